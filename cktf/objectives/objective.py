@@ -1,0 +1,64 @@
+"""The contract that every objective keeps, so that neither loop nor set-up names a method."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from cktf.batch import Activations, Batch, Shapes
+from cktf.settings import Settings
+
+
+class ObjectiveSettings(Settings):
+    """What every objective's settings have."""
+
+    weight: float = Field(default=1.0, ge=0)
+    """Factor of this objective in the sum; 0 means that it is never built or computed."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The circumstances an objective is built for.
+
+    Attributes:
+        student: Shapes of the student's activations.
+        teacher: Shapes of the teacher's activations.
+        labels: (num_samples,), int64, CPU: labels of the training split, addressed by `Batch.index`.
+        seed: The replicate's seed; heads, banks and negatives draw from generators derived of it.
+    """
+
+    student: Shapes
+    teacher: Shapes
+    labels: Tensor
+    seed: int
+
+    @property
+    def num_samples(self) -> int:
+        """Samples in the training split."""
+        return len(self.labels)
+
+
+class Objective(nn.Module, ABC):
+    """One method of knowledge transfer.
+
+    A subclass names its settings in ``Config`` and is built alike: ``Method(config, setting)``. Parameters and buffers
+    are made on the CPU, and every one that training moves (heads, banks, Z) is in the state dict, so that a checkpoint
+    holds them.
+
+    Attributes:
+        term_weights: The method's own factor for each term that `forward` returns (the paper's beta and theta); the
+            objective's ``weight`` multiplies them all. Applied in `cktf.objectives.weighted_sum`, nowhere else.
+    """
+
+    Config: ClassVar[type[ObjectiveSettings]]
+    needs_teacher: ClassVar[bool] = True
+    term_weights: dict[str, float]
+
+    @abstractmethod
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return the named, unweighted, scalar terms of one batch.
+
+        ``teacher`` is None only where ``needs_teacher`` is False and no other objective of the sum needs one.
+        """
