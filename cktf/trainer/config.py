@@ -1,0 +1,88 @@
+"""The configuration of one trial: the parts' own settings, put together."""
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from cktf.data import AugmentationConfig, DataConfig
+from cktf.models import ModelConfig
+from cktf.objectives import ObjectivesConfig, active_objectives
+from cktf.settings import Settings
+from cktf.trainer.optimizer import OptimizerConfig
+from cktf.trainer.teacher import TeacherConfig
+
+ID_LENGTH = 12
+"""Hexadecimal digits of a trial's or arm's identity: 48 bits, no collision to be expected below a million trials."""
+
+
+class TrialConfig(Settings):
+    """Everything that decides one student's training, the replicate's seed included.
+
+    What does not decide it (where it runs, on how many cores, where files are) stands elsewhere, so that the same
+    configuration has the same `trial_id` on every machine.
+    """
+
+    data: DataConfig
+    """Data set, fractions and splits."""
+
+    student: ModelConfig
+    """The network that learns."""
+
+    teacher: TeacherConfig | None = None
+    """The network it learns from; may be left out where no objective needs one."""
+
+    objective: ObjectivesConfig  # type: ignore[valid-type]  # made of the registry, so that it lists every objective
+    """The objectives and their weights; their weighted sum is minimised."""
+
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """What is drawn anew for each sample and epoch."""
+
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimiser and learning-rate schedule."""
+
+    epochs: int = Field(default=240, ge=1)
+    """Passes over the training split."""
+
+    batch_size: int = Field(default=64, ge=2)
+    """Samples of one step, over all workers together."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16`: autocast of both networks on a GPU; losses, banks and parameters stay float32."""
+
+    compile: bool = False
+    """Compile student and teacher with `torch.compile`."""
+
+    seed: int = Field(default=0, ge=0)
+    """The replicate: split, initial parameters, order, augmentation and negatives follow from it."""
+
+    @model_validator(mode="after")
+    def _require_what_the_objectives_need(self) -> Self:
+        objectives = active_objectives(self.objective)
+        if not objectives:
+            raise ValueError("objective: at least one objective must have a weight above 0")
+        for name, (method, _) in objectives.items():
+            if method.needs_teacher and self.teacher is None:
+                raise ValueError(f"objective.{name} needs a teacher; name one under 'teacher:'")
+        return self
+
+    @cached_property
+    def trial_id(self) -> str:
+        """Identity of this training: a hash of the full configuration."""
+        return _identity(self.model_dump(mode="json"))
+
+    @cached_property
+    def arm_id(self) -> str:
+        """Identity of the arm: a hash of the configuration without the seed."""
+        return _identity(self.model_dump(mode="json", exclude={"seed"}))
+
+    def with_seed(self, seed: int) -> Self:
+        """Return the same arm at another seed."""
+        return self.model_copy(update={"seed": seed})
+
+
+def _identity(values: dict[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]

@@ -1,0 +1,76 @@
+"""The optimiser and its learning-rate schedule."""
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from cktf.settings import Settings
+
+
+class OptimizerConfig(Settings):
+    """Stochastic gradient descent with momentum, as in the paper's experiments."""
+
+    learning_rate: float = Field(default=0.05, gt=0)
+    """Of the first epoch (after warm-up)."""
+
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Of the gradient's running mean."""
+
+    nesterov: bool = False
+    """Whether momentum looks ahead."""
+
+    weight_decay: float = Field(default=5e-4, ge=0)
+    """L2 penalty, on every trained parameter as in the published runs."""
+
+    schedule: Literal["step", "cosine", "constant"] = "step"
+    """`step`: times `decay` at each milestone; `cosine`: to zero over all epochs."""
+
+    milestones: tuple[float, ...] = (0.625, 0.75, 0.875)
+    """For `step`: where the rate falls, as fractions of all epochs (the paper's 150, 180 and 210 of 240)."""
+
+    decay: float = Field(default=0.1, gt=0, le=1)
+    """For `step`: the factor at each milestone."""
+
+    warmup_epochs: int = Field(default=0, ge=0)
+    """Epochs over which the rate rises linearly to `learning_rate`."""
+
+    clip_norm: float | None = Field(default=None, gt=0)
+    """Largest norm of all gradients together; larger ones are scaled down. None: never."""
+
+
+def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
+    """Return the optimiser of everything that is trained: the student and the objectives' heads."""
+    return torch.optim.SGD(
+        parameters,
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+    )
+
+
+def learning_rate(config: OptimizerConfig, epoch: int, epochs: int) -> float:
+    """Return the rate of one epoch, a pure function, so that a resumed trial needs no schedule state.
+
+    Args:
+        config: The schedule.
+        epoch: From 1.
+        epochs: All epochs of the trial.
+    """
+    if epoch <= config.warmup_epochs:
+        return config.learning_rate * epoch / (config.warmup_epochs + 1)
+    match config.schedule:
+        case "constant":
+            factor = 1.0
+        case "cosine":
+            progress = (epoch - 1 - config.warmup_epochs) / max(1, epochs - config.warmup_epochs)
+            factor = 0.5 * (1 + math.cos(math.pi * progress))
+        case "step":
+            # The published rule: the first epoch with the lower rate is the one after the milestone.
+            passed = sum(epoch > round(fraction * epochs) for fraction in config.milestones)
+            factor = config.decay**passed
+    return config.learning_rate * factor
