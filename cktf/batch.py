@@ -21,12 +21,14 @@ class Batch:
         labels: (batch,), int64.
         index: (batch,), int64: each sample's position in the training split, from 0; the row of the memory banks.
         step: How many batches this trial has seen before; the address of what is drawn for this batch.
+        share: Part of the whole batch that this worker holds; 1 where a trial runs on one worker.
     """
 
     images: Tensor
     labels: Tensor
     index: Tensor
     step: int
+    share: float = 1.0
 
 
 @dataclass(frozen=True)

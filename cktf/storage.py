@@ -69,6 +69,11 @@ class Storage:
         if self.exists(name):
             self.filesystem.delete_file(self.full(name))
 
+    def clear(self) -> None:
+        """Delete this folder and all that is in it; nothing happens where there is none."""
+        if self.filesystem.get_file_info(self.path).type == fs.FileType.Directory:
+            self.filesystem.delete_dir(self.path)
+
     def names(self, suffix: str = "") -> list[str]:
         """Return the names of the files directly below the root, sorted, that end in ``suffix``."""
         selector = fs.FileSelector(self.path, allow_not_found=True)

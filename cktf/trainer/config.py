@@ -18,6 +18,10 @@ ID_LENGTH = 12
 """Hexadecimal digits of a trial's or arm's identity: 48 bits, no collision to be expected below a million trials."""
 
 
+_PLACES = {"data": {"root", "download"}}
+"""Where files are does not decide what a student learns, so it is no part of an identity."""
+
+
 class TrialConfig(Settings):
     """Everything that decides one student's training, the replicate's seed included.
 
@@ -49,8 +53,8 @@ class TrialConfig(Settings):
     batch_size: int = Field(default=64, ge=2)
     """Samples of one step, over all workers together."""
 
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """`bfloat16`: autocast of both networks on a GPU; losses, banks and parameters stay float32."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """`bfloat16`: autocast of both networks; losses, banks and parameters stay float32. `auto`: on a GPU only."""
 
     compile: bool = False
     """Compile student and teacher with `torch.compile`."""
@@ -71,12 +75,18 @@ class TrialConfig(Settings):
     @cached_property
     def trial_id(self) -> str:
         """Identity of this training: a hash of the full configuration."""
-        return _identity(self.model_dump(mode="json"))
+        return _identity(self.model_dump(mode="json", exclude=_PLACES))
 
     @cached_property
     def arm_id(self) -> str:
         """Identity of the arm: a hash of the configuration without the seed."""
-        return _identity(self.model_dump(mode="json", exclude={"seed"}))
+        return _identity(self.model_dump(mode="json", exclude={"seed": True, **_PLACES}))
+
+    def precision_on(self, device_type: str) -> Literal["float32", "bfloat16"]:
+        """Return the precision of the networks' forward pass on a ``cpu`` or ``cuda`` device."""
+        if self.precision == "auto":
+            return "bfloat16" if device_type == "cuda" else "float32"
+        return self.precision
 
     def with_seed(self, seed: int) -> Self:
         """Return the same arm at another seed."""

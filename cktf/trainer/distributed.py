@@ -1,0 +1,57 @@
+"""One trial on several workers: who this process is, and the mean of the gradients over all of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+
+@dataclass(frozen=True)
+class World:
+    """The workers of one trial.
+
+    Attributes:
+        rank: This worker, from 0; only worker 0 writes files.
+        size: Workers in all; 1 where a trial is not spread.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def current(cls) -> "World":
+        """Return the world that Ray Train (or torchrun) has set up around this process."""
+        if distributed.is_available() and distributed.is_initialized():
+            return cls(rank=distributed.get_rank(), size=distributed.get_world_size())
+        return cls()
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the elementwise sum of every worker's ``values``."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Add up the gradients of all workers in one exchange.
+
+        Each worker's loss is a mean over its shard times the shard's share of the batch, so that the sum is the
+        gradient of the mean over the whole batch, also where the shards differ in size.
+        """
+        if self.size == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        pieces = flat.split([gradient.numel() for gradient in gradients])
+        for gradient, piece in zip(gradients, pieces, strict=True):
+            gradient.copy_(piece.view_as(gradient))
+
+    def average_buffers(self, network: nn.Module) -> None:
+        """Make the running statistics of batch-norm, which each worker sees a shard of, the same everywhere."""
+        if self.size == 1:
+            return
+        for buffer in network.buffers():
+            if buffer.is_floating_point():
+                distributed.all_reduce(buffer)
+                buffer /= self.size

@@ -1,0 +1,42 @@
+"""The teacher's settings: a recipe to train it once, or a file to load it from."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from cktf.models import ModelConfig
+from cktf.trainer.optimizer import OptimizerConfig
+
+
+class TeacherConfig(ModelConfig):
+    """The frozen network that the student learns from.
+
+    Without ``checkpoint`` the teacher is trained by cross-entropy with the recipe below, once, and kept under its
+    content's hash for every study that asks for the same. With ``checkpoint`` the recipe does not apply.
+    """
+
+    checkpoint: str | None = None
+    """File of trained weights: safetensors, or a PyTorch file of tensors (a state dict, alone or under `model`)."""
+
+    epochs: int = Field(default=240, ge=1)
+    """Passes over the training split."""
+
+    batch_size: int = Field(default=64, ge=2)
+    """Samples of one step."""
+
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimiser and learning-rate schedule."""
+
+    train_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the training split that the teacher learns from, whatever the student's share is."""
+
+    seed: int = Field(default=0, ge=0)
+    """The teacher's own replicate; the same teacher serves all of the student's seeds."""
+
+    @model_validator(mode="after")
+    def _recipe_or_file(self) -> Self:
+        recipe = {"epochs", "batch_size", "optimizer", "train_fraction", "seed"} & self.model_fields_set
+        if self.checkpoint is not None and recipe:
+            raise ValueError(f"checkpoint is loaded as it is, so {', '.join(sorted(recipe))} cannot be set beside it")
+        return self
+

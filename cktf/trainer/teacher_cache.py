@@ -1,0 +1,146 @@
+"""Teachers: trained once, kept under their content's hash, loaded frozen.
+
+A teacher's training is a trial of its own, whose student is the teacher network and whose only objective is
+cross-entropy. Its `trial_id` therefore says everything that decides it, and is its name in the cache.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as load_safetensors
+from torch import Tensor, nn
+
+from cktf.data import Dataset
+from cktf.models import ModelConfig, build_model
+from cktf.seeding import derive
+from cktf.storage import Storage
+from cktf.trainer.checkpoint import STUDENT, trial_storage
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.distributed import World
+
+StateDict = dict[str, Tensor]
+
+
+def cache_directory() -> Path:
+    """Return where artefacts that studies share are kept: ``$CKTF_CACHE``, else ``~/.cache/cktf``."""
+    return Path(os.environ.get("CKTF_CACHE", "~/.cache/cktf")).expanduser()
+
+
+def teacher_trial(config: TrialConfig) -> TrialConfig:
+    """Return the trial that trains this configuration's teacher."""
+    teacher = config.teacher
+    assert teacher is not None, "only asked for where an objective needs a teacher"
+    return TrialConfig.model_validate(
+        {
+            "data": {**config.data.model_dump(), "train_fraction": teacher.train_fraction},
+            "student": teacher.model_dump(include=set(ModelConfig.model_fields)),
+            "objective": {"cross_entropy": {}},
+            "optimizer": teacher.optimizer,
+            "epochs": teacher.epochs,
+            "batch_size": teacher.batch_size,
+            "precision": config.precision,
+            # A teacher and a student of the same network and seed must not begin with the same parameters.
+            "seed": derive(teacher.seed, "teacher") % 2**31,
+        }
+    )
+
+
+def load_teacher(config: TrialConfig, dataset: Dataset, device: torch.device, run: Storage | None) -> nn.Module:
+    """Return the frozen teacher in eval mode, training it first where nobody has yet.
+
+    Args:
+        config: The trial that needs it.
+        dataset: Its data set.
+        device: Where the teacher is to be.
+        run: The run directory. The first worker that has the teacher puts it there and every other worker takes it
+            from there, so that all trials of a run learn from one and the same teacher, whatever machine they are on.
+
+    Raises:
+        ValueError: If a checkpoint file does not hold the weights of the named network.
+    """
+    assert config.teacher is not None
+    if config.teacher.checkpoint is not None:
+        weights = read_weights(Path(config.teacher.checkpoint).expanduser())
+        origin = config.teacher.checkpoint
+    else:
+        trial = teacher_trial(config)
+        weights = _trained_weights(trial, device, run)
+        origin = f"teacher {trial.trial_id}"
+    teacher = build_model(config.teacher, dataset.num_classes, dataset.image_shape)
+    try:
+        teacher.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"teacher: {origin} does not hold the weights of {config.teacher.model}: {error}") from error
+    return teacher.to(device).requires_grad_(False).eval()
+
+
+def read_weights(path: Path) -> StateDict:
+    """Return the state dict that a checkpoint file holds: safetensors, or PyTorch's own without arbitrary pickles.
+
+    Raises:
+        ValueError: If the file is missing, or is neither.
+    """
+    if not path.is_file():
+        raise ValueError(f"teacher.checkpoint: no such file: {path}")
+    if path.suffix == ".safetensors":
+        return load_safetensors(path.read_bytes())
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(
+            f"teacher.checkpoint: {path} is not a PyTorch file of tensors alone, so it is not loaded: {error}"
+        ) from error
+    weights = content.get("model", content) if isinstance(content, dict) else content
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError(f"teacher.checkpoint: {path} holds no state dict, neither at its top nor under 'model'")
+    return weights
+
+
+def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | None) -> StateDict:
+    name = f"{trial.trial_id}.safetensors"
+    shared = run.child("teachers") if run else None
+    content = shared.read(name) if shared else None
+    if content is None:
+        content = _cached_or_trained(trial, device)
+        if shared:
+            if not shared.exists(name):
+                shared.write(name, content)
+                record = Storage(cache_directory()).child("teachers").read(f"{trial.trial_id}.json")
+                shared.write(f"{trial.trial_id}.json", record or b"{}")
+            # Another machine may have been first: what is in the run directory is the run's teacher.
+            content = shared.read(name) or content
+    return load_safetensors(content)
+
+
+def _cached_or_trained(trial: TrialConfig, device: torch.device) -> bytes:
+    from cktf.trainer.train import train  # here, since that loop in turn loads teachers
+
+    cache = Storage(cache_directory()).child("teachers")
+    name = f"{trial.trial_id}.safetensors"
+    # Trials that start together all need the same teacher: the first trains it, the others wait for the file.
+    with _exclusive(cache_directory() / "teachers" / f"{trial.trial_id}.lock"):
+        content = cache.read(name)
+        if content is None:
+            workspace = Storage(cache_directory()).child("training")
+            *_, last = train(trial, run=workspace, read_test=True, device=device, world=World())
+            content = trial_storage(workspace, trial.trial_id).read(STUDENT)
+            assert content is not None, "training ends with the student's weights"
+            record = {"config": trial.model_dump(mode="json"), "result": asdict(last)}
+            cache.write(f"{trial.trial_id}.json", json.dumps(record, indent=1).encode())
+            cache.write(name, content)
+            trial_storage(workspace, trial.trial_id).clear()
+    return content
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # released by the kernel when the holder dies
+        yield

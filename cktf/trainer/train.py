@@ -1,0 +1,183 @@
+"""The training loop: one student, from its configuration to its last epoch.
+
+`train` is a generator of `EpochResult`. It does not know who listens: the command line prints them, a Ray worker
+reports them, a test collects them.
+"""
+
+import math
+import resource
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from cktf.data import DataConfig, Dataset, TrainLoader, evaluation_batches, load_dataset, split
+from cktf.models import build_model, measure_shapes
+from cktf.objectives import Setting, WeightedSum
+from cktf.rows import EpochResult
+from cktf.seeding import initialisation
+from cktf.storage import Storage
+from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_student, trial_storage
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.distributed import World
+from cktf.trainer.evaluate import evaluate
+from cktf.trainer.optimizer import build_optimizer, learning_rate
+from cktf.trainer.running_means import RunningMeans
+from cktf.trainer.teacher_cache import load_teacher
+
+
+class TrainingFailed(RuntimeError):  # noqa: N818  # it names what happened to the trial
+    """A trial cannot go on; the message is the reason that its row will give."""
+
+
+def train(
+    config: TrialConfig,
+    *,
+    run: Storage | None = None,
+    read_test: bool = False,
+    device: torch.device | None = None,
+    world: World | None = None,
+) -> Iterator[EpochResult]:
+    """Train one student and yield each epoch's result, once its checkpoint is written.
+
+    A trial that has a checkpoint in ``run`` goes on from it: the epochs in it are yielded again, not trained again.
+    On a CPU the results are then bit for bit those of a training that was never interrupted.
+
+    Args:
+        config: All that decides the training.
+        run: The run directory, for checkpoints, the teacher and the student's weights; None writes nothing.
+        read_test: Whether the test split is evaluated, once, at the last epoch.
+        device: None takes the GPU if there is one.
+        world: The workers that share this trial; None asks PyTorch, which Ray Train has told.
+
+    Raises:
+        TrainingFailed: If the loss is no longer finite.
+        DatasetMissing: If the data set is not there.
+        ValueError: If the teacher's checkpoint does not fit.
+    """
+    device = device or default_device()
+    world = world or World.current()
+    place = trial_storage(run, config.trial_id) if run else None
+
+    dataset = _dataset(config.data, device)
+    parts = split(dataset.train_labels, config.data, config.seed)
+    loader = TrainLoader(
+        dataset,
+        parts.train_index,
+        config.augmentation,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        rank=world.rank,
+        world_size=world.size,
+    )
+
+    teacher = load_teacher(config, dataset, device, run) if config.teacher else None
+    with initialisation(config.seed, "student"):
+        student = build_model(config.student, dataset.num_classes, dataset.image_shape)
+    student_shapes = measure_shapes(student, dataset.image_shape)
+    setting = Setting(
+        student=student_shapes,
+        teacher=measure_shapes(teacher, dataset.image_shape) if teacher else student_shapes,
+        labels=dataset.train_labels[parts.train_index].cpu(),
+        seed=config.seed,
+    )
+    objective = WeightedSum(config.objective, setting)
+    # Convolutions on a GPU are faster with the channels innermost; a CPU gains nothing here.
+    memory_format = torch.channels_last if device.type == "cuda" else torch.preserve_format
+    student.to(device, memory_format=memory_format)
+    objective.to(device)
+    if config.compile:
+        student.compile()
+
+    trained = [*student.parameters(), *objective.parameters()]
+    optimizer = build_optimizer(config.optimizer, trained)
+    history: list[EpochResult] = []
+    checkpoint = load_checkpoint(place, device) if place else None
+    if checkpoint:
+        student.load_state_dict(checkpoint.student)
+        objective.load_state_dict(checkpoint.objective)
+        optimizer.load_state_dict(checkpoint.optimizer)
+        history = checkpoint.history
+        yield from tuple(history)
+
+    bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16")
+    for epoch in range(len(history) + 1, config.epochs + 1):
+        started = time.perf_counter()
+        rate = learning_rate(config.optimizer, epoch, config.epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+        student.train()
+        means = RunningMeans()
+        for batch in loader.epoch(epoch):
+            with bfloat16:
+                with torch.no_grad():
+                    teacher_activations = teacher(batch.images) if teacher else None
+                student_activations = student(batch.images)
+                loss, terms = objective(student_activations, teacher_activations, batch)
+
+            optimizer.zero_grad(set_to_none=True)
+            (loss * batch.share).backward()
+            world.sum_gradients(trained)
+            if config.optimizer.clip_norm is not None:
+                nn.utils.clip_grad_norm_(trained, config.optimizer.clip_norm)
+            optimizer.step()
+
+            correct = (student_activations.logits.argmax(dim=1) == batch.labels).double().mean()
+            means.add({"loss": loss, "correct": correct, **terms}, samples=len(batch.labels))
+        world.average_buffers(student)
+        values, samples = means.result(world)
+        train_seconds = time.perf_counter() - started
+        if not math.isfinite(values["loss"]):
+            raise TrainingFailed(f"the loss is {values['loss']} in epoch {epoch}")
+
+        with bfloat16:
+            validation = evaluate(student, evaluation_batches(dataset, parts.validation_index))
+            is_last = epoch == config.epochs
+            test = evaluate(student, evaluation_batches(dataset, "test")) if read_test and is_last else None
+        result = EpochResult(
+            epoch=epoch,
+            phase="train",
+            learning_rate=rate,
+            train_loss=values.pop("loss"),
+            train_accuracy=100 * values.pop("correct"),
+            validation_loss=validation.loss,
+            validation_accuracy=validation.accuracy,
+            test_loss=test.loss if test else None,
+            test_accuracy=test.accuracy if test else None,
+            epoch_seconds=time.perf_counter() - started,
+            samples_per_second=samples / train_seconds,
+            peak_memory_gib=_peak_memory_gib(device),
+            terms=values,
+        )
+        history.append(result)
+        if place and world.rank == 0:
+            if is_last:
+                save_student(place, student)
+            states = student.state_dict(), objective.state_dict(), optimizer.state_dict()
+            save_checkpoint(place, Checkpoint(*states, history))
+        yield result
+
+
+def default_device() -> torch.device:
+    """Return the GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name(device: torch.device) -> str:
+    """Return the GPU's name, or ``cpu``."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@lru_cache(maxsize=2)
+def _dataset(config: DataConfig, device: torch.device) -> Dataset:
+    # A warm worker trains one trial after the other on the same data.
+    return load_dataset(config).to(device)
+
+
+def _peak_memory_gib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
