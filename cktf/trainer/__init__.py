@@ -1,1 +1,1 @@
-"""TBD."""
+"""Training one student: configuration, loop, checkpoint, teacher."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from functools import cached_property
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -72,12 +71,12 @@ class TrialConfig(Settings):
                 raise ValueError(f"objective.{name} needs a teacher; name one under 'teacher:'")
         return self
 
-    @cached_property
+    @property
     def trial_id(self) -> str:
         """Identity of this training: a hash of the full configuration."""
         return _identity(self.model_dump(mode="json", exclude=_PLACES))
 
-    @cached_property
+    @property
     def arm_id(self) -> str:
         """Identity of the arm: a hash of the configuration without the seed."""
         return _identity(self.model_dump(mode="json", exclude={"seed": True, **_PLACES}))

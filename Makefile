@@ -1,0 +1,39 @@
+# Two commands to begin with: `make quickstart` and `make test`. Both make .venv first where it is missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STUDY ?= search_spaces/digits_ablation.yaml
+RUN ?= runs/quickstart
+
+.PHONY: quickstart test check bench lock clean
+.DEFAULT_GOAL := quickstart
+
+# The stamp is a copy of the lock that the environment was made from: an environment with the right lock is used as it is.
+$(VENV)/requirements.lock: requirements.lock pyproject.toml
+	@cmp -s requirements.lock $@ || { \
+	  $(PYTHON) -c 'import sys; sys.exit("cktf needs Python 3.11 or newer; set PYTHON=...") if sys.version_info < (3, 11) else None' && \
+	  $(PYTHON) -m venv $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	cp requirements.lock $@
+
+quickstart: $(VENV)/requirements.lock
+	$(BIN)/cktf launch $(STUDY) --run-dir $(RUN)
+	$(BIN)/cktf report $(RUN)
+
+test: $(VENV)/requirements.lock
+	$(BIN)/python -m pytest
+
+check: $(VENV)/requirements.lock
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
+
+bench: $(VENV)/requirements.lock
+	for claim in benchmarks/*.py; do $(BIN)/python $$claim || exit 1; done
+
+# Writes requirements.lock anew from the ranges in pyproject.toml.
+lock:
+	$(PYTHON) -m pip install --quiet uv
+	$(PYTHON) -m uv pip compile --quiet --python-version 3.11 --extra dev --no-annotate --no-header --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build *.egg-info runs

@@ -1,0 +1,183 @@
+"""The command line: parse, call, print.
+
+Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+# Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
+if TYPE_CHECKING:
+    from cktf.search.run import Summary
+
+WRONG_INPUT = 2
+SOME_FAILED = 1
+
+app = typer.Typer(
+    name="cktf",
+    help="Find out which parts of a knowledge-transfer recipe matter, and by how much.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+StudyFile = Annotated[Path, typer.Argument(help="A study: a YAML file, see search_spaces/.", show_default=False)]
+RunDirectory = Annotated[str, typer.Argument(help="A run directory: a folder or a bucket's URI.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Replace one value of the study, e.g. baseline.epochs=2."),
+]
+Address = Annotated[
+    str | None, typer.Option(help="A running Ray cluster; without it, Ray is started on this machine.")
+]
+
+
+@contextmanager
+def _one_clear_message() -> Iterator[None]:
+    """Turn what the user can mend into one message and exit code 2."""
+    from cktf.search.errors import UserError
+    from cktf.study import StudyError
+
+    try:
+        yield
+    except (StudyError, UserError) as error:
+        err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(WRONG_INPUT) from None
+
+
+@app.command()
+def validate(study: StudyFile, overrides: Overrides = None) -> None:
+    """Check a study without running it, and show what it would run."""
+    with _one_clear_message():
+        from cktf.study import load_study, plan_arms
+
+        spec = load_study(study, overrides or ())
+        arms = plan_arms(spec)
+    out.print(spec.question, style="bold", markup=False)
+    table = Table("arm", "what differs from the baseline")
+    for arm in arms:
+        table.add_row(arm.name, ", ".join(f"{path} = {value}" for path, value in arm.params.items()) or "-")
+    out.print(table)
+    out.print(spec.plan_in_words(), markup=False)
+
+
+@app.command()
+def launch(
+    study: StudyFile,
+    run_dir: Annotated[str | None, typer.Option(help="Where the run is kept; default runs/<study>.")] = None,
+    overrides: Overrides = None,
+    address: Address = None,
+) -> None:
+    """Run a study's trials on Ray. Launching again into the same run directory goes on where it stopped."""
+    with _one_clear_message():
+        from cktf.search.run import launch as launch_study
+        from cktf.study import load_study
+
+        spec = load_study(study, overrides or ())
+        summary = launch_study(spec, run_dir or f"runs/{spec.name}", address=address)
+    _finish(summary)
+
+
+@app.command()
+def resume(
+    run: RunDirectory,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials once more.")] = False,
+    address: Address = None,
+) -> None:
+    """Go on with a run after anything: a crash, a lost machine, Ctrl-C."""
+    with _one_clear_message():
+        from cktf.search.run import resume as resume_run
+
+        summary = resume_run(run, retry_failed=retry_failed, address=address)
+    _finish(summary)
+
+
+@app.command()
+def extend(
+    run: RunDirectory,
+    trials: Annotated[int, typer.Option(min=0, help="More trials of a search.")] = 0,
+    seeds: Annotated[int, typer.Option(min=0, help="More seeds for every arm of a design.")] = 0,
+    address: Address = None,
+) -> None:
+    """Add trials or seeds to a run; what is there is kept."""
+    with _one_clear_message():
+        from cktf.search.run import extend as extend_run
+
+        summary = extend_run(run, trials=trials, seeds=seeds, address=address)
+    _finish(summary)
+
+
+@app.command()
+def status(run: RunDirectory) -> None:
+    """Show how a run stands, from its ledger alone; also while it is running."""
+    with _one_clear_message():
+        from cktf.search.progress import status as run_status
+
+        out.print(run_status(run))
+
+
+@app.command()
+def report(
+    run: RunDirectory,
+    out_dir: Annotated[str | None, typer.Option("--out", help="Where it is written; default RUN/report.")] = None,
+) -> None:
+    """Turn a run into Parquet tables, statistics, figures and one HTML page."""
+    with _one_clear_message():
+        from analysis.report import write_report
+        from analysis.tables import effects_rows
+
+        paths = write_report(run, out_dir)
+    header, *rows = effects_rows(paths.results)
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    for path in paths.files:
+        out.print(str(path), highlight=False, soft_wrap=True)
+
+
+@app.command()
+def train(
+    study: StudyFile,
+    arm: Annotated[str, typer.Option(help="Name of the arm, as `cktf validate` shows it.")] = "baseline",
+    seed: Annotated[int, typer.Option(min=0, help="The replicate.")] = 0,
+    overrides: Overrides = None,
+) -> None:
+    """Train one trial in this process, without Ray: for debugging. Nothing is written but the cached teacher."""
+    with _one_clear_message():
+        from cktf.study import load_study, plan_arms
+        from cktf.study.load import StudyError
+        from cktf.trainer.train import train as train_trial
+
+        spec = load_study(study, overrides or ())
+        arms = {planned.name: planned for planned in plan_arms(spec)}
+        if arm not in arms:
+            raise StudyError(f"--arm {arm}: the study has no such arm; it has: {', '.join(arms)}")
+        config = arms[arm].config.with_seed(seed)
+    for result in train_trial(config):
+        out.print(
+            f"epoch {result.epoch:>3}/{config.epochs}  loss {result.train_loss:.4f}  "
+            f"validation {result.validation_accuracy:.2f} %  {result.epoch_seconds:.1f} s",
+            highlight=False,
+        )
+
+
+def _finish(summary: "Summary") -> None:
+    for reason, count in summary.failures.items():
+        err.print(f"{count} failed: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
+    out.print(summary.in_words(), markup=False)
+    if summary.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def main() -> None:
+    """Enter the command line."""
+    app()

@@ -1,0 +1,65 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow, parse_row
+
+EPOCH = EpochRow(
+    trial_id="t",
+    epoch=1,
+    phase="train",
+    learning_rate=0.05,
+    train_loss=1.5,
+    train_accuracy=40.0,
+    validation_loss=1.2,
+    validation_accuracy=55.5,
+    epoch_seconds=2.0,
+    samples_per_second=100.0,
+    peak_memory_gib=0.4,
+    terms={"kd": 0.5},
+)
+PLANNED = PlannedRow(
+    trial_id="t", arm_id="a", arm="x=1", seed=0, stage=Stage.DESIGN, number=0, params={"x": 1}, config={}
+)
+STUDY = StudyRow(
+    study="s",
+    run="r",
+    question="?",
+    design="compare",
+    metric="validation_accuracy",
+    report_metric="test_accuracy",
+    maximise=True,
+    baseline_arm_id="a",
+    factors=["x"],
+)
+
+
+@pytest.mark.parametrize("row", [STUDY, PLANNED, EPOCH, EndRow(trial_id="t", status=Status.FAILED, reason="nan")])
+def test_a_row_survives_the_way_through_a_line(row):
+    assert parse_row(row.to_json()) == row
+    assert "\n" not in row.to_json()
+
+
+@pytest.mark.parametrize("row", [STUDY, PLANNED, EPOCH])
+def test_the_kind_is_the_first_key_so_that_lines_can_be_sorted_unparsed(row):
+    assert row.to_json().startswith(f'{{"kind":"{row.kind}",')
+
+
+def test_a_key_of_a_later_version_is_dropped():
+    line = json.dumps({**json.loads(EPOCH.to_json()), "colour": "blue"})
+    assert parse_row(line) == EPOCH
+
+
+def test_an_unknown_kind_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"unknown kind 'note'.*planned"):
+        parse_row('{"kind":"note"}')
+
+
+def test_the_rows_need_the_standard_library_alone():
+    code = (
+        "import sys; import cktf.rows; "
+        "print([m for m in ('torch', 'ray', 'pydantic', 'numpy', 'optuna') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

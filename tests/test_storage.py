@@ -1,0 +1,51 @@
+import pickle
+
+import pytest
+from cktf.storage import Storage
+
+
+def test_what_is_written_is_read(tmp_path):
+    place = Storage(tmp_path / "run")
+    place.write("a/b.bin", b"one")
+    place.write("a/b.bin", b"two")
+    assert place.read("a/b.bin") == b"two"
+    assert place.child("a").names(".bin") == ["b.bin"]
+    assert [path.name for path in (tmp_path / "run" / "a").iterdir()] == ["b.bin"], "no partial file is left"
+
+
+def test_what_is_not_there_reads_as_none_and_is_deleted_in_silence(tmp_path):
+    place = Storage(tmp_path / "nowhere")
+    assert place.read("x") is None
+    assert place.names() == []
+    place.delete("x")
+    place.clear()
+
+
+def test_clear_removes_the_folder_and_nothing_beside_it(tmp_path):
+    Storage(tmp_path / "one").write("x", b"")
+    Storage(tmp_path / "two").write("x", b"")
+    Storage(tmp_path / "one").clear()
+    assert [path.name for path in tmp_path.iterdir()] == ["two"]
+
+
+def test_a_storage_travels_as_its_root_alone(tmp_path):
+    place = Storage(tmp_path / "a b")
+    again = pickle.loads(pickle.dumps(place))
+    assert again.root == place.root
+    again.write("x", b"1")
+    assert place.read("x") == b"1"
+
+
+def test_a_bucket_works_like_a_folder():
+    # Arrow's own in-memory file system stands for an object store: no rename, no append.
+    place = Storage("mock://run")
+    assert not place.is_local
+    place.filesystem.create_dir("run")
+    place.write("x", b"1")
+    assert place.read("x") == b"1"
+
+
+def test_a_place_that_cannot_be_written_raises_an_os_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        Storage(tmp_path / "file" / "run").write("x", b"1")

@@ -1,0 +1,44 @@
+import pytest
+from cktf.trainer.config import TrialConfig
+from pydantic import ValidationError
+
+
+def test_the_identity_of_a_trial_changes_with_every_setting_and_the_arm_s_with_all_but_the_seed(tiny):
+    base = tiny()
+    assert base.with_seed(1).trial_id != base.trial_id
+    assert base.with_seed(1).arm_id == base.arm_id
+    assert tiny(epochs=4).arm_id != base.arm_id
+    assert tiny(objective={"cross_entropy": {}, "cktf": {"negatives": 33}}).arm_id != base.arm_id
+
+
+def test_an_identity_survives_a_round_trip_through_json(tiny):
+    again = TrialConfig.model_validate_json(tiny().model_dump_json())
+    assert again == tiny()
+    assert again.trial_id == tiny().trial_id
+
+
+def test_where_the_files_are_is_no_part_of_an_identity(tiny):
+    here = tiny(data={"name": "digits", "train_fraction": 0.2, "root": "/somewhere"})
+    assert here.trial_id == tiny().trial_id
+    assert here.arm_id == tiny().arm_id
+
+
+def test_an_objective_that_needs_a_teacher_is_refused_without_one(tiny):
+    with pytest.raises(ValidationError, match=r"objective\.cktf needs a teacher"):
+        tiny(teacher=None)
+
+
+def test_a_sum_without_any_objective_is_refused(tiny):
+    with pytest.raises(ValidationError, match="at least one objective"):
+        tiny(objective={"cross_entropy": {"weight": 0}})
+
+
+def test_an_unknown_objective_is_refused(tiny):
+    with pytest.raises(ValidationError, match="croos_entropy"):
+        tiny(objective={"croos_entropy": {}})
+
+
+def test_automatic_precision_is_bfloat16_on_a_gpu_alone(tiny):
+    assert tiny().precision_on("cuda") == "bfloat16"
+    assert tiny().precision_on("cpu") == "float32"
+    assert tiny(precision="float32").precision_on("cuda") == "float32"

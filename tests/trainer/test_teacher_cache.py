@@ -1,0 +1,107 @@
+import json
+
+import pytest
+import torch
+from cktf.data import load_dataset
+from cktf.storage import Storage
+from cktf.trainer import teacher_cache
+from cktf.trainer.teacher import TeacherConfig
+from cktf.trainer.teacher_cache import load_teacher, read_weights, teacher_trial
+from pydantic import ValidationError
+from safetensors.torch import save_file
+
+CPU = torch.device("cpu")
+
+
+def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(tiny, cache, tmp_path):
+    config = tiny()
+    dataset = load_dataset(config.data)
+    first = load_teacher(config, dataset, CPU, None)
+    file = cache / "teachers" / f"{teacher_trial(config).trial_id}.safetensors"
+    written = file.stat().st_mtime_ns
+    second = load_teacher(config.with_seed(3), dataset, CPU, Storage(tmp_path))
+    assert file.stat().st_mtime_ns == written
+    assert all(torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_a_teacher_is_frozen_and_in_eval_mode(tiny):
+    teacher = load_teacher(tiny(), load_dataset(tiny().data), CPU, None)
+    assert not teacher.training
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_the_run_s_own_teacher_goes_before_the_cache(tiny, tmp_path):
+    # Two machines may round differently; all trials of a run must learn from one and the same teacher.
+    config, run = tiny(), Storage(tmp_path)
+    dataset = load_dataset(config.data)
+    teacher = load_teacher(config, dataset, CPU, run)
+    mine = {name: torch.full_like(tensor, 0.25) for name, tensor in teacher.state_dict().items()}
+    save_file(mine, tmp_path / "teachers" / f"{teacher_trial(config).trial_id}.safetensors")
+    again = load_teacher(config, dataset, CPU, run)
+    assert all((parameter == 0.25).all() for parameter in again.parameters())
+
+
+def test_the_run_keeps_the_teacher_s_recipe_and_scores(tiny, tmp_path):
+    config = tiny()
+    load_teacher(config, load_dataset(config.data), CPU, Storage(tmp_path))
+    record = json.loads((tmp_path / "teachers" / f"{teacher_trial(config).trial_id}.json").read_text())
+    assert record["config"]["student"]["model"] == "resnet8"
+    assert 0 < record["result"]["test_accuracy"] <= 100
+
+
+def test_another_recipe_is_another_teacher_and_the_student_s_settings_are_not(tiny):
+    base = teacher_trial(tiny()).trial_id
+    assert teacher_trial(tiny(epochs=9, batch_size=32, augmentation={"crop": 0})).trial_id == base
+    assert teacher_trial(tiny(teacher={"model": "resnet8", "epochs": 2})).trial_id != base
+    assert teacher_trial(tiny(teacher={"model": "resnet8", "epochs": 1, "seed": 1})).trial_id != base
+
+
+@pytest.mark.parametrize("layout", ["bare", "under_model", "safetensors"])
+def test_a_checkpoint_file_is_loaded_in_each_usual_layout(tiny, tmp_path, layout):
+    config = tiny()
+    dataset = load_dataset(config.data)
+    weights = load_teacher(config, dataset, CPU, None).state_dict()
+    path = tmp_path / ("teacher.safetensors" if layout == "safetensors" else "teacher.pth")
+    if layout == "safetensors":
+        save_file(weights, path)
+    else:
+        torch.save({"model": weights, "epoch": 240} if layout == "under_model" else weights, path)
+    from_file = tiny(teacher={"model": "resnet8", "checkpoint": str(path)})
+    loaded = load_teacher(from_file, dataset, CPU, None).state_dict()
+    assert all(torch.equal(loaded[name], weights[name]) for name in weights)
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_name(tiny, tmp_path):
+    config = tiny()
+    dataset = load_dataset(config.data)
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
+    wrong = tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "other.pth")})
+    with pytest.raises(ValueError, match=r"other\.pth does not hold the weights of resnet8"):
+        load_teacher(wrong, dataset, CPU, None)
+
+
+class _Payload:
+    def __reduce__(self):
+        return (print, ("this must never run",))
+
+
+def test_a_pickle_of_anything_but_tensors_is_not_loaded(tmp_path, capsys):
+    torch.save({"model": {}, "opt": _Payload()}, tmp_path / "pickle.pth")
+    with pytest.raises(ValueError, match="not a PyTorch file of tensors alone"):
+        read_weights(tmp_path / "pickle.pth")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no such file: .*absent\.pth"):
+        read_weights(tmp_path / "absent.pth")
+
+
+def test_a_recipe_beside_a_checkpoint_is_refused():
+    with pytest.raises(ValidationError, match="epochs cannot be set beside it"):
+        TeacherConfig(model="resnet8", checkpoint="x.pth", epochs=3)
+
+
+def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
+    assert teacher_cache.cache_directory() == tmp_path

@@ -1,0 +1,109 @@
+import math
+from dataclasses import asdict
+
+import pytest
+import torch
+from cktf.storage import Storage
+from cktf.trainer.checkpoint import load_checkpoint, trial_storage
+from cktf.trainer.train import TrainingFailed, train
+from safetensors.torch import load_file
+
+TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
+
+
+def figures(result):
+    """All of a result that the same training must repeat."""
+    return {key: value for key, value in asdict(result).items() if key not in TIMES}
+
+
+def test_a_student_learns_digits(tiny):
+    config = tiny(objective={"cross_entropy": {}}, teacher=None, epochs=4, data={"name": "digits"})
+    results = list(train(config))
+    assert [result.epoch for result in results] == [1, 2, 3, 4]
+    assert results[-1].validation_accuracy > 80
+    assert results[-1].train_loss < results[0].train_loss
+
+
+def test_the_test_split_is_read_once_at_the_last_epoch_and_only_where_allowed(tiny):
+    allowed = list(train(tiny(epochs=2), read_test=True))
+    assert [result.test_accuracy is None for result in allowed] == [True, False]
+    assert all(result.test_accuracy is None for result in train(tiny(epochs=2)))
+
+
+@pytest.mark.parametrize("killed_after", [1, 2])
+def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(tiny, tmp_path, killed_after):
+    config = tiny(optimizer={"learning_rate": 0.05, "schedule": "cosine"})
+    whole, broken = Storage(tmp_path / "whole"), Storage(tmp_path / "broken")
+    uninterrupted = list(train(config, run=whole))
+
+    first = train(config, run=broken)
+    for _ in range(killed_after):
+        next(first)
+    first.close()
+    resumed = list(train(config, run=broken))
+
+    assert [figures(result) for result in resumed] == [figures(result) for result in uninterrupted]
+    device = torch.device("cpu")
+    one, other = (load_checkpoint(trial_storage(run, config.trial_id), device) for run in (whole, broken))
+    for name in ("student", "objective"):
+        left, right = getattr(one, name), getattr(other, name)
+        assert left.keys() == right.keys()
+        assert all(torch.equal(left[key], right[key]) for key in left)
+    assert len(one.objective) > 10, "heads, banks and Z of five pairs are in the checkpoint"
+
+
+def test_a_finished_trial_yields_its_history_again_and_trains_nothing(tiny, tmp_path):
+    run = Storage(tmp_path)
+    config = tiny(epochs=1)
+    (first,) = train(config, run=run)
+    (again,) = train(config, run=run)
+    assert again == first, "wall times included: nothing was trained"
+
+
+def test_the_same_seed_gives_the_same_results_and_another_seed_others(tiny):
+    config = tiny(epochs=1)
+    assert figures(*train(config)) == figures(*train(config))
+    assert figures(*train(config))["train_loss"] != figures(*train(config.with_seed(1)))["train_loss"]
+
+
+def test_global_randomness_is_neither_read_nor_moved(tiny):
+    config = tiny(epochs=1)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = figures(*train(config))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert figures(*train(config)) == one
+
+
+def test_an_objective_that_cannot_matter_leaves_the_student_alone(tiny):
+    # Paired by construction: a term of vanishing weight draws numbers of its own and shifts nobody else's.
+    alone = list(train(tiny(objective={"cross_entropy": {}}, epochs=1)))
+    beside = list(train(tiny(objective={"cross_entropy": {}, "crd": {"weight": 1e-30, "negatives": 32}}, epochs=1)))
+    assert beside[0].validation_loss == pytest.approx(alone[0].validation_loss, rel=1e-6)
+    assert beside[0].train_accuracy == alone[0].train_accuracy
+
+
+def test_a_loss_that_is_not_finite_fails_the_trial_and_leaves_no_checkpoint_of_it(tiny, tmp_path):
+    run = Storage(tmp_path)
+    config = tiny(optimizer={"learning_rate": 1e18, "momentum": 0.0}, epochs=5)
+    with pytest.raises(TrainingFailed, match=r"the loss is (nan|inf) in epoch \d"):
+        list(train(config, run=run))
+    checkpoint = load_checkpoint(trial_storage(run, config.trial_id), torch.device("cpu"))
+    assert checkpoint is None or all(math.isfinite(result.train_loss) for result in checkpoint.history)
+
+
+def test_the_finished_student_s_weights_are_those_of_the_checkpoint(tiny, tmp_path):
+    config = tiny(epochs=1)
+    list(train(config, run=Storage(tmp_path)))
+    weights = load_file(tmp_path / "trials" / config.trial_id / "student.safetensors")
+    checkpoint = load_checkpoint(trial_storage(Storage(tmp_path), config.trial_id), torch.device("cpu"))
+    assert weights.keys() == checkpoint.student.keys()
+    assert all(torch.equal(weights[name], checkpoint.student[name]) for name in weights)
+
+
+def test_the_terms_of_every_objective_are_in_the_result(tiny):
+    (result,) = train(tiny(epochs=1))
+    assert any(name.startswith("cktf.") for name in result.terms)
+    assert any(name.startswith("cross_entropy") for name in result.terms)
+    assert all(math.isfinite(value) for value in result.terms.values())
