@@ -1,1 +1,47 @@
-"""TBD."""
+"""Data sets, their splits, and batches of them."""
+
+from collections.abc import Callable
+
+from cktf.data.augmentation import Augmentation, AugmentationConfig
+from cktf.data.cifar import load_cifar10, load_cifar100
+from cktf.data.config import DataConfig
+from cktf.data.dataset import Dataset
+from cktf.data.digits import load_digits
+from cktf.data.loader import TrainLoader, evaluation_batches
+from cktf.data.mnist import load_fashion_mnist, load_mnist
+from cktf.data.places import DatasetMissing
+from cktf.data.splits import Split, split
+
+DATASETS: dict[str, Callable[[DataConfig], Dataset]] = {
+    "digits": load_digits,
+    "fashion_mnist": load_fashion_mnist,
+    "mnist": load_mnist,
+    "cifar10": load_cifar10,
+    "cifar100": load_cifar100,
+}
+"""Name to loader."""
+
+
+def load_dataset(config: DataConfig) -> Dataset:
+    """Return the data set that the settings name, on the CPU.
+
+    Raises:
+        DatasetMissing: If it is not there; the message says where it was looked for and how to get it.
+        ValueError: If a file of it is damaged.
+    """
+    return DATASETS[config.name](config)
+
+
+__all__ = [
+    "DATASETS",
+    "Augmentation",
+    "AugmentationConfig",
+    "DataConfig",
+    "Dataset",
+    "DatasetMissing",
+    "Split",
+    "TrainLoader",
+    "evaluation_batches",
+    "load_dataset",
+    "split",
+]

@@ -1,0 +1,33 @@
+"""Which data a trial learns from."""
+
+from pydantic import Field, field_validator
+
+from cktf.settings import Settings
+
+
+class DataConfig(Settings):
+    """Data set, its place, and how its training part is divided; the test part is never touched."""
+
+    name: str
+    """A key of `cktf.data.DATASETS`."""
+
+    root: str | None = None
+    """Folder that holds the data set. Not set: `$CKTF_DATA`, else `~/.cache/cktf/data`."""
+
+    download: bool = False
+    """Fetch the data set into its folder where it is not there yet."""
+
+    train_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the training split that is learnt from, of each class alike; validation stays whole."""
+
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the data set's training part that is set aside for validation, of each class alike."""
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        from cktf.data import DATASETS  # here, since the package that lists them imports this module
+
+        if name not in DATASETS:
+            raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+        return name

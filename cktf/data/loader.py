@@ -1,0 +1,117 @@
+"""Batches of a data set that is in memory whole, made where it is: no disk, no processes, no copies."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cktf.batch import Batch
+from cktf.data.augmentation import AugmentationConfig, crop_and_flip, draw, normalise
+from cktf.data.dataset import Dataset
+from cktf.seeding import generator
+
+_SMALLEST = 2  # batch-norm has no variance to train on in a batch of one
+
+
+class TrainLoader:
+    """Training batches, shuffled and augmented anew in every epoch, on the data set's device.
+
+    An epoch is a pure function of (seed, epoch), so that a resumed trial sees the batches it would have seen.
+
+    Args:
+        dataset: The data set.
+        rows: (samples,), int64: the training split, as rows of the training part; `Batch.index` is a position
+            in it.
+        augmentation: What is drawn for each sample.
+        batch_size: Samples of a batch, over all workers together.
+        seed: The replicate's seed.
+        rank: This worker, from 0. Workers share the batches that one worker would see: each has a contiguous
+            shard, and their sizes differ by at most one.
+        world_size: Workers in all.
+
+    Raises:
+        ValueError: If a batch or the training split has fewer than two samples for each worker.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        rows: Tensor,
+        augmentation: AugmentationConfig,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        smallest = _SMALLEST * world_size
+        for path, samples in (("batch_size", batch_size), ("data: the training split", len(rows))):
+            if samples < smallest:
+                raise ValueError(
+                    f"{path}: {samples} samples for {world_size} worker(s); each needs {_SMALLEST} or more"
+                )
+        self.dataset = dataset
+        self.rows = rows.to(dataset.device)
+        self.augmentation = augmentation.resolve(dataset.standard_augmentation)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        # What is left over is a batch too, unless some worker could not train batch-norm on its shard.
+        remainder = len(rows) % batch_size
+        self.num_samples = len(rows) if remainder >= smallest else len(rows) - remainder
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return -(-self.num_samples // self.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Yield this worker's shards of one epoch's batches.
+
+        Args:
+            epoch: From 1.
+        """
+        # Drawn on the CPU, whose generator gives the same order wherever the data set is.
+        order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
+        order = order[: self.num_samples].to(self.dataset.device)
+        draws = draw(self.augmentation, order, self.seed, epoch)
+        for number, start in enumerate(range(0, self.num_samples, self.batch_size)):
+            size = min(self.batch_size, self.num_samples - start)
+            shard = slice(
+                start + size * self.rank // self.world_size, start + size * (self.rank + 1) // self.world_size
+            )
+            index = order[shard]
+            rows = self.rows[index]
+            images = self.dataset.train_images.index_select(0, rows)
+            images = crop_and_flip(images, draws[:, shard], self.augmentation.crop)
+            yield Batch(
+                images=normalise(images, self.dataset.mean, self.dataset.std),
+                labels=self.dataset.train_labels[rows],
+                index=index,
+                step=(epoch - 1) * len(self) + number,
+                share=len(index) / size,
+            )
+
+
+def evaluation_batches(
+    dataset: Dataset, rows: Tensor | Literal["test"], *, batch_size: int = 500
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield normalised images and labels, in order, on the data set's device.
+
+    Args:
+        dataset: The data set.
+        rows: (samples,), int64: rows of the training part, or ``"test"`` for the whole test part.
+        batch_size: Samples of a batch.
+
+    Yields:
+        (batch, channels, height, width), float32, and (batch,), int64.
+    """
+    if isinstance(rows, Tensor):
+        rows = rows.to(dataset.device)
+        images, labels = dataset.train_images, dataset.train_labels
+    else:
+        images, labels = dataset.test_images, dataset.test_labels
+        rows = torch.arange(len(labels), device=dataset.device)
+    for chosen in torch.split(rows, batch_size):
+        yield normalise(images.index_select(0, chosen), dataset.mean, dataset.std), labels[chosen]

@@ -1,0 +1,49 @@
+"""How the training part of a data set is divided: a training split and a validation split, class by class."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cktf.data.config import DataConfig
+from cktf.seeding import generator
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows of the training part, ascending, on the CPU.
+
+    Attributes:
+        train_index: (samples,), int64: what is learnt from; a sample's position here is its `Batch.index`.
+        validation_index: (samples,), int64: what decisions are made on.
+    """
+
+    train_index: Tensor
+    validation_index: Tensor
+
+
+def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
+    """Divide the training part at random, every class in the same proportion.
+
+    Of each class in a random order, validation takes the first samples and training the next ones. Validation
+    therefore does not depend on ``train_fraction``, and the training split of a smaller fraction is part of that of
+    a larger one.
+
+    Args:
+        labels: (samples,), int64: labels of the data set's training part.
+        config: The two fractions. Of each class at least one sample is learnt from.
+        seed: The replicate's seed.
+    """
+    labels = labels.cpu()
+    order = torch.randperm(len(labels), generator=generator(seed, "split"))
+    train, validation = [], []
+    for label in torch.unique(labels):
+        members = order[labels[order] == label]
+        num_validation = min(max(1, round(config.validation_fraction * len(members))), len(members) - 1)
+        num_train = max(1, round(config.train_fraction * (len(members) - num_validation)))
+        validation.append(members[:num_validation])
+        train.append(members[num_validation : num_validation + num_train])
+    return Split(
+        train_index=torch.cat(train).sort().values,
+        validation_index=torch.cat(validation).sort().values,
+    )
