@@ -1,1 +1,146 @@
-"""TBD."""
+"""Networks whose one forward gives all their representations: the papers' own, and any of torchvision's."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import nn
+
+from cktf.batch import Activations, Shapes
+from cktf.models.adapter import (
+    TORCHVISION_PREFIX,
+    Adapter,
+    build_torchvision,
+    require_layers,
+    torchvision_layers,
+    torchvision_names,
+)
+from cktf.models.resnet import ResNet, SingleBlock
+from cktf.models.wide_resnet import WideResNet
+from cktf.settings import Settings
+
+__all__ = ["MODELS", "Adapter", "ModelConfig", "build_model", "measure_shapes"]
+
+_TIMES_4 = (32, 64, 128, 256)
+
+MODELS: dict[str, Callable[[int, int], nn.Module]] = {
+    "resnet8": partial(ResNet, depth=8),
+    "resnet14": partial(ResNet, depth=14),
+    "resnet20": partial(ResNet, depth=20),
+    "resnet32": partial(ResNet, depth=32),
+    "resnet44": partial(ResNet, depth=44),
+    "resnet56": partial(ResNet, depth=56),
+    "resnet110": partial(ResNet, depth=110),
+    "resnet8x4": partial(ResNet, depth=8, widths=_TIMES_4),
+    "resnet32x4": partial(ResNet, depth=32, widths=_TIMES_4),
+    "resnet5": partial(ResNet, depth=5, block=SingleBlock),
+    "resnet5x4": partial(ResNet, depth=5, widths=_TIMES_4, block=SingleBlock),
+    "resnet17x4": partial(ResNet, depth=17, widths=_TIMES_4, block=SingleBlock),
+    "wrn_16_1": partial(WideResNet, depth=16, width=1),
+    "wrn_16_2": partial(WideResNet, depth=16, width=2),
+    "wrn_40_1": partial(WideResNet, depth=40, width=1),
+    "wrn_40_2": partial(WideResNet, depth=40, width=2),
+}
+"""Name, as the distillation papers write it, to the constructor that takes (num_classes, in_channels)."""
+
+
+class ModelConfig(Settings):
+    """Which network, and for one of torchvision's, which of its layers are its representations."""
+
+    model: str
+    """A name of `MODELS`, or `torchvision/` and the name of a classification network of torchvision."""
+
+    stem: str | None = None
+    """For `torchvision/`: the layer before the first stage."""
+
+    stages: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None = None
+    """For `torchvision/`: for each stage the layers that are its blocks, from the input to the output."""
+
+    penultimate: str | None = None
+    """For `torchvision/`: the layer whose output, flattened, the classifier reads."""
+
+    @field_validator("model")
+    @classmethod
+    def _require_known(cls, model: str) -> str:
+        if model in MODELS:
+            return model
+        known = torchvision_names() if model.startswith(TORCHVISION_PREFIX) else tuple(MODELS)
+        if model not in known:
+            close = difflib.get_close_matches(model, known, n=1)
+            suggestion = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ValueError(f"unknown model {model!r}{suggestion}; known: {', '.join(known)}")
+        return model
+
+    @model_validator(mode="after")
+    def _require_layers_of_torchvision(self) -> Self:
+        layers = {
+            "stem": [self.stem] if self.stem else [],
+            "stages": [name for blocks in self.stages or () for name in blocks],
+            "penultimate": [self.penultimate] if self.penultimate else [],
+        }
+        if self.model in MODELS:
+            given = [field for field, names in layers.items() if names]
+            if given:
+                raise ValueError(
+                    f"{', '.join(given)}: for {TORCHVISION_PREFIX} only, {self.model} has its own"
+                )
+            return self
+        for field, names in layers.items():
+            if not names:
+                raise ValueError(
+                    f"{field}: {self.model} needs the names of its layers that are representations"
+                )
+            try:
+                require_layers(names, torchvision_layers(self.model))
+            except ValueError as error:
+                raise ValueError(f"{field}: {error}") from error
+        return self
+
+
+def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequence[int]) -> nn.Module:
+    """Build a network on the CPU whose forward maps images to `Activations`.
+
+    Initial parameters come from PyTorch's global stream: build inside `cktf.seeding.initialisation`.
+
+    Args:
+        model: The settings, or a name of `MODELS` alone.
+        num_classes: Number of logits.
+        image_shape: (channels, height, width) of the images.
+
+    Raises:
+        ValueError: If the name is unknown, or the network cannot read images of this shape.
+    """
+    config = ModelConfig(model=model) if isinstance(model, str) else model
+    if config.model in MODELS:
+        return MODELS[config.model](num_classes, image_shape[0])
+    assert config.stem
+    assert config.stages
+    assert config.penultimate
+    adapter = Adapter(
+        build_torchvision(config.model, num_classes),
+        stem=config.stem,
+        stages=config.stages,
+        penultimate=config.penultimate,
+    )
+    try:
+        adapter.check(image_shape)
+    except ValueError as error:
+        raise ValueError(f"{config.model}: {error}") from error
+    return adapter
+
+
+def measure_shapes(model: nn.Module, image_shape: Sequence[int]) -> Shapes:
+    """Return the shapes of a network's activations for images of (channels, height, width).
+
+    One blank image is run in eval mode, which moves neither buffers nor random streams; the mode is restored.
+    """
+    images = torch.zeros(1, *image_shape, device=next(model.parameters()).device)
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        activations: Activations = model(images)
+    model.train(training)
+    return activations.shapes(images)

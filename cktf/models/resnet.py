@@ -1,0 +1,104 @@
+"""Residual networks for small images, as the distillation papers use them.
+
+Source: He et al. 2016, arXiv 1512.03385, section 4.2; the distillation papers add projections on the
+shortcuts, the wider "x4" networks and the blocks of one convolution. Attribute names and their order are
+those of the checkpoints that the distillation literature shares.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cktf.batch import Activations
+from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, run_stages
+
+
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
+    """Return the projection where a block changes the shape, None where the input is added as it is."""
+    if stride == 1 and in_channels == out_channels:
+        return None
+    return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut; gives the sum after its ReLU."""
+
+    num_convolutions: ClassVar[int] = 2
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(in_channels, out_channels, stride)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = conv3x3(out_channels, out_channels)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.downsample = _shortcut(in_channels, out_channels, stride)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
+        shortcut = features if self.downsample is None else self.downsample(features)
+        residual = functional.relu(self.bn1(self.conv1(features)))
+        return functional.relu(self.bn2(self.conv2(residual)) + shortcut)
+
+
+class SingleBlock(nn.Module):
+    """One 3x3 convolution and a shortcut: the block of the networks of depth 5 and 17."""
+
+    num_convolutions: ClassVar[int] = 1
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(in_channels, out_channels, stride)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.downsample = _shortcut(in_channels, out_channels, stride)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
+        shortcut = features if self.downsample is None else self.downsample(features)
+        return functional.relu(self.bn1(self.conv1(features)) + shortcut)
+
+
+class ResNet(nn.Module):
+    """Three stages of residual blocks; the second and the third halve the side.
+
+    Every representation is taken after its ReLU.
+
+    Args:
+        num_classes: Number of logits.
+        in_channels: Channels of the images.
+        depth: Layers with weights, but the shortcuts': 2 + 3 x blocks of a stage x convolutions of a block.
+        widths: Channels of the stem and of the three stages.
+        block: The residual block.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        *,
+        depth: int,
+        widths: tuple[int, int, int, int] = (16, 16, 32, 64),
+        block: type[BasicBlock] | type[SingleBlock] = BasicBlock,
+    ) -> None:
+        super().__init__()
+        num_blocks, remainder = divmod(depth - 2, 3 * block.num_convolutions)
+        assert remainder == 0, f"no three equal stages make a depth of {depth}"
+
+        def stage(in_width: int, width: int, stride: int) -> nn.Sequential:
+            rest = (block(width, width, stride=1) for _ in range(num_blocks - 1))
+            return nn.Sequential(block(in_width, width, stride), *rest)
+
+        self.conv1 = conv3x3(in_channels, widths[0])
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        self.layer1 = stage(widths[0], widths[1], stride=1)
+        self.layer2 = stage(widths[1], widths[2], stride=2)
+        self.layer3 = stage(widths[2], widths[3], stride=2)
+        self.fc = nn.Linear(widths[3], num_classes)
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Activations:
+        """Return the activations of images (batch, channels, height, width)."""
+        stem = functional.relu(self.bn1(self.conv1(images)))
+        stages = run_stages((self.layer1, self.layer2, self.layer3), stem)
+        penultimate = global_average(stages[-1][-1])
+        return Activations(self.fc(penultimate), penultimate, stem, stages)

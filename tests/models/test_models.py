@@ -1,0 +1,171 @@
+"""The networks of the papers' tables: shapes, gradients, initial parameters; and their settings."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from cktf.batch import Activations
+from cktf.models import MODELS, ModelConfig, build_model, measure_shapes
+from cktf.seeding import initialisation
+
+SMALL = ("resnet8", "resnet8x4", "resnet5", "wrn_16_1", "wrn_16_2")
+
+
+def representations(activations: Activations) -> dict[str, torch.Tensor]:
+    named = {"stem": activations.stem, "penultimate": activations.penultimate, "logits": activations.logits}
+    for number, blocks in enumerate(activations.stages, start=1):
+        named |= {f"stage{number}.{position}": block for position, block in enumerate(blocks)}
+    return named
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("image_shape", [(3, 32, 32), (3, 64, 64), (1, 8, 8)])
+def test_a_network_reads_any_image_and_halves_the_side_twice(
+    name: str, image_shape: tuple[int, int, int]
+) -> None:
+    shapes = measure_shapes(build_model(name, 7, image_shape), image_shape)
+    side = image_shape[1]
+    assert shapes.image == image_shape
+    assert shapes.logits == (7,)
+    assert shapes.stem[1:] == (side, side)
+    assert [blocks[-1][1:] for blocks in shapes.stages] == [(side, side), (side // 2,) * 2, (side // 4,) * 2]
+    assert shapes.penultimate == (shapes.stages[-1][-1][0],)
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"), [("resnet20", 3), ("resnet110", 18), ("resnet17x4", 5), ("wrn_40_1", 6)]
+)
+def test_depth_decides_the_number_of_blocks(name: str, blocks: int) -> None:
+    shapes = measure_shapes(build_model(name, 10, (1, 8, 8)), (1, 8, 8))
+    assert [len(stage) for stage in shapes.stages] == [blocks] * 3
+
+
+def test_measuring_shapes_leaves_the_network_and_the_random_stream_as_they_were() -> None:
+    network = build_model("resnet8", 10, (1, 8, 8)).train()
+    before = copy.deepcopy(network.state_dict())
+    stream = torch.get_rng_state()
+    measure_shapes(network, (1, 8, 8))
+    assert all(module.training for module in network.modules())
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), stream)
+    measure_shapes(network.eval(), (1, 8, 8))
+    assert not network.training
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_representation_is_overwritten_by_a_later_layer(name: str) -> None:
+    network = build_model(name, 10, (1, 8, 8)).train()
+    seen: list[tuple[Any, torch.Tensor]] = []
+
+    def remember(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: Any) -> None:
+        seen.extend((t, t.detach().clone()) for t in (*inputs, output) if isinstance(t, torch.Tensor))
+
+    for module in network.modules():
+        module.register_forward_hook(remember)
+    for key, tensor in representations(network(torch.randn(4, 1, 8, 8))).items():
+        # Taken when a module first gave or read the tensor, and again whenever another one did.
+        copies = [clone for original, clone in seen if original is tensor]
+        assert copies, f"{key} passes through no module"
+        assert all(torch.equal(tensor, clone) for clone in copies), key
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_gradient_reaches_the_first_layer_from_every_representation(name: str) -> None:
+    network = build_model(name, 10, (1, 8, 8)).train()
+    first = next(network.parameters())
+    named = representations(network(torch.randn(4, 1, 8, 8)))
+    for key, tensor in named.items():
+        (gradient,) = torch.autograd.grad(tensor.square().sum(), first, retain_graph=True)
+        assert gradient.abs().max() > 0, key
+
+
+@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1"])
+def test_the_seed_decides_the_initial_parameters(name: str) -> None:
+    def build(seed: int) -> dict[str, Any]:
+        with initialisation(seed, "student"):
+            return build_model(name, 10, (3, 32, 32)).state_dict()
+
+    first, again, other = build(3), build(3), build(4)
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
+
+
+@pytest.mark.parametrize("name", ["resnet32x4", "wrn_40_2"])
+def test_convolutions_start_with_the_variance_that_keeps_gradients_and_batch_norm_as_identity(
+    name: str,
+) -> None:
+    with initialisation(0, "student"):
+        network = build_model(name, 10, (3, 32, 32))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.weight.numel() > 30_000:
+            expected = (2 / (module.kernel_size[0] * module.kernel_size[1] * module.out_channels)) ** 0.5
+            assert module.weight.std().item() == pytest.approx(expected, rel=0.03)
+        if isinstance(module, nn.BatchNorm2d):
+            assert torch.equal(module.weight, torch.ones_like(module.weight))
+            assert torch.equal(module.bias, torch.zeros_like(module.bias))
+
+
+@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1"])
+def test_a_network_compiles_whole(name: str) -> None:
+    network = build_model(name, 10, (1, 8, 8)).eval()
+    compiled = torch.compile(network, fullgraph=True, backend="eager")
+    images = torch.randn(4, 1, 8, 8)
+    plain, traced = representations(network(images)), representations(compiled(images))
+    for key, tensor in plain.items():
+        torch.testing.assert_close(traced[key], tensor)
+
+
+@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1"])
+def test_channels_last_is_kept_through_the_network(name: str) -> None:
+    network = build_model(name, 10, (3, 32, 32)).to(memory_format=torch.channels_last)
+    activations: Activations = network(torch.randn(2, 3, 32, 32).to(memory_format=torch.channels_last))
+    for tensor in (activations.stem, *(block for blocks in activations.stages for block in blocks)):
+        assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_unknown_model_is_answered_with_the_known_and_the_closest_ones() -> None:
+    with pytest.raises(
+        ValueError, match=r"unknown model 'resnet21' \(did you mean 'resnet2?.*known: resnet8, "
+    ) as raised:
+        ModelConfig(model="resnet21")
+    assert all(name in str(raised.value) for name in MODELS)
+
+
+def test_build_model_takes_a_name_or_settings() -> None:
+    by_name = build_model("resnet8", 10, (3, 32, 32))
+    by_settings = build_model(ModelConfig(model="resnet8"), 10, (3, 32, 32))
+    assert by_name.state_dict().keys() == by_settings.state_dict().keys()
+
+
+def test_layers_are_refused_where_the_network_has_its_own() -> None:
+    with pytest.raises(ValidationError, match="stem: for torchvision/ only, resnet8 has its own"):
+        ModelConfig(model="resnet8", stem="conv1")
+
+
+def test_settings_of_a_torchvision_network_survive_json(resnet18_layers: dict[str, Any]) -> None:
+    config = ModelConfig(model="torchvision/resnet18", **resnet18_layers)
+    assert ModelConfig.model_validate_json(config.model_dump_json()) == config
+    assert isinstance(hash(config), int)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "torchvision/resnet17"}, r"unknown model .* \(did you mean 'torchvision/resnet1"),
+        ({"stem": None}, "stem: torchvision/resnet18 needs the names"),
+        ({"stages": []}, "stages: torchvision/resnet18 needs the names"),
+        ({"stages": [["layer1.0"], []]}, "at least 1 item"),
+        ({"stages": [["layer1.0", "layer1.7"]]}, r"stages: the network has no layer 'layer1\.7'.* layer1\.1"),
+        ({"penultimate": "pool"}, "penultimate: the network has no layer 'pool'.* avgpool|maxpool"),
+        ({"weights": "DEFAULT"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_layers_are_refused_with_what_would_be_right(
+    change: dict[str, Any], message: str, resnet18_layers: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ModelConfig.model_validate({"model": "torchvision/resnet18"} | resnet18_layers | change)
