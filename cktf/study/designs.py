@@ -1,0 +1,145 @@
+"""Designs: the arms that a study fixes before any result is seen, and how they are named."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from cktf.study.paths import lay_over, leaves, overlay, value_at
+from cktf.trainer.config import TrialConfig
+
+if TYPE_CHECKING:  # a spec checks its arms, so it imports this module
+    from cktf.study.spec import StudySpec
+
+BASELINE = "baseline"
+"""Name of the arm that the others are compared with."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One full setting of all factors, without the seed.
+
+    Attributes:
+        name: For a person: ``temperature=0.5``. A searched number is rounded in it.
+        params: Factor path to value, for every factor that this arm sets.
+        config: The full trial configuration, at seed 0.
+    """
+
+    name: str
+    params: dict[str, Any]
+    config: TrialConfig
+
+    @property
+    def arm_id(self) -> str:
+        """The arm's identity: a hash of the configuration without the seed."""
+        return self.config.arm_id
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An arm before it is checked.
+
+    Attributes:
+        where: Keys in the study file that ask for it.
+        name: Its name where the study gives one.
+        paths: The factors that it sets.
+        factor: The one factor whose level stands at ``where``; empty where more than one is set.
+        mapping: Its configuration as written.
+    """
+
+    where: tuple[str | int, ...]
+    name: str | None
+    paths: tuple[str, ...]
+    factor: str
+    mapping: dict[str, Any]
+
+
+def candidates(spec: "StudySpec") -> Iterator[Candidate]:
+    """Yield every arm that a design asks for beside the baseline, equal ones included; none for a search."""
+    base = spec.baseline
+    for path, levels in (spec.ablate or {}).items():
+        for index, level in enumerate(levels):
+            yield Candidate(("ablate", path, index), None, (path,), path, overlay(base, {path: level}))
+    for path, off in (spec.leave_one_out or {}).items():
+        yield Candidate(("leave_one_out", path), None, (path,), path, overlay(base, {path: off}))
+    for name, patch in (spec.compare or {}).items():
+        yield Candidate(("compare", name), name, tuple(leaves(patch)), "", lay_over(base, patch))
+    if spec.grid:
+        for cell in itertools.product(*spec.grid.values()):
+            values = dict(zip(spec.grid, cell, strict=True))
+            yield Candidate(("grid",), None, tuple(values), "", overlay(base, values))
+
+
+def plan_arms(spec: "StudySpec") -> tuple[Arm, ...]:
+    """Return the arms of a study, the baseline first; of a search, the baseline alone.
+
+    An arm whose configuration equals an earlier one's is left out, so that no training is counted twice.
+    """
+    arms = {spec.baseline_config.arm_id: Arm(BASELINE, {}, spec.baseline_config)}
+    for candidate in candidates(spec):
+        config = TrialConfig.model_validate(candidate.mapping)
+        if config.arm_id not in arms:
+            params = _values(config, candidate.mapping, candidate.paths)
+            arms[config.arm_id] = Arm(candidate.name or name_arm(params, spec.factors), params, config)
+    return tuple(arms.values())
+
+
+def arm_for(spec: "StudySpec", params: Mapping[str, Any]) -> Arm:
+    """Return the arm of a search that has these values.
+
+    Raises:
+        pydantic.ValidationError: If the values, each allowed alone, do not go together.
+    """
+    config = TrialConfig.model_validate(overlay(spec.baseline, params))
+    if config.arm_id == spec.baseline_config.arm_id:
+        return Arm(BASELINE, {}, config)
+    values = _values(config, overlay({}, params), params)
+    return Arm(name_arm(values, spec.factors, digits=4), values, config)
+
+
+def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17) -> str:
+    """Return ``temperature=0.5, negatives=32``: each factor by its `short_name`, with its value.
+
+    Args:
+        params: Factor path to value.
+        factors: Every factor of the study.
+        digits: Significant digits of a number that is shown.
+    """
+    return ", ".join(
+        f"{short_name(path, factors)}={_spelled(value, digits)}" for path, value in params.items()
+    )
+
+
+def short_name(path: str, factors: Iterable[str]) -> str:
+    """Return the shortest ending of a path, in whole parts, by which it is known among the factors."""
+    parts = path.split(".")
+    for start in range(len(parts) - 1, 0, -1):
+        ending = ".".join(parts[start:])
+        if not any(f".{other}".endswith(f".{ending}") for other in factors if other != path):
+            return ending
+    return path
+
+
+def _values(config: TrialConfig, written: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
+    """Return the values as checked, so that 0 and 0.0 have one name; but whole sections as written."""
+    checked = config.model_dump(mode="json")
+    found = {}
+    for path in paths:
+        value = value_at(written, path)
+        found[path] = value if isinstance(value, Mapping) else value_at(checked, path)
+    return found
+
+
+def _spelled(value: Any, digits: int) -> str:
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(float(f"{value:.{digits}g}"))
+    if isinstance(value, str):
+        return value
+    return (
+        yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+        .removesuffix("\n")
+        .removesuffix("\n...")
+    )

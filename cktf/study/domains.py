@@ -1,0 +1,243 @@
+"""Domains of a search: what a factor may be, and under which condition it is drawn at all."""
+
+import json
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import Annotated, Any, Self
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from cktf.settings import Settings
+from cktf.study.paths import overlay, value_at
+
+Scalar = bool | int | float | str | None
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_COMPARISON = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.+?)\s*")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One comparison of a path's value with a literal."""
+
+    path: str
+    symbol: str
+    literal: Scalar
+
+    def holds(self, configuration: Mapping[str, Any]) -> bool:
+        """Return whether the value at the path compares so; what is no number is never above or below."""
+        value = value_at(configuration, self.path)
+        if self.symbol not in ("==", "!=") and not isinstance(value, int | float):
+            return False
+        return _OPERATORS[self.symbol](value, self.literal)
+
+
+def parse_condition(path: str, text: Scalar) -> Condition:
+    """Read one entry of ``when``: ``"> 0"``, ``"!= last"``, or a plain value that means equality.
+
+    Raises:
+        ValueError: If an ordering compares with something that is no number.
+    """
+    comparison = _COMPARISON.fullmatch(text) if isinstance(text, str) else None
+    if comparison is None:
+        return Condition(path, "==", text)
+    symbol, literal = comparison[1], _literal(comparison[2])
+    if symbol not in ("==", "!=") and (isinstance(literal, bool) or not isinstance(literal, int | float)):
+        raise ValueError(f"when.{path}: {symbol!r} compares numbers, such as '{symbol} 0'; got {text!r}")
+    return Condition(path, symbol, literal)
+
+
+def _literal(text: str) -> Scalar:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, Scalar) else text
+
+
+class _Domain(Settings):
+    when: dict[str, Scalar] = Field(default={})
+    """Conditions, path to comparison, that must all hold; if not, the factor keeps the baseline's value."""
+
+    @field_validator("when")
+    @classmethod
+    def _readable(cls, when: dict[str, Scalar]) -> dict[str, Scalar]:
+        for path, text in when.items():
+            parse_condition(path, text)
+        return when
+
+    @cached_property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The entries of `when`, read."""
+        return tuple(parse_condition(path, text) for path, text in self.when.items())
+
+
+class FloatDomain(_Domain):
+    """A real number between two bounds, both included: ``{float: [0.02, 1.0], log: true}``."""
+
+    bounds: tuple[float, float] = Field(alias="float")
+    """Lowest and highest value."""
+
+    log: bool = False
+    """Whether the logarithm is drawn evenly."""
+
+    step: float | None = Field(default=None, gt=0)
+    """Distance of the values that are drawn; None: any value."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_range("float", self.bounds, self.log, self.step)
+        return self
+
+    @property
+    def edges(self) -> tuple[Scalar, ...]:
+        """The values that stand for all when a study is checked."""
+        return self.bounds
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all values can be listed."""
+        return self.step is not None
+
+
+class IntDomain(_Domain):
+    """A whole number between two bounds, both included: ``{int: [64, 1024], log: true}``."""
+
+    bounds: tuple[int, int] = Field(alias="int")
+    """Lowest and highest value."""
+
+    log: bool = False
+    """Whether the logarithm is drawn evenly."""
+
+    step: int | None = Field(default=None, gt=0)
+    """Distance of the values that are drawn; None: 1."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_range("int", self.bounds, self.log, self.step)
+        return self
+
+    @property
+    def edges(self) -> tuple[Scalar, ...]:
+        """The values that stand for all when a study is checked."""
+        return self.bounds
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all values can be listed."""
+        return True
+
+
+class ChoiceDomain(_Domain):
+    """One of some values without an order: ``{choice: [last, first]}``."""
+
+    choices: tuple[Scalar, ...] = Field(alias="choice", min_length=2)
+    """The values."""
+
+    @field_validator("choices")
+    @classmethod
+    def _different(cls, choices: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+        if len(set(choices)) < len(choices):
+            raise ValueError(f"the values must differ from each other; got {list(choices)}")
+        return choices
+
+    @property
+    def edges(self) -> tuple[Scalar, ...]:
+        """The values that stand for all when a study is checked."""
+        return self.choices
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all values can be listed."""
+        return True
+
+
+def _check_range(key: str, bounds: tuple[float, float], log: bool, step: float | None) -> None:
+    low, high = bounds
+    if not low < high:
+        raise ValueError(f"{key}: the first bound must be below the second; got [{low}, {high}]")
+    if log and low <= 0:
+        raise ValueError(f"{key}: with 'log: true' both bounds must be greater than 0; got [{low}, {high}]")
+    if log and step is not None:
+        raise ValueError(f"step: cannot go with 'log: true'; got {step}")
+    if step is not None and step > high - low:
+        raise ValueError(f"step: must be {high - low} or less, the distance of the bounds; got {step}")
+
+
+_TYPES = {"float": FloatDomain, "int": IntDomain, "choice": ChoiceDomain}
+
+
+def _tag(value: Any) -> str | None:
+    if isinstance(value, Mapping):
+        found = [key for key in _TYPES if key in value]
+        return f"{found[0]} domain" if len(found) == 1 else None
+    return next((f"{key} domain" for key, domain in _TYPES.items() if isinstance(value, domain)), None)
+
+
+Domain = Annotated[
+    Annotated[FloatDomain, Tag("float domain")]
+    | Annotated[IntDomain, Tag("int domain")]
+    | Annotated[ChoiceDomain, Tag("choice domain")],
+    Discriminator(
+        _tag,
+        custom_error_type="domain",
+        custom_error_message="must have float: [low, high], int: [low, high] or choice: [one, other]",
+    ),
+]
+"""What one searched factor may be."""
+
+
+def drawing_order(domains: Mapping[str, Domain]) -> tuple[str, ...]:
+    """Return the factors so that each follows those that its condition asks about.
+
+    Raises:
+        ValueError: If conditions ask about each other in a circle.
+    """
+    # A condition may also ask about a section of a factor, or about a field of a section that is a factor.
+    asked = {
+        path: [other for other in domains if any(_overlap(other, key) for key in domain.when)]
+        for path, domain in domains.items()
+    }
+    try:
+        return tuple(TopologicalSorter(asked).static_order())
+    except CycleError as error:
+        circle = " -> ".join(reversed(error.args[1]))
+        raise ValueError(f"the conditions under 'when' go in a circle: {circle}") from None
+
+
+def _overlap(path: str, other: str) -> bool:
+    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
+
+
+def draw(
+    domains: Mapping[str, Domain],
+    baseline: Mapping[str, Any],
+    choose: Callable[[str, Domain], Scalar],
+) -> dict[str, Scalar]:
+    """Choose a value for each factor that applies, in an order in which conditions can be answered.
+
+    Args:
+        domains: Factor path to domain.
+        baseline: The full configuration, defaults included, that conditions see below the chosen values.
+        choose: Called with path and domain of each factor that applies.
+
+    Returns:
+        Factor path to value, for the factors that apply.
+    """
+    values: dict[str, Scalar] = {}
+    for path in drawing_order(domains):
+        configuration = overlay(baseline, values)
+        if all(condition.holds(configuration) for condition in domains[path].conditions):
+            values[path] = choose(path, domains[path])
+    return values

@@ -1,0 +1,130 @@
+"""Dotted paths into a configuration (``objective.cktf.temperature``): which exist, how to read and set."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+
+@cache
+def known_paths(model: type[BaseModel]) -> frozenset[str]:
+    """Return every path of a settings model, sections as well as their fields."""
+    return frozenset(_walk(model))
+
+
+def exists(path: str, model: type[BaseModel]) -> bool:
+    """Return whether a settings model has a field at this path; below a free mapping every key exists."""
+    return bool(types_at(tuple(path.split(".")), model))
+
+
+def types_at(location: tuple[str | int, ...], model: type[BaseModel]) -> list[Any]:
+    """Return the types that may stand at a location of a model; none where nothing may."""
+    here: list[Any] = [model]
+    for key in location:
+        below: list[Any] = []
+        for part in here:
+            if _is_model(part):
+                below += _parts(_fields(part).get(str(key)))
+            elif part is Any or part is dict:
+                below.append(Any)
+            elif get_origin(part) is dict:
+                below += _parts(get_args(part)[1])
+            elif get_origin(part) in (tuple, list) and isinstance(key, int):
+                below += _parts(get_args(part)[0])
+        here = below
+    return here
+
+
+def section_at(location: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
+    """Return the names of the fields that a section has; empty where the location is no section."""
+    names = [name for part in types_at(location, model) if _is_model(part) for name in _fields(part)]
+    return list(dict.fromkeys(names))
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return ``. Did you mean 'x'?`` for the closest known words, or nothing where none is close."""
+    ending = word.rpartition(".")[2]
+    candidates = sorted(known)
+    close = get_close_matches(word, candidates, n=1, cutoff=0.6)
+    close += [c for c in candidates if "." in c and c.rpartition(".")[2] == ending and c not in close]
+    if not close:
+        return ""
+    return f". Did you mean {' or '.join(repr(word) for word in close[:3])}?"
+
+
+def value_at(configuration: Mapping[str, Any], path: str) -> Any:
+    """Return what stands at a path of a nested mapping, None where nothing does."""
+    value: Any = configuration
+    for part in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
+
+
+def lay_over(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with a partial configuration laid over it; None takes an optional section away."""
+    merged = dict(base)
+    for key, value in patch.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = lay_over(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def overlay(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with a value at each path; missing sections are made, neither argument is changed."""
+    result = dict(base)
+    for path, value in values.items():
+        *sections, last = path.split(".")
+        here = result
+        for section in sections:
+            below = here.get(section)
+            here[section] = dict(below) if isinstance(below, Mapping) else {}
+            here = here[section]
+        here[last] = value
+    return result
+
+
+def leaves(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return path to value for everything in a nested mapping that is no section itself."""
+    found: dict[str, Any] = {}
+    for key, value in configuration.items():
+        if isinstance(value, Mapping) and value:
+            found |= leaves(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, annotation in _fields(model).items():
+        yield f"{prefix}{name}"
+        for part in _parts(annotation):
+            if _is_model(part):
+                yield from _walk(part, f"{prefix}{name}.")
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _parts(annotation: Any) -> list[Any]:
+    """Return the members of a union, the bare type of an annotated one, and the type itself otherwise."""
+    if annotation is None or annotation is type(None):
+        return []
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _parts(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [part for member in get_args(annotation) for part in _parts(member)]
+    return [annotation]
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,0 +1,145 @@
+"""Arms: what each design asks for, how arms are named, and which are the same."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from cktf.study.designs import arm_for, plan_arms, short_name
+from cktf.study.spec import StudySpec
+
+Make = Callable[..., StudySpec]
+
+
+def names(spec: StudySpec) -> list[str]:
+    return [arm.name for arm in plan_arms(spec)]
+
+
+def test_one_at_a_time_varies_one_factor_around_the_baseline(make: Make) -> None:
+    spec = make(ablate={"objective.cktf.temperature": [0.05, 0.5], "objective.cktf.pairing": ["first"]})
+    baseline, cold, hot, first = plan_arms(spec)
+    assert [baseline.name, cold.name, hot.name] == ["baseline", "temperature=0.05", "temperature=0.5"]
+    assert baseline.params == {}
+    assert baseline.config == spec.baseline_config
+    assert first.params == {"objective.cktf.pairing": "first"}
+    assert first.config.objective.cktf.pairing == "first"
+    assert first.config.objective.cktf.temperature == 0.1
+    assert hot.arm_id == hot.config.arm_id != cold.arm_id
+
+
+def test_a_name_is_lengthened_until_no_other_factor_has_it(make: Make) -> None:
+    spec = make(
+        ablate={
+            "objective.cktf.temperature": [0.5],
+            "objective.kd.temperature": [2],
+            "teacher.epochs": [4],
+            "epochs": [1],
+        }
+    )
+    assert names(spec) == [
+        "baseline",
+        "cktf.temperature=0.5",
+        "kd.temperature=2",
+        "teacher.epochs=4",
+        "epochs=1",
+    ]
+
+
+def test_whole_parts_of_a_path_make_a_name() -> None:
+    assert short_name("a.weight", ["a.weight", "b.other_weight"]) == "weight"
+
+
+@pytest.mark.parametrize(
+    ("path", "level", "name"),
+    [
+        ("objective.cktf.theta", 0, "theta=0"),
+        ("objective.cktf.theta", 1e-4, "theta=0.0001"),
+        ("objective.cktf.theta", 1 / 3, "theta=0.3333333333333333"),
+        ("objective.cktf.negatives", 1234567, "negatives=1234567"),
+        ("student", {"model": "resnet14"}, "student={model: resnet14}"),
+        ("optimizer.nesterov", True, "nesterov=true"),
+        ("optimizer.clip_norm", 1, "clip_norm=1"),
+        ("optimizer.milestones", [0.5, 0.75], "milestones=[0.5, 0.75]"),
+    ],
+)
+def test_names_show_levels_as_people_write_them(make: Make, path: str, level: Any, name: str) -> None:
+    assert names(make(ablate={path: [level]})) == ["baseline", name]
+
+
+def test_a_section_that_is_taken_away_is_named_null(make: Make) -> None:
+    assert names(make(ablate={"objective.cktf": [None]})) == ["baseline", "cktf=null"]
+
+
+def test_an_arm_that_equals_an_earlier_one_is_left_out(make: Make) -> None:
+    spec = make(ablate={"objective.cktf.theta": [0.1, 0, 0.0], "objective.cktf.beta": [0.8, 0.5]})
+    assert names(spec) == ["baseline", "theta=0", "beta=0.5"]
+    assert len({arm.arm_id for arm in plan_arms(spec)}) == 3
+
+
+def test_levels_have_the_type_of_their_field(make: Make) -> None:
+    arm = plan_arms(make(ablate={"objective.cktf.theta": [0]}))[1]
+    assert type(arm.params["objective.cktf.theta"]) is float
+
+
+def test_leaving_one_out_switches_one_component_off(make: Make, baseline: dict[str, Any]) -> None:
+    baseline["objective"]["kd"] = {"weight": 1.0}
+    spec = make(leave_one_out={"objective.kd.weight": 0, "objective.cktf.theta": 0, "objective.cktf": None})
+    assert names(spec) == ["baseline", "weight=0", "theta=0", "cktf=null"]
+    without_kd = plan_arms(spec)[1].config
+    assert without_kd.objective.kd.weight == 0
+    assert without_kd.objective.cktf.theta == 0.1
+
+
+def test_a_grid_has_every_combination_once(make: Make) -> None:
+    spec = make(grid={"objective.cktf.theta": [0.1, 0.0], "objective.cktf.pairing": ["last", "first"]})
+    assert names(spec) == [
+        "baseline", "theta=0.1, pairing=first", "theta=0, pairing=last", "theta=0, pairing=first",
+    ]  # fmt: skip
+
+
+def test_named_arms_are_partial_configurations_over_the_baseline(make: Make) -> None:
+    spec = make(
+        compare={
+            "student alone": {"objective": {"cktf": None}},
+            "cktf+kd": {"objective": {"kd": {"weight": 1.0}}, "epochs": 3},
+        }
+    )
+    _, alone, both = plan_arms(spec)
+    assert alone.name == "student alone"
+    assert alone.config.objective.cktf is None
+    assert alone.params == {"objective.cktf": None}
+    assert both.config.objective.cktf == spec.baseline_config.objective.cktf
+    assert both.params == {"objective.kd.weight": 1.0, "epochs": 3}
+    assert spec.factors == ("objective.cktf", "objective.kd.weight", "epochs")
+
+
+def test_a_search_fixes_the_baseline_alone(make: Make) -> None:
+    spec = make(search={"objective.cktf.theta": {"float": [0, 1]}})
+    assert names(spec) == ["baseline"]
+
+
+def test_an_arm_of_a_search_is_made_of_its_values(make: Make) -> None:
+    spec = make(
+        search={
+            "objective.cktf.temperature": {"float": [0.02, 1], "log": True},
+            "objective.cktf.negatives": {"int": [1, 10**6]},
+        }
+    )
+    arm = arm_for(spec, {"objective.cktf.temperature": 0.123456789, "objective.cktf.negatives": 123456})
+    assert arm.name == "temperature=0.1235, negatives=123456"
+    assert arm.params["objective.cktf.temperature"] == 0.123456789
+    assert arm.config.objective.cktf.temperature == 0.123456789
+    assert arm_for(spec, {"objective.cktf.temperature": 0.1}).name == "baseline"
+
+
+def test_values_of_a_search_that_do_not_go_together_are_refused(make: Make, baseline: dict[str, Any]) -> None:
+    baseline["objective"]["cross_entropy"]["weight"] = 1.0
+    spec = make(
+        search={
+            "objective.cktf.weight": {"choice": [0, 1]},
+            "objective.cross_entropy.weight": {"choice": [0, 1]},
+        }
+    )
+    with pytest.raises(ValidationError, match="at least one objective"):
+        arm_for(spec, {"objective.cktf.weight": 0, "objective.cross_entropy.weight": 0})

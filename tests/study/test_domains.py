@@ -1,0 +1,119 @@
+"""Search domains: reading, conditions, and the order of drawing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from cktf.study.domains import (
+    ChoiceDomain,
+    Domain,
+    FloatDomain,
+    IntDomain,
+    draw,
+    drawing_order,
+    parse_condition,
+)
+
+ADAPTER: TypeAdapter[Any] = TypeAdapter(Domain)
+
+
+def domains(**written: dict[str, Any]) -> dict[str, Any]:
+    return {path.replace("__", "."): ADAPTER.validate_python(value) for path, value in written.items()}
+
+
+def first(_: str, domain: Any) -> Any:
+    return domain.edges[0]
+
+
+def test_the_key_says_which_domain_it_is() -> None:
+    assert isinstance(ADAPTER.validate_python({"float": [0, 1]}), FloatDomain)
+    assert isinstance(ADAPTER.validate_python({"int": [1, 8], "log": True}), IntDomain)
+    assert isinstance(ADAPTER.validate_python({"choice": ["last", None]}), ChoiceDomain)
+
+
+def test_choices_keep_their_types() -> None:
+    domain = ADAPTER.validate_python({"choice": [True, 2, 0.5, "last", None]})
+    assert [type(value) for value in domain.choices] == [bool, int, float, str, type(None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "holds"),
+    [
+        ("> 0", 0.5, True),
+        ("> 0", 0, False),
+        (">= 0", 0, True),
+        ("< 1e-3", 1e-4, True),
+        ("<=4", 5, False),
+        ("== last", "last", True),
+        ("!= last", "first", True),
+        ("!= null", None, False),
+        ("== true", True, True),
+        ("last", "last", True),
+        (3, 3, True),
+        (None, None, True),
+        (False, True, False),
+    ],
+)
+def test_a_condition_compares_with_its_literal(text: Any, value: Any, holds: bool) -> None:
+    condition = parse_condition("objective.kd.weight", text)
+    assert condition.holds({"objective": {"kd": {"weight": value}}}) is holds
+
+
+def test_nothing_is_above_or_below_a_value_that_is_not_there() -> None:
+    assert not parse_condition("objective.kd.weight", "> -1").holds({"objective": {"kd": None}})
+    assert not parse_condition("objective.kd.weight", "< 1").holds({})
+    assert parse_condition("objective.kd.weight", "!= 1").holds({})
+
+
+def test_only_numbers_are_ordered() -> None:
+    with pytest.raises(ValueError, match="'>' compares numbers, such as '> 0'; got '> last'"):
+        parse_condition("pairing", "> last")
+
+
+def test_a_factor_is_drawn_after_those_that_its_condition_asks_about() -> None:
+    space = domains(
+        a={"float": [0, 1], "when": {"b": "> 0"}},
+        b={"float": [0, 1], "when": {"c": "> 0"}},
+        c={"float": [0, 1]},
+    )
+    assert drawing_order(space) == ("c", "b", "a")
+
+
+def test_conditions_in_a_circle_are_refused() -> None:
+    space = domains(a={"float": [0, 1], "when": {"b": 1}}, b={"float": [0, 1], "when": {"a": 1}})
+    with pytest.raises(ValueError, match=r"in a circle: (a -> b -> a|b -> a -> b)"):
+        drawing_order(space)
+    with pytest.raises(ValueError, match="in a circle: a -> a"):
+        drawing_order(domains(a={"float": [0, 1], "when": {"a": 1}}))
+
+
+@pytest.mark.parametrize(("weight", "drawn"), [(0, False), (0.5, True)])
+def test_a_condition_sees_the_values_drawn_before_it(weight: float, drawn: bool) -> None:
+    space = domains(
+        kd__temperature={"float": [1, 8], "when": {"kd.weight": "> 0"}}, kd__weight={"float": [0, 1]}
+    )
+    choose: Callable[[str, Any], Any] = lambda path, _: weight if path == "kd.weight" else 4.0  # noqa: E731
+    values = draw(space, {"kd": {"weight": 1.0}}, choose)
+    assert values == {"kd.weight": weight} | ({"kd.temperature": 4.0} if drawn else {})
+
+
+def test_a_condition_sees_the_baseline_where_nothing_is_drawn() -> None:
+    space = domains(temperature={"float": [1, 8], "when": {"kd.weight": "> 0", "mode": "soft"}})
+    assert draw(space, {"kd": {"weight": 1}, "mode": "soft"}, first) == {"temperature": 1.0}
+    assert draw(space, {"kd": {"weight": 1}, "mode": "hard"}, first) == {}
+    assert draw(space, {"kd": {"weight": 0}, "mode": "soft"}, first) == {}
+
+
+def test_a_factor_that_does_not_apply_counts_with_its_baseline_value() -> None:
+    space = domains(
+        a={"choice": [0, 1]}, b={"choice": [5, 6], "when": {"a": 1}}, c={"choice": [7, 8], "when": {"b": 9}}
+    )
+    assert draw(space, {"b": 9}, first) == {"a": 0, "c": 7}
+
+
+def test_finite_domains_are_told_from_infinite_ones() -> None:
+    finite = domains(a={"int": [1, 9]}, b={"choice": [1, 2]}, c={"float": [0, 1], "step": 0.5})
+    assert all(domain.is_finite for domain in finite.values())
+    assert not ADAPTER.validate_python({"float": [0, 1]}).is_finite

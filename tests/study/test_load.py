@@ -1,0 +1,254 @@
+"""Study files: reading, overrides, messages, and writing back."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cktf.study.designs import plan_arms
+from cktf.study.domains import FloatDomain
+from cktf.study.load import dump_study, load_study, read_study
+from cktf.study.problems import StudyError
+
+SEARCH_SPACES = Path(__file__).parents[2] / "search_spaces"
+
+TEXT = """\
+# Does the contrast need its stages?
+baseline:
+  data: {name: digits}
+  teacher: {model: resnet20, epochs: 3}
+  student: {model: resnet8}
+  objective:
+    cross_entropy: {weight: 1.0}
+    cktf: {beta: 0.8, theta: 0.1, temperature: 0.1, negatives: 64}
+  optimizer: {weight_decay: 1e-4}
+  epochs: 2
+ablate:
+  objective.cktf.theta: [0.0, 1e-2]
+seeds: 2
+"""
+
+SEARCH = (
+    TEXT[: TEXT.index("ablate:")]
+    + """\
+search:
+  objective.cktf.theta: {float: [0.0, 0.5], step: 0.1}
+  objective.cktf.negatives: {int: [8, 64], log: true}
+  objective.cktf.pairing: {choice: [last, first]}
+  objective.kd.weight: {float: [1e-3, 1], log: true}
+  objective.kd.temperature: {float: [1, 8], when: {objective.kd.weight: "> 0.1"}}
+prune: median
+trials: 5
+confirm: {top: 2, seeds: 2}
+"""
+)
+
+Write = Callable[..., Path]
+
+
+def refused(text: str, *overrides: str) -> str:
+    with pytest.raises(StudyError) as error:
+        read_study(text, "x.yaml", overrides)
+    return str(error.value)
+
+
+def test_a_file_becomes_a_study_named_like_it(study_file: Write) -> None:
+    spec = load_study(study_file(TEXT, "stages.yaml"))
+    assert spec.name == "stages"
+    assert spec.question == "Does the contrast need its stages?"
+    assert spec.seeds == (0, 1)
+    assert spec.baseline_config.optimizer.weight_decay == 1e-4
+    assert [arm.name for arm in plan_arms(spec)] == ["baseline", "theta=0", "theta=0.01"]
+
+
+def test_the_name_may_be_given(study_file: Write) -> None:
+    assert load_study(study_file("name: inside\n" + TEXT)).name == "inside"
+    assert load_study(study_file("name: inside\n" + TEXT), name="outside").name == "outside"
+
+
+def test_a_study_without_a_comment_asks_nothing() -> None:
+    assert read_study(TEXT.partition("\n")[2], "x.yaml").question == ""
+
+
+@pytest.mark.parametrize("text", [TEXT, SEARCH, "name: other\nkeep: none\n" + TEXT.partition("\n")[2]])
+@pytest.mark.parametrize(
+    "overrides", [(), ("seeds=[4, 2]", "epochs=3", "resources.gpus=0.5", "metric=validation_loss")]
+)
+def test_what_is_dumped_reads_back_to_the_same_study(text: str, overrides: tuple[str, ...]) -> None:
+    spec = read_study(text, "stages.yaml", overrides)
+    again = read_study(dump_study(spec), "study.yaml")
+    assert again == spec
+    assert dump_study(again) == dump_study(spec)
+    assert plan_arms(again) == plan_arms(spec)
+
+
+def test_the_dump_begins_with_the_question_and_is_short() -> None:
+    dumped = dump_study(read_study(TEXT, "x.yaml"))
+    assert dumped.startswith("# Does the contrast need its stages?\nname: x\nbaseline:\n")
+    assert "seeds: 2\n" in dumped
+    assert "max_failures" not in dumped
+
+
+@pytest.mark.parametrize(
+    ("override", "read"),
+    [
+        ("seeds=3", lambda s: s.seeds == (0, 1, 2)),
+        ("seeds=[5]", lambda s: s.seeds == (5,)),
+        ("epochs=7", lambda s: s.baseline_config.epochs == 7),
+        ("baseline.epochs=7", lambda s: s.baseline_config.epochs == 7),
+        ("objective.kd.weight=0.5", lambda s: s.baseline_config.objective.kd.weight == 0.5),
+        ("optimizer.learning_rate=1e-3", lambda s: s.baseline_config.optimizer.learning_rate == 1e-3),
+        ("student={model: resnet14}", lambda s: s.baseline_config.student.model == "resnet14"),
+        ("ablate.objective.cktf.theta=[0.5]", lambda s: s.ablate == {"objective.cktf.theta": [0.5]}),
+        ("ablate.objective.cktf.beta=[0.5]", lambda s: s.factors[1] == "objective.cktf.beta"),
+        ("resources.cpus=2", lambda s: s.resources.cpus == 2),
+        ("question=Why?", lambda s: s.question == "Why?"),
+    ],
+)
+def test_an_override_replaces_what_its_path_names(override: str, read: Callable[[Any], bool]) -> None:
+    assert read(read_study(TEXT, "x.yaml", [override]))
+
+
+def test_a_domain_can_be_overridden_in_part() -> None:
+    spec = read_study(SEARCH, "x.yaml", ["search.objective.cktf.theta.float=[0.1, 0.3]", "trials=9"])
+    assert spec.search is not None
+    theta = spec.search["objective.cktf.theta"]
+    assert isinstance(theta, FloatDomain)
+    assert (theta.bounds, theta.step) == ((0.1, 0.3), 0.1)
+    assert spec.trials == 9
+
+
+def test_null_takes_a_design_away() -> None:
+    spec = read_study(TEXT, "x.yaml", ["ablate=null", "grid={epochs: [1, 2]}"])
+    assert spec.design == "grid"
+
+
+def test_overrides_change_no_other_study() -> None:
+    assert read_study(TEXT, "x.yaml", ["objective.cktf.theta=0.3"]) != read_study(TEXT, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seeds", "--set seeds: must be path=value, such as seeds=3"),
+        ("=3", "--set =3: must be path=value, such as seeds=3"),
+        ("epohs=3", "--set epohs=3: no such path. Did you mean 'epochs'?"),
+        ("objective.kd.temprature=3", "no such path. Did you mean 'objective.kd.temperature'?"),
+        ("seeds=[1", "--set seeds=[1: line 1: not valid YAML"),
+        ("epochs=0", "x.yaml, --set epochs: baseline.epochs: must be 1 or more; got 0"),
+        (
+            "ablate.objective.cktf.theta=[-1]",
+            "x.yaml, --set ablate.objective.cktf.theta: ablate.objective.cktf.theta[0]: must be 0",
+        ),
+        ("seeds=true", "x.yaml, --set seeds: seeds: must be a whole number of seeds"),
+    ],
+)
+def test_a_wrong_override_is_named(override: str, message: str) -> None:
+    assert message in refused(TEXT, override)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs: 2", "epochs: 0", "x.yaml, line 10: baseline.epochs: must be 1 or more; got 0"),
+        (
+            "epochs: 2",
+            "epohs: 2",
+            "x.yaml, line 10: baseline.epohs: unknown key. Did you mean 'epochs'? Known here: data",
+        ),
+        ("resnet8}", "resnet9}", "x.yaml, line 5: baseline.student.model: unknown model 'resnet9'"),
+        (
+            "student: {model: resnet8}",
+            "student: resnet8",
+            "x.yaml, line 5: baseline.student: must be a mapping of keys to values; got 'resnet8'",
+        ),
+        ("  student: {model: resnet8}\n", "", "x.yaml, line 2: baseline.student: is required, and missing"),
+        (
+            "theta: [0.0, 1e-2]",
+            "theta: [0.0, -0.5]",
+            "x.yaml, line 12: ablate.objective.cktf.theta[1]: must be 0 or more; got -0.5",
+        ),
+        ("theta: [0.0, 1e-2]", "teta: [0.0]", "x.yaml, line 12: ablate.objective.cktf.teta: no such path"),
+        ("seeds: 2", "seed: 2", "x.yaml, line 13: seed: unknown key. Did you mean 'seeds'?"),
+        ("seeds: 2", "seeds: 2\nseeds: 3", "x.yaml, line 14: the key 'seeds' stands twice, first on line 13"),
+        ("seeds: 2", "seeds: [2", "x.yaml, line 14: not valid YAML"),
+        ("baseline:", "baselin:", "x.yaml: baseline: is required, and missing"),
+        ("name: digits", "name: digitz", "x.yaml, line 3: baseline.data.name: "),
+        ("beta: 0.8", "beta: .nan", "x.yaml, line 8: baseline.objective.cktf.beta: must be "),
+    ],
+)
+def test_what_is_wrong_is_named_with_file_line_key_and_value(old: str, new: str, message: str) -> None:
+    assert old in TEXT
+    assert message in refused(TEXT.replace(old, new))
+
+
+def test_all_problems_are_listed_one_a_line() -> None:
+    text = (
+        TEXT.replace("epochs: 2", "epochs: 0")
+        .replace("seeds: 2", "seeds: none")
+        .replace("theta: 0.1", "theta: x")
+    )
+    assert [line.split(": ")[1] for line in refused(text).splitlines()] == [
+        "baseline.objective.cktf.theta", "baseline.epochs", "seeds",
+    ]  # fmt: skip
+
+
+def test_messages_speak_no_pydantic() -> None:
+    said = refused(TEXT.replace("epochs: 2", "epochs: {a: 1}").replace("seeds: 2", "seeds: 2\nkeep: 3"))
+    for word in ("pydantic", "http", "validation error", "Value error", "input_type", "Traceback"):
+        assert word not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "x.yaml: is empty; a study has at least 'baseline:'"),
+        ("# only a comment\n", "x.yaml: is empty"),
+        ("- a\n- b\n", 'x.yaml: must be a mapping with \'baseline:\' and others; got ["a", "b"]'),
+        ("just words", "x.yaml: must be a mapping with 'baseline:' and others; got 'just words'"),
+    ],
+)
+def test_what_is_no_study_is_named(text: str, message: str) -> None:
+    assert refused(text).startswith(message)
+
+
+def test_a_file_that_cannot_be_read_is_named(study_file: Write, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="there is no such file"):
+        load_study(tmp_path / "missing.yaml")
+    with pytest.raises(StudyError, match="is a folder; name the study's YAML file"):
+        load_study(tmp_path)
+    file = study_file("")
+    with pytest.raises(StudyError, match=r"there is no such file|cannot be read"):
+        load_study(file / "below.yaml")
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StudyError, match="is no text in UTF-8"):
+        load_study(file)
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "bom.yaml"
+    file.write_text(TEXT, encoding="utf-8-sig")
+    assert load_study(file).question == "Does the contrast need its stages?"
+
+
+@pytest.mark.parametrize(
+    ("name", "design", "arms"),
+    [
+        ("digits_ablation", "one_at_a_time", 8),
+        ("digits_methods", "compare", 5),
+        ("digits_search", "search", 1),
+        ("fashion_mnist_ablation", "one_at_a_time", 9),
+    ],
+)
+def test_the_shipped_studies_are_right(name: str, design: str, arms: int) -> None:
+    spec = load_study(SEARCH_SPACES / f"{name}.yaml")
+    assert (spec.name, spec.design) == (name, design)
+    assert spec.question.endswith("?")
+    assert len(plan_arms(spec)) == arms
+
+
+def test_every_shipped_study_is_tested() -> None:
+    assert {file.stem for file in SEARCH_SPACES.glob("*.yaml")} == {
+        "digits_ablation", "digits_methods", "digits_search", "fashion_mnist_ablation",
+    }  # fmt: skip
