@@ -1,6 +1,6 @@
 """Random crop, flip and normalisation of a whole batch, on the device that holds it.
 
-What is drawn for a sample is a hash of (seed, epoch, index). It is therefore the same in any batch and any order,
+What is drawn for a sample is a hash of (seed, epoch, index). So it is the same in any batch, in any order,
 on a CPU and on a GPU.
 """
 
@@ -81,8 +81,8 @@ def crop_and_flip(images: Tensor, draws: Tensor, padding: int) -> Tensor:
     batch, channels, height, width = images.shape
     padded = functional.pad(images, (padding, padding, padding, padding))
     both = torch.stack([padded, padded.flip(-1)])  # (2, batch, channels, padded height, padded width)
-    # A window is `height` runs of `width` pixels in each channel. Reading whole runs, out of a view that has one
-    # for every first pixel, takes a quarter of the time of a gather by pixel.
+    # A window is `height` runs of `width` pixels in each channel. Reading whole runs, out of a view that has
+    # one for every first pixel, takes a quarter of the time of a gather by pixel.
     rows, columns, flips = draws
     samples, planes, lines = (torch.arange(n, device=images.device) for n in (batch, channels, height))
     flip_stride, sample_stride, plane_stride, line_stride, _ = both.stride()
@@ -104,7 +104,7 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         (batch, channels, height, width), float32.
     """
     # (channels, 1, 1) broadcasts over (batch, channels, height, width)
-    return images.float().sub_(255 * mean[:, None, None]).div_(255 * std[:, None, None])
+    return images.float().sub_(255 * mean[:, None, None]).mul_(1 / (255 * std[:, None, None]))
 
 
 def uniform_integers(key: int, index: Tensor, num_values: int) -> Tensor:

@@ -25,9 +25,9 @@ class Split:
 def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
     """Divide the training part at random, every class in the same proportion.
 
-    Of each class in a random order, validation takes the first samples and training the next ones. Validation
-    therefore does not depend on ``train_fraction``, and the training split of a smaller fraction is part of that of
-    a larger one.
+    Of each class in a random order, validation takes the first samples and training the next ones. So
+    validation does not depend on ``train_fraction``, and the training split of a smaller fraction is part of
+    that of a larger one.
 
     Args:
         labels: (samples,), int64: labels of the data set's training part.

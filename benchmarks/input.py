@@ -1,0 +1,118 @@
+"""Training images per second: `TrainLoader` against torchvision's transforms in a DataLoader.
+
+Both crop with 4 black pixels, flip and normalise generated images of CIFAR size, in batches of 64. They
+take turns, epoch by epoch; the DataLoader's workers are started beforehand; figures are medians of epochs.
+
+Run ``python benchmarks/input.py [--device cuda]``.
+"""
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision import transforms
+
+from cktf.data import Augmentation, AugmentationConfig, Dataset, TrainLoader
+
+MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
+NUM_WORKERS = 2
+
+
+class TransformedImages(TorchDataset[tuple[torch.Tensor, int]]):
+    """Images as torchvision's CIFAR classes hold them, transformed one by one.
+
+    Args:
+        dataset: The same images that `TrainLoader` reads.
+        padding: Of the random crop, in pixels.
+    """
+
+    def __init__(self, dataset: Dataset, padding: int) -> None:
+        self.images = dataset.train_images.permute(0, 2, 3, 1).contiguous().numpy()
+        self.labels: list[int] = dataset.train_labels.tolist()
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomCrop(dataset.image_shape[1:], padding=padding),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize(MEAN, STD),
+            ]
+        )
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        """Return one transformed image and its label."""
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
+
+
+def generated(num_samples: int) -> Dataset:
+    """Return random images of CIFAR size."""
+    draws = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (num_samples, 3, 32, 32), generator=draws, dtype=torch.uint8)
+    labels = torch.randint(100, (num_samples,), generator=draws)
+    standard = Augmentation(crop=4, flip=True)
+    return Dataset(
+        images, labels, images[:1], labels[:1], 100, torch.tensor(MEAN), torch.tensor(STD), standard
+    )
+
+
+def images_per_second(batches: Iterable[Any], num_samples: int, device: torch.device) -> float:
+    """Time one epoch, up to the moment when the last batch is on the device."""
+    started = time.perf_counter()
+    for _ in batches:
+        pass
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return num_samples / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Measure, and print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--samples", type=int, default=12_800, help="images of an epoch")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=5, help="measured epochs, after one that warms up")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    dataset, batch_size = generated(arguments.samples), arguments.batch_size
+
+    rows = torch.arange(arguments.samples)
+    ours = TrainLoader(dataset.to(device), rows, AugmentationConfig(), batch_size=batch_size, seed=0)
+    theirs = DataLoader(
+        TransformedImages(dataset, padding=dataset.standard_augmentation.crop),
+        batch_size=batch_size,
+        shuffle=True,
+        num_workers=NUM_WORKERS,
+        persistent_workers=True,
+        pin_memory=device.type == "cuda",
+    )
+
+    def their_epoch() -> Iterable[Any]:
+        return ((images.to(device, non_blocking=True), labels.to(device)) for images, labels in theirs)
+
+    our_rates, their_rates = [], []
+    for epoch in range(arguments.epochs + 1):
+        our_rates.append(images_per_second(ours.epoch(epoch + 1), arguments.samples, device))
+        their_rates.append(images_per_second(their_epoch(), arguments.samples, device))
+    our_rate, their_rate = statistics.median(our_rates[1:]), statistics.median(their_rates[1:])
+
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    threads = torch.get_num_threads()
+    print(f"{where}; torch {torch.__version__}, {threads} CPU thread(s); batches of {batch_size}")
+    print(f"TrainLoader                             {our_rate:>12,.0f} images/s")
+    print(f"torchvision in a DataLoader, {NUM_WORKERS} workers  {their_rate:>12,.0f} images/s")
+    print(f"ratio                                   {our_rate / their_rate:>12.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Batches, their order and their shards."""
+
+import pytest
+import torch
+
+from cktf.batch import Batch
+from cktf.data import AugmentationConfig, Dataset, TrainLoader, evaluation_batches
+
+PLAIN = AugmentationConfig(crop=0, flip=False)
+ROWS = torch.arange(100, 0, -2)  # row 0 of 101 is not learnt from, nor are the odd ones
+
+
+def loader(dataset: Dataset, batch_size: int = 16, seed: int = 0, **options: int) -> TrainLoader:
+    return TrainLoader(dataset, ROWS, PLAIN, batch_size=batch_size, seed=seed, **options)
+
+
+def order(batches: list[Batch]) -> list[int]:
+    return torch.cat([batch.index for batch in batches]).tolist()
+
+
+def test_an_epoch_has_every_sample_of_the_training_split_once(numbered: Dataset) -> None:
+    batches = list(loader(numbered).epoch(1))
+    assert sorted(order(batches)) == list(range(50))
+    assert [len(batch.index) for batch in batches] == [16, 16, 16, 2]
+
+
+def test_the_index_is_the_position_in_the_training_split(numbered: Dataset) -> None:
+    for batch in loader(numbered).epoch(1):
+        rows = ROWS[batch.index]
+        # The first channel's mean is 0 and its deviation 1, so a pixel is its raw value over 255.
+        assert torch.equal((batch.images[:, 0, 0, 0] * 255).round().long(), rows)
+        assert torch.equal(batch.labels, rows % 4)
+
+
+def test_a_batch_is_normalised_by_channel(numbered: Dataset) -> None:
+    batch = next(loader(numbered).epoch(1))
+    raw = (ROWS[batch.index] / 255)[:, None, None].expand(-1, 4, 6)
+    assert batch.images.dtype == torch.float32
+    torch.testing.assert_close(batch.images, torch.stack([raw, (raw - 0.5) / 0.5], dim=1))
+
+
+def test_padding_is_black_before_normalisation(numbered: Dataset) -> None:
+    augmented = TrainLoader(numbered, ROWS, AugmentationConfig(crop=3), batch_size=50, seed=0)
+    (batch,) = augmented.epoch(1)
+    values = torch.cat([torch.zeros(1), ROWS.sort().values / 255])
+    torch.testing.assert_close(torch.unique(batch.images[:, 0]), values)
+    torch.testing.assert_close(torch.unique(batch.images[:, 1]), (values - 0.5) / 0.5)
+
+
+def test_the_order_is_keyed_by_seed_and_epoch(numbered: Dataset) -> None:
+    first = order(list(loader(numbered).epoch(1)))
+    assert order(list(loader(numbered, batch_size=7).epoch(1)))[:49] == first[:49]
+    assert order(list(loader(numbered).epoch(2))) != first
+    assert order(list(loader(numbered, seed=1).epoch(1))) != first
+
+
+def test_what_is_drawn_for_a_sample_does_not_depend_on_the_batch_size(numbered: Dataset) -> None:
+    def images(batch_size: int) -> torch.Tensor:
+        batches = list(
+            TrainLoader(numbered, ROWS, AugmentationConfig(), batch_size=batch_size, seed=3).epoch(5)
+        )
+        by_index = torch.cat([batch.index for batch in batches]).argsort()
+        return torch.cat([batch.images for batch in batches])[by_index]
+
+    assert torch.equal(images(16), images(25))
+
+
+def test_steps_count_on_from_epoch_to_epoch(numbered: Dataset) -> None:
+    batches = loader(numbered)
+    assert len(batches) == 4
+    assert [batch.step for epoch in (1, 2, 3) for batch in batches.epoch(epoch)] == list(range(12))
+
+
+def test_a_last_batch_of_one_sample_is_dropped(numbered: Dataset) -> None:
+    batches = loader(numbered, batch_size=7)
+    assert len(batches) == 7
+    assert [len(batch.index) for batch in batches.epoch(1)] == [7] * 7
+
+
+def test_a_batch_larger_than_the_training_split_is_all_of_it(numbered: Dataset) -> None:
+    assert [len(batch.index) for batch in loader(numbered, batch_size=64).epoch(1)] == [50]
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_the_workers_shards_are_the_batches_of_one_worker(numbered: Dataset, world_size: int) -> None:
+    # 50 samples in batches of 14 leave 8 for the last one: uneven shards of 3, 3 and 2 for three workers.
+    whole = list(loader(numbered, batch_size=14).epoch(2))
+    workers = [
+        list(loader(numbered, batch_size=14, rank=rank, world_size=world_size).epoch(2))
+        for rank in range(world_size)
+    ]
+    for batch, *shards in zip(whole, *workers, strict=True):
+        assert torch.equal(torch.cat([shard.images for shard in shards]), batch.images)
+        assert torch.equal(torch.cat([shard.index for shard in shards]), batch.index)
+        assert {shard.step for shard in shards} == {batch.step}
+        assert sum(shard.share for shard in shards) == pytest.approx(batch.share)
+        assert max(map(len, (s.index for s in shards))) - min(map(len, (s.index for s in shards))) <= 1
+
+
+def test_every_worker_has_two_samples_of_the_last_batch_or_there_is_none(numbered: Dataset) -> None:
+    alone, shared = loader(numbered, batch_size=47), loader(numbered, batch_size=47, rank=1, world_size=2)
+    assert [len(batch.index) for batch in alone.epoch(1)] == [47, 3]
+    assert [len(batch.index) for batch in shared.epoch(1)] == [24]
+
+
+def test_too_few_samples_for_the_workers_are_refused(numbered: Dataset) -> None:
+    with pytest.raises(ValueError, match=r"batch_size: 4 samples for 3 worker"):
+        loader(numbered, batch_size=4, world_size=3)
+    with pytest.raises(ValueError, match=r"the training split: 1 samples"):
+        TrainLoader(numbered, ROWS[:1], PLAIN, batch_size=4, seed=0)
+
+
+def test_evaluation_keeps_the_order_and_draws_nothing(numbered: Dataset) -> None:
+    batches = list(evaluation_batches(numbered, ROWS, batch_size=20))
+    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    assert [len(part) for _, part in batches] == [20, 20, 10]
+    assert torch.equal(labels, ROWS % 4)
+    torch.testing.assert_close(images[:, 0], (ROWS / 255)[:, None, None].expand(-1, 4, 6))
+
+
+def test_evaluation_reads_the_test_part_whole(numbered: Dataset) -> None:
+    ((images, labels),) = evaluation_batches(numbered, "test")
+    assert torch.equal(labels, numbered.test_labels)
+    assert (images == 1).all()

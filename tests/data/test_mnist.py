@@ -1,0 +1,122 @@
+"""MNIST and Fashion-MNIST from files in their true format."""
+
+import gzip
+import hashlib
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision import datasets
+
+from cktf.data import DataConfig, DatasetMissing, load_dataset, mnist
+
+NUM_TRAIN, NUM_TEST = 30, 10
+
+
+def idx(values: np.ndarray) -> bytes:
+    """Return an IDX file: two zeros, the type (8: unsigned byte), the number of dimensions, their sizes."""
+    return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
+
+
+def write_files(folder: Path, *, compress: bool) -> dict[str, np.ndarray]:
+    """Write the four files into ``folder`` and return what is in them."""
+    generator = np.random.default_rng(0)
+    content = {}
+    folder.mkdir(parents=True)
+    for part, count in (("train", NUM_TRAIN), ("t10k", NUM_TEST)):
+        content[f"{part}-images-idx3-ubyte"] = generator.integers(256, size=(count, 28, 28), dtype=np.uint8)
+        content[f"{part}-labels-idx1-ubyte"] = generator.integers(10, size=count, dtype=np.uint8)
+    for name, values in content.items():
+        if compress:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(idx(values)))
+        else:
+            (folder / name).write_bytes(idx(values))
+    return content
+
+
+def assert_loaded(config: DataConfig, content: dict[str, np.ndarray]) -> None:
+    dataset = load_dataset(config)
+    assert dataset.train_images.dtype == torch.uint8
+    assert dataset.train_labels.dtype == torch.int64
+    assert np.array_equal(dataset.train_images, content["train-images-idx3-ubyte"][:, None])
+    assert np.array_equal(dataset.train_labels, content["train-labels-idx1-ubyte"])
+    assert np.array_equal(dataset.test_images, content["t10k-images-idx3-ubyte"][:, None])
+    assert np.array_equal(dataset.test_labels, content["t10k-labels-idx1-ubyte"])
+
+
+@pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_a_folder_that_holds_the_files_is_read(tmp_path: Path, name: str, compress: bool) -> None:
+    content = write_files(tmp_path / "files", compress=compress)
+    assert_loaded(DataConfig(name=name, root=str(tmp_path / "files")), content)
+
+
+@pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
+def test_torchvisions_layout_is_read_below_the_folder_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, folder: str
+) -> None:
+    content = write_files(tmp_path / folder / "raw", compress=False)
+    monkeypatch.setenv("CKTF_DATA", str(tmp_path))
+    assert_loaded(DataConfig(name=name), content)
+
+
+def test_a_missing_data_set_says_where_it_was_looked_for_and_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(DatasetMissing) as caught:
+        load_dataset(DataConfig(name="fashion_mnist", root=str(tmp_path)))
+    message = str(caught.value)
+    assert str(tmp_path / "FashionMNIST" / "raw") in message
+    assert "data.download: true" in message
+    assert "dataset-fashion-mnist" in message
+    assert str(mnist.DEBIAN_FASHION_MNIST) not in message, "a root that is named is the only place"
+
+
+def test_one_file_of_four_missing_is_a_missing_data_set(tmp_path: Path) -> None:
+    write_files(tmp_path / "files", compress=True)
+    (tmp_path / "files" / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(DatasetMissing):
+        load_dataset(DataConfig(name="mnist", root=str(tmp_path / "files")))
+
+
+@pytest.mark.parametrize("compress", [False, True], ids=["plain", "gzip"])
+def test_a_damaged_file_is_named(tmp_path: Path, compress: bool) -> None:
+    write_files(tmp_path / "files", compress=compress)
+    path = tmp_path / "files" / ("train-images-idx3-ubyte" + (".gz" if compress else ""))
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=f"{path} is damaged"):
+        load_dataset(DataConfig(name="mnist", root=str(tmp_path / "files")))
+
+
+def test_a_download_is_fetched_once(
+    tmp_path: Path, mirror: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, url = mirror[0] / "mnist", f"{mirror[1]}/mnist/"
+    content = write_files(source, compress=True)
+    sums = [(path.name, hashlib.md5(path.read_bytes()).hexdigest()) for path in source.iterdir()]  # noqa: S324
+    monkeypatch.setattr(datasets.MNIST, "resources", sums)
+    monkeypatch.setattr(datasets.MNIST, "mirrors", [url])
+    config = DataConfig(name="mnist", root=str(tmp_path / "data"), download=True)
+    assert_loaded(config, content)
+    monkeypatch.setattr(datasets.MNIST, "mirrors", [])
+    assert_loaded(config, content)
+
+
+def test_a_download_that_fails_is_a_missing_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])  # nobody listens
+    with pytest.raises(DatasetMissing, match="the download failed"):
+        load_dataset(DataConfig(name="mnist", root=str(tmp_path / "data"), download=True))
+
+
+@pytest.mark.skipif(not mnist.DEBIAN_FASHION_MNIST.is_dir(), reason="needs Debian's dataset-fashion-mnist")
+def test_debians_fashion_mnist_is_the_real_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CKTF_DATA", str(tmp_path))
+    fashion = load_dataset(DataConfig(name="fashion_mnist"))
+    assert fashion.train_images.shape == (60_000, 1, 28, 28)
+    assert fashion.train_labels.bincount().tolist() == [6_000] * 10
+    assert fashion.test_labels.bincount().tolist() == [1_000] * 10
+    # The published constants are those of these images.
+    scaled = fashion.train_images.float() / 255
+    assert fashion.mean.item() == pytest.approx(scaled.mean().item(), abs=1e-4)
+    assert fashion.std.item() == pytest.approx(scaled.std().item(), abs=1e-4)
