@@ -17,6 +17,11 @@ class ObjectiveSettings(Settings):
     weight: float = Field(default=1.0, ge=0)
     """Factor of this objective in the sum; 0 means that it is never built or computed."""
 
+    @property
+    def active(self) -> bool:
+        """Whether the objective has any part in the sum."""
+        return self.weight > 0
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -43,13 +48,14 @@ class Setting:
 class Objective(nn.Module, ABC):
     """One method of knowledge transfer.
 
-    A subclass names its settings in ``Config`` and is built alike: ``Method(config, setting)``. Parameters and buffers
-    are made on the CPU, and every one that training moves (heads, banks, Z) is in the state dict, so that a checkpoint
-    holds them.
+    A subclass names its settings in ``Config`` and is built alike: ``Method(config, setting)``. Parameters
+    and buffers are made on the CPU, and every one that training moves (heads, banks, Z) is in the state dict,
+    so that a checkpoint holds them.
 
     Attributes:
-        term_weights: The method's own factor for each term that `forward` returns (the paper's beta and theta); the
-            objective's ``weight`` multiplies them all. Applied in `cktf.objectives.weighted_sum`, nowhere else.
+        term_weights: The method's own factor for each term that `forward` returns (the paper's beta and
+            theta); the objective's ``weight`` multiplies them all. Applied in `cktf.objectives.weighted_sum`,
+            nowhere else.
     """
 
     Config: ClassVar[type[ObjectiveSettings]]

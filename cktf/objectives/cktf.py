@@ -1,0 +1,129 @@
+"""The contrastive knowledge transfer framework: Zhao, Chen and Zhao, ICASSP 2023, arXiv 2303.07599."""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from cktf import seeding
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Objective, Setting
+from cktf.objectives.parts import maps
+from cktf.objectives.parts.contrastive_pair import ContrastivePair, ContrastiveSettings
+from cktf.objectives.parts.negatives import SampledNegatives
+from cktf.objectives.parts.pairing import Pairing, choose_block
+
+
+class CKTF(Objective):
+    """beta * L_penultimate + theta * (L_stem + L_stage1 + ...), each L the NCE loss of both sides of a pair.
+
+    A pair whose factor is 0 is neither built nor computed.
+
+    Attributes:
+        negatives: What chooses a batch's negatives, one draw for all pairs: any module from `Batch` to
+            weights (batch, num_samples).
+        pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``.
+    """
+
+    class Config(ContrastiveSettings):
+        """Settings of `CKTF`."""
+
+        beta: float = Field(default=0.8, ge=0)
+        """Factor of the penultimate pair."""
+
+        theta: float = Field(default=0.1, ge=0)
+        """Factor of the stem's and of each stage's pair."""
+
+        pairing: Pairing = "last"
+        """Which of a teacher stage's blocks the last block of the student's stage is matched with."""
+
+        normalize: Literal["batch", "none"] = "batch"
+        """`batch`: block maps are L2-normalised over the batch, as published; `none`: taken as they are."""
+
+        @property
+        def active(self) -> bool:
+            """Whether any pair has a part in the sum."""
+            return super().active and (self.beta > 0 or self.theta > 0)
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        self.pairing: Pairing = config.pairing
+        self.normalize = config.normalize
+        self.seed = setting.seed
+        self.student_window = maps.pooling_window(setting.student)
+        self.teacher_window = maps.pooling_window(setting.teacher)
+        num_features: dict[str, tuple[int, int]] = {}
+        if config.theta > 0:
+            num_features |= self._num_map_features(setting)
+        if config.beta > 0:
+            num_features["penultimate"] = (
+                setting.student.penultimate.numel(),
+                setting.teacher.penultimate.numel(),
+            )
+        self.negatives = SampledNegatives(setting.labels, config.negatives, setting.seed)
+        self.pairs = nn.ModuleDict(
+            {
+                name: ContrastivePair(name, features, config, setting)
+                for name, features in num_features.items()
+            }
+        )
+        self.term_weights = dict.fromkeys(num_features, config.theta)
+        if config.beta > 0:
+            self.term_weights["penultimate"] = config.beta
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return the loss of each pair under its name, and move the banks."""
+        assert teacher is not None
+        weights = self.negatives(batch)
+        return {
+            name: pair(*self.representations(name, student, teacher, batch.step), batch.index, weights)
+            for name, pair in self.pairs.items()
+        }
+
+    def representations(
+        self, name: str, student: Activations, teacher: Activations, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """Return what the heads of one pair are given: (batch, features) of student and teacher."""
+        if name == "penultimate":
+            return student.penultimate.float(), teacher.penultimate.float()
+        if name == "stem":
+            ours, theirs = student.stem.float(), teacher.stem.float()
+        else:
+            stage = int(name.removeprefix("stage")) - 1
+            ours, blocks = self._transform(student.stages[stage][-1]), teacher.stages[stage]
+            generator = seeding.generator(self.seed, "pairing", name, step)
+            theirs = self._transform(
+                blocks[choose_block(self.pairing, ours, blocks, self._transform, generator)]
+            )
+            ours = maps.pad_channels(ours, theirs.shape[1])
+        return maps.pool(ours, self.student_window), maps.pool(theirs, self.teacher_window)
+
+    def _transform(self, block: Tensor) -> Tensor:
+        return maps.normalise_over_batch(block.float()) if self.normalize == "batch" else block.float()
+
+    def _num_map_features(self, setting: Setting) -> dict[str, tuple[int, int]]:
+        student, teacher = setting.student, setting.teacher
+        if len(student.stages) != len(teacher.stages):
+            raise ValueError(
+                f"objective.cktf.theta: stage is paired with stage, but the student has "
+                f"{len(student.stages)} and the teacher {len(teacher.stages)}; choose networks with equally "
+                "many, or theta: 0"
+            )
+        num_features = {
+            "stem": (
+                maps.num_pooled_features(student.stem, self.student_window),
+                maps.num_pooled_features(teacher.stem, self.teacher_window),
+            )
+        }
+        for number, (ours, theirs) in enumerate(zip(student.stages, teacher.stages, strict=True), start=1):
+            if self.pairing in ("largest", "smallest") and ours[-1][1:] != theirs[-1][1:]:
+                raise ValueError(
+                    f"objective.cktf.pairing: {self.pairing!r} compares maps of equal size, but those of "
+                    f"stage {number} are {tuple(ours[-1][1:])} and {tuple(theirs[-1][1:])}; choose last, "
+                    "first or random"
+                )
+            num_features[f"stage{number}"] = (
+                maps.num_pooled_features(ours[-1], self.student_window, num_channels=theirs[-1][0]),
+                maps.num_pooled_features(theirs[-1], self.teacher_window),
+            )
+        return num_features

@@ -1,0 +1,29 @@
+"""Cross-entropy of the student's logits with the labels."""
+
+from torch import Tensor
+from torch.nn import functional
+
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+
+
+class CrossEntropy(Objective):
+    """What a student learns without a teacher; the paper's gamma is the ``weight``."""
+
+    needs_teacher = False
+
+    class Config(ObjectiveSettings):
+        """Settings of `CrossEntropy`."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:  # noqa: ARG002
+        super().__init__()
+        self.term_weights = {"logits": 1.0}
+
+    def forward(
+        self,
+        student: Activations,
+        teacher: Activations | None,  # noqa: ARG002
+        batch: Batch,
+    ) -> dict[str, Tensor]:
+        """Return ``logits``: the mean over the batch, in nats."""
+        return {"logits": functional.cross_entropy(student.logits.float(), batch.labels)}

@@ -1,0 +1,57 @@
+"""Knowledge distillation: Hinton, Vinyals and Dean, arXiv 1503.02531."""
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+
+
+def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """Return T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the batch; a scalar.
+
+    T^2 keeps the gradient's size the same at every temperature (section 2 of the paper).
+
+    Args:
+        student_logits: (batch, classes), float32.
+        teacher_logits: (batch, classes), float32.
+        temperature: T.
+    """
+    divergence = functional.kl_div(
+        functional.log_softmax(student_logits / temperature, dim=1),
+        functional.log_softmax(teacher_logits / temperature, dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return divergence * temperature**2
+
+
+class KD(Objective):
+    """The student's softened class probabilities follow the teacher's.
+
+    The paper's alpha is the ``weight``.
+    """
+
+    class Config(ObjectiveSettings):
+        """Settings of `KD`."""
+
+        temperature: float = Field(default=4.0, gt=0, le=1000)
+        """T: both networks' logits are divided by it."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:  # noqa: ARG002
+        super().__init__()
+        self.temperature = config.temperature
+        self.term_weights = {"logits": 1.0}
+
+    def forward(
+        self,
+        student: Activations,
+        teacher: Activations | None,
+        batch: Batch,  # noqa: ARG002
+    ) -> dict[str, Tensor]:
+        """Return ``logits``, in nats times T^2."""
+        assert teacher is not None
+        return {
+            "logits": softened_divergence(student.logits.float(), teacher.logits.float(), self.temperature)
+        }

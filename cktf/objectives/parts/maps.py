@@ -1,0 +1,45 @@
+"""What is done to a feature map before it reaches its head (Zhao et al., 2023, arXiv 2303.07599)."""
+
+from torch import Tensor
+from torch.nn import functional
+
+from cktf.batch import Shapes
+
+Window = int | None
+"""Side of the square windows a map is averaged over; None: the whole map at once."""
+
+
+def pooling_window(shapes: Shapes) -> Window:
+    """Return the pooling window of a network.
+
+    A quarter of the image's side for networks whose last stage has this side (the CIFAR ResNets and WRNs: 8
+    at 32x32), so that a map of an earlier stage keeps some of its geometry; None for the others (VGG,
+    ImageNet-style ResNets).
+    """
+    quarter = shapes.image[-1] // 4
+    return quarter if shapes.stages[-1][-1][-1] == quarter else None
+
+
+def normalise_over_batch(maps: Tensor) -> Tensor:
+    """Return maps (batch, channels, height, width), each position L2-normalised over the batch."""
+    return functional.normalize(maps, dim=0)
+
+
+def pad_channels(maps: Tensor, num_channels: int) -> Tensor:
+    """Return the maps with zero channels on both sides up to ``num_channels``; wider ones as they are."""
+    missing = max(0, num_channels - maps.shape[1])
+    return functional.pad(maps, (0, 0, 0, 0, missing // 2, missing - missing // 2))
+
+
+def pool(maps: Tensor, window: Window) -> Tensor:
+    """Return the maps averaged over windows and flattened: (batch, channels * windows)."""
+    if window is None:
+        return maps.mean((2, 3))
+    return functional.avg_pool2d(maps, window).flatten(1)
+
+
+def num_pooled_features(shape: tuple[int, ...], window: Window, num_channels: int = 0) -> int:
+    """Return how many features `pool` makes of a map (channels, height, width) padded to ``num_channels``."""
+    channels, height, width = shape
+    windows = 1 if window is None else (height // window) * (width // window)
+    return max(channels, num_channels) * windows

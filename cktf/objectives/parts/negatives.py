@@ -1,0 +1,122 @@
+"""Negatives: which samples an anchor is contrasted with."""
+
+import torch
+from torch import Tensor, nn
+
+from cktf import seeding
+from cktf.batch import Batch
+
+
+class SampledNegatives(nn.Module):
+    """K samples of other classes for each anchor, uniform, without replacement where there are K of them.
+
+    An anchor whose class leaves fewer than K others draws with replacement, as published. The draw of a batch
+    depends on (seed, step) alone, so that objectives with equal K, and all their pairs, share it.
+
+    Without replacement, an anchor's set is drawn in two moves. First every other-class sample is taken with a
+    probability a little below K / available, by one random byte each. Then what is missing is filled with
+    uniform draws among those not yet taken. Neither move prefers one sample to another, hence given its size
+    the set is uniform; a set that the first move made too large is emptied, which depends on its size alone.
+    Where K is more than half of what is available, the samples to leave out are drawn instead.
+
+    Args:
+        labels: (num_samples,), int64: of the training split.
+        count: K.
+        seed: The replicate's seed.
+
+    Raises:
+        ValueError: If there is only one class, so that no sample has negatives.
+    """
+
+    labels: Tensor
+    by_class: Tensor
+    sizes: Tensor
+    starts: Tensor
+    available: Tensor
+    repeats: Tensor
+    complement: Tensor
+    picks: Tensor
+    thresholds: Tensor
+
+    def __init__(self, labels: Tensor, count: int, seed: int) -> None:
+        super().__init__()
+        self.count = count
+        self.seed = seed
+        sizes = torch.bincount(labels)
+        available = len(labels) - sizes
+        if int(available.min()) == 0:
+            raise ValueError(
+                f"negatives are samples of other classes, but all {len(labels)} samples have one label"
+            )
+        repeats = available < count
+        complement = ~repeats & (2 * count > available)
+        picks = torch.where(complement, available - count, count).where(~repeats, 0)
+        rate = picks / available
+        # Five standard deviations below the rate: one set in three million comes out too large.
+        deviation = torch.sqrt(rate * (1 - rate) / available)
+        # All derived of labels and count: not for a checkpoint.
+        for name, value in {
+            "labels": labels.int(),
+            "by_class": labels.argsort(stable=True),
+            "sizes": sizes,
+            "starts": sizes.cumsum(0) - sizes,
+            "available": available,
+            "repeats": repeats.float(),
+            "complement": complement,
+            "picks": picks,
+            "thresholds": (256 * (rate - 5 * deviation)).clamp(min=0).to(torch.uint8),
+        }.items():
+            self.register_buffer(name, value, persistent=False)
+        self.any_repeats = bool(repeats.any())
+        self.any_complement = bool(complement.any())
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Tensor:
+        """Return (batch, num_samples), float32: how often a sample is an anchor's negative; rows sum to K."""
+        classes = batch.labels
+        generator = seeding.generator(self.seed, "negatives", batch.step, device=classes.device)
+        weights = self._draw_distinct(classes, generator).float()
+        if self.any_repeats:
+            others = self._draw_others(classes, self.count, generator)
+            weights.scatter_add_(1, others, self.repeats[classes].unsqueeze(1).expand_as(others))
+        return weights
+
+    def _draw_distinct(self, classes: Tensor, generator: torch.Generator) -> Tensor:
+        """Return (batch, num_samples), bool: K distinct others; none for a class that draws repeatedly."""
+        is_other = self.labels != classes.int().unsqueeze(1)
+        picked = _random_bytes(is_other.shape, generator) < self.thresholds[classes].unsqueeze(1)
+        picked &= is_other
+        picks = self.picks[classes]
+        missing = picks - _count(picked)
+        picked &= (missing >= 0).unsqueeze(1)
+        missing = missing.where(missing >= 0, picks)
+        while (most := int(missing.max())) > 0:
+            candidates = self._draw_others(classes, 2 * most + 8, generator)
+            fresh = ~picked.gather(1, candidates)
+            # Of the fresh ones the first, as many as are missing; one drawn twice leaves a gap to fill.
+            anchor, column = (fresh & (fresh.cumsum(1) <= missing.unsqueeze(1))).nonzero(as_tuple=True)
+            picked[anchor, candidates[anchor, column]] = True
+            missing = picks - _count(picked)
+        if self.any_complement:
+            picked ^= is_other & self.complement[classes].unsqueeze(1)
+        return picked
+
+    def _draw_others(self, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        """Return (batch, count), int64: uniform draws, with replacement, of samples of other classes."""
+        draws = torch.empty(len(classes), count, dtype=torch.int64, device=classes.device)
+        ranks = draws.random_(generator=generator) % self.available[classes].unsqueeze(1)
+        # In the order of classes, an anchor's own class is one gap: ranks behind it move on by its size.
+        behind = ranks >= self.starts[classes].unsqueeze(1)
+        return self.by_class[ranks + behind * self.sizes[classes].unsqueeze(1)]
+
+
+def _random_bytes(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Return uniform bytes, eight of each number that the generator makes."""
+    words = torch.empty(-(-shape.numel() // 8), dtype=torch.int64, device=generator.device)
+    words.random_(-(2**63), None, generator=generator)
+    return words.view(torch.uint8)[: shape.numel()].view(shape)
+
+
+def _count(picked: Tensor) -> Tensor:
+    """Return how many of each row are True; as bytes, for PyTorch sums booleans three times slower."""
+    return picked.view(torch.uint8).sum(1, dtype=torch.int32)

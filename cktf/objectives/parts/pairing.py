@@ -1,0 +1,47 @@
+"""Pairing: which of a teacher stage's blocks the last block of the student's stage is matched with."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cktf.objectives.parts.maps import pad_channels
+
+Pairing = Literal["last", "first", "random", "largest", "smallest"]
+
+
+def choose_block(
+    pairing: Pairing,
+    student: Tensor,
+    teacher: tuple[Tensor, ...],
+    transform: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+) -> int:
+    """Return the number of the teacher's block that the student's map is matched with in this batch.
+
+    Args:
+        pairing: ``last``, ``first``, ``random``, or by the maps' similarity ``largest``, ``smallest``.
+        student: (batch, channels, height, width): the map, transformed.
+        teacher: The maps of the teacher's blocks, not yet transformed.
+        transform: What is done to a map before it is compared or contrasted.
+        generator: A CPU generator that ``random`` draws from.
+    """
+    match pairing:
+        case "last":
+            return len(teacher) - 1
+        case "first":
+            return 0
+        case "random":
+            return int(torch.randint(len(teacher), (), generator=generator))
+        case "largest" | "smallest":
+            similarities = torch.stack([map_similarity(student, transform(block)) for block in teacher])
+            return int(similarities.argmax() if pairing == "largest" else similarities.argmin())
+
+
+@torch.no_grad()
+def map_similarity(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the cosine similarity of two maps of a whole batch, the narrower one padded; a scalar."""
+    student, teacher = pad_channels(student, teacher.shape[1]), pad_channels(teacher, student.shape[1])
+    return functional.cosine_similarity(student.flatten(), teacher.flatten(), dim=0)

@@ -1,0 +1,53 @@
+"""Every objective under the name that study files use, and the settings of a trial's objectives."""
+
+from typing import Any
+
+from pydantic import create_model, model_validator
+
+from cktf.objectives.cktf import CKTF
+from cktf.objectives.crd import CRD
+from cktf.objectives.cross_entropy import CrossEntropy
+from cktf.objectives.kd import KD
+from cktf.objectives.objective import Objective, ObjectiveSettings
+from cktf.settings import Settings
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "cross_entropy": CrossEntropy,
+    "kd": KD,
+    "crd": CRD,
+    "cktf": CKTF,
+}
+
+
+class _NamesOfObjectives(Settings):
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, values: Any) -> Any:
+        for name in values if isinstance(values, dict) else ():
+            if name not in OBJECTIVES:
+                raise ValueError(f"unknown objective {name!r}; known: {', '.join(OBJECTIVES)}")
+        return values
+
+
+_FIELDS: dict[str, Any] = {name: (method.Config | None, None) for name, method in OBJECTIVES.items()}
+
+ObjectivesConfig = create_model(
+    "ObjectivesConfig",
+    __base__=_NamesOfObjectives,
+    __doc__="Settings of each objective of a trial; None: not used.",
+    **_FIELDS,
+)
+
+
+def active_objectives(config: Settings) -> dict[str, tuple[type[Objective], ObjectiveSettings]]:
+    """Return class and settings of each objective that has a part in the sum, in the registry's order.
+
+    Args:
+        config: An `ObjectivesConfig`.
+    """
+    settings: dict[str, ObjectiveSettings | None] = {name: getattr(config, name) for name in OBJECTIVES}
+    return {
+        name: (OBJECTIVES[name], chosen)
+        for name, chosen in settings.items()
+        if chosen is not None and chosen.active
+    }

@@ -1,0 +1,50 @@
+"""The weighted sum of a trial's objectives: the one place where weights are applied."""
+
+import torch
+from torch import Tensor, nn
+
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Setting
+from cktf.objectives.registry import active_objectives
+from cktf.settings import Settings
+
+
+class WeightedSum(nn.Module):
+    """All active objectives of one trial, with their heads and banks.
+
+    Args:
+        config: An `ObjectivesConfig`: settings of each objective; those without a weight are not built.
+        setting: What they are built for.
+
+    Attributes:
+        needs_teacher: Whether any of them reads the teacher's activations.
+    """
+
+    def __init__(self, config: Settings, setting: Setting) -> None:
+        super().__init__()
+        active = active_objectives(config)
+        self.objectives = nn.ModuleDict()
+        self.weights: dict[str, float] = {}
+        for name, (method, settings) in active.items():
+            objective = method(settings, setting)
+            self.objectives[name] = objective
+            for term, factor in objective.term_weights.items():
+                self.weights[f"{name}.{term}"] = settings.weight * factor
+        self.needs_teacher = any(method.needs_teacher for method, _ in active.values())
+
+    def forward(
+        self, student: Activations, teacher: Activations | None, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the sum to minimise, a scalar, and every unweighted term, detached.
+
+        Terms are named ``objective.term``: ``kd.logits``, ``cktf.stage1``. All is computed in float32,
+        whatever the networks' autocast is.
+        """
+        with torch.autocast(student.logits.device.type, enabled=False):
+            terms = {
+                f"{name}.{term}": value
+                for name, objective in self.objectives.items()
+                for term, value in objective(student, teacher, batch).items()
+            }
+            total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
+        return total, {name: value.detach() for name, value in terms.items()}
