@@ -1,0 +1,195 @@
+"""The machines: starting a local Ray or joining a cluster, and how many trials fit."""
+
+import logging
+import math
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+from ray.autoscaler.sdk import request_resources
+from ray.tune import PlacementGroupFactory
+
+from cktf.search.errors import ClusterNotFound, ClusterTooSmall
+from cktf.study.spec import Resources
+
+JOIN_SECONDS = 60.0
+"""How long a cluster without an autoscaler may take to show a node on which a trial fits."""
+
+SCALE_UP_SECONDS = 900.0
+"""The same with an autoscaler: a cloud's GPU node takes minutes to come up."""
+
+LOOK_SECONDS = 2.0
+"""How old a view of the cluster may be; nodes come and go."""
+
+HEAD = "node:__internal_head__"
+"""A resource that every cluster's head node has one of: room for slots that take no CPU or GPU themselves."""
+
+Node = Mapping[str, float]
+"""Resources of one node: ``CPU``, ``GPU``, ... to amount."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one trial takes.
+
+    Attributes:
+        workers: Processes.
+        cpus: Of each.
+        gpus: Of each.
+    """
+
+    workers: int
+    cpus: float
+    gpus: float
+
+    @classmethod
+    def of(cls, resources: Resources, nodes: Sequence[Node]) -> "Share":
+        """Divide a trial's resources among its workers; GPUs left open mean one each if there is any."""
+        open_gpus = float(any(node.get("GPU", 0) for node in nodes)) * resources.workers
+        gpus = open_gpus if resources.gpus is None else resources.gpus
+        return cls(resources.workers, resources.cpus / resources.workers, gpus / resources.workers)
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """The resources of one worker, as Ray writes them."""
+        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+
+    def placement(self) -> PlacementGroupFactory:
+        """Return what a slot holds itself. Several workers are started by Ray Train, and hold their own."""
+        if self.workers == 1:
+            return PlacementGroupFactory([self.bundle])
+        return PlacementGroupFactory([{HEAD: 0.001}])
+
+    def __str__(self) -> str:
+        each = f"{_amount(self.cpus, 'CPU')}" + (f" and {_amount(self.gpus, 'GPU')}" if self.gpus else "")
+        return each if self.workers == 1 else f"{self.workers} workers with {each} each"
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Start a Ray on this machine, or join the one at ``address``; leave it at the end.
+
+    A Ray that this process has already started is used as it is.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    if address is None:
+        # Ray's ports listen on every interface: only who knows this token may run code through them.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        if os.environ["RAY_AUTH_MODE"] == "token":
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        try:
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError) as error:
+            raise ClusterNotFound(f"--address {address}: no Ray cluster answers there: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def alive_nodes() -> list[Node]:
+    """Return the resources of every node that is up."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def capacity(share: Share, nodes: Sequence[Node]) -> int:
+    """Return how many trials fit on these nodes at the same time."""
+    workers = sum(
+        min(_times(node.get(name, 0), amount) for name, amount in share.bundle.items()) for node in nodes
+    )
+    return workers // share.workers
+
+
+def wait_for_room(resources: Resources, *, is_local: bool, say: Callable[[str], None]) -> Share:
+    """Wait, for a bounded time, until one trial fits on the cluster, and return what it takes.
+
+    Raises:
+        ClusterTooSmall: If it does not fit, and no node is to be expected on which it would.
+    """
+    kinds = _node_kinds()
+    expected = [node for node, _ in kinds]
+    patience = 0.0 if is_local else SCALE_UP_SECONDS if kinds else JOIN_SECONDS
+    deadline = time.monotonic() + patience
+    is_asked = False
+    try:
+        while True:
+            nodes = alive_nodes()
+            share = Share.of(resources, [*nodes, *expected])
+            if capacity(share, nodes):
+                return share
+            if time.monotonic() > deadline or (kinds and not _potential(share, kinds)):
+                raise ClusterTooSmall(_does_not_fit(share, nodes, expected))
+            if not is_asked:
+                say(f"waiting for a node with {share}")
+                if kinds:
+                    request_resources(bundles=[share.bundle] * share.workers)
+                is_asked = True
+            time.sleep(1.0)
+    finally:
+        if is_asked and kinds:
+            request_resources(bundles=[])  # from here on, the trials themselves are the demand
+
+
+class Room:
+    """How many trials may run at the same time: as fit now, or would on nodes that an autoscaler may add.
+
+    Args:
+        share: What one takes.
+        slots: The study's own limit.
+    """
+
+    def __init__(self, share: Share, slots: int | None) -> None:
+        self._share = share
+        self._slots = slots
+        self._potential = _potential(share, _node_kinds())
+        self._looked = -math.inf
+        self._now = 1
+
+    def __call__(self) -> int:
+        """Return the number; at least 1, for a cluster that has just lost its last node may get another."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._now = max(1, capacity(self._share, alive_nodes()), self._potential)
+        return min(self._now, self._slots or self._now)
+
+
+def _node_kinds() -> list[tuple[Node, int]]:
+    """Return what kinds of nodes the cluster's autoscaler may add, and how many of each; none without it."""
+    from ray._private.state import state  # Ray shows it nowhere else; its own libraries read it here
+
+    config = state.get_cluster_config()
+    groups = config.node_group_configs if config else []
+    return [(dict(group.resources), group.max_count) for group in groups if group.max_count]
+
+
+def _potential(share: Share, kinds: Sequence[tuple[Node, int]]) -> int:
+    return sum(capacity(share, [node] * max(count, share.workers)) for node, count in kinds)
+
+
+def _times(total: float, amount: float) -> int:
+    return math.floor(total / amount + 1e-9)  # three times 1/3 of a GPU fit
+
+
+def _does_not_fit(share: Share, nodes: Sequence[Node], expected: Sequence[Node]) -> str:
+    found = ", ".join(_describe(node) for node in [*nodes, *expected]) or "none"
+    return (
+        f"one trial takes {share}, which no node of the cluster has (nodes: {found}); "
+        "ask for less under 'resources:', or add nodes"
+    )
+
+
+def _describe(node: Node) -> str:
+    return f"{_amount(node.get('CPU', 0), 'CPU')} and {_amount(node.get('GPU', 0), 'GPU')}"
+
+
+def _amount(number: float, unit: str) -> str:
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"

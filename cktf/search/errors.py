@@ -1,0 +1,33 @@
+"""What a user can mend: told in one message, without a traceback."""
+
+
+class UserError(Exception):
+    """The base of them; the text says what is wrong and what to do."""
+
+
+class RunInUse(UserError):  # noqa: N818  # these names say what the user sees
+    """Another driver works on the run directory."""
+
+
+class RunNotFound(UserError):  # noqa: N818
+    """There is no run at the place that was named."""
+
+
+class StudyDiffers(UserError):  # noqa: N818
+    """The run directory belongs to another study."""
+
+
+class ClusterTooSmall(UserError):  # noqa: N818
+    """A trial asks for more than any node has."""
+
+
+class ClusterNotFound(UserError):  # noqa: N818
+    """No Ray cluster answers at the address."""
+
+
+class NotExtensible(UserError):  # noqa: N818
+    """The study cannot be extended in the way that was asked for."""
+
+
+class Unwritable(UserError):  # noqa: N818
+    """The run directory cannot be written to."""

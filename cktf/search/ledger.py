@@ -1,0 +1,158 @@
+"""The ledger: the only truth about a study, as rows that are appended and never changed.
+
+``RUN/ledger/000001.jsonl``, ``000002.jsonl``, ... are its segments. Their order and the order of the lines in
+them is the order in which things happened; everything else (what is left to run, the sampler's knowledge,
+``cktf status``, the Parquet tables) is derived by reading them from the beginning.
+
+In a folder, a session of the driver appends each row to a segment of its own as it happens, with one
+``write``, so that a killed driver loses nothing and leaves at most one torn line at the segment's end. In a
+bucket nothing can be appended to; there the session writes whole segments at short intervals, and at once
+when a row must not be lost.
+"""
+
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from cktf.rows import EpochRow, Row, parse_row
+from cktf.search.errors import RunInUse
+from cktf.storage import Storage
+
+FOLDER = "ledger"
+SUFFIX = ".jsonl"
+LOCK = "driver.lock"
+
+FLUSH_SECONDS = 5.0
+"""How long a bucket's epoch rows may wait. A trial's checkpoint knows its epochs, so none is lost for good."""
+
+
+def read_ledger(run: Storage) -> Iterator[Row]:
+    """Yield the rows of a run's ledger in the order in which they were written.
+
+    A segment's last line may be torn, by a kill in the middle of a write; it is left out.
+
+    Raises:
+        ValueError: If any other line is no row; the message names segment and line.
+    """
+    segments = run.child(FOLDER)
+    for name in segments.names(SUFFIX):
+        content = segments.read(name) or b""
+        *lines, torn = content.split(b"\n")  # a whole line ends in a newline, so the rest is empty or torn
+        del torn
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield parse_row(line)
+            except ValueError as error:
+                raise ValueError(f"{segments.full(name)}, line {number}: {error}") from error
+
+
+def is_in_use(run: Storage) -> bool:
+    """Return whether a driver has the run open at this moment; a bucket cannot tell."""
+    path = Path(run.full(LOCK))
+    if not run.is_local or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+class Ledger:
+    """The writing end of a run's ledger, for one session of the driver.
+
+    Args:
+        run: The run directory.
+
+    Raises:
+        RunInUse: If another driver has this run open (noticed in a folder; a bucket has no locks).
+        OSError: If the place cannot be written.
+    """
+
+    def __init__(self, run: Storage) -> None:
+        self.run = run
+        self._segments = run.child(FOLDER)
+        self._lock = _lock(run) if run.is_local else None
+        names = self._segments.names(SUFFIX)
+        self._number = int(names[-1].removesuffix(SUFFIX)) if names else 0
+        self._file: BinaryIO | None = None
+        self._waiting: list[bytes] = []
+        self._flushed = time.monotonic()
+
+    def append(self, row: Row) -> None:
+        """Write one row."""
+        line = row.to_json().encode() + b"\n"
+        if self.run.is_local:
+            # Unbuffered: when this returns the line is the operating system's, and a killed driver cannot
+            # lose it.
+            self._file = self._file or self._open_segment()
+            self._file.write(line)
+            return
+        self._waiting.append(line)
+        must_last = not isinstance(row, EpochRow)
+        if must_last or time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that wait for a bucket as one segment."""
+        if self._waiting:
+            self._segments.write(self._next_name(), b"".join(self._waiting))
+            self._waiting.clear()
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Write what waits and let another driver in."""
+        self.flush()
+        if self._file:
+            self._file.close()
+            self._file = None
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_segment(self) -> BinaryIO:
+        path = Path(self._segments.full(self._next_name()))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb", buffering=0)
+
+    def _next_name(self) -> str:
+        self._number += 1
+        return f"{self._number:06d}{SUFFIX}"
+
+
+def _lock(run: Storage) -> BinaryIO:
+    # The kernel gives an flock back when its process dies, however it dies: no stale lock is ever left
+    # behind.
+    path = Path(run.full(LOCK))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("a+b", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        holder = json.loads(file.read() or b"{}")
+        file.close()
+        who = f"process {holder.get('pid', 'unknown')} on {holder.get('host', 'an unknown machine')}"
+        raise RunInUse(
+            f"{run.root} is in use by {who}, started {holder.get('started', 'just now')}; "
+            "wait until it has ended, or end it"
+        ) from error
+    file.truncate(0)
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
+    file.write(json.dumps({"pid": os.getpid(), "host": platform.node(), "started": started}).encode())
+    return file

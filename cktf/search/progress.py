@@ -1,0 +1,138 @@
+"""How a run stands: live while a driver works on it, and from its ledger alone at any time. No Ray here."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cktf.rows import EndRow, Row, Status, StudyRow
+from cktf.search.errors import RunNotFound
+from cktf.search.ledger import is_in_use, read_ledger
+from cktf.search.planner import Planner
+from cktf.search.state import RunState, TrialState
+from cktf.storage import Storage
+
+
+@contextmanager
+def watch(planner: Planner, console: Console) -> Iterator[Callable[[Row], None]]:
+    """Show a study's progress: a live line on a terminal, one line for each ended trial elsewhere.
+
+    Yields:
+        What is to be called after each row.
+    """
+    clock = _Clock(planner)
+    if not console.is_terminal:
+
+        def print_end(row: Row) -> None:
+            if isinstance(row, EndRow):
+                trial = planner.state.trials[row.trial_id]
+                count = f"[{clock.ended()}/{planner.total()}]"
+                told = _told(trial, planner.state.metric)
+                console.print(
+                    f"{count} {told}; {clock.in_words()}", markup=False, highlight=False, soft_wrap=True
+                )
+
+        yield print_end
+        return
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[words]}", markup=False), console=console) as bar:
+        task = bar.add_task(planner.spec.name, total=planner.total(), completed=clock.ended(), words="")
+
+        def move(row: Row) -> None:
+            if isinstance(row, EndRow) and row.status == Status.FAILED:
+                trial = planner.state.trials[row.trial_id]
+                bar.console.print(
+                    _told(trial, planner.state.metric), style="red", markup=False, highlight=False
+                )
+            bar.update(task, completed=clock.ended(), total=planner.total(), words=clock.in_words())
+
+        yield move
+
+
+def status(run_dir: str) -> RenderableType:
+    """Return how a run stands, in a form that Rich prints.
+
+    Raises:
+        RunNotFound: If there is no ledger.
+    """
+    run = Storage(run_dir)
+    rows = list(read_ledger(run))
+    study = next((row for row in rows if isinstance(row, StudyRow)), None)
+    if study is None:
+        raise RunNotFound(
+            f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' would make it"
+        )
+    state = RunState(study.metric, rows)
+    counts = state.counts()
+
+    table = Table(
+        title=f"{study.study}: {study.question}" if study.question else study.study, title_justify="left"
+    )
+    table.add_column("trials")
+    table.add_column("", justify="right")
+    for kind in Status:
+        table.add_row("left to run" if kind is Status.PLANNED else kind, str(counts[kind]))
+    table.add_row("driver", _driver(run, state))
+    best = best_trial(state, maximise=study.maximise)
+    if best:
+        table.add_row("best", _told(best, study.metric))
+    for trial in state.failures():
+        table.add_row("failed", _told(trial, study.metric))
+    return table
+
+
+def best_trial(state: RunState, *, maximise: bool) -> TrialState | None:
+    """Return the complete trial with the best score; None where there is none yet."""
+    scored = [(trial.score, trial) for trial in state.trials.values() if trial.score is not None]
+    choose = max if maximise else min
+    return choose(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def _driver(run: Storage, state: RunState) -> str:
+    if is_in_use(run):
+        return "at work"
+    is_open = any(trial.end is None for trial in state.trials.values())
+    return "none; 'cktf resume' goes on" if is_open else "none"
+
+
+def _told(trial: TrialState, metric: str) -> str:
+    row = trial.planned
+    score = f", {metric} {trial.curve[max(trial.curve)]:.4g}" if trial.curve else ""
+    reason = f": {trial.end.reason}" if trial.end and trial.end.reason else ""
+    return f"{row.arm}, seed {row.seed}, {trial.status}{score}{reason}"
+
+
+class _Clock:
+    """What is done, and when the rest will be, at the pace of this session."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._began = time.monotonic()
+        self._before = self.ended()
+
+    def ended(self) -> int:
+        return sum(trial.end is not None for trial in self._planner.state.trials.values())
+
+    def in_words(self) -> str:
+        planner = self._planner
+        counts = planner.state.counts()
+        words = [f"{planner.running} running", f"{counts[Status.FAILED]} failed"]
+        if planner.spec.prune != "none":
+            words.append(f"{counts[Status.PRUNED]} pruned")
+        if best := best_trial(planner.state, maximise=planner.spec.maximise):
+            words.append(f"best {best.score:.4g} ({best.planned.arm})")
+        if done := self.ended() - self._before:
+            seconds = (time.monotonic() - self._began) / done * (planner.total() - self.ended())
+            words.append(f"{_spelled(seconds)} left")
+        return ", ".join(words)
+
+
+def _spelled(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "under a minute"
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

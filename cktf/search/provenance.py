@@ -1,0 +1,52 @@
+"""Evidence that travels with a run: which code, which versions, which machine, which command."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+PACKAGES = ("cktf", "torch", "torchvision", "ray", "optuna", "numpy", "pyarrow")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where results come from.
+
+    Attributes:
+        git_commit: Of the code, with ``+dirty`` where files were changed; empty outside a checkout.
+        versions: Package name to version, Python's included.
+        machine: What the driver ran on, in words.
+        command: The command line.
+    """
+
+    git_commit: str
+    versions: dict[str, str]
+    machine: str
+    command: str
+
+    @classmethod
+    def now(cls) -> "Provenance":
+        """Return that of this process."""
+        return cls(
+            git_commit=_git_commit(),
+            versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            machine=f"{platform.node()}, {platform.platform()}, {os.cpu_count()} cores",
+            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        )
+
+
+def _git_commit() -> str:
+    commit = _git("rev-parse", "HEAD")
+    return f"{commit}+dirty" if commit and _git("status", "--porcelain", "--untracked-files=no") else commit
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout: an installed package
+        return ""

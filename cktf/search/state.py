@@ -1,0 +1,82 @@
+"""A run's state: its ledger folded row by row. Whoever reads the same rows arrives at the same state."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Status, StudyRow
+
+
+@dataclass
+class TrialState:
+    """What the ledger knows about one trial.
+
+    Attributes:
+        planned: Its plan.
+        curve: Epoch to the value of the study's metric.
+        wall_seconds: Training time of those epochs.
+        end: How it ended; None while it is to be run.
+        has_failed_before: Whether an earlier end was a failure and it is tried again.
+    """
+
+    planned: PlannedRow
+    curve: dict[int, float] = field(default_factory=dict)
+    wall_seconds: float = 0.0
+    end: EndRow | None = None
+    has_failed_before: bool = False
+
+    @property
+    def status(self) -> Status:
+        """How it stands."""
+        if self.end:
+            return Status(self.end.status)
+        return Status.RUNNING if self.curve else Status.PLANNED
+
+    @property
+    def score(self) -> float | None:
+        """The metric at the last epoch of a complete trial; never the best epoch's."""
+        return self.curve[max(self.curve)] if self.status is Status.COMPLETE and self.curve else None
+
+
+class RunState:
+    """All trials of a run.
+
+    Args:
+        metric: Column of the epoch rows that decides.
+        rows: The ledger so far.
+    """
+
+    def __init__(self, metric: str, rows: Iterable[Row] = ()) -> None:
+        self.metric = metric
+        self.study: StudyRow | None = None
+        self.trials: dict[str, TrialState] = {}
+        for row in rows:
+            self.apply(row)
+
+    def apply(self, row: Row) -> None:
+        """Take one row in."""
+        match row:
+            case StudyRow():
+                self.study = row
+            case PlannedRow() if (
+                row.trial_id in self.trials
+            ):  # planned again: a failed trial is tried once more
+                trial = self.trials[row.trial_id]
+                trial.end, trial.has_failed_before = None, True
+            case PlannedRow():
+                self.trials[row.trial_id] = TrialState(row)
+            case EpochRow():
+                trial = self.trials[row.trial_id]
+                if row.epoch not in trial.curve:
+                    trial.wall_seconds += row.epoch_seconds
+                trial.curve[row.epoch] = getattr(row, self.metric)
+            case EndRow():
+                self.trials[row.trial_id].end = row
+
+    def counts(self) -> Counter[Status]:
+        """Return how many trials stand how."""
+        return Counter(trial.status for trial in self.trials.values())
+
+    def failures(self) -> Iterator[TrialState]:
+        """Yield the failed trials in the order in which they were planned."""
+        return (trial for trial in self.trials.values() if trial.status is Status.FAILED)

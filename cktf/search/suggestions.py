@@ -1,0 +1,196 @@
+"""What Optuna knows of a search: which arm to try next, and whether one is worth its remaining epochs.
+
+Optuna's study lives in memory and is rebuilt from the ledger at every start, by asking again in the ledger's
+order with the recorded values. So it stands as it stood when the driver was lost, the samplers' own notes
+included (generations, positions in a sequence, covariances), and no file of Optuna's can contradict the ledger.
+Suggestions that were set aside, because their arm was known, are the one thing that is not asked again.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PercentilePruner,
+    SuccessiveHalvingPruner,
+)
+from optuna.samplers import (
+    BaseSampler,
+    BruteForceSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from cktf.rows import Scalar, Status
+from cktf.seeding import derive
+from cktf.study.domains import ChoiceDomain, Domain, FloatDomain, draw
+from cktf.study.spec import StudySpec
+
+ATTEMPTS = 20
+"""Suggestions of known arms in a row after which a search counts as exhausted."""
+
+POPULATION = 16
+"""NSGA-II's generation: Optuna's 50 would make most searches of students a purely random one."""
+
+WARM_UP_EPOCHS = 3
+"""Epochs before which no arm is pruned: the first ones say little about a student."""
+
+_TOLD = {
+    Status.COMPLETE: TrialState.COMPLETE,
+    Status.PRUNED: TrialState.PRUNED,
+    Status.FAILED: TrialState.FAIL,
+}
+
+
+class _Exhaustive(BruteForceSampler):
+    """Brute force for ask and tell: there is no loop that it could stop when everything has been tried."""
+
+    def after_trial(self, *_: Any) -> None:
+        """Do nothing."""
+
+
+def _tpe(seed: int) -> BaseSampler:
+    # The constant liar keeps trials that run at the same time from all looking in the same place.
+    return TPESampler(seed=seed, multivariate=True, constant_liar=True)
+
+
+def _gp(seed: int) -> BaseSampler:
+    return GPSampler(seed=seed, warn_independent_sampling=False)
+
+
+def _nsgaii(seed: int) -> BaseSampler:
+    return NSGAIISampler(seed=seed, population_size=POPULATION)
+
+
+def _cmaes(seed: int) -> BaseSampler:
+    return CmaEsSampler(seed=seed, warn_independent_sampling=False)
+
+
+def _qmc(seed: int) -> BaseSampler:  # noqa: ARG001  # one sequence for the whole search; only its position moves
+    return QMCSampler(seed=0, scramble=True, warn_independent_sampling=False)
+
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": _tpe,
+    "gp": _gp,
+    "nsgaii": _nsgaii,
+    "cmaes": _cmaes,
+    "qmc": _qmc,
+    "random": RandomSampler,
+    "bruteforce": _Exhaustive,
+}
+
+_KEEP_NOTES = {"nsgaii", "cmaes", "qmc"}
+"""Samplers that write down what they did besides the values; asking again makes them write it again."""
+
+BEST_QUARTER = 25.0
+
+PRUNERS: dict[str, Callable[[], BasePruner]] = {
+    "none": NopPruner,
+    "median": lambda: MedianPruner(n_startup_trials=5, n_warmup_steps=WARM_UP_EPOCHS),
+    "percentile": lambda: PercentilePruner(BEST_QUARTER, n_startup_trials=5, n_warmup_steps=WARM_UP_EPOCHS),
+    "hyperband": lambda: HyperbandPruner(min_resource=WARM_UP_EPOCHS),
+    "successive_halving": lambda: SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
+}
+
+
+class Suggestions:
+    """Optuna's study of one search.
+
+    Args:
+        spec: A study with ``search:``.
+    """
+
+    def __init__(self, spec: StudySpec) -> None:
+        assert spec.search is not None
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # its greeting would fall into the progress view
+        self._domains = spec.search
+        self._baseline = spec.baseline_config.model_dump(mode="json")
+        self._sampler, self._sampler_seed = spec.sampler, spec.sampler_seed
+        self._study = optuna.create_study(
+            direction="maximize" if spec.maximise else "minimize",
+            pruner=PRUNERS[spec.prune](),
+            sampler=RandomSampler(seed=0),
+            study_name="search",  # Hyperband sorts trials into brackets by it
+        )
+        self._proposed: Trial | None = None
+        self._trials: dict[str, Trial] = {}
+
+    def propose(self, number: int, is_new: Callable[[dict[str, Scalar]], bool]) -> dict[str, Scalar] | None:
+        """Return the values of an arm that was not tried yet, or None where the sampler finds none.
+
+        What is proposed depends on what was begun, reported and told before, and on ``number``, nothing else.
+
+        Args:
+            number: How many arms were proposed before; the address of what is drawn.
+            is_new: Whether these values make an arm that was not tried.
+        """
+        finite = all(domain.is_finite for domain in self._domains.values())
+        for attempt in range(ATTEMPTS):
+            # A sampler that keeps returning to known arms of a finite space leaves the rest to brute force.
+            name = "bruteforce" if finite and attempt >= ATTEMPTS // 2 else self._sampler
+            trial = self._ask(name, number, attempt)
+            values = self._values(trial)
+            if is_new(values):
+                self._proposed = trial
+                return values
+            self._study.tell(trial, state=TrialState.FAIL)  # which all samplers but brute force overlook
+        return None
+
+    def begin(self, arm_id: str, values: Mapping[str, Scalar]) -> None:
+        """Take up an arm: the one just proposed, or one that the ledger knows."""
+        trial = self._proposed or self._ask_again(values)
+        self._proposed = None
+        self._trials[arm_id] = trial
+
+    def report(self, arm_id: str, epoch: int, value: float) -> bool:
+        """Take in an arm's value after an epoch; return whether the arm should be pruned."""
+        trial = self._trials[arm_id]
+        trial.report(value, step=epoch)
+        return trial.should_prune()
+
+    def tell(self, arm_id: str, status: Status, score: float | None) -> None:
+        """Take in how an arm ended; ``score`` is given for a complete one."""
+        self._study.tell(self._trials[arm_id], score, _TOLD[status])
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return the arms as Optuna holds them."""
+        return self._study.get_trials(deepcopy=False)
+
+    def _ask(self, sampler: str, number: int, attempt: int = 0) -> Trial:
+        seed = derive(self._sampler_seed, "sampler", number, attempt) % 2**32
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # QMC and brute force, since Optuna 3
+            self._study.sampler = SAMPLERS[sampler](seed)
+        return self._study.ask()
+
+    def _ask_again(self, values: Mapping[str, Scalar]) -> Trial:
+        self._study.enqueue_trial(dict(values))
+        trial = self._ask(self._sampler, len(self._trials))
+        if self._sampler in _KEEP_NOTES:
+            _ = trial.relative_params  # drawn, noted and set aside for the recorded values
+        assert self._values(trial) == values, "a recorded arm lies outside of the study's domains"
+        return trial
+
+    def _values(self, trial: Trial) -> dict[str, Scalar]:
+        return draw(self._domains, self._baseline, lambda path, domain: _suggest(trial, path, domain))
+
+
+def _suggest(trial: Trial, path: str, domain: Domain) -> Scalar:
+    if isinstance(domain, ChoiceDomain):
+        return trial.suggest_categorical(path, domain.choices)
+    low, high = domain.bounds
+    if isinstance(domain, FloatDomain):
+        return trial.suggest_float(path, low, high, log=domain.log, step=domain.step)
+    return trial.suggest_int(path, int(low), int(high), log=domain.log, step=domain.step or 1)

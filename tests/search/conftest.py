@@ -1,0 +1,126 @@
+"""Small studies of real trainings, and a Ray for those tests that need one."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from cktf.rows import EndRow, EpochResult, Row
+from cktf.search.planner import Planner
+from cktf.study.spec import StudySpec
+
+BASELINE: dict[str, Any] = {
+    "data": {"name": "digits", "train_fraction": 0.1},
+    "student": {"model": "resnet5"},
+    "objective": {"cross_entropy": {"weight": 1.0}},
+    "epochs": 2,
+    "batch_size": 32,
+}
+DESIGN: dict[str, Any] = {"ablate": {"optimizer.momentum": [0.0]}, "seeds": 2}
+SEARCH: dict[str, Any] = {
+    "search": {"optimizer.learning_rate": {"float": [0.001, 0.5], "log": True}},
+    "trials": 6,
+    "sampler": "random",
+}
+RESOURCES = {"cpus": 1, "gpus": 0}
+
+
+@pytest.fixture(scope="session")
+def make_spec() -> Callable[..., StudySpec]:
+    """Return a maker of tiny studies: a design of two arms and two seeds, unless told otherwise."""
+
+    def make(baseline: dict[str, Any] | None = None, **keys: Any) -> StudySpec:
+        kinds = {"ablate", "compare", "leave_one_out", "grid", "search"}
+        asked = keys if kinds & keys.keys() else {**DESIGN, **keys}
+        values = {
+            "name": "tiny",
+            "resources": RESOURCES,
+            **asked,
+            "baseline": {**BASELINE, **(baseline or {})},
+        }
+        return StudySpec.model_validate(values)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_search(make_spec: Callable[..., StudySpec]) -> Callable[..., StudySpec]:
+    """Return a maker of tiny searches."""
+    return lambda **keys: make_spec(**{**SEARCH, **keys})
+
+
+@pytest.fixture(scope="session")
+def make_result() -> Callable[..., EpochResult]:
+    """Return a maker of epoch results."""
+
+    def make(epoch: int, accuracy: float, **keys: Any) -> EpochResult:
+        values: dict[str, Any] = {
+            "phase": "train",
+            "learning_rate": 0.1,
+            "train_loss": 1.0,
+            "train_accuracy": 50.0,
+            "validation_loss": 1.0,
+            "epoch_seconds": 2.0,
+            "samples_per_second": 100.0,
+            "peak_memory_gib": 0.1,
+            "terms": {"cross_entropy": 1.0},
+        }
+        return EpochResult(epoch=epoch, validation_accuracy=accuracy, **{**values, **keys})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_to_end(make_result: Callable[..., EpochResult]) -> Callable[..., list[str]]:
+    """Return a stand-in for the trainings of a planner's trials, two at a time, for tests of the planner alone."""
+    from cktf.rows import PlannedRow, Status
+
+    def run(
+        planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000
+    ):
+        order: list[str] = []
+        running: list[PlannedRow] = []
+        while len(order) < most:
+            while len(running) < at_once and isinstance(row := planner.next_trial(), PlannedRow):
+                running.append(row)
+            if not running:
+                break
+            row = running.pop(0)
+            order.append(row.trial_id)
+            for epoch in range(1, row.config["epochs"] + 1):
+                if planner.on_epoch(row.trial_id, make_result(epoch, score(row, epoch))):
+                    break
+            else:
+                planner.on_end(row.trial_id, Status.COMPLETE, device="cpu", node="here")
+        return order
+
+    return run
+
+
+@pytest.fixture
+def rows() -> list[Row]:
+    """Return a ledger in memory."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def ray_on_this_machine() -> Iterator[None]:
+    """Start one Ray for all tests of this session that run in this process."""
+    from cktf.search.cluster import connected
+
+    with connected(None):
+        yield
+
+
+@pytest.fixture
+def count_ends() -> Callable[[list[Row]], dict[str, int]]:
+    """Return a counter of each trial's ends."""
+
+    def count(rows: list[Row]) -> dict[str, int]:
+        ends: dict[str, int] = {}
+        for row in rows:
+            if isinstance(row, EndRow):
+                ends[row.trial_id] = ends.get(row.trial_id, 0) + 1
+        return ends
+
+    return count

@@ -1,0 +1,131 @@
+"""The ledger on a disk, killed and whole, and in a bucket."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from cktf.rows import EndRow, EpochRow, Status
+from cktf.search import ledger as ledger_module
+from cktf.search.errors import RunInUse
+from cktf.search.ledger import Ledger, is_in_use, read_ledger
+from cktf.storage import Storage
+
+
+def end(trial_id):
+    return EndRow(trial_id=trial_id, status=Status.COMPLETE)
+
+
+def ids(run):
+    return [row.trial_id for row in read_ledger(run)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Storage(tmp_path / "run")
+
+
+def test_a_row_is_readable_as_soon_as_it_is_written(run):
+    with Ledger(run) as ledger:
+        ledger.append(end("a"))
+        assert [*read_ledger(run)] == [end("a")]
+
+
+def test_each_session_writes_a_segment_of_its_own(run):
+    for trial_id in "abc":
+        with Ledger(run) as ledger:
+            ledger.append(end(trial_id))
+    assert run.child("ledger").names() == ["000001.jsonl", "000002.jsonl", "000003.jsonl"]
+    assert ids(run) == ["a", "b", "c"]
+
+
+def test_a_session_without_rows_leaves_no_segment(run):
+    Ledger(run).close()
+    assert run.child("ledger").names() == []
+
+
+def test_a_torn_last_line_of_each_segment_is_left_out(run):
+    for trial_id in "ab":
+        with Ledger(run) as ledger:
+            ledger.append(end(trial_id))
+    for name in run.child("ledger").names():
+        with Path(run.full(f"ledger/{name}")).open("ab") as segment:
+            segment.write(b'{"kind":"end","trial_id":"to')
+    with Ledger(run) as ledger:
+        ledger.append(end("c"))
+    assert ids(run) == ["a", "b", "c"]
+
+
+def test_a_broken_line_that_is_not_the_last_is_an_error_that_names_it(run):
+    run.write("ledger/000001.jsonl", b'{"kind":"end","trial_id":"a","status":"complete"}\n{"kind":\n')
+    with pytest.raises(ValueError, match=r"000001\.jsonl, line 2"):
+        list(read_ledger(run))
+
+
+def test_a_second_driver_is_refused_and_told_who_the_first_is(run):
+    with Ledger(run):
+        assert is_in_use(run)
+        with pytest.raises(RunInUse, match=f"in use by process {os.getpid()} on "):
+            Ledger(run)
+    assert not is_in_use(run)
+    Ledger(run).close()
+
+
+def test_a_driver_that_is_killed_loses_no_row_and_leaves_no_lock(run):
+    program = (
+        "import os, signal, sys\n"
+        "from cktf.rows import EndRow\n"
+        "from cktf.search.ledger import Ledger\n"
+        "from cktf.storage import Storage\n"
+        "ledger = Ledger(Storage(sys.argv[1]))\n"
+        "for number in range(100):\n"
+        "    ledger.append(EndRow(trial_id=str(number), status='complete'))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, run.root], check=False).returncode == -9
+    assert ids(run) == [str(number) for number in range(100)]
+    Ledger(run).close()
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    """A storage that is no local one to the ledger, as a bucket is not: nothing in it can be appended to or locked."""
+    storage = Storage(tmp_path / "bucket")
+    storage.filesystem = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
+    storage.is_local = False
+    storage.filesystem.create_dir(storage.full("ledger"), recursive=True)
+    storage.child = lambda name: _child(storage, name)
+    return storage
+
+
+def _child(storage, name):
+    child = Storage(f"{storage.root}/{name}")
+    child.filesystem, child.is_local = storage.filesystem, False
+    return child
+
+
+def epoch(trial_id, number, make_result):
+    return EpochRow(trial_id=trial_id, **vars(make_result(number, 50.0)))
+
+
+def test_in_a_bucket_epochs_wait_and_ends_do_not(bucket, make_result):
+    ledger = Ledger(bucket)
+    ledger.append(epoch("a", 1, make_result))
+    ledger.append(epoch("a", 2, make_result))
+    assert ids(bucket) == []
+    ledger.append(end("a"))
+    assert ids(bucket) == ["a", "a", "a"]
+    assert bucket.child("ledger").names() == ["000001.jsonl"]
+    ledger.append(epoch("b", 1, make_result))
+    ledger.close()
+    assert ids(bucket) == ["a", "a", "a", "b"]
+
+
+def test_in_a_bucket_epochs_do_not_wait_long(bucket, make_result, monkeypatch):
+    monkeypatch.setattr(ledger_module, "FLUSH_SECONDS", 0.0)
+    ledger = Ledger(bucket)
+    ledger.append(epoch("a", 1, make_result))
+    assert ids(bucket) == ["a"]
