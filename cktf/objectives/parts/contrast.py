@@ -13,9 +13,9 @@ regression on x = log(p / c):
     loss = mean over anchors of [softplus(-x_positive) + sum over negatives of softplus(x)]
 
 The scores of all rows are one matrix product; which of them count, and how often, says a weight for each
-anchor and row. The gradient with respect to the anchors, sigmoid(x) times the rows, is a second product, taken
-while a tile of the scores is still in the cache. So nothing of the size of the scores is kept, and neither time
-nor memory grows with K.
+anchor and row. The gradient with respect to the anchors, sigmoid(x) times the rows, is a second product,
+taken while a tile of the scores is still in the cache. So nothing of the size of the scores is kept, and
+neither time nor memory grows with K.
 """
 
 import math

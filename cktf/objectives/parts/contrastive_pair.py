@@ -10,7 +10,7 @@ from cktf.objectives.objective import ObjectiveSettings, Setting
 from cktf.objectives.parts.contrast import estimate_partition, noise_contrastive_loss
 from cktf.objectives.parts.heads import Head, HeadKind
 from cktf.objectives.parts.memory_bank import MemoryBank
-from cktf.objectives.parts.workers import average
+from cktf.objectives.parts.workers import gather_batch
 
 
 class ContrastiveSettings(ObjectiveSettings):
@@ -67,7 +67,7 @@ class Side(nn.Module):
             estimate = estimate_partition(
                 *scored, temperature=self.temperature, num_negatives=self.num_negatives
             )
-            self.partition = float(average(estimate))
+            self.partition = float(gather_batch(estimate.expand(len(anchors))).mean())
         return noise_contrastive_loss(
             *scored,
             temperature=self.temperature,

@@ -1,0 +1,83 @@
+"""Fixtures of the objectives' tests: activations of networks too small to be slow, and given negatives."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cktf.batch import Activations, Batch
+from cktf.objectives import Setting
+
+
+def activations(width: int, batch: int = 6, blocks: int = 2, seed: int = 0) -> Activations:
+    """Return random activations shaped like a CIFAR ResNet's on 8x8 images, with gradients."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(batch, *shape, generator=generator).requires_grad_()
+
+    return Activations(
+        logits=draw(5),
+        penultimate=draw(4 * width),
+        stem=draw(width, 8, 8),
+        stages=tuple(
+            tuple(draw(width * 2**k, 8 // 2**k, 8 // 2**k) for _ in range(blocks)) for k in range(3)
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_activations() -> Callable[..., Activations]:
+    """Return `activations`: (width, batch, blocks, seed) to random activations."""
+    return activations
+
+
+@pytest.fixture
+def student() -> Activations:
+    """Return activations of a narrow network with one block a stage."""
+    return activations(width=2, blocks=1, seed=1)
+
+
+@pytest.fixture
+def teacher() -> Activations:
+    """Return activations of a wider network with two blocks a stage."""
+    return activations(width=4, blocks=2, seed=2)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Return six samples of a training split of thirty, in five classes."""
+    index = torch.tensor([3, 7, 11, 19, 20, 29])
+    return Batch(images=torch.zeros(6, 3, 8, 8), labels=index % 5, index=index, step=4)
+
+
+@pytest.fixture
+def setting(student: Activations, teacher: Activations, batch: Batch) -> Setting:
+    """Return the setting that `student`, `teacher` and `batch` belong to."""
+    return Setting(
+        student=student.shapes(batch.images),
+        teacher=teacher.shapes(batch.images),
+        labels=torch.arange(30) % 5,
+        seed=11,
+    )
+
+
+class GivenNegatives(nn.Module):
+    """Negatives that a test names: `rows` (batch, K), of which a row may name a sample several times."""
+
+    def __init__(self, num_samples: int) -> None:
+        super().__init__()
+        self.num_samples = num_samples
+        self.rows = torch.empty(0, 0, dtype=torch.int64)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return (batch, num_samples): how often each sample is named."""
+        weights = torch.zeros(len(batch.index), self.num_samples)
+        return weights.scatter_add(1, self.rows, torch.ones(self.rows.shape))
+
+
+@pytest.fixture(scope="session")
+def given_negatives() -> type[GivenNegatives]:
+    """Return the class `GivenNegatives`."""
+    return GivenNegatives

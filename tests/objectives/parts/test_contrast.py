@@ -1,0 +1,165 @@
+"""The contrast with a whole bank: loss, gradient, Z, tiles."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from cktf.objectives.parts import contrast
+from cktf.objectives.parts.contrast import estimate_partition, noise_contrastive_loss
+
+NUM_SAMPLES, BATCH, DIM, NEGATIVES = 23, 4, 3, 6
+
+
+def case(dtype: torch.dtype = torch.float64, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return anchors, bank, index and negatives (batch, K), some of which come twice."""
+    generator = torch.Generator().manual_seed(seed)
+    anchors = torch.nn.functional.normalize(torch.randn(BATCH, DIM, generator=generator, dtype=dtype), dim=1)
+    bank = torch.nn.functional.normalize(
+        torch.randn(NUM_SAMPLES, DIM, generator=generator, dtype=dtype), dim=1
+    )
+    index = torch.randperm(NUM_SAMPLES, generator=generator)[:BATCH]
+    negatives = torch.randint(NUM_SAMPLES, (BATCH, NEGATIVES), generator=generator)
+    return anchors, bank, index, negatives
+
+
+def as_weights(negatives: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
+    weights = torch.zeros(len(negatives), NUM_SAMPLES, dtype=dtype)
+    return weights.scatter_add(1, negatives, torch.ones(negatives.shape, dtype=dtype))
+
+
+def slow_loss(
+    anchors: Tensor, bank: Tensor, index: Tensor, negatives: Tensor, temperature: float, partition: float
+) -> Tensor:
+    """Return equation 18 as it is written, one pair of vectors at a time."""
+    noise = negatives.shape[1] / len(bank)
+    total = torch.zeros((), dtype=anchors.dtype)
+    for anchor, own, others in zip(anchors, index, negatives, strict=True):
+        p = torch.exp(anchor @ bank[own] / temperature) / partition
+        total = total - torch.log(p / (p + noise + 1e-7))
+        for other in others:
+            p = torch.exp(anchor @ bank[other] / temperature) / partition
+            total = total - torch.log(noise / (p + noise + 1e-7))
+    return total / len(anchors)
+
+
+def slow_partition(
+    anchors: Tensor, bank: Tensor, index: Tensor, negatives: Tensor, temperature: float
+) -> float:
+    rows = torch.cat([index.unsqueeze(1), negatives], dim=1)
+    values = [
+        math.exp(float(anchor @ bank[row]) / temperature)
+        for anchor, chosen in zip(anchors, rows, strict=True)
+        for row in chosen
+    ]
+    return sum(values) / len(values) * len(bank)
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.1, 1.0])
+@pytest.mark.parametrize("tile", [1, 4 * 5, 2**18])
+def test_loss_and_gradient_equal_equation_18(
+    temperature: float, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contrast, "CPU_TILE", tile)
+    anchors, bank, index, negatives = case()
+    partition = slow_partition(anchors, bank, index, negatives, temperature)
+    fast, slow = anchors.clone().requires_grad_(), anchors.clone().requires_grad_()
+    loss = noise_contrastive_loss(
+        fast,
+        bank,
+        index,
+        as_weights(negatives),
+        temperature=temperature,
+        num_negatives=NEGATIVES,
+        partition=partition,
+    )
+    expected = slow_loss(slow, bank, index, negatives, temperature, partition)
+    torch.autograd.backward([3 * loss, 3 * expected])
+    torch.testing.assert_close(loss, expected, rtol=1e-9, atol=0)
+    torch.testing.assert_close(fast.grad, slow.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_partition_is_the_mean_score_times_the_number_of_samples() -> None:
+    anchors, bank, index, negatives = case()
+    z = estimate_partition(
+        anchors, bank, index, as_weights(negatives), temperature=0.1, num_negatives=NEGATIVES
+    )
+    assert math.isclose(float(z), slow_partition(anchors, bank, index, negatives, 0.1), rel_tol=1e-9)
+
+
+def test_loss_of_one_positive_and_one_negative_by_hand() -> None:
+    # n = 2, K = 1, so c = 1/2. v . m = 1 and 0; tau = 1 / log 2 makes the exponentials 2 and 1; Z = 4 makes
+    # p = c and c / 2: log(1/2) for the positive, log(2/3) for the negative.
+    anchors = torch.tensor([[1.0, 0.0]])
+    bank = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    loss = noise_contrastive_loss(
+        anchors,
+        bank,
+        torch.tensor([0]),
+        torch.tensor([[0.0, 1.0]]),
+        temperature=1 / math.log(2),
+        num_negatives=1,
+        partition=4.0,
+    )
+    assert math.isclose(float(loss), math.log(2) + math.log(1.5), rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.07, 1.0])
+def test_float32_keeps_to_float64(temperature: float) -> None:
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        anchors, bank, index, negatives = (
+            value.to(dtype) if value.is_floating_point() else value for value in case()
+        )
+        partition = slow_partition(anchors.double(), bank.double(), index, negatives, temperature)
+        anchors.requires_grad_()
+        loss = noise_contrastive_loss(
+            anchors,
+            bank,
+            index,
+            as_weights(negatives, dtype),
+            temperature=temperature,
+            num_negatives=NEGATIVES,
+            partition=partition,
+        )
+        (gradient,) = torch.autograd.grad(loss, anchors)
+        results.append((loss.detach().double(), gradient.double()))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-5)
+
+
+def test_order_of_the_bank_does_not_matter() -> None:
+    anchors, bank, index, negatives = case()
+    order = torch.randperm(NUM_SAMPLES, generator=torch.Generator().manual_seed(5))
+    place = order.argsort()
+    losses = [
+        noise_contrastive_loss(
+            anchors, rows, own, weights, temperature=0.1, num_negatives=NEGATIVES, partition=50.0
+        )
+        for rows, own, weights in (
+            (bank, index, as_weights(negatives)),
+            (bank[order], place[index], as_weights(place[negatives])),
+        )
+    ]
+    torch.testing.assert_close(losses[0], losses[1])
+
+
+def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_bank() -> None:
+    kept: list[torch.Size] = []
+    anchors, bank, index, negatives = case()
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor.shape)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        noise_contrastive_loss(
+            anchors.requires_grad_(),
+            bank,
+            index,
+            as_weights(negatives),
+            temperature=0.1,
+            num_negatives=NEGATIVES,
+            partition=50.0,
+        )
+    assert kept == [torch.Size([BATCH, DIM])]

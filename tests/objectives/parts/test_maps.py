@@ -1,0 +1,53 @@
+"""Transforms of feature maps."""
+
+import pytest
+import torch
+
+from cktf.batch import Shapes
+from cktf.objectives.parts import maps
+
+
+def shapes(image: int, last: int) -> Shapes:
+    return Shapes(
+        logits=torch.Size([10]),
+        penultimate=torch.Size([64]),
+        stem=torch.Size([16, image, image]),
+        stages=((torch.Size([64, last, last]),),),
+        image=torch.Size([3, image, image]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "last", "window"), [(32, 8, 8), (8, 2, 2), (28, 7, 7), (32, 4, None), (64, 8, None)]
+)
+def test_window_is_a_quarter_of_the_image_where_the_last_stage_has_that_side(
+    image: int, last: int, window: int | None
+) -> None:
+    assert maps.pooling_window(shapes(image, last)) == window
+
+
+def test_each_position_has_unit_length_over_the_batch() -> None:
+    normalised = maps.normalise_over_batch(torch.tensor([3.0, 4.0]).view(2, 1, 1, 1).expand(2, 2, 3, 3))
+    torch.testing.assert_close(normalised[:, 1, 2, 0], torch.tensor([0.6, 0.8]))
+
+
+def test_a_position_that_is_zero_in_the_whole_batch_stays_zero() -> None:
+    assert not maps.normalise_over_batch(torch.zeros(2, 1, 3, 3)).any()
+
+
+def test_padding_is_symmetric_and_never_takes_away() -> None:
+    ones = torch.ones(1, 2, 1, 1)
+    assert maps.pad_channels(ones, 6).flatten().tolist() == [0, 0, 1, 1, 0, 0]
+    assert maps.pad_channels(ones, 5).flatten().tolist() == [0, 1, 1, 0, 0]
+    assert maps.pad_channels(ones, 1).flatten().tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("window", [4, None])
+def test_pooling_averages_windows_and_says_how_many_features_that_makes(window: int | None) -> None:
+    values = torch.arange(2 * 3 * 8 * 8.0).view(2, 3, 8, 8)
+    pooled = maps.pool(values, window)
+    assert pooled.shape == (2, maps.num_pooled_features((3, 8, 8), window))
+    side = window or 8
+    assert pooled[1, 0] == values[1, 0, :side, :side].mean()
+    padded = maps.pool(maps.pad_channels(values, 5), window)
+    assert padded.shape == (2, maps.num_pooled_features((3, 8, 8), window, num_channels=5))

@@ -1,0 +1,38 @@
+"""The memory bank."""
+
+import math
+
+import torch
+
+from cktf.objectives.parts.memory_bank import MemoryBank
+
+
+def test_update_moves_the_rows_of_the_batch_and_no_others() -> None:
+    bank = MemoryBank(5, 2, momentum=0.5)
+    bank.embeddings.copy_(torch.tensor([[1.0, 0.0]] * 5))
+    bank.update(torch.tensor([3, 1]), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    half = math.sqrt(0.5)
+    expected = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [half, half], [1.0, 0.0]])
+    torch.testing.assert_close(bank.embeddings, expected)
+
+
+def test_momentum_is_the_share_of_the_old_row() -> None:
+    bank = MemoryBank(1, 2, momentum=0.8)
+    bank.embeddings.copy_(torch.tensor([[1.0, 0.0]]))
+    bank.update(torch.tensor([0]), torch.tensor([[0.0, 1.0]]))
+    torch.testing.assert_close(bank.embeddings[0, 1] / bank.embeddings[0, 0], torch.tensor(0.25))
+    torch.testing.assert_close(bank.embeddings.norm(), torch.tensor(1.0))
+
+
+def test_initial_rows_are_about_one_long() -> None:
+    torch.manual_seed(0)
+    bank = MemoryBank(4_000, 128, momentum=0.5)
+    assert abs(float(bank.embeddings.square().sum(1).mean()) - 1) < 0.01
+    assert float(bank.embeddings.abs().max()) <= 1 / math.sqrt(128 / 3)
+
+
+def test_rows_are_in_the_state_dict_and_take_no_gradient() -> None:
+    bank = MemoryBank(3, 2, momentum=0.5)
+    bank.update(torch.tensor([0]), torch.ones(1, 2, requires_grad=True))
+    assert list(bank.state_dict()) == ["embeddings"]
+    assert not bank.embeddings.requires_grad

@@ -1,0 +1,39 @@
+"""Banks of data-parallel workers. This file is also the program that each worker runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from cktf.objectives.parts.memory_bank import MemoryBank
+
+INDEX = torch.tensor([5, 1, 8, 3, 0])
+EMBEDDINGS = torch.nn.functional.normalize(
+    torch.randn(5, 4, generator=torch.Generator().manual_seed(1)), dim=1
+)
+SHARDS = slice(0, 2), slice(2, 5)
+
+
+def updated(shard: slice) -> torch.Tensor:
+    torch.manual_seed(0)
+    bank = MemoryBank(10, 4, momentum=0.5)
+    bank.update(INDEX[shard], EMBEDDINGS[shard])
+    return bank.embeddings
+
+
+def test_two_workers_with_unequal_shards_keep_the_bank_that_one_would(tmp_path: Path) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))
+    ]
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    for rank in range(len(SHARDS)):
+        assert torch.equal(torch.load(tmp_path / f"bank{rank}.pt"), updated(slice(0, 5)))
+
+
+if __name__ == "__main__":
+    rank, folder = int(sys.argv[1]), sys.argv[2]
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(SHARDS))
+    torch.save(updated(SHARDS[rank]), f"{folder}/bank{rank}.pt")
+    dist.destroy_process_group()

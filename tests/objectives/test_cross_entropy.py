@@ -1,0 +1,22 @@
+"""Cross-entropy."""
+
+import math
+
+import torch
+
+from cktf.batch import Activations, Batch
+from cktf.objectives import Setting
+from cktf.objectives.cross_entropy import CrossEntropy
+
+
+def test_equal_logits_cost_the_logarithm_of_the_number_of_classes(
+    student: Activations, batch: Batch, setting: Setting
+) -> None:
+    even = Activations(torch.zeros(6, 5), student.penultimate, student.stem, student.stages)
+    terms = CrossEntropy(CrossEntropy.Config(), setting)(even, None, batch)
+    assert terms.keys() == {"logits"}
+    assert math.isclose(float(terms["logits"]), math.log(5), rel_tol=1e-6)
+
+
+def test_no_teacher_is_needed() -> None:
+    assert not CrossEntropy.needs_teacher

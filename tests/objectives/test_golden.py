@@ -1,0 +1,170 @@
+"""Objectives against the numbers of the published code, in every golden file whose networks are known.
+
+The folder is ``tests/golden`` or the one that the environment variable CKTF_GOLDEN names.
+"""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cktf.batch import Activations, Batch, Shapes
+from cktf.models import MODELS, build_model
+from cktf.objectives import Setting
+from cktf.objectives.cktf import CKTF
+from cktf.objectives.crd import CRD
+from cktf.objectives.kd import softened_divergence
+from cktf.objectives.parts.contrastive_pair import ContrastivePair
+from cktf.objectives.parts.heads import Head
+
+RELATIVE = 1e-4
+
+
+class Case:
+    """One golden file: its arrays as tensors, its hyperparameters as ``meta``."""
+
+    def __init__(self, path: Path) -> None:
+        with np.load(path) as file:
+            self.arrays = {name: file[name] for name in file.files}
+        self.meta: dict[str, Any] = json.loads(str(self.arrays.pop("meta"))) if "meta" in self.arrays else {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return torch.from_numpy(self.arrays[name])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays
+
+    @property
+    def steps(self) -> range:
+        """Return the numbers of the steps."""
+        return range(sum(name.endswith("_contrast_index") for name in self.arrays))
+
+
+def paths(method: str) -> list[Any]:
+    """Return the golden files of one method, named for pytest; collection runs before any fixture."""
+    folder = Path(os.environ.get("CKTF_GOLDEN") or Path(__file__).parents[1] / "golden")
+    found = [path for path in sorted(folder.glob("*.npz")) if Case(path).meta.get("method") == method]
+    return [pytest.param(path, id=path.stem) for path in found]
+
+
+def assert_close(actual: Tensor | float, expected: Tensor) -> None:
+    """Compare relative to each value, and to the largest one where values cancel."""
+    actual = torch.as_tensor(actual, dtype=expected.dtype)
+    torch.testing.assert_close(
+        actual.reshape(expected.shape),
+        expected,
+        rtol=RELATIVE,
+        atol=RELATIVE * 1e-2 * float(expected.abs().max()),
+    )
+
+
+def load_pair(pair: ContrastivePair, case: Case, number: str) -> None:
+    """Give a pair the heads and banks of a case; ``number`` is empty where there is only one."""
+    for side, letter in ((pair.student, "s"), (pair.teacher, "t")):
+        assert isinstance(side.head, Head)
+        assert isinstance(side.head.projection, nn.Linear)
+        with torch.no_grad():
+            side.head.projection.weight.copy_(case[f"embed_{letter}{number}.linear.weight"])
+            side.head.projection.bias.copy_(case[f"embed_{letter}{number}.linear.bias"])
+            side.bank.embeddings.copy_(case[f"bank_{letter}{number}"])
+
+
+def vectors(penultimate: Tensor) -> Activations:
+    """Return activations of which only the penultimate vector is meant."""
+    batch = len(penultimate)
+    return Activations(torch.zeros(batch, 1), penultimate, torch.zeros(batch, 1, 1, 1), ())
+
+
+def fill(network: nn.Module, salt: float) -> None:
+    """Set every parameter by the rule in which the golden cases were made."""
+    for number, parameter in enumerate(network.parameters()):
+        fan_in = parameter.numel() if parameter.dim() == 1 else parameter[0].numel()
+        angles = 0.37 * torch.arange(parameter.numel(), dtype=torch.float64) + 0.11 * number + salt
+        parameter.data.copy_((torch.cos(angles) / fan_in**0.5).view_as(parameter))
+
+
+def contrastive_settings(case: Case) -> dict[str, Any]:
+    """Return the hyperparameters that CRD and CKTF share."""
+    return {name: case.meta[name] for name in ("temperature", "momentum", "negatives", "dim")}
+
+
+def test_golden_cases_are_found() -> None:
+    assert paths("kd") + paths("crd") + paths("cktf"), "no golden case of any objective was found"
+
+
+@pytest.mark.parametrize("path", paths("kd"))
+def test_kd_equals_the_published_code(path: Path) -> None:
+    case = Case(path)
+    student = case["logits_s"].requires_grad_()
+    loss = softened_divergence(student, case["logits_t"], case.meta["temperature"])
+    assert_close(loss.detach(), case["loss"])
+    assert_close(torch.autograd.grad(loss, student)[0], case["grad_logits_s"])
+
+
+@pytest.mark.parametrize("path", paths("crd"))
+def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None:
+    case = Case(path)
+    blank = Shapes(torch.Size([1]), torch.Size([1]), torch.Size([1, 1, 1]), (), torch.Size([3, 32, 32]))
+    setting = Setting(
+        student=replace(blank, penultimate=case["step0_s"].shape[1:]),
+        teacher=replace(blank, penultimate=case["step0_t"].shape[1:]),
+        labels=case["labels"],
+        seed=0,
+    )
+    crd = CRD(CRD.Config(**contrastive_settings(case)), setting)
+    load_pair(crd.pair, case, "")
+    crd.negatives = negatives = given_negatives(case.meta["n_data"])
+    for step in case.steps:
+        index = case[f"step{step}_index"]
+        negatives.rows = case[f"step{step}_contrast_index"][:, 1:]
+        student = case[f"step{step}_s"].requires_grad_()
+        batch = Batch(torch.empty(0), case["labels"][index], index, step)
+        loss = crd(vectors(student), vectors(case[f"step{step}_t"]), batch)["penultimate"]
+        assert_close(loss.detach(), case["loss"][step])
+        assert_close(torch.autograd.grad(loss, student)[0], case[f"step{step}_grad_s"])
+        assert_close(crd.pair.student.bank.embeddings, case[f"step{step}_bank_s_after"])
+        assert_close(crd.pair.teacher.bank.embeddings, case[f"step{step}_bank_t_after"])
+    assert_close(torch.tensor([crd.pair.student.partition, crd.pair.teacher.partition]), case["Z"])
+
+
+@pytest.mark.parametrize("path", paths("cktf"))
+def test_cktf_equals_the_published_code(path: Path, given_negatives: Any) -> None:
+    case = Case(path)
+    if not {case.meta["student"], case.meta["teacher"]} <= MODELS.keys():
+        pytest.skip(f"{case.meta['student']} or {case.meta['teacher']} is not among the networks")
+    image_shape = case["step0_x"].shape[1:]
+    networks = []
+    for name, salt in ((case.meta["student"], 9), (case.meta["teacher"], 10)):
+        networks.append(build_model(name, case.meta["num_classes"], image_shape).eval())
+        fill(networks[-1], salt)
+    student, teacher = networks
+    images = case["step0_x"]
+    with torch.no_grad():
+        setting = Setting(
+            student(images).shapes(images), teacher(images).shapes(images), case["labels"], seed=0
+        )
+    config = CKTF.Config(pairing=case.meta["pairing"], **contrastive_settings(case))
+    cktf = CKTF(config, setting)
+    for number, pair in enumerate(cktf.pairs.values()):
+        assert isinstance(pair, ContrastivePair)
+        load_pair(pair, case, str(number))
+    cktf.negatives = negatives = given_negatives(case.meta["n_data"])
+    total = torch.zeros(())
+    for step in case.steps:
+        images, index = case[f"step{step}_x"], case[f"step{step}_index"]
+        negatives.rows = case[f"step{step}_contrast_index"][:, 1:]
+        ours, theirs = student(images), teacher(images)
+        assert_close(ours.logits.detach(), case[f"step{step}_logits_s"])
+        assert_close(theirs.logits.detach(), case[f"step{step}_logits_t"])
+        terms = cktf(ours, theirs, Batch(images, case["labels"][index], index, step))
+        *intermediate, last = terms.values()
+        assert_close(torch.stack(intermediate).detach(), case["loss_intermediate"][step])
+        assert_close(last.detach(), case["loss_last"][step])
+        total = total + sum(terms.values())
+    assert_close(total.detach(), case["loss"])

@@ -1,0 +1,36 @@
+"""The registry of objectives and the settings made of it."""
+
+import pytest
+from pydantic import ValidationError
+
+from cktf.objectives import OBJECTIVES, ObjectivesConfig, active_objectives
+
+
+def test_settings_have_one_optional_field_for_every_objective() -> None:
+    assert list(ObjectivesConfig.model_fields) == list(OBJECTIVES)
+    assert active_objectives(ObjectivesConfig()) == {}
+
+
+def test_settings_are_read_under_the_objectives_name_and_errors_say_where() -> None:
+    config = ObjectivesConfig.model_validate({"kd": {"temperature": 2}, "cktf": None})
+    assert list(active_objectives(config)) == ["kd"]
+    with pytest.raises(ValidationError) as caught:
+        ObjectivesConfig.model_validate({"cktf": {"temperature": -1}})
+    assert caught.value.errors()[0]["loc"] == ("cktf", "temperature")
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(
+        ValidationError, match="unknown objective 'ckft'; known: cross_entropy, kd, crd, cktf"
+    ):
+        ObjectivesConfig.model_validate({"ckft": {}})
+
+
+def test_an_objective_without_weight_has_no_part() -> None:
+    values = {"kd": {"weight": 0}, "crd": {"weight": 0}, "cktf": {"beta": 0, "theta": 0}, "cross_entropy": {}}
+    assert list(active_objectives(ObjectivesConfig.model_validate(values))) == ["cross_entropy"]
+
+
+def test_settings_can_be_hashed() -> None:
+    first, second = (ObjectivesConfig.model_validate({"cktf": {"theta": 0.2}}) for _ in range(2))
+    assert hash(first) == hash(second)

@@ -1,0 +1,88 @@
+"""The weighted sum."""
+
+import torch
+from torch import Tensor
+
+from cktf.batch import Activations, Batch
+from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
+
+OBJECTIVES: dict[str, object] = {
+    "cross_entropy": {"weight": 0.5},
+    "kd": {"weight": 2.0},
+    "cktf": {"weight": 3.0, "beta": 0.7, "theta": 0.2, "negatives": 8, "dim": 4},
+}
+
+
+def build(values: dict[str, object], setting: Setting) -> WeightedSum:
+    return WeightedSum(ObjectivesConfig.model_validate(values), setting)
+
+
+def test_total_is_the_sum_of_weighted_terms_and_terms_are_unweighted(
+    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+) -> None:
+    total, terms = build(OBJECTIVES, setting)(student, teacher, batch)
+    assert list(terms) == [
+        "cross_entropy.logits",
+        "kd.logits",
+        "cktf.stem",
+        "cktf.stage1",
+        "cktf.stage2",
+        "cktf.stage3",
+        "cktf.penultimate",
+    ]
+    maps = sum(terms[f"cktf.{name}"] for name in ("stem", "stage1", "stage2", "stage3"))
+    expected = (
+        0.5 * terms["cross_entropy.logits"]
+        + 2 * terms["kd.logits"]
+        + 3 * (0.7 * terms["cktf.penultimate"] + 0.2 * maps)
+    )
+    torch.testing.assert_close(total, expected)
+    assert total.requires_grad
+    assert not any(value.requires_grad for value in terms.values())
+
+
+def test_an_objective_without_weight_is_not_built(setting: Setting) -> None:
+    built = build({**OBJECTIVES, "cktf": {"weight": 0}}, setting)
+    assert list(built.objectives) == ["cross_entropy", "kd"]
+    assert not built.state_dict()
+
+
+def test_adding_an_objective_does_not_shift_the_numbers_of_another(
+    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+) -> None:
+    _, alone = build({"cktf": OBJECTIVES["cktf"]}, setting)(student, teacher, batch)
+    _, together = build({**OBJECTIVES, "crd": {"negatives": 3, "dim": 4}}, setting)(student, teacher, batch)
+    assert all(torch.equal(value, together[name]) for name, value in alone.items())
+
+
+def test_a_teacher_is_needed_by_all_but_cross_entropy(
+    student: Activations, batch: Batch, setting: Setting
+) -> None:
+    alone = build({"cross_entropy": {}}, setting)
+    assert not alone.needs_teacher
+    assert alone(student, None, batch)[0] > 0
+    assert build(OBJECTIVES, setting).needs_teacher
+
+
+def in_bfloat16(activations: Activations) -> Activations:
+    def cast(value: Tensor) -> Tensor:
+        return value.detach().bfloat16()
+
+    return Activations(
+        cast(activations.logits),
+        cast(activations.penultimate),
+        cast(activations.stem),
+        tuple(tuple(cast(block) for block in blocks) for blocks in activations.stages),
+    )
+
+
+def test_losses_are_computed_in_float32_under_autocast(
+    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+) -> None:
+    student, teacher = in_bfloat16(student), in_bfloat16(teacher)
+    plain, _ = build(OBJECTIVES, setting)(student, teacher, batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        total, terms = build(OBJECTIVES, setting)(student, teacher, batch)
+    assert total.dtype == torch.float32
+    assert all(value.dtype == torch.float32 for value in terms.values())
+    assert torch.equal(total, plain)
