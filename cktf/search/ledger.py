@@ -29,7 +29,7 @@ SUFFIX = ".jsonl"
 LOCK = "driver.lock"
 
 FLUSH_SECONDS = 5.0
-"""How long a bucket's epoch rows may wait. A trial's checkpoint knows its epochs, so none is lost for good."""
+"""How long a bucket's epoch rows may wait. A checkpoint knows its epochs, so none is lost for good."""
 
 
 def read_ledger(run: Storage) -> Iterator[Row]:

@@ -5,46 +5,30 @@ Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what
 """
 
 import json
-import logging
-import os
-import tempfile
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ray import tune
 from rich.console import Console
 
 from cktf.rows import Status, StudyRow
-from cktf.search.cluster import Room, Share, connected, wait_for_room
+from cktf.search.environment import prepare
 from cktf.search.errors import NotExtensible, RunNotFound, StudyDiffers, Unwritable
 from cktf.search.keep import Keeper
 from cktf.search.ledger import Ledger, read_ledger
 from cktf.search.planner import Planner
 from cktf.search.progress import watch
 from cktf.search.provenance import Provenance
-from cktf.search.searcher import PlannerScheduler, PlannerSearcher
-from cktf.search.trial import STUDY, Assignment, Slot
 from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
 from cktf.study.spec import StudySpec
 
-TRIALS_PER_TUNE_RUN = 1000
-"""Tune copies the state of all its trials again and again; a study of more is given to it in parts."""
+STUDY = "study.yaml"
+PROVENANCE = "provenance.json"
 
 HOW_ONLY = {"name", "question", "resources", "keep", "max_failures"}
 """Keys of a study that say how it is run and told, not what is asked: they may change between launches."""
-
-TUNE_SETTINGS = {
-    "RAY_TRAIN_V2_ENABLED": "1",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a relative path in a study means the same on a worker as here
-    "RAY_AIR_NEW_OUTPUT": "0",  # the older output is the one that can be silent
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results are rows of the ledger
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # nothing is to be saved at Ctrl-C; all is in the ledger
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # errors are rows, too
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-}
 
 
 @dataclass(frozen=True)
@@ -183,54 +167,26 @@ def _carry_out(
         rows = list(read_ledger(run))
         _write_what_was_asked(spec, run, ledger)
         planner = Planner(spec, ledger.append, rows, retry_failed=retry_failed)
+        keeper = Keeper(run, planner.state, spec)
         is_interrupted = False
-        if not planner.is_done():
-            with connected(address):
-                share = wait_for_room(spec.resources, is_local=address is None, say=console.print)
-                room = Room(share, spec.resources.slots)
+        try:
+            if not planner.is_done():
+                prepare(is_local=address is None)
+                from cktf.search.tuning import tune_to_end  # here, for Ray looks around while it is imported
+
                 with watch(planner, console) as show:
-                    keeper = Keeper(run, planner.state, spec)
                     planner.listeners += [keeper, show]
-                    try:
-                        while not planner.is_done():
-                            _run_part(planner, run, share, room)
-                    except KeyboardInterrupt:
-                        is_interrupted = True
-        if not is_interrupted:
-            Keeper(run, planner.state, spec).finish()
+                    tune_to_end(planner, run, address=address, say=console.print)
+            keeper.finish()
+        except KeyboardInterrupt:
+            is_interrupted = True
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
-
-
-def _run_part(planner: Planner, run: Storage, share: Share, room: Room) -> None:
-    """Let Ray Tune run trials until the planner has no more, or Tune has had enough."""
-    os.environ.update(TUNE_SETTINGS, TUNE_MAX_PENDING_TRIALS_PG=str(room()))
-    logging.getLogger("ray.tune").setLevel(
-        logging.CRITICAL
-    )  # it mourns the results files that it was told not to write
-    searcher = PlannerSearcher(planner, lambda row: Assignment.of(row, run, share), room)
-    with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:
-        tune.Tuner(
-            tune.with_resources(Slot, share.placement()),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=PlannerScheduler(planner, searcher),
-                num_samples=TRIALS_PER_TUNE_RUN,
-                reuse_actors=True,
-                trial_dirname_creator=lambda trial: str(trial.trial_id),
-            ),
-            run_config=tune.RunConfig(
-                storage_path=scratch,
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=planner.spec.max_failures),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        ).fit()
 
 
 def _write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
     provenance = Provenance.now()
     run.write(STUDY, dump_study(spec).encode())
-    run.write("provenance.json", json.dumps(asdict(provenance), indent=1).encode())
+    run.write(PROVENANCE, json.dumps(asdict(provenance), indent=1).encode())
     ledger.append(
         StudyRow(
             study=spec.name,

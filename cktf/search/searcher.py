@@ -18,7 +18,7 @@ from cktf.search.planner import Nothing, Planner
 from cktf.search.trial import Assignment
 
 
-class PlannerSearcher(Searcher):  # type: ignore[misc]
+class PlannerSearcher(Searcher):
     """Hands out the planner's trials.
 
     Args:
@@ -38,7 +38,7 @@ class PlannerSearcher(Searcher):  # type: ignore[misc]
         self.deaths: dict[str, str] = {}
         """Trial to the last death of its worker, noted by the scheduler, which Tune tells more."""
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """Return the next trial's assignment, None to be asked again, or that the study is done."""
         if self._planner.running >= self._room():
             return None
@@ -63,13 +63,13 @@ class PlannerSearcher(Searcher):  # type: ignore[misc]
         """Save nothing."""
 
 
-class PlannerScheduler(FIFOScheduler):  # type: ignore[misc]
+class PlannerScheduler(FIFOScheduler):
     """Brings the planner each epoch, and stops the trials that it prunes."""
 
     supports_buffered_results = False
 
     def __init__(self, planner: Planner, searcher: PlannerSearcher) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._planner = planner
         self._searcher = searcher
 

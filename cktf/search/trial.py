@@ -33,9 +33,6 @@ from cktf.trainer.checkpoint import trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainingFailed, device_name, train
 
-STUDY = "study.yaml"
-"""In the run directory: what was asked."""
-
 ERROR = "error.txt"
 """In a failed trial's folder: the traceback."""
 
@@ -93,7 +90,7 @@ class _Queue(Protocol):
     def get(self, block: bool = True, timeout: float | None = None) -> Any: ...
 
 
-class Slot(tune.Trainable):  # type: ignore[misc]
+class Slot(tune.Trainable):
     """A place where trials are trained one after the other; one step is one epoch."""
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -197,7 +194,7 @@ def _run_config(assignment: Assignment) -> ray_train.RunConfig:
     return ray_train.RunConfig(
         name="workers",
         storage_path=folder.root,
-        failure_config=ray_train.FailureConfig(max_failures=0, controller_failure_limit=3),
+        failure_config=ray_train.FailureConfig(max_failures=0, controller_failure_limit=3),  # type: ignore[call-arg]  # of Train V2
     )
 
 
@@ -235,7 +232,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
     # A thread begins with OpenMP's default, all cores; the trial has only its share of them.
     torch.set_num_threads(max(1, int(assignment.cpus)))
     run = Storage(assignment.run)
-    if not run.exists(STUDY):
+    if not run.names():
         raise FileNotFoundError(
             f"{run.root} is not there on {platform.node()}; all nodes must share the run directory"
         )

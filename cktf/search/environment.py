@@ -1,0 +1,30 @@
+"""Settings that Ray takes from the environment alone, some of them at the moment when it is imported."""
+
+import os
+import secrets
+import sys
+
+_TUNE = {
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a relative path in a study means the same on a worker as here
+    "RAY_AIR_NEW_OUTPUT": "0",  # the older output is the one that can be silent
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results are rows of the ledger
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # nothing is to be saved at Ctrl-C; all is in the ledger
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # errors are rows, too
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+}
+
+
+def prepare(*, is_local: bool) -> None:
+    """Set what a driver's Ray is to find. To be called before Ray is imported.
+
+    Args:
+        is_local: Whether this process will start a Ray of its own. A cluster's settings are its owner's.
+    """
+    os.environ.update(_TUNE)
+    if is_local and "ray" not in sys.modules:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Ray's ports listen on every interface: only who knows this token may run code through them.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        if os.environ["RAY_AUTH_MODE"] == "token":
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

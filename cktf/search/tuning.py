@@ -1,0 +1,62 @@
+"""Running a planner's trials on Ray Tune, wherever that runs."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+
+from ray import tune
+
+from cktf.search.cluster import Room, Share, connected, wait_for_room
+from cktf.search.planner import Planner
+from cktf.search.searcher import PlannerScheduler, PlannerSearcher
+from cktf.search.trial import Assignment, Slot
+from cktf.storage import Storage
+
+TRIALS_PER_TUNE_RUN = 1000
+"""Tune copies the state of all its trials again and again; a study of more is given to it in parts."""
+
+
+def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Callable[[str], None]) -> None:
+    """Run trials until the planner has no more.
+
+    Args:
+        planner: Says what runs, and is told what comes of it.
+        run: The run directory.
+        address: A running Ray cluster; None starts Ray on this machine.
+        say: Is told what is waited for.
+
+    Raises:
+        ClusterNotFound: If no cluster answers.
+        ClusterTooSmall: If a trial does not fit on it.
+    """
+    resources = planner.spec.resources
+    # Tune mourns at every end the results files that it was told not to write.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    with connected(address):
+        share = wait_for_room(resources, is_local=address is None, say=say)
+        room = Room(share, resources.slots)
+        while not planner.is_done():
+            _tune_part(planner, run, share, room)
+
+
+def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None:
+    """Let Tune run trials until the planner has no more, or Tune has had enough."""
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room())  # slots start together, not one after the other
+    searcher = PlannerSearcher(planner, lambda row: Assignment.of(row, run, share), room)
+    with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:
+        # Not the newer Tuner: it would pickle the searcher, and with it the planner and its open ledger.
+        tune.run(
+            Slot,
+            num_samples=TRIALS_PER_TUNE_RUN,
+            search_alg=searcher,
+            scheduler=PlannerScheduler(planner, searcher),
+            resources_per_trial=share.placement(),
+            reuse_actors=True,
+            max_failures=planner.spec.max_failures,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            storage_path=scratch,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+            raise_on_failed_trial=False,
+            verbose=0,
+        )
