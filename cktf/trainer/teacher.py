@@ -35,8 +35,10 @@ class TeacherConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _recipe_or_file(self) -> Self:
-        recipe = {"epochs", "batch_size", "optimizer", "train_fraction", "seed"} & self.model_fields_set
-        if self.checkpoint is not None and recipe:
-            raise ValueError(f"checkpoint is loaded as it is, so {', '.join(sorted(recipe))} cannot be set beside it")
+        # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
+        recipe = ("epochs", "batch_size", "optimizer", "train_fraction", "seed")
+        changed = [name for name in recipe if getattr(self, name) != type(self).model_fields[name].default]
+        if self.checkpoint is not None and changed:
+            raise ValueError(f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it")
         return self
 

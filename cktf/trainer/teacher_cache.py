@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from cktf.data import Dataset
 from cktf.models import ModelConfig, build_model
-from cktf.seeding import derive
+from cktf.seeding import derive, initialisation
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, trial_storage
 from cktf.trainer.config import TrialConfig
@@ -72,7 +72,8 @@ def load_teacher(config: TrialConfig, dataset: Dataset, device: torch.device, ru
         trial = teacher_trial(config)
         weights = _trained_weights(trial, device, run)
         origin = f"teacher {trial.trial_id}"
-    teacher = build_model(config.teacher, dataset.num_classes, dataset.image_shape)
+    with initialisation(0, "teacher"):  # its parameters are replaced at once; the global stream must not move
+        teacher = build_model(config.teacher, dataset.num_classes, dataset.image_shape)
     try:
         teacher.load_state_dict(weights)
     except RuntimeError as error:

@@ -15,7 +15,7 @@ from torch import nn
 
 from cktf.data import DataConfig, Dataset, TrainLoader, evaluation_batches, load_dataset, split
 from cktf.models import build_model, measure_shapes
-from cktf.objectives import Setting, WeightedSum
+from cktf.objectives import Setting, WeightedSum, active_objectives
 from cktf.rows import EpochResult
 from cktf.seeding import initialisation
 from cktf.storage import Storage
@@ -73,7 +73,8 @@ def train(
         world_size=world.size,
     )
 
-    teacher = load_teacher(config, dataset, device, run) if config.teacher else None
+    needs_teacher = any(method.needs_teacher for method, _ in active_objectives(config.objective).values())
+    teacher = load_teacher(config, dataset, device, run) if needs_teacher else None
     with initialisation(config.seed, "student"):
         student = build_model(config.student, dataset.num_classes, dataset.image_shape)
     student_shapes = measure_shapes(student, dataset.image_shape)

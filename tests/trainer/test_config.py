@@ -17,6 +17,11 @@ def test_an_identity_survives_a_round_trip_through_json(tiny):
     assert again.trial_id == tiny().trial_id
 
 
+def test_a_teacher_from_a_file_survives_the_round_trip_through_a_row(tiny):
+    config = tiny(teacher={"model": "resnet8", "checkpoint": "teacher.pth"})
+    assert TrialConfig.model_validate(config.model_dump(mode="json")) == config
+
+
 def test_where_the_files_are_is_no_part_of_an_identity(tiny):
     here = tiny(data={"name": "digits", "train_fraction": 0.2, "root": "/somewhere"})
     assert here.trial_id == tiny().trial_id
