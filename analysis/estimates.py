@@ -1,0 +1,165 @@
+"""What one arm yields: mean, standard deviation and interval over its seeds."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.results import REPORTED_STAGES
+from cktf.rows import Stage, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONFIDENCE = 0.95
+"""Of every interval, unless another is asked for."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The mean of a population of runs, estimated from ``n`` of them. What cannot be estimated is NaN.
+
+    Attributes:
+        n: Values used.
+        mean: Their mean.
+        sd: Their standard deviation, with ``n - 1`` in the denominator.
+        low: Lower end of the interval of the mean.
+        high: Upper end.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+def half_width(
+    sd: NDArray[np.float64], n: NDArray[np.int64], confidence: float = CONFIDENCE
+) -> NDArray[np.float64]:
+    r"""Return half the width of Student's interval of a mean, :math:`t_{n-1} \, s / \sqrt n`.
+
+    Args:
+        sd: Standard deviations (any shape).
+        n: Numbers of values they come from (same shape).
+        confidence: Share of such intervals that hold the true mean.
+
+    Returns:
+        (same shape); NaN where ``n`` is below two.
+    """
+    from scipy import stats
+
+    counts = np.where(n > 1, n, np.nan)
+    return np.asarray(stats.t.ppf((1 + confidence) / 2, counts - 1) * sd / np.sqrt(counts))
+
+
+def estimate(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> Estimate:
+    """Return mean, standard deviation and t interval of ``values`` (n,)."""
+    n = len(values)
+    mean = float(np.mean(values)) if n else np.nan
+    sd = float(np.std(values, ddof=1)) if n > 1 else np.nan
+    half = float(half_width(np.array(sd), np.array(n), confidence))
+    return Estimate(n, mean, sd, mean - half, mean + half)
+
+
+def grouped_estimates(frame: "pd.DataFrame", keys: list[str], column: str) -> "pd.DataFrame":
+    """Return the `Estimate` of ``column`` for each combination of ``keys``, in order of appearance."""
+    grouped = frame.groupby(keys, sort=False, observed=True)[column]
+    groups: pd.DataFrame = grouped.agg(n="count", mean="mean", sd="std").reset_index()
+    half = half_width(groups["sd"].to_numpy(), groups["n"].to_numpy())
+    groups["low"], groups["high"] = groups["mean"] - half, groups["mean"] + half
+    return groups
+
+
+def reported(trials: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the trials whose arm was fixed before their results were seen: of designs and confirmation."""
+    return trials[trials["stage"].isin(REPORTED_STAGES)]
+
+
+def complete(trials: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+    """Return the trials that are complete and have a finite value of ``metric``."""
+    is_finite = trials[metric].abs().lt(np.inf)  # of NaN, no comparison is true
+    return trials[is_finite & trials["status"].eq(Status.COMPLETE)]
+
+
+def arms(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.DataFrame":
+    """Return what each arm of a design, or each confirmed arm of a search, yields.
+
+    Args:
+        trials: As `analysis.load` gives them; those of a search's own stage are left out, since they were
+            selected.
+        metric: Column that is reported.
+
+    Returns:
+        One row an arm, in the order of planning: ``arm_id``, ``arm``, ``is_baseline``, ``metric``,
+        ``n_planned``, the fields of `Estimate`, ``n_failed`` and a ``reason`` why a figure is missing.
+    """
+    import pandas as pd
+
+    pool = reported(trials)
+    values = {
+        arm: group[metric].to_numpy(np.float64) for arm, group in complete(pool, metric).groupby("arm_id")
+    }
+    rows = []
+    for arm_id, group in pool.groupby("arm_id", sort=False):
+        found = estimate(values.get(arm_id, np.empty(0)))
+        rows.append(
+            {
+                "arm_id": arm_id,
+                "arm": group["arm"].iloc[0],
+                "is_baseline": bool(group["is_baseline"].iloc[0]),
+                "metric": metric,
+                "n_planned": len(group),
+                "n": found.n,
+                "mean": found.mean,
+                "sd": found.sd,
+                "low": found.low,
+                "high": found.high,
+                "confidence": CONFIDENCE,
+                "n_failed": int((group["status"] == Status.FAILED).sum()),
+                "reason": ""
+                if found.n > 1
+                else ("no complete trial", "one complete trial: no spread")[found.n],
+            }
+        )
+    columns = {
+        **{
+            "arm_id": "str",
+            "arm": "str",
+            "is_baseline": "bool",
+            "metric": "str",
+            "n_planned": "int64",
+            "n": "int64",
+        },
+        **{"mean": "float64", "sd": "float64", "low": "float64", "high": "float64", "confidence": "float64"},
+        **{"n_failed": "int64", "reason": "str"},
+    }
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+
+
+def leaderboard(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFrame":
+    """Return the complete arms of a search, best first, by the score that selected them.
+
+    The best of many noisy scores is too good on average, so these are no estimates of what an arm yields;
+    ``note`` says so in every row.
+
+    Args:
+        trials: As `analysis.load` gives them; only those of a search's own stage are read.
+        metric: Column that was optimised.
+        maximise: True where larger is better.
+
+    Returns:
+        ``rank`` from 1, ``arm_id``, ``arm``, ``metric``, ``n`` (seeds), ``score`` (mean over seeds),
+        ``note``.
+    """
+    searched = trials[trials["stage"] == Stage.SEARCH]
+    # The search, too, scores an arm only when all of its seeds are complete: fewer make a luckier draw.
+    incomplete = searched.loc[~searched.index.isin(complete(searched, metric).index), "arm_id"]
+    scores = grouped_estimates(searched[~searched["arm_id"].isin(incomplete)], ["arm_id", "arm"], metric)
+    scores = scores.rename(columns={"mean": "score"})
+    scores = scores.sort_values("score", ascending=not maximise, kind="stable", ignore_index=True)
+    scores.insert(0, "rank", np.arange(1, len(scores) + 1))
+    scores.insert(3, "metric", metric)
+    scores["note"] = "search score, selected on it: optimistic"
+    return scores[["rank", "arm_id", "arm", "metric", "n", "score", "note"]]

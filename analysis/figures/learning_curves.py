@@ -1,0 +1,119 @@
+"""Learning curves: every arm's mean over seeds with its 95% band, the baseline behind it in each panel."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.estimates import complete, grouped_estimates, reported
+from analysis.figures.theme import BLUE, GREY, data
+from analysis.quantities import quantity
+from analysis.results import Results
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+MAX_ARMS = 24
+"""Panels that are drawn: the arms with the largest effects."""
+
+MAX_POINTS = 120
+"""Epochs that are drawn of one curve; longer ones are thinned evenly, their last epoch kept."""
+
+ARM, BASELINE = "arm", "baseline"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What is drawn.
+
+    Attributes:
+        axis: Title of the vertical axis, with its unit.
+        panels: Titles of the panels, one an arm, in order.
+        rows: ``panel``, ``series`` (arm or baseline), ``epoch``, ``n``, ``mean``, ``low``, ``high``.
+        caption: What to read.
+    """
+
+    axis: str
+    panels: list[str]
+    rows: list[dict[str, Any]]
+    caption: str
+
+
+def record(results: Results) -> Curves | None:
+    """Return the curves of all arms but those of a search's own stage; None where there are none."""
+    study = results.facts.study
+    trials = complete(reported(results.trials), study.report_metric)
+    epochs = results.epochs[results.epochs["trial_id"].isin(trials["trial_id"])]
+    if epochs.empty:
+        return None
+    curves = grouped_estimates(epochs, ["arm_id", "epoch"], study.metric)
+    names = dict(zip(trials["arm_id"], trials["arm"], strict=True))
+    shown = _largest_effects(results.effects, set(names)) or [study.baseline_arm_id]
+    rows, panels = [], []
+    for arm_id in shown:
+        arm = curves[curves["arm_id"] == arm_id]
+        panels.append(f"{names[arm_id]}  (n = {arm['n'].max()})")
+        sides = [(ARM, arm)]
+        if arm_id != study.baseline_arm_id:
+            sides.insert(0, (BASELINE, curves[curves["arm_id"] == study.baseline_arm_id]))
+        for series, curve in sides:
+            rows += _points(curve, panels[-1], series)
+    measured = quantity(study.metric)
+    left_out = len(results.effects) - len(shown)
+    return Curves(
+        axis=measured.label,
+        panels=panels,
+        rows=rows,
+        caption=f"{measured.name.capitalize()} after each epoch: mean over complete trials with its 95% "
+        "interval (solid), and the baseline (dashed, grey)."
+        + (
+            f" Drawn are the {len(shown)} arms with the largest effects of {len(results.effects)}."
+            * (left_out > 0)
+        ),
+    )
+
+
+def chart(curves: Curves) -> "alt.FacetChart":
+    """Return the drawing."""
+    import altair as alt
+
+    colour = alt.Color("series:N", legend=None, scale=alt.Scale(domain=[ARM, BASELINE], range=[BLUE, GREY]))
+    dash = alt.StrokeDash(
+        "series:N", legend=None, scale=alt.Scale(domain=[ARM, BASELINE], range=[[1, 0], [5, 3]])
+    )
+    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5, grid=False, format="d"))
+    y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False))
+    base = alt.Chart().encode(x=x, color=colour)
+    band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=curves.axis), y2="high:Q")
+    line = base.mark_line(strokeWidth=2).encode(
+        y=y,
+        strokeDash=dash,
+        tooltip=[
+            "series:N",
+            "epoch:Q",
+            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high")),
+        ],
+    )
+    panel = alt.Facet("panel:N", title=None, sort=curves.panels)
+    return (
+        alt.layer(band, line, data=data(curves.rows))
+        .properties(width=180, height=120)
+        .facet(facet=panel, columns=3)
+    )
+
+
+def _largest_effects(effects: "pd.DataFrame", with_curves: set[str]) -> list[str]:
+    """Return the arms to draw, in the order of the table of effects."""
+    drawn = effects[effects["arm_id"].isin(with_curves)]
+    largest = drawn["effect"].abs().fillna(0.0).nlargest(MAX_ARMS).index
+    return [str(arm_id) for arm_id in drawn.loc[sorted(largest), "arm_id"]]
+
+
+def _points(curve: "pd.DataFrame", panel: str, series: str) -> list[dict[str, Any]]:
+    last = len(curve) - 1
+    kept = np.unique(np.linspace(0, last, min(last + 1, MAX_POINTS)).round().astype(np.int64))
+    points = curve[["epoch", "n", "mean", "low", "high"]].iloc[kept].round(4)
+    # An interval needs two seeds; JSON has no NaN.
+    points = points.astype(object).where(points.notna(), None)
+    return points.assign(panel=panel, series=series).to_dict("records")  # type: ignore[return-value]

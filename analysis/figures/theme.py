@@ -1,0 +1,70 @@
+"""The look that all figures share, for colour-blind readers, grey printers and dark pages too."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import altair as alt
+
+INK = "currentColor"
+"""Text and lines: the page's own text colour, light or dark; black in a file of its own."""
+
+BLUE = "#2f7fc1"
+"""What is looked at. Dark enough for white paper, light enough for a dark page."""
+
+GREY = "#8c8c8c"
+"""What it is compared with."""
+
+WIDTH = 460
+"""Of a figure in a file, in pixels; in the page it takes the width there is."""
+
+_FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+
+
+def data(rows: list[dict[str, Any]]) -> "alt.InlineData":
+    """Return rows as a chart's data, held in its specification."""
+    import altair as alt
+
+    return alt.InlineData(values=rows)
+
+
+def themed(chart: "alt.LayerChart | alt.FacetChart | alt.Chart") -> dict[str, Any]:
+    """Return a chart's specification with the shared look."""
+    specification: dict[str, Any] = chart.to_dict()
+    specification["background"] = None
+    specification["config"] = {
+        "font": _FONT,
+        "view": {"stroke": None},
+        "axis": {
+            "labelColor": INK,
+            "titleColor": INK,
+            "domainColor": INK,
+            "tickColor": INK,
+            "gridColor": INK,
+            "gridOpacity": 0.12,
+            "domainOpacity": 0.5,
+            "tickOpacity": 0.5,
+            "labelFontSize": 12,
+            "titleFontSize": 12,
+            "titleFontWeight": "normal",
+            "titlePadding": 8,
+            "labelLimit": 320,
+            "labelFlush": False,
+        },
+        "header": {
+            "labelColor": INK,
+            "labelFontSize": 12,
+            "labelLimit": 210,
+            "title": None,
+            "titleColor": INK,
+        },
+        "legend": {
+            "labelColor": INK,
+            "titleColor": INK,
+            "orient": "top",
+            "title": None,
+            "labelFontSize": 12,
+            "labelLimit": 400,
+        },
+        "text": {"color": INK},
+    }
+    return specification

@@ -1,0 +1,79 @@
+"""Run directory, or Parquet tables alone -> `Results`."""
+
+import os
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet
+from pyarrow import fs
+
+from analysis.collect import FACTS_KEY, VERSION_KEY, fingerprint, ledger_segments, ledger_tables
+from analysis.folder import has_file, open_folder
+from analysis.results import Facts, Results
+from cktf.rows import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load(place: str | os.PathLike[str]) -> Results:
+    """Return the results of a run. Nothing is written.
+
+    The tables in ``RUN/report`` are read where they were made of the ledger as it stands now; otherwise the
+    ledger is.
+
+    Args:
+        place: A run directory, or a folder with ``trials.parquet`` and ``epochs.parquet`` alone; or a URI.
+
+    Raises:
+        ValueError: If there are neither a ledger nor tables, or the tables are of another schema version.
+    """
+    folder = open_folder(place)
+    tables = [name for name in ("", "report/") if has_file(folder, f"{name}trials.parquet")]
+    segments = ledger_segments(folder)
+    if segments:
+        for prefix in tables:
+            metadata = pa.parquet.read_schema(f"{prefix}trials.parquet", filesystem=folder).metadata
+            if _version(metadata) == SCHEMA_VERSION and _facts(metadata).ledger == fingerprint(segments):
+                return _read_tables(folder, prefix)
+        return results_from_tables(*ledger_tables(place))
+    if not tables:
+        raise ValueError(f"{os.fspath(place)}: neither ledger/*.jsonl nor trials.parquet is there")
+    return _read_tables(folder, tables[0])
+
+
+def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
+    """Return tables that carry their facts, as `collect` makes them, as data frames."""
+    return Results(trials=_frame(trials), epochs=_frame(epochs), facts=_facts(trials.schema.metadata))
+
+
+def _read_tables(folder: fs.SubTreeFileSystem, prefix: str) -> Results:
+    trials, epochs = (
+        pa.parquet.read_table(f"{prefix}{name}.parquet", filesystem=folder) for name in ("trials", "epochs")
+    )
+    if (version := _version(trials.schema.metadata)) != SCHEMA_VERSION:
+        raise ValueError(
+            f"{prefix}trials.parquet: schema version {version}; this code reads {SCHEMA_VERSION}"
+        )
+    return results_from_tables(trials, epochs)
+
+
+def _version(metadata: dict[bytes, bytes] | None) -> int | None:
+    return int(metadata[VERSION_KEY]) if metadata and VERSION_KEY in metadata else None
+
+
+def _facts(metadata: dict[bytes, bytes]) -> Facts:
+    return Facts.from_json(metadata[FACTS_KEY].decode())
+
+
+def _frame(table: pa.Table) -> "pd.DataFrame":
+    """Return a table as a data frame whose integers and truth values stay such beside missing ones."""
+    import pandas as pd
+
+    frame: pd.DataFrame = table.to_pandas()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if column.null_count and pa.types.is_integer(column.type):
+            frame[name] = pd.array(column.to_pylist(), dtype="Int64")
+        elif column.null_count and pa.types.is_boolean(column.type):
+            frame[name] = pd.array(column.to_pylist(), dtype="boolean")
+    return frame

@@ -1,0 +1,111 @@
+"""The methods paragraph and the provenance of a report, generated from the facts of its run."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from analysis.estimates import reported
+from analysis.importance import MIN_TRIALS
+from analysis.quantities import quantity
+from analysis.results import Results
+from cktf.rows import SCHEMA_VERSION, Stage, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DESIGNS = {
+    "one_at_a_time": "one factor at a time was changed from the baseline",
+    "compare": "named arms were compared with the baseline",
+}
+
+
+def methods_text(results: Results) -> str:
+    """Return how the numbers came about, in sentences, every figure of them counted in the tables."""
+    study, trials = results.facts.study, results.trials
+    stages = {stage: trials[trials["stage"] == stage] for stage in Stage}
+    sentences = []
+    if not (designed := stages[Stage.DESIGN]).empty:
+        how = _DESIGNS.get(study.design, f"arms were laid out as {study.design.replace('_', ' ')}")
+        sentences.append(f"{_counted(len(designed), 'trial')}, {_arms_and_seeds(designed)}: {how}.")
+    if not (searched := stages[Stage.SEARCH]).empty:
+        counts = searched["status"].value_counts()
+        sentences.append(
+            f"A search over {_counted(len(study.factors), 'factor')} ran {_counted(len(searched), 'trial')} "
+            f"({counts.get(Status.PRUNED, 0)} pruned, {counts.get(Status.FAILED, 0)} failed) to "
+            f"{'maximise' if study.maximise else 'minimise'} {quantity(study.metric).name}."
+        )
+    if not (confirmed := stages[Stage.CONFIRM]).empty:
+        sentences.append(
+            "The best arms of the search and the baseline were then trained again at seeds that the search "
+            f"had not used: {_arms_and_seeds(confirmed)}."
+        )
+    selects = "The validation split, cut from the training data, is the only one that selects anything; "
+    tested = int(trials["test_accuracy"].notna().sum())
+    if tested:
+        sentences.append(f"{selects}{_counted(tested, 'trial')} read the test split once, at the last epoch.")
+    else:
+        sentences.append(f"{selects}the test split was not read.")
+    if not results.arms.empty:
+        sentences += _comparison_sentences(results)
+    if results.importance["importance"].notna().any():
+        sentences.append(
+            "Importances are Optuna's PED-ANOVA (which factors set the best tenth of the arms apart) and "
+            "fANOVA (share of the score's variance), on complete arms, where there are "
+            f"{MIN_TRIALS} or more of these."
+        )
+    return " ".join(sentences)
+
+
+def _comparison_sentences(results: Results) -> list[str]:
+    effects = results.effects
+    measured = quantity(results.facts.study.report_metric).name
+    sentences = [
+        "All arms share their seeds: at one seed they see the same split, initial student, batches, "
+        "augmentations and negatives. A trial is scored after its last epoch, not at its best one.",
+        f"An effect is the mean over seeds of the difference in {measured} between an arm and the baseline "
+        "at the same seed; its 95% interval is Student's.",
+    ]
+    tested = effects[effects["p"].notna()]
+    if not tested.empty:
+        sentences.append(
+            f"p values are two-sided ({', '.join(tested['test'].unique())}) and adjusted by Holm's method "
+            f"over {_counted(len(tested), 'comparison')}."
+        )
+    pool = reported(results.trials)
+    unfinished = pool.loc[pool["status"] != Status.COMPLETE, "status"].value_counts()
+    if not unfinished.empty:
+        states = ", ".join(f"{count} {state}" for state, count in unfinished.items())
+        sentences.append(
+            f"Of {_counted(len(pool), 'trial')}, {unfinished.sum()} gave no result ({states}); the table "
+            "names their seeds, which are left out of the pairs they belong to."
+        )
+    return sentences
+
+
+def _arms_and_seeds(trials: "pd.DataFrame") -> str:
+    return f"{_counted(trials['arm_id'].nunique(), 'arm')} × {_counted(trials['seed'].nunique(), 'seed')}"
+
+
+def provenance_rows(results: Results) -> list[list[str]]:
+    """Return what identifies the run and its code: rows of a name and a value."""
+    facts, study = results.facts, results.facts.study
+    devices = sorted(results.trials["device"].dropna().unique())
+    rows = [["study", study.study], ["run", study.run]]
+    for number, launch in enumerate(facts.launches, 1):
+        started = datetime.fromtimestamp(launch.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        commit = launch.git_commit or "outside a checkout"
+        rows.append([f"launch {number}", f"{started}, commit {commit}"])
+    rows += [
+        ["command", study.command],
+        ["machine", study.machine],
+        ["devices", ", ".join(device for device in devices if device)],
+        ["nodes", ", ".join(sorted(node for node in results.trials["node"].dropna().unique() if node))],
+        ["training time", f"{results.trials['wall_seconds'].sum() / 3600:.2f} hours over all trials"],
+        ["versions", ", ".join(f"{name} {version}" for name, version in sorted(study.versions.items()))],
+        ["ledger", f"{facts.ledger}, {_counted(facts.torn_lines, 'torn line')} ignored"],
+        ["schema version", str(SCHEMA_VERSION)],
+    ]
+    return [[name, value] for name, value in rows if value]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

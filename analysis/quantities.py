@@ -1,0 +1,39 @@
+"""What columns are called, and in which unit they stand."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measured quantity as people read it.
+
+    Attributes:
+        name: In words.
+        unit: Of a value; empty for a pure number.
+        difference_unit: Of a difference of two values.
+        decimals: Digits after the point that are worth printing.
+    """
+
+    name: str
+    unit: str = ""
+    difference_unit: str = ""
+    decimals: int = 4
+
+    @property
+    def label(self) -> str:
+        """Name and unit: an axis title or a column's head."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+
+_KNOWN = {
+    f"{split}_{kind}": Quantity(f"{split} accuracy", "%", "percentage points", 2)
+    if kind == "accuracy"
+    else Quantity(f"{split} loss")
+    for split in ("train", "validation", "test")
+    for kind in ("accuracy", "loss")
+}
+
+
+def quantity(column: str) -> Quantity:
+    """Return the quantity in a column; an unknown one is named by its column."""
+    return _KNOWN.get(column) or Quantity(column.replace("_", " "))

@@ -1,0 +1,89 @@
+"""What a run has yielded, as typed tables, and the facts that belong to them."""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cktf.rows import StudyRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPORTED_STAGES = ("design", "confirm")
+"""Stages whose arms were fixed before any of their results was seen; the others' scores are selected."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What holds for a whole run; stored in the metadata of its Parquet files.
+
+    Attributes:
+        launches: One row for each launch and resume, in order.
+        study_file: Text of the study's YAML file; empty where the run directory has none.
+        torn_lines: Ledger lines that a killed writer left unfinished; they are ignored.
+        ledger: Fingerprint of the ledger that the tables were made of.
+    """
+
+    launches: list[StudyRow]
+    study_file: str
+    torn_lines: int
+    ledger: str
+
+    @property
+    def study(self) -> StudyRow:
+        """What is asked, as the last launch has it."""
+        return self.launches[-1]
+
+    def to_json(self) -> str:
+        """Return the facts as one JSON object."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Facts":
+        """Return the facts that `to_json` wrote."""
+        values = json.loads(text)
+        return cls(**values | {"launches": [StudyRow.from_dict(row) for row in values["launches"]]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """The tables of one run. What is derived from them is computed when it is first asked for.
+
+    Attributes:
+        trials: One row a trial, in the order of planning.
+        epochs: One row for each trial and epoch.
+        facts: What holds for the whole run.
+    """
+
+    trials: "pd.DataFrame"
+    epochs: "pd.DataFrame"
+    facts: Facts
+
+    @cached_property
+    def arms(self) -> "pd.DataFrame":
+        """Mean, standard deviation and interval of every arm; see `analysis.estimates.arms`."""
+        from analysis.estimates import arms
+
+        return arms(self.trials, metric=self.facts.study.report_metric)
+
+    @cached_property
+    def effects(self) -> "pd.DataFrame":
+        """Every arm against the baseline, paired by seed; see `analysis.comparisons.effects`."""
+        from analysis.comparisons import effects
+
+        return effects(self.trials, metric=self.facts.study.report_metric)
+
+    @cached_property
+    def leaderboard(self) -> "pd.DataFrame":
+        """The arms of a search by the score that selected them; see `analysis.estimates.leaderboard`."""
+        from analysis.estimates import leaderboard
+
+        return leaderboard(self.trials, metric=self.facts.study.metric, maximise=self.facts.study.maximise)
+
+    @cached_property
+    def importance(self) -> "pd.DataFrame":
+        """How much each factor of a search mattered; see `analysis.importance.importance`."""
+        from analysis.importance import importance
+
+        return importance(self.trials, self.epochs, self.facts.study)

@@ -1,0 +1,242 @@
+"""Small ledgers with known effects, written as the driver writes them."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
+
+EPOCHS = 4
+
+
+def study_row(**changes: Any) -> StudyRow:
+    """Return the study row of a small ablation."""
+    values: dict[str, Any] = {
+        "study": "digits_ablation",
+        "run": "run-1",
+        "question": "Which parts of CKTF help a small student read handwritten digits?",
+        "design": "one_at_a_time",
+        "metric": "validation_accuracy",
+        "report_metric": "test_accuracy",
+        "maximise": True,
+        "baseline_arm_id": "arm-baseline",
+        "factors": ["objective.cktf.temperature", "objective.cktf.theta", "objective.cktf.pairing"],
+        "git_commit": "0123abcd",
+        "versions": {"torch": "2.15.0", "ray": "2.60.0"},
+        "machine": "a test, 2 cores",
+        "command": "cktf launch digits_ablation.yaml",
+        "time": 1_700_000_000.0,
+    }
+    return StudyRow(**values | changes)
+
+
+@dataclass
+class LedgerWriter:
+    """Writes the ledger of a run directory; rows of one segment at a time."""
+
+    run: Path
+    number: int = 0
+    planned: int = 0
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, *rows: Row) -> None:
+        """Put rows into the segment that is being written."""
+        self.lines += [row.to_json() for row in rows]
+
+    def close_segment(self, torn: str = "") -> Path:
+        """Write the segment; ``torn`` is what a killed writer left of a last line."""
+        self.number += 1
+        path = self.run / "ledger" / f"{self.number:06d}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in self.lines) + torn)
+        self.lines.clear()
+        return path
+
+    def plan(
+        self,
+        arm: str,
+        seed: int,
+        params: dict[str, Any] | None = None,
+        stage: Stage = Stage.DESIGN,
+        **config: Any,
+    ) -> str:
+        """Add a planned row and return its trial's id."""
+        params = params or {}
+        trial_id = hashlib.sha256(f"{arm}{stage}{seed}".encode()).hexdigest()[:16]
+        cktf = {"temperature": 0.1, "theta": 0.1, "pairing": "last"}
+        cktf |= {
+            path.rpartition(".")[2]: level
+            for path, level in params.items()
+            if path.startswith("objective.cktf")
+        }
+        self.add(
+            PlannedRow(
+                trial_id=trial_id,
+                arm_id=f"arm-{arm}",
+                arm=arm,
+                seed=seed,
+                stage=stage,
+                number=self.planned,
+                params=params,
+                config={"seed": seed, "epochs": EPOCHS, "objective": {"cktf": cktf}, **config},
+                time=1_700_000_000.0 + self.planned,
+            )
+        )
+        self.planned += 1
+        return trial_id
+
+    def train(
+        self,
+        trial_id: str,
+        accuracy: float,
+        *,
+        epochs: int = EPOCHS,
+        status: Status | None = Status.COMPLETE,
+        reason: str = "",
+        tests: bool = True,
+    ) -> None:
+        """Add a trial's epochs, the last one with this accuracy, and its end."""
+        for epoch in range(1, epochs + 1):
+            is_last = epoch == EPOCHS and tests
+            now = accuracy - 20.0 * (math.exp(-epoch) - math.exp(-epochs))
+            self.add(
+                EpochRow(
+                    trial_id=trial_id,
+                    epoch=epoch,
+                    phase="train",
+                    learning_rate=0.05,
+                    train_loss=2.0 / epoch,
+                    train_accuracy=now + 1,
+                    validation_loss=1.0 / epoch,
+                    validation_accuracy=now,
+                    test_loss=1.1 / epoch if is_last else None,
+                    test_accuracy=now if is_last else None,
+                    epoch_seconds=0.5,
+                    samples_per_second=1000.0,
+                    peak_memory_gib=0.4,
+                    terms={"cktf.stage1": 3.0 / epoch, "cross_entropy": 1.0 / epoch},
+                    time=1_700_000_100.0 + epoch,
+                )
+            )
+        if status:
+            self.add(
+                EndRow(
+                    trial_id=trial_id,
+                    status=status,
+                    reason=reason,
+                    epochs=epochs,
+                    wall_seconds=0.5 * epochs,
+                    device="cpu",
+                    node="node-1",
+                    time=1_700_000_200.0,
+                )
+            )
+
+
+ARMS: dict[str, tuple[dict[str, Any], float]] = {
+    "baseline": ({}, 0.0),
+    "temperature=0.5": ({"objective.cktf.temperature": 0.5}, -3.0),
+    "theta=0.0": ({"objective.cktf.theta": 0.0}, -0.2),
+    "pairing=first": ({"objective.cktf.pairing": "first"}, 1.0),
+    "temperature=0.05": ({"objective.cktf.temperature": 0.05}, 0.6),
+}
+"""Arm to what it sets and its true effect, in percentage points."""
+
+
+def write_ablation(
+    run: Path, arms: Iterable[str] = ARMS, seeds: int = 5, noise: float = 0.4, **study: Any
+) -> LedgerWriter:
+    """Write an ablation whose effects are known, seeds shared, all trials complete."""
+    ledger = LedgerWriter(run)
+    ledger.add(study_row(**study))
+    draws = np.random.default_rng(7)
+    levels = 90 + 1.5 * draws.standard_normal(seeds)
+    planned = [(arm, seed, ledger.plan(arm, seed, ARMS[arm][0])) for arm in arms for seed in range(seeds)]
+    for arm, seed, trial_id in planned:
+        ledger.train(trial_id, float(levels[seed] + ARMS[arm][1] + noise * draws.standard_normal()))
+    return ledger
+
+
+def write_search(run: Path, trials: int = 60, confirm: bool = False) -> LedgerWriter:
+    """Write a search in which temperature matters, theta hardly, and some trials are pruned or fail."""
+    ledger = LedgerWriter(run)
+    ledger.add(
+        study_row(
+            study="digits_search",
+            question="Which temperature and theta suit digits?",
+            design="search",
+            log_factors=["objective.cktf.temperature"],
+        )
+    )
+    draws = np.random.default_rng(3)
+    for number in range(trials):
+        temperature = float(np.exp(draws.uniform(np.log(0.02), np.log(1.0))))
+        params = {
+            "objective.cktf.temperature": temperature,
+            "objective.cktf.theta": float(draws.uniform(0, 1)),
+            "objective.cktf.pairing": str(draws.choice(["first", "last"])),
+        }
+        trial_id = ledger.plan(f"search-{number}", 0, params, Stage.SEARCH)
+        accuracy = 92 - 3 * abs(math.log(temperature / 0.1)) + 0.1 * draws.standard_normal()
+        if number % 10 == 9:
+            ledger.train(
+                trial_id, accuracy, epochs=2, status=Status.PRUNED, reason="below the median", tests=False
+            )
+        elif number % 20 == 5:
+            ledger.train(
+                trial_id, accuracy, epochs=1, status=Status.FAILED, reason="loss is NaN", tests=False
+            )
+        else:
+            ledger.train(trial_id, float(accuracy), tests=False)
+    if confirm:
+        for arm, effect in (("baseline", 0.0), ("search-1", 0.8)):
+            for seed in range(100, 105):
+                trial_id = ledger.plan(arm, seed, stage=Stage.CONFIRM)
+                ledger.train(trial_id, 91 + effect + 0.3 * float(draws.standard_normal()))
+    return ledger
+
+
+@pytest.fixture
+def ablation(tmp_path: Path) -> Path:
+    """Return the run directory of an ablation of five arms at five seeds."""
+    write_ablation(tmp_path / "run").close_segment()
+    (tmp_path / "run" / "study.yaml").write_text("# Which parts help?\nbaseline: {epochs: 4}\n")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Path:
+    """Return the run directory of a search without confirmation."""
+    write_search(tmp_path / "run").close_segment()
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def confirmed_search(tmp_path: Path) -> Path:
+    """Return the run directory of a search whose best arm was confirmed at five fresh seeds."""
+    write_search(tmp_path / "run", confirm=True).close_segment()
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def new_ledger(tmp_path: Path) -> Callable[[], LedgerWriter]:
+    """Return a maker of empty ledgers."""
+    return lambda: LedgerWriter(tmp_path / "run")
+
+
+@pytest.fixture
+def ablation_writer(tmp_path: Path) -> Callable[..., LedgerWriter]:
+    """Return `write_ablation` into the test's own run directory, its segment still open."""
+    return lambda **options: write_ablation(tmp_path / "run", **options)
+
+
+@pytest.fixture
+def make_study_row() -> Callable[..., StudyRow]:
+    """Return `study_row`."""
+    return study_row

@@ -1,0 +1,43 @@
+"""The forest of effects: what is drawn."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import load
+from analysis.figures.effects import FILLED, HOLLOW, record
+
+
+def test_the_forest_holds_every_arm_in_the_order_of_the_table(ablation: Path) -> None:
+    results = load(ablation)
+    forest = record(results)
+    assert forest is not None
+    assert forest.axis == "effect on test accuracy (percentage points)"
+    assert [row["label"] for row in forest.rows] == [
+        "temperature=0.5  (n = 5)",
+        "temperature=0.05  (n = 5)",
+        "theta=0.0  (n = 5)",
+        "pairing=first  (n = 5)",
+    ]
+    for row, effect in zip(forest.rows, results.effects.to_dict("records"), strict=True):
+        assert (row["effect"], row["low"], row["high"]) == (effect["effect"], effect["low"], effect["high"])
+        assert row["mark"] == (FILLED if effect["p_holm"] < 0.05 else HOLLOW)
+    assert forest.rows[0]["mark"] == FILLED
+    assert "Better is to the right" in forest.caption
+
+
+def test_an_effect_without_interval_is_a_hollow_point(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=1, maximise=False)
+    ledger.close_segment()
+    forest = record(load(ledger.run))
+    assert forest is not None
+    (row,) = forest.rows
+    assert row["effect"] == pytest.approx(-0.2, abs=2)
+    assert (row["low"], row["high"], row["mark"]) == (None, None, HOLLOW)
+    assert "Better is to the left" in forest.caption
+
+
+def test_there_is_no_forest_without_effects(search: Path) -> None:
+    assert record(load(search)) is None

@@ -1,0 +1,65 @@
+"""Learning curves: what is drawn."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import load
+from analysis.figures import learning_curves
+from analysis.figures.learning_curves import record
+
+
+def test_a_panel_shows_an_arm_before_the_baseline(ablation: Path) -> None:
+    results = load(ablation)
+    curves = record(results)
+    assert curves is not None
+    assert curves.axis == "validation accuracy (%)"
+    assert curves.panels[0] == "temperature=0.5  (n = 5)"
+    panel = [row for row in curves.rows if row["panel"] == curves.panels[0]]
+    assert [(row["series"], row["epoch"]) for row in panel] == [
+        (series, epoch) for series in ("baseline", "arm") for epoch in (1, 2, 3, 4)
+    ]
+    epochs = results.epochs
+    last = epochs[(epochs["arm"] == "temperature=0.5") & (epochs["epoch"] == 4)]["validation_accuracy"]
+    assert panel[-1]["mean"] == pytest.approx(last.mean(), abs=1e-4)
+    assert panel[-1]["low"] < panel[-1]["mean"] < panel[-1]["high"]
+    assert {row["n"] for row in curves.rows} == {5}
+
+
+def test_one_seed_has_a_curve_without_a_band(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=1)
+    ledger.close_segment()
+    curves = record(load(ledger.run))
+    assert curves is not None
+    assert {(row["low"], row["high"]) for row in curves.rows} == {(None, None)}
+
+
+def test_a_study_of_the_baseline_alone_shows_its_curve(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=2)
+    ledger.close_segment()
+    curves = record(load(ledger.run))
+    assert curves is not None
+    assert curves.panels == ["baseline  (n = 2)"]
+
+
+def test_of_many_arms_those_with_the_largest_effects_are_drawn(
+    ablation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning_curves, "MAX_ARMS", 2)
+    curves = record(load(ablation))
+    assert curves is not None
+    assert curves.panels == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
+    assert "the 2 arms with the largest effects of 4" in curves.caption
+
+
+def test_long_curves_are_thinned_and_keep_their_ends(ablation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning_curves, "MAX_POINTS", 3)
+    curves = record(load(ablation))
+    assert curves is not None
+    assert sorted({row["epoch"] for row in curves.rows}) == [1, 3, 4]
+
+
+def test_a_search_without_confirmation_has_no_curves(search: Path) -> None:
+    assert record(load(search)) is None

@@ -1,0 +1,245 @@
+"""Ledgers become tables, whatever happened to their writers."""
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from analysis import collect, load
+from analysis.collect import FACTS_KEY, VERSION_KEY, ledger_tables, typed_column
+from cktf.rows import SCHEMA_VERSION, EpochRow, Status, parse_row
+
+
+def rows_of(table: pa.Table) -> dict[str, dict[str, Any]]:
+    return {row["trial_id"]: row for row in table.to_pylist()}
+
+
+def test_every_trial_and_every_epoch_becomes_one_row(ablation: Path) -> None:
+    trials, epochs = ledger_tables(ablation)
+    assert (trials.num_rows, epochs.num_rows) == (25, 25 * 4)
+    assert len(set(zip(epochs["trial_id"].to_pylist(), epochs["epoch"].to_pylist(), strict=True))) == 100
+    assert trials["is_baseline"].to_pylist() == [True] * 5 + [False] * 20
+    assert set(trials["status"].to_pylist()) == {"complete"}
+
+
+def test_values_are_those_of_the_ledger_read_line_by_line(ablation: Path) -> None:
+    lines = (ablation / "ledger" / "000001.jsonl").read_text().splitlines()
+    written = [row for row in map(parse_row, lines) if isinstance(row, EpochRow)]
+    _, epochs = ledger_tables(ablation)
+    read = {(row["trial_id"], row["epoch"]): row for row in epochs.to_pylist()}
+    assert len(read) == len(written)
+    for row in written:
+        found = read[row.trial_id, row.epoch]
+        for column in ("phase", "learning_rate", "train_loss", "validation_accuracy", "test_accuracy"):
+            assert found[column] == getattr(row, column)
+        assert found["term.cktf.stage1"] == row.terms["cktf.stage1"]
+        assert found["time"].timestamp() == pytest.approx(row.time, abs=1e-6)
+
+
+def test_columns_are_flat_and_typed(ablation: Path) -> None:
+    trials, epochs = ledger_tables(ablation)
+    types = dict(zip(trials.schema.names, trials.schema.types, strict=True))
+    assert types["seed"] == types["epochs"] == types["config.epochs"] == pa.int64()
+    assert types["param.objective.cktf.temperature"] == types["test_accuracy"] == pa.float64()
+    assert (
+        types["param.objective.cktf.pairing"]
+        == types["arm"]
+        == types["config.objective.cktf.pairing"]
+        == pa.string()
+    )
+    assert types["is_baseline"] == pa.bool_()
+    assert types["planned_time"] == types["ended_time"] == pa.timestamp("us", tz="UTC")
+    assert json.loads(trials["versions"][0].as_py()) == {"ray": "2.60.0", "torch": "2.15.0"}
+    assert not any(
+        pa.types.is_nested(t) and not pa.types.is_dictionary(t)
+        for t in (*types.values(), *epochs.schema.types)
+    )
+
+
+def test_a_designed_arm_has_the_levels_it_leaves_as_they_are(ablation: Path) -> None:
+    trials, _ = ledger_tables(ablation)
+    levels = {row["arm"]: row["param.objective.cktf.temperature"] for row in trials.to_pylist()}
+    assert levels == {
+        "baseline": 0.1,
+        "temperature=0.5": 0.5,
+        "temperature=0.05": 0.05,
+        "theta=0.0": 0.1,
+        "pairing=first": 0.1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "arrow_type", "expected"),
+    [
+        ([True, None, False], pa.bool_(), [True, None, False]),
+        ([1, 2, None], pa.int64(), [1, 2, None]),
+        ([1, 0.5], pa.float64(), [1.0, 0.5]),
+        (["last", None], pa.string(), ["last", None]),
+        ([1, "last", True], pa.string(), ["1", "last", "true"]),
+        ([[1, 2], None], pa.string(), ["[1, 2]", None]),
+        ([None, None], pa.string(), [None, None]),
+    ],
+)
+def test_a_column_takes_the_narrowest_type_that_holds_all_levels(
+    values: list[Any], arrow_type: pa.DataType, expected: list[Any]
+) -> None:
+    column = typed_column(values)
+    assert column.type == arrow_type
+    assert column.to_pylist() == expected
+
+
+def test_a_torn_last_line_is_ignored_and_counted(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=2)
+    end = ledger.lines.pop()
+    ledger.close_segment(torn=end[: len(end) // 2])
+    results = load(ledger.run)
+    assert results.facts.torn_lines == 1
+    assert results.trials["status"].tolist() == ["complete"] * 9 + ["running"]
+    assert results.trials["epochs"].tolist() == [4] * 10
+
+
+def test_a_broken_line_that_is_not_the_last_is_an_error(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=2)
+    ledger.lines.insert(20, ledger.lines[20][:30])
+    ledger.close_segment()
+    with pytest.raises(ValueError, match=r"000001\.jsonl: broken ledger line"):
+        ledger_tables(ledger.run)
+
+
+def test_of_several_rows_of_one_epoch_and_several_ends_the_last_holds(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(seeds=2)
+    ledger.close_segment()
+    once = load(ledger.run).trials
+    trial_id = once["trial_id"][0]
+    ledger.train(trial_id, 50.0, status=Status.FAILED, reason="lost its node")
+    ledger.close_segment()
+    ledger.train(trial_id, 70.0)
+    ledger.close_segment()
+    results = load(ledger.run)
+    trial = results.trials.iloc[0]
+    assert (trial["status"], trial["reason"]) == ("complete", "")
+    assert trial["test_accuracy"] == pytest.approx(70.0)
+    assert len(results.trials) == len(once)
+    assert not results.epochs.duplicated(["trial_id", "epoch"]).any()
+
+
+def test_a_failed_trial_that_is_planned_again_has_not_ended(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=1)
+    trial_id = ledger.plan("theta=0.0", 0)
+    ledger.train(trial_id, 10.0, epochs=2, status=Status.FAILED, reason="out of memory")
+    ledger.close_segment()
+    assert load(ledger.run).trials["status"].tolist() == ["complete", "failed"]
+    ledger.plan("theta=0.0", 0)
+    ledger.close_segment()
+    assert load(ledger.run).trials["status"].tolist() == ["complete", "running"]
+
+
+def test_trials_without_an_end_are_running_or_planned(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=1)
+    ledger.plan("planned", 0)
+    ledger.train(ledger.plan("running", 0), 60.0, epochs=2, status=None)
+    ledger.close_segment()
+    trials = load(ledger.run).trials.set_index("arm")
+    assert trials["status"].to_dict() == {"baseline": "complete", "planned": "planned", "running": "running"}
+    assert trials["epochs"].to_dict() == {"baseline": 4, "planned": 0, "running": 2}
+
+
+def test_a_trial_carries_the_commit_of_the_launch_that_ended_it(
+    ablation_writer: Callable[..., Any], make_study_row: Callable[..., Any]
+) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=1)
+    later = ledger.plan("theta=0.0", 0)
+    ledger.add(make_study_row(git_commit="fedc9876"))
+    ledger.train(later, 80.0)
+    ledger.close_segment()
+    results = load(ledger.run)
+    assert results.trials["git_commit"].tolist() == ["0123abcd", "fedc9876"]
+    assert [row.git_commit for row in results.facts.launches] == ["0123abcd", "fedc9876"]
+
+
+def test_numbers_that_are_not_finite_stay_what_they_are(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=1)
+    ledger.lines = [line.replace('"train_loss":0.5', '"train_loss":NaN') for line in ledger.lines]
+    ledger.lines = [line.replace('"train_loss":1.0,', '"train_loss":Infinity,') for line in ledger.lines]
+    ledger.close_segment()
+    _, epochs = ledger_tables(ledger.run)
+    assert [str(loss) for loss in epochs["train_loss"].to_pylist()] == [
+        "2.0",
+        "inf",
+        "0.6666666666666666",
+        "nan",
+    ]
+
+
+def test_terms_that_only_some_trials_have_are_missing_in_the_others(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=1)
+    last = ledger.lines[-1:-6:-1]
+    ledger.lines = ledger.lines[:-5] + [line.replace("cktf.stage1", "kd") for line in reversed(last)]
+    ledger.close_segment()
+    _, epochs = ledger_tables(ledger.run)
+    assert epochs["term.kd"].null_count == epochs["term.cktf.stage1"].null_count == 4
+
+
+def test_blocks_of_any_size_give_the_same_tables(ablation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ledger_tables(ablation)
+    for size in (100, 1000, 5000):
+        monkeypatch.setattr(sys.modules["analysis.collect"], "BLOCK_BYTES", size)
+        for table, again in zip(whole, ledger_tables(ablation), strict=True):
+            assert table.equals(again, check_metadata=True)
+
+
+def test_the_files_state_schema_version_and_facts(ablation: Path) -> None:
+    for path in collect(ablation):
+        metadata = pa.parquet.read_schema(path).metadata
+        assert metadata[VERSION_KEY] == str(SCHEMA_VERSION).encode()
+        assert json.loads(metadata[FACTS_KEY])["launches"][0]["study"] == "digits_ablation"
+
+
+def test_the_same_ledger_gives_the_same_bytes(ablation: Path, tmp_path: Path) -> None:
+    first, second = (collect(ablation, tmp_path / name) for name in ("first", "second"))
+    for one, other in zip(first, second, strict=True):
+        assert Path(one).read_bytes() == Path(other).read_bytes()
+
+
+def test_the_order_in_which_trials_finish_does_not_change_the_tables(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer()
+    lines = list(ledger.lines)
+    path = ledger.close_segment()
+    before = ledger_tables(ledger.run)
+    head, tail = lines[:26], lines[26:]
+    by_trial = [tail[start : start + 5] for start in range(0, len(tail), 5)]
+    random.Random(0).shuffle(by_trial)  # noqa: S311
+    path.write_text("".join(f"{line}\n" for line in (*head, *(line for part in by_trial for line in part))))
+    for table, again in zip(before, ledger_tables(ledger.run), strict=True):
+        assert table.equals(again)
+
+
+def test_a_run_may_be_a_uri(ablation: Path) -> None:
+    trials, _ = ledger_tables(f"file://{ablation}")
+    assert trials.num_rows == 25
+
+
+def test_a_folder_without_ledger_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{tmp_path}: no study row in ledger/"):
+        ledger_tables(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_epochs_of_a_trial_that_was_never_planned_are_an_error(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=1)
+    ledger.train("stranger", 1.0)
+    ledger.close_segment()
+    with pytest.raises(ValueError, match="never planned: stranger"):
+        ledger_tables(ledger.run)

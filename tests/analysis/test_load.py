@@ -1,0 +1,65 @@
+"""Results from a ledger and from tables alone."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from analysis import collect, load
+from analysis.collect import VERSION_KEY
+
+
+def test_tables_and_ledger_give_the_same_results(ablation: Path) -> None:
+    from_ledger = load(ablation)
+    assert not (ablation / "report").exists()
+    collect(ablation)
+    from_tables = load(ablation)
+    pd.testing.assert_frame_equal(from_ledger.trials, from_tables.trials)
+    pd.testing.assert_frame_equal(from_ledger.epochs, from_tables.epochs)
+    assert from_ledger.facts == from_tables.facts
+
+
+def test_tables_alone_are_enough(ablation: Path, tmp_path: Path) -> None:
+    collect(ablation)
+    shutil.copytree(ablation / "report", tmp_path / "sent")
+    results = load(tmp_path / "sent")
+    assert len(results.trials) == 25
+    assert results.facts.study.question.startswith("Which parts")
+    assert results.facts.study_file.startswith("# Which parts help?")
+
+
+def test_tables_older_than_the_ledger_are_not_used(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=2)
+    ledger.close_segment()
+    collect(ledger.run)
+    ledger.plan("later", 0)
+    ledger.close_segment()
+    assert "later" in set(load(ledger.run).trials["arm"])
+
+
+def test_tables_of_another_schema_version_are_refused(ablation: Path, tmp_path: Path) -> None:
+    for path in collect(ablation, tmp_path / "old"):
+        table = pa.parquet.read_table(path)
+        metadata = {**table.schema.metadata, VERSION_KEY: b"0"}
+        pa.parquet.write_table(table.replace_schema_metadata(metadata), path)
+    with pytest.raises(ValueError, match="schema version 0; this code reads"):
+        load(tmp_path / "old")
+
+
+def test_integers_stay_integers_beside_missing_ones(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=1)
+    ledger.plan("other", 0, {"objective.kd.negatives": 64})
+    ledger.close_segment()
+    column = load(ledger.run).trials["param.objective.kd.negatives"]
+    assert column.dtype == "Int64"
+    assert column[1] == 64
+
+
+def test_a_folder_with_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="neither ledger"):
+        load(tmp_path)

@@ -1,0 +1,51 @@
+"""Sentences and facts of a report."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from analysis import load
+from analysis.methods import methods_text, provenance_rows
+from cktf.rows import Status
+
+
+def test_the_methods_of_an_ablation_state_its_facts(ablation: Path) -> None:
+    text = methods_text(load(ablation))
+    for fact in (
+        "25 trials, 5 arms × 5 seeds: one factor at a time was changed",
+        "25 trials read the test split once, at the last epoch",
+        "two-sided (paired t) and adjusted by Holm's method over 4 comparisons",
+    ):
+        assert fact in text
+    assert "gave no result" not in text
+
+
+def test_trials_without_result_are_counted(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=2)
+    ledger.train(ledger.plan("theta=0.0", 2), 9.0, epochs=1, status=Status.FAILED, tests=False)
+    ledger.close_segment()
+    assert "Of 11 trials, 1 gave no result (1 failed)" in methods_text(load(ledger.run))
+
+
+def test_a_search_never_reads_the_test_split(search: Path) -> None:
+    text = methods_text(load(search))
+    assert (
+        "A search over 3 factors ran 60 trials (6 pruned, 3 failed) to maximise validation accuracy" in text
+    )
+    assert "the test split was not read" in text
+    assert "Holm" not in text
+
+
+def test_confirmation_reads_it_once(confirmed_search: Path) -> None:
+    text = methods_text(load(confirmed_search))
+    assert "at seeds that the search had not used: 2 arms × 5 seeds" in text
+    assert "10 trials read the test split once" in text
+    assert "over 1 comparison." in text
+
+
+def test_provenance_names_commit_versions_and_machine(ablation: Path) -> None:
+    rows = dict(provenance_rows(load(ablation)))
+    assert rows["launch 1"] == "2023-11-14 22:13 UTC, commit 0123abcd"
+    assert rows["versions"] == "ray 2.60.0, torch 2.15.0"
+    assert rows["machine"] == "a test, 2 cores"
+    assert (rows["devices"], rows["nodes"]) == ("cpu", "node-1")

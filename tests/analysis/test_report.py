@@ -1,0 +1,156 @@
+"""The report: its files, its page, and what hostile names do to them: nothing."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+from analysis import write_report
+from analysis.__main__ import main
+from analysis.collect import FACTS_KEY, VERSION_KEY
+from cktf.rows import SCHEMA_VERSION, Status
+
+CHROMIUM = shutil.which("chromium")
+HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&\"'"
+
+
+class Page(HTMLParser):
+    """The parts of a page that the tests look at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note a text, apart where it is a script's."""
+        (self.scripts if self.cdata_elem == "script" else self.texts).append(data)
+
+
+@pytest.fixture
+def hostile(ablation_writer: Callable[..., Any]) -> Path:
+    ledger = ablation_writer(seeds=2, question=HOSTILE, study=HOSTILE, machine=HOSTILE)
+    for seed in range(2):
+        ledger.train(ledger.plan(HOSTILE, seed, {"objective.cktf.pairing": HOSTILE}), 85.0 + seed**2)
+    failed = ledger.plan("theta=0.0", 2)
+    ledger.train(failed, 9.0, epochs=1, status=Status.FAILED, reason=HOSTILE, tests=False)
+    ledger.close_segment()
+    (ledger.run / "study.yaml").write_text(f"# {HOSTILE}\n")
+    run: Path = ledger.run
+    return run
+
+
+def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Path) -> None:
+    paths = write_report(ablation)
+    assert set(paths.tables) == {"trials", "epochs", "arms", "effects"}
+    assert set(paths.figures) == {"effects", "learning_curves"}
+    assert all(Path(path).stat().st_size > 0 for path in paths.files)
+    for path in paths.tables.values():
+        metadata = pyarrow.parquet.read_schema(path).metadata
+        assert metadata[VERSION_KEY] == str(SCHEMA_VERSION).encode()
+        assert FACTS_KEY in metadata
+    effects = pyarrow.parquet.read_table(paths.tables["effects"]).to_pylist()
+    assert [row["arm"] for row in effects] == paths.results.effects["arm"].tolist()
+    for figure in paths.figures.values():
+        assert Path(figure).read_text().startswith("<svg")
+        assert Path(figure).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        assert Path(figure).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    assert "temperature=0.5" in Path(paths.figures["effects"]).read_text()
+    assert {Path(path).name for path in paths.papers} == {"arms.csv", "effects.csv", "effects.md"}
+
+    again = write_report(ablation, ablation.parent / "again")
+    for one, other in zip(paths.files, again.files, strict=True):
+        assert Path(one).read_bytes() == Path(other).read_bytes(), one
+
+
+def test_the_report_of_a_confirmed_search_has_all_figures(confirmed_search: Path) -> None:
+    paths = write_report(confirmed_search)
+    assert set(paths.figures) == {"effects", "learning_curves", "importance", "history"}
+    assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "leaderboard", "importance"}
+
+
+def test_the_report_of_a_search_says_that_its_scores_are_optimistic(search: Path) -> None:
+    paths = write_report(search)
+    assert "effects" not in paths.tables
+    assert set(paths.figures) == {"importance", "history"}
+    assert "selected on it: optimistic" in Path(paths.html).read_text()
+    assert any(path.endswith("leaderboard.md") for path in paths.papers)
+
+
+def test_a_run_of_which_nothing_is_complete_has_a_report(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=[])
+    ledger.plan("baseline", 0)
+    ledger.close_segment()
+    paths = write_report(ledger.run)
+    assert paths.figures == {}
+    assert "no complete trial" in Path(paths.html).read_text()
+
+
+def test_the_page_loads_nothing_and_states_the_verdict_first(ablation: Path) -> None:
+    page = Page(Path(write_report(ablation).html).read_text())
+    for tag, attributes in page.tags:
+        assert tag not in {"link", "img", "iframe", "object", "embed"}
+        assert not {"src", "href", "srcset", "data"} & set(attributes)
+    policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert sections == ["verdict", "effects", "learning_curves", "trials", "methods", "provenance"]
+
+
+def test_names_with_markup_stay_text(hostile: Path) -> None:
+    text = Path(write_report(hostile).html).read_text()
+    page = Page(text)
+    assert [tag for tag, _ in page.tags].count("script") == 4  # two figures, the libraries, the page's own
+    assert "img" not in {tag for tag, _ in page.tags}
+    assert HOSTILE not in text
+    assert HOSTILE in "".join(page.texts)
+    drawn = json.loads(page.scripts[0])["layer"][1]["encoding"]["y"]["sort"]
+    assert f"{HOSTILE}  (n = 2)" in drawn
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+def test_a_browser_draws_the_figures_and_runs_nothing_of_the_study(hostile: Path, tmp_path: Path) -> None:
+    page = Path(write_report(hostile).html)
+    command = [
+        *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+        *(
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=10000",
+        ),
+        *("--dump-dom", page.as_uri()),
+    ]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in shown.stderr
+    drawn = Page(shown.stdout)
+    assert len(re.findall(r"<svg[^>]*class=\"marks\"", shown.stdout)) == 2
+    assert "img" not in {tag for tag, _ in drawn.tags}
+    assert "<title>broken</title>" not in shown.stdout
+
+
+def test_the_command_line_prints_the_table_and_the_files(
+    ablation: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(ablation)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Effects on test accuracy\n\n| arm |")
+    assert str(ablation / "report" / "report.html") in printed
+
+
+def test_the_command_line_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == 2
+    assert "no run directory" in capsys.readouterr().err
