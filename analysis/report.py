@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 DERIVED = ("arms", "effects", "leaderboard", "importance")
 """Tables that are derived from trials and epochs; written where they hold anything."""
 
-
 EXPOSE = "window.vegaEmbed = vegaEmbed;"
 """What the page's own script sees of the bundled libraries."""
 
