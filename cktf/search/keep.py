@@ -1,12 +1,13 @@
 """What stays of the trials' files: checkpoints while needed, and the students that the study keeps."""
 
-from statistics import fmean
-
-from cktf.rows import EndRow, Row, Stage, Status
-from cktf.search.state import RunState, TrialState
+from cktf.rows import EndRow, Row, Status
+from cktf.search.state import RunState
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, trial_storage
+
+ERROR = "error.txt"
+"""In a failed trial's folder: the traceback."""
 
 
 class Keeper:
@@ -28,25 +29,15 @@ class Keeper:
         if isinstance(row, EndRow) and row.status != Status.FAILED:
             place = trial_storage(self._run, row.trial_id)
             place.delete(CHECKPOINT)
+            place.delete(ERROR)
             if self._spec.keep == "none":
                 place.delete(STUDENT)
 
     def finish(self) -> None:
         """Delete the students of all but the best arm, now that it is known which one that is."""
-        if self._spec.keep != "best":
+        best = self._state.best_arm(maximise=self._spec.maximise)
+        if self._spec.keep != "best" or best is None:
             return
-        best = self._best_arm()
         for trial_id, trial in self._state.trials.items():
-            if trial.status is Status.COMPLETE and trial.planned.arm_id != best:
+            if trial.status is Status.COMPLETE and trial.planned.arm_id != best.arm_id:
                 trial_storage(self._run, trial_id).delete(STUDENT)
-
-    def _best_arm(self) -> str | None:
-        """Return the arm with the best mean; after a search, of those that were confirmed."""
-        complete = [trial for trial in self._state.trials.values() if trial.score is not None]
-        confirmed = [trial for trial in complete if trial.planned.stage == Stage.CONFIRM]
-        arms: dict[str, list[TrialState]] = {}
-        for trial in confirmed or complete:
-            arms.setdefault(trial.planned.arm_id, []).append(trial)
-        means = {arm_id: fmean(trial.score or 0.0 for trial in trials) for arm_id, trials in arms.items()}
-        choose = max if self._spec.maximise else min
-        return choose(means, key=means.__getitem__) if means else None

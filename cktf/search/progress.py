@@ -77,19 +77,11 @@ def status(run_dir: str) -> RenderableType:
     for kind in Status:
         table.add_row("left to run" if kind is Status.PLANNED else kind, str(counts[kind]))
     table.add_row("driver", _driver(run, state))
-    best = best_trial(state, maximise=study.maximise)
-    if best:
-        table.add_row("best", _told(best, study.metric))
+    if best := state.best_arm(maximise=study.maximise):
+        table.add_row("best", f"{best.arm}, {study.metric} {best.score:.4g}")
     for trial in state.failures():
         table.add_row("failed", _told(trial, study.metric))
     return table
-
-
-def best_trial(state: RunState, *, maximise: bool) -> TrialState | None:
-    """Return the complete trial with the best score; None where there is none yet."""
-    scored = [(trial.score, trial) for trial in state.trials.values() if trial.score is not None]
-    choose = max if maximise else min
-    return choose(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
 def _driver(run: Storage, state: RunState) -> str:
@@ -123,8 +115,8 @@ class _Clock:
         words = [f"{planner.running} running", f"{counts[Status.FAILED]} failed"]
         if planner.spec.prune != "none":
             words.append(f"{counts[Status.PRUNED]} pruned")
-        if best := best_trial(planner.state, maximise=planner.spec.maximise):
-            words.append(f"best {best.score:.4g} ({best.planned.arm})")
+        if best := planner.state.best_arm(maximise=planner.spec.maximise):
+            words.append(f"best {best.score:.4g} ({best.arm})")
         if done := self.ended() - self._before:
             seconds = (time.monotonic() - self._began) / done * (planner.total() - self.ended())
             words.append(f"{_spelled(seconds)} left")

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from statistics import fmean
 
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Status, StudyRow
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
 
 
 @dataclass
@@ -36,6 +37,15 @@ class TrialState:
     def score(self) -> float | None:
         """The metric at the last epoch of a complete trial; never the best epoch's."""
         return self.curve[max(self.curve)] if self.status is Status.COMPLETE and self.curve else None
+
+
+@dataclass(frozen=True)
+class ArmScore:
+    """An arm's mean score over its complete trials."""
+
+    arm_id: str
+    arm: str
+    score: float
 
 
 class RunState:
@@ -80,3 +90,17 @@ class RunState:
     def failures(self) -> Iterator[TrialState]:
         """Yield the failed trials in the order in which they were planned."""
         return (trial for trial in self.trials.values() if trial.status is Status.FAILED)
+
+    def best_arm(self, *, maximise: bool) -> ArmScore | None:
+        """Return the arm with the best mean: of those that were confirmed, as soon as there are any."""
+        complete = [trial for trial in self.trials.values() if trial.score is not None]
+        confirmed = [trial for trial in complete if trial.planned.stage == Stage.CONFIRM]
+        arms: dict[str, list[TrialState]] = {}
+        for trial in confirmed or complete:
+            arms.setdefault(trial.planned.arm_id, []).append(trial)
+        scores = [
+            ArmScore(arm_id, trials[0].planned.arm, fmean(trial.score or 0.0 for trial in trials))
+            for arm_id, trials in arms.items()
+        ]
+        choose = max if maximise else min
+        return choose(scores, key=lambda arm: arm.score) if scores else None

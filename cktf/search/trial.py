@@ -28,13 +28,11 @@ from ray import tune
 
 from cktf.rows import EpochResult, PlannedRow, Stage, Status
 from cktf.search.cluster import Share
+from cktf.search.keep import ERROR
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainingFailed, device_name, train
-
-ERROR = "error.txt"
-"""In a failed trial's folder: the traceback."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +192,10 @@ def _run_config(assignment: Assignment) -> ray_train.RunConfig:
     return ray_train.RunConfig(
         name="workers",
         storage_path=folder.root,
-        failure_config=ray_train.FailureConfig(max_failures=0, controller_failure_limit=3),  # type: ignore[call-arg]  # of Train V2
+        failure_config=ray_train.FailureConfig(
+            max_failures=0,
+            controller_failure_limit=3,  # type: ignore[call-arg]  # its types are still those of version 1
+        ),
     )
 
 
@@ -233,9 +234,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
     torch.set_num_threads(max(1, int(assignment.cpus)))
     run = Storage(assignment.run)
     if not run.names():
-        raise FileNotFoundError(
-            f"{run.root} is not there on {platform.node()}; all nodes must share the run directory"
-        )
+        raise FileNotFoundError(f"{run.root} is not there on {platform.node()}; all nodes must share it")
     config = TrialConfig.model_validate_json(assignment.configuration)
     yield from train(config, run=run, read_test=assignment.read_test, device=device)
 

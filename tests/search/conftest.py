@@ -1,11 +1,14 @@
 """Small studies of real trainings, and a Ray for those tests that need one."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cktf.rows import EndRow, EpochResult, Row
+from cktf.rows import EpochResult, PlannedRow, Row, Status
+from cktf.search.environment import prepare
 from cktf.search.planner import Planner
 from cktf.study.spec import StudySpec
 
@@ -73,8 +76,6 @@ def make_result() -> Callable[..., EpochResult]:
 @pytest.fixture(scope="session")
 def run_to_end(make_result: Callable[..., EpochResult]) -> Callable[..., list[str]]:
     """Return a stand-in for the trainings of a planner's trials, two at a time, for tests of the planner alone."""
-    from cktf.rows import PlannedRow, Status
-
     def run(
         planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000
     ):
@@ -106,21 +107,31 @@ def rows() -> list[Row]:
 @pytest.fixture(scope="session")
 def ray_on_this_machine() -> Iterator[None]:
     """Start one Ray for all tests of this session that run in this process."""
+    prepare(is_local=True)
     from cktf.search.cluster import connected
 
     with connected(None):
         yield
 
 
-@pytest.fixture
-def count_ends() -> Callable[[list[Row]], dict[str, int]]:
-    """Return a counter of each trial's ends."""
+@pytest.fixture(scope="session")
+def slot_processes() -> Callable[[int], list[int]]:
+    """Return a finder of the slots, as process ids, below a process that has started a Ray."""
 
-    def count(rows: list[Row]) -> dict[str, int]:
-        ends: dict[str, int] = {}
-        for row in rows:
-            if isinstance(row, EndRow):
-                ends[row.trial_id] = ends.get(row.trial_id, 0) + 1
-        return ends
+    def find(ancestor: int) -> list[int]:
+        parents, titles = {}, {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has just ended
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                titles[int(folder.name)] = (folder / "cmdline").read_bytes()
 
-    return count
+        def is_below(process: int) -> bool:
+            while process > 1:
+                process = parents.get(process, 0)
+                if process == ancestor:
+                    return True
+            return False
+
+        return [key for key, title in titles.items() if title.startswith(b"ray::Slot") and is_below(key)]
+
+    return find

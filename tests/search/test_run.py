@@ -1,0 +1,199 @@
+"""Whole studies on a Ray of this machine: launched, broken, resumed, extended."""
+
+import io
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
+from cktf.search.errors import (
+    ClusterTooSmall,
+    NotExtensible,
+    RunInUse,
+    RunNotFound,
+    StudyDiffers,
+    Unwritable,
+)
+from cktf.search.ledger import Ledger, read_ledger
+from cktf.search.progress import status
+from cktf.search.run import extend, extended, launch, resume
+from cktf.storage import Storage
+
+pytestmark = pytest.mark.usefixtures("ray_on_this_machine")
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return str(tmp_path / "run")
+
+
+@pytest.fixture
+def console():
+    """A console that is no terminal; what it was told is in its file."""
+    return Console(file=io.StringIO(), width=200)
+
+
+def rows_of(run_dir, kind):
+    return [row for row in read_ledger(Storage(run_dir)) if isinstance(row, kind)]
+
+
+def printed(renderable):
+    console = Console(file=io.StringIO(), width=200)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec, run_dir, console):
+    spec = make_spec()
+    summary = launch(spec, run_dir, console=console)
+    assert (summary.complete, summary.failed, summary.is_interrupted) == (4, 0, False)
+    assert summary.in_words().endswith("4 complete")
+    assert "[4/4]" in console.file.getvalue()
+
+    planned, ends = rows_of(run_dir, PlannedRow), rows_of(run_dir, EndRow)
+    assert {row.trial_id for row in ends} == {row.trial_id for row in planned}
+    assert [row.status for row in ends] == [Status.COMPLETE] * 4
+    assert {row.device for row in ends} == {"cpu"}
+    assert all(row.node and row.wall_seconds > 0 and row.epochs == 2 for row in ends)
+    epochs = rows_of(run_dir, EpochRow)
+    assert sorted((row.trial_id, row.epoch) for row in epochs) == sorted(
+        (row.trial_id, epoch) for row in planned for epoch in (1, 2)
+    )
+    assert all((row.test_accuracy is not None) == (row.epoch == 2) for row in epochs)
+
+    (study,) = rows_of(run_dir, StudyRow)
+    assert (study.study, study.run, study.design) == ("tiny", "run", "one_at_a_time")
+    assert study.factors == ["optimizer.momentum"]
+    assert {"torch", "ray", "optuna"} <= study.versions.keys()
+    assert study.machine
+    assert (Path(run_dir) / "provenance.json").is_file()
+
+    again = launch(spec, run_dir, console=console)
+    assert again.complete == 4
+    assert rows_of(run_dir, EpochRow) == epochs
+    assert len(rows_of(run_dir, EndRow)) == 4
+
+    more = extend(run_dir, seeds=1, console=console)
+    assert more.complete == 6
+    assert len(rows_of(run_dir, PlannedRow)) == 6
+    assert resume(run_dir, console=console).complete == 6
+    with pytest.raises(StudyDiffers, match=r"differs in: seeds; use 'cktf extend"):
+        launch(spec, run_dir, console=console)
+
+
+def test_the_students_of_the_best_arm_stay_and_checkpoints_go(make_spec, run_dir, console):
+    launch(make_spec(seeds=2), run_dir, console=console)
+    arms = {row.trial_id: row.arm_id for row in rows_of(run_dir, PlannedRow)}
+    last = {row.trial_id: row.validation_accuracy for row in rows_of(run_dir, EpochRow)}
+    kept = {path.parent.name for path in Path(run_dir).glob("trials/*/student.safetensors")}
+    means = {arm: sum(last[key] for key in arms if arms[key] == arm) for arm in set(arms.values())}
+    assert {arms[key] for key in kept} == {max(means, key=means.get)}
+    assert len(kept) == 2
+    assert not list(Path(run_dir).glob("trials/*/checkpoint.pt"))
+
+
+def test_a_trial_that_fails_is_a_row_and_the_study_goes_on(make_spec, run_dir, console):
+    spec = make_spec(ablate={"optimizer.learning_rate": [1e30]}, seeds=2)
+    summary = launch(spec, run_dir, console=console)
+    assert (summary.complete, summary.failed) == (2, 2)
+    (reason,) = summary.failures
+    assert reason.startswith("the loss is nan in epoch")
+    assert summary.failures[reason] == 2
+    failed = [row for row in rows_of(run_dir, EndRow) if row.status == Status.FAILED]
+    assert {row.reason for row in failed} == {reason}
+    for row in failed:
+        assert "TrainingFailed" in (Path(run_dir) / "trials" / row.trial_id / "error.txt").read_text()
+    assert reason in printed(status(run_dir))
+
+    again = resume(run_dir, retry_failed=True, console=console)
+    assert (again.complete, again.failed) == (2, 2)
+    assert len(rows_of(run_dir, EndRow)) == 6
+
+
+def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(make_spec, run_dir, console):
+    spec = make_spec(
+        {"epochs": 5, "data": {"name": "digits", "train_fraction": 0.5}},
+        search={"optimizer.learning_rate": {"float": [1e-6, 0.2], "log": True}},
+        trials=10,
+        prune="median",
+        confirm={"top": 1, "seeds": 1},
+        resources={"cpus": 1, "gpus": 0, "slots": 1},
+    )
+    summary = launch(spec, run_dir, console=console)
+    assert summary.pruned >= 1
+    assert summary.complete + summary.pruned == 12
+    stages = {row.trial_id: row.stage for row in rows_of(run_dir, PlannedRow)}
+    for row in rows_of(run_dir, EpochRow):
+        assert (row.test_accuracy is not None) == (stages[row.trial_id] == Stage.CONFIRM and row.epoch == 5)
+    pruned = [row for row in rows_of(run_dir, EndRow) if row.status == Status.PRUNED]
+    assert all(3 <= row.epochs < 5 and row.reason.startswith("pruned (median)") for row in pruned)
+
+
+def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_dir, console, slot_processes):
+    spec = make_spec({"epochs": 40}, seeds=1, resources={"cpus": 1, "gpus": 0, "slots": 1})
+    killed = []
+
+    def kill_after_three_epochs():
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not killed:
+            if len(rows_of(run_dir, EpochRow)) >= 3:
+                killed.extend(slot_processes(os.getpid()))
+                os.kill(killed[0], signal.SIGKILL)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=kill_after_three_epochs)
+    thread.start()
+    summary = launch(spec, run_dir, console=console)
+    thread.join()
+    assert len(killed) == 1
+    assert (summary.complete, summary.failed) == (2, 0)
+    for end in rows_of(run_dir, EndRow):
+        assert [row.epoch for row in rows_of(run_dir, EpochRow) if row.trial_id == end.trial_id] == [*range(1, 41)]
+
+
+def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spec, run_dir, console):
+    spec = make_spec(resources={"cpus": 1000, "gpus": 0})
+    with pytest.raises(ClusterTooSmall, match=r"one trial takes 1000 CPUs, which no node of the cluster has"):
+        launch(spec, run_dir, console=console)
+    fitting = make_spec(seeds=2)
+    assert launch(fitting, run_dir, console=console).complete == 4
+
+
+def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console):
+    with pytest.raises(ClusterTooSmall):
+        launch(make_spec(resources={"cpus": 1000}), run_dir, console=console)
+    with pytest.raises(StudyDiffers, match="differs in: baseline, ablate, seeds; choose another"):
+        launch(make_spec({"epochs": 3}, ablate={"batch_size": [16]}), run_dir, console=console)
+
+
+def test_a_run_directory_that_another_driver_uses_is_refused(make_spec, run_dir, console):
+    with Ledger(Storage(run_dir)), pytest.raises(RunInUse, match="in use by process"):
+        launch(make_spec(), run_dir, console=console)
+
+
+def test_a_run_directory_that_cannot_be_written_is_refused(make_spec, tmp_path, console):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Unwritable, match="cannot be written to"):
+        launch(make_spec(), str(tmp_path / "file" / "run"), console=console)
+
+
+def test_a_run_that_is_not_there_is_said_to_be_not_there(run_dir):
+    for act in (status, resume, extend):
+        with pytest.raises(RunNotFound, match="there is no run"):
+            act(run_dir)
+
+
+def test_only_what_a_study_has_can_be_extended(make_spec, make_search):
+    assert extended(make_spec(seeds=2), seeds=2).seeds == (0, 1, 2, 3)
+    assert extended(make_search(trials=6), trials=4).trials == 10
+    confirming = make_search(confirm={"top": 1, "seeds": 2})
+    assert extended(confirming, seeds=3).confirm_seeds == (1, 2, 3, 4, 5)
+    with pytest.raises(NotExtensible, match="only a search has trials"):
+        extended(make_spec(), trials=1)
+    with pytest.raises(NotExtensible, match="grows by --trials"):
+        extended(make_search(), seeds=1)
