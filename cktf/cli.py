@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
 if TYPE_CHECKING:
     from cktf.search.run import Summary
+    from cktf.study.spec import StudySpec
 
 WRONG_INPUT = 2
 SOME_FAILED = 1
@@ -44,7 +46,7 @@ Address = Annotated[
 def _one_clear_message() -> Iterator[None]:
     """Turn what the user can mend into one message and exit code 2."""
     from cktf.search.errors import UserError
-    from cktf.study import StudyError
+    from cktf.study.problems import StudyError
 
     try:
         yield
@@ -57,16 +59,23 @@ def _one_clear_message() -> Iterator[None]:
 def validate(study: StudyFile, overrides: Overrides = None) -> None:
     """Check a study without running it, and show what it would run."""
     with _one_clear_message():
-        from cktf.study import load_study, plan_arms
+        from cktf.study.designs import plan_arms
+        from cktf.study.load import load_study
 
         spec = load_study(study, overrides or ())
         arms = plan_arms(spec)
     out.print(spec.question, style="bold", markup=False)
-    table = Table("arm", "what differs from the baseline")
-    for arm in arms:
-        table.add_row(arm.name, ", ".join(f"{path} = {value}" for path, value in arm.params.items()) or "-")
+    if spec.search:
+        table = Table("factor", "domain")
+        for path, domain in spec.search.items():
+            table.add_row(Text(path), Text(str(domain.model_dump(by_alias=True, exclude_defaults=True))))
+    else:
+        table = Table("arm", "what differs from the baseline")
+        for arm in arms:
+            changes = (f"{path} = {value}" for path, value in arm.params.items())
+            table.add_row(Text(arm.name), Text(", ".join(changes) or "nothing"))
     out.print(table)
-    out.print(spec.plan_in_words(), markup=False)
+    out.print(_plan_in_words(spec, len(arms)), highlight=False)
 
 
 @app.command()
@@ -79,7 +88,7 @@ def launch(
     """Run a study's trials on Ray. Launching again into the same run directory goes on where it stopped."""
     with _one_clear_message():
         from cktf.search.run import launch as launch_study
-        from cktf.study import load_study
+        from cktf.study.load import load_study
 
         spec = load_study(study, overrides or ())
         summary = launch_study(spec, run_dir or f"runs/{spec.name}", address=address)
@@ -132,13 +141,18 @@ def report(
     """Turn a run into Parquet tables, statistics, figures and one HTML page."""
     with _one_clear_message():
         from analysis.report import write_report
-        from analysis.tables import effects_rows
+        from analysis.tables import main_rows
 
-        paths = write_report(run, out_dir)
-    header, *rows = effects_rows(paths.results)
-    table = Table(*header)
+        from cktf.search.errors import UserError
+
+        try:
+            paths = write_report(run, out_dir)
+        except (ValueError, OSError) as error:
+            raise UserError(str(error)) from error
+    title, (header, *rows) = main_rows(paths.results)
+    table = Table(*header, title=Text(title), title_justify="left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(cell) for cell in row))
     out.print(table)
     for path in paths.files:
         out.print(str(path), highlight=False, soft_wrap=True)
@@ -153,8 +167,9 @@ def train(
 ) -> None:
     """Train one trial in this process, without Ray: for debugging. Nothing is written but the cached teacher."""
     with _one_clear_message():
-        from cktf.study import load_study, plan_arms
-        from cktf.study.load import StudyError
+        from cktf.study.designs import plan_arms
+        from cktf.study.load import load_study
+        from cktf.study.problems import StudyError
         from cktf.trainer.train import train as train_trial
 
         spec = load_study(study, overrides or ())
@@ -168,6 +183,16 @@ def train(
             f"validation {result.validation_accuracy:.2f} %  {result.epoch_seconds:.1f} s",
             highlight=False,
         )
+
+
+def _plan_in_words(spec: "StudySpec", arms: int) -> str:
+    seeds = len(spec.seeds)
+    if spec.search is None:
+        return f"{arms} arms x {seeds} seeds = {arms * seeds} trials"
+    words = f"{spec.trials} arms x {seeds} seeds by {spec.sampler}, pruned by {spec.prune}"
+    if spec.confirm:
+        words += f"; then the best {spec.confirm.top} and the baseline x {spec.confirm.seeds} fresh seeds"
+    return words
 
 
 def _finish(summary: "Summary") -> None:

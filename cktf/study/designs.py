@@ -112,10 +112,15 @@ def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17
     )
 
 
+SAYS_NOTHING_ALONE = {"weight", "model", "name"}
+"""Endings of paths that are called with their parent: ``kd.weight``, ``student.model``."""
+
+
 def short_name(path: str, factors: Iterable[str]) -> str:
     """Return the shortest ending of a path, in whole parts, by which it is known among the factors."""
     parts = path.split(".")
-    for start in range(len(parts) - 1, 0, -1):
+    shortest = 2 if parts[-1] in SAYS_NOTHING_ALONE else 1
+    for start in range(len(parts) - shortest, 0, -1):
         ending = ".".join(parts[start:])
         if not any(f".{other}".endswith(f".{ending}") for other in factors if other != path):
             return ending

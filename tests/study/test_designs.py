@@ -53,7 +53,12 @@ def test_a_name_is_lengthened_until_no_other_factor_has_it(make: Make) -> None:
 
 
 def test_whole_parts_of_a_path_make_a_name() -> None:
-    assert short_name("a.weight", ["a.weight", "b.other_weight"]) == "weight"
+    assert short_name("a.size", ["a.size", "b.other_size"]) == "size"
+
+
+def test_an_ending_that_says_nothing_alone_takes_its_parent_along() -> None:
+    assert short_name("objective.kd.weight", ["objective.kd.weight"]) == "kd.weight"
+    assert short_name("student.model", ["student.model"]) == "student.model"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +96,7 @@ def test_levels_have_the_type_of_their_field(make: Make) -> None:
 def test_leaving_one_out_switches_one_component_off(make: Make, baseline: dict[str, Any]) -> None:
     baseline["objective"]["kd"] = {"weight": 1.0}
     spec = make(leave_one_out={"objective.kd.weight": 0, "objective.cktf.theta": 0, "objective.cktf": None})
-    assert names(spec) == ["baseline", "weight=0", "theta=0", "cktf=null"]
+    assert names(spec) == ["baseline", "kd.weight=0", "theta=0", "cktf=null"]
     without_kd = plan_arms(spec)[1].config
     assert setting(without_kd, "objective.kd.weight") == 0
     assert setting(without_kd, "objective.cktf.theta") == 0.1
