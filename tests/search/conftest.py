@@ -115,10 +115,10 @@ def ray_on_this_machine() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def slot_processes() -> Callable[[int], list[int]]:
-    """Return a finder of the slots, as process ids, below a process that has started a Ray."""
+def processes_below() -> Callable[..., list[int]]:
+    """Return a finder of the processes that a process has started, directly or not."""
 
-    def find(ancestor: int) -> list[int]:
+    def find(ancestor: int, title: bytes = b"") -> list[int]:
         parents, titles = {}, {}
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it has just ended
@@ -132,6 +132,6 @@ def slot_processes() -> Callable[[int], list[int]]:
                     return True
             return False
 
-        return [key for key, title in titles.items() if title.startswith(b"ray::Slot") and is_below(key)]
+        return [key for key in titles if titles[key].startswith(title) and is_below(key)]
 
     return find

@@ -66,6 +66,13 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec, run_dir, con
     )
     assert all((row.test_accuracy is not None) == (row.epoch == 2) for row in epochs)
 
+    arms = {row.trial_id: row.arm_id for row in planned}
+    last = {row.trial_id: row.validation_accuracy for row in epochs}
+    totals = {arm: sum(last[key] for key in arms if arms[key] == arm) for arm in set(arms.values())}
+    kept = [path.parent.name for path in Path(run_dir).glob("trials/*/student.safetensors")]
+    assert [arms[key] for key in kept] == [max(totals, key=totals.get)] * 2
+    assert not list(Path(run_dir).glob("trials/*/checkpoint.pt"))
+
     (study,) = rows_of(run_dir, StudyRow)
     assert (study.study, study.run, study.design) == ("tiny", "run", "one_at_a_time")
     assert study.factors == ["optimizer.momentum"]
@@ -86,17 +93,6 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec, run_dir, con
         launch(spec, run_dir, console=console)
 
 
-def test_the_students_of_the_best_arm_stay_and_checkpoints_go(make_spec, run_dir, console):
-    launch(make_spec(seeds=2), run_dir, console=console)
-    arms = {row.trial_id: row.arm_id for row in rows_of(run_dir, PlannedRow)}
-    last = {row.trial_id: row.validation_accuracy for row in rows_of(run_dir, EpochRow)}
-    kept = {path.parent.name for path in Path(run_dir).glob("trials/*/student.safetensors")}
-    means = {arm: sum(last[key] for key in arms if arms[key] == arm) for arm in set(arms.values())}
-    assert {arms[key] for key in kept} == {max(means, key=means.get)}
-    assert len(kept) == 2
-    assert not list(Path(run_dir).glob("trials/*/checkpoint.pt"))
-
-
 def test_a_trial_that_fails_is_a_row_and_the_study_goes_on(make_spec, run_dir, console):
     spec = make_spec(ablate={"optimizer.learning_rate": [1e30]}, seeds=2)
     summary = launch(spec, run_dir, console=console)
@@ -109,10 +105,6 @@ def test_a_trial_that_fails_is_a_row_and_the_study_goes_on(make_spec, run_dir, c
     for row in failed:
         assert "TrainingFailed" in (Path(run_dir) / "trials" / row.trial_id / "error.txt").read_text()
     assert reason in printed(status(run_dir))
-
-    again = resume(run_dir, retry_failed=True, console=console)
-    assert (again.complete, again.failed) == (2, 2)
-    assert len(rows_of(run_dir, EndRow)) == 6
 
 
 def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(make_spec, run_dir, console):
@@ -134,7 +126,7 @@ def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(make_spec, 
     assert all(3 <= row.epochs < 5 and row.reason.startswith("pruned (median)") for row in pruned)
 
 
-def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_dir, console, slot_processes):
+def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_dir, console, processes_below):
     spec = make_spec({"epochs": 40}, seeds=1, resources={"cpus": 1, "gpus": 0, "slots": 1})
     killed = []
 
@@ -142,7 +134,7 @@ def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_di
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not killed:
             if len(rows_of(run_dir, EpochRow)) >= 3:
-                killed.extend(slot_processes(os.getpid()))
+                killed.extend(processes_below(os.getpid(), b"ray::Slot"))
                 os.kill(killed[0], signal.SIGKILL)
             time.sleep(0.02)
 
@@ -160,8 +152,6 @@ def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spe
     spec = make_spec(resources={"cpus": 1000, "gpus": 0})
     with pytest.raises(ClusterTooSmall, match=r"one trial takes 1000 CPUs, which no node of the cluster has"):
         launch(spec, run_dir, console=console)
-    fitting = make_spec(seeds=2)
-    assert launch(fitting, run_dir, console=console).complete == 4
 
 
 def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console):

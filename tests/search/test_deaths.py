@@ -1,0 +1,200 @@
+"""Studies whose driver or whose machine is killed: every planned trial is complete once, and nothing is lost."""
+
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cktf.rows import EndRow, EpochRow, PlannedRow, Status
+from cktf.search.ledger import read_ledger
+from cktf.search.run import resume
+from cktf.storage import Storage
+from cktf.study.load import dump_study
+from cktf.trainer.checkpoint import load_checkpoint, trial_storage
+
+PATIENCE = 120.0
+"""Seconds that anything here may take on a busy machine."""
+
+DRIVER = (
+    "import sys\n"
+    "from cktf.search.run import launch\n"
+    "from cktf.study.load import load_study\n"
+    "address = sys.argv[3] if len(sys.argv) > 3 else None\n"
+    "summary = launch(load_study(sys.argv[1]), sys.argv[2], address=address)\n"
+    "print(summary)\n"
+    "sys.exit(summary.failed)\n"
+)
+
+
+def start_driver(spec, folder, *address, env=None):
+    study = folder / "tiny.yaml"
+    study.write_text(dump_study(spec))
+    command = [sys.executable, "-c", DRIVER, str(study), str(folder / "run"), *address]
+    with (folder / "driver.txt").open("wb") as output:
+        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
+
+
+def wait_until(condition, what, driver=None):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        assert driver is None or driver.poll() is None, f"the driver ended before {what}"
+        time.sleep(0.05)
+
+
+def rows_of(run, kind):
+    return [row for row in read_ledger(run) if isinstance(row, kind)]
+
+
+def is_alive(process):
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def assert_complete_once(run, num_trials, num_epochs):
+    planned = rows_of(run, PlannedRow)
+    assert len(planned) == len({row.trial_id for row in planned}) == num_trials
+    assert Counter((row.trial_id, row.status) for row in rows_of(run, EndRow)) == Counter(
+        (row.trial_id, Status.COMPLETE) for row in planned
+    )
+    assert Counter((row.trial_id, row.epoch) for row in rows_of(run, EpochRow)) == Counter(
+        (row.trial_id, epoch) for row in planned for epoch in range(1, num_epochs + 1)
+    )
+
+
+def test_a_search_whose_driver_is_killed_is_resumed_to_the_same_trials(
+    make_spec, tmp_path, processes_below, ray_on_this_machine
+):
+    spec = make_spec(
+        {"epochs": 10, "data": {"name": "digits", "train_fraction": 0.5}},
+        search={"optimizer.learning_rate": {"float": [0.01, 0.2], "log": True}},
+        trials=7,
+    )
+    run = Storage(tmp_path / "run")
+    driver = start_driver(spec, tmp_path)
+    try:
+        wait_until(
+            lambda: rows_of(run, EndRow) and rows_of(run, EpochRow)[-1].epoch in range(3, 8), "it was under way", driver
+        )
+        started = processes_below(driver.pid)
+    finally:
+        driver.kill()
+        driver.wait()
+    wait_until(lambda: not any(is_alive(process) for process in started), "the killed driver's Ray was gone")
+
+    ended = {row.trial_id for row in rows_of(run, EndRow)}
+    running = [row.trial_id for row in rows_of(run, PlannedRow) if row.trial_id not in ended]
+    assert ended
+    assert running
+    lost = lose_rows(run, running)
+
+    summary = resume(run.root, console=Console(file=io.StringIO()))
+    assert (summary.complete, summary.failed) == (7, 0)
+    assert_complete_once(run, num_trials=7, num_epochs=10)
+    told = {(row.trial_id, row.epoch): row.epoch_seconds for row in rows_of(run, EpochRow)}
+    assert lost
+    assert {key: told[key] for key in lost} == lost
+
+
+def lose_rows(run, running):
+    """Take the epochs of the running trials out of the ledger, as if the driver had died before they came.
+
+    Returns:
+        (trial, epoch) to the time it took: by it one sees whether the epoch was trained again, or only told again.
+    """
+    (name,) = run.child("ledger").names()
+    lines = run.child("ledger").read(name).splitlines(keepends=True)
+    kept = [line for line in lines if not (b'"kind":"epoch"' in line and any(key.encode() in line for key in running))]
+    run.write(f"ledger/{name}", b"".join(kept))
+    known = {}
+    for trial_id in running:
+        checkpoint = load_checkpoint(trial_storage(run, trial_id), "cpu")
+        for result in checkpoint.history if checkpoint else ():
+            known[trial_id, result.epoch] = result.epoch_seconds
+    return known
+
+
+@pytest.fixture
+def cluster():
+    """A head that runs no trials, and a starter of worker nodes: separate processes, which only a token lets in."""
+    folder = Path(tempfile.mkdtemp(prefix="cktf-", dir="/tmp"))  # noqa: S108  # a socket's path must be short
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {
+        **os.environ,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "a" * 64,
+        "RAY_health_check_initial_delay_ms": "1000",
+        "RAY_health_check_period_ms": "1000",
+        "RAY_health_check_timeout_ms": "5000",
+        "RAY_health_check_failure_threshold": "2",
+        "OMP_NUM_THREADS": "1",
+    }
+    ray = Path(sys.executable).parent / "ray"
+
+    def start(*arguments):
+        before = set(raylets(folder))
+        command = [ray, "start", "--node-ip-address=127.0.0.1", *arguments, "--disable-usage-stats"]
+        subprocess.run(command, env=env, check=True, capture_output=True, timeout=PATIENCE)
+        (raylet,) = set(raylets(folder)) - before
+        return raylet
+
+    def start_worker():
+        return start(f"--address=127.0.0.1:{port}", "--num-cpus=1")
+
+    try:
+        start("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={folder}")
+        yield f"127.0.0.1:{port}", start_worker, env
+    finally:
+        for process in processes_of(folder):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def processes_of(folder):
+    """The processes that were started with this folder: those of the test's own cluster."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def raylets(folder):
+    for process in processes_of(folder):
+        with suppress(OSError):
+            if Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/raylet"):
+                yield process
+
+
+def test_a_study_on_a_cluster_survives_the_death_of_a_node(make_spec, tmp_path, cluster):
+    address, start_worker, env = cluster
+    spec = make_spec({"epochs": 12, "data": {"name": "digits", "train_fraction": 0.5}}, seeds=3)
+    run = Storage(tmp_path / "run")
+    victim = start_worker()
+    driver = start_driver(spec, tmp_path, address, env=env)
+    try:
+        wait_until(lambda: len(rows_of(run, EpochRow)) >= 2, "the first node was at work", driver)
+        start_worker()
+        os.kill(victim, signal.SIGKILL)
+        driver.wait(timeout=PATIENCE)
+        assert driver.returncode == 0, (tmp_path / "driver.txt").read_text()
+    finally:
+        driver.kill()
+        driver.wait()
+    assert_complete_once(run, num_trials=6, num_epochs=12)
