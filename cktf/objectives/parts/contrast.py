@@ -30,7 +30,7 @@ from torch.nn.functional import softplus
 EPSILON = 1e-7
 """Added to c in the denominators, as published."""
 
-CPU_TILE = 2**18
+CPU_TILE = 2**19
 """Scores of one tile on a CPU: two such tiles and the bank's rows stay in its caches."""
 
 GPU_TILE = 2**24

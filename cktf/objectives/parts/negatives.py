@@ -75,31 +75,32 @@ class SampledNegatives(nn.Module):
         """Return (batch, num_samples), float32: how often a sample is an anchor's negative; rows sum to K."""
         classes = batch.labels
         generator = seeding.generator(self.seed, "negatives", batch.step, device=classes.device)
-        weights = self._draw_distinct(classes, generator).float()
+        weights = self._draw_distinct(classes, generator)
         if self.any_repeats:
             others = self._draw_others(classes, self.count, generator)
             weights.scatter_add_(1, others, self.repeats[classes].unsqueeze(1).expand_as(others))
         return weights
 
     def _draw_distinct(self, classes: Tensor, generator: torch.Generator) -> Tensor:
-        """Return (batch, num_samples), bool: K distinct others; none for a class that draws repeatedly."""
+        """Return (batch, num_samples): 1 for K others, distinct; none for a class that draws repeatedly."""
         is_other = self.labels != classes.int().unsqueeze(1)
         picked = _random_bytes(is_other.shape, generator) < self.thresholds[classes].unsqueeze(1)
-        picked &= is_other
+        weights = picked.logical_and_(is_other).float()
         picks = self.picks[classes]
-        missing = picks - _count(picked)
-        picked &= (missing >= 0).unsqueeze(1)
-        missing = missing.where(missing >= 0, picks)
+        missing = picks - weights.sum(1).long()
+        if int(missing.min()) < 0:
+            weights *= (missing >= 0).unsqueeze(1)
+            missing = missing.where(missing >= 0, picks)
         while (most := int(missing.max())) > 0:
             candidates = self._draw_others(classes, 2 * most + 8, generator)
-            fresh = ~picked.gather(1, candidates)
+            fresh = weights.gather(1, candidates) == 0
             # Of the fresh ones the first, as many as are missing; one drawn twice leaves a gap to fill.
             anchor, column = (fresh & (fresh.cumsum(1) <= missing.unsqueeze(1))).nonzero(as_tuple=True)
-            picked[anchor, candidates[anchor, column]] = True
-            missing = picks - _count(picked)
+            weights[anchor, candidates[anchor, column]] = 1
+            missing = picks - weights.sum(1).long()
         if self.any_complement:
-            picked ^= is_other & self.complement[classes].unsqueeze(1)
-        return picked
+            weights = torch.where(self.complement[classes].unsqueeze(1), is_other.float() - weights, weights)
+        return weights
 
     def _draw_others(self, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """Return (batch, count), int64: uniform draws, with replacement, of samples of other classes."""
@@ -115,8 +116,3 @@ def _random_bytes(shape: torch.Size, generator: torch.Generator) -> Tensor:
     words = torch.empty(-(-shape.numel() // 8), dtype=torch.int64, device=generator.device)
     words.random_(-(2**63), None, generator=generator)
     return words.view(torch.uint8)[: shape.numel()].view(shape)
-
-
-def _count(picked: Tensor) -> Tensor:
-    """Return how many of each row are True; as bytes, for PyTorch sums booleans three times slower."""
-    return picked.view(torch.uint8).sum(1, dtype=torch.int32)
