@@ -2,6 +2,7 @@
 
 import logging
 import math
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,10 +10,14 @@ from dataclasses import dataclass
 
 import ray
 from ray.autoscaler.sdk import request_resources
+from ray.exceptions import RayError
 from ray.tune import PlacementGroupFactory
 
 from cktf.search.errors import ClusterNotFound, ClusterTooSmall
 from cktf.study.spec import Resources
+
+ANSWER_SECONDS = 10.0
+"""How long a cluster's head may take to accept a connection."""
 
 JOIN_SECONDS = 60.0
 """How long a cluster without an autoscaler may take to show a node on which a trial fits."""
@@ -79,14 +84,32 @@ def connected(address: str | None) -> Iterator[None]:
     if address is None:
         ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     else:
+        _require_answer(address)
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError) as error:
-            raise ClusterNotFound(f"--address {address}: no Ray cluster answers there: {error}") from error
+        except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+            raise ClusterNotFound(
+                f"--address {address}: cannot join the Ray cluster: {error}; are its token and its Ray version ours?"
+            ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Find out at once what Ray would find out after minutes of trying."""
+    if "://" in address:
+        raise ClusterNotFound(
+            f"--address {address}: a driver must be one of the cluster's own machines; run it on the head, with "
+            "--address auto"
+        )
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+        except OSError as error:
+            raise ClusterNotFound(f"--address {address}: no Ray cluster answers there: {error}") from error
 
 
 def alive_nodes() -> list[Node]:

@@ -103,7 +103,7 @@ class _Clock:
 
     def __init__(self, planner: Planner) -> None:
         self._planner = planner
-        self._began = time.monotonic()
+        self._began: float | None = None
         self._before = self.ended()
 
     def ended(self) -> int:
@@ -111,6 +111,9 @@ class _Clock:
 
     def in_words(self) -> str:
         planner = self._planner
+        self._began = (
+            self._began or time.monotonic()
+        )  # at the first row: starting Ray says nothing about the pace
         counts = planner.state.counts()
         words = [f"{planner.running} running", f"{counts[Status.FAILED]} failed"]
         if planner.spec.prune != "none":

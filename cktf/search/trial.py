@@ -131,13 +131,14 @@ class _Training:
         new_queue = partial(ray.util.queue.Queue, actor_options={"num_cpus": 0}) if is_remote else queue.Queue
         self._messages: _Queue = new_queue()
         self._orders: _Queue = new_queue()
+        self._folder = _train_folder(assignment) if is_remote else None
         self._is_waiting = False
         self._is_over = False
         self._error: BaseException | None = None
         self._trainer = ray.train.torch.TorchTrainer(
             partial(_work, assignment, self._messages, self._orders),
             scaling_config=_scaling(assignment),
-            run_config=_run_config(assignment) if is_remote else None,
+            run_config=_run_config(self._folder) if self._folder else None,
         )
         self._thread = threading.Thread(target=self._fit, name=assignment.trial_id, daemon=True)
         self._thread.start()
@@ -167,6 +168,8 @@ class _Training:
         if not self._is_over:
             self._orders.put(False)
         self._thread.join(patience)
+        if self._folder and not self._thread.is_alive():
+            self._folder.clear()
 
     def _fit(self) -> None:
         try:
@@ -187,11 +190,16 @@ def _scaling(assignment: Assignment) -> ray_train.ScalingConfig:
     )
 
 
-def _run_config(assignment: Assignment) -> ray_train.RunConfig:
-    folder = trial_storage(Storage(assignment.run), assignment.trial_id)
+def _train_folder(assignment: Assignment) -> Storage:
+    """Return the folder that Ray Train wants for a run whose workers are on other machines."""
+    return trial_storage(Storage(assignment.run), assignment.trial_id).child("workers")
+
+
+def _run_config(folder: Storage) -> ray_train.RunConfig:
+    above, _, name = folder.root.rpartition("/")
     return ray_train.RunConfig(
-        name="workers",
-        storage_path=folder.root,
+        name=name,
+        storage_path=above,
         failure_config=ray_train.FailureConfig(
             max_failures=0,
             controller_failure_limit=3,  # type: ignore[call-arg]  # its types are still those of version 1

@@ -92,7 +92,7 @@ def test_a_driver_that_is_killed_loses_no_row_and_leaves_no_lock(run):
 
 @pytest.fixture
 def bucket(tmp_path):
-    """A storage that is no local one to the ledger, as a bucket is not: nothing in it can be appended to or locked."""
+    """A storage that is not local to the ledger, as a bucket is not: nothing in it is appended to or locked."""
     storage = Storage(tmp_path / "bucket")
     storage.filesystem = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
     storage.is_local = False

@@ -1,4 +1,4 @@
-"""The planner, with a ledger in memory and made-up results: what runs, in which order, and what a restart changes."""
+"""The planner, with a ledger in memory and made-up results: what runs, in which order, after what."""
 
 import math
 from collections import Counter
@@ -23,6 +23,10 @@ def planned(rows):
 
 def ends(rows):
     return [row for row in rows if isinstance(row, EndRow)]
+
+
+def fifty(*_):
+    return 50.0
 
 
 def by_learning_rate(row, epoch):
@@ -50,7 +54,7 @@ def test_a_planned_row_holds_the_configuration_that_its_id_is_the_hash_of(make_s
 
 def test_every_trial_of_a_design_is_handed_out_once(make_spec, rows, run_to_end):
     planner = ledger(make_spec(), rows)
-    order = run_to_end(planner, lambda row, epoch: 50.0)
+    order = run_to_end(planner, fifty)
     assert order == [row.trial_id for row in planned(rows)]
     assert planner.next_trial() is Nothing.LEFT
     assert Counter(row.status for row in ends(rows)) == {Status.COMPLETE: 4}
@@ -108,13 +112,13 @@ def test_a_failed_trial_stays_failed_unless_it_is_to_be_tried_again(make_spec, r
     planner = ledger(make_spec(seeds=1), rows)
     failing = planner.next_trial().trial_id
     planner.on_end(failing, Status.FAILED, "no memory")
-    run_to_end(planner, lambda row, epoch: 50.0)
+    run_to_end(planner, fifty)
 
-    assert run_to_end(ledger(make_spec(seeds=1), rows), lambda row, epoch: 50.0) == []
+    assert run_to_end(ledger(make_spec(seeds=1), rows), fifty) == []
     again = ledger(make_spec(seeds=1), rows, retry_failed=True)
     assert again.state.trials[failing].status is Status.PLANNED
-    assert run_to_end(again, lambda row, epoch: 50.0) == [failing]
-    assert run_to_end(ledger(make_spec(seeds=1), rows, retry_failed=True), lambda row, epoch: 50.0) == []
+    assert run_to_end(again, fifty) == [failing]
+    assert run_to_end(ledger(make_spec(seeds=1), rows, retry_failed=True), fifty) == []
     assert ledger(make_spec(seeds=1), rows).state.counts() == {Status.COMPLETE: 2}
 
 
@@ -127,8 +131,8 @@ def test_a_retry_that_was_killed_is_taken_up_without_being_asked_for_again(make_
 
 
 def test_more_seeds_add_trials_and_repeat_none(make_spec, rows, run_to_end):
-    done = run_to_end(ledger(make_spec(seeds=2), rows), lambda row, epoch: 50.0)
-    new = run_to_end(ledger(make_spec(seeds=3), rows), lambda row, epoch: 50.0)
+    done = run_to_end(ledger(make_spec(seeds=2), rows), fifty)
+    new = run_to_end(ledger(make_spec(seeds=3), rows), fifty)
     assert len(new) == 2
     assert not set(new) & set(done)
     assert {row.seed for row in planned(rows) if row.trial_id in new} == {2}
@@ -280,7 +284,7 @@ def test_a_known_arm_is_not_trained_twice_and_a_small_space_ends_the_search(make
     for sampler in SAMPLERS:
         rows.clear()
         planner = ledger(make_search(search=domains, sampler=sampler, trials=50), rows)
-        run_to_end(planner, lambda row, epoch: 50.0)
+        run_to_end(planner, fifty)
         assert len(planned(rows)) == 5, sampler
         assert planner.next_trial() is Nothing.LEFT
         assert planner.total() == 5
@@ -291,7 +295,7 @@ def test_a_factor_whose_condition_fails_is_not_drawn(make_search, rows, run_to_e
         "optimizer.momentum": {"choice": [0.0, 0.9]},
         "optimizer.weight_decay": {"float": [0.0, 0.1], "when": {"optimizer.momentum": "> 0"}},
     }
-    run_to_end(ledger(make_search(search=domains, trials=6), rows), lambda row, epoch: 50.0)
+    run_to_end(ledger(make_search(search=domains, trials=6), rows), fifty)
     for row in planned(rows):
         assert ("optimizer.weight_decay" in row.params) == (row.params["optimizer.momentum"] > 0)
 

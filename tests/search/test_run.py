@@ -126,6 +126,17 @@ def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(make_spec, 
     assert all(3 <= row.epochs < 5 and row.reason.startswith("pruned (median)") for row in pruned)
 
 
+def test_a_trial_of_two_workers_ends_and_fails_as_one_of_one_does(make_spec, run_dir, console):
+    spec = make_spec(
+        ablate={"optimizer.learning_rate": [1e30]}, seeds=1, resources={"workers": 2, "cpus": 2, "gpus": 0}
+    )
+    summary = launch(spec, run_dir, console=console)
+    assert (summary.complete, summary.failed) == (1, 1)
+    assert next(iter(summary.failures)).startswith("the loss is nan in epoch")
+    assert [row.epoch for row in rows_of(run_dir, EpochRow)] == [1, 2]
+    assert not list(Path(run_dir).glob("trials/*/workers"))
+
+
 def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_dir, console, processes_below):
     spec = make_spec({"epochs": 40}, seeds=1, resources={"cpus": 1, "gpus": 0, "slots": 1})
     killed = []
@@ -145,7 +156,9 @@ def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_di
     assert len(killed) == 1
     assert (summary.complete, summary.failed) == (2, 0)
     for end in rows_of(run_dir, EndRow):
-        assert [row.epoch for row in rows_of(run_dir, EpochRow) if row.trial_id == end.trial_id] == [*range(1, 41)]
+        assert [row.epoch for row in rows_of(run_dir, EpochRow) if row.trial_id == end.trial_id] == [
+            *range(1, 41)
+        ]
 
 
 def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spec, run_dir, console):

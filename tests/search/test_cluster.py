@@ -1,0 +1,71 @@
+"""How many trials fit on which nodes."""
+
+import pytest
+
+from cktf.search.cluster import Room, Share, _require_answer, capacity
+from cktf.search.errors import ClusterNotFound
+from cktf.study.spec import Resources
+
+BIG = {"CPU": 16.0, "GPU": 4.0, "memory": 1e9}
+SMALL = {"CPU": 2.0}
+
+
+def share(nodes=(BIG, SMALL), **resources):
+    return Share.of(Resources(**resources), nodes)
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "fits"),
+    [
+        ({"cpus": 1, "gpus": 0}, [SMALL], 2),
+        ({"cpus": 1, "gpus": 0}, [BIG, SMALL], 18),
+        ({"cpus": 3, "gpus": 0}, [BIG, SMALL], 5),
+        ({"cpus": 4, "gpus": 1}, [BIG, SMALL], 4),
+        ({"cpus": 1, "gpus": 0.25}, [BIG], 16),
+        ({"cpus": 0.1, "gpus": 1 / 3}, [BIG], 12),
+        ({"cpus": 1, "gpus": 8}, [BIG, BIG], 0),
+        ({"cpus": 8, "gpus": 8, "workers": 8}, [BIG, BIG], 1),
+        ({"cpus": 4, "gpus": 0, "workers": 2}, [SMALL, SMALL], 1),
+        ({"cpus": 4, "gpus": 0}, [SMALL, SMALL], 0),
+        ({"cpus": 1, "gpus": 0}, [], 0),
+    ],
+)
+def test_as_many_trials_fit_as_the_nodes_have_room_for(resources, nodes, fits):
+    assert capacity(share(nodes, **resources), nodes) == fits
+
+
+def test_gpus_left_open_are_taken_where_there_are_any():
+    assert share([BIG]).gpus == 1
+    assert share([BIG], workers=2, cpus=2).gpus == 1
+    assert share([SMALL]).gpus == 0
+    assert share([BIG], gpus=0).gpus == 0
+
+
+def test_workers_divide_what_the_trial_takes():
+    assert share(workers=4, cpus=8, gpus=2) == Share(workers=4, cpus=2, gpus=0.5)
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"cpus": 1, "gpus": 0}, "1 CPU"),
+        ({"cpus": 2, "gpus": 0.5}, "2 CPUs and 0.5 GPUs"),
+        ({"cpus": 4, "gpus": 2, "workers": 2}, "2 workers with 2 CPUs and 1 GPU each"),
+    ],
+)
+def test_a_share_is_said_in_words(resources, words):
+    assert str(share(**resources)) == words
+
+
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_slots_limit_what_runs_at_the_same_time():
+    one_cpu = Share(workers=1, cpus=1, gpus=0)
+    assert Room(one_cpu, slots=1)() == 1
+    assert Room(one_cpu, slots=None)() >= 1
+    assert Room(Share(workers=1, cpus=1000, gpus=0), slots=None)() == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001"])
+def test_an_address_at_which_there_is_no_cluster_is_refused_at_once(address):
+    with pytest.raises(ClusterNotFound, match=f"--address {address}: "):
+        _require_answer(address)
