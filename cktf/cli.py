@@ -31,11 +31,17 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
-StudyFile = Annotated[Path, typer.Argument(help="A study: a YAML file, see search_spaces/.", show_default=False)]
-RunDirectory = Annotated[str, typer.Argument(help="A run directory: a folder or a bucket's URI.", show_default=False)]
+StudyFile = Annotated[
+    Path, typer.Argument(help="A study: a YAML file, see search_spaces/.", show_default=False)
+]
+RunDirectory = Annotated[
+    str, typer.Argument(help="A run directory: a folder or a bucket's URI.", show_default=False)
+]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Replace one value of the study, e.g. baseline.epochs=2."),
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Replace one value of the study, e.g. baseline.epochs=2."
+    ),
 ]
 Address = Annotated[
     str | None, typer.Option(help="A running Ray cluster; without it, Ray is started on this machine.")
@@ -98,7 +104,9 @@ def launch(
 @app.command()
 def resume(
     run: RunDirectory,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials once more.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials once more.")
+    ] = False,
     address: Address = None,
 ) -> None:
     """Go on with a run after anything: a crash, a lost machine, Ctrl-C."""
@@ -136,13 +144,14 @@ def status(run: RunDirectory) -> None:
 @app.command()
 def report(
     run: RunDirectory,
-    out_dir: Annotated[str | None, typer.Option("--out", help="Where it is written; default RUN/report.")] = None,
+    out_dir: Annotated[
+        str | None, typer.Option("--out", help="Where it is written; default RUN/report.")
+    ] = None,
 ) -> None:
     """Turn a run into Parquet tables, statistics, figures and one HTML page."""
     with _one_clear_message():
         from analysis.report import write_report
         from analysis.tables import main_rows
-
         from cktf.search.errors import UserError
 
         try:
@@ -206,3 +215,7 @@ def _finish(summary: "Summary") -> None:
 def main() -> None:
     """Enter the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()

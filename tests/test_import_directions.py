@@ -21,7 +21,15 @@ MAY_IMPORT = {
 ONLY_IN = {
     "ray": {"cktf.search"},
     "optuna": {"cktf.search", "analysis"},
-    "torch": {"cktf.batch", "cktf.seeding", "cktf.objectives", "cktf.models", "cktf.data", "cktf.trainer", "cktf.search"},
+    "torch": {
+        "cktf.batch",
+        "cktf.seeding",
+        "cktf.objectives",
+        "cktf.models",
+        "cktf.data",
+        "cktf.trainer",
+        "cktf.search",
+    },
     "torchvision": {"cktf.models", "cktf.data"},
 }
 

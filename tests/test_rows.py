@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow, parse_row
 
 EPOCH = EpochRow(
@@ -35,7 +36,9 @@ STUDY = StudyRow(
 )
 
 
-@pytest.mark.parametrize("row", [STUDY, PLANNED, EPOCH, EndRow(trial_id="t", status=Status.FAILED, reason="nan")])
+@pytest.mark.parametrize(
+    "row", [STUDY, PLANNED, EPOCH, EndRow(trial_id="t", status=Status.FAILED, reason="nan")]
+)
 def test_a_row_survives_the_way_through_a_line(row):
     assert parse_row(row.to_json()) == row
     assert "\n" not in row.to_json()

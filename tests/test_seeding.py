@@ -2,11 +2,18 @@ import subprocess
 import sys
 
 import torch
+
 from cktf.seeding import derive, generator, initialisation
 
 
 def test_a_key_depends_on_every_word_of_the_purpose():
-    keys = {derive(0, "order", 1), derive(0, "order", 2), derive(1, "order", 1), derive(0, "order"), derive(0, "or", "der", 1)}
+    keys = {
+        derive(0, "order", 1),
+        derive(0, "order", 2),
+        derive(1, "order", 1),
+        derive(0, "order"),
+        derive(0, "or", "der", 1),
+    }
     assert len(keys) == 5
 
 

@@ -1,6 +1,7 @@
 import pickle
 
 import pytest
+
 from cktf.storage import Storage
 
 

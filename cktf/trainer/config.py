@@ -37,7 +37,7 @@ class TrialConfig(Settings):
     teacher: TeacherConfig | None = None
     """The network it learns from; may be left out where no objective needs one."""
 
-    objective: ObjectivesConfig  # type: ignore[valid-type]  # made of the registry, so that it lists every objective
+    objective: ObjectivesConfig  # made of the registry, so that it lists every objective
     """The objectives and their weights; their weighted sum is minimised."""
 
     augmentation: AugmentationConfig = AugmentationConfig()

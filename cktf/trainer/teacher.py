@@ -39,6 +39,7 @@ class TeacherConfig(ModelConfig):
         recipe = ("epochs", "batch_size", "optimizer", "train_fraction", "seed")
         changed = [name for name in recipe if getattr(self, name) != type(self).model_fields[name].default]
         if self.checkpoint is not None and changed:
-            raise ValueError(f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it")
+            raise ValueError(
+                f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it"
+            )
         return self
-

@@ -51,7 +51,9 @@ def teacher_trial(config: TrialConfig) -> TrialConfig:
     )
 
 
-def load_teacher(config: TrialConfig, dataset: Dataset, device: torch.device, run: Storage | None) -> nn.Module:
+def load_teacher(
+    config: TrialConfig, dataset: Dataset, device: torch.device, run: Storage | None
+) -> nn.Module:
     """Return the frozen teacher in eval mode, training it first where nobody has yet.
 
     Args:
@@ -77,7 +79,9 @@ def load_teacher(config: TrialConfig, dataset: Dataset, device: torch.device, ru
     try:
         teacher.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"teacher: {origin} does not hold the weights of {config.teacher.model}: {error}") from error
+        raise ValueError(
+            f"teacher: {origin} does not hold the weights of {config.teacher.model}: {error}"
+        ) from error
     return teacher.to(device).requires_grad_(False).eval()
 
 
@@ -99,7 +103,9 @@ def read_weights(path: Path) -> StateDict:
         ) from error
     weights = content.get("model", content) if isinstance(content, dict) else content
     if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f"teacher.checkpoint: {path} holds no state dict, neither at its top nor under 'model'")
+        raise ValueError(
+            f"teacher.checkpoint: {path} holds no state dict, neither at its top nor under 'model'"
+        )
     return weights
 
 

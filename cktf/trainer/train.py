@@ -87,7 +87,7 @@ def train(
     objective = WeightedSum(config.objective, setting)
     # Convolutions on a GPU are faster with the channels innermost; a CPU gains nothing here.
     memory_format = torch.channels_last if device.type == "cuda" else torch.preserve_format
-    student.to(device, memory_format=memory_format)
+    student.to(device).to(memory_format=memory_format)
     objective.to(device)
     if config.compile:
         student.compile()
@@ -103,7 +103,9 @@ def train(
         history = checkpoint.history
         yield from tuple(history)
 
-    bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16")
+    bfloat16 = torch.autocast(
+        device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16"
+    )
     for epoch in range(len(history) + 1, config.epochs + 1):
         started = time.perf_counter()
         rate = learning_rate(config.optimizer, epoch, config.epochs)

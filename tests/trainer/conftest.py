@@ -1,4 +1,5 @@
 import pytest
+
 from cktf.trainer.config import TrialConfig
 
 TINY = {

@@ -1,6 +1,7 @@
 import pytest
-from cktf.trainer.config import TrialConfig
 from pydantic import ValidationError
+
+from cktf.trainer.config import TrialConfig
 
 
 def test_the_identity_of_a_trial_changes_with_every_setting_and_the_arm_s_with_all_but_the_seed(tiny):

@@ -1,6 +1,7 @@
 import torch
-from cktf.trainer.distributed import World
 from torch import distributed, multiprocessing, nn
+
+from cktf.trainer.distributed import World
 
 
 def _rank(rank, folder):

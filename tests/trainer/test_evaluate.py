@@ -1,8 +1,9 @@
 import pytest
 import torch
+from torch import nn
+
 from cktf.batch import Activations
 from cktf.trainer.evaluate import evaluate
-from torch import nn
 
 
 class _Readout(nn.Module):

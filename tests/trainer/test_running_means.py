@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from cktf.trainer.distributed import World
 from cktf.trainer.running_means import RunningMeans
 

@@ -2,13 +2,14 @@ import json
 
 import pytest
 import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+
 from cktf.data import load_dataset
 from cktf.storage import Storage
 from cktf.trainer import teacher_cache
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_cache import load_teacher, read_weights, teacher_trial
-from pydantic import ValidationError
-from safetensors.torch import save_file
 
 CPU = torch.device("cpu")
 
@@ -21,7 +22,9 @@ def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(ti
     written = file.stat().st_mtime_ns
     second = load_teacher(config.with_seed(3), dataset, CPU, Storage(tmp_path))
     assert file.stat().st_mtime_ns == written
-    assert all(torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True))
+    assert all(
+        torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True)
+    )
 
 
 def test_a_teacher_is_frozen_and_in_eval_mode(tiny):

@@ -3,10 +3,11 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from safetensors.torch import load_file
+
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.train import TrainingFailed, train
-from safetensors.torch import load_file
 
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
 
@@ -80,7 +81,9 @@ def test_global_randomness_is_neither_read_nor_moved(tiny):
 def test_an_objective_that_cannot_matter_leaves_the_student_alone(tiny):
     # Paired by construction: a term of vanishing weight draws numbers of its own and shifts nobody else's.
     alone = list(train(tiny(objective={"cross_entropy": {}}, epochs=1)))
-    beside = list(train(tiny(objective={"cross_entropy": {}, "crd": {"weight": 1e-30, "negatives": 32}}, epochs=1)))
+    beside = list(
+        train(tiny(objective={"cross_entropy": {}, "crd": {"weight": 1e-30, "negatives": 32}}, epochs=1))
+    )
     assert beside[0].validation_loss == pytest.approx(alone[0].validation_loss, rel=1e-6)
     assert beside[0].train_accuracy == alone[0].train_accuracy
 

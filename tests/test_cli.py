@@ -1,0 +1,139 @@
+"""The command line as a user meets it: real commands, real exit codes, one clear message for what is wrong."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STUDY = """\
+# Does a wrong learning rate hurt?
+baseline:
+  data: {name: digits, train_fraction: 0.1}
+  student: {model: resnet8}
+  objective: {cross_entropy: {weight: 1.0}}
+  epochs: 2
+compare:
+  careful: {optimizer: {learning_rate: 0.01}}
+  diverging: {optimizer: {learning_rate: 1.0e+18}}
+seeds: 2
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "rates.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+def cktf(*arguments, cwd):
+    """Run the command as a user does; return exit code, standard output and standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cktf.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200"},
+        timeout=300,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_whole_way_from_a_study_to_a_report(study, tmp_path):
+    code, out, err = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
+    assert code == 1, "some trials failed"
+    assert "2 failed: the loss is" in err
+    assert "4 complete, 2 failed" in out
+    assert "--retry-failed" in out
+    assert "Traceback" not in out + err
+
+    code, out, _ = cktf("status", "run", cwd=tmp_path)
+    assert code == 0
+    assert "Does a wrong learning rate hurt?" in out
+
+    code, out, _ = cktf("report", "run", cwd=tmp_path)
+    assert code == 0
+    assert "careful" in out
+    for name in ("trials.parquet", "epochs.parquet", "arms.parquet", "effects.parquet", "report.html"):
+        assert name in out
+        assert (tmp_path / "run" / "report" / name).is_file()
+
+    code, out, _ = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
+    assert code == 1, "nothing is left to run, and the failures are still there"
+
+    code, _, err = cktf("launch", study, "--run-dir", "run", "--set", "epochs=3", cwd=tmp_path)
+    assert code == 2
+    assert "--run-dir" in err
+
+
+def test_validate_shows_the_arms_and_runs_nothing(study, tmp_path):
+    code, out, _ = cktf("validate", study, cwd=tmp_path)
+    assert code == 0
+    assert "Does a wrong learning rate hurt?" in out
+    assert "diverging" in out
+    assert "3 arms x 2 seeds = 6 trials" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
+
+
+def test_train_trains_one_trial_without_ray(study, tmp_path):
+    code, out, _ = cktf("train", study, "--arm", "careful", "--seed", "1", "--set", "epochs=1", cwd=tmp_path)
+    assert code == 0
+    assert "epoch   1/1" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
+
+
+def message_for(*arguments, cwd):
+    code, out, err = cktf(*arguments, cwd=cwd)
+    assert code == 2, out + err
+    assert "Traceback" not in out + err
+    return err
+
+
+def test_wrong_input_is_told_in_one_message_and_nothing_is_begun(study, tmp_path):
+    assert "absent.yaml" in message_for("launch", "absent.yaml", cwd=tmp_path)
+    wrong = message_for("launch", study, "--set", "baseline.epochz=3", cwd=tmp_path)
+    assert "baseline.epochz" in wrong
+    assert "epochs" in wrong
+    assert "got 0" in message_for("validate", study, "--set", "epochs=0", cwd=tmp_path)
+    assert "resnet9" in message_for("validate", study, "--set", "student.model=resnet9", cwd=tmp_path)
+    assert "careful, diverging" in message_for("train", study, "--arm", "bold", cwd=tmp_path)
+    assert "nowhere" in message_for("resume", "nowhere", cwd=tmp_path)
+    assert "nowhere" in message_for("status", "nowhere", cwd=tmp_path)
+    assert "nowhere" in message_for("report", "nowhere", cwd=tmp_path)
+    assert "nowhere" in message_for("extend", "nowhere", "--seeds", "1", cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
+
+
+def test_a_run_directory_that_cannot_be_written_is_named(study, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    assert "file/run" in message_for("launch", study, "--run-dir", "file/run", cwd=tmp_path)
+
+
+def test_a_data_set_that_is_missing_is_told_before_anything_starts(study, tmp_path):
+    told = message_for(
+        "launch", study, "--set", "data={name: cifar10, root: void}", "--run-dir", "run", cwd=tmp_path
+    )
+    assert "cifar10" in told
+    assert "void" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_told(study, tmp_path):
+    told = message_for("launch", study, "--run-dir", "run", "--address", "127.0.0.1:1", cwd=tmp_path)
+    assert "127.0.0.1:1" in told
+
+
+def test_a_trial_that_no_machine_can_hold_is_told_and_does_not_hang(study, tmp_path):
+    told = message_for("launch", study, "--run-dir", "run", "--set", "resources={cpus: 4096}", cwd=tmp_path)
+    assert "4096 CPUs" in told
+    assert "resources" in told
+
+
+def test_the_commands_of_the_readme_exist(tmp_path):
+    _, out, _ = cktf("--help", cwd=tmp_path)
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    for command in ("validate", "launch", "resume", "extend", "status", "report", "train"):
+        assert f"cktf {command}" in readme
+        assert command in out

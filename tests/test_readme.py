@@ -1,0 +1,42 @@
+"""What README.md shows is true: its studies load, its files are there."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from cktf.study.designs import plan_arms
+from cktf.study.load import load_study
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_study_of_the_readme_loads_and_plans_its_arms(tmp_path):
+    path = tmp_path / "readme.yaml"
+    path.write_text(BLOCKS[0])
+    spec = load_study(path)
+    assert spec.question.endswith("?")
+    assert len(plan_arms(spec)) > 4
+
+
+def test_the_search_of_the_readme_loads_on_the_same_baseline(tmp_path):
+    study = yaml.safe_load(BLOCKS[0])
+    study["baseline"]["objective"]["kd"] = {"weight": 1.0}
+    path = tmp_path / "readme_search.yaml"
+    path.write_text(yaml.safe_dump({"baseline": study["baseline"], **yaml.safe_load(BLOCKS[1])}))
+    assert load_study(path).confirm.top == 3
+
+
+def test_every_file_of_the_code_tour_is_there():
+    named = re.findall(r"`((?:cktf|analysis)/[\w/]+\.py)`", README)
+    assert len(named) > 5
+    assert all((ROOT / name).is_file() for name in named)
+
+
+def test_every_make_target_of_the_readme_is_there():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"`?make (\w+)`?$|`make (\w+)`", README, flags=re.MULTILINE)):
+        (name,) = filter(None, target)
+        assert re.search(rf"^{name}:", makefile, flags=re.MULTILINE), name
