@@ -89,7 +89,7 @@ def connected(address: str | None) -> Iterator[None]:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, RayError) as error:
             raise ClusterNotFound(
-                f"--address {address}: cannot join the Ray cluster: {error}; are its token and its Ray version ours?"
+                f"--address {address}: cannot join the Ray cluster: {error}; is its token right?"
             ) from error
     try:
         yield
@@ -101,8 +101,7 @@ def _require_answer(address: str) -> None:
     """Find out at once what Ray would find out after minutes of trying."""
     if "://" in address:
         raise ClusterNotFound(
-            f"--address {address}: a driver must be one of the cluster's own machines; run it on the head, with "
-            "--address auto"
+            f"--address {address}: a driver runs on a machine of the cluster; use --address auto there"
         )
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit():

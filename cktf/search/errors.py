@@ -13,6 +13,10 @@ class RunNotFound(UserError):  # noqa: N818
     """There is no run at the place that was named."""
 
 
+class LedgerDamaged(UserError):  # noqa: N818
+    """A line of the ledger cannot be read."""
+
+
 class StudyDiffers(UserError):  # noqa: N818
     """The run directory belongs to another study."""
 

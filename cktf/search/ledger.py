@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from cktf.rows import EpochRow, Row, parse_row
-from cktf.search.errors import RunInUse
+from cktf.search.errors import LedgerDamaged, RunInUse
 from cktf.storage import Storage
 
 FOLDER = "ledger"
@@ -38,7 +38,7 @@ def read_ledger(run: Storage) -> Iterator[Row]:
     A segment's last line may be torn, by a kill in the middle of a write; it is left out.
 
     Raises:
-        ValueError: If any other line is no row; the message names segment and line.
+        LedgerDamaged: If any other line is no row; the message names segment and line.
     """
     segments = run.child(FOLDER)
     for name in segments.names(SUFFIX):
@@ -49,7 +49,7 @@ def read_ledger(run: Storage) -> Iterator[Row]:
             try:
                 yield parse_row(line)
             except ValueError as error:
-                raise ValueError(f"{segments.full(name)}, line {number}: {error}") from error
+                raise LedgerDamaged(f"{segments.full(name)}, line {number}: {error}") from error
 
 
 def is_in_use(run: Storage) -> bool:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -11,13 +12,18 @@ from rich.table import Table
 from cktf.rows import EndRow, Row, Status, StudyRow
 from cktf.search.errors import RunNotFound
 from cktf.search.ledger import is_in_use, read_ledger
-from cktf.search.planner import Planner
 from cktf.search.state import RunState, TrialState
 from cktf.storage import Storage
 
+if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
+    from cktf.search.planner import Planner
+
+LOOK_SECONDS = 0.25
+"""How often the live line is made anew; a large study brings hundreds of epochs a second."""
+
 
 @contextmanager
-def watch(planner: Planner, console: Console) -> Iterator[Callable[[Row], None]]:
+def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None]]:
     """Show a study's progress: a live line on a terminal, one line for each ended trial elsewhere.
 
     Yields:
@@ -29,11 +35,9 @@ def watch(planner: Planner, console: Console) -> Iterator[Callable[[Row], None]]
         def print_end(row: Row) -> None:
             if isinstance(row, EndRow):
                 trial = planner.state.trials[row.trial_id]
-                count = f"[{clock.ended()}/{planner.total()}]"
-                told = _told(trial, planner.state.metric)
-                console.print(
-                    f"{count} {told}; {clock.in_words()}", markup=False, highlight=False, soft_wrap=True
-                )
+                told = f"[{clock.ended()}/{planner.total()}] {_told(trial, planner.state.metric)}"
+                words = f"{told}; {clock.in_words()}"
+                console.print(words, markup=False, highlight=False, soft_wrap=True)
 
         yield print_end
         return
@@ -42,13 +46,16 @@ def watch(planner: Planner, console: Console) -> Iterator[Callable[[Row], None]]
     with Progress(*columns, TextColumn("{task.fields[words]}", markup=False), console=console) as bar:
         task = bar.add_task(planner.spec.name, total=planner.total(), completed=clock.ended(), words="")
 
+        shown = 0.0
+
         def move(row: Row) -> None:
+            nonlocal shown
             if isinstance(row, EndRow) and row.status == Status.FAILED:
-                trial = planner.state.trials[row.trial_id]
-                bar.console.print(
-                    _told(trial, planner.state.metric), style="red", markup=False, highlight=False
-                )
-            bar.update(task, completed=clock.ended(), total=planner.total(), words=clock.in_words())
+                told = _told(planner.state.trials[row.trial_id], planner.state.metric)
+                bar.console.print(told, style="red", markup=False, highlight=False)
+            if isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS:
+                shown = time.monotonic()
+                bar.update(task, completed=clock.ended(), total=planner.total(), words=clock.in_words())
 
         yield move
 
@@ -101,7 +108,7 @@ def _told(trial: TrialState, metric: str) -> str:
 class _Clock:
     """What is done, and when the rest will be, at the pace of this session."""
 
-    def __init__(self, planner: Planner) -> None:
+    def __init__(self, planner: "Planner") -> None:
         self._planner = planner
         self._began: float | None = None
         self._before = self.ended()

@@ -7,6 +7,8 @@ Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what
 import json
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -159,13 +161,12 @@ def _carry_out(
 ) -> Summary:
     began = time.monotonic()
     console = console or Console()
-    try:
+    with _writing(run):
         ledger = Ledger(run)
-    except OSError as error:
-        raise Unwritable(f"{run.root}: cannot be written to: {error.strerror or error}") from error
     with ledger:
         rows = list(read_ledger(run))
-        _write_what_was_asked(spec, run, ledger)
+        with _writing(run):
+            _write_what_was_asked(spec, run, ledger)
         planner = Planner(spec, ledger.append, rows, retry_failed=retry_failed)
         keeper = Keeper(run, planner.state, spec)
         is_interrupted = False
@@ -181,6 +182,14 @@ def _carry_out(
         except KeyboardInterrupt:
             is_interrupted = True
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
+
+
+@contextmanager
+def _writing(run: Storage) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(f"{run.root}: cannot be written to: {error.strerror or error}") from error
 
 
 def _write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:

@@ -17,14 +17,12 @@ class TrialState:
         curve: Epoch to the value of the study's metric.
         wall_seconds: Training time of those epochs.
         end: How it ended; None while it is to be run.
-        has_failed_before: Whether an earlier end was a failure and it is tried again.
     """
 
     planned: PlannedRow
     curve: dict[int, float] = field(default_factory=dict)
     wall_seconds: float = 0.0
     end: EndRow | None = None
-    has_failed_before: bool = False
 
     @property
     def status(self) -> Status:
@@ -71,8 +69,7 @@ class RunState:
             case PlannedRow() if (
                 row.trial_id in self.trials
             ):  # planned again: a failed trial is tried once more
-                trial = self.trials[row.trial_id]
-                trial.end, trial.has_failed_before = None, True
+                self.trials[row.trial_id].end = None
             case PlannedRow():
                 self.trials[row.trial_id] = TrialState(row)
             case EpochRow():

@@ -2,8 +2,9 @@
 
 Optuna's study lives in memory and is rebuilt from the ledger at every start, by asking again in the ledger's
 order with the recorded values. So it stands as it stood when the driver was lost, the samplers' own notes
-included (generations, positions in a sequence, covariances), and no file of Optuna's can contradict the ledger.
-Suggestions that were set aside, because their arm was known, are the one thing that is not asked again.
+included (generations, positions in a sequence, covariances), and no file of Optuna's can contradict the
+ledger. Suggestions that were set aside, because their arm was known, are the one thing that is not asked
+again.
 """
 
 import warnings

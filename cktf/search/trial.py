@@ -8,6 +8,7 @@ cluster.
 
 import gc
 import json
+import os
 import platform
 import queue
 import threading
@@ -128,6 +129,8 @@ class _Training:
 
     def __init__(self, assignment: Assignment) -> None:
         is_remote = assignment.workers > 1
+        # Seconds after which Ray Train notices that its workers have started, or ended; it would wait for 2.
+        os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
         new_queue = partial(ray.util.queue.Queue, actor_options={"num_cpus": 0}) if is_remote else queue.Queue
         self._messages: _Queue = new_queue()
         self._orders: _Queue = new_queue()
@@ -180,9 +183,8 @@ class _Training:
 
 def _scaling(assignment: Assignment) -> ray_train.ScalingConfig:
     if assignment.workers == 1:
-        return ray_train.ScalingConfig(
-            num_workers=0
-        )  # a Train run in this process, which has the trial's resources
+        # None besides this process, which holds the trial's resources already.
+        return ray_train.ScalingConfig(num_workers=0)
     return ray_train.ScalingConfig(
         num_workers=assignment.workers,
         use_gpu=assignment.gpus > 0,
@@ -225,10 +227,8 @@ def _work(assignment: Assignment, messages: _Queue, orders: _Queue) -> None:
     except Exception as error:  # whatever a training raises is how this trial ended
         end = TrialEnd(Status.FAILED, _reason(error), **where)
         _write_traceback(assignment, error)
-        if assignment.workers > 1:
-            failure = RuntimeError(
-                end.reason
-            )  # makes Ray Train end the other workers, which wait for this one
+        if assignment.workers > 1:  # the others wait for this one; Ray Train ends them when it raises
+            failure = RuntimeError(end.reason)
     if end.status is Status.FAILED:
         _free_memory()
     if rank == 0 or failure:

@@ -75,7 +75,7 @@ def make_result() -> Callable[..., EpochResult]:
 
 @pytest.fixture(scope="session")
 def run_to_end(make_result: Callable[..., EpochResult]) -> Callable[..., list[str]]:
-    """Return a stand-in for the trainings of a planner's trials, two at a time, for tests of the planner alone."""
+    """Return what stands in for trainings, two at a time, in tests of the planner alone."""
 
     def run(
         planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000

@@ -117,7 +117,7 @@ def lose_rows(run, running):
     """Take the epochs of the running trials out of the ledger, as if the driver had died before they came.
 
     Returns:
-        (trial, epoch) to the time it took: by it one sees whether the epoch was trained again, or only told again.
+        (trial, epoch) to the time it took, by which one sees whether it was trained again or only told again.
     """
     (name,) = run.child("ledger").names()
     lines = run.child("ledger").read(name).splitlines(keepends=True)

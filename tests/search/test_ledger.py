@@ -10,7 +10,7 @@ from pyarrow import fs
 
 from cktf.rows import EndRow, EpochRow, Status
 from cktf.search import ledger as ledger_module
-from cktf.search.errors import RunInUse
+from cktf.search.errors import LedgerDamaged, RunInUse
 from cktf.search.ledger import Ledger, is_in_use, read_ledger
 from cktf.storage import Storage
 
@@ -61,7 +61,7 @@ def test_a_torn_last_line_of_each_segment_is_left_out(run):
 
 def test_a_broken_line_that_is_not_the_last_is_an_error_that_names_it(run):
     run.write("ledger/000001.jsonl", b'{"kind":"end","trial_id":"a","status":"complete"}\n{"kind":\n')
-    with pytest.raises(ValueError, match=r"000001\.jsonl, line 2"):
+    with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 2"):
         list(read_ledger(run))
 
 
@@ -92,7 +92,7 @@ def test_a_driver_that_is_killed_loses_no_row_and_leaves_no_lock(run):
 
 @pytest.fixture
 def bucket(tmp_path):
-    """A storage that is not local to the ledger, as a bucket is not: nothing in it is appended to or locked."""
+    """A storage that is not local, as a bucket is not: nothing in it is appended to or locked."""
     storage = Storage(tmp_path / "bucket")
     storage.filesystem = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
     storage.is_local = False

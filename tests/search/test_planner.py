@@ -222,7 +222,7 @@ def test_optuna_gets_the_mean_over_an_arms_seeds_when_all_are_in(make_search, ro
 
 
 @pytest.mark.parametrize("pruner", sorted(PRUNERS.keys() - {"none"}))
-def test_bad_arms_are_pruned_and_told_so(pruner, make_search, make_spec, rows, run_to_end):
+def test_bad_arms_are_pruned_and_told_so(pruner, make_spec, rows, run_to_end):
     domains = {"optimizer.learning_rate": {"float": [0.001, 0.5]}}
     spec = make_spec({"epochs": 20}, search=domains, trials=30, sampler="random", prune=pruner)
     planner = ledger(spec, rows)
@@ -350,34 +350,13 @@ def test_more_trials_search_on_and_confirm_what_is_best_then(make_search, rows, 
     assert best.arm_id in {row.arm_id for row in planned(rows) if row.stage == Stage.CONFIRM}
 
 
-def test_a_search_of_a_loss_looks_for_the_smallest(make_search, rows, run_to_end):
+def test_a_search_of_a_loss_looks_for_the_smallest(make_search, rows, make_result):
     spec = make_search(metric="validation_loss", trials=4, confirm={"top": 1, "seeds": 1})
     planner = ledger(spec, rows)
-
-    def run():
-        while isinstance(row := planner.next_trial(), PlannedRow):
-            rate = row.params.get("optimizer.learning_rate", 1.0)
-            planner.on_epoch(row.trial_id, make(rate))
-            planner.on_end(row.trial_id, Status.COMPLETE)
-
-    def make(loss):
-        from cktf.rows import EpochResult
-
-        return EpochResult(
-            epoch=2,
-            phase="train",
-            learning_rate=0.1,
-            train_loss=1.0,
-            train_accuracy=1.0,
-            validation_loss=loss,
-            validation_accuracy=1.0,
-            epoch_seconds=1.0,
-            samples_per_second=1.0,
-            peak_memory_gib=1.0,
-            terms={},
-        )
-
-    run()
+    while isinstance(row := planner.next_trial(), PlannedRow):
+        loss = row.params.get("optimizer.learning_rate", 1.0)
+        planner.on_epoch(row.trial_id, make_result(2, 50.0, validation_loss=loss))
+        planner.on_end(row.trial_id, Status.COMPLETE)
     searched = [row for row in planned(rows) if row.stage == Stage.SEARCH]
     lowest = min(searched, key=lambda row: row.params["optimizer.learning_rate"])
     confirmed = {row.arm_id for row in planned(rows) if row.stage == Stage.CONFIRM}

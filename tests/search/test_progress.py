@@ -1,0 +1,99 @@
+"""What a person sees of a run, while it runs and at any other time."""
+
+import io
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from cktf.rows import PlannedRow, Status, StudyRow
+from cktf.search.errors import RunNotFound
+from cktf.search.ledger import Ledger
+from cktf.search.planner import Planner
+from cktf.search.progress import status, watch
+from cktf.storage import Storage
+
+
+def screen(**keys):
+    return Console(file=io.StringIO(), width=160, **keys)
+
+
+def shown(run):
+    console = screen()
+    console.print(status(run.root))
+    return console.file.getvalue()
+
+
+def study_row(spec):
+    return StudyRow(
+        study=spec.name,
+        run="run",
+        question="Does it matter?",
+        design=spec.design,
+        metric=spec.metric,
+        report_metric=spec.report_metric,
+        maximise=spec.maximise,
+        baseline_arm_id=spec.baseline_config.arm_id,
+        factors=list(spec.factors),
+    )
+
+
+def by_arm(row, _):
+    return 90.0 if row.arm == "baseline" else 80.0
+
+
+def test_without_a_terminal_each_end_is_one_line(make_spec, rows, run_to_end):
+    planner, console = Planner(make_spec(), rows.append), screen()
+    with watch(planner, console) as show:
+        planner.listeners.append(show)
+        first = planner.next_trial()
+        planner.on_end(first.trial_id, Status.FAILED, "out of memory")
+        run_to_end(planner, by_arm, at_once=1)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("[1/4] baseline, seed 0, failed: out of memory; 0 running, 1 failed, ")
+    assert lines[3].startswith(
+        "[4/4] momentum=0, seed 1, complete, validation_accuracy 80; 0 running, 1 failed, best 90"
+    )
+
+
+def test_on_a_terminal_one_line_is_made_anew_and_failures_stay(make_spec, rows, run_to_end):
+    planner, console = Planner(make_spec(), rows.append), screen(force_terminal=True)
+    with watch(planner, console) as show:
+        planner.listeners.append(show)
+        first = planner.next_trial()
+        planner.on_end(first.trial_id, Status.FAILED, "out of memory")
+        run_to_end(planner, by_arm)
+    text = console.file.getvalue()
+    assert "baseline, seed 0, failed: out of memory" in text
+    assert "4/4" in text
+    assert "best 90 (baseline)" in text
+
+
+def test_the_status_follows_from_the_ledger_alone(make_spec, tmp_path, run_to_end):
+    run = Storage(tmp_path / "run")
+    with Ledger(run) as ledger:
+        ledger.append(study_row(make_spec()))
+        planner = Planner(make_spec(), ledger.append)
+        run_to_end(planner, by_arm, most=2, at_once=1)
+        failing = planner.next_trial()
+        assert isinstance(failing, PlannedRow)
+        planner.on_end(failing.trial_id, Status.FAILED, "out of memory")
+        text = shown(run)
+        assert "tiny: Does it matter?" in text
+        assert "at work" in text
+        assert f"{failing.arm}, seed 1, failed: out of memory" in text
+        assert "baseline, validation_accuracy 90" in text
+    assert "none; 'cktf resume' goes on" in shown(run)
+
+
+def test_the_status_of_nothing_says_so(tmp_path):
+    with pytest.raises(RunNotFound, match="there is no run"):
+        status(str(tmp_path))
+
+
+def test_the_status_needs_neither_ray_nor_pytorch_nor_optuna():
+    program = "import sys, cktf.search.progress; print([name for name in ('ray', 'torch', 'optuna') if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"

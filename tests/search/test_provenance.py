@@ -1,0 +1,34 @@
+"""Where results come from."""
+
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+from cktf.search import provenance
+from cktf.search.provenance import Provenance
+
+
+def test_it_names_code_versions_machine_and_command():
+    here = Provenance.now()
+    assert torch.__version__.startswith(here.versions["torch"])
+    assert platform.node() in here.machine
+    assert "pytest" in here.command
+
+
+def test_a_changed_checkout_is_told_from_a_clean_one(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))
+    assert Provenance.now().git_commit == ""
+    git("init")
+    Path(tmp_path / "file").write_text("one")
+    git("add", "file")
+    git("commit", "-m", "first")
+    clean = Provenance.now().git_commit
+    assert len(clean) == 40
+    Path(tmp_path / "file").write_text("two")
+    assert Provenance.now().git_commit == f"{clean}+dirty"
