@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
+import yaml
 from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError
 from ray.tune import PlacementGroupFactory
@@ -27,6 +29,9 @@ SCALE_UP_SECONDS = 900.0
 
 LOOK_SECONDS = 2.0
 """How old a view of the cluster may be; nodes come and go."""
+
+LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")
+"""On the head of a cluster that Ray's launcher has started (``ray up``): what its autoscaler may do."""
 
 HEAD = "node:__internal_head__"
 """A resource that every cluster's head node has one of: room for slots that take no CPU or GPU themselves."""
@@ -127,10 +132,15 @@ def capacity(share: Share, nodes: Sequence[Node]) -> int:
 def wait_for_room(resources: Resources, *, is_local: bool, say: Callable[[str], None]) -> Share:
     """Wait, for a bounded time, until one trial fits on the cluster, and return what it takes.
 
+    Args:
+        resources: What the study says that a trial takes.
+        is_local: Whether Ray runs on this machine alone, where nothing is to be waited for.
+        say: Is told what is waited for.
+
     Raises:
         ClusterTooSmall: If it does not fit, and no node is to be expected on which it would.
     """
-    kinds = _node_kinds()
+    kinds = [] if is_local else _node_kinds()
     expected = [node for node, _ in kinds]
     patience = 0.0 if is_local else SCALE_UP_SECONDS if kinds else JOIN_SECONDS
     deadline = time.monotonic() + patience
@@ -145,12 +155,11 @@ def wait_for_room(resources: Resources, *, is_local: bool, say: Callable[[str], 
                 raise ClusterTooSmall(_does_not_fit(share, nodes, expected))
             if not is_asked:
                 say(f"waiting for a node with {share}")
-                if kinds:
-                    request_resources(bundles=[share.bundle] * share.workers)
+                request_resources(bundles=[share.bundle] * share.workers)
                 is_asked = True
             time.sleep(1.0)
     finally:
-        if is_asked and kinds:
+        if is_asked:
             request_resources(bundles=[])  # from here on, the trials themselves are the demand
 
 
@@ -160,12 +169,13 @@ class Room:
     Args:
         share: What one takes.
         slots: The study's own limit.
+        is_local: Whether Ray runs on this machine alone.
     """
 
-    def __init__(self, share: Share, slots: int | None) -> None:
+    def __init__(self, share: Share, slots: int | None, *, is_local: bool) -> None:
         self._share = share
         self._slots = slots
-        self._potential = _potential(share, _node_kinds())
+        self._potential = 0 if is_local else _potential(share, _node_kinds())
         self._looked = -math.inf
         self._now = 1
 
@@ -178,16 +188,24 @@ class Room:
 
 
 def _node_kinds() -> list[tuple[Node, int]]:
-    """Return what kinds of nodes the cluster's autoscaler may add, and how many of each; none without it."""
-    from ray._private.state import state  # Ray shows it nowhere else; its own libraries read it here
+    """Return what kinds of nodes the cluster's autoscaler may add, and how many of each; none without it.
 
-    config = state.get_cluster_config()
-    groups = config.node_group_configs if config else []
-    return [(dict(group.resources), group.max_count) for group in groups if group.max_count]
+    Ray's launcher leaves its configuration on the head, where the driver runs; a cluster cannot be asked for it.
+    """
+    file = LAUNCHER_FILE.expanduser()
+    if not file.is_file():
+        return []
+    launcher = yaml.safe_load(file.read_text())
+    most = launcher.get("max_workers", 0)
+    return [
+        (kind.get("resources", {}), min(kind.get("max_workers", most), most))
+        for name, kind in launcher.get("available_node_types", {}).items()
+        if name != launcher.get("head_node_type")
+    ]
 
 
 def _potential(share: Share, kinds: Sequence[tuple[Node, int]]) -> int:
-    return sum(capacity(share, [node] * max(count, share.workers)) for node, count in kinds)
+    return capacity(share, [node for node, count in kinds for _ in range(count)])
 
 
 def _times(total: float, amount: float) -> int:

@@ -21,6 +21,10 @@ class StudyDiffers(UserError):  # noqa: N818
     """The run directory belongs to another study."""
 
 
+class NotRunnable(UserError):  # noqa: N818
+    """Data, networks or a file that an arm needs are not there or do not go together."""
+
+
 class ClusterTooSmall(UserError):  # noqa: N818
     """A trial asks for more than any node has."""
 

@@ -16,15 +16,17 @@ from rich.console import Console
 
 from cktf.rows import Status, StudyRow
 from cktf.search.environment import prepare
-from cktf.search.errors import NotExtensible, RunNotFound, StudyDiffers, Unwritable
+from cktf.search.errors import NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unwritable
 from cktf.search.keep import Keeper
 from cktf.search.ledger import Ledger, read_ledger
 from cktf.search.planner import Planner
 from cktf.search.progress import watch
 from cktf.search.provenance import Provenance
 from cktf.storage import Storage
+from cktf.study.designs import plan_arms
 from cktf.study.load import dump_study, read_study
 from cktf.study.spec import StudySpec
+from cktf.trainer.check import check_trial
 
 STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
@@ -161,6 +163,8 @@ def _carry_out(
 ) -> Summary:
     began = time.monotonic()
     console = console or Console()
+    if address is None:  # a cluster's nodes may have what this machine has not
+        _require_runnable(spec)
     with _writing(run):
         ledger = Ledger(run)
     with ledger:
@@ -182,6 +186,19 @@ def _carry_out(
         except KeyboardInterrupt:
             is_interrupted = True
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
+
+
+def _require_runnable(spec: StudySpec) -> None:
+    # What decides whether a trial can be built is often the same for all arms: each such part is checked once.
+    seen = set()
+    for arm in plan_arms(spec):
+        parts = (arm.config.data, arm.config.student, arm.config.teacher, arm.config.objective)
+        if parts not in seen:
+            try:
+                check_trial(arm.config)
+            except ValueError as error:
+                raise NotRunnable(f"{spec.name}, arm {arm.name}: {error}") from error
+        seen.add(parts)
 
 
 @contextmanager

@@ -34,8 +34,9 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
     # Tune mourns at every end the results files that it was told not to write.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with connected(address):
-        share = wait_for_room(resources, is_local=address is None, say=say)
-        room = Room(share, resources.slots)
+        is_local = address is None
+        share = wait_for_room(resources, is_local=is_local, say=say)
+        room = Room(share, resources.slots, is_local=is_local)
         while not planner.is_done():
             _tune_part(planner, run, share, room)
 

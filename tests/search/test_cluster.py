@@ -1,9 +1,12 @@
 """How many trials fit on which nodes."""
 
+from pathlib import Path
+
 import pytest
 
-from cktf.search.cluster import Room, Share, _require_answer, capacity
-from cktf.search.errors import ClusterNotFound
+from cktf.search import cluster
+from cktf.search.cluster import Room, Share, _require_answer, capacity, wait_for_room
+from cktf.search.errors import ClusterNotFound, ClusterTooSmall
 from cktf.study.spec import Resources
 
 BIG = {"CPU": 16.0, "GPU": 4.0, "memory": 1e9}
@@ -60,9 +63,32 @@ def test_a_share_is_said_in_words(resources, words):
 @pytest.mark.usefixtures("ray_on_this_machine")
 def test_slots_limit_what_runs_at_the_same_time():
     one_cpu = Share(workers=1, cpus=1, gpus=0)
-    assert Room(one_cpu, slots=1)() == 1
-    assert Room(one_cpu, slots=None)() >= 1
-    assert Room(Share(workers=1, cpus=1000, gpus=0), slots=None)() == 1
+    assert Room(one_cpu, slots=1, is_local=True)() == 1
+    assert Room(one_cpu, slots=None, is_local=True)() >= 1
+    assert Room(Share(workers=1, cpus=1000, gpus=0), slots=None, is_local=True)() == 1
+
+
+@pytest.fixture
+def launcher_file(monkeypatch, tmp_path):
+    """What Ray's launcher would leave on the head of our cluster.yaml's cluster."""
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    file.write_text((Path(__file__).parents[2] / "cluster.yaml").read_text())
+    monkeypatch.setattr(cluster, "LAUNCHER_FILE", file)
+    return file
+
+
+@pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
+def test_nodes_that_an_autoscaler_may_add_count_as_room():
+    one_gpu = Share(workers=1, cpus=4, gpus=1)
+    assert Room(one_gpu, slots=None, is_local=False)() == 8
+    assert Room(one_gpu, slots=3, is_local=False)() == 3
+    assert Room(Share(workers=4, cpus=8, gpus=1), slots=None, is_local=False)() == 2
+
+
+@pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
+def test_what_no_node_of_an_autoscaler_has_is_refused_without_waiting():
+    with pytest.raises(ClusterTooSmall, match=r"takes 1 CPU and 2 GPUs, .*8 CPUs and 1 GPU\)"):
+        wait_for_room(Resources(gpus=2), is_local=False, say=print)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001"])
