@@ -68,7 +68,7 @@ def load_teacher(
     """
     assert config.teacher is not None
     if config.teacher.checkpoint is not None:
-        weights = read_weights(Path(config.teacher.checkpoint).expanduser())
+        weights = read_weights(config.teacher.checkpoint)
         origin = config.teacher.checkpoint
     else:
         trial = teacher_trial(config)
@@ -85,14 +85,25 @@ def load_teacher(
     return teacher.to(device).requires_grad_(False).eval()
 
 
-def read_weights(path: Path) -> StateDict:
+def require_file(checkpoint: str) -> Path:
+    """Return the path of a teacher's checkpoint.
+
+    Raises:
+        ValueError: If there is no such file.
+    """
+    path = Path(checkpoint).expanduser()
+    if not path.is_file():
+        raise ValueError(f"teacher.checkpoint: no such file: {path}")
+    return path
+
+
+def read_weights(checkpoint: str) -> StateDict:
     """Return the state dict that a checkpoint file holds: safetensors, or PyTorch's own without arbitrary pickles.
 
     Raises:
         ValueError: If the file is missing, or is neither.
     """
-    if not path.is_file():
-        raise ValueError(f"teacher.checkpoint: no such file: {path}")
+    path = require_file(checkpoint)
     if path.suffix == ".safetensors":
         return load_safetensors(path.read_bytes())
     try:

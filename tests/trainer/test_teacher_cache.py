@@ -91,13 +91,13 @@ class _Payload:
 def test_a_pickle_of_anything_but_tensors_is_not_loaded(tmp_path, capsys):
     torch.save({"model": {}, "opt": _Payload()}, tmp_path / "pickle.pth")
     with pytest.raises(ValueError, match="not a PyTorch file of tensors alone"):
-        read_weights(tmp_path / "pickle.pth")
+        read_weights(str(tmp_path / "pickle.pth"))
     assert capsys.readouterr().out == ""
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"no such file: .*absent\.pth"):
-        read_weights(tmp_path / "absent.pth")
+        read_weights(str(tmp_path / "absent.pth"))
 
 
 def test_a_recipe_beside_a_checkpoint_is_refused():

@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from cktf.trainer.check import check_trial
+
+
+def test_a_trial_that_can_run_passes_and_moves_no_randomness(tiny):
+    before = torch.get_rng_state()
+    check_trial(tiny())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_missing_data_set_is_told(tiny, tmp_path):
+    with pytest.raises(ValueError, match=f"cifar100 is not there.*{tmp_path}"):
+        check_trial(tiny(data={"name": "cifar100", "root": str(tmp_path)}))
+
+
+def test_a_missing_teacher_file_is_told(tiny, tmp_path):
+    with pytest.raises(ValueError, match=r"no such file: .*absent\.pth"):
+        check_trial(tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "absent.pth")}))
+
+
+def test_a_teacher_that_no_objective_needs_is_not_looked_for(tiny):
+    teacher = {"model": "resnet8", "checkpoint": "absent.pth"}
+    check_trial(tiny(teacher=teacher, objective={"cross_entropy": {}}))
+
+
+def test_a_network_that_cannot_read_the_images_is_told(tiny):
+    student = {
+        "model": "torchvision/resnet18",
+        "stem": "relu",
+        "stages": [["layer1.0"], ["layer1.1"], ["layer2"], ["layer3"]],
+        "penultimate": "avgpool",
+    }
+    with pytest.raises(ValueError, match=r"torchvision/resnet18: cannot read images of shape \(1, 8, 8\)"):
+        check_trial(tiny(student=student))
