@@ -21,7 +21,7 @@ class CKTF(Objective):
 
     Attributes:
         negatives: What chooses a batch's negatives, one draw for all pairs: any module from `Batch` to
-            weights (batch, num_samples).
+            `Negatives`.
         pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``.
     """
 
@@ -74,9 +74,9 @@ class CKTF(Objective):
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return the loss of each pair under its name, and move the banks."""
         assert teacher is not None
-        weights = self.negatives(batch)
+        negatives = self.negatives(batch)
         return {
-            name: pair(*self.representations(name, student, teacher, batch.step), batch.index, weights)
+            name: pair(*self.representations(name, student, teacher, batch.step), batch.index, negatives)
             for name, pair in self.pairs.items()
         }
 

@@ -13,7 +13,7 @@ class CRD(Objective):
     """CKTF with the penultimate pair alone; the paper's beta is the ``weight``.
 
     Attributes:
-        negatives: What chooses a batch's negatives: any module from `Batch` to weights (batch, num_samples).
+        negatives: What chooses a batch's negatives: any module from `Batch` to `Negatives`.
         pair: Heads and banks of the penultimate vectors.
     """
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import Setting
+from cktf.objectives.parts.negatives import Negatives
 
 
 def activations(width: int, batch: int = 6, blocks: int = 2, seed: int = 0) -> Activations:
@@ -71,10 +72,11 @@ class GivenNegatives(nn.Module):
         self.num_samples = num_samples
         self.rows = torch.empty(0, 0, dtype=torch.int64)
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return (batch, num_samples): how often each sample is named."""
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the named rows."""
         weights = torch.zeros(len(batch.index), self.num_samples)
-        return weights.scatter_add(1, self.rows, torch.ones(self.rows.shape))
+        weights.scatter_add_(1, self.rows, torch.ones(self.rows.shape))
+        return Negatives(weights, count=self.rows.shape[1], distinct=bool(weights.max() == 1))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ regression on x = log(p / c):
 
 The scores of all rows are one matrix product; which of them count, and how often, says a weight for each
 anchor and row. The gradient with respect to the anchors, sigmoid(x) times the rows, is a second product,
-taken while a tile of the scores is still in the cache. So nothing of the size of the scores is kept, and
+taken in the forward pass, tile by tile. So nothing of the size of the scores is kept, and
 neither time nor memory grows with K.
 """
 
@@ -27,24 +27,22 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
+from cktf.objectives.parts.negatives import Negatives
+
 EPSILON = 1e-7
 """Added to c in the denominators, as published."""
 
-CPU_TILE = 2**19
-"""Scores of one tile on a CPU: two such tiles and the bank's rows stay in its caches."""
-
-GPU_TILE = 2**24
-"""Scores of one tile on a GPU: few launches."""
+TILE_ELEMENTS = 2**21
+"""Scores of one tile: 8 MiB a temporary. Smaller tiles cost more launches, and more waits among threads."""
 
 
 def noise_contrastive_loss(
     anchors: Tensor,
     bank: Tensor,
     index: Tensor,
-    weights: Tensor,
+    negatives: Negatives,
     *,
     temperature: float,
-    num_negatives: int,
     partition: float,
 ) -> Tensor:
     """Return the NCE loss of one side of one pair, a scalar; its gradient goes to the anchors alone.
@@ -53,20 +51,17 @@ def noise_contrastive_loss(
         anchors: (batch, dim), float32, L2-normalised.
         bank: (num_samples, dim), float32: the other side's embeddings, constants here.
         index: (batch,), int64: each anchor's own row of the bank, the positive.
-        weights: (batch, num_samples), float32: how often each row is a negative of each anchor.
+        negatives: Which rows of the bank are each anchor's negatives.
         temperature: tau.
-        num_negatives: K, the sum of each row of ``weights``.
         partition: Z, see `estimate_partition`.
     """
-    loss: Tensor = _NoiseContrastiveLoss.apply(
-        anchors, bank, index, weights, temperature, num_negatives, partition
-    )
+    loss: Tensor = _NoiseContrastiveLoss.apply(anchors, bank, index, negatives, temperature, partition)
     return loss
 
 
 @torch.no_grad()
 def estimate_partition(
-    anchors: Tensor, bank: Tensor, index: Tensor, weights: Tensor, *, temperature: float, num_negatives: int
+    anchors: Tensor, bank: Tensor, index: Tensor, negatives: Negatives, *, temperature: float
 ) -> Tensor:
     """Return Z as published, a scalar.
 
@@ -76,8 +71,8 @@ def estimate_partition(
     total = (scaled * bank[index]).sum(1).exp_().sum()
     for rows, scores, _ in _tiles(scaled, bank):
         torch.mm(scaled, bank[rows].T, out=scores)
-        total += scores.exp_().mul_(weights[:, rows]).sum()
-    return total * (len(bank) / (len(anchors) * (num_negatives + 1)))
+        total += scores.exp_().mul_(negatives.weights[:, rows]).sum()
+    return total * (len(bank) / (len(anchors) * (negatives.count + 1)))
 
 
 class _NoiseContrastiveLoss(torch.autograd.Function):
@@ -87,13 +82,12 @@ class _NoiseContrastiveLoss(torch.autograd.Function):
         anchors: Tensor,
         bank: Tensor,
         index: Tensor,
-        weights: Tensor,
+        negatives: Negatives,
         temperature: float,
-        num_negatives: int,
         partition: float,
     ) -> Tensor:
-        batch, num_samples = weights.shape
-        noise = num_negatives / num_samples
+        batch = len(anchors)
+        noise = negatives.count / len(bank)
         # p / c = odds * exp(score). Scaling after the exponential keeps its argument within 1 / tau, where it
         # can neither overflow nor underflow (MKL's is fifty times slower where it does).
         odds = 1 / (partition * (noise + EPSILON))
@@ -106,27 +100,34 @@ class _NoiseContrastiveLoss(torch.autograd.Function):
         gradient = positives * (torch.sigmoid(x) - 1).unsqueeze(1)
 
         for rows, scores, denominators in _tiles(scaled, bank):
+            weights = negatives.weights[:, rows]
             torch.mm(scaled, bank[rows].T, out=scores).exp_()
+            if negatives.distinct:
+                # Where the weight is 0, so are then loss and gradient: one pass for both.
+                scores.mul_(weights)
             torch.add(one, scores, alpha=odds, out=denominators)
-            scores.div_(denominators).mul_(weights[:, rows])
+            scores.div_(denominators)
+            denominators.log_()
+            if not negatives.distinct:
+                scores.mul_(weights)
+                denominators.mul_(weights)
             gradient.addmm_(scores, bank[rows], alpha=odds)
-            loss += denominators.log_().mul_(weights[:, rows]).sum()
+            loss += denominators.sum()
 
         ctx.save_for_backward(gradient.div_(batch * temperature))
-        return loss / batch + num_negatives * math.log1p(EPSILON / noise)
+        return loss / batch + negatives.count * math.log1p(EPSILON / noise)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_of_loss: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        return gradient_of_loss * gradient, None, None, None, None, None, None
+        return gradient_of_loss * gradient, None, None, None, None, None
 
 
 def _tiles(anchors: Tensor, bank: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Yield slices of the bank's rows, each with two scratch tensors of shape (batch, rows)."""
     batch, num_samples = len(anchors), len(bank)
-    tile = GPU_TILE if anchors.is_cuda else CPU_TILE
-    width = min(num_samples, max(1, tile // batch))
+    width = min(num_samples, max(1, TILE_ELEMENTS // batch))
     first, second = anchors.new_empty(2, batch, width).unbind()
     for start in range(0, num_samples, width):
         rows = slice(start, min(start + width, num_samples))

@@ -10,6 +10,7 @@ from cktf.objectives.objective import ObjectiveSettings, Setting
 from cktf.objectives.parts.contrast import estimate_partition, noise_contrastive_loss
 from cktf.objectives.parts.heads import Head, HeadKind
 from cktf.objectives.parts.memory_bank import MemoryBank
+from cktf.objectives.parts.negatives import Negatives
 from cktf.objectives.parts.workers import gather_batch
 
 
@@ -53,27 +54,19 @@ class Side(nn.Module):
     ) -> None:
         super().__init__()
         self.temperature = config.temperature
-        self.num_negatives = config.negatives
         self.partition: float | None = None
         with seeding.initialisation(setting.seed, "head", *name):
             self.head = Head(config.head, num_features, config.dim)
         with seeding.initialisation(setting.seed, "bank", *name):
             self.bank = MemoryBank(setting.num_samples, config.dim, config.momentum)
 
-    def contrast(self, anchors: Tensor, bank: MemoryBank, index: Tensor, weights: Tensor) -> Tensor:
+    def contrast(self, anchors: Tensor, bank: MemoryBank, index: Tensor, negatives: Negatives) -> Tensor:
         """Return the NCE loss of this side's anchors against the other side's bank, a scalar."""
-        scored = anchors, bank.embeddings, index, weights
+        scored = anchors, bank.embeddings, index, negatives
         if self.partition is None:
-            estimate = estimate_partition(
-                *scored, temperature=self.temperature, num_negatives=self.num_negatives
-            )
+            estimate = estimate_partition(*scored, temperature=self.temperature)
             self.partition = float(gather_batch(estimate.expand(len(anchors))).mean())
-        return noise_contrastive_loss(
-            *scored,
-            temperature=self.temperature,
-            num_negatives=self.num_negatives,
-            partition=self.partition,
-        )
+        return noise_contrastive_loss(*scored, temperature=self.temperature, partition=self.partition)
 
     def get_extra_state(self) -> dict[str, float | None]:
         """Return what the state dict holds besides parameters and buffers."""
@@ -104,18 +97,18 @@ class ContrastivePair(nn.Module):
         self.student = Side((name, "student"), num_features[0], config, setting)
         self.teacher = Side((name, "teacher"), num_features[1], config, setting)
 
-    def forward(self, student: Tensor, teacher: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, index: Tensor, negatives: Negatives) -> Tensor:
         """Return the loss of both sides, a scalar, and move the banks.
 
         Args:
             student: (batch, student features), float32.
             teacher: (batch, teacher features), float32.
             index: (batch,), int64: rows of the banks.
-            weights: (batch, num_samples), float32: how often each sample is a negative of each anchor.
+            negatives: Of the batch.
         """
         student_anchors, teacher_anchors = self.student.head(student), self.teacher.head(teacher)
-        loss = self.student.contrast(student_anchors, self.teacher.bank, index, weights)
-        loss = loss + self.teacher.contrast(teacher_anchors, self.student.bank, index, weights)
+        loss = self.student.contrast(student_anchors, self.teacher.bank, index, negatives)
+        loss = loss + self.teacher.contrast(teacher_anchors, self.student.bank, index, negatives)
         # Only now: both sides are scored against the banks as the step before left them.
         self.student.bank.update(index, student_anchors)
         self.teacher.bank.update(index, teacher_anchors)

@@ -1,10 +1,27 @@
 """Negatives: which samples an anchor is contrasted with."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from cktf import seeding
 from cktf.batch import Batch
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """The negatives of one batch, for all pairs and both sides.
+
+    Attributes:
+        weights: (batch, num_samples), float32: how often each sample is a negative of each anchor.
+        count: K, the sum of each row of ``weights``.
+        distinct: Whether all weights are 0 or 1, which saves the contrast some work.
+    """
+
+    weights: Tensor
+    count: int
+    distinct: bool
 
 
 class SampledNegatives(nn.Module):
@@ -71,15 +88,15 @@ class SampledNegatives(nn.Module):
         self.any_complement = bool(complement.any())
 
     @torch.no_grad()
-    def forward(self, batch: Batch) -> Tensor:
-        """Return (batch, num_samples), float32: how often a sample is an anchor's negative; rows sum to K."""
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch."""
         classes = batch.labels
         generator = seeding.generator(self.seed, "negatives", batch.step, device=classes.device)
         weights = self._draw_distinct(classes, generator)
         if self.any_repeats:
             others = self._draw_others(classes, self.count, generator)
             weights.scatter_add_(1, others, self.repeats[classes].unsqueeze(1).expand_as(others))
-        return weights
+        return Negatives(weights, self.count, distinct=not self.any_repeats)
 
     def _draw_distinct(self, classes: Tensor, generator: torch.Generator) -> Tensor:
         """Return (batch, num_samples): 1 for K others, distinct; none for a class that draws repeatedly."""

@@ -8,25 +8,30 @@ from torch import Tensor
 
 from cktf.objectives.parts import contrast
 from cktf.objectives.parts.contrast import estimate_partition, noise_contrastive_loss
+from cktf.objectives.parts.negatives import Negatives
 
 NUM_SAMPLES, BATCH, DIM, NEGATIVES = 23, 4, 3, 6
 
 
-def case(dtype: torch.dtype = torch.float64, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return anchors, bank, index and negatives (batch, K), some of which come twice."""
-    generator = torch.Generator().manual_seed(seed)
+def case(*, distinct: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return anchors, bank, index and negatives (batch, K), of which some come twice unless distinct."""
+    generator, dtype = torch.Generator().manual_seed(0), torch.float64
     anchors = torch.nn.functional.normalize(torch.randn(BATCH, DIM, generator=generator, dtype=dtype), dim=1)
     bank = torch.nn.functional.normalize(
         torch.randn(NUM_SAMPLES, DIM, generator=generator, dtype=dtype), dim=1
     )
     index = torch.randperm(NUM_SAMPLES, generator=generator)[:BATCH]
-    negatives = torch.randint(NUM_SAMPLES, (BATCH, NEGATIVES), generator=generator)
+    if distinct:
+        negatives = torch.rand(BATCH, NUM_SAMPLES, generator=generator).argsort(1)[:, :NEGATIVES]
+    else:
+        negatives = torch.randint(NUM_SAMPLES, (BATCH, NEGATIVES), generator=generator)
     return anchors, bank, index, negatives
 
 
-def as_weights(negatives: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
-    weights = torch.zeros(len(negatives), NUM_SAMPLES, dtype=dtype)
-    return weights.scatter_add(1, negatives, torch.ones(negatives.shape, dtype=dtype))
+def as_negatives(rows: Tensor, dtype: torch.dtype = torch.float64) -> Negatives:
+    weights = torch.zeros(len(rows), NUM_SAMPLES, dtype=dtype)
+    weights.scatter_add_(1, rows, torch.ones(rows.shape, dtype=dtype))
+    return Negatives(weights, count=rows.shape[1], distinct=bool(weights.max() == 1))
 
 
 def slow_loss(
@@ -57,21 +62,22 @@ def slow_partition(
 
 
 @pytest.mark.parametrize("temperature", [0.02, 0.1, 1.0])
-@pytest.mark.parametrize("tile", [1, 4 * 5, 2**18])
+@pytest.mark.parametrize("tile", [1, 4 * 5, 2**21])
+@pytest.mark.parametrize("distinct", [True, False])
 def test_loss_and_gradient_equal_equation_18(
-    temperature: float, tile: int, monkeypatch: pytest.MonkeyPatch
+    temperature: float, tile: int, distinct: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contrast, "CPU_TILE", tile)
-    anchors, bank, index, negatives = case()
+    monkeypatch.setattr(contrast, "TILE_ELEMENTS", tile)
+    anchors, bank, index, negatives = case(distinct=distinct)
+    assert as_negatives(negatives).distinct == distinct
     partition = slow_partition(anchors, bank, index, negatives, temperature)
     fast, slow = anchors.clone().requires_grad_(), anchors.clone().requires_grad_()
     loss = noise_contrastive_loss(
         fast,
         bank,
         index,
-        as_weights(negatives),
+        as_negatives(negatives),
         temperature=temperature,
-        num_negatives=NEGATIVES,
         partition=partition,
     )
     expected = slow_loss(slow, bank, index, negatives, temperature, partition)
@@ -82,9 +88,7 @@ def test_loss_and_gradient_equal_equation_18(
 
 def test_partition_is_the_mean_score_times_the_number_of_samples() -> None:
     anchors, bank, index, negatives = case()
-    z = estimate_partition(
-        anchors, bank, index, as_weights(negatives), temperature=0.1, num_negatives=NEGATIVES
-    )
+    z = estimate_partition(anchors, bank, index, as_negatives(negatives), temperature=0.1)
     assert math.isclose(float(z), slow_partition(anchors, bank, index, negatives, 0.1), rel_tol=1e-9)
 
 
@@ -97,9 +101,8 @@ def test_loss_of_one_positive_and_one_negative_by_hand() -> None:
         anchors,
         bank,
         torch.tensor([0]),
-        torch.tensor([[0.0, 1.0]]),
+        Negatives(torch.tensor([[0.0, 1.0]]), count=1, distinct=True),
         temperature=1 / math.log(2),
-        num_negatives=1,
         partition=4.0,
     )
     assert math.isclose(float(loss), math.log(2) + math.log(1.5), rel_tol=1e-6)
@@ -118,9 +121,8 @@ def test_float32_keeps_to_float64(temperature: float) -> None:
             anchors,
             bank,
             index,
-            as_weights(negatives, dtype),
+            as_negatives(negatives, dtype),
             temperature=temperature,
-            num_negatives=NEGATIVES,
             partition=partition,
         )
         (gradient,) = torch.autograd.grad(loss, anchors)
@@ -133,12 +135,10 @@ def test_order_of_the_bank_does_not_matter() -> None:
     order = torch.randperm(NUM_SAMPLES, generator=torch.Generator().manual_seed(5))
     place = order.argsort()
     losses = [
-        noise_contrastive_loss(
-            anchors, rows, own, weights, temperature=0.1, num_negatives=NEGATIVES, partition=50.0
-        )
-        for rows, own, weights in (
-            (bank, index, as_weights(negatives)),
-            (bank[order], place[index], as_weights(place[negatives])),
+        noise_contrastive_loss(anchors, rows, own, chosen, temperature=0.1, partition=50.0)
+        for rows, own, chosen in (
+            (bank, index, as_negatives(negatives)),
+            (bank[order], place[index], as_negatives(place[negatives])),
         )
     ]
     torch.testing.assert_close(losses[0], losses[1])
@@ -157,9 +157,8 @@ def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_bank() -> Non
             anchors.requires_grad_(),
             bank,
             index,
-            as_weights(negatives),
+            as_negatives(negatives),
             temperature=0.1,
-            num_negatives=NEGATIVES,
             partition=50.0,
         )
     assert kept == [torch.Size([BATCH, DIM])]

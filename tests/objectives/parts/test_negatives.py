@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Batch
-from cktf.objectives.parts.negatives import SampledNegatives
+from cktf.objectives.parts.negatives import Negatives, SampledNegatives
 
 
 def draw(negatives: SampledNegatives, labels: Tensor, step: int = 0) -> Tensor:
-    weights: Tensor = negatives(Batch(torch.empty(0), labels, torch.arange(len(labels)), step))
-    return weights
+    drawn: Negatives = negatives(Batch(torch.empty(0), labels, torch.arange(len(labels)), step))
+    assert drawn.count == negatives.count
+    assert not drawn.distinct or drawn.weights.max() <= 1
+    return drawn.weights
 
 
 # Classes of 30, 20 and 10 samples: 30, 40 and 50 are available.

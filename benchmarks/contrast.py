@@ -1,0 +1,249 @@
+"""The contrast with a whole bank against the published way: gathering (batch, K + 1, dim) rows of the bank.
+
+1. One side of one pair, forward and backward, given the negatives; also against the two matrix products that
+   it cannot do without, (64 x 128)(128 x 50,000) and (64 x 50,000)(50,000 x 128).
+2. A whole CKTF training step, WRN-40-2 to WRN-16-2 on 32x32 images, five pairs, the draw of the negatives and
+   the optimiser's step included, with the peak resident memory of a process that does nothing else; beside it
+   the two networks with cross-entropy alone, which neither way can do without.
+
+Batch 64, K 16,384, n 50,000, dim 128, float32. The ways take turns; times are medians.
+
+Run ``python benchmarks/contrast.py [--threads 2]``; it takes about two minutes on two idle cores.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cktf.batch import Batch
+from cktf.models import build_model, measure_shapes
+from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
+from cktf.objectives.parts import contrastive_pair
+from cktf.objectives.parts.contrast import EPSILON, noise_contrastive_loss
+from cktf.objectives.parts.negatives import Negatives, SampledNegatives
+
+BATCH, NEGATIVES, NUM_SAMPLES, DIM, CLASSES, TEMPERATURE = 64, 16_384, 50_000, 128, 100, 0.1
+IMAGE_SHAPE = (3, 32, 32)
+GIB = 2**30
+
+Call = Callable[[], object]
+
+
+class RowsOfNegatives(nn.Module):
+    """Negatives as the published loader draws them: rows (batch, K), one permutation an anchor."""
+
+    def __init__(self, labels: Tensor) -> None:
+        super().__init__()
+        self.others = [(labels != label).nonzero().flatten() for label in range(CLASSES)]
+
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the rows themselves, (batch, K), int64, where `Negatives` has the weights of all rows."""
+        others = [self.others[label] for label in batch.labels.tolist()]
+        drawn = torch.stack([rows[torch.randperm(len(rows))[:NEGATIVES]] for rows in others])
+        return Negatives(drawn, NEGATIVES, distinct=True)
+
+
+def gathered_scores(anchors: Tensor, bank: Tensor, index: Tensor, negatives: Negatives) -> Tensor:
+    """Return exp(v . m / tau), (batch, K + 1), the positive first."""
+    rows = torch.cat([index.unsqueeze(1), negatives.weights], dim=1)
+    gathered = bank.index_select(0, rows.flatten()).view(len(anchors), -1, bank.shape[1])
+    return torch.exp(torch.bmm(gathered, anchors.unsqueeze(2)).squeeze(2) / TEMPERATURE)
+
+
+def gathered_partition(
+    anchors: Tensor, bank: Tensor, index: Tensor, negatives: Negatives, **_settings: float
+) -> Tensor:
+    """Return Z, as `estimate_partition` does, but of gathered rows."""
+    return gathered_scores(anchors.detach(), bank, index, negatives).mean() * len(bank)
+
+
+def gathered_loss(
+    anchors: Tensor,
+    bank: Tensor,
+    index: Tensor,
+    negatives: Negatives,
+    *,
+    partition: float,
+    **_settings: float,
+) -> Tensor:
+    """Return the NCE loss, as `noise_contrastive_loss` does, but of gathered rows and by autograd."""
+    p = gathered_scores(anchors, bank, index, negatives) / partition
+    noise = NEGATIVES / NUM_SAMPLES
+    positive = torch.log(p[:, 0] / (p[:, 0] + noise + EPSILON))
+    negative = torch.log(noise / (p[:, 1:] + noise + EPSILON))
+    return -(positive.sum() + negative.sum()) / len(anchors)
+
+
+def seconds(call: Call) -> float:
+    """Return how long one call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def in_turns(calls: dict[str, Call], rounds: int) -> dict[str, float]:
+    """Return each call's median time in seconds over rounds in which all take their turn."""
+    times = defaultdict(list)
+    for turn in range(rounds + 1):
+        for name, call in calls.items():
+            times[name].append(seconds(call))
+            if turn == 0:
+                times[name].clear()  # the first round warms up
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def one_side() -> None:
+    """Measure one side of one pair and print it."""
+    generator = torch.Generator().manual_seed(0)
+    bank = functional.normalize(torch.randn(NUM_SAMPLES, DIM, generator=generator), dim=1)
+    anchors = functional.normalize(torch.randn(BATCH, DIM, generator=generator), dim=1).requires_grad_()
+    labels = torch.arange(NUM_SAMPLES) % CLASSES
+    index = torch.randperm(NUM_SAMPLES, generator=generator)[:BATCH]
+    batch = Batch(torch.empty(0), labels[index], index, step=0)
+    sampled, published = SampledNegatives(labels, NEGATIVES, seed=0), RowsOfNegatives(labels)
+    negatives = sampled(batch)
+    rows = Negatives(negatives.weights.nonzero()[:, 1].view(BATCH, NEGATIVES), NEGATIVES, distinct=True)
+    partition = float(gathered_partition(anchors, bank, index, rows))
+
+    def matrix() -> tuple[Tensor, ...]:
+        loss = noise_contrastive_loss(
+            anchors, bank, index, negatives, temperature=TEMPERATURE, partition=partition
+        )
+        return loss, *torch.autograd.grad(loss, anchors)
+
+    def gather() -> tuple[Tensor, ...]:
+        loss = gathered_loss(anchors, bank, index, rows, partition=partition)
+        return loss, *torch.autograd.grad(loss, anchors)
+
+    @torch.no_grad()
+    def products() -> Tensor:
+        return (anchors @ bank.T) @ bank
+
+    torch.testing.assert_close(matrix(), gather(), rtol=1e-4, atol=1e-6)
+    fast = in_turns(
+        {
+            "contrast": matrix,
+            "products": products,
+            "draw": lambda: sampled(batch),
+            "published draw": lambda: published(batch),
+        },
+        rounds=30,
+    )
+    slow = in_turns({"contrast": matrix, "gather": gather}, rounds=5)
+    print("one side of one pair, forward and backward")
+    print(f"  contrast {fast['contrast'] * 1e3:8.1f} ms")
+    print(
+        f"  gather   {slow['gather'] * 1e3:8.1f} ms: {slow['gather'] / slow['contrast']:.1f} x the contrast"
+    )
+    print(
+        f"  products {fast['products'] * 1e3:8.1f} ms: the contrast takes "
+        f"{fast['contrast'] / fast['products']:.2f} x these"
+    )
+    print(
+        f"draw of a batch's negatives, once for all pairs: {fast['draw'] * 1e3:.1f} ms; "
+        f"a permutation an anchor: {fast['published draw'] * 1e3:.1f} ms"
+    )
+
+
+def step_times(way: str, steps: int) -> list[float]:
+    """Return the times of training steps after the first, which also estimates Z."""
+    torch.manual_seed(0)
+    labels = torch.arange(NUM_SAMPLES) % CLASSES
+    student, teacher = (build_model(name, CLASSES, IMAGE_SHAPE) for name in ("wrn_16_2", "wrn_40_2"))
+    teacher.eval()
+    setting = Setting(
+        measure_shapes(student, IMAGE_SHAPE), measure_shapes(teacher, IMAGE_SHAPE), labels, seed=0
+    )
+    values: dict[str, object] = {"cross_entropy": {}}
+    if way != "networks":
+        values["cktf"] = {"temperature": TEMPERATURE, "negatives": NEGATIVES, "dim": DIM}
+    objective = WeightedSum(ObjectivesConfig.model_validate(values), setting)
+    if way == "gather":
+        objective.objectives["cktf"].negatives = RowsOfNegatives(labels)
+    optimizer = torch.optim.SGD([*student.parameters(), *objective.parameters()], lr=0.05, momentum=0.9)
+
+    def train_step(number: int) -> None:
+        index = torch.randperm(NUM_SAMPLES)[:BATCH]
+        batch = Batch(torch.randn(BATCH, *IMAGE_SHAPE), labels[index], index, number)
+        with torch.no_grad():
+            theirs = teacher(batch.images)
+        total, _ = objective(student(batch.images), theirs, batch)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+
+    gathered: dict[str, Any] = {
+        "estimate_partition": gathered_partition,
+        "noise_contrastive_loss": gathered_loss,
+    }
+    with patch.multiple(contrastive_pair, **gathered) if way == "gather" else nullcontext():
+        return [seconds(partial(train_step, number)) for number in range(steps + 1)][1:]
+
+
+def whole_step(threads: int) -> None:
+    """Measure the whole step, each way in processes of its own, and print it."""
+    times: dict[str, list[float]] = defaultdict(list)
+    memory: dict[str, float] = defaultdict(float)
+    for _ in range(2):
+        for way, steps in (("networks", 6), ("contrast", 6), ("gather", 3)):
+            command = [sys.executable, __file__, f"--threads={threads}", f"--way={way}", f"--steps={steps}"]
+            answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+            times[way] += answer["seconds"]
+            memory[way] = max(memory[way], answer["peak_memory_gib"])
+    median = {way: statistics.median(values) for way, values in times.items()}
+    print("whole CKTF step, WRN-40-2 to WRN-16-2, five pairs")
+    for way, seconds_of_way in median.items():
+        print(f"  {way:8} {seconds_of_way * 1e3:7.0f} ms, peak memory of the process {memory[way]:.2f} GiB")
+    own_time, own_memory = (
+        {way: figure[way] - figure["networks"] for way in ("contrast", "gather")}
+        for figure in (median, memory)
+    )
+    banks = 10 * NUM_SAMPLES * DIM * 4 / GIB
+    print(
+        f"  gather / contrast: {median['gather'] / median['contrast']:.1f} x the time, "
+        f"{memory['gather'] / memory['contrast']:.1f} x the memory"
+    )
+    print(
+        f"  the same above the networks alone: {own_time['gather'] / own_time['contrast']:.1f} x the time, "
+        f"{own_memory['gather'] / own_memory['contrast']:.1f} x the memory "
+        f"({own_memory['contrast']:.2f} GiB, of which banks {banks:.2f})"
+    )
+
+
+def main() -> None:
+    """Measure and print; with ``--way`` only one way's steps, as JSON for the parent process."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--way", choices=["networks", "contrast", "gather"], help=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=int, default=10, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.way:
+        times = step_times(arguments.way, arguments.steps)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
+        print(json.dumps({"seconds": times, "peak_memory_gib": peak}))
+        return
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {arguments.threads} threads, torch {torch.__version__}")
+    print(f"batch {BATCH}, K {NEGATIVES}, n {NUM_SAMPLES}, dim {DIM}, float32")
+    one_side()
+    whole_step(arguments.threads)
+
+
+if __name__ == "__main__":
+    main()
