@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
@@ -159,7 +159,8 @@ def report(
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     title, (header, *rows) = main_rows(paths.results)
-    table = Table(*header, title=Text(title), title_justify="left")
+    # Names whole, whatever the width: it is the first column by which the others are read.
+    table = Table(Column(header[0], no_wrap=True), *header[1:], title=Text(title), title_justify="left")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out.print(table)

@@ -235,7 +235,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "design", "arms"),
     [
-        ("digits_ablation", "one_at_a_time", 7),
+        ("digits_ablation", "one_at_a_time", 6),
         ("digits_methods", "compare", 5),
         ("digits_search", "search", 1),
         ("fashion_mnist_ablation", "one_at_a_time", 9),
