@@ -14,8 +14,8 @@ regression on x = log(p / c):
 
 The scores of all rows are one matrix product; which of them count, and how often, says a weight for each
 anchor and row. The gradient with respect to the anchors, sigmoid(x) times the rows, is a second product,
-taken in the forward pass, tile by tile. So nothing of the size of the scores is kept, and
-neither time nor memory grows with K.
+taken in the forward pass, tile by tile. So nothing of the size of the scores is kept, and neither time nor
+memory grows with K.
 """
 
 import math
@@ -32,8 +32,8 @@ from cktf.objectives.parts.negatives import Negatives
 EPSILON = 1e-7
 """Added to c in the denominators, as published."""
 
-TILE_ELEMENTS = 2**21
-"""Scores of one tile: 8 MiB a temporary. Smaller tiles cost more launches, and more waits among threads."""
+TILE_ELEMENTS = 2**20
+"""Scores of one tile: 4 MiB a temporary. Smaller tiles cost more launches, and more waits among threads."""
 
 
 def noise_contrastive_loss(
