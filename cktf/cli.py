@@ -1,6 +1,6 @@
 """The command line: parse, call, print.
 
-Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback).
+Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback); 130 interrupted by Ctrl-C.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WRONG_INPUT = 2
 SOME_FAILED = 1
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="cktf",
@@ -209,6 +210,8 @@ def _finish(summary: "Summary") -> None:
     for reason, count in summary.failures.items():
         err.print(f"{count} failed: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
     out.print(summary.in_words(), markup=False)
+    if summary.is_interrupted:
+        raise typer.Exit(INTERRUPTED)
     if summary.failed:
         raise typer.Exit(SOME_FAILED)
 
