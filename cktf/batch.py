@@ -22,6 +22,7 @@ class Batch:
         index: (batch,), int64: each sample's position in the training split, from 0; the row of the memory banks.
         step: How many batches this trial has seen before; the address of what is drawn for this batch.
         share: Part of the whole batch that this worker holds; 1 where a trial runs on one worker.
+        offset: Position of this worker's first sample in the whole batch; 0 where a trial runs on one worker.
     """
 
     images: Tensor
@@ -29,6 +30,7 @@ class Batch:
     index: Tensor
     step: int
     share: float = 1.0
+    offset: int = 0
 
 
 @dataclass(frozen=True)

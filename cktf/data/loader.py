@@ -78,9 +78,8 @@ class TrainLoader:
         draws = draw(self.augmentation, order, self.seed, epoch)
         for number, start in enumerate(range(0, self.num_samples, self.batch_size)):
             size = min(self.batch_size, self.num_samples - start)
-            shard = slice(
-                start + size * self.rank // self.world_size, start + size * (self.rank + 1) // self.world_size
-            )
+            offset, end = (size * rank // self.world_size for rank in (self.rank, self.rank + 1))
+            shard = slice(start + offset, start + end)
             index = order[shard]
             rows = self.rows[index]
             images = self.dataset.train_images.index_select(0, rows)
@@ -91,6 +90,7 @@ class TrainLoader:
                 index=index,
                 step=(epoch - 1) * len(self) + number,
                 share=len(index) / size,
+                offset=offset,
             )
 
 

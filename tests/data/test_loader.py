@@ -94,6 +94,10 @@ def test_the_workers_shards_are_the_batches_of_one_worker(numbered: Dataset, wor
         assert torch.equal(torch.cat([shard.index for shard in shards]), batch.index)
         assert {shard.step for shard in shards} == {batch.step}
         assert sum(shard.share for shard in shards) == pytest.approx(batch.share)
+        assert batch.offset == 0
+        for shard in shards:
+            held = slice(shard.offset, shard.offset + len(shard.index))
+            assert torch.equal(shard.index, batch.index[held])
         assert max(map(len, (s.index for s in shards))) - min(map(len, (s.index for s in shards))) <= 1
 
 
