@@ -1,7 +1,7 @@
 """Objectives of knowledge transfer: one method a file, the parts they share, and their weighted sum."""
 
 from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
-from cktf.objectives.registry import OBJECTIVES, ObjectivesConfig, active_objectives
+from cktf.objectives.registry import OBJECTIVES, ObjectivesConfig, active_objectives, needs_teacher
 from cktf.objectives.weighted_sum import WeightedSum
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "Setting",
     "WeightedSum",
     "active_objectives",
+    "needs_teacher",
 ]

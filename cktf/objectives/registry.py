@@ -19,7 +19,9 @@ OBJECTIVES: dict[str, type[Objective]] = {
 }
 
 
-class _NamesOfObjectives(Settings):
+class ChosenObjectives(Settings):
+    """What `ObjectivesConfig` is for a type checker, which cannot see the fields made of the registry."""
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, values: Any) -> Any:
@@ -33,21 +35,22 @@ _FIELDS: dict[str, Any] = {name: (method.Config | None, None) for name, method i
 
 ObjectivesConfig = create_model(
     "ObjectivesConfig",
-    __base__=_NamesOfObjectives,
+    __base__=ChosenObjectives,
     __doc__="Settings of each objective of a trial; None: not used.",
     **_FIELDS,
 )
 
 
-def active_objectives(config: Settings) -> dict[str, tuple[type[Objective], ObjectiveSettings]]:
-    """Return class and settings of each objective that has a part in the sum, in the registry's order.
-
-    Args:
-        config: An `ObjectivesConfig`.
-    """
+def active_objectives(config: ChosenObjectives) -> dict[str, tuple[type[Objective], ObjectiveSettings]]:
+    """Return class and settings of each objective that has a part in the sum, in the registry's order."""
     settings: dict[str, ObjectiveSettings | None] = {name: getattr(config, name) for name in OBJECTIVES}
     return {
         name: (OBJECTIVES[name], chosen)
         for name, chosen in settings.items()
         if chosen is not None and chosen.active
     }
+
+
+def needs_teacher(config: ChosenObjectives) -> bool:
+    """Return whether any active objective reads the teacher's activations."""
+    return any(method.needs_teacher for method, _ in active_objectives(config).values())

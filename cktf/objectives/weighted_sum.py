@@ -5,32 +5,26 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Setting
-from cktf.objectives.registry import active_objectives
-from cktf.settings import Settings
+from cktf.objectives.registry import ChosenObjectives, active_objectives
 
 
 class WeightedSum(nn.Module):
     """All active objectives of one trial, with their heads and banks.
 
     Args:
-        config: An `ObjectivesConfig`: settings of each objective; those without a weight are not built.
+        config: Settings of each objective; those without a weight are not built.
         setting: What they are built for.
-
-    Attributes:
-        needs_teacher: Whether any of them reads the teacher's activations.
     """
 
-    def __init__(self, config: Settings, setting: Setting) -> None:
+    def __init__(self, config: ChosenObjectives, setting: Setting) -> None:
         super().__init__()
-        active = active_objectives(config)
         self.objectives = nn.ModuleDict()
         self.weights: dict[str, float] = {}
-        for name, (method, settings) in active.items():
+        for name, (method, settings) in active_objectives(config).items():
             objective = method(settings, setting)
             self.objectives[name] = objective
             for term, factor in objective.term_weights.items():
                 self.weights[f"{name}.{term}"] = settings.weight * factor
-        self.needs_teacher = any(method.needs_teacher for method, _ in active.values())
 
     def forward(
         self, student: Activations, teacher: Activations | None, batch: Batch

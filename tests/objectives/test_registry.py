@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from cktf.objectives import OBJECTIVES, ObjectivesConfig, active_objectives
+from cktf.objectives import OBJECTIVES, ObjectivesConfig, active_objectives, needs_teacher
 
 
 def test_settings_have_one_optional_field_for_every_objective() -> None:
@@ -34,3 +34,17 @@ def test_an_objective_without_weight_has_no_part() -> None:
 def test_settings_can_be_hashed() -> None:
     first, second = (ObjectivesConfig.model_validate({"cktf": {"theta": 0.2}}) for _ in range(2))
     assert hash(first) == hash(second)
+
+
+@pytest.mark.parametrize(
+    ("values", "needed"),
+    [
+        ({"cross_entropy": {}}, False),
+        ({"cross_entropy": {}, "kd": {"weight": 0}}, False),
+        ({"cross_entropy": {}, "kd": {}}, True),
+    ],
+)
+def test_a_teacher_is_needed_by_every_active_objective_but_cross_entropy(
+    values: dict[str, object], needed: bool
+) -> None:
+    assert needs_teacher(ObjectivesConfig.model_validate(values)) == needed
