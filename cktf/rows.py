@@ -13,7 +13,7 @@ trial was tried again), the last one holds. This module needs the standard libra
 """
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -53,7 +53,15 @@ class Row:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build a row from a parsed line; keys that this version does not know are dropped."""
+        """Build a row from a parsed line; keys that this version does not know are dropped.
+
+        Raises:
+            ValueError: If a key that has no default is missing.
+        """
+        required = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+        missing = [name for name in required if name not in values]
+        if missing:
+            raise ValueError(f"ledger row of kind {cls.kind!r} without {', '.join(missing)}")
         known = {f.name for f in fields(cls)}
         return cls(**{key: value for key, value in values.items() if key in known})
 
@@ -141,7 +149,8 @@ class EpochResult:
         test_accuracy: Top-1, per cent; None likewise.
         epoch_seconds: Wall time of the epoch, evaluation included.
         samples_per_second: Training samples, evaluation excluded.
-        peak_memory_gib: Largest memory of the process (CPU: resident; CUDA: allocated) so far.
+        peak_memory_gib: Largest memory so far: on a GPU what the trial allocated; on a CPU what the process, which
+            may have trained other trials before, had resident.
         terms: Unweighted value of each objective's terms, ``cktf.stage1`` to value, mean over the epoch.
     """
 
@@ -201,10 +210,10 @@ def parse_row(line: str | bytes) -> Row:
     """Return the row that one ledger line holds.
 
     Raises:
-        ValueError: If the line is no JSON object or its kind is unknown.
+        ValueError: If the line is no JSON object, its kind is unknown, or a key of that kind is missing.
     """
     values = json.loads(line)
     kind = values.get("kind") if isinstance(values, dict) else None
-    if kind not in ROWS:
+    if not isinstance(kind, str) or kind not in ROWS:
         raise ValueError(f"ledger row of unknown kind {kind!r}; known: {', '.join(ROWS)}")
     return ROWS[kind].from_dict(values)

@@ -27,9 +27,20 @@ class Storage:
         """Pickle the root alone, so that no credential travels to a worker or into Ray's state."""
         return (Storage, (self.root,))
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether both are the same place."""
+        return isinstance(other, Storage) and other.root == self.root
+
+    def __hash__(self) -> int:
+        """Hash the root, so that what was loaded from a place can be remembered by it."""
+        return hash(self.root)
+
     def child(self, *parts: str) -> "Storage":
-        """Return the storage below a sub-folder."""
-        return Storage("/".join([self.root.rstrip("/"), *parts]))
+        """Return the storage below a sub-folder; a URI keeps its options (``?region=...``)."""
+        folder, mark, options = self.root, "", ""
+        if "://" in folder:  # in a local path a question mark is part of a name
+            folder, mark, options = folder.partition("?")
+        return Storage("/".join([folder.rstrip("/"), *parts]) + mark + options)
 
     def full(self, name: str) -> str:
         """Return the path of ``name`` as the file system names it."""

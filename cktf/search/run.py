@@ -192,10 +192,11 @@ def _require_runnable(spec: StudySpec) -> None:
     # What decides whether a trial can be built is often the same for all arms: each such part is checked once.
     seen = set()
     for arm in plan_arms(spec):
-        parts = (arm.config.data, arm.config.student, arm.config.teacher, arm.config.objective)
+        config = arm.config
+        parts = (config.data, config.student, config.teacher, config.objective, config.batch_size)
         if parts not in seen:
             try:
-                check_trial(arm.config)
+                check_trial(config, spec.resources.workers)
             except ValueError as error:
                 raise NotRunnable(f"{spec.name}, arm {arm.name}: {error}") from error
         seen.add(parts)

@@ -62,7 +62,8 @@ class TrialConfig(Settings):
     """The replicate: split, initial parameters, order, augmentation and negatives follow from it."""
 
     @model_validator(mode="after")
-    def _require_what_the_objectives_need(self) -> Self:
+    def _parts_fit(self) -> Self:
+        self.optimizer.require_fitting(self.epochs)
         objectives = active_objectives(self.objective)
         if not objectives:
             raise ValueError("objective: at least one objective must have a weight above 0")

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 from torch import nn
 
 from cktf.settings import Settings
@@ -29,7 +29,7 @@ class OptimizerConfig(Settings):
     schedule: Literal["step", "cosine", "constant"] = "step"
     """`step`: times `decay` at each milestone; `cosine`: to zero over all epochs."""
 
-    milestones: tuple[float, ...] = (0.625, 0.75, 0.875)
+    milestones: tuple[Annotated[float, Field(gt=0)], ...] = (0.625, 0.75, 0.875)
     """For `step`: where the rate falls, as fractions of all epochs (the paper's 150, 180 and 210 of 240)."""
 
     decay: float = Field(default=0.1, gt=0, le=1)
@@ -40,6 +40,26 @@ class OptimizerConfig(Settings):
 
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of all gradients together; larger ones are scaled down. None: never."""
+
+    @field_validator("milestones")
+    @classmethod
+    def _are_fractions(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:
+        if any(milestone >= 1 for milestone in milestones):
+            raise ValueError("must be fractions of all epochs, below 1: 150 of 240 epochs is 0.625")
+        return milestones
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov looks ahead along the momentum, which is 0")
+        return self
+
+    def require_fitting(self, epochs: int) -> None:
+        """Raise ValueError where the warm-up would fill all epochs."""
+        if self.warmup_epochs >= epochs:
+            raise ValueError(
+                f"optimizer.warmup_epochs is {self.warmup_epochs}; must be less than epochs, {epochs}"
+            )
 
 
 def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:

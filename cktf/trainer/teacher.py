@@ -35,6 +35,7 @@ class TeacherConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _recipe_or_file(self) -> Self:
+        self.optimizer.require_fitting(self.epochs)
         # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
         recipe = ("epochs", "batch_size", "optimizer", "train_fraction", "seed")
         changed = [name for name in recipe if getattr(self, name) != type(self).model_fields[name].default]

@@ -10,19 +10,21 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
-from cktf.data import Dataset
+from cktf.data import DataConfig, Dataset, load_dataset
 from cktf.models import ModelConfig, build_model
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
+from cktf.trainer.teacher import TeacherConfig
 
 StateDict = dict[str, Tensor]
 
@@ -32,78 +34,74 @@ def cache_directory() -> Path:
     return Path(os.environ.get("CKTF_CACHE", "~/.cache/cktf")).expanduser()
 
 
-def teacher_trial(config: TrialConfig) -> TrialConfig:
-    """Return the trial that trains this configuration's teacher."""
-    teacher = config.teacher
-    assert teacher is not None, "only asked for where an objective needs a teacher"
+def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
+    """Return the trial that trains a teacher on a data set."""
     return TrialConfig.model_validate(
         {
-            "data": {**config.data.model_dump(), "train_fraction": teacher.train_fraction},
+            "data": {**data.model_dump(), "train_fraction": teacher.train_fraction},
             "student": teacher.model_dump(include=set(ModelConfig.model_fields)),
             "objective": {"cross_entropy": {}},
             "optimizer": teacher.optimizer,
             "epochs": teacher.epochs,
             "batch_size": teacher.batch_size,
-            "precision": config.precision,
             # A teacher and a student of the same network and seed must not begin with the same parameters.
             "seed": derive(teacher.seed, "teacher") % 2**31,
         }
     )
 
 
+@lru_cache(maxsize=1)
 def load_teacher(
-    config: TrialConfig, dataset: Dataset, device: torch.device, run: Storage | None
+    teacher: TeacherConfig, data: DataConfig, device: torch.device, run: Storage | None
 ) -> nn.Module:
     """Return the frozen teacher in eval mode, training it first where nobody has yet.
 
+    A warm worker keeps the last one: the trials of a study mostly share it.
+
     Args:
-        config: The trial that needs it.
-        dataset: Its data set.
-        device: Where the teacher is to be.
+        teacher: The network, and its recipe or file.
+        data: What it was, or will be, trained on.
+        device: Where it is to be.
         run: The run directory. The first worker that has the teacher puts it there and every other worker takes it
             from there, so that all trials of a run learn from one and the same teacher, whatever machine they are on.
 
     Raises:
+        TrainingFailed: If the teacher's own training fails.
         ValueError: If a checkpoint file does not hold the weights of the named network.
     """
-    assert config.teacher is not None
-    if config.teacher.checkpoint is not None:
-        weights = read_weights(config.teacher.checkpoint)
-        origin = config.teacher.checkpoint
-    else:
-        trial = teacher_trial(config)
-        weights = _trained_weights(trial, device, run)
-        origin = f"teacher {trial.trial_id}"
-    with initialisation(0, "teacher"):  # its parameters are replaced at once; the global stream must not move
-        teacher = build_model(config.teacher, dataset.num_classes, dataset.image_shape)
-    try:
-        teacher.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(
-            f"teacher: {origin} does not hold the weights of {config.teacher.model}: {error}"
-        ) from error
-    return teacher.to(device).requires_grad_(False).eval()
+    network = build_teacher(teacher, load_dataset(data))
+    if teacher.checkpoint is None:
+        network.load_state_dict(_trained_weights(teacher_trial(teacher, data), device, run))
+    return network.to(device).requires_grad_(False).eval()
 
 
-def require_file(checkpoint: str) -> Path:
-    """Return the path of a teacher's checkpoint.
+def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
+    """Return the teacher's network on the CPU, with the weights of its checkpoint file if it names one.
 
     Raises:
-        ValueError: If there is no such file.
+        ValueError: If the file is missing, or does not hold the weights of the named network.
     """
-    path = Path(checkpoint).expanduser()
-    if not path.is_file():
-        raise ValueError(f"teacher.checkpoint: no such file: {path}")
-    return path
+    with initialisation(teacher.seed, "teacher"):
+        network = build_model(teacher, dataset.num_classes, dataset.image_shape)
+    if teacher.checkpoint is not None:
+        weights = read_weights(Path(teacher.checkpoint).expanduser())
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ValueError(
+                f"teacher.checkpoint: {teacher.checkpoint} does not hold the weights of {teacher.model}: {error}"
+            ) from error
+    return network
 
 
-def read_weights(checkpoint: str) -> StateDict:
+def read_weights(path: Path) -> StateDict:
     """Return the state dict that a checkpoint file holds: safetensors, or PyTorch's own without arbitrary pickles.
 
     Raises:
         ValueError: If the file is missing, or is neither.
     """
-    path = require_file(checkpoint)
+    if not path.is_file():
+        raise ValueError(f"teacher.checkpoint: no such file: {path}")
     if path.suffix == ".safetensors":
         return load_safetensors(path.read_bytes())
     try:
@@ -137,7 +135,7 @@ def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | No
 
 
 def _cached_or_trained(trial: TrialConfig, device: torch.device) -> bytes:
-    from cktf.trainer.train import train  # here, since that loop in turn loads teachers
+    from cktf.trainer.train import TrainingFailed, train  # here, since that loop in turn loads teachers
 
     cache = Storage(cache_directory()).child("teachers")
     name = f"{trial.trial_id}.safetensors"
@@ -146,7 +144,10 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device) -> bytes:
         content = cache.read(name)
         if content is None:
             workspace = Storage(cache_directory()).child("training")
-            *_, last = train(trial, run=workspace, read_test=True, device=device, world=World())
+            try:
+                *_, last = train(trial, run=workspace, read_test=True, device=device, world=World())
+            except TrainingFailed as error:
+                raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
             content = trial_storage(workspace, trial.trial_id).read(STUDENT)
             assert content is not None, "training ends with the student's weights"
             record = {"config": trial.model_dump(mode="json"), "result": asdict(last)}

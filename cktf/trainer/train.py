@@ -8,6 +8,7 @@ import math
 import resource
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -15,9 +16,9 @@ from torch import nn
 
 from cktf.data import DataConfig, Dataset, TrainLoader, evaluation_batches, load_dataset, split
 from cktf.models import build_model, measure_shapes
-from cktf.objectives import Setting, WeightedSum, active_objectives
+from cktf.objectives import Setting, WeightedSum, needs_teacher
 from cktf.rows import EpochResult
-from cktf.seeding import initialisation
+from cktf.seeding import derive, initialisation
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_student, trial_storage
 from cktf.trainer.config import TrialConfig
@@ -60,8 +61,15 @@ def train(
     device = device or default_device()
     world = world or World.current()
     place = trial_storage(run, config.trial_id) if run else None
+    checkpoint = load_checkpoint(place, device) if place else None
+    history = checkpoint.history if checkpoint else []
+    yield from tuple(history)
+    if len(history) == config.epochs:
+        return
 
-    dataset = _dataset(config.data, device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)  # a warm process has seen other trials
+    dataset = _dataset(config.data.name, config.data.root, config.data.download, device)
     parts = split(dataset.train_labels, config.data, config.seed)
     loader = TrainLoader(
         dataset,
@@ -73,8 +81,10 @@ def train(
         world_size=world.size,
     )
 
-    needs_teacher = any(method.needs_teacher for method, _ in active_objectives(config.objective).values())
-    teacher = load_teacher(config, dataset, device, run) if needs_teacher else None
+    teacher = None
+    if needs_teacher(config.objective):
+        assert config.teacher is not None, "checked with the configuration"
+        teacher = load_teacher(config.teacher, config.data, device, run)
     with initialisation(config.seed, "student"):
         student = build_model(config.student, dataset.num_classes, dataset.image_shape)
     student_shapes = measure_shapes(student, dataset.image_shape)
@@ -86,22 +96,21 @@ def train(
     )
     objective = WeightedSum(config.objective, setting)
     # Convolutions on a GPU are faster with the channels innermost; a CPU gains nothing here.
-    memory_format = torch.channels_last if device.type == "cuda" else torch.preserve_format
+    memory_format = torch.channels_last if device.type == "cuda" else torch.contiguous_format
     student.to(device).to(memory_format=memory_format)
     objective.to(device)
+    if teacher:
+        teacher.to(memory_format=memory_format)
     if config.compile:
-        student.compile()
+        for network in (student, teacher) if teacher else (student,):
+            network.compile()
 
     trained = [*student.parameters(), *objective.parameters()]
     optimizer = build_optimizer(config.optimizer, trained)
-    history: list[EpochResult] = []
-    checkpoint = load_checkpoint(place, device) if place else None
     if checkpoint:
         student.load_state_dict(checkpoint.student)
         objective.load_state_dict(checkpoint.objective)
         optimizer.load_state_dict(checkpoint.optimizer)
-        history = checkpoint.history
-        yield from tuple(history)
 
     bfloat16 = torch.autocast(
         device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16"
@@ -114,30 +123,35 @@ def train(
 
         student.train()
         means = RunningMeans()
-        for batch in loader.epoch(epoch):
-            with bfloat16:
-                with torch.no_grad():
-                    teacher_activations = teacher(batch.images) if teacher else None
-                student_activations = student(batch.images)
-                loss, terms = objective(student_activations, teacher_activations, batch)
+        with _network_stream(device, config.seed, epoch, world.rank):
+            for batch in loader.epoch(epoch):
+                images = batch.images.contiguous(memory_format=memory_format)
+                with bfloat16:
+                    with torch.no_grad():
+                        teacher_activations = teacher(images) if teacher else None
+                    student_activations = student(images)
+                    loss, terms = objective(student_activations, teacher_activations, batch)
 
-            optimizer.zero_grad(set_to_none=True)
-            (loss * batch.share).backward()
-            world.sum_gradients(trained)
-            if config.optimizer.clip_norm is not None:
-                nn.utils.clip_grad_norm_(trained, config.optimizer.clip_norm)
-            optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                (loss * batch.share).backward()
+                world.sum_gradients(trained)
+                if config.optimizer.clip_norm is not None:
+                    nn.utils.clip_grad_norm_(trained, config.optimizer.clip_norm)
+                optimizer.step()
 
-            correct = (student_activations.logits.argmax(dim=1) == batch.labels).double().mean()
-            means.add({"loss": loss, "correct": correct, **terms}, samples=len(batch.labels))
+                correct = (student_activations.logits.argmax(dim=1) == batch.labels).double().mean()
+                means.add({"loss": loss, "correct": correct, **terms}, samples=len(batch.labels))
         world.average_buffers(student)
         values, samples = means.result(world)
         train_seconds = time.perf_counter() - started
         if not math.isfinite(values["loss"]):
             raise TrainingFailed(f"the loss is {values['loss']} in epoch {epoch}")
-
         with bfloat16:
             validation = evaluate(student, evaluation_batches(dataset, parts.validation_index))
+            if not math.isfinite(
+                validation.loss
+            ):  # of the epoch's last step, which no training loss has seen
+                raise TrainingFailed(f"the validation loss is {validation.loss} after epoch {epoch}")
             is_last = epoch == config.epochs
             test = evaluate(student, evaluation_batches(dataset, "test")) if read_test and is_last else None
         result = EpochResult(
@@ -174,13 +188,25 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
+@contextmanager
+def _network_stream(device: torch.device, seed: int, epoch: int, rank: int) -> Iterator[None]:
+    # Dropout and stochastic depth know PyTorch's global stream alone: it is lent to them, and addressed too.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        key = derive(seed, "network", epoch, rank)
+        torch.default_generator.manual_seed(key)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(key)
+        yield
+
+
 @lru_cache(maxsize=2)
-def _dataset(config: DataConfig, device: torch.device) -> Dataset:
-    # A warm worker trains one trial after the other on the same data.
-    return load_dataset(config).to(device)
+def _dataset(name: str, root: str | None, download: bool, device: torch.device) -> Dataset:
+    # A warm worker trains one trial after the other on the same data, whatever fractions of it they take.
+    return load_dataset(DataConfig(name=name, root=root, download=download)).to(device)
 
 
 def _peak_memory_gib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
+    # Of the process, which in a warm worker has trained other trials before.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB

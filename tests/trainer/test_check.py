@@ -34,3 +34,14 @@ def test_a_network_that_cannot_read_the_images_is_told(tiny):
     }
     with pytest.raises(ValueError, match=r"torchvision/resnet18: cannot read images of shape \(1, 8, 8\)"):
         check_trial(tiny(student=student))
+
+
+def test_a_teacher_file_of_another_network_is_told(tiny, tmp_path):
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other\.pth does not hold the weights of resnet8"):
+        check_trial(tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "other.pth")}))
+
+
+def test_a_batch_too_small_for_the_workers_is_told(tiny):
+    with pytest.raises(ValueError, match="batch_size: 2 samples for 2 worker"):
+        check_trial(tiny(batch_size=2), workers=2)

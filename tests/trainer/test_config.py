@@ -48,3 +48,8 @@ def test_automatic_precision_is_bfloat16_on_a_gpu_alone(tiny):
     assert tiny().precision_on("cuda") == "bfloat16"
     assert tiny().precision_on("cpu") == "float32"
     assert tiny(precision="float32").precision_on("cuda") == "float32"
+
+
+def test_a_warm_up_longer_than_the_training_is_refused(tiny):
+    with pytest.raises(ValidationError, match=r"warmup_epochs is 50; must be less than epochs, 5"):
+        tiny(epochs=5, optimizer={"warmup_epochs": 50})

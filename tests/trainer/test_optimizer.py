@@ -47,3 +47,13 @@ def test_one_step_of_the_optimiser_is_the_momentum_rule_with_weight_decay():
 def test_settings_out_of_range_or_unknown_are_refused(key, value):
     with pytest.raises(ValidationError, match=key):
         OptimizerConfig.model_validate({key: value})
+
+
+def test_milestones_written_as_epochs_are_refused_with_the_fraction_to_write():
+    with pytest.raises(ValidationError, match=r"fractions of all epochs.*150 of 240 epochs is 0\.625"):
+        OptimizerConfig(milestones=(150, 180, 210))
+
+
+def test_nesterov_without_momentum_is_refused():
+    with pytest.raises(ValidationError, match="momentum, which is 0"):
+        OptimizerConfig(nesterov=True, momentum=0)

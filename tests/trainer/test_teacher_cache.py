@@ -5,22 +5,21 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from cktf.data import load_dataset
 from cktf.storage import Storage
 from cktf.trainer import teacher_cache
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_cache import load_teacher, read_weights, teacher_trial
+from cktf.trainer.train import TrainingFailed
 
 CPU = torch.device("cpu")
 
 
 def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(tiny, cache, tmp_path):
     config = tiny()
-    dataset = load_dataset(config.data)
-    first = load_teacher(config, dataset, CPU, None)
-    file = cache / "teachers" / f"{teacher_trial(config).trial_id}.safetensors"
+    first = load_teacher(config.teacher, config.data, CPU, None)
+    file = cache / "teachers" / f"{teacher_trial(config.teacher, config.data).trial_id}.safetensors"
     written = file.stat().st_mtime_ns
-    second = load_teacher(config.with_seed(3), dataset, CPU, Storage(tmp_path))
+    second = load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
     assert file.stat().st_mtime_ns == written
     assert all(
         torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True)
@@ -28,7 +27,7 @@ def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(ti
 
 
 def test_a_teacher_is_frozen_and_in_eval_mode(tiny):
-    teacher = load_teacher(tiny(), load_dataset(tiny().data), CPU, None)
+    teacher = load_teacher(tiny().teacher, tiny().data, CPU, None)
     assert not teacher.training
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
 
@@ -36,51 +35,70 @@ def test_a_teacher_is_frozen_and_in_eval_mode(tiny):
 def test_the_run_s_own_teacher_goes_before_the_cache(tiny, tmp_path):
     # Two machines may round differently; all trials of a run must learn from one and the same teacher.
     config, run = tiny(), Storage(tmp_path)
-    dataset = load_dataset(config.data)
-    teacher = load_teacher(config, dataset, CPU, run)
+    teacher = load_teacher(config.teacher, config.data, CPU, run)
     mine = {name: torch.full_like(tensor, 0.25) for name, tensor in teacher.state_dict().items()}
-    save_file(mine, tmp_path / "teachers" / f"{teacher_trial(config).trial_id}.safetensors")
-    again = load_teacher(config, dataset, CPU, run)
+    save_file(
+        mine, tmp_path / "teachers" / f"{teacher_trial(config.teacher, config.data).trial_id}.safetensors"
+    )
+    load_teacher.cache_clear()  # as in another process
+    again = load_teacher(config.teacher, config.data, CPU, run)
     assert all((parameter == 0.25).all() for parameter in again.parameters())
 
 
 def test_the_run_keeps_the_teacher_s_recipe_and_scores(tiny, tmp_path):
     config = tiny()
-    load_teacher(config, load_dataset(config.data), CPU, Storage(tmp_path))
-    record = json.loads((tmp_path / "teachers" / f"{teacher_trial(config).trial_id}.json").read_text())
+    load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
+    record = json.loads(
+        (tmp_path / "teachers" / f"{teacher_trial(config.teacher, config.data).trial_id}.json").read_text()
+    )
     assert record["config"]["student"]["model"] == "resnet8"
     assert 0 < record["result"]["test_accuracy"] <= 100
 
 
-def test_another_recipe_is_another_teacher_and_the_student_s_settings_are_not(tiny):
-    base = teacher_trial(tiny()).trial_id
-    assert teacher_trial(tiny(epochs=9, batch_size=32, augmentation={"crop": 0})).trial_id == base
-    assert teacher_trial(tiny(teacher={"model": "resnet8", "epochs": 2})).trial_id != base
-    assert teacher_trial(tiny(teacher={"model": "resnet8", "epochs": 1, "seed": 1})).trial_id != base
+def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_is_not(tiny):
+    def name(teacher, **data):
+        config = tiny(teacher={"model": "resnet8", **teacher}, data={"name": "digits", **data})
+        return teacher_trial(config.teacher, config.data).trial_id
+
+    base = name({"epochs": 1})
+    assert name({"epochs": 1}, train_fraction=0.5) == base
+    assert name({"epochs": 2}) != base
+    assert name({"epochs": 1, "seed": 1}) != base
+
+
+def test_a_warm_worker_keeps_the_teacher(tiny):
+    config = tiny()
+    assert load_teacher(config.teacher, config.data, CPU, None) is load_teacher(
+        config.teacher, config.data, CPU, None
+    )
+
+
+def test_a_teacher_whose_training_fails_is_named_in_the_reason(tiny):
+    recipe = {"model": "resnet8", "epochs": 1, "optimizer": {"learning_rate": 1e18}}
+    config = tiny(teacher=recipe)
+    with pytest.raises(TrainingFailed, match=r"the teacher \(resnet8\): the .*loss is"):
+        load_teacher(config.teacher, config.data, CPU, None)
 
 
 @pytest.mark.parametrize("layout", ["bare", "under_model", "safetensors"])
 def test_a_checkpoint_file_is_loaded_in_each_usual_layout(tiny, tmp_path, layout):
     config = tiny()
-    dataset = load_dataset(config.data)
-    weights = load_teacher(config, dataset, CPU, None).state_dict()
+    weights = load_teacher(config.teacher, config.data, CPU, None).state_dict()
     path = tmp_path / ("teacher.safetensors" if layout == "safetensors" else "teacher.pth")
     if layout == "safetensors":
         save_file(weights, path)
     else:
         torch.save({"model": weights, "epoch": 240} if layout == "under_model" else weights, path)
     from_file = tiny(teacher={"model": "resnet8", "checkpoint": str(path)})
-    loaded = load_teacher(from_file, dataset, CPU, None).state_dict()
+    loaded = load_teacher(from_file.teacher, from_file.data, CPU, None).state_dict()
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
 
 
 def test_a_checkpoint_of_another_network_is_refused_by_name(tiny, tmp_path):
-    config = tiny()
-    dataset = load_dataset(config.data)
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
     wrong = tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "other.pth")})
     with pytest.raises(ValueError, match=r"other\.pth does not hold the weights of resnet8"):
-        load_teacher(wrong, dataset, CPU, None)
+        load_teacher(wrong.teacher, wrong.data, CPU, None)
 
 
 class _Payload:
@@ -91,13 +109,13 @@ class _Payload:
 def test_a_pickle_of_anything_but_tensors_is_not_loaded(tmp_path, capsys):
     torch.save({"model": {}, "opt": _Payload()}, tmp_path / "pickle.pth")
     with pytest.raises(ValueError, match="not a PyTorch file of tensors alone"):
-        read_weights(str(tmp_path / "pickle.pth"))
+        read_weights(tmp_path / "pickle.pth")
     assert capsys.readouterr().out == ""
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"no such file: .*absent\.pth"):
-        read_weights(str(tmp_path / "absent.pth"))
+        read_weights(tmp_path / "absent.pth")
 
 
 def test_a_recipe_beside_a_checkpoint_is_refused():
