@@ -37,5 +37,6 @@ def initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
     Modules are built on the CPU and moved afterwards, so that a seed means the same parameters on every device.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, *purpose))
+        # torch.manual_seed would move the stream of every GPU too, which nothing here restores.
+        torch.default_generator.manual_seed(derive(seed, *purpose))
         yield

@@ -59,6 +59,17 @@ def test_an_unknown_kind_is_refused_by_name():
         parse_row('{"kind":"note"}')
 
 
+@pytest.mark.parametrize("kind", [["epoch"], {"epoch": 1}, 3, None])
+def test_a_kind_that_is_no_word_is_refused(kind):
+    with pytest.raises(ValueError, match="unknown kind"):
+        parse_row(json.dumps({"kind": kind}))
+
+
+def test_a_row_without_some_of_its_keys_is_refused_and_names_them():
+    with pytest.raises(ValueError, match=r"kind 'end' without trial_id, status$"):
+        parse_row('{"kind":"end","reason":"nan"}')
+
+
 def test_the_rows_need_the_standard_library_alone():
     code = (
         "import sys; import cktf.rows; "

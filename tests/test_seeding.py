@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from cktf.seeding import derive, generator, initialisation
@@ -42,3 +43,20 @@ def test_initialisation_neither_reads_nor_moves_the_global_stream():
     torch.manual_seed(2)
     with initialisation(5, "student"):
         assert torch.equal(torch.nn.Linear(3, 3).weight, first)
+
+
+def test_initialisation_leaves_the_streams_of_the_gpus_alone(monkeypatch):
+    reseeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reseeded.append)
+    with initialisation(5, "student"):
+        torch.nn.Linear(3, 3)
+    assert reseeded == []
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_initialisation_does_not_move_the_stream_of_a_gpu():
+    torch.cuda.manual_seed(1)
+    before = torch.cuda.get_rng_state()
+    with initialisation(5, "student"):
+        torch.nn.Linear(3, 3)
+    assert torch.equal(torch.cuda.get_rng_state(), before)

@@ -46,6 +46,22 @@ def test_a_bucket_works_like_a_folder():
     assert place.read("x") == b"1"
 
 
+def test_a_bucket_s_options_stay_behind_its_folders():
+    run = Storage("s3://bucket/run?region=us-east-1")
+    assert run.root == "s3://bucket/run?region=us-east-1"
+    assert run.full("study.json") == "bucket/run/study.json"
+    trial = run.child("trials", "abc")
+    assert trial.root == "s3://bucket/run/trials/abc?region=us-east-1"
+    assert trial.path == "bucket/run/trials/abc"
+    assert trial.filesystem.region == "us-east-1"
+    assert trial.child("workers").full("x") == "bucket/run/trials/abc/workers/x"
+
+
+def test_a_question_mark_in_a_local_folder_is_part_of_its_name(tmp_path):
+    Storage(tmp_path / "why?").child("trials").write("x", b"1")
+    assert (tmp_path / "why?" / "trials" / "x").read_bytes() == b"1"
+
+
 def test_a_place_that_cannot_be_written_raises_an_os_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):

@@ -27,6 +27,7 @@ _FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+_NUM_CLASSES = 10
 _REMEDY = "set data.download: true, or data.root to the folder that holds its four IDX files, gzipped or not"
 
 
@@ -35,7 +36,7 @@ def load_mnist(config: DataConfig) -> Dataset:
 
     Raises:
         DatasetMissing: If it is not there and cannot be fetched.
-        ValueError: If a file is damaged.
+        ValueError: If a file is damaged, or its labels are not those of this data set.
     """
     from torchvision.datasets import MNIST  # here, since it takes seconds
 
@@ -50,7 +51,7 @@ def load_fashion_mnist(config: DataConfig) -> Dataset:
 
     Raises:
         DatasetMissing: If it is not there and cannot be fetched.
-        ValueError: If a file is damaged.
+        ValueError: If a file is damaged, or its labels are not those of this data set.
     """
     from torchvision.datasets import FashionMNIST  # here, since it takes seconds
 
@@ -83,27 +84,41 @@ def _path(folder: Path, name: str) -> Path | None:
 
 
 def _read(folder: Path, mean: float, std: float, augmentation: Augmentation) -> Dataset:
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
-    readers = (read_image_file, read_label_file, read_image_file, read_label_file)
-    train_images, train_labels, test_images, test_labels = (
-        _read_file(folder, name, reader) for name, reader in zip(_FILES, readers, strict=True)
-    )
+    train_images, train_labels = _read_part(folder, *_FILES[:2])
+    test_images, test_labels = _read_part(folder, *_FILES[2:])
     return Dataset(
-        train_images=train_images[:, None],
+        train_images=train_images,
         train_labels=train_labels,
-        test_images=test_images[:, None],
+        test_images=test_images,
         test_labels=test_labels,
-        num_classes=10,
+        num_classes=_NUM_CLASSES,
         mean=torch.tensor([mean]),
         std=torch.tensor([std]),
         standard_augmentation=augmentation,
     )
 
 
-def _read_file(folder: Path, name: str, reader: Callable[[str], Tensor]) -> Tensor:
-    path = _path(folder, name)
-    assert path is not None, "only a folder that holds all files is read"
+def _read_part(folder: Path, images_name: str, labels_name: str) -> tuple[Tensor, Tensor]:
+    from torchvision.datasets.mnist import read_image_file, read_label_file
+
+    images_path, labels_path = _path(folder, images_name), _path(folder, labels_name)
+    assert images_path is not None, "only a folder that holds all files is read"
+    assert labels_path is not None, "only a folder that holds all files is read"
+    images, labels = _read_file(images_path, read_image_file), _read_file(labels_path, read_label_file)
+    if len(images) != len(labels):
+        raise ValueError(
+            f"data.root: {labels_path} holds {len(labels)} labels and {images_path} {len(images)} images; "
+            "there must be one label for each image"
+        )
+    if (largest := int(labels.max())) >= _NUM_CLASSES:  # EMNIST has the same format and more classes
+        raise ValueError(
+            f"data.root: {labels_path} holds labels up to {largest}; this data set has {_NUM_CLASSES} classes, "
+            f"labels 0 to {_NUM_CLASSES - 1}"
+        )
+    return images[:, None], labels
+
+
+def _read_file(path: Path, reader: Callable[[str], Tensor]) -> Tensor:
     try:
         if path.suffix != ".gz":
             return reader(str(path))
@@ -113,4 +128,7 @@ def _read_file(folder: Path, name: str, reader: Callable[[str], Tensor]) -> Tens
             plain.flush()
             return reader(plain.name)
     except Exception as error:  # a damaged file raises whatever its bytes lead the readers to
-        raise ValueError(f"data.root: {path} is damaged, or is no IDX file: {error!r}") from error
+        raise ValueError(
+            f"data.root: {path} is damaged, or is no IDX file: {error!r}; if a download was killed, delete this "
+            "file and set data.download: true, which fetches what is missing"
+        ) from error

@@ -35,6 +35,9 @@ from cktf.trainer.checkpoint import trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainingFailed, device_name, train
 
+_WORKERS = "workers"
+"""Name, within a trial's folder, of the one that Ray Train wants for a run whose workers are on other machines."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -134,14 +137,14 @@ class _Training:
         new_queue = partial(ray.util.queue.Queue, actor_options={"num_cpus": 0}) if is_remote else queue.Queue
         self._messages: _Queue = new_queue()
         self._orders: _Queue = new_queue()
-        self._folder = _train_folder(assignment) if is_remote else None
+        self._folder = _own_folder(assignment).child(_WORKERS) if is_remote else None
         self._is_waiting = False
         self._is_over = False
         self._error: BaseException | None = None
         self._trainer = ray.train.torch.TorchTrainer(
             partial(_work, assignment, self._messages, self._orders),
             scaling_config=_scaling(assignment),
-            run_config=_run_config(self._folder) if self._folder else None,
+            run_config=_run_config(assignment) if is_remote else None,
         )
         self._thread = threading.Thread(target=self._fit, name=assignment.trial_id, daemon=True)
         self._thread.start()
@@ -192,16 +195,14 @@ def _scaling(assignment: Assignment) -> ray_train.ScalingConfig:
     )
 
 
-def _train_folder(assignment: Assignment) -> Storage:
-    """Return the folder that Ray Train wants for a run whose workers are on other machines."""
-    return trial_storage(Storage(assignment.run), assignment.trial_id).child("workers")
+def _own_folder(assignment: Assignment) -> Storage:
+    return trial_storage(Storage(assignment.run), assignment.trial_id)
 
 
-def _run_config(folder: Storage) -> ray_train.RunConfig:
-    above, _, name = folder.root.rpartition("/")
+def _run_config(assignment: Assignment) -> ray_train.RunConfig:
     return ray_train.RunConfig(
-        name=name,
-        storage_path=above,
+        name=_WORKERS,
+        storage_path=_own_folder(assignment).root,
         failure_config=ray_train.FailureConfig(
             max_failures=0,
             controller_failure_limit=3,  # type: ignore[call-arg]  # its types are still those of version 1
@@ -255,7 +256,7 @@ def _reason(error: Exception) -> str:
 def _write_traceback(assignment: Assignment, error: Exception) -> None:
     text = "".join(traceback.format_exception(error))
     with suppress(OSError):  # the row has the reason; that no file can be written may be the reason itself
-        trial_storage(Storage(assignment.run), assignment.trial_id).write(ERROR, text.encode())
+        _own_folder(assignment).write(ERROR, text.encode())
 
 
 def _device() -> torch.device:

@@ -88,18 +88,59 @@ def test_a_damaged_file_is_named(tmp_path: Path, compress: bool) -> None:
         load_dataset(DataConfig(name="mnist", root=str(tmp_path / "files")))
 
 
-def test_a_download_is_fetched_once(
-    tmp_path: Path, mirror: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_without_a_label_are_refused(tmp_path: Path) -> None:
+    write_files(tmp_path / "files", compress=False)
+    path = tmp_path / "files" / "t10k-labels-idx1-ubyte"
+    path.write_bytes(idx(np.zeros(9, dtype=np.uint8)))
+    with pytest.raises(ValueError, match=f"{path} holds 9 labels and .*t10k-images-idx3-ubyte 10 images"):
+        load_dataset(DataConfig(name="mnist", root=str(tmp_path / "files")))
+
+
+def test_labels_of_another_data_set_are_refused(tmp_path: Path) -> None:
+    write_files(tmp_path / "files", compress=True)
+    path = tmp_path / "files" / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(idx(np.arange(NUM_TRAIN, dtype=np.uint8) % 27)))
+    with pytest.raises(ValueError, match=f"{path} holds labels up to 26; .* 10 classes, labels 0 to 9"):
+        load_dataset(DataConfig(name="mnist", root=str(tmp_path / "files")))
+
+
+@pytest.fixture
+def served(mirror: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
+    """Let torchvision find MNIST on this machine, and return what is in it."""
     source, url = mirror[0] / "mnist", f"{mirror[1]}/mnist/"
     content = write_files(source, compress=True)
     sums = [(path.name, hashlib.md5(path.read_bytes()).hexdigest()) for path in source.iterdir()]  # noqa: S324
     monkeypatch.setattr(datasets.MNIST, "resources", sums)
     monkeypatch.setattr(datasets.MNIST, "mirrors", [url])
+    return content
+
+
+def test_a_download_is_fetched_once(
+    tmp_path: Path, served: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = DataConfig(name="mnist", root=str(tmp_path / "data"), download=True)
-    assert_loaded(config, content)
+    assert_loaded(config, served)
     monkeypatch.setattr(datasets.MNIST, "mirrors", [])
-    assert_loaded(config, content)
+    assert_loaded(config, served)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"], ids=["unpacking", "fetching"])
+def test_the_remedy_for_a_killed_download_works(
+    tmp_path: Path, served: dict[str, np.ndarray], suffix: str
+) -> None:
+    config = DataConfig(name="mnist", root=str(tmp_path / "data"), download=True)
+    assert_loaded(config, served)
+    unpacked = tmp_path / "data" / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    if suffix:
+        unpacked.unlink()
+    half_written = Path(f"{unpacked}{suffix}")
+    half_written.write_bytes(half_written.read_bytes()[:12])
+    with pytest.raises(
+        ValueError, match=rf"{half_written} is damaged.*delete this file.*data\.download: true"
+    ):
+        load_dataset(config)
+    half_written.unlink()
+    assert_loaded(config, served)
 
 
 def test_a_download_that_fails_is_a_missing_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
