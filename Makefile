@@ -18,7 +18,7 @@ $(VENV)/requirements.lock: requirements.lock pyproject.toml
 	cp requirements.lock $@
 
 quickstart: $(VENV)/requirements.lock
-	$(BIN)/cktf launch $(STUDY) --run-dir $(RUN)
+	$(BIN)/cktf launch $(STUDY) --run-dir $(RUN) || [ $$? -eq 1 ] # 1: some trials failed; the report says which
 	$(BIN)/cktf report $(RUN)
 
 test: $(VENV)/requirements.lock
@@ -31,9 +31,9 @@ bench: $(VENV)/requirements.lock
 	for claim in benchmarks/*.py; do $(BIN)/python $$claim || exit 1; done
 
 # Writes requirements.lock anew from the ranges in pyproject.toml.
-lock:
-	$(PYTHON) -m pip install --quiet uv
-	$(PYTHON) -m uv pip compile --quiet --python-version 3.11 --extra dev --no-annotate --no-header --output-file requirements.lock pyproject.toml
+lock: $(VENV)/requirements.lock
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m uv pip compile --quiet --python-version 3.11 --extra dev --no-annotate --no-header --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build *.egg-info runs

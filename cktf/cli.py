@@ -58,8 +58,12 @@ def _one_clear_message() -> Iterator[None]:
     try:
         yield
     except (StudyError, UserError) as error:
-        err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        _say_what_is_wrong(error)
         raise typer.Exit(WRONG_INPUT) from None
+
+
+def _say_what_is_wrong(error: Exception) -> None:
+    err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -98,7 +102,7 @@ def launch(
         from cktf.study.load import load_study
 
         spec = load_study(study, overrides or ())
-        summary = launch_study(spec, run_dir or f"runs/{spec.name}", address=address)
+        summary = launch_study(spec, f"runs/{spec.name}" if run_dir is None else run_dir, address=address)
     _finish(summary)
 
 
@@ -166,34 +170,41 @@ def report(
         table.add_row(*(Text(cell) for cell in row))
     out.print(table)
     for path in paths.files:
-        out.print(str(path), highlight=False, soft_wrap=True)
+        out.print(str(path), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
 def train(
     study: StudyFile,
     arm: Annotated[str, typer.Option(help="Name of the arm, as `cktf validate` shows it.")] = "baseline",
-    seed: Annotated[int, typer.Option(min=0, help="The replicate.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The replicate.")] = 0,
     overrides: Overrides = None,
 ) -> None:
     """Train one trial in this process, without Ray: for debugging. Nothing is written but the cached teacher."""
     with _one_clear_message():
+        from cktf.search.run import require_runnable
         from cktf.study.designs import plan_arms
         from cktf.study.load import load_study
         from cktf.study.problems import StudyError
+        from cktf.trainer.train import TrainingFailed
         from cktf.trainer.train import train as train_trial
 
         spec = load_study(study, overrides or ())
         arms = {planned.name: planned for planned in plan_arms(spec)}
         if arm not in arms:
             raise StudyError(f"--arm {arm}: the study has no such arm; it has: {', '.join(arms)}")
-        config = arms[arm].config.with_seed(seed)
-    for result in train_trial(config):
-        out.print(
-            f"epoch {result.epoch:>3}/{config.epochs}  loss {result.train_loss:.4f}  "
-            f"validation {result.validation_accuracy:.2f} %  {result.epoch_seconds:.1f} s",
-            highlight=False,
-        )
+        require_runnable(spec, [arms[arm]])
+    config = arms[arm].config.with_seed(seed)
+    try:
+        for result in train_trial(config):
+            out.print(
+                f"epoch {result.epoch:>3}/{config.epochs}  loss {result.train_loss:.4f}  "
+                f"validation {result.validation_accuracy:.2f} %  {result.epoch_seconds:.1f} s",
+                highlight=False,
+            )
+    except TrainingFailed as error:
+        _say_what_is_wrong(error)
+        raise typer.Exit(SOME_FAILED) from None
 
 
 def _plan_in_words(spec: "StudySpec", arms: int) -> str:

@@ -84,6 +84,13 @@ def test_train_trains_one_trial_without_ray(study, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
 
 
+def test_train_tells_a_diverging_trial_in_one_line(study, tmp_path):
+    code, _, err = cktf("train", study, "--arm", "diverging", cwd=tmp_path)
+    assert code == 1
+    assert "loss is" in err
+    assert "Traceback" not in err
+
+
 def message_for(*arguments, cwd):
     code, out, err = cktf(*arguments, cwd=cwd)
     assert code == 2, out + err

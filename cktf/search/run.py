@@ -7,7 +7,7 @@ Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from cktf.search.planner import Planner
 from cktf.search.progress import watch
 from cktf.search.provenance import Provenance
 from cktf.storage import Storage
-from cktf.study.designs import plan_arms
+from cktf.study.designs import Arm, plan_arms
 from cktf.study.load import dump_study, read_study
 from cktf.study.spec import StudySpec
 from cktf.trainer.check import check_trial
@@ -164,7 +164,7 @@ def _carry_out(
     began = time.monotonic()
     console = console or Console()
     if address is None:  # a cluster's nodes may have what this machine has not
-        _require_runnable(spec)
+        require_runnable(spec, plan_arms(spec))
     with _writing(run):
         ledger = Ledger(run)
     with ledger:
@@ -188,10 +188,14 @@ def _carry_out(
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
 
 
-def _require_runnable(spec: StudySpec) -> None:
-    # What decides whether a trial can be built is often the same for all arms: each such part is checked once.
-    seen = set()
-    for arm in plan_arms(spec):
+def require_runnable(spec: StudySpec, arms: Sequence[Arm]) -> None:
+    """Build what these arms are made of, on this machine.
+
+    Raises:
+        NotRunnable: If something that they need is not there or does not go together.
+    """
+    seen = set()  # what decides whether a trial can be built is often the same for all arms, and checked once
+    for arm in arms:
         config = arm.config
         parts = (config.data, config.student, config.teacher, config.objective, config.batch_size)
         if parts not in seen:
