@@ -1,6 +1,5 @@
 """The arms of a search: their replicates, what Optuna is told of them, and which were best."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -8,7 +7,7 @@ from statistics import fmean
 from pydantic import ValidationError
 
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Scalar, Stage, Status
-from cktf.search.state import RunState, TrialState
+from cktf.search.state import RunState, TrialState, mean_score
 from cktf.search.suggestions import Suggestions
 from cktf.study.designs import Arm, arm_for
 from cktf.study.spec import StudySpec
@@ -79,9 +78,8 @@ class SearchedArms:
 
     def best(self, top: int) -> list[Arm]:
         """Return the arms with the best mean score on the validation split."""
-        scored = [(score, arm.arm) for arm in self._arms.values() if (score := _score(arm)) is not None]
-        scored.sort(key=lambda pair: pair[0], reverse=self._spec.maximise)
-        return [arm for _, arm in scored[:top]]
+        ranking = self._state.ranking(Stage.SEARCH, maximise=self._spec.maximise)
+        return [self._arms[scored.arm_id].arm for scored in ranking[:top]]
 
     def _is_new(self, values: Mapping[str, Scalar]) -> bool:
         try:
@@ -113,7 +111,7 @@ class SearchedArms:
         ended = sum(trial.end is not None for trial in arm.trials)
         if ended < len(self._spec.seeds) or arm.is_told:
             return
-        score = _score(arm)
+        score = mean_score(arm.trials)
         if Status.PRUNED in ends:
             status = Status.PRUNED
         else:
@@ -124,10 +122,3 @@ class SearchedArms:
     def _arm_of(self, trial_id: str) -> _SearchedArm | None:
         planned = self._state.trials[trial_id].planned
         return self._arms[planned.arm_id] if planned.stage == Stage.SEARCH else None
-
-
-def _score(arm: _SearchedArm) -> float | None:
-    """Return an arm's mean score; None unless all its replicates are complete, with a finite one."""
-    scores = [math.nan if trial.score is None else trial.score for trial in arm.trials]
-    mean = fmean(scores)
-    return mean if math.isfinite(mean) else None

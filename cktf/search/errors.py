@@ -9,12 +9,16 @@ class RunInUse(UserError):  # noqa: N818  # these names say what the user sees
     """Another driver works on the run directory."""
 
 
+class BadRunDirectory(UserError):  # noqa: N818
+    """What was named as the run directory is no place that can be opened."""
+
+
 class RunNotFound(UserError):  # noqa: N818
     """There is no run at the place that was named."""
 
 
 class LedgerDamaged(UserError):  # noqa: N818
-    """A line of the ledger cannot be read."""
+    """A line of the ledger cannot be read, or contradicts those before it."""
 
 
 class StudyDiffers(UserError):  # noqa: N818

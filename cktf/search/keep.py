@@ -34,7 +34,14 @@ class Keeper:
                 place.delete(STUDENT)
 
     def finish(self) -> None:
-        """Delete the students of all but the best arm, now that it is known which one that is."""
+        """Delete what no end has deleted: the students of all but the best arm, which is known only now.
+
+        The checkpoints of ended trials are gone over again, for a kill may have come between a trial's last
+        row and this keeper.
+        """
+        for trial in self._state.trials.values():
+            if trial.end:
+                self(trial.end)
         best = self._state.best_arm(maximise=self._spec.maximise)
         if self._spec.keep != "best" or best is None:
             return

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from cktf.rows import EpochRow, Row, parse_row
-from cktf.search.errors import LedgerDamaged, RunInUse
+from cktf.search.errors import BadRunDirectory, LedgerDamaged, RunInUse
 from cktf.storage import Storage
 
 FOLDER = "ledger"
@@ -30,6 +31,24 @@ LOCK = "driver.lock"
 
 FLUSH_SECONDS = 5.0
 """How long a bucket's epoch rows may wait. A checkpoint knows its epochs, so none is lost for good."""
+
+LOCK_SECONDS = 1.0
+"""How long a driver asks for the lock: 'cktf status' holds it for an instant, another driver for long."""
+
+
+def open_run(run_dir: str) -> Storage:
+    """Return the storage of a run directory as a user names it: a folder, or a bucket's URI.
+
+    Raises:
+        BadRunDirectory: If it is a URI that cannot be read, or of a kind that is not known here.
+    """
+    try:
+        return Storage(run_dir)
+    except (ValueError, OSError) as error:  # pyarrow says the first of most URIs, the second of HDFS's
+        said = str(error).partition("\n")[0]
+        raise BadRunDirectory(
+            f"{run_dir}: is no run directory: {said}; use a folder, or a URI such as s3://bucket/run"
+        ) from error
 
 
 def read_ledger(run: Storage) -> Iterator[Row]:
@@ -41,14 +60,14 @@ def read_ledger(run: Storage) -> Iterator[Row]:
         LedgerDamaged: If any other line is no row; the message names segment and line.
     """
     segments = run.child(FOLDER)
-    for name in segments.names(SUFFIX):
+    for name in _names(segments):
         content = segments.read(name) or b""
         *lines, torn = content.split(b"\n")  # a whole line ends in a newline, so the rest is empty or torn
         del torn
         for number, line in enumerate(lines, start=1):
             try:
                 yield parse_row(line)
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 raise LedgerDamaged(f"{segments.full(name)}, line {number}: {error}") from error
 
 
@@ -80,20 +99,26 @@ class Ledger:
         self.run = run
         self._segments = run.child(FOLDER)
         self._lock = _lock(run) if run.is_local else None
-        names = self._segments.names(SUFFIX)
+        names = _names(self._segments)
         self._number = int(names[-1].removesuffix(SUFFIX)) if names else 0
         self._file: BinaryIO | None = None
         self._waiting: list[bytes] = []
         self._flushed = time.monotonic()
 
     def append(self, row: Row) -> None:
-        """Write one row."""
+        """Write one row.
+
+        Raises:
+            OSError: If it could not be written whole, as on a full disk. The run stays readable.
+        """
         line = row.to_json().encode() + b"\n"
         if self.run.is_local:
-            # Unbuffered: when this returns the line is the operating system's, and a killed driver cannot
-            # lose it.
             self._file = self._file or self._open_segment()
-            self._file.write(line)
+            try:
+                _write_whole(self._file, line)
+            except OSError:
+                self._close_segment()  # a torn line may only be a segment's last: the next row begins another
+                raise
             return
         self._waiting.append(line)
         must_last = not isinstance(row, EpochRow)
@@ -110,9 +135,7 @@ class Ledger:
     def close(self) -> None:
         """Write what waits and let another driver in."""
         self.flush()
-        if self._file:
-            self._file.close()
-            self._file = None
+        self._close_segment()
         if self._lock:
             self._lock.close()
             self._lock = None
@@ -125,14 +148,29 @@ class Ledger:
     ) -> None:
         self.close()
 
+    def _close_segment(self) -> None:
+        file, self._file = self._file, None
+        if file:
+            file.close()
+
     def _open_segment(self) -> BinaryIO:
         path = Path(self._segments.full(self._next_name()))
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Unbuffered: a line that was written is the operating system's, and a killed driver cannot lose it.
         return path.open("xb", buffering=0)
 
     def _next_name(self) -> str:
         self._number += 1
         return f"{self._number:06d}{SUFFIX}"
+
+
+def _names(segments: Storage) -> list[str]:
+    return [name for name in segments.names(SUFFIX) if re.fullmatch(r"[0-9]{6}\.jsonl", name)]
+
+
+def _write_whole(file: BinaryIO, line: bytes) -> None:
+    if file.write(line) < len(line):
+        raise OSError(f"{file.name}: a row could not be written whole; is the disk full?")
 
 
 def _lock(run: Storage) -> BinaryIO:
@@ -141,9 +179,10 @@ def _lock(run: Storage) -> BinaryIO:
     path = Path(run.full(LOCK))
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+b", buffering=0)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    until = time.monotonic() + LOCK_SECONDS
+    while not (is_ours := _try_lock(file)) and time.monotonic() < until:
+        time.sleep(0.05)
+    if not is_ours:
         file.seek(0)
         holder = json.loads(file.read() or b"{}")
         file.close()
@@ -151,8 +190,16 @@ def _lock(run: Storage) -> BinaryIO:
         raise RunInUse(
             f"{run.root} is in use by {who}, started {holder.get('started', 'just now')}; "
             "wait until it has ended, or end it"
-        ) from error
+        )
     file.truncate(0)
     started = time.strftime("%Y-%m-%d %H:%M:%S")
     file.write(json.dumps({"pid": os.getpid(), "host": platform.node(), "started": started}).encode())
     return file
+
+
+def _try_lock(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

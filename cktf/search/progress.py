@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from cktf.rows import EndRow, Row, Status, StudyRow
 from cktf.search.errors import RunNotFound
-from cktf.search.ledger import is_in_use, read_ledger
+from cktf.search.ledger import is_in_use, open_run, read_ledger
 from cktf.search.state import RunState, TrialState
 from cktf.storage import Storage
 
@@ -42,8 +43,10 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
         yield print_end
         return
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[words]}", markup=False), console=console) as bar:
+    name = TextColumn("{task.description}", markup=False)
+    words = TextColumn("{task.fields[words]}", markup=False)
+    bars = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(name, *bars, words, console=console) as bar:
         task = bar.add_task(planner.spec.name, total=planner.total(), completed=clock.ended(), words="")
 
         shown = 0.0
@@ -66,7 +69,7 @@ def status(run_dir: str) -> RenderableType:
     Raises:
         RunNotFound: If there is no ledger.
     """
-    run = Storage(run_dir)
+    run = open_run(run_dir)
     rows = list(read_ledger(run))
     study = next((row for row in rows if isinstance(row, StudyRow)), None)
     if study is None:
@@ -76,18 +79,21 @@ def status(run_dir: str) -> RenderableType:
     state = RunState(study.metric, rows)
     counts = state.counts()
 
-    table = Table(
-        title=f"{study.study}: {study.question}" if study.question else study.study, title_justify="left"
-    )
+    lines: list[tuple[str, str]] = [
+        ("left to run" if kind is Status.PLANNED else kind, str(counts[kind])) for kind in Status
+    ]
+    lines.append(("driver", _driver(run, state)))
+    if best := state.best_arm(maximise=study.maximise):
+        lines.append(("best", f"{best.arm}, {study.metric} {best.score:.4g}"))
+    lines += [("failed", _told(trial, study.metric)) for trial in state.failures()]
+
+    title = f"{study.study}: {study.question}" if study.question else study.study
+    # Text, for in plain strings Rich takes [what stands in brackets], as in a reason, for markup.
+    table = Table(title=Text(title, style="table.title"), title_justify="left")
     table.add_column("trials")
     table.add_column("", justify="right")
-    for kind in Status:
-        table.add_row("left to run" if kind is Status.PLANNED else kind, str(counts[kind]))
-    table.add_row("driver", _driver(run, state))
-    if best := state.best_arm(maximise=study.maximise):
-        table.add_row("best", f"{best.arm}, {study.metric} {best.score:.4g}")
-    for trial in state.failures():
-        table.add_row("failed", _told(trial, study.metric))
+    for line in lines:
+        table.add_row(*map(Text, line))
     return table
 
 
@@ -118,9 +124,8 @@ class _Clock:
 
     def in_words(self) -> str:
         planner = self._planner
-        self._began = (
-            self._began or time.monotonic()
-        )  # at the first row: starting Ray says nothing about the pace
+        # Begun at the first row: starting Ray says nothing about the pace.
+        self._began = self._began or time.monotonic()
         counts = planner.state.counts()
         words = [f"{planner.running} running", f"{counts[Status.FAILED]} failed"]
         if planner.spec.prune != "none":

@@ -18,13 +18,14 @@ from cktf.rows import Status, StudyRow
 from cktf.search.environment import prepare
 from cktf.search.errors import NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unwritable
 from cktf.search.keep import Keeper
-from cktf.search.ledger import Ledger, read_ledger
+from cktf.search.ledger import Ledger, open_run, read_ledger
 from cktf.search.planner import Planner
 from cktf.search.progress import watch
 from cktf.search.provenance import Provenance
 from cktf.storage import Storage
 from cktf.study.designs import Arm, plan_arms
 from cktf.study.load import dump_study, read_study
+from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
 from cktf.trainer.check import check_trial
 
@@ -83,7 +84,7 @@ def launch(
     Raises:
         UserError: One of `cktf.search.errors`, if the run directory or the cluster cannot be used for this.
     """
-    run = Storage(run_dir)
+    run = open_run(run_dir)
     stored = _stored_study(run)
     if stored is not None:
         _require_same(spec, stored, run)
@@ -104,7 +105,7 @@ def resume(
     Raises:
         UserError: As `launch`; `RunNotFound` if there is no run.
     """
-    run = Storage(run_dir)
+    run = open_run(run_dir)
     spec = _require_study(run)
     return _carry_out(spec, run, retry_failed=retry_failed, address=address, console=console)
 
@@ -129,7 +130,7 @@ def extend(
     Raises:
         UserError: As `resume`; `NotExtensible` if the study has no such thing to extend.
     """
-    run = Storage(run_dir)
+    run = open_run(run_dir)
     spec = extended(_require_study(run), trials=trials, seeds=seeds)
     return _carry_out(spec, run, address=address, console=console)
 
@@ -138,8 +139,10 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
     """Return the study with more trials or seeds.
 
     Raises:
-        NotExtensible: If the study has no such thing to extend.
+        NotExtensible: If the study has no such thing to extend, or may not have so many.
     """
+    if not trials and not seeds:
+        raise NotExtensible("nothing to add: use --trials or --seeds, and a number")
     if trials and spec.search is None:
         raise NotExtensible("--trials: only a search has trials to add; a design grows by --seeds")
     if seeds and spec.search is not None and spec.confirm is None:
@@ -150,7 +153,10 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
     elif seeds:
         first = max(spec.seeds) + 1
         changes["seeds"] = (*spec.seeds, *range(first, first + seeds))
-    return spec.model_copy(update=changes)
+    try:  # a copy is not checked; what is written must be readable
+        return read_study(dump_study(spec.model_copy(update=changes)), "the extended study")
+    except StudyError as error:
+        raise NotExtensible(str(error)) from error
 
 
 def _carry_out(

@@ -1,11 +1,13 @@
 """A run's state: its ledger folded row by row. Whoever reads the same rows arrives at the same state."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import fmean
 
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
+from cktf.search.errors import LedgerDamaged
 
 
 @dataclass
@@ -39,11 +41,18 @@ class TrialState:
 
 @dataclass(frozen=True)
 class ArmScore:
-    """An arm's mean score over its complete trials."""
+    """An arm's mean score, as `mean_score` has it."""
 
     arm_id: str
     arm: str
     score: float
+
+
+def mean_score(trials: Collection[TrialState]) -> float | None:
+    """Return an arm's mean score; None unless all its trials are complete, with a finite one."""
+    scores = [math.nan if trial.score is None else trial.score for trial in trials]
+    mean = fmean(scores)
+    return mean if math.isfinite(mean) else None
 
 
 class RunState:
@@ -62,23 +71,26 @@ class RunState:
             self.apply(row)
 
     def apply(self, row: Row) -> None:
-        """Take one row in."""
+        """Take one row in.
+
+        Raises:
+            LedgerDamaged: If it tells of a trial that no row before it has planned.
+        """
         match row:
             case StudyRow():
                 self.study = row
-            case PlannedRow() if (
-                row.trial_id in self.trials
-            ):  # planned again: a failed trial is tried once more
+            # Planned again: a failed trial is tried once more.
+            case PlannedRow() if row.trial_id in self.trials:
                 self.trials[row.trial_id].end = None
             case PlannedRow():
                 self.trials[row.trial_id] = TrialState(row)
             case EpochRow():
-                trial = self.trials[row.trial_id]
+                trial = self._planned(row)
                 if row.epoch not in trial.curve:
                     trial.wall_seconds += row.epoch_seconds
                 trial.curve[row.epoch] = getattr(row, self.metric)
             case EndRow():
-                self.trials[row.trial_id].end = row
+                self._planned(row).end = row
 
     def counts(self) -> Counter[Status]:
         """Return how many trials stand how."""
@@ -88,16 +100,30 @@ class RunState:
         """Yield the failed trials in the order in which they were planned."""
         return (trial for trial in self.trials.values() if trial.status is Status.FAILED)
 
-    def best_arm(self, *, maximise: bool) -> ArmScore | None:
-        """Return the arm with the best mean: of those that were confirmed, as soon as there are any."""
-        complete = [trial for trial in self.trials.values() if trial.score is not None]
-        confirmed = [trial for trial in complete if trial.planned.stage == Stage.CONFIRM]
+    def ranking(self, stage: Stage, *, maximise: bool) -> list[ArmScore]:
+        """Return the arms of a stage that have a `mean_score`, the best first."""
         arms: dict[str, list[TrialState]] = {}
-        for trial in confirmed or complete:
-            arms.setdefault(trial.planned.arm_id, []).append(trial)
+        for trial in self.trials.values():
+            if trial.planned.stage == stage:
+                arms.setdefault(trial.planned.arm_id, []).append(trial)
         scores = [
-            ArmScore(arm_id, trials[0].planned.arm, fmean(trial.score or 0.0 for trial in trials))
+            ArmScore(arm_id, trials[0].planned.arm, score)
             for arm_id, trials in arms.items()
+            if (score := mean_score(trials)) is not None
         ]
-        choose = max if maximise else min
-        return choose(scores, key=lambda arm: arm.score) if scores else None
+        return sorted(scores, key=lambda arm: arm.score, reverse=maximise)
+
+    def best_arm(self, *, maximise: bool) -> ArmScore | None:
+        """Return the first of the ranking: of the confirmed arms, as soon as there are any."""
+        for stage in (Stage.CONFIRM, Stage.DESIGN, Stage.SEARCH):
+            if arms := self.ranking(stage, maximise=maximise):
+                return arms[0]
+        return None
+
+    def _planned(self, row: EpochRow | EndRow) -> TrialState:
+        if row.trial_id not in self.trials:
+            raise LedgerDamaged(
+                f"the ledger is damaged: it tells of trial {row.trial_id} ({row.kind!r} row), which no row "
+                "before that has planned"
+            )
+        return self.trials[row.trial_id]

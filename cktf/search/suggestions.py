@@ -7,6 +7,7 @@ ledger. Suggestions that were set aside, because their arm was known, are the on
 again.
 """
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -79,6 +80,8 @@ def _cmaes(seed: int) -> BaseSampler:
 
 
 def _qmc(seed: int) -> BaseSampler:  # noqa: ARG001  # one sequence for the whole search; only its position moves
+    # Its one warning without a switch is that a space has conditions. What they hide, it draws at random.
+    logging.getLogger(QMCSampler.__module__).setLevel(logging.ERROR)
     return QMCSampler(seed=0, scramble=True, warn_independent_sampling=False)
 
 
@@ -95,12 +98,11 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 _KEEP_NOTES = {"nsgaii", "cmaes", "qmc"}
 """Samplers that write down what they did besides the values; asking again makes them write it again."""
 
-BEST_QUARTER = 25.0
-
 PRUNERS: dict[str, Callable[[], BasePruner]] = {
     "none": NopPruner,
     "median": lambda: MedianPruner(n_startup_trials=5, n_warmup_steps=WARM_UP_EPOCHS),
-    "percentile": lambda: PercentilePruner(BEST_QUARTER, n_startup_trials=5, n_warmup_steps=WARM_UP_EPOCHS),
+    # The best quarter goes on.
+    "percentile": lambda: PercentilePruner(25.0, n_startup_trials=5, n_warmup_steps=WARM_UP_EPOCHS),
     "hyperband": lambda: HyperbandPruner(min_resource=WARM_UP_EPOCHS),
     "successive_halving": lambda: SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
 }

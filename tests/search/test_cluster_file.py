@@ -30,12 +30,12 @@ def test_what_is_copied_to_the_nodes_exists(cluster, monkeypatch):
     monkeypatch.chdir(ROOT)
     for source in cluster["file_mounts"].values():
         assert source == TOKEN or Path(source).exists(), source
-    for name in ("requirements.lock", "pyproject.toml"):
-        assert (ROOT / name).is_file()
-        assert (
-            any(f"~/cktf/{name}" in command for command in cluster["setup_commands"])
-            or name == "pyproject.toml"
-        )
+    assert (ROOT / "pyproject.toml").is_file()
+
+
+def test_every_node_gets_the_locked_versions(cluster):
+    assert (ROOT / "requirements.lock").is_file()
+    assert any("-r ~/cktf/requirements.lock" in command for command in cluster["setup_commands"])
 
 
 def test_every_node_is_started_with_the_token(cluster):

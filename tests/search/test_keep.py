@@ -37,3 +37,31 @@ def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(make_spec, tmp_p
     assert run.exists("trials/a/checkpoint.pt")
     keeper(EndRow(trial_id="a", status=Status.COMPLETE))
     assert not list(tmp_path.glob("trials/a/*"))
+
+
+def test_a_checkpoint_that_a_kill_left_behind_an_end_is_deleted_when_the_study_ends(
+    make_spec, tmp_path, rows, run_to_end
+):
+    spec, run = make_spec(seeds=1), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    failing = planner.next_trial().trial_id
+    planner.on_end(failing, Status.FAILED, "out of memory")
+    (complete,) = run_to_end(planner, by_arm)
+    for trial_id in (failing, complete):
+        run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
+    Keeper(run, planner.state, spec).finish()
+    assert [path.parent.name for path in tmp_path.glob("trials/*/checkpoint.pt")] == [failing]
+
+
+def test_an_arm_with_a_failed_seed_is_not_kept_as_the_best(make_spec, tmp_path, rows, run_to_end):
+    spec, run = make_spec(keep="best"), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    failing = planner.next_trial()
+    assert failing.arm == "baseline"
+    planner.on_end(failing.trial_id, Status.FAILED, "out of memory")
+    done = run_to_end(planner, by_arm)
+    for trial_id in done:
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+    Keeper(run, planner.state, spec).finish()
+    kept = {path.parent.name for path in tmp_path.glob("trials/*/student.safetensors")}
+    assert {planner.state.trials[trial_id].planned.arm for trial_id in kept} == {"momentum=0"}

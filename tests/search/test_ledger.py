@@ -1,8 +1,10 @@
 """The ledger on a disk, killed and whole, and in a bucket."""
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,8 @@ from pyarrow import fs
 
 from cktf.rows import EndRow, EpochRow, Status
 from cktf.search import ledger as ledger_module
-from cktf.search.errors import LedgerDamaged, RunInUse
-from cktf.search.ledger import Ledger, is_in_use, read_ledger
+from cktf.search.errors import BadRunDirectory, LedgerDamaged, RunInUse
+from cktf.search.ledger import Ledger, is_in_use, open_run, read_ledger
 from cktf.storage import Storage
 
 
@@ -129,3 +131,81 @@ def test_in_a_bucket_epochs_do_not_wait_long(bucket, make_result, monkeypatch):
     ledger = Ledger(bucket)
     ledger.append(epoch("a", 1, make_result))
     assert ids(bucket) == ["a"]
+
+
+FULL = """
+import resource, sys
+from cktf.rows import EndRow
+from cktf.search.ledger import Ledger
+from cktf.storage import Storage
+
+def end(trial_id):
+    return EndRow(trial_id=trial_id, status="complete")
+
+def fill(room):  # files may grow to this size, as on a disk that is full then
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+
+with Ledger(Storage(sys.argv[1])) as ledger:
+    ledger.append(end("a"))
+    size = len(end("a").to_json()) + 1
+    for room in (size + 20, 0):  # a part of a line can be written, and nothing
+        fill(room)
+        try:
+            ledger.append(end("lost"))
+        except OSError as error:
+            print("refused")
+        fill(resource.RLIM_INFINITY)
+    ledger.append(end("b"))
+    ledger.append(end("c"))
+"""
+
+
+def test_a_full_disk_is_told_and_what_follows_stays_readable(run):
+    command = [sys.executable, "-c", FULL, run.root]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.split() == ["refused", "refused"]
+    assert Path(run.full("ledger/000001.jsonl")).read_bytes().count(b"{") == 2
+    assert ids(run) == ["a", "b", "c"]
+
+
+def test_files_that_are_no_segments_are_overlooked(run):
+    run.write("ledger/notes.jsonl", b"to do\n")
+    run.write("ledger/000001 (copy).jsonl", b"to do\n")
+    with Ledger(run) as ledger:
+        ledger.append(end("a"))
+    assert ids(run) == ["a"]
+
+
+@pytest.mark.parametrize("line", [b'{"kind":"end","trial_id":"a"}', b'{"kind":"planned"}', b"7", b"\xff"])
+def test_a_line_that_is_no_whole_row_is_an_error_that_names_it(line, run):
+    run.write("ledger/000001.jsonl", line + b"\n")
+    with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 1"):
+        list(read_ledger(run))
+
+
+def test_a_row_that_cannot_be_made_is_an_error_that_names_it(run, monkeypatch):
+    def refuse(_):
+        raise TypeError("missing argument")
+
+    monkeypatch.setattr(ledger_module, "parse_row", refuse)
+    run.write("ledger/000001.jsonl", b"{}\n")
+    with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 1"):
+        list(read_ledger(run))
+
+
+def test_somebody_who_only_looks_does_not_keep_a_driver_out(run):
+    Ledger(run).close()
+    with Path(run.full("driver.lock")).open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        leaves = threading.Timer(0.2, looking.close)
+        leaves.start()
+        Ledger(run).close()
+        leaves.join()
+
+
+@pytest.mark.parametrize("uri", ["foo://x", "file:///tmp/no such", "hdfs://x/y"])
+def test_a_uri_that_cannot_be_opened_is_told_in_one_line(uri):
+    with pytest.raises(BadRunDirectory, match="is no run directory") as told:
+        open_run(uri)
+    assert str(told.value).startswith(uri)
+    assert "\n" not in str(told.value)

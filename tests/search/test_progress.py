@@ -54,7 +54,7 @@ def test_without_a_terminal_each_end_is_one_line(make_spec, rows, run_to_end):
     assert len(lines) == 4
     assert lines[0].startswith("[1/4] baseline, seed 0, failed: out of memory; 0 running, 1 failed, ")
     assert lines[3].startswith(
-        "[4/4] momentum=0, seed 1, complete, validation_accuracy 80; 0 running, 1 failed, best 90"
+        "[4/4] momentum=0, seed 1, complete, validation_accuracy 80; 0 running, 1 failed, best 80 (momentum=0)"
     )
 
 
@@ -68,15 +68,16 @@ def test_on_a_terminal_one_line_is_made_anew_and_failures_stay(make_spec, rows, 
     text = console.file.getvalue()
     assert "baseline, seed 0, failed: out of memory" in text
     assert "4/4" in text
-    assert "best 90 (baseline)" in text
+    assert "best 80 (momentum=0)" in text
 
 
 def test_the_status_follows_from_the_ledger_alone(make_spec, tmp_path, run_to_end):
     run = Storage(tmp_path / "run")
     with Ledger(run) as ledger:
-        ledger.append(study_row(make_spec()))
-        planner = Planner(make_spec(), ledger.append)
-        run_to_end(planner, by_arm, most=2, at_once=1)
+        spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5]}, seeds=2)
+        ledger.append(study_row(spec))
+        planner = Planner(spec, ledger.append)
+        run_to_end(planner, by_arm, most=4, at_once=1)
         failing = planner.next_trial()
         assert isinstance(failing, PlannedRow)
         planner.on_end(failing.trial_id, Status.FAILED, "out of memory")
@@ -97,3 +98,19 @@ def test_the_status_needs_neither_ray_nor_pytorch_nor_optuna():
     program = "import sys, cktf.search.progress; print({'ray', 'torch', 'optuna'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_what_stands_in_brackets_is_shown_as_it_is(make_spec, tmp_path):
+    run, reason = Storage(tmp_path / "run"), "no [/x] in [bold]"
+    spec = make_spec(name="tiny [last]")
+    live = screen(force_terminal=True)
+    with Ledger(run) as ledger:
+        ledger.append(study_row(spec))
+        planner = Planner(spec, ledger.append)
+        with watch(planner, live) as show:
+            planner.listeners.append(show)
+            planner.on_end(planner.next_trial().trial_id, Status.FAILED, reason)
+    assert "tiny [last]: Does it matter?" in shown(run)
+    assert reason in shown(run)
+    assert "tiny [last]" in live.file.getvalue()
+    assert reason in live.file.getvalue()

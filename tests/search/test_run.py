@@ -23,6 +23,7 @@ from cktf.search.ledger import Ledger, read_ledger
 from cktf.search.progress import status
 from cktf.search.run import extend, extended, launch, resume
 from cktf.storage import Storage
+from cktf.study.load import dump_study, read_study
 
 pytestmark = pytest.mark.usefixtures("ray_on_this_machine")
 
@@ -200,3 +201,16 @@ def test_only_what_a_study_has_can_be_extended(make_spec, make_search):
         extended(make_spec(), trials=1)
     with pytest.raises(NotExtensible, match="grows by --trials"):
         extended(make_search(), seeds=1)
+    with pytest.raises(NotExtensible, match="use --trials or --seeds"):
+        extended(make_spec())
+
+
+def test_a_study_is_extended_only_to_what_can_be_read_again(make_spec, make_search):
+    with pytest.raises(NotExtensible, match="seeds: must be between 1 and 1000"):
+        extended(make_spec(seeds=8), seeds=995)
+    confirming = make_search(confirm={"top": 1, "seeds": 8})
+    with pytest.raises(NotExtensible, match=r"confirm\.seeds"):
+        extended(confirming, seeds=995)
+    spec = make_spec(seeds=8)
+    text = dump_study(extended(spec, seeds=992))
+    assert read_study(text, "study.yaml") == extended(spec, seeds=992)
