@@ -75,7 +75,7 @@ def candidates(spec: "StudySpec") -> Iterator[Candidate]:
 def plan_arms(spec: "StudySpec") -> tuple[Arm, ...]:
     """Return the arms of a study, the baseline first; of a search, the baseline alone.
 
-    An arm whose configuration equals an earlier one's is left out, so that no training is counted twice.
+    A level that equals an earlier one is left out, so that no training is counted twice.
     """
     arms = {spec.baseline_config.arm_id: Arm(BASELINE, {}, spec.baseline_config)}
     for candidate in candidates(spec):

@@ -24,7 +24,10 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_COMPARISON = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(.+?)\s*")
+ORDERINGS = (">=", "<=", ">", "<")
+"""Operators that compare numbers alone."""
+
+_COMPARISON = re.compile(r"\s*(>=|<=|==|!=|>|<|)\s*([^\s<>=!].*?)\s*")
 
 
 @dataclass(frozen=True)
@@ -38,22 +41,25 @@ class Condition:
     def holds(self, configuration: Mapping[str, Any]) -> bool:
         """Return whether the value at the path compares so; what is no number is never above or below."""
         value = value_at(configuration, self.path)
-        if self.symbol not in ("==", "!=") and not isinstance(value, int | float):
+        if self.symbol in ORDERINGS and not isinstance(value, int | float):
             return False
         return _OPERATORS[self.symbol](value, self.literal)
 
 
 def parse_condition(path: str, text: Scalar) -> Condition:
-    """Read one entry of ``when``: ``"> 0"``, ``"!= last"``, or a plain value that means equality.
+    """Read one entry of ``when``: ``"> 0"``, ``"!= last"``, or a value alone, which means equality.
 
     Raises:
-        ValueError: If an ordering compares with something that is no number.
+        ValueError: If a text is no comparison, or an ordering compares with something that is no number.
     """
-    comparison = _COMPARISON.fullmatch(text) if isinstance(text, str) else None
-    if comparison is None:
+    if not isinstance(text, str):
         return Condition(path, "==", text)
-    symbol, literal = comparison[1], _literal(comparison[2])
-    if symbol not in ("==", "!=") and (isinstance(literal, bool) or not isinstance(literal, int | float)):
+    comparison = _COMPARISON.fullmatch(text)
+    if comparison is None:
+        known = ", ".join(_OPERATORS)
+        raise ValueError(f"when.{path}: must be a value, or one of {known} before a value; got {text!r}")
+    symbol, literal = comparison[1] or "==", _literal(comparison[2])
+    if symbol in ORDERINGS and (isinstance(literal, bool) or not isinstance(literal, int | float)):
         raise ValueError(f"when.{path}: {symbol!r} compares numbers, such as '{symbol} 0'; got {text!r}")
     return Condition(path, symbol, literal)
 
@@ -83,27 +89,48 @@ class _Domain(Settings):
         return tuple(parse_condition(path, text) for path, text in self.when.items())
 
 
-class FloatDomain(_Domain):
-    """A real number between two bounds, both included: ``{float: [0.02, 1.0], log: true}``."""
-
-    bounds: tuple[float, float] = Field(alias="float")
+class _Range(_Domain):
+    bounds: tuple[float, float]
     """Lowest and highest value."""
 
     log: bool = False
     """Whether the logarithm is drawn evenly."""
 
-    step: float | None = Field(default=None, gt=0)
-    """Distance of the values that are drawn; None: any value."""
+    step: float | None = None
+    """Distance of the values that are drawn."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _check_range("float", self.bounds, self.log, self.step)
+        low, high = self.bounds
+        key = type(self).model_fields["bounds"].alias
+        if not low < high:
+            raise ValueError(f"{key}: the first bound must be below the second; got [{low}, {high}]")
+        if self.log and low <= 0:
+            raise ValueError(
+                f"{key}: with 'log: true' both bounds must be greater than 0; got [{low}, {high}]"
+            )
+        if self.log and self.step is not None:
+            raise ValueError(f"step: cannot go with 'log: true'; got {self.step}")
+        if self.step is not None and self.step > high - low:
+            raise ValueError(
+                f"step: must be {high - low} or less, the distance of the bounds; got {self.step}"
+            )
         return self
 
     @property
     def edges(self) -> tuple[Scalar, ...]:
         """The values that stand for all when a study is checked."""
         return self.bounds
+
+
+class FloatDomain(_Range):
+    """A real number between two bounds, both included: ``{float: [0.02, 1.0], log: true}``."""
+
+    bounds: tuple[float, float] = Field(alias="float")
+    """Lowest and highest value."""
+
+    step: float | None = Field(default=None, gt=0)
+    """Distance of the values that are drawn; None: any value."""
 
     @property
     def is_finite(self) -> bool:
@@ -111,27 +138,14 @@ class FloatDomain(_Domain):
         return self.step is not None
 
 
-class IntDomain(_Domain):
+class IntDomain(_Range):
     """A whole number between two bounds, both included: ``{int: [64, 1024], log: true}``."""
 
     bounds: tuple[int, int] = Field(alias="int")
     """Lowest and highest value."""
 
-    log: bool = False
-    """Whether the logarithm is drawn evenly."""
-
     step: int | None = Field(default=None, gt=0)
     """Distance of the values that are drawn; None: 1."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        _check_range("int", self.bounds, self.log, self.step)
-        return self
-
-    @property
-    def edges(self) -> tuple[Scalar, ...]:
-        """The values that stand for all when a study is checked."""
-        return self.bounds
 
     @property
     def is_finite(self) -> bool:
@@ -161,18 +175,6 @@ class ChoiceDomain(_Domain):
     def is_finite(self) -> bool:
         """Whether all values can be listed."""
         return True
-
-
-def _check_range(key: str, bounds: tuple[float, float], log: bool, step: float | None) -> None:
-    low, high = bounds
-    if not low < high:
-        raise ValueError(f"{key}: the first bound must be below the second; got [{low}, {high}]")
-    if log and low <= 0:
-        raise ValueError(f"{key}: with 'log: true' both bounds must be greater than 0; got [{low}, {high}]")
-    if log and step is not None:
-        raise ValueError(f"step: cannot go with 'log: true'; got {step}")
-    if step is not None and step > high - low:
-        raise ValueError(f"step: must be {high - low} or less, the distance of the bounds; got {step}")
 
 
 _TYPES = {"float": FloatDomain, "int": IntDomain, "choice": ChoiceDomain}

@@ -78,13 +78,13 @@ def _plain_words(details: ErrorDetails, location: Location, model: type[BaseMode
         case "value_error":
             return str(context["error"])
         case "greater_than":
-            return f"must be greater than {context['gt']:g}{got}"
+            return f"must be greater than {context['gt']:.10g}{got}"
         case "greater_than_equal":
-            return f"must be {context['ge']:g} or more{got}"
+            return f"must be {context['ge']:.10g} or more{got}"
         case "less_than":
-            return f"must be less than {context['lt']:g}{got}"
+            return f"must be less than {context['lt']:.10g}{got}"
         case "less_than_equal":
-            return f"must be {context['le']:g} or less{got}"
+            return f"must be {context['le']:.10g} or less{got}"
         case "literal_error" | "enum":
             allowed = re.findall(r"'([^']*)'", context["expected"])
             return f"must be one of {', '.join(allowed)}{got}{suggestion(str(details['input']), allowed)}"

@@ -9,9 +9,9 @@ from pydantic_core import InitErrorDetails
 
 from cktf.settings import Settings
 from cktf.study.designs import BASELINE, candidates, plan_arms
-from cktf.study.domains import Domain, drawing_order
-from cktf.study.paths import exists, known_paths, leaves, overlay, suggestion
-from cktf.study.problems import Location, explain, problem, refusal, spelled
+from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
+from cktf.study.paths import exists, known_paths, leaves, overlay, suggestion, value_at
+from cktf.study.problems import Location, explain, problem, refusal, shown, spelled
 from cktf.trainer.config import TrialConfig
 
 METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "validation_loss": "min"}
@@ -37,7 +37,8 @@ class Resources(Settings):
     """What one trial takes."""
 
     gpus: float | None = Field(default=None, ge=0)
-    """Of one trial, all its workers together; below 1, trials share one. None: one if the cluster has any."""
+    """Of one trial, all its workers together: below 1, trials of one worker share one; several workers need a
+    whole one each, or none. None: one for each worker if the cluster has any."""
 
     cpus: float = Field(default=1.0, gt=0)
     """Processor cores of one trial, all its workers together."""
@@ -48,12 +49,17 @@ class Resources(Settings):
     slots: int | None = Field(default=None, ge=1)
     """Most trials at the same time; None: as many as fit."""
 
-    @field_validator("gpus")
-    @classmethod
-    def _whole_above_one(cls, gpus: float | None) -> float | None:
-        if gpus is not None and gpus > 1 and gpus != int(gpus):
-            raise ValueError(f"must be a whole number, or a fraction below 1; got {gpus}")
-        return gpus
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> Self:
+        shares_one = self.workers == 1 and self.gpus is not None and self.gpus < 1
+        if self.gpus is not None and self.gpus % self.workers and not shares_one:
+            allowed = (
+                "a whole number, or a fraction below 1"
+                if self.workers == 1
+                else f"0 or a multiple of {self.workers}, so that each of the {self.workers} workers has whole ones"
+            )
+            raise refusal([problem(("gpus",), f"must be {allowed}; got {self.gpus:g}")])
+        return self
 
 
 class Confirm(Settings):
@@ -78,7 +84,7 @@ def _listed(seeds: Any) -> Any:
 
 
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...],
+    tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
     BeforeValidator(_listed),
     Field(min_length=1, max_length=MOST_SEEDS),
 ]
@@ -300,17 +306,43 @@ def _check_search(spec: StudySpec) -> Iterator[InitErrorDetails]:
         for edge in domain.edges:
             mapping = overlay(spec.baseline, {path: edge})
             yield from _check_trial(mapping, ("search", path), path, elsewhere=not domain.when)
+        for condition in domain.conditions:
+            yield from _check_condition(spec, condition, ("search", path, "when", condition.path))
     if spec.confirm is not None and spec.confirm.top > spec.trials:
         yield problem(
             ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
         )
 
 
+def _check_condition(spec: StudySpec, condition: Condition, where: Location) -> Iterator[InitErrorDetails]:
+    """Yield what is wrong with a condition that no trial, or every trial, could meet."""
+    # Nothing, null, may stand at any path: the section above it may be missing.
+    if condition.symbol in ORDERINGS or condition.literal is None:
+        return
+    domain = (spec.search or {}).get(condition.path)
+    if not isinstance(domain, ChoiceDomain):
+        mapping = overlay(spec.baseline, {condition.path: condition.literal})
+        yield from _check_trial(mapping, where, condition.path, elsewhere=False)
+        return
+    allowed = list(domain.choices)
+    if domain.when:  # where it does not apply, it keeps the baseline's value
+        allowed.append(value_at(spec.baseline_config.model_dump(mode="json"), condition.path))
+    if condition.literal not in allowed:
+        listed = ", ".join(map(str, domain.choices))
+        close = suggestion(str(condition.literal), map(str, domain.choices))
+        yield problem(where, f"must be one of its choices, {listed}; got {shown(condition.literal)}{close}")
+
+
 def _check_levels(spec: StudySpec) -> Iterator[InitErrorDetails]:
     if spec.search is not None:
         return
-    if BASELINE in (spec.compare or {}):
-        yield problem(("compare", BASELINE), "this name is taken by the study's baseline")
+    for name in spec.compare or {}:
+        if name == BASELINE:
+            yield problem(("compare", name), "this name is taken by the study's baseline")
+        elif name.strip().splitlines() != [name]:
+            yield problem(
+                ("compare",), f"an arm's name must be one line of text, no spaces around it; got {name!r}"
+            )
     # A wrong level of a grid is named once, not in each combination that has it.
     wrong_levels = [
         wrong
@@ -325,9 +357,23 @@ def _check_levels(spec: StudySpec) -> Iterator[InitErrorDetails]:
         for candidate in candidates(spec)
         for wrong in _check_trial(candidate.mapping, candidate.where, candidate.factor)
     ]
-    yield from wrong
-    if not wrong and len(plan_arms(spec)) == 1:
+    if wrong:
+        yield from wrong
+    elif spec.compare is not None:
+        yield from _check_different(spec)
+    elif len(plan_arms(spec)) == 1:
         yield problem((spec.kind,), "every arm equals the baseline, so there is nothing to compare")
+
+
+def _check_different(spec: StudySpec) -> Iterator[InitErrorDetails]:
+    """Yield the named arms that equal an earlier one: who gives a name expects to find it in the results."""
+    names = {spec.baseline_config.arm_id: BASELINE}
+    for candidate in candidates(spec):
+        assert candidate.name is not None
+        arm_id = TrialConfig.model_validate(candidate.mapping).arm_id
+        earlier = names.setdefault(arm_id, candidate.name)
+        if earlier != candidate.name:
+            yield problem(candidate.where, f"equals arm {earlier!r}")
 
 
 def _check_trial(

@@ -51,6 +51,9 @@ def test_choices_keep_their_types() -> None:
         ("!= null", None, False),
         ("== true", True, True),
         ("last", "last", True),
+        ("0.5", 0.5, True),
+        ("null", None, True),
+        (" true ", True, True),
         (3, 3, True),
         (None, None, True),
         (False, True, False),
@@ -65,6 +68,14 @@ def test_nothing_is_above_or_below_a_value_that_is_not_there() -> None:
     assert not parse_condition("objective.kd.weight", "> -1").holds({"objective": {"kd": None}})
     assert not parse_condition("objective.kd.weight", "< 1").holds({})
     assert parse_condition("objective.kd.weight", "!= 1").holds({})
+
+
+@pytest.mark.parametrize(
+    "text", ["=> 0", "=< 0", "= 0", "=== 0", ">> 0", "!0", "! last", "<> 0", ">", "", " "]
+)
+def test_what_begins_like_a_comparison_and_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=f"one of >=, <=, ==, !=, >, < before a value; got '{text}'"):
+        parse_condition("objective.kd.weight", text)
 
 
 def test_only_numbers_are_ordered() -> None:

@@ -113,6 +113,10 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
             "compare.baseline: this name is taken by the study's baseline",
         ),
         ({"compare": {"a": {"seed": 1}}}, "compare.a.seed: the seed cannot be a factor"),
+        ({"compare": {"a": {"epochs": 1}, "b": {"epochs": 1}}}, "compare.b: equals arm 'a'"),
+        ({"compare": {"a": {"epochs": 1}, "b": {"epochs": 2}}}, "compare.b: equals arm 'baseline'"),
+        ({"compare": {"": {"epochs": 1}}}, "compare: an arm's name must be one line of text"),
+        ({"compare": {"a\nb": {"epochs": 1}}}, "no spaces around it; got 'a\\nb'"),
         (
             {"ablate": ABLATE, "sampler": "gp"},
             "sampler: only a study with 'search:' has this key; this one has 'ablate:'",
@@ -181,6 +185,32 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
             "'>' compares numbers, such as '> 0'; got '> x'",
         ),
         (
+            {"search": {"epochs": {"int": [1, 4], "when": {"objective.kd.weight": "=> 0"}}}},
+            "when.objective.kd.weight: must be a value, or one of >=, <=, ==, !=, >, < before a value; "
+            "got '=> 0'",
+        ),
+        (
+            {"search": {"epochs": {"int": [1, 4], "when": {"objective.cktf.pairing": "lsat"}}}},
+            "search.epochs.when.objective.cktf.pairing: must be one of last, ",
+        ),
+        (
+            {"search": {"epochs": {"int": [1, 4], "when": {"objective.cktf.pairing": "!= lsat"}}}},
+            "got 'lsat'. Did you mean 'last'?",
+        ),
+        (
+            {"search": {"epochs": {"int": [1, 4], "when": {"batch_size": 2.5}}}},
+            "search.epochs.when.batch_size: must be a whole number; got 2.5",
+        ),
+        (
+            {
+                "search": {
+                    "epochs": {"int": [1, 4], "when": {"objective.cktf.pairing": "first"}},
+                    "objective.cktf.pairing": {"choice": ["last", "smallest"]},
+                }
+            },
+            "when.objective.cktf.pairing: must be one of its choices, last, smallest; got 'first'",
+        ),
+        (
             {"search": {"epochs": {"int": [1, 4], "when": {"epochs": 1}}}},
             "search: the conditions under 'when' go in a circle: epochs -> epochs",
         ),
@@ -191,6 +221,7 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
         ),
         ({"ablate": ABLATE, "seeds": []}, "seeds: must have 1 or more entries; got []"),
         ({"ablate": ABLATE, "seeds": [0, -1]}, "seeds[1]: must be 0 or more; got -1"),
+        ({"ablate": ABLATE, "seeds": [2**31]}, "seeds[0]: must be less than 2147483648; got 2147483648"),
         ({"ablate": ABLATE, "seeds": [2, 2]}, "seeds: the seeds must differ from each other; got [2, 2]"),
         (
             {"ablate": ABLATE, "metric": "validation_acc"},
@@ -201,6 +232,11 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
             {"ablate": ABLATE, "resources": {"gpus": 1.5}},
             "resources.gpus: must be a whole number, or a fraction below 1; got 1.5",
         ),
+        (
+            {"ablate": ABLATE, "resources": {"gpus": 3, "workers": 2}},
+            "resources.gpus: must be 0 or a multiple of 2, so that each of the 2 workers has whole ones; got 3",
+        ),
+        ({"ablate": ABLATE, "resources": {"gpus": 0.5, "workers": 2}}, "must be 0 or a multiple of 2"),
         ({"ablate": ABLATE, "resources": {"cpus": 0}}, "resources.cpus: must be greater than 0; got 0"),
         ({"ablate": ABLATE, "resources": 3}, "resources: must be a mapping of keys to values; got 3"),
         (
@@ -250,3 +286,27 @@ def test_a_conditioned_factor_need_not_go_with_the_baseline(
     assert make(search=search).factors == ("teacher.model", "objective.kd.weight")
     search["objective.kd.weight"] = {"float": [-1, 1], "when": {"teacher.model": "!= null"}}
     assert "search.objective.kd.weight: must be 0 or more; got -1" in refused(search=search)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "workers"), [(None, 3), (0, 1), (0.25, 1), (1, 1), (3, 1), (0, 2), (2, 2), (4, 2)]
+)
+def test_a_worker_has_whole_gpus_or_shares_one_or_has_none(
+    make: Make, gpus: float | None, workers: int
+) -> None:
+    assert make(ablate=ABLATE, resources={"gpus": gpus, "workers": workers}).resources.gpus == gpus
+
+
+def test_a_condition_may_ask_for_what_the_baseline_does_not_have(
+    make: Make, baseline: dict[str, Any]
+) -> None:
+    # No trial may have no objective at all, yet the condition is right where another one is drawn.
+    del baseline["objective"]["cktf"]
+    when = {"objective.cross_entropy.weight": 0, "objective.kd": "!= null", "student.model": "resnet8"}
+    assert make(search={"epochs": {"int": [1, 4], "when": when}})
+
+
+def test_a_conditioned_choice_may_be_asked_for_its_baseline_value(make: Make) -> None:
+    pairing = {"choice": ["first", "smallest"], "when": {"objective.cktf.theta": "> 0"}}
+    epochs = {"int": [1, 4], "when": {"objective.cktf.pairing": "last"}}
+    assert make(search={"objective.cktf.pairing": pairing, "epochs": epochs})
