@@ -44,7 +44,7 @@ def cktf(*arguments, cwd):
 def test_the_whole_way_from_a_study_to_a_report(study, tmp_path):
     code, out, err = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
     assert code == 1, "some trials failed"
-    assert "2 failed: the loss is" in err
+    assert "2 failed: the validation loss is nan after epoch 1" in err
     assert "4 complete, 2 failed" in out
     assert "--retry-failed" in out
     assert "Traceback" not in out + err
