@@ -7,8 +7,9 @@ in compiled code; the few other rows are parsed one at a time, in their order.
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -24,6 +25,9 @@ from cktf.rows import SCHEMA_VERSION, EndRow, EpochRow, PlannedRow, Stage, Statu
 BLOCK_BYTES = 64 * 2**20
 """Of a ledger segment held in memory at a time."""
 
+SEGMENT = re.compile(r"\d{6}\.jsonl")
+"""Names of a ledger's segments; other files beside them are nobody's rows."""
+
 EPOCH_PREFIX = b'{"kind":"epoch",'
 VERSION_KEY = b"cktf.schema_version"
 FACTS_KEY = b"cktf.facts"
@@ -32,8 +36,16 @@ ARROW_TYPES = {int: pa.int64(), str: pa.string(), float: pa.float64(), float | N
 EPOCH_SCHEMA = pa.schema(
     [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name != "terms"]
 )
+REQUIRED = [f.name for f in fields(EpochRow) if f.default is MISSING]
+"""Columns that every epoch row has, and of which none is null."""
+
 FINAL_METRICS = (
-    *("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy"),
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "test_loss",
+    "test_accuracy",
     "peak_memory_gib",
 )
 """Columns of a trial's last epoch that stand in the table of trials too."""
@@ -106,7 +118,8 @@ def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:
 def ledger_segments(folder: fs.SubTreeFileSystem) -> list[fs.FileInfo]:
     """Return the segments of the ledger of a run directory, in order; none where there is no ledger."""
     infos = folder.get_file_info(fs.FileSelector("ledger", allow_not_found=True))
-    return sorted((info for info in infos if info.extension == "jsonl"), key=lambda info: str(info.base_name))
+    segments = [info for info in infos if info.is_file and SEGMENT.fullmatch(info.base_name)]
+    return sorted(segments, key=lambda info: str(info.base_name))
 
 
 def fingerprint(segments: list[fs.FileInfo]) -> str:
@@ -162,6 +175,9 @@ def _parse_epochs(lines: bytes) -> pa.Table:
     """Return epoch rows as a table. NaN and Infinity, which Python's json writes, are read as floats."""
     options = pa.json.ParseOptions(explicit_schema=EPOCH_SCHEMA, unexpected_field_behavior="infer")
     table = pa.json.read_json(pa.BufferReader(lines), parse_options=options)
+    for name in REQUIRED:
+        if name not in table.column_names or table[name].null_count:
+            raise ValueError(f"ledger row of kind {EpochRow.kind!r} without {name}")
     columns = {name: table[name] for name in EPOCH_SCHEMA.names}
     terms = table["terms"].combine_chunks()
     for index in range(terms.type.num_fields):
@@ -175,8 +191,7 @@ def _epochs_table(ledger: Ledger, trial_ids: list[str]) -> tuple[pa.Table, pa.Ar
     encoded = table["trial_id"].combine_chunks().dictionary_encode()
     positions = {trial_id: position for position, trial_id in enumerate(trial_ids)}
     names = encoded.dictionary.to_pylist()
-    if unknown := [name for name in names if name not in positions]:
-        raise ValueError(f"the ledger has epochs of trials it never planned: {', '.join(unknown[:3])}")
+    _refuse_unplanned("epochs", names, ledger)
     trial = np.array([positions[name] for name in names], dtype=np.int32)[encoded.indices.to_numpy()]
     epoch = table["epoch"].to_numpy()
     order = np.lexsort((epoch, trial))  # stable, so of equal keys the last written comes last
@@ -206,6 +221,11 @@ def _epochs_table(ledger: Ledger, trial_ids: list[str]) -> tuple[pa.Table, pa.Ar
     return pa.table(columns), pa.array(final, mask=final < 0)
 
 
+def _refuse_unplanned(what: str, trial_ids: Iterable[str], ledger: Ledger) -> None:
+    if unknown := [trial_id for trial_id in trial_ids if trial_id not in ledger.planned]:
+        raise ValueError(f"the ledger has {what} of trials it never planned: {', '.join(unknown[:3])}")
+
+
 def _repeated(values: list[str], indices: np.ndarray[Any, np.dtype[np.int32]]) -> pa.Array:
     """Return ``values[indices]``, each text held once however often it occurs."""
     encoded = pa.array(values, pa.string()).dictionary_encode()
@@ -215,6 +235,7 @@ def _repeated(values: list[str], indices: np.ndarray[Any, np.dtype[np.int32]]) -
 def _trials_table(ledger: Ledger, trial_ids: list[str], final: pa.Table) -> pa.Table:
     """Return one row a trial; ``final`` has their last epochs, null where there is none."""
     planned = [ledger.planned[trial_id] for trial_id in trial_ids]
+    _refuse_unplanned("ends", ledger.ends, ledger)
     ends = [ledger.ends.get(trial_id) for trial_id in trial_ids]
     final_epoch = final["epoch"].to_pylist()
     study = ledger.launches[-1]

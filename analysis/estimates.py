@@ -124,16 +124,19 @@ def arms(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.DataFr
             }
         )
     columns = {
-        **{
-            "arm_id": "str",
-            "arm": "str",
-            "is_baseline": "bool",
-            "metric": "str",
-            "n_planned": "int64",
-            "n": "int64",
-        },
-        **{"mean": "float64", "sd": "float64", "low": "float64", "high": "float64", "confidence": "float64"},
-        **{"n_failed": "int64", "reason": "str"},
+        "arm_id": "str",
+        "arm": "str",
+        "is_baseline": "bool",
+        "metric": "str",
+        "n_planned": "int64",
+        "n": "int64",
+        "mean": "float64",
+        "sd": "float64",
+        "low": "float64",
+        "high": "float64",
+        "confidence": "float64",
+        "n_failed": "int64",
+        "reason": "str",
     }
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 

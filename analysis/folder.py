@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from uuid import uuid4
 
 from pyarrow import fs
 
@@ -37,6 +38,8 @@ def write(folder: fs.SubTreeFileSystem, name: str, content: bytes) -> None:
     """Write a file whole, making the folders above it: a reader sees the old content or the new."""
     above = name.rpartition("/")[0]
     folder.base_fs.create_dir(f"{folder.base_path}{above}", recursive=True)
-    with folder.open_output_stream(f"{name}.partial", compression=None) as stream:
+    # The name is this writer's own, for another report may be written at the same time.
+    partial = f"{name}.{uuid4().hex}.partial"
+    with folder.open_output_stream(partial, compression=None) as stream:
         stream.write(content)
-    folder.move(f"{name}.partial", name)
+    folder.move(partial, name)

@@ -59,8 +59,13 @@ def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) 
                 for name, share in sorted(shares.items(), key=lambda item: (-item[1], item[0]))
             ]
     columns = {
-        **{"method": "str", "factor": "str", "importance": "float64"},
-        **{"n_complete": "int64", "n_pruned": "int64", "n_failed": "int64", "reason": "str"},
+        "method": "str",
+        "factor": "str",
+        "importance": "float64",
+        "n_complete": "int64",
+        "n_pruned": "int64",
+        "n_failed": "int64",
+        "reason": "str",
     }
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 

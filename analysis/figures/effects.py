@@ -1,9 +1,8 @@
 """Forest of effects: every arm against the baseline, with its interval, about a line at zero."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from analysis.figures.theme import BLUE, INK, WIDTH, data
 from analysis.quantities import quantity
@@ -45,10 +44,9 @@ def record(results: Results) -> Forest | None:
     rows = [
         {
             "label": f"{effect['arm']}  (n = {effect['n_pairs']})",
-            **{
-                key: None if np.isnan(effect[key]) else float(effect[key])
-                for key in ("effect", "low", "high")
-            },
+            "effect": _number(effect["effect"]),
+            "low": _number(effect["low"]),
+            "high": _number(effect["high"]),
             "mark": FILLED if effect["p_holm"] < LEVEL else HOLLOW,
         }
         for effect in effects.to_dict("records")
@@ -96,3 +94,8 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
         tooltip=tooltip,
     )
     return alt.layer(zero, interval, point).properties(width=WIDTH, height=26 * len(labels))
+
+
+def _number(value: float) -> float | None:
+    """Return a number as JSON can hold it: what is missing is None."""
+    return None if math.isnan(value) else float(value)

@@ -49,7 +49,8 @@ def record(results: Results) -> Curves | None:
         return None
     curves = grouped_estimates(epochs, ["arm_id", "epoch"], study.metric)
     names = dict(zip(trials["arm_id"], trials["arm"], strict=True))
-    shown = _largest_effects(results.effects, set(names)) or [study.baseline_arm_id]
+    # Without effects there may be the baseline alone, or arms that it has not joined yet.
+    shown = _largest_effects(results.effects, set(names)) or list(names)[:MAX_ARMS]
     rows, panels = [], []
     for arm_id in shown:
         arm = curves[curves["arm_id"] == arm_id]
@@ -60,17 +61,19 @@ def record(results: Results) -> Curves | None:
         for series, curve in sides:
             rows += _points(curve, panels[-1], series)
     measured = quantity(study.metric)
-    left_out = len(results.effects) - len(shown)
+    caption = (
+        f"{measured.name.capitalize()} after each epoch: mean over complete trials with its 95% interval "
+        "(solid), and the baseline (dashed, grey)."
+    )
+    if len(results.effects) > len(shown):
+        caption += f" Drawn are the {len(shown)} arms with the largest effects of {len(results.effects)}."
+    if (num_epochs := int(curves["arm_id"].value_counts().max())) > MAX_POINTS:
+        caption += f" Of a curve of {num_epochs} epochs, {MAX_POINTS} are drawn."
     return Curves(
         axis=measured.label,
         panels=panels,
         rows=rows,
-        caption=f"{measured.name.capitalize()} after each epoch: mean over complete trials with its 95% "
-        "interval (solid), and the baseline (dashed, grey)."
-        + (
-            f" Drawn are the {len(shown)} arms with the largest effects of {len(results.effects)}."
-            * (left_out > 0)
-        ),
+        caption=caption,
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from analysis import collect, load
 from analysis.collect import FACTS_KEY, VERSION_KEY, ledger_tables, typed_column
-from cktf.rows import SCHEMA_VERSION, EpochRow, Status, parse_row
+from cktf.rows import SCHEMA_VERSION, EndRow, EpochRow, Status, parse_row
 
 
 def rows_of(table: pa.Table) -> dict[str, dict[str, Any]]:
@@ -243,3 +243,39 @@ def test_epochs_of_a_trial_that_was_never_planned_are_an_error(ablation_writer: 
     ledger.close_segment()
     with pytest.raises(ValueError, match="never planned: stranger"):
         ledger_tables(ledger.run)
+
+
+def test_an_end_of_a_trial_that_was_never_planned_is_an_error(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=1)
+    ledger.add(EndRow(trial_id="stranger", status=Status.FAILED, reason="lost its node"))
+    ledger.close_segment()
+    with pytest.raises(ValueError, match="ends of trials it never planned: stranger"):
+        ledger_tables(ledger.run)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("study", "metric"), ("planned", "arm"), ("epoch", "train_loss"), ("epoch", "terms"), ("end", "status")],
+)
+@pytest.mark.parametrize("of_all", [True, False])
+def test_a_row_that_lacks_a_field_is_an_error_that_names_the_segment(
+    ablation_writer: Callable[..., Any], kind: str, name: str, of_all: bool
+) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=2)
+    rows = [json.loads(line) for line in ledger.lines]
+    of_kind = [row for row in rows if row["kind"] == kind]
+    for row in of_kind if of_all else of_kind[-1:]:
+        del row[name]
+    ledger.lines = [json.dumps(row, separators=(",", ":")) for row in rows]
+    ledger.close_segment()
+    with pytest.raises(ValueError, match=rf"000001\.jsonl: .*'{kind}' without {name}"):
+        ledger_tables(ledger.run)
+
+
+def test_files_that_are_no_segments_are_not_read(ablation: Path) -> None:
+    before = ledger_tables(ablation)
+    for stray in ("000001 (copy).jsonl", "000002.jsonl.partial", "notes.jsonl", ".000001.jsonl"):
+        (ablation / "ledger" / stray).write_text("not a row\n")
+    (ablation / "ledger" / "000003.jsonl").mkdir()
+    for table, again in zip(before, ledger_tables(ablation), strict=True):
+        assert table.equals(again, check_metadata=True)

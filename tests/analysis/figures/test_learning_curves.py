@@ -44,6 +44,15 @@ def test_a_study_of_the_baseline_alone_shows_its_curve(ablation_writer: Callable
     assert curves.panels == ["baseline  (n = 2)"]
 
 
+def test_arms_without_a_baseline_are_shown_alone(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2)
+    ledger.close_segment()
+    curves = record(load(ledger.run))
+    assert curves is not None
+    assert curves.panels == ["theta=0.0  (n = 2)", "pairing=first  (n = 2)"]
+    assert {row["series"] for row in curves.rows} == {"arm"}
+
+
 def test_of_many_arms_those_with_the_largest_effects_are_drawn(
     ablation: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +68,7 @@ def test_long_curves_are_thinned_and_keep_their_ends(ablation: Path, monkeypatch
     curves = record(load(ablation))
     assert curves is not None
     assert sorted({row["epoch"] for row in curves.rows}) == [1, 3, 4]
+    assert curves.caption.endswith("Of a curve of 4 epochs, 3 are drawn.")
 
 
 def test_a_search_without_confirmation_has_no_curves(search: Path) -> None:
