@@ -67,7 +67,7 @@ def status(run_dir: str) -> RenderableType:
     """Return how a run stands, in a form that Rich prints.
 
     Raises:
-        RunNotFound: If there is no ledger.
+        UserError: `RunNotFound` if there is no ledger; others if the place or the ledger cannot be read.
     """
     run = open_run(run_dir)
     rows = list(read_ledger(run))

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.search.errors import (
+    BadRunDirectory,
     ClusterTooSmall,
     NotExtensible,
     RunInUse,
@@ -190,6 +191,12 @@ def test_a_run_that_is_not_there_is_said_to_be_not_there(run_dir):
     for act in (status, resume, extend):
         with pytest.raises(RunNotFound, match="there is no run"):
             act(run_dir)
+
+
+def test_a_place_that_cannot_be_opened_is_refused(make_spec):
+    for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
+        with pytest.raises(BadRunDirectory, match="foo://x: is no run directory"):
+            act("foo://x")
 
 
 def test_only_what_a_study_has_can_be_extended(make_spec, make_search):
