@@ -76,7 +76,7 @@ class CKTF(Objective):
         assert teacher is not None
         negatives = self.negatives(batch)
         return {
-            name: pair(*self.representations(name, student, teacher, batch.step), batch.index, negatives)
+            name: pair(*self.representations(name, student, teacher, batch.step), batch, negatives)
             for name, pair in self.pairs.items()
         }
 

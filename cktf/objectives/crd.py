@@ -34,6 +34,6 @@ class CRD(Objective):
         """Return ``penultimate``: the NCE loss of both sides (eq. 18), and move the banks."""
         assert teacher is not None
         loss = self.pair(
-            student.penultimate.float(), teacher.penultimate.float(), batch.index, self.negatives(batch)
+            student.penultimate.float(), teacher.penultimate.float(), batch, self.negatives(batch)
         )
         return {"penultimate": loss}

@@ -6,6 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cktf import seeding
+from cktf.batch import Batch
 from cktf.objectives.objective import ObjectiveSettings, Setting
 from cktf.objectives.parts.contrast import estimate_partition, noise_contrastive_loss
 from cktf.objectives.parts.heads import Head, HeadKind
@@ -60,12 +61,12 @@ class Side(nn.Module):
         with seeding.initialisation(setting.seed, "bank", *name):
             self.bank = MemoryBank(setting.num_samples, config.dim, config.momentum)
 
-    def contrast(self, anchors: Tensor, bank: MemoryBank, index: Tensor, negatives: Negatives) -> Tensor:
+    def contrast(self, anchors: Tensor, bank: MemoryBank, batch: Batch, negatives: Negatives) -> Tensor:
         """Return the NCE loss of this side's anchors against the other side's bank, a scalar."""
-        scored = anchors, bank.embeddings, index, negatives
+        scored = anchors, bank.embeddings, batch.index, negatives
         if self.partition is None:
             estimate = estimate_partition(*scored, temperature=self.temperature)
-            self.partition = float(gather_batch(estimate.expand(len(anchors))).mean())
+            self.partition = float(gather_batch(estimate.expand(len(anchors)), batch).mean())
         return noise_contrastive_loss(*scored, temperature=self.temperature, partition=self.partition)
 
     def get_extra_state(self) -> dict[str, float | None]:
@@ -97,19 +98,20 @@ class ContrastivePair(nn.Module):
         self.student = Side((name, "student"), num_features[0], config, setting)
         self.teacher = Side((name, "teacher"), num_features[1], config, setting)
 
-    def forward(self, student: Tensor, teacher: Tensor, index: Tensor, negatives: Negatives) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
         """Return the loss of both sides, a scalar, and move the banks.
 
         Args:
             student: (batch, student features), float32.
             teacher: (batch, teacher features), float32.
-            index: (batch,), int64: rows of the banks.
+            batch: The batch that both are of; its ``index`` are rows of the banks.
             negatives: Of the batch.
         """
         student_anchors, teacher_anchors = self.student.head(student), self.teacher.head(teacher)
-        loss = self.student.contrast(student_anchors, self.teacher.bank, index, negatives)
-        loss = loss + self.teacher.contrast(teacher_anchors, self.student.bank, index, negatives)
+        loss = self.student.contrast(student_anchors, self.teacher.bank, batch, negatives)
+        loss = loss + self.teacher.contrast(teacher_anchors, self.student.bank, batch, negatives)
         # Only now: both sides are scored against the banks as the step before left them.
-        self.student.bank.update(index, student_anchors)
-        self.teacher.bank.update(index, teacher_anchors)
+        index = gather_batch(batch.index, batch)
+        self.student.bank.update(index, gather_batch(student_anchors, batch))
+        self.teacher.bank.update(index, gather_batch(teacher_anchors, batch))
         return loss

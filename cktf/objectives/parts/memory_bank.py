@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cktf.objectives.parts.workers import gather_batch
-
 
 class MemoryBank(nn.Module):
     """One side's embeddings of all samples, moved by an exponential mean (Wu et al., 2018, arXiv 1805.01978).
@@ -29,12 +27,11 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def update(self, index: Tensor, embeddings: Tensor) -> None:
-        """Move the rows of a batch, that of all workers: m <- normalise(momentum * m + (1 - momentum) * v).
+        """Move the rows of a batch: m <- normalise(momentum * m + (1 - momentum) * v).
 
         Args:
             index: (batch,), int64: the samples' rows.
             embeddings: (batch, dim): v, L2-normalised.
         """
-        index, embeddings = gather_batch(index), gather_batch(embeddings)
         moved = torch.lerp(embeddings, self.embeddings[index], self.momentum)
         self.embeddings.index_copy_(0, index, functional.normalize(moved, dim=1))

@@ -3,20 +3,24 @@
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.nn import functional
+
+from cktf.batch import Batch
 
 
-def gather_batch(shard: Tensor) -> Tensor:
-    """Return the shards of all workers, concatenated along the first dimension; of one worker its own.
+@torch.no_grad()
+def gather_batch(shard: Tensor, batch: Batch) -> Tensor:
+    """Return what all workers hold of a batch's rows, in the batch's order; of one worker its own.
 
-    Shards may differ in length, as those of a batch do that the workers do not divide.
+    Each worker's rows are added to zeros, where ``batch`` says that they belong: so shards may differ in length
+    without having to tell one another.
+
+    Args:
+        shard: (samples of this worker, ...).
+        batch: This worker's.
     """
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return shard
-    sizes = shard.new_empty(dist.get_world_size(), dtype=torch.int64)
-    dist.all_gather_into_tensor(sizes, sizes.new_tensor([len(shard)]))
-    longest = int(sizes.max())
-    padded = functional.pad(shard, (0, 0) * (shard.dim() - 1) + (0, longest - len(shard)))
-    gathered = shard.new_empty(len(sizes), *padded.shape)
-    dist.all_gather_into_tensor(gathered.flatten(0, 1), padded)
-    return torch.cat([rows[:size] for rows, size in zip(gathered, sizes.tolist(), strict=True)])
+    whole = shard.new_zeros(round(len(shard) / batch.share), *shard.shape[1:])
+    whole[batch.offset : batch.offset + len(shard)] = shard
+    dist.all_reduce(whole)
+    return whole

@@ -2,6 +2,7 @@
 
 import torch
 
+from cktf.batch import Batch
 from cktf.objectives import Setting
 from cktf.objectives.parts.contrastive_pair import ContrastivePair, ContrastiveSettings
 from cktf.objectives.parts.negatives import Negatives
@@ -9,14 +10,14 @@ from cktf.objectives.parts.negatives import Negatives
 CONFIG = ContrastiveSettings(negatives=8, dim=4)
 
 
-def inputs(step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Negatives]:
+def inputs(step: int) -> tuple[torch.Tensor, torch.Tensor, Batch, Negatives]:
     generator = torch.Generator().manual_seed(step)
     index = torch.randperm(30, generator=generator)[:6]
     weights = torch.zeros(6, 30).scatter_(1, torch.rand(6, 30, generator=generator).argsort(1)[:, :8], 1.0)
     return (
         torch.randn(6, 5, generator=generator),
         torch.randn(6, 7, generator=generator),
-        index,
+        Batch(torch.empty(0), index % 5, index, step),
         Negatives(weights, 8, distinct=True),
     )
 
@@ -32,8 +33,9 @@ def test_both_heads_learn_and_the_banks_do_not(setting: Setting) -> None:
 def test_rows_move_after_scoring_and_only_those_of_the_batch(setting: Setting) -> None:
     pair = ContrastivePair("stem", (5, 7), CONFIG, setting)
     before = pair.teacher.bank.embeddings.clone()
-    student, teacher, index, negatives = inputs(0)
-    pair(student, teacher, index, negatives)
+    student, teacher, batch, negatives = inputs(0)
+    pair(student, teacher, batch, negatives)
+    index = batch.index
     moved = (pair.teacher.bank.embeddings != before).any(1).nonzero().flatten()
     assert moved.tolist() == sorted(index.tolist())
     expected = torch.nn.functional.normalize(0.5 * before[index] + 0.5 * pair.teacher.head(teacher), dim=1)

@@ -10,8 +10,9 @@ from cktf.batch import Batch
 from cktf.objectives.parts.negatives import Negatives, SampledNegatives
 
 
-def draw(negatives: SampledNegatives, labels: Tensor, step: int = 0) -> Tensor:
-    drawn: Negatives = negatives(Batch(torch.empty(0), labels, torch.arange(len(labels)), step))
+def draw(negatives: SampledNegatives, labels: Tensor, step: int = 0, offset: int = 0) -> Tensor:
+    index = torch.arange(len(labels))
+    drawn: Negatives = negatives(Batch(torch.empty(0), labels, index, step, offset=offset))
     assert drawn.count == negatives.count
     assert not drawn.distinct or drawn.weights.max() <= 1
     return drawn.weights
@@ -50,6 +51,20 @@ def test_a_small_share_of_a_large_split_is_exact_too() -> None:
         assert weights.sum(1).tolist() == [count] * 16
         assert weights.max() == 1
         assert not weights[labels == labels[:16].unsqueeze(1)].any()
+
+
+@pytest.mark.parametrize("threshold", [0, 255])
+def test_sets_are_exact_when_one_fill_is_too_narrow_and_when_the_first_move_takes_too_many(
+    threshold: int,
+) -> None:
+    negatives = SampledNegatives(LABELS, 15, seed=3)
+    negatives.width = 2
+    negatives.thresholds.fill_(threshold)
+    for step in range(20):
+        weights = draw(negatives, ANCHORS, step)
+        assert weights.sum(1).tolist() == [15] * len(ANCHORS)
+        assert weights.max() == 1
+        assert not weights[ANCHORS.unsqueeze(1) == LABELS].any()
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
@@ -101,6 +116,17 @@ def test_a_draw_is_addressed_by_seed_and_step() -> None:
     assert not torch.equal(draw(first, labels[:8], step=7), draw(first, labels[:8], step=8))
     other = SampledNegatives(labels, 50, seed=5)
     assert not torch.equal(draw(first, labels[:8], step=7), draw(other, labels[:8], step=7))
+
+
+def test_shards_of_a_batch_draw_independently() -> None:
+    labels = torch.arange(2_000) % 10
+    negatives = SampledNegatives(labels, 450, seed=1)
+    anchors = torch.zeros(40, dtype=torch.int64)
+    first, second = (draw(negatives, anchors, step=3, offset=offset) for offset in (0, 40))
+    both = (first * second).sum(1) / 450
+    # Of 1,800 others a quarter: of an anchor's 450, the other shard's anchor shares 112.5 by chance.
+    assert (both - 0.25).abs().max() < 5 * 0.018
+    assert torch.equal(second, draw(negatives, anchors, step=3, offset=40))
 
 
 def test_pytorchs_global_stream_is_not_moved() -> None:

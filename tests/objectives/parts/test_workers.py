@@ -1,4 +1,4 @@
-"""Banks of data-parallel workers. This file is also the program that each worker runs."""
+"""Data-parallel workers of one batch. This file is also the program that each worker runs."""
 
 import subprocess
 import sys
@@ -6,8 +6,11 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
+from cktf.batch import Batch
 from cktf.objectives.parts.memory_bank import MemoryBank
+from cktf.objectives.parts.workers import gather_batch
 
 INDEX = torch.tensor([5, 1, 8, 3, 0])
 EMBEDDINGS = torch.nn.functional.normalize(
@@ -16,11 +19,15 @@ EMBEDDINGS = torch.nn.functional.normalize(
 SHARDS = slice(0, 2), slice(2, 5)
 
 
-def updated(shard: slice) -> torch.Tensor:
+def updated(shard: slice) -> dict[str, Tensor]:
+    """Return what a worker gathers with this shard, and its bank after the update."""
     torch.manual_seed(0)
     bank = MemoryBank(10, 4, momentum=0.5)
-    bank.update(INDEX[shard], EMBEDDINGS[shard])
-    return bank.embeddings
+    index = INDEX[shard]
+    batch = Batch(torch.empty(0), index, index, step=0, share=len(index) / 5, offset=shard.start)
+    whole = gather_batch(index, batch), gather_batch(EMBEDDINGS[shard].requires_grad_(), batch)
+    bank.update(*whole)
+    return {"index": whole[0], "embeddings": whole[1].detach(), "bank": bank.embeddings}
 
 
 def test_two_workers_with_unequal_shards_keep_the_bank_that_one_would(tmp_path: Path) -> None:
@@ -28,12 +35,14 @@ def test_two_workers_with_unequal_shards_keep_the_bank_that_one_would(tmp_path: 
         subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))
     ]
     assert [worker.wait(120) for worker in workers] == [0, 0]
+    expected = updated(slice(0, 5))
     for rank in range(len(SHARDS)):
-        assert torch.equal(torch.load(tmp_path / f"bank{rank}.pt"), updated(slice(0, 5)))
+        for name, value in torch.load(tmp_path / f"worker{rank}.pt").items():
+            assert torch.equal(value, expected[name])
 
 
 if __name__ == "__main__":
     rank, folder = int(sys.argv[1]), sys.argv[2]
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(SHARDS))
-    torch.save(updated(SHARDS[rank]), f"{folder}/bank{rank}.pt")
+    torch.save(updated(SHARDS[rank]), f"{folder}/worker{rank}.pt")
     dist.destroy_process_group()
