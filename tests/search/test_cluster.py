@@ -45,7 +45,7 @@ def test_gpus_left_open_are_taken_where_there_are_any():
 
 
 def test_workers_divide_what_the_trial_takes():
-    assert share(workers=4, cpus=8, gpus=2) == Share(workers=4, cpus=2, gpus=0.5)
+    assert share(workers=4, cpus=8, gpus=4) == Share(workers=4, cpus=2, gpus=1)
 
 
 @pytest.mark.parametrize(
