@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -10,11 +11,12 @@ from cktf.search import provenance
 from cktf.search.provenance import Provenance
 
 
-def test_it_names_code_versions_machine_and_command():
+def test_it_names_code_versions_machine_and_command(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/environment/bin/cktf", "launch", "a study.yaml"])
     here = Provenance.now()
     assert torch.__version__.startswith(here.versions["torch"])
     assert platform.node() in here.machine
-    assert "pytest" in here.command
+    assert here.command == "cktf launch 'a study.yaml'"
 
 
 def test_a_changed_checkout_is_told_from_a_clean_one(tmp_path, monkeypatch):
