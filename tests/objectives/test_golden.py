@@ -1,10 +1,12 @@
 """Objectives against the numbers of the published code, in every golden file whose networks are known.
 
-The folder is ``tests/golden`` or the one that the environment variable CKTF_GOLDEN names.
+The folder is ``tests/golden`` or the one that the environment variable CKTF_GOLDEN names. Hyperparameters and
+sizes are read from the files. A file that cannot be run is skipped, and pytest's summary says why.
 """
 
 import json
 import os
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,14 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Shapes
 from cktf.models import MODELS, build_model
-from cktf.objectives import Setting
+from cktf.objectives import OBJECTIVES, Setting
 from cktf.objectives.cktf import CKTF
 from cktf.objectives.crd import CRD
 from cktf.objectives.kd import softened_divergence
 from cktf.objectives.parts.contrastive_pair import ContrastivePair
 from cktf.objectives.parts.heads import Head
 
+DEFAULT_FOLDER = Path(__file__).parents[1] / "golden"
 RELATIVE = 1e-4
 
 
@@ -32,13 +35,10 @@ class Case:
     def __init__(self, path: Path) -> None:
         with np.load(path) as file:
             self.arrays = {name: file[name] for name in file.files}
-        self.meta: dict[str, Any] = json.loads(str(self.arrays.pop("meta"))) if "meta" in self.arrays else {}
+        self.meta: dict[str, Any] = json.loads(str(self.arrays.pop("meta")))
 
     def __getitem__(self, name: str) -> Tensor:
         return torch.from_numpy(self.arrays[name])
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.arrays
 
     @property
     def steps(self) -> range:
@@ -46,11 +46,25 @@ class Case:
         return range(sum(name.endswith("_contrast_index") for name in self.arrays))
 
 
-def paths(method: str) -> list[Any]:
-    """Return the golden files of one method, named for pytest; collection runs before any fixture."""
-    folder = Path(os.environ.get("CKTF_GOLDEN") or Path(__file__).parents[1] / "golden")
-    found = [path for path in sorted(folder.glob("*.npz")) if Case(path).meta.get("method") == method]
-    return [pytest.param(path, id=path.stem) for path in found]
+def cases_in(folder: Path) -> dict[str, list[Path]]:
+    """Return a folder's files of cases under their methods' names."""
+    found = defaultdict(list)
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as file:
+            if "meta" in file.files:
+                found[json.loads(str(file["meta"]))["method"]].append(path)
+    return dict(found)
+
+
+CASES = cases_in(Path(os.environ.get("CKTF_GOLDEN") or DEFAULT_FOLDER))
+TESTED: set[str] = set()
+"""Methods that a test below takes the cases of."""
+
+
+def cases_of(method: str) -> pytest.MarkDecorator:
+    """Run a test with each case of one method."""
+    TESTED.add(method)
+    return pytest.mark.parametrize("path", CASES.get(method, []), ids=lambda path: path.stem)
 
 
 def assert_close(actual: Tensor | float, expected: Tensor) -> None:
@@ -94,11 +108,17 @@ def contrastive_settings(case: Case) -> dict[str, Any]:
     return {name: case.meta[name] for name in ("temperature", "momentum", "negatives", "dim")}
 
 
-def test_golden_cases_are_found() -> None:
-    assert paths("kd") + paths("crd") + paths("cktf"), "no golden case of any objective was found"
+def test_every_tested_method_has_a_case_of_its_own_in_the_repository() -> None:
+    assert {"kd", "crd", "cktf"} <= TESTED <= cases_in(DEFAULT_FOLDER).keys()
 
 
-@pytest.mark.parametrize("path", paths("kd"))
+def test_every_case_of_an_objective_is_run() -> None:
+    of_objectives = CASES.keys() & OBJECTIVES.keys()
+    assert of_objectives, "no case of any objective was found"
+    assert of_objectives <= TESTED
+
+
+@cases_of("kd")
 def test_kd_equals_the_published_code(path: Path) -> None:
     case = Case(path)
     student = case["logits_s"].requires_grad_()
@@ -107,7 +127,7 @@ def test_kd_equals_the_published_code(path: Path) -> None:
     assert_close(torch.autograd.grad(loss, student)[0], case["grad_logits_s"])
 
 
-@pytest.mark.parametrize("path", paths("crd"))
+@cases_of("crd")
 def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None:
     case = Case(path)
     blank = Shapes(torch.Size([1]), torch.Size([1]), torch.Size([1, 1, 1]), (), torch.Size([3, 32, 32]))
@@ -133,11 +153,14 @@ def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None
     assert_close(torch.tensor([crd.pair.student.partition, crd.pair.teacher.partition]), case["Z"])
 
 
-@pytest.mark.parametrize("path", paths("cktf"))
+@cases_of("cktf")
 def test_cktf_equals_the_published_code(path: Path, given_negatives: Any) -> None:
     case = Case(path)
-    if not {case.meta["student"], case.meta["teacher"]} <= MODELS.keys():
-        pytest.skip(f"{case.meta['student']} or {case.meta['teacher']} is not among the networks")
+    unknown = {case.meta["student"], case.meta["teacher"]} - MODELS.keys()
+    if unknown:
+        pytest.skip(f"{path.name}: not among the networks: {', '.join(sorted(unknown))}")
+    if case.meta["pairing"] == "random":
+        pytest.skip(f"{path.name}: which blocks were drawn cannot be repeated")
     image_shape = case["step0_x"].shape[1:]
     networks = []
     for name, salt in ((case.meta["student"], 9), (case.meta["teacher"], 10)):
