@@ -15,9 +15,24 @@ from cktf.objectives.parts.pairing import Pairing, choose_block
 
 
 class CKTF(Objective):
-    """beta * L_penultimate + theta * (L_stem + L_stage1 + ...), each L the NCE loss of both sides of a pair.
+    """Representations of the same depth are contrasted, from the stem to the penultimate vector.
 
-    A pair whose factor is 0 is neither built nor computed.
+    The paper minimises
+
+        gamma * CE + alpha * KL + beta * L_penultimate + theta * (L_stem + L_stage1 + L_stage2 + ...)
+
+    gamma is the weight of ``cross_entropy``, alpha that of ``kd``; beta and theta are settings here. Each L is
+    the NCE loss of both sides of a pair (arXiv 1910.10699, eq. 18; see `parts.contrast`). Published: gamma 1,
+    alpha 0, beta 0.8, theta 0.1, and for CKTF + KD alpha 1. CKTF as second objective, which adds 0.8 times the
+    sum of all pairs to another method's loss, is ``cktf: {weight: 0.8, beta: 1, theta: 1}``.
+
+    Of each pair, with c channels of the teacher and w pooling windows in a map, the heads see
+
+        stem           (batch, its own channels * w), pooled
+        stage1, ...    (batch, c * w), normalised over the batch, the student's padded to c, pooled
+        penultimate    (batch, features), as it is
+
+    and project it to (batch, dim). A pair whose factor is 0 is neither built nor computed.
 
     Attributes:
         negatives: What chooses a batch's negatives, one draw for all pairs: any module from `Batch` to
@@ -29,10 +44,10 @@ class CKTF(Objective):
         """Settings of `CKTF`."""
 
         beta: float = Field(default=0.8, ge=0)
-        """Factor of the penultimate pair."""
+        """Factor of the penultimate pair, the paper's beta."""
 
         theta: float = Field(default=0.1, ge=0)
-        """Factor of the stem's and of each stage's pair."""
+        """Factor of the stem's and of each stage's pair, the paper's theta."""
 
         pairing: Pairing = "last"
         """Which of a teacher stage's blocks the last block of the student's stage is matched with."""
@@ -72,7 +87,7 @@ class CKTF(Objective):
             self.term_weights["penultimate"] = config.beta
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
-        """Return the loss of each pair under its name, and move the banks."""
+        """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; move the banks."""
         assert teacher is not None
         negatives = self.negatives(batch)
         return {

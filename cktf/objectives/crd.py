@@ -10,7 +10,10 @@ from cktf.objectives.parts.negatives import SampledNegatives
 
 
 class CRD(Objective):
-    """CKTF with the penultimate pair alone; the paper's beta is the ``weight``.
+    """The penultimate vectors are contrasted: the NCE loss of both sides of one pair (eq. 18).
+
+    It is CKTF with that pair alone, whose beta is here the ``weight``. Heads project (batch, features) to
+    (batch, dim).
 
     Attributes:
         negatives: What chooses a batch's negatives: any module from `Batch` to `Negatives`.
@@ -31,7 +34,7 @@ class CRD(Objective):
         self.term_weights = {"penultimate": 1.0}
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
-        """Return ``penultimate``: the NCE loss of both sides (eq. 18), and move the banks."""
+        """Return ``penultimate``: the loss of the pair, a scalar; move the banks."""
         assert teacher is not None
         loss = self.pair(
             student.penultimate.float(), teacher.penultimate.float(), batch, self.negatives(batch)

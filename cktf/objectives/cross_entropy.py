@@ -8,7 +8,11 @@ from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
 
 
 class CrossEntropy(Objective):
-    """What a student learns without a teacher; the paper's gamma is the ``weight``."""
+    """What a student learns without a teacher.
+
+    -log softmax(logits)[label], mean over the batch. The ``weight`` is the gamma of CKTF's paper (arXiv
+    2303.07599).
+    """
 
     needs_teacher = False
 
@@ -25,5 +29,5 @@ class CrossEntropy(Objective):
         teacher: Activations | None,  # noqa: ARG002
         batch: Batch,
     ) -> dict[str, Tensor]:
-        """Return ``logits``: the mean over the batch, in nats."""
+        """Return ``logits``: the mean over the batch, a scalar, in nats."""
         return {"logits": functional.cross_entropy(student.logits.float(), batch.labels)}

@@ -11,7 +11,8 @@ from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
 def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     """Return T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the batch; a scalar.
 
-    T^2 keeps the gradient's size the same at every temperature (section 2 of the paper).
+    Probabilities softened by T are eq. 1 of Hinton et al. (2015, arXiv 1503.02531). T^2 keeps the gradient's
+    size about the same at every temperature (end of its section 2).
 
     Args:
         student_logits: (batch, classes), float32.
@@ -30,7 +31,8 @@ def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperat
 class KD(Objective):
     """The student's softened class probabilities follow the teacher's.
 
-    The paper's alpha is the ``weight``.
+    T^2 * KL(teacher || student), mean over the batch (see `softened_divergence`). Its factor, the ``weight``, is
+    the alpha of CKTF's paper (arXiv 2303.07599).
     """
 
     class Config(ObjectiveSettings):
@@ -50,7 +52,7 @@ class KD(Objective):
         teacher: Activations | None,
         batch: Batch,  # noqa: ARG002
     ) -> dict[str, Tensor]:
-        """Return ``logits``, in nats times T^2."""
+        """Return ``logits``: the divergence, a scalar, in nats times T^2."""
         assert teacher is not None
         return {
             "logits": softened_divergence(student.logits.float(), teacher.logits.float(), self.temperature)
