@@ -166,6 +166,8 @@ def step_times(way: str, steps: int) -> list[float]:
     labels = torch.arange(NUM_SAMPLES) % CLASSES
     student, teacher = (build_model(name, CLASSES, IMAGE_SHAPE) for name in ("wrn_16_2", "wrn_40_2"))
     teacher.eval()
+    for network in (student, teacher):
+        network.to(memory_format=torch.channels_last)  # as the trainer does
     setting = Setting(
         measure_shapes(student, IMAGE_SHAPE), measure_shapes(teacher, IMAGE_SHAPE), labels, seed=0
     )
@@ -179,7 +181,8 @@ def step_times(way: str, steps: int) -> list[float]:
 
     def train_step(number: int) -> None:
         index = torch.randperm(NUM_SAMPLES)[:BATCH]
-        batch = Batch(torch.randn(BATCH, *IMAGE_SHAPE), labels[index], index, number)
+        images = torch.randn(BATCH, *IMAGE_SHAPE).contiguous(memory_format=torch.channels_last)
+        batch = Batch(images, labels[index], index, number)
         with torch.no_grad():
             theirs = teacher(batch.images)
         total, _ = objective(student(batch.images), theirs, batch)

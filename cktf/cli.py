@@ -22,6 +22,9 @@ WRONG_INPUT = 2
 SOME_FAILED = 1
 INTERRUPTED = 130
 
+LONGEST_NAME = 24
+"""Characters of an arm's name that the table of effects shows in one line."""
+
 app = typer.Typer(
     name="cktf",
     help="Find out which parts of a knowledge-transfer recipe matter, and by how much.",
@@ -163,9 +166,16 @@ def report(
             paths = write_report(run, out_dir)
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
-    title, (header, *rows) = main_rows(paths.results)
-    # Names whole, whatever the width: it is the first column by which the others are read.
-    table = Table(Column(header[0], no_wrap=True), *header[1:], title=Text(title), title_justify="left")
+    title, cells = main_rows(paths.results)
+    header, *rows = zip(*(column for column in zip(*cells, strict=True) if any(column[1:])), strict=True)
+    # Names of a design are short and stay whole; those of a search, which list all factors, are folded.
+    width = min(LONGEST_NAME, max(len(row[0]) for row in rows))
+    table = Table(
+        Column(header[0], min_width=width, overflow="fold"),
+        *header[1:],
+        title=Text(title),
+        title_justify="left",
+    )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out.print(table)
