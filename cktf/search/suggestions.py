@@ -98,13 +98,18 @@ SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
 _KEEP_NOTES = {"nsgaii", "cmaes", "qmc"}
 """Samplers that write down what they did besides the values; asking again makes them write it again."""
 
-PRUNERS: dict[str, Callable[[], BasePruner]] = {
-    "none": NopPruner,
-    "median": lambda: MedianPruner(n_startup_trials=5, n_warmup_steps=WARM_UP_EPOCHS),
-    # The best quarter goes on.
-    "percentile": lambda: PercentilePruner(25.0, n_startup_trials=5, n_warmup_steps=WARM_UP_EPOCHS),
-    "hyperband": lambda: HyperbandPruner(min_resource=WARM_UP_EPOCHS),
-    "successive_halving": lambda: SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
+
+def _warm_up(epochs: int) -> int:
+    # A rule that asks anew after each epoch ends most good arms, too, where curves cross; the later half crosses less.
+    return max(WARM_UP_EPOCHS, epochs // 2)
+
+
+PRUNERS: dict[str, Callable[[int], BasePruner]] = {
+    "none": lambda _: NopPruner(),
+    "median": lambda epochs: MedianPruner(n_startup_trials=5, n_warmup_steps=_warm_up(epochs)),
+    "percentile": lambda epochs: PercentilePruner(25.0, n_startup_trials=5, n_warmup_steps=_warm_up(epochs)),
+    "hyperband": lambda _: HyperbandPruner(min_resource=WARM_UP_EPOCHS),
+    "successive_halving": lambda _: SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
 }
 
 
@@ -123,7 +128,7 @@ class Suggestions:
         self._sampler, self._sampler_seed = spec.sampler, spec.sampler_seed
         self._study = optuna.create_study(
             direction="maximize" if spec.maximise else "minimize",
-            pruner=PRUNERS[spec.prune](),
+            pruner=PRUNERS[spec.prune](spec.baseline_config.epochs),
             sampler=RandomSampler(seed=0),
             study_name="search",  # Hyperband sorts trials into brackets by it
         )

@@ -249,8 +249,8 @@ def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_i
             planner.on_epoch(good, make_result(epoch, 90.0))
         planner.on_end(good, Status.COMPLETE)
     bad = planner.next_trial().trial_id
-    told = [planner.on_epoch(bad, make_result(epoch, 10.0)) for epoch in range(1, 4)]
-    assert told == [False, False, True]
+    told = [planner.on_epoch(bad, make_result(epoch, 10.0)) for epoch in range(1, 5)]
+    assert told == [False, False, False, True]  # nothing is pruned in the first half of nine epochs
 
     assert isinstance(rows.pop(), EndRow)
     restarted = ledger(spec, rows)
