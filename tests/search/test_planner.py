@@ -7,7 +7,6 @@ import optuna
 import pytest
 
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status
-from cktf.search.errors import LedgerDamaged
 from cktf.search.planner import Nothing, Planner
 from cktf.search.suggestions import PRUNERS, SAMPLERS
 from cktf.study.designs import plan_arms
@@ -381,27 +380,3 @@ def test_no_sampler_speaks_up_about_conditions(make_search, rows, run_to_end, ca
             assert caplog.messages == [], sampler
     finally:
         optuna.logging.disable_propagation()
-
-
-def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(
-    make_spec, rows, run_to_end, make_result
-):
-    scores = {"baseline": 70.0, "momentum=0": 90.0, "momentum=0.5": math.nan, "momentum=0.7": 60.0}
-    planner = ledger(make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2), rows)
-    run_to_end(planner, lambda row, _: scores[row.arm], at_once=1, most=4)
-    assert planner.state.best_arm(maximise=True) is None
-    while isinstance(row := planner.next_trial(), PlannedRow):
-        planner.on_epoch(row.trial_id, make_result(2, scores[row.arm]))
-        planner.on_end(row.trial_id, Status.FAILED if row.arm == "momentum=0" else Status.COMPLETE)
-    ranking = planner.state.ranking(Stage.DESIGN, maximise=True)
-    assert [arm.arm for arm in ranking] == ["baseline", "momentum=0.7"]
-    assert planner.state.best_arm(maximise=True) == ranking[0]
-
-
-def test_a_row_of_a_trial_that_was_never_planned_is_damage(make_spec, make_result):
-    for stray in (
-        EpochRow(trial_id="stray", **vars(make_result(1, 50.0))),
-        EndRow(trial_id="stray", status="failed"),
-    ):
-        with pytest.raises(LedgerDamaged, match="trial stray"):
-            ledger(make_spec(), [stray])

@@ -1,0 +1,35 @@
+"""A run's state: which arms count as best, and rows that cannot be."""
+
+import math
+
+import pytest
+
+from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status
+from cktf.search.errors import LedgerDamaged
+from cktf.search.planner import Planner
+from cktf.search.state import RunState
+
+
+def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(
+    make_spec, rows, run_to_end, make_result
+):
+    scores = {"baseline": 70.0, "momentum=0": 90.0, "momentum=0.5": math.nan, "momentum=0.7": 60.0}
+    spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
+    planner = Planner(spec, rows.append)
+    run_to_end(planner, lambda row, _: scores[row.arm], at_once=1, most=4)
+    assert planner.state.best_arm(maximise=True) is None
+    while isinstance(row := planner.next_trial(), PlannedRow):
+        planner.on_epoch(row.trial_id, make_result(2, scores[row.arm]))
+        planner.on_end(row.trial_id, Status.FAILED if row.arm == "momentum=0" else Status.COMPLETE)
+    ranking = planner.state.ranking(Stage.DESIGN, maximise=True)
+    assert [arm.arm for arm in ranking] == ["baseline", "momentum=0.7"]
+    assert planner.state.best_arm(maximise=True) == ranking[0]
+
+
+def test_a_row_of_a_trial_that_was_never_planned_is_damage(make_result):
+    for stray in (
+        EpochRow(trial_id="stray", **vars(make_result(1, 50.0))),
+        EndRow(trial_id="stray", status="failed"),
+    ):
+        with pytest.raises(LedgerDamaged, match="trial stray"):
+            RunState("validation_accuracy", [stray])
