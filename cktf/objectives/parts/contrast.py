@@ -27,13 +27,18 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
+from cktf.objectives.parts.memory_bank import LARGEST_NORM
 from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.parts.products import times_transposed
 
 EPSILON = 1e-7
 """Added to c in the denominators, as published."""
 
-TILE_ELEMENTS = 2**20
-"""Scores of one tile: 4 MiB a temporary. Smaller tiles cost more launches, and more waits among threads."""
+TILE_ELEMENTS = 2**19
+"""Scores of one tile: 2 MiB a temporary. Smaller tiles cost more launches, and more waits among threads."""
+
+LARGEST_LOG = 80.0
+"""Of a product of denominators: float32 ends at exp(88.7)."""
 
 
 def noise_contrastive_loss(
@@ -69,8 +74,8 @@ def estimate_partition(
     """
     scaled = anchors / temperature
     total = (scaled * bank[index]).sum(1).exp_().sum()
-    for rows, scores, _ in _tiles(scaled, bank):
-        torch.mm(scaled, bank[rows].T, out=scores)
+    for rows in _tiles(scaled, bank):
+        scores = times_transposed(scaled, bank[rows])
         total += scores.exp_().mul_(negatives.weights[:, rows]).sum()
     return total * (len(bank) / (len(anchors) * (negatives.count + 1)))
 
@@ -93,26 +98,27 @@ class _NoiseContrastiveLoss(torch.autograd.Function):
         odds = 1 / (partition * (noise + EPSILON))
         scaled = anchors / temperature
         one = anchors.new_ones(())
+        largest_log = math.log1p(odds * math.exp(LARGEST_NORM / temperature))
 
         positives = bank[index]
         x = (scaled * positives).sum(1) + math.log(odds)
         loss = softplus(-x).sum()
         gradient = positives * (torch.sigmoid(x) - 1).unsqueeze(1)
 
-        for rows, scores, denominators in _tiles(scaled, bank):
+        for rows in _tiles(scaled, bank):
             weights = negatives.weights[:, rows]
-            torch.mm(scaled, bank[rows].T, out=scores).exp_()
+            scores = times_transposed(scaled, bank[rows]).exp_()
             if negatives.distinct:
                 # Where the weight is 0, so are then loss and gradient: one pass for both.
                 scores.mul_(weights)
-            torch.add(one, scores, alpha=odds, out=denominators)
+            denominators = torch.add(one, scores, alpha=odds)
             scores.div_(denominators)
-            denominators.log_()
-            if not negatives.distinct:
+            if negatives.distinct:
+                loss += _sum_of_logs(denominators, largest_log)
+            else:
                 scores.mul_(weights)
-                denominators.mul_(weights)
-            gradient.addmm_(scores, bank[rows], alpha=odds)
-            loss += denominators.sum()
+                loss += denominators.log_().mul_(weights).sum()
+            gradient.add_(times_transposed(scores, bank[rows].T), alpha=odds)
 
         ctx.save_for_backward(gradient.div_(batch * temperature))
         return loss / batch + negatives.count * math.log1p(EPSILON / noise)
@@ -124,12 +130,26 @@ class _NoiseContrastiveLoss(torch.autograd.Function):
         return gradient_of_loss * gradient, None, None, None, None, None
 
 
-def _tiles(anchors: Tensor, bank: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield slices of the bank's rows, each with two scratch tensors of shape (batch, rows)."""
-    batch, num_samples = len(anchors), len(bank)
-    width = min(num_samples, max(1, TILE_ELEMENTS // batch))
-    first, second = anchors.new_empty(2, batch, width).unbind()
-    for start in range(0, num_samples, width):
-        rows = slice(start, min(start + width, num_samples))
-        size = rows.stop - start
-        yield rows, first[:, :size], second[:, :size]
+def _sum_of_logs(values: Tensor, largest_log: float) -> Tensor:
+    """Return the sum of the logarithms of values that are 1 or more, a scalar; the values are overwritten.
+
+    A logarithm costs as much as ten products. So the values are multiplied with one another first, half of the
+    columns by the other half, as long as no product can leave float32.
+
+    Args:
+        values: (batch, rows).
+        largest_log: No value's logarithm is larger.
+    """
+    while (width := values.shape[1]) > 1 and 2 * largest_log < LARGEST_LOG:
+        half = (width + 1) // 2  # of an odd number the middle column stays as it is
+        values[:, : width - half] *= values[:, half:]
+        values = values[:, :half]
+        largest_log *= 2
+    return values.log_().sum()
+
+
+def _tiles(anchors: Tensor, bank: Tensor) -> Iterator[slice]:
+    """Yield slices of the bank's rows, each small enough that its scores are one tile."""
+    width = max(1, TILE_ELEMENTS // len(anchors))
+    for start in range(0, len(bank), width):
+        yield slice(start, min(start + width, len(bank)))

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+LARGEST_NORM = math.sqrt(3)
+"""Of a row: that of a corner of the cube which initial rows are drawn in; later ones have norm 1."""
+
 
 class MemoryBank(nn.Module):
     """One side's embeddings of all samples, moved by an exponential mean (Wu et al., 2018, arXiv 1805.01978).
@@ -22,7 +25,7 @@ class MemoryBank(nn.Module):
     def __init__(self, num_samples: int, dim: int, momentum: float) -> None:
         super().__init__()
         self.momentum = momentum
-        bound = math.sqrt(3 / dim)
+        bound = LARGEST_NORM / math.sqrt(dim)
         self.register_buffer("embeddings", torch.empty(num_samples, dim).uniform_(-bound, bound))
 
     @torch.no_grad()

@@ -51,3 +51,17 @@ def test_pooling_averages_windows_and_says_how_many_features_that_makes(window: 
     assert pooled[1, 0] == values[1, 0, :side, :side].mean()
     padded = maps.pool(maps.pad_channels(values, 5), window)
     assert padded.shape == (2, maps.num_pooled_features((3, 8, 8), window, num_channels=5))
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_normalisation_and_its_gradient_are_those_of_torch(memory_format: torch.memory_format) -> None:
+    generator = torch.Generator().manual_seed(0)
+    values, gradient = torch.randn(2, 5, 3, 4, 2, generator=generator, dtype=torch.float64)
+    values = values.contiguous(memory_format=memory_format).requires_grad_()
+    expected = torch.nn.functional.normalize(values, dim=0)
+    normalised = maps.normalise_over_batch(values)
+    torch.testing.assert_close(normalised, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(normalised, values, gradient), torch.autograd.grad(expected, values, gradient)
+    )
+    assert torch.autograd.gradcheck(maps.normalise_over_batch, values)
