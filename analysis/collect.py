@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +36,11 @@ ARROW_TYPES = {int: pa.int64(), str: pa.string(), float: pa.float64(), float | N
 EPOCH_SCHEMA = pa.schema(
     [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name != "terms"]
 )
-REQUIRED = [f.name for f in fields(EpochRow) if f.default is MISSING]
+REQUIRED = [
+    f.name
+    for f in fields(EpochRow)
+    if f.default is MISSING and type(None) not in get_args(get_type_hints(EpochRow)[f.name])
+]
 """Columns that every epoch row has, and of which none is null."""
 
 FINAL_METRICS = (

@@ -119,6 +119,7 @@ class PlannedRow(Row):
         number: Order of planning within the run, from 0.
         params: Factor path to value, for every factor that this arm sets.
         config: The full trial configuration.
+        epochs: Epochs it will have, those of all phases; 0 in ledgers that know of one phase alone.
     """
 
     kind: ClassVar[str] = "planned"
@@ -130,6 +131,7 @@ class PlannedRow(Row):
     number: int
     params: dict[str, Any]
     config: dict[str, Any]
+    epochs: int = 0
     time: float = 0.0
 
 
@@ -138,11 +140,12 @@ class EpochResult:
     """What one epoch of training yields.
 
     Attributes:
-        epoch: From 1.
-        phase: ``train``, or the name of a method's own initial phase.
+        epoch: From 1, counted through all phases.
+        phase: ``train``, or the name of the objective whose own initial phase it is.
         learning_rate: Of the epoch's last step.
         train_loss: Weighted sum of the objectives, mean over the epoch's samples.
-        train_accuracy: Top-1, per cent, on the augmented batches as they were trained on.
+        train_accuracy: Top-1, per cent, on the augmented batches as they were trained on; None, as the next two, in
+            a phase that does not train the student.
         validation_loss: Cross-entropy, mean.
         validation_accuracy: Top-1, per cent.
         test_loss: Cross-entropy, mean; None but at the last epoch of a trial that may read the test split.
@@ -158,9 +161,9 @@ class EpochResult:
     phase: str
     learning_rate: float
     train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
+    train_accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float | None
     test_loss: float | None = None
     test_accuracy: float | None = None
     epoch_seconds: float

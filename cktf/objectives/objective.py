@@ -23,6 +23,16 @@ class ObjectiveSettings(Settings):
         return self.weight > 0
 
 
+class TwoPhaseSettings(ObjectiveSettings):
+    """What the settings of a method with an initial phase have besides."""
+
+    initial_epochs: int = Field(default=30, ge=1)
+    """Passes over the training split in the method's own phase, before the student's `epochs`."""
+
+    initial_learning_rate: float | None = Field(default=None, gt=0)
+    """Of the initial phase, constant; None: the trial's own `optimizer.learning_rate`."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """The circumstances an objective is built for.
@@ -45,6 +55,31 @@ class Setting:
         return len(self.labels)
 
 
+class InitialPhase(nn.Module, ABC):
+    """Training that a method does before the student's own.
+
+    Its parameters are trained in this phase and are constants afterwards. Like an `Objective` it is built on the
+    CPU, and all that it trains is in the state dict.
+
+    Attributes:
+        epochs: Passes over the training split.
+        learning_rate: Constant; None: the trial's own.
+        trains_student: Whether the student is trained with it. Where it is not, ``forward`` is given no student.
+        term_weights: As of an `Objective`.
+    """
+
+    epochs: int
+    learning_rate: float | None
+    trains_student: bool
+    term_weights: dict[str, float]
+
+    @abstractmethod
+    def forward(
+        self, student: Activations | None, teacher: Activations | None, batch: Batch
+    ) -> dict[str, Tensor]:
+        """Return the named, unweighted, scalar terms that this phase minimises."""
+
+
 class Objective(nn.Module, ABC):
     """One method of knowledge transfer.
 
@@ -56,10 +91,15 @@ class Objective(nn.Module, ABC):
         term_weights: The method's own factor for each term that `forward` returns (the paper's beta and
             theta); the objective's ``weight`` multiplies them all. Applied in `cktf.objectives.weighted_sum`,
             nowhere else.
+        initial: The method's own phase before the student's; None for most. Methods that have one take
+            `TwoPhaseSettings`.
+        ends_with_initial: Whether the method has no terms after it, so that another objective must go on.
     """
 
     Config: ClassVar[type[ObjectiveSettings]]
     needs_teacher: ClassVar[bool] = True
+    ends_with_initial: ClassVar[bool] = False
+    initial: InitialPhase | None = None
     term_weights: dict[str, float]
 
     @abstractmethod

@@ -1,10 +1,12 @@
 """The weighted sum of a trial's objectives: the one place where weights are applied."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Setting
+from cktf.objectives.objective import InitialPhase, Objective, Setting
 from cktf.objectives.registry import ChosenObjectives, active_objectives
 
 
@@ -14,17 +16,23 @@ class WeightedSum(nn.Module):
     Args:
         config: Settings of each objective; those without a weight are not built.
         setting: What they are built for.
+
+    Attributes:
+        objectives: Name to objective.
+        initial_phases: Name to the phase of its own, of those that have one, in the registry's order.
     """
 
     def __init__(self, config: ChosenObjectives, setting: Setting) -> None:
         super().__init__()
-        self.objectives = nn.ModuleDict()
-        self.weights: dict[str, float] = {}
+        self.initial_phases: dict[str, InitialPhase] = {}
+        self._methods: dict[str, Objective] = {}
+        self._weights: dict[str, float] = {}
         for name, (method, settings) in active_objectives(config).items():
-            objective = method(settings, setting)
-            self.objectives[name] = objective
-            for term, factor in objective.term_weights.items():
-                self.weights[f"{name}.{term}"] = settings.weight * factor
+            self._methods[name] = objective = method(settings, setting)
+            self._weights[name] = settings.weight
+            if objective.initial is not None:
+                self.initial_phases[name] = objective.initial
+        self.objectives = nn.ModuleDict(self._methods)
 
     def forward(
         self, student: Activations, teacher: Activations | None, batch: Batch
@@ -34,11 +42,30 @@ class WeightedSum(nn.Module):
         Terms are named ``objective.term``: ``kd.logits``, ``cktf.stage1``. All is computed in float32,
         whatever the networks' autocast is.
         """
-        with torch.autocast(student.logits.device.type, enabled=False):
-            terms = {
-                f"{name}.{term}": value
-                for name, objective in self.objectives.items()
-                for term, value in objective(student, teacher, batch).items()
-            }
-            total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
-        return total, {name: value.detach() for name, value in terms.items()}
+        return self._sum(self._methods, student, teacher, batch)
+
+    def initial(
+        self, name: str, student: Activations | None, teacher: Activations | None, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what `forward` returns, for the initial phase of one objective."""
+        return self._sum({name: self.initial_phases[name]}, student, teacher, batch)
+
+    def main_parameters(self) -> list[nn.Parameter]:
+        """Return what is trained beside the student: all parameters but those of initial phases."""
+        initial = {id(p) for phase in self.initial_phases.values() for p in phase.parameters()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in initial]
+
+    def _sum(
+        self,
+        methods: Mapping[str, Objective | InitialPhase],
+        student: Activations | None,
+        teacher: Activations | None,
+        batch: Batch,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        terms, weighted = {}, []
+        with torch.autocast(batch.images.device.type, enabled=False):
+            for name, method in methods.items():
+                for term, value in method(student, teacher, batch).items():
+                    terms[f"{name}.{term}"] = value.detach()
+                    weighted.append(self._weights[name] * method.term_weights[term] * value)
+            return torch.stack(weighted).sum(), terms

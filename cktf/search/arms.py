@@ -102,7 +102,8 @@ class SearchedArms:
                 self._advanced(arm, epoch)
 
     def _advanced(self, arm: _SearchedArm, epoch: int) -> None:
-        values = [trial.curve[epoch] for trial in arm.trials if epoch in trial.curve]
+        reached = (trial.curve.get(epoch) for trial in arm.trials)
+        values = [value for value in reached if value is not None]
         if len(values) == len(self._spec.seeds) and not arm.is_told:
             arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, epoch, fmean(values))
 

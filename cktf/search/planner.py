@@ -93,7 +93,7 @@ class Planner:
         trial = self.state.trials[trial_id]
         if trial.end is None and result.epoch not in trial.curve:
             self._write(EpochRow(trial_id=trial_id, time=self._clock(), **asdict(result)))
-        is_last = result.epoch == trial.planned.config["epochs"]
+        is_last = result.epoch == trial.epochs
         if is_last or not (self._search and self._search.is_pruned(trial_id)):
             return False
         self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {result.epoch}")
@@ -166,6 +166,7 @@ class Planner:
                         number=len(self.state.trials),
                         params=arm.params,
                         config=config.model_dump(mode="json"),
+                        epochs=config.total_epochs,
                         time=self._clock(),
                     )
                 )

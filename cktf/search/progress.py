@@ -106,7 +106,8 @@ def _driver(run: Storage, state: RunState) -> str:
 
 def _told(trial: TrialState, metric: str) -> str:
     row = trial.planned
-    score = f", {metric} {trial.curve[max(trial.curve)]:.4g}" if trial.curve else ""
+    latest = trial.curve[max(trial.curve)] if trial.curve else None
+    score = "" if latest is None else f", {metric} {latest:.4g}"
     reason = f": {trial.end.reason}" if trial.end and trial.end.reason else ""
     return f"{row.arm}, seed {row.seed}, {trial.status}{score}{reason}"
 

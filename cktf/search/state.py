@@ -16,13 +16,13 @@ class TrialState:
 
     Attributes:
         planned: Its plan.
-        curve: Epoch to the value of the study's metric.
+        curve: Epoch to the value of the study's metric; None in a phase that does not train the student.
         wall_seconds: Training time of those epochs.
         end: How it ended; None while it is to be run.
     """
 
     planned: PlannedRow
-    curve: dict[int, float] = field(default_factory=dict)
+    curve: dict[int, float | None] = field(default_factory=dict)
     wall_seconds: float = 0.0
     end: EndRow | None = None
 
@@ -32,6 +32,11 @@ class TrialState:
         if self.end:
             return Status(self.end.status)
         return Status.RUNNING if self.curve else Status.PLANNED
+
+    @property
+    def epochs(self) -> int:
+        """Epochs it has when it is complete."""
+        return self.planned.epochs or int(self.planned.config["epochs"])
 
     @property
     def score(self) -> float | None:

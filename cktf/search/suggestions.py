@@ -128,7 +128,7 @@ class Suggestions:
         self._sampler, self._sampler_seed = spec.sampler, spec.sampler_seed
         self._study = optuna.create_study(
             direction="maximize" if spec.maximise else "minimize",
-            pruner=PRUNERS[spec.prune](spec.baseline_config.epochs),
+            pruner=PRUNERS[spec.prune](spec.baseline_config.total_epochs),
             sampler=RandomSampler(seed=0),
             study_name="search",  # Hyperband sorts trials into brackets by it
         )

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from cktf.data import AugmentationConfig, DataConfig
 from cktf.models import ModelConfig
-from cktf.objectives import ObjectivesConfig, active_objectives
+from cktf.objectives import ObjectivesConfig, TwoPhaseSettings, active_objectives
 from cktf.settings import Settings
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.teacher import TeacherConfig
@@ -47,7 +47,7 @@ class TrialConfig(Settings):
     """Optimiser and learning-rate schedule."""
 
     epochs: int = Field(default=240, ge=1)
-    """Passes over the training split."""
+    """Passes over the training split; an objective's initial phase comes before them."""
 
     batch_size: int = Field(default=64, ge=2)
     """Samples of one step, over all workers together."""
@@ -70,7 +70,18 @@ class TrialConfig(Settings):
         for name, (method, _) in objectives.items():
             if method.needs_teacher and self.teacher is None:
                 raise ValueError(f"objective.{name} needs a teacher; name one under 'teacher:'")
+        if all(method.ends_with_initial for method, _ in objectives.values()):
+            raise ValueError(
+                f"objective: {' and '.join(objectives)} ends with its initial phase; after it another objective must "
+                "go on, such as cross_entropy"
+            )
         return self
+
+    @property
+    def total_epochs(self) -> int:
+        """Epochs of all phases: the objectives' initial ones and the student's own."""
+        settings = (settings for _, settings in active_objectives(self.objective).values())
+        return self.epochs + sum(s.initial_epochs for s in settings if isinstance(s, TwoPhaseSettings))
 
     @property
     def trial_id(self) -> str:

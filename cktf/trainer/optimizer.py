@@ -54,6 +54,12 @@ class OptimizerConfig(Settings):
             raise ValueError("nesterov looks ahead along the momentum, which is 0")
         return self
 
+    def constant(self, learning_rate: float) -> Self:
+        """Return the same optimiser at a rate that never changes."""
+        return self.model_copy(
+            update={"learning_rate": learning_rate, "schedule": "constant", "warmup_epochs": 0}
+        )
+
     def require_fitting(self, epochs: int) -> None:
         """Raise ValueError where the warm-up would fill all epochs."""
         if self.warmup_epochs >= epochs:

@@ -25,6 +25,7 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.optimizer import build_optimizer, learning_rate
+from cktf.trainer.phases import Phase, epochs_of, plan_phases
 from cktf.trainer.running_means import RunningMeans
 from cktf.trainer.teacher_cache import load_teacher
 
@@ -64,23 +65,13 @@ def train(
     checkpoint = load_checkpoint(place, device) if place else None
     history = checkpoint.history if checkpoint else []
     yield from tuple(history)
-    if len(history) == config.epochs:
+    if len(history) == config.total_epochs:
         return
 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)  # a warm process has seen other trials
     dataset = _dataset(config.data.name, config.data.root, config.data.download, device)
     parts = split(dataset.train_labels, config.data, config.seed)
-    loader = TrainLoader(
-        dataset,
-        parts.train_index,
-        config.augmentation,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        rank=world.rank,
-        world_size=world.size,
-    )
-
     teacher = None
     if needs_teacher(config.objective):
         assert config.teacher is not None, "checked with the configuration"
@@ -104,63 +95,84 @@ def train(
         for network in (student, teacher) if teacher else (student,):
             network.compile()
 
-    trained = [*student.parameters(), *objective.parameters()]
-    optimizer = build_optimizer(config.optimizer, trained)
+    phases = plan_phases(config, student, objective)
     if checkpoint:
         student.load_state_dict(checkpoint.student)
         objective.load_state_dict(checkpoint.objective)
-        optimizer.load_state_dict(checkpoint.optimizer)
 
     bfloat16 = torch.autocast(
         device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16"
     )
-    for epoch in range(len(history) + 1, config.epochs + 1):
+    current: Phase | None = None
+    for number, (phase, epoch) in enumerate(epochs_of(phases), start=1):
+        if number <= len(history):
+            continue
+        if phase is not current:
+            current = phase
+            optimizer = build_optimizer(phase.optimizer, phase.parameters)
+            if checkpoint and history[-1].phase == phase.name:
+                optimizer.load_state_dict(checkpoint.optimizer)
+            loader = TrainLoader(
+                dataset,
+                parts.train_index,
+                config.augmentation,
+                batch_size=config.batch_size,
+                seed=phase.seed,
+                rank=world.rank,
+                world_size=world.size,
+            )
         started = time.perf_counter()
-        rate = learning_rate(config.optimizer, epoch, config.epochs)
+        rate = learning_rate(phase.optimizer, epoch, phase.epochs)
         for group in optimizer.param_groups:
             group["lr"] = rate
 
         student.train()
         means = RunningMeans()
-        with _network_stream(device, config.seed, epoch, world.rank):
+        with _network_stream(device, phase.seed, epoch, world.rank):
             for batch in loader.epoch(epoch):
                 images = batch.images.contiguous(memory_format=torch.channels_last)
                 with bfloat16:
                     with torch.no_grad():
                         teacher_activations = teacher(images) if teacher else None
-                    student_activations = student(images)
-                    loss, terms = objective(student_activations, teacher_activations, batch)
+                    student_activations = student(images) if phase.trains_student else None
+                    loss, terms = phase.loss(student_activations, teacher_activations, batch)
 
                 optimizer.zero_grad(set_to_none=True)
-                (loss * batch.share).backward()
-                world.sum_gradients(trained)
-                if config.optimizer.clip_norm is not None:
-                    nn.utils.clip_grad_norm_(trained, config.optimizer.clip_norm)
+                torch.autograd.backward(loss * batch.share)
+                world.sum_gradients(phase.parameters)
+                if phase.optimizer.clip_norm is not None:
+                    nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip_norm)
                 optimizer.step()
 
-                correct = (student_activations.logits.argmax(dim=1) == batch.labels).double().mean()
-                means.add({"loss": loss, "correct": correct, **terms}, samples=len(batch.labels))
+                observed = {"loss": loss, **terms}
+                if student_activations:
+                    correct = student_activations.logits.argmax(dim=1) == batch.labels
+                    observed["correct"] = correct.double().mean()
+                means.add(observed, samples=len(batch.labels))
         world.average_buffers(student)
         values, samples = means.result(world)
         train_seconds = time.perf_counter() - started
         if not math.isfinite(values["loss"]):
-            raise TrainingFailed(f"the loss is {values['loss']} in epoch {epoch}")
+            raise TrainingFailed(f"the loss is {values['loss']} in epoch {number}")
+        is_last = number == config.total_epochs
+        validation = test = None
         with bfloat16:
-            validation = evaluate(student, evaluation_batches(dataset, parts.validation_index))
-            if not math.isfinite(
-                validation.loss
-            ):  # of the epoch's last step, which no training loss has seen
-                raise TrainingFailed(f"the validation loss is {validation.loss} after epoch {epoch}")
-            is_last = epoch == config.epochs
-            test = evaluate(student, evaluation_batches(dataset, "test")) if read_test and is_last else None
+            if phase.trains_student:
+                validation = evaluate(student, evaluation_batches(dataset, parts.validation_index))
+                # Of the epoch's last step, which no training loss has seen.
+                if not math.isfinite(validation.loss):
+                    raise TrainingFailed(f"the validation loss is {validation.loss} after epoch {number}")
+            if read_test and is_last:
+                test = evaluate(student, evaluation_batches(dataset, "test"))
+        accuracy = values.pop("correct", None)
         result = EpochResult(
-            epoch=epoch,
-            phase="train",
+            epoch=number,
+            phase=phase.name,
             learning_rate=rate,
             train_loss=values.pop("loss"),
-            train_accuracy=100 * values.pop("correct"),
-            validation_loss=validation.loss,
-            validation_accuracy=validation.accuracy,
+            train_accuracy=None if accuracy is None else 100 * accuracy,
+            validation_loss=validation.loss if validation else None,
+            validation_accuracy=validation.accuracy if validation else None,
             test_loss=test.loss if test else None,
             test_accuracy=test.accuracy if test else None,
             epoch_seconds=time.perf_counter() - started,
