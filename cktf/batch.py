@@ -61,12 +61,14 @@ class Activations:
         penultimate: (batch, features), the pooled vector that the classifier reads.
         stem: (batch, channels, height, width), before the first stage.
         stages: For each stage, the output of each of its blocks: (batch, channels, height, width).
+        preactivations: For each stage, what the ReLU after its last block reads; shaped as that block's output.
     """
 
     logits: Tensor
     penultimate: Tensor
     stem: Tensor
     stages: Stages
+    preactivations: tuple[Tensor, ...]
 
     def shapes(self, images: Tensor) -> Shapes:
         """Return the shapes without the batch dimension; ``images`` is what the network was given."""

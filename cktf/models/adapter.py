@@ -59,14 +59,19 @@ class Adapter(nn.Module):
         return (self.stem, *(name for blocks in self.stages for name in blocks), self.penultimate)
 
     def forward(self, images: Tensor) -> Activations:
-        """Return the activations of images (batch, channels, height, width)."""
+        """Return the activations of images (batch, channels, height, width).
+
+        What a ReLU reads is not known here: the preactivations are the outputs of the stages' last blocks.
+        """
         logits = self.network(images)
         outputs, self._outputs = (
             self._outputs,
             {},
         )  # or the batch's graph would live on until the next forward
         stages = tuple(tuple(outputs[name] for name in blocks) for blocks in self.stages)
-        return Activations(logits, outputs[self.penultimate].flatten(1), outputs[self.stem], stages)
+        preactivations = tuple(blocks[-1] for blocks in stages)
+        penultimate = outputs[self.penultimate].flatten(1)
+        return Activations(logits, penultimate, outputs[self.stem], stages, preactivations)
 
     def check(self, image_shape: Sequence[int]) -> None:
         """Run one blank image of (channels, height, width), so that wrong layers fail before training.

@@ -18,22 +18,26 @@ def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False)
 
 
-def run_stages(stages: Sequence[nn.Sequential], stem: Tensor) -> Stages:
-    """Return the output of every block of every stage; each block reads the one before it.
+def run_stages(stages: Sequence[nn.Sequential], stem: Tensor) -> tuple[Stages, tuple[Tensor, ...]]:
+    """Return the output of every block of every stage, and the preactivation of every stage.
+
+    A block's output is the ReLU of what its module gives, and what the next block reads.
 
     Args:
-        stages: For each stage, its blocks in order.
+        stages: For each stage, its blocks in order, without their last ReLU.
         stem: (batch, channels, height, width), what the first block reads.
     """
-    outputs = []
-    features = stem
+    outputs, preactivations = [], []
+    features = preactivation = stem
     for stage in stages:
         blocks = []
         for block in stage:
-            features = block(features)
+            preactivation = block(features)
+            features = functional.relu(preactivation)
             blocks.append(features)
         outputs.append(tuple(blocks))
-    return tuple(outputs)
+        preactivations.append(preactivation)
+    return tuple(outputs), tuple(preactivations)
 
 
 def global_average(features: Tensor) -> Tensor:

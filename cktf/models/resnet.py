@@ -22,7 +22,7 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; gives the sum after its ReLU."""
+    """Two 3x3 convolutions and a shortcut; gives the sum before its ReLU."""
 
     num_convolutions: ClassVar[int] = 2
 
@@ -38,7 +38,8 @@ class BasicBlock(nn.Module):
         """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
         shortcut = features if self.downsample is None else self.downsample(features)
         residual = functional.relu(self.bn1(self.conv1(features)))
-        return functional.relu(self.bn2(self.conv2(residual)) + shortcut)
+        preactivation: Tensor = self.bn2(self.conv2(residual)) + shortcut
+        return preactivation
 
 
 class SingleBlock(nn.Module):
@@ -55,7 +56,8 @@ class SingleBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
         shortcut = features if self.downsample is None else self.downsample(features)
-        return functional.relu(self.bn1(self.conv1(features)) + shortcut)
+        preactivation: Tensor = self.bn1(self.conv1(features)) + shortcut
+        return preactivation
 
 
 class ResNet(nn.Module):
@@ -99,6 +101,6 @@ class ResNet(nn.Module):
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
-        stages = run_stages((self.layer1, self.layer2, self.layer3), stem)
+        stages, preactivations = run_stages((self.layer1, self.layer2, self.layer3), stem)
         penultimate = global_average(stages[-1][-1])
-        return Activations(self.fc(penultimate), penultimate, stem, stages)
+        return Activations(self.fc(penultimate), penultimate, stem, stages, preactivations)

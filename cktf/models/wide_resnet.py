@@ -7,8 +7,8 @@ of the checkpoints that the distillation literature shares.
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cktf.batch import Activations
-from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, run_stages
+from cktf.batch import Activations, Stages
+from cktf.models.layers import conv1x1, conv3x3, global_average, initialise
 
 
 class PreActivationBlock(nn.Module):
@@ -23,9 +23,15 @@ class PreActivationBlock(nn.Module):
         projects = in_channels != out_channels
         self.convShortcut = conv1x1(in_channels, out_channels, stride) if projects else None
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
-        activated = functional.relu(self.bn1(features))
+    def forward(self, features: Tensor, normalised: Tensor) -> Tensor:
+        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride).
+
+        Args:
+            features: What the block before gives.
+            normalised: ``bn1`` of it. It is given, since it is also the preactivation of the stage that ends
+                before this block, and a batch-norm that ran twice would move its statistics twice.
+        """
+        activated = functional.relu(normalised)
         residual: Tensor = self.conv2(functional.relu(self.bn2(self.conv1(activated))))
         # The projection reads the activated input, the identity the plain one.
         return residual + (features if self.convShortcut is None else self.convShortcut(activated))
@@ -43,8 +49,8 @@ class Stage(nn.Module):
 class WideResNet(nn.Module):
     """Three stages of pre-activation blocks; the second and the third halve the side.
 
-    The stem and the blocks' outputs are taken before any batch-norm or ReLU; the penultimate vector is the
-    mean of the last block's output after both.
+    The stem and the blocks' outputs are taken before any batch-norm or ReLU; a stage's preactivation is its last
+    block's output after the batch-norm that reads it; the penultimate vector is the mean of the last one's ReLU.
 
     Args:
         num_classes: Number of logits.
@@ -69,6 +75,22 @@ class WideResNet(nn.Module):
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
         stem = self.conv1(images)
-        stages = run_stages((self.block1.layer, self.block2.layer, self.block3.layer), stem)
-        penultimate = global_average(functional.relu(self.bn1(stages[-1][-1])))
-        return Activations(self.fc(penultimate), penultimate, stem, stages)
+        stages, preactivations = self._run_stages(stem)
+        penultimate = global_average(functional.relu(preactivations[-1]))
+        return Activations(self.fc(penultimate), penultimate, stem, stages, preactivations)
+
+    def _run_stages(self, stem: Tensor) -> tuple[Stages, tuple[Tensor, ...]]:
+        """Return the output of every block of every stage, and the preactivation of every stage."""
+        stages = (self.block1.layer, self.block2.layer, self.block3.layer)
+        batch_norms = iter([*(block.get_submodule("bn1") for stage in stages for block in stage), self.bn1])
+        features, normalised = stem, next(batch_norms)(stem)
+        outputs, preactivations = [], []
+        for stage in stages:
+            blocks = []
+            for block in stage:
+                features = block(features, normalised)
+                normalised = next(batch_norms)(features)
+                blocks.append(features)
+            outputs.append(tuple(blocks))
+            preactivations.append(normalised)
+        return tuple(outputs), tuple(preactivations)

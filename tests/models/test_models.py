@@ -7,6 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from cktf.batch import Activations
 from cktf.models import MODELS, ModelConfig, build_model, measure_shapes
@@ -15,10 +16,30 @@ from cktf.seeding import initialisation
 SMALL = ("resnet8", "resnet8x4", "resnet5", "wrn_16_1", "wrn_16_2")
 
 
+class Operations(TorchFunctionMode):
+    """Remembers what every ReLU read, and every operation's result with a copy of its values at that moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_by_relu: list[torch.Tensor] = []
+        self.results: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operation as it is."""
+        del types
+        if function is nn.functional.relu:
+            self.read_by_relu.append(args[0])
+        result = function(*args, **kwargs or {})
+        if isinstance(result, torch.Tensor):
+            self.results.append((result, result.detach().clone()))
+        return result
+
+
 def representations(activations: Activations) -> dict[str, torch.Tensor]:
     named = {"stem": activations.stem, "penultimate": activations.penultimate, "logits": activations.logits}
     for number, blocks in enumerate(activations.stages, start=1):
         named |= {f"stage{number}.{position}": block for position, block in enumerate(blocks)}
+        named[f"stage{number}.preactivation"] = activations.preactivations[number - 1]
     return named
 
 
@@ -59,18 +80,52 @@ def test_measuring_shapes_leaves_the_network_and_the_random_stream_as_they_were(
 @pytest.mark.parametrize("name", SMALL)
 def test_no_representation_is_overwritten_by_a_later_layer(name: str) -> None:
     network = build_model(name, 10, (1, 8, 8)).train()
-    seen: list[tuple[Any, torch.Tensor]] = []
-
-    def remember(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: Any) -> None:
-        seen.extend((t, t.detach().clone()) for t in (*inputs, output) if isinstance(t, torch.Tensor))
-
-    for module in network.modules():
-        module.register_forward_hook(remember)
-    for key, tensor in representations(network(torch.randn(4, 1, 8, 8))).items():
-        # Taken when a module first gave or read the tensor, and again whenever another one did.
-        copies = [clone for original, clone in seen if original is tensor]
-        assert copies, f"{key} passes through no module"
+    with Operations() as operations:
+        activations = network(torch.randn(4, 1, 8, 8))
+    for key, tensor in representations(activations).items():
+        copies = [clone for original, clone in operations.results if original is tensor]
+        assert copies, f"{key} is no operation's result"
         assert all(torch.equal(tensor, clone) for clone in copies), key
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_stage_s_preactivation_is_what_the_relu_after_its_last_block_reads(name: str) -> None:
+    network = build_model(name, 10, (1, 8, 8)).train()
+    with Operations() as operations:
+        activations: Activations = network(torch.randn(4, 1, 8, 8))
+    for preactivation, blocks in zip(activations.preactivations, activations.stages, strict=True):
+        assert any(preactivation is tensor for tensor in operations.read_by_relu)
+        assert preactivation.shape == blocks[-1].shape
+
+
+def test_the_preactivations_of_a_resnet_are_its_last_blocks_before_the_relu() -> None:
+    activations: Activations = build_model("resnet14", 10, (1, 8, 8))(torch.randn(4, 1, 8, 8))
+    for preactivation, blocks in zip(activations.preactivations, activations.stages, strict=True):
+        assert preactivation.min() < 0
+        assert torch.equal(preactivation.relu(), blocks[-1])
+
+
+def test_the_preactivations_of_a_wide_resnet_are_its_last_blocks_after_the_next_batch_norm() -> None:
+    network = build_model("wrn_16_1", 10, (1, 8, 8)).eval()
+    batch_norms = [
+        network.get_submodule(name) for name in ("block2.layer.0.bn1", "block3.layer.0.bn1", "bn1")
+    ]
+    for number, batch_norm in enumerate(batch_norms):
+        nn.init.constant_(batch_norm.bias, number + 1)  # so that no other one gives the same
+    activations: Activations = network(torch.randn(4, 1, 8, 8))
+    for preactivation, blocks, batch_norm in zip(
+        activations.preactivations, activations.stages, batch_norms, strict=True
+    ):
+        assert torch.equal(preactivation, batch_norm(blocks[-1]))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_one_forward_moves_the_running_statistics_once(name: str) -> None:
+    network = build_model(name, 10, (1, 8, 8)).train()
+    network(torch.randn(4, 1, 8, 8))
+    counts = [value for key, value in network.state_dict().items() if key.endswith("num_batches_tracked")]
+    assert counts
+    assert all(count == 1 for count in counts)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -18,13 +18,13 @@ def activations(width: int, batch: int = 6, blocks: int = 2, seed: int = 0) -> A
     def draw(*shape: int) -> Tensor:
         return torch.randn(batch, *shape, generator=generator).requires_grad_()
 
+    maps = [(width * 2**stage, 8 // 2**stage, 8 // 2**stage) for stage in range(3)]
     return Activations(
         logits=draw(5),
         penultimate=draw(4 * width),
         stem=draw(width, 8, 8),
-        stages=tuple(
-            tuple(draw(width * 2**k, 8 // 2**k, 8 // 2**k) for _ in range(blocks)) for k in range(3)
-        ),
+        stages=tuple(tuple(draw(*shape) for _ in range(blocks)) for shape in maps),
+        preactivations=tuple(draw(*shape) for shape in maps),
     )
 
 

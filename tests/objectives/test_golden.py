@@ -92,7 +92,7 @@ def load_pair(pair: ContrastivePair, case: Case, number: str) -> None:
 def vectors(penultimate: Tensor) -> Activations:
     """Return activations of which only the penultimate vector is meant."""
     batch = len(penultimate)
-    return Activations(torch.zeros(batch, 1), penultimate, torch.zeros(batch, 1, 1, 1), ())
+    return Activations(torch.zeros(batch, 1), penultimate, torch.zeros(batch, 1, 1, 1), (), ())
 
 
 def fill(network: nn.Module, salt: float) -> None:

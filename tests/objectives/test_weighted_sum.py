@@ -71,6 +71,7 @@ def in_bfloat16(activations: Activations) -> Activations:
         cast(activations.penultimate),
         cast(activations.stem),
         tuple(tuple(cast(block) for block in blocks) for blocks in activations.stages),
+        tuple(cast(preactivation) for preactivation in activations.preactivations),
     )
 
 

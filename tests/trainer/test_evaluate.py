@@ -11,7 +11,7 @@ class _Readout(nn.Module):
 
     def forward(self, images):
         logits = images.flatten(1) * (0 if self.training else 1)
-        return Activations(logits=logits, penultimate=logits, stem=images, stages=())
+        return Activations(logits=logits, penultimate=logits, stem=images, stages=(), preactivations=())
 
 
 def test_loss_and_accuracy_are_means_over_samples_not_over_batches():
