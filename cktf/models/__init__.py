@@ -18,7 +18,11 @@ from cktf.models.adapter import (
     torchvision_layers,
     torchvision_names,
 )
+from cktf.models.imagenet_resnet import BasicBlock, Bottleneck, ImageNetResNet
+from cktf.models.mobilenet import MobileNetV2
 from cktf.models.resnet import ResNet, SingleBlock
+from cktf.models.shufflenet import ShuffleNet, ShuffleNetV2
+from cktf.models.vgg import VGG
 from cktf.models.wide_resnet import WideResNet
 from cktf.settings import Settings
 
@@ -43,6 +47,20 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "wrn_16_2": partial(WideResNet, depth=16, width=2),
     "wrn_40_1": partial(WideResNet, depth=40, width=1),
     "wrn_40_2": partial(WideResNet, depth=40, width=2),
+    "vgg8": partial(VGG, num_convolutions=(1, 1, 1, 1, 1)),
+    "vgg11": partial(VGG, num_convolutions=(1, 1, 2, 2, 2)),
+    "vgg13": partial(VGG, num_convolutions=(2, 2, 2, 2, 2)),
+    "vgg16": partial(VGG, num_convolutions=(2, 2, 3, 3, 3)),
+    "vgg19": partial(VGG, num_convolutions=(2, 2, 4, 4, 4)),
+    "MobileNetV2": MobileNetV2,
+    "ShuffleV1": ShuffleNet,
+    "ShuffleV2": ShuffleNetV2,
+    "ResNet10": partial(ImageNetResNet, num_blocks=(1, 1, 1, 1), block=BasicBlock),
+    "ResNet18": partial(ImageNetResNet, num_blocks=(2, 2, 2, 2), block=BasicBlock),
+    "ResNet34": partial(ImageNetResNet, num_blocks=(3, 4, 6, 3), block=BasicBlock),
+    "ResNet50": partial(ImageNetResNet, num_blocks=(3, 4, 6, 3), block=Bottleneck),
+    "ResNet101": partial(ImageNetResNet, num_blocks=(3, 4, 23, 3), block=Bottleneck),
+    "ResNet152": partial(ImageNetResNet, num_blocks=(3, 8, 36, 3), block=Bottleneck),
 }
 """Name, as the distillation papers write it, to the constructor that takes (num_classes, in_channels)."""
 
@@ -115,7 +133,14 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
     """
     config = ModelConfig(model=model) if isinstance(model, str) else model
     if config.model in MODELS:
-        return MODELS[config.model](num_classes, image_shape[0])
+        network = MODELS[config.model](num_classes, image_shape[0])
+        try:
+            measure_shapes(network, image_shape)
+        except RuntimeError as error:
+            raise ValueError(
+                f"{config.model}: cannot read images of shape {tuple(image_shape)}: {error}"
+            ) from error
+        return network
     assert config.stem
     assert config.stages
     assert config.penultimate

@@ -8,34 +8,42 @@ from torch.nn import functional
 from cktf.batch import Stages
 
 
-def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     """Return a 3x3 convolution, padded by one; a batch-norm follows or precedes it, so it has no bias."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)
+    return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, groups=groups, bias=False)
 
 
-def conv1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """Return a 1x1 convolution without bias, the projection on a shortcut."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False)
+def conv1x1(in_channels: int, out_channels: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """Return a 1x1 convolution, likewise without bias."""
+    return nn.Conv2d(in_channels, out_channels, 1, stride=stride, groups=groups, bias=False)
 
 
-def run_stages(stages: Sequence[nn.Sequential], stem: Tensor) -> tuple[Stages, tuple[Tensor, ...]]:
-    """Return the output of every block of every stage, and the preactivation of every stage.
+def run_stage(stage: nn.Sequential, features: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Return the output of every block of a stage, and what the ReLU after the last one reads.
 
     A block's output is the ReLU of what its module gives, and what the next block reads.
 
     Args:
-        stages: For each stage, its blocks in order, without their last ReLU.
-        stem: (batch, channels, height, width), what the first block reads.
+        stage: Its blocks in order, without their last ReLU.
+        features: (batch, channels, height, width), what the first block reads.
     """
+    outputs = []
+    preactivation = features
+    for block in stage:
+        preactivation = block(features)
+        features = functional.relu(preactivation)
+        outputs.append(features)
+    return tuple(outputs), preactivation
+
+
+def run_stages(stages: Sequence[nn.Sequential], stem: Tensor) -> tuple[Stages, tuple[Tensor, ...]]:
+    """Return the outputs and the preactivation of every stage, as `run_stage` does; each reads the one before."""
     outputs, preactivations = [], []
-    features = preactivation = stem
+    features = stem
     for stage in stages:
-        blocks = []
-        for block in stage:
-            preactivation = block(features)
-            features = functional.relu(preactivation)
-            blocks.append(features)
-        outputs.append(tuple(blocks))
+        blocks, preactivation = run_stage(stage, features)
+        features = blocks[-1]
+        outputs.append(blocks)
         preactivations.append(preactivation)
     return tuple(outputs), tuple(preactivations)
 
@@ -52,12 +60,14 @@ def initialise(network: nn.Module) -> None:
     """Draw the initial parameters as the CIFAR literature does, from PyTorch's global stream.
 
     Convolutions: normal with variance 2 / (kernel area x output channels), so that gradients keep their
-    variance through ReLUs (He et al. 2015, arXiv 1502.01852, section 2.2). Batch-norm: scale one, shift zero.
-    Linear layers keep PyTorch's own.
+    variance through ReLUs (He et al. 2015, arXiv 1502.01852, section 2.2), bias zero. Batch-norm: scale one,
+    shift zero. Linear layers keep PyTorch's own.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)

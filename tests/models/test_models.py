@@ -13,7 +13,8 @@ from cktf.batch import Activations
 from cktf.models import MODELS, ModelConfig, build_model, measure_shapes
 from cktf.seeding import initialisation
 
-SMALL = ("resnet8", "resnet8x4", "resnet5", "wrn_16_1", "wrn_16_2")
+CIFAR = ("resnet8", "resnet8x4", "resnet5", "wrn_16_1", "wrn_16_2")
+SMALL = (*CIFAR, "vgg8", "MobileNetV2", "ShuffleV1", "ShuffleV2", "ResNet10")
 
 
 class Operations(TorchFunctionMode):
@@ -43,7 +44,7 @@ def representations(activations: Activations) -> dict[str, torch.Tensor]:
     return named
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", CIFAR)
 @pytest.mark.parametrize("image_shape", [(3, 32, 32), (3, 64, 64), (1, 8, 8)])
 def test_a_network_reads_any_image_and_halves_the_side_twice(
     name: str, image_shape: tuple[int, int, int]
@@ -55,6 +56,40 @@ def test_a_network_reads_any_image_and_halves_the_side_twice(
     assert shapes.stem[1:] == (side, side)
     assert [blocks[-1][1:] for blocks in shapes.stages] == [(side, side), (side // 2,) * 2, (side // 4,) * 2]
     assert shapes.penultimate == (shapes.stages[-1][-1][0],)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "stem", "stages"),
+    [
+        ("vgg8", 8, 8, [4, 2, 1, 1]),
+        ("vgg8", 28, 28, [14, 7, 3, 3]),
+        ("vgg8", 96, 96, [48, 24, 12, 6]),
+        ("MobileNetV2", 8, 4, [4, 2, 1, 1]),
+        ("MobileNetV2", 64, 32, [32, 16, 8, 4]),
+        ("ShuffleV1", 8, 8, [4, 2, 1]),
+        ("ShuffleV2", 28, 28, [14, 7, 4]),
+        ("ResNet10", 8, 8, [8, 4, 2, 1]),
+        ("ResNet10", 28, 28, [28, 14, 7, 4]),
+    ],
+)
+def test_strides_and_pooling_decide_the_sides_of_the_maps(
+    name: str, side: int, stem: int, stages: list[int]
+) -> None:
+    shapes = measure_shapes(build_model(name, 7, (1, side, side)), (1, side, side))
+    assert shapes.logits == (7,)
+    assert shapes.stem[1:] == (stem, stem)
+    assert [blocks[-1][1:] for blocks in shapes.stages] == [(length, length) for length in stages]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_maps_of_a_stage_are_shaped_alike(name: str) -> None:
+    for blocks in measure_shapes(build_model(name, 10, (3, 32, 32)), (3, 32, 32)).stages:
+        assert len(set(blocks)) == 1
+
+
+def test_an_image_too_small_to_be_pooled_is_refused_when_the_network_is_built() -> None:
+    with pytest.raises(ValueError, match=r"vgg8: cannot read images of shape \(1, 4, 4\): .* too small"):
+        build_model("vgg8", 10, (1, 4, 4))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +123,7 @@ def test_no_representation_is_overwritten_by_a_later_layer(name: str) -> None:
         assert all(torch.equal(tensor, clone) for clone in copies), key
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [name for name in SMALL if name != "MobileNetV2"])
 def test_a_stage_s_preactivation_is_what_the_relu_after_its_last_block_reads(name: str) -> None:
     network = build_model(name, 10, (1, 8, 8)).train()
     with Operations() as operations:
@@ -98,11 +133,18 @@ def test_a_stage_s_preactivation_is_what_the_relu_after_its_last_block_reads(nam
         assert preactivation.shape == blocks[-1].shape
 
 
-def test_the_preactivations_of_a_resnet_are_its_last_blocks_before_the_relu() -> None:
-    activations: Activations = build_model("resnet14", 10, (1, 8, 8))(torch.randn(4, 1, 8, 8))
+@pytest.mark.parametrize("name", ["resnet14", "vgg11", "ShuffleV1", "ShuffleV2", "ResNet18", "ResNet50"])
+def test_the_preactivations_are_the_last_blocks_before_the_relu(name: str) -> None:
+    activations: Activations = build_model(name, 10, (1, 8, 8))(torch.randn(4, 1, 8, 8))
     for preactivation, blocks in zip(activations.preactivations, activations.stages, strict=True):
         assert preactivation.min() < 0
         assert torch.equal(preactivation.relu(), blocks[-1])
+
+
+def test_the_preactivations_of_linear_blocks_are_their_outputs() -> None:
+    activations: Activations = build_model("MobileNetV2", 10, (1, 8, 8))(torch.randn(4, 1, 8, 8))
+    for preactivation, blocks in zip(activations.preactivations, activations.stages, strict=True):
+        assert preactivation is blocks[-1]
 
 
 def test_the_preactivations_of_a_wide_resnet_are_its_last_blocks_after_the_next_batch_norm() -> None:
@@ -149,7 +191,7 @@ def test_the_seed_decides_the_initial_parameters(name: str) -> None:
     assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
 
 
-@pytest.mark.parametrize("name", ["resnet32x4", "wrn_40_2"])
+@pytest.mark.parametrize("name", ["resnet32x4", "wrn_40_2", "vgg8", "MobileNetV2", "ResNet10"])
 def test_convolutions_start_with_the_variance_that_keeps_gradients_and_batch_norm_as_identity(
     name: str,
 ) -> None:
@@ -159,12 +201,14 @@ def test_convolutions_start_with_the_variance_that_keeps_gradients_and_batch_nor
         if isinstance(module, nn.Conv2d) and module.weight.numel() > 30_000:
             expected = (2 / (module.kernel_size[0] * module.kernel_size[1] * module.out_channels)) ** 0.5
             assert module.weight.std().item() == pytest.approx(expected, rel=0.03)
+        if isinstance(module, nn.Conv2d) and module.bias is not None:
+            assert not module.bias.any()
         if isinstance(module, nn.BatchNorm2d):
             assert torch.equal(module.weight, torch.ones_like(module.weight))
             assert torch.equal(module.bias, torch.zeros_like(module.bias))
 
 
-@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1"])
+@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1", "vgg8", "MobileNetV2", "ShuffleV1", "ShuffleV2"])
 def test_a_network_compiles_whole(name: str) -> None:
     network = build_model(name, 10, (1, 8, 8)).eval()
     compiled = torch.compile(network, fullgraph=True, backend="eager")
@@ -174,12 +218,31 @@ def test_a_network_compiles_whole(name: str) -> None:
         torch.testing.assert_close(traced[key], tensor)
 
 
-@pytest.mark.parametrize("name", ["resnet8", "wrn_16_1"])
+@pytest.mark.parametrize("name", SMALL)
 def test_channels_last_is_kept_through_the_network(name: str) -> None:
     network = build_model(name, 10, (3, 32, 32)).to(memory_format=torch.channels_last)
     activations: Activations = network(torch.randn(2, 3, 32, 32).to(memory_format=torch.channels_last))
     for tensor in (activations.stem, *(block for blocks in activations.stages for block in blocks)):
         assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_vgg_loads_checkpoints_whose_layers_are_numbered() -> None:
+    network = build_model("vgg11", 10, (3, 32, 32))
+    own = network.state_dict()
+
+    def numbered(key: str) -> str:
+        stage, block, *rest = key.split(".")
+        if stage == "classifier":
+            return key
+        layer, name = rest
+        return f"{stage}.{3 * int(block) + ['conv2d', 'bn'].index(layer)}.{name}"
+
+    flat = {numbered(key): value for key, value in own.items()}
+    assert {"block0.0.weight", "block2.3.bias", "block2.4.running_mean"} <= flat.keys()
+    other = build_model("vgg11", 10, (3, 32, 32))
+    other.load_state_dict(flat)
+    assert all(torch.equal(value, own[key]) for key, value in other.state_dict().items())
+    assert "block0.0.weight" in flat, "the caller's dictionary stays as it was"
 
 
 def test_an_unknown_model_is_answered_with_the_known_and_the_closest_ones() -> None:

@@ -1,5 +1,6 @@
 """What is done to a feature map before it reaches its head (Zhao et al., 2023, arXiv 2303.07599)."""
 
+import math
 from typing import Any
 
 import torch
@@ -18,9 +19,9 @@ def pooling_window(shapes: Shapes) -> Window:
 
     A quarter of the image's side for networks whose last stage has this side (the CIFAR ResNets and WRNs: 8
     at 32x32), so that a map of an earlier stage keeps some of its geometry; None for the others (VGG,
-    ImageNet-style ResNets).
+    ImageNet-style ResNets), whose last stage is smaller. Rounded up, as strides of two do.
     """
-    quarter = shapes.image[-1] // 4
+    quarter = math.ceil(shapes.image[-1] / 4)
     return quarter if shapes.stages[-1][-1][-1] == quarter else None
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from cktf.batch import Shapes
+from cktf.models import build_model, measure_shapes
 from cktf.objectives.parts import maps
 
 
@@ -18,12 +19,33 @@ def shapes(image: int, last: int) -> Shapes:
 
 
 @pytest.mark.parametrize(
-    ("image", "last", "window"), [(32, 8, 8), (8, 2, 2), (28, 7, 7), (32, 4, None), (64, 8, None)]
+    ("image", "last", "window"),
+    [(32, 8, 8), (8, 2, 2), (28, 7, 7), (30, 8, 8), (32, 4, None), (64, 8, None)],
 )
 def test_window_is_a_quarter_of_the_image_where_the_last_stage_has_that_side(
     image: int, last: int, window: int | None
 ) -> None:
     assert maps.pooling_window(shapes(image, last)) == window
+
+
+@pytest.mark.parametrize("side", [8, 28, 30, 32, 64, 96])
+@pytest.mark.parametrize(
+    ("model", "has_windows"),
+    [
+        ("resnet8", True),
+        ("wrn_16_1", True),
+        ("vgg8", False),
+        ("MobileNetV2", False),
+        ("ShuffleV1", False),
+        ("ShuffleV2", False),
+        ("ResNet10", False),
+    ],
+)
+def test_windows_are_for_the_cifar_resnets_and_wide_resnets_alone(
+    model: str, has_windows: bool, side: int
+) -> None:
+    network = build_model(model, 10, (1, side, side))
+    assert bool(maps.pooling_window(measure_shapes(network, (1, side, side)))) == has_windows
 
 
 def test_each_position_has_unit_length_over_the_batch() -> None:

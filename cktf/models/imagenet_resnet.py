@@ -1,0 +1,113 @@
+"""Residual networks of four stages as for ImageNet, with a stem for small images.
+
+Source: He et al. 2016, arXiv 1512.03385, table 1 (and ten layers, one block a stage); the distillation papers
+put one 3x3 convolution in the place of the stem's 7x7 convolution and pooling. Attribute names and their order
+are those of the checkpoints that the distillation literature shares.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cktf.batch import Activations
+from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, run_stages
+
+
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """Return the projection where a block changes the shape, no layer where the input is added as it is."""
+    if stride == 1 and in_channels == out_channels:
+        return nn.Sequential()
+    return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut; gives the sum before its ReLU."""
+
+    expansion: ClassVar[int] = 1
+
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(in_channels, width, stride)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = conv3x3(width, width)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.shortcut = _shortcut(in_channels, width, stride)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (batch, channels, height, width) to (batch, width, height / stride, width / stride)."""
+        residual = functional.relu(self.bn1(self.conv1(features)))
+        preactivation: Tensor = self.bn2(self.conv2(residual)) + self.shortcut(features)
+        return preactivation
+
+
+class Bottleneck(nn.Module):
+    """A 3x3 convolution between two 1x1 ones and a shortcut; gives the sum before its ReLU.
+
+    The sum has four times the channels of the 3x3 convolution, which is also the one that has the stride.
+    """
+
+    expansion: ClassVar[int] = 4
+
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        out_channels = self.expansion * width
+        self.conv1 = conv1x1(in_channels, width)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = conv3x3(width, width, stride)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = conv1x1(width, out_channels)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.shortcut = _shortcut(in_channels, out_channels, stride)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (batch, channels, height, width) to (batch, 4 * width, height / stride, width / stride)."""
+        residual = functional.relu(self.bn1(self.conv1(features)))
+        residual = functional.relu(self.bn2(self.conv2(residual)))
+        preactivation: Tensor = self.bn3(self.conv3(residual)) + self.shortcut(features)
+        return preactivation
+
+
+class ImageNetResNet(nn.Module):
+    """Four stages of residual blocks; each but the first halves the side.
+
+    Every representation is taken after its ReLU.
+
+    Args:
+        num_classes: Number of logits.
+        in_channels: Channels of the images.
+        num_blocks: Of each stage.
+        block: The residual block.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        *,
+        num_blocks: tuple[int, int, int, int],
+        block: type[BasicBlock] | type[Bottleneck],
+    ) -> None:
+        super().__init__()
+
+        def stage(number: int, in_channels: int) -> nn.Sequential:
+            width = 64 * 2**number
+            first = block(in_channels, width, stride=1 if number == 0 else 2)
+            rest = (block(block.expansion * width, width, stride=1) for _ in range(num_blocks[number] - 1))
+            return nn.Sequential(first, *rest)
+
+        self.conv1 = conv3x3(in_channels, 64)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.layer1 = stage(0, 64)
+        self.layer2 = stage(1, 64 * block.expansion)
+        self.layer3 = stage(2, 128 * block.expansion)
+        self.layer4 = stage(3, 256 * block.expansion)
+        self.linear = nn.Linear(512 * block.expansion, num_classes)
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Activations:
+        """Return the activations of images (batch, channels, height, width)."""
+        stem = functional.relu(self.bn1(self.conv1(images)))
+        stages, preactivations = run_stages((self.layer1, self.layer2, self.layer3, self.layer4), stem)
+        penultimate = global_average(stages[-1][-1])
+        return Activations(self.linear(penultimate), penultimate, stem, stages, preactivations)

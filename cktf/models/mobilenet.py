@@ -1,0 +1,93 @@
+"""MobileNetV2 at half width for small images, as the distillation papers use it.
+
+Source: Sandler et al. 2018, arXiv 1801.04381, table 2, with ReLU in the place of ReLU6 and without the stride of
+the second group. Attribute names and their order are those of the checkpoints that the distillation literature
+shares.
+"""
+
+from torch import Tensor, nn
+
+from cktf.batch import Activations
+from cktf.models.layers import conv1x1, conv3x3, global_average, initialise
+
+_GROUPS = (
+    (1, 8, 1, 1),
+    (6, 12, 2, 1),
+    (6, 16, 3, 2),
+    (6, 32, 4, 2),
+    (6, 48, 3, 1),
+    (6, 80, 3, 2),
+    (6, 160, 1, 1),
+)
+"""Expansion, channels, number of blocks and first stride of each group of blocks; the paper's channels halved."""
+
+_STAGES = (1, 2, 4, 6)
+"""Numbers of the groups that are stages: of the groups whose maps have one size, the last."""
+
+
+class InvertedResidual(nn.Module):
+    """A depthwise 3x3 convolution between two 1x1 ones; gives the sum with the input where it is shaped alike."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        width = in_channels * expansion
+        self.is_residual = stride == 1 and in_channels == out_channels
+        self.conv = nn.Sequential(
+            conv1x1(in_channels, width),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            conv3x3(width, width, stride, groups=width),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            conv1x1(width, out_channels),
+            nn.BatchNorm2d(out_channels),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
+        output: Tensor = self.conv(features)
+        return features + output if self.is_residual else output
+
+
+class MobileNetV2(nn.Module):
+    """A stem, seven groups of blocks and a wide 1x1 convolution; the stem and three groups halve the side.
+
+    Of the groups whose maps have one size, the last is a stage; the blocks of the others are no representations,
+    since those of a stage are shaped alike. A block ends without a ReLU, so its output is the preactivation, too.
+
+    Args:
+        num_classes: Number of logits.
+        in_channels: Channels of the images.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        width = 16  # channels that the next group reads
+        self.conv1 = nn.Sequential(conv3x3(in_channels, width, stride=2), nn.BatchNorm2d(width), nn.ReLU())
+        self.blocks = nn.ModuleList()
+        for expansion, channels, num_blocks, stride in _GROUPS:
+            first = InvertedResidual(width, channels, stride, expansion)
+            rest = (InvertedResidual(channels, channels, 1, expansion) for _ in range(num_blocks - 1))
+            self.blocks.append(nn.Sequential(first, *rest))
+            width = channels
+        self.conv2 = nn.Sequential(conv1x1(width, 1280), nn.BatchNorm2d(1280), nn.ReLU())
+        linear = nn.Linear(1280, num_classes)
+        self.classifier = nn.Sequential(linear)
+        initialise(self)
+        nn.init.normal_(linear.weight, std=0.01)
+        nn.init.zeros_(linear.bias)
+
+    def forward(self, images: Tensor) -> Activations:
+        """Return the activations of images (batch, channels, height, width)."""
+        features = stem = self.conv1(images)
+        groups = []
+        for group in self.blocks:
+            blocks = []
+            for block in group.children():
+                features = block(features)
+                blocks.append(features)
+            groups.append(tuple(blocks))
+        stages = tuple(groups[number] for number in _STAGES)
+        preactivations = tuple(blocks[-1] for blocks in stages)
+        penultimate = global_average(self.conv2(features))
+        return Activations(self.classifier(penultimate), penultimate, stem, stages, preactivations)

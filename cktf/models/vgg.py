@@ -1,0 +1,90 @@
+"""VGG networks with batch-norm and one linear layer, as the distillation papers use them.
+
+Source: Simonyan and Zisserman 2015, arXiv 1409.1556, table 1 (and eight layers, one a stage). Attribute names
+and their order are those of the CKTF paper's checkpoints; those of the earlier distillation papers load too.
+"""
+
+import re
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cktf.batch import Activations
+from cktf.models.layers import global_average, initialise, run_stage
+
+POOLED_SIDE = 64
+"""Side of the images from which the last stage is pooled before, too: one of 32x32 leaves it 4x4 either way."""
+
+
+class ConvolutionBlock(nn.Module):
+    """A 3x3 convolution and batch-norm; gives what the ReLU reads."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv2d = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+        self.bn = nn.BatchNorm2d(out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (batch, channels, height, width) to (batch, out_channels, height, width)."""
+        preactivation: Tensor = self.bn(self.conv2d(features))
+        return preactivation
+
+
+class VGG(nn.Module):
+    """A stem and four stages; the maximum of 2x2 pixels is pooled before each stage.
+
+    The last stage is pooled before for images of 64x64 and larger only. Every representation is taken after
+    its ReLU and before pooling.
+
+    Args:
+        num_classes: Number of logits.
+        in_channels: Channels of the images.
+        num_convolutions: Of the stem and of each stage.
+    """
+
+    def __init__(
+        self, num_classes: int, in_channels: int, *, num_convolutions: tuple[int, int, int, int, int]
+    ) -> None:
+        super().__init__()
+
+        def stage(number: int, in_channels: int, out_channels: int) -> nn.Sequential:
+            rest = (ConvolutionBlock(out_channels, out_channels) for _ in range(num_convolutions[number] - 1))
+            return nn.Sequential(ConvolutionBlock(in_channels, out_channels), *rest)
+
+        self.block0 = stage(0, in_channels, 64)
+        self.block1 = stage(1, 64, 128)
+        self.block2 = stage(2, 128, 256)
+        self.block3 = stage(3, 256, 512)
+        self.block4 = stage(4, 512, 512)
+        self.classifier = nn.Linear(512, num_classes)
+        initialise(self)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
+        self.register_load_state_dict_pre_hook(_rename_numbered_layers)  # type: ignore[no-untyped-call]
+
+    def forward(self, images: Tensor) -> Activations:
+        """Return the activations of images (batch, channels, height, width)."""
+        stem = run_stage(self.block0, images)[0][-1]
+        stages, preactivations = [], []
+        features = stem
+        for stage in (self.block1, self.block2, self.block3, self.block4):
+            if stage is not self.block4 or min(images.shape[2:]) >= POOLED_SIDE:
+                features = functional.max_pool2d(features, 2)
+            blocks, preactivation = run_stage(stage, features)
+            features = blocks[-1]
+            stages.append(blocks)
+            preactivations.append(preactivation)
+        penultimate = global_average(features)
+        return Activations(
+            self.classifier(penultimate), penultimate, stem, tuple(stages), tuple(preactivations)
+        )
+
+
+def _rename_numbered_layers(_module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Take the keys of checkpoints whose stages are flat lists of convolution, batch-norm and ReLU."""
+    for key in list(state):
+        if numbered := re.fullmatch(r"(block\d)\.(\d+)\.(\w+)", key.removeprefix(prefix)):
+            stage, layer, name = numbered.groups()
+            block, part = divmod(int(layer), 3)
+            state[f"{prefix}{stage}.{block}.{('conv2d', 'bn', 'relu')[part]}.{name}"] = state.pop(key)
