@@ -217,6 +217,25 @@ def train(
         raise typer.Exit(SOME_FAILED) from None
 
 
+@app.command()
+def convert_teacher(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A teacher's checkpoint.", show_default=False)],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT.safetensors", help="What is written.", show_default=False)
+    ],
+) -> None:
+    """Take the weights out of a checkpoint and write them as safetensors; nothing that it holds is run."""
+    with _one_clear_message():
+        from cktf.search.errors import UserError
+        from cktf.trainer.teacher_file import convert_weights
+
+        try:
+            convert_weights(source, target)
+        except (ValueError, OSError) as error:
+            raise UserError(str(error)) from error
+    out.print(str(target), markup=False, highlight=False, soft_wrap=True)
+
+
 def _plan_in_words(spec: "StudySpec", arms: int) -> str:
     seeds = len(spec.seeds)
     if spec.search is None:

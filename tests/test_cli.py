@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 STUDY = """\
 # Does a wrong learning rate hurt?
@@ -125,6 +127,19 @@ def test_a_data_set_that_is_missing_is_told_before_anything_starts(study, tmp_pa
     assert "cifar10" in told
     assert "void" in told
     assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_is_converted_and_one_that_could_run_code_is_not(tmp_path):
+    torch.save({"model": {"weight": torch.ones(2)}, "epoch": 3}, tmp_path / "good.pth")
+    torch.save({"model": {"weight": torch.ones(2)}, "path": tmp_path}, tmp_path / "bad.pth")
+    code, out, _ = cktf("convert-teacher", "good.pth", "good.safetensors", cwd=tmp_path)
+    assert code == 0
+    assert "good.safetensors" in out
+    assert load_file(tmp_path / "good.safetensors")["weight"].tolist() == [1, 1]
+    told = message_for("convert-teacher", "bad.pth", "bad.safetensors", cwd=tmp_path)
+    assert "bad.pth is not loaded, for it asks for pathlib" in told
+    assert "python -c" in told
+    assert not (tmp_path / "bad.safetensors").exists()
 
 
 def test_a_cluster_that_does_not_answer_is_told(study, tmp_path):

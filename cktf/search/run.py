@@ -7,14 +7,14 @@ Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from cktf.rows import Status, StudyRow
+from cktf.rows import PlannedRow, Row, Status, StudyRow
 from cktf.search.environment import prepare
 from cktf.search.errors import NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unwritable
 from cktf.search.keep import Keeper
@@ -28,6 +28,7 @@ from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
 from cktf.trainer.check import check_trial
+from cktf.trainer.teacher_file import content_digest
 
 STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
@@ -175,6 +176,7 @@ def _carry_out(
         ledger = Ledger(run)
     with ledger:
         rows = list(read_ledger(run))
+        _require_same_teachers(rows, run)
         with _writing(run):
             _write_what_was_asked(spec, run, ledger)
         planner = Planner(spec, ledger.append, rows, retry_failed=retry_failed)
@@ -266,6 +268,18 @@ def _require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
         f"{run.root}: holds a run of a study that differs in: {', '.join(differing)}; {hint}choose another "
         f"--run-dir, or use 'cktf resume {run.root}' to go on with what it holds"
     )
+
+
+def _require_same_teachers(rows: Iterable[Row], run: Storage) -> None:
+    """Refuse to go on where a teacher's file has changed: arms of one name would have learned from two teachers."""
+    teachers = [row.config.get("teacher") or {} for row in rows if isinstance(row, PlannedRow)]
+    files = {(teacher["checkpoint"], teacher["sha256"]) for teacher in teachers if teacher.get("sha256")}
+    for checkpoint, sha256 in sorted(files):
+        if content_digest(checkpoint) not in (None, sha256):
+            raise StudyDiffers(
+                f"{run.root}: the teacher's file {checkpoint} has changed since trials were planned with it, when its "
+                f"SHA-256 was {sha256}; put that one back, or choose another --run-dir"
+            )
 
 
 def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: float) -> Summary:

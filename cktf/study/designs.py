@@ -56,6 +56,15 @@ class Candidate:
     mapping: dict[str, Any]
 
 
+def trial_config(mapping: Mapping[str, Any]) -> TrialConfig:
+    """Return the checked configuration of a mapping as written, its teacher's file known by content.
+
+    Raises:
+        pydantic.ValidationError: If it is no valid configuration.
+    """
+    return TrialConfig.model_validate(mapping).with_teacher_digest()
+
+
 def candidates(spec: "StudySpec") -> Iterator[Candidate]:
     """Yield every arm that a design asks for beside the baseline, equal ones included; none for a search."""
     base = spec.baseline
@@ -79,7 +88,7 @@ def plan_arms(spec: "StudySpec") -> tuple[Arm, ...]:
     """
     arms = {spec.baseline_config.arm_id: Arm(BASELINE, {}, spec.baseline_config)}
     for candidate in candidates(spec):
-        config = TrialConfig.model_validate(candidate.mapping)
+        config = trial_config(candidate.mapping)
         if config.arm_id not in arms:
             params = _values(config, candidate.mapping, candidate.paths)
             arms[config.arm_id] = Arm(candidate.name or name_arm(params, spec.factors), params, config)
@@ -92,7 +101,7 @@ def arm_for(spec: "StudySpec", params: Mapping[str, Any]) -> Arm:
     Raises:
         pydantic.ValidationError: If the values, each allowed alone, do not go together.
     """
-    config = TrialConfig.model_validate(overlay(spec.baseline, params))
+    config = trial_config(overlay(spec.baseline, params))
     if config.arm_id == spec.baseline_config.arm_id:
         return Arm(BASELINE, {}, config)
     values = _values(config, overlay({}, params), params)

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from pydantic_core import InitErrorDetails
 
 from cktf.settings import Settings
-from cktf.study.designs import BASELINE, candidates, plan_arms
+from cktf.study.designs import BASELINE, candidates, plan_arms, trial_config
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
 from cktf.study.paths import exists, known_paths, leaves, overlay, suggestion, value_at
 from cktf.study.problems import Location, explain, problem, refusal, shown, spelled
@@ -161,7 +161,7 @@ class StudySpec(Settings):
     @cached_property
     def baseline_config(self) -> TrialConfig:
         """The baseline, checked and with all defaults, at seed 0."""
-        return TrialConfig.model_validate(self.baseline)
+        return trial_config(self.baseline)
 
     @cached_property
     def factors(self) -> tuple[str, ...]:
@@ -370,7 +370,7 @@ def _check_different(spec: StudySpec) -> Iterator[InitErrorDetails]:
     names = {spec.baseline_config.arm_id: BASELINE}
     for candidate in candidates(spec):
         assert candidate.name is not None
-        arm_id = TrialConfig.model_validate(candidate.mapping).arm_id
+        arm_id = trial_config(candidate.mapping).arm_id
         earlier = names.setdefault(arm_id, candidate.name)
         if earlier != candidate.name:
             yield problem(candidate.where, f"equals arm {earlier!r}")

@@ -12,13 +12,10 @@ from cktf.objectives import ObjectivesConfig, TwoPhaseSettings, active_objective
 from cktf.settings import Settings
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.teacher import TeacherConfig
+from cktf.trainer.teacher_file import content_digest
 
 ID_LENGTH = 12
 """Hexadecimal digits of a trial's or arm's identity: 48 bits, no collision to be expected below a million trials."""
-
-
-_PLACES = {"data": {"root", "download"}}
-"""Where files are does not decide what a student learns, so it is no part of an identity."""
 
 
 class TrialConfig(Settings):
@@ -86,12 +83,28 @@ class TrialConfig(Settings):
     @property
     def trial_id(self) -> str:
         """Identity of this training: a hash of the full configuration."""
-        return _identity(self.model_dump(mode="json", exclude=_PLACES))
+        return _identity(self.model_dump(mode="json", exclude=self._places))
 
     @property
     def arm_id(self) -> str:
         """Identity of the arm: a hash of the configuration without the seed."""
-        return _identity(self.model_dump(mode="json", exclude={"seed": True, **_PLACES}))
+        return _identity(self.model_dump(mode="json", exclude={"seed": True, **self._places}))
+
+    @property
+    def _places(self) -> dict[str, set[str]]:
+        """Fields that say where files are; it does not decide what a student learns, so is no part of an identity."""
+        places = {"data": {"root", "download"}}
+        if self.teacher and self.teacher.sha256:
+            places["teacher"] = {"checkpoint"}
+        return places
+
+    def with_teacher_digest(self) -> Self:
+        """Return the same trial with its teacher's file known by content, if it names one that is on this machine."""
+        teacher = self.teacher
+        if teacher is None or teacher.checkpoint is None or teacher.sha256 is not None:
+            return self
+        digest = content_digest(teacher.checkpoint)
+        return self.model_copy(update={"teacher": teacher.model_copy(update={"sha256": digest})})
 
     def precision_on(self, device_type: str) -> Literal["float32", "bfloat16"]:
         """Return the precision of the networks' forward pass on a ``cpu`` or ``cuda`` device."""

@@ -18,6 +18,10 @@ class TeacherConfig(ModelConfig):
     checkpoint: str | None = None
     """File of trained weights: safetensors, or a PyTorch file of tensors (a state dict, alone or under `model`)."""
 
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the checkpoint file's bytes, which are refused if they have another. A study fills it in when it is
+    planned, so that a trial is known by its teacher's content, wherever the file is."""
+
     epochs: int = Field(default=240, ge=1)
     """Passes over the training split."""
 
@@ -39,6 +43,8 @@ class TeacherConfig(ModelConfig):
         # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
         recipe = ("epochs", "batch_size", "optimizer", "train_fraction", "seed")
         changed = [name for name in recipe if getattr(self, name) != type(self).model_fields[name].default]
+        if self.checkpoint is None and self.sha256 is not None:
+            raise ValueError("sha256 is that of a checkpoint, and none is named")
         if self.checkpoint is not None and changed:
             raise ValueError(
                 f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it"

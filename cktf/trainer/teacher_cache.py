@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load as load_safetensors
-from torch import Tensor, nn
+from torch import nn
 
 from cktf.data import DataConfig, Dataset, load_dataset
 from cktf.models import ModelConfig, build_model
@@ -25,8 +25,7 @@ from cktf.trainer.checkpoint import STUDENT, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.teacher import TeacherConfig
-
-StateDict = dict[str, Tensor]
+from cktf.trainer.teacher_file import StateDict, differences, read_weights
 
 
 def cache_directory() -> Path:
@@ -84,38 +83,19 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
     with initialisation(teacher.seed, "teacher"):
         network = build_model(teacher, dataset.num_classes, dataset.image_shape)
     if teacher.checkpoint is not None:
-        weights = read_weights(Path(teacher.checkpoint).expanduser())
+        try:
+            weights = read_weights(teacher.checkpoint, teacher.sha256)
+        except ValueError as error:
+            raise ValueError(f"teacher.checkpoint: {error}") from error
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
             raise ValueError(
-                f"teacher.checkpoint: {teacher.checkpoint} does not hold the weights of {teacher.model}: {error}"
+                f"teacher.checkpoint: {teacher.checkpoint} does not hold the weights of {teacher.model} for images of "
+                f"{dataset.image_shape[0]} channels and {dataset.num_classes} classes: "
+                f"{differences(network.state_dict(), weights)}"
             ) from error
     return network
-
-
-def read_weights(path: Path) -> StateDict:
-    """Return the state dict that a checkpoint file holds: safetensors, or PyTorch's own without arbitrary pickles.
-
-    Raises:
-        ValueError: If the file is missing, or is neither.
-    """
-    if not path.is_file():
-        raise ValueError(f"teacher.checkpoint: no such file: {path}")
-    if path.suffix == ".safetensors":
-        return load_safetensors(path.read_bytes())
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f"teacher.checkpoint: {path} is not a PyTorch file of tensors alone, so it is not loaded: {error}"
-        ) from error
-    weights = content.get("model", content) if isinstance(content, dict) else content
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(
-            f"teacher.checkpoint: {path} holds no state dict, neither at its top nor under 'model'"
-        )
-    return weights
 
 
 def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | None) -> StateDict:

@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
+from cktf.models import build_model
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.search.errors import (
     BadRunDirectory,
@@ -174,6 +176,32 @@ def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console
         launch(make_spec(resources={"cpus": 1000}), run_dir, console=console)
     with pytest.raises(StudyDiffers, match="differs in: baseline, ablate, seeds; choose another"):
         launch(make_spec({"epochs": 3}, ablate={"batch_size": [16]}), run_dir, console=console)
+
+
+def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(
+    make_spec, run_dir, console, tmp_path
+):
+    path = tmp_path / "teacher.pth"
+
+    def carry_out():
+        baseline = {
+            "objective": {"cross_entropy": {}, "kd": {}},
+            "teacher": {"model": "resnet5", "checkpoint": str(path)},
+        }
+        launch(make_spec(baseline, resources={"cpus": 1000}), run_dir, console=console)
+
+    weights = build_model("resnet5", 10, (1, 8, 8)).state_dict()
+    torch.save(weights, path)
+    with pytest.raises(ClusterTooSmall):
+        carry_out()
+    torch.save({key: value + 1 for key, value in weights.items()}, path)
+    with pytest.raises(StudyDiffers, match=r"teacher\.pth has changed since trials were planned with it"):
+        carry_out()
+    with pytest.raises(StudyDiffers, match="has changed"):
+        resume(run_dir, console=console)
+    torch.save(weights, path)
+    with pytest.raises(ClusterTooSmall):
+        carry_out()
 
 
 def test_a_run_directory_that_another_driver_uses_is_refused(make_spec, run_dir, console):

@@ -1,6 +1,8 @@
 """Arms: what each design asks for, how arms are named, and which are the same."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,6 +88,18 @@ def test_an_arm_that_equals_an_earlier_one_is_left_out(make: Make) -> None:
     spec = make(ablate={"objective.cktf.theta": [0.1, 0, 0.0], "objective.cktf.beta": [0.8, 0.5]})
     assert names(spec) == ["baseline", "theta=0", "beta=0.5"]
     assert len({arm.arm_id for arm in plan_arms(spec)}) == 3
+
+
+def test_teachers_from_files_are_different_arms_by_their_content(
+    make: Make, baseline: dict[str, Any], tmp_path: Path
+) -> None:
+    for name, content in (("a", "one"), ("copy of a", "one"), ("b", "two")):
+        (tmp_path / name).write_text(content)
+    baseline["teacher"] = {"model": "resnet8", "checkpoint": str(tmp_path / "a")}
+    spec = make(ablate={"teacher.checkpoint": [str(tmp_path / "copy of a"), str(tmp_path / "b")]})
+    assert names(spec) == ["baseline", f"checkpoint={tmp_path / 'b'}"]
+    digests = [setting(arm.config, "teacher.sha256") for arm in plan_arms(spec)]
+    assert digests == [hashlib.sha256(content).hexdigest() for content in (b"one", b"two")]
 
 
 def test_levels_have_the_type_of_their_field(make: Make) -> None:

@@ -29,6 +29,31 @@ def test_where_the_files_are_is_no_part_of_an_identity(tiny):
     assert here.arm_id == tiny().arm_id
 
 
+def test_a_teacher_s_file_is_known_by_its_content_wherever_it_is(tiny, tmp_path):
+    def planned(name, content):
+        (tmp_path / name).write_bytes(content)
+        teacher = {"model": "resnet8", "checkpoint": str(tmp_path / name)}
+        return tiny(teacher=teacher).with_teacher_digest()
+
+    first, moved, other = planned("a.pth", b"one"), planned("b.pth", b"one"), planned("a.pth", b"two")
+    assert moved.trial_id == first.trial_id != other.trial_id
+    assert moved.arm_id == first.arm_id != other.arm_id
+    assert TrialConfig.model_validate_json(first.model_dump_json()).trial_id == first.trial_id
+    assert first.with_teacher_digest() == first, "what is planned does not change with the file"
+
+
+def test_a_teacher_s_file_that_only_other_machines_have_is_known_by_its_name(tiny):
+    def planned(name):
+        return tiny(teacher={"model": "resnet8", "checkpoint": f"/nowhere/{name}"}).with_teacher_digest()
+
+    assert planned("a.pth").teacher.sha256 is None
+    assert planned("a.pth").trial_id != planned("b.pth").trial_id
+
+
+def test_a_trial_without_a_teacher_s_file_stays_as_it_is(tiny):
+    assert tiny().with_teacher_digest() == tiny()
+
+
 def test_an_objective_that_needs_a_teacher_is_refused_without_one(tiny):
     with pytest.raises(ValidationError, match=r"objective\.cktf needs a teacher"):
         tiny(teacher=None)

@@ -5,10 +5,11 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
+from cktf.models import build_model
 from cktf.storage import Storage
 from cktf.trainer import teacher_cache
 from cktf.trainer.teacher import TeacherConfig
-from cktf.trainer.teacher_cache import load_teacher, read_weights, teacher_trial
+from cktf.trainer.teacher_cache import load_teacher, teacher_trial
 from cktf.trainer.train import TrainingFailed
 
 CPU = torch.device("cpu")
@@ -94,33 +95,47 @@ def test_a_checkpoint_file_is_loaded_in_each_usual_layout(tiny, tmp_path, layout
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
 
 
-def test_a_checkpoint_of_another_network_is_refused_by_name(tiny, tmp_path):
-    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
-    wrong = tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "other.pth")})
-    with pytest.raises(ValueError, match=r"other\.pth does not hold the weights of resnet8"):
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (
+            {"weight": torch.zeros(1)},
+            r"teacher\.checkpoint: .*file\.pth does not hold the weights of resnet8 for images of 1 channels and "
+            r"10 classes: missing: conv1\.weight, bn1\.weight, bn1\.bias and \d+ more; not among its keys: weight$",
+        ),
+        (None, r"shapes: fc\.weight is \(100, 64\), not \(10, 64\), fc\.bias is \(100,\), not \(10,\)$"),
+        ([1], r"teacher\.checkpoint: .*file\.pth holds no state dict"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused_with_what_differs(tiny, tmp_path, file, message):
+    if file is None:
+        file = build_model("resnet8", 100, (1, 8, 8)).state_dict()
+    torch.save(file, tmp_path / "file.pth")
+    wrong = tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "file.pth")})
+    with pytest.raises(ValueError, match=message):
         load_teacher(wrong.teacher, wrong.data, CPU, None)
 
 
-class _Payload:
-    def __reduce__(self):
-        return (print, ("this must never run",))
-
-
-def test_a_pickle_of_anything_but_tensors_is_not_loaded(tmp_path, capsys):
-    torch.save({"model": {}, "opt": _Payload()}, tmp_path / "pickle.pth")
-    with pytest.raises(ValueError, match="not a PyTorch file of tensors alone"):
-        read_weights(tmp_path / "pickle.pth")
-    assert capsys.readouterr().out == ""
-
-
-def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"no such file: .*absent\.pth"):
-        read_weights(tmp_path / "absent.pth")
+def test_a_file_that_has_changed_since_the_trial_was_planned_is_refused(tiny, tmp_path):
+    path = tmp_path / "teacher.pth"
+    weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
+    torch.save(weights, path)
+    planned = tiny(teacher={"model": "resnet8", "checkpoint": str(path)}).with_teacher_digest()
+    load_teacher(planned.teacher, planned.data, CPU, None)
+    torch.save({key: value + 1 for key, value in weights.items()}, path)
+    load_teacher.cache_clear()  # as in another process
+    with pytest.raises(ValueError, match=r"teacher\.checkpoint: .* is another file than was asked for"):
+        load_teacher(planned.teacher, planned.data, CPU, None)
 
 
 def test_a_recipe_beside_a_checkpoint_is_refused():
     with pytest.raises(ValidationError, match="epochs cannot be set beside it"):
         TeacherConfig(model="resnet8", checkpoint="x.pth", epochs=3)
+
+
+def test_a_digest_without_a_checkpoint_is_refused():
+    with pytest.raises(ValidationError, match="sha256 is that of a checkpoint, and none is named"):
+        TeacherConfig(model="resnet8", sha256="0" * 64)
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
