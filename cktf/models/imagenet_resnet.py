@@ -11,14 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations
-from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, run_stages
-
-
-def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    """Return the projection where a block changes the shape, no layer where the input is added as it is."""
-    if stride == 1 and in_channels == out_channels:
-        return nn.Sequential()
-    return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, run_stages, shortcut
 
 
 class BasicBlock(nn.Module):
@@ -32,7 +25,7 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = conv3x3(width, width)
         self.bn2 = nn.BatchNorm2d(width)
-        self.shortcut = _shortcut(in_channels, width, stride)
+        self.shortcut = shortcut(in_channels, width, stride)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, width, height / stride, width / stride)."""
@@ -58,7 +51,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = conv1x1(width, out_channels)
         self.bn3 = nn.BatchNorm2d(out_channels)
-        self.shortcut = _shortcut(in_channels, out_channels, stride)
+        self.shortcut = shortcut(in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, 4 * width, height / stride, width / stride)."""

@@ -18,6 +18,13 @@ def conv1x1(in_channels: int, out_channels: int, stride: int = 1, groups: int = 
     return nn.Conv2d(in_channels, out_channels, 1, stride=stride, groups=groups, bias=False)
 
 
+def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+    """Return the projection where a residual block changes the shape, no layer where its input is added as it is."""
+    if stride == 1 and in_channels == out_channels:
+        return nn.Sequential()
+    return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+
+
 def run_stage(stage: nn.Sequential, features: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
     """Return the output of every block of a stage, and what the ReLU after the last one reads.
 

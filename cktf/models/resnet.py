@@ -11,14 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations
-from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, run_stages
-
-
-def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
-    """Return the projection where a block changes the shape, None where the input is added as it is."""
-    if stride == 1 and in_channels == out_channels:
-        return None
-    return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
+from cktf.models.layers import conv3x3, global_average, initialise, run_stages, shortcut
 
 
 class BasicBlock(nn.Module):
@@ -32,13 +25,12 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = conv3x3(out_channels, out_channels)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.downsample = _shortcut(in_channels, out_channels, stride)
+        self.downsample = shortcut(in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
-        shortcut = features if self.downsample is None else self.downsample(features)
         residual = functional.relu(self.bn1(self.conv1(features)))
-        preactivation: Tensor = self.bn2(self.conv2(residual)) + shortcut
+        preactivation: Tensor = self.bn2(self.conv2(residual)) + self.downsample(features)
         return preactivation
 
 
@@ -51,12 +43,11 @@ class SingleBlock(nn.Module):
         super().__init__()
         self.conv1 = conv3x3(in_channels, out_channels, stride)
         self.bn1 = nn.BatchNorm2d(out_channels)
-        self.downsample = _shortcut(in_channels, out_channels, stride)
+        self.downsample = shortcut(in_channels, out_channels, stride)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
-        shortcut = features if self.downsample is None else self.downsample(features)
-        preactivation: Tensor = self.bn1(self.conv1(features)) + shortcut
+        preactivation: Tensor = self.bn1(self.conv1(features)) + self.downsample(features)
         return preactivation
 
 

@@ -14,7 +14,7 @@ from cktf.batch import Activations
 from cktf.models.layers import global_average, initialise, run_stage
 
 POOLED_SIDE = 64
-"""Side of the images from which the last stage is pooled before, too: one of 32x32 leaves it 4x4 either way."""
+"""Side from which images are pooled before the last stage, too, so that it has 4x4 maps at 64x64 as at 32x32."""
 
 
 class ConvolutionBlock(nn.Module):

@@ -16,7 +16,7 @@ def test_a_missing_data_set_is_told(tiny, tmp_path):
 
 
 def test_a_missing_teacher_file_is_told(tiny, tmp_path):
-    with pytest.raises(ValueError, match=r"no such file: .*absent\.pth"):
+    with pytest.raises(ValueError, match=r"teacher\.checkpoint: .*absent\.pth cannot be read: No such file"):
         check_trial(tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "absent.pth")}))
 
 
