@@ -65,7 +65,7 @@ class InitialPhase(nn.Module, ABC):
         epochs: Passes over the training split.
         learning_rate: Constant; None: the trial's own.
         trains_student: Whether the student is trained with it. Where it is not, ``forward`` is given no student.
-        term_weights: As of an `Objective`.
+        term_weights: As of an `Objective`; its ``weight`` does not multiply them.
     """
 
     epochs: int

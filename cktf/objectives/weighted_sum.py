@@ -42,13 +42,16 @@ class WeightedSum(nn.Module):
         Terms are named ``objective.term``: ``kd.logits``, ``cktf.stage1``. All is computed in float32,
         whatever the networks' autocast is.
         """
-        return self._sum(self._methods, student, teacher, batch)
+        return self._sum(self._methods, self._weights, student, teacher, batch)
 
     def initial(
         self, name: str, student: Activations | None, teacher: Activations | None, batch: Batch
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what `forward` returns, for the initial phase of one objective."""
-        return self._sum({name: self.initial_phases[name]}, student, teacher, batch)
+        """Return what `forward` returns, for the initial phase of one objective.
+
+        The objective's ``weight`` has no part in it, as published: nothing else is minimised beside it.
+        """
+        return self._sum({name: self.initial_phases[name]}, {name: 1.0}, student, teacher, batch)
 
     def main_parameters(self) -> list[nn.Parameter]:
         """Return what is trained beside the student: all parameters but those of initial phases."""
@@ -58,6 +61,7 @@ class WeightedSum(nn.Module):
     def _sum(
         self,
         methods: Mapping[str, Objective | InitialPhase],
+        weights: Mapping[str, float],
         student: Activations | None,
         teacher: Activations | None,
         batch: Batch,
@@ -67,5 +71,5 @@ class WeightedSum(nn.Module):
             for name, method in methods.items():
                 for term, value in method(student, teacher, batch).items():
                     terms[f"{name}.{term}"] = value.detach()
-                    weighted.append(self._weights[name] * method.term_weights[term] * value)
+                    weighted.append(weights[name] * method.term_weights[term] * value)
             return torch.stack(weighted).sum(), terms

@@ -239,6 +239,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
         ("digits_methods", "compare", 5),
         ("digits_search", "search", 1),
         ("fashion_mnist_ablation", "one_at_a_time", 9),
+        ("fashion_mnist_methods", "compare", 5),
     ],
 )
 def test_the_shipped_studies_are_right(name: str, design: str, arms: int) -> None:
@@ -250,5 +251,5 @@ def test_the_shipped_studies_are_right(name: str, design: str, arms: int) -> Non
 
 def test_every_shipped_study_is_tested() -> None:
     assert {file.stem for file in SEARCH_SPACES.glob("*.yaml")} == {
-        "digits_ablation", "digits_methods", "digits_search", "fashion_mnist_ablation",
+        "digits_ablation", "digits_methods", "digits_search", "fashion_mnist_ablation", "fashion_mnist_methods",
     }  # fmt: skip
