@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from analysis.report import write_report
-from analysis.tables import main_rows, markdown
+from analysis.tables import main_tables, markdown
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,8 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    title, rows = main_rows(paths.results)
-    sys.stdout.write(f"{title}\n\n{markdown(rows)}\n")
+    for table in main_tables(paths.results):
+        sys.stdout.write(f"{table.title}\n\n{markdown(table.rows)}\n")
+        if table.remark:
+            sys.stdout.write(f"{table.remark}\n\n")
     sys.stdout.write("\n".join(paths.files) + "\n")
     return 0
 

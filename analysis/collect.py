@@ -55,6 +55,10 @@ FINAL_METRICS = (
 """Columns of a trial's last epoch that stand in the table of trials too."""
 
 
+TEACHER_METRICS = ("test_loss", "test_accuracy")
+"""What is told of a trial's teacher, as its own training ended; missing where it was loaded from a file."""
+
+
 @dataclass
 class Ledger:
     """The rows of a ledger, the last one of each trial's several planned rows and ends kept.
@@ -64,6 +68,7 @@ class Ledger:
         planned: Trial to its planned row, in the order of first planning.
         ends: Trial to its end and the launch it ended in (an index into ``launches``).
         epochs: Tables of epoch rows in order, with one ``term.<name>`` column for each term.
+        teachers: Teacher to the result of its training, of those that lie in the run directory.
         torn_lines: Unfinished last lines of segments.
     """
 
@@ -71,6 +76,7 @@ class Ledger:
     planned: dict[str, PlannedRow] = field(default_factory=dict)
     ends: dict[str, tuple[EndRow, int]] = field(default_factory=dict)
     epochs: list[pa.Table] = field(default_factory=list)
+    teachers: dict[str, dict[str, Any]] = field(default_factory=dict)
     torn_lines: int = 0
 
 
@@ -106,6 +112,9 @@ def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:
         _read_segment(folder, segment.path, ledger)
     if not ledger.launches:
         raise ValueError(f"{os.fspath(run)}: no study row in ledger/, so this is no run directory")
+    for teacher_id in dict.fromkeys(row.teacher_id for row in ledger.planned.values() if row.teacher_id):
+        if has_file(folder, name := f"teachers/{teacher_id}.json"):
+            ledger.teachers[teacher_id] = json.loads(read(folder, name)).get("result", {})
     facts = Facts(
         launches=ledger.launches,
         study_file=read(folder, "study.yaml").decode() if has_file(folder, "study.yaml") else "",
@@ -211,6 +220,7 @@ def _epochs_table(ledger: Ledger, trial_ids: list[str]) -> tuple[pa.Table, pa.Ar
         "study": _repeated([study.study], np.zeros_like(trial)),
         "run": _repeated([study.run], np.zeros_like(trial)),
         "trial_id": _repeated(trial_ids, trial),
+        "context": _repeated([row.context for row in planned], trial),
         "arm": _repeated([row.arm for row in planned], trial),
         "arm_id": _repeated([row.arm_id for row in planned], trial),
         "seed": pa.array([row.seed for row in planned], pa.int64()).take(pa.array(trial)),
@@ -249,9 +259,12 @@ def _trials_table(ledger: Ledger, trial_ids: list[str], final: pa.Table) -> pa.T
         "study": pa.array([study.study] * len(planned), pa.string()),
         "run": pa.array([study.run] * len(planned), pa.string()),
         "trial_id": pa.array(trial_ids, pa.string()),
+        "context": pa.array([row.context for row in planned], pa.string()),
         "arm": pa.array([row.arm for row in planned], pa.string()),
         "arm_id": pa.array([row.arm_id for row in planned], pa.string()),
-        "is_baseline": pa.array([row.arm_id == study.baseline_arm_id for row in planned], pa.bool_()),
+        "is_baseline": pa.array(
+            [row.arm_id == study.baseline_of(row.context) for row in planned], pa.bool_()
+        ),
         "seed": pa.array([row.seed for row in planned], pa.int64()),
         "stage": pa.array([row.stage for row in planned], pa.string()),
         "number": pa.array([row.number for row in planned], pa.int64()),
@@ -268,6 +281,12 @@ def _trials_table(ledger: Ledger, trial_ids: list[str], final: pa.Table) -> pa.T
             pa.int64(),
         ),
         **{name: final[name] for name in FINAL_METRICS},
+        **{
+            f"teacher_{name}": pa.array(
+                [ledger.teachers.get(row.teacher_id, {}).get(name) for row in planned], pa.float64()
+            )
+            for name in TEACHER_METRICS
+        },
         "wall_seconds": pa.array([end[0].wall_seconds if end else None for end in ends], pa.float64()),
         "device": pa.array([end[0].device if end else None for end in ends], pa.string()),
         "node": pa.array([end[0].node if end else None for end in ends], pa.string()),

@@ -1,4 +1,4 @@
-"""What an arm changes: its effect against the baseline, paired by seed, p values adjusted over the study."""
+"""What an arm changes: its effect against its context's baseline, paired by seed, p adjusted over the study."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = {
+    "context": "str",
     "arm_id": "str",
     "arm": "str",
     "factor": "str",
@@ -117,7 +118,9 @@ def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def effects(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.DataFrame":
-    """Return the effect of every arm of a design, or every confirmed arm of a search, against the baseline.
+    """Return the effect of every arm of a design, or every confirmed arm of a search, against its baseline.
+
+    An arm is compared with the baseline of its own context; an arm's identity is that of one context alone.
 
     Args:
         trials: As `analysis.load` gives them; those of a search's own stage are left out, since they were
@@ -125,16 +128,17 @@ def effects(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.Dat
         metric: Column that is compared.
 
     Returns:
-        One row an arm, arms of one factor together, otherwise in the order of planning: ``arm_id``, ``arm``,
-        ``factor`` (paths in which it differs from the baseline), ``metric``, ``n_missing`` (planned seeds
-        that form no pair) and ``missing`` (which, and why), ``mean`` and ``baseline_mean`` (of the pairs),
-        the fields of `PairedEffect`, and ``p_holm``, adjusted over all rows that have a p.
+        One row for each context and arm, contexts in the order of planning, in them arms of one factor together:
+        ``context``, ``arm_id``, ``arm``, ``factor`` (paths in which it differs from the baseline), ``metric``,
+        ``n_missing`` (planned seeds that form no pair) and ``missing`` (which, and why), ``mean`` and
+        ``baseline_mean`` (of the pairs), the fields of `PairedEffect`, and ``p_holm``, adjusted over all rows that
+        have a p.
     """
     import pandas as pd
 
     pool = reported(trials)
     arms = pool.drop_duplicates("arm_id").set_index("arm_id")
-    baselines = arms.index[arms["is_baseline"]]
+    baselines = {arms.at[arm_id, "context"]: arm_id for arm_id in arms.index[arms["is_baseline"]]}
     scores = (
         complete(pool, metric)
         .pivot(index="seed", columns="arm_id", values=metric)
@@ -142,16 +146,19 @@ def effects(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.Dat
     )
     statuses = pool.pivot(index="seed", columns="arm_id", values="status")
     rows = []
-    for arm_id in arms.index[~arms["is_baseline"]] if len(baselines) else []:
-        sides = scores[[arm_id, baselines[0]]].reindex(statuses.index)
+    for arm_id in arms.index[~arms["is_baseline"] & arms["context"].isin(baselines)]:
+        context = arms.at[arm_id, "context"]
+        both = [arm_id, baselines[context]]
+        sides = scores[both].reindex(statuses.index)
         pairs = sides.dropna().to_numpy(np.float64)
         found = paired_t(pairs[:, 0], pairs[:, 1])
-        states = statuses.loc[sides.isna().any(axis="columns"), [arm_id, baselines[0]]].dropna(how="all")
+        states = statuses.loc[sides.isna().any(axis="columns"), both].dropna(how="all")
         rows.append(
             {
+                "context": context,
                 "arm_id": arm_id,
                 "arm": arms.at[arm_id, "arm"],
-                "factor": ", ".join(_differing_factors(arms.loc[arm_id], arms.loc[baselines[0]])),
+                "factor": ", ".join(_differing_factors(arms.loc[arm_id], arms.loc[baselines[context]])),
                 "metric": metric,
                 "n_pairs": found.n_pairs,
                 "n_missing": len(states),
@@ -173,10 +180,13 @@ def effects(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.Dat
         )
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     frame["p_holm"] = holm(frame["p"].to_numpy(np.float64))
-    first_seen = {factor: position for position, factor in enumerate(dict.fromkeys(frame["factor"]))}
-    return frame.sort_values(
-        "factor", key=lambda column: column.map(first_seen), kind="stable", ignore_index=True
-    )
+    return frame.sort_values(["context", "factor"], key=_first_seen, kind="stable", ignore_index=True)
+
+
+def _first_seen(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return for each value the position of its first occurrence among the different ones."""
+    positions = {value: position for position, value in enumerate(dict.fromkeys(column))}
+    return column.map(positions)
 
 
 def _missing_text(states: "pd.DataFrame") -> str:

@@ -1,5 +1,6 @@
 """What one arm yields: mean, standard deviation and interval over its seeds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,17 +84,24 @@ def complete(trials: "pd.DataFrame", metric: str) -> "pd.DataFrame":
     return trials[is_finite & trials["status"].eq(Status.COMPLETE)]
 
 
-def arms(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.DataFrame":
+def arms(
+    trials: "pd.DataFrame",
+    *,
+    metric: str = "test_accuracy",
+    reference: Mapping[str, Mapping[str, float]] | None = None,
+) -> "pd.DataFrame":
     """Return what each arm of a design, or each confirmed arm of a search, yields.
 
     Args:
         trials: As `analysis.load` gives them; those of a search's own stage are left out, since they were
             selected.
         metric: Column that is reported.
+        reference: Context to arm to a published value of the metric.
 
     Returns:
-        One row an arm, in the order of planning: ``arm_id``, ``arm``, ``is_baseline``, ``metric``,
-        ``n_planned``, the fields of `Estimate`, ``n_failed`` and a ``reason`` why a figure is missing.
+        One row for each context and arm, in the order of planning: ``context``, ``arm_id``, ``arm``,
+        ``is_baseline``, ``metric``, ``n_planned``, the fields of `Estimate`, ``n_failed``, a ``reason`` why a figure
+        is missing, and the ``reference``, which nothing is computed of; NaN where there is none.
     """
     import pandas as pd
 
@@ -104,10 +112,12 @@ def arms(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.DataFr
     rows = []
     for arm_id, group in pool.groupby("arm_id", sort=False):
         found = estimate(values.get(arm_id, np.empty(0)))
+        context, arm = group["context"].iloc[0], group["arm"].iloc[0]
         rows.append(
             {
+                "context": context,
                 "arm_id": arm_id,
-                "arm": group["arm"].iloc[0],
+                "arm": arm,
                 "is_baseline": bool(group["is_baseline"].iloc[0]),
                 "metric": metric,
                 "n_planned": len(group),
@@ -121,9 +131,11 @@ def arms(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.DataFr
                 "reason": ""
                 if found.n > 1
                 else ("no complete trial", "one complete trial: no spread")[found.n],
+                "reference": (reference or {}).get(context, {}).get(arm, np.nan),
             }
         )
     columns = {
+        "context": "str",
         "arm_id": "str",
         "arm": "str",
         "is_baseline": "bool",
@@ -137,6 +149,7 @@ def arms(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.DataFr
         "confidence": "float64",
         "n_failed": "int64",
         "reason": "str",
+        "reference": "float64",
     }
     return pd.DataFrame(rows, columns=list(columns)).astype(columns)
 

@@ -1,5 +1,6 @@
 """Run directory, or Parquet tables alone -> `Results`."""
 
+import math
 import os
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,13 @@ from cktf.rows import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LATER_COLUMNS: dict[str, str | float] = {
+    "context": "",
+    "teacher_test_loss": math.nan,
+    "teacher_test_accuracy": math.nan,
+}
+"""Columns of trials that tables of the same schema version may lack, for they were added to it; what they then hold."""
 
 
 def load(place: str | os.PathLike[str]) -> Results:
@@ -44,7 +52,11 @@ def load(place: str | os.PathLike[str]) -> Results:
 
 def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
     """Return tables that carry their facts, as `collect` makes them, as data frames."""
-    return Results(trials=_frame(trials), epochs=_frame(epochs), facts=_facts(trials.schema.metadata))
+    frame = _frame(trials)
+    for column, absent in LATER_COLUMNS.items():
+        if column not in frame:
+            frame[column] = absent
+    return Results(trials=frame, epochs=_frame(epochs), facts=_facts(trials.schema.metadata))
 
 
 def _read_tables(folder: fs.SubTreeFileSystem, prefix: str) -> Results:

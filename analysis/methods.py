@@ -57,12 +57,14 @@ def methods_text(results: Results) -> str:
 
 def _comparison_sentences(results: Results) -> list[str]:
     effects = results.effects
-    measured = quantity(results.facts.study.report_metric).name
+    study = results.facts.study
+    measured = quantity(study.report_metric).name
+    of_context = " of its context" if len(results.contexts) > 1 else ""
     sentences = [
         "All arms share their seeds: at one seed they see the same split, initial student, batches, "
         "augmentations and negatives. A trial is scored after its last epoch, not at its best one.",
-        f"An effect is the mean over seeds of the difference in {measured} between an arm and the baseline "
-        "at the same seed; its 95% interval is Student's.",
+        f"An effect is the mean over seeds of the difference in {measured} between an arm and the baseline"
+        f"{of_context} at the same seed; its 95% interval is Student's.",
     ]
     tested = effects[effects["p"].notna()]
     if not tested.empty:
@@ -78,11 +80,19 @@ def _comparison_sentences(results: Results) -> list[str]:
             f"Of {_counted(len(pool), 'trial')}, {unfinished.sum()} gave no result ({states}); the table "
             "names their seeds, which are left out of the pairs they belong to."
         )
+    if study.reference_source:
+        sentences.append(
+            f"Reference values are those of {study.reference_source}; they were not measured here, and nothing is "
+            "computed from them."
+        )
     return sentences
 
 
 def _arms_and_seeds(trials: "pd.DataFrame") -> str:
-    return f"{_counted(trials['arm_id'].nunique(), 'arm')} × {_counted(trials['seed'].nunique(), 'seed')}"
+    seeds = _counted(trials["seed"].nunique(), "seed")
+    if (contexts := trials["context"].nunique()) > 1:
+        return f"{_counted(trials['arm'].nunique(), 'arm')} in {contexts} contexts × {seeds}"
+    return f"{_counted(trials['arm_id'].nunique(), 'arm')} × {seeds}"
 
 
 def provenance_rows(results: Results) -> list[list[str]]:
@@ -95,6 +105,7 @@ def provenance_rows(results: Results) -> list[list[str]]:
         commit = launch.git_commit or "outside a checkout"
         rows.append([f"launch {number}", f"{started}, commit {commit}"])
     rows += [
+        ["reference", study.reference_source],
         ["command", study.command],
         ["machine", study.machine],
         ["devices", ", ".join(device for device in devices if device)],

@@ -99,17 +99,15 @@ def page(results: Results, specifications: dict[str, dict[str, Any]]) -> str:
     from markupsafe import Markup
 
     from analysis.methods import methods_text, provenance_rows
-    from analysis.tables import main_rows, trial_rows
+    from analysis.tables import main_tables, trial_rows
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    title, rows = main_rows(results)
     return environment.get_template("report.html").render(
         study=results.facts.study,
         facts=results.facts,
-        main_title=title,
-        main_rows=rows,
+        main_tables=main_tables(results),
         is_search_score=results.arms.empty,
         figures=specifications,
         trial_rows=trial_rows(results),
@@ -140,8 +138,8 @@ def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
 
 
 def _write_papers(folder: fs.SubTreeFileSystem, results: Results) -> list[str]:
-    """Write the statistics as CSV with every digit and the answering table as Markdown; return the names."""
-    from analysis.tables import csv, main_rows, markdown
+    """Write the statistics as CSV with every digit and the answering tables as Markdown; return the names."""
+    from analysis.tables import csv, main_tables, markdown_tables
 
     names = []
     for name in DERIVED:
@@ -150,7 +148,7 @@ def _write_papers(folder: fs.SubTreeFileSystem, results: Results) -> list[str]:
             write(folder, names[-1], csv(frame).encode())
     name = "leaderboard" if results.arms.empty else "effects"
     names.append(f"tables/{name}.md")
-    write(folder, names[-1], markdown(main_rows(results)[1]).encode())
+    write(folder, names[-1], markdown_tables(main_tables(results)).encode())
     return names
 
 

@@ -61,15 +61,21 @@ class Results:
     facts: Facts
 
     @cached_property
+    def contexts(self) -> list[str]:
+        """The contexts in the order of planning; one without a name where the study names none."""
+        return list(dict.fromkeys(self.trials["context"]))
+
+    @cached_property
     def arms(self) -> "pd.DataFrame":
         """Mean, standard deviation and interval of every arm; see `analysis.estimates.arms`."""
         from analysis.estimates import arms
 
-        return arms(self.trials, metric=self.facts.study.report_metric)
+        study = self.facts.study
+        return arms(self.trials, metric=study.report_metric, reference=study.reference_values)
 
     @cached_property
     def effects(self) -> "pd.DataFrame":
-        """Every arm against the baseline, paired by seed; see `analysis.comparisons.effects`."""
+        """Every arm against its context's baseline, paired by seed; see `analysis.comparisons.effects`."""
         from analysis.comparisons import effects
 
         return effects(self.trials, metric=self.facts.study.report_metric)

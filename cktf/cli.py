@@ -3,10 +3,10 @@
 Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback); 130 interrupted by Ctrl-C.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.text import Text
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
 if TYPE_CHECKING:
     from cktf.search.run import Summary
+    from cktf.study.designs import Arm
     from cktf.study.spec import StudySpec
 
 WRONG_INPUT = 2
@@ -75,6 +76,7 @@ def validate(study: StudyFile, overrides: Overrides = None) -> None:
     with _one_clear_message():
         from cktf.study.designs import plan_arms
         from cktf.study.load import load_study
+        from cktf.study.paths import leaves
 
         spec = load_study(study, overrides or ())
         arms = plan_arms(spec)
@@ -84,12 +86,17 @@ def validate(study: StudyFile, overrides: Overrides = None) -> None:
         for path, domain in spec.search.items():
             table.add_row(Text(path), Text(str(domain.model_dump(by_alias=True, exclude_defaults=True))))
     else:
+        if spec.contexts is not None:
+            table = Table("context", "what it sets", "arms that are skipped")
+            for context, patch in spec.contexts.items():
+                skipped = ", ".join(spec.skip.get(context, ()))
+                table.add_row(Text(context), Text(_changes(leaves(patch))), Text(skipped))
+            out.print(table)
         table = Table("arm", "what differs from the baseline")
-        for arm in arms:
-            changes = (f"{path} = {value}" for path, value in arm.params.items())
-            table.add_row(Text(arm.name), Text(", ".join(changes) or "nothing"))
+        for name, params in {arm.name: arm.params for arm in arms}.items():
+            table.add_row(Text(name), Text(_changes(params)))
     out.print(table)
-    out.print(_plan_in_words(spec, len(arms)), highlight=False)
+    out.print(_plan_in_words(spec, arms), highlight=False)
 
 
 @app.command()
@@ -159,26 +166,29 @@ def report(
     """Turn a run into Parquet tables, statistics, figures and one HTML page."""
     with _one_clear_message():
         from analysis.report import write_report
-        from analysis.tables import main_rows
+        from analysis.tables import main_tables
         from cktf.search.errors import UserError
 
         try:
             paths = write_report(run, out_dir)
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
-    title, cells = main_rows(paths.results)
-    header, *rows = zip(*(column for column in zip(*cells, strict=True) if any(column[1:])), strict=True)
-    # Names of a design are short and stay whole; those of a search, which list all factors, are folded.
-    width = min(LONGEST_NAME, max(len(row[0]) for row in rows))
-    table = Table(
-        Column(header[0], min_width=width, overflow="fold"),
-        *header[1:],
-        title=Text(title),
-        title_justify="left",
-    )
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    out.print(table)
+    for answer in main_tables(paths.results):
+        columns = [column for column in zip(*answer.rows, strict=True) if any(column[1:])]
+        header, *rows = zip(*columns, strict=True)
+        # Names of a design are short and stay whole; those of a search, which list all factors, are folded.
+        width = min(LONGEST_NAME, max(len(row[0]) for row in rows))
+        table = Table(
+            Column(header[0], min_width=width, overflow="fold"),
+            *header[1:],
+            title=Text(answer.title),
+            title_justify="left",
+            caption=Text(answer.remark) if answer.remark else None,
+            caption_justify="left",
+        )
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        out.print(table)
     for path in paths.files:
         out.print(str(path), markup=False, highlight=False, soft_wrap=True)
 
@@ -188,21 +198,32 @@ def train(
     study: StudyFile,
     arm: Annotated[str, typer.Option(help="Name of the arm, as `cktf validate` shows it.")] = "baseline",
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The replicate.")] = 0,
+    context: Annotated[
+        str | None, typer.Option(help="Name of the context, in a study that has several.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Train one trial in this process, without Ray: for debugging. Nothing is written but the cached teacher."""
     with _one_clear_message():
         from cktf.search.run import require_runnable
-        from cktf.study.designs import plan_arms
+        from cktf.study.designs import arms_in
         from cktf.study.load import load_study
         from cktf.study.problems import StudyError
         from cktf.trainer.train import TrainingFailed
         from cktf.trainer.train import train as train_trial
 
         spec = load_study(study, overrides or ())
-        arms = {planned.name: planned for planned in plan_arms(spec)}
+        if context is None:
+            context, *others = spec.baselines
+            if others:
+                raise StudyError(f"--context: the study has several; name one of {', '.join(spec.baselines)}")
+        elif context not in (spec.contexts or {}):
+            known = ", ".join(spec.contexts or ()) or "none"
+            raise StudyError(f"--context {context}: the study has no such context; it has: {known}")
+        arms = {planned.name: planned for planned in arms_in(spec, context)}
         if arm not in arms:
-            raise StudyError(f"--arm {arm}: the study has no such arm; it has: {', '.join(arms)}")
+            within = f" in context {context}" if context else ""
+            raise StudyError(f"--arm {arm}: the study has no such arm{within}; it has: {', '.join(arms)}")
         require_runnable(spec, [arms[arm]])
     config = arms[arm].config.with_seed(seed)
     try:
@@ -236,10 +257,20 @@ def convert_teacher(
     out.print(str(target), markup=False, highlight=False, soft_wrap=True)
 
 
-def _plan_in_words(spec: "StudySpec", arms: int) -> str:
+def _changes(values: dict[str, Any]) -> str:
+    return ", ".join(f"{path} = {value}" for path, value in values.items()) or "nothing"
+
+
+def _plan_in_words(spec: "StudySpec", arms: "Sequence[Arm]") -> str:
     seeds = len(spec.seeds)
     if spec.search is None:
-        return f"{arms} arms x {seeds} seeds = {arms * seeds} trials"
+        names, contexts = len({arm.name for arm in arms}), len(spec.baselines)
+        words = f"{names} arms"
+        if spec.contexts is not None:
+            words += f" x {contexts} contexts"
+        if len(arms) < names * contexts:
+            words += f" ({len(arms)} in all)"
+        return f"{words} x {seeds} seeds = {len(arms) * seeds} trials"
     words = f"{spec.trials} arms x {seeds} seeds by {spec.sampler}, pruned by {spec.prune}"
     if spec.confirm:
         words += f"; then the best {spec.confirm.top} and the baseline x {spec.confirm.seeds} fresh seeds"

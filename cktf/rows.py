@@ -78,9 +78,13 @@ class StudyRow(Row):
         metric: Column that decides: ``validation_accuracy``, ...; what a search optimises.
         report_metric: Column that is reported for design and confirm trials: ``test_accuracy``, ...
         maximise: True where larger is better.
-        baseline_arm_id: The arm that the others are compared with.
+        baseline_arm_id: The arm that the others are compared with; where there are contexts, the first one's.
+        baselines: Context to the arm that the others of this context are compared with.
         factors: Paths in the trial configuration that vary.
         log_factors: Those of them that are searched on a logarithmic scale.
+        reference_source: Where the study's reference values were published; empty where it names none.
+        reference_values: Context to arm to the published value of the report metric, in its unit.
+        reference_teachers: Context to the published value of its teacher.
         git_commit: Of the code, with ``+dirty`` where files were changed; empty outside a checkout.
         versions: Package name to version.
         machine: What the driver ran on, in words.
@@ -99,11 +103,19 @@ class StudyRow(Row):
     baseline_arm_id: str
     factors: list[str]
     log_factors: list[str] = field(default_factory=list)
+    baselines: dict[str, str] = field(default_factory=dict)
+    reference_source: str = ""
+    reference_values: dict[str, dict[str, float]] = field(default_factory=dict)
+    reference_teachers: dict[str, float] = field(default_factory=dict)
     git_commit: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     machine: str = ""
     command: str = ""
     time: float = 0.0
+
+    def baseline_of(self, context: str) -> str:
+        """Return the arm that the others of a context are compared with."""
+        return self.baselines.get(context, self.baseline_arm_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +132,8 @@ class PlannedRow(Row):
         params: Factor path to value, for every factor that this arm sets.
         config: The full trial configuration.
         epochs: Epochs it will have, those of all phases; 0 in ledgers that know of one phase alone.
+        context: The context it runs in; empty where the study names none.
+        teacher_id: Name of its teacher in ``RUN/teachers``; empty where it has none, or one from a file.
     """
 
     kind: ClassVar[str] = "planned"
@@ -132,6 +146,8 @@ class PlannedRow(Row):
     params: dict[str, Any]
     config: dict[str, Any]
     epochs: int = 0
+    context: str = ""
+    teacher_id: str = ""
     time: float = 0.0
 
 
@@ -204,6 +220,11 @@ class EndRow(Row):
     device: str = ""
     node: str = ""
     time: float = 0.0
+
+
+def arm_label(arm: str, context: str) -> str:
+    """Return what an arm is called where it may stand beside those of other contexts."""
+    return f"{context}: {arm}" if context else arm
 
 
 ROWS: dict[str, type[Row]] = {row.kind: row for row in (StudyRow, PlannedRow, EpochRow, EndRow)}

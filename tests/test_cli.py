@@ -160,3 +160,42 @@ def test_the_commands_of_the_readme_exist(tmp_path):
     for command in ("validate", "launch", "resume", "extend", "status", "report", "train"):
         assert f"cktf {command}" in readme
         assert command in out
+
+
+CONTEXTS = """\
+# Does the rate matter for each student?
+baseline:
+  data: {name: digits, train_fraction: 0.1}
+  objective: {cross_entropy: {weight: 1.0}}
+  epochs: 1
+contexts:
+  tiny: {student: {model: resnet5}}
+  small: {student: {model: resnet8}}
+compare:
+  careful: {optimizer: {learning_rate: 0.01}}
+  slow: {optimizer: {learning_rate: 0.001}}
+skip: {small: [slow]}
+seeds: 2
+"""
+
+
+def test_a_study_of_several_contexts_is_shown_and_one_of_its_trials_is_trained(tmp_path):
+    (tmp_path / "study.yaml").write_text(CONTEXTS)
+    code, out, _ = cktf("validate", "study.yaml", cwd=tmp_path)
+    assert code == 0
+    assert "student.model = resnet5" in out
+    assert "3 arms x 2 contexts (5 in all) x 2 seeds = 10 trials" in out
+
+    train = ("train", "study.yaml", "--arm", "slow")
+    assert "--context: the study has several; name one of tiny, small" in message_for(*train, cwd=tmp_path)
+    assert "it has: tiny, small" in message_for(*train, "--context", "large", cwd=tmp_path)
+    told = message_for(*train, "--context", "small", cwd=tmp_path)
+    assert "the study has no such arm in context small; it has: baseline, careful" in told
+    code, out, _ = cktf(*train, "--context", "tiny", cwd=tmp_path)
+    assert code == 0
+    assert "epoch   1/1" in out
+
+
+def test_a_context_is_refused_by_a_study_without_any(study, tmp_path):
+    told = message_for("train", study, "--context", "tiny", cwd=tmp_path)
+    assert "--context tiny: the study has no such context; it has: none" in told

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.figures.theme import BLUE, INK, WIDTH, data
 from analysis.quantities import quantity
 from analysis.results import Results
+from cktf.rows import arm_label
 
 if TYPE_CHECKING:
     import altair as alt
@@ -43,7 +44,7 @@ def record(results: Results) -> Forest | None:
     unit = f" ({measured.difference_unit})" if measured.difference_unit else ""
     rows = [
         {
-            "label": f"{effect['arm']}  (n = {effect['n_pairs']})",
+            "label": f"{arm_label(effect['arm'], effect['context'])}  (n = {effect['n_pairs']})",
             "effect": _number(effect["effect"]),
             "low": _number(effect["low"]),
             "high": _number(effect["high"]),
@@ -52,10 +53,11 @@ def record(results: Results) -> Forest | None:
         for effect in effects.to_dict("records")
     ]
     better = "right" if study.maximise else "left"
+    of_context = " of the same context" if effects["context"].nunique() > 1 else ""
     return Forest(
         axis=f"effect on {measured.name}{unit}",
         rows=rows,
-        caption="Mean difference from the baseline at the same seeds, with its 95% interval; n counts the "
+        caption=f"Mean difference from the baseline{of_context} at the same seeds, with its 95% interval; n counts the "
         f"pairs. Better is to the {better} of the line. Filled points: p < {LEVEL} after Holm's adjustment.",
     )
 

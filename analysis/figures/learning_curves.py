@@ -9,6 +9,7 @@ from analysis.estimates import complete, grouped_estimates, reported
 from analysis.figures.theme import BLUE, GREY, data
 from analysis.quantities import quantity
 from analysis.results import Results
+from cktf.rows import arm_label
 
 if TYPE_CHECKING:
     import altair as alt
@@ -31,12 +32,14 @@ class Curves:
         axis: Title of the vertical axis, with its unit.
         panels: Titles of the panels, one an arm, in order.
         rows: ``panel``, ``series`` (arm or baseline), ``epoch``, ``n``, ``mean``, ``low``, ``high``.
+        shares_axis: Whether all panels have one vertical scale; those of several contexts have their own.
         caption: What to read.
     """
 
     axis: str
     panels: list[str]
     rows: list[dict[str, Any]]
+    shares_axis: bool
     caption: str
 
 
@@ -48,7 +51,12 @@ def record(results: Results) -> Curves | None:
     if epochs.empty:
         return None
     curves = grouped_estimates(epochs, ["arm_id", "epoch"], study.metric)
-    names = dict(zip(trials["arm_id"], trials["arm"], strict=True))
+    planned = trials.drop_duplicates("arm_id")
+    contexts = dict(zip(planned["arm_id"], planned["context"], strict=True))
+    names = {
+        arm_id: arm_label(arm, contexts[arm_id])
+        for arm_id, arm in zip(planned["arm_id"], planned["arm"], strict=True)
+    }
     # Without effects there may be the baseline alone, or arms that it has not joined yet.
     shown = _largest_effects(results.effects, set(names)) or list(names)[:MAX_ARMS]
     rows, panels = [], []
@@ -56,8 +64,9 @@ def record(results: Results) -> Curves | None:
         arm = curves[curves["arm_id"] == arm_id]
         panels.append(f"{names[arm_id]}  (n = {arm['n'].max()})")
         sides = [(ARM, arm)]
-        if arm_id != study.baseline_arm_id:
-            sides.insert(0, (BASELINE, curves[curves["arm_id"] == study.baseline_arm_id]))
+        baseline = study.baseline_of(contexts[arm_id])
+        if arm_id != baseline:
+            sides.insert(0, (BASELINE, curves[curves["arm_id"] == baseline]))
         for series, curve in sides:
             rows += _points(curve, panels[-1], series)
     measured = quantity(study.metric)
@@ -65,6 +74,8 @@ def record(results: Results) -> Curves | None:
         f"{measured.name.capitalize()} after each epoch: mean over complete trials with its 95% interval "
         "(solid), and the baseline (dashed, grey)."
     )
+    if not (shares_axis := len(set(contexts.values())) == 1):
+        caption += " The baseline is that of the same context, and each panel has its own scale."
     if len(results.effects) > len(shown):
         caption += f" Drawn are the {len(shown)} arms with the largest effects of {len(results.effects)}."
     if (num_epochs := int(curves["arm_id"].value_counts().max())) > MAX_POINTS:
@@ -73,6 +84,7 @@ def record(results: Results) -> Curves | None:
         axis=measured.label,
         panels=panels,
         rows=rows,
+        shares_axis=shares_axis,
         caption=caption,
     )
 
@@ -99,11 +111,13 @@ def chart(curves: Curves) -> "alt.FacetChart":
         ],
     )
     panel = alt.Facet("panel:N", title=None, sort=curves.panels)
-    return (
+    panels: alt.FacetChart = (
         alt.layer(band, line, data=data(curves.rows))
         .properties(width=180, height=120)
         .facet(facet=panel, columns=3)
+        .resolve_scale(y="shared" if curves.shares_axis else "independent")
     )
+    return panels
 
 
 def _largest_effects(effects: "pd.DataFrame", with_curves: set[str]) -> list[str]:

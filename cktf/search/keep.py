@@ -34,7 +34,7 @@ class Keeper:
                 place.delete(STUDENT)
 
     def finish(self) -> None:
-        """Delete what no end has deleted: the students of all but the best arm, which is known only now.
+        """Delete what no end has deleted: the students of all but each context's best arm, which is known only now.
 
         The checkpoints of ended trials are gone over again, for a kill may have come between a trial's last
         row and this keeper.
@@ -42,9 +42,10 @@ class Keeper:
         for trial in self._state.trials.values():
             if trial.end:
                 self(trial.end)
-        best = self._state.best_arm(maximise=self._spec.maximise)
-        if self._spec.keep != "best" or best is None:
+        if self._spec.keep != "best":
             return
+        best = self._state.best_arms(maximise=self._spec.maximise)
         for trial_id, trial in self._state.trials.items():
-            if trial.status is Status.COMPLETE and trial.planned.arm_id != best.arm_id:
+            first = best.get(trial.planned.context)
+            if trial.status is Status.COMPLETE and first and trial.planned.arm_id != first.arm_id:
                 trial_storage(self._run, trial_id).delete(STUDENT)

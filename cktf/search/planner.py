@@ -16,6 +16,8 @@ from cktf.search.arms import SearchedArms
 from cktf.search.state import RunState
 from cktf.study.designs import Arm, plan_arms
 from cktf.study.spec import StudySpec
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.teacher_cache import teacher_trial
 
 
 class Nothing(Enum):
@@ -167,6 +169,8 @@ class Planner:
                         params=arm.params,
                         config=config.model_dump(mode="json"),
                         epochs=config.total_epochs,
+                        context=arm.context,
+                        teacher_id=_teacher_id(config),
                         time=self._clock(),
                     )
                 )
@@ -182,3 +186,11 @@ class Planner:
         self.state.apply(row)
         if self._search:
             self._search.apply(row)
+
+
+def _teacher_id(config: TrialConfig) -> str:
+    """Return the name under which a run keeps the teacher that is trained for this trial."""
+    teacher = config.teacher
+    if teacher is None or teacher.checkpoint is not None:
+        return ""
+    return teacher_trial(teacher, config.data).trial_id

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from cktf.rows import EndRow, Row, Status, StudyRow
+from cktf.rows import EndRow, Row, Status, StudyRow, arm_label
 from cktf.search.errors import RunNotFound
 from cktf.search.ledger import is_in_use, open_run, read_ledger
 from cktf.search.state import RunState, TrialState
@@ -83,8 +83,10 @@ def status(run_dir: str) -> RenderableType:
         ("left to run" if kind is Status.PLANNED else kind, str(counts[kind])) for kind in Status
     ]
     lines.append(("driver", _driver(run, state)))
-    if best := state.best_arm(maximise=study.maximise):
-        lines.append(("best", f"{best.arm}, {study.metric} {best.score:.4g}"))
+    lines += [
+        ("best", f"{arm_label(best.arm, best.context)}, {study.metric} {best.score:.4g}")
+        for best in state.best_arms(maximise=study.maximise).values()
+    ]
     lines += [("failed", _told(trial, study.metric)) for trial in state.failures()]
 
     title = f"{study.study}: {study.question}" if study.question else study.study
@@ -109,7 +111,7 @@ def _told(trial: TrialState, metric: str) -> str:
     latest = trial.curve[max(trial.curve)] if trial.curve else None
     score = "" if latest is None else f", {metric} {latest:.4g}"
     reason = f": {trial.end.reason}" if trial.end and trial.end.reason else ""
-    return f"{row.arm}, seed {row.seed}, {trial.status}{score}{reason}"
+    return f"{arm_label(row.arm, row.context)}, seed {row.seed}, {trial.status}{score}{reason}"
 
 
 class _Clock:
@@ -131,8 +133,9 @@ class _Clock:
         words = [f"{planner.running} running", f"{counts[Status.FAILED]} failed"]
         if planner.spec.prune != "none":
             words.append(f"{counts[Status.PRUNED]} pruned")
-        if best := planner.state.best_arm(maximise=planner.spec.maximise):
-            words.append(f"best {best.score:.4g} ({best.arm})")
+        if len(planner.spec.baselines) == 1:  # for the best of each of several, this line has no room
+            best = planner.state.best_arms(maximise=planner.spec.maximise)
+            words += [f"best {arm.score:.4g} ({arm.arm})" for arm in best.values()]
         if done := self.ended() - self._before:
             seconds = (time.monotonic() - self._began) / done * (planner.total() - self.ended())
             words.append(f"{_spelled(seconds)} left")

@@ -23,7 +23,7 @@ from cktf.search.planner import Planner
 from cktf.search.progress import watch
 from cktf.search.provenance import Provenance
 from cktf.storage import Storage
-from cktf.study.designs import Arm, plan_arms
+from cktf.study.designs import BASELINE, Arm, plan_arms
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
@@ -33,7 +33,7 @@ from cktf.trainer.teacher_file import content_digest
 STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
 
-HOW_ONLY = {"name", "question", "resources", "keep", "max_failures"}
+HOW_ONLY = {"name", "question", "reference", "resources", "keep", "max_failures"}
 """Keys of a study that say how it is run and told, not what is asked: they may change between launches."""
 
 
@@ -178,7 +178,7 @@ def _carry_out(
         rows = list(read_ledger(run))
         _require_same_teachers(rows, run)
         with _writing(run):
-            _write_what_was_asked(spec, run, ledger)
+            write_what_was_asked(spec, run, ledger)
         planner = Planner(spec, ledger.append, rows, retry_failed=retry_failed)
         keeper = Keeper(run, planner.state, spec)
         is_interrupted = False
@@ -210,7 +210,9 @@ def require_runnable(spec: StudySpec, arms: Sequence[Arm]) -> None:
             try:
                 check_trial(config, spec.resources.workers)
             except ValueError as error:
-                raise NotRunnable(f"{spec.name}, arm {arm.name}: {error}") from error
+                can_skip = arm.context and spec.compare and arm.name != BASELINE
+                hint = "; 'skip:' keeps an arm out of a context" if can_skip else ""
+                raise NotRunnable(f"{spec.name}, arm {arm.label}: {error}{hint}") from error
         seen.add(parts)
 
 
@@ -222,8 +224,11 @@ def _writing(run: Storage) -> Iterator[None]:
         raise Unwritable(f"{run.root}: cannot be written to: {error.strerror or error}") from error
 
 
-def _write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
+def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
+    """Write the study and its provenance, beside the ledger and in it."""
     provenance = Provenance.now()
+    baselines = {context: config.arm_id for context, config in spec.baseline_configs.items()}
+    reference = spec.reference
     run.write(STUDY, dump_study(spec).encode())
     run.write(PROVENANCE, json.dumps(asdict(provenance), indent=1).encode())
     ledger.append(
@@ -235,9 +240,13 @@ def _write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None
             metric=spec.metric,
             report_metric=spec.report_metric,
             maximise=spec.maximise,
-            baseline_arm_id=spec.baseline_config.arm_id,
+            baseline_arm_id=next(iter(baselines.values())),
+            baselines=baselines,
             factors=list(spec.factors),
             log_factors=list(spec.log_factors),
+            reference_source=reference.source if reference else "",
+            reference_values=reference.by_context() if reference else {},
+            reference_teachers=reference.teachers() if reference else {},
             time=time.time(),
             **asdict(provenance),
         )

@@ -51,6 +51,7 @@ class ArmScore:
     arm_id: str
     arm: str
     score: float
+    context: str = ""
 
 
 def mean_score(trials: Collection[TrialState]) -> float | None:
@@ -112,18 +113,26 @@ class RunState:
             if trial.planned.stage == stage:
                 arms.setdefault(trial.planned.arm_id, []).append(trial)
         scores = [
-            ArmScore(arm_id, trials[0].planned.arm, score)
+            ArmScore(arm_id, trials[0].planned.arm, score, trials[0].planned.context)
             for arm_id, trials in arms.items()
             if (score := mean_score(trials)) is not None
         ]
         return sorted(scores, key=lambda arm: arm.score, reverse=maximise)
 
-    def best_arm(self, *, maximise: bool) -> ArmScore | None:
-        """Return the first of the ranking: of the confirmed arms, as soon as there are any."""
+    def best_arms(self, *, maximise: bool) -> dict[str, ArmScore]:
+        """Return each context's first of the ranking: of the confirmed arms, as soon as there are any.
+
+        Contexts stand in the order of planning; those of which no arm has a score are left out.
+        """
         for stage in (Stage.CONFIRM, Stage.DESIGN, Stage.SEARCH):
-            if arms := self.ranking(stage, maximise=maximise):
-                return arms[0]
-        return None
+            if ranking := self.ranking(stage, maximise=maximise):
+                first = {arm.context: arm for arm in reversed(ranking)}
+                return {context: first[context] for context in self.contexts() if context in first}
+        return {}
+
+    def contexts(self) -> list[str]:
+        """Return the contexts in the order of planning; one without a name where the study names none."""
+        return list(dict.fromkeys(trial.planned.context for trial in self.trials.values()))
 
     def _planned(self, row: EpochRow | EndRow) -> TrialState:
         if row.trial_id not in self.trials:

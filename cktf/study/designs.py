@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cktf.rows import arm_label
 from cktf.study.paths import lay_over, leaves, overlay, value_at
 from cktf.trainer.config import TrialConfig
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:  # a spec checks its arms, so it imports this module
 
 BASELINE = "baseline"
 """Name of the arm that the others are compared with."""
+
+DESIGNS = {
+    "ablate": "one_at_a_time",
+    "compare": "compare",
+    "leave_one_out": "leave_one_out",
+    "grid": "grid",
+    "search": "search",
+}
+"""Key in the study file to the design's name. A study has exactly one of these keys."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +35,23 @@ class Arm:
         name: For a person: ``temperature=0.5``. A searched number is rounded in it.
         params: Factor path to value, for every factor that this arm sets.
         config: The full trial configuration, at seed 0.
+        context: The context it runs in; empty where the study names none.
     """
 
     name: str
     params: dict[str, Any]
     config: TrialConfig
+    context: str = ""
 
     @property
     def arm_id(self) -> str:
         """The arm's identity: a hash of the configuration without the seed."""
         return self.config.arm_id
+
+    @property
+    def label(self) -> str:
+        """Its name, after that of its context."""
+        return arm_label(self.name, self.context)
 
 
 @dataclass(frozen=True)
@@ -65,16 +82,17 @@ def trial_config(mapping: Mapping[str, Any]) -> TrialConfig:
     return TrialConfig.model_validate(mapping).with_teacher_digest()
 
 
-def candidates(spec: "StudySpec") -> Iterator[Candidate]:
-    """Yield every arm that a design asks for beside the baseline, equal ones included; none for a search."""
-    base = spec.baseline
+def candidates(spec: "StudySpec", context: str = "") -> Iterator[Candidate]:
+    """Yield every arm that a design asks for beside a context's baseline, equal ones included; none for a search."""
+    base = spec.baselines[context]
     for path, levels in (spec.ablate or {}).items():
         for index, level in enumerate(levels):
             yield Candidate(("ablate", path, index), None, (path,), path, overlay(base, {path: level}))
     for path, off in (spec.leave_one_out or {}).items():
         yield Candidate(("leave_one_out", path), None, (path,), path, overlay(base, {path: off}))
     for name, patch in (spec.compare or {}).items():
-        yield Candidate(("compare", name), name, tuple(leaves(patch)), "", lay_over(base, patch))
+        if name not in spec.skip.get(context, ()):
+            yield Candidate(("compare", name), name, tuple(leaves(patch)), "", lay_over(base, patch))
     if spec.grid:
         for cell in itertools.product(*spec.grid.values()):
             values = dict(zip(spec.grid, cell, strict=True))
@@ -82,16 +100,23 @@ def candidates(spec: "StudySpec") -> Iterator[Candidate]:
 
 
 def plan_arms(spec: "StudySpec") -> tuple[Arm, ...]:
-    """Return the arms of a study, the baseline first; of a search, the baseline alone.
+    """Return the arms of a study, context by context, the baseline of each first; of a search, the baseline alone."""
+    return tuple(arm for context in spec.baselines for arm in arms_in(spec, context))
+
+
+def arms_in(spec: "StudySpec", context: str) -> tuple[Arm, ...]:
+    """Return the arms of one context, its baseline first.
 
     A level that equals an earlier one is left out, so that no training is counted twice.
     """
-    arms = {spec.baseline_config.arm_id: Arm(BASELINE, {}, spec.baseline_config)}
-    for candidate in candidates(spec):
+    baseline = Arm(BASELINE, {}, spec.baseline_configs[context], context)
+    arms = {baseline.arm_id: baseline}
+    for candidate in candidates(spec, context):
         config = trial_config(candidate.mapping)
         if config.arm_id not in arms:
             params = _values(config, candidate.mapping, candidate.paths)
-            arms[config.arm_id] = Arm(candidate.name or name_arm(params, spec.factors), params, config)
+            name = candidate.name or name_arm(params, spec.factors)
+            arms[config.arm_id] = Arm(name, params, config, context)
     return tuple(arms.values())
 
 

@@ -65,6 +65,17 @@ def value_at(configuration: Mapping[str, Any], path: str) -> Any:
     return value
 
 
+def stands_in(location: tuple[str | int, ...], configuration: Any) -> bool:
+    """Return whether a configuration, as written, has something at a location below its top."""
+    here = configuration
+    for key in location:
+        is_key = key in here if isinstance(here, Mapping) else isinstance(here, list) and isinstance(key, int)
+        if not is_key:
+            return False
+        here = here[key]
+    return bool(location)
+
+
 def lay_over(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``base`` with a partial configuration laid over it; None takes an optional section away."""
     merged = dict(base)

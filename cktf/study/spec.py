@@ -1,33 +1,29 @@
 """What a study asks for: a baseline, what varies around it, and how much evidence is wanted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from cktf.settings import Settings
-from cktf.study.designs import BASELINE, candidates, plan_arms, trial_config
-from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
-from cktf.study.paths import exists, known_paths, leaves, overlay, suggestion, value_at
-from cktf.study.problems import Location, explain, problem, refusal, shown, spelled
+from cktf.study.checks import find_problems
+from cktf.study.designs import DESIGNS, trial_config
+from cktf.study.domains import Domain, drawing_order
+from cktf.study.paths import lay_over, leaves, stands_in, suggestion
+from cktf.study.problems import explain, problem, refusal
+from cktf.study.reference import Reference
 from cktf.trainer.config import TrialConfig
 
 METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "validation_loss": "min"}
 """What may decide a study, and which end is better: the validation columns of `cktf.rows.EpochResult`."""
-
-DESIGNS = {
-    "ablate": "one_at_a_time",
-    "compare": "compare",
-    "leave_one_out": "leave_one_out",
-    "grid": "grid",
-    "search": "search",
-}
-"""Key in the study file to the design's name. A study has exactly one of these keys."""
-
-SEARCH_ONLY = ("sampler", "sampler_seed", "prune", "trials", "confirm")
-"""Keys that only a search has."""
 
 MOST_SEEDS = 1000
 """Seeds of one study; more is a slip of the keyboard."""
@@ -100,8 +96,13 @@ class StudySpec(Settings):
     question: str = ""
     """The question it answers: the first comment line of its file."""
 
+    contexts: dict[str, dict[str, Any]] | None = Field(default=None, min_length=1)
+    """Context to a partial configuration that is laid over the baseline before an arm's own change: every arm runs
+    in every context, and is compared with the baseline of the same one. None: there is one, without a name."""
+
     baseline: dict[str, Any]
-    """The trial that all else is compared with, as written: a `TrialConfig` without the seed."""
+    """The trial that all else is compared with, as written: a `TrialConfig` without the seed. What every context
+    sets may be left out."""
 
     ablate: dict[str, Levels] | None = Field(default=None, min_length=1)
     """One factor at a time: path to the levels that it takes beside the baseline's."""
@@ -118,11 +119,17 @@ class StudySpec(Settings):
     search: dict[str, Domain] | None = Field(default=None, min_length=1)
     """Path to domain; arms are chosen as results come."""
 
+    skip: dict[str, list[str]] = Field(default_factory=dict)
+    """Context to the arms of `compare` that do not run in it, since they cannot be built there."""
+
     seeds: Seeds = ()
     """Replicates of every arm, given as their number or as a list; 5 for a design, 1 for a search."""
 
     metric: str = "validation_accuracy"
     """The column that decides."""
+
+    reference: Reference | None = None
+    """Published values, printed beside the measured ones."""
 
     resources: Resources = Resources()
     """What one trial takes."""
@@ -158,10 +165,22 @@ class StudySpec(Settings):
         """The design's name: ``one_at_a_time``, ``compare``, ``leave_one_out``, ``grid`` or ``search``."""
         return DESIGNS[self.kind]
 
+    @property
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """Context to the trial that its arms are compared with, as written; without contexts, of the name ''."""
+        if self.contexts is None:
+            return {"": self.baseline}
+        return {name: lay_over(self.baseline, patch) for name, patch in self.contexts.items()}
+
     @cached_property
+    def baseline_configs(self) -> dict[str, TrialConfig]:
+        """The same, checked and with all defaults, at seed 0."""
+        return {name: trial_config(baseline) for name, baseline in self.baselines.items()}
+
+    @property
     def baseline_config(self) -> TrialConfig:
-        """The baseline, checked and with all defaults, at seed 0."""
-        return trial_config(self.baseline)
+        """The baseline of a study without contexts."""
+        return self.baseline_configs[""]
 
     @cached_property
     def factors(self) -> tuple[str, ...]:
@@ -209,7 +228,7 @@ class StudySpec(Settings):
 
     @field_validator("baseline")
     @classmethod
-    def _valid_trial(cls, baseline: dict[str, Any]) -> dict[str, Any]:
+    def _valid_trial(cls, baseline: dict[str, Any], others: ValidationInfo) -> dict[str, Any]:
         if "seed" in baseline:
             raise refusal(
                 [problem(("seed",), "cannot be set here; the study's 'seeds:' name the replicates")]
@@ -217,7 +236,11 @@ class StudySpec(Settings):
         try:
             TrialConfig.model_validate(baseline)
         except ValidationError as error:
-            raise refusal([problem(where, text) for where, text in explain(error, TrialConfig)]) from None
+            found = explain(error, TrialConfig)
+            if others.data.get("contexts", ()) is not None:  # what is missing may stand in each of them
+                found = [(where, text) for where, text in found if stands_in(where, baseline)]
+            if found:
+                raise refusal([problem(where, text) for where, text in found]) from None
         return baseline
 
     @field_validator("seeds")
@@ -242,158 +265,6 @@ class StudySpec(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = [*_check_kind(self)]
-        if not problems:
-            problems = [*_check_paths(self)]
-        if not problems:
-            problems = [*_check_search(self), *_check_levels(self)]
-        if problems:
-            raise refusal(problems)
+        if problems := find_problems(self):
+            raise refusal([problem(where, text) for where, text in problems])
         return self
-
-
-def _check_kind(spec: StudySpec) -> Iterator[InitErrorDetails]:
-    kinds = [key for key in DESIGNS if getattr(spec, key) is not None]
-    if len(kinds) != 1:
-        found = f"got {' and '.join(kinds)}" if kinds else "got none of them"
-        yield problem((), f"a study has exactly one of {', '.join(DESIGNS)}; {found}")
-    elif kinds != ["search"]:
-        for key in SEARCH_ONLY:
-            if key in spec.model_fields_set:
-                yield problem((key,), f"only a study with 'search:' has this key; this one has '{kinds[0]}:'")
-
-
-def _check_paths(spec: StudySpec) -> Iterator[InitErrorDetails]:
-    for where, path in _named_paths(spec):
-        if path == "seed" or path.startswith("seed."):
-            yield problem(where, "the seed cannot be a factor; all arms share the study's 'seeds:'")
-        elif not exists(path, TrialConfig):
-            close = suggestion(path, known_paths(TrialConfig))
-            yield problem(where, f"no such path in a trial's configuration{close}")
-    for key in ("grid", "search"):
-        paths = list(getattr(spec, key) or {})
-        for path in paths:
-            outer = [other for other in paths if path.startswith(f"{other}.")]
-            if outer:
-                yield problem(
-                    (key, path), f"lies within another factor, '{outer[0]}'; one value would hide the other"
-                )
-
-
-def _named_paths(spec: StudySpec) -> Iterator[tuple[Location, str]]:
-    for key in ("ablate", "leave_one_out", "grid", "search"):
-        for path in getattr(spec, key) or {}:
-            yield (key, path), path
-    for name, patch in (spec.compare or {}).items():
-        for path in leaves(patch):
-            yield ("compare", name, *path.split(".")), path
-    for path, domain in (spec.search or {}).items():
-        for asked in domain.when:
-            yield ("search", path, "when", asked), asked
-
-
-def _check_search(spec: StudySpec) -> Iterator[InitErrorDetails]:
-    if spec.search is None:
-        return
-    try:
-        drawing_order(spec.search)
-    except ValueError as error:
-        yield problem(("search",), str(error))
-    for path, domain in spec.search.items():
-        if spec.sampler == "bruteforce" and not domain.is_finite:
-            yield problem(("search", path), "needs a 'step' here, for sampler bruteforce tries every value")
-        # What applies under a condition alone may clash with the baseline, and be right where it applies.
-        for edge in domain.edges:
-            mapping = overlay(spec.baseline, {path: edge})
-            yield from _check_trial(mapping, ("search", path), path, elsewhere=not domain.when)
-        for condition in domain.conditions:
-            yield from _check_condition(spec, condition, ("search", path, "when", condition.path))
-    if spec.confirm is not None and spec.confirm.top > spec.trials:
-        yield problem(
-            ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
-        )
-
-
-def _check_condition(spec: StudySpec, condition: Condition, where: Location) -> Iterator[InitErrorDetails]:
-    """Yield what is wrong with a condition that no trial, or every trial, could meet."""
-    # Nothing, null, may stand at any path: the section above it may be missing.
-    if condition.symbol in ORDERINGS or condition.literal is None:
-        return
-    domain = (spec.search or {}).get(condition.path)
-    if not isinstance(domain, ChoiceDomain):
-        mapping = overlay(spec.baseline, {condition.path: condition.literal})
-        yield from _check_trial(mapping, where, condition.path, elsewhere=False)
-        return
-    allowed = list(domain.choices)
-    if domain.when:  # where it does not apply, it keeps the baseline's value
-        allowed.append(value_at(spec.baseline_config.model_dump(mode="json"), condition.path))
-    if condition.literal not in allowed:
-        listed = ", ".join(map(str, domain.choices))
-        close = suggestion(str(condition.literal), map(str, domain.choices))
-        yield problem(where, f"must be one of its choices, {listed}; got {shown(condition.literal)}{close}")
-
-
-def _check_levels(spec: StudySpec) -> Iterator[InitErrorDetails]:
-    if spec.search is not None:
-        return
-    for name in spec.compare or {}:
-        if name == BASELINE:
-            yield problem(("compare", name), "this name is taken by the study's baseline")
-        elif name.strip().splitlines() != [name]:
-            yield problem(
-                ("compare",), f"an arm's name must be one line of text, no spaces around it; got {name!r}"
-            )
-    # A wrong level of a grid is named once, not in each combination that has it.
-    wrong_levels = [
-        wrong
-        for path, levels in (spec.grid or {}).items()
-        for index, level in enumerate(levels)
-        for wrong in _check_trial(
-            overlay(spec.baseline, {path: level}), ("grid", path, index), path, elsewhere=False
-        )
-    ]
-    wrong = wrong_levels or [
-        wrong
-        for candidate in candidates(spec)
-        for wrong in _check_trial(candidate.mapping, candidate.where, candidate.factor)
-    ]
-    if wrong:
-        yield from wrong
-    elif spec.compare is not None:
-        yield from _check_different(spec)
-    elif len(plan_arms(spec)) == 1:
-        yield problem((spec.kind,), "every arm equals the baseline, so there is nothing to compare")
-
-
-def _check_different(spec: StudySpec) -> Iterator[InitErrorDetails]:
-    """Yield the named arms that equal an earlier one: who gives a name expects to find it in the results."""
-    names = {spec.baseline_config.arm_id: BASELINE}
-    for candidate in candidates(spec):
-        assert candidate.name is not None
-        arm_id = trial_config(candidate.mapping).arm_id
-        earlier = names.setdefault(arm_id, candidate.name)
-        if earlier != candidate.name:
-            yield problem(candidate.where, f"equals arm {earlier!r}")
-
-
-def _check_trial(
-    mapping: Mapping[str, Any], where: Location, path: str, *, elsewhere: bool = True
-) -> Iterator[InitErrorDetails]:
-    """Build a trial and yield what is wrong with it, at the place in the study that asks for it.
-
-    Args:
-        mapping: The trial's configuration.
-        where: Keys in the study file that ask for it.
-        path: The factor whose level stands at ``where``; empty where a whole configuration does.
-        elsewhere: Whether a problem away from the path counts as well.
-    """
-    try:
-        TrialConfig.model_validate(mapping)
-    except ValidationError as error:
-        keys = tuple(path.split(".")) if path else ()
-        for location, text in explain(error, TrialConfig):
-            if location[: len(keys)] == keys:
-                yield problem((*where, *location[len(keys) :]), text)
-            elif elsewhere:
-                place = f"{spelled(location)}: " if location else ""
-                yield problem(where, f"makes an invalid trial: {place}{text}")

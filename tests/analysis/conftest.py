@@ -1,6 +1,7 @@
 """Small ledgers with known effects, written as the driver writes them."""
 
 import hashlib
+import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -64,11 +65,13 @@ class LedgerWriter:
         seed: int,
         params: dict[str, Any] | None = None,
         stage: Stage = Stage.DESIGN,
+        context: str = "",
+        teacher_id: str = "",
         **config: Any,
     ) -> str:
         """Add a planned row and return its trial's id."""
         params = params or {}
-        trial_id = hashlib.sha256(f"{arm}{stage}{seed}".encode()).hexdigest()[:16]
+        trial_id = hashlib.sha256(f"{context}{arm}{stage}{seed}".encode()).hexdigest()[:16]
         cktf = {"temperature": 0.1, "theta": 0.1, "pairing": "last"}
         cktf |= {
             path.rpartition(".")[2]: level
@@ -78,13 +81,15 @@ class LedgerWriter:
         self.add(
             PlannedRow(
                 trial_id=trial_id,
-                arm_id=f"arm-{arm}",
+                arm_id=f"{context}arm-{arm}",
                 arm=arm,
                 seed=seed,
                 stage=stage,
                 number=self.planned,
                 params=params,
                 config={"seed": seed, "epochs": EPOCHS, "objective": {"cktf": cktf}, **config},
+                context=context,
+                teacher_id=teacher_id,
                 time=1_700_000_000.0 + self.planned,
             )
         )
@@ -163,6 +168,47 @@ def write_ablation(
     return ledger
 
 
+CONTEXTS: dict[str, tuple[float, dict[str, float]]] = {
+    "digits": (90.0, {"baseline": 0.0, "kd": 2.0, "fsp": -1.0}),
+    "clothes": (60.0, {"baseline": 0.0, "kd": -4.0}),
+}
+"""Context to the level of its baseline and its arms' true effects; fsp cannot be built on clothes."""
+
+
+def write_contexts(run: Path, seeds: int = 4, **study: Any) -> LedgerWriter:
+    """Write a comparison in two contexts, with published values of some of its numbers and measured teachers."""
+    ledger = LedgerWriter(run)
+    ledger.add(
+        study_row(
+            study="methods",
+            design="compare",
+            factors=["objective.kd.weight"],
+            baseline_arm_id="digitsarm-baseline",
+            baselines={context: f"{context}arm-baseline" for context in CONTEXTS},
+            **{
+                "reference_source": "Some et al. 2023, Table 1",
+                "reference_values": {"digits": {"baseline": 89.5, "kd": 91.25}, "clothes": {"kd": 61.0}},
+                "reference_teachers": {"digits": 97.5},
+            }
+            | study,
+        )
+    )
+    draws = np.random.default_rng(11)
+    for seed in range(seeds):
+        for context, (level, effects) in CONTEXTS.items():
+            shared = level + draws.standard_normal()
+            for arm, effect in effects.items():
+                params = {"objective.kd.weight": 0.9} if arm == "kd" else {}
+                trial_id = ledger.plan(arm, seed, params, context=context, teacher_id=f"teacher-{context}")
+                ledger.train(trial_id, float(shared + effect + 0.2 * draws.standard_normal()))
+    for context, accuracy in (("digits", 96.5), ("clothes", 80.0)):
+        record = {"config": {}, "result": {"test_accuracy": accuracy, "test_loss": 0.1}}
+        path = run / "teachers" / f"teacher-{context}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record))
+    return ledger
+
+
 def write_search(run: Path, trials: int = 60, confirm: bool = False) -> LedgerWriter:
     """Write a search in which temperature matters, theta hardly, and some trials are pruned or fail."""
     ledger = LedgerWriter(run)
@@ -211,6 +257,13 @@ def ablation(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def contexts(tmp_path: Path) -> Path:
+    """Return the run directory of two methods and a baseline in two contexts at four seeds."""
+    write_contexts(tmp_path / "run").close_segment()
+    return tmp_path / "run"
+
+
+@pytest.fixture
 def search(tmp_path: Path) -> Path:
     """Return the run directory of a search without confirmation."""
     write_search(tmp_path / "run").close_segment()
@@ -240,3 +293,9 @@ def ablation_writer(tmp_path: Path) -> Callable[..., LedgerWriter]:
 def make_study_row() -> Callable[..., StudyRow]:
     """Return `study_row`."""
     return study_row
+
+
+@pytest.fixture
+def contexts_writer(tmp_path: Path) -> Callable[..., LedgerWriter]:
+    """Return `write_contexts` into the test's own run directory, its segment still open."""
+    return lambda **options: write_contexts(tmp_path / "run", **options)

@@ -279,3 +279,40 @@ def test_files_that_are_no_segments_are_not_read(ablation: Path) -> None:
     (ablation / "ledger" / "000003.jsonl").mkdir()
     for table, again in zip(before, ledger_tables(ablation), strict=True):
         assert table.equals(again, check_metadata=True)
+
+
+def test_trials_and_epochs_name_their_context_and_each_context_has_its_baseline(contexts: Path) -> None:
+    trials, epochs = ledger_tables(contexts)
+    baselines = {(row["context"], row["arm"]) for row in trials.to_pylist() if row["is_baseline"]}
+    assert baselines == {("digits", "baseline"), ("clothes", "baseline")}
+    assert trials["context"].to_pylist()[:5] == ["digits"] * 3 + ["clothes"] * 2
+    named = {row["trial_id"]: row["context"] for row in trials.to_pylist()}
+    assert [row["context"] for row in epochs.to_pylist()] == [
+        named[trial_id] for trial_id in epochs["trial_id"].to_pylist()
+    ]
+
+
+def test_a_trial_tells_what_its_teacher_yields_where_the_run_has_it(contexts: Path) -> None:
+    (contexts / "teachers" / "teacher-clothes.json").unlink()
+    trials, _ = ledger_tables(contexts)
+    told = {(row["context"], row["teacher_test_accuracy"]) for row in trials.to_pylist()}
+    assert told == {("digits", 96.5), ("clothes", None)}
+
+
+def test_a_ledger_from_before_there_were_contexts_is_read(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=2)
+    later = {
+        "context",
+        "teacher_id",
+        "baselines",
+        "reference_source",
+        "reference_values",
+        "reference_teachers",
+    }
+    rows = [{k: v for k, v in json.loads(line).items() if k not in later} for line in ledger.lines]
+    ledger.close_segment()
+    now = ledger_tables(ledger.run)
+    ledger.number, ledger.lines = 0, [json.dumps(row, separators=(",", ":")) for row in rows]
+    ledger.close_segment()
+    for table, before in zip(now, ledger_tables(ledger.run), strict=True):
+        assert table.equals(before)

@@ -159,3 +159,34 @@ def test_a_baseline_without_complete_trials_gives_effects_without_numbers(
     assert row["n_pairs"] == 0
     assert np.isnan([row["effect"], row["p"], row["p_holm"]]).all()
     assert row["reason"] == "no seed is complete in both arms"
+
+
+def test_an_arm_is_compared_with_the_baseline_of_its_own_context(contexts: Path) -> None:
+    trials = load(contexts).trials
+    scores = {
+        (row["context"], row["arm"], row["seed"]): row["test_accuracy"] for row in trials.to_dict("records")
+    }
+    table = effects(trials)
+    assert list(zip(table["context"], table["arm"], strict=True)) == [
+        ("digits", "kd"),
+        ("digits", "fsp"),
+        ("clothes", "kd"),
+    ]
+    for row in table.to_dict("records"):
+        context, arm = row["context"], row["arm"]
+        by_seed = [scores[context, arm, seed] - scores[context, "baseline", seed] for seed in range(4)]
+        assert row["effect"] == pytest.approx(np.mean(by_seed))
+        assert row["p"] == pytest.approx(stats.ttest_1samp(by_seed, 0).pvalue)
+    assert table["effect"].tolist() == pytest.approx([2.0, -1.0, -4.0], abs=0.5)
+
+
+def test_holm_adjusts_over_the_comparisons_of_all_contexts(contexts: Path) -> None:
+    table = effects(load(contexts).trials)
+    np.testing.assert_allclose(table["p_holm"], holm(table["p"].to_numpy()))
+    assert table["p_holm"].min() == pytest.approx(3 * table["p"].min())
+
+
+def test_a_context_whose_baseline_is_not_there_has_no_effects(contexts: Path) -> None:
+    trials = load(contexts).trials
+    left = trials[~((trials["context"] == "digits") & trials["is_baseline"])]
+    assert effects(left)["context"].tolist() == ["clothes"]

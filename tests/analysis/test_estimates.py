@@ -100,3 +100,20 @@ def test_an_arm_with_a_failed_seed_is_not_on_the_leaderboard(
 def test_smaller_is_better_where_the_study_says_so(search: Path) -> None:
     board = leaderboard(load(search).trials, metric="validation_accuracy", maximise=False)
     assert board["score"].is_monotonic_increasing
+
+
+def test_each_context_has_its_arms_and_a_reference_stands_beside_what_was_measured(contexts: Path) -> None:
+    results = load(contexts)
+    assert results.contexts == ["digits", "clothes"]
+    table = results.arms.set_index(["context", "arm"])
+    assert list(table.index) == [
+        ("digits", "baseline"),
+        ("digits", "kd"),
+        ("digits", "fsp"),
+        ("clothes", "baseline"),
+        ("clothes", "kd"),
+    ]
+    np.testing.assert_array_equal(table["reference"], [89.5, 91.25, np.nan, np.nan, 61.0])
+    without = arms(results.trials).set_index(["context", "arm"])
+    assert without["reference"].isna().all()
+    pd.testing.assert_frame_equal(without.drop(columns="reference"), table.drop(columns="reference"))

@@ -63,3 +63,14 @@ def test_integers_stay_integers_beside_missing_ones(ablation_writer: Callable[..
 def test_a_folder_with_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="neither ledger"):
         load(tmp_path)
+
+
+def test_tables_from_before_there_were_contexts_are_read(ablation: Path) -> None:
+    now = load(ablation)
+    for path in map(Path, collect(ablation)):
+        table = pyarrow.parquet.read_table(path)
+        later = [n for n in table.column_names if n == "context" or n.startswith("teacher_")]
+        pyarrow.parquet.write_table(table.drop_columns(later), path)
+    before = load(ablation / "report")
+    pd.testing.assert_frame_equal(before.effects, now.effects)
+    assert set(before.trials["context"]) == {""}

@@ -154,3 +154,27 @@ def test_the_command_line_prints_the_table_and_the_files(
 def test_the_command_line_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
     assert "no run directory" in capsys.readouterr().err
+
+
+def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_reference(
+    contexts: Path,
+) -> None:
+    paths = write_report(contexts)
+    arms = pyarrow.parquet.read_table(paths.tables["arms"]).to_pylist()
+    assert {(row["context"], row["arm"]): row["reference"] for row in arms}["digits", "kd"] == 91.25
+    text = Path(paths.html).read_text()
+    assert text.index("Test accuracy (%), mean ± sd") < text.index("Effects on test accuracy: digits")
+    assert text.index("Effects on test accuracy: digits") < text.index("Effects on test accuracy: clothes")
+    assert "In parentheses: the reference, Some et al. 2023, Table 1." in text
+    assert "<td>96.50 (97.50)</td>" in text
+    sections = [attributes["id"] for tag, attributes in Page(text).tags if tag == "section"]
+    assert sections == ["verdict", "effects", "learning_curves", "trials", "methods", "provenance"]
+
+
+def test_the_command_line_prints_the_tables_of_all_contexts(
+    contexts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(contexts)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Test accuracy (%), mean ± sd\n\n| arm | digits | clothes |")
+    assert "Effects on test accuracy: clothes\n\n| arm |" in printed

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from analysis import load
-from analysis.tables import effects_rows, main_rows, markdown, number_text, p_text, trial_rows
+from analysis.tables import (
+    effects_rows,
+    main_tables,
+    markdown,
+    markdown_tables,
+    number_text,
+    p_text,
+    trial_rows,
+)
 
 
 def test_the_baseline_comes_first_and_effects_carry_their_sign(ablation: Path) -> None:
@@ -39,7 +47,8 @@ def test_what_is_missing_stands_in_the_note(ablation_writer: Callable[..., Any])
 
 
 def test_a_search_without_confirmation_answers_with_its_leaderboard(search: Path) -> None:
-    title, rows = main_rows(load(search))
+    (table,) = main_tables(load(search))
+    title, rows = table.title, table.rows
     assert title == "Best arms by search score (selected on it: optimistic)"
     assert rows[0][2] == "validation accuracy (%), search score"
     assert len(rows) == 11
@@ -67,3 +76,55 @@ def test_cells_do_not_break_a_markdown_table() -> None:
     assert markdown([["arm", "note"], ["a|b", "two\nlines"]]) == (
         "| arm | note |\n| --- | --- |\n| a\\|b | two lines |\n"
     )
+
+
+def test_several_contexts_stand_side_by_side_before_the_effects_of_each(contexts: Path) -> None:
+    results = load(contexts)
+    across, digits, clothes = main_tables(results)
+    assert across.title == "Test accuracy (%), mean ± sd"
+    assert digits.title == "Effects on test accuracy: digits"
+    assert clothes.rows == effects_rows(results, "clothes")
+    mean = results.arms.set_index(["context", "arm"])["mean"]
+    header, teacher, baseline, kd, fsp = across.rows
+    assert header == ["arm", "digits", "clothes"]
+    assert teacher == ["teacher", "96.50 (97.50)", "80.00"]
+    assert baseline[1].startswith(f"{mean['digits', 'baseline']:.2f} ± ")
+    assert baseline[1].endswith(" (89.50)")
+    assert kd[2].startswith(f"{mean['clothes', 'kd']:.2f} ± ")
+    assert (fsp[0], fsp[2]) == ("fsp", "–")
+    assert across.remark == "In parentheses: the reference, Some et al. 2023, Table 1."
+
+
+def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
+    contexts_writer: Callable[..., Any],
+) -> None:
+    published = {"digits": {"kd": 91.25}}
+    ledger = contexts_writer(reference_values=published, reference_teachers={"clothes": 82.0})
+    ledger.close_segment()
+    _, digits, clothes = main_tables(load(ledger.run))
+    assert digits.rows[0][2:4] == ["test accuracy (%), mean ± sd", "reference"]
+    assert [(row[0], row[3]) for row in digits.rows[1:]] == [("baseline", "–"), ("kd", "91.25"), ("fsp", "–")]
+    assert digits.remark == "Reference: Some et al. 2023, Table 1."
+    assert "reference" not in clothes.rows[0]
+    assert clothes.remark == "Reference: Some et al. 2023, Table 1. The teacher: 80.00, reference 82.00."
+
+
+def test_teachers_that_differ_within_a_context_are_not_told(contexts_writer: Callable[..., Any]) -> None:
+    ledger = contexts_writer()
+    ledger.train(ledger.plan("other teacher", 0, context="digits", teacher_id="teacher-clothes"), 90.0)
+    ledger.close_segment()
+    assert main_tables(load(ledger.run))[0].rows[1] == ["teacher", "– (97.50)", "80.00"]
+
+
+def test_several_tables_in_markdown_stand_under_their_titles(contexts: Path) -> None:
+    tables = main_tables(load(contexts))
+    text = markdown_tables(tables)
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [f"## {t.title}" for t in tables]
+    assert "\n\nIn parentheses: the reference, Some et al. 2023, Table 1.\n\n## " in text
+    assert markdown_tables(tables[:1]).startswith("| arm | digits | clothes |\n")
+
+
+def test_the_rows_of_trials_name_their_context(contexts: Path) -> None:
+    assert [row[1] for row in trial_rows(load(contexts))[1:6]] == [
+        "digits: baseline", "digits: kd", "digits: fsp", "clothes: baseline", "clothes: kd",
+    ]  # fmt: skip

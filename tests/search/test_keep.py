@@ -65,3 +65,18 @@ def test_an_arm_with_a_failed_seed_is_not_kept_as_the_best(make_spec, tmp_path, 
     Keeper(run, planner.state, spec).finish()
     kept = {path.parent.name for path in tmp_path.glob("trials/*/student.safetensors")}
     assert {planner.state.trials[trial_id].planned.arm for trial_id in kept} == {"momentum=0"}
+
+
+def test_the_best_arm_of_each_context_is_kept(make_spec, tmp_path, rows, run_to_end):
+    contexts = {"one": {}, "two": {"student": {"model": "resnet8"}}}
+    spec, run = make_spec(contexts=contexts, ablate={"optimizer.momentum": [0.0]}, seeds=2), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    best = {"one": "baseline", "two": "momentum=0"}
+    done = run_to_end(planner, lambda row, _: 10.0 * (row.arm == best[row.context]))
+    for trial_id in done:
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+    Keeper(run, planner.state, spec).finish()
+    kept = [path.parent.name for path in tmp_path.glob("trials/*/student.safetensors")]
+    rows_kept = [planner.state.trials[trial_id].planned for trial_id in kept]
+    assert {(row.context, row.arm) for row in rows_kept} == {("one", "baseline"), ("two", "momentum=0")}
+    assert len(kept) == 4

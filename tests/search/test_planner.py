@@ -11,6 +11,7 @@ from cktf.search.planner import Nothing, Planner
 from cktf.search.suggestions import PRUNERS, SAMPLERS
 from cktf.study.designs import plan_arms
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.teacher_cache import teacher_trial
 
 
 def ledger(spec, rows, **keys):
@@ -380,3 +381,31 @@ def test_no_sampler_speaks_up_about_conditions(make_search, rows, run_to_end, ca
             assert caplog.messages == [], sampler
     finally:
         optuna.logging.disable_propagation()
+
+
+CONTEXTS = {"small": {"student": {"model": "resnet5"}}, "large": {"student": {"model": "resnet8"}}}
+
+
+def test_contexts_are_planned_one_after_the_other_within_a_seed(make_spec, rows, run_to_end):
+    spec = make_spec(contexts=CONTEXTS, ablate={"optimizer.momentum": [0.0]}, seeds=2)
+    order = run_to_end(ledger(spec, rows), fifty)
+    assert [(row.seed, row.context, row.arm) for row in planned(rows)] == [
+        (seed, context, arm)
+        for seed in range(2)
+        for context in ("small", "large")
+        for arm in ("baseline", "momentum=0")
+    ]
+    assert order == [row.trial_id for row in planned(rows)]
+    assert run_to_end(ledger(spec, rows), fifty) == []
+    models = {row.context: row.config["student"]["model"] for row in planned(rows)}
+    assert models == {"small": "resnet5", "large": "resnet8"}
+
+
+def test_a_planned_row_names_the_teacher_that_the_run_will_keep(make_spec, rows):
+    teacher = {"model": "resnet8", "epochs": 1}
+    ledger(make_spec({"teacher": teacher}, ablate={"teacher.model": ["resnet5"], "teacher": [None]}), rows)
+    for row in planned(rows):
+        config = TrialConfig.model_validate(row.config)
+        expected = teacher_trial(config.teacher, config.data).trial_id if config.teacher else ""
+        assert row.teacher_id == expected
+    assert len({row.teacher_id for row in planned(rows)}) == 3

@@ -34,7 +34,7 @@ def study_row(spec):
         metric=spec.metric,
         report_metric=spec.report_metric,
         maximise=spec.maximise,
-        baseline_arm_id=spec.baseline_config.arm_id,
+        baseline_arm_id=next(iter(spec.baseline_configs.values())).arm_id,
         factors=list(spec.factors),
     )
 
@@ -114,3 +114,20 @@ def test_what_stands_in_brackets_is_shown_as_it_is(make_spec, tmp_path):
     assert reason in shown(run)
     assert "tiny [last]" in live.file.getvalue()
     assert reason in live.file.getvalue()
+
+
+def test_arms_of_several_contexts_are_named_with_them(make_spec, tmp_path, run_to_end):
+    contexts = {"one": {}, "two": {"student": {"model": "resnet8"}}}
+    spec = make_spec(contexts=contexts, ablate={"optimizer.momentum": [0.0]}, seeds=1)
+    run, console = Storage(tmp_path / "run"), screen()
+    with Ledger(run) as ledger:
+        ledger.append(study_row(spec))
+        planner = Planner(spec, ledger.append)
+        with watch(planner, console) as show:
+            planner.listeners.append(show)
+            run_to_end(planner, by_arm, at_once=1)
+    lines = console.file.getvalue().splitlines()
+    assert lines[3].startswith("[4/4] two: momentum=0, seed 0, complete, validation_accuracy 80; ")
+    assert "best" not in lines[3]
+    for best in ("one: baseline, validation_accuracy 90", "two: baseline, validation_accuracy 90"):
+        assert best in shown(run)

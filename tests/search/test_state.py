@@ -17,13 +17,13 @@ def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(
     spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
     planner = Planner(spec, rows.append)
     run_to_end(planner, lambda row, _: scores[row.arm], at_once=1, most=4)
-    assert planner.state.best_arm(maximise=True) is None
+    assert planner.state.best_arms(maximise=True) == {}
     while isinstance(row := planner.next_trial(), PlannedRow):
         planner.on_epoch(row.trial_id, make_result(2, scores[row.arm]))
         planner.on_end(row.trial_id, Status.FAILED if row.arm == "momentum=0" else Status.COMPLETE)
     ranking = planner.state.ranking(Stage.DESIGN, maximise=True)
     assert [arm.arm for arm in ranking] == ["baseline", "momentum=0.7"]
-    assert planner.state.best_arm(maximise=True) == ranking[0]
+    assert planner.state.best_arms(maximise=True) == {"": ranking[0]}
 
 
 def test_a_row_of_a_trial_that_was_never_planned_is_damage(make_result):
@@ -33,3 +33,17 @@ def test_a_row_of_a_trial_that_was_never_planned_is_damage(make_result):
     ):
         with pytest.raises(LedgerDamaged, match="trial stray"):
             RunState("validation_accuracy", [stray])
+
+
+def test_each_context_has_its_best_arm(make_spec, rows, run_to_end):
+    scores = {"one": {"baseline": 70.0, "momentum=0": 90.0}, "two": {"baseline": 50.0, "momentum=0": 40.0}}
+    contexts = {"one": {}, "two": {"student": {"model": "resnet8"}}, "three": {"batch_size": 16}}
+    spec = make_spec(contexts=contexts, ablate={"optimizer.momentum": [0.0]}, seeds=1)
+    planner = Planner(spec, rows.append)
+    run_to_end(planner, lambda row, _: scores[row.context][row.arm], most=4, at_once=1)
+    best = planner.state.best_arms(maximise=True)
+    assert [(context, arm.arm, arm.score) for context, arm in best.items()] == [
+        ("one", "momentum=0", 90.0),
+        ("two", "baseline", 50.0),
+    ]
+    assert planner.state.contexts() == ["one", "two", "three"]

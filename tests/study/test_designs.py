@@ -168,3 +168,60 @@ def test_values_of_a_search_that_do_not_go_together_are_refused(make: Make, base
     )
     with pytest.raises(ValidationError, match="at least one objective"):
         arm_for(spec, {"objective.cktf.weight": 0, "objective.cross_entropy.weight": 0})
+
+
+CONTEXTS: dict[str, Any] = {
+    "small": {"student": {"model": "resnet8"}, "objective": {"cktf": {"theta": 0.3, "beta": 0.4}}},
+    "large": {"student": {"model": "resnet14"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("design", "arms"),
+    [
+        ({"ablate": {"objective.cktf.theta": [0.0], "epochs": [3]}}, ["theta=0", "epochs=3"]),
+        ({"leave_one_out": {"objective.cktf.theta": 0}}, ["theta=0"]),
+        ({"compare": {"alone": {"objective": {"cktf": {"theta": 0.0}}}}}, ["alone"]),
+        (
+            {"grid": {"objective.cktf.theta": [0.0], "epochs": [2, 3]}},
+            ["theta=0, epochs=2", "theta=0, epochs=3"],
+        ),
+    ],
+)
+def test_every_arm_runs_in_every_context_after_its_baseline(make: Make, design: Any, arms: list[str]) -> None:
+    planned = plan_arms(make(contexts=CONTEXTS, **design))
+    assert [(arm.context, arm.name) for arm in planned] == [
+        (context, arm) for context in ("small", "large") for arm in ("baseline", *arms)
+    ]
+    assert len({arm.arm_id for arm in planned}) == len(planned)
+    assert planned[1].label == f"small: {arms[0]}"
+    assert [arm.params for arm in planned[: len(arms) + 1]] == [
+        arm.params for arm in planned[len(arms) + 1 :]
+    ]
+
+
+def test_an_arm_lies_over_its_context_and_that_over_the_baseline(make: Make) -> None:
+    spec = make(contexts=CONTEXTS, ablate={"objective.cktf.theta": [0.0]})
+    small, without, large, _ = plan_arms(spec)
+    assert setting(small.config, "student.model") == setting(without.config, "student.model") == "resnet8"
+    assert setting(large.config, "student.model") == "resnet14"
+    theta = "objective.cktf.theta"
+    assert [setting(arm.config, theta) for arm in (small, without, large)] == [0.3, 0.0, 0.1]
+    beta = "objective.cktf.beta"
+    assert [setting(arm.config, beta) for arm in (small, without, large)] == [0.4, 0.4, 0.8]
+    assert spec.factors == (theta,)
+
+
+def test_a_level_that_a_context_has_already_is_left_out_there_alone(make: Make) -> None:
+    arms = plan_arms(make(contexts=CONTEXTS, ablate={"objective.cktf.theta": [0.3, 0.0]}))
+    assert [arm.label for arm in arms] == [
+        "small: baseline", "small: theta=0", "large: baseline", "large: theta=0.3", "large: theta=0",
+    ]  # fmt: skip
+
+
+def test_a_skipped_arm_runs_in_the_other_contexts(make: Make) -> None:
+    compare = {"longer": {"epochs": 3}, "shorter": {"epochs": 1}}
+    arms = plan_arms(make(contexts=CONTEXTS, compare=compare, skip={"small": ["longer"]}))
+    assert [arm.label for arm in arms] == [
+        "small: baseline", "small: shorter", "large: baseline", "large: longer", "large: shorter",
+    ]  # fmt: skip

@@ -253,3 +253,37 @@ def test_every_shipped_study_is_tested() -> None:
     assert {file.stem for file in SEARCH_SPACES.glob("*.yaml")} == {
         "digits_ablation", "digits_methods", "digits_search", "fashion_mnist_ablation", "fashion_mnist_methods",
     }  # fmt: skip
+
+
+CONTEXTS = (
+    TEXT[: TEXT.index("ablate:")]
+    + """\
+contexts:
+  wrn/8.1: {student: {model: resnet8}}
+  wrn/14: {student: {model: resnet14}}
+compare:
+  kd: {objective: {kd: {weight: 1.0}}}
+  alone: {objective: {cktf: null}}
+skip: {wrn/14: [alone]}
+reference: {source: "Some 2023", values: {wrn/14: {kd: 74.92}}}
+"""
+)
+
+
+def test_contexts_are_dumped_and_overridden_by_their_names() -> None:
+    spec = read_study(
+        CONTEXTS, "x.yaml", ["contexts.wrn/8.1.student.model=resnet20", "skip.wrn/14=[kd]", "reference=null"]
+    )
+    assert spec.baseline_configs["wrn/8.1"].student.model == "resnet20"
+    assert [arm.label for arm in plan_arms(spec)][-1] == "wrn/14: alone"
+    spec = read_study(CONTEXTS, "x.yaml")
+    assert read_study(dump_study(spec), "study.yaml").model_dump() == spec.model_dump()
+
+
+def test_what_is_wrong_in_a_context_is_named_with_its_line() -> None:
+    wrong = CONTEXTS.replace("resnet14", "resnet13").replace("[alone]", "[alon]")
+    assert refused(wrong).startswith("x.yaml, line 17: skip.wrn/14[0]: no such arm. Did you mean 'alone'?")
+    wrong = CONTEXTS.replace("resnet14", "resnet13")
+    assert refused(wrong).startswith(
+        "x.yaml, line 13: contexts.wrn/14.student.model: unknown model 'resnet13'"
+    )

@@ -2,9 +2,20 @@
 
 from typing import Annotated, Any, Literal
 
+import pytest
 from pydantic import BaseModel, Field
 
-from cktf.study.paths import exists, known_paths, lay_over, leaves, overlay, section_at, suggestion, value_at
+from cktf.study.paths import (
+    exists,
+    known_paths,
+    lay_over,
+    leaves,
+    overlay,
+    section_at,
+    stands_in,
+    suggestion,
+    value_at,
+)
 
 
 class Cat(BaseModel):
@@ -77,3 +88,19 @@ def test_values_are_read_by_path() -> None:
     assert value_at({"a": {"b": 0}}, "a.b") == 0
     assert value_at({"a": None}, "a.b") is None
     assert leaves({"a": {"b": 1, "c": {}}, "d": None}) == {"a.b": 1, "a.c": {}, "d": None}
+
+
+@pytest.mark.parametrize(
+    ("location", "stands"),
+    [
+        ((), False),
+        (("a",), True),
+        (("a", "b"), True),
+        (("a", "c"), False),
+        (("a", "b", "c"), False),
+        (("l", 0, "x"), True),
+        (("l", "x"), False),
+    ],
+)
+def test_what_stands_in_a_configuration_is_found_by_its_keys(location: tuple[Any, ...], stands: bool) -> None:
+    assert stands_in(location, {"a": {"b": None}, "l": [{"x": 1}]}) is stands

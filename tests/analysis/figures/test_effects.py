@@ -41,3 +41,14 @@ def test_an_effect_without_interval_is_a_hollow_point(ablation_writer: Callable[
 
 def test_there_is_no_forest_without_effects(search: Path) -> None:
     assert record(load(search)) is None
+
+
+def test_the_arms_of_several_contexts_are_named_and_stand_context_by_context(contexts: Path) -> None:
+    forest = record(load(contexts))
+    assert forest is not None
+    assert [row["label"] for row in forest.rows] == [
+        "digits: kd  (n = 4)",
+        "digits: fsp  (n = 4)",
+        "clothes: kd  (n = 4)",
+    ]
+    assert "the baseline of the same context" in forest.caption

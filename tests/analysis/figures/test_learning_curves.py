@@ -8,7 +8,7 @@ import pytest
 
 from analysis import load
 from analysis.figures import learning_curves
-from analysis.figures.learning_curves import record
+from analysis.figures.learning_curves import chart, record
 
 
 def test_a_panel_shows_an_arm_before_the_baseline(ablation: Path) -> None:
@@ -73,3 +73,18 @@ def test_long_curves_are_thinned_and_keep_their_ends(ablation: Path, monkeypatch
 
 def test_a_search_without_confirmation_has_no_curves(search: Path) -> None:
     assert record(load(search)) is None
+
+
+def test_behind_an_arm_stands_the_baseline_of_its_own_context(contexts: Path) -> None:
+    results = load(contexts)
+    curves = record(results)
+    assert curves is not None
+    assert curves.panels == ["digits: kd  (n = 4)", "digits: fsp  (n = 4)", "clothes: kd  (n = 4)"]
+    epochs = results.epochs
+    for panel, context in zip(curves.panels, ("digits", "digits", "clothes"), strict=True):
+        rows = [row for row in curves.rows if row["panel"] == panel and row["series"] == "baseline"]
+        of_baseline = epochs[(epochs["context"] == context) & (epochs["arm"] == "baseline")]
+        last = of_baseline.loc[of_baseline["epoch"] == 4, "validation_accuracy"]
+        assert rows[-1]["mean"] == pytest.approx(last.mean(), abs=1e-4)
+    assert not curves.shares_axis
+    assert chart(curves).to_dict()["resolve"] == {"scale": {"y": "independent"}}

@@ -1,0 +1,264 @@
+"""Whether a study makes sense: every path exists, every level makes a valid trial, no two arms are the same."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from cktf.study.designs import BASELINE, DESIGNS, arms_in, candidates, trial_config
+from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, drawing_order
+from cktf.study.paths import exists, known_paths, leaves, overlay, suggestion, value_at
+from cktf.study.problems import Location, explain, shown, spelled
+from cktf.trainer.config import TrialConfig
+
+if TYPE_CHECKING:  # a spec is checked when it is made, so its module imports this one
+    from cktf.study.spec import StudySpec
+
+SEARCH_ONLY = ("sampler", "sampler_seed", "prune", "trials", "confirm")
+"""Keys that only a search has."""
+
+Finding = tuple[Location, str]
+"""Keys in the study file, and what is wrong there."""
+
+
+def find_problems(spec: "StudySpec") -> list[Finding]:
+    """Return what is wrong with a study whose keys are right one by one.
+
+    A step is taken only where those before it found nothing, so that one slip is told once.
+    """
+    steps = (_check_keys, _check_names, _check_baselines, _check_search, _check_arms, _check_reference)
+    return next((problems for step in steps if (problems := [*step(spec)])), [])
+
+
+def _check_keys(spec: "StudySpec") -> Iterator[Finding]:
+    kinds = [key for key in DESIGNS if getattr(spec, key) is not None]
+    if len(kinds) != 1:
+        found = f"got {' and '.join(kinds)}" if kinds else "got none of them"
+        yield (), f"a study has exactly one of {', '.join(DESIGNS)}; {found}"
+    elif kinds != ["search"]:
+        for key in SEARCH_ONLY:
+            if key in spec.model_fields_set:
+                yield (key,), f"only a study with 'search:' has this key; this one has '{kinds[0]}:'"
+    elif spec.contexts is not None:
+        yield (
+            ("contexts",),
+            "a study with 'search:' has none; search in one of them, then compare the best in all",
+        )
+    if spec.skip and (spec.contexts is None or spec.compare is None):
+        yield ("skip",), "only a study with 'contexts:' and 'compare:' has this key"
+
+
+def _check_names(spec: "StudySpec") -> Iterator[Finding]:
+    for where, path in _named_paths(spec):
+        if path == "seed" or path.startswith("seed."):
+            yield where, "the seed cannot be a factor; all arms share the study's 'seeds:'"
+        elif not exists(path, TrialConfig):
+            close = suggestion(path, known_paths(TrialConfig))
+            yield where, f"no such path in a trial's configuration{close}"
+    for key in ("grid", "search"):
+        paths = list(getattr(spec, key) or {})
+        for path in paths:
+            outer = [other for other in paths if path.startswith(f"{other}.")]
+            if outer:
+                yield (key, path), f"lies within another factor, '{outer[0]}'; one value would hide the other"
+    if BASELINE in (spec.compare or {}):
+        yield ("compare", BASELINE), "this name is taken by the study's baseline"
+    for key, noun in (("compare", "an arm"), ("contexts", "a context")):
+        for name in getattr(spec, key) or {}:
+            if name.strip().splitlines() != [name]:
+                yield (key,), f"{noun}'s name must be one line of text, no spaces around it; got {name!r}"
+    yield from _check_skip(spec)
+
+
+def _named_paths(spec: "StudySpec") -> Iterator[tuple[Location, str]]:
+    for key in ("ablate", "leave_one_out", "grid", "search"):
+        for path in getattr(spec, key) or {}:
+            yield (key, path), path
+    for key in ("contexts", "compare"):
+        for name, patch in (getattr(spec, key) or {}).items():
+            for path in leaves(patch):
+                yield (key, name, *path.split(".")), path
+    for path, domain in (spec.search or {}).items():
+        for asked in domain.when:
+            yield ("search", path, "when", asked), asked
+
+
+def _check_skip(spec: "StudySpec") -> Iterator[Finding]:
+    contexts, arms = spec.contexts or {}, spec.compare or {}
+    for context, skipped in spec.skip.items():
+        if context not in contexts:
+            yield ("skip", context), _unknown("context", context, contexts)
+            continue
+        for index, arm in enumerate(skipped):
+            if arm == BASELINE:
+                yield (
+                    ("skip", context, index),
+                    "the baseline runs in every context; arms are compared with it",
+                )
+            elif arm not in arms:
+                yield ("skip", context, index), _unknown("arm", arm, arms)
+        if arms.keys() <= set(skipped):
+            yield ("skip", context), "leaves no arm to be compared with the baseline"
+    for arm in arms:
+        if contexts and all(arm in spec.skip.get(context, ()) for context in contexts):
+            yield ("skip",), f"arm {arm!r} is skipped in every context; take it out of 'compare:' instead"
+
+
+def _check_baselines(spec: "StudySpec") -> Iterator[Finding]:
+    """Yield what is wrong with the baselines of contexts; one without a context is checked where it stands."""
+    if spec.contexts is None:
+        return
+    contexts: dict[str, str] = {}
+    for context, baseline in spec.baselines.items():
+        found = [*_check_trial(baseline, ("contexts", context), "")]
+        yield from found
+        if not found:
+            earlier = contexts.setdefault(trial_config(baseline).arm_id, context)
+            if earlier != context:
+                yield ("contexts", context), f"equals context {earlier!r}"
+
+
+def _check_search(spec: "StudySpec") -> Iterator[Finding]:
+    if spec.search is None:
+        return
+    try:
+        drawing_order(spec.search)
+    except ValueError as error:
+        yield ("search",), str(error)
+    for path, domain in spec.search.items():
+        if spec.sampler == "bruteforce" and not domain.is_finite:
+            yield ("search", path), "needs a 'step' here, for sampler bruteforce tries every value"
+        # What applies under a condition alone may clash with the baseline, and be right where it applies.
+        for edge in domain.edges:
+            mapping = overlay(spec.baseline, {path: edge})
+            yield from _check_trial(mapping, ("search", path), path, elsewhere=not domain.when)
+        for condition in domain.conditions:
+            yield from _check_condition(spec, condition, ("search", path, "when", condition.path))
+    if spec.confirm is not None and spec.confirm.top > spec.trials:
+        yield ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
+
+
+def _check_condition(spec: "StudySpec", condition: Condition, where: Location) -> Iterator[Finding]:
+    """Yield what is wrong with a condition that no trial, or every trial, could meet."""
+    # Nothing, null, may stand at any path: the section above it may be missing.
+    if condition.symbol in ORDERINGS or condition.literal is None:
+        return
+    domain = (spec.search or {}).get(condition.path)
+    if not isinstance(domain, ChoiceDomain):
+        mapping = overlay(spec.baseline, {condition.path: condition.literal})
+        yield from _check_trial(mapping, where, condition.path, elsewhere=False)
+        return
+    allowed = list(domain.choices)
+    if domain.when:  # where it does not apply, it keeps the baseline's value
+        allowed.append(value_at(spec.baseline_config.model_dump(mode="json"), condition.path))
+    if condition.literal not in allowed:
+        listed = ", ".join(map(str, domain.choices))
+        close = suggestion(str(condition.literal), map(str, domain.choices))
+        yield where, f"must be one of its choices, {listed}; got {shown(condition.literal)}{close}"
+
+
+def _check_arms(spec: "StudySpec") -> Iterator[Finding]:
+    """Yield what is wrong with the arms of a design, naming the contexts where it is not wrong in all of them."""
+    if spec.search is not None:
+        return
+    for check in (_check_levels, _check_trials, _check_different):
+        contexts: dict[Finding, list[str]] = {}
+        for context in spec.baselines:
+            for finding in dict.fromkeys(check(spec, context)):
+                contexts.setdefault(finding, []).append(context)
+        for (where, text), names in contexts.items():
+            named = f"in context {', '.join(names)}: " if len(names) < len(spec.baselines) else ""
+            yield where, f"{named}{text}"
+        if contexts:
+            return
+
+
+def _check_levels(spec: "StudySpec", context: str) -> Iterator[Finding]:
+    """Yield the wrong levels of a grid, each of them once and not in every combination that has it."""
+    for path, levels in (spec.grid or {}).items():
+        for index, level in enumerate(levels):
+            mapping = overlay(spec.baselines[context], {path: level})
+            yield from _check_trial(mapping, ("grid", path, index), path, elsewhere=False)
+
+
+def _check_trials(spec: "StudySpec", context: str) -> Iterator[Finding]:
+    for candidate in candidates(spec, context):
+        yield from _check_trial(candidate.mapping, candidate.where, candidate.factor)
+
+
+def _check_different(spec: "StudySpec", context: str) -> Iterator[Finding]:
+    """Yield the arms that equal an arm of an earlier context, and the named ones that equal another of their own.
+
+    One training cannot stand in two contexts; and who gives a name expects to find it in the results. Levels that
+    equal each other are left out in silence, unless nothing is left.
+    """
+    contexts = list(spec.baselines)
+    others = {
+        arm.arm_id: arm for other in contexts[: contexts.index(context)] for arm in arms_in(spec, other)
+    }
+    own = arms_in(spec, context)
+    if equal := others.get(own[0].arm_id):
+        yield ("contexts", context), f"equals arm {equal.name!r} in context {equal.context!r}"
+        return
+    names = {arm.arm_id: arm.name for arm in own}
+    for candidate in candidates(spec, context):
+        arm_id = trial_config(candidate.mapping).arm_id
+        if equal := others.get(arm_id):
+            yield candidate.where, f"equals arm {equal.name!r} in context {equal.context!r}"
+        elif candidate.name not in (None, names[arm_id]):
+            yield candidate.where, f"equals arm {names[arm_id]!r}"
+    if len(own) == 1 and spec.compare is None:
+        yield (spec.kind,), "every arm equals the baseline, so there is nothing to compare"
+
+
+def _check_reference(spec: "StudySpec") -> Iterator[Finding]:
+    reference = spec.reference
+    if reference is None:
+        return
+    if reference.metric != spec.report_metric:
+        allowed = f"must be {spec.report_metric}, which this study reports"
+        yield ("reference", "metric"), f"{allowed}; got {reference.metric!r}"
+    for key, found in (("values", reference.by_context()), ("teacher", reference.teachers())):
+        for context in found:
+            where: Location = ("reference", key, context) if context else ("reference", key)
+            if not context and spec.contexts is not None:
+                yield where, f"must name a context for each value, one of {', '.join(spec.contexts)}"
+            elif spec.contexts is None and context:
+                yield where, "must be a number, for this study has no contexts"
+            elif context not in spec.baselines:
+                yield where, _unknown("context", context, spec.baselines)
+    for context, values in reference.by_context().items():
+        if context in spec.baselines:
+            known = [arm.name for arm in arms_in(spec, context)]
+            above = ("reference", "values", context) if context else ("reference", "values")
+            for arm in values:
+                if arm not in known:
+                    yield (*above, arm), _unknown("arm", arm, known)
+
+
+def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
+    names = [*known]
+    return f"no such {noun}{suggestion(name, names) or '.'} Known here: {', '.join(names)}"
+
+
+def _check_trial(
+    mapping: Mapping[str, Any], where: Location, path: str, *, elsewhere: bool = True
+) -> Iterator[Finding]:
+    """Build a trial and yield what is wrong with it, at the place in the study that asks for it.
+
+    Args:
+        mapping: The trial's configuration.
+        where: Keys in the study file that ask for it.
+        path: The factor whose level stands at ``where``; empty where a whole configuration does.
+        elsewhere: Whether a problem away from the path counts as well.
+    """
+    try:
+        TrialConfig.model_validate(mapping)
+    except ValidationError as error:
+        keys = tuple(path.split(".")) if path else ()
+        for location, text in explain(error, TrialConfig):
+            if location[: len(keys)] == keys:
+                yield (*where, *location[len(keys) :]), text
+            elif elsewhere:
+                place = f"{spelled(location)}: " if location else ""
+                yield where, f"makes an invalid trial: {place}{text}"

@@ -1,0 +1,90 @@
+"""A comparison in two contexts, trained for real without Ray: from the study to its effects."""
+
+import pytest
+import torch
+
+from analysis import load
+from analysis.tables import main_tables
+from cktf.rows import PlannedRow, Status
+from cktf.search.errors import NotRunnable
+from cktf.search.ledger import Ledger
+from cktf.search.planner import Planner
+from cktf.search.run import require_runnable, write_what_was_asked
+from cktf.storage import Storage
+from cktf.study.designs import plan_arms
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.train import train
+
+CONTEXTS = {
+    "resnet8/resnet5": {"teacher": {"model": "resnet8"}},
+    "resnet5/resnet5": {"teacher": {"model": "resnet5"}, "batch_size": 64},
+}
+KD = {"objective": {"cross_entropy": {"weight": 0.1}, "kd": {"weight": 0.9}}}
+
+
+@pytest.fixture
+def spec(make_spec):
+    """Two contexts x two arms x two seeds, with teachers of one epoch and some published values."""
+    return make_spec(
+        {"teacher": {"epochs": 1}},
+        contexts=CONTEXTS,
+        compare={"kd": KD},
+        seeds=2,
+        reference={
+            "source": "Some 2023, Table 1",
+            "values": {"resnet5/resnet5": {"baseline": 73.26, "kd": 74.92}},
+            "teacher": {"resnet5/resnet5": 75.61},
+        },
+    )
+
+
+def test_each_arm_is_compared_with_the_baseline_of_its_context(spec, tmp_path, monkeypatch):
+    monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
+    require_runnable(spec, plan_arms(spec))
+    run, tested = Storage(tmp_path / "run"), {}
+    with Ledger(run) as ledger:
+        write_what_was_asked(spec, run, ledger)
+        planner = Planner(spec, ledger.append)
+        while isinstance(row := planner.next_trial(), PlannedRow):
+            config = TrialConfig.model_validate(row.config)
+            for result in train(config, run=run, read_test=True, device=torch.device("cpu")):
+                planner.on_epoch(row.trial_id, result)
+            planner.on_end(row.trial_id, Status.COMPLETE)
+            tested[row.context, row.arm, row.seed] = result.test_accuracy
+    assert len(tested) == 8
+
+    results = load(run.root)
+    assert results.contexts == list(CONTEXTS)
+    for row in results.effects.to_dict("records"):
+        context = row["context"]
+        differences = [tested[context, "kd", seed] - tested[context, "baseline", seed] for seed in (0, 1)]
+        assert row["effect"] == pytest.approx(sum(differences) / 2)
+    assert results.effects["context"].tolist() == list(CONTEXTS)
+    reference = results.arms.set_index(["context", "arm"])["reference"]
+    assert reference["resnet5/resnet5", "kd"] == 74.92
+    assert reference["resnet8/resnet5"].isna().all()
+    teachers = results.trials.groupby("context")["teacher_test_accuracy"].unique()
+    assert all(len(measured) == 1 and 0 < measured[0] <= 100 for measured in teachers)
+    assert teachers.iloc[0] != teachers.iloc[1]
+
+    across, *_ = main_tables(results)
+    assert across.rows[0] == ["arm", *CONTEXTS]
+    assert across.rows[1][2] == f"{teachers['resnet5/resnet5'][0]:.2f} (75.61)"
+
+
+def test_an_arm_that_cannot_be_built_in_a_context_is_named_with_it(make_spec):
+    contexts = {"digits": {}, "void": {"data": {"name": "cifar10", "root": "void"}}}
+    spec = make_spec(contexts=contexts, compare={"kd": {"epochs": 3}})
+    with pytest.raises(NotRunnable, match=r"tiny, arm void: baseline: .*cifar10"):
+        require_runnable(spec, plan_arms(spec))
+    # Its teacher's file is missed where an arm learns from the teacher, and in that context alone.
+    missing = {"teacher": {"model": "resnet5", "checkpoint": "void"}}
+    contexts = {"trained": {"teacher": {"model": "resnet5"}}, "void": missing}
+    keys = {"contexts": contexts, "compare": {"kd": KD, "longer": {"epochs": 3}}}
+    spec = make_spec(**keys)
+    with pytest.raises(
+        NotRunnable, match=r"tiny, arm void: kd: .*void.*; 'skip:' keeps an arm out of a context"
+    ):
+        require_runnable(spec, plan_arms(spec))
+    spec = make_spec(**keys, skip={"void": ["kd"]})
+    require_runnable(spec, plan_arms(spec))
