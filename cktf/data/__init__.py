@@ -7,10 +7,13 @@ from cktf.data.cifar import load_cifar10, load_cifar100
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
 from cktf.data.digits import load_digits
+from cktf.data.image_folder import load_image_folder
 from cktf.data.loader import TrainLoader, evaluation_batches
 from cktf.data.mnist import load_fashion_mnist, load_mnist
 from cktf.data.places import DatasetMissing
 from cktf.data.splits import Split, split
+from cktf.data.stl10 import load_stl10
+from cktf.data.tiny_imagenet import load_tiny_imagenet
 
 DATASETS: dict[str, Callable[[DataConfig], Dataset]] = {
     "digits": load_digits,
@@ -18,18 +21,22 @@ DATASETS: dict[str, Callable[[DataConfig], Dataset]] = {
     "mnist": load_mnist,
     "cifar10": load_cifar10,
     "cifar100": load_cifar100,
+    "tiny_imagenet": load_tiny_imagenet,
+    "stl10": load_stl10,
+    "image_folder": load_image_folder,
 }
 """Name to loader."""
 
 
 def load_dataset(config: DataConfig) -> Dataset:
-    """Return the data set that the settings name, on the CPU.
+    """Return the data set that the settings name, at the side they name, on the CPU.
 
     Raises:
         DatasetMissing: If it is not there; the message says where it was looked for and how to get it.
         ValueError: If a file of it is damaged.
     """
-    return DATASETS[config.name](config)
+    dataset = DATASETS[config.name](config)
+    return dataset if config.side is None else dataset.resized(config.side)
 
 
 __all__ = [

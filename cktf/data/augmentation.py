@@ -1,16 +1,18 @@
 """Random crop, flip and normalisation of a whole batch, on the device that holds it.
 
 What is drawn for a sample is a hash of (seed, epoch, index). So it is the same in any batch, in any order,
-on a CPU and on a GPU.
+on a CPU and on a GPU. (The other crop, of a box that is resized, is in `cktf.data.resized_crop`.)
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
+from cktf.data.draws import uniform_integers
 from cktf.seeding import derive
 from cktf.settings import Settings
 
@@ -22,10 +24,12 @@ class Augmentation:
     Attributes:
         crop: Black pixels at each side, out of which a window of the image's own size is cut; 0: no crop.
         flip: Whether half of the images are mirrored left to right.
+        resized_crop: Whether a box of any size is cut out and scaled to the image's own size; ``crop`` is then 0.
     """
 
     crop: int
     flip: bool
+    resized_crop: bool = False
 
 
 class AugmentationConfig(Settings):
@@ -34,14 +38,33 @@ class AugmentationConfig(Settings):
     crop: int | None = Field(default=None, ge=0)
     """Padding of the random crop at each side, in pixels; 0: no crop. Not set: the data set's standard."""
 
+    resized_crop: bool | None = None
+    """Instead of `crop`, cut out a box of 8 to 100 per cent of the area and scale it to the image's own size. Not set:
+    the data set's standard, and off where `crop` is set."""
+
     flip: bool | None = None
     """Mirror half of the images left to right. Not set: the data set's standard."""
 
+    @model_validator(mode="after")
+    def _one_crop(self) -> Self:
+        if self.crop and self.resized_crop:
+            raise ValueError(
+                f"crop: {self.crop} and resized_crop: true exclude each other; leave one of them out"
+            )
+        return self
+
     def resolve(self, standard: Augmentation) -> Augmentation:
         """Return the augmentation, with the data set's ``standard`` where nothing is set."""
+        resized_crop = self.resized_crop
+        if resized_crop is None:
+            resized_crop = standard.resized_crop and self.crop is None
+        crop = self.crop
+        if crop is None:
+            crop = 0 if resized_crop else standard.crop
         return Augmentation(
-            crop=standard.crop if self.crop is None else self.crop,
+            crop=crop,
             flip=standard.flip if self.flip is None else self.flip,
+            resized_crop=resized_crop,
         )
 
 
@@ -105,38 +128,3 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """
     # (channels, 1, 1) broadcasts over (batch, channels, height, width)
     return images.float().sub_(255 * mean[:, None, None]).mul_(1 / (255 * std[:, None, None]))
-
-
-def uniform_integers(key: int, index: Tensor, num_values: int) -> Tensor:
-    """Return an integer in [0, num_values) for each index, uniform, a pure function of (key, index).
-
-    The upper half of the index-th output of SplitMix64 seeded with ``key``, scaled to the range.
-
-    Args:
-        key: Of the stream, 63 bits.
-        index: Any shape, int64.
-        num_values: At most 2^31.
-    """
-    upper = _shift_right(splitmix64(key, index), 32)
-    return (upper * num_values) >> 32
-
-
-def splitmix64(key: int, index: Tensor) -> Tensor:
-    """Return the index-th output, from 0, of SplitMix64 seeded with ``key``: 64 bits in an int64.
-
-    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. Its arithmetic is
-    modulo 2^64, which is what int64 tensors do on every device.
-    """
-    bits = key + (index + 1) * _signed(0x9E3779B97F4A7C15)
-    bits = (bits ^ _shift_right(bits, 30)) * _signed(0xBF58476D1CE4E5B9)
-    bits = (bits ^ _shift_right(bits, 27)) * _signed(0x94D049BB133111EB)
-    return bits ^ _shift_right(bits, 31)
-
-
-def _shift_right(bits: Tensor, distance: int) -> Tensor:
-    # The shift of an int64 drags its sign along; the generator's bits have none.
-    return (bits >> distance) & ((1 << (64 - distance)) - 1)
-
-
-def _signed(constant: int) -> int:
-    return constant - (1 << 64)

@@ -1,14 +1,16 @@
 """CIFAR-10 and CIFAR-100, 32x32 colour, 50,000 and 10,000 samples (Krizhevsky, 2009)."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from cktf.data.augmentation import Augmentation
+from cktf.data.checksums import checksums
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
-from cktf.data.places import DatasetMissing, data_folder, downloading
+from cktf.data.places import DatasetMissing, data_folder, writing
 
 
 def load_cifar10(config: DataConfig) -> Dataset:
@@ -44,11 +46,12 @@ def _load(
     std: tuple[float, float, float],
 ) -> Dataset:
     folder = data_folder(config.root)
+    reader = _reader(folder, torchvision_class)
     try:
         if config.download:
-            with downloading(folder):
-                torchvision_class(folder, download=True)
-        train, test = torchvision_class(folder, train=True), torchvision_class(folder, train=False)
+            with writing(folder):
+                reader(folder, download=True)
+        train, test = reader(folder, train=True), reader(folder, train=False)
     except (OSError, RuntimeError) as error:
         unpacked = torchvision_class.base_folder
         remedy = (
@@ -67,6 +70,20 @@ def _load(
         std=torch.tensor(std),
         standard_augmentation=Augmentation(crop=4, flip=True),
     )
+
+
+def _reader(folder: Path, torchvision_class: Any) -> Any:
+    """Return the class, which reads no file whose checksum it does not know, with the checksums of these files."""
+    parts = ("train_list", "test_list")
+    meta = torchvision_class.meta
+    published = [
+        *(file for part in parts for file in getattr(torchvision_class, part)),
+        (meta["filename"], meta["md5"]),
+    ]
+    sums = checksums(folder / torchvision_class.base_folder, dict(published))
+    lists = {part: [[name, sums[name]] for name, _ in getattr(torchvision_class, part)] for part in parts}
+    members = {**lists, "meta": {**meta, "md5": sums[meta["filename"]]}}
+    return type(torchvision_class.__name__, (torchvision_class,), members)
 
 
 def _channels_first(images: Any) -> Tensor:

@@ -17,6 +17,10 @@ class DataConfig(Settings):
     download: bool = False
     """Fetch the data set into its folder where it is not there yet."""
 
+    side: int | None = Field(default=None, ge=8, le=1024)
+    """Side of the images in pixels, to which they are scaled and cut, as a square out of the middle. Not set: the data
+    set's own; `image_folder` has none and wants it set."""
+
     train_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the training split that is learnt from, of each class alike; validation stays whole."""
 

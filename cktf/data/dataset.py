@@ -1,4 +1,4 @@
-"""A data set: everything of it, in memory, as the networks see it before augmentation."""
+"""A data set: everything of it, as the networks see it before augmentation."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -7,11 +7,18 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation import Augmentation
+from cktf.data.resize import resize
+
+WHOLE_ON_DEVICE = 4 * 2**30
+"""Bytes of the largest tensor of images that is kept on a GPU: 349,525 images of 64x64, 28,532 of 224x224."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and labels of both parts, raw, each in one tensor.
+
+    Images on the CPU may be the map of a file, larger than memory. A tensor of images larger than `WHOLE_ON_DEVICE`
+    stays there, and is moved batch by batch.
 
     Attributes:
         train_images: (samples, channels, height, width), uint8.
@@ -22,6 +29,8 @@ class Dataset:
         mean: (channels,), of the training images scaled to [0, 1].
         std: (channels,), likewise.
         standard_augmentation: What the literature draws for this data set.
+        unlabelled_images: (samples, channels, height, width), uint8: a third part, of images alone; None where the
+            data set has none.
     """
 
     train_images: Tensor
@@ -32,6 +41,7 @@ class Dataset:
     mean: Tensor
     std: Tensor
     standard_augmentation: Augmentation
+    unlabelled_images: Tensor | None = None
 
     @property
     def image_shape(self) -> torch.Size:
@@ -40,17 +50,33 @@ class Dataset:
 
     @property
     def device(self) -> torch.device:
-        """Where the images and the labels are."""
-        return self.train_images.device
+        """Where the labels are, and all images but those that are too many for it."""
+        return self.train_labels.device
 
-    def to(self, device: torch.device | str) -> Self:
-        """Return the data set on ``device``."""
+    def resized(self, side: int) -> Self:
+        """Return the data set with square images of ``side`` pixels, all of them in memory."""
+        unlabelled = self.unlabelled_images
         return replace(
             self,
-            train_images=self.train_images.to(device),
+            train_images=resize(self.train_images, side),
+            test_images=resize(self.test_images, side),
+            unlabelled_images=None if unlabelled is None else resize(unlabelled, side),
+        )
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the data set on ``device``, without those images that are too many for it."""
+        unlabelled = self.unlabelled_images
+        return replace(
+            self,
+            train_images=_move(self.train_images, device),
             train_labels=self.train_labels.to(device),
-            test_images=self.test_images.to(device),
+            test_images=_move(self.test_images, device),
             test_labels=self.test_labels.to(device),
             mean=self.mean.to(device),
             std=self.std.to(device),
+            unlabelled_images=None if unlabelled is None else _move(unlabelled, device),
         )
+
+
+def _move(images: Tensor, device: torch.device | str) -> Tensor:
+    return images.to(device) if images.nbytes <= WHOLE_ON_DEVICE else images

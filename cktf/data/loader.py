@@ -1,4 +1,4 @@
-"""Batches of a data set that is in memory whole, made where it is: no disk, no processes, no copies."""
+"""Batches of a data set, made on its device: no processes, and no copies where the images are there too."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -9,6 +9,7 @@ from torch import Tensor
 from cktf.batch import Batch
 from cktf.data.augmentation import AugmentationConfig, crop_and_flip, draw, normalise
 from cktf.data.dataset import Dataset
+from cktf.data.resized_crop import draw_boxes, resized_crop
 from cktf.seeding import generator
 
 _SMALLEST = 2  # batch-norm has no variance to train on in a batch of one
@@ -52,7 +53,7 @@ class TrainLoader:
                     f"{path}: {samples} samples for {world_size} worker(s); each needs {_SMALLEST} or more"
                 )
         self.dataset = dataset
-        self.rows = rows.to(dataset.device)
+        self.rows = rows.cpu()
         self.augmentation = augmentation.resolve(dataset.standard_augmentation)
         self.batch_size = batch_size
         self.seed = seed
@@ -72,24 +73,32 @@ class TrainLoader:
         Args:
             epoch: From 1.
         """
-        # Drawn on the CPU, whose generator gives the same order wherever the data set is.
+        # Drawn on the CPU, which gives the same numbers wherever the data set is.
         order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
-        order = order[: self.num_samples].to(self.dataset.device)
-        draws = draw(self.augmentation, order, self.seed, epoch)
+        order = order[: self.num_samples]
+        draws = draw(self.augmentation, order, self.seed, epoch).to(self.dataset.device)
+        boxes = None
+        if self.augmentation.resized_crop:
+            height, width = self.dataset.image_shape[1:]
+            boxes = draw_boxes(order, self.seed, epoch, height, width).to(self.dataset.device)
+        rows = self.rows[order]
+        labels = self.dataset.train_labels[rows.to(self.dataset.device)]
+        rows = rows.to(self.dataset.train_images.device)
+        order = order.to(self.dataset.device)
         for number, start in enumerate(range(0, self.num_samples, self.batch_size)):
             size = min(self.batch_size, self.num_samples - start)
             offset, end = (size * rank // self.world_size for rank in (self.rank, self.rank + 1))
             shard = slice(start + offset, start + end)
-            index = order[shard]
-            rows = self.rows[index]
-            images = self.dataset.train_images.index_select(0, rows)
+            images = _read(self.dataset.train_images, rows[shard], self.dataset.device)
             images = crop_and_flip(images, draws[:, shard], self.augmentation.crop)
+            if boxes is not None:
+                images = resized_crop(images, boxes[:, shard])
             yield Batch(
                 images=normalise(images, self.dataset.mean, self.dataset.std),
-                labels=self.dataset.train_labels[rows],
-                index=index,
+                labels=labels[shard],
+                index=order[shard],
                 step=(epoch - 1) * len(self) + number,
-                share=len(index) / size,
+                share=(end - offset) / size,
                 offset=offset,
             )
 
@@ -108,10 +117,29 @@ def evaluation_batches(
         (batch, channels, height, width), float32, and (batch,), int64.
     """
     if isinstance(rows, Tensor):
-        rows = rows.to(dataset.device)
         images, labels = dataset.train_images, dataset.train_labels
     else:
         images, labels = dataset.test_images, dataset.test_labels
-        rows = torch.arange(len(labels), device=dataset.device)
-    for chosen in torch.split(rows, batch_size):
-        yield normalise(images.index_select(0, chosen), dataset.mean, dataset.std), labels[chosen]
+        rows = torch.arange(len(labels))
+    labels = labels[rows.to(dataset.device)]
+    rows = rows.to(images.device)
+    for chosen, its_labels in zip(
+        torch.split(rows, batch_size), torch.split(labels, batch_size), strict=True
+    ):
+        yield normalise(_read(images, chosen, dataset.device), dataset.mean, dataset.std), its_labels
+
+
+def _read(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:
+    """Return some of the images on ``device``.
+
+    Args:
+        images: (samples, channels, height, width), on ``device`` or on the CPU.
+        rows: (batch,), int64, where the images are.
+        device: Where the batch is made.
+    """
+    if images.device == device:
+        return images.index_select(0, rows)
+    # Pinned memory is copied while the GPU works on the batch before, and PyTorch keeps it until the copy is done.
+    pinned = torch.empty(len(rows), *images.shape[1:], dtype=images.dtype, pin_memory=device.type == "cuda")
+    torch.index_select(images, 0, rows, out=pinned)
+    return pinned.to(device, non_blocking=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from cktf.data.augmentation import Augmentation
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
-from cktf.data.places import DatasetMissing, data_folder, downloading
+from cktf.data.places import DatasetMissing, data_folder, writing
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the files."""
@@ -72,7 +72,7 @@ def _find(config: DataConfig, torchvision_class: Any, elsewhere: list[Path], rem
     if not config.download:
         raise DatasetMissing(config.name, places, remedy)
     try:
-        with downloading(root):
+        with writing(root):
             torchvision_class(root, download=True)
     except (OSError, RuntimeError) as error:
         raise DatasetMissing(config.name, places, remedy, f"the download failed: {error}") from error

@@ -22,13 +22,13 @@ def data_folder(root: str | None) -> Path:
 
 
 @contextmanager
-def downloading(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     """Let one process at a time write into ``folder``, for trials that start together all want the data.
 
     Raises:
         OSError: If the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".download.lock").open("w") as handle:
+    with (folder / ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)  # released by the kernel when the holder dies
         yield

@@ -70,7 +70,7 @@ def train(
 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)  # a warm process has seen other trials
-    dataset = _dataset(config.data.name, config.data.root, config.data.download, device)
+    dataset = _dataset(config.data.name, config.data.root, config.data.download, config.data.side, device)
     parts = split(dataset.train_labels, config.data, config.seed)
     teacher = None
     if needs_teacher(config.objective):
@@ -211,9 +211,9 @@ def _network_stream(device: torch.device, seed: int, epoch: int, rank: int) -> I
 
 
 @lru_cache(maxsize=2)
-def _dataset(name: str, root: str | None, download: bool, device: torch.device) -> Dataset:
+def _dataset(name: str, root: str | None, download: bool, side: int | None, device: torch.device) -> Dataset:
     # A warm worker trains one trial after the other on the same data, whatever fractions of it they take.
-    return load_dataset(DataConfig(name=name, root=root, download=download)).to(device)
+    return load_dataset(DataConfig(name=name, root=root, download=download, side=side)).to(device)
 
 
 def _peak_memory_gib(device: torch.device) -> float:

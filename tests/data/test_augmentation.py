@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from cktf.data import Augmentation, AugmentationConfig
-from cktf.data.augmentation import crop_and_flip, draw, normalise, splitmix64, uniform_integers
+from cktf.data.augmentation import crop_and_flip, draw, normalise
 
 STANDARD = Augmentation(crop=4, flip=True)
 
@@ -64,13 +64,6 @@ def test_images_are_unchanged_where_nothing_is_drawn() -> None:
     assert torch.equal(crop_and_flip(images, draws, padding=0), images)
 
 
-def test_splitmix64_gives_the_published_numbers() -> None:
-    # The reference implementation's first outputs for the seed 1234567.
-    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
-    outputs = splitmix64(1234567, torch.arange(4)).tolist()
-    assert [output % 2**64 for output in outputs] == expected
-
-
 def test_a_draw_does_not_depend_on_the_batch_it_is_in() -> None:
     index = torch.randperm(1000)
     together = draw(STANDARD, index, seed=3, epoch=2)
@@ -118,12 +111,6 @@ def test_neighbouring_addresses_have_independent_draws(other: Callable[[Tensor],
     assert stats.chi2_contingency(table.numpy()).pvalue > 0.001
 
 
-def test_uniform_integers_reach_both_ends_and_go_no_further() -> None:
-    values = uniform_integers(7, torch.arange(10_000), 5)
-    assert torch.unique(values).tolist() == [0, 1, 2, 3, 4]
-    assert not uniform_integers(7, torch.arange(100), 1).any()
-
-
 def test_normalise_equals_torchvision() -> None:
     from torchvision.transforms import v2
 
@@ -142,3 +129,18 @@ def test_what_is_not_set_is_the_data_sets_standard() -> None:
 def test_a_negative_crop_is_refused() -> None:
     with pytest.raises(ValidationError, match="crop"):
         AugmentationConfig(crop=-1)
+
+
+def test_the_resized_crop_takes_the_place_of_the_other_one() -> None:
+    resized = Augmentation(crop=0, flip=True, resized_crop=True)
+    assert AugmentationConfig(resized_crop=True).resolve(STANDARD) == resized
+    assert AugmentationConfig().resolve(resized) == resized
+    assert AugmentationConfig(crop=8).resolve(resized) == Augmentation(crop=8, flip=True)
+    assert AugmentationConfig(crop=0).resolve(resized) == Augmentation(crop=0, flip=True)
+    assert AugmentationConfig(crop=0, resized_crop=True).resolve(STANDARD) == resized
+    assert AugmentationConfig(resized_crop=False).resolve(resized) == Augmentation(crop=0, flip=True)
+
+
+def test_both_crops_together_are_refused() -> None:
+    with pytest.raises(ValidationError, match="crop: 4 and resized_crop: true exclude each other"):
+        AugmentationConfig(crop=4, resized_crop=True)

@@ -1,0 +1,77 @@
+"""A data set of one's own, or one of ImageNet's kind: a folder for each class, images of any size in it.
+
+root/train/<class>/<image>    learnt from and validated on
+root/test/<class>/<image>     the test part; root/val where test/ is not there or, as ImageNet's, has no classes
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cktf.data.augmentation import Augmentation
+from cktf.data.config import DataConfig
+from cktf.data.dataset import Dataset
+from cktf.data.image_files import image_names, read_image_files
+from cktf.data.places import DatasetMissing, data_folder
+
+
+def load_image_folder(config: DataConfig) -> Dataset:
+    """Return the images of a folder, decoded once; classes are numbered in the order of their folders' names.
+
+    Images are those files directly in a class's folder whose names end as one of PIL's formats does; all are read in
+    colour. Mean and deviation are ImageNet's, which networks with published weights expect.
+
+    Raises:
+        DatasetMissing: If the folder is not laid out like this.
+        ValueError: If ``config.side`` is not set, a class has no images, or a file is damaged.
+    """
+    if config.side is None:
+        raise ValueError(
+            "data.side: image_folder has images of any size; set the side in pixels to which they are scaled"
+        )
+    root = data_folder(config.root)
+    train, test = root / "train", root / "test"
+    if not _classes(test):
+        test = root / "val"
+    classes = _classes(train)
+    if not classes or not _classes(test):
+        remedy = "set data.root to a folder with train/<class>/<image>, and test/ or val/ likewise"
+        raise DatasetMissing(config.name, [train, root / "test", root / "val"], remedy)
+    unknown = sorted(set(_classes(test)) - set(classes))
+    if unknown:
+        raise ValueError(
+            f"data.root: {test / unknown[0]} has no counterpart in {train}, so nothing is learnt of it"
+        )
+    train_files, train_labels = _files(train, classes)
+    test_files, test_labels = _files(test, classes)
+    return Dataset(
+        train_images=read_image_files("image_folder-train", train_files, config.side),
+        train_labels=train_labels,
+        test_images=read_image_files(f"image_folder-{test.name}", test_files, config.side),
+        test_labels=test_labels,
+        num_classes=len(classes),
+        mean=torch.tensor([0.485, 0.456, 0.406]),
+        std=torch.tensor([0.229, 0.224, 0.225]),
+        standard_augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
+    )
+
+
+def _classes(part: Path) -> list[str]:
+    if not part.is_dir():
+        return []
+    return sorted(path.name for path in part.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _files(part: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
+    files, labels = [], []
+    for label, name in enumerate(classes):
+        folder = part / name
+        names = image_names(folder)
+        if not names:
+            raise ValueError(
+                f"data.root: {folder} holds no images; every class of {part.parent / 'train'} needs some"
+            )
+        files += [folder / image for image in names]
+        labels += [label] * len(names)
+    return files, torch.tensor(labels)

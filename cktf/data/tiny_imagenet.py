@@ -1,0 +1,121 @@
+"""Tiny-ImageNet, 64x64 colour, 200 classes, 100,000 and 10,000 samples (Le and Yang, 2015)."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cktf.data.augmentation import Augmentation
+from cktf.data.config import DataConfig
+from cktf.data.dataset import Dataset
+from cktf.data.image_files import image_names, read_image_files
+from cktf.data.places import DatasetMissing, data_folder, writing
+
+ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+"""Where the data set's authors offer it."""
+
+ARCHIVE_MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
+
+_NUM_CLASSES = 200
+_SIDE = 64
+_UNPACKED = "tiny-imagenet-200"
+
+
+def load_tiny_imagenet(config: DataConfig) -> Dataset:
+    """Return Tiny-ImageNet; classes are numbered in the order of their sorted WordNet ids.
+
+    The labels of its own test part were never published. The test part here is its labelled `val` part, as it is
+    throughout the literature; validation is split off the training part, as for every data set.
+
+    The paper does not say what is drawn for its images. Our choice is the padded crop and the flip of CIFAR.
+
+    Raises:
+        DatasetMissing: If it is not there and cannot be fetched.
+        ValueError: If a file is damaged or missing.
+    """
+    folder = _find(config)
+    side = config.side or _SIDE
+    classes = _classes(folder / "wnids.txt")
+    train_files, train_labels = _train_files(folder / "train", classes)
+    test_files, test_labels = _test_files(folder / "val", classes)
+    return Dataset(
+        train_images=read_image_files("tiny_imagenet-train", train_files, side),
+        train_labels=train_labels,
+        test_images=read_image_files("tiny_imagenet-val", test_files, side),
+        test_labels=test_labels,
+        num_classes=_NUM_CLASSES,
+        mean=torch.tensor([0.4802, 0.4481, 0.3975]),
+        std=torch.tensor([0.2770, 0.2691, 0.2821]),
+        standard_augmentation=Augmentation(crop=4, flip=True),
+    )
+
+
+def _find(config: DataConfig) -> Path:
+    root = data_folder(config.root)
+    unpacked = root / _UNPACKED
+    places = [unpacked, root]
+    for place in places:
+        if (place / "wnids.txt").is_file():
+            return place
+    remedy = f"set data.download: true, or unpack {ARCHIVE} and set data.root to the folder that holds {_UNPACKED}/"
+    if not config.download:
+        raise DatasetMissing(config.name, places, remedy)
+    from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
+
+    try:
+        with writing(root):
+            if not unpacked.is_dir():  # another process may have been first
+                # Unpacked elsewhere, so that the folder is whole once it is there.
+                partial = root / f"{_UNPACKED}.partial"
+                download_and_extract_archive(ARCHIVE, str(root), str(partial), md5=ARCHIVE_MD5)
+                (partial / _UNPACKED).rename(unpacked)
+                partial.rmdir()
+    except (OSError, RuntimeError) as error:
+        raise DatasetMissing(config.name, places, remedy, f"the download failed: {error}") from error
+    return unpacked
+
+
+def _classes(path: Path) -> list[str]:
+    classes = sorted(path.read_text().split())
+    if len(set(classes)) != _NUM_CLASSES:
+        raise ValueError(f"data.root: {path} names {len(set(classes))} classes; there must be {_NUM_CLASSES}")
+    return classes
+
+
+def _train_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
+    files, counts = [], []
+    for wnid in classes:
+        images = folder / wnid / "images"
+        names = image_names(images)
+        files += [images / name for name in names]
+        counts.append(len(names))
+    if min(counts) != max(counts):  # the data set is balanced, so unequal classes were unpacked in part
+        fewest = folder / classes[counts.index(min(counts))] / "images"
+        raise ValueError(
+            f"data.root: {fewest} holds {min(counts)} images and other classes {max(counts)}; unpack the data set anew"
+        )
+    if not files:
+        raise ValueError(f"data.root: {folder} holds no images; unpack the data set anew")
+    return files, torch.arange(_NUM_CLASSES).repeat_interleave(counts[0])
+
+
+def _test_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
+    path = folder / "val_annotations.txt"
+    if not path.is_file():
+        raise ValueError(f"data.root: {path} is missing; unpack the data set anew")
+    numbers = {wnid: number for number, wnid in enumerate(classes)}
+    files, labels = [], []
+    # A line is the file's name, its class and four sides of a box, with tabs between them.
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        name, wnid, *_ = [*line.split("\t"), ""]
+        if wnid not in numbers:
+            raise ValueError(f"data.root: {path}, line {number}: {line!r} does not name a file and its class")
+        files.append(folder / "images" / name)
+        labels.append(numbers[wnid])
+    absent = sorted({file.name for file in files} - set(image_names(folder / "images")))
+    if absent or not files:
+        first = absent[0] if absent else "every image"
+        raise ValueError(
+            f"data.root: {first} of {path} is missing in {folder}/images; unpack the data set anew"
+        )
+    return files, torch.tensor(labels)
