@@ -74,15 +74,14 @@ def _load(
 
 def _reader(folder: Path, torchvision_class: Any) -> Any:
     """Return the class, which reads no file whose checksum it does not know, with the checksums of these files."""
-    parts = ("train_list", "test_list")
-    meta = torchvision_class.meta
-    published = [
-        *(file for part in parts for file in getattr(torchvision_class, part)),
-        (meta["filename"], meta["md5"]),
-    ]
-    sums = checksums(folder / torchvision_class.base_folder, dict(published))
-    lists = {part: [[name, sums[name]] for name, _ in getattr(torchvision_class, part)] for part in parts}
-    members = {**lists, "meta": {**meta, "md5": sums[meta["filename"]]}}
+    train, test, meta = torchvision_class.train_list, torchvision_class.test_list, torchvision_class.meta
+    published = dict([*train, *test, (meta["filename"], meta["md5"])])
+    sums = checksums(folder / torchvision_class.base_folder, published)
+    members = {
+        "train_list": [[name, sums[name]] for name, _ in train],
+        "test_list": [[name, sums[name]] for name, _ in test],
+        "meta": {**meta, "md5": sums[meta["filename"]]},
+    }
     return type(torchvision_class.__name__, (torchvision_class,), members)
 
 

@@ -19,9 +19,6 @@ from torch.nn import functional
 from cktf.data.checksums import GENERATED, md5
 from cktf.seeding import generator
 
-_NUM_UNLABELLED = 200
-_CLASSES_OF_A_FOLDER = 3
-
 
 def generate(name: str, folder: Path) -> None:
     """Write the files of a data set, so that it is loaded with ``data.root`` set to ``folder``.
@@ -53,28 +50,21 @@ def _write_fashion_mnist(folder: Path) -> None:
 
 
 def _write_idx(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for part, file in (("train", "train"), ("test", "t10k")):
-        labels = _labels(10, part)
-        images = _draw(labels, part, channels=1, side=28)[:, 0]
-        for kind, values in (("images-idx3", images), ("labels-idx1", labels.to(torch.uint8))):
+        images, labels = _samples(part, num_classes=10, channels=1, side=28)
+        for kind, values in (("images-idx3", images[:, 0]), ("labels-idx1", labels.to(torch.uint8))):
             # Two zeros, the type (8: unsigned byte), the number of dimensions, their sizes, the values.
             header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
-            content = gzip.compress(header + _bytes(values), mtime=0)
-            (folder / f"{file}-{kind}-ubyte.gz").write_bytes(content)
+            _write(folder / f"{file}-{kind}-ubyte.gz", gzip.compress(header + _bytes(values), mtime=0))
 
 
 def _write_cifar10(folder: Path) -> None:
     folder = folder / "cifar-10-batches-py"
-    folder.mkdir(parents=True, exist_ok=True)
-    labels = _labels(10, "train")
-    images = _draw(labels, "train", channels=3, side=32)
-    for number, (some_images, some_labels) in enumerate(
-        zip(images.chunk(5), labels.chunk(5), strict=True), start=1
-    ):
-        _write_batch(folder / f"data_batch_{number}", some_images, labels=some_labels.tolist())
-    labels = _labels(10, "test")
-    images = _draw(labels, "test", channels=3, side=32)
+    images, labels = _samples("train", num_classes=10, channels=3, side=32)
+    for batch in range(5):
+        some = slice(batch, None, 5)
+        _write_batch(folder / f"data_batch_{batch + 1}", images[some], labels=labels[some].tolist())
+    images, labels = _samples("test", num_classes=10, channels=3, side=32)
     _write_batch(folder / "test_batch", images, labels=labels.tolist())
     _write_pickle(folder / "batches.meta", {"label_names": [f"class {label}" for label in range(10)]})
     _write_checksums(folder)
@@ -82,10 +72,8 @@ def _write_cifar10(folder: Path) -> None:
 
 def _write_cifar100(folder: Path) -> None:
     folder = folder / "cifar-100-python"
-    folder.mkdir(parents=True, exist_ok=True)
     for part in ("train", "test"):
-        labels = _labels(100, part)
-        images = _draw(labels, part, channels=3, side=32)
+        images, labels = _samples(part, num_classes=100, channels=3, side=32)
         superclasses = (labels // 5).tolist()
         _write_batch(folder / part, images, fine_labels=labels.tolist(), coarse_labels=superclasses)
     names = {
@@ -102,54 +90,44 @@ def _write_batch(path: Path, images: Tensor, **labels: list[int]) -> None:
 
 
 def _write_pickle(path: Path, content: dict[str, Any]) -> None:
-    path.write_bytes(pickle.dumps(content, protocol=2))  # the real ones were written by Python 2
+    _write(path, pickle.dumps(content, protocol=2))  # the real ones were written by Python 2
 
 
 def _write_stl10(folder: Path) -> None:
     folder = folder / "stl10_binary"
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in ("train", "test"):
-        labels = _labels(10, part)
-        (folder / f"{part}_y.bin").write_bytes(_bytes(labels.to(torch.uint8) + 1))  # counted from 1
-        _write_columns(folder / f"{part}_X.bin", labels, part)
-    _write_columns(folder / "unlabeled_X.bin", torch.arange(_NUM_UNLABELLED) % 10, "unlabelled")
+    for part, file in (("train", "train"), ("test", "test"), ("unlabelled", "unlabeled")):
+        images, labels = _samples(part, num_classes=10, channels=3, side=96)
+        _write(folder / f"{file}_X.bin", _bytes(images.transpose(2, 3)))  # column by column
+        if part != "unlabelled":
+            _write(folder / f"{file}_y.bin", _bytes(labels.to(torch.uint8) + 1))  # counted from 1
     _write_checksums(folder)
-
-
-def _write_columns(path: Path, labels: Tensor, part: str) -> None:
-    images = _draw(labels, part, channels=3, side=96)
-    path.write_bytes(_bytes(images.transpose(2, 3)))  # column by column
 
 
 def _write_tiny_imagenet(folder: Path) -> None:
     folder = folder / "tiny-imagenet-200"
     classes = [f"n{90_000_000 + label}" for label in range(200)]
-    labels = _labels(200, "train")
-    images = _draw(labels, "train", channels=3, side=64)
+    images, labels = _samples("train", num_classes=200, channels=3, side=64)
     for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
         wnid = classes[label]
         _write_image(folder / "train" / wnid / "images" / f"{wnid}_{number}.JPEG", image)
     lines = []
-    labels = _labels(200, "test")
-    for number, image in enumerate(_draw(labels, "test", channels=3, side=64)):
+    images, labels = _samples("test", num_classes=200, channels=3, side=64)
+    for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
         _write_image(folder / "val" / "images" / f"val_{number}.JPEG", image)
-        lines.append(
-            f"val_{number}.JPEG\t{classes[labels[number]]}\t0\t0\t63\t63\n"
-        )  # the box is the whole image
-    (folder / "val" / "val_annotations.txt").write_text("".join(lines))
-    (folder / "wnids.txt").write_text("".join(f"{wnid}\n" for wnid in classes))
+        lines.append(f"val_{number}.JPEG\t{classes[label]}\t0\t0\t63\t63\n")  # the box is the whole image
+    _write(folder / "val" / "val_annotations.txt", "".join(lines).encode())
+    _write(folder / "wnids.txt", "".join(f"{wnid}\n" for wnid in classes).encode())
 
 
 def _write_image_folder(folder: Path) -> None:
     for part, file in (("train", "train"), ("test", "val")):
-        labels = _labels(_CLASSES_OF_A_FOLDER, part)
-        # Neither square nor of one size, and of two formats.
-        for number, (image, label) in enumerate(
-            zip(_draw(labels, part, channels=3, side=80), labels, strict=True)
-        ):
+        images, labels = _samples(part, num_classes=3, channels=3, side=80)
+        for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            # Neither square nor of one size, and of two formats.
             suffix = ("jpg", "png")[number % 2]
-            path = folder / file / f"class_{label}" / f"{number}.{suffix}"
-            _write_image(path, image[:, : 60 + number % 20])
+            _write_image(
+                folder / file / f"class_{label}" / f"{number}.{suffix}", image[:, : 60 + number % 20]
+            )
 
 
 def _write_image(path: Path, image: Tensor) -> None:
@@ -161,34 +139,33 @@ def _write_image(path: Path, image: Tensor) -> None:
 
 def _write_checksums(folder: Path) -> None:
     sums = {path.name: md5(path) for path in sorted(folder.iterdir()) if path.name != GENERATED}
-    (folder / GENERATED).write_text(json.dumps(sums, indent=1))
+    _write(folder / GENERATED, json.dumps(sums, indent=1).encode())
 
 
-def _labels(num_classes: int, part: str) -> Tensor:
-    of_a_class = {"train": 20, "test": 5} if num_classes < 100 else {"train": 4, "test": 1}
-    labels = torch.arange(num_classes).repeat(of_a_class[part])
-    return labels[torch.randperm(len(labels), generator=generator(0, "generated labels", part))]
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
-def _draw(labels: Tensor, part: str, *, channels: int, side: int) -> Tensor:
-    """Return one image for each label: its class's pattern of 4x4 fields, under noise.
+def _samples(part: str, *, num_classes: int, channels: int, side: int) -> tuple[Tensor, Tensor]:
+    """Return images and labels in a random order: of each class its pattern of 4x4 fields, under noise.
 
     Args:
-        labels: (samples,), int64.
-        part: Keys the noise.
+        part: ``train``, ``test`` or ``unlabelled``.
+        num_classes: All have the same number of samples.
         channels: Of an image.
         side: Of an image, in pixels.
 
     Returns:
-        (samples, channels, side, side), uint8.
+        (samples, channels, side, side), uint8, and (samples,), int64.
     """
-    patterns = [
-        torch.rand(channels, 4, 4, generator=generator(0, "generated class", label))
-        for label in range(int(labels.max()) + 1)
-    ]
-    fields = functional.interpolate(torch.stack(patterns), size=(side, side))
+    of_a_class = {"train": 20, "test": 5, "unlabelled": 20} if num_classes < 100 else {"train": 4, "test": 1}
+    labels = torch.arange(num_classes).repeat(of_a_class[part])
+    labels = labels[torch.randperm(len(labels), generator=generator(0, "generated labels", part))]
+    patterns = torch.rand(num_classes, channels, 4, 4, generator=generator(0, "generated patterns"))
+    fields = functional.interpolate(patterns, size=(side, side))
     noise = torch.rand(len(labels), channels, side, side, generator=generator(0, "generated noise", part))
-    return (160 * fields[labels] + 95 * noise).to(torch.uint8)
+    return (160 * fields[labels] + 95 * noise).to(torch.uint8), labels
 
 
 def _bytes(values: Tensor) -> bytes:

@@ -112,10 +112,11 @@ def _test_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
             raise ValueError(f"data.root: {path}, line {number}: {line!r} does not name a file and its class")
         files.append(folder / "images" / name)
         labels.append(numbers[wnid])
+    if not files:
+        raise ValueError(f"data.root: {path} names no images; unpack the data set anew")
     absent = sorted({file.name for file in files} - set(image_names(folder / "images")))
-    if absent or not files:
-        first = absent[0] if absent else "every image"
+    if absent:
         raise ValueError(
-            f"data.root: {first} of {path} is missing in {folder}/images; unpack the data set anew"
+            f"data.root: {folder / 'images' / absent[0]}, which {path} names, is missing; unpack the data set anew"
         )
     return files, torch.tensor(labels)

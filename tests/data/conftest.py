@@ -9,7 +9,25 @@ from threading import Thread
 import pytest
 import torch
 
-from cktf.data import Augmentation, Dataset
+from cktf.data import DATASETS, Augmentation, Dataset
+from cktf.data.generated import generate
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep what is decoded out of the user's own folder, and return where it goes."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("CKTF_DATA", str(folder))
+    return folder / "pixels"
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a generated data set of every kind, to be read only."""
+    folder = tmp_path_factory.mktemp("generated")
+    for name in DATASETS:
+        generate(name, folder)
+    return folder
 
 
 @pytest.fixture

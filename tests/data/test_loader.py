@@ -1,10 +1,14 @@
 """Batches, their order and their shards."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 import torch
 
 from cktf.batch import Batch
 from cktf.data import AugmentationConfig, Dataset, TrainLoader, evaluation_batches
+from cktf.data.pixel_file import mapped_images
 
 PLAIN = AugmentationConfig(crop=0, flip=False)
 ROWS = torch.arange(100, 0, -2)  # row 0 of 101 is not learnt from, nor are the odd ones
@@ -54,11 +58,15 @@ def test_the_order_is_keyed_by_seed_and_epoch(numbered: Dataset) -> None:
     assert order(list(loader(numbered, seed=1).epoch(1))) != first
 
 
-def test_what_is_drawn_for_a_sample_does_not_depend_on_the_batch_size(numbered: Dataset) -> None:
+@pytest.mark.parametrize("augmentation", [AugmentationConfig(), AugmentationConfig(resized_crop=True)])
+def test_what_is_drawn_for_a_sample_does_not_depend_on_the_batch_size(
+    numbered: Dataset, augmentation: AugmentationConfig
+) -> None:
+    noise = torch.randint(256, numbered.train_images.shape, dtype=torch.uint8)
+    noisy = replace(numbered, train_images=noise)
+
     def images(batch_size: int) -> torch.Tensor:
-        batches = list(
-            TrainLoader(numbered, ROWS, AugmentationConfig(), batch_size=batch_size, seed=3).epoch(5)
-        )
+        batches = list(TrainLoader(noisy, ROWS, augmentation, batch_size=batch_size, seed=3).epoch(5))
         by_index = torch.cat([batch.index for batch in batches]).argsort()
         return torch.cat([batch.images for batch in batches])[by_index]
 
@@ -126,3 +134,53 @@ def test_evaluation_reads_the_test_part_whole(numbered: Dataset) -> None:
     ((images, labels),) = evaluation_batches(numbered, "test")
     assert torch.equal(labels, numbered.test_labels)
     assert (images == 1).all()
+
+
+def mapped(dataset: Dataset) -> Dataset:
+    """Return the same data set with its images in files."""
+
+    def in_a_file(name: str, images: torch.Tensor) -> torch.Tensor:
+        def make() -> Iterator[torch.Tensor]:
+            yield images
+
+        return mapped_images(name, [], tuple(images.shape), make)
+
+    return replace(
+        dataset,
+        train_images=in_a_file("train", dataset.train_images),
+        test_images=in_a_file("test", dataset.test_images),
+    )
+
+
+@pytest.mark.parametrize("augmentation", [PLAIN, AugmentationConfig(), AugmentationConfig(resized_crop=True)])
+def test_batches_of_a_mapped_data_set_are_those_of_one_in_memory(
+    numbered: Dataset, augmentation: AugmentationConfig
+) -> None:
+    in_memory, in_files = (
+        list(TrainLoader(dataset, ROWS, augmentation, batch_size=16, seed=1).epoch(2))
+        for dataset in (numbered, mapped(numbered))
+    )
+    for expected, batch in zip(in_memory, in_files, strict=True):
+        assert torch.equal(batch.images, expected.images)
+        assert torch.equal(batch.labels, expected.labels)
+        assert torch.equal(batch.index, expected.index)
+    for rows in (ROWS, "test"):
+        for expected, images in zip(
+            evaluation_batches(numbered, rows), evaluation_batches(mapped(numbered), rows), strict=True
+        ):
+            assert torch.equal(images[0], expected[0])
+            assert torch.equal(images[1], expected[1])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_images_on_the_cpu_are_moved_batch_by_batch(
+    numbered: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = numbered.to("cuda")
+    monkeypatch.setattr("cktf.data.dataset.WHOLE_ON_DEVICE", 0)
+    by_batch = mapped(numbered).to("cuda")
+    assert by_batch.train_images.device.type == "cpu"
+    for expected, batch in zip(loader(whole).epoch(1), loader(by_batch).epoch(1), strict=True):
+        assert batch.images.device.type == "cuda"
+        assert torch.equal(batch.images, expected.images)
+        assert torch.equal(batch.labels, expected.labels)

@@ -1,0 +1,55 @@
+"""Small data sets in the true formats."""
+
+import filecmp
+from pathlib import Path
+
+import pytest
+import torch
+
+from cktf.data import DATASETS, DataConfig, load_dataset, split
+from cktf.data.generated import generate
+
+# Classes, channels, side: those of the real data sets; an image folder has what it is given.
+TRUE_SHAPES = {
+    "digits": (10, 1, 8),
+    "fashion_mnist": (10, 1, 28),
+    "mnist": (10, 1, 28),
+    "cifar10": (10, 3, 32),
+    "cifar100": (100, 3, 32),
+    "tiny_imagenet": (200, 3, 64),
+    "stl10": (10, 3, 96),
+    "image_folder": (3, 3, 24),
+}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_is_loaded_divided_and_can_be_learnt(generated: Path, name: str) -> None:
+    side = TRUE_SHAPES[name][2] if name == "image_folder" else None
+    config = DataConfig(name=name, root=str(generated), side=side)
+    dataset = load_dataset(config)
+    num_classes, channels, true_side = TRUE_SHAPES[name]
+    assert dataset.num_classes == num_classes
+    assert dataset.image_shape == dataset.test_images.shape[1:] == (channels, true_side, true_side)
+    assert {dataset.train_images.dtype, dataset.test_images.dtype} == {torch.uint8}
+    assert torch.unique(dataset.train_labels).tolist() == list(range(num_classes))
+    assert torch.unique(dataset.test_labels).tolist() == list(range(num_classes))
+    assert dataset.mean.shape == dataset.std.shape == (channels,)
+    assert (dataset.unlabelled_images is not None) == (name == "stl10")
+
+    parts = split(dataset.train_labels, config, seed=0)
+    assert torch.unique(dataset.train_labels[parts.validation_index]).tolist() == list(range(num_classes))
+    # The class whose mean image is nearest: what learns that little is right far more often than by chance.
+    images = dataset.train_images[parts.train_index].flatten(1).float()
+    labels = dataset.train_labels[parts.train_index]
+    means = torch.stack([images[labels == label].mean(dim=0) for label in range(num_classes)])
+    nearest = torch.cdist(dataset.test_images.flatten(1).float(), means).argmin(dim=1)
+    assert (nearest == dataset.test_labels).double().mean() > 0.8
+
+
+def test_the_same_files_are_written_every_time(tmp_path: Path, generated: Path) -> None:
+    for name in ("mnist", "cifar10", "stl10", "image_folder"):
+        generate(name, tmp_path)
+    files = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 50
+    same, different, unreadable = filecmp.cmpfiles(tmp_path, generated, files, shallow=False)
+    assert (len(same), different, unreadable) == (len(files), [], [])
