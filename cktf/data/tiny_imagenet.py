@@ -1,5 +1,6 @@
 """Tiny-ImageNet, 64x64 colour, 200 classes, 100,000 and 10,000 samples (Le and Yang, 2015)."""
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -69,7 +70,7 @@ def _find(config: DataConfig) -> Path:
                 partial = root / f"{_UNPACKED}.partial"
                 download_and_extract_archive(ARCHIVE, str(root), str(partial), md5=ARCHIVE_MD5)
                 (partial / _UNPACKED).rename(unpacked)
-                partial.rmdir()
+                shutil.rmtree(partial)
     except (OSError, RuntimeError) as error:
         raise DatasetMissing(config.name, places, remedy, f"the download failed: {error}") from error
     return unpacked
