@@ -36,7 +36,7 @@ def read_image_files(name: str, files: Sequence[Path], side: int) -> Tensor:
 
 
 def image_names(folder: Path) -> list[str]:
-    """Return the names of the images directly in a folder, sorted: those that end as PIL's formats do.
+    """Return the names of the images directly in a folder, sorted: those that end as a format that PIL reads does.
 
     There are none where there is no such folder.
     """
@@ -44,7 +44,7 @@ def image_names(folder: Path) -> list[str]:
 
     if not folder.is_dir():
         return []
-    suffixes = Image.registered_extensions()
+    suffixes = {suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN}
     names = (entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
     return sorted(name for name in names if Path(name).suffix.lower() in suffixes)
 

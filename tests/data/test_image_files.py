@@ -77,7 +77,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes | None) -> None:
 
 
 def test_what_is_no_image_by_its_name_is_passed_over(tmp_path: Path) -> None:
-    for name in ("b.JPEG", "a.png", "c.webp", "notes.txt", ".hidden.png", "image"):
+    for name in ("b.JPEG", "a.png", "c.webp", "notes.txt", "only_written.pdf", ".hidden.png", "image"):
         (tmp_path / name).touch()
     assert image_names(tmp_path) == ["a.png", "b.JPEG", "c.webp"]
     assert image_names(tmp_path / "nowhere") == []
