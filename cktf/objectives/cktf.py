@@ -12,6 +12,7 @@ from cktf.objectives.parts import maps
 from cktf.objectives.parts.contrastive_pair import ContrastivePair, ContrastiveSettings
 from cktf.objectives.parts.negatives import SampledNegatives
 from cktf.objectives.parts.pairing import Pairing, choose_block
+from cktf.objectives.parts.stages import paired_stages
 
 
 class CKTF(Objective):
@@ -118,27 +119,21 @@ class CKTF(Objective):
 
     def _num_map_features(self, setting: Setting) -> dict[str, tuple[int, int]]:
         student, teacher = setting.student, setting.teacher
-        if len(student.stages) != len(teacher.stages):
-            raise ValueError(
-                f"objective.cktf.theta: stage is paired with stage, but the student has "
-                f"{len(student.stages)} and the teacher {len(teacher.stages)}; choose networks with equally "
-                "many, or theta: 0"
-            )
+        paired = paired_stages(setting, "cktf.theta")
         num_features = {
             "stem": (
                 maps.num_pooled_features(student.stem, self.student_window),
                 maps.num_pooled_features(teacher.stem, self.teacher_window),
             )
         }
-        for number, (ours, theirs) in enumerate(zip(student.stages, teacher.stages, strict=True), start=1):
-            if self.pairing in ("largest", "smallest") and ours[-1][1:] != theirs[-1][1:]:
+        for name, (ours, theirs) in paired.items():
+            if self.pairing in ("largest", "smallest") and ours[1:] != theirs[1:]:
                 raise ValueError(
                     f"objective.cktf.pairing: {self.pairing!r} compares maps of equal size, but those of "
-                    f"stage {number} are {tuple(ours[-1][1:])} and {tuple(theirs[-1][1:])}; choose last, "
-                    "first or random"
+                    f"{name} are {tuple(ours[1:])} and {tuple(theirs[1:])}; choose last, first or random"
                 )
-            num_features[f"stage{number}"] = (
-                maps.num_pooled_features(ours[-1], self.student_window, num_channels=theirs[-1][0]),
-                maps.num_pooled_features(theirs[-1], self.teacher_window),
+            num_features[name] = (
+                maps.num_pooled_features(ours, self.student_window, num_channels=theirs[0]),
+                maps.num_pooled_features(theirs, self.teacher_window),
             )
         return num_features

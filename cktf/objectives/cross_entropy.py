@@ -19,15 +19,10 @@ class CrossEntropy(Objective):
     class Config(ObjectiveSettings):
         """Settings of `CrossEntropy`."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:  # noqa: ARG002
+    def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()
         self.term_weights = {"logits": 1.0}
 
-    def forward(
-        self,
-        student: Activations,
-        teacher: Activations | None,  # noqa: ARG002
-        batch: Batch,
-    ) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``logits``: the mean over the batch, a scalar, in nats."""
         return {"logits": functional.cross_entropy(student.logits.float(), batch.labels)}

@@ -41,17 +41,12 @@ class KD(Objective):
         temperature: float = Field(default=4.0, gt=0, le=1000)
         """T: both networks' logits are divided by it."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:  # noqa: ARG002
+    def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()
         self.temperature = config.temperature
         self.term_weights = {"logits": 1.0}
 
-    def forward(
-        self,
-        student: Activations,
-        teacher: Activations | None,
-        batch: Batch,  # noqa: ARG002
-    ) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``logits``: the divergence, a scalar, in nats times T^2."""
         assert teacher is not None
         return {

@@ -99,8 +99,12 @@ class Objective(nn.Module, ABC):
     Config: ClassVar[type[ObjectiveSettings]]
     needs_teacher: ClassVar[bool] = True
     ends_with_initial: ClassVar[bool] = False
-    initial: InitialPhase | None = None
+    initial: InitialPhase | None
     term_weights: dict[str, float]
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+        self.initial = None  # not as the class's attribute, which would hide a module of this name
 
     @abstractmethod
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:

@@ -4,16 +4,38 @@ from typing import Any
 
 from pydantic import create_model, model_validator
 
+from cktf.objectives.ab import AB
+from cktf.objectives.at import AT
+from cktf.objectives.cc import CC
 from cktf.objectives.cktf import CKTF
 from cktf.objectives.crd import CRD
 from cktf.objectives.cross_entropy import CrossEntropy
+from cktf.objectives.fitnet import FitNet
+from cktf.objectives.fsp import FSP
+from cktf.objectives.ft import FT
 from cktf.objectives.kd import KD
+from cktf.objectives.nst import NST
 from cktf.objectives.objective import Objective, ObjectiveSettings
+from cktf.objectives.pkt import PKT
+from cktf.objectives.rkd import RKD
+from cktf.objectives.sp import SP
+from cktf.objectives.vid import VID
 from cktf.settings import Settings
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "cross_entropy": CrossEntropy,
     "kd": KD,
+    "fitnet": FitNet,
+    "at": AT,
+    "sp": SP,
+    "cc": CC,
+    "vid": VID,
+    "rkd": RKD,
+    "pkt": PKT,
+    "ab": AB,
+    "ft": FT,
+    "fsp": FSP,
+    "nst": NST,
     "crd": CRD,
     "cktf": CKTF,
 }

@@ -1,81 +1,30 @@
-"""Objectives against the numbers of the published code, in every golden file whose networks are known.
+"""KD, CRD and CKTF against the numbers of the published code, in every golden file whose networks are known.
 
-The folder is ``tests/golden`` or the one that the environment variable CKTF_GOLDEN names. Hyperparameters and
-sizes are read from the files. A file that cannot be run is skipped, and pytest's summary says why.
+A file that cannot be run is skipped, and pytest's summary says why.
 """
 
-import json
-import os
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Shapes
 from cktf.models import MODELS, build_model
-from cktf.objectives import OBJECTIVES, Setting
+from cktf.objectives import Setting
 from cktf.objectives.cktf import CKTF
 from cktf.objectives.crd import CRD
 from cktf.objectives.kd import softened_divergence
 from cktf.objectives.parts.contrastive_pair import ContrastivePair
 from cktf.objectives.parts.heads import Head
-
-DEFAULT_FOLDER = Path(__file__).parents[1] / "golden"
-RELATIVE = 1e-4
-
-
-class Case:
-    """One golden file: its arrays as tensors, its hyperparameters as ``meta``."""
-
-    def __init__(self, path: Path) -> None:
-        with np.load(path) as file:
-            self.arrays = {name: file[name] for name in file.files}
-        self.meta: dict[str, Any] = json.loads(str(self.arrays.pop("meta")))
-
-    def __getitem__(self, name: str) -> Tensor:
-        return torch.from_numpy(self.arrays[name])
-
-    @property
-    def steps(self) -> range:
-        """Return the numbers of the steps."""
-        return range(sum(name.endswith("_contrast_index") for name in self.arrays))
-
-
-def cases_in(folder: Path) -> dict[str, list[Path]]:
-    """Return a folder's files of cases under their methods' names."""
-    found = defaultdict(list)
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as file:
-            if "meta" in file.files:
-                found[json.loads(str(file["meta"]))["method"]].append(path)
-    return dict(found)
-
-
-CASES = cases_in(Path(os.environ.get("CKTF_GOLDEN") or DEFAULT_FOLDER))
-TESTED: set[str] = set()
-"""Methods that a test below takes the cases of."""
+from tests.objectives.golden import CASES, Case, assert_close
 
 
 def cases_of(method: str) -> pytest.MarkDecorator:
     """Run a test with each case of one method."""
-    TESTED.add(method)
     return pytest.mark.parametrize("path", CASES.get(method, []), ids=lambda path: path.stem)
-
-
-def assert_close(actual: Tensor | float, expected: Tensor) -> None:
-    """Compare relative to each value, and to the largest one where values cancel."""
-    actual = torch.as_tensor(actual, dtype=expected.dtype)
-    torch.testing.assert_close(
-        actual.reshape(expected.shape),
-        expected,
-        rtol=RELATIVE,
-        atol=RELATIVE * 1e-2 * float(expected.abs().max()),
-    )
 
 
 def load_pair(pair: ContrastivePair, case: Case, number: str) -> None:
@@ -106,16 +55,6 @@ def fill(network: nn.Module, salt: float) -> None:
 def contrastive_settings(case: Case) -> dict[str, Any]:
     """Return the hyperparameters that CRD and CKTF share."""
     return {name: case.meta[name] for name in ("temperature", "momentum", "negatives", "dim")}
-
-
-def test_every_tested_method_has_a_case_of_its_own_in_the_repository() -> None:
-    assert {"kd", "crd", "cktf"} <= TESTED <= cases_in(DEFAULT_FOLDER).keys()
-
-
-def test_every_case_of_an_objective_is_run() -> None:
-    of_objectives = CASES.keys() & OBJECTIVES.keys()
-    assert of_objectives, "no case of any objective was found"
-    assert of_objectives <= TESTED
 
 
 @cases_of("kd")

@@ -1,7 +1,6 @@
 """The weighted sum."""
 
 import torch
-from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
@@ -60,28 +59,3 @@ def test_cross_entropy_alone_is_computed_without_a_teacher(
 ) -> None:
     total, _ = build({"cross_entropy": {}}, setting)(student, None, batch)
     assert total > 0
-
-
-def in_bfloat16(activations: Activations) -> Activations:
-    def cast(value: Tensor) -> Tensor:
-        return value.detach().bfloat16()
-
-    return Activations(
-        cast(activations.logits),
-        cast(activations.penultimate),
-        cast(activations.stem),
-        tuple(tuple(cast(block) for block in blocks) for blocks in activations.stages),
-        tuple(cast(preactivation) for preactivation in activations.preactivations),
-    )
-
-
-def test_losses_are_computed_in_float32_under_autocast(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
-) -> None:
-    student, teacher = in_bfloat16(student), in_bfloat16(teacher)
-    plain, _ = build(OBJECTIVES, setting)(student, teacher, batch)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        total, terms = build(OBJECTIVES, setting)(student, teacher, batch)
-    assert total.dtype == torch.float32
-    assert all(value.dtype == torch.float32 for value in terms.values())
-    assert torch.equal(total, plain)

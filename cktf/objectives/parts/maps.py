@@ -1,4 +1,4 @@
-"""What is done to a feature map before it reaches its head (Zhao et al., 2023, arXiv 2303.07599)."""
+"""What is done to a feature map before it is compared or reaches its head."""
 
 import math
 from typing import Any
@@ -15,7 +15,7 @@ Window = int | None
 
 
 def pooling_window(shapes: Shapes) -> Window:
-    """Return the pooling window of a network.
+    """Return the pooling window of a network (Zhao et al., 2023, arXiv 2303.07599).
 
     A quarter of the image's side for networks whose last stage has this side (the CIFAR ResNets and WRNs: 8
     at 32x32), so that a map of an earlier stage keeps some of its geometry; None for the others (VGG,
@@ -72,6 +72,24 @@ def pool(maps: Tensor, window: Window) -> Tensor:
     if window is None:
         return maps.mean((2, 3))
     return functional.avg_pool2d(maps, window).flatten(1)
+
+
+def shrink_to_smaller(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both maps at the smaller height and width of the two, the larger one averaged."""
+    size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
+    return _shrink(student, size), _shrink(teacher, size)
+
+
+def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return maps if maps.shape[2:] == size else functional.adaptive_avg_pool2d(maps, size)
+
+
+def attention(maps: Tensor, power: int) -> Tensor:
+    """Return where maps are active, L2-normalised: (batch, positions), the mean over channels of a power.
+
+    Negative activations count negative in an odd power, as published; after a ReLU there are none.
+    """
+    return functional.normalize(maps.pow(power).mean(1).flatten(1), dim=1)
 
 
 def num_pooled_features(shape: tuple[int, ...], window: Window, num_channels: int = 0) -> int:

@@ -1,0 +1,95 @@
+"""Activation boundaries: Heo et al., AAAI 2019, arXiv 1811.03233."""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cktf import seeding
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import InitialPhase, Objective, Setting, TwoPhaseSettings
+from cktf.objectives.parts.regressor import ConvolutionalRegressor
+from cktf.objectives.parts.stages import paired_stages
+
+
+def boundary_loss(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
+    """Return the hinge loss of the neurons' signs, summed over the neurons, mean over the batch; a scalar.
+
+    max(0, mu - s)^2 where the teacher's neuron is active (t > 0), max(0, mu + s)^2 where it is not: the
+    alternative loss of Heo et al. (2019, arXiv 1811.03233, "Method"), since the count of neurons that differ in
+    sign has no gradient.
+
+    Args:
+        student: (batch, channels, height, width), float32: s, the pre-activations behind the connector.
+        teacher: (batch, channels, height, width), float32: t, the pre-activations.
+        margin: mu.
+    """
+    signs = torch.where(teacher > 0, 1.0, -1.0)
+    return functional.relu(margin - signs * student).square().sum() / len(student)
+
+
+class BoundaryPhase(InitialPhase):
+    """The student's neurons learn to be active where the teacher's are, before any label is read.
+
+    Stage k of n has the factor 0.003 / 2^(n - k), as in the authors' code.
+
+    Attributes:
+        connectors: Of ``stage1``, ``stage2``, ...: from the student's pre-activations to the teacher's shape;
+            nothing where the shapes are equal.
+    """
+
+    trains_student = True
+
+    def __init__(self, config: "AB.Config", setting: Setting) -> None:
+        super().__init__()
+        self.epochs = config.initial_epochs
+        self.learning_rate = config.initial_learning_rate
+        self.margin = config.margin
+        self.connectors = nn.ModuleDict()
+        for name, (ours, theirs) in paired_stages(setting, "ab.weight").items():
+            with seeding.initialisation(setting.seed, "connector", "ab", name):
+                self.connectors[name] = (
+                    nn.Identity()
+                    if ours == theirs
+                    else ConvolutionalRegressor(ours, theirs, relu=False, key="objective.ab.weight")
+                )
+        last = len(self.connectors)
+        self.term_weights = {
+            name: 0.003 * 2.0 ** (number - last) for number, name in enumerate(self.connectors, start=1)
+        }
+
+    def forward(
+        self, student: Activations | None, teacher: Activations | None, batch: Batch
+    ) -> dict[str, Tensor]:
+        """Return ``stage1``, ``stage2``, ...: a scalar each."""
+        assert student is not None
+        assert teacher is not None
+        stages = zip(self.connectors.items(), student.preactivations, teacher.preactivations, strict=True)
+        return {
+            name: boundary_loss(connector(ours.float()), theirs.float(), self.margin)
+            for (name, connector), ours, theirs in stages
+        }
+
+
+class AB(Objective):
+    """The student begins with the teacher's activation boundaries, and then learns without this objective.
+
+    All is done in the initial phase, as published (see `BoundaryPhase`); any ``weight`` above 0 gives the same.
+    """
+
+    ends_with_initial = True
+
+    class Config(TwoPhaseSettings):
+        """Settings of `AB`."""
+
+        margin: float = Field(default=1.0, gt=0)
+        """mu: how far on the right side of 0 a pre-activation costs nothing."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        self.initial = BoundaryPhase(config, setting)
+        self.term_weights = {}
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return no term: the student's own training has no part of this objective."""
+        return {}

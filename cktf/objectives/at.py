@@ -1,0 +1,54 @@
+"""Attention transfer: Zagoruyko and Komodakis, ICLR 2017, arXiv 1612.03928."""
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.parts.maps import attention, shrink_to_smaller
+from cktf.objectives.parts.stages import last_maps, paired_stages
+
+
+def attention_loss(student: Tensor, teacher: Tensor, power: int) -> Tensor:
+    """Return the mean squared difference of two maps' attention, a scalar.
+
+    Attention is F(A) = sum over channels of A^p, here a mean, divided by its L2 norm over the positions; the
+    loss is eq. 2 of Zagoruyko and Komodakis (2017, arXiv 1612.03928), as a mean of squares where they take
+    the norm.
+
+    Args:
+        student: (batch, student channels, height, width), float32.
+        teacher: (batch, teacher channels, height, width), float32. Maps of unequal size are compared at the
+            smaller one.
+        power: p.
+    """
+    student, teacher = shrink_to_smaller(student, teacher)
+    return functional.mse_loss(attention(student, power), attention(teacher, power))
+
+
+class AT(Objective):
+    """Each stage of the student is active where the teacher's is (see `attention_loss`)."""
+
+    class Config(ObjectiveSettings):
+        """Settings of `AT`."""
+
+        weight: float = Field(default=1000.0, ge=0)
+        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+
+        power: int = Field(default=2, ge=1, le=8)
+        """p: the larger, the more the most active positions count."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        self.power = config.power
+        self.term_weights = dict.fromkeys(paired_stages(setting, "at.weight"), 1.0)
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return ``stage1``, ``stage2``, ...: a scalar each."""
+        assert teacher is not None
+        ours, theirs = last_maps(student), last_maps(teacher)
+        return {
+            name: attention_loss(ours[name].float(), theirs[name].float(), self.power)
+            for name in self.term_weights
+        }

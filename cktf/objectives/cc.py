@@ -1,0 +1,56 @@
+"""Correlation congruence: Peng et al., ICCV 2019, arXiv 1904.01802."""
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from cktf import seeding
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+
+
+def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return |s_i - t_i| . |s_{i+1} - t_{i+1}|, mean over the neighbours i, i+1 of a batch; a scalar.
+
+    Peng et al. (2019, arXiv 1904.01802, section 3) compare all correlations of a batch. This is what the
+    published comparisons run (Tian et al., 2020, arXiv 1910.10699), from the authors' own code.
+
+    Args:
+        student: (batch, dim), float32: s, embedded.
+        teacher: (batch, dim), float32: t, embedded.
+    """
+    gaps = (student - teacher).abs()
+    return (gaps[:-1] * gaps[1:]).sum(1).mean()
+
+
+class CC(Objective):
+    """Linear embeddings of both penultimate vectors agree from sample to sample (see `correlation_loss`).
+
+    On several workers each compares the samples of its own shard.
+
+    Attributes:
+        student: Embeds the student's vector (batch, features) in (batch, dim).
+        teacher: Embeds the teacher's; both are trained with the student.
+    """
+
+    class Config(ObjectiveSettings):
+        """Settings of `CC`."""
+
+        weight: float = Field(default=0.02, ge=0)
+        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+
+        dim: int = Field(default=128, ge=1)
+        """Dimensions of the embeddings."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        with seeding.initialisation(setting.seed, "embedding", "cc", "student"):
+            self.student = nn.Linear(setting.student.penultimate.numel(), config.dim)
+        with seeding.initialisation(setting.seed, "embedding", "cc", "teacher"):
+            self.teacher = nn.Linear(setting.teacher.penultimate.numel(), config.dim)
+        self.term_weights = {"penultimate": 1.0}
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return ``penultimate``: a scalar."""
+        assert teacher is not None
+        ours = self.student(student.penultimate.float())
+        return {"penultimate": correlation_loss(ours, self.teacher(teacher.penultimate.float()))}

@@ -1,0 +1,63 @@
+"""FitNets: Romero et al., ICLR 2015, arXiv 1412.6550."""
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cktf import seeding
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.parts.regressor import ConvolutionalRegressor
+from cktf.objectives.parts.stages import last_maps, paired_maps
+
+
+def hint_loss(guided: Tensor, hint: Tensor) -> Tensor:
+    """Return the mean squared difference of two maps, a scalar.
+
+    Eq. 3 of Romero et al. (2015, arXiv 1412.6550), as a mean where they take half the sum.
+
+    Args:
+        guided: (batch, channels, height, width), float32: r(v_g), the student's map behind the regressor.
+        hint: (batch, channels, height, width), float32: u_h, the teacher's map.
+    """
+    return functional.mse_loss(guided, hint)
+
+
+class FitNet(Objective):
+    """One middle map of the student, through a regressor of its own, follows the teacher's map: the hint.
+
+    As in the published comparisons the hint is part of the whole training, not of a phase before it.
+
+    Attributes:
+        regressor: From the student's map to the teacher's shape, trained with the student.
+    """
+
+    class Config(ObjectiveSettings):
+        """Settings of `FitNet`."""
+
+        weight: float = Field(default=100.0, ge=0)
+        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+
+        stage: int = Field(default=2, ge=0)
+        """Whose map is the hint: 0 the stem's, 1 the first stage's, 2 the second's, ..."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        pairs = paired_maps(setting, "fitnet.weight")
+        if config.stage >= len(pairs):
+            raise ValueError(
+                f"objective.fitnet.stage: {config.stage}, but the networks have {len(pairs) - 1} stages; "
+                f"choose 0 (the stem) to {len(pairs) - 1}"
+            )
+        self.hint = list(pairs)[config.stage]
+        with seeding.initialisation(setting.seed, "regressor", "fitnet", self.hint):
+            self.regressor = ConvolutionalRegressor(
+                *pairs[self.hint], relu=True, key="objective.fitnet.stage"
+            )
+        self.term_weights = {self.hint: 1.0}
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return the hint's ``stem``, ``stage1``, ... alone: a scalar."""
+        assert teacher is not None
+        guided = self.regressor(last_maps(student)[self.hint].float())
+        return {self.hint: hint_loss(guided, last_maps(teacher)[self.hint].float())}

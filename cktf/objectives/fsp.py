@@ -1,0 +1,90 @@
+"""Flow of solution procedure: Yim et al., CVPR 2017."""
+
+from itertools import pairwise
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import InitialPhase, Objective, Setting, TwoPhaseSettings
+from cktf.objectives.parts.maps import shrink_to_smaller
+from cktf.objectives.parts.stages import last_maps, paired_maps
+
+
+def flow(lower: Tensor, upper: Tensor) -> Tensor:
+    """Return G, (batch, lower channels, upper channels): products of two layers' channels, mean over the positions.
+
+    Eq. 1 of Yim et al. (2017).
+
+    Args:
+        lower: (batch, lower channels, height, width), float32.
+        upper: (batch, upper channels, height, width), float32. Maps of unequal size are multiplied at the
+            smaller one.
+    """
+    lower, upper = shrink_to_smaller(lower, upper)
+    return lower.flatten(2) @ upper.flatten(2).mT / (lower.shape[2] * lower.shape[3])
+
+
+def flow_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the mean squared difference of two flows, a scalar: eq. 2 of Yim et al. (2017), as a mean.
+
+    Args:
+        student: (batch, lower channels, upper channels), float32.
+        teacher: (batch, lower channels, upper channels), float32.
+    """
+    return functional.mse_loss(student, teacher)
+
+
+class FlowPhase(InitialPhase):
+    """From stem to stage and from stage to stage, the student's flows follow the teacher's."""
+
+    trains_student = True
+
+    def __init__(self, config: "FSP.Config", setting: Setting) -> None:
+        super().__init__()
+        self.epochs = config.initial_epochs
+        self.learning_rate = config.initial_learning_rate
+        pairs = paired_maps(setting, "fsp.weight")
+        for name, (ours, theirs) in pairs.items():
+            if ours[0] != theirs[0]:
+                raise ValueError(
+                    f"objective.fsp.weight: channels are compared one by one, but the student has {ours[0]} of "
+                    f"{name} and the teacher {theirs[0]}; choose networks of equal width, or weight: 0"
+                )
+        self.term_weights = {name: 1.0 for name in pairs if name != "stem"}
+
+    def forward(
+        self, student: Activations | None, teacher: Activations | None, batch: Batch
+    ) -> dict[str, Tensor]:
+        """Return ``stage1``, ``stage2``, ...: of the flow into each stage, a scalar."""
+        assert student is not None
+        assert teacher is not None
+        ours = [maps.float() for maps in last_maps(student).values()]
+        theirs = [maps.float() for maps in last_maps(teacher).values()]
+        flows = zip(self.term_weights, pairwise(ours), pairwise(theirs), strict=True)
+        return {name: flow_loss(flow(*ours_of), flow(*theirs_of)) for name, ours_of, theirs_of in flows}
+
+
+class FSP(Objective):
+    """The student begins with the teacher's flows from layer to layer, and then learns without this objective.
+
+    All is done in the initial phase, as published (see `FlowPhase`); any ``weight`` above 0 gives the same.
+    """
+
+    ends_with_initial = True
+
+    class Config(TwoPhaseSettings):
+        """Settings of `FSP`."""
+
+        weight: float = Field(default=50.0, ge=0)
+        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        self.initial = FlowPhase(config, setting)
+        self.term_weights = {}
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return no term: the student's own training has no part of this objective."""
+        return {}

@@ -1,0 +1,150 @@
+"""Factor transfer: Kim, Park and Kwak, NeurIPS 2018, arXiv 1802.04977."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cktf import seeding
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import InitialPhase, Objective, Setting, TwoPhaseSettings
+from cktf.objectives.parts.maps import attention, shrink_to_smaller
+
+
+def factor_loss(student: Tensor, teacher: Tensor, power: int, exponent: int) -> Tensor:
+    """Return |a(F_S) - a(F_T)|^p, mean over the positions and the batch; a scalar.
+
+    L_FT of Kim et al. (2018, arXiv 1802.04977, section 3.2). There a factor is divided by its norm; here, as
+    in the published comparisons (Tian et al., 2020, arXiv 1910.10699), a is its attention (`maps.attention`).
+
+    Args:
+        student: (batch, channels, height, width), float32: F_S, the translator's factor.
+        teacher: (batch, channels, height, width), float32: F_T, the paraphraser's. Factors of unequal size are
+            compared at the smaller one.
+        power: Of the attention.
+        exponent: p.
+    """
+    student, teacher = shrink_to_smaller(student, teacher)
+    return (attention(student, power) - attention(teacher, power)).abs().pow(exponent).mean()
+
+
+def convolutions(
+    layer: type[nn.Conv2d] | type[nn.ConvTranspose2d], widths: Sequence[int], *, batch_norm: bool
+) -> nn.Sequential:
+    """Return 3x3 convolutions from each number of channels to the next, each with a leaky ReLU behind it.
+
+    Initial parameters come from PyTorch's global stream, which the builder fixes with
+    `cktf.seeding.initialisation`.
+    """
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers.append(layer(before, after, 3, padding=1))
+        if batch_norm:
+            layers.append(nn.BatchNorm2d(after))
+        layers.append(nn.LeakyReLU(0.1))
+    return nn.Sequential(*layers)
+
+
+class Paraphraser(nn.Module):
+    """An autoencoder of the teacher's map; what lies between encoder and decoder is the factor.
+
+    Args:
+        channels: Of the teacher's map.
+        factor_channels: Of the factor.
+    """
+
+    def __init__(self, channels: int, factor_channels: int) -> None:
+        super().__init__()
+        widths = channels, channels, factor_channels, factor_channels
+        self.encoder = convolutions(nn.Conv2d, widths, batch_norm=False)
+        self.decoder = convolutions(nn.ConvTranspose2d, widths[::-1], batch_norm=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the reconstruction of maps (batch, channels, height, width), shaped as they are."""
+        reconstruction: Tensor = self.decoder(self.encoder(maps))
+        return reconstruction
+
+
+class ParaphrasePhase(InitialPhase):
+    """The paraphraser learns to reconstruct the teacher's last stage; the student is not trained.
+
+    Attributes:
+        paraphraser: Frozen afterwards.
+    """
+
+    trains_student = False
+
+    def __init__(self, config: "FT.Config", setting: Setting, factor_channels: int) -> None:
+        super().__init__()
+        self.epochs = config.initial_epochs
+        self.learning_rate = config.initial_learning_rate
+        with seeding.initialisation(setting.seed, "paraphraser", "ft"):
+            self.paraphraser = Paraphraser(setting.teacher.stages[-1][-1][0], factor_channels)
+        self.term_weights = {"reconstruction": 1.0}
+
+    def forward(
+        self, student: Activations | None, teacher: Activations | None, batch: Batch
+    ) -> dict[str, Tensor]:
+        """Return ``reconstruction``: the mean squared difference of map and reconstruction, a scalar (eq. 1)."""
+        assert teacher is not None
+        maps = teacher.stages[-1][-1].float()
+        return {"reconstruction": functional.mse_loss(self.paraphraser(maps), maps)}
+
+
+class FT(Objective):
+    """The student's last stage, translated, follows the factor of the teacher's (see `factor_loss`).
+
+    Attributes:
+        initial: The phase that trains the paraphraser.
+        translator: From the student's map to its factor, trained with the student.
+    """
+
+    initial: ParaphrasePhase
+
+    class Config(TwoPhaseSettings):
+        """Settings of `FT`."""
+
+        weight: float = Field(default=200.0, ge=0)
+        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+
+        initial_learning_rate: float | None = Field(default=0.01, gt=0)
+        """Of the initial phase, constant, as published for the CIFAR ResNets and WRNs; None: the trial's own."""
+
+        rate: float = Field(default=0.5, gt=0, le=4)
+        """k, the paraphrase rate: channels of a factor for each channel of the teacher's map, rounded down."""
+
+        power: int = Field(default=2, ge=1, le=8)
+        """Power of the activations in a factor's attention."""
+
+        exponent: int = Field(default=1, ge=1, le=8)
+        """p: exponent of the factors' difference."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        channels = setting.teacher.stages[-1][-1][0]
+        factor_channels = int(config.rate * channels)
+        if factor_channels == 0:
+            raise ValueError(
+                f"objective.ft.rate: {config.rate} leaves no channel of the teacher's {channels}; choose "
+                f"1/{channels} or more"
+            )
+        self.power = config.power
+        self.exponent = config.exponent
+        self.initial = ParaphrasePhase(config, setting, factor_channels)
+        ours = setting.student.stages[-1][-1][0]
+        with seeding.initialisation(setting.seed, "translator", "ft"):
+            self.translator = convolutions(
+                nn.Conv2d, (ours, ours, factor_channels, factor_channels), batch_norm=True
+            )
+        self.term_weights = {"last_stage": 1.0}
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return ``last_stage``: a scalar."""
+        assert teacher is not None
+        with torch.no_grad():
+            theirs = self.initial.paraphraser.encoder(teacher.stages[-1][-1].float())
+        ours = self.translator(student.stages[-1][-1].float())
+        return {"last_stage": factor_loss(ours, theirs, self.power, self.exponent)}

@@ -1,0 +1,46 @@
+"""The maps that methods compare stage by stage, under the names of their terms."""
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from cktf.batch import Activations
+from cktf.objectives.objective import Setting
+
+_Map = TypeVar("_Map", Tensor, torch.Size)
+
+
+def last_maps(activations: Activations) -> dict[str, Tensor]:
+    """Return ``stem``, ``stage1``, ``stage2``, ...: the stem's map and that of each stage's last block."""
+    return _named(activations.stem, activations.stages)
+
+
+def paired_maps(setting: Setting, weight: str) -> dict[str, tuple[torch.Size, torch.Size]]:
+    """Return the shapes of what `last_maps` gives of student and teacher: (channels, height, width) each.
+
+    Args:
+        setting: The circumstances.
+        weight: Path of the factor that switches the comparison off, without ``objective``: ``at.weight``.
+
+    Raises:
+        ValueError: If the numbers of stages differ.
+    """
+    student, teacher = setting.student, setting.teacher
+    if len(student.stages) != len(teacher.stages):
+        raise ValueError(
+            f"objective.{weight}: stage is paired with stage, but the student has {len(student.stages)} and "
+            f"the teacher {len(teacher.stages)}; choose networks with equally many, or "
+            f"{weight.split('.')[-1]}: 0"
+        )
+    theirs = _named(teacher.stem, teacher.stages)
+    return {name: (ours, theirs[name]) for name, ours in _named(student.stem, student.stages).items()}
+
+
+def paired_stages(setting: Setting, weight: str) -> dict[str, tuple[torch.Size, torch.Size]]:
+    """Return `paired_maps` without the stem."""
+    return {name: shapes for name, shapes in paired_maps(setting, weight).items() if name != "stem"}
+
+
+def _named(stem: _Map, stages: tuple[tuple[_Map, ...], ...]) -> dict[str, _Map]:
+    return {"stem": stem} | {f"stage{number}": blocks[-1] for number, blocks in enumerate(stages, start=1)}

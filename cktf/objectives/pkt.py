@@ -1,0 +1,54 @@
+"""Probabilistic knowledge transfer: Passalis and Tefas, ECCV 2018, arXiv 1803.10837."""
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+
+_SMALLEST = 1e-7
+"""Added to probabilities before their logarithm, and the smallest norm divided by, as published."""
+
+
+def neighbour_probabilities(embeddings: Tensor) -> Tensor:
+    """Return how likely each sample takes each as its neighbour, (batch, batch): rows of (cosine + 1) / 2, of sum 1."""
+    directions = functional.normalize(embeddings, dim=1, eps=_SMALLEST)
+    affinities = (directions @ directions.T + 1) / 2
+    return affinities / affinities.sum(1, keepdim=True)
+
+
+def neighbour_divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return p log(p / q), mean over all pairs of samples; a scalar, in nats.
+
+    p are the teacher's `neighbour_probabilities`, q the student's: the KL divergence of Passalis and Tefas
+    (2018, arXiv 1803.10837, section 3) with their cosine kernel, divided by batch^2.
+
+    Args:
+        student: (batch, student features), float32.
+        teacher: (batch, teacher features), float32.
+    """
+    q, p = neighbour_probabilities(student), neighbour_probabilities(teacher)
+    return (p * ((p + _SMALLEST) / (q + _SMALLEST)).log()).mean()
+
+
+class PKT(Objective):
+    """Samples are as likely neighbours by the student's penultimate vectors as by the teacher's.
+
+    On several workers each compares the samples of its own shard.
+    """
+
+    class Config(ObjectiveSettings):
+        """Settings of `PKT`."""
+
+        weight: float = Field(default=30000.0, ge=0)
+        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        self.term_weights = {"penultimate": 1.0}
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return ``penultimate``: a scalar."""
+        assert teacher is not None
+        return {"penultimate": neighbour_divergence(student.penultimate.float(), teacher.penultimate.float())}

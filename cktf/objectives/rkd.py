@@ -1,0 +1,86 @@
+"""Relational knowledge distillation: Park et al., CVPR 2019, arXiv 1904.05068."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+
+
+def relative_distances(embeddings: Tensor) -> Tensor:
+    """Return psi_D, (batch, batch): the samples' distances, divided by the mean of those above 0."""
+    # Not by a matrix product: of nearby vectors its rounding would leave nothing.
+    distances = torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
+    mean = distances.sum() / (distances > 0).sum().clamp(min=1)
+    return distances / mean.clamp(min=1e-12)  # all 0 where all samples are equal
+
+
+def angles(embeddings: Tensor) -> Tensor:
+    """Return psi_A, (batch, batch, batch): at each sample, the cosine of the angle between each two others.
+
+    It is 0 where two of the three are equal.
+    """
+    differences = embeddings.unsqueeze(0) - embeddings.unsqueeze(1)  # (vertex, other, features)
+    norms = torch.linalg.vector_norm(differences, dim=2, keepdim=True)
+    # Not by functional.normalize, whose gradient is 1e12 where two samples are equal.
+    directions = differences / torch.where(norms > 0, norms, 1.0)
+    return directions @ directions.mT
+
+
+def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the Huber loss of the relative distances, mean over all pairs; a scalar.
+
+    L_RKD-D of Park et al. (2019, arXiv 1904.05068, section 3.2.1).
+
+    Args:
+        student: (batch, student features), float32.
+        teacher: (batch, teacher features), float32.
+    """
+    return functional.smooth_l1_loss(relative_distances(student), relative_distances(teacher))
+
+
+def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the Huber loss of the angles' cosines, mean over all triplets; a scalar.
+
+    L_RKD-A of Park et al. (2019, arXiv 1904.05068, section 3.2.2).
+
+    Args:
+        student: (batch, student features), float32.
+        teacher: (batch, teacher features), float32.
+    """
+    return functional.smooth_l1_loss(angles(student), angles(teacher))
+
+
+class RKD(Objective):
+    """The samples' penultimate vectors lie to one another as the teacher's do.
+
+    On several workers each compares the samples of its own shard.
+    """
+
+    class Config(ObjectiveSettings):
+        """Settings of `RKD`."""
+
+        distance: float = Field(default=25.0, ge=0)
+        """Factor of `distance_loss`."""
+
+        angle: float = Field(default=50.0, ge=0)
+        """Factor of `angle_loss`, whose memory grows with the cube of the batch."""
+
+        @property
+        def active(self) -> bool:
+            """Whether either relation has a part in the sum."""
+            return super().active and (self.distance > 0 or self.angle > 0)
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        factors = {"distance": config.distance, "angle": config.angle}
+        self.term_weights = {name: factor for name, factor in factors.items() if factor > 0}
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return ``distance`` and ``angle``, a scalar each; one whose factor is 0 is not computed."""
+        assert teacher is not None
+        losses = {"distance": distance_loss, "angle": angle_loss}
+        ours, theirs = student.penultimate.float(), teacher.penultimate.float()
+        return {name: losses[name](ours, theirs) for name in self.term_weights}

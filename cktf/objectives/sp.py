@@ -1,0 +1,46 @@
+"""Similarity-preserving knowledge distillation: Tung and Mori, ICCV 2019, arXiv 1907.09682."""
+
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+
+
+def similarities(maps: Tensor) -> Tensor:
+    """Return how similar the samples are, (batch, batch): the Gram matrix of the flattened maps, rows of L2 norm 1."""
+    flat = maps.flatten(1)
+    return functional.normalize(flat @ flat.T, dim=1)
+
+
+def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return ||G_T - G_S||_F^2 / batch^2, a scalar (Tung and Mori, 2019, arXiv 1907.09682, eq. 3).
+
+    Args:
+        student: (batch, ...), float32; G_S are its `similarities`.
+        teacher: (batch, ...), float32, of any shape; G_T are its `similarities`.
+    """
+    return functional.mse_loss(similarities(student), similarities(teacher))
+
+
+class SP(Objective):
+    """Samples whose maps are similar in the teacher's last stage are similar in the student's.
+
+    On several workers each compares the samples of its own shard.
+    """
+
+    class Config(ObjectiveSettings):
+        """Settings of `SP`."""
+
+        weight: float = Field(default=3000.0, ge=0)
+        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        self.term_weights = {"last_stage": 1.0}
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return ``last_stage``: a scalar."""
+        assert teacher is not None
+        return {"last_stage": similarity_loss(student.stages[-1][-1].float(), teacher.stages[-1][-1].float())}

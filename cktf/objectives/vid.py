@@ -1,0 +1,103 @@
+"""Variational information distillation: Ahn et al., CVPR 2019, arXiv 1904.05835."""
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cktf import seeding
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.parts.maps import shrink_to_smaller
+from cktf.objectives.parts.stages import last_maps, paired_stages
+
+
+def negative_log_likelihood(mean: Tensor, variance: Tensor, teacher: Tensor) -> Tensor:
+    """Return ((t - mu)^2 / sigma^2 + log sigma^2) / 2, mean over all; a scalar.
+
+    -log q(t | s) of a Gaussian without its constant, which bounds the mutual information of the two maps
+    (Ahn et al., 2019, arXiv 1904.05835, section 2).
+
+    Args:
+        mean: (batch, channels, height, width), float32: mu, what the student's map lets expect.
+        variance: (channels,), float32: sigma^2.
+        teacher: (batch, channels, height, width), float32: t.
+    """
+    variance = variance.view(-1, 1, 1)  # (channels, 1, 1): the same at every position
+    return ((mean - teacher).square() / variance + variance.log()).mean() / 2
+
+
+class GaussianRegressor(nn.Module):
+    """q(t | s): three 1x1 convolutions give the mean, one parameter for each channel the variance.
+
+    Initial parameters come from PyTorch's global stream, which the builder fixes with
+    `cktf.seeding.initialisation`.
+
+    Args:
+        student_channels: Of the map it reads.
+        teacher_channels: Of the map it expects, and of its own hidden ones.
+        initial_variance: sigma^2 before training.
+        smallest_variance: What sigma^2 never falls below.
+    """
+
+    def __init__(
+        self, student_channels: int, teacher_channels: int, initial_variance: float, smallest_variance: float
+    ) -> None:
+        super().__init__()
+        self.regressor = nn.Sequential(
+            nn.Conv2d(student_channels, teacher_channels, 1, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(teacher_channels, teacher_channels, 1, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(teacher_channels, teacher_channels, 1, bias=False),
+        )
+        self.smallest_variance = smallest_variance
+        # The inverse of the softplus in forward.
+        scale = math.log(math.expm1(initial_variance - smallest_variance))
+        self.log_scale = nn.Parameter(torch.full((teacher_channels,), scale))
+
+    def forward(self, student: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean (batch, teacher channels, height, width) and variance (teacher channels,)."""
+        return self.regressor(student), functional.softplus(self.log_scale) + self.smallest_variance
+
+
+class VID(Objective):
+    """Each stage of the student lets the teacher's be foretold (see `negative_log_likelihood`).
+
+    Maps of unequal size are compared at the smaller one.
+
+    Attributes:
+        regressors: q of ``stage1``, ``stage2``, ..., trained with the student.
+    """
+
+    class Config(ObjectiveSettings):
+        """Settings of `VID`."""
+
+        initial_variance: float = Field(default=5.0, ge=0.1, le=100)
+        """sigma^2 of every channel before training."""
+
+        smallest_variance: float = Field(default=1e-5, gt=0, lt=0.1)
+        """What is added to the trained part of sigma^2."""
+
+    def __init__(self, config: Config, setting: Setting) -> None:
+        super().__init__()
+        self.regressors = nn.ModuleDict()
+        for name, (ours, theirs) in paired_stages(setting, "vid.weight").items():
+            with seeding.initialisation(setting.seed, "regressor", "vid", name):
+                self.regressors[name] = GaussianRegressor(
+                    ours[0], theirs[0], config.initial_variance, config.smallest_variance
+                )
+        self.term_weights = dict.fromkeys(self.regressors, 1.0)
+
+    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return ``stage1``, ``stage2``, ...: a scalar each, in nats."""
+        assert teacher is not None
+        ours, theirs = last_maps(student), last_maps(teacher)
+        terms = {}
+        for name, regressor in self.regressors.items():
+            read, foretold = shrink_to_smaller(ours[name].float(), theirs[name].float())
+            mean, variance = regressor(read)
+            terms[name] = negative_log_likelihood(mean, variance, foretold)
+        return terms
