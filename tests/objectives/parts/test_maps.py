@@ -87,3 +87,18 @@ def test_normalisation_and_its_gradient_are_those_of_torch(memory_format: torch.
         torch.autograd.grad(normalised, values, gradient), torch.autograd.grad(expected, values, gradient)
     )
     assert torch.autograd.gradcheck(maps.normalise_over_batch, values)
+
+
+def test_the_larger_map_is_averaged_to_the_smaller_height_and_width() -> None:
+    wide, high = torch.randn(2, 3, 4, 8), torch.randn(2, 5, 8, 4)
+    shrunk, other = maps.shrink_to_smaller(wide, high)
+    torch.testing.assert_close(shrunk, wide.view(2, 3, 4, 4, 2).mean(4))
+    torch.testing.assert_close(other, high.view(2, 5, 4, 2, 4).mean(3))
+    assert maps.shrink_to_smaller(wide, shrunk)[1] is shrunk
+
+
+def test_attention_is_the_normalised_mean_of_a_power() -> None:
+    given = torch.tensor([[[[1.0, -2.0]], [[3.0, 2.0]]]])
+    # Squares (1 + 9) / 2 and (4 + 4) / 2; first powers (1 + 3) / 2 and 0.
+    torch.testing.assert_close(maps.attention(given, 2), torch.tensor([[5.0, 4.0]]) / 41**0.5)
+    torch.testing.assert_close(maps.attention(given, 1), torch.tensor([[1.0, 0.0]]))

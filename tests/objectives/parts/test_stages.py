@@ -1,0 +1,31 @@
+"""The maps that are compared stage by stage."""
+
+from dataclasses import replace
+
+import pytest
+
+from cktf.batch import Activations
+from cktf.objectives import Setting
+from cktf.objectives.parts.stages import last_maps, paired_maps, paired_stages
+
+
+def test_a_stages_map_is_its_last_blocks(teacher: Activations) -> None:
+    maps = last_maps(teacher)
+    assert list(maps) == ["stem", "stage1", "stage2", "stage3"]
+    assert maps["stem"] is teacher.stem
+    assert all(maps[f"stage{k + 1}"] is teacher.stages[k][1] for k in range(3))
+
+
+def test_shapes_are_paired_by_name(student: Activations, teacher: Activations, setting: Setting) -> None:
+    pairs = paired_maps(setting, "at.weight")
+    ours, theirs = last_maps(student), last_maps(teacher)
+    assert pairs == {name: (ours[name].shape[1:], theirs[name].shape[1:]) for name in ours}
+    assert list(paired_stages(setting, "at.weight")) == ["stage1", "stage2", "stage3"]
+
+
+def test_unequal_numbers_of_stages_are_refused(setting: Setting) -> None:
+    shorter = replace(setting, teacher=replace(setting.teacher, stages=setting.teacher.stages[1:]))
+    with pytest.raises(
+        ValueError, match=r"objective\.at\.weight: .*student has 3 and the teacher 2.*weight: 0"
+    ):
+        paired_maps(shorter, "at.weight")

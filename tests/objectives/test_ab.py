@@ -1,0 +1,73 @@
+"""Activation boundaries."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cktf.batch import Activations, Batch
+from cktf.objectives import Setting
+from cktf.objectives.ab import AB, boundary_loss
+
+
+def maps(seed: int, *shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("margin", [0.3, 1.0])
+def test_the_loss_equals_a_plain_loop(margin: float) -> None:
+    student, teacher = maps(0, 2, 3, 2, 4), maps(1, 2, 3, 2, 4)
+    total = 0.0
+    for s, t in zip(student.flatten().tolist(), teacher.flatten().tolist(), strict=True):
+        if t > 0 and s < margin:
+            total += (margin - s) ** 2
+        if t <= 0 and s > -margin:
+            total += (margin + s) ** 2
+    assert float(boundary_loss(student, teacher, margin)) == pytest.approx(total / 2)
+
+
+def test_the_loss_by_hand() -> None:
+    # Active teacher: -1 costs 4, 0.5 costs 1/4, 2 nothing. Inactive one, 0 included: 1 costs 4, -3 nothing.
+    student = torch.tensor([-1.0, 0.5, 2.0, 1.0, -3.0]).view(1, 5, 1, 1)
+    teacher = torch.tensor([0.1, 7.0, 1.0, 0.0, -1.0]).view(1, 5, 1, 1)
+    assert float(boundary_loss(student, teacher, 1.0)) == 8.25
+
+
+def test_gradient() -> None:
+    student = maps(0, 2, 3, 2, 2).requires_grad_()
+    assert torch.autograd.gradcheck(lambda value: boundary_loss(value, maps(1, 2, 3, 2, 2), 1.0), student)
+
+
+def test_only_the_sign_of_the_teachers_preactivations_matters() -> None:
+    student, teacher = maps(0, 2, 3, 2, 2), maps(1, 2, 3, 2, 2)
+    assert torch.equal(boundary_loss(student, teacher.sign(), 1.0), boundary_loss(student, teacher, 1.0))
+    assert boundary_loss(teacher.sign(), teacher, 1.0) == 0
+
+
+def test_the_initial_phase_compares_preactivations_and_later_stages_count_more(
+    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+) -> None:
+    initial = AB(AB.Config(margin=0.5), setting).initial
+    terms = initial(student, teacher, batch)
+    assert initial.term_weights == pytest.approx({"stage1": 0.00075, "stage2": 0.0015, "stage3": 0.003})
+    for (name, value), ours, theirs in zip(
+        terms.items(), student.preactivations, teacher.preactivations, strict=True
+    ):
+        assert torch.equal(value, boundary_loss(initial.connectors[name](ours), theirs, 0.5))
+    sum(terms.values()).backward()
+    assert all(maps.grad.abs().sum() > 0 for maps in student.preactivations)
+    assert all(parameter.grad is not None for parameter in initial.parameters())
+
+
+def test_maps_of_equal_shape_need_no_connector(setting: Setting) -> None:
+    initial = AB(AB.Config(), replace(setting, student=setting.teacher)).initial
+    assert all(isinstance(connector, nn.Identity) for connector in initial.connectors.values())
+
+
+def test_the_students_own_training_has_no_term(
+    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+) -> None:
+    ab = AB(AB.Config(initial_epochs=3, initial_learning_rate=0.2), setting)
+    assert ab(student, teacher, batch) == ab.term_weights == {}
+    assert (ab.initial.epochs, ab.initial.learning_rate, ab.initial.trains_student) == (3, 0.2, True)
