@@ -1,0 +1,93 @@
+"""Phases: a method's own training comes before the student's, in the rows and in the checkpoint."""
+
+from dataclasses import asdict
+from itertools import pairwise
+
+import pytest
+import torch
+
+from cktf.storage import Storage
+from cktf.trainer.checkpoint import load_checkpoint, trial_storage
+from cktf.trainer.train import train
+
+TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
+
+OBJECTIVE = {
+    "cross_entropy": {},
+    "ab": {"initial_epochs": 2, "initial_learning_rate": 0.02},
+    "ft": {"initial_epochs": 1},
+}
+
+
+@pytest.fixture
+def two_phased(tiny):
+    return tiny(objective=OBJECTIVE, epochs=2)
+
+
+def figures(result):
+    return {key: value for key, value in asdict(result).items() if key not in TIMES}
+
+
+def test_initial_phases_come_first_each_with_its_epochs_rate_and_terms(two_phased):
+    assert two_phased.total_epochs == 5
+    results = list(train(two_phased))
+    assert [(r.epoch, r.phase) for r in results] == [
+        (1, "ab"), (2, "ab"), (3, "ft"), (4, "train"), (5, "train"),
+    ]  # fmt: skip
+    assert [r.learning_rate for r in results] == [0.02, 0.02, 0.01, 0.05, pytest.approx(0.05 * 0.1)]
+    assert {name.partition(".")[0] for name in results[0].terms} == {"ab"}
+    assert set(results[2].terms) == {"ft.reconstruction"}
+    assert set(results[3].terms) == {"cross_entropy.logits", "ft.last_stage"}
+
+
+def test_a_phase_that_does_not_train_the_student_says_nothing_of_it(two_phased):
+    of_student = [(r.train_accuracy, r.validation_loss, r.validation_accuracy) for r in train(two_phased)]
+    assert of_student[2] == (None, None, None)
+    assert all(None not in values for number, values in enumerate(of_student) if number != 2)
+
+
+def test_a_run_killed_after_any_epoch_of_any_phase_and_resumed_is_bit_equal(two_phased, tmp_path):
+    whole = Storage(tmp_path / "whole")
+    uninterrupted = [figures(result) for result in train(two_phased, run=whole)]
+    expected = load_checkpoint(trial_storage(whole, two_phased.trial_id), torch.device("cpu"))
+    for killed_after in range(1, 5):
+        run = Storage(tmp_path / f"killed after {killed_after}")
+        first = train(two_phased, run=run)
+        for _ in range(killed_after):
+            next(first)
+        first.close()
+        assert [figures(result) for result in train(two_phased, run=run)] == uninterrupted
+        found = load_checkpoint(trial_storage(run, two_phased.trial_id), torch.device("cpu"))
+        for key, value in {**expected.student, **expected.objective}.items():
+            torch.testing.assert_close({**found.student, **found.objective}[key], value, rtol=0, atol=0)
+
+
+def test_what_an_initial_phase_has_trained_is_frozen_afterwards(two_phased, tmp_path):
+    run = Storage(tmp_path)
+    paraphrasers = []
+    for result in train(two_phased, run=run):
+        state = load_checkpoint(trial_storage(run, two_phased.trial_id), torch.device("cpu")).objective
+        paraphrasers.append({key: value for key, value in state.items() if "paraphraser" in key})
+        assert paraphrasers[-1], result.phase
+
+    def moved(before, after):
+        return any(not torch.equal(value, after[key]) for key, value in before.items())
+
+    assert [moved(*pair) for pair in pairwise(paraphrasers)] == [
+        False, True, False, False,
+    ]  # fmt: skip
+
+
+def test_the_student_s_own_phase_draws_what_it_draws_without_others(tiny):
+    # The paraphraser's phase leaves the student alone, and a factor of next to nothing changes none of its digits.
+    alone = list(train(tiny(objective={"cross_entropy": {}}, epochs=1)))
+    after = list(
+        train(tiny(objective={"cross_entropy": {}, "ft": {"weight": 1e-30, "initial_epochs": 1}}, epochs=1))
+    )
+    assert after[-1].train_accuracy == alone[-1].train_accuracy
+    assert after[-1].validation_loss == pytest.approx(alone[-1].validation_loss, rel=1e-6)
+
+
+def test_a_method_that_ends_with_its_initial_phase_needs_another_to_go_on(tiny):
+    with pytest.raises(ValueError, match="objective: ab ends with its initial phase; after it another"):
+        tiny(objective={"ab": {}})
