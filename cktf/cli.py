@@ -228,9 +228,11 @@ def train(
     config = arms[arm].config.with_seed(seed)
     try:
         for result in train_trial(config):
+            score = result.validation_accuracy
+            validation = "" if score is None else f"validation {score:.2f} %  "
             out.print(
-                f"epoch {result.epoch:>3}/{config.epochs}  loss {result.train_loss:.4f}  "
-                f"validation {result.validation_accuracy:.2f} %  {result.epoch_seconds:.1f} s",
+                f"epoch {result.epoch:>3}/{config.total_epochs}  {result.phase}  loss {result.train_loss:.4f}  "
+                f"{validation}{result.epoch_seconds:.1f} s",
                 highlight=False,
             )
     except TrainingFailed as error:

@@ -157,11 +157,12 @@ class EpochResult:
 
     Attributes:
         epoch: From 1, counted through all phases.
-        phase: ``train``, or the name of the objective whose own initial phase it is.
+        phase: ``train``; in a transfer ``transfer``, and after it ``probe``; or the name of the objective whose own
+            initial phase it is.
         learning_rate: Of the epoch's last step.
         train_loss: Weighted sum of the objectives, mean over the epoch's samples.
         train_accuracy: Top-1, per cent, on the augmented batches as they were trained on; None, as the next two, in
-            a phase that does not train the student.
+            a phase that does not train the student, or in which nothing has labels.
         validation_loss: Cross-entropy, mean.
         validation_accuracy: Top-1, per cent.
         test_loss: Cross-entropy, mean; None but at the last epoch of a trial that may read the test split.

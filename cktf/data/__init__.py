@@ -11,6 +11,7 @@ from cktf.data.image_folder import load_image_folder
 from cktf.data.loader import TrainLoader, evaluation_batches
 from cktf.data.mnist import load_fashion_mnist, load_mnist
 from cktf.data.places import DatasetMissing
+from cktf.data.samples import Samples, unlabelled_samples
 from cktf.data.splits import Split, split
 from cktf.data.stl10 import load_stl10
 from cktf.data.tiny_imagenet import load_tiny_imagenet
@@ -46,9 +47,11 @@ __all__ = [
     "DataConfig",
     "Dataset",
     "DatasetMissing",
+    "Samples",
     "Split",
     "TrainLoader",
     "evaluation_batches",
     "load_dataset",
     "split",
+    "unlabelled_samples",
 ]

@@ -15,6 +15,7 @@ class CrossEntropy(Objective):
     """
 
     needs_teacher = False
+    needs_labels = True
 
     class Config(ObjectiveSettings):
         """Settings of `CrossEntropy`."""

@@ -94,10 +94,12 @@ class Objective(nn.Module, ABC):
         initial: The method's own phase before the student's; None for most. Methods that have one take
             `TwoPhaseSettings`.
         ends_with_initial: Whether the method has no terms after it, so that another objective must go on.
+        needs_labels: Whether the method reads classes; others only tell samples of one label from the rest.
     """
 
     Config: ClassVar[type[ObjectiveSettings]]
     needs_teacher: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = False
     ends_with_initial: ClassVar[bool] = False
     initial: InitialPhase | None
     term_weights: dict[str, float]

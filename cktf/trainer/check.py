@@ -1,12 +1,14 @@
 """Find out before a study starts what would fail every one of its trials."""
 
 import torch
+from torch import nn
 
-from cktf.data import TrainLoader, load_dataset, split
-from cktf.models import build_model, measure_shapes
-from cktf.objectives import Setting, WeightedSum, needs_teacher
-from cktf.seeding import initialisation
+from cktf.data import Dataset, DatasetMissing, load_dataset, split
+from cktf.models import measure_shapes
+from cktf.objectives import needs_teacher
+from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.distributed import World
 from cktf.trainer.teacher_cache import build_teacher
 
 
@@ -14,23 +16,40 @@ def check_trial(config: TrialConfig, workers: int = 1) -> None:
     """Build on the CPU all that a trial is made of, with memory banks of two samples.
 
     Raises:
-        ValueError: If the data set or the teacher's file is not there, or networks, data, batches and objectives do
+        ValueError: If a data set or the teacher's file is not there, or networks, data, batches and objectives do
             not go together.
     """
     dataset = load_dataset(config.data)
     parts = split(dataset.train_labels, config.data, config.seed)
-    TrainLoader(
-        dataset,
-        parts.train_index,
-        config.augmentation,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        world_size=workers,
-    )
-    with initialisation(config.seed, "student"):
-        student = build_model(config.student, dataset.num_classes, dataset.image_shape)
-    student_shapes = teacher_shapes = measure_shapes(student, dataset.image_shape)
-    if needs_teacher(config.objective):
-        assert config.teacher is not None, "checked with the configuration"
-        teacher_shapes = measure_shapes(build_teacher(config.teacher, dataset), dataset.image_shape)
-    WeightedSum(config.objective, Setting(student_shapes, teacher_shapes, torch.tensor([0, 1]), config.seed))
+    teacher = _build_teacher(config, dataset) if needs_teacher(config.objective) else None
+    _, _, phases = assemble(config, dataset, parts, teacher, labels=torch.tensor([0, 1]))
+    for phase in phases:
+        try:
+            phase.loader(World(size=workers))
+        except ValueError as error:
+            raise ValueError(f"phase {phase.name}: {error}") from error
+
+
+def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
+    assert config.teacher is not None, "checked with the configuration"
+    if config.source is None:
+        return build_teacher(config.teacher, dataset)
+    try:
+        source = load_dataset(config.source)
+    except DatasetMissing as error:
+        raise ValueError(f"source: {error}") from error
+    channels, source_channels = dataset.image_shape[0], source.image_shape[0]
+    if channels != source_channels:
+        raise ValueError(
+            f"source: images of {config.source.name} have {source_channels} channel(s) and those of "
+            f"{config.data.name} {channels}; a teacher of the one cannot read the other"
+        )
+    teacher = build_teacher(config.teacher, source)
+    try:
+        measure_shapes(teacher, dataset.image_shape)
+    except RuntimeError as error:
+        raise ValueError(
+            f"teacher: {config.teacher.model} cannot read images of {config.data.name}, whose shape is "
+            f"{tuple(dataset.image_shape)}; data.side sets another: {error}"
+        ) from error
+    return teacher

@@ -23,8 +23,8 @@ class Checkpoint:
     neither a generator's nor a schedule's state is needed.
 
     Attributes:
-        student: State dict of the student.
-        objective: State dict of the objectives: heads, memory banks, Z.
+        student: State dict of the student or, in a transfer, of the probe that holds it.
+        objective: State dict of the objectives: heads, memory banks, Z; empty in a phase that does not read them.
         optimizer: State dict of the optimiser.
         history: Results of all epochs so far; rows that were lost with a driver are written again from these.
     """
@@ -68,6 +68,11 @@ def load_checkpoint(place: Storage, device: torch.device) -> Checkpoint | None:
 
 
 def save_student(place: Storage, student: nn.Module) -> None:
-    """Write the student's weights alone, as safetensors, for use outside this project."""
+    """Write the weights alone, as safetensors, for use outside this project.
+
+    Args:
+        place: The trial's folder.
+        student: The network that was evaluated: the student or, in a transfer, the probe that holds it.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in student.state_dict().items()}
     place.write(STUDENT, save_safetensors(tensors))

@@ -11,6 +11,7 @@ from cktf.models import ModelConfig
 from cktf.objectives import ObjectivesConfig, TwoPhaseSettings, active_objectives
 from cktf.settings import Settings
 from cktf.trainer.optimizer import OptimizerConfig
+from cktf.trainer.probe import ProbeConfig
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_file import content_digest
 
@@ -25,8 +26,16 @@ class TrialConfig(Settings):
     configuration has the same `trial_id` on every machine.
     """
 
+    task: Literal["distill", "transfer"] = "distill"
+    """`distill`: the student learns the teacher's classes from labelled images. `transfer`: it learns from a teacher of
+    other classes, on images without labels: the data set's unlabelled ones, or else all of its training part but the
+    validation split. Then a new linear layer on it learns the data set's own classes, as `probe` says."""
+
     data: DataConfig
     """Data set, fractions and splits."""
+
+    source: DataConfig | None = None
+    """For `transfer`: the data set that the teacher has learnt, and whose classes it knows."""
 
     student: ModelConfig
     """The network that learns."""
@@ -41,13 +50,17 @@ class TrialConfig(Settings):
     """What is drawn anew for each sample and epoch."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
-    """Optimiser and learning-rate schedule."""
+    """Optimiser and learning-rate schedule, as all settings here of the phase in which the objectives are minimised."""
 
     epochs: int = Field(default=240, ge=1)
-    """Passes over the training split; an objective's initial phase comes before them."""
+    """Passes over the training split, or in a `transfer` over the images without labels; an objective's initial phase
+    comes before them."""
 
     batch_size: int = Field(default=64, ge=2)
     """Samples of one step, over all workers together."""
+
+    probe: ProbeConfig | None = None
+    """For `transfer`: how the labelled images of the training split are learnt from; `{}` takes the defaults."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """`bfloat16`: autocast of both networks; losses, banks and parameters stay float32. `auto`: on a GPU only."""
@@ -65,20 +78,48 @@ class TrialConfig(Settings):
         if not objectives:
             raise ValueError("objective: at least one objective must have a weight above 0")
         for name, (method, _) in objectives.items():
+            if method.needs_labels and self.task == "transfer":
+                raise ValueError(
+                    f"objective.{name} needs labels, which the images of 'task: transfer' do not have"
+                )
             if method.needs_teacher and self.teacher is None:
                 raise ValueError(f"objective.{name} needs a teacher; name one under 'teacher:'")
         if all(method.ends_with_initial for method, _ in objectives.values()):
             raise ValueError(
                 f"objective: {' and '.join(objectives)} ends with its initial phase; after it another objective must "
-                "go on, such as cross_entropy"
+                "go on, such as cross_entropy or, in a transfer, kd"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sections_of_the_task(self) -> Self:
+        sections = {
+            "source": "the data set whose classes the teacher knows",
+            "probe": "how the labelled images are learnt from; {} takes the defaults",
+        }
+        for name, meaning in sections.items():
+            is_given = getattr(self, name) is not None
+            if self.task == "transfer" and not is_given:
+                raise ValueError(f"task: transfer needs '{name}:', {meaning}")
+            if self.task == "distill" and is_given:
+                raise ValueError(f"{name}: only 'task: transfer' has it, and this is 'task: distill'")
+        if self.source and self.source.train_fraction != 1:
+            raise ValueError(
+                "source.train_fraction: the teacher's share is teacher.train_fraction; set it there"
             )
         return self
 
     @property
     def total_epochs(self) -> int:
-        """Epochs of all phases: the objectives' initial ones and the student's own."""
+        """Epochs of all phases: the objectives' initial ones, the student's own and the probe's."""
         settings = (settings for _, settings in active_objectives(self.objective).values())
-        return self.epochs + sum(s.initial_epochs for s in settings if isinstance(s, TwoPhaseSettings))
+        initial = sum(s.initial_epochs for s in settings if isinstance(s, TwoPhaseSettings))
+        return initial + self.epochs + (self.probe.epochs if self.probe else 0)
+
+    @property
+    def teacher_data(self) -> DataConfig:
+        """The data set whose classes the teacher knows."""
+        return self.source or self.data
 
     @property
     def trial_id(self) -> str:
@@ -94,6 +135,8 @@ class TrialConfig(Settings):
     def _places(self) -> dict[str, set[str]]:
         """Fields that say where files are; it does not decide what a student learns, so is no part of an identity."""
         places = {"data": {"root", "download"}}
+        if self.source:
+            places["source"] = {"root", "download"}
         if self.teacher and self.teacher.sha256:
             places["teacher"] = {"checkpoint"}
         return places

@@ -48,10 +48,14 @@ class World:
             gradient.copy_(piece.view_as(gradient))
 
     def average_buffers(self, network: nn.Module) -> None:
-        """Make the running statistics of batch-norm, which each worker sees a shard of, the same everywhere."""
+        """Make the running statistics of batch-norm, which each worker sees a shard of, the same everywhere.
+
+        Those of modules in eval mode have not moved, and stay as they are.
+        """
         if self.size == 1:
             return
-        for buffer in network.buffers():
-            if buffer.is_floating_point():
-                distributed.all_reduce(buffer)
-                buffer /= self.size
+        for module in network.modules():
+            for buffer in module.buffers(recurse=False):
+                if module.training and buffer.is_floating_point():
+                    distributed.all_reduce(buffer)
+                    buffer /= self.size

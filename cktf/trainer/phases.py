@@ -1,4 +1,4 @@
-"""The phases of a trial's training: a method's own initial one, if it has one, and then the student's."""
+"""The phases of a trial's training: initial ones of its methods, the student's own, and the probe of a transfer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,45 +7,84 @@ from functools import partial
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
+from cktf.data import AugmentationConfig, Samples, TrainLoader
 from cktf.objectives import WeightedSum
 from cktf.seeding import derive
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.distributed import World
 from cktf.trainer.optimizer import OptimizerConfig
+from cktf.trainer.probe import Probe, classification_loss
 
-MAIN = "train"
-"""Name of the phase that every trial has."""
+MAIN = {"distill": "train", "transfer": "transfer"}
+"""Task to the name of the phase that every trial of it has: the one of all objectives together."""
 
 Loss = Callable[[Activations | None, Activations | None, Batch], tuple[Tensor, dict[str, Tensor]]]
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: what is minimised, how, and what moves.
+    """One phase: what is learnt from, what is minimised, how, and what moves.
 
     Attributes:
-        name: ``train``, or the objective whose own phase it is.
-        epochs: Passes over the training split.
+        name: ``train``, ``transfer`` or ``probe``, or the objective whose own initial phase it is.
+        epochs: Passes over the samples.
+        samples: What is learnt from.
+        augmentation: What is drawn for each sample.
+        batch_size: Samples of one step, over all workers together.
         optimizer: Optimiser and schedule over these epochs.
         parameters: What the optimiser moves.
+        student: The network that is trained; None where none is, and then it does not run.
+        teacher: The frozen network that runs beside it; None where none is read.
         loss: Student's and teacher's activations and the batch to the sum to minimise and its terms.
-        trains_student: Whether the student is trained; where it is not, it does not run.
+        reads_objective: Whether the objectives are minimised; they are of no use after a phase without them.
+        is_scored: Whether the student's logits are of the labels' classes, so that its accuracy can be told.
         seed: Keys the order of samples, their augmentation and the networks' own draws.
     """
 
     name: str
     epochs: int
+    samples: Samples
+    augmentation: AugmentationConfig
+    batch_size: int
     optimizer: OptimizerConfig
     parameters: tuple[nn.Parameter, ...]
+    student: nn.Module | None
+    teacher: nn.Module | None
     loss: Loss
-    trains_student: bool
+    reads_objective: bool
+    is_scored: bool
     seed: int
 
+    def loader(self, world: World) -> TrainLoader:
+        """Return this worker's batches.
 
-def plan_phases(config: TrialConfig, student: nn.Module, objective: WeightedSum) -> list[Phase]:
-    """Return a trial's phases in their order.
+        Raises:
+            ValueError: If a batch, or all samples, are too few for the workers.
+        """
+        return TrainLoader(
+            self.samples.dataset,
+            self.samples.rows,
+            self.augmentation,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            rank=world.rank,
+            world_size=world.size,
+        )
+
+
+def objective_phases(
+    config: TrialConfig,
+    student: nn.Module,
+    teacher: nn.Module | None,
+    objective: WeightedSum,
+    samples: Samples,
+) -> list[Phase]:
+    """Return the phases of a trial's objectives in their order.
 
     The last one draws the same numbers whether or not others come before it, so that arms stay paired.
     """
+    # The labels of a transfer are no classes that any network knows.
+    has_classes = config.task == "distill"
     phases = []
     for name, initial in objective.initial_phases.items():
         of_student = student.parameters() if initial.trains_student else ()
@@ -54,23 +93,54 @@ def plan_phases(config: TrialConfig, student: nn.Module, objective: WeightedSum)
             Phase(
                 name=name,
                 epochs=initial.epochs,
+                samples=samples,
+                augmentation=config.augmentation,
+                batch_size=config.batch_size,
                 optimizer=config.optimizer.constant(rate),
                 parameters=(*of_student, *initial.parameters()),
+                student=student if initial.trains_student else None,
+                teacher=teacher,
                 loss=partial(objective.initial, name),
-                trains_student=initial.trains_student,
+                reads_objective=True,
+                is_scored=has_classes and initial.trains_student,
                 seed=derive(config.seed, "initial phase", name),
             )
         )
     main = Phase(
-        name=MAIN,
+        name=MAIN[config.task],
         epochs=config.epochs,
+        samples=samples,
+        augmentation=config.augmentation,
+        batch_size=config.batch_size,
         optimizer=config.optimizer,
         parameters=(*student.parameters(), *objective.main_parameters()),
+        student=student,
+        teacher=teacher,
         loss=objective,
-        trains_student=True,
+        reads_objective=True,
+        is_scored=has_classes,
         seed=config.seed,
     )
     return [*phases, main]
+
+
+def probe_phase(probe: Probe, samples: Samples, seed: int) -> Phase:
+    """Return the phase after a transfer, in which labelled samples are learnt from."""
+    return Phase(
+        name="probe",
+        epochs=probe.config.epochs,
+        samples=samples,
+        augmentation=probe.config.augmentation,
+        batch_size=probe.config.batch_size,
+        optimizer=probe.config.optimizer,
+        parameters=tuple(probe.trained.parameters()),
+        student=probe,
+        teacher=None,
+        loss=classification_loss,
+        reads_objective=False,
+        is_scored=True,
+        seed=derive(seed, "probe"),
+    )
 
 
 def epochs_of(phases: Sequence[Phase]) -> Iterator[tuple[Phase, int]]:

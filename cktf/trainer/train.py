@@ -14,18 +14,18 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from cktf.data import DataConfig, Dataset, TrainLoader, evaluation_batches, load_dataset, split
-from cktf.models import build_model, measure_shapes
-from cktf.objectives import Setting, WeightedSum, needs_teacher
+from cktf.data import DataConfig, Dataset, evaluation_batches, load_dataset, split
+from cktf.objectives import needs_teacher
 from cktf.rows import EpochResult
-from cktf.seeding import derive, initialisation
+from cktf.seeding import derive
 from cktf.storage import Storage
+from cktf.trainer.assembly import assemble
 from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_student, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.optimizer import build_optimizer, learning_rate
-from cktf.trainer.phases import Phase, epochs_of, plan_phases
+from cktf.trainer.phases import Phase, epochs_of
 from cktf.trainer.running_means import RunningMeans
 from cktf.trainer.teacher_cache import load_teacher
 
@@ -75,30 +75,12 @@ def train(
     teacher = None
     if needs_teacher(config.objective):
         assert config.teacher is not None, "checked with the configuration"
-        teacher = load_teacher(config.teacher, config.data, device, run)
-    with initialisation(config.seed, "student"):
-        student = build_model(config.student, dataset.num_classes, dataset.image_shape)
-    student_shapes = measure_shapes(student, dataset.image_shape)
-    setting = Setting(
-        student=student_shapes,
-        teacher=measure_shapes(teacher, dataset.image_shape) if teacher else student_shapes,
-        labels=dataset.train_labels[parts.train_index].cpu(),
-        seed=config.seed,
-    )
-    objective = WeightedSum(config.objective, setting)
-    # Convolutions are faster with the channels innermost, on a CPU too (WRN-40-2 and WRN-16-2: 1.4 times).
-    student.to(device).to(memory_format=torch.channels_last)
-    objective.to(device)
-    if teacher:
-        teacher.to(memory_format=torch.channels_last)
-    if config.compile:
-        for network in (student, teacher) if teacher else (student,):
-            network.compile()
-
-    phases = plan_phases(config, student, objective)
+        teacher = load_teacher(config.teacher, config.teacher_data, device, run)
+    network, objective, phases = assemble(config, dataset, parts, teacher)
     if checkpoint:
-        student.load_state_dict(checkpoint.student)
-        objective.load_state_dict(checkpoint.objective)
+        network.load_state_dict(checkpoint.student)
+        if checkpoint.objective:
+            objective.load_state_dict(checkpoint.objective)
 
     bfloat16 = torch.autocast(
         device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16"
@@ -112,29 +94,22 @@ def train(
             optimizer = build_optimizer(phase.optimizer, phase.parameters)
             if checkpoint and history[-1].phase == phase.name:
                 optimizer.load_state_dict(checkpoint.optimizer)
-            loader = TrainLoader(
-                dataset,
-                parts.train_index,
-                config.augmentation,
-                batch_size=config.batch_size,
-                seed=phase.seed,
-                rank=world.rank,
-                world_size=world.size,
-            )
+            loader = phase.loader(world)
         started = time.perf_counter()
         rate = learning_rate(phase.optimizer, epoch, phase.epochs)
         for group in optimizer.param_groups:
             group["lr"] = rate
 
-        student.train()
+        if phase.student:
+            phase.student.train()
         means = RunningMeans()
         with _network_stream(device, phase.seed, epoch, world.rank):
             for batch in loader.epoch(epoch):
                 images = batch.images.contiguous(memory_format=torch.channels_last)
                 with bfloat16:
                     with torch.no_grad():
-                        teacher_activations = teacher(images) if teacher else None
-                    student_activations = student(images) if phase.trains_student else None
+                        teacher_activations = phase.teacher(images) if phase.teacher else None
+                    student_activations = phase.student(images) if phase.student else None
                     loss, terms = phase.loss(student_activations, teacher_activations, batch)
 
                 optimizer.zero_grad(set_to_none=True)
@@ -145,25 +120,26 @@ def train(
                 optimizer.step()
 
                 observed = {"loss": loss, **terms}
-                if student_activations:
+                if student_activations and phase.is_scored:
                     correct = student_activations.logits.argmax(dim=1) == batch.labels
                     observed["correct"] = correct.double().mean()
                 means.add(observed, samples=len(batch.labels))
-        world.average_buffers(student)
-        values, samples = means.result(world)
+        if phase.student:
+            world.average_buffers(phase.student)
+        values, num_samples = means.result(world)
         train_seconds = time.perf_counter() - started
         if not math.isfinite(values["loss"]):
             raise TrainingFailed(f"the loss is {values['loss']} in epoch {number}")
         is_last = number == config.total_epochs
         validation = test = None
         with bfloat16:
-            if phase.trains_student:
-                validation = evaluate(student, evaluation_batches(dataset, parts.validation_index))
+            if phase.is_scored:
+                validation = evaluate(network, evaluation_batches(dataset, parts.validation_index))
                 # Of the epoch's last step, which no training loss has seen.
                 if not math.isfinite(validation.loss):
                     raise TrainingFailed(f"the validation loss is {validation.loss} after epoch {number}")
             if read_test and is_last:
-                test = evaluate(student, evaluation_batches(dataset, "test"))
+                test = evaluate(network, evaluation_batches(dataset, "test"))
         accuracy = values.pop("correct", None)
         result = EpochResult(
             epoch=number,
@@ -176,15 +152,16 @@ def train(
             test_loss=test.loss if test else None,
             test_accuracy=test.accuracy if test else None,
             epoch_seconds=time.perf_counter() - started,
-            samples_per_second=samples / train_seconds,
+            samples_per_second=num_samples / train_seconds,
             peak_memory_gib=_peak_memory_gib(device),
             terms=values,
         )
         history.append(result)
         if place and world.rank == 0:
             if is_last:
-                save_student(place, student)
-            states = student.state_dict(), objective.state_dict(), optimizer.state_dict()
+                save_student(place, network)
+            of_objective = objective.state_dict() if phase.reads_objective else {}
+            states = network.state_dict(), of_objective, optimizer.state_dict()
             save_checkpoint(place, Checkpoint(*states, history))
         yield result
 

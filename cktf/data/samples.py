@@ -1,0 +1,55 @@
+"""The samples that are learnt from: some images of a data set, with labels or without."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from cktf.data.dataset import Dataset
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Some images of a data set's training part.
+
+    Attributes:
+        dataset: The data set.
+        rows: (samples,), int64, CPU: rows of its training part; a sample's position here is its `Batch.index`.
+    """
+
+    dataset: Dataset
+    rows: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        """(samples,), int64, CPU."""
+        return self.dataset.train_labels.cpu()[self.rows]
+
+
+def unlabelled_samples(dataset: Dataset, validation_index: Tensor) -> Samples:
+    """Return all images that can be learnt from without labels: the data set's unlabelled ones.
+
+    Where it has none, they are those of its training part outside the validation split: also those whose labels
+    ``train_fraction`` leaves out.
+
+    Nothing is known of an image but that it is another one. So each is a class of its own, and its label is its
+    position among the samples.
+
+    Args:
+        dataset: The data set.
+        validation_index: (samples,), int64, CPU: rows of the training part that are set aside.
+    """
+    if dataset.unlabelled_images is not None:
+        images = dataset.unlabelled_images
+        rows = torch.arange(len(images))
+    else:
+        images = dataset.train_images
+        is_free = torch.ones(len(images), dtype=torch.bool)
+        is_free[validation_index] = False
+        rows = is_free.nonzero().squeeze(1)
+    labels = torch.full((len(images),), -1)
+    labels[rows] = torch.arange(len(rows))
+    alone = replace(
+        dataset, train_images=images, train_labels=labels.to(dataset.device), num_classes=len(rows)
+    )
+    return Samples(alone, rows)

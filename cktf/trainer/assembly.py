@@ -1,0 +1,72 @@
+"""What a trial is made of: its networks, its objectives and its phases, built from its configuration."""
+
+import torch
+from torch import Tensor, nn
+
+from cktf.data import Dataset, Samples, Split, unlabelled_samples
+from cktf.models import build_model, measure_shapes
+from cktf.objectives import Setting, WeightedSum
+from cktf.seeding import initialisation
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.phases import Phase, objective_phases, probe_phase
+from cktf.trainer.probe import Probe
+
+
+def assemble(
+    config: TrialConfig,
+    dataset: Dataset,
+    parts: Split,
+    teacher: nn.Module | None,
+    labels: Tensor | None = None,
+) -> tuple[nn.Module, WeightedSum, list[Phase]]:
+    """Build a trial's parts, on the data set's device.
+
+    Args:
+        config: All that decides the training.
+        dataset: What the student learns from.
+        parts: Its splits.
+        teacher: The frozen teacher, on the device; None where no objective needs one.
+        labels: (samples,), int64, CPU: what the objectives are built for; None: the labels of all that they
+            will see.
+
+    Returns:
+        The network that the trial yields, which is the student or, in a transfer, the probe that holds it; the
+        objectives; the phases, in their order.
+
+    Raises:
+        ValueError: If networks, images and objectives do not go together.
+    """
+    labelled = samples = Samples(dataset, parts.train_index)
+    if config.task == "transfer":
+        samples = unlabelled_samples(dataset, parts.validation_index)
+    teacher_shapes = measure_shapes(teacher, dataset.image_shape) if teacher else None
+    # The student's own classifier tells its teacher's classes, which in a transfer are not the data set's.
+    num_classes = teacher_shapes.logits.numel() if teacher_shapes else dataset.num_classes
+    with initialisation(config.seed, "student"):
+        student = build_model(config.student, num_classes, dataset.image_shape)
+    shapes = measure_shapes(student, dataset.image_shape)
+    setting = Setting(
+        student=shapes,
+        teacher=teacher_shapes or shapes,
+        labels=samples.labels if labels is None else labels,
+        seed=config.seed,
+    )
+    objective = WeightedSum(config.objective, setting).to(dataset.device)
+    probe = None
+    if config.probe:
+        num_features = shapes.penultimate.numel()
+        probe = Probe(config.probe, student, num_features, dataset.num_classes, config.seed)
+    network = probe or student
+
+    # Convolutions are faster with the channels innermost, on a CPU too (WRN-40-2 and WRN-16-2: 1.4 times).
+    network.to(dataset.device).to(memory_format=torch.channels_last)
+    if teacher:
+        teacher.to(memory_format=torch.channels_last)
+    if config.compile:
+        for compiled in (student, teacher) if teacher else (student,):
+            compiled.compile()
+
+    phases = objective_phases(config, student, teacher, objective, samples)
+    if probe:
+        phases.append(probe_phase(probe, labelled, config.seed))
+    return network, objective, phases

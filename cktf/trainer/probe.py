@@ -1,0 +1,91 @@
+"""The probe of a transfer: a new linear layer on the student's penultimate vector, for the target's classes."""
+
+from dataclasses import replace
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cktf.batch import Activations, Batch
+from cktf.data import AugmentationConfig
+from cktf.seeding import initialisation
+from cktf.settings import Settings
+from cktf.trainer.optimizer import OptimizerConfig
+
+
+class ProbeConfig(Settings):
+    """How the labelled images are learnt from, once the transfer is done."""
+
+    mode: Literal["linear", "full"] = "linear"
+    """`linear`: the new layer alone is trained, on a student that is frozen; `full`: both are."""
+
+    epochs: int = Field(default=100, ge=1)
+    """Passes over the training split."""
+
+    batch_size: int = Field(default=64, ge=2)
+    """Samples of one step, over all workers together."""
+
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """What is drawn anew for each sample and epoch."""
+
+    optimizer: OptimizerConfig = OptimizerConfig()
+    """Optimiser and learning-rate schedule over these epochs."""
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Self:
+        self.optimizer.require_fitting(self.epochs)
+        return self
+
+
+class Probe(nn.Module):
+    """A student whose logits are those of a new linear layer; its own classifier stays, unused.
+
+    Args:
+        config: Settings.
+        student: The network; kept, not copied.
+        num_features: Of its penultimate vector.
+        num_classes: The target's.
+        seed: The replicate's seed.
+
+    Attributes:
+        classifier: The new layer.
+    """
+
+    def __init__(
+        self, config: ProbeConfig, student: nn.Module, num_features: int, num_classes: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.student = student
+        with initialisation(seed, "probe"):
+            self.classifier = nn.Linear(num_features, num_classes)
+
+    @property
+    def trained(self) -> nn.Module:
+        """What the probe trains of itself."""
+        return self if self.config.mode == "full" else self.classifier
+
+    def forward(self, images: Tensor) -> Activations:
+        """Return the student's activations of images (batch, channels, height, width), with the new logits."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trained is self):
+            activations: Activations = self.student(images)
+        return replace(activations, logits=self.classifier(activations.penultimate))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of what is trained; a frozen student stays in eval mode, its running statistics as they are."""
+        super().train(mode)
+        if self.trained is not self:
+            self.student.eval()
+        return self
+
+
+def classification_loss(
+    student: Activations | None,
+    teacher: Activations | None,  # noqa: ARG001
+    batch: Batch,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the cross-entropy of the logits with the labels, a scalar, and no further terms."""
+    assert student is not None
+    return functional.cross_entropy(student.logits.float(), batch.labels), {}
