@@ -48,6 +48,9 @@ def record(results: Results) -> Curves | None:
     study = results.facts.study
     trials = complete(reported(results.trials), study.report_metric)
     epochs = results.epochs[results.epochs["trial_id"].isin(trials["trial_id"])]
+    is_scored = epochs[study.metric].notna()
+    unscored_phases = list(dict.fromkeys(epochs.loc[~is_scored, "phase"]))
+    epochs = epochs[is_scored]
     if epochs.empty:
         return None
     curves = grouped_estimates(epochs, ["arm_id", "epoch"], study.metric)
@@ -76,6 +79,8 @@ def record(results: Results) -> Curves | None:
     )
     if not (shares_axis := len(set(contexts.values())) == 1):
         caption += " The baseline is that of the same context, and each panel has its own scale."
+    if unscored_phases:
+        caption += f" Epochs count from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
     if len(results.effects) > len(shown):
         caption += f" Drawn are the {len(shown)} arms with the largest effects of {len(results.effects)}."
     if (num_epochs := int(curves["arm_id"].value_counts().max())) > MAX_POINTS:
