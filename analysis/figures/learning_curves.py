@@ -80,7 +80,9 @@ def record(results: Results) -> Curves | None:
     if not (shares_axis := len(set(contexts.values())) == 1):
         caption += " The baseline is that of the same context, and each panel has its own scale."
     if unscored_phases:
-        caption += f" Epochs count from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
+        caption += (
+            f" Epochs count from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
+        )
     if len(results.effects) > len(shown):
         caption += f" Drawn are the {len(shown)} arms with the largest effects of {len(results.effects)}."
     if (num_epochs := int(curves["arm_id"].value_counts().max())) > MAX_POINTS:

@@ -193,4 +193,4 @@ def _teacher_id(config: TrialConfig) -> str:
     teacher = config.teacher
     if teacher is None or teacher.checkpoint is not None:
         return ""
-    return teacher_trial(teacher, config.data).trial_id
+    return teacher_trial(teacher, config.teacher_data).trial_id

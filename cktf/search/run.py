@@ -205,7 +205,8 @@ def require_runnable(spec: StudySpec, arms: Sequence[Arm]) -> None:
     seen = set()  # what decides whether a trial can be built is often the same for all arms, and checked once
     for arm in arms:
         config = arm.config
-        parts = (config.data, config.student, config.teacher, config.objective, config.batch_size)
+        of_task = (config.source, config.probe)
+        parts = (config.data, config.student, config.teacher, config.objective, config.batch_size, *of_task)
         if parts not in seen:
             try:
                 check_trial(config, spec.resources.workers)
