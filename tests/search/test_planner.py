@@ -409,3 +409,25 @@ def test_a_planned_row_names_the_teacher_that_the_run_will_keep(make_spec, rows)
         expected = teacher_trial(config.teacher, config.data).trial_id if config.teacher else ""
         assert row.teacher_id == expected
     assert len({row.teacher_id for row in planned(rows)}) == 3
+
+
+def test_the_teacher_of_a_transfer_is_that_of_its_source(make_spec, rows):
+    transfer = {
+        "task": "transfer",
+        "source": {"name": "digits"},
+        "probe": {"epochs": 3},
+        "teacher": {"model": "resnet5"},
+    }
+    objective = {"cross_entropy": None, "kd": {"weight": 1.0}}
+    spec = make_spec(
+        {**transfer, "objective": objective, "data": {"name": "fashion_mnist", "side": 8}},
+        ablate={"probe.mode": ["full"], "source.side": [9]},
+        seeds=1,
+    )
+    ledger(spec, rows)
+    configs = [TrialConfig.model_validate(row.config) for row in planned(rows)]
+    assert [row.epochs for row in planned(rows)] == [5, 5, 5]
+    assert [row.teacher_id for row in planned(rows)] == [
+        teacher_trial(config.teacher, config.source).trial_id for config in configs
+    ]
+    assert len({row.teacher_id for row in planned(rows)}) == 2

@@ -155,7 +155,7 @@ def test_a_wrong_override_is_named(override: str, message: str) -> None:
         (
             "epochs: 2",
             "epohs: 2",
-            "x.yaml, line 10: baseline.epohs: unknown key. Did you mean 'epochs'? Known here: data",
+            "x.yaml, line 10: baseline.epohs: unknown key. Did you mean 'epochs'? Known here: task, data",
         ),
         ("resnet8}", "resnet9}", "x.yaml, line 5: baseline.student.model: unknown model 'resnet9'"),
         (
@@ -238,6 +238,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
         ("digits_ablation", "one_at_a_time", 6),
         ("digits_methods", "compare", 5),
         ("digits_search", "search", 1),
+        ("digits_transfer", "compare", 5),
         ("fashion_mnist_ablation", "one_at_a_time", 9),
         ("fashion_mnist_methods", "compare", 5),
     ],
@@ -251,7 +252,8 @@ def test_the_shipped_studies_are_right(name: str, design: str, arms: int) -> Non
 
 def test_every_shipped_study_is_tested() -> None:
     assert {file.stem for file in SEARCH_SPACES.glob("*.yaml")} == {
-        "digits_ablation", "digits_methods", "digits_search", "fashion_mnist_ablation", "fashion_mnist_methods",
+        "digits_ablation", "digits_methods", "digits_search", "digits_transfer", "fashion_mnist_ablation",
+        "fashion_mnist_methods",
     }  # fmt: skip
 
 

@@ -22,6 +22,10 @@ def _rank(rank, folder):
         statistics.running_mean.fill_(float(rank))
         world.average_buffers(statistics)
         assert statistics.running_mean.tolist() == [0.5, 0.5]
+        frozen = nn.BatchNorm1d(2).eval()
+        frozen.running_mean.fill_(float(rank))
+        world.average_buffers(frozen)
+        assert frozen.running_mean.tolist() == [rank, rank]
         assert world.sum(torch.tensor([1.0, rank])).tolist() == [2.0, 1.0]
         torch.save([parameter.grad for parameter in network.parameters()], f"{folder}/{rank}.pt")
     finally:

@@ -1,6 +1,7 @@
 """Learning curves: what is drawn."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from analysis import load
 from analysis.figures import learning_curves
 from analysis.figures.learning_curves import chart, record
+from cktf.rows import EpochRow, parse_row
 
 
 def test_a_panel_shows_an_arm_before_the_baseline(ablation: Path) -> None:
@@ -26,6 +28,19 @@ def test_a_panel_shows_an_arm_before_the_baseline(ablation: Path) -> None:
     assert panel[-1]["mean"] == pytest.approx(last.mean(), abs=1e-4)
     assert panel[-1]["low"] < panel[-1]["mean"] < panel[-1]["high"]
     assert {row["n"] for row in curves.rows} == {5}
+
+
+def test_a_curve_begins_with_the_first_phase_that_is_scored(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=2)
+    for row in map(parse_row, list(ledger.lines)):
+        if isinstance(row, EpochRow) and row.epoch <= 2:  # of several rows of one epoch, the last one holds
+            unscored = {"validation_accuracy": None, "validation_loss": None, "train_accuracy": None}
+            ledger.add(replace(row, phase="transfer", **unscored))
+    ledger.close_segment()
+    curves = record(load(ledger.run))
+    assert curves is not None
+    assert {row["epoch"] for row in curves.rows} == {3, 4}
+    assert "phase transfer gives no value" in curves.caption
 
 
 def test_one_seed_has_a_curve_without_a_band(ablation_writer: Callable[..., Any]) -> None:
