@@ -16,7 +16,7 @@ class TrialState:
 
     Attributes:
         planned: Its plan.
-        curve: Epoch to the value of the study's metric; None in a phase that does not train the student.
+        curve: Epoch to the value of the study's metric; None in a phase that is not scored.
         wall_seconds: Training time of those epochs.
         end: How it ended; None while it is to be run.
     """
