@@ -2,13 +2,14 @@
 
 1. One side of one pair, forward and backward, given the negatives; also against the two matrix products that
    it cannot do without, (64 x 128)(128 x 50,000) and (64 x 50,000)(50,000 x 128).
-2. A whole CKTF training step, WRN-40-2 to WRN-16-2 on 32x32 images, five pairs, the draw of the negatives and
+2. The same side with other sources of negatives, with InfoNCE, and with a bank in bfloat16.
+3. A whole CKTF training step, WRN-40-2 to WRN-16-2 on 32x32 images, five pairs, the draw of the negatives and
    the optimiser's step included, with the peak resident memory of a process that does nothing else; beside it
    the two networks with cross-entropy alone, which neither way can do without.
 
 Batch 64, K 16,384, n 50,000, dim 128, float32. The ways take turns; times are medians.
 
-Run ``python benchmarks/contrast.py [--threads 2]``; it takes about two minutes on two idle cores.
+Run ``python benchmarks/contrast.py [--threads 2]``; it takes about three minutes on two idle cores.
 """
 
 import argparse
@@ -35,11 +36,16 @@ from cktf.models import build_model, measure_shapes
 from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
 from cktf.objectives.parts import contrastive_pair
 from cktf.objectives.parts.contrast import EPSILON, noise_contrastive_loss
-from cktf.objectives.parts.negatives import Negatives, SampledNegatives
+from cktf.objectives.parts.info_nce import info_nce_loss
+from cktf.objectives.parts.memory_bank import BankPrecision, MemoryBank
+from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.parts.sources import Source, build_source
+from cktf.objectives.parts.sources.sampled import SampledNegatives
 
 BATCH, NEGATIVES, NUM_SAMPLES, DIM, CLASSES, TEMPERATURE = 64, 16_384, 50_000, 128, 100, 0.1
 IMAGE_SHAPE = (3, 32, 32)
 GIB = 2**30
+SIDES = 10  # of five pairs
 
 Call = Callable[[], object]
 
@@ -58,31 +64,32 @@ class RowsOfNegatives(nn.Module):
         return Negatives(drawn, NEGATIVES, distinct=True)
 
 
-def gathered_scores(anchors: Tensor, bank: Tensor, index: Tensor, negatives: Negatives) -> Tensor:
+def gathered_scores(anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives) -> Tensor:
     """Return exp(v . m / tau), (batch, K + 1), the positive first."""
-    rows = torch.cat([index.unsqueeze(1), negatives.weights], dim=1)
-    gathered = bank.index_select(0, rows.flatten()).view(len(anchors), -1, bank.shape[1])
-    return torch.exp(torch.bmm(gathered, anchors.unsqueeze(2)).squeeze(2) / TEMPERATURE)
+    gathered = rows.index_select(0, negatives.weights.flatten()).view(len(anchors), -1, rows.shape[1])
+    scores = torch.bmm(gathered, anchors.unsqueeze(2)).squeeze(2)
+    positive = (anchors * positives).sum(1, keepdim=True)
+    return torch.exp(torch.cat([positive, scores], dim=1) / TEMPERATURE)
 
 
 def gathered_partition(
-    anchors: Tensor, bank: Tensor, index: Tensor, negatives: Negatives, **_settings: float
+    anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, **_settings: float
 ) -> Tensor:
     """Return Z, as `estimate_partition` does, but of gathered rows."""
-    return gathered_scores(anchors.detach(), bank, index, negatives).mean() * len(bank)
+    return gathered_scores(anchors.detach(), positives, rows, negatives).mean() * len(rows)
 
 
 def gathered_loss(
     anchors: Tensor,
-    bank: Tensor,
-    index: Tensor,
+    positives: Tensor,
+    rows: Tensor,
     negatives: Negatives,
     *,
     partition: float,
     **_settings: float,
 ) -> Tensor:
     """Return the NCE loss, as `noise_contrastive_loss` does, but of gathered rows and by autograd."""
-    p = gathered_scores(anchors, bank, index, negatives) / partition
+    p = gathered_scores(anchors, positives, rows, negatives) / partition
     noise = NEGATIVES / NUM_SAMPLES
     positive = torch.log(p[:, 0] / (p[:, 0] + noise + EPSILON))
     negative = torch.log(noise / (p[:, 1:] + noise + EPSILON))
@@ -107,27 +114,49 @@ def in_turns(calls: dict[str, Call], rounds: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def one_side() -> None:
-    """Measure one side of one pair and print it."""
-    generator = torch.Generator().manual_seed(0)
-    bank = functional.normalize(torch.randn(NUM_SAMPLES, DIM, generator=generator), dim=1)
-    anchors = functional.normalize(torch.randn(BATCH, DIM, generator=generator), dim=1).requires_grad_()
-    labels = torch.arange(NUM_SAMPLES) % CLASSES
-    index = torch.randperm(NUM_SAMPLES, generator=generator)[:BATCH]
-    batch = Batch(torch.empty(0), labels[index], index, step=0)
-    sampled, published = SampledNegatives(labels, NEGATIVES, seed=0), RowsOfNegatives(labels)
+class OneSide:
+    """Anchors of one side, and the other side's bank."""
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.rows = functional.normalize(torch.randn(NUM_SAMPLES, DIM, generator=generator), dim=1)
+        anchors = functional.normalize(torch.randn(BATCH, DIM, generator=generator), dim=1)
+        self.anchors = anchors.requires_grad_()
+        self.labels = torch.arange(NUM_SAMPLES) % CLASSES
+        index = torch.randperm(NUM_SAMPLES, generator=generator)[:BATCH]
+        self.batch = Batch(torch.empty(0), self.labels[index], index, step=0)
+
+    def bank(self, precision: BankPrecision = "float32") -> MemoryBank:
+        """Return a bank of the rows."""
+        bank = MemoryBank(NUM_SAMPLES, DIM, momentum=0.5, precision=precision)
+        bank.embeddings.copy_(self.rows)
+        return bank
+
+
+def one_side(side: OneSide) -> float:
+    """Measure one side of one pair and print it; return Z."""
+    anchors, batch = side.anchors, side.batch
+    sampled, published = SampledNegatives(side.labels, NEGATIVES, seed=0), RowsOfNegatives(side.labels)
     negatives = sampled(batch)
-    rows = Negatives(negatives.weights.nonzero()[:, 1].view(BATCH, NEGATIVES), NEGATIVES, distinct=True)
-    partition = float(gathered_partition(anchors, bank, index, rows))
+    drawn = negatives.weights.nonzero()[:, 1].view(BATCH, NEGATIVES)
+    named = Negatives(drawn, NEGATIVES, distinct=True)
+    positives, bank = side.bank().candidates(anchors, batch, negatives)
+    partition = float(gathered_partition(anchors, positives, bank, named))
 
     def matrix() -> tuple[Tensor, ...]:
         loss = noise_contrastive_loss(
-            anchors, bank, index, negatives, temperature=TEMPERATURE, partition=partition
+            anchors,
+            positives,
+            bank,
+            negatives,
+            temperature=TEMPERATURE,
+            partition=partition,
+            num_samples=NUM_SAMPLES,
         )
         return loss, *torch.autograd.grad(loss, anchors)
 
     def gather() -> tuple[Tensor, ...]:
-        loss = gathered_loss(anchors, bank, index, rows, partition=partition)
+        loss = gathered_loss(anchors, positives, bank, named, partition=partition)
         return loss, *torch.autograd.grad(loss, anchors)
 
     @torch.no_grad()
@@ -158,6 +187,48 @@ def one_side() -> None:
         f"draw of a batch's negatives, once for all pairs: {fast['draw'] * 1e3:.1f} ms; "
         f"a permutation an anchor: {fast['published draw'] * 1e3:.1f} ms"
     )
+    return partition
+
+
+def sources(side: OneSide, partition: float) -> None:
+    """Measure the contrast of one side with each source, estimator and precision, and print it."""
+    calls: dict[str, Call] = {}
+    memory: dict[str, int] = {}
+
+    def add(source: Source, estimator: str = "nce", precision: BankPrecision = "float32") -> None:
+        chooser = build_source(source, NEGATIVES, side.labels, 0, use_labels=True)
+        negatives, bank = chooser(side.batch), side.bank(precision)
+
+        def contrast() -> tuple[Tensor, ...]:
+            scored = side.anchors, *bank.candidates(side.anchors, side.batch, negatives), negatives
+            if estimator == "infonce":
+                loss = info_nce_loss(*scored, temperature=TEMPERATURE)
+            else:
+                loss = noise_contrastive_loss(
+                    *scored, temperature=TEMPERATURE, partition=partition, num_samples=NUM_SAMPLES
+                )
+            return torch.autograd.grad(loss, side.anchors)
+
+        name = f"{source:8} {estimator:8} {precision}"
+        calls[name] = contrast
+        calls[f"draw {source}"] = lambda: chooser(side.batch)
+        memory[name] = bank.embeddings.element_size() * bank.embeddings.numel()
+
+    for source in ("sampled", "all", "shared"):
+        add(source)
+        add(source, estimator="infonce")
+    for source in ("sampled", "shared"):
+        add(source, precision="bfloat16")
+    times = in_turns(calls, rounds=20)
+    draws = {name: times[f"draw {name.split()[0]}"] for name in memory}
+    shares = {name: times[name] + draws[name] / SIDES for name in memory}
+    print(f"one side of one pair, forward and backward; the draw, once for {SIDES} sides; the bank's memory")
+    for name, size in memory.items():
+        print(
+            f"  {name:26} {times[name] * 1e3:6.1f} ms; {draws[name] * 1e3:5.1f} ms; {size / 2**20:.1f} MiB; "
+            f"with its share of the draw {shares['sampled  nce      float32'] / shares[name]:.2f} x as fast "
+            "as the first"
+        )
 
 
 def step_times(way: str, steps: int) -> list[float]:
@@ -226,7 +297,7 @@ def whole_step(threads: int) -> None:
         {way: figure[way] - figure["networks"] for way in ("contrast", "gather")}
         for figure in (median, memory)
     )
-    banks = 10 * NUM_SAMPLES * DIM * 4 / GIB
+    banks = SIDES * NUM_SAMPLES * DIM * 4 / GIB
     print(
         f"  gather / contrast: {median['gather'] / median['contrast']:.1f} x the time, "
         f"{memory['gather'] / memory['contrast']:.1f} x the memory"
@@ -255,7 +326,8 @@ def main() -> None:
     machine = platform.processor() or platform.machine()
     print(f"{machine}, {arguments.threads} threads, torch {torch.__version__}")
     print(f"batch {BATCH}, K {NEGATIVES}, n {NUM_SAMPLES}, dim {DIM}, float32")
-    one_side()
+    side = OneSide()
+    sources(side, one_side(side))
     whole_step(arguments.threads)
 
 

@@ -1,18 +1,19 @@
 """The contrastive knowledge transfer framework: Zhao, Chen and Zhao, ICASSP 2023, arXiv 2303.07599."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, Setting
-from cktf.objectives.parts import maps
-from cktf.objectives.parts.contrastive_pair import ContrastivePair, ContrastiveSettings
-from cktf.objectives.parts.negatives import SampledNegatives
-from cktf.objectives.parts.pairing import Pairing, choose_block
-from cktf.objectives.parts.stages import paired_stages
+from cktf.objectives.parts.contrastive_pair import ContrastivePair, source_of
+from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
+from cktf.objectives.parts.layers import LayerPair
+from cktf.objectives.parts.pairing import Pairing
+from cktf.objectives.parts.representations import Representations
+from cktf.objectives.parts.stages import paired_maps
+from cktf.objectives.parts.transforms import OF_BATCH, Transform
 
 
 class CKTF(Objective):
@@ -35,10 +36,19 @@ class CKTF(Objective):
 
     and project it to (batch, dim). A pair whose factor is 0 is neither built nor computed.
 
+    Earlier methods are special cases, as the paper says: with ``negatives: 0`` a term is the mean over the batch
+    of |u - v|^2 / tau, if ``critic`` is squared_distance, u and v being what ``head`` and ``transform`` make of the
+    two layers. With ``normalize: none``, tau 1 and the layers as ``pairs`` it is
+
+        AT        attention, pad            positions times the mean squared difference of the attention maps
+        SP        similarity, pad           batch size times ||G_T - G_S||_F^2 / (batch size)^2
+        FitNet    hint, regressor, and      features times the mean squared difference of the hint and the student's
+                  unit_length false         map behind a 1x1 convolution (no batch-norm, no ReLU)
+
     Attributes:
-        negatives: What chooses a batch's negatives, one draw for all pairs: any module from `Batch` to
-            `Negatives`.
-        pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``.
+        negatives: What chooses a batch's negatives, once for all pairs: any module from `Batch` to `Negatives`;
+            None where there are none.
+        pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``, or of the pairs named.
     """
 
     class Config(ContrastiveSettings):
@@ -53,87 +63,78 @@ class CKTF(Objective):
         pairing: Pairing = "last"
         """Which of a teacher stage's blocks the last block of the student's stage is matched with."""
 
+        pairs: tuple[LayerPair, ...] = ()
+        """Pairs given by hand, in place of beta, theta and pairing: student, teacher and weight of each. A layer is
+        stem, penultimate, a stage such as stage3 (counted from 1; its last block) or a block of it such as stage3.0
+        (counted from 0)."""
+
         normalize: Literal["batch", "none"] = "batch"
         """`batch`: block maps are L2-normalised over the batch, as published; `none`: taken as they are."""
+
+        transform: Transform = "map"
+        """What of a layer is compared: `map`, pooled, as published; `hint`, the whole map as in FitNet; `attention`
+        as in AT, of maps alone; `factor`, the whole map normalised, as in FT; or rows of the batch, `similarity` as
+        in SP or `relation` as in RKD."""
 
         @property
         def active(self) -> bool:
             """Whether any pair has a part in the sum."""
-            return super().active and (self.beta > 0 or self.theta > 0)
+            factors = [pair.weight for pair in self.pairs] or [self.beta, self.theta]
+            return super().active and any(factor > 0 for factor in factors)
+
+        @model_validator(mode="after")
+        def _fits_together(self) -> Self:
+            fields = type(self).model_fields
+            replaced = [
+                name for name in ("beta", "theta", "pairing") if getattr(self, name) != fields[name].default
+            ]
+            if self.pairs and replaced:
+                raise ValueError(
+                    "pairs: pairs given by hand replace beta, theta and pairing, yet "
+                    f"{', '.join(replaced)}: not the default; leave out the one or the other"
+                )
+            names = [pair.name for pair in self.pairs]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"pairs: each pair may be named once; twice: {', '.join(twice)}")
+            if self.transform in OF_BATCH and self.head != "pad":
+                raise ValueError(
+                    f"head: rows of transform {self.transform} are as long as the batch, which no learned head "
+                    f"fits; choose pad; got {self.head!r}"
+                )
+            if self.transform in OF_BATCH and self.negatives > 0 and self.source != "batch":
+                raise ValueError(
+                    f"source: rows of transform {self.transform} depend on the batch, so none can be kept for "
+                    f"another; choose batch, or negatives 0; got {self.source!r}"
+                )
+            return self
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()
-        self.pairing: Pairing = config.pairing
-        self.normalize = config.normalize
-        self.seed = setting.seed
-        self.student_window = maps.pooling_window(setting.student)
-        self.teacher_window = maps.pooling_window(setting.teacher)
-        num_features: dict[str, tuple[int, int]] = {}
-        if config.theta > 0:
-            num_features |= self._num_map_features(setting)
-        if config.beta > 0:
-            num_features["penultimate"] = (
-                setting.student.penultimate.numel(),
-                setting.teacher.penultimate.numel(),
-            )
-        self.negatives = SampledNegatives(setting.labels, config.negatives, setting.seed)
+        self.representations = Representations(
+            config.pairing, config.transform, setting, normalize=config.normalize == "batch"
+        )
+        layers = config.pairs or self._pairs_by_depth(config, setting)
+        self.layers = {pair.name: pair for pair in layers if pair.weight > 0}
+        self.negatives = source_of(config, setting)
         self.pairs = nn.ModuleDict(
             {
-                name: ContrastivePair(name, features, config, setting)
-                for name, features in num_features.items()
+                name: ContrastivePair(name, self.representations.shapes(pair, setting), config, setting)
+                for name, pair in self.layers.items()
             }
         )
-        self.term_weights = dict.fromkeys(num_features, config.theta)
-        if config.beta > 0:
-            self.term_weights["penultimate"] = config.beta
+        self.term_weights = {name: pair.weight for name, pair in self.layers.items()}
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; move the banks."""
         assert teacher is not None
-        negatives = self.negatives(batch)
+        negatives = self.negatives(batch) if self.negatives else None
         return {
-            name: pair(*self.representations(name, student, teacher, batch.step), batch, negatives)
+            name: pair(*self.representations(self.layers[name], student, teacher, batch), batch, negatives)
             for name, pair in self.pairs.items()
         }
 
-    def representations(
-        self, name: str, student: Activations, teacher: Activations, step: int
-    ) -> tuple[Tensor, Tensor]:
-        """Return what the heads of one pair are given: (batch, features) of student and teacher."""
-        if name == "penultimate":
-            return student.penultimate.float(), teacher.penultimate.float()
-        if name == "stem":
-            ours, theirs = student.stem.float(), teacher.stem.float()
-        else:
-            stage = int(name.removeprefix("stage")) - 1
-            ours, blocks = self._transform(student.stages[stage][-1]), teacher.stages[stage]
-            generator = seeding.generator(self.seed, "pairing", name, step)
-            theirs = self._transform(
-                blocks[choose_block(self.pairing, ours, blocks, self._transform, generator)]
-            )
-            ours = maps.pad_channels(ours, theirs.shape[1])
-        return maps.pool(ours, self.student_window), maps.pool(theirs, self.teacher_window)
-
-    def _transform(self, block: Tensor) -> Tensor:
-        return maps.normalise_over_batch(block.float()) if self.normalize == "batch" else block.float()
-
-    def _num_map_features(self, setting: Setting) -> dict[str, tuple[int, int]]:
-        student, teacher = setting.student, setting.teacher
-        paired = paired_stages(setting, "cktf.theta")
-        num_features = {
-            "stem": (
-                maps.num_pooled_features(student.stem, self.student_window),
-                maps.num_pooled_features(teacher.stem, self.teacher_window),
-            )
-        }
-        for name, (ours, theirs) in paired.items():
-            if self.pairing in ("largest", "smallest") and ours[1:] != theirs[1:]:
-                raise ValueError(
-                    f"objective.cktf.pairing: {self.pairing!r} compares maps of equal size, but those of "
-                    f"{name} are {tuple(ours[1:])} and {tuple(theirs[1:])}; choose last, first or random"
-                )
-            num_features[name] = (
-                maps.num_pooled_features(ours, self.student_window, num_channels=theirs[0]),
-                maps.num_pooled_features(theirs, self.teacher_window),
-            )
-        return num_features
+    @staticmethod
+    def _pairs_by_depth(config: Config, setting: Setting) -> tuple[LayerPair, ...]:
+        factors = dict.fromkeys(paired_maps(setting, "cktf.theta"), config.theta) if config.theta > 0 else {}
+        factors["penultimate"] = config.beta
+        return tuple(LayerPair(student=name, teacher=name, weight=factor) for name, factor in factors.items())

@@ -5,8 +5,8 @@ from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, Setting
-from cktf.objectives.parts.contrastive_pair import ContrastivePair, ContrastiveSettings
-from cktf.objectives.parts.negatives import SampledNegatives
+from cktf.objectives.parts.contrastive_pair import ContrastivePair, source_of
+from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 
 
 class CRD(Objective):
@@ -16,7 +16,8 @@ class CRD(Objective):
     (batch, dim).
 
     Attributes:
-        negatives: What chooses a batch's negatives: any module from `Batch` to `Negatives`.
+        negatives: What chooses a batch's negatives: any module from `Batch` to `Negatives`; None where there are
+            none.
         pair: Heads and banks of the penultimate vectors.
     """
 
@@ -28,15 +29,14 @@ class CRD(Objective):
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()
-        self.negatives = SampledNegatives(setting.labels, config.negatives, setting.seed)
-        num_features = setting.student.penultimate.numel(), setting.teacher.penultimate.numel()
-        self.pair = ContrastivePair("penultimate", num_features, config, setting)
+        self.negatives = source_of(config, setting)
+        shapes = setting.student.penultimate, setting.teacher.penultimate
+        self.pair = ContrastivePair("penultimate", shapes, config, setting)
         self.term_weights = {"penultimate": 1.0}
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: the loss of the pair, a scalar; move the banks."""
         assert teacher is not None
-        loss = self.pair(
-            student.penultimate.float(), teacher.penultimate.float(), batch, self.negatives(batch)
-        )
+        negatives = self.negatives(batch) if self.negatives else None
+        loss = self.pair(student.penultimate.float(), teacher.penultimate.float(), batch, negatives)
         return {"penultimate": loss}

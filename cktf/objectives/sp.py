@@ -6,12 +6,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
-
-
-def similarities(maps: Tensor) -> Tensor:
-    """Return how similar the samples are, (batch, batch): the Gram matrix of the flattened maps, rows of L2 norm 1."""
-    flat = maps.flatten(1)
-    return functional.normalize(flat @ flat.T, dim=1)
+from cktf.objectives.parts.relations import similarities
 
 
 def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:

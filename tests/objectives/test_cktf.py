@@ -45,40 +45,41 @@ def test_switching_a_pair_on_does_not_shift_the_numbers_of_another(
 
 
 def test_representations_of_a_stage_are_normalised_padded_and_pooled(
-    student: Activations, teacher: Activations, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, setting: Setting
 ) -> None:
     cktf = CKTF(CKTF.Config(**SMALL), setting)
-    ours, theirs = cktf.representations("stage2", student, teacher, step=0)
+    ours, theirs = cktf.representations(cktf.layers["stage2"], student, teacher, batch)
     # Stage 2 of 8x8 images: 4x4 maps of 4 and 8 channels, in windows of 2x2.
     maps = student.stages[1][0] / student.stages[1][0].square().sum(0).sqrt()
     padded = torch.zeros(6, 8, 4, 4)
     padded[:, 2:6] = maps
-    expected = padded.view(6, 8, 2, 2, 2, 2).mean((3, 5)).flatten(1)
+    expected = padded.view(6, 8, 2, 2, 2, 2).mean((3, 5))
     torch.testing.assert_close(ours, expected)
     last = functional.normalize(teacher.stages[1][1], dim=0)
-    torch.testing.assert_close(theirs, last.view(6, 8, 2, 2, 2, 2).mean((3, 5)).flatten(1))
+    torch.testing.assert_close(theirs, last.view(6, 8, 2, 2, 2, 2).mean((3, 5)))
 
 
 def test_the_stem_is_pooled_only_and_the_penultimate_vector_taken_as_it_is(
-    student: Activations, teacher: Activations, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, setting: Setting
 ) -> None:
     cktf = CKTF(CKTF.Config(**SMALL), setting)
-    ours, theirs = cktf.representations("stem", student, teacher, step=0)
-    torch.testing.assert_close(ours, functional.avg_pool2d(student.stem, 2).flatten(1))
-    torch.testing.assert_close(theirs, functional.avg_pool2d(teacher.stem, 2).flatten(1))
-    assert cktf.representations("penultimate", student, teacher, step=0)[0] is student.penultimate
+    ours, theirs = cktf.representations(cktf.layers["stem"], student, teacher, batch)
+    torch.testing.assert_close(ours, functional.avg_pool2d(student.stem, 2))
+    torch.testing.assert_close(theirs, functional.avg_pool2d(teacher.stem, 2))
+    ours, _ = cktf.representations(cktf.layers["penultimate"], student, teacher, batch)
+    assert ours is student.penultimate
 
 
 def test_without_normalisation_the_loss_does_not_depend_on_who_else_is_in_the_batch(
-    student: Activations, teacher: Activations, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, setting: Setting
 ) -> None:
     for normalize, independent in (("none", True), ("batch", False)):
         cktf = CKTF(CKTF.Config(normalize=normalize, **SMALL), setting)
-        whole = cktf.representations("stage1", student, teacher, step=0)[0]
+        whole = cktf.representations(cktf.layers["stage1"], student, teacher, batch)[0]
         fewer = replace(
             student, stages=tuple(tuple(block[:3] for block in blocks) for blocks in student.stages)
         )
-        part = cktf.representations("stage1", fewer, teacher, step=0)[0]
+        part = cktf.representations(cktf.layers["stage1"], fewer, teacher, batch)[0]
         assert torch.allclose(whole[:3], part) == independent
 
 
@@ -122,7 +123,7 @@ def test_similarity_needs_maps_of_equal_size(setting: Setting) -> None:
     ("name", "value"),
     [
         ("temperature", 0.01),
-        ("negatives", 0),
+        ("negatives", -1),
         ("momentum", 1.0),
         ("dim", 0),
         ("theta", -1),

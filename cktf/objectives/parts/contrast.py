@@ -1,7 +1,7 @@
-"""The contrast of a batch of anchors with a whole memory bank, by noise-contrastive estimation (NCE).
+"""The contrast of a batch of anchors with many candidates, by noise-contrastive estimation (NCE).
 
 Notation of "Contrastive Representation Distillation" (Tian et al., 2020, arXiv 1910.10699, eq. 18) and of
-CKTF (Zhao et al., 2023, arXiv 2303.07599): anchor v, bank row m, temperature tau, K negatives, n samples,
+CKTF (Zhao et al., 2023, arXiv 2303.07599): anchor v, candidate m, temperature tau, K negatives, n samples,
 c = K / n, and
 
     p = exp(v . m / tau) / Z
@@ -12,10 +12,11 @@ regression on x = log(p / c):
 
     loss = mean over anchors of [softplus(-x_positive) + sum over negatives of softplus(x)]
 
-The scores of all rows are one matrix product; which of them count, and how often, says a weight for each
-anchor and row. The gradient with respect to the anchors, sigmoid(x) times the rows, is a second product,
-taken in the forward pass, tile by tile. So nothing of the size of the scores is kept, and neither time nor
-memory grows with K.
+The scores of all candidates, the rows of a memory bank, are one matrix product; which of them count, and how
+often, says a weight for each anchor and row. The gradient with respect to the anchors, sigmoid(x) times the
+rows, is a second product, taken in the forward pass, tile by tile. So nothing of the size of the scores is
+kept, and neither time nor memory grows with K. Rows that are no constants, as the embeddings of the batch
+itself, get their gradient by a third product.
 """
 
 import math
@@ -43,41 +44,53 @@ LARGEST_LOG = 80.0
 
 def noise_contrastive_loss(
     anchors: Tensor,
-    bank: Tensor,
-    index: Tensor,
+    positives: Tensor,
+    rows: Tensor,
     negatives: Negatives,
     *,
     temperature: float,
     partition: float,
+    num_samples: int,
 ) -> Tensor:
-    """Return the NCE loss of one side of one pair, a scalar; its gradient goes to the anchors alone.
+    """Return the NCE loss of one side of one pair, a scalar.
+
+    Gradients go to the anchors, and to positives and rows where these require any.
 
     Args:
         anchors: (batch, dim), float32, L2-normalised.
-        bank: (num_samples, dim), float32: the other side's embeddings, constants here.
-        index: (batch,), int64: each anchor's own row of the bank, the positive.
-        negatives: Which rows of the bank are each anchor's negatives.
+        positives: (batch, dim), float32: of each anchor, an embedding of the other side.
+        rows: (candidates, dim), float32 or bfloat16: embeddings of the other side.
+        negatives: Which rows are each anchor's negatives.
         temperature: tau.
         partition: Z, see `estimate_partition`.
+        num_samples: n.
     """
-    loss: Tensor = _NoiseContrastiveLoss.apply(anchors, bank, index, negatives, temperature, partition)
+    loss: Tensor = _NoiseContrastiveLoss.apply(
+        anchors, positives, rows, negatives, temperature, partition, num_samples
+    )
     return loss
 
 
 @torch.no_grad()
 def estimate_partition(
-    anchors: Tensor, bank: Tensor, index: Tensor, negatives: Negatives, *, temperature: float
+    anchors: Tensor,
+    positives: Tensor,
+    rows: Tensor,
+    negatives: Negatives,
+    *,
+    temperature: float,
+    num_samples: int,
 ) -> Tensor:
     """Return Z as published, a scalar.
 
-    It is the mean of exp(v . m / tau) over the positives and negatives of a batch, times the bank's rows.
+    It is the mean of exp(v . m / tau) over the positives and negatives of a batch, times n.
     """
     scaled = anchors / temperature
-    total = (scaled * bank[index]).sum(1).exp_().sum()
-    for rows in _tiles(scaled, bank):
-        scores = times_transposed(scaled, bank[rows])
-        total += scores.exp_().mul_(negatives.weights[:, rows]).sum()
-    return total * (len(bank) / (len(anchors) * (negatives.count + 1)))
+    total = (scaled * positives).sum(1).exp_().sum()
+    for columns, tile in tiles(scaled, rows):
+        scores = times_transposed(scaled, tile).exp_().mul_(negatives.weights[:, columns])
+        total += _sum(scores, negatives.scale)
+    return total * (num_samples / (len(anchors) * (negatives.per_anchor + 1)))
 
 
 class _NoiseContrastiveLoss(torch.autograd.Function):
@@ -85,14 +98,15 @@ class _NoiseContrastiveLoss(torch.autograd.Function):
     def forward(
         ctx: Any,
         anchors: Tensor,
-        bank: Tensor,
-        index: Tensor,
+        positives: Tensor,
+        rows: Tensor,
         negatives: Negatives,
         temperature: float,
         partition: float,
+        num_samples: int,
     ) -> Tensor:
-        batch = len(anchors)
-        noise = negatives.count / len(bank)
+        batch, scale = len(anchors), negatives.scale
+        noise = negatives.count / num_samples
         # p / c = odds * exp(score). Scaling after the exponential keeps its argument within 1 / tau, where it
         # can neither overflow nor underflow (MKL's is fifty times slower where it does).
         odds = 1 / (partition * (noise + EPSILON))
@@ -100,44 +114,58 @@ class _NoiseContrastiveLoss(torch.autograd.Function):
         one = anchors.new_ones(())
         largest_log = math.log1p(odds * math.exp(LARGEST_NORM / temperature))
 
-        positives = bank[index]
         x = (scaled * positives).sum(1) + math.log(odds)
         loss = softplus(-x).sum()
-        gradient = positives * (torch.sigmoid(x) - 1).unsqueeze(1)
+        pull = (torch.sigmoid(x) - 1).unsqueeze(1)
+        gradient = positives * pull
+        of_rows = torch.zeros_like(rows) if ctx.needs_input_grad[2] else None
 
-        for rows in _tiles(scaled, bank):
-            weights = negatives.weights[:, rows]
-            scores = times_transposed(scaled, bank[rows]).exp_()
+        push = gradient if scale is None else torch.zeros_like(gradient)
+        for columns, tile in tiles(scaled, rows):
+            weights = negatives.weights[:, columns]
+            scores = times_transposed(scaled, tile).exp_()
             if negatives.distinct:
                 # Where the weight is 0, so are then loss and gradient: one pass for both.
                 scores.mul_(weights)
             denominators = torch.add(one, scores, alpha=odds)
             scores.div_(denominators)
             if negatives.distinct:
-                loss += _sum_of_logs(denominators, largest_log)
+                logarithms = _logs_of_products(denominators, largest_log)
             else:
                 scores.mul_(weights)
-                loss += denominators.log_().mul_(weights).sum()
-            gradient.add_(times_transposed(scores, bank[rows].T), alpha=odds)
+                logarithms = denominators.log_().mul_(weights)
+            loss += _sum(logarithms, scale)
+            push.add_(times_transposed(scores, tile.T), alpha=odds)
+            if of_rows is not None:
+                factor = scaled if scale is None else scaled * scale.unsqueeze(1)
+                of_rows[columns] = (scores.T @ factor).mul_(odds / batch)
+        if scale is not None:
+            gradient.addcmul_(push, scale.unsqueeze(1))
 
-        ctx.save_for_backward(gradient.div_(batch * temperature))
-        return loss / batch + negatives.count * math.log1p(EPSILON / noise)
+        of_positives = scaled * pull / batch if ctx.needs_input_grad[1] else None
+        ctx.save_for_backward(gradient.div_(batch * temperature), of_positives, of_rows)
+        return loss / batch + negatives.per_anchor * math.log1p(EPSILON / noise)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient_of_loss: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return gradient_of_loss * gradient, None, None, None, None, None
+        gradients = (g if g is None else gradient_of_loss * g for g in ctx.saved_tensors)
+        return *gradients, None, None, None, None
 
 
-def _sum_of_logs(values: Tensor, largest_log: float) -> Tensor:
-    """Return the sum of the logarithms of values that are 1 or more, a scalar; the values are overwritten.
+def _sum(values: Tensor, scale: Tensor | None) -> Tensor:
+    """Return the sum of values (batch, candidates), a scalar, each anchor's times its scale (batch,)."""
+    return values.sum() if scale is None else values.sum(1) @ scale.to(values.dtype)
+
+
+def _logs_of_products(values: Tensor, largest_log: float) -> Tensor:
+    """Return logarithms of values that are 1 or more, (batch, products), with the same sum for each anchor.
 
     A logarithm costs as much as ten products. So the values are multiplied with one another first, half of the
-    columns by the other half, as long as no product can leave float32.
+    columns by the other half, as long as no product can leave float32. The values are overwritten.
 
     Args:
-        values: (batch, rows).
+        values: (batch, candidates).
         largest_log: No value's logarithm is larger.
     """
     while (width := values.shape[1]) > 1 and 2 * largest_log < LARGEST_LOG:
@@ -145,11 +173,12 @@ def _sum_of_logs(values: Tensor, largest_log: float) -> Tensor:
         values[:, : width - half] *= values[:, half:]
         values = values[:, :half]
         largest_log *= 2
-    return values.log_().sum()
+    return values.log_()
 
 
-def _tiles(anchors: Tensor, bank: Tensor) -> Iterator[slice]:
-    """Yield slices of the bank's rows, each small enough that its scores are one tile."""
+def tiles(anchors: Tensor, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Yield slices of the rows with these rows in the anchors' precision, so few that their scores are one tile."""
     width = max(1, TILE_ELEMENTS // len(anchors))
-    for start in range(0, len(bank), width):
-        yield slice(start, min(start + width, len(bank)))
+    for start in range(0, len(rows), width):
+        columns = slice(start, min(start + width, len(rows)))
+        yield columns, rows[columns].to(anchors.dtype)

@@ -2,36 +2,29 @@
 
 from typing import Any
 
-from pydantic import Field
+import torch
 from torch import Tensor, nn
 
 from cktf import seeding
 from cktf.batch import Batch
-from cktf.objectives.objective import ObjectiveSettings, Setting
+from cktf.objectives.objective import Setting
 from cktf.objectives.parts.contrast import estimate_partition, noise_contrastive_loss
-from cktf.objectives.parts.heads import Head, HeadKind
-from cktf.objectives.parts.memory_bank import MemoryBank
+from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
+from cktf.objectives.parts.critics import agreement, as_products
+from cktf.objectives.parts.heads import Head, HeadKind, pad_to_wider
+from cktf.objectives.parts.info_nce import info_nce_loss
 from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.parts.sources import build_bank, build_source
 from cktf.objectives.parts.workers import gather_batch
 
 
-class ContrastiveSettings(ObjectiveSettings):
-    """What every contrastive objective's settings have."""
-
-    temperature: float = Field(default=0.1, ge=0.02, le=100)
-    """tau, by which scores are divided; below 0.02 their exponentials could overflow in float32."""
-
-    negatives: int = Field(default=16384, ge=1)
-    """K: samples of other classes that each anchor is contrasted with."""
-
-    momentum: float = Field(default=0.5, ge=0, lt=1)
-    """Share of the old embedding when a row of a memory bank moves."""
-
-    dim: int = Field(default=128, ge=1)
-    """Dimensions in which representations are contrasted."""
-
-    head: HeadKind = "linear"
-    """Projection into these dimensions: `linear`, or `mlp` with one hidden layer as wide as its input."""
+def source_of(config: ContrastiveSettings, setting: Setting) -> nn.Module | None:
+    """Return the module from `Batch` to `Negatives` that settings ask for; None where they ask for no negatives."""
+    if config.negatives == 0:
+        return None
+    return build_source(
+        config.source, config.negatives, setting.labels, setting.seed, use_labels=config.labels
+    )
 
 
 class Side(nn.Module):
@@ -39,35 +32,65 @@ class Side(nn.Module):
 
     Args:
         name: Addresses the initial parameters: (pair, side).
-        num_features: Of the representation.
+        head: Kind of the head.
+        shape: Of the representation.
+        dim: Of an embedding.
         config: Settings.
         setting: What it is built for.
 
     Attributes:
         head: Projects representations to embeddings.
-        bank: This side's embeddings of all samples; the other side's anchors are scored against them.
-        partition: Z of this side's anchors, fixed at their first batch; None before. In the state dict, but a
-            number: reading a buffer would make every step wait for the device.
+        bank: What keeps this side's embeddings, and the other side's anchors are scored against; None where there
+            are no negatives.
+        partition: Z of this side's anchors, fixed at their first batch; None before, and with InfoNCE. In the
+            state dict, but a number: reading a buffer would make every step wait for the device.
     """
 
     def __init__(
-        self, name: tuple[str, str], num_features: int, config: ContrastiveSettings, setting: Setting
+        self,
+        name: tuple[str, str],
+        head: HeadKind,
+        shape: torch.Size,
+        dim: int,
+        config: ContrastiveSettings,
+        setting: Setting,
     ) -> None:
         super().__init__()
-        self.temperature = config.temperature
+        self.config = config
+        self.num_samples = setting.num_samples
         self.partition: float | None = None
         with seeding.initialisation(setting.seed, "head", *name):
-            self.head = Head(config.head, num_features, config.dim)
-        with seeding.initialisation(setting.seed, "bank", *name):
-            self.bank = MemoryBank(setting.num_samples, config.dim, config.momentum)
+            self.head = Head(head, shape, dim, unit_length=config.unit_length)
+        self.bank = None
+        if config.negatives > 0:
+            with seeding.initialisation(setting.seed, "bank", *name):
+                self.bank = build_bank(
+                    config.source,
+                    setting.num_samples,
+                    config.negatives,
+                    dim,
+                    config.momentum,
+                    config.bank_precision,
+                )
 
-    def contrast(self, anchors: Tensor, bank: MemoryBank, batch: Batch, negatives: Negatives) -> Tensor:
-        """Return the NCE loss of this side's anchors against the other side's bank, a scalar."""
-        scored = anchors, bank.embeddings, batch.index, negatives
+    def contrast(
+        self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives
+    ) -> Tensor:
+        """Return the loss of this side's anchors against the other side's positives and rows, a scalar."""
+        temperature = self.config.temperature
+        if not self.config.unit_length:
+            anchors, positives, rows = as_products(anchors, positives, rows)
+        elif self.config.critic == "squared_distance":
+            temperature = temperature / 2
+        scored = anchors, positives, rows, negatives
+        if self.config.estimator == "infonce":
+            return info_nce_loss(*scored, temperature=temperature)
         if self.partition is None:
-            estimate = estimate_partition(*scored, temperature=self.temperature)
+            estimate = estimate_partition(*scored, temperature=temperature, num_samples=self.num_samples)
             self.partition = float(gather_batch(estimate.expand(len(anchors)), batch).mean())
-        return noise_contrastive_loss(*scored, temperature=self.temperature, partition=self.partition)
+        return noise_contrastive_loss(
+            *scored, temperature=temperature, num_samples=self.num_samples, partition=self.partition
+        )
 
     def get_extra_state(self) -> dict[str, float | None]:
         """Return what the state dict holds besides parameters and buffers."""
@@ -86,32 +109,58 @@ class ContrastivePair(nn.Module):
 
     Args:
         name: The pair: ``stem``, ``stage1``, ..., ``penultimate``.
-        num_features: Of the student's and of the teacher's representation.
+        shapes: Of the student's and of the teacher's representation, without the batch dimension.
         config: Settings.
         setting: What it is built for.
+
+    Raises:
+        ValueError: If a regressor cannot lead from one map to the other.
     """
 
     def __init__(
-        self, name: str, num_features: tuple[int, int], config: ContrastiveSettings, setting: Setting
+        self,
+        name: str,
+        shapes: tuple[torch.Size, torch.Size],
+        config: ContrastiveSettings,
+        setting: Setting,
     ) -> None:
         super().__init__()
-        self.student = Side((name, "student"), num_features[0], config, setting)
-        self.teacher = Side((name, "teacher"), num_features[1], config, setting)
+        self.config = config
+        ours, theirs = shapes
+        heads: tuple[HeadKind, HeadKind] = config.head, config.head
+        dim = config.dim
+        if config.head == "pad":
+            dim = max(ours.numel(), theirs.numel())
+        elif config.head == "regressor":
+            if ours[1:] != theirs[1:]:
+                raise ValueError(
+                    f"objective.cktf.head: a regressor needs maps of equal size, but those of {name} are "
+                    f"{tuple(ours[1:])} and {tuple(theirs[1:])}; choose linear, mlp or pad"
+                )
+            heads, dim = ("regressor", "pad"), theirs.numel()
+        self.student = Side((name, "student"), heads[0], ours, dim, config, setting)
+        self.teacher = Side((name, "teacher"), heads[1], theirs, dim, config, setting)
 
-    def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives | None) -> Tensor:
         """Return the loss of both sides, a scalar, and move the banks.
 
         Args:
-            student: (batch, student features), float32.
-            teacher: (batch, teacher features), float32.
-            batch: The batch that both are of; its ``index`` are rows of the banks.
-            negatives: Of the batch.
+            student: (batch, ...), float32.
+            teacher: (batch, ...), float32.
+            batch: The batch that both are of; its ``index`` are rows of memory banks.
+            negatives: Of the batch. None: the loss is minus the mean critic of the two embeddings.
         """
-        student_anchors, teacher_anchors = self.student.head(student), self.teacher.head(teacher)
-        loss = self.student.contrast(student_anchors, self.teacher.bank, batch, negatives)
-        loss = loss + self.teacher.contrast(teacher_anchors, self.student.bank, batch, negatives)
+        ours, theirs = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
+        if negatives is None:
+            return -agreement(ours, theirs, self.config.critic, self.config.temperature).mean()
+        assert self.student.bank is not None
+        assert self.teacher.bank is not None
+        candidates = self.teacher.bank.candidates(theirs, batch, negatives)
+        loss = self.student.contrast(ours, *candidates, batch, negatives)
+        candidates = self.student.bank.candidates(ours, batch, negatives)
+        loss = loss + self.teacher.contrast(theirs, *candidates, batch, negatives)
         # Only now: both sides are scored against the banks as the step before left them.
         index = gather_batch(batch.index, batch)
-        self.student.bank.update(index, gather_batch(student_anchors, batch))
-        self.teacher.bank.update(index, gather_batch(teacher_anchors, batch))
+        self.student.bank.update(index, gather_batch(ours, batch))
+        self.teacher.bank.update(index, gather_batch(theirs, batch))
         return loss

@@ -68,10 +68,10 @@ def pad_channels(maps: Tensor, num_channels: int) -> Tensor:
 
 
 def pool(maps: Tensor, window: Window) -> Tensor:
-    """Return the maps averaged over windows and flattened: (batch, channels * windows)."""
+    """Return the maps averaged over windows: (batch, channels, rows of windows, columns of windows)."""
     if window is None:
-        return maps.mean((2, 3))
-    return functional.avg_pool2d(maps, window).flatten(1)
+        return maps.mean((2, 3), keepdim=True)
+    return functional.avg_pool2d(maps, window)
 
 
 def shrink_to_smaller(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,10 +90,3 @@ def attention(maps: Tensor, power: int) -> Tensor:
     Negative activations count negative in an odd power, as published; after a ReLU there are none.
     """
     return functional.normalize(maps.pow(power).mean(1).flatten(1), dim=1)
-
-
-def num_pooled_features(shape: tuple[int, ...], window: Window, num_channels: int = 0) -> int:
-    """Return how many features `pool` makes of a map (channels, height, width) padded to ``num_channels``."""
-    channels, height, width = shape
-    windows = 1 if window is None else (height // window) * (width // window)
-    return max(channels, num_channels) * windows

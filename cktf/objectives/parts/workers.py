@@ -1,8 +1,11 @@
 """What data-parallel workers tell one another, so that their banks and constants stay equal."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from cktf.batch import Batch
 
@@ -18,9 +21,39 @@ def gather_batch(shard: Tensor, batch: Batch) -> Tensor:
         shard: (samples of this worker, ...).
         batch: This worker's.
     """
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if _is_alone():
         return shard
     whole = shard.new_zeros(round(len(shard) / batch.share), *shard.shape[1:])
     whole[batch.offset : batch.offset + len(shard)] = shard
     dist.all_reduce(whole)
     return whole
+
+
+def gather_with_gradient(shard: Tensor, batch: Batch) -> Tensor:
+    """Return what `gather_batch` does; each worker's rows get the sum of all workers' gradients.
+
+    The sum is the gradient of the whole batch's mean, if each worker's loss is the mean over its shard times the
+    shard's share of the batch.
+    """
+    if _is_alone():
+        return shard
+    whole: Tensor = _Gather.apply(shard, batch)
+    return whole
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, shard: Tensor, batch: Batch) -> Tensor:
+        ctx.own = slice(batch.offset, batch.offset + len(shard))
+        return gather_batch(shard, batch)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total[ctx.own], None
+
+
+def _is_alone() -> bool:
+    return not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1)

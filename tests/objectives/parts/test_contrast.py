@@ -1,6 +1,7 @@
 """The contrast with a whole bank: loss, gradient, Z, tiles."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -74,11 +75,12 @@ def test_loss_and_gradient_equal_equation_18(
     fast, slow = anchors.clone().requires_grad_(), anchors.clone().requires_grad_()
     loss = noise_contrastive_loss(
         fast,
+        bank[index],
         bank,
-        index,
         as_negatives(negatives),
         temperature=temperature,
         partition=partition,
+        num_samples=NUM_SAMPLES,
     )
     expected = slow_loss(slow, bank, index, negatives, temperature, partition)
     torch.autograd.backward([3 * loss, 3 * expected])
@@ -86,9 +88,38 @@ def test_loss_and_gradient_equal_equation_18(
     torch.testing.assert_close(fast.grad, slow.grad, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("distinct", [True, False])
+def test_gradients_of_anchors_positives_and_rows_are_those_of_the_loss(distinct: bool) -> None:
+    anchors, bank, index, rows = case(distinct=distinct)
+    negatives = replace(as_negatives(rows), scale=torch.tensor([0.5, 1.0, 2.0, 4.0], dtype=torch.float64))
+    values = [value.clone().requires_grad_() for value in (anchors, bank[index], bank)]
+    assert torch.autograd.gradcheck(
+        lambda *scored: noise_contrastive_loss(
+            *scored, negatives, temperature=0.5, partition=50.0, num_samples=NUM_SAMPLES
+        ),
+        values,
+    )
+
+
+def test_a_scale_of_two_counts_each_negative_twice() -> None:
+    anchors, bank, index, rows = case()
+    negatives = as_negatives(rows)
+    twice = replace(negatives, weights=2 * negatives.weights, count=12, distinct=False)
+    scaled = replace(negatives, scale=torch.full((BATCH,), 2.0), count=12)
+    values = []
+    for chosen in (scaled, twice):
+        scored = anchors.requires_grad_(), bank[index], bank, chosen
+        z = estimate_partition(*scored, temperature=0.1, num_samples=NUM_SAMPLES)
+        loss = noise_contrastive_loss(*scored, temperature=0.1, partition=float(z), num_samples=NUM_SAMPLES)
+        values.append((z, loss, *torch.autograd.grad(loss, anchors)))
+    torch.testing.assert_close(values[0], values[1])
+
+
 def test_partition_is_the_mean_score_times_the_number_of_samples() -> None:
     anchors, bank, index, negatives = case()
-    z = estimate_partition(anchors, bank, index, as_negatives(negatives), temperature=0.1)
+    z = estimate_partition(
+        anchors, bank[index], bank, as_negatives(negatives), temperature=0.1, num_samples=NUM_SAMPLES
+    )
     assert math.isclose(float(z), slow_partition(anchors, bank, index, negatives, 0.1), rel_tol=1e-9)
 
 
@@ -99,11 +130,12 @@ def test_loss_of_one_positive_and_one_negative_by_hand() -> None:
     bank = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     loss = noise_contrastive_loss(
         anchors,
+        bank[:1],
         bank,
-        torch.tensor([0]),
         Negatives(torch.tensor([[0.0, 1.0]]), count=1, distinct=True),
         temperature=1 / math.log(2),
         partition=4.0,
+        num_samples=2,
     )
     assert math.isclose(float(loss), math.log(2) + math.log(1.5), rel_tol=1e-6)
 
@@ -119,11 +151,12 @@ def test_float32_keeps_to_float64(temperature: float) -> None:
         anchors.requires_grad_()
         loss = noise_contrastive_loss(
             anchors,
+            bank[index],
             bank,
-            index,
             as_negatives(negatives, dtype),
             temperature=temperature,
             partition=partition,
+            num_samples=NUM_SAMPLES,
         )
         (gradient,) = torch.autograd.grad(loss, anchors)
         results.append((loss.detach().double(), gradient.double()))
@@ -135,7 +168,9 @@ def test_order_of_the_bank_does_not_matter() -> None:
     order = torch.randperm(NUM_SAMPLES, generator=torch.Generator().manual_seed(5))
     place = order.argsort()
     losses = [
-        noise_contrastive_loss(anchors, rows, own, chosen, temperature=0.1, partition=50.0)
+        noise_contrastive_loss(
+            anchors, rows[own], rows, chosen, temperature=0.1, partition=50.0, num_samples=NUM_SAMPLES
+        )
         for rows, own, chosen in (
             (bank, index, as_negatives(negatives)),
             (bank[order], place[index], as_negatives(place[negatives])),
@@ -155,10 +190,11 @@ def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_bank() -> Non
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         noise_contrastive_loss(
             anchors.requires_grad_(),
+            bank[index],
             bank,
-            index,
             as_negatives(negatives),
             temperature=0.1,
             partition=50.0,
+            num_samples=NUM_SAMPLES,
         )
     assert kept == [torch.Size([BATCH, DIM])]

@@ -4,10 +4,12 @@ import torch
 
 from cktf.batch import Batch
 from cktf.objectives import Setting
-from cktf.objectives.parts.contrastive_pair import ContrastivePair, ContrastiveSettings
+from cktf.objectives.parts.contrastive_pair import ContrastivePair
+from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.negatives import Negatives
 
 CONFIG = ContrastiveSettings(negatives=8, dim=4)
+SHAPES = torch.Size([5]), torch.Size([7])
 
 
 def inputs(step: int) -> tuple[torch.Tensor, torch.Tensor, Batch, Negatives]:
@@ -23,7 +25,7 @@ def inputs(step: int) -> tuple[torch.Tensor, torch.Tensor, Batch, Negatives]:
 
 
 def test_both_heads_learn_and_the_banks_do_not(setting: Setting) -> None:
-    pair = ContrastivePair("stem", (5, 7), CONFIG, setting)
+    pair = ContrastivePair("stem", SHAPES, CONFIG, setting)
     pair(*inputs(0)).backward()
     for side in (pair.student, pair.teacher):
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in side.head.parameters())
@@ -31,7 +33,7 @@ def test_both_heads_learn_and_the_banks_do_not(setting: Setting) -> None:
 
 
 def test_rows_move_after_scoring_and_only_those_of_the_batch(setting: Setting) -> None:
-    pair = ContrastivePair("stem", (5, 7), CONFIG, setting)
+    pair = ContrastivePair("stem", SHAPES, CONFIG, setting)
     before = pair.teacher.bank.embeddings.clone()
     student, teacher, batch, negatives = inputs(0)
     pair(student, teacher, batch, negatives)
@@ -43,7 +45,7 @@ def test_rows_move_after_scoring_and_only_those_of_the_batch(setting: Setting) -
 
 
 def test_normalisation_constants_are_fixed_at_the_first_batch(setting: Setting) -> None:
-    pair = ContrastivePair("stem", (5, 7), CONFIG, setting)
+    pair = ContrastivePair("stem", SHAPES, CONFIG, setting)
     assert pair.student.partition is None
     pair(*inputs(0))
     first = pair.student.partition, pair.teacher.partition
@@ -52,7 +54,7 @@ def test_normalisation_constants_are_fixed_at_the_first_batch(setting: Setting) 
 
 
 def test_a_pair_goes_on_from_its_state_dict_as_if_nothing_had_happened(setting: Setting) -> None:
-    pair, resumed = (ContrastivePair("stem", (5, 7), CONFIG, setting) for _ in range(2))
+    pair, resumed = (ContrastivePair("stem", SHAPES, CONFIG, setting) for _ in range(2))
     resumed.load_state_dict(pair.state_dict())
     assert resumed.student.partition is None
     pair(*inputs(0))
@@ -64,11 +66,11 @@ def test_a_pair_goes_on_from_its_state_dict_as_if_nothing_had_happened(setting: 
 
 def test_initial_values_are_addressed_by_seed_pair_and_side(setting: Setting) -> None:
     torch.manual_seed(1)
-    one = ContrastivePair("stem", (5, 5), CONFIG, setting)
+    one = ContrastivePair("stem", (SHAPES[0], SHAPES[0]), CONFIG, setting)
     torch.manual_seed(2)
-    ContrastivePair("stage1", (5, 5), CONFIG, setting)
-    two = ContrastivePair("stem", (5, 5), CONFIG, setting)
-    other = ContrastivePair("stage1", (5, 5), CONFIG, setting)
+    ContrastivePair("stage1", (SHAPES[0], SHAPES[0]), CONFIG, setting)
+    two = ContrastivePair("stem", (SHAPES[0], SHAPES[0]), CONFIG, setting)
+    other = ContrastivePair("stage1", (SHAPES[0], SHAPES[0]), CONFIG, setting)
     for name, value in one.named_parameters():
         assert torch.equal(value, two.get_parameter(name))
         assert not torch.equal(value, other.get_parameter(name))

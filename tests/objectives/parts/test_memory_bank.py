@@ -4,7 +4,9 @@ import math
 
 import torch
 
+from cktf.batch import Batch
 from cktf.objectives.parts.memory_bank import MemoryBank
+from cktf.objectives.parts.negatives import Negatives
 
 
 def test_update_moves_the_rows_of_the_batch_and_no_others() -> None:
@@ -36,3 +38,25 @@ def test_rows_are_in_the_state_dict_and_take_no_gradient() -> None:
     bank.update(torch.tensor([0]), torch.ones(1, 2, requires_grad=True))
     assert list(bank.state_dict()) == ["embeddings"]
     assert not bank.embeddings.requires_grad
+
+
+def test_rows_in_bfloat16_take_half_the_memory_and_move_as_exactly_as_they_can() -> None:
+    full = MemoryBank(5, 16, momentum=0.5)
+    half = MemoryBank(5, 16, momentum=0.5, precision="bfloat16")
+    full.embeddings.copy_(half.embeddings)
+    index, embeddings = torch.tensor([3, 1]), torch.nn.functional.normalize(torch.randn(2, 16), dim=1)
+    for bank in (full, half):
+        bank.update(index, embeddings)
+    assert half.embeddings.nbytes == full.embeddings.nbytes // 2
+    assert torch.equal(half.embeddings, full.embeddings.bfloat16())
+
+
+def test_candidates_are_the_samples_own_rows_and_all_or_the_named_ones() -> None:
+    bank = MemoryBank(5, 2, momentum=0.5, precision="bfloat16")
+    batch = Batch(torch.empty(0), torch.tensor([0, 1]), torch.tensor([3, 1]), step=0)
+    every = Negatives(torch.ones(2, 5), 5, distinct=True)
+    positives, rows = bank.candidates(torch.ones(2, 2), batch, every)
+    assert torch.equal(positives, bank.embeddings[[3, 1]].float())
+    assert rows is bank.embeddings
+    named = Negatives(torch.ones(2, 2), 2, distinct=True, rows=torch.tensor([4, 0]))
+    assert torch.equal(bank.candidates(torch.ones(2, 2), batch, named)[1], bank.embeddings[[4, 0]])

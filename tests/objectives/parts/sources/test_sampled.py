@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Batch
-from cktf.objectives.parts.negatives import Negatives, SampledNegatives
+from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.parts.sources.sampled import SampledNegatives
 
 
 def draw(negatives: SampledNegatives, labels: Tensor, step: int = 0, offset: int = 0) -> Tensor:
@@ -137,8 +138,3 @@ def test_pytorchs_global_stream_is_not_moved() -> None:
 
 def test_what_follows_from_the_labels_is_not_in_the_state_dict() -> None:
     assert not SampledNegatives(LABELS, 10, seed=3).state_dict()
-
-
-def test_one_class_alone_has_no_negatives() -> None:
-    with pytest.raises(ValueError, match="all 9 samples have one label"):
-        SampledNegatives(torch.full((9,), 2), 4, seed=0)

@@ -1,0 +1,91 @@
+"""From two networks' activations to what the heads of a pair are given."""
+
+import torch
+from torch import Tensor
+
+from cktf import seeding
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import Setting
+from cktf.objectives.parts import maps
+from cktf.objectives.parts.layers import LayerPair, blocks_of, is_block
+from cktf.objectives.parts.pairing import Pairing, choose_block
+from cktf.objectives.parts.transforms import OF_BATCH, Transform, transformed
+
+
+class Representations:
+    """Chooses the blocks, normalises them over the batch, and transforms them.
+
+    Args:
+        pairing: Which block a teacher's stage is represented by, where a pair does not name one.
+        normalize: Whether block maps are L2-normalised over the batch.
+        transform: What of a layer is compared.
+        setting: What it is built for.
+    """
+
+    def __init__(self, pairing: Pairing, transform: Transform, setting: Setting, *, normalize: bool) -> None:
+        self.pairing: Pairing = pairing
+        self.transform: Transform = transform
+        self.normalize = normalize
+        self.seed = setting.seed
+        self.windows = maps.pooling_window(setting.student), maps.pooling_window(setting.teacher)
+
+    def shapes(self, pair: LayerPair, setting: Setting) -> tuple[torch.Size, torch.Size]:
+        """Return the shapes, without the batch dimension, of what the heads of a pair are given.
+
+        Raises:
+            ValueError: If a network has no such layer, or ``pairing`` cannot compare its maps.
+        """
+        sizes = []
+        for layer, side, network in (
+            (pair.student, "student", setting.student),
+            (pair.teacher, "teacher", setting.teacher),
+        ):
+            try:
+                sizes.append(blocks_of(network, layer)[-1])
+            except ValueError as reason:
+                raise ValueError(f"objective.cktf.pairs: the {side} {reason}") from None
+        by_similarity = self.pairing in ("largest", "smallest")
+        if by_similarity and is_block(pair.teacher) and sizes[0][1:] != sizes[1][1:]:
+            raise ValueError(
+                f"objective.cktf.pairing: {self.pairing!r} compares maps of equal size, but those of "
+                f"{pair.name} are {tuple(sizes[0][1:])} and {tuple(sizes[1][1:])}; choose last, first or random"
+            )
+        if self.transform in OF_BATCH:
+            return torch.Size([1]), torch.Size(
+                [1]
+            )  # as long as the batch, whatever that is: no head reads it
+        # Measured on tensors without data.
+        ours, theirs = (torch.empty(2, *size, device="meta") for size in sizes)
+        nobody = torch.empty(2, device="meta")
+        ours, theirs = self._compared(pair, ours, theirs, Batch(nobody, nobody, nobody, step=0))
+        return ours.shape[1:], theirs.shape[1:]
+
+    def __call__(
+        self, pair: LayerPair, student: Activations, teacher: Activations, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Return the representations (batch, ...) of student and teacher, float32."""
+        ours = self._normalised(blocks_of(student, pair.student)[-1], pair.student)
+        blocks = blocks_of(teacher, pair.teacher)
+        chosen = 0
+        if len(blocks) > 1:
+            generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
+            chosen = choose_block(
+                self.pairing, ours, blocks, lambda block: self._normalised(block, pair.teacher), generator
+            )
+        theirs = self._normalised(blocks[chosen], pair.teacher)
+        return self._compared(pair, ours, theirs, batch)
+
+    def _normalised(self, values: Tensor, layer: str) -> Tensor:
+        values = values.float()
+        return maps.normalise_over_batch(values) if self.normalize and is_block(layer) else values
+
+    def _compared(self, pair: LayerPair, ours: Tensor, theirs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        if self.transform != "map":
+            return transformed(ours, self.transform, batch), transformed(theirs, self.transform, batch)
+        if is_block(pair.student) and is_block(pair.teacher):
+            ours = maps.pad_channels(ours, theirs.shape[1])
+        return _pooled(ours, self.windows[0]), _pooled(theirs, self.windows[1])
+
+
+def _pooled(values: Tensor, window: maps.Window) -> Tensor:
+    return maps.pool(values, window) if values.dim() == 4 else values

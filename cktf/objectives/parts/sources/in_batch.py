@@ -1,0 +1,35 @@
+"""The other samples of the batch as negatives, as in SimCLR (arXiv 2002.05709) and CLIP (arXiv 2103.00020)."""
+
+from torch import Tensor, nn
+
+from cktf.batch import Batch
+from cktf.objectives.parts.negatives import Negatives, of_other_classes
+from cktf.objectives.parts.workers import gather_batch, gather_with_gradient
+
+
+class BatchNegatives(nn.Module):
+    """The samples of the whole batch, over all workers, of which those of an anchor's class do not count.
+
+    K is the number of the others, whatever the setting.
+    """
+
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch."""
+        classes = gather_batch(batch.labels, batch)
+        return of_other_classes(classes, batch, count=len(classes) - 1)
+
+
+class CurrentEmbeddings(nn.Module):
+    """One side's embeddings of the batch itself, in a bank's place: nothing is kept, and gradients go through."""
+
+    def candidates(
+        self,
+        embeddings: Tensor,
+        batch: Batch,
+        negatives: Negatives,
+    ) -> tuple[Tensor, Tensor]:
+        """Return positives (batch, dim), this worker's embeddings, and the rows (whole batch, dim)."""
+        return embeddings, gather_with_gradient(embeddings, batch)
+
+    def update(self, index: Tensor, embeddings: Tensor) -> None:
+        """Keep nothing."""

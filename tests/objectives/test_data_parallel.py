@@ -1,0 +1,92 @@
+"""An objective on two workers with unequal shards, against one worker. Also the program that each worker runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from cktf.batch import Activations, Batch
+from cktf.objectives import Setting
+from cktf.objectives.cktf import CKTF
+
+SAMPLES, STEPS = 6, 3
+SHARDS = slice(0, 2), slice(2, 6)
+LABELS = torch.arange(30) % 5
+PAIRS = [{"student": "stage1", "teacher": "stage1"}, {"student": "penultimate", "teacher": "penultimate"}]
+COMMON = {"negatives": 8, "dim": 4, "normalize": "none", "pairs": PAIRS}
+CASES: dict[str, dict[str, Any]] = {
+    "all": {"source": "all"},
+    "shared": {"source": "shared"},
+    "queue": {"source": "queue"},
+    "queue, infonce": {"source": "queue", "estimator": "infonce"},
+    "batch": {"source": "batch"},
+    "batch, infonce, no labels": {"source": "batch", "estimator": "infonce", "labels": False},
+    "similarity": {"transform": "similarity", "head": "pad", "negatives": 0},
+    "relation, contrasted": {"transform": "relation", "head": "pad", "source": "batch"},
+}
+"""Settings whose result does not depend on who holds which samples: `sampled` draws for each worker alone."""
+
+
+def activations(step: int, width: int, shard: slice) -> Activations:
+    generator = torch.Generator().manual_seed(100 * step + width)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(SAMPLES, *shape, generator=generator)[shard].requires_grad_()
+
+    values = {"logits": draw(5), "penultimate": draw(width), "stem": draw(width, 4, 4)}
+    values["stages"] = ((draw(width, 4, 4),),)
+    return Activations(**values, preactivations=())
+
+
+def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
+    """Return, of each case, losses and gradients of some steps, and what the objective then holds."""
+    images, results = torch.empty(0, 3, 4, 4), {}
+    for name, case in CASES.items():
+        shapes = [activations(0, width, shard).shapes(images) for width in (3, 5)]
+        cktf = CKTF(CKTF.Config.model_validate(COMMON | case), Setting(*shapes, LABELS, seed=1))
+        held: dict[str, Tensor] = {}
+        for step in range(STEPS):
+            index = torch.randperm(30, generator=torch.Generator().manual_seed(step))[:SAMPLES][shard]
+            share = len(index) / SAMPLES
+            batch = Batch(images, LABELS[index], index, step, share=share, offset=shard.start)
+            student, teacher = (activations(step, width, shard) for width in (3, 5))
+            loss = share * sum(cktf(student, teacher, batch).values())
+            loss.backward()
+            held[f"sum/loss{step}"] = loss.detach()
+            held[f"cat/student{step}"] = student.stages[0][0].grad
+            held[f"cat/teacher{step}"] = teacher.penultimate.grad
+        held |= {f"sum/{path}": value.grad for path, value in cktf.named_parameters()}
+        held |= {f"same/{path}": value for path, value in cktf.named_buffers()}
+        results[name] = held
+    return results
+
+
+def test_two_workers_compute_what_one_does(tmp_path: Path) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))
+    ]
+    assert [worker.wait(120) for worker in workers] == [0, 0]
+    shards = [torch.load(tmp_path / f"worker{rank}.pt") for rank in range(len(SHARDS))]
+    for name, expected in trained(slice(0, SAMPLES)).items():
+        for path, value in expected.items():
+            parts = [shard[name][path] for shard in shards]
+            match path.partition("/")[0]:
+                case "sum":
+                    actual = parts[0] + parts[1]
+                case "cat":
+                    actual = torch.cat(parts)
+                case _:
+                    assert torch.equal(*parts)
+                    actual = parts[0]
+            assert torch.allclose(actual, value, rtol=1e-4, atol=1e-5), f"{name}: {path}"
+
+
+if __name__ == "__main__":
+    rank, folder = int(sys.argv[1]), sys.argv[2]
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=len(SHARDS))
+    torch.save(trained(SHARDS[rank]), f"{folder}/worker{rank}.pt")
+    dist.destroy_process_group()
