@@ -10,8 +10,11 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import Setting
+from cktf.objectives.at import attention_loss
 from cktf.objectives.cktf import CKTF
+from cktf.objectives.fitnet import hint_loss
 from cktf.objectives.parts.transforms import Transform
+from cktf.objectives.sp import similarity_loss
 
 SMALL = {"negatives": 8, "dim": 4}
 AGREEMENT = {
@@ -100,21 +103,22 @@ def test_attention_transfer_is_attention_padding_and_no_negatives(
     cktf = built(setting, transform="attention", head="pad", pairs=same_layers(*stages), **AGREEMENT)
     terms = cktf(student, teacher, batch)
     for name, ours, theirs in zip(stages, student.stages, teacher.stages, strict=True):
-        attention = [functional.normalize(m[-1].pow(2).mean(1).flatten(1)) for m in (ours, theirs)]
-        positions = attention[0].shape[1]
-        torch.testing.assert_close(terms[name], positions * functional.mse_loss(*attention))
+        positions = ours[-1][0, 0].numel()
+        expected = positions * attention_loss(ours[-1], theirs[-1], power=2)
+        torch.testing.assert_close(terms[name], expected)
+        torch.testing.assert_close(
+            torch.autograd.grad(terms[name], ours[-1]), torch.autograd.grad(expected, ours[-1])
+        )
 
 
 def test_similarity_preservation_is_similarity_padding_and_no_negatives(
     student: Activations, teacher: Activations, batch: Batch, setting: Setting
 ) -> None:
     cktf = built(setting, transform="similarity", head="pad", pairs=same_layers("stage3"), **AGREEMENT)
-    grams = []
-    for network in (student, teacher):
-        flat = network.stages[2][-1].flatten(1)
-        grams.append(functional.normalize(flat @ flat.T, dim=1))
-    expected = (grams[1] - grams[0]).square().sum() / 6**2
-    torch.testing.assert_close(cktf(student, teacher, batch)["stage3"], 6 * expected)
+    loss, ours = cktf(student, teacher, batch)["stage3"], student.stages[2][-1]
+    expected = 6 * similarity_loss(ours, teacher.stages[2][-1])
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(torch.autograd.grad(loss, ours), torch.autograd.grad(expected, ours))
 
 
 def test_fitnet_is_the_hint_a_regressor_and_no_negatives(
@@ -133,7 +137,7 @@ def test_fitnet_is_the_hint_a_regressor_and_no_negatives(
     regressed = functional.conv2d(student.stages[1][-1], weight.unsqueeze(3), bias)
     hint = teacher.stages[1][-1]
     loss = cktf(student, teacher, batch)["stage2"]
-    torch.testing.assert_close(loss, hint[0].numel() * functional.mse_loss(regressed, hint))
+    torch.testing.assert_close(loss, hint[0].numel() * hint_loss(regressed, hint))
 
 
 def test_a_regressor_needs_maps_of_equal_size(setting: Setting) -> None:
