@@ -35,9 +35,10 @@ from cktf.batch import Batch
 from cktf.models import build_model, measure_shapes
 from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
 from cktf.objectives.parts import contrastive_pair
+from cktf.objectives.parts.bank import BankPrecision
 from cktf.objectives.parts.contrast import EPSILON, noise_contrastive_loss
 from cktf.objectives.parts.info_nce import info_nce_loss
-from cktf.objectives.parts.memory_bank import BankPrecision, MemoryBank
+from cktf.objectives.parts.memory_bank import MemoryBank
 from cktf.objectives.parts.negatives import Negatives
 from cktf.objectives.parts.sources import Source, build_source
 from cktf.objectives.parts.sources.sampled import SampledNegatives

@@ -35,7 +35,7 @@ class SlowCRD:
         self.rows: list[list[Tensor]] = [[], []]
         for side, half in enumerate((crd.pair.student, crd.pair.teacher)):
             if config.source == "queue":
-                self.rows[side] = [row.clone() for row in half.bank.values]
+                self.rows[side] = [row.clone() for row in half.bank.embeddings.values]
             elif config.source != "batch":
                 self.rows[side] = [row.clone() for row in half.bank.embeddings]
         self.queued = [UNSEEN] * K

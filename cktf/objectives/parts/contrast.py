@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
-from cktf.objectives.parts.memory_bank import LARGEST_NORM
+from cktf.objectives.parts.bank import LARGEST_NORM
 from cktf.objectives.parts.negatives import Negatives
 from cktf.objectives.parts.products import times_transposed
 

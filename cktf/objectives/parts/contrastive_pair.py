@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from cktf import seeding
 from cktf.batch import Batch
 from cktf.objectives.objective import Setting
+from cktf.objectives.parts.bank import Bank
 from cktf.objectives.parts.contrast import estimate_partition, noise_contrastive_loss
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.critics import agreement, as_products
@@ -61,7 +62,7 @@ class Side(nn.Module):
         self.partition: float | None = None
         with seeding.initialisation(setting.seed, "head", *name):
             self.head = Head(head, shape, dim, unit_length=config.unit_length)
-        self.bank = None
+        self.bank: Bank | None = None
         if config.negatives > 0:
             with seeding.initialisation(setting.seed, "bank", *name):
                 self.bank = build_bank(

@@ -5,9 +5,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from cktf.objectives.objective import ObjectiveSettings
+from cktf.objectives.parts.bank import BankPrecision
 from cktf.objectives.parts.critics import Critic
 from cktf.objectives.parts.heads import HeadKind
-from cktf.objectives.parts.memory_bank import BankPrecision
 from cktf.objectives.parts.sources import Source
 
 Estimator = Literal["nce", "infonce"]
@@ -49,8 +49,8 @@ class ContrastiveSettings(ObjectiveSettings):
 
     head: HeadKind = "linear"
     """Projection into these dimensions: `linear`, or `mlp` with one hidden layer as wide as its input. `pad`: none,
-    the narrower representation gets zeros on both sides; `regressor`: of the student's side alone, a 1x1
-    convolution into the teacher's channels, for maps of equal size."""
+    the narrower representation gets zeros on both sides, and banks are as wide as the other. `regressor`: of the
+    student's side alone, a 1x1 convolution into the teacher's channels, for maps of equal size."""
 
     unit_length: bool = True
     """Whether embeddings are L2-normalised; false only with `squared_distance`, and without a bank."""

@@ -1,13 +1,14 @@
 """Where negatives come from: who they are, once for all pairs, and for each side what keeps their embeddings."""
 
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from cktf.batch import Batch
-from cktf.objectives.parts.memory_bank import BankPrecision, MemoryBank
+from cktf.objectives.parts.bank import Bank, BankPrecision
+from cktf.objectives.parts.memory_bank import MemoryBank
 from cktf.objectives.parts.negatives import Negatives
 from cktf.objectives.parts.sources.every import EveryNegative
 from cktf.objectives.parts.sources.in_batch import BatchNegatives, CurrentEmbeddings
@@ -16,22 +17,6 @@ from cktf.objectives.parts.sources.sampled import SampledNegatives
 from cktf.objectives.parts.sources.shared import SharedNegatives
 
 Source = Literal["sampled", "all", "shared", "queue", "batch"]
-
-
-class Bank(Protocol):
-    """What the other side's anchors are scored against."""
-
-    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
-        """Return each anchor's positive (batch, dim) and the rows (candidates, dim) that its negatives are among.
-
-        Args:
-            embeddings: (batch, dim): this side's, of the batch.
-            batch: The batch.
-            negatives: Of the batch; the columns of their weights are the rows.
-        """
-
-    def update(self, index: Tensor, embeddings: Tensor) -> None:
-        """Take over the embeddings (whole batch, dim) of the samples ``index`` (whole batch,)."""
 
 
 class Unlabelled(nn.Module):
@@ -81,8 +66,8 @@ def build_source(source: Source, count: int, labels: Tensor, seed: int, *, use_l
 
 def build_bank(
     source: Source, num_samples: int, count: int, dim: int, momentum: float, precision: BankPrecision
-) -> MemoryBank | EmbeddingQueue | CurrentEmbeddings:
-    """Return what keeps one side's embeddings for a source: a `Bank`.
+) -> Bank:
+    """Return what keeps one side's embeddings for a source.
 
     Args:
         source: Which.

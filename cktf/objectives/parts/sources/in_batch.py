@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from cktf.batch import Batch
+from cktf.objectives.parts.bank import Bank
 from cktf.objectives.parts.negatives import Negatives, of_other_classes
 from cktf.objectives.parts.workers import gather_batch, gather_with_gradient
 
@@ -19,7 +20,7 @@ class BatchNegatives(nn.Module):
         return of_other_classes(classes, batch, count=len(classes) - 1)
 
 
-class CurrentEmbeddings(nn.Module):
+class CurrentEmbeddings(Bank):
     """One side's embeddings of the batch itself, in a bank's place: nothing is kept, and gradients go through."""
 
     def candidates(
@@ -28,7 +29,7 @@ class CurrentEmbeddings(nn.Module):
         batch: Batch,
         negatives: Negatives,
     ) -> tuple[Tensor, Tensor]:
-        """Return positives (batch, dim), this worker's embeddings, and the rows (whole batch, dim)."""
+        """Return this worker's embeddings as positives, and those of all workers as rows."""
         return embeddings, gather_with_gradient(embeddings, batch)
 
     def update(self, index: Tensor, embeddings: Tensor) -> None:

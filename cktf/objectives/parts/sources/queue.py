@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Batch
-from cktf.objectives.parts.memory_bank import BankPrecision, random_rows
+from cktf.objectives.parts.bank import Bank, BankPrecision, random_rows
 from cktf.objectives.parts.negatives import Negatives, of_other_classes
 from cktf.objectives.parts.workers import gather_batch
 
@@ -73,14 +73,15 @@ class QueuedNegatives(nn.Module):
         return negatives
 
 
-class EmbeddingQueue(Queue):
-    """One side's embeddings of the last samples: a bank whose memory does not depend on the size of the data.
+class EmbeddingQueue(Bank):
+    """One side's embeddings of the last samples, in memory that does not depend on how many there are.
 
     Before samples have filled it, rows are as random as those of a `MemoryBank` at first.
     """
 
     def __init__(self, length: int, dim: int, precision: BankPrecision) -> None:
-        super().__init__(random_rows(length, dim, precision))
+        super().__init__()
+        self.embeddings = Queue(random_rows(length, dim, precision))
 
     def candidates(
         self,
@@ -88,9 +89,9 @@ class EmbeddingQueue(Queue):
         batch: Batch,
         negatives: Negatives,
     ) -> tuple[Tensor, Tensor]:
-        """Return positives (batch, dim), the current embeddings, and all rows (length, dim); constants both."""
-        return embeddings.detach(), self.values
+        """Return the current embeddings as positives, constants as the rows are, and all rows."""
+        return embeddings.detach(), self.embeddings.values
 
     def update(self, index: Tensor, embeddings: Tensor) -> None:
-        """Push the embeddings (batch, dim) of a batch."""
-        self.push(embeddings)
+        """Push the embeddings of a batch."""
+        self.embeddings.push(embeddings)
