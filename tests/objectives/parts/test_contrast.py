@@ -198,3 +198,26 @@ def test_what_is_kept_for_the_backward_pass_does_not_grow_with_the_bank() -> Non
             num_samples=NUM_SAMPLES,
         )
     assert kept == [torch.Size([BATCH, DIM])]
+
+
+def test_anchors_may_have_unequal_numbers_of_negatives() -> None:
+    # K / n = 6 / 10^6 is the noise, whatever an anchor has: 2, 4, 0 and 6 of them.
+    anchors, bank, index, rows = case()
+    negatives, num_samples, numbers = as_negatives(rows), 10**6, (2, 4, 0, 6)
+    for number, weights, chosen in zip(numbers, negatives.weights, rows, strict=True):
+        weights[chosen[number:]] = 0
+    negatives = replace(negatives, mean_count=torch.tensor(3.0, dtype=torch.float64))
+    scored = anchors, bank[index], bank, negatives
+    exponentials = [
+        [math.exp(float(anchor @ bank[row]) / 0.1) for row in (own, *chosen[:number])]
+        for anchor, own, chosen, number in zip(anchors, index, rows, numbers, strict=True)
+    ]
+    mean = sum(map(sum, exponentials)) / (4 + sum(numbers))
+    z = float(estimate_partition(*scored, temperature=0.1, num_samples=num_samples))
+    assert math.isclose(z, mean * num_samples, rel_tol=1e-9)
+    noise, expected = 6 / num_samples, 0.0
+    for positive, *others in exponentials:
+        expected -= math.log(positive / z / (positive / z + noise + 1e-7)) / 4
+        expected -= sum(math.log(noise / (other / z + noise + 1e-7)) for other in others) / 4
+    loss = noise_contrastive_loss(*scored, temperature=0.1, partition=z, num_samples=num_samples)
+    assert math.isclose(float(loss), expected, rel_tol=1e-9)
