@@ -45,6 +45,8 @@ class CKTF(Objective):
         FitNet    hint, regressor, and      features times the mean squared difference of the hint and the student's
                   unit_length false         map behind a 1x1 convolution (no batch-norm, no ReLU)
 
+    The transforms of FT and RKD are here as well; their losses, which are no squared distances, are in `ft` and `rkd`.
+
     Attributes:
         negatives: What chooses a batch's negatives, once for all pairs: any module from `Batch` to `Negatives`;
             None where there are none.

@@ -236,6 +236,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     ("name", "design", "arms"),
     [
         ("digits_ablation", "one_at_a_time", 6),
+        ("digits_contrast", "one_at_a_time", 13),
         ("digits_methods", "compare", 5),
         ("digits_search", "search", 1),
         ("digits_transfer", "compare", 5),
@@ -252,8 +253,8 @@ def test_the_shipped_studies_are_right(name: str, design: str, arms: int) -> Non
 
 def test_every_shipped_study_is_tested() -> None:
     assert {file.stem for file in SEARCH_SPACES.glob("*.yaml")} == {
-        "digits_ablation", "digits_methods", "digits_search", "digits_transfer", "fashion_mnist_ablation",
-        "fashion_mnist_methods",
+        "digits_ablation", "digits_contrast", "digits_methods", "digits_search", "digits_transfer",
+        "fashion_mnist_ablation", "fashion_mnist_methods",
     }  # fmt: skip
 
 

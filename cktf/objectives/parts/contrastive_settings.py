@@ -26,7 +26,7 @@ class ContrastiveSettings(ObjectiveSettings):
     source: Source = "sampled"
     """Where negatives come from. `sampled`: K for each anchor, as published; `all`: every sample of another class,
     weighted as K; `shared`: one draw of K a batch, own classes left out; `queue`: the last K samples' embeddings,
-    own classes left out, whatever the size of the data; `batch`: the batch's other samples, K not being read."""
+    own classes left out, whatever the size of the data; `batch`: the batch's other samples, however many."""
 
     labels: bool = True
     """Whether negatives are of other classes; if false, every other sample may be one and no label is read."""

@@ -51,9 +51,8 @@ class Representations:
                 f"{pair.name} are {tuple(sizes[0][1:])} and {tuple(sizes[1][1:])}; choose last, first or random"
             )
         if self.transform in OF_BATCH:
-            return torch.Size([1]), torch.Size(
-                [1]
-            )  # as long as the batch, whatever that is: no head reads it
+            row = torch.Size([1])  # as long as the batch, whatever that is, for no head reads it
+            return row, row
         # Measured on tensors without data.
         ours, theirs = (torch.empty(2, *size, device="meta") for size in sizes)
         nobody = torch.empty(2, device="meta")
