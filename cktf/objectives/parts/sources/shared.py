@@ -38,4 +38,5 @@ class SharedNegatives(nn.Module):
             rows = torch.randperm(len(self.labels), generator=generator, device=device)[: self.count]
         else:
             rows = torch.randint(len(self.labels), (self.count,), generator=generator, device=device)
+        rows = rows.sort().values  # so that every gather runs through its bank once, in the order of memory
         return of_other_classes(self.labels[rows], batch, self.count, rows)
