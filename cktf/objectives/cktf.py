@@ -87,13 +87,15 @@ class CKTF(Objective):
         @model_validator(mode="after")
         def _fits_together(self) -> Self:
             fields = type(self).model_fields
-            replaced = [
-                name for name in ("beta", "theta", "pairing") if getattr(self, name) != fields[name].default
+            # Not by whether they were set: a configuration that was written out names them all.
+            replaced = {name: getattr(self, name) for name in ("beta", "theta", "pairing")}
+            changed = [
+                f"{name}: {value}" for name, value in replaced.items() if value != fields[name].default
             ]
-            if self.pairs and replaced:
+            if self.pairs and changed:
                 raise ValueError(
-                    "pairs: pairs given by hand replace beta, theta and pairing, yet "
-                    f"{', '.join(replaced)}: not the default; leave out the one or the other"
+                    "pairs: given by hand they replace beta, theta and pairing; leave out "
+                    f"{', '.join(changed)}, or the pairs"
                 )
             names = [pair.name for pair in self.pairs]
             if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -165,8 +165,8 @@ def test_pairs_by_hand_join_networks_with_unequal_numbers_of_stages(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"theta": 0.2}, "pairs: .*replace beta, theta and pairing, yet theta"),
-        ({"beta": 0, "pairing": "first"}, "yet beta, pairing: "),
+        ({"theta": 0.2}, "pairs: .* leave out theta: 0.2, or the pairs"),
+        ({"beta": 0, "pairing": "first"}, "leave out beta: 0.0, pairing: first, or the pairs"),
         ({"pairs": same_layers("stem", "stem")}, "pairs: each pair may be named once; twice: stem"),
         ({"pairs": same_layers("stage")}, "got 'stage'"),
         ({"pairs": [{"student": "stem"}]}, "teacher"),

@@ -14,6 +14,7 @@ from cktf.objectives import Setting
 from cktf.objectives.crd import CRD
 from cktf.objectives.parts.contrastive_settings import Estimator
 from cktf.objectives.parts.critics import Critic
+from cktf.objectives.parts.heads import HeadKind
 from cktf.objectives.parts.sources import Source
 
 K, DIM, TAU = 8, 4, 0.3
@@ -146,6 +147,23 @@ def test_three_steps_equal_loops_over_named_samples(
         torch.testing.assert_close(
             torch.autograd.grad(loss, given), torch.autograd.grad(expected, given), rtol=1e-3, atol=1e-5
         )
+
+
+@pytest.mark.parametrize("head", get_args(HeadKind))
+def test_every_head_makes_embeddings_of_one_width_and_trains_the_student(
+    head: HeadKind, student: Activations, teacher: Activations, setting: Setting
+) -> None:
+    crd = CRD(settings("sampled", "nce", "cosine", head=head), setting)
+    crd(student, teacher, batch_of(0))["penultimate"].backward()
+    width = {"linear": DIM, "mlp": DIM}.get(head, 16)  # else the teacher's
+    assert crd.pair.student.bank.embeddings.shape == (30, width) == crd.pair.teacher.bank.embeddings.shape
+    assert student.penultimate.grad.abs().sum() > 0
+    learned = {
+        side: sum(p.numel() for p in crd.pair.get_submodule(side).parameters())
+        for side in ("student", "teacher")
+    }
+    assert (learned["student"] > 0) == (head != "pad")
+    assert (learned["teacher"] > 0) == (head in ("linear", "mlp"))
 
 
 @pytest.mark.parametrize("source", get_args(Source))

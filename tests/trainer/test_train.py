@@ -32,9 +32,15 @@ def test_the_test_split_is_read_once_at_the_last_epoch_and_only_where_allowed(ti
     assert all(result.test_accuracy is None for result in train(tiny(epochs=2)))
 
 
-@pytest.mark.parametrize("killed_after", [1, 2])
-def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(tiny, tmp_path, killed_after):
-    config = tiny(optimizer={"learning_rate": 0.05, "schedule": "cosine"})
+@pytest.mark.parametrize(
+    ("killed_after", "contrast"),
+    [(1, {}), (2, {}), (1, {"source": "queue"}), (1, {"source": "shared", "bank_precision": "bfloat16"})],
+)
+def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(tiny, tmp_path, killed_after, contrast):
+    config = tiny(
+        objective={"cross_entropy": {}, "cktf": {"negatives": 50, **contrast}},
+        optimizer={"learning_rate": 0.05, "schedule": "cosine"},
+    )
     whole, broken = Storage(tmp_path / "whole"), Storage(tmp_path / "broken")
     uninterrupted = list(train(config, run=whole))
 
