@@ -255,7 +255,6 @@ def test_every_shipped_study_is_tested() -> None:
     assert {file.stem for file in SEARCH_SPACES.glob("*.yaml")} == {
         "digits_ablation", "digits_contrast", "digits_methods", "digits_search", "digits_transfer",
         "fashion_mnist_ablation", "fashion_mnist_methods",
-        "fashion_mnist_ablation", "fashion_mnist_methods",
     }  # fmt: skip
 
 
