@@ -3,13 +3,16 @@
 import torch
 from torch import nn
 
-from cktf.data import Dataset, DatasetMissing, load_dataset, split
+from cktf.data import Dataset, DatasetMissing, split
 from cktf.models import measure_shapes
 from cktf.objectives import needs_teacher
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
+from cktf.trainer.held_data import held_dataset
 from cktf.trainer.teacher_cache import build_teacher
+
+CPU = torch.device("cpu")
 
 
 def check_trial(config: TrialConfig, workers: int = 1) -> None:
@@ -19,7 +22,7 @@ def check_trial(config: TrialConfig, workers: int = 1) -> None:
         ValueError: If a data set or the teacher's file is not there, or networks, data, batches and objectives do
             not go together.
     """
-    dataset = load_dataset(config.data)
+    dataset = held_dataset(config.data, CPU)
     parts = split(dataset.train_labels, config.data, config.seed)
     teacher = _build_teacher(config, dataset) if needs_teacher(config.objective) else None
     _, _, phases = assemble(config, dataset, parts, teacher, labels=torch.tensor([0, 1]))
@@ -35,7 +38,7 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
     if config.source is None:
         return build_teacher(config.teacher, dataset)
     try:
-        source = load_dataset(config.source)
+        source = held_dataset(config.source, CPU)
     except DatasetMissing as error:
         raise ValueError(f"source: {error}") from error
     channels, source_channels = dataset.image_shape[0], source.image_shape[0]

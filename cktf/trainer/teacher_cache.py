@@ -17,13 +17,14 @@ import torch
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from cktf.data import DataConfig, Dataset, load_dataset
+from cktf.data import DataConfig, Dataset
 from cktf.models import ModelConfig, build_model
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
+from cktf.trainer.held_data import held_dataset
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_file import StateDict, differences, read_weights
 
@@ -68,7 +69,7 @@ def load_teacher(
         TrainingFailed: If the teacher's own training fails.
         ValueError: If a checkpoint file does not hold the weights of the named network.
     """
-    network = build_teacher(teacher, load_dataset(data))
+    network = build_teacher(teacher, held_dataset(data, device))
     if teacher.checkpoint is None:
         network.load_state_dict(_trained_weights(teacher_trial(teacher, data), device, run))
     return network.to(device).requires_grad_(False).eval()

@@ -9,12 +9,11 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 
 import torch
 from torch import nn
 
-from cktf.data import DataConfig, Dataset, evaluation_batches, load_dataset, split
+from cktf.data import evaluation_batches, split
 from cktf.objectives import needs_teacher
 from cktf.rows import EpochResult
 from cktf.seeding import derive
@@ -24,6 +23,7 @@ from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.evaluate import evaluate
+from cktf.trainer.held_data import held_dataset
 from cktf.trainer.optimizer import build_optimizer, learning_rate
 from cktf.trainer.phases import Phase, epochs_of
 from cktf.trainer.running_means import RunningMeans
@@ -70,7 +70,7 @@ def train(
 
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)  # a warm process has seen other trials
-    dataset = _dataset(config.data.name, config.data.root, config.data.download, config.data.side, device)
+    dataset = held_dataset(config.data, device)
     parts = split(dataset.train_labels, config.data, config.seed)
     teacher = None
     if needs_teacher(config.objective):
@@ -185,12 +185,6 @@ def _network_stream(device: torch.device, seed: int, epoch: int, rank: int) -> I
         if device.type == "cuda":
             torch.cuda.manual_seed(key)
         yield
-
-
-@lru_cache(maxsize=2)
-def _dataset(name: str, root: str | None, download: bool, side: int | None, device: torch.device) -> Dataset:
-    # A warm worker trains one trial after the other on the same data, whatever fractions of it they take.
-    return load_dataset(DataConfig(name=name, root=root, download=download, side=side)).to(device)
 
 
 def _peak_memory_gib(device: torch.device) -> float:
