@@ -6,7 +6,7 @@ that replays a ledger is therefore the planner that wrote it.
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from enum import Enum
@@ -57,6 +57,7 @@ class Planner:
         self._clock = clock
         self._search = SearchedArms(spec, self.state) if spec.search else None
         self._running: set[str] = set()
+        self._taken_back: Counter[str] = Counter()
         self.listeners: list[Callable[[Row], None]] = []
         """Called with each new row after it is written and applied."""
 
@@ -120,6 +121,19 @@ class Planner:
                     time=self._clock(),
                 )
             )
+
+    def take_back(self, reason: str) -> None:
+        """Put what is running back at the head of the queue, since whoever ran it is gone.
+
+        A trial that this befell more often than the study's ``max_failures`` is failed, with the reason.
+        """
+        for trial_id in sorted(self._running, key=lambda key: -self.state.trials[key].planned.number):
+            self._taken_back[trial_id] += 1
+            if self._taken_back[trial_id] > self.spec.max_failures:
+                self.on_end(trial_id, Status.FAILED, reason)
+            else:
+                self._running.discard(trial_id)
+                self._queue.appendleft(trial_id)
 
     @property
     def running(self) -> int:

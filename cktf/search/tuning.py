@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 
 from ray import tune
+from ray.exceptions import OutOfMemoryError
 
 from cktf.search.cluster import Room, Share, connected, wait_for_room
 from cktf.search.planner import Planner
@@ -38,7 +39,14 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
         share = wait_for_room(resources, is_local=is_local, say=say)
         room = Room(share, resources.slots, is_local=is_local)
         while not planner.is_done():
-            _tune_part(planner, run, share, room)
+            try:
+                _tune_part(planner, run, share, room)
+            except RuntimeError as error:
+                # Of all deaths of a worker this is the one that Tune does not expect, and ends everything for.
+                if not isinstance(error.__cause__, OutOfMemoryError):
+                    raise
+                say("a machine has run out of memory, and Ray has ended trials on it; they are tried again")
+                planner.take_back("its worker died: the machine ran out of memory")
 
 
 def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None:

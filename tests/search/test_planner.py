@@ -110,6 +110,25 @@ def test_trials_without_an_end_are_the_first_after_a_restart(make_spec, rows):
     assert len(rows) == before
 
 
+def test_what_is_taken_back_is_handed_out_again_in_its_order_and_fails_when_it_was_too_often(
+    make_spec, rows, make_result
+):
+    planner = ledger(make_spec(max_failures=1), rows)
+    first, second, third = (planner.next_trial().trial_id for _ in range(3))
+    planner.on_epoch(second, make_result(1, 50.0))
+    planner.on_end(third, Status.COMPLETE)
+    planner.take_back("no memory")
+    assert planner.running == 0
+    assert [planner.next_trial().trial_id for _ in range(2)] == [first, second]
+    assert [end.trial_id for end in ends(rows)] == [third]
+    planner.take_back("no memory")
+    assert {(end.trial_id, end.reason) for end in ends(rows) if end.status == Status.FAILED} == {
+        (first, "no memory"),
+        (second, "no memory"),
+    }
+    assert planner.next_trial().trial_id not in {first, second, third}
+
+
 def test_a_failed_trial_stays_failed_unless_it_is_to_be_tried_again(make_spec, rows, run_to_end):
     planner = ledger(make_spec(seeds=1), rows)
     failing = planner.next_trial().trial_id
