@@ -72,7 +72,7 @@ def _say_what_is_wrong(error: Exception) -> None:
 
 @app.command()
 def validate(study: StudyFile, overrides: Overrides = None) -> None:
-    """Check a study without running it, and show what it would run."""
+    """Check a study without running it, and show what it would run. Data and networks are looked at by launch."""
     with _one_clear_message():
         from cktf.study.designs import plan_arms
         from cktf.study.load import load_study

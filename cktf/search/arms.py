@@ -105,7 +105,9 @@ class SearchedArms:
         reached = (trial.curve.get(epoch) for trial in arm.trials)
         values = [value for value in reached if value is not None]
         if len(values) == len(self._spec.seeds) and not arm.is_told:
-            arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, epoch, fmean(values))
+            # Epochs of a method's initial phase have no score, and do not put its arm behind the others.
+            step = arm.trials[0].scored_epochs(epoch)
+            arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, step, fmean(values))
 
     def _ended(self, arm: _SearchedArm) -> None:
         ends = {trial.status for trial in arm.trials if trial.end}

@@ -285,9 +285,11 @@ def _require_same_teachers(rows: Iterable[Row], run: Storage) -> None:
     teachers = [row.config.get("teacher") or {} for row in rows if isinstance(row, PlannedRow)]
     files = {(teacher["checkpoint"], teacher["sha256"]) for teacher in teachers if teacher.get("sha256")}
     for checkpoint, sha256 in sorted(files):
-        if content_digest(checkpoint) not in (None, sha256):
+        found = content_digest(checkpoint)
+        if found != sha256:
+            what = "has changed" if found else "can no longer be read here"
             raise StudyDiffers(
-                f"{run.root}: the teacher's file {checkpoint} has changed since trials were planned with it, when its "
+                f"{run.root}: the teacher's file {checkpoint} {what} since trials were planned with it, when its "
                 f"SHA-256 was {sha256}; put that one back, or choose another --run-dir"
             )
 

@@ -38,6 +38,10 @@ class TrialState:
         """Epochs it has when it is complete."""
         return self.planned.epochs or int(self.planned.config["epochs"])
 
+    def scored_epochs(self, epoch: int) -> int:
+        """Return how many epochs up to this one have a value of the metric."""
+        return sum(value is not None for at, value in self.curve.items() if at <= epoch)
+
     @property
     def score(self) -> float | None:
         """The metric at the last epoch of a complete trial; never the best epoch's."""

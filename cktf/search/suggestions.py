@@ -128,7 +128,7 @@ class Suggestions:
         self._sampler, self._sampler_seed = spec.sampler, spec.sampler_seed
         self._study = optuna.create_study(
             direction="maximize" if spec.maximise else "minimize",
-            pruner=PRUNERS[spec.prune](spec.baseline_config.total_epochs),
+            pruner=PRUNERS[spec.prune](spec.baseline_config.scored_epochs),
             sampler=RandomSampler(seed=0),
             study_name="search",  # Hyperband sorts trials into brackets by it
         )
@@ -162,10 +162,10 @@ class Suggestions:
         self._proposed = None
         self._trials[arm_id] = trial
 
-    def report(self, arm_id: str, epoch: int, value: float) -> bool:
-        """Take in an arm's value after an epoch; return whether the arm should be pruned."""
+    def report(self, arm_id: str, step: int, value: float) -> bool:
+        """Take in an arm's value after so many scored epochs; return whether the arm should be pruned."""
         trial = self._trials[arm_id]
-        trial.report(value, step=epoch)
+        trial.report(value, step=step)
         return trial.should_prune()
 
     def tell(self, arm_id: str, status: Status, score: float | None) -> None:

@@ -117,6 +117,11 @@ class TrialConfig(Settings):
         return initial + self.epochs + (self.probe.epochs if self.probe else 0)
 
     @property
+    def scored_epochs(self) -> int:
+        """Epochs after which the accuracy is told: those of the phase that learns the labels' classes."""
+        return self.probe.epochs if self.probe else self.epochs
+
+    @property
     def teacher_data(self) -> DataConfig:
         """The data set whose classes the teacher knows."""
         return self.source or self.data

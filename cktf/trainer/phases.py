@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
 from cktf.data import AugmentationConfig, Samples, TrainLoader
-from cktf.objectives import WeightedSum
+from cktf.objectives import WeightedSum, active_objectives
 from cktf.seeding import derive
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
@@ -37,7 +37,8 @@ class Phase:
         teacher: The frozen network that runs beside it; None where none is read.
         loss: Student's and teacher's activations and the batch to the sum to minimise and its terms.
         reads_objective: Whether the objectives are minimised; they are of no use after a phase without them.
-        is_scored: Whether the student's logits are of the labels' classes, so that its accuracy can be told.
+        is_scored: Whether the student's accuracy is told: its logits are of the labels' classes, and its classifier
+            learns, which it does not in an initial phase.
         seed: Keys the order of samples, their augmentation and the networks' own draws.
     """
 
@@ -83,8 +84,6 @@ def objective_phases(
 
     The last one draws the same numbers whether or not others come before it, so that arms stay paired.
     """
-    # The labels of a transfer are no classes that any network knows.
-    has_classes = config.task == "distill"
     phases = []
     for name, initial in objective.initial_phases.items():
         of_student = student.parameters() if initial.trains_student else ()
@@ -102,7 +101,7 @@ def objective_phases(
                 teacher=teacher,
                 loss=partial(objective.initial, name),
                 reads_objective=True,
-                is_scored=has_classes and initial.trains_student,
+                is_scored=False,
                 seed=derive(config.seed, "initial phase", name),
             )
         )
@@ -115,13 +114,18 @@ def objective_phases(
         optimizer=config.optimizer,
         parameters=(*student.parameters(), *objective.main_parameters()),
         student=student,
-        teacher=teacher,
+        teacher=teacher if _reads_teacher_to_the_end(config) else None,
         loss=objective,
         reads_objective=True,
-        is_scored=has_classes,
+        is_scored=config.task == "distill",  # the labels of a transfer are no classes that any network knows
         seed=config.seed,
     )
     return [*phases, main]
+
+
+def _reads_teacher_to_the_end(config: TrialConfig) -> bool:
+    methods = [method for method, _ in active_objectives(config.objective).values()]
+    return any(method.needs_teacher and not method.ends_with_initial for method in methods)
 
 
 def probe_phase(probe: Probe, samples: Samples, seed: int) -> Phase:

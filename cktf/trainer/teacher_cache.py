@@ -69,7 +69,7 @@ def load_teacher(
         TrainingFailed: If the teacher's own training fails.
         ValueError: If a checkpoint file does not hold the weights of the named network.
     """
-    network = build_teacher(teacher, held_dataset(data, device))
+    network = build_teacher(teacher, held_dataset(data, torch.device("cpu")))  # of which its shapes are read
     if teacher.checkpoint is None:
         network.load_state_dict(_trained_weights(teacher_trial(teacher, data), device, run))
     return network.to(device).requires_grad_(False).eval()

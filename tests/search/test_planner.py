@@ -278,6 +278,43 @@ def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_i
     assert rows[-1].status == Status.PRUNED
 
 
+@pytest.mark.parametrize("pruner", ["median", "percentile", "hyperband", "successive_halving"])
+def test_an_initial_phase_puts_no_arm_behind_the_others(pruner, make_search, rows, make_result):
+    # Arms with a phase of four epochs of its own are the better ones in every epoch that is scored.
+    spec = make_search(
+        baseline={
+            "data": {"name": "digits"},
+            "teacher": {"model": "resnet8"},
+            "student": {"model": "resnet8"},
+            "objective": {"cross_entropy": {}, "ft": {"weight": 0, "initial_epochs": 4}},
+            "epochs": 8,
+        },
+        search={
+            "objective.ft.weight": {"choice": [0, 200]},
+            "optimizer.learning_rate": {"float": [0.01, 0.1]},
+        },
+        sampler="random",
+        prune=pruner,
+        trials=24,
+    )
+    planner = ledger(spec, rows)
+    with_phase = set()
+    while isinstance(trial := planner.next_trial(), PlannedRow):
+        initial = trial.epochs - 8
+        if initial:
+            with_phase.add(trial.trial_id)
+        for epoch in range(1, trial.epochs + 1):
+            accuracy = None if epoch <= initial else 50.0 + epoch - initial + (5 if initial else 0)
+            if planner.on_epoch(trial.trial_id, make_result(epoch, accuracy)):
+                break
+        else:
+            planner.on_end(trial.trial_id, Status.COMPLETE)
+    pruned = {end.trial_id for end in ends(rows) if end.status == Status.PRUNED}
+    assert len(with_phase) > 5
+    assert pruned, "some arm was bad"
+    assert not pruned & with_phase
+
+
 def test_the_last_epoch_is_never_pruned(make_search, rows, run_to_end):
     planner = ledger(make_search(prune="median", trials=20), rows)
     run_to_end(planner, by_learning_rate)

@@ -199,6 +199,9 @@ def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(
         carry_out()
     with pytest.raises(StudyDiffers, match="has changed"):
         resume(run_dir, console=console)
+    path.unlink()
+    with pytest.raises(StudyDiffers, match="can no longer be read here since trials were planned"):
+        resume(run_dir, address="auto", console=console)
     torch.save(weights, path)
     with pytest.raises(ClusterTooSmall):
         carry_out()

@@ -6,8 +6,12 @@ from itertools import pairwise
 import pytest
 import torch
 
+from cktf.data import split
+from cktf.models import build_model
 from cktf.storage import Storage
+from cktf.trainer.assembly import assemble
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
+from cktf.trainer.held_data import held_dataset
 from cktf.trainer.train import train
 
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
@@ -40,10 +44,24 @@ def test_initial_phases_come_first_each_with_its_epochs_rate_and_terms(two_phase
     assert set(results[3].terms) == {"cross_entropy.logits", "ft.last_stage"}
 
 
-def test_a_phase_that_does_not_train_the_student_says_nothing_of_it(two_phased):
-    of_student = [(r.train_accuracy, r.validation_loss, r.validation_accuracy) for r in train(two_phased)]
-    assert of_student[2] == (None, None, None)
-    assert all(None not in values for number, values in enumerate(of_student) if number != 2)
+def test_an_initial_phase_is_not_scored_for_no_classifier_has_learnt_yet(two_phased):
+    scores = [(r.train_accuracy, r.validation_loss, r.validation_accuracy) for r in train(two_phased)]
+    assert scores[:3] == [(None, None, None)] * 3
+    assert all(None not in values for values in scores[3:])
+    assert two_phased.scored_epochs == 2
+
+
+def test_the_teacher_runs_as_long_as_an_objective_reads_it(tiny):
+    def teachers(objective):
+        config = tiny(objective=objective)
+        dataset = held_dataset(config.data, torch.device("cpu"))
+        parts = split(dataset.train_labels, config.data, config.seed)
+        teacher = build_model("resnet8", 10, dataset.image_shape)
+        return [phase.teacher is not None for phase in assemble(config, dataset, parts, teacher)[2]]
+
+    assert teachers({"cross_entropy": {}, "ab": {}}) == [True, False]
+    assert teachers({"cross_entropy": {}, "ab": {}, "kd": {}}) == [True, True]
+    assert teachers({"cross_entropy": {}, "ft": {}}) == [True, True]
 
 
 def test_a_run_killed_after_any_epoch_of_any_phase_and_resumed_is_bit_equal(two_phased, tmp_path):
