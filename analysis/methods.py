@@ -7,6 +7,7 @@ from analysis.estimates import reported
 from analysis.importance import MIN_TRIALS
 from analysis.quantities import quantity
 from analysis.results import Results
+from analysis.tables import SMOKE
 from cktf.rows import SCHEMA_VERSION, Stage, Status
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def methods_text(results: Results) -> str:
     """Return how the numbers came about, in sentences, every figure of them counted in the tables."""
     study, trials = results.facts.study, results.trials
     stages = {stage: trials[trials["stage"] == stage] for stage in Stage}
-    sentences = []
+    sentences = [SMOKE] if study.is_smoke else []
     if not (designed := stages[Stage.DESIGN]).empty:
         how = _DESIGNS.get(study.design, f"arms were laid out as {study.design.replace('_', ' ')}")
         sentences.append(f"{_counted(len(designed), 'trial')}, {_arms_and_seeds(designed)}: {how}.")

@@ -99,7 +99,7 @@ def page(results: Results, specifications: dict[str, dict[str, Any]]) -> str:
     from markupsafe import Markup
 
     from analysis.methods import methods_text, provenance_rows
-    from analysis.tables import main_tables, trial_rows
+    from analysis.tables import SMOKE, main_tables, trial_rows
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -107,6 +107,7 @@ def page(results: Results, specifications: dict[str, dict[str, Any]]) -> str:
     return environment.get_template("report.html").render(
         study=results.facts.study,
         facts=results.facts,
+        smoke=SMOKE,
         main_tables=main_tables(results),
         is_search_score=results.arms.empty,
         figures=specifications,

@@ -1,7 +1,7 @@
 """Tables as people read them: rows of formatted cells, the head first; and as Markdown and CSV."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,10 @@ NOTE = "note"
 """Head of a last column that holds remarks, not figures."""
 
 
+SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
+"""Said of every table of such a run."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table with what is said about it.
@@ -30,7 +34,8 @@ class Table:
     Attributes:
         title: Its heading.
         rows: Head and rows.
-        remark: Where the figures that were not measured come from; empty where all were.
+        remark: Where the figures that were not measured come from, and that none of them means anything where that is
+            so; mostly empty.
     """
 
     title: str
@@ -41,8 +46,18 @@ class Table:
 def main_tables(results: Results) -> list[Table]:
     """Return the tables that answer the question: effects, one table a context, or, failing these, search scores.
 
-    Several contexts are first laid side by side.
+    Several contexts are first laid side by side. The tables of a smoke run say that they answer nothing.
     """
+    tables = _main_tables(results)
+    if results.facts.study.is_smoke:
+        tables = [
+            replace(table, title=f"Smoke run: {table.title}", remark=f"{SMOKE} {table.remark}".rstrip())
+            for table in tables
+        ]
+    return tables
+
+
+def _main_tables(results: Results) -> list[Table]:
     if results.arms.empty:
         title = "Best arms by search score (selected on it: optimistic)"
         return [Table(title, leaderboard_rows(results))]

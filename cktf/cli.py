@@ -53,6 +53,12 @@ Address = Annotated[
 ]
 
 
+Smoke = Annotated[
+    bool,
+    typer.Option("--smoke", help="Only see whether it works: a few generated images, an epoch or two, the CPU."),
+]
+
+
 @contextmanager
 def _one_clear_message() -> Iterator[None]:
     """Turn what the user can mend into one message and exit code 2."""
@@ -70,15 +76,22 @@ def _say_what_is_wrong(error: Exception) -> None:
     err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
 
 
+def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpec":
+    from cktf.study.load import load_study
+    from cktf.study.smoke import smoke_study
+
+    spec = load_study(study, overrides or ())
+    return smoke_study(spec) if smoke else spec
+
+
 @app.command()
-def validate(study: StudyFile, overrides: Overrides = None) -> None:
+def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False) -> None:
     """Check a study without running it, and show what it would run. Data and networks are looked at by launch."""
     with _one_clear_message():
         from cktf.study.designs import plan_arms
-        from cktf.study.load import load_study
         from cktf.study.paths import leaves
 
-        spec = load_study(study, overrides or ())
+        spec = _load(study, overrides, smoke=smoke)
         arms = plan_arms(spec)
     out.print(spec.question, style="bold", markup=False)
     if spec.search:
@@ -97,22 +110,26 @@ def validate(study: StudyFile, overrides: Overrides = None) -> None:
             table.add_row(Text(name), Text(_changes(params)))
     out.print(table)
     out.print(_plan_in_words(spec, arms), highlight=False)
+    _say_what_is_left_out(spec, arms)
 
 
 @app.command()
 def launch(
     study: StudyFile,
-    run_dir: Annotated[str | None, typer.Option(help="Where the run is kept; default runs/<study>.")] = None,
+    run_dir: Annotated[str | None, typer.Option(help="Where the run is kept; default runs/<study>, of a smoke run runs/<study>-smoke.")] = None,
     overrides: Overrides = None,
     address: Address = None,
+    smoke: Smoke = False,
 ) -> None:
     """Run a study's trials on Ray. Launching again into the same run directory goes on where it stopped."""
     with _one_clear_message():
         from cktf.search.run import launch as launch_study
-        from cktf.study.load import load_study
+        from cktf.study.designs import plan_arms
 
-        spec = load_study(study, overrides or ())
-        summary = launch_study(spec, f"runs/{spec.name}" if run_dir is None else run_dir, address=address)
+        spec = _load(study, overrides, smoke=smoke)
+        _say_what_is_left_out(spec, plan_arms(spec))
+        place = f"runs/{spec.name}-smoke" if smoke else f"runs/{spec.name}"
+        summary = launch_study(spec, place if run_dir is None else run_dir, address=address)
     _finish(summary)
 
 
@@ -202,17 +219,17 @@ def train(
         str | None, typer.Option(help="Name of the context, in a study that has several.")
     ] = None,
     overrides: Overrides = None,
+    smoke: Smoke = False,
 ) -> None:
     """Train one trial in this process, without Ray: for debugging. Nothing is written but the cached teacher."""
     with _one_clear_message():
         from cktf.search.run import require_runnable
-        from cktf.study.designs import arms_in
-        from cktf.study.load import load_study
+        from cktf.study.designs import every_arm
         from cktf.study.problems import StudyError
         from cktf.trainer.train import TrainingFailed
         from cktf.trainer.train import train as train_trial
 
-        spec = load_study(study, overrides or ())
+        spec = _load(study, overrides, smoke=smoke)
         if context is None:
             context, *others = spec.baselines
             if others:
@@ -220,7 +237,7 @@ def train(
         elif context not in (spec.contexts or {}):
             known = ", ".join(spec.contexts or ()) or "none"
             raise StudyError(f"--context {context}: the study has no such context; it has: {known}")
-        arms = {planned.name: planned for planned in arms_in(spec, context)}
+        arms = {planned.name: planned for planned in every_arm(spec) if planned.context == context}
         if arm not in arms:
             within = f" in context {context}" if context else ""
             raise StudyError(f"--arm {arm}: the study has no such arm{within}; it has: {', '.join(arms)}")
@@ -277,6 +294,20 @@ def _plan_in_words(spec: "StudySpec", arms: "Sequence[Arm]") -> str:
     if spec.confirm:
         words += f"; then the best {spec.confirm.top} and the baseline x {spec.confirm.seeds} fresh seeds"
     return words
+
+
+def _say_what_is_left_out(spec: "StudySpec", trained: "Sequence[Arm]") -> None:
+    """Name the arms that a smoke run does not train, one line a context."""
+    from cktf.study.designs import every_arm
+
+    names = {(arm.context, arm.name) for arm in trained}
+    left_out: dict[str, list[str]] = {}
+    for arm in every_arm(spec):
+        if (arm.context, arm.name) not in names:
+            left_out.setdefault(arm.context, []).append(arm.name)
+    for context, arms in left_out.items():
+        within = f" in {context}" if context else ""
+        out.print(f"built but not trained{within}: {'; '.join(arms)}", markup=False, highlight=False)
 
 
 def _finish(summary: "Summary") -> None:

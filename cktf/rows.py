@@ -82,6 +82,7 @@ class StudyRow(Row):
         baselines: Context to the arm that the others of this context are compared with.
         factors: Paths in the trial configuration that vary.
         log_factors: Those of them that are searched on a logarithmic scale.
+        is_smoke: Whether it is a smoke run, on a few generated images, whose numbers mean nothing.
         reference_source: Where the study's reference values were published; empty where it names none.
         reference_values: Context to arm to the published value of the report metric, in its unit.
         reference_teachers: Context to the published value of its teacher.
@@ -104,6 +105,7 @@ class StudyRow(Row):
     factors: list[str]
     log_factors: list[str] = field(default_factory=list)
     baselines: dict[str, str] = field(default_factory=dict)
+    is_smoke: bool = False
     reference_source: str = ""
     reference_values: dict[str, dict[str, float]] = field(default_factory=dict)
     reference_teachers: dict[str, float] = field(default_factory=dict)

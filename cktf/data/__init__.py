@@ -7,6 +7,7 @@ from cktf.data.cifar import load_cifar10, load_cifar100
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
 from cktf.data.digits import load_digits
+from cktf.data.generated import load_few
 from cktf.data.image_folder import load_image_folder
 from cktf.data.loader import TrainLoader, evaluation_batches
 from cktf.data.mnist import load_fashion_mnist, load_mnist
@@ -36,7 +37,8 @@ def load_dataset(config: DataConfig) -> Dataset:
         DatasetMissing: If it is not there; the message says where it was looked for and how to get it.
         ValueError: If a file of it is damaged.
     """
-    dataset = DATASETS[config.name](config)
+    load = DATASETS[config.name]
+    dataset = load_few(config.name, config.side, load) if config.generated else load(config)
     return dataset if config.side is None else dataset.resized(config.side)
 
 

@@ -1,5 +1,7 @@
 """Which data a trial learns from."""
 
+from typing import Self
+
 from pydantic import Field, field_validator
 
 from cktf.settings import Settings
@@ -17,6 +19,10 @@ class DataConfig(Settings):
     download: bool = False
     """Fetch the data set into its folder where it is not there yet."""
 
+    generated: bool = False
+    """Draw a few images of the data set's kind, in its true format, and learn from these, to try a study out before
+    the data are there. Of the digits, which are always there, a few are taken. No file is looked for."""
+
     side: int | None = Field(default=None, ge=8, le=1024)
     """Side of the images in pixels, to which they are scaled and cut, as a square out of the middle. Not set: the data
     set's own; `image_folder` has none and wants it set."""
@@ -26,6 +32,12 @@ class DataConfig(Settings):
 
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the data set's training part that is set aside for validation, of each class alike."""
+
+    @property
+    def whole(self) -> Self:
+        """The same data set, whatever fractions of it are learnt from."""
+        fractions = ("train_fraction", "validation_fraction")
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in fractions})
 
     @field_validator("name")
     @classmethod

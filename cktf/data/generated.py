@@ -9,7 +9,10 @@ import json
 import pickle
 import struct
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -17,7 +20,48 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.data.checksums import GENERATED, md5
+from cktf.data.config import DataConfig
+from cktf.data.dataset import Dataset
 from cktf.seeding import generator
+
+
+FEW_CLASSES = 4
+"""Classes that `load_few` has samples of."""
+
+FEW_SAMPLES = 4
+"""Samples of each of them that there are to train on; half as many to test with."""
+
+
+@cache
+def load_few(name: str, side: int | None, load: Callable[[DataConfig], Dataset]) -> Dataset:
+    """Generate a data set and return a few samples of its first classes; nothing of it stays on the disk.
+
+    It has as many classes as the real one, so that networks are as large.
+
+    Args:
+        name: As for `generate`.
+        side: As `DataConfig.side`.
+        load: The data set's loader.
+    """
+    with TemporaryDirectory(prefix="cktf-") as folder:
+        generate(name, Path(folder))
+        dataset = load(DataConfig(name=name, root=folder, generated=True, side=side))
+    train, test = _few(dataset.train_labels, FEW_SAMPLES), _few(dataset.test_labels, FEW_SAMPLES // 2)
+    unlabelled = dataset.unlabelled_images
+    return replace(
+        dataset,
+        train_images=dataset.train_images[train],
+        train_labels=dataset.train_labels[train],
+        test_images=dataset.test_images[test],
+        test_labels=dataset.test_labels[test],
+        unlabelled_images=None if unlabelled is None else unlabelled[: FEW_CLASSES * FEW_SAMPLES],
+    )
+
+
+def _few(labels: Tensor, of_a_class: int) -> Tensor:
+    """Return rows: of each of the first classes the first samples, all where it has fewer."""
+    rows = [(labels == label).nonzero().squeeze(1)[:of_a_class] for label in range(FEW_CLASSES)]
+    return torch.cat(rows).sort().values
 
 
 def generate(name: str, folder: Path) -> None:

@@ -14,7 +14,7 @@ from cktf.data.pixel_file import mapped_images
 _AT_A_TIME = 1024  # images in memory while files are decoded
 
 
-def read_image_files(name: str, files: Sequence[Path], side: int) -> Tensor:
+def read_image_files(name: str, files: Sequence[Path], side: int, *, is_kept: bool = True) -> Tensor:
     """Return images that are decoded once and mapped from then on (see `cktf.data.pixel_file`).
 
     They are decoded again when a file's path, size or time of change is another one.
@@ -23,6 +23,7 @@ def read_image_files(name: str, files: Sequence[Path], side: int) -> Tensor:
         name: Of the data set and its part.
         files: At least one.
         side: Of the square, in pixels, to which each image is scaled and cut, out of its middle.
+        is_kept: As for `cktf.data.pixel_file.mapped_images`.
 
     Returns:
         (samples, 3, side, side), uint8.
@@ -32,7 +33,7 @@ def read_image_files(name: str, files: Sequence[Path], side: int) -> Tensor:
     """
     states = [(file, file.stat()) for file in files]
     sources = [f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states]
-    return mapped_images(name, sources, (len(files), 3, side, side), lambda: _decode(files, side))
+    return mapped_images(name, sources, (len(files), 3, side, side), lambda: _decode(files, side), is_kept=is_kept)
 
 
 def image_names(folder: Path) -> list[str]:

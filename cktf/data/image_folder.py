@@ -43,12 +43,13 @@ def load_image_folder(config: DataConfig) -> Dataset:
         raise ValueError(
             f"data.root: {test / unknown[0]} has no counterpart in {train}, so nothing is learnt of it"
         )
+    is_kept = not config.generated
     train_files, train_labels = _files(train, classes)
     test_files, test_labels = _files(test, classes)
     return Dataset(
-        train_images=read_image_files("image_folder-train", train_files, config.side),
+        train_images=read_image_files("image_folder-train", train_files, config.side, is_kept=is_kept),
         train_labels=train_labels,
-        test_images=read_image_files(f"image_folder-{test.name}", test_files, config.side),
+        test_images=read_image_files(f"image_folder-{test.name}", test_files, config.side, is_kept=is_kept),
         test_labels=test_labels,
         num_classes=len(classes),
         mean=torch.tensor([0.485, 0.456, 0.406]),

@@ -22,7 +22,12 @@ _LARGE = 2**30  # bytes that take minutes to make, of which the user is told
 
 
 def mapped_images(
-    name: str, sources: Iterable[object], shape: tuple[int, ...], make: Callable[[], Iterator[Tensor]]
+    name: str,
+    sources: Iterable[object],
+    shape: tuple[int, ...],
+    make: Callable[[], Iterator[Tensor]],
+    *,
+    is_kept: bool = True,
 ) -> Tensor:
     """Return images from their file below `$CKTF_DATA/pixels`, which is made first where it is not there yet.
 
@@ -33,6 +38,7 @@ def mapped_images(
         sources: All that decides the pixels; its text is hashed into the file's name.
         shape: (samples, channels, height, width).
         make: Yields the images in order, some at a time: (some, channels, height, width), uint8.
+        is_kept: Whether there is to be such a file; without, the images are made in memory.
 
     Returns:
         (samples, channels, height, width), uint8, on the CPU, to be read only.
@@ -40,6 +46,8 @@ def mapped_images(
     Raises:
         ValueError: If the file cannot be written, or what ``make`` raises.
     """
+    if not is_kept:
+        return torch.cat(list(make()))
     digest = hashlib.sha256("\n".join(str(part) for part in (shape, *sources)).encode()).hexdigest()
     path = data_folder(None) / "pixels" / f"{name}-{digest[:16]}.uint8"
     size = math.prod(shape)

@@ -41,7 +41,7 @@ def load_stl10(config: DataConfig) -> Dataset:
     side = config.side or _SIDE
 
     def images(name: str) -> Tensor:
-        return _read_images(folder / name, sums[name], side)
+        return _read_images(folder / name, sums[name], side, is_kept=not config.generated)
 
     def labels(name: str, num_samples: int) -> Tensor:
         return _read_labels(folder / name, sums[name], num_samples)
@@ -83,11 +83,13 @@ def _find(config: DataConfig, names: list[str], base_folder: str) -> Path:
     return downloaded
 
 
-def _read_images(path: Path, checksum: str, side: int) -> Tensor:
+def _read_images(path: Path, checksum: str, side: int, *, is_kept: bool) -> Tensor:
     state = path.stat()
     sources = [path.absolute(), state.st_size, state.st_mtime_ns, side]
     shape = (state.st_size // _IMAGE_BYTES, 3, side, side)
-    return mapped_images(f"stl10-{path.stem}", sources, shape, lambda: _row_by_row(path, checksum, side))
+    return mapped_images(
+        f"stl10-{path.stem}", sources, shape, lambda: _row_by_row(path, checksum, side), is_kept=is_kept
+    )
 
 
 def _row_by_row(path: Path, checksum: str, side: int) -> Iterator[Tensor]:

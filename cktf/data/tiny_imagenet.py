@@ -35,14 +35,14 @@ def load_tiny_imagenet(config: DataConfig) -> Dataset:
         ValueError: If a file is damaged or missing.
     """
     folder = _find(config)
-    side = config.side or _SIDE
+    side, is_kept = config.side or _SIDE, not config.generated
     classes = _classes(folder / "wnids.txt")
     train_files, train_labels = _train_files(folder / "train", classes)
     test_files, test_labels = _test_files(folder / "val", classes)
     return Dataset(
-        train_images=read_image_files("tiny_imagenet-train", train_files, side),
+        train_images=read_image_files("tiny_imagenet-train", train_files, side, is_kept=is_kept),
         train_labels=train_labels,
-        test_images=read_image_files("tiny_imagenet-val", test_files, side),
+        test_images=read_image_files("tiny_imagenet-val", test_files, side, is_kept=is_kept),
         test_labels=test_labels,
         num_classes=_NUM_CLASSES,
         mean=torch.tensor([0.4802, 0.4481, 0.3975]),

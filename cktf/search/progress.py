@@ -89,7 +89,8 @@ def status(run_dir: str) -> RenderableType:
     ]
     lines += [("failed", _told(trial, study.metric)) for trial in state.failures()]
 
-    title = f"{study.study}: {study.question}" if study.question else study.study
+    name = f"smoke run of {study.study}" if study.is_smoke else study.study
+    title = f"{name}: {study.question}" if study.question else name
     # Text, for in plain strings Rich takes [what stands in brackets], as in a reason, for markup.
     table = Table(title=Text(title, style="table.title"), title_justify="left")
     table.add_column("trials")

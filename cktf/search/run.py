@@ -23,7 +23,7 @@ from cktf.search.planner import Planner
 from cktf.search.progress import watch
 from cktf.search.provenance import Provenance
 from cktf.storage import Storage
-from cktf.study.designs import BASELINE, Arm, plan_arms
+from cktf.study.designs import BASELINE, Arm, every_arm
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
@@ -171,7 +171,7 @@ def _carry_out(
     began = time.monotonic()
     console = console or Console()
     if address is None:  # a cluster's nodes may have what this machine has not
-        require_runnable(spec, plan_arms(spec))
+        require_runnable(spec, every_arm(spec))
     with _writing(run):
         ledger = Ledger(run)
     with ledger:
@@ -228,7 +228,7 @@ def _writing(run: Storage) -> Iterator[None]:
 def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
     """Write the study and its provenance, beside the ledger and in it."""
     provenance = Provenance.now()
-    baselines = {context: config.arm_id for context, config in spec.baseline_configs.items()}
+    baselines = {arm.context: arm.arm_id for arm in every_arm(spec) if arm.name == BASELINE}
     reference = spec.reference
     run.write(STUDY, dump_study(spec).encode())
     run.write(PROVENANCE, json.dumps(asdict(provenance), indent=1).encode())
@@ -245,6 +245,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             baselines=baselines,
             factors=list(spec.factors),
             log_factors=list(spec.log_factors),
+            is_smoke=spec.smoke,
             reference_source=reference.source if reference else "",
             reference_values=reference.by_context() if reference else {},
             reference_teachers=reference.teachers() if reference else {},

@@ -2,13 +2,14 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from cktf.rows import arm_label
 from cktf.study.paths import lay_over, leaves, overlay, value_at
+from cktf.study.smoke import smoke_trial, trained_in_smoke
 from cktf.trainer.config import TrialConfig
 
 if TYPE_CHECKING:  # a spec checks its arms, so it imports this module
@@ -100,12 +101,22 @@ def candidates(spec: "StudySpec", context: str = "") -> Iterator[Candidate]:
 
 
 def plan_arms(spec: "StudySpec") -> tuple[Arm, ...]:
+    """Return the arms that a study trains: all of them, or in a smoke run those that it is content with."""
+    arms = every_arm(spec)
+    return trained_in_smoke(arms) if spec.smoke else arms
+
+
+def every_arm(spec: "StudySpec") -> tuple[Arm, ...]:
     """Return the arms of a study, context by context, the baseline of each first; of a search, the baseline alone."""
-    return tuple(arm for context in spec.baselines for arm in arms_in(spec, context))
+    return tuple(_as_run(spec, arm) for context in spec.baselines for arm in arms_in(spec, context))
+
+
+def _as_run(spec: "StudySpec", arm: Arm) -> Arm:
+    return replace(arm, config=smoke_trial(arm.config)) if spec.smoke else arm
 
 
 def arms_in(spec: "StudySpec", context: str) -> tuple[Arm, ...]:
-    """Return the arms of one context, its baseline first.
+    """Return the arms of one context as the study asks for them, its baseline first.
 
     A level that equals an earlier one is left out, so that no training is counted twice.
     """
@@ -128,9 +139,9 @@ def arm_for(spec: "StudySpec", params: Mapping[str, Any]) -> Arm:
     """
     config = trial_config(overlay(spec.baseline, params))
     if config.arm_id == spec.baseline_config.arm_id:
-        return Arm(BASELINE, {}, config)
+        return _as_run(spec, Arm(BASELINE, {}, config))
     values = _values(config, overlay({}, params), params)
-    return Arm(name_arm(values, spec.factors, digits=4), values, config)
+    return _as_run(spec, Arm(name_arm(values, spec.factors, digits=4), values, config))
 
 
 def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17) -> str:

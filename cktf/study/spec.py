@@ -155,6 +155,10 @@ class StudySpec(Settings):
     confirm: Confirm | None = None
     """What follows a search; None: nothing."""
 
+    smoke: bool = False
+    """Whether only a smoke run is made of it, on a few generated images (see `cktf.study.smoke`); what
+    `cktf launch --smoke` sets."""
+
     @property
     def kind(self) -> str:
         """The key that says what varies: one of `DESIGNS`."""
@@ -174,7 +178,7 @@ class StudySpec(Settings):
 
     @cached_property
     def baseline_configs(self) -> dict[str, TrialConfig]:
-        """The same, checked and with all defaults, at seed 0."""
+        """The same, checked and with all defaults, at seed 0; in a smoke run too as the study asks for them."""
         return {name: trial_config(baseline) for name, baseline in self.baselines.items()}
 
     @property

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from safetensors.torch import load as load_safetensors
@@ -104,27 +105,38 @@ def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | No
     shared = run.child("teachers") if run else None
     content = shared.read(name) if shared else None
     if content is None:
-        content = _cached_or_trained(trial, device)
-        if shared:
-            if not shared.exists(name):
-                shared.write(name, content)
-                record = Storage(cache_directory()).child("teachers").read(f"{trial.trial_id}.json")
-                shared.write(f"{trial.trial_id}.json", record or b"{}")
-            # Another machine may have been first: what is in the run directory is the run's teacher.
-            content = shared.read(name) or content
+        with _cache(trial) as folder:
+            content = _cached_or_trained(trial, device, folder)
+            if shared:
+                if not shared.exists(name):
+                    shared.write(name, content)
+                    record = Storage(folder).child("teachers").read(f"{trial.trial_id}.json")
+                    shared.write(f"{trial.trial_id}.json", record or b"{}")
+                # Another machine may have been first: what is in the run directory is the run's teacher.
+                content = shared.read(name) or content
     return load_safetensors(content)
 
 
-def _cached_or_trained(trial: TrialConfig, device: torch.device) -> bytes:
+@contextmanager
+def _cache(trial: TrialConfig) -> Iterator[Path]:
+    """Yield where a teacher is kept for other studies; one of generated data, which is of no use to them, is not."""
+    if trial.data.generated:
+        with TemporaryDirectory(prefix="cktf-") as folder:
+            yield Path(folder)
+    else:
+        yield cache_directory()
+
+
+def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -> bytes:
     from cktf.trainer.train import TrainingFailed, train  # here, since that loop in turn loads teachers
 
-    cache = Storage(cache_directory()).child("teachers")
+    cache = Storage(folder).child("teachers")
     name = f"{trial.trial_id}.safetensors"
     # Trials that start together all need the same teacher: the first trains it, the others wait for the file.
-    with _exclusive(cache_directory() / "teachers" / f"{trial.trial_id}.lock"):
+    with _exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
         content = cache.read(name)
         if content is None:
-            workspace = Storage(cache_directory()).child("training")
+            workspace = Storage(folder).child("training")
             try:
                 *_, last = train(trial, run=workspace, read_test=True, device=device, world=World())
             except TrainingFailed as error:
