@@ -28,8 +28,8 @@ from cktf.seeding import generator
 FEW_CLASSES = 4
 """Classes that `load_few` has samples of."""
 
-FEW_SAMPLES = 4
-"""Samples of each of them that there are to train on; half as many to test with."""
+FEW_SAMPLES = 3
+"""Samples of each of them that there are to train on, of which one is validated on; there is one to test with."""
 
 
 @cache
@@ -46,7 +46,7 @@ def load_few(name: str, side: int | None, load: Callable[[DataConfig], Dataset])
     with TemporaryDirectory(prefix="cktf-") as folder:
         generate(name, Path(folder))
         dataset = load(DataConfig(name=name, root=folder, generated=True, side=side))
-    train, test = _few(dataset.train_labels, FEW_SAMPLES), _few(dataset.test_labels, FEW_SAMPLES // 2)
+    train, test = _few(dataset.train_labels, FEW_SAMPLES), _few(dataset.test_labels, 1)
     unlabelled = dataset.unlabelled_images
     return replace(
         dataset,

@@ -9,7 +9,7 @@ import yaml
 
 from cktf.rows import arm_label
 from cktf.study.paths import lay_over, leaves, overlay, value_at
-from cktf.study.smoke import smoke_trial, trained_in_smoke
+from cktf.study.smoke import different_arms, smoke_trial
 from cktf.trainer.config import TrialConfig
 
 if TYPE_CHECKING:  # a spec checks its arms, so it imports this module
@@ -101,9 +101,9 @@ def candidates(spec: "StudySpec", context: str = "") -> Iterator[Candidate]:
 
 
 def plan_arms(spec: "StudySpec") -> tuple[Arm, ...]:
-    """Return the arms that a study trains: all of them, or in a smoke run those that it is content with."""
+    """Return the arms that a study trains: all of them; in a smoke run, those that differ in it."""
     arms = every_arm(spec)
-    return trained_in_smoke(arms) if spec.smoke else arms
+    return different_arms(arms) if spec.smoke else arms
 
 
 def every_arm(spec: "StudySpec") -> tuple[Arm, ...]:

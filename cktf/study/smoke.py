@@ -5,7 +5,6 @@ and generated, and no phase has more than `MOST_EPOCHS`. The numbers that come o
 """
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cktf.trainer.config import TrialConfig
@@ -20,18 +19,21 @@ MOST_EPOCHS = 2
 MOST_SEEDS = 2
 """Replicates: as few as an interval can be made of."""
 
+MANY_ARMS = 30
+"""Arms, over all contexts, above which one replicate has to do."""
+
 MOST_TRIALS = 6
 """Arms that a search tries."""
 
-MOST_ARMS = 24
-"""Arms that are trained in a study's first context."""
-
 
 def smoke_study(spec: "StudySpec") -> "StudySpec":
-    """Return the smoke run of a study: the study with few seeds and trials, one CPU a trial, and `smoke` set."""
+    """Return the smoke run of a study: the study with few seeds, or few trials of a search, on one CPU a trial."""
+    from cktf.study.designs import every_arm  # here, since that module plans smoke runs as well
+
+    seeds = MOST_SEEDS if len(every_arm(spec)) <= MANY_ARMS else 1
     changes: dict[str, Any] = {
         "smoke": True,
-        "seeds": spec.seeds[:MOST_SEEDS],
+        "seeds": spec.seeds[:seeds],
         "resources": spec.resources.model_copy(update={"gpus": 0.0, "cpus": 1.0, "workers": 1}),
     }
     if spec.search is not None:
@@ -50,11 +52,11 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
     """
     values = config.model_dump()
     for data in ("data", "source"):
-        if values.get(data):
+        if values[data]:
             values[data] |= {"generated": True, "root": None, "download": False}
     if values["teacher"]:
         values["teacher"] |= {"checkpoint": None, "sha256": None}
-    for phase in (values, values["teacher"], values.get("probe")):
+    for phase in (values, values["teacher"], values["probe"]):
         if phase:
             phase["epochs"] = min(phase["epochs"], MOST_EPOCHS)
             optimizer = phase["optimizer"]
@@ -66,27 +68,9 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
     return TrialConfig.model_validate(values)
 
 
-def trained_in_smoke(arms: Sequence["Arm"]) -> tuple["Arm", ...]:
-    """Return those of a study's arms that its smoke run trains, in their order.
-
-    In the first context all of them, or of more than `MOST_ARMS` as many, evenly spread; in every other context the
-    baseline and the last arm. Of arms that differ in what a smoke run has not, the first is trained.
-
-    Args:
-        arms: All of them in their small version, context by context, the baseline of each first.
-    """
+def different_arms(arms: Sequence["Arm"]) -> tuple["Arm", ...]:
+    """Return the arms of a smoke run that differ in it; of two that its few epochs make one, the first."""
     different: dict[str, Arm] = {}
     for arm in arms:
         different.setdefault(arm.arm_id, arm)
-    contexts: dict[str, list[Arm]] = {}
-    for arm in different.values():
-        contexts.setdefault(arm.context, []).append(arm)
-    first, *others = contexts.values()
-    return tuple(chain(_spread(first, MOST_ARMS), *(_spread(of_context, 2) for of_context in others)))
-
-
-def _spread(arms: Sequence["Arm"], most: int) -> list["Arm"]:
-    """Return at most so many arms, evenly spread, the first and the last among them."""
-    if len(arms) <= most:
-        return list(arms)
-    return [arms[round(number * (len(arms) - 1) / (most - 1))] for number in range(most)]
+    return tuple(different.values())
