@@ -38,7 +38,7 @@ def load_dataset(config: DataConfig) -> Dataset:
         ValueError: If a file of it is damaged.
     """
     load = DATASETS[config.name]
-    dataset = load_few(config.name, config.side, load) if config.generated else load(config)
+    dataset = load_few(config, load) if config.generated else load(config)
     return dataset if config.side is None else dataset.resized(config.side)
 
 

@@ -1,7 +1,5 @@
 """Which data a trial learns from."""
 
-from typing import Self
-
 from pydantic import Field, field_validator
 
 from cktf.settings import Settings
@@ -32,12 +30,6 @@ class DataConfig(Settings):
 
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the data set's training part that is set aside for validation, of each class alike."""
-
-    @property
-    def whole(self) -> Self:
-        """The same data set, whatever fractions of it are learnt from."""
-        fractions = ("train_fraction", "validation_fraction")
-        return self.model_copy(update={name: type(self).model_fields[name].default for name in fractions})
 
     @field_validator("name")
     @classmethod

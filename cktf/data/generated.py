@@ -10,7 +10,6 @@ import pickle
 import struct
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,20 +31,18 @@ FEW_SAMPLES = 3
 """Samples of each of them that there are to train on, of which one is validated on; there is one to test with."""
 
 
-@cache
-def load_few(name: str, side: int | None, load: Callable[[DataConfig], Dataset]) -> Dataset:
+def load_few(config: DataConfig, load: Callable[[DataConfig], Dataset]) -> Dataset:
     """Generate a data set and return a few samples of its first classes; nothing of it stays on the disk.
 
     It has as many classes as the real one, so that networks are as large.
 
     Args:
-        name: As for `generate`.
-        side: As `DataConfig.side`.
+        config: With ``generated`` set; its place does not matter.
         load: The data set's loader.
     """
     with TemporaryDirectory(prefix="cktf-") as folder:
-        generate(name, Path(folder))
-        dataset = load(DataConfig(name=name, root=folder, generated=True, side=side))
+        generate(config.name, Path(folder))
+        dataset = load(config.model_copy(update={"root": folder, "download": False}))
     train, test = _few(dataset.train_labels, FEW_SAMPLES), _few(dataset.test_labels, 1)
     unlabelled = dataset.unlabelled_images
     return replace(
