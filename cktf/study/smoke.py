@@ -1,7 +1,7 @@
 """Smoke runs: a study from end to end on a few generated images, to see that it works before data or GPUs are there.
 
 What runs is the study itself, with its arms, networks, objectives, batch sizes and negatives. Only the images are few
-and generated, and no phase has more than `MOST_EPOCHS`. The numbers that come out mean nothing.
+and generated, no phase has more than `MOST_EPOCHS`, and gradients are clipped. The numbers that come out mean nothing.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,10 @@ if TYPE_CHECKING:  # these modules plan a smoke run as well, so they import this
 
 MOST_EPOCHS = 2
 """Epochs of a student, of a teacher and of every phase that has its own: one after the other can be told apart."""
+
+LARGEST_NORM = 1.0
+"""Norm of the gradients, by which larger ones are clipped: the batch-norm of a teacher knows nothing yet after a few
+steps, so its activations may be of any size, and methods that match them would diverge."""
 
 MOST_SEEDS = 2
 """Replicates: as few as an interval can be made of."""
@@ -61,6 +65,7 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
             phase["epochs"] = min(phase["epochs"], MOST_EPOCHS)
             optimizer = phase["optimizer"]
             optimizer["warmup_epochs"] = min(optimizer["warmup_epochs"], phase["epochs"] - 1)
+            optimizer["clip_norm"] = min(optimizer["clip_norm"] or LARGEST_NORM, LARGEST_NORM)
     for settings in values["objective"].values():
         if settings and "initial_epochs" in settings:
             settings["initial_epochs"] = min(settings["initial_epochs"], MOST_EPOCHS)

@@ -1,0 +1,155 @@
+"""The studies in search_spaces/: each works from end to end, and the paper's numbers in them are the paper's."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from cktf.study.designs import Arm, every_arm, plan_arms
+from cktf.study.load import load_study
+from cktf.study.smoke import MANY_ARMS, smoke_study
+from cktf.study.spec import StudySpec
+from cktf.trainer.check import check_trial
+from cktf.trainer.train import train
+
+STUDIES = {file.stem: file for file in (Path(__file__).parents[1] / "search_spaces").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("name", sorted(STUDIES))
+def test_every_arm_of_a_shipped_study_is_built_and_trained(name: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CKTF_DATA", str(tmp_path / "data"))
+    spec = smoke_study(load_study(STUDIES[name]))
+    trained = arms_to_train(spec)
+    assert {arm.name for arm in trained} == {arm.name for arm in every_arm(spec)}
+    assert {arm.context for arm in trained} == set(spec.baselines)
+    for arm in trained:
+        *_, last = train(arm.config, read_test=True, device=torch.device("cpu"))
+        assert last.epoch == arm.config.total_epochs
+        assert math.isfinite(last.train_loss)
+        assert last.test_accuracy is not None
+    for arm in every_arm(spec):
+        if arm not in trained:
+            check_trial(arm.config)
+    assert [*tmp_path.iterdir()] == [], "neither generated images nor their teachers are kept"
+
+
+def arms_to_train(spec: StudySpec) -> Sequence[Arm]:
+    """Return all arms of a study, or of one with many each in one context, taking turns."""
+    arms = plan_arms(spec)
+    if len(arms) <= MANY_ARMS:
+        return arms
+    contexts = list(spec.baselines)
+    turns: dict[str, Arm] = {}
+    for number, name in enumerate(dict.fromkeys(arm.name for arm in arms)):
+        there = {arm.context: arm for arm in arms if arm.name == name}
+        turns[name] = there.get(contexts[number % len(contexts)]) or there[contexts[0]]
+    return sorted(turns.values(), key=lambda arm: contexts.index(arm.context))  # so that a teacher serves several
+
+
+def published(name: str) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """Return a study's reference values and those of its teachers."""
+    spec = load_study(STUDIES[name])
+    assert spec.reference
+    assert "2303.07599" in spec.reference.source
+    return spec.reference.by_context(), spec.reference.teachers()
+
+
+def test_the_first_half_of_table_1_is_that_of_the_paper() -> None:
+    values, teachers = published("cifar100_table1")
+    assert [len(arms) for arms in values.values()] == [17, 16, 17, 17, 17, 17, 17]
+    assert "fsp" not in values["WRN-40-2/WRN-40-1"]
+    # Row by row as it is printed, where the study has it column by column.
+    rows = {
+        "baseline": [73.26, 73.54, 69.06, 69.06, 71.14, 72.5, 70.36],
+        "kd": [74.92, 73.54, 70.66, 70.67, 73.08, 73.33, 72.98],
+        "fitnet": [73.58, 72.24, 69.21, 68.99, 71.06, 73.5, 71.02],
+        "vid": [74.11, 73.3, 70.38, 70.16, 72.61, 73.09, 71.23],
+        "ab": [72.5, 72.38, 69.47, 69.53, 70.98, 73.17, 70.94],
+        "crd": [75.48, 74.14, 71.16, 71.46, 73.48, 75.51, 73.94],
+        "cktf": [75.85, 74.49, 71.2, 71.8, 73.84, 75.74, 74.31],
+        "crd+kd": [75.64, 74.38, 71.63, 71.56, 73.75, 75.46, 74.29],
+        "cktf+kd": [75.89, 74.94, 71.86, 71.66, 74.07, 75.97, 74.55],
+    }
+    for arm, row in rows.items():
+        assert [values[context][arm] for context in values] == row, arm
+    assert list(teachers.values()) == [75.61, 75.61, 72.34, 74.31, 74.31, 79.42, 74.64]
+    assert values["WRN-40-2/WRN-16-2"]["fsp"] == 72.91
+
+
+def test_the_second_half_of_table_1_is_that_of_the_paper() -> None:
+    values, teachers = published("tiny_imagenet_table1")
+    assert [len(arms) for arms in values.values()] == [16] * 4
+    rows = {
+        "baseline": [54.61, 58.6, 58.01, 58.01],
+        "kd": [55.55, 62.51, 58.92, 58.63],
+        "at": [53.55, 61.4, 59.16, 58.92],
+        "sp": [55.09, 61.61, 55.91, 57.17],
+        "nst": [51.08, 58.47, 59.23, 47.83],
+        "crd": [56.99, 62.04, 60.02, 59.31],
+        "cktf": [57.57, 63.01, 60.39, 59.42],
+        "cktf+kd": [58.76, 63.97, 62.31, 61.51],
+    }
+    for arm, row in rows.items():
+        assert [values[context][arm] for context in values] == row, arm
+    assert list(teachers.values()) == [61.62, 61.35, 65.38, 65.34]
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "pair"),
+    [
+        ("cifar100_table2", "cifar100_table1", "ResNet-32x4/ResNet-8x4"),
+        ("tiny_imagenet_table2", "tiny_imagenet_table1", "VGG-19/VGG-8"),
+    ],
+)
+def test_the_methods_of_table_2_are_alone_what_they_are_in_table_1(name: str, table: str, pair: str) -> None:
+    values, teachers = published(name)
+    alone, its_teachers = published(table)
+    assert len(values) == 10
+    assert values == {method: {"baseline": alone[pair][method.lower()]} for method in values}
+    assert set(teachers.values()) == {its_teachers[pair]}
+    arms = {arm.name: arm.config.objective for arm in plan_arms(load_study(STUDIES[table]))}
+    spec = load_study(STUDIES[name])
+    for method, config in spec.baseline_configs.items():
+        key = method.lower()
+        assert getattr(config.objective, key) == getattr(arms[key], key)
+        expected = "smallest" if table == "cifar100_table1" and method not in ("AB", "FT", "NST") else "last"
+        assert config.objective.cktf.pairing == expected
+        assert config.batch_size == (32 if (name, method) == ("tiny_imagenet_table2", "NST") else 64)
+    second = [arm.config.objective.cktf for arm in plan_arms(spec) if arm.name == "with CKTF"]
+    assert {(cktf.weight, cktf.beta, cktf.theta) for cktf in second} == {(0.8, 1.0, 1.0)}
+
+
+def test_the_ablation_begins_at_the_paper_s_recipe_and_numbers() -> None:
+    values, teachers = published("cifar100_cktf_ablation")
+    assert values == {"": {"baseline": 75.85, "cktf.weight=0": 73.26, "kd.weight=1": 75.89, "theta=0": 75.48}}
+    assert teachers == {"": 75.61}
+    table = load_study(STUDIES["cifar100_table1"])
+    (recipe,) = (arm for arm in plan_arms(table) if (arm.context, arm.name) == ("WRN-40-2/WRN-16-2", "cktf"))
+    baseline = load_study(STUDIES["cifar100_cktf_ablation"]).baseline_config
+    assert baseline.objective.cktf == recipe.config.objective.cktf
+    assert baseline.model_dump(exclude={"objective"}) == recipe.config.model_dump(exclude={"objective"})
+
+
+@pytest.mark.parametrize(("name", "temperature"), [("cifar100_table1", 0.1), ("tiny_imagenet_table1", 0.07)])
+def test_table_1_is_run_with_the_published_weights(name: str, temperature: float) -> None:
+    weights = {
+        "fitnet": 100, "at": 1000, "sp": 3000, "cc": 0.02, "vid": 1, "rkd": 1, "pkt": 30000, "ab": 1, "ft": 200,
+        "nst": 50, "crd": 0.8,
+    }  # fmt: skip
+    first = {arm.name: arm.config for arm in reversed(plan_arms(load_study(STUDIES[name])))}
+    for method, weight in weights.items():
+        assert getattr(first[method].objective, method).weight == weight
+        assert first[method].objective.cross_entropy.weight == 1
+    kd = first["kd"].objective
+    assert (kd.cross_entropy.weight, kd.kd.weight, kd.kd.temperature) == (0.1, 0.9, 4)
+    cktf = first["cktf+kd"].objective.cktf
+    assert (cktf.beta, cktf.theta, cktf.temperature, cktf.negatives) == (0.8, 0.1, temperature, 16384)
+    assert (cktf.dim, cktf.momentum, cktf.pairing) == (128, 0.5, "last")
+    assert first["crd+kd"].objective.crd.temperature == temperature
+    for config in first.values():
+        assert (config.epochs, config.optimizer.learning_rate, config.optimizer.decay) == (240, 0.05, 0.1)
+        assert [round(part * config.epochs) for part in config.optimizer.milestones] == [150, 180, 210]
+    assert first["nst"].batch_size == (32 if name == "tiny_imagenet_table1" else 64)
