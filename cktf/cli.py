@@ -55,7 +55,9 @@ Address = Annotated[
 
 Smoke = Annotated[
     bool,
-    typer.Option("--smoke", help="Only see whether it works: a few generated images, an epoch or two, the CPU."),
+    typer.Option(
+        "--smoke", help="Only see whether it works: a few generated images, an epoch or two, the CPU."
+    ),
 ]
 
 
@@ -116,7 +118,10 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
 @app.command()
 def launch(
     study: StudyFile,
-    run_dir: Annotated[str | None, typer.Option(help="Where the run is kept; default runs/<study>, of a smoke run runs/<study>-smoke.")] = None,
+    run_dir: Annotated[
+        str | None,
+        typer.Option(help="Where the run is kept; default runs/<study>, of a smoke run runs/<study>-smoke."),
+    ] = None,
     overrides: Overrides = None,
     address: Address = None,
     smoke: Smoke = False,
@@ -297,7 +302,7 @@ def _plan_in_words(spec: "StudySpec", arms: "Sequence[Arm]") -> str:
 
 
 def _say_what_is_left_out(spec: "StudySpec", trained: "Sequence[Arm]") -> None:
-    """Name the arms that a smoke run does not train, one line a context."""
+    """Name the arms that are one with another in a smoke run, one line a context."""
     from cktf.study.designs import every_arm
 
     names = {(arm.context, arm.name) for arm in trained}
@@ -307,7 +312,11 @@ def _say_what_is_left_out(spec: "StudySpec", trained: "Sequence[Arm]") -> None:
             left_out.setdefault(arm.context, []).append(arm.name)
     for context, arms in left_out.items():
         within = f" in {context}" if context else ""
-        out.print(f"built but not trained{within}: {'; '.join(arms)}", markup=False, highlight=False)
+        out.print(
+            f"not trained, since equal to another in a smoke run{within}: {'; '.join(arms)}",
+            markup=False,
+            highlight=False,
+        )
 
 
 def _finish(summary: "Summary") -> None:

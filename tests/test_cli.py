@@ -80,6 +80,50 @@ def test_validate_shows_the_arms_and_runs_nothing(study, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
 
 
+SMOKE = """\
+# Which objective suits objects?
+baseline:
+  data: {name: cifar10, root: void, train_fraction: 0.5}
+  teacher: {model: resnet8}
+  student: {model: resnet5}
+  objective: {cross_entropy: {weight: 1.0}}
+compare:
+  kd: {objective: {kd: {weight: 1.0}}}
+  cktf: {objective: {cktf: {negatives: 4096}}}
+  longer: {epochs: 300}
+"""
+
+
+def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(tmp_path, monkeypatch):
+    for variable in ("CKTF_DATA", "CKTF_CACHE"):
+        monkeypatch.setenv(variable, str(tmp_path / "kept"))
+    (tmp_path / "objects.yaml").write_text(SMOKE)
+    assert "cifar10 is not there" in message_for("launch", "objects.yaml", cwd=tmp_path)
+    code, out, _ = cktf("validate", "objects.yaml", "--smoke", cwd=tmp_path)
+    assert code == 0
+    assert "3 arms x 2 seeds = 6 trials" in out
+    assert "not trained, since equal to another in a smoke run: longer" in out
+    code, out, err = cktf("launch", "objects.yaml", "--smoke", cwd=tmp_path)
+    assert code == 0, err
+    assert "longer" in out
+    assert "6 complete" in out
+    code, out, _ = cktf("report", "runs/objects-smoke", cwd=tmp_path)
+    assert code == 0
+    assert "Smoke run: Effects on test accuracy" in out
+    assert "its numbers mean nothing" in out
+    assert "smoke run of objects" in cktf("status", "runs/objects-smoke", cwd=tmp_path)[1]
+    told = message_for("launch", "objects.yaml", "--run-dir", "runs/objects-smoke", *REPLACED, cwd=tmp_path)
+    assert "differs in" in told
+    assert "smoke" in told
+    code, out, _ = cktf("train", "objects.yaml", "--arm", "longer", "--smoke", cwd=tmp_path)
+    assert "epoch   2/2" in out
+    assert not (tmp_path / "kept").exists()
+
+
+REPLACED = ("--set", "data.generated=true")
+"""A data set that is there, so that nothing but the run directory is in the way."""
+
+
 def test_train_trains_one_trial_without_ray(study, tmp_path):
     code, out, _ = cktf("train", study, "--arm", "careful", "--seed", "1", "--set", "epochs=1", cwd=tmp_path)
     assert code == 0

@@ -46,7 +46,9 @@ def arms_to_train(spec: StudySpec) -> Sequence[Arm]:
     for number, name in enumerate(dict.fromkeys(arm.name for arm in arms)):
         there = {arm.context: arm for arm in arms if arm.name == name}
         turns[name] = there.get(contexts[number % len(contexts)]) or there[contexts[0]]
-    return sorted(turns.values(), key=lambda arm: contexts.index(arm.context))  # so that a teacher serves several
+    return sorted(
+        turns.values(), key=lambda arm: contexts.index(arm.context)
+    )  # so that a teacher serves several
 
 
 def published(name: str) -> tuple[dict[str, dict[str, float]], dict[str, float]]:

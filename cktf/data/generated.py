@@ -23,7 +23,6 @@ from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
 from cktf.seeding import generator
 
-
 FEW_CLASSES = 4
 """Classes that `load_few` has samples of."""
 

@@ -33,7 +33,9 @@ def read_image_files(name: str, files: Sequence[Path], side: int, *, is_kept: bo
     """
     states = [(file, file.stat()) for file in files]
     sources = [f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states]
-    return mapped_images(name, sources, (len(files), 3, side, side), lambda: _decode(files, side), is_kept=is_kept)
+    return mapped_images(
+        name, sources, (len(files), 3, side, side), lambda: _decode(files, side), is_kept=is_kept
+    )
 
 
 def image_names(folder: Path) -> list[str]:

@@ -178,3 +178,13 @@ def test_the_command_line_prints_the_tables_of_all_contexts(
     printed = capsys.readouterr().out
     assert printed.startswith("Test accuracy (%), mean ± sd\n\n| arm | digits | clothes |")
     assert "Effects on test accuracy: clothes\n\n| arm |" in printed
+
+
+def test_the_page_of_a_smoke_run_says_so_at_its_top(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=2, is_smoke=True)
+    ledger.close_segment()
+    write_report(ledger.run)
+    page = (ledger.run / "report" / "report.html").read_text()
+    assert "<title>Smoke run of " in page
+    assert page.index('<p class="alarm">A smoke run: ') < page.index("<main>")
+    assert "its numbers mean nothing" in page[page.index('id="methods"') :]

@@ -9,6 +9,7 @@ import pytest
 
 from analysis import load
 from analysis.tables import (
+    SMOKE,
     effects_rows,
     main_tables,
     markdown,
@@ -128,3 +129,16 @@ def test_the_rows_of_trials_name_their_context(contexts: Path) -> None:
     assert [row[1] for row in trial_rows(load(contexts))[1:6]] == [
         "digits: baseline", "digits: kd", "digits: fsp", "clothes: baseline", "clothes: kd",
     ]  # fmt: skip
+
+
+def test_every_table_of_a_smoke_run_says_that_its_numbers_mean_nothing(
+    contexts_writer: Callable[..., Any],
+) -> None:
+    ledger = contexts_writer(is_smoke=True)
+    ledger.close_segment()
+    tables = main_tables(load(ledger.run))
+    assert len(tables) == 3
+    for table in tables:
+        assert table.title.startswith("Smoke run: ")
+        assert table.remark.startswith(SMOKE)
+    assert markdown_tables(tables).count(SMOKE) == 3

@@ -1,13 +1,14 @@
 """Small data sets in the true formats."""
 
 import filecmp
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
 
 from cktf.data import DATASETS, DataConfig, load_dataset, split
-from cktf.data.generated import generate
+from cktf.data.generated import FEW_CLASSES, FEW_SAMPLES, generate
 
 # Classes, channels, side: those of the real data sets; an image folder has what it is given.
 TRUE_SHAPES = {
@@ -53,3 +54,38 @@ def test_the_same_files_are_written_every_time(tmp_path: Path, generated: Path) 
     assert len(files) > 50
     same, different, unreadable = filecmp.cmpfiles(tmp_path, generated, files, shallow=False)
     assert (len(same), different, unreadable) == (len(files), [], [])
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_few_images_stand_in_for_a_data_set_and_nothing_is_kept(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    side = TRUE_SHAPES[name][2] if name == "image_folder" else None
+    config = DataConfig(name=name, root="nowhere", side=side, generated=True)
+    dataset = load_dataset(config)
+    num_classes, channels, true_side = TRUE_SHAPES[name]
+    assert dataset.num_classes == num_classes
+    assert dataset.image_shape == dataset.test_images.shape[1:] == (channels, true_side, true_side)
+    there = min(num_classes, FEW_CLASSES)
+    assert torch.bincount(dataset.train_labels).tolist() == [FEW_SAMPLES] * there
+    assert torch.bincount(dataset.test_labels).tolist() == [1] * there
+    assert len(dataset.train_images) == len(dataset.train_labels)
+    assert len(dataset.test_images) == len(dataset.test_labels)
+    if dataset.unlabelled_images is not None:
+        assert len(dataset.unlabelled_images) == FEW_CLASSES * FEW_SAMPLES
+    parts = split(dataset.train_labels, config, seed=0)
+    assert torch.bincount(dataset.train_labels[parts.validation_index]).tolist() == [1] * there
+    assert not cache.exists()
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_the_few_images_are_among_those_of_the_files(generated: Path) -> None:
+    whole = load_dataset(DataConfig(name="cifar100", root=str(generated)))
+    few = load_dataset(DataConfig(name="cifar100", generated=True))
+    known = {
+        image.numpy().tobytes(): label
+        for image, label in zip(whole.train_images, whole.train_labels, strict=True)
+    }
+    for image, label in zip(few.train_images, few.train_labels, strict=True):
+        assert known[image.numpy().tobytes()] == label

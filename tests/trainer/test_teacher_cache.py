@@ -46,6 +46,18 @@ def test_the_run_s_own_teacher_goes_before_the_cache(tiny, tmp_path):
     assert all((parameter == 0.25).all() for parameter in again.parameters())
 
 
+def test_a_teacher_of_generated_data_is_kept_by_its_run_alone(tiny, cache, tmp_path):
+    config = tiny(data={"name": "mnist", "generated": True})
+    load_teacher(config.teacher, config.data, CPU, Storage(tmp_path / "run"))
+    name = teacher_trial(config.teacher, config.data).trial_id
+    kept = {path.name for path in (tmp_path / "run" / "teachers").iterdir()}
+    assert kept == {f"{name}.safetensors", f"{name}.json"}
+    assert json.loads((tmp_path / "run" / "teachers" / f"{name}.json").read_text())["config"]["data"][
+        "generated"
+    ]
+    assert not list(cache.rglob(f"{name}*"))
+
+
 def test_the_run_keeps_the_teacher_s_recipe_and_scores(tiny, tmp_path):
     config = tiny()
     load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
