@@ -42,6 +42,7 @@ class Shapes:
         penultimate: (features,).
         stem: (channels, height, width).
         stages: For each stage, for each of its blocks: (channels, height, width).
+        preactivations: For each stage: (channels, height, width); none where the network does not give them.
         image: (channels, height, width) of the network's input.
     """
 
@@ -49,6 +50,7 @@ class Shapes:
     penultimate: torch.Size
     stem: torch.Size
     stages: tuple[tuple[torch.Size, ...], ...]
+    preactivations: tuple[torch.Size, ...]
     image: torch.Size
 
 
@@ -62,6 +64,7 @@ class Activations:
         stem: (batch, channels, height, width), before the first stage.
         stages: For each stage, the output of each of its blocks: (batch, channels, height, width).
         preactivations: For each stage, what the ReLU after its last block reads; shaped as that block's output.
+            Empty for a network of which that is not known.
     """
 
     logits: Tensor
@@ -77,5 +80,6 @@ class Activations:
             penultimate=self.penultimate.shape[1:],
             stem=self.stem.shape[1:],
             stages=tuple(tuple(block.shape[1:] for block in blocks) for blocks in self.stages),
+            preactivations=tuple(preactivation.shape[1:] for preactivation in self.preactivations),
             image=images.shape[1:],
         )

@@ -61,7 +61,7 @@ class Adapter(nn.Module):
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width).
 
-        What a ReLU reads is not known here: the preactivations are the outputs of the stages' last blocks.
+        There are no preactivations: what the ReLU at a stage's end reads is no layer's output in general.
         """
         logits = self.network(images)
         outputs, self._outputs = (
@@ -69,9 +69,8 @@ class Adapter(nn.Module):
             {},
         )  # or the batch's graph would live on until the next forward
         stages = tuple(tuple(outputs[name] for name in blocks) for blocks in self.stages)
-        preactivations = tuple(blocks[-1] for blocks in stages)
         penultimate = outputs[self.penultimate].flatten(1)
-        return Activations(logits, penultimate, outputs[self.stem], stages, preactivations)
+        return Activations(logits, penultimate, outputs[self.stem], stages, preactivations=())
 
     def check(self, image_shape: Sequence[int]) -> None:
         """Run one blank image of (channels, height, width), so that wrong layers fail before training.

@@ -36,6 +36,9 @@ class BoundaryPhase(InitialPhase):
     Attributes:
         connectors: Of ``stage1``, ``stage2``, ...: from the student's pre-activations to the teacher's shape;
             nothing where the shapes are equal.
+
+    Raises:
+        ValueError: If a network has no preactivations, or the stages do not go together.
     """
 
     trains_student = True
@@ -46,6 +49,12 @@ class BoundaryPhase(InitialPhase):
         self.learning_rate = config.initial_learning_rate
         self.margin = config.margin
         self.connectors = nn.ModuleDict()
+        for role, shapes in (("student", setting.student), ("teacher", setting.teacher)):
+            if not shapes.preactivations:
+                raise ValueError(
+                    f"objective.ab: what the ReLU at a stage's end reads is compared, and {role}.model does not "
+                    f"give it, as no torchvision/ network does; choose another {role}.model, or objective.ab.weight: 0"
+                )
         for name, (ours, theirs) in paired_stages(setting, "ab.weight").items():
             with seeding.initialisation(setting.seed, "connector", "ab", name):
                 self.connectors[name] = (

@@ -1,6 +1,7 @@
 """Activation boundaries."""
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -63,6 +64,15 @@ def test_the_initial_phase_compares_preactivations_and_later_stages_count_more(
 def test_maps_of_equal_shape_need_no_connector(setting: Setting) -> None:
     initial = AB(AB.Config(), replace(setting, student=setting.teacher)).initial
     assert all(isinstance(connector, nn.Identity) for connector in initial.connectors.values())
+
+
+@pytest.mark.parametrize("role", ["student", "teacher"])
+def test_a_network_without_preactivations_is_refused(
+    role: Literal["student", "teacher"], setting: Setting
+) -> None:
+    without = replace(getattr(setting, role), preactivations=())
+    with pytest.raises(ValueError, match=rf"objective\.ab: .*{role}\.model"):
+        AB(AB.Config(), replace(setting, **{role: without}))
 
 
 def test_the_students_own_training_has_no_term(

@@ -69,7 +69,7 @@ def test_kd_equals_the_published_code(path: Path) -> None:
 @cases_of("crd")
 def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None:
     case = Case(path)
-    blank = Shapes(torch.Size([1]), torch.Size([1]), torch.Size([1, 1, 1]), (), torch.Size([3, 32, 32]))
+    blank = Shapes(torch.Size([1]), torch.Size([1]), torch.Size([1, 1, 1]), (), (), torch.Size([3, 32, 32]))
     setting = Setting(
         student=replace(blank, penultimate=case["step0_s"].shape[1:]),
         teacher=replace(blank, penultimate=case["step0_t"].shape[1:]),

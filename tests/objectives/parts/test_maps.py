@@ -14,6 +14,7 @@ def shapes(image: int, last: int) -> Shapes:
         penultimate=torch.Size([64]),
         stem=torch.Size([16, image, image]),
         stages=((torch.Size([64, last, last]),),),
+        preactivations=(torch.Size([64, last, last]),),
         image=torch.Size([3, image, image]),
     )
 
