@@ -95,8 +95,8 @@ class ImageNetResNet(nn.Module):
         self.layer2 = stage(1, 64 * block.expansion)
         self.layer3 = stage(2, 128 * block.expansion)
         self.layer4 = stage(3, 256 * block.expansion)
-        self.linear = nn.Linear(512 * block.expansion, num_classes)
         initialise(self)
+        self.linear = nn.Linear(512 * block.expansion, num_classes)
 
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""

@@ -69,6 +69,9 @@ def initialise(network: nn.Module) -> None:
     Convolutions: normal with variance 2 / (kernel area x output channels), so that gradients keep their
     variance through ReLUs (He et al. 2015, arXiv 1502.01852, section 2.2), bias zero. Batch-norm: scale one,
     shift zero. Linear layers keep PyTorch's own.
+
+    A network calls this before it makes its classifier: so nothing before that depends on the number of classes, and
+    arms whose networks differ in it alone are paired.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):

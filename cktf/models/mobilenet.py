@@ -71,9 +71,9 @@ class MobileNetV2(nn.Module):
             self.blocks.append(nn.Sequential(first, *rest))
             width = channels
         self.conv2 = nn.Sequential(conv1x1(width, 1280), nn.BatchNorm2d(1280), nn.ReLU())
+        initialise(self)
         linear = nn.Linear(1280, num_classes)
         self.classifier = nn.Sequential(linear)
-        initialise(self)
         nn.init.normal_(linear.weight, std=0.01)
         nn.init.zeros_(linear.bias)
 

@@ -86,8 +86,8 @@ class ResNet(nn.Module):
         self.layer1 = stage(widths[0], widths[1], stride=1)
         self.layer2 = stage(widths[1], widths[2], stride=2)
         self.layer3 = stage(widths[2], widths[3], stride=2)
-        self.fc = nn.Linear(widths[3], num_classes)
         initialise(self)
+        self.fc = nn.Linear(widths[3], num_classes)
 
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""

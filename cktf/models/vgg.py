@@ -57,8 +57,8 @@ class VGG(nn.Module):
         self.block2 = stage(2, 128, 256)
         self.block3 = stage(3, 256, 512)
         self.block4 = stage(4, 512, 512)
-        self.classifier = nn.Linear(512, num_classes)
         initialise(self)
+        self.classifier = nn.Linear(512, num_classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
         self.register_load_state_dict_pre_hook(_rename_numbered_layers)  # type: ignore[no-untyped-call]

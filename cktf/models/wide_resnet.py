@@ -68,8 +68,8 @@ class WideResNet(nn.Module):
         self.block2 = Stage(num_blocks, 16 * width, 32 * width, stride=2)
         self.block3 = Stage(num_blocks, 32 * width, 64 * width, stride=2)
         self.bn1 = nn.BatchNorm2d(64 * width)
-        self.fc = nn.Linear(64 * width, num_classes)
         initialise(self)
+        self.fc = nn.Linear(64 * width, num_classes)
         nn.init.zeros_(self.fc.bias)
 
     def forward(self, images: Tensor) -> Activations:

@@ -191,6 +191,18 @@ def test_the_seed_decides_the_initial_parameters(name: str) -> None:
     assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_initial_parameters_before_the_classifier_do_not_depend_on_the_number_of_classes(name: str) -> None:
+    def build(num_classes: int) -> dict[str, torch.Tensor]:
+        with initialisation(0, "student"):
+            return dict(build_model(name, num_classes, (3, 32, 32)).named_parameters())
+
+    few, many = build(10), build(200)
+    *before, weight, bias = few
+    assert (len(many[weight]), len(many[bias])) == (200, 200)
+    assert all(torch.equal(few[key], many[key]) for key in before)
+
+
 @pytest.mark.parametrize("name", ["resnet32x4", "wrn_40_2", "vgg8", "MobileNetV2", "ResNet10"])
 def test_convolutions_start_with_the_variance_that_keeps_gradients_and_batch_norm_as_identity(
     name: str,
