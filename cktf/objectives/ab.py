@@ -44,9 +44,7 @@ class BoundaryPhase(InitialPhase):
     trains_student = True
 
     def __init__(self, config: "AB.Config", setting: Setting) -> None:
-        super().__init__()
-        self.epochs = config.initial_epochs
-        self.learning_rate = config.initial_learning_rate
+        super().__init__(config)
         self.margin = config.margin
         self.connectors = nn.ModuleDict()
         for role, shapes in (("student", setting.student), ("teacher", setting.teacher)):

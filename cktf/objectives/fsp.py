@@ -42,9 +42,7 @@ class FlowPhase(InitialPhase):
     trains_student = True
 
     def __init__(self, config: "FSP.Config", setting: Setting) -> None:
-        super().__init__()
-        self.epochs = config.initial_epochs
-        self.learning_rate = config.initial_learning_rate
+        super().__init__(config)
         pairs = paired_maps(setting, "fsp.weight")
         for name, (ours, theirs) in pairs.items():
             if ours[0] != theirs[0]:

@@ -78,9 +78,7 @@ class ParaphrasePhase(InitialPhase):
     trains_student = False
 
     def __init__(self, config: "FT.Config", setting: Setting, factor_channels: int) -> None:
-        super().__init__()
-        self.epochs = config.initial_epochs
-        self.learning_rate = config.initial_learning_rate
+        super().__init__(config)
         with seeding.initialisation(setting.seed, "paraphraser", "ft"):
             self.paraphraser = Paraphraser(setting.teacher.stages[-1][-1][0], factor_channels)
         self.term_weights = {"reconstruction": 1.0}

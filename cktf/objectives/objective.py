@@ -22,6 +22,11 @@ class ObjectiveSettings(Settings):
         """Whether the objective has any part in the sum."""
         return self.weight > 0
 
+    @property
+    def phase_epochs(self) -> int:
+        """Epochs of the method's own phase, before the student's; 0 for a method without one."""
+        return 0
+
 
 class TwoPhaseSettings(ObjectiveSettings):
     """What the settings of a method with an initial phase have besides."""
@@ -31,6 +36,11 @@ class TwoPhaseSettings(ObjectiveSettings):
 
     initial_learning_rate: float | None = Field(default=None, gt=0)
     """Of the initial phase, constant; None: the trial's own `optimizer.learning_rate`."""
+
+    @property
+    def phase_epochs(self) -> int:
+        """Epochs of the method's own phase."""
+        return self.initial_epochs
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,9 @@ class InitialPhase(nn.Module, ABC):
     Its parameters are trained in this phase and are constants afterwards. Like an `Objective` it is built on the
     CPU, and all that it trains is in the state dict.
 
+    Args:
+        config: The method's settings.
+
     Attributes:
         epochs: Passes over the training split.
         learning_rate: Constant; None: the trial's own.
@@ -68,10 +81,13 @@ class InitialPhase(nn.Module, ABC):
         term_weights: As of an `Objective`; its ``weight`` does not multiply them.
     """
 
-    epochs: int
-    learning_rate: float | None
     trains_student: bool
     term_weights: dict[str, float]
+
+    def __init__(self, config: TwoPhaseSettings) -> None:
+        super().__init__()
+        self.epochs = config.phase_epochs
+        self.learning_rate = config.initial_learning_rate
 
     @abstractmethod
     def forward(

@@ -32,6 +32,13 @@ def test_an_objective_without_weight_has_no_part() -> None:
     assert list(active_objectives(ObjectivesConfig.model_validate(values))) == ["cross_entropy"]
 
 
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_settings_say_how_many_epochs_the_methods_own_phase_has(name: str) -> None:
+    has_own = name in {"ab", "ft", "fsp"}
+    config = OBJECTIVES[name].Config.model_validate({"initial_epochs": 7} if has_own else {})
+    assert config.phase_epochs == (7 if has_own else 0)
+
+
 def test_settings_can_be_hashed() -> None:
     first, second = (ObjectivesConfig.model_validate({"cktf": {"theta": 0.2}}) for _ in range(2))
     assert hash(first) == hash(second)
