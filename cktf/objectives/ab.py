@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import InitialPhase, Objective, Setting, TwoPhaseSettings
+from cktf.objectives.objective import InitialOnlySettings, InitialPhase, Objective, Setting
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
 from cktf.objectives.parts.stages import paired_stages
 
@@ -81,12 +81,12 @@ class BoundaryPhase(InitialPhase):
 class AB(Objective):
     """The student begins with the teacher's activation boundaries, and then learns without this objective.
 
-    All is done in the initial phase, as published (see `BoundaryPhase`); any ``weight`` above 0 gives the same.
+    All is done in the initial phase, as published (see `BoundaryPhase`); the ``weight`` is 0 or the default.
     """
 
     ends_with_initial = True
 
-    class Config(TwoPhaseSettings):
+    class Config(InitialOnlySettings):
         """Settings of `AB`."""
 
         margin: float = Field(default=1.0, gt=0)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import InitialPhase, Objective, Setting, TwoPhaseSettings
+from cktf.objectives.objective import InitialOnlySettings, InitialPhase, Objective, Setting
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_maps
 
@@ -67,16 +67,16 @@ class FlowPhase(InitialPhase):
 class FSP(Objective):
     """The student begins with the teacher's flows from layer to layer, and then learns without this objective.
 
-    All is done in the initial phase, as published (see `FlowPhase`); any ``weight`` above 0 gives the same.
+    All is done in the initial phase, as published (see `FlowPhase`); the ``weight`` is 0 or the default.
     """
 
     ends_with_initial = True
 
-    class Config(TwoPhaseSettings):
+    class Config(InitialOnlySettings):
         """Settings of `FSP`."""
 
         weight: float = Field(default=50.0, ge=0)
-        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+        """As published, or 0: then it is never built or computed."""
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()

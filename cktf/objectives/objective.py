@@ -2,9 +2,9 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Shapes
@@ -41,6 +41,24 @@ class TwoPhaseSettings(ObjectiveSettings):
     def phase_epochs(self) -> int:
         """Epochs of the method's own phase."""
         return self.initial_epochs
+
+
+class InitialOnlySettings(TwoPhaseSettings):
+    """What the settings of a method have that ends with its initial phase.
+
+    In that phase its terms are minimised alone, so any ``weight`` above 0 would train the same: two arms that
+    differ in it would be one arm under two names.
+    """
+
+    @model_validator(mode="after")
+    def _weight_acts(self) -> Self:
+        default = type(self).model_fields["weight"].default
+        if self.weight not in (0, default):
+            raise ValueError(
+                f"weight: the method ends with its initial phase, in which nothing is weighed against it, so every "
+                f"weight above 0 trains the same; choose {default:g}, or 0 to leave it out; got {self.weight:g}"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -109,7 +127,8 @@ class Objective(nn.Module, ABC):
             nowhere else.
         initial: The method's own phase before the student's; None for most. Methods that have one take
             `TwoPhaseSettings`.
-        ends_with_initial: Whether the method has no terms after it, so that another objective must go on.
+        ends_with_initial: Whether the method has no terms after it, so that another objective must go on. Such a
+            method takes `InitialOnlySettings`.
         needs_labels: Whether the method reads classes; others only tell samples of one label from the rest.
     """
 

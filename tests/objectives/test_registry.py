@@ -39,6 +39,15 @@ def test_settings_say_how_many_epochs_the_methods_own_phase_has(name: str) -> No
     assert config.phase_epochs == (7 if has_own else 0)
 
 
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if OBJECTIVES[name].ends_with_initial])
+def test_a_weight_that_could_not_act_is_refused(name: str) -> None:
+    method = OBJECTIVES[name]
+    assert not method.Config(weight=0).active
+    assert method.Config(weight=method.Config().weight).active
+    with pytest.raises(ValidationError, match=r"weight: .* every weight above 0 trains the same; .*got 0\.5"):
+        method.Config(weight=0.5)
+
+
 def test_settings_can_be_hashed() -> None:
     first, second = (ObjectivesConfig.model_validate({"cktf": {"theta": 0.2}}) for _ in range(2))
     assert hash(first) == hash(second)
