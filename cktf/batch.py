@@ -19,8 +19,9 @@ class Batch:
     Attributes:
         images: (batch, channels, height, width), float.
         labels: (batch,), int64.
-        index: (batch,), int64: each sample's position in the training split, from 0; the row of the memory banks.
-        step: How many batches this trial has seen before; the address of what is drawn for this batch.
+        index: (batch,), int64: each sample's position, from 0, among the samples that are learnt from: the training
+            split or, in a transfer, the images without labels. It is the row of the memory banks.
+        step: Batches of this phase before this one; the address of what is drawn for this batch.
         share: Part of the whole batch that this worker holds; 1 where a trial runs on one worker.
         offset: Position of this worker's first sample in the whole batch; 0 where a trial runs on one worker.
     """

@@ -32,7 +32,7 @@ class TwoPhaseSettings(ObjectiveSettings):
     """What the settings of a method with an initial phase have besides."""
 
     initial_epochs: int = Field(default=30, ge=1)
-    """Passes over the training split in the method's own phase, before the student's `epochs`."""
+    """Passes over the samples that are learnt from in the method's own phase, before the student's `epochs`."""
 
     initial_learning_rate: float | None = Field(default=None, gt=0)
     """Of the initial phase, constant; None: the trial's own `optimizer.learning_rate`."""
@@ -68,7 +68,7 @@ class Setting:
     Attributes:
         student: Shapes of the student's activations.
         teacher: Shapes of the teacher's activations.
-        labels: (num_samples,), int64, CPU: labels of the training split, addressed by `Batch.index`.
+        labels: (num_samples,), int64, CPU: of the samples that are learnt from, addressed by `Batch.index`.
         seed: The replicate's seed; heads, banks and negatives draw from generators derived of it.
     """
 
@@ -79,7 +79,7 @@ class Setting:
 
     @property
     def num_samples(self) -> int:
-        """Samples in the training split."""
+        """How many samples are learnt from."""
         return len(self.labels)
 
 
@@ -93,7 +93,7 @@ class InitialPhase(nn.Module, ABC):
         config: The method's settings.
 
     Attributes:
-        epochs: Passes over the training split.
+        epochs: Passes over the samples that are learnt from.
         learning_rate: Constant; None: the trial's own.
         trains_student: Whether the student is trained with it. Where it is not, ``forward`` is given no student.
         term_weights: As of an `Objective`; its ``weight`` does not multiply them.

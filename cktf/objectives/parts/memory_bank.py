@@ -1,4 +1,4 @@
-"""The memory bank: the latest embedding of every training sample."""
+"""The memory bank: the latest embedding of every sample that is learnt from."""
 
 import torch
 from torch import Tensor

@@ -38,7 +38,7 @@ def build_source(source: Source, count: int, labels: Tensor, seed: int, *, use_l
     Args:
         source: Which.
         count: K.
-        labels: (num_samples,), int64: of the training split.
+        labels: (num_samples,), int64: of the samples that are learnt from.
         seed: The replicate's seed.
         use_labels: Whether a negative is of another class; if not, it is any other sample.
 
@@ -71,7 +71,7 @@ def build_bank(
 
     Args:
         source: Which.
-        num_samples: Of the training split.
+        num_samples: How many are learnt from.
         count: K.
         dim: Of an embedding.
         momentum: Share of the old embedding when a row of a memory bank moves.

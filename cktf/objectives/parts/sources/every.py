@@ -14,7 +14,7 @@ class EveryNegative(nn.Module):
     InfoNCE, the logarithm of such a sum, it is the limit of many negatives, and an upper bound of the expectation.
 
     Args:
-        labels: (num_samples,), int64: of the training split, at least two classes.
+        labels: (num_samples,), int64: of the samples that are learnt from, at least two classes.
         count: K.
     """
 

@@ -24,7 +24,7 @@ class SampledNegatives(nn.Module):
     for once: to ask whether it was.
 
     Args:
-        labels: (num_samples,), int64: of the training split, at least two classes.
+        labels: (num_samples,), int64: of the samples that are learnt from, at least two classes.
         count: K.
         seed: The replicate's seed.
     """

@@ -16,7 +16,7 @@ class SharedNegatives(nn.Module):
     all data-parallel workers share it.
 
     Args:
-        labels: (num_samples,), int64: of the training split.
+        labels: (num_samples,), int64: of the samples that are learnt from.
         count: K.
         seed: The replicate's seed.
     """
