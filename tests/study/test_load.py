@@ -239,7 +239,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
         ("cifar100_table1", "compare", 118),
         ("cifar100_table2", "compare", 20),
         ("digits_ablation", "one_at_a_time", 6),
-        ("digits_contrast", "one_at_a_time", 13),
+        ("digits_contrast", "one_at_a_time", 12),
         ("digits_methods", "compare", 5),
         ("digits_search", "search", 1),
         ("digits_transfer", "compare", 5),

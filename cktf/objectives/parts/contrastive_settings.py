@@ -50,7 +50,9 @@ class ContrastiveSettings(ObjectiveSettings):
     head: HeadKind = "linear"
     """Projection into these dimensions: `linear`, or `mlp` with one hidden layer as wide as its input. `pad`: none,
     the narrower representation gets zeros on both sides, and banks are as wide as the other. `regressor`: of the
-    student's side alone, a 1x1 convolution into the teacher's channels, for maps of equal size."""
+    student's side alone, a 1x1 convolution into the teacher's channels, for maps of equal size. Banks and queues begin
+    with random rows, and `nce` fixes Z against those. What `pad` puts in their place, maps behind a ReLU, is never
+    negative and has cosines near 1, for which that Z is far too small; choose `infonce`, or source `batch`."""
 
     unit_length: bool = True
     """Whether embeddings are L2-normalised; false only with `squared_distance`, and without a bank."""
