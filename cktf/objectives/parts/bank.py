@@ -30,12 +30,12 @@ class Bank(nn.Module, ABC):
         """
 
     @abstractmethod
-    def update(self, index: Tensor, embeddings: Tensor) -> None:
-        """Take over the embeddings of a batch.
+    def update(self, batch: Batch, embeddings: Tensor) -> None:
+        """Take over the embeddings of a batch, those of all workers.
 
         Args:
-            index: (whole batch,), int64: the samples.
-            embeddings: (whole batch, dim), as the head gives them.
+            batch: The batch, of which this worker holds a share.
+            embeddings: (batch, dim): this side's, as the head gives them.
         """
 
 

@@ -161,7 +161,6 @@ class ContrastivePair(nn.Module):
         candidates = self.student.bank.candidates(ours, batch, negatives)
         loss = loss + self.teacher.contrast(theirs, *candidates, batch, negatives)
         # Only now: both sides are scored against the banks as the step before left them.
-        index = gather_batch(batch.index, batch)
-        self.student.bank.update(index, gather_batch(ours, batch))
-        self.teacher.bank.update(index, gather_batch(theirs, batch))
+        self.student.bank.update(batch, ours)
+        self.teacher.bank.update(batch, theirs)
         return loss

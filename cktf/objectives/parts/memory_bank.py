@@ -7,6 +7,7 @@ from torch.nn import functional
 from cktf.batch import Batch
 from cktf.objectives.parts.bank import Bank, BankPrecision, random_rows
 from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.parts.workers import gather_batch
 
 
 class MemoryBank(Bank):
@@ -41,13 +42,14 @@ class MemoryBank(Bank):
         return positives, self.embeddings.index_select(0, negatives.rows)
 
     @torch.no_grad()
-    def update(self, index: Tensor, embeddings: Tensor) -> None:
+    def update(self, batch: Batch, embeddings: Tensor) -> None:
         """Move the rows of a batch: m <- normalise(momentum * m + (1 - momentum) * v).
 
         Args:
-            index: (batch,), int64: the samples' rows.
+            batch: Its ``index`` are rows.
             embeddings: (batch, dim): v, L2-normalised.
         """
+        index, embeddings = gather_batch(batch.index, batch), gather_batch(embeddings, batch)
         moved = torch.lerp(embeddings, self.embeddings[index].float(), self.momentum)
         rows = functional.normalize(moved, dim=1).to(self.embeddings.dtype)
         self.embeddings.index_copy_(0, index, rows)

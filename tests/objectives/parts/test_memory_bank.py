@@ -9,10 +9,14 @@ from cktf.objectives.parts.memory_bank import MemoryBank
 from cktf.objectives.parts.negatives import Negatives
 
 
+def batch_of(*index: int) -> Batch:
+    return Batch(torch.empty(0), torch.arange(len(index)), torch.tensor(index), step=0)
+
+
 def test_update_moves_the_rows_of_the_batch_and_no_others() -> None:
     bank = MemoryBank(5, 2, momentum=0.5)
     bank.embeddings.copy_(torch.tensor([[1.0, 0.0]] * 5))
-    bank.update(torch.tensor([3, 1]), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    bank.update(batch_of(3, 1), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
     half = math.sqrt(0.5)
     expected = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [half, half], [1.0, 0.0]])
     torch.testing.assert_close(bank.embeddings, expected)
@@ -21,7 +25,7 @@ def test_update_moves_the_rows_of_the_batch_and_no_others() -> None:
 def test_momentum_is_the_share_of_the_old_row() -> None:
     bank = MemoryBank(1, 2, momentum=0.8)
     bank.embeddings.copy_(torch.tensor([[1.0, 0.0]]))
-    bank.update(torch.tensor([0]), torch.tensor([[0.0, 1.0]]))
+    bank.update(batch_of(0), torch.tensor([[0.0, 1.0]]))
     torch.testing.assert_close(bank.embeddings[0, 1] / bank.embeddings[0, 0], torch.tensor(0.25))
     torch.testing.assert_close(bank.embeddings.norm(), torch.tensor(1.0))
 
@@ -35,7 +39,7 @@ def test_initial_rows_are_about_one_long() -> None:
 
 def test_rows_are_in_the_state_dict_and_take_no_gradient() -> None:
     bank = MemoryBank(3, 2, momentum=0.5)
-    bank.update(torch.tensor([0]), torch.ones(1, 2, requires_grad=True))
+    bank.update(batch_of(0), torch.ones(1, 2, requires_grad=True))
     assert list(bank.state_dict()) == ["embeddings"]
     assert not bank.embeddings.requires_grad
 
@@ -44,16 +48,16 @@ def test_rows_in_bfloat16_take_half_the_memory_and_move_as_exactly_as_they_can()
     full = MemoryBank(5, 16, momentum=0.5)
     half = MemoryBank(5, 16, momentum=0.5, precision="bfloat16")
     full.embeddings.copy_(half.embeddings)
-    index, embeddings = torch.tensor([3, 1]), torch.nn.functional.normalize(torch.randn(2, 16), dim=1)
+    embeddings = torch.nn.functional.normalize(torch.randn(2, 16), dim=1)
     for bank in (full, half):
-        bank.update(index, embeddings)
+        bank.update(batch_of(3, 1), embeddings)
     assert half.embeddings.nbytes == full.embeddings.nbytes // 2
     assert torch.equal(half.embeddings, full.embeddings.bfloat16())
 
 
 def test_candidates_are_the_samples_own_rows_and_all_or_the_named_ones() -> None:
     bank = MemoryBank(5, 2, momentum=0.5, precision="bfloat16")
-    batch = Batch(torch.empty(0), torch.tensor([0, 1]), torch.tensor([3, 1]), step=0)
+    batch = batch_of(3, 1)
     every = Negatives(torch.ones(2, 5), 5, distinct=True)
     positives, rows = bank.candidates(torch.ones(2, 2), batch, every)
     assert torch.equal(positives, bank.embeddings[[3, 1]].float())

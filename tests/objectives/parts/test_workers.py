@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cktf.batch import Batch
 from cktf.objectives.parts.memory_bank import MemoryBank
+from cktf.objectives.parts.sources.queue import EmbeddingQueue
 from cktf.objectives.parts.workers import gather_batch
 
 INDEX = torch.tensor([5, 1, 8, 3, 0])
@@ -20,17 +21,23 @@ SHARDS = slice(0, 2), slice(2, 5)
 
 
 def updated(shard: slice) -> dict[str, Tensor]:
-    """Return what a worker gathers with this shard, and its bank after the update."""
+    """Return what a worker gathers with this shard, and its bank and its queue after the update."""
     torch.manual_seed(0)
-    bank = MemoryBank(10, 4, momentum=0.5)
+    bank, queue = MemoryBank(10, 4, momentum=0.5), EmbeddingQueue(7, 4, "float32")
     index = INDEX[shard]
     batch = Batch(torch.empty(0), index, index, step=0, share=len(index) / 5, offset=shard.start)
-    whole = gather_batch(index, batch), gather_batch(EMBEDDINGS[shard].requires_grad_(), batch)
-    bank.update(*whole)
-    return {"index": whole[0], "embeddings": whole[1].detach(), "bank": bank.embeddings}
+    embeddings = EMBEDDINGS[shard].requires_grad_()
+    for each in bank, queue:
+        each.update(batch, embeddings)
+    return {
+        "index": gather_batch(index, batch),
+        "embeddings": gather_batch(embeddings, batch).detach(),
+        "bank": bank.embeddings,
+        "queue": queue.embeddings.values,
+    }
 
 
-def test_two_workers_with_unequal_shards_keep_the_bank_that_one_would(tmp_path: Path) -> None:
+def test_two_workers_with_unequal_shards_keep_the_bank_and_the_queue_that_one_would(tmp_path: Path) -> None:
     workers = [
         subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))
     ]

@@ -32,5 +32,5 @@ class CurrentEmbeddings(Bank):
         """Return this worker's embeddings as positives, and those of all workers as rows."""
         return embeddings, gather_with_gradient(embeddings, batch)
 
-    def update(self, index: Tensor, embeddings: Tensor) -> None:
+    def update(self, batch: Batch, embeddings: Tensor) -> None:
         """Keep nothing."""

@@ -92,6 +92,6 @@ class EmbeddingQueue(Bank):
         """Return the current embeddings as positives, constants as the rows are, and all rows."""
         return embeddings.detach(), self.embeddings.values
 
-    def update(self, index: Tensor, embeddings: Tensor) -> None:
+    def update(self, batch: Batch, embeddings: Tensor) -> None:
         """Push the embeddings of a batch."""
-        self.embeddings.push(embeddings)
+        self.embeddings.push(gather_batch(embeddings, batch))

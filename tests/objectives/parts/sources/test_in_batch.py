@@ -21,5 +21,5 @@ def test_gradients_go_through_positives_and_rows_and_nothing_is_kept() -> None:
     positives, rows = current.candidates(embeddings, BATCH, BatchNegatives()(BATCH))
     (gradient,) = torch.autograd.grad(positives.sum() + 2 * rows.sum(), embeddings)
     assert torch.equal(gradient, torch.full((3, 4), 3.0))
-    current.update(BATCH.index, embeddings)
+    current.update(BATCH, embeddings)
     assert not current.state_dict()

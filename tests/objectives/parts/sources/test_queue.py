@@ -52,7 +52,7 @@ def test_samples_of_earlier_batches_are_negatives_of_other_classes() -> None:
 def test_embeddings_are_kept_in_a_memory_of_fixed_length_and_precision(precision, size) -> None:
     queue = EmbeddingQueue(6, 3, precision)
     for _ in range(4):
-        queue.update(torch.arange(4), torch.randn(4, 3, requires_grad=True))
+        queue.update(labelled(0, 1, 2, 3), torch.randn(4, 3, requires_grad=True))
     _, rows = queue.candidates(torch.ones(4, 3), labelled(0), QueuedNegatives(6)(labelled(0)))
     assert rows.shape == (6, 3)
     assert rows.element_size() == size
