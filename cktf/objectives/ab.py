@@ -53,7 +53,7 @@ class BoundaryPhase(InitialPhase):
                     f"objective.ab: what the ReLU at a stage's end reads is compared, and {role}.model does not "
                     f"give it, as no torchvision/ network does; choose another {role}.model, or objective.ab.weight: 0"
                 )
-        for name, (ours, theirs) in paired_stages(setting, "ab.weight").items():
+        for name, (ours, theirs) in paired_stages(setting, "objective.ab.weight").items():
             with seeding.initialisation(setting.seed, "connector", "ab", name):
                 self.connectors[name] = (
                     nn.Identity()

@@ -42,7 +42,7 @@ class AT(Objective):
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()
         self.power = config.power
-        self.term_weights = dict.fromkeys(paired_stages(setting, "at.weight"), 1.0)
+        self.term_weights = dict.fromkeys(paired_stages(setting, "objective.at.weight"), 1.0)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""

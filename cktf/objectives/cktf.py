@@ -139,6 +139,9 @@ class CKTF(Objective):
 
     @staticmethod
     def _pairs_by_depth(config: Config, setting: Setting) -> tuple[LayerPair, ...]:
-        factors = dict.fromkeys(paired_maps(setting, "cktf.theta"), config.theta) if config.theta > 0 else {}
+        factors: dict[str, float] = {}
+        if config.theta > 0:
+            remedy = "name the pairs by hand under objective.cktf.pairs, or theta: 0"
+            factors = dict.fromkeys(paired_maps(setting, "objective.cktf.theta", remedy), config.theta)
         factors["penultimate"] = config.beta
         return tuple(LayerPair(student=name, teacher=name, weight=factor) for name, factor in factors.items())

@@ -43,7 +43,7 @@ class FitNet(Objective):
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()
-        pairs = paired_maps(setting, "fitnet.weight")
+        pairs = paired_maps(setting, "objective.fitnet.weight")
         if config.stage >= len(pairs):
             raise ValueError(
                 f"objective.fitnet.stage: {config.stage}, but the networks have {len(pairs) - 1} stages; "

@@ -43,7 +43,7 @@ class FlowPhase(InitialPhase):
 
     def __init__(self, config: "FSP.Config", setting: Setting) -> None:
         super().__init__(config)
-        pairs = paired_maps(setting, "fsp.weight")
+        pairs = paired_maps(setting, "objective.fsp.weight")
         for name, (ours, theirs) in pairs.items():
             if ours[0] != theirs[0]:
                 raise ValueError(

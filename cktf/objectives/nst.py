@@ -58,7 +58,7 @@ class NST(Objective):
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()
-        self.term_weights = dict.fromkeys(paired_stages(setting, "nst.weight"), 1.0)
+        self.term_weights = dict.fromkeys(paired_stages(setting, "objective.nst.weight"), 1.0)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""

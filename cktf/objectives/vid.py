@@ -84,7 +84,7 @@ class VID(Objective):
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()
         self.regressors = nn.ModuleDict()
-        for name, (ours, theirs) in paired_stages(setting, "vid.weight").items():
+        for name, (ours, theirs) in paired_stages(setting, "objective.vid.weight").items():
             with seeding.initialisation(setting.seed, "regressor", "vid", name):
                 self.regressors[name] = GaussianRegressor(
                     ours[0], theirs[0], config.initial_variance, config.smallest_variance

@@ -16,12 +16,15 @@ def last_maps(activations: Activations) -> dict[str, Tensor]:
     return _named(activations.stem, activations.stages)
 
 
-def paired_maps(setting: Setting, weight: str) -> dict[str, tuple[torch.Size, torch.Size]]:
+def paired_maps(
+    setting: Setting, key: str, remedy: str = "weight: 0"
+) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return the shapes of what `last_maps` gives of student and teacher: (channels, height, width) each.
 
     Args:
         setting: The circumstances.
-        weight: Path of the factor that switches the comparison off, without ``objective``: ``at.weight``.
+        key: Path of the setting that asks for the comparison, for the message: ``objective.at.weight``.
+        remedy: What to choose where the networks shall stay, likewise.
 
     Raises:
         ValueError: If the numbers of stages differ.
@@ -29,17 +32,16 @@ def paired_maps(setting: Setting, weight: str) -> dict[str, tuple[torch.Size, to
     student, teacher = setting.student, setting.teacher
     if len(student.stages) != len(teacher.stages):
         raise ValueError(
-            f"objective.{weight}: stage is paired with stage, but the student has {len(student.stages)} and "
-            f"the teacher {len(teacher.stages)}; choose networks with equally many, or "
-            f"{weight.split('.')[-1]}: 0"
+            f"{key}: stage is paired with stage, but the student has {len(student.stages)} and the teacher "
+            f"{len(teacher.stages)}; choose networks with equally many, or {remedy}"
         )
     theirs = _named(teacher.stem, teacher.stages)
     return {name: (ours, theirs[name]) for name, ours in _named(student.stem, student.stages).items()}
 
 
-def paired_stages(setting: Setting, weight: str) -> dict[str, tuple[torch.Size, torch.Size]]:
+def paired_stages(setting: Setting, key: str) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return `paired_maps` without the stem."""
-    return {name: shapes for name, shapes in paired_maps(setting, weight).items() if name != "stem"}
+    return {name: shapes for name, shapes in paired_maps(setting, key).items() if name != "stem"}
 
 
 def _named(stem: _Map, stages: tuple[tuple[_Map, ...], ...]) -> dict[str, _Map]:

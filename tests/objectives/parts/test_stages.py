@@ -17,15 +17,16 @@ def test_a_stages_map_is_its_last_blocks(teacher: Activations) -> None:
 
 
 def test_shapes_are_paired_by_name(student: Activations, teacher: Activations, setting: Setting) -> None:
-    pairs = paired_maps(setting, "at.weight")
+    pairs = paired_maps(setting, "objective.at.weight")
     ours, theirs = last_maps(student), last_maps(teacher)
     assert pairs == {name: (ours[name].shape[1:], theirs[name].shape[1:]) for name in ours}
-    assert list(paired_stages(setting, "at.weight")) == ["stage1", "stage2", "stage3"]
+    assert list(paired_stages(setting, "objective.at.weight")) == ["stage1", "stage2", "stage3"]
 
 
 def test_unequal_numbers_of_stages_are_refused(setting: Setting) -> None:
     shorter = replace(setting, teacher=replace(setting.teacher, stages=setting.teacher.stages[1:]))
-    with pytest.raises(
-        ValueError, match=r"objective\.at\.weight: .*student has 3 and the teacher 2.*weight: 0"
-    ):
-        paired_maps(shorter, "at.weight")
+    counts = "student has 3 and the teacher 2; choose networks with equally many"
+    with pytest.raises(ValueError, match=rf"^objective\.at\.weight: .*{counts}, or weight: 0$"):
+        paired_maps(shorter, "objective.at.weight")
+    with pytest.raises(ValueError, match=rf"^objective\.cktf\.theta: .*{counts}, or theta: 0$"):
+        paired_maps(shorter, "objective.cktf.theta", "theta: 0")
