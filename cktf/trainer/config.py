@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from cktf.data import AugmentationConfig, DataConfig
 from cktf.models import ModelConfig
-from cktf.objectives import ObjectivesConfig, TwoPhaseSettings, active_objectives
+from cktf.objectives import ObjectivesConfig, active_objectives
 from cktf.settings import Settings
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import ProbeConfig
@@ -112,8 +112,7 @@ class TrialConfig(Settings):
     @property
     def total_epochs(self) -> int:
         """Epochs of all phases: the objectives' initial ones, the student's own and the probe's."""
-        settings = (settings for _, settings in active_objectives(self.objective).values())
-        initial = sum(s.initial_epochs for s in settings if isinstance(s, TwoPhaseSettings))
+        initial = sum(settings.phase_epochs for _, settings in active_objectives(self.objective).values())
         return initial + self.epochs + (self.probe.epochs if self.probe else 0)
 
     @property
