@@ -37,10 +37,11 @@ from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
 from cktf.objectives.parts import contrastive_pair
 from cktf.objectives.parts.bank import BankPrecision
 from cktf.objectives.parts.contrast import EPSILON, noise_contrastive_loss
+from cktf.objectives.parts.contrastive_settings import ContrastiveSettings, Source
 from cktf.objectives.parts.info_nce import info_nce_loss
 from cktf.objectives.parts.memory_bank import MemoryBank
 from cktf.objectives.parts.negatives import Negatives
-from cktf.objectives.parts.sources import Source, build_source
+from cktf.objectives.parts.sources import build_source
 from cktf.objectives.parts.sources.sampled import SampledNegatives
 
 BATCH, NEGATIVES, NUM_SAMPLES, DIM, CLASSES, TEMPERATURE = 64, 16_384, 50_000, 128, 100, 0.1
@@ -197,7 +198,7 @@ def sources(side: OneSide, partition: float) -> None:
     memory: dict[str, int] = {}
 
     def add(source: Source, estimator: str = "nce", precision: BankPrecision = "float32") -> None:
-        chooser = build_source(source, NEGATIVES, side.labels, 0, use_labels=True)
+        chooser = build_source(ContrastiveSettings(source=source, negatives=NEGATIVES), side.labels, 0)
         negatives, bank = chooser(side.batch), side.bank(precision)
 
         def contrast() -> tuple[Tensor, ...]:

@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, Setting
-from cktf.objectives.parts.contrastive_pair import ContrastivePair, source_of
+from cktf.objectives.parts.contrastive_pair import ContrastivePair
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.layers import LayerPair
 from cktf.objectives.parts.pairing import Pairing
 from cktf.objectives.parts.representations import Representations
+from cktf.objectives.parts.sources import build_source
 from cktf.objectives.parts.stages import paired_maps
 from cktf.objectives.parts.transforms import OF_BATCH, Transform
 
@@ -119,7 +120,7 @@ class CKTF(Objective):
         )
         layers = config.pairs or self._pairs_by_depth(config, setting)
         self.layers = {pair.name: pair for pair in layers if pair.weight > 0}
-        self.negatives = source_of(config, setting)
+        self.negatives = build_source(config, setting.labels, setting.seed)
         self.pairs = nn.ModuleDict(
             {
                 name: ContrastivePair(name, self.representations.shapes(pair, setting), config, setting)

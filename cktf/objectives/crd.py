@@ -5,8 +5,9 @@ from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, Setting
-from cktf.objectives.parts.contrastive_pair import ContrastivePair, source_of
+from cktf.objectives.parts.contrastive_pair import ContrastivePair
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
+from cktf.objectives.parts.sources import build_source
 
 
 class CRD(Objective):
@@ -29,7 +30,7 @@ class CRD(Objective):
 
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()
-        self.negatives = source_of(config, setting)
+        self.negatives = build_source(config, setting.labels, setting.seed)
         shapes = setting.student.penultimate, setting.teacher.penultimate
         self.pair = ContrastivePair("penultimate", shapes, config, setting)
         self.term_weights = {"penultimate": 1.0}

@@ -12,10 +12,9 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import Setting
 from cktf.objectives.crd import CRD
-from cktf.objectives.parts.contrastive_settings import Estimator
+from cktf.objectives.parts.contrastive_settings import Estimator, Source
 from cktf.objectives.parts.critics import Critic
 from cktf.objectives.parts.heads import HeadKind
-from cktf.objectives.parts.sources import Source
 
 K, DIM, TAU = 8, 4, 0.3
 COMBINATIONS = list(itertools.product(get_args(Source), get_args(Estimator), get_args(Critic)))

@@ -8,24 +8,14 @@ from torch import Tensor, nn
 from cktf import seeding
 from cktf.batch import Batch
 from cktf.objectives.objective import Setting
-from cktf.objectives.parts.bank import Bank
 from cktf.objectives.parts.contrast import estimate_partition, noise_contrastive_loss
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.critics import agreement, as_products
 from cktf.objectives.parts.heads import Head, HeadKind, pad_to_wider
 from cktf.objectives.parts.info_nce import info_nce_loss
 from cktf.objectives.parts.negatives import Negatives
-from cktf.objectives.parts.sources import build_bank, build_source
+from cktf.objectives.parts.sources import build_bank
 from cktf.objectives.parts.workers import gather_batch
-
-
-def source_of(config: ContrastiveSettings, setting: Setting) -> nn.Module | None:
-    """Return the module from `Batch` to `Negatives` that settings ask for; None where they ask for no negatives."""
-    if config.negatives == 0:
-        return None
-    return build_source(
-        config.source, config.negatives, setting.labels, setting.seed, use_labels=config.labels
-    )
 
 
 class Side(nn.Module):
@@ -62,17 +52,8 @@ class Side(nn.Module):
         self.partition: float | None = None
         with seeding.initialisation(setting.seed, "head", *name):
             self.head = Head(head, shape, dim, unit_length=config.unit_length)
-        self.bank: Bank | None = None
-        if config.negatives > 0:
-            with seeding.initialisation(setting.seed, "bank", *name):
-                self.bank = build_bank(
-                    config.source,
-                    setting.num_samples,
-                    config.negatives,
-                    dim,
-                    config.momentum,
-                    config.bank_precision,
-                )
+        with seeding.initialisation(setting.seed, "bank", *name):
+            self.bank = build_bank(config, setting.num_samples, dim)
 
     def contrast(
         self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives

@@ -8,7 +8,8 @@ from cktf.objectives.objective import ObjectiveSettings
 from cktf.objectives.parts.bank import BankPrecision
 from cktf.objectives.parts.critics import Critic
 from cktf.objectives.parts.heads import HeadKind
-from cktf.objectives.parts.sources import Source
+
+Source = Literal["sampled", "all", "shared", "queue", "batch"]
 
 Estimator = Literal["nce", "infonce"]
 

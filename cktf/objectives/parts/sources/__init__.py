@@ -1,13 +1,13 @@
 """Where negatives come from: who they are, once for all pairs, and for each side what keeps their embeddings."""
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from cktf.batch import Batch
-from cktf.objectives.parts.bank import Bank, BankPrecision
+from cktf.objectives.parts.bank import Bank
+from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.memory_bank import MemoryBank
 from cktf.objectives.parts.negatives import Negatives
 from cktf.objectives.parts.sources.every import EveryNegative
@@ -15,8 +15,6 @@ from cktf.objectives.parts.sources.in_batch import BatchNegatives, CurrentEmbedd
 from cktf.objectives.parts.sources.queue import EmbeddingQueue, QueuedNegatives
 from cktf.objectives.parts.sources.sampled import SampledNegatives
 from cktf.objectives.parts.sources.shared import SharedNegatives
-
-Source = Literal["sampled", "all", "shared", "queue", "batch"]
 
 
 class Unlabelled(nn.Module):
@@ -32,55 +30,56 @@ class Unlabelled(nn.Module):
         return negatives
 
 
-def build_source(source: Source, count: int, labels: Tensor, seed: int, *, use_labels: bool) -> nn.Module:
-    """Return a module from `Batch` to `Negatives`.
+def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> nn.Module | None:
+    """Return a module from `Batch` to `Negatives`; None where the settings ask for no negatives.
 
     Args:
-        source: Which.
-        count: K.
+        config: Settings.
         labels: (num_samples,), int64: of the samples that are learnt from.
         seed: The replicate's seed.
-        use_labels: Whether a negative is of another class; if not, it is any other sample.
 
     Raises:
         ValueError: If there is only one class, so that no sample has negatives.
     """
-    if not use_labels:
-        return Unlabelled(build_source(source, count, torch.arange(len(labels)), seed, use_labels=True))
+    if config.negatives == 0:
+        return None
+    if not config.labels:
+        return Unlabelled(_labelled_source(config, torch.arange(len(labels)), seed))
+    return _labelled_source(config, labels, seed)
+
+
+def build_bank(config: ContrastiveSettings, num_samples: int, dim: int) -> Bank | None:
+    """Return what keeps one side's embeddings for a source; None where there is none.
+
+    Args:
+        config: Settings.
+        num_samples: How many are learnt from.
+        dim: Of an embedding.
+    """
+    if config.negatives == 0:
+        return None
+    match config.source:
+        case "sampled" | "all" | "shared":
+            return MemoryBank(num_samples, dim, config.momentum, config.bank_precision)
+        case "queue":
+            return EmbeddingQueue(config.negatives, dim, config.bank_precision)
+        case "batch":
+            return CurrentEmbeddings()
+
+
+def _labelled_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> nn.Module:
     if bool((labels == labels[0]).all()):
         raise ValueError(
             f"negatives are samples of other classes, but all {len(labels)} samples have one label"
         )
-    match source:
+    match config.source:
         case "sampled":
-            return SampledNegatives(labels, count, seed)
+            return SampledNegatives(labels, config.negatives, seed)
         case "all":
-            return EveryNegative(labels, count)
+            return EveryNegative(labels, config.negatives)
         case "shared":
-            return SharedNegatives(labels, count, seed)
+            return SharedNegatives(labels, config.negatives, seed)
         case "queue":
-            return QueuedNegatives(count)
+            return QueuedNegatives(config.negatives)
         case "batch":
             return BatchNegatives()
-
-
-def build_bank(
-    source: Source, num_samples: int, count: int, dim: int, momentum: float, precision: BankPrecision
-) -> Bank:
-    """Return what keeps one side's embeddings for a source.
-
-    Args:
-        source: Which.
-        num_samples: How many are learnt from.
-        count: K.
-        dim: Of an embedding.
-        momentum: Share of the old embedding when a row of a memory bank moves.
-        precision: In which embeddings are kept.
-    """
-    match source:
-        case "sampled" | "all" | "shared":
-            return MemoryBank(num_samples, dim, momentum, precision)
-        case "queue":
-            return EmbeddingQueue(count, dim, precision)
-        case "batch":
-            return CurrentEmbeddings()
