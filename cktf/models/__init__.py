@@ -1,13 +1,13 @@
 """Networks whose one forward gives all their representations: the papers' own, and any of torchvision's."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from cktf.batch import Activations, Shapes
 from cktf.models.adapter import (
@@ -22,11 +22,11 @@ from cktf.models.imagenet_resnet import BasicBlock, Bottleneck, ImageNetResNet
 from cktf.models.mobilenet import MobileNetV2
 from cktf.models.resnet import ResNet, SingleBlock
 from cktf.models.shufflenet import ShuffleNet, ShuffleNetV2
-from cktf.models.vgg import VGG
+from cktf.models.vgg import VGG, rename_numbered_layers
 from cktf.models.wide_resnet import WideResNet
 from cktf.settings import Settings
 
-__all__ = ["MODELS", "Adapter", "ModelConfig", "build_model", "measure_shapes"]
+__all__ = ["MODELS", "Adapter", "ModelConfig", "build_model", "measure_shapes", "under_own_keys"]
 
 _TIMES_4 = (32, 64, 128, 256)
 
@@ -155,6 +155,11 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
     except ValueError as error:
         raise ValueError(f"{config.model}: {error}") from error
     return adapter
+
+
+def under_own_keys(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a checkpoint's weights under the keys of the network's own state dict, where older ones had others."""
+    return rename_numbered_layers(weights) if isinstance(network, VGG) else dict(weights)
 
 
 def measure_shapes(model: nn.Module, image_shape: Sequence[int]) -> Shapes:

@@ -1,11 +1,12 @@
 """VGG networks with batch-norm and one linear layer, as the distillation papers use them.
 
 Source: Simonyan and Zisserman 2015, arXiv 1409.1556, table 1 (and eight layers, one a stage). Attribute names
-and their order are those of the CKTF paper's checkpoints; those of the earlier distillation papers load too.
+and their order are those of the CKTF paper's checkpoints; `rename_numbered_layers` takes those of the
+earlier distillation papers.
 """
 
 import re
-from typing import Any
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -61,7 +62,6 @@ class VGG(nn.Module):
         self.classifier = nn.Linear(512, num_classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
-        self.register_load_state_dict_pre_hook(_rename_numbered_layers)  # type: ignore[no-untyped-call]
 
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
@@ -81,10 +81,14 @@ class VGG(nn.Module):
         )
 
 
-def _rename_numbered_layers(_module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Take the keys of checkpoints whose stages are flat lists of convolution, batch-norm and ReLU."""
-    for key in list(state):
-        if numbered := re.fullmatch(r"(block\d)\.(\d+)\.(\w+)", key.removeprefix(prefix)):
-            stage, layer, name = numbered.groups()
-            block, part = divmod(int(layer), 3)
-            state[f"{prefix}{stage}.{block}.{('conv2d', 'bn', 'relu')[part]}.{name}"] = state.pop(key)
+def rename_numbered_layers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict under a `VGG`'s keys, of one whose stages are flat lists of convolution, batch-norm, ReLU."""
+    return {_renamed(key): value for key, value in weights.items()}
+
+
+def _renamed(key: str) -> str:
+    if numbered := re.fullmatch(r"(block\d)\.(\d+)\.(\w+)", key):
+        stage, layer, name = numbered.groups()
+        block, part = divmod(int(layer), 3)
+        return f"{stage}.{block}.{('conv2d', 'bn', 'relu')[part]}.{name}"
+    return key

@@ -19,7 +19,7 @@ from safetensors.torch import load as load_safetensors
 from torch import nn
 
 from cktf.data import DataConfig, Dataset
-from cktf.models import ModelConfig, build_model
+from cktf.models import ModelConfig, build_model, under_own_keys
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, trial_storage
@@ -89,6 +89,7 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
             weights = read_weights(teacher.checkpoint, teacher.sha256)
         except ValueError as error:
             raise ValueError(f"teacher.checkpoint: {error}") from error
+        weights = under_own_keys(network, weights)
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:

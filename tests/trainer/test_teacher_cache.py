@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import torch
@@ -125,6 +126,22 @@ def test_a_checkpoint_that_does_not_fit_is_refused_with_what_differs(tiny, tmp_p
     torch.save(file, tmp_path / "file.pth")
     wrong = tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "file.pth")})
     with pytest.raises(ValueError, match=message):
+        load_teacher(wrong.teacher, wrong.data, CPU, None)
+
+
+def test_of_an_older_checkpoint_that_almost_fits_only_what_differs_is_named(tiny, tmp_path):
+    # Its layers are numbered, block by block: convolution, batch-norm, ReLU.
+    numbers = {"conv2d": 0, "bn": 1}
+    older = {
+        re.sub(r"\.(\d)\.(conv2d|bn)\.", lambda at: f".{3 * int(at[1]) + numbers[at[2]]}.", key): value
+        for key, value in build_model("vgg11", 100, (1, 8, 8)).state_dict().items()
+    }
+    torch.save(older, tmp_path / "file.pth")
+    wrong = tiny(teacher={"model": "vgg11", "checkpoint": str(tmp_path / "file.pth")})
+    with pytest.raises(
+        ValueError,
+        match=r"10 classes: shapes: classifier\.weight is \(100, 512\), not \(10, 512\), classifier\.bias [^;]*$",
+    ):
         load_teacher(wrong.teacher, wrong.data, CPU, None)
 
 
