@@ -235,7 +235,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "design", "arms"),
     [
-        ("cifar100_cktf_ablation", "one_at_a_time", 34),
+        ("cifar100_cktf_ablation", "one_at_a_time", 33),
         ("cifar100_table1", "compare", 118),
         ("digits_ablation", "one_at_a_time", 6),
         ("digits_contrast", "one_at_a_time", 12),
