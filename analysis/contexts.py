@@ -1,0 +1,61 @@
+"""What an arm does over several contexts: the mean of its effects, each context counted once."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.estimates import CONFIDENCE, grouped_estimates
+from analysis.verdicts import holm
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = {
+    "arm": "str",
+    "metric": "str",
+    "n_contexts": "int64",
+    "n_missing": "int64",
+    "n_above": "int64",
+    "effect": "float64",
+    "sd": "float64",
+    "low": "float64",
+    "high": "float64",
+    "confidence": "float64",
+    "p": "float64",
+    "p_holm": "float64",
+}
+"""Of the table of effects over contexts, with their types, which hold for an empty one too."""
+
+
+def over_contexts(effects: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the mean effect of every arm over its contexts, which are taken as a sample of those it may meet.
+
+    The interval is Student's over contexts, so it holds what differs between them as well as the seeds' noise.
+
+    Args:
+        effects: As `analysis.comparisons.effects` gives them.
+
+    Returns:
+        One row for each arm that stands in two contexts or more, in their order: ``n_contexts`` (with an effect),
+        ``n_missing`` (without one), ``n_above`` (with an effect above 0), ``effect`` (mean), ``sd`` and the interval,
+        ``p`` (of the one-sample t test, two-sided) and ``p_holm`` (adjusted over all rows).
+    """
+    import pandas as pd
+    from scipy import stats
+
+    by_arm = effects.groupby("arm", sort=False)
+    shared = effects[by_arm["context"].transform("nunique") > 1]
+    if shared.empty:
+        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+    frame = grouped_estimates(shared, ["arm"], "effect").rename(columns={"n": "n_contexts", "mean": "effect"})
+    by_arm = shared.groupby("arm", sort=False)
+    frame["metric"] = shared["metric"].iloc[0]
+    frame["n_missing"] = by_arm["context"].nunique().to_numpy() - frame["n_contexts"].to_numpy()
+    frame["n_above"] = by_arm["effect"].agg(lambda effect: (effect > 0).sum()).to_numpy()
+    frame["confidence"] = CONFIDENCE
+    n = np.where(frame["n_contexts"] > 1, frame["n_contexts"], np.nan)
+    error = frame["sd"].to_numpy() / np.sqrt(n)
+    t = np.abs(frame["effect"].to_numpy()) / np.where(error > 0, error, np.nan)
+    frame["p"] = 2 * stats.t.sf(t, n - 1)
+    frame["p_holm"] = holm(frame["p"].to_numpy(np.float64))
+    return frame[list(COLUMNS)].astype(COLUMNS)
