@@ -15,9 +15,20 @@ Pandas, scipy, Optuna and Altair are imported where they are first used, so ``im
 from analysis.collect import collect
 from analysis.comparisons import effects
 from analysis.estimates import arms
+from analysis.factorial import interactions
 from analysis.importance import importance
 from analysis.load import load
 from analysis.report import ReportPaths, write_report
 from analysis.results import Results
 
-__all__ = ["ReportPaths", "Results", "arms", "collect", "effects", "importance", "load", "write_report"]
+__all__ = [
+    "ReportPaths",
+    "Results",
+    "arms",
+    "collect",
+    "effects",
+    "importance",
+    "interactions",
+    "load",
+    "write_report",
+]

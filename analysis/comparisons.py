@@ -1,12 +1,12 @@
-"""What an arm changes: its effect against its context's baseline, paired by seed, p adjusted over the study."""
+"""What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from analysis.estimates import CONFIDENCE, complete, estimate, reported
+from analysis.estimates import CONFIDENCE, complete, reported
+from analysis.paired import TEST, equivalence_p, paired_effects, sign_flip_p
+from analysis.verdicts import LEVEL, Verdict, decide, holm, more_seeds
 from cktf.rows import Status
 
 if TYPE_CHECKING:
@@ -18,8 +18,12 @@ COLUMNS = {
     "arm": "str",
     "factor": "str",
     "metric": "str",
+    "verdict": "str",
+    "more_seeds": "float64",
     "n_pairs": "int64",
     "n_missing": "int64",
+    "n_lost_by_arm": "int64",
+    "n_lost_by_baseline": "int64",
     "missing": "str",
     "mean": "float64",
     "baseline_mean": "float64",
@@ -28,96 +32,32 @@ COLUMNS = {
     "low": "float64",
     "high": "float64",
     "confidence": "float64",
+    "hedges_gz": "float64",
     "correlation": "float64",
+    "n_unpaired": "float64",
+    "test": "str",
     "statistic": "float64",
     "p": "float64",
     "p_holm": "float64",
-    "test": "str",
+    "delta": "float64",
+    "p_equivalence": "float64",
+    "p_equivalence_holm": "float64",
+    "p_flip": "float64",
     "reason": "str",
 }
 """Of the table of effects, with their types, which hold for an empty one too."""
 
-RELATIVE_ROUNDING = 1e-9
-"""Differences that vary by less than this share of the values themselves vary by rounding alone."""
+ENDED = [Status.COMPLETE, Status.PRUNED, Status.FAILED]
+"""Statuses after which no result is to come."""
 
 
-@dataclass(frozen=True)
-class PairedEffect:
-    """The mean difference of pairs, and the test that it is zero. What cannot be computed is NaN.
-
-    Attributes:
-        n_pairs: Pairs used.
-        effect: Mean difference, in the unit of the values.
-        sd: Standard deviation of the differences.
-        low: Lower end of the interval of the effect.
-        high: Upper end.
-        correlation: Pearson's, of the two sides: what pairing gains.
-        statistic: Student's t, with ``n_pairs - 1`` degrees of freedom.
-        p: Two-sided.
-        test: Name of the test.
-        reason: Why a figure is missing; empty where none is.
-    """
-
-    n_pairs: int
-    effect: float
-    sd: float
-    low: float
-    high: float
-    correlation: float
-    statistic: float
-    p: float
-    test: str
-    reason: str
-
-
-def paired_t(
-    values: NDArray[np.float64], baseline: NDArray[np.float64], confidence: float = CONFIDENCE
-) -> PairedEffect:
-    """Compare two arms that share their seeds by Student's paired t test.
-
-    Differences that do not vary at all (two quantised accuracies, say) hold no information on their own
-    error: the test would call any of them infinitely sure. They get an effect, but neither interval nor p.
-
-    Args:
-        values: (pairs,) of the arm.
-        baseline: (pairs,) of the baseline, at the same seeds.
-        confidence: Of the interval.
-    """
-    from scipy import stats
-
-    differences = values - baseline
-    found = estimate(differences, confidence)
-    n = found.n
-    if n < 2:
-        reason = "one pair: no interval" if n else "no seed is complete in both arms"
-        return PairedEffect(n, found.mean, np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, "none", reason)
-    rounding = RELATIVE_ROUNDING * float(np.max(np.abs([values, baseline])))
-    varies = [float(np.ptp(side)) > rounding for side in (values, baseline)]
-    correlation = float(np.corrcoef(values, baseline)[0, 1]) if all(varies) else np.nan
-    if float(np.ptp(differences)) <= rounding:
-        reason = f"all {n} differences are equal: no error to test against"
-        return PairedEffect(
-            n, found.mean, found.sd, np.nan, np.nan, correlation, np.nan, np.nan, "none", reason
-        )
-    statistic = found.mean / (found.sd / np.sqrt(n))
-    p = float(2 * stats.t.sf(abs(statistic), n - 1))
-    return PairedEffect(
-        n, found.mean, found.sd, found.low, found.high, correlation, float(statistic), p, "paired t", ""
-    )
-
-
-def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return Holm's adjusted p values (Holm 1979) of a family of tests (tests,); NaN, no test, stays NaN."""
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted = np.full_like(p, np.nan)
-    tested = ~np.isnan(p)
-    if tested.any():
-        adjusted[tested] = multipletests(p[tested], method="holm")[1]
-    return adjusted
-
-
-def effects(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.DataFrame":
+def effects(
+    trials: "pd.DataFrame",
+    *,
+    metric: str = "test_accuracy",
+    maximise: bool = True,
+    delta: float | None = None,
+) -> "pd.DataFrame":
     """Return the effect of every arm of a design, or every confirmed arm of a search, against its baseline.
 
     An arm is compared with the baseline of its own context; an arm's identity is that of one context alone.
@@ -126,61 +66,88 @@ def effects(trials: "pd.DataFrame", *, metric: str = "test_accuracy") -> "pd.Dat
         trials: As `analysis.load` gives them; those of a search's own stage are left out, since they were
             selected.
         metric: Column that is compared.
+        maximise: Whether a larger metric is better.
+        delta: The smallest effect that matters, in the unit of the metric; None: no arm can be called equivalent.
 
     Returns:
         One row for each context and arm, contexts in the order of planning, in them arms of one factor together:
         ``context``, ``arm_id``, ``arm``, ``factor`` (paths in which it differs from the baseline), ``metric``,
-        ``n_missing`` (planned seeds that form no pair) and ``missing`` (which, and why), ``mean`` and
-        ``baseline_mean`` (of the pairs), the fields of `PairedEffect`, and ``p_holm``, adjusted over all rows that
-        have a p.
+        ``verdict`` (a word of `analysis.verdicts.Verdict`), ``more_seeds`` (see there; of undecided arms alone),
+        ``n_missing`` (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline`` (where
+        that side alone ended without a result) and ``missing`` (which, and why), the fields of
+        `analysis.paired.PairedEffects`, the name of the deciding ``test`` (``none`` where there is none, and a
+        ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, and ``p_flip`` of the exact
+        sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over all rows.
     """
     import pandas as pd
 
     pool = reported(trials)
     arms = pool.drop_duplicates("arm_id").set_index("arm_id")
     baselines = {arms.at[arm_id, "context"]: arm_id for arm_id in arms.index[arms["is_baseline"]]}
+    statuses = pool.pivot(index="seed", columns="arm_id", values="status")
     scores = (
         complete(pool, metric)
         .pivot(index="seed", columns="arm_id", values=metric)
-        .reindex(columns=arms.index)
+        .reindex(index=statuses.index, columns=arms.index)
     )
-    statuses = pool.pivot(index="seed", columns="arm_id", values="status")
+    compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
+    against = [baselines[context] for context in compared["context"]]
+    values, baseline = (scores[ids].to_numpy(np.float64).T for ids in (compared.index, against))
+    found = paired_effects(values, baseline)
     rows = []
-    for arm_id in arms.index[~arms["is_baseline"] & arms["context"].isin(baselines)]:
-        context = arms.at[arm_id, "context"]
-        both = [arm_id, baselines[context]]
-        sides = scores[both].reindex(statuses.index)
-        pairs = sides.dropna().to_numpy(np.float64)
-        found = paired_t(pairs[:, 0], pairs[:, 1])
-        states = statuses.loc[sides.isna().any(axis="columns"), both].dropna(how="all")
+    for arm_id, baseline_id in zip(compared.index, against, strict=True):
+        both = [arm_id, baseline_id]
+        is_pair = scores[both].notna().all(axis="columns")
+        states = statuses.loc[~is_pair, both].dropna(how="all")
+        lost = states.isin(ENDED) & scores.loc[states.index, both].isna()
         rows.append(
             {
-                "context": context,
+                "context": arms.at[arm_id, "context"],
                 "arm_id": arm_id,
                 "arm": arms.at[arm_id, "arm"],
-                "factor": ", ".join(_differing_factors(arms.loc[arm_id], arms.loc[baselines[context]])),
+                "factor": ", ".join(_differing_factors(arms.loc[arm_id], arms.loc[baseline_id])),
                 "metric": metric,
-                "n_pairs": found.n_pairs,
                 "n_missing": len(states),
+                "n_lost_by_arm": int((lost[arm_id] & ~lost[baseline_id]).sum()),
+                "n_lost_by_baseline": int((lost[baseline_id] & ~lost[arm_id]).sum()),
                 "missing": _missing_text(states),
-                "mean": estimate(pairs[:, 0]).mean,
-                "baseline_mean": estimate(pairs[:, 1]).mean,
-                "effect": found.effect,
-                "sd": found.sd,
-                "low": found.low,
-                "high": found.high,
                 "confidence": CONFIDENCE,
-                "correlation": found.correlation,
-                "statistic": found.statistic,
-                "p": found.p,
-                "p_holm": np.nan,
-                "test": found.test,
-                "reason": found.reason,
+                "delta": np.nan if delta is None else delta,
             }
         )
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    frame["p_holm"] = holm(frame["p"].to_numpy(np.float64))
-    return frame.sort_values(["context", "factor"], key=_first_seen, kind="stable", ignore_index=True)
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    for field, column in vars(found).items():
+        frame[field] = column
+    frame["test"] = np.where(np.isnan(found.p), "none", TEST)
+    frame["reason"] = [_reason(*row) for row in zip(found.n_pairs, found.p, strict=True)]
+    frame["p_holm"] = holm(found.p)
+    frame["p_equivalence"] = np.nan if delta is None else equivalence_p(found, delta)
+    frame["p_equivalence_holm"] = holm(frame["p_equivalence"].to_numpy(np.float64))
+    frame["p_flip"] = np.where(np.isnan(found.p), np.nan, sign_flip_p(values - baseline))
+    frame["verdict"] = decide(
+        found.effect,
+        frame["p_holm"].to_numpy(),
+        frame["p_equivalence_holm"].to_numpy(),
+        maximise=maximise,
+    )
+    if len(frame):
+        # The level that Holm's method leaves to an arm when those that are told from zero have been set aside.
+        level = LEVEL / max(1, len(frame) - int((frame["p_holm"] < LEVEL).sum()))
+        target = found.effect if delta is None else np.full_like(found.effect, delta)
+        more = more_seeds(target, np.where(np.isnan(found.p), np.nan, found.sd), found.n_pairs, level)
+        frame["more_seeds"] = np.where(frame["verdict"] == Verdict.UNDECIDED, more, np.nan)
+    return frame.astype(COLUMNS).sort_values(
+        ["context", "factor"], key=_first_seen, kind="stable", ignore_index=True
+    )
+
+
+def _reason(n_pairs: int, p: float) -> str:
+    """Return why there is no p; nothing where there is one."""
+    if not np.isnan(p):
+        return ""
+    if n_pairs < 2:
+        return "one pair: no interval" if n_pairs else "no seed is complete in both arms"
+    return f"all {n_pairs} differences are equal: no error to test against"
 
 
 def _first_seen(column: "pd.Series[Any]") -> "pd.Series[Any]":

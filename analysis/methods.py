@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from analysis.estimates import reported
+from analysis.estimates import CONFIDENCE, reported
 from analysis.importance import MIN_TRIALS
+from analysis.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.tables import SMOKE
+from analysis.verdicts import LEVEL, POWER
 from cktf.rows import SCHEMA_VERSION, Stage, Status
 
 if TYPE_CHECKING:
@@ -65,13 +67,21 @@ def _comparison_sentences(results: Results) -> list[str]:
         "All arms share their seeds: at one seed they see the same split, initial student, batches, "
         "augmentations and negatives. A trial is scored after its last epoch, not at its best one.",
         f"An effect is the mean over seeds of the difference in {measured} between an arm and the baseline"
-        f"{of_context} at the same seed; its 95% interval is Student's.",
+        f"{of_context} at the same seed; its {CONFIDENCE:.0%} interval is Student's.",
     ]
-    tested = effects[effects["p"].notna()]
-    if not tested.empty:
+    if not effects.empty:
+        sentences += _test_sentences(results)
+    if not results.over_contexts.empty:
         sentences.append(
-            f"p values are two-sided ({', '.join(tested['test'].unique())}) and adjusted by Holm's method "
-            f"over {_counted(len(tested), 'comparison')}."
+            "Over contexts, an arm's effects are averaged, each context counted once; interval and p are Student's, "
+            "with the contexts as the sample."
+        )
+    if not results.interactions.empty:
+        sentences.append(
+            "Main effects and two-factor interactions of the grid are contrasts with equal weights on the levels of "
+            "the other factors (Type III), by ordinary least squares with a mean for every arm and a shift for every "
+            "seed; "
+            f"their p values are adjusted by Holm's method over {_counted(len(results.interactions), 'contrast')}."
         )
     pool = reported(results.trials)
     unfinished = pool.loc[pool["status"] != Status.COMPLETE, "status"].value_counts()
@@ -86,6 +96,46 @@ def _comparison_sentences(results: Results) -> list[str]:
             f"Reference values are those of {study.reference_source}; they were not measured here, and nothing is "
             "computed from them."
         )
+    return sentences
+
+
+def _test_sentences(results: Results) -> list[str]:
+    study, count = results.facts.study, len(results.effects)
+    measured = quantity(study.report_metric)
+    family = "of the one comparison" if count == 1 else f"over {count} comparisons"
+    sentences = [
+        "The test that decides is the paired t test, two-sided, in every study and at every number of seeds; its p "
+        f"values are adjusted by Holm's method {family}, those that could not be tested included. An arm helps or "
+        f"hurts where the adjusted p is below {LEVEL}; an interval, and the p beside it, are those of one comparison "
+        "alone.",
+    ]
+    if study.delta is None:
+        sentences.append("No smallest effect that matters was stated, so no arm could be called equivalent.")
+    else:
+        sentences.append(
+            f"An arm is equivalent where two one-sided t tests, adjusted likewise, show its effect to be within "
+            f"±{study.delta:g} {measured.difference_unit}".rstrip()
+            + ", the smallest effect that matters."
+        )
+    stated = list(dict.fromkeys(launch.delta for launch in results.facts.launches))
+    if len(stated) > 1:
+        named = ", then ".join("none" if delta is None else f"{delta:g}" for delta in stated)
+        sentences.append(
+            f"The smallest effect that matters was changed between launches ({named}): results may have been seen by "
+            "then."
+        )
+    flipped = int(results.effects["p_flip"].notna().sum())
+    if flipped:
+        sentences.append(
+            f"Beside the t test stands the exact sign-flip test, for the {flipped} with {FEWEST_FLIPPED} to "
+            f"{MOST_FLIPPED} pairs (fewer cannot reach p < 0.05); it decides nothing."
+        )
+    target = "an effect of the size seen" if study.delta is None else "delta"
+    sentences.append(
+        "The seeds that an undecided arm would still need are those at which the same test would have about "
+        f"{POWER:.0%} power to tell {target} from zero, if the differences go on to vary as they did: a rough figure. "
+        "Judging a study again after seeds were added to it is another chance to err, which no p here accounts for."
+    )
     return sentences
 
 

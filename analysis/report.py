@@ -19,7 +19,7 @@ from cktf.rows import SCHEMA_VERSION
 if TYPE_CHECKING:
     import pandas as pd
 
-DERIVED = ("arms", "effects", "leaderboard", "importance")
+DERIVED = ("arms", "effects", "over_contexts", "interactions", "leaderboard", "importance")
 """Tables that are derived from trials and epochs; written where they hold anything."""
 
 EXPOSE = "window.vegaEmbed = vegaEmbed;"
@@ -34,7 +34,7 @@ class ReportPaths:
         html: The page: one file that needs no network.
         tables: Name to Parquet file: ``trials``, ``epochs``, ``arms``, ``effects``, ...
         figures: Name to vector file; a PNG and a PDF of the same name lie beside each.
-        papers: Tables in Markdown and CSV.
+        papers: Tables in Markdown, LaTeX and CSV.
         results: What is reported.
     """
 
@@ -99,6 +99,7 @@ def page(results: Results, specifications: dict[str, dict[str, Any]]) -> str:
     from markupsafe import Markup
 
     from analysis.methods import methods_text, provenance_rows
+    from analysis.side_tables import side_tables
     from analysis.tables import SMOKE, main_tables, trial_rows
 
     environment = Environment(
@@ -109,6 +110,7 @@ def page(results: Results, specifications: dict[str, dict[str, Any]]) -> str:
         facts=results.facts,
         smoke=SMOKE,
         main_tables=main_tables(results),
+        side_tables=side_tables(results),
         is_search_score=results.arms.empty,
         figures=specifications,
         trial_rows=trial_rows(results),
@@ -139,18 +141,19 @@ def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
 
 
 def _write_papers(folder: fs.SubTreeFileSystem, results: Results) -> list[str]:
-    """Write the statistics as CSV with every digit and the answering tables as Markdown; return the names."""
+    """Write the statistics as CSV with every digit, what people read in Markdown and LaTeX; return the names."""
+    from analysis.latex import latex
+    from analysis.side_tables import side_tables
     from analysis.tables import csv, main_tables, markdown_tables
 
-    names = []
-    for name in DERIVED:
-        if not (frame := getattr(results, name)).empty:
-            names.append(f"tables/{name}.csv")
-            write(folder, names[-1], csv(frame).encode())
-    name = "leaderboard" if results.arms.empty else "effects"
-    names.append(f"tables/{name}.md")
-    write(folder, names[-1], markdown_tables(main_tables(results)).encode())
-    return names
+    papers = {f"{name}.csv": csv(frame) for name in DERIVED if not (frame := getattr(results, name)).empty}
+    answering = "leaderboard" if results.arms.empty else "effects"
+    sides = {name: [table] for name, table in side_tables(results).items()}
+    for name, tables in {answering: main_tables(results), **sides}.items():
+        papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
+    for name, content in papers.items():
+        write(folder, f"tables/{name}", content.encode())
+    return [f"tables/{name}" for name in papers]
 
 
 def _write_figure(folder: fs.SubTreeFileSystem, name: str, specification: dict[str, Any]) -> None:

@@ -78,7 +78,24 @@ class Results:
         """Every arm against its context's baseline, paired by seed; see `analysis.comparisons.effects`."""
         from analysis.comparisons import effects
 
-        return effects(self.trials, metric=self.facts.study.report_metric)
+        study = self.facts.study
+        return effects(self.trials, metric=study.report_metric, maximise=study.maximise, delta=study.delta)
+
+    @cached_property
+    def over_contexts(self) -> "pd.DataFrame":
+        """Every arm's mean effect over its contexts; see `analysis.contexts.over_contexts`."""
+        from analysis.contexts import over_contexts
+
+        return over_contexts(self.effects)
+
+    @cached_property
+    def interactions(self) -> "pd.DataFrame":
+        """Main effects and interactions of a grid; of other designs none; see `analysis.factorial.interactions`."""
+        from analysis.factorial import interactions
+
+        study = self.facts.study
+        factors = study.factors if study.design == "grid" else []
+        return interactions(self.trials, factors=factors, metric=study.report_metric)
 
     @cached_property
     def leaderboard(self) -> "pd.DataFrame":

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.quantities import quantity
+from analysis.quantities import Quantity, quantity
 from analysis.results import Results
+from analysis.verdicts import LEVEL, MOST_MORE_SEEDS, POWER, Verdict
 from cktf.rows import StudyRow, arm_label
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ ABSENT = "–"
 
 Rows = list[list[str]]
 """A table of formatted cells; its first row is the head."""
+
+UNADJUSTED = "p"
+"""Head of the column of p values of one comparison alone."""
+
+VERDICT = "verdict"
+"""Head of the column that answers."""
 
 NOTE = "note"
 """Head of a last column that holds remarks, not figures."""
@@ -34,13 +41,23 @@ class Table:
     Attributes:
         title: Its heading.
         rows: Head and rows.
-        remark: Where the figures that were not measured come from, and that none of them means anything where that is
-            so; mostly empty.
+        remark: How its figures came about: which test, where those that were not measured come from, and that none
+            means anything where that is so.
     """
 
     title: str
     rows: Rows
     remark: str = ""
+
+    def narrow(self) -> tuple[Rows, list[str]]:
+        """Return the rows for a terminal, and the notes apart, each after its row's name.
+
+        Left out are the column of notes and that of the unadjusted p, which tells no more than the interval.
+        """
+        kept = [index for index, name in enumerate(self.rows[0]) if name not in {NOTE, UNADJUSTED}]
+        last = self.rows[0][-1]
+        notes = [f"{row[0]}: {row[-1]}" for row in self.rows[1:] if row[-1]] if last == NOTE else []
+        return [[row[index] for index in kept] for row in self.rows], notes
 
 
 def main_tables(results: Results) -> list[Table]:
@@ -48,13 +65,14 @@ def main_tables(results: Results) -> list[Table]:
 
     Several contexts are first laid side by side. The tables of a smoke run say that they answer nothing.
     """
-    tables = _main_tables(results)
-    if results.facts.study.is_smoke:
-        tables = [
-            replace(table, title=f"Smoke run: {table.title}", remark=f"{SMOKE} {table.remark}".rstrip())
-            for table in tables
-        ]
-    return tables
+    return [marked(table, results) for table in _main_tables(results)]
+
+
+def marked(table: Table, results: Results) -> Table:
+    """Return the table, which says that it answers nothing where it is of a smoke run."""
+    if not results.facts.study.is_smoke:
+        return table
+    return replace(table, title=f"Smoke run: {table.title}", remark=f"{SMOKE} {table.remark}".rstrip())
 
 
 def _main_tables(results: Results) -> list[Table]:
@@ -69,7 +87,10 @@ def _main_tables(results: Results) -> list[Table]:
         tables.append(Table(head, context_rows(results), _in_parentheses(study)))
     for context in results.contexts:
         named = f"{title}: {context}" if context else title
-        tables.append(Table(named, effects_rows(results, context), _reference_remark(results, context)))
+        remarks = (decision_text(results), _reference_remark(results, context))
+        tables.append(
+            Table(named, effects_rows(results, context), " ".join(text for text in remarks if text))
+        )
     return tables
 
 
@@ -103,17 +124,16 @@ def teacher_of(results: Results, context: str) -> tuple[float, float]:
 
 
 def effects_rows(results: Results, context: str = "") -> Rows:
-    """Return a context's baseline and arms: n, mean, effect with interval, p, Holm's p, and what is missing.
+    """Return a context's baseline and arms: n, mean, effect with interval, p, Holm's p, verdict, and what is missing.
 
     Where a value of the context was published, a column of references stands beside the means.
     """
     measured = quantity(results.facts.study.report_metric)
-    unit = f" ({measured.difference_unit})" if measured.difference_unit else ""
     arms = results.arms[results.arms["context"] == context].set_index("arm_id")
     effects = results.effects[results.effects["context"] == context]
     published = ["reference"] if arms["reference"].notna().any() else []
     head = ["arm", "n", f"{measured.label}, mean ± sd", *published]
-    rows = [[*head, f"effect [95% interval]{unit}", "p", "p (Holm)", NOTE]]
+    rows = [[*head, f"effect [95% interval]{unit_text(measured)}", UNADJUSTED, "p (Holm)", VERDICT, NOTE]]
 
     def yields(arm: "pd.Series[Any]") -> list[str]:
         figures = [_mean_and_sd(arm, measured.decimals)]
@@ -122,7 +142,7 @@ def effects_rows(results: Results, context: str = "") -> Rows:
 
     for _, arm in arms[arms["is_baseline"]].iterrows():
         note = arm["reason"] or missing_text(arm["n_planned"] - arm["n"])
-        rows.append([*yields(arm), "baseline", ABSENT, ABSENT, note])
+        rows.append([*yields(arm), "baseline", ABSENT, ABSENT, ABSENT, note])
     for _, effect in effects.iterrows():
         rows.append(
             [
@@ -130,9 +150,12 @@ def effects_rows(results: Results, context: str = "") -> Rows:
                 effect_text(effect, measured.decimals),
                 p_text(effect["p"]),
                 p_text(effect["p_holm"]),
-                "; ".join(text for text in (effect["reason"], effect["missing"]) if text),
+                verdict_text(effect),
+                note_text(effect),
             ]
         )
+    for _, arm in arms[~arms["is_baseline"] & ~arms.index.isin(effects["arm_id"])].iterrows():
+        rows.append([*yields(arm), ABSENT, ABSENT, ABSENT, ABSENT, "no baseline to compare with"])
     return rows
 
 
@@ -194,6 +217,16 @@ def number_text(value: float | None, decimals: int) -> str:
     return ABSENT if value is None or np.isnan(value) else f"{value:.{decimals}f}".replace("-", "−")
 
 
+def signed_text(value: float, decimals: int) -> str:
+    """Return a difference with its sign."""
+    return ABSENT if np.isnan(value) else f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def unit_text(measured: Quantity) -> str:
+    """Return the unit of a difference, as the head of a column has it."""
+    return f" ({measured.difference_unit})" if measured.difference_unit else ""
+
+
 def p_text(p: float) -> str:
     """Return a p value: two digits, and never a zero."""
     if np.isnan(p):
@@ -205,10 +238,58 @@ def effect_text(effect: "pd.Series[Any]", decimals: int) -> str:
     """Return an effect with its interval: ``+1.20 [+0.40, +2.00]``."""
     if np.isnan(effect["effect"]):
         return ABSENT
-    text = _signed(effect["effect"], decimals)
+    text = signed_text(effect["effect"], decimals)
     if np.isnan(effect["low"]):
         return text
-    return f"{text} [{_signed(effect['low'], decimals)}, {_signed(effect['high'], decimals)}]"
+    return f"{text} [{signed_text(effect['low'], decimals)}, {signed_text(effect['high'], decimals)}]"
+
+
+def verdict_text(effect: "pd.Series[Any]") -> str:
+    """Return a verdict and, where it is open, about how many more seeds could settle it."""
+    more = effect["more_seeds"]
+    if effect["verdict"] != Verdict.UNDECIDED or np.isnan(more):
+        return str(effect["verdict"])
+    if more == 0:
+        return f"{Verdict.UNDECIDED}, though the seeds suffice for delta"
+    counted = f"more than {MOST_MORE_SEEDS}" if np.isinf(more) else f"about {more:.0f}"
+    return f"{Verdict.UNDECIDED}, {counted} more seed{'s' * (more != 1)}"
+
+
+def note_text(effect: "pd.Series[Any]") -> str:
+    """Return what a reader must know of a comparison: why a figure is missing, which seeds, on whose side."""
+    notes = [effect["reason"]]
+    if effect["n_missing"]:
+        planned = effect["n_pairs"] + effect["n_missing"]
+        notes.append(f"{effect['n_missing']} of {planned} seeds missing ({effect['missing']})")
+    lost = {"the arm": effect["n_lost_by_arm"], "the baseline": effect["n_lost_by_baseline"]}
+    sides = [side for side, count in lost.items() if count]
+    if len(sides) == 1:
+        notes.append(f"only {sides[0]} fails: the effect is that of the seeds that it survives")
+    if effect["p_holm"] < LEVEL <= effect["p_flip"]:
+        notes.append(
+            f"the exact sign-flip test alone does not tell it from 0 (p = {p_text(effect['p_flip'])})"
+        )
+    return "; ".join(note for note in notes if note)
+
+
+def decision_text(results: Results) -> str:
+    """Return which test the verdicts come from; nothing where no arm is compared."""
+    count = len(results.effects)
+    if not count:
+        return ""
+    study = results.facts.study
+    measured = quantity(study.report_metric)
+    unit = f" {measured.difference_unit}" if measured.difference_unit else ""
+    family = f"over {count} comparison{'s' * (count != 1)}"
+    delta = (
+        "no delta is set, so no arm can be called equivalent"
+        if study.delta is None
+        else f"equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided t tests"
+    )
+    return (
+        f"Verdict: paired t test, p adjusted by Holm's method {family}, level {LEVEL}; {delta}. An interval, "
+        f"and a p without adjustment, are of one comparison alone. More seeds: for about {POWER:.0%} power, rough."
+    )
 
 
 def missing_text(count: int) -> str:
@@ -237,10 +318,6 @@ def _reference_remark(results: Results, context: str) -> str:
 def _beside(text: str, published: float, decimals: int) -> str:
     """Return a measured figure and, in parentheses, the published one where there is one."""
     return text if np.isnan(published) else f"{text} ({number_text(published, decimals)})"
-
-
-def _signed(value: float, decimals: int) -> str:
-    return f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def _mean_and_sd(arm: "pd.Series[Any]", decimals: int) -> str:

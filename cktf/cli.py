@@ -196,16 +196,16 @@ def report(
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     for answer in main_tables(paths.results):
-        columns = [column for column in zip(*answer.rows, strict=True) if any(column[1:])]
-        header, *rows = zip(*columns, strict=True)
+        (header, *rows), notes = answer.narrow()
         # Names of a design are short and stay whole; those of a search, which list all factors, are folded.
-        width = min(LONGEST_NAME, max(len(row[0]) for row in rows))
+        longest = max(len(row[0]) for row in rows)
+        width = LONGEST_NAME if longest > LONGEST_NAME else None
         table = Table(
-            Column(header[0], min_width=width, overflow="fold"),
-            *header[1:],
+            Column(header[0], min_width=width, no_wrap=width is None, overflow="fold"),
+            *(Column(name, overflow="fold") for name in header[1:]),
             title=Text(answer.title),
             title_justify="left",
-            caption=Text(answer.remark) if answer.remark else None,
+            caption=Text("\n".join(line for line in (*notes, answer.remark) if line)),
             caption_justify="left",
         )
         for row in rows:

@@ -78,6 +78,7 @@ class StudyRow(Row):
         metric: Column that decides: ``validation_accuracy``, ...; what a search optimises.
         report_metric: Column that is reported for design and confirm trials: ``test_accuracy``, ...
         maximise: True where larger is better.
+        delta: The smallest effect that matters, in the unit of the metrics; None where the study names none.
         baseline_arm_id: The arm that the others are compared with; where there are contexts, the first one's.
         baselines: Context to the arm that the others of this context are compared with.
         factors: Paths in the trial configuration that vary.
@@ -105,6 +106,7 @@ class StudyRow(Row):
     factors: list[str]
     log_factors: list[str] = field(default_factory=list)
     baselines: dict[str, str] = field(default_factory=dict)
+    delta: float | None = None
     is_smoke: bool = False
     reference_source: str = ""
     reference_values: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 from analysis.figures.theme import BLUE, INK, WIDTH, data
 from analysis.quantities import quantity
 from analysis.results import Results
+from analysis.verdicts import LEVEL, Verdict
 from cktf.rows import arm_label
 
 if TYPE_CHECKING:
     import altair as alt
 
-LEVEL = 0.05
-"""Of the adjusted p below which a point is filled."""
-
-FILLED, HOLLOW = f"adjusted p < {LEVEL}", f"adjusted p ≥ {LEVEL}, or none"
+SHAPES = {
+    Verdict.HELPS: "triangle-up",
+    Verdict.HURTS: "triangle-down",
+    Verdict.EQUIVALENT: "square",
+    Verdict.UNDECIDED: "circle",
+}
+"""Of the points, so that a verdict can be read without colours; that of an undecided arm is hollow."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,14 @@ class Forest:
     Attributes:
         axis: Title of the axis of effects, with its unit.
         rows: For each arm ``label`` (name and n), ``effect``, ``low``, ``high`` (None where there is none),
-            ``mark``.
+            ``verdict``.
+        delta: The smallest effect that matters; None where the study names none.
         caption: What to read.
     """
 
     axis: str
     rows: list[dict[str, Any]]
+    delta: float | None
     caption: str
 
 
@@ -48,7 +54,7 @@ def record(results: Results) -> Forest | None:
             "effect": _number(effect["effect"]),
             "low": _number(effect["low"]),
             "high": _number(effect["high"]),
-            "mark": FILLED if effect["p_holm"] < LEVEL else HOLLOW,
+            "verdict": effect["verdict"],
         }
         for effect in effects.to_dict("records")
     ]
@@ -57,8 +63,10 @@ def record(results: Results) -> Forest | None:
     return Forest(
         axis=f"effect on {measured.name}{unit}",
         rows=rows,
+        delta=study.delta,
         caption=f"Mean difference from the baseline{of_context} at the same seeds, with its 95% interval; n counts the "
-        f"pairs. Better is to the {better} of the line. Filled points: p < {LEVEL} after Holm's adjustment.",
+        f"pairs. Better is to the {better} of the line. A filled point is decided, at the level {LEVEL} for all arms "
+        f"together.{' The outer lines are at ±delta, the smallest effect that matters.' if study.delta else ''}",
     )
 
 
@@ -67,6 +75,7 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
     import altair as alt
 
     labels = [row["label"] for row in forest.rows]
+    shown = [word for word in Verdict if word in {row["verdict"] for row in forest.rows}]
     y = alt.Y(
         "label:N",
         title=None,
@@ -75,6 +84,7 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
         axis=alt.Axis(ticks=False, domain=False),
     )
     tooltip = [alt.Tooltip("label:N", title="arm")]
+    tooltip += [alt.Tooltip("verdict:N")]
     tooltip += [alt.Tooltip(f"{name}:Q", format="+.3f") for name in ("effect", "low", "high")]
     base = alt.Chart(data(forest.rows)).encode(y=y)
     zero = (
@@ -88,14 +98,24 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
     point = base.mark_point(size=80, color=BLUE, opacity=1, strokeWidth=2).encode(
         x=x,
         fill=alt.Fill(
-            "mark:N",
+            "verdict:N",
             title=None,
-            scale=alt.Scale(domain=[FILLED, HOLLOW], range=[BLUE, "transparent"]),
-            legend=None,
+            scale=alt.Scale(
+                domain=shown, range=["transparent" if word == Verdict.UNDECIDED else BLUE for word in shown]
+            ),
+        ),
+        shape=alt.Shape(
+            "verdict:N", title=None, scale=alt.Scale(domain=shown, range=[SHAPES[word] for word in shown])
         ),
         tooltip=tooltip,
     )
-    return alt.layer(zero, interval, point).properties(width=WIDTH, height=26 * len(labels))
+    layers = [zero, interval, point]
+    if forest.delta:
+        edges = data([{"edge": -forest.delta}, {"edge": forest.delta}])
+        layers.append(
+            alt.Chart(edges).mark_rule(color=INK, strokeDash=[1, 3], opacity=0.7).encode(x="edge:Q")
+        )
+    return alt.layer(*layers).properties(width=WIDTH, height=26 * len(labels))
 
 
 def _number(value: float) -> float | None:

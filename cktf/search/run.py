@@ -33,8 +33,12 @@ from cktf.trainer.teacher_file import content_digest
 STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
 
-HOW_ONLY = {"name", "question", "reference", "resources", "keep", "max_failures"}
-"""Keys of a study that say how it is run and told, not what is asked: they may change between launches."""
+HOW_ONLY = {"name", "question", "delta", "reference", "resources", "keep", "max_failures"}
+"""Keys of a study that say how it is run and told, not what is trained: they may change between launches.
+
+A ``delta`` that changes after results were seen was not fixed beforehand: the ledger keeps that of every launch, and
+the report says so.
+"""
 
 
 @dataclass(frozen=True)
@@ -243,6 +247,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             maximise=spec.maximise,
             baseline_arm_id=next(iter(baselines.values())),
             baselines=baselines,
+            delta=spec.delta,
             factors=list(spec.factors),
             log_factors=list(spec.log_factors),
             is_smoke=spec.smoke,

@@ -128,6 +128,10 @@ class StudySpec(Settings):
     metric: str = "validation_accuracy"
     """The column that decides."""
 
+    delta: float | None = Field(default=None, gt=0, le=100)
+    """The smallest effect that matters, in the unit of the metric (percentage points of an accuracy): an arm whose
+    effect is shown to be smaller is called equivalent. None: no arm can be. It belongs before the first result."""
+
     reference: Reference | None = None
     """Published values, printed beside the measured ones."""
 

@@ -1,6 +1,7 @@
 """Small ledgers with known effects, written as the driver writes them."""
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterable
@@ -246,6 +247,44 @@ def write_search(run: Path, trials: int = 60, confirm: bool = False) -> LedgerWr
                 trial_id = ledger.plan(arm, seed, stage=Stage.CONFIRM)
                 ledger.train(trial_id, 91 + effect + 0.3 * float(draws.standard_normal()))
     return ledger
+
+
+GRID = {"objective.cktf.temperature": [0.1, 0.5, 1.0], "objective.cktf.theta": [0.1, 0.0]}
+"""Factor to its levels, that of the baseline first."""
+
+
+def grid_accuracy(temperature: float, theta: float) -> float:
+    """Return an arm's true accuracy: temperature 1 costs 2, theta 0 costs 1, and both together cost nothing."""
+    return 90.0 - 2.0 * (temperature == 1.0) - (theta == 0.0) + 3.0 * (temperature == 1.0) * (theta == 0.0)
+
+
+def write_grid(run: Path, seeds: int = 5, noise: float = 0.3) -> LedgerWriter:
+    """Write a grid of three by two levels, the baseline one of its arms, all trials complete."""
+    ledger = LedgerWriter(run)
+    ledger.add(study_row(design="grid", factors=list(GRID)))
+    draws = np.random.default_rng(13)
+    for seed in range(seeds):
+        shift = draws.standard_normal()
+        for levels in itertools.product(*GRID.values()):
+            params = dict(zip(GRID, levels, strict=True))
+            named = ", ".join(f"{path.rpartition('.')[2]}={level}" for path, level in params.items())
+            is_baseline = levels == (0.1, 0.1)
+            trial_id = ledger.plan("baseline" if is_baseline else named, seed, {} if is_baseline else params)
+            ledger.train(trial_id, grid_accuracy(*levels) + shift + noise * draws.standard_normal())
+    return ledger
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
+    """Return the run directory of a grid of three by two levels at five seeds."""
+    write_grid(tmp_path / "run").close_segment()
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def grid_writer(tmp_path: Path) -> Callable[..., LedgerWriter]:
+    """Return `write_grid` into the test's own run directory, its segment still open."""
+    return lambda **options: write_grid(tmp_path / "run", **options)
 
 
 @pytest.fixture

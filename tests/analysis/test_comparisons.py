@@ -1,4 +1,4 @@
-"""Effects against the baseline, checked by hand, by scipy and by loops."""
+"""The table of effects: which trials form pairs, what is missing, and what is said of each arm."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,88 +9,9 @@ import pytest
 from scipy import stats
 
 from analysis import effects, load
-from analysis.comparisons import holm, paired_t
+from analysis.paired import sign_flip_p
+from analysis.verdicts import LEVEL, holm, more_seeds
 from cktf.rows import Status
-
-
-def test_a_paired_test_computed_by_hand() -> None:
-    # Differences 1, 2, 3: mean 2, sd 1, t = 2 sqrt(3). With two degrees of freedom,
-    # P(|t| > x) = 1 - x / sqrt(x^2 + 2).
-    found = paired_t(np.array([11.0, 22.0, 33.0]), np.array([10.0, 20.0, 30.0]))
-    t = 2 * 3**0.5
-    assert (found.n_pairs, found.effect, found.sd) == (3, 2.0, 1.0)
-    assert found.statistic == pytest.approx(t)
-    assert found.p == pytest.approx(1 - t / (t**2 + 2) ** 0.5)
-    assert found.high == pytest.approx(2 + 4.302653 / 3**0.5, rel=1e-6)
-    assert found.correlation == pytest.approx(1.0)
-    assert (found.test, found.reason) == ("paired t", "")
-
-
-def test_the_paired_test_is_that_of_scipy() -> None:
-    draws = np.random.default_rng(1)
-    baseline = draws.normal(90, 1, 8)
-    values = baseline + draws.normal(0.3, 0.5, 8)
-    reference = stats.ttest_rel(values, baseline)
-    found = paired_t(values, baseline)
-    assert (found.statistic, found.p) == pytest.approx((reference.statistic, reference.pvalue))
-    interval = reference.confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-    assert found.correlation == pytest.approx(stats.pearsonr(values, baseline).statistic)
-
-
-def test_pairing_sees_an_effect_that_the_spread_of_seeds_would_hide() -> None:
-    baseline = np.array([80.0, 85.0, 90.0, 95.0, 99.0])
-    values = baseline + np.array([0.9, 1.1, 1.0, 1.05, 0.95])
-    assert paired_t(values, baseline).p < 1e-4
-    assert stats.ttest_ind(values, baseline).pvalue > 0.5
-
-
-@pytest.mark.parametrize(
-    ("values", "baseline", "effect", "reason"),
-    [
-        ([], [], np.nan, "no seed is complete in both arms"),
-        ([91.0], [90.0], 1.0, "one pair: no interval"),
-        (
-            [91.0, 91.0, 91.0],
-            [91.0, 91.0, 91.0],
-            0.0,
-            "all 3 differences are equal: no error to test against",
-        ),
-        ([0.1 + 0.2, 0.4], [0.2, 0.3], 0.1, "all 2 differences are equal: no error to test against"),
-    ],
-)
-def test_without_information_on_the_error_there_is_no_p(
-    values: list[float], baseline: list[float], effect: float, reason: str
-) -> None:
-    found = paired_t(np.array(values), np.array(baseline))
-    assert found.effect == pytest.approx(effect, nan_ok=True)
-    assert np.isnan([found.low, found.high, found.p, found.statistic]).all()
-    assert (found.test, found.reason) == ("none", reason)
-
-
-def test_a_constant_side_has_no_correlation_but_a_test() -> None:
-    found = paired_t(np.array([91.0, 92.0, 93.5]), np.array([90.0, 90.0, 90.0]))
-    assert np.isnan(found.correlation)
-    assert 0 < found.p < 1
-
-
-def test_holm_is_the_step_down_of_a_loop() -> None:
-    p = np.random.default_rng(5).uniform(0, 0.2, 9)
-    expected, largest = np.empty(9), 0.0
-    for rank, index in enumerate(np.argsort(p)):
-        largest = max(largest, min(1.0, (9 - rank) * p[index]))
-        expected[index] = largest
-    np.testing.assert_allclose(holm(p), expected)
-
-
-def test_holm_computed_by_hand() -> None:
-    # Three tests: 3 x 0.01, then 2 x 0.03, then max of that and 1 x 0.04.
-    np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03])), [0.06, 0.03, 0.06])
-
-
-def test_what_was_not_tested_does_not_count_in_the_family() -> None:
-    np.testing.assert_array_equal(holm(np.array([0.01, np.nan, 0.04])), [0.02, np.nan, 0.04])
-    assert np.isnan(holm(np.array([np.nan]))).all()
 
 
 def test_known_effects_are_found(ablation: Path) -> None:
@@ -134,6 +55,7 @@ def test_missing_seeds_are_left_out_of_the_pairs_and_named(ablation_writer: Call
     ledger.close_segment()
     row = effects(load(ledger.run).trials).iloc[0]
     assert (row["n_pairs"], row["n_missing"]) == (3, 4)
+    assert (row["n_lost_by_arm"], row["n_lost_by_baseline"]) == (1, 0)
     assert row["missing"] == (
         "seed 3: failed; seeds 4, 6: baseline not planned; seed 5: not planned, baseline planned"
     )
@@ -190,3 +112,85 @@ def test_a_context_whose_baseline_is_not_there_has_no_effects(contexts: Path) ->
     trials = load(contexts).trials
     left = trials[~((trials["context"] == "digits") & trials["is_baseline"])]
     assert effects(left)["context"].tolist() == ["clothes"]
+
+
+def test_verdicts_of_known_effects(ablation: Path) -> None:
+    trials = load(ablation).trials
+    table = effects(trials, delta=2.0).set_index("arm")
+    assert table["verdict"].to_dict() == {
+        "temperature=0.5": "hurts",
+        "temperature=0.05": "equivalent",
+        "theta=0.0": "equivalent",
+        "pairing=first": "equivalent",
+    }
+    assert set(table["delta"]) == {2.0}
+    assert table["more_seeds"].isna().all()
+    without = effects(trials, maximise=False).set_index("arm")
+    assert without.at["temperature=0.5", "verdict"] == "helps"
+    assert without["p_equivalence_holm"].isna().all()
+    assert "equivalent" not in set(without["verdict"])
+
+
+def test_an_undecided_arm_asks_for_seeds_at_the_level_that_the_decided_ones_leave(ablation: Path) -> None:
+    trials = load(ablation).trials
+    table = effects(trials)
+    is_told = table["p_holm"] < LEVEL
+    assert 0 < is_told.sum() < 4
+    level = LEVEL / (~is_told).sum()
+    for row in table[~is_told].to_dict("records"):
+        figures = (np.array([row[name]]) for name in ("effect", "sd", "n_pairs"))
+        assert row["verdict"] == "undecided"
+        assert row["more_seeds"] == more_seeds(*figures, level)[0] > 0
+    assert table.loc[is_told, "more_seeds"].isna().all()
+    of_delta = effects(trials, delta=0.1).set_index("arm")
+    assert of_delta.at["theta=0.0", "more_seeds"] > 50
+
+
+def test_the_sign_flip_test_stands_beside_the_deciding_one(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=6)
+    ledger.close_segment()
+    trials = load(ledger.run).trials
+    scores = trials.pivot(index="seed", columns="arm", values="test_accuracy")
+    table = effects(trials).set_index("arm")
+    for arm in table.index:
+        assert table.at[arm, "p_flip"] == sign_flip_p((scores[arm] - scores["baseline"]).to_numpy())
+    assert set(table["test"]) == {"paired t"}
+
+
+def test_who_fails_alone_is_counted_and_what_is_still_to_run_is_not(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=2)
+    for seed, arm_status, baseline_status in (
+        (2, Status.FAILED, Status.COMPLETE),
+        (3, Status.PRUNED, Status.COMPLETE),
+        (4, Status.FAILED, Status.FAILED),
+        (5, Status.COMPLETE, Status.FAILED),
+        (6, None, Status.COMPLETE),
+    ):
+        for arm, status in (("theta=0.0", arm_status), ("baseline", baseline_status)):
+            ledger.train(ledger.plan(arm, seed), 90.0, status=status, tests=status == Status.COMPLETE)
+    ledger.train(ledger.plan("theta=0.0", 7), np.nan)
+    ledger.train(ledger.plan("baseline", 7), 90.0)
+    ledger.close_segment()
+    row = effects(load(ledger.run).trials).iloc[0]
+    assert (row["n_pairs"], row["n_missing"]) == (2, 6)
+    assert (row["n_lost_by_arm"], row["n_lost_by_baseline"]) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "reason"),
+    [(1, "one pair: no interval"), (2, "all 2 differences are equal: no error to test against")],
+)
+def test_an_arm_without_a_test_is_undecided_and_says_why(
+    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any], seeds: int, reason: str
+) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row())
+    for arm, accuracy in (("baseline", 90.0), ("theta=0.0", 91.0)):
+        for seed in range(seeds):
+            ledger.train(ledger.plan(arm, seed), accuracy)
+    ledger.close_segment()
+    row = effects(load(ledger.run).trials, delta=3.0).iloc[0]
+    assert (row["verdict"], row["test"], row["reason"]) == ("undecided", "none", reason)
+    assert np.isnan([row["p"], row["p_holm"], row["p_equivalence_holm"], row["more_seeds"]]).all()

@@ -14,10 +14,14 @@ def test_the_methods_of_an_ablation_state_its_facts(ablation: Path) -> None:
     for fact in (
         "25 trials, 5 arms × 5 seeds: one factor at a time was changed",
         "25 trials read the test split once, at the last epoch",
-        "two-sided (paired t) and adjusted by Holm's method over 4 comparisons",
+        "The test that decides is the paired t test, two-sided",
+        "adjusted by Holm's method over 4 comparisons",
+        "no arm could be called equivalent",
+        "power to tell an effect of the size seen from zero",
     ):
         assert fact in text
     assert "gave no result" not in text
+    assert "sign-flip" not in text
 
 
 def test_trials_without_result_are_counted(ablation_writer: Callable[..., Any]) -> None:
@@ -40,7 +44,7 @@ def test_confirmation_reads_it_once(confirmed_search: Path) -> None:
     text = methods_text(load(confirmed_search))
     assert "at seeds that the search had not used: 2 arms × 5 seeds" in text
     assert "10 trials read the test split once" in text
-    assert "over 1 comparison." in text
+    assert "Holm's method of the one comparison" in text
 
 
 def test_provenance_names_commit_versions_and_machine(ablation: Path) -> None:
@@ -57,7 +61,37 @@ def test_contexts_and_references_are_told(contexts: Path) -> None:
         "20 trials, 3 arms in 2 contexts × 4 seeds: named arms were compared",
         "between an arm and the baseline of its context at the same seed",
         "over 3 comparisons",
+        "Over contexts, an arm's effects are averaged",
         "Reference values are those of Some et al. 2023, Table 1; they were not measured here",
     ):
         assert fact in text
     assert dict(provenance_rows(load(contexts)))["reference"] == "Some et al. 2023, Table 1"
+
+
+def test_delta_and_the_test_beside_it_are_told(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=6, delta=0.5)
+    ledger.close_segment()
+    text = methods_text(load(ledger.run))
+    assert "within ±0.5 percentage points, the smallest effect that matters" in text
+    assert "the exact sign-flip test, for the 4 with 6 to 20 pairs" in text
+    assert "power to tell delta from zero" in text
+    assert "changed between launches" not in text
+
+
+def test_a_delta_that_came_late_is_told(
+    ablation_writer: Callable[..., Any], make_study_row: Callable[..., Any]
+) -> None:
+    ledger = ablation_writer()
+    ledger.add(make_study_row(delta=0.5), make_study_row(delta=0.75), make_study_row(delta=0.75))
+    ledger.close_segment()
+    text = methods_text(load(ledger.run))
+    assert "within ±0.75 percentage points" in text
+    assert "changed between launches (none, then 0.5, then 0.75): results may have been seen" in text
+
+
+def test_the_model_of_a_grid_is_told(grid: Path) -> None:
+    text = methods_text(load(grid))
+    assert (
+        "(Type III), by ordinary least squares with a mean for every arm and a shift for every seed" in text
+    )
+    assert "over 5 contrasts" in text

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from analysis.collect import FACTS_KEY, VERSION_KEY
 from cktf.rows import SCHEMA_VERSION, Status
 
 CHROMIUM = shutil.which("chromium")
+SECTIONS = ["verdict", "effects", "learning_curves", "pairing", "trials", "methods", "provenance"]
 HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&\"'"
 
 
@@ -69,7 +71,9 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
         assert Path(figure).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
         assert Path(figure).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     assert "temperature=0.5" in Path(paths.figures["effects"]).read_text()
-    assert {Path(path).name for path in paths.papers} == {"arms.csv", "effects.csv", "effects.md"}
+    assert {Path(path).name for path in paths.papers} == {
+        *("arms.csv", "effects.csv", "effects.md", "effects.tex", "pairing.md", "pairing.tex"),
+    }
 
     again = write_report(ablation, ablation.parent / "again")
     for one, other in zip(paths.files, again.files, strict=True):
@@ -108,7 +112,7 @@ def test_the_page_loads_nothing_and_states_the_verdict_first(ablation: Path) -> 
     assert policy is not None
     assert policy.startswith("default-src 'none'")
     sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
-    assert sections == ["verdict", "effects", "learning_curves", "trials", "methods", "provenance"]
+    assert sections == SECTIONS
 
 
 def test_names_with_markup_stay_text(hostile: Path) -> None:
@@ -168,7 +172,7 @@ def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_ref
     assert "In parentheses: the reference, Some et al. 2023, Table 1." in text
     assert "<td>96.50 (97.50)</td>" in text
     sections = [attributes["id"] for tag, attributes in Page(text).tags if tag == "section"]
-    assert sections == ["verdict", "effects", "learning_curves", "trials", "methods", "provenance"]
+    assert sections == [*SECTIONS[:3], "over_contexts", *SECTIONS[3:]]
 
 
 def test_the_command_line_prints_the_tables_of_all_contexts(
@@ -178,6 +182,25 @@ def test_the_command_line_prints_the_tables_of_all_contexts(
     printed = capsys.readouterr().out
     assert printed.startswith("Test accuracy (%), mean ± sd\n\n| arm | digits | clothes |")
     assert "Effects on test accuracy: clothes\n\n| arm |" in printed
+
+
+def test_the_verdict_is_a_word_in_the_first_table(ablation: Path) -> None:
+    paths = write_report(ablation)
+    page = Path(paths.html).read_text()
+    words = [row["verdict"] for row in pyarrow.parquet.read_table(paths.tables["effects"]).to_pylist()]
+    for word in ("hurts", "undecided"):
+        assert word in words
+        assert f'<td class="{word}">{word}' in page
+    assert "Verdict: paired t test, p adjusted by Holm's method over 4 comparisons" in unescape(page)
+
+
+def test_the_report_of_a_grid_has_its_main_effects_and_interactions(grid: Path) -> None:
+    paths = write_report(grid)
+    assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "interactions"}
+    page = Page(Path(paths.html).read_text())
+    sections = [attributes["id"] for tag, attributes in page.tags if tag == "section"]
+    assert sections == [*SECTIONS[:3], "interactions", *SECTIONS[3:]]
+    assert "cktf.temperature=1.0 × cktf.theta=0.0" in page.texts
 
 
 def test_the_page_of_a_smoke_run_says_so_at_its_top(ablation_writer: Callable[..., Any]) -> None:

@@ -1,15 +1,19 @@
 """Tables as people read them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import load
+from analysis.side_tables import side_tables
 from analysis.tables import (
     SMOKE,
+    Table,
     effects_rows,
     main_tables,
     markdown,
@@ -17,7 +21,9 @@ from analysis.tables import (
     number_text,
     p_text,
     trial_rows,
+    verdict_text,
 )
+from cktf.rows import Status
 
 
 def test_the_baseline_comes_first_and_effects_carry_their_sign(ablation: Path) -> None:
@@ -29,12 +35,16 @@ def test_the_baseline_comes_first_and_effects_carry_their_sign(ablation: Path) -
         "effect [95% interval] (percentage points)",
         "p",
         "p (Holm)",
+        "verdict",
         "note",
     ]
-    assert (baseline[0], baseline[3]) == ("baseline", "baseline")
+    assert (baseline[0], baseline[3], baseline[6]) == ("baseline", "baseline", "–")
     assert [row[0] for row in arms] == ["temperature=0.5", "temperature=0.05", "theta=0.0", "pairing=first"]
     assert arms[0][3].startswith("−2.9")
-    assert {len(row) for row in (header, baseline, *arms)} == {7}
+    assert arms[0][6] == "hurts"
+    assert arms[2][6].startswith("undecided, about ")
+    assert arms[2][6].endswith(" more seeds")
+    assert {len(row) for row in (header, baseline, *arms)} == {8}
 
 
 def test_what_is_missing_stands_in_the_note(ablation_writer: Callable[..., Any]) -> None:
@@ -44,7 +54,10 @@ def test_what_is_missing_stands_in_the_note(ablation_writer: Callable[..., Any])
     ledger.close_segment()
     _, baseline, arm = effects_rows(load(ledger.run))
     assert baseline[-1] == "one complete trial: no spread"
-    assert arm[4:] == ["–", "–", "one pair: no interval; seed 1: planned, baseline planned"]
+    assert arm[4:] == [
+        *("–", "–", "undecided"),
+        "one pair: no interval; 1 of 2 seeds missing (seed 1: planned, baseline planned)",
+    ]
 
 
 def test_a_search_without_confirmation_answers_with_its_leaderboard(search: Path) -> None:
@@ -71,6 +84,12 @@ def test_a_p_value_is_never_printed_as_zero(p: float, text: str) -> None:
 
 def test_numbers_that_are_missing_are_a_dash() -> None:
     assert [number_text(value, 1) for value in (None, np.nan, -1.25)] == ["–", "–", "−1.2"]
+
+
+def test_a_terminal_has_the_notes_below_the_table() -> None:
+    table = Table("t", [["arm", "n", "p", "note"], ["a", "5", "0.1", ""], ["b", "1", "0.2", "one pair"]])
+    assert table.narrow() == ([["arm", "n"], ["a", "5"], ["b", "1"]], ["b: one pair"])
+    assert Table("t", [["arm"], ["a"]]).narrow() == ([["arm"], ["a"]], [])
 
 
 def test_cells_do_not_break_a_markdown_table() -> None:
@@ -105,9 +124,11 @@ def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
     _, digits, clothes = main_tables(load(ledger.run))
     assert digits.rows[0][2:4] == ["test accuracy (%), mean ± sd", "reference"]
     assert [(row[0], row[3]) for row in digits.rows[1:]] == [("baseline", "–"), ("kd", "91.25"), ("fsp", "–")]
-    assert digits.remark == "Reference: Some et al. 2023, Table 1."
+    assert digits.remark.endswith(" rough. Reference: Some et al. 2023, Table 1.")
     assert "reference" not in clothes.rows[0]
-    assert clothes.remark == "Reference: Some et al. 2023, Table 1. The teacher: 80.00, reference 82.00."
+    assert clothes.remark.endswith(
+        " rough. Reference: Some et al. 2023, Table 1. The teacher: 80.00, reference 82.00."
+    )
 
 
 def test_teachers_that_differ_within_a_context_are_not_told(contexts_writer: Callable[..., Any]) -> None:
@@ -131,14 +152,73 @@ def test_the_rows_of_trials_name_their_context(contexts: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("verdict", "more", "text"),
+    [
+        ("helps", np.nan, "helps"),
+        ("undecided", np.nan, "undecided"),
+        ("undecided", 1.0, "undecided, about 1 more seed"),
+        ("undecided", 12.0, "undecided, about 12 more seeds"),
+        ("undecided", np.inf, "undecided, more than 100 more seeds"),
+        ("undecided", 0.0, "undecided, though the seeds suffice for delta"),
+    ],
+)
+def test_an_open_verdict_says_what_it_lacks(verdict: str, more: float, text: str) -> None:
+    assert verdict_text(pd.Series({"verdict": verdict, "more_seeds": more})) == text
+
+
+def test_failures_of_one_side_are_told_for_the_rest_are_survivors(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=3)
+    ledger.train(ledger.plan("theta=0.0", 3), 10.0, epochs=2, status=Status.FAILED, tests=False)
+    ledger.train(ledger.plan("baseline", 3), 90.0)
+    ledger.close_segment()
+    note = effects_rows(load(ledger.run))[2][-1]
+    assert note == (
+        "1 of 4 seeds missing (seed 3: failed); "
+        "only the arm fails: the effect is that of the seeds that it survives"
+    )
+
+
+def test_an_arm_without_a_baseline_is_shown(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2)
+    ledger.close_segment()
+    results = load(ledger.run)
+    assert [(row[0], row[-2], row[-1]) for row in effects_rows(results)[1:]] == [
+        ("theta=0.0", "–", "no baseline to compare with"),
+        ("pairing=first", "–", "no baseline to compare with"),
+    ]
+    assert side_tables(results) == {}
+
+
+def test_a_test_that_contradicts_the_deciding_one_is_told(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=6)
+    scores = [0.9, 1.0, 1.1, 1.0, 0.9, -0.05]
+    base = load_scores(ledger)
+    for seed, change in enumerate(scores):
+        ledger.train(ledger.plan("theta=0.0", seed), base[seed] + change)
+    ledger.close_segment()
+    row = effects_rows(load(ledger.run))[2]
+    assert row[-2] == "helps"
+    assert row[-1] == "the exact sign-flip test alone does not tell it from 0 (p = 0.062)"
+
+
+def load_scores(ledger: Any) -> list[float]:
+    """Return the baseline's accuracies, as they stand in the segment that is being written."""
+    rows = [json.loads(line) for line in ledger.lines]
+    return [row["test_accuracy"] for row in rows if row.get("test_accuracy") is not None]
+
+
 def test_every_table_of_a_smoke_run_says_that_its_numbers_mean_nothing(
     contexts_writer: Callable[..., Any],
 ) -> None:
     ledger = contexts_writer(is_smoke=True)
     ledger.close_segment()
-    tables = main_tables(load(ledger.run))
+    results = load(ledger.run)
+    tables = main_tables(results)
     assert len(tables) == 3
-    for table in tables:
+    for table in (*tables, *side_tables(results).values()):
         assert table.title.startswith("Smoke run: ")
         assert table.remark.startswith(SMOKE)
     assert markdown_tables(tables).count(SMOKE) == 3

@@ -84,8 +84,9 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec, run_dir, con
     assert study.machine
     assert (Path(run_dir) / "provenance.json").is_file()
 
-    again = launch(spec, run_dir, console=console)
+    again = launch(spec.model_copy(update={"delta": 0.5}), run_dir, console=console)
     assert again.complete == 4
+    assert [row.delta for row in rows_of(run_dir, StudyRow)] == [None, 0.5]
     assert rows_of(run_dir, EpochRow) == epochs
     assert len(rows_of(run_dir, EndRow)) == 4
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from analysis import load
-from analysis.figures.effects import FILLED, HOLLOW, record
+from analysis.figures.effects import SHAPES, chart, record
 
 
 def test_the_forest_holds_every_arm_in_the_order_of_the_table(ablation: Path) -> None:
@@ -23,19 +23,20 @@ def test_the_forest_holds_every_arm_in_the_order_of_the_table(ablation: Path) ->
     ]
     for row, effect in zip(forest.rows, results.effects.to_dict("records"), strict=True):
         assert (row["effect"], row["low"], row["high"]) == (effect["effect"], effect["low"], effect["high"])
-        assert row["mark"] == (FILLED if effect["p_holm"] < 0.05 else HOLLOW)
-    assert forest.rows[0]["mark"] == FILLED
+        assert row["verdict"] == effect["verdict"]
+    assert forest.rows[0]["verdict"] == "hurts"
+    assert forest.delta is None
     assert "Better is to the right" in forest.caption
 
 
-def test_an_effect_without_interval_is_a_hollow_point(ablation_writer: Callable[..., Any]) -> None:
+def test_an_effect_without_interval_is_an_undecided_point(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=1, maximise=False)
     ledger.close_segment()
     forest = record(load(ledger.run))
     assert forest is not None
     (row,) = forest.rows
     assert row["effect"] == pytest.approx(-0.2, abs=2)
-    assert (row["low"], row["high"], row["mark"]) == (None, None, HOLLOW)
+    assert (row["low"], row["high"], row["verdict"]) == (None, None, "undecided")
     assert "Better is to the left" in forest.caption
 
 
@@ -52,3 +53,20 @@ def test_the_arms_of_several_contexts_are_named_and_stand_context_by_context(con
         "clothes: kd  (n = 4)",
     ]
     assert "the baseline of the same context" in forest.caption
+
+
+def test_a_verdict_is_a_shape_of_its_own_and_delta_a_pair_of_lines(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(delta=2.0)
+    ledger.close_segment()
+    forest = record(load(ledger.run))
+    assert forest is not None
+    assert "±delta" in forest.caption
+    drawn = chart(forest).to_dict()
+    shape, fill = (drawn["layer"][2]["encoding"][channel]["scale"] for channel in ("shape", "fill"))
+    assert shape == {"domain": ["hurts", "equivalent"], "range": ["triangle-down", "square"]}
+    assert fill["domain"] == shape["domain"]
+    edges = drawn["datasets"][drawn["layer"][3]["data"]["name"]]
+    assert edges == [{"edge": -2.0}, {"edge": 2.0}]
+    assert len(set(SHAPES.values())) == len(SHAPES)

@@ -1,0 +1,104 @@
+"""Tables beside the answer: effects over contexts, the factors of a grid, and what stands behind the verdicts."""
+
+from analysis.paired import FEWEST_FLIPPED
+from analysis.quantities import quantity
+from analysis.results import Results
+from analysis.tables import (
+    NOTE,
+    Rows,
+    Table,
+    effect_text,
+    marked,
+    number_text,
+    p_text,
+    signed_text,
+    unit_text,
+)
+from cktf.rows import arm_label
+
+
+def side_tables(results: Results) -> dict[str, Table]:
+    """Return the tables that there are, by name."""
+    found = {}
+    if not results.over_contexts.empty:
+        found["over_contexts"] = Table(
+            "Effects over all contexts",
+            over_contexts_rows(results),
+            "Mean of an arm's effects, each context counted once, with Student's interval over contexts; p by the "
+            f"one-sample t test, adjusted by Holm's method over {len(results.over_contexts)} arms.",
+        )
+    if not results.interactions.empty:
+        found["interactions"] = Table(
+            "Main effects and interactions",
+            interaction_rows(results),
+            "Contrasts of the grid's means by ordinary least squares with the seed as block, with equal weights on the "
+            "levels of the other factors (Type III). A main effect is a difference to the level of reference; an "
+            "interaction is by how much one factor's difference changes with the other. p (Holm) holds for all "
+            f"{len(results.interactions)} rows; p (F) is of all contrasts of the same factors together.",
+        )
+    if not results.effects.empty:
+        found["pairing"] = Table(
+            "Pairing, effect sizes and other tests",
+            pairing_rows(results),
+            "Correlation of arm and baseline over the seeds; the seeds that each of them would need, unpaired, for the "
+            "same standard error; the effect in standard deviations of the differences (g_z: d_z with Hedges' "
+            f"correction); the exact sign-flip test, from {FEWEST_FLIPPED} pairs on, which decides nothing.",
+        )
+    return {name: marked(table, results) for name, table in found.items()}
+
+
+def over_contexts_rows(results: Results) -> Rows:
+    """Return every arm's mean effect over its contexts."""
+    measured = quantity(results.facts.study.report_metric)
+    rows = [
+        [
+            "arm",
+            "contexts",
+            "of these above 0",
+            f"effect [95% interval]{unit_text(measured)}",
+            "p",
+            "p (Holm)",
+            NOTE,
+        ]
+    ]
+    for _, arm in results.over_contexts.iterrows():
+        missing = f"no effect in {arm['n_missing']} of its contexts" if arm["n_missing"] else ""
+        counts = [str(arm["n_contexts"]), str(arm["n_above"])]
+        tests = [p_text(arm["p"]), p_text(arm["p_holm"])]
+        rows.append([arm["arm"], *counts, effect_text(arm, measured.decimals), *tests, missing])
+    return rows
+
+
+def interaction_rows(results: Results) -> Rows:
+    """Return the main effects and interactions of a grid."""
+    measured = quantity(results.facts.study.report_metric)
+    rows = [
+        ["contrast", "against", f"effect [95% interval]{unit_text(measured)}", "p", "p (Holm)", "p (F)", NOTE]
+    ]
+    for _, found in results.interactions.iterrows():
+        tests = [p_text(found[name]) for name in ("p", "p_holm", "factor_p")]
+        named = arm_label(found["contrast"], found["context"])
+        effect = effect_text(found, measured.decimals)
+        rows.append([named, found["against"], effect, *tests, found["reason"]])
+    return rows
+
+
+def pairing_rows(results: Results) -> Rows:
+    """Return for every arm of every context what stands behind its verdict, beside the deciding test."""
+    has_delta = results.facts.study.delta is not None
+    equivalence = ["p (equivalence)", "p (equivalence, Holm)"] if has_delta else []
+    head = ["arm", "pairs", "correlation", "seeds if unpaired", "g_z", "p (t)", *equivalence, "p (sign flip)"]
+    rows = [head]
+    for _, effect in results.effects.iterrows():
+        tests = ["p", *(["p_equivalence", "p_equivalence_holm"] if has_delta else []), "p_flip"]
+        rows.append(
+            [
+                arm_label(effect["arm"], effect["context"]),
+                str(effect["n_pairs"]),
+                number_text(effect["correlation"], 2),
+                number_text(effect["n_unpaired"], 1),
+                signed_text(effect["hedges_gz"], 2),
+                *(p_text(effect[name]) for name in tests),
+            ]
+        )
+    return rows

@@ -1,0 +1,51 @@
+"""Tables in LaTeX."""
+
+import re
+from pathlib import Path
+
+from analysis import load
+from analysis.latex import latex, text
+from analysis.side_tables import side_tables
+from analysis.tables import Table, main_tables
+
+
+def test_what_latex_would_read_as_a_command_is_written_out() -> None:
+    assert text(r"50% of a_b & {c} \ #1 $x$ ~ ^") == (
+        r"50\% of a\_b \& \{c\} \textbackslash{} \#1 \$x\$ \textasciitilde{} \textasciicircum{}"
+    )
+    assert text("−1.0 ± 0.2 [–] p < 0.05") == r"$-$1.0 $\pm$ 0.2 {[}--] p $<$ 0.05"
+
+
+def test_a_table_computed_by_hand() -> None:
+    table = Table(
+        "A & b", [["arm", "p", "verdict", "note"], ["x", "0.01", "helps", ""], ["y", "0.5", "–", ""]], "5%"
+    )
+    assert latex([table]) == "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            r"\caption{A \& b}",
+            r"\begin{tabular}{lrl}",
+            r"\toprule",
+            r"arm & p & verdict \\",
+            r"\midrule",
+            r"x & 0.01 & helps \\",
+            r"y & 0.5 & -- \\",
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\par\smallskip\footnotesize",
+            r"5\%",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def test_all_tables_of_a_report_are_floats_in_plain_characters(contexts: Path) -> None:
+    results = load(contexts)
+    tables = [*main_tables(results), *side_tables(results).values()]
+    written = latex(tables)
+    assert written.count(r"\begin{table}") == written.count(r"\end{table}") == len(tables) == 5
+    assert written.isascii()
+    for line in re.findall(r"\\begin\{tabular\}\{(\w+)\}\n\\toprule\n(.*)", written):
+        assert len(line[0]) == line[1].count(" & ") + 1

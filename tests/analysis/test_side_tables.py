@@ -1,0 +1,45 @@
+"""Tables beside the answer."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from analysis import load
+from analysis.side_tables import side_tables
+from analysis.tables import main_tables
+
+
+def test_what_stands_behind_the_verdicts_has_a_row_for_every_arm(contexts_writer: Callable[..., Any]) -> None:
+    ledger = contexts_writer(seeds=6, delta=1.0)
+    ledger.close_segment()
+    results = load(ledger.run)
+    table = side_tables(results)["pairing"]
+    head, *rows = table.rows
+    assert head[2:] == [
+        *("correlation", "seeds if unpaired", "g_z", "p (t)", "p (equivalence)", "p (equivalence, Holm)"),
+        "p (sign flip)",
+    ]
+    assert [row[0] for row in rows] == ["digits: kd", "digits: fsp", "clothes: kd"]
+    assert all(cell != "–" for row in rows for cell in row)
+    assert "within ±1 percentage points (delta)" in main_tables(results)[1].remark
+
+
+def test_effects_over_contexts_stand_where_there_are_several(contexts: Path) -> None:
+    table = side_tables(load(contexts))["over_contexts"]
+    (row,) = table.rows[1:]
+    assert row[:3] == ["kd", "2", "1"]
+    assert row[3].startswith("−1.")
+
+
+def test_the_factors_of_a_grid_have_a_row_for_every_contrast(grid: Path) -> None:
+    tables = side_tables(load(grid))
+    assert list(tables) == ["interactions", "pairing"]
+    table = tables["interactions"]
+    assert [row[0] for row in table.rows[1:]] == [
+        "cktf.temperature=0.5",
+        "cktf.temperature=1.0",
+        "cktf.theta=0.0",
+        "cktf.temperature=0.5 × cktf.theta=0.0",
+        "cktf.temperature=1.0 × cktf.theta=0.0",
+    ]
+    assert table.rows[5][2].startswith("+3.")
