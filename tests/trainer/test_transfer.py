@@ -92,7 +92,7 @@ def test_a_student_of_a_teacher_of_digits_learns_clothes(transfer):
     )
     results = list(train(config, read_test=True))
     assert results[7].train_loss < results[0].train_loss / 2
-    assert results[-1].test_accuracy > 50
+    assert results[-1].test_accuracy > 30  # chance is 10
 
 
 @pytest.mark.parametrize("mode", ["linear", "full"])
