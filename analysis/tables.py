@@ -30,6 +30,9 @@ NOTE = "note"
 """Head of a last column that holds remarks, not figures."""
 
 
+LONG_NAME = 36
+"""Letters of an arm's name that a figure has room for."""
+
 SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
 """Said of every table of such a run."""
 
@@ -157,6 +160,13 @@ def effects_rows(results: Results, context: str = "") -> Rows:
     for _, arm in arms[~arms["is_baseline"] & ~arms.index.isin(effects["arm_id"])].iterrows():
         rows.append([*yields(arm), ABSENT, ABSENT, ABSENT, ABSENT, "no baseline to compare with"])
     return rows
+
+
+def arm_in_search(arm: "pd.Series[Any]") -> str:
+    """Return what a confirmed arm is called where its full name is too long: its rank in the search."""
+    if len(arm["arm"]) <= LONG_NAME or np.isnan(arm["rank"]):
+        return str(arm["arm"])
+    return f"rank {arm['rank']:.0f} of the search"
 
 
 def leaderboard_rows(results: Results, top: int = 10) -> Rows:

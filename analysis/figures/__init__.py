@@ -4,7 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.figures import effects, history, importance, learning_curves
+from analysis.figures import (
+    effects,
+    history,
+    importance,
+    learning_curves,
+    parallel,
+    pareto,
+    rank_map,
+    slices,
+    winners_curse,
+)
 from analysis.results import Results
 
 
@@ -28,4 +38,9 @@ FIGURES = {
     "learning_curves": Figure("Learning curves", learning_curves.record, learning_curves.chart),
     "importance": Figure("Importance of the factors", importance.record, importance.chart),
     "history": Figure("History of the search", history.record, history.chart),
+    "winners_curse": Figure("The winner's curse", winners_curse.record, winners_curse.chart),
+    "slices": Figure("Scores along each factor", slices.record, slices.chart),
+    "rank_map": Figure("Where the good arms lie", rank_map.record, rank_map.chart),
+    "parallel": Figure("Parallel coordinates", parallel.record, parallel.chart),
+    "pareto": Figure("Score against training time", pareto.record, pareto.chart),
 }
