@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from analysis.estimates import CONFIDENCE, complete, estimate, leaderboard
+from analysis.estimates import CONFIDENCE, complete, grouped_estimates, leaderboard
 from cktf.rows import Stage
 
 if TYPE_CHECKING:
@@ -56,37 +54,23 @@ def confirmed(
         too good (negative where it was too bad); and of the arm's row of effects ``effect_metric``, ``effect``,
         ``effect_low``, ``effect_high``, ``verdict``. Empty where nothing was confirmed.
     """
-    import pandas as pd
-
     pool = trials[trials["stage"] == Stage.CONFIRM]
-    scores = leaderboard(trials, metric=metric, maximise=maximise).set_index("arm_id")
-    values = dict(iter(complete(pool, metric).groupby("arm_id")[metric]))
-    compared = effects.set_index("arm_id")
-    rows = []
-    for arm_id, group in pool.groupby("arm_id", sort=False):
-        found = estimate(values[arm_id].to_numpy(np.float64) if arm_id in values else np.empty(0))
-        row = {
-            "arm_id": arm_id,
-            "arm": group["arm"].iloc[0],
-            "is_baseline": bool(group["is_baseline"].iloc[0]),
-            "metric": metric,
-            "n_search": 0,
-            **vars(found),
-            "confidence": CONFIDENCE,
-            "effect_metric": "",
-            "verdict": "",
-        }
-        if arm_id in scores.index:
-            score = float(scores.at[arm_id, "score"])
-            shrinkage = score - found.mean if maximise else found.mean - score
-            row |= {"rank": scores.at[arm_id, "rank"], "n_search": scores.at[arm_id, "n"]}
-            row |= {"search_score": score, "shrinkage": shrinkage}
-        if arm_id in compared.index:
-            effect = compared.loc[arm_id]
-            row |= {"effect_metric": effect["metric"], "verdict": effect["verdict"], "effect": effect["effect"]}
-            row |= {"effect_low": effect["low"], "effect_high": effect["high"]}
-        rows.append(row)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return frame.sort_values(
+    arms = pool.drop_duplicates("arm_id")[["arm_id", "arm", "is_baseline"]]
+    searched = leaderboard(trials, metric=metric, maximise=maximise)[["arm_id", "rank", "n", "score"]]
+    searched = searched.rename(columns={"n": "n_search", "score": "search_score"})
+    fresh = grouped_estimates(complete(pool, metric), ["arm_id"], metric)
+    compared = effects[["arm_id", "metric", "effect", "low", "high", "verdict"]]
+    compared = compared.rename(
+        columns={"metric": "effect_metric", "low": "effect_low", "high": "effect_high"}
+    )
+    found = arms
+    for part in (searched, fresh, compared):
+        found = found.merge(part, on="arm_id", how="left")
+    too_good = found["search_score"] - found["mean"]
+    found = found.assign(
+        metric=metric, confidence=CONFIDENCE, shrinkage=too_good if maximise else -too_good
+    ).fillna({"n_search": 0, "n": 0, "effect_metric": "", "verdict": ""})
+    found = found[list(COLUMNS)].astype(COLUMNS)
+    return found.sort_values(
         ["is_baseline", "rank"], ascending=[False, True], kind="stable", ignore_index=True
     )

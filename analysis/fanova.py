@@ -4,10 +4,9 @@ A forest of regression trees learns the score from the levels. Each tree parts t
 leaves, and predicts one score in each; so the mean of its predictions over all other factors, and the variance of that
 mean along one factor (their section 3.2), are sums over its leaves.
 
-Numbers are those of Optuna's evaluator with the same forest (a test compares them), but for choices: there Optuna
-integrates over the corners of the one-hot cube, most of which are no choice; here over the choices. The time of Optuna's
-grows with the square of the number of arms, too fast for a bootstrap. Here, leaves are sorted along a factor and summed
-up once.
+Its numbers are those of Optuna's evaluator with the same forest, but for choices: Optuna integrates over the corners of
+their one-hot cube, most of which are no choice; this over the choices. The time that Optuna's takes grows with the
+square of the number of arms, too fast for a bootstrap; here, leaves are sorted along a factor and summed up once.
 """
 
 from collections.abc import Sequence
@@ -119,8 +118,10 @@ def fanova(
 def _encoded(
     levels: NDArray[np.float64], factors: Sequence[Factor]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[slice]]:
-    """Return the forest's input (arms, columns), its bounds (columns, 2), and each factor's columns: choices one-hot."""
-    parts, bounds, columns = [], [], []
+    """Return the forest's input (arms, columns), its bounds (columns, 2), and each factor's columns."""
+    parts: list[NDArray[np.float64]] = []
+    bounds: list[tuple[float, float]] = []
+    columns: list[slice] = []
     for factor, column in zip(factors, levels.T, strict=True):
         part = column[:, None]
         if factor.num_choices:
@@ -137,7 +138,9 @@ def _leaves(trees: Sequence[object], bounds: NDArray[np.float64]) -> _Leaves:
     sizes = np.array([tree.node_count for tree in trees])  # type: ignore[attr-defined]
     roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     left, right, feature, threshold, value = (
-        np.concatenate([getattr(tree, name).reshape(size, -1)[:, 0] for tree, size in zip(trees, sizes, strict=True)])
+        np.concatenate(
+            [getattr(tree, name).reshape(size, -1)[:, 0] for tree, size in zip(trees, sizes, strict=True)]
+        )
         for name in ("children_left", "children_right", "feature", "threshold", "value")
     )
     tree = np.repeat(np.arange(len(trees)), sizes)
@@ -169,10 +172,13 @@ def _variance_along(
     high: NDArray[np.float64],
     num_trees: int,
 ) -> NDArray[np.float64]:
-    """Return for each tree the integral of the square of the sum of its leaves' steps, each from ``low`` to ``high``."""
+    """Return for each tree the integral of its leaves' squared sum, each leaf a step from ``low`` to ``high``."""
     owner, position = np.concatenate([tree, tree]), np.concatenate([low, high])
     order = np.lexsort((position, owner))
     owner, position = owner[order], position[order]
     sums = np.cumsum(np.concatenate([height, -height])[order])
     length = np.where(owner[1:] == owner[:-1], np.diff(position), 0.0)
-    return np.bincount(owner[:-1], length * sums[:-1] ** 2, num_trees)
+    integrals: NDArray[np.float64] = np.bincount(owner[:-1], length * sums[:-1] ** 2, num_trees).astype(
+        np.float64
+    )
+    return integrals

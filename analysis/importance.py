@@ -52,7 +52,7 @@ NUM_TREES = 64
 """Of fANOVA's forest; Optuna's default."""
 
 NUM_TREES_OF_A_RESAMPLE = 16
-"""Of the forest of each resample: fewer make the interval a little wider, not narrower, and take a quarter of the time."""
+"""Of the forest of each resample: fewer make the interval a little wider, not narrower, and take less time."""
 
 COLUMNS = {
     "method": "str",
@@ -74,7 +74,7 @@ Evaluate = Callable[[NDArray[np.int64], int], NDArray[np.float64]]
 """Arms, some of them perhaps twice, and the number of trees, if there are any -> the share of each factor."""
 
 
-class _NotKnown(ValueError):
+class _UnknownError(ValueError):
     """Why a method can say nothing of these arms."""
 
 
@@ -120,8 +120,8 @@ def importance_text(found: "pd.DataFrame") -> str:
     counts = found.iloc[-1]
     pruned, after_epoch = counts["n_pruned"], counts["after_epoch"]
     sentences = [
-        f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} of "
-        f"them pruned; {counts['n_failed']} failed ones are left out). Shares of one evaluator sum to 1.",
+        f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
+        f"of them pruned; {counts['n_failed']} failed ones are left out). Shares of one evaluator sum to 1.",
         f"Interval: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms; first: in how many of these a factor "
         "has the largest share. A share cannot be negative, so that a factor without influence, too, has an interval "
         "above 0.",
@@ -141,12 +141,14 @@ def _judged_factors(
     """Return the share of each factor with its interval, most important first."""
     import pandas as pd
 
-    found = pd.DataFrame(index=pd.Index(factors, name="factor"), columns=["importance", "low", "high", "first"])
+    found = pd.DataFrame(
+        index=pd.Index(factors, name="factor"), columns=["importance", "low", "high", "first"]
+    )
     found["reason"] = ["" if name in can_be_judged else "not every arm has this factor" for name in factors]
     try:
         shares, reason = _bootstrapped(*method(can_be_judged))
         found.loc[can_be_judged, ["importance", "low", "high", "first"]] = shares
-    except _NotKnown as error:
+    except _UnknownError as error:
         reason = str(error)
     found.loc[can_be_judged, "reason"] = reason
     found = found.reset_index()
@@ -177,11 +179,13 @@ def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> t
     is_complete = (judged["status"] == Status.COMPLETE).to_numpy()
     num_best = math.ceil(BEST * len(judged))
     if is_complete.sum() < num_best:
-        raise _NotKnown(f"{is_complete.sum()} of {len(judged)} arms are complete: the best tenth is not known")
+        raise _UnknownError(
+            f"{is_complete.sum()} of {len(judged)} arms are complete: the best tenth is not known"
+        )
     losses = judged["score"].to_numpy(np.float64) * (-1.0 if study.maximise else 1.0)
     losses[~is_complete] = losses[is_complete].max() + 1.0
     if np.sort(losses)[num_best - 1] == losses.max():
-        raise _NotKnown("no arm is better than the others")
+        raise _UnknownError("no arm is better than the others")
     domains = {name: _domain(judged[f"param.{name}"].dropna(), name in study.log_factors) for name in factors}
     tried = []
     for index, loss in enumerate(losses):
@@ -207,13 +211,13 @@ def _fanova(
     """Return the evaluator, and how many arms it knows."""
     _require_enough(judged)
     if not np.isfinite(scores).all():
-        raise _NotKnown("there is no epoch that all arms have done")
+        raise _UnknownError("there is no epoch that all arms have done")
     if np.ptp(scores) == 0 or not factors:
-        raise _NotKnown("all arms have the same score" if factors else "no factor is one of every arm")
+        raise _UnknownError("all arms have the same score" if factors else "no factor is one of every arm")
     try:
         import sklearn  # noqa: F401
     except ImportError:
-        raise _NotKnown("fANOVA needs scikit-learn") from None
+        raise _UnknownError("fANOVA needs scikit-learn") from None
     encoded = [_encoded(judged[f"param.{name}"], name in study.log_factors) for name in factors]
     levels = np.column_stack([column for column, _ in encoded])
     domains = [domain for _, domain in encoded]
@@ -227,7 +231,7 @@ def _fanova(
 
 def _require_enough(judged: "pd.DataFrame") -> None:
     if len(judged) < MIN_ARMS:
-        raise _NotKnown(f"{len(judged)} complete or pruned arms; at least {MIN_ARMS} are needed")
+        raise _UnknownError(f"{len(judged)} complete or pruned arms; at least {MIN_ARMS} are needed")
 
 
 def _comparable_scores(

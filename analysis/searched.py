@@ -35,8 +35,8 @@ def searched_arms(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRo
 
     Returns:
         ``arm_id``, ``arm``, ``number`` (in order of planning, from 1), ``status`` (complete, pruned or failed), ``n``
-        (seeds), ``score`` (mean over seeds after the last epoch; NaN but for a complete arm), ``reached`` (epochs with a
-        score that all its seeds have done), ``last`` (mean score after these), ``wall_seconds`` (mean over seeds),
+        (seeds), ``score`` (mean over seeds after the last epoch; NaN but for a complete arm), ``reached`` (epochs with
+        a score that all its seeds have done), ``last`` (mean score after these), ``wall_seconds`` (mean over seeds),
         ``rank`` (from 1; NaN of failed arms), and ``param.<factor>`` for every factor that was ever set, missing where
         the factor's condition did not hold.
     """

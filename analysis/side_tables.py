@@ -1,7 +1,7 @@
 """Tables beside the answer: effects over contexts, the factors of a grid, and what stands behind the verdicts."""
 
-from analysis.paired import FEWEST_FLIPPED
 from analysis.importance import importance_text
+from analysis.paired import FEWEST_FLIPPED
 from analysis.quantities import Quantity, quantity
 from analysis.results import Results
 from analysis.tables import (
@@ -52,9 +52,9 @@ def side_tables(results: Results) -> dict[str, Table]:
         found["confirmed"] = Table(
             "Confirmed arms: search score and fresh seeds",
             confirmed_rows(results),
-            f"Search score: {metric} in the search, which selected the arms. Mean: the same at fresh seeds, with Student's "
-            "95% interval. Shrinkage: by how much the search score was too good. Effect: against the baseline at the "
-            f"same fresh seeds, on {quantity(results.facts.study.report_metric).name}.",
+            f"Search score: {metric} in the search, which selected the arms. Mean: the same at fresh seeds, with "
+            "Student's 95% interval. Shrinkage: by how much the search score was too good. Effect: against the "
+            f"baseline at the same fresh seeds, on {quantity(results.facts.study.report_metric).name}.",
         )
     if results.importance["importance"].notna().any():
         found["importances"] = Table(
@@ -126,7 +126,13 @@ def confirmed_rows(results: Results) -> Rows:
     measured, reported = quantity(study.metric), quantity(study.report_metric)
     rows = [
         [
-            *("arm", "rank", f"search score{_unit(measured)}", "seeds", f"mean [95% interval]{_unit(measured)}"),
+            *(
+                "arm",
+                "rank",
+                f"search score{_unit(measured)}",
+                "seeds",
+                f"mean [95% interval]{_unit(measured)}",
+            ),
             f"shrinkage{unit_text(measured)}",
             f"effect [95% interval]{unit_text(reported)}",
             VERDICT,
@@ -166,7 +172,10 @@ def importance_rows(results: Results) -> Rows:
         for judged in both:
             interval = ", ".join(number_text(judged[name], 2) for name in ("low", "high"))
             share = number_text(judged["importance"], 2)
-            cells += [share if share == ABSENT else f"{share} [{interval}]", number_text(100 * judged["first"], 0)]
+            cells += [
+                share if share == ABSENT else f"{share} [{interval}]",
+                number_text(100 * judged["first"], 0),
+            ]
         notes = [
             f"{text}: {judged['reason']}"
             for text, judged in zip(methods.values(), both, strict=True)

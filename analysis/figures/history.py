@@ -21,8 +21,8 @@ class History:
     Attributes:
         axis: Title of the vertical axis, with its unit.
         rows: ``number`` (in order, from 1), ``arm``, ``status``, ``score``, ``best`` complete one so far.
-        confirmed: ``number`` of the first trial of a confirmed arm, ``arm``, its ``mean`` at fresh seeds with ``low`` and
-            ``high`` (None where there is none), and its ``score`` in the search.
+        confirmed: ``number`` of the first trial of a confirmed arm, ``arm``, its ``score`` in the search, and its
+            ``mean`` at fresh seeds with ``low`` and ``high`` (None where there is none).
         caption: What to read.
     """
 
@@ -53,8 +53,8 @@ def record(results: Results) -> History | None:
     measured = quantity(study.metric)
     confirmed = _confirmed(results)
     caption = (
-        f"{measured.name.capitalize()} of each of n = {len(rows)} trials in the order of planning; the line is the best "
-        "complete one so far. The best of many scores is optimistic; confirmation on fresh seeds is not"
+        f"{measured.name.capitalize()} of each of n = {len(rows)} trials in the order of planning; the line is the "
+        "best complete one so far. The best of many scores is optimistic; confirmation on fresh seeds is not"
     )
     caption += (
         f": the filled points are the same arms' means at fresh seeds (n = {results.confirmed['n'].max()}), with their "
@@ -92,9 +92,14 @@ def chart(history: History) -> "alt.LayerChart | alt.FacetChart":
     )
     fresh = alt.Chart(data(history.confirmed)).encode(
         x=x,
-        tooltip=["arm:N", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("score", "mean", "low", "high"))],
+        tooltip=[
+            "arm:N",
+            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("score", "mean", "low", "high")),
+        ],
     )
-    interval = fresh.mark_rule(color=BLUE, strokeWidth=2).encode(y=alt.Y("low:Q", title=history.axis), y2="high:Q")
+    interval = fresh.mark_rule(color=BLUE, strokeWidth=2).encode(
+        y=alt.Y("low:Q", title=history.axis), y2="high:Q"
+    )
     mean = fresh.mark_point(size=60, filled=True, color=BLUE, opacity=1).encode(
         y=alt.Y("mean:Q", title=history.axis)
     )

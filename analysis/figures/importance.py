@@ -48,10 +48,15 @@ def chart(importances: Importances) -> "alt.LayerChart | alt.FacetChart":
     order = list(METHODS.values())
     base = alt.Chart(data(importances.rows)).encode(
         y=alt.Y(
-            "factor:N", title=None, sort=importances.factors, axis=alt.Axis(ticks=False, domain=False, grid=True)
+            "factor:N",
+            title=None,
+            sort=importances.factors,
+            axis=alt.Axis(ticks=False, domain=False, grid=True),
         ),
         yOffset=alt.YOffset("method:N", sort=order, scale=alt.Scale(paddingOuter=0.6)),
-        color=alt.Color("method:N", title=None, sort=order, scale=alt.Scale(domain=order, range=[BLUE, GREY])),
+        color=alt.Color(
+            "method:N", title=None, sort=order, scale=alt.Scale(domain=order, range=[BLUE, GREY])
+        ),
         tooltip=[
             "factor:N",
             "method:N",
@@ -59,9 +64,14 @@ def chart(importances: Importances) -> "alt.LayerChart | alt.FacetChart":
         ],
     )
     x = alt.X(
-        "importance:Q", title="importance (share of 1)", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(tickCount=5)
+        "importance:Q",
+        title="importance (share of 1)",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(tickCount=5),
     )
-    interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="importance (share of 1)"), x2="high:Q")
+    interval = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", title="importance (share of 1)"), x2="high:Q"
+    )
     point = base.mark_point(size=70, filled=True, opacity=1).encode(
         x=x,
         shape=alt.Shape("method:N", sort=order, scale=alt.Scale(domain=order, range=["circle", "square"])),

@@ -29,6 +29,24 @@ BEST, COMPLETE, PRUNED = "best tenth", "complete", "pruned"
 
 
 @dataclass(frozen=True)
+class Look:
+    """How the lines of one group are drawn."""
+
+    colour: str
+    width: float
+    dash: list[int]
+    opacity: float
+
+
+LOOKS = {
+    PRUNED: Look(GREY, 1.0, [1, 3], 0.6),
+    COMPLETE: Look(GREY, 1.25, [1, 0], 0.8),
+    BEST: Look(BLUE, 2.75, [1, 0], 0.9),
+}
+"""The later lie over the earlier."""
+
+
+@dataclass(frozen=True)
 class Parallel:
     """What is drawn.
 
@@ -88,46 +106,50 @@ def record(results: Results) -> Parallel | None:
     return Parallel(axes, points, ticks, caption)
 
 
-def chart(parallel: Parallel) -> "alt.LayerChart":
+def chart(parallel: Parallel) -> "alt.LayerChart | alt.FacetChart":
     """Return the drawing."""
     import altair as alt
 
-    titles = alt.Axis(labelExpr="split(datum.label, '.')", labelAngle=0, orient="top", ticks=False, domain=False)
+    in_lines = "split(replace(datum.label, ' ', '.'), '.')"
+    titles = alt.Axis(
+        labelExpr=in_lines, labelAngle=0, labelPadding=22, orient="top", ticks=False, domain=False, grid=False
+    )
     x = alt.X("axis:N", title=None, sort=parallel.axes, scale=alt.Scale(domain=parallel.axes), axis=titles)
-    y = alt.Y("position:Q", title=None, axis=None, scale=alt.Scale(domain=[UNSET, 1.0], nice=False, padding=12))
+    y = alt.Y(
+        "position:Q", title=None, axis=None, scale=alt.Scale(domain=[UNSET, 1.0], nice=False, padding=12)
+    )
     present = {point["group"] for point in parallel.points}
-    groups = [group for group in (PRUNED, COMPLETE, BEST) if group in present]
-    looks = {PRUNED: (GREY, 1.0, [1, 3], 0.6), COMPLETE: (GREY, 1.25, [1, 0], 0.75), BEST: (BLUE, 3.0, [1, 0], 1.0)}
-    colours, widths, dashes, opacities = ([looks[group][part] for group in groups] for part in range(4))
+    groups = [group for group in LOOKS if group in present]
+    colours, dashes = [LOOKS[group].colour for group in groups], [LOOKS[group].dash for group in groups]
     bars = alt.Chart(data([{"axis": axis, "low": 0.0, "high": 1.0} for axis in parallel.axes]))
     rule = bars.mark_rule(color=INK, opacity=0.5).encode(x=x, y=alt.Y("low:Q", axis=None), y2="high:Q")
     # One layer a group, so that the best lie over the others.
     lines = [
         alt.Chart(data([point for point in parallel.points if point["group"] == group]))
-        .mark_line()
+        .mark_line(strokeWidth=LOOKS[group].width, opacity=LOOKS[group].opacity)
         .encode(
             x=x,
             y=y,
             detail="number:Q",
-            color=alt.Color("group:N", sort=groups, scale=alt.Scale(domain=groups, range=colours)),
-            strokeWidth=alt.StrokeWidth("group:N", sort=groups, scale=alt.Scale(domain=groups, range=widths)),
-            strokeDash=alt.StrokeDash("group:N", sort=groups, scale=alt.Scale(domain=groups, range=dashes)),
-            opacity=alt.Opacity("group:N", sort=groups, scale=alt.Scale(domain=groups, range=opacities)),
+            color=alt.Color("group:N", scale=alt.Scale(domain=groups, range=colours)),
+            strokeDash=alt.StrokeDash("group:N", scale=alt.Scale(domain=groups, range=dashes)),
             tooltip=["number:Q", "arm:N", "group:N"],
         )
         for group in groups
     ]
-    text = (
-        alt.Chart(data(parallel.ticks))
-        .mark_text(align="left", dx=5, fontSize=10)
-        .encode(x=x, y=y, text="text:N")
-    )
-    return alt.layer(rule, *lines, text).properties(width=80 * len(parallel.axes), height=260)
+    # The ends of an axis are written beyond them, what lies between beside it.
+    base = alt.Chart(data(parallel.ticks)).encode(x=x, y=y, text="text:N")
+    texts = [
+        base.transform_filter("datum.position === 0").mark_text(fontSize=10, dy=10),
+        base.transform_filter("datum.position === 1").mark_text(fontSize=10, dy=-10),
+        base.transform_filter("datum.position > 0 && datum.position < 1").mark_text(
+            fontSize=10, align="left", dx=6
+        ),
+    ]
+    return alt.layer(rule, *lines, *texts).properties(width=80 * len(parallel.axes), height=260)
 
 
-def _axis(
-    levels: "pd.Series[Any]", *, is_log: bool
-) -> tuple[NDArray[np.float64], list[tuple[float, str]]]:
+def _axis(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.float64], list[tuple[float, str]]]:
     """Return where each arm's level lies along an axis (arms,), and what is written at which place of it."""
     if is_numeric(levels):
         numbers = levels.to_numpy(np.float64, na_value=np.nan)
@@ -137,4 +159,6 @@ def _axis(
         return np.where(np.isnan(numbers), UNSET, (numbers - low) / ((high - low) or 1.0)), ends
     codes, choices = levels.astype(str).where(levels.notna()).factorize(sort=True)
     last = max(len(choices) - 1, 1)
-    return np.where(codes < 0, UNSET, codes / last), [(i / last, str(choice)) for i, choice in enumerate(choices)]
+    return np.where(codes < 0, UNSET, codes / last), [
+        (i / last, str(choice)) for i, choice in enumerate(choices)
+    ]

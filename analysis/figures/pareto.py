@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MIN_ARMS = 3
 """Complete arms below which there is nothing to trade off."""
 
-FRONT, BEHIND = "on the front", "another is as good and as quick"
+FRONT, BEHIND = "on the front", "dominated"
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def record(results: Results) -> Pareto | None:
     measured = quantity(study.metric)
     caption = (
         f"{measured.name.capitalize()} of the n = {len(rows)} complete arms of the search against the training time of "
-        f"one trial, on {' and '.join(devices) or 'unknown devices'}. On the front ({int(is_front.sum())}, by number of "
-        "trial) are those that no other beats in one without losing in the other. The time is what the machine took "
+        f"one trial, on {' and '.join(devices) or 'unknown devices'}. On the front ({int(is_front.sum())}, with "
+        "their numbers) are those that no other matches in both and beats in one. The time is what the machine took "
         "then, whatever else ran on it; the scores selected the arms, and are optimistic."
     )
     return Pareto(measured.label, rows, caption)
@@ -96,7 +96,9 @@ def chart(pareto: Pareto) -> "alt.LayerChart | alt.FacetChart":
     y = alt.Y("score:Q", title=pareto.axis, scale=alt.Scale(zero=False, padding=14))
     on_front = [row for row in pareto.rows if row["side"] == FRONT]
     line = (
-        alt.Chart(data(on_front)).mark_line(color=BLUE, strokeWidth=1.5, interpolate="step-after").encode(x=x, y=y)
+        alt.Chart(data(on_front))
+        .mark_line(color=BLUE, strokeWidth=1.5, interpolate="step-after")
+        .encode(x=x, y=y)
     )
     points = (
         alt.Chart(data(pareto.rows))
@@ -106,7 +108,7 @@ def chart(pareto: Pareto) -> "alt.LayerChart | alt.FacetChart":
             y=y,
             color=alt.Color("side:N", sort=order, scale=alt.Scale(domain=order, range=[BLUE, GREY])),
             shape=alt.Shape("side:N", sort=order, scale=alt.Scale(domain=order, range=["circle", "cross"])),
-            fill=alt.condition(f"datum.side === '{FRONT}'", alt.value(BLUE), alt.value("transparent")),
+            fill=alt.Fill("side:N", sort=order, scale=alt.Scale(domain=order, range=[BLUE, "transparent"])),
             tooltip=[
                 *("number:Q", "arm:N"),
                 alt.Tooltip("seconds:Q", format=".2f"),
@@ -115,4 +117,6 @@ def chart(pareto: Pareto) -> "alt.LayerChart | alt.FacetChart":
         )
     )
     names = alt.Chart(data(on_front)).mark_text(dx=8, dy=-8, align="left", fontSize=11)
-    return alt.layer(line, points, names.encode(x=x, y=y, text="number:Q")).properties(width=WIDTH, height=240)
+    return alt.layer(line, points, names.encode(x=x, y=y, text="number:Q")).properties(
+        width=WIDTH, height=240
+    )

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MAX_PANELS = 12
 """Factors that are drawn, the most important ones."""
 
+COLUMNS = 3
+"""Panels in a row."""
+
 HEIGHT = 130
 """Of a panel, in pixels."""
 
@@ -83,8 +86,8 @@ def record(results: Results) -> Slices | None:
     statuses = [str(status) for status in STATUS_MARKS if counts.get(status, 0)]
     without = " and ".join(f"{counts[status]} {status}" for status in statuses if status != Status.COMPLETE)
     caption = (
-        f"Each of the {counts[Status.COMPLETE]} complete arms of the search by its {quantity(study.metric).name} and its "
-        "level of each factor; n counts the arms that have the factor. A slice does not hold the other factors fixed."
+        f"Each of the {counts[Status.COMPLETE]} complete arms of the search by its {quantity(study.metric).name} and "
+        "its level of each factor; n counts the arms that have the factor. A slice holds no other factor fixed."
     )
     if without:
         caption += f" The {without} arms stand below: they have no final score."
@@ -101,18 +104,28 @@ def chart(slices: Slices) -> "alt.ConcatChart":
     spread = (max(scores) - min(scores)) or 1.0
     # Room below the scores for those arms that have none.
     below = 0.45 * spread if len(slices.statuses) > 1 else 0.05 * spread
-    y = alt.Y(
-        "score:Q",
-        title=slices.axis,
-        scale=alt.Scale(domain=[min(scores) - below, max(scores) + 0.05 * spread], nice=False),
-        axis=alt.Axis(tickCount=4),
+    scale = alt.Scale(domain=[min(scores) - below, max(scores) + 0.05 * spread], nice=False)
+    is_below = f"datum.value < {min(scores) - 0.05 * spread}"
+    axis = alt.Axis(
+        tickCount=4,
+        labelExpr=f"{is_below} ? '' : datum.label",
+        tickOpacity=alt.condition(is_below, alt.value(0), alt.value(1)),
+        gridOpacity=alt.condition(is_below, alt.value(0), alt.value(1)),
     )
-    drawn = [_panel(panel, y, slices.statuses) for panel in slices.panels]
-    panels: alt.ConcatChart = alt.concat(*drawn, columns=3)
+    # The panels share one scale, whose title stands once in each row of them.
+    drawn = [
+        _panel(
+            panel,
+            alt.Y("score:Q", title=None if index % COLUMNS else slices.axis, scale=scale, axis=axis),
+            slices.statuses,
+        )
+        for index, panel in enumerate(slices.panels)
+    ]
+    panels: alt.ConcatChart = alt.concat(*drawn, columns=COLUMNS)
     return panels
 
 
-def _panel(panel: Slice, y: "alt.Y", statuses: list[str]) -> "alt.LayerChart":
+def _panel(panel: Slice, y: "alt.Y", statuses: list[str]) -> "alt.LayerChart | alt.FacetChart":
     import altair as alt
 
     if panel.choices:
@@ -122,7 +135,7 @@ def _panel(panel: Slice, y: "alt.Y", statuses: list[str]) -> "alt.LayerChart":
             "level:Q",
             title=panel.title,
             scale=alt.Scale(type="log" if panel.is_log else "linear", zero=False, nice=False, padding=8),
-            axis=alt.Axis(format="~g", grid=False, tickCount=4, labelOverlap=True),
+            axis=alt.Axis(format="~g", grid=False, tickCount=4, labelOverlap="greedy", labelSeparation=8),
         )
     layers = []
     for status in statuses:

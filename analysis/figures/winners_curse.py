@@ -1,11 +1,12 @@
 """The winner's curse: what the best arms scored in the search, beside what they yield at fresh seeds."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures.theme import BLUE, GREY, INK, WIDTH, data
+from analysis.figures.theme import BLUE, GREY, WIDTH, data
 from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.tables import arm_in_search, signed_text
@@ -53,10 +54,10 @@ def record(results: Results) -> WinnersCurse | None:
     return WinnersCurse(
         axis=measured.label,
         rows=rows,
-        caption=f"{measured.name.capitalize()} of the confirmed arms: in the search, at {seeds} seed{'s' * (seeds != 1)}, "
-        "and at n fresh seeds, with the 95% interval of their mean. The arms were chosen by their search scores, which "
-        f"were too good by {signed_text(shrinkage.mean(), measured.decimals)}{unit} on average. The baseline was not "
-        "chosen. The table of confirmed arms has their full names.",
+        caption=f"{measured.name.capitalize()} of the confirmed arms: in the search, at {seeds} "
+        f"seed{'s' * (seeds != 1)}, and at n fresh seeds, with the 95% interval of their mean. The arms were chosen by "
+        f"their search scores, which were too good by {signed_text(shrinkage.mean(), measured.decimals)}{unit} on "
+        "average. The baseline was not chosen. The table of confirmed arms has their full names.",
     )
 
 
@@ -77,24 +78,20 @@ def chart(curse: WinnersCurse) -> "alt.LayerChart | alt.FacetChart":
         "color": alt.Color("kind:N", sort=order, scale=alt.Scale(domain=order, range=[GREY, BLUE])),
         "shape": alt.Shape("kind:N", sort=order, scale=alt.Scale(domain=order, range=["diamond", "circle"])),
     }
-    tooltip = ["arm:N", *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("search", "mean", "low", "high"))]
+    tooltip = [
+        alt.Tooltip("arm:N"),
+        *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("search", "mean", "low", "high")),
+    ]
     base = alt.Chart(data(curse.rows)).encode(y=y, tooltip=tooltip)
-    scale = alt.Scale(zero=False, padding=14)
-    way = base.mark_rule(color=INK, strokeDash=[2, 3], opacity=0.7).encode(
-        x=alt.X("search:Q", title=curse.axis, scale=scale), x2="mean:Q"
-    )
-    interval = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=alt.X("low:Q", title=curse.axis), x2="high:Q")
-    search = (
-        base.transform_calculate(kind=f"'{SEARCH}'")
-        .mark_point(size=90, strokeWidth=2, opacity=1)
-        .encode(x="search:Q", **legend)
-    )
-    fresh = (
-        base.transform_calculate(kind=f"'{FRESH}'")
-        .mark_point(size=80, filled=True, opacity=1)
-        .encode(x="mean:Q", **legend)
-    )
-    return alt.layer(way, interval, search, fresh).properties(width=WIDTH, height=32 * len(labels))
+    x = partial(alt.X, title=curse.axis, scale=alt.Scale(zero=False, padding=14), axis=alt.Axis(tickCount=6))
+    interval = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=x("low:Q"), x2="high:Q")
+    points = [
+        base.transform_calculate(kind=f"'{kind}'")
+        .mark_point(size=90, filled=True, opacity=1)
+        .encode(x=x(f"{column}:Q"), **legend)
+        for kind, column in ((SEARCH, "search"), (FRESH, "mean"))
+    ]
+    return alt.layer(interval, *points).properties(width=WIDTH, height=32 * len(labels))
 
 
 def _number(value: float) -> float | None:
