@@ -97,8 +97,9 @@ def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) 
     arms = searched_arms(trials, epochs, study)
     ended = arms["status"].value_counts()
     judged = arms[arms["status"].isin(JUDGED)].reset_index(drop=True)
-    factors = [name for name in study.factors if f"param.{name}" in judged]
-    everywhere = [name for name in factors if judged[f"param.{name}"].notna().all()]
+    is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}
+    factors = [name for name, in_arm in is_set.items() if in_arm.any()]
+    everywhere = [name for name in factors if is_set[name].all()]
     searched = trials[trials["stage"] == Stage.SEARCH]
     scores, after_epoch = _comparable_scores(judged, scores_on_the_way(searched, epochs, study.metric))
     counts = {
