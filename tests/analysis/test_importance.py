@@ -92,9 +92,7 @@ def write_curves(ledger: Any, study: Any, *, prune: bool, seed: int = 0, arms: i
     pairing = draws.choice(["first", "last"], arms)
     final = 90 - 4 * np.log(temperature / 0.1) ** 2 + 2 * theta + 0.2 * draws.standard_normal(arms)
     for number in range(arms):
-        params = dict(
-            zip(FACTORS, (temperature[number], theta[number], str(pairing[number])), strict=True)
-        )
+        params = dict(zip(FACTORS, (temperature[number], theta[number], str(pairing[number])), strict=True))
         is_pruned = prune and final[number] < np.median(final)
         trial_id = ledger.plan(f"arm{number}", 0, params, Stage.SEARCH)
         # The curves of `train` end at the accuracy that is asked; one that is cut short has come less far.

@@ -20,6 +20,7 @@ from cktf.rows import SCHEMA_VERSION, Status
 
 CHROMIUM = shutil.which("chromium")
 SECTIONS = ["verdict", "effects", "learning_curves", "pairing", "trials", "methods", "provenance"]
+FIGURES_OF_A_SEARCH = {"importance", "history", "slices", "rank_map", "parallel", "pareto"}
 HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&\"'"
 
 
@@ -82,14 +83,20 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
 
 def test_the_report_of_a_confirmed_search_has_all_figures(confirmed_search: Path) -> None:
     paths = write_report(confirmed_search)
-    assert set(paths.figures) == {"effects", "learning_curves", "importance", "history"}
-    assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "leaderboard", "importance"}
+    assert set(paths.figures) >= {"effects", "learning_curves", *FIGURES_OF_A_SEARCH, "winners_curse"}
+    assert set(paths.tables) == {
+        *("trials", "epochs", "arms", "effects", "leaderboard", "confirmed", "importance"),
+    }
+    page = Path(paths.html).read_text()
+    sections = [attributes["id"] for tag, attributes in Page(page).tags if tag == "section"]
+    assert len(sections) == len(set(sections))
+    assert {"confirmed", "importances"} <= set(sections)
 
 
 def test_the_report_of_a_search_says_that_its_scores_are_optimistic(search: Path) -> None:
     paths = write_report(search)
     assert "effects" not in paths.tables
-    assert set(paths.figures) == {"importance", "history"}
+    assert set(paths.figures) == FIGURES_OF_A_SEARCH
     assert "selected on it: optimistic" in Path(paths.html).read_text()
     assert any(path.endswith("leaderboard.md") for path in paths.papers)
 
