@@ -20,7 +20,8 @@ Failed arms are left out: an arm may fail for reasons that are not its levels'.
 
 **Intervals** are percentiles of the bootstrap over arms, the evaluators' own draws fixed. They say how far the shares
 move with the arms that happened to be tried. They take arms for independent, which those of a sampler that learns are
-not; and a share is never negative, so that a factor without any influence has an interval above zero.
+not; and a share is never negative, so that a factor without any influence has an interval above zero. What they do not
+show: a forest that has seen few arms gives the strongest factor more than its due.
 """
 
 import math
@@ -105,14 +106,13 @@ def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) 
     counts = {
         f"n_{status}": int(ended.get(status, 0)) for status in (Status.COMPLETE, Status.PRUNED, Status.FAILED)
     }
-    facts = {"confidence": CONFIDENCE, **counts}
+    by_ped_anova = _shares(len(judged), factors, factors, partial(_ped_anova, judged, study))
+    by_fanova = _shares(len(judged), factors, everywhere, partial(_fanova, judged, study, scores))
     tables = [
-        _judged_factors(factors, factors, partial(_ped_anova, judged, study)).assign(method="ped-anova"),
-        _judged_factors(factors, everywhere, partial(_fanova, judged, study, scores)).assign(
-            method="fanova", after_epoch=after_epoch
-        ),
+        by_ped_anova.assign(method="ped-anova"),
+        by_fanova.assign(method="fanova", after_epoch=after_epoch),
     ]
-    found = pd.concat(tables, ignore_index=True).assign(**facts)
+    found = pd.concat(tables, ignore_index=True).assign(confidence=CONFIDENCE, **counts)
     return found.reindex(columns=list(COLUMNS)).astype(COLUMNS)
 
 
@@ -136,24 +136,28 @@ def importance_text(found: "pd.DataFrame") -> str:
     return " ".join(sentences)
 
 
-def _judged_factors(
-    factors: list[str], can_be_judged: list[str], method: Callable[[list[str]], tuple[Evaluate, int]]
+def _shares(
+    num_arms: int, factors: list[str], can_be_judged: list[str], method: Callable[[list[str]], Evaluate]
 ) -> "pd.DataFrame":
     """Return the share of each factor with its interval, most important first."""
     import pandas as pd
 
-    found = pd.DataFrame(
-        index=pd.Index(factors, name="factor"), columns=["importance", "low", "high", "first"]
-    )
-    found["reason"] = ["" if name in can_be_judged else "not every arm has this factor" for name in factors]
+    figures = ["importance", "low", "high", "first"]
+    found = pd.DataFrame(np.nan, index=pd.Index(factors, name="factor"), columns=figures)
+    found["reason"] = "not every arm has this factor"
     try:
-        shares, reason = _bootstrapped(*method(can_be_judged))
-        found.loc[can_be_judged, ["importance", "low", "high", "first"]] = shares
+        _require_enough(num_arms)
+        found.loc[can_be_judged, figures], reason = _bootstrapped(method(can_be_judged), num_arms)
     except _UnknownError as error:
         reason = str(error)
     found.loc[can_be_judged, "reason"] = reason
     found = found.reset_index()
     return found.sort_values(["importance", "factor"], ascending=[False, True], ignore_index=True)
+
+
+def _require_enough(num_arms: int) -> None:
+    if num_arms < MIN_ARMS:
+        raise _UnknownError(f"{num_arms} complete or pruned arms; at least {MIN_ARMS} are needed")
 
 
 def _bootstrapped(evaluate: Evaluate, num_arms: int) -> tuple[NDArray[np.float64], str]:
@@ -170,13 +174,12 @@ def _bootstrapped(evaluate: Evaluate, num_arms: int) -> tuple[NDArray[np.float64
     return np.column_stack([shares, low, high, first]), "; ".join(str(warning.message) for warning in caught)
 
 
-def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> tuple[Evaluate, int]:
-    """Return the evaluator, and how many arms it knows."""
+def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> Evaluate:
+    """Return the evaluator of these arms and factors."""
     import optuna
     import pandas as pd
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-    _require_enough(judged)
     is_complete = (judged["status"] == Status.COMPLETE).to_numpy()
     num_best = math.ceil(BEST * len(judged))
     if is_complete.sum() < num_best:
@@ -203,14 +206,13 @@ def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> t
         # A conditional factor that none of these arms has cannot have set any apart.
         return np.array([shares.get(name, 0.0) for name in factors])
 
-    return evaluate, len(judged)
+    return evaluate
 
 
 def _fanova(
     judged: "pd.DataFrame", study: StudyRow, scores: NDArray[np.float64], factors: list[str]
-) -> tuple[Evaluate, int]:
-    """Return the evaluator, and how many arms it knows."""
-    _require_enough(judged)
+) -> Evaluate:
+    """Return the evaluator of these arms, of which each has a score, and factors."""
     if not np.isfinite(scores).all():
         raise _UnknownError("there is no epoch that all arms have done")
     if np.ptp(scores) == 0 or not factors:
@@ -227,12 +229,7 @@ def _fanova(
         shares = fanova(levels[arms], scores[arms], domains, num_trees=num_trees)
         return shares / (shares.sum() or 1.0)
 
-    return evaluate, len(judged)
-
-
-def _require_enough(judged: "pd.DataFrame") -> None:
-    if len(judged) < MIN_ARMS:
-        raise _UnknownError(f"{len(judged)} complete or pruned arms; at least {MIN_ARMS} are needed")
+    return evaluate
 
 
 def _comparable_scores(

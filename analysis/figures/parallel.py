@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.figures.theme import BLUE, GREY, INK, data
+from analysis.figures.theme import BLUE, GREY, INK, WIDTH, data
 from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.searched import JUDGED, by_importance, factor_label, is_best, is_numeric
@@ -40,7 +40,7 @@ class Look:
 
 LOOKS = {
     PRUNED: Look(GREY, 1.0, [1, 3], 0.6),
-    COMPLETE: Look(GREY, 1.25, [1, 0], 0.8),
+    COMPLETE: Look(GREY, 1.25, [1, 0], 0.6),
     BEST: Look(BLUE, 2.75, [1, 0], 0.9),
 }
 """The later lie over the earlier."""
@@ -146,7 +146,7 @@ def chart(parallel: Parallel) -> "alt.LayerChart | alt.FacetChart":
             fontSize=10, align="left", dx=6
         ),
     ]
-    return alt.layer(rule, *lines, *texts).properties(width=80 * len(parallel.axes), height=260)
+    return alt.layer(rule, *lines, *texts).properties(width=max(WIDTH, 80 * len(parallel.axes)), height=260)
 
 
 def _axis(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.float64], list[tuple[float, str]]]:
