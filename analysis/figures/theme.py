@@ -1,5 +1,6 @@
 """The look that all figures share, for colour-blind readers, grey printers and dark pages too."""
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ GREY = "#8c8c8c"
 WIDTH = 460
 """Of a figure in a file, in pixels; in the page it takes the width there is."""
 
+TITLE_LINE = 28
+"""Characters of a line of an axis' title, where the axis may be short."""
+
 _FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
 
@@ -27,7 +31,12 @@ def data(rows: list[dict[str, Any]]) -> "alt.InlineData":
     return alt.InlineData(values=rows)
 
 
-def themed(chart: "alt.LayerChart | alt.FacetChart | alt.Chart") -> dict[str, Any]:
+def title_lines(title: str) -> list[str]:
+    """Return an axis' title in lines that a panel, or a telephone, has room for."""
+    return textwrap.wrap(title, TITLE_LINE)
+
+
+def themed(chart: "alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.Chart") -> dict[str, Any]:
     """Return a chart's specification with the shared look."""
     specification: dict[str, Any] = chart.to_dict()
     specification["background"] = None
@@ -66,5 +75,6 @@ def themed(chart: "alt.LayerChart | alt.FacetChart | alt.Chart") -> dict[str, An
             "labelLimit": 400,
         },
         "text": {"color": INK},
+        "title": {"color": INK, "fontSize": 12, "fontWeight": "normal"},
     }
     return specification

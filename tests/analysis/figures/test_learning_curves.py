@@ -71,7 +71,7 @@ def test_arms_without_a_baseline_are_shown_alone(ablation_writer: Callable[..., 
 def test_of_many_arms_those_with_the_largest_effects_are_drawn(
     ablation: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning_curves, "MAX_ARMS", 2)
+    monkeypatch.setattr(learning_curves, "MAX_PANELS", 2)
     curves = record(load(ablation))
     assert curves is not None
     assert curves.panels == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
