@@ -27,7 +27,7 @@ PALE, DEEP = "#eef4fa", "#1d5c96"
 """Ends of the scale of cells: one hue, so that grey paper keeps the order."""
 
 DARK_TEXT, LIGHT_TEXT = "#000000", "#ffffff"
-SWITCH = 0.68
+SWITCH = 0.8
 """Share of the scale from which on light text is easier to read than dark."""
 
 
@@ -36,6 +36,7 @@ class HeatMap:
     """What is drawn.
 
     Attributes:
+        measure: What the cells hold, with its unit.
         axes: Titles of the horizontal and the vertical axis: the two factors.
         columns: Groups of levels along the horizontal axis, in order.
         rows: Those along the vertical one, from the top; numbers grow upwards.
@@ -45,6 +46,7 @@ class HeatMap:
         caption: What to read.
     """
 
+    measure: str
     axes: tuple[str, str]
     columns: list[str]
     rows: list[str]
@@ -93,12 +95,13 @@ def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
     ]
     others = [name for name in study.factors if name not in varied]
     return HeatMap(
+        measure=f"{measured.label}, mean",
         axes=(factor_label(across), factor_label(down)),
         columns=list(arms["column"].cat.categories),
         rows=rows[::-1] if is_numeric(arms[f"param.{down}"]) else rows,
         panels=list(dict.fromkeys(found["context"])),
         cells=cells,
-        caption=f"Mean {measured.label}{' at the search' if is_search else ''}; darker is better; n counts the trials. "
+        caption=f"Mean {measured.name}{' in the search' if is_search else ''}; darker is better; n counts the trials. "
         + _what_is_averaged(others, is_search=is_search)
         + (" Each context has its own scale." if found["context"].nunique() > 1 else ""),
     )
@@ -131,12 +134,15 @@ def chart(heat_map: HeatMap) -> "alt.LayerChart | alt.FacetChart":
     counted = base.transform_calculate(counted="'n = ' + datum.n").mark_text(dy=9, fontSize=11)
     layers = [tiles, mean, counted.encode(text="counted:N", color=ink)]
     height = 44 * len(heat_map.rows)
+    title = alt.Title(heat_map.measure, anchor="start")
     if len(heat_map.panels) == 1:
-        return alt.layer(*layers, data=data(heat_map.cells)).properties(width=WIDTH, height=height)
+        single = alt.layer(*layers, data=data(heat_map.cells))
+        return single.properties(width=WIDTH, height=height, title=title)
     panels: alt.FacetChart = (
         alt.layer(*layers, data=data(heat_map.cells))
         .properties(width=60 * len(heat_map.columns), height=height)
         .facet(facet=panels_of(heat_map.panels), columns=2)
+        .properties(title=title)
     )
     return panels
 

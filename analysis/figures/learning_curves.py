@@ -104,9 +104,9 @@ def chart(curves: Curves) -> "alt.FacetChart":
     )
     x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5, grid=False, format="d"))
     domain = list(curves.domain) if curves.domain else alt.Undefined
-    y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False, domain=domain))
+    y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False, domain=domain, clamp=True))
     base = alt.Chart().encode(x=x, color=colour)
-    band = base.mark_area(opacity=0.2, clip=True).encode(y=alt.Y("low:Q", title=curves.axis), y2="high:Q")
+    band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=curves.axis), y2="high:Q")
     line = base.mark_line(strokeWidth=2).encode(
         y=y,
         strokeDash=dash,

@@ -15,6 +15,7 @@ from cktf.rows import Stage, arm_label
 
 if TYPE_CHECKING:
     import altair as alt
+    import pandas as pd
 
 MAX_PANELS = 6
 """Factors, each in each context, that are drawn unless one is named."""
@@ -161,37 +162,40 @@ def _panel(panel: Panel, y: "alt.Y") -> "alt.LayerChart | alt.FacetChart":
 
 def _designed(results: Results, factor: str, context: str) -> Panel | None:
     """Return a factor's levels against that of reference, as the statistics of the design have it."""
-    study = results.facts.study
-    if study.design == "grid":
-        main = results.interactions
-        main = main[(main["kind"] == "main") & (main["factor"] == factor) & (main["context"] == context)]
-        if main.empty:
-            return None
-        # What a contrast is called ends in its level.
-        levels = [float(name.rpartition("=")[2]) for name in main["contrast"]]
-        reference = float(main["against"].iloc[0].rpartition("=")[2])
-        counted = main["n"]
-    else:
-        arms = (
-            results.trials.drop_duplicates("arm_id").set_index("arm_id")[f"param.{factor}"].astype("float64")
-        )
-        reference = float(arms.get(study.baseline_of(context), np.nan))
-        main = results.effects
-        main = main[(main["factor"] == factor) & (main["context"] == context)]
-        levels = [float(arms[arm_id]) for arm_id in main["arm_id"]]
-        counted = main["n_pairs"]
-    rows = [
-        {"level": level, "value": value, "low": low, "high": high, "n": int(n)}
-        for level, value, low, high, n in zip(
-            levels, main["effect"], main["low"], main["high"], counted, strict=True
-        )
-        if np.isfinite([level, value]).all()
-    ]
+    of_design = _main_effects if results.facts.study.design == "grid" else _effects_alone
+    rows, reference = of_design(results, factor, context)
+    rows = [row for row in rows if np.isfinite([row["level"], row["value"]]).all()]
     if not np.isfinite(reference) or len(rows) < MIN_LEVELS - 1:
         return None
     n = max(row["n"] for row in rows)
     rows.append({"level": reference, "value": 0.0, "low": np.nan, "high": np.nan, "n": n})
     return _sorted_panel(results, factor, context, rows, reference)
+
+
+def _main_effects(results: Results, factor: str, context: str) -> tuple[list[dict[str, Any]], float]:
+    """Return the levels of a grid's factor, averaged over the other factors, and that of reference."""
+    found = results.interactions
+    found = found[(found["kind"] == "main") & (found["factor"] == factor) & (found["context"] == context)]
+    # What a contrast is called ends in its level.
+    levels = [[float(name.rpartition("=")[2]) for name in found[side]] for side in ("contrast", "against")]
+    return _points(found, levels[0], "n"), levels[1][0] if len(found) else np.nan
+
+
+def _effects_alone(results: Results, factor: str, context: str) -> tuple[list[dict[str, Any]], float]:
+    """Return the levels of the arms that differ from the baseline by this factor alone, and the baseline's."""
+    arms = results.trials.drop_duplicates("arm_id").set_index("arm_id")[f"param.{factor}"].astype("float64")
+    found = results.effects
+    found = found[(found["factor"] == factor) & (found["context"] == context)]
+    baseline = float(arms.get(results.facts.study.baseline_of(context), np.nan))
+    return _points(found, arms[found["arm_id"]].to_list(), "n_pairs"), baseline
+
+
+def _points(found: "pd.DataFrame", levels: list[float], counted: str) -> list[dict[str, Any]]:
+    columns = (found[name] for name in ("effect", "low", "high", counted))
+    return [
+        {"level": level, "value": value, "low": low, "high": high, "n": int(n)}
+        for level, value, low, high, n in zip(levels, *columns, strict=True)
+    ]
 
 
 def _searched(results: Results, factor: str) -> Panel | None:

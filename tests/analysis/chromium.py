@@ -54,7 +54,9 @@ class Tab:
                 return answer
 
     def open(self, page: Path) -> None:
-        """Open a file and wait until it is loaded and its figures are drawn."""
+        """Open a file and wait until it is loaded and its figures are drawn; what was told before is forgotten."""
+        self.requests.clear()
+        self.complaints.clear()
         self.ask("Page.navigate", url=page.as_uri())
         while self._next_message().get("method") != "Page.loadEventFired":
             pass
