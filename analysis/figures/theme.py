@@ -1,5 +1,6 @@
 """The look that all figures share, for colour-blind readers, grey printers and dark pages too."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,9 @@ STATUS_MARKS = {
 WIDTH = 460
 """Of a figure in a file, in pixels; in the page it takes the width there is."""
 
+TITLE_LINE = 28
+"""Characters of a line of an axis' title, where the axis may be short."""
+
 _FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
 
@@ -46,6 +50,11 @@ def by_status(statuses: Sequence[str]) -> "dict[str, alt.Color | alt.Shape]":
         "color": alt.Color("status:N", title=None, scale=alt.Scale(domain=[*statuses], range=[*colours])),
         "shape": alt.Shape("status:N", title=None, scale=alt.Scale(domain=[*statuses], range=[*shapes])),
     }
+
+
+def title_lines(title: str) -> list[str]:
+    """Return an axis' title in lines that a panel, or a telephone, has room for."""
+    return textwrap.wrap(title, TITLE_LINE)
 
 
 def themed(chart: "alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.Chart") -> dict[str, Any]:
@@ -87,5 +96,6 @@ def themed(chart: "alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.Chart
             "labelLimit": 400,
         },
         "text": {"color": INK},
+        "title": {"color": INK, "fontSize": 12, "fontWeight": "normal"},
     }
     return specification
