@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures.theme import BLUE, STATUS_MARKS, WIDTH, by_status, data
+from analysis.figures.theme import BLUE, STATUS_MARKS, WIDTH, by_status, data, level_scale
 from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.searched import by_importance, factor_label, is_best, is_numeric
@@ -98,17 +98,15 @@ def chart(rank_map: RankMap) -> "alt.Chart":
     """Return the drawing."""
     import altair as alt
 
-    def scaled(is_log: bool) -> alt.Scale:
-        return alt.Scale(type="log" if is_log else "linear", zero=False, nice=False, padding=14)
-
+    scales = [level_scale(is_log=is_log, padding=14) for is_log in rank_map.are_log]
     ticks = alt.Axis(format="~g", tickCount=6, labelOverlap=True)
     across, down = rank_map.axes
     points: alt.Chart = (
         alt.Chart(data(rank_map.rows))
         .mark_point(strokeWidth=1.5, opacity=0.85)
         .encode(
-            x=alt.X("x:Q", title=across, scale=scaled(rank_map.are_log[0]), axis=ticks),
-            y=alt.Y("y:Q", title=down, scale=scaled(rank_map.are_log[1]), axis=ticks),
+            x=alt.X("x:Q", title=across, scale=scales[0], axis=ticks),
+            y=alt.Y("y:Q", title=down, scale=scales[1], axis=ticks),
             size=alt.Size("place:Q", legend=None, scale=alt.Scale(domain=[0, 1], range=[12, 260])),
             **by_status(rank_map.statuses),
             fill=alt.condition("datum.is_best", alt.value(BLUE), alt.value("transparent")),

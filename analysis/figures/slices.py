@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.figures.theme import STATUS_MARKS, by_status, data
+from analysis.figures.theme import STATUS_MARKS, by_status, data, level_scale
 from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.searched import by_importance, factor_label, is_numeric
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 MAX_PANELS = 12
 """Factors that are drawn, the most important ones."""
-
-COLUMNS = 3
-"""Panels in a row."""
 
 HEIGHT = 130
 """Of a panel, in pixels."""
@@ -112,16 +109,9 @@ def chart(slices: Slices) -> "alt.ConcatChart":
         tickOpacity=alt.condition(is_below, alt.value(0), alt.value(1)),
         gridOpacity=alt.condition(is_below, alt.value(0), alt.value(1)),
     )
-    # The panels share one scale, whose title stands once in each row of them.
-    drawn = [
-        _panel(
-            panel,
-            alt.Y("score:Q", title=None if index % COLUMNS else slices.axis, scale=scale, axis=axis),
-            slices.statuses,
-        )
-        for index, panel in enumerate(slices.panels)
-    ]
-    panels: alt.ConcatChart = alt.concat(*drawn, columns=COLUMNS)
+    y = alt.Y("score:Q", title=slices.axis, scale=scale, axis=axis)
+    drawn = [_panel(panel, y, slices.statuses) for panel in slices.panels]
+    panels: alt.ConcatChart = alt.concat(*drawn, columns=3)
     return panels
 
 
@@ -134,7 +124,7 @@ def _panel(panel: Slice, y: "alt.Y", statuses: list[str]) -> "alt.LayerChart | a
         x = alt.X(
             "level:Q",
             title=panel.title,
-            scale=alt.Scale(type="log" if panel.is_log else "linear", zero=False, nice=False, padding=8),
+            scale=level_scale(is_log=panel.is_log, padding=8),
             axis=alt.Axis(format="~g", grid=False, tickCount=4, labelOverlap="greedy", labelSeparation=8),
         )
     layers = []

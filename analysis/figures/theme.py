@@ -57,6 +57,15 @@ def title_lines(title: str) -> list[str]:
     return textwrap.wrap(title, TITLE_LINE)
 
 
+def level_scale(*, is_log: bool, padding: float) -> "alt.Scale":
+    """Return the scale of an axis along which the levels of a factor lie."""
+    import altair as alt
+
+    if is_log:
+        return alt.Scale(type="log", nice=False, padding=padding)
+    return alt.Scale(zero=False, nice=False, padding=padding)
+
+
 def themed(chart: "alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.Chart") -> dict[str, Any]:
     """Return a chart's specification with the shared look."""
     specification: dict[str, Any] = chart.to_dict()
