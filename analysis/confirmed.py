@@ -38,8 +38,9 @@ def confirmed(
     """Return every confirmed arm's score in the search beside its mean at fresh seeds.
 
     The best of many noisy scores owes part of its rank to luck, which does not come again: the winner's curse. Both
-    columns are of the same metric, on validation splits, so their difference is luck and nothing else; the effect
-    against the baseline, which was confirmed at the same seeds, is of the metric that is reported.
+    columns are of the same metric, on validation splits, so that their difference is the luck of the selection and what
+    the fresh seeds still leave open, which the interval says. The effect against the baseline, which was confirmed at
+    the same seeds, is of the metric that is reported.
 
     Args:
         trials: As `analysis.load` gives them.

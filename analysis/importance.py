@@ -123,9 +123,8 @@ def importance_text(found: "pd.DataFrame") -> str:
     sentences = [
         f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
         f"of them pruned; {counts['n_failed']} failed ones are left out). Shares of one evaluator sum to 1.",
-        f"Interval: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms; first: in how many of these a factor "
-        "has the largest share. A share cannot be negative, so that a factor without influence, too, has an interval "
-        "above 0.",
+        f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms. A share cannot be negative, so "
+        "that a factor without influence, too, has an interval above 0.",
     ]
     if pruned:
         sentences.append("PED-ANOVA counts a pruned arm as tried, and as not among the best.")

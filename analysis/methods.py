@@ -51,9 +51,10 @@ def methods_text(results: Results) -> str:
         sentences += _comparison_sentences(results)
     if results.importance["importance"].notna().any():
         sentences.append(
-            "Importances are PED-ANOVA's (which factors set the best tenth of the arms apart; by Optuna) and fANOVA's "
-            "(share of the score's variance), over all arms that are complete or pruned, with intervals from "
-            f"{NUM_RESAMPLES} bootstrap samples of the arms."
+            "Importances are those of PED-ANOVA (which factors set the best tenth of the arms apart; Optuna's) and of "
+            "fANOVA (share of the score's variance). Pruned arms are counted: by PED-ANOVA as not among the best; by "
+            "fANOVA, which then compares all arms after the last epoch that each of them has done. Their intervals are "
+            f"percentiles of {NUM_RESAMPLES} bootstrap samples of the arms."
         )
     return " ".join(sentences)
 

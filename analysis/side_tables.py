@@ -58,7 +58,9 @@ def side_tables(results: Results) -> dict[str, Table]:
         )
     if results.importance["importance"].notna().any():
         found["importances"] = Table(
-            "Importance of the factors", importance_rows(results), importance_text(results.importance)
+            "Importance of the factors",
+            importance_rows(results),
+            f"{importance_text(results.importance)} First: in how many of the samples a factor has the largest share.",
         )
     return {name: marked(table, results) for name, table in found.items()}
 
