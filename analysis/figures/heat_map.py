@@ -112,14 +112,16 @@ def chart(heat_map: HeatMap) -> "alt.LayerChart | alt.FacetChart":
     import altair as alt
 
     across, down = heat_map.axes
+    gap = alt.Scale(paddingInner=0.03, paddingOuter=0)
     base = alt.Chart().encode(
         x=alt.X(
             "column:N",
             title=across,
             sort=heat_map.columns,
+            scale=gap,
             axis=alt.Axis(labelAngle=0, ticks=False, domain=False),
         ),
-        y=alt.Y("row:N", title=down, sort=heat_map.rows, axis=alt.Axis(ticks=False, domain=False)),
+        y=alt.Y("row:N", title=down, sort=heat_map.rows, scale=gap, axis=alt.Axis(ticks=False, domain=False)),
         tooltip=[
             alt.Tooltip("row:N", title=down),
             alt.Tooltip("column:N", title=across),

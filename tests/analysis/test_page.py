@@ -13,13 +13,15 @@ from analysis.report import page
 from cktf.rows import Status
 from tests.analysis.chromium import EXECUTABLE, Tab, open_tab
 
-needs_chromium = pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium is installed: apt install chromium")
+needs_chromium = pytest.mark.skipif(
+    EXECUTABLE is None, reason="no Chromium is installed: apt install chromium"
+)
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"></script><b>bold</b>&amp;"
 READABLE = 4.5
 """Contrast of text that the Web Content Accessibility Guidelines ask for (level AA)."""
 
-UNREADABLE = """
+CONTRASTS = """
 (() => {
   const channel = (value) => (value > 10.31 ? ((value / 255 + 0.055) / 1.055) ** 2.4 : value / 255 / 12.92);
   const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -86,7 +88,9 @@ def column(tab: Tab, name: str) -> list[str]:
 
 
 def click(tab: Tab, name: str) -> None:
-    tab.run(f"[...document.querySelectorAll('#trials button')].find(one => one.textContent === {name!r}).click()")
+    tab.run(
+        f"[...document.querySelectorAll('#trials button')].find(one => one.textContent === {name!r}).click()"
+    )
 
 
 def enter(tab: Tab, selector: str, value: str) -> None:
@@ -99,6 +103,17 @@ def enter(tab: Tab, selector: str, value: str) -> None:
 def shown(tab: Tab) -> str:
     text: str = tab.run("document.querySelector('#trials output').textContent")
     return text
+
+
+def point_at_the_last_effect(tab: Tab) -> None:
+    """Move the mouse onto a figure's point, so that it says what it is."""
+    where = tab.run(
+        "(() => { const mark = [...document.querySelectorAll('#effects .mark-symbol.role-mark path')].at(-1);"
+        " mark.scrollIntoView({block: 'center'}); const box = mark.getBoundingClientRect();"
+        " return {x: box.x + box.width / 2, y: box.y + box.height / 2}; })()"
+    )
+    tab.ask("Input.dispatchMouseEvent", type="mouseMoved", **where)
+    tab.run("new Promise(moved => requestAnimationFrame(() => requestAnimationFrame(moved)))")
 
 
 @needs_chromium
@@ -122,13 +137,7 @@ def test_names_with_markup_stay_text_in_tables_and_figures(report: Path, tab: Ta
     enter(tab, "input", "onerror")
     assert column(tab, "arm") == [*[HOSTILE] * 6, "theta=0.0"]
     assert column(tab, "reason")[-1] == HOSTILE
-    where = tab.run(
-        "(() => { const mark = [...document.querySelectorAll('#effects .mark-symbol.role-mark path')].at(-1);"
-        " mark.scrollIntoView({block: 'center'}); const box = mark.getBoundingClientRect();"
-        " return {x: box.x + box.width / 2, y: box.y + box.height / 2}; })()"
-    )
-    tab.ask("Input.dispatchMouseEvent", type="mouseMoved", **where)
-    tab.run("new Promise(moved => requestAnimationFrame(() => requestAnimationFrame(moved)))")
+    point_at_the_last_effect(tab)
     tip = tab.run("document.querySelector('#vg-tooltip-element.visible').textContent")
     assert HOSTILE in tip
     assert tab.run("document.querySelectorAll('#vg-tooltip-element img').length") == 0
@@ -147,7 +156,10 @@ def test_trials_are_sorted_by_any_column_what_is_missing_last(report: Path, tab:
     assert len(scores) == 6
     click(tab, "test accuracy (%)")
     assert column(tab, "test accuracy (%)") == [*reversed(scores[:-1]), "–"]
-    assert tab.run("document.querySelector('#trials th[aria-sort=descending]').textContent") == "test accuracy (%)"
+    assert (
+        tab.run("document.querySelector('#trials th[aria-sort=descending]').textContent")
+        == "test accuracy (%)"
+    )
     enter(tab, "input", "")
     click(tab, "arm")
     names = [name for name, _ in itertools.groupby(column(tab, "arm"))]
@@ -182,7 +194,9 @@ def test_a_telephone_scrolls_wide_tables_and_never_the_page(
     tab.look(width=375, scheme="light")
     tab.open(written(request.getfixturevalue(run), tmp_path))
     assert tab.complaints == []
-    assert tab.run("[innerWidth, document.documentElement.scrollWidth, document.body.scrollWidth]") == [375] * 3
+    assert (
+        tab.run("[innerWidth, document.documentElement.scrollWidth, document.body.scrollWidth]") == [375] * 3
+    )
     boxes = tab.run(
         "[...document.querySelectorAll('.scroll')].map(box => [box.scrollWidth > box.clientWidth, box.clientWidth])"
     )
@@ -195,14 +209,18 @@ def test_a_telephone_scrolls_wide_tables_and_never_the_page(
 def test_every_text_can_be_read(scheme: str, report: Path, tab: Tab) -> None:
     tab.look(width=1280, scheme=scheme)
     tab.open(report)
-    found = tab.run(UNREADABLE)
+    point_at_the_last_effect(tab)
+    found = tab.run(CONTRASTS)
     assert found["page"] == {"light": "rgb(255, 255, 255)", "dark": "rgb(21, 23, 26)"}[scheme]
     assert found["texts"] > 300
+    assert "undecided" in [text for _, text, _ in found["all"]], "what a point says is read, too"
     assert [text for text in found["all"] if text[0] < READABLE] == []
 
 
 @needs_chromium
-def test_a_figure_of_its_own_is_interactive_and_asks_for_nothing(grid: Path, tab: Tab, tmp_path: Path) -> None:
+def test_a_figure_of_its_own_is_interactive_and_asks_for_nothing(
+    grid: Path, tab: Tab, tmp_path: Path
+) -> None:
     path = tmp_path / "marginal.html"
     path.write_bytes(RENDER["html"](drawing(load(grid), "marginal")))
     tab.look(width=1280, scheme="dark")
@@ -211,7 +229,9 @@ def test_a_figure_of_its_own_is_interactive_and_asks_for_nothing(grid: Path, tab
     assert tab.run("document.querySelectorAll('svg.marks .mark-symbol.role-mark path').length") == 3
 
 
-def test_the_page_of_a_thousand_long_trials_is_small(ablation_writer: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_page_of_a_thousand_long_trials_is_small(
+    ablation_writer: Callable[..., Any], tmp_path: Path
+) -> None:
     ledger = ablation_writer(arms=[])
     for number in range(1000):
         seed, arm = divmod(number, 100)

@@ -55,14 +55,16 @@ def test_the_suffix_decides_what_is_written(ablation: Path, tmp_path: Path) -> N
 def test_what_cannot_be_drawn_is_told_with_what_can(
     run: str, name: str, factors: tuple[str, ...], told: str, request: pytest.FixtureRequest
 ) -> None:
-    with pytest.raises(ValueError) as error:  # noqa: PT011 - the text is compared below
+    with pytest.raises(ValueError) as error:
         drawing(load(request.getfixturevalue(run)), name, factors)
     assert told in str(error.value)
 
 
 @pytest.mark.parametrize("file", ["forest.gif", "forest", "svg"])
 def test_a_suffix_that_is_not_known_is_told(ablation: Path, file: str) -> None:
-    with pytest.raises(ValueError, match=rf"{file}: the suffix .* one of \.svg, \.pdf, \.png, \.html, \.json"):
+    with pytest.raises(
+        ValueError, match=rf"{file}: the suffix .* one of \.svg, \.pdf, \.png, \.html, \.json"
+    ):
         write_figure(load(ablation), "effects", file)
 
 

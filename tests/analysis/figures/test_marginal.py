@@ -65,7 +65,9 @@ def test_a_search_is_cut_into_parts_of_equally_many_arms(search: Path) -> None:
     assert max(panel.rows, key=lambda row: row["value"])["level"] == pytest.approx(0.1, rel=0.6)
 
 
-def test_a_small_search_has_parts_too_small_to_be_shown(tmp_path: Path, search_writer: Callable[..., Any]) -> None:
+def test_a_small_search_has_parts_too_small_to_be_shown(
+    search_writer: Callable[..., Any],
+) -> None:
     ledger = search_writer(trials=16)
     ledger.close_segment()
     assert record(load(ledger.run)) is None
