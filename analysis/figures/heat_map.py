@@ -94,6 +94,7 @@ def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
         for (panel, row, column, score, n), share in zip(found.itertuples(index=False), shade, strict=True)
     ]
     others = [name for name in study.factors if name not in varied]
+    without = int(arms[["column", "row"]].isna().any(axis="columns").sum())
     return HeatMap(
         measure=f"{measured.label}, mean",
         axes=(factor_label(across), factor_label(down)),
@@ -103,6 +104,7 @@ def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
         cells=cells,
         caption=f"Mean {measured.name}{' in the search' if is_search else ''}; darker is better; n counts the trials. "
         + _what_is_averaged(others, is_search=is_search)
+        + (f" Left out are {without} arms without one of the two." if without else "")
         + (" Each context has its own scale." if found["context"].nunique() > 1 else ""),
     )
 
