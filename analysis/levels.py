@@ -57,6 +57,7 @@ def in_groups(levels: "pd.Series[Any]", most: int | None = None) -> "pd.Series[A
     if not is_numeric(levels):
         texts = levels.where(levels.isna(), levels.astype(str))
         return texts.astype(pd.CategoricalDtype(list(dict.fromkeys(texts.dropna())), ordered=True))
+    levels = levels.astype("float64")
     if most is not None and levels.nunique() > most:
         group = pd.qcut(levels, most, labels=False, duplicates="drop")
     else:

@@ -133,7 +133,7 @@ def _pdf(drawing: Drawing) -> bytes:
 
 
 def _html(drawing: Drawing) -> bytes:
-    return html_page("figure.html", drawing=drawing, libraries=libraries()).encode()
+    return html_page("figure.html", {"drawing": drawing, "libraries": libraries()}).encode()
 
 
 def _json(drawing: Drawing) -> bytes:

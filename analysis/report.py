@@ -87,21 +87,21 @@ def page(results: Results, drawings: dict[str, Drawing]) -> str:
     from analysis.tables import SMOKE, main_tables
     from analysis.trial_table import trial_table
 
-    return html_page(
-        "report.html",
-        study=results.facts.study,
-        facts=results.facts,
-        smoke=SMOKE,
-        main_tables=main_tables(results),
-        side_tables=side_tables(results),
-        is_search_score=results.arms.empty,
-        drawings=drawings,
-        trials=trial_table(results),
-        status_counts=results.trials["status"].value_counts().to_dict(),
-        methods=methods_text(results),
-        provenance=provenance_rows(results),
-        libraries=libraries() if drawings else "",
-    )
+    values = {
+        "study": results.facts.study,
+        "facts": results.facts,
+        "smoke": SMOKE,
+        "main_tables": main_tables(results),
+        "side_tables": side_tables(results),
+        "is_search_score": results.arms.empty,
+        "drawings": drawings,
+        "trials": trial_table(results),
+        "status_counts": results.trials["status"].value_counts().to_dict(),
+        "methods": methods_text(results),
+        "provenance": provenance_rows(results),
+        "libraries": libraries() if drawings else "",
+    }
+    return html_page("report.html", values)
 
 
 def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:

@@ -94,6 +94,7 @@ def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
         for (panel, row, column, score, n), share in zip(found.itertuples(index=False), shade, strict=True)
     ]
     others = [name for name in study.factors if name not in varied]
+    without = int(arms[["column", "row"]].isna().any(axis="columns").sum())
     return HeatMap(
         measure=f"{measured.label}, mean",
         axes=(factor_label(across), factor_label(down)),
@@ -103,6 +104,7 @@ def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
         cells=cells,
         caption=f"Mean {measured.name}{' in the search' if is_search else ''}; darker is better; n counts the trials. "
         + _what_is_averaged(others, is_search=is_search)
+        + (f" Left out are {without} arms without one of the two." if without else "")
         + (" Each context has its own scale." if found["context"].nunique() > 1 else ""),
     )
 
@@ -112,14 +114,16 @@ def chart(heat_map: HeatMap) -> "alt.LayerChart | alt.FacetChart":
     import altair as alt
 
     across, down = heat_map.axes
+    gap = alt.Scale(paddingInner=0.03, paddingOuter=0)
     base = alt.Chart().encode(
         x=alt.X(
             "column:N",
             title=across,
             sort=heat_map.columns,
+            scale=gap,
             axis=alt.Axis(labelAngle=0, ticks=False, domain=False),
         ),
-        y=alt.Y("row:N", title=down, sort=heat_map.rows, axis=alt.Axis(ticks=False, domain=False)),
+        y=alt.Y("row:N", title=down, sort=heat_map.rows, scale=gap, axis=alt.Axis(ticks=False, domain=False)),
         tooltip=[
             alt.Tooltip("row:N", title=down),
             alt.Tooltip("column:N", title=across),

@@ -8,8 +8,8 @@ EXPOSE = "window.vegaEmbed = vegaEmbed;"
 """What a page's own script sees of the bundled libraries."""
 
 
-def html_page(template: str, **values: Any) -> str:
-    """Return a page with these values, all of them escaped but what `libraries` gives."""
+def html_page(template: str, values: dict[str, Any]) -> str:
+    """Return a template of this folder with these values, all of them escaped but what `libraries` gives."""
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(

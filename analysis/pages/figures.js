@@ -10,7 +10,7 @@ function fitted(specification, width) {
   if (panels.length === 0) {
     return { ...specification, width: "container", autosize: { contains: "padding" } };
   }
-  const numPanels = specification.facet?.sort.length ?? panels.length;
+  const numPanels = specification.concat?.length ?? specification.facet.sort?.length ?? Infinity;
   const columns = Math.min(numPanels, Math.max(1, Math.floor(width / panelWidth)));
   // Panels that share their scale have one axis, at the left of each line.
   const axes = specification.facet && specification.resolve?.scale?.y !== "independent" ? 1 : columns;

@@ -55,7 +55,7 @@ def test_the_suffix_decides_what_is_written(ablation: Path, tmp_path: Path) -> N
 def test_what_cannot_be_drawn_is_told_with_what_can(
     run: str, name: str, factors: tuple[str, ...], told: str, request: pytest.FixtureRequest
 ) -> None:
-    with pytest.raises(ValueError) as error:  # noqa: PT011 - the text is compared below
+    with pytest.raises(ValueError) as error:
         drawing(load(request.getfixturevalue(run)), name, factors)
     assert told in str(error.value)
 

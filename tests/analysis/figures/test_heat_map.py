@@ -9,7 +9,7 @@ import pytest
 
 from analysis import load
 from analysis.figures.heat_map import DEEP, MAX_GROUPS, PALE, SWITCH, record
-from cktf.rows import Status
+from cktf.rows import Stage, Status
 
 TEMPERATURE, THETA, PAIRING = (f"objective.cktf.{name}" for name in ("temperature", "theta", "pairing"))
 
@@ -95,3 +95,17 @@ def test_the_text_of_a_cell_can_be_read_on_every_shade() -> None:
         luminance = linear @ [0.2126, 0.7152, 0.0722]
         contrast = 1.05 / (luminance + 0.05) if shade > SWITCH else (luminance + 0.05) / 0.05
         assert contrast >= 4.5, shade
+
+
+def test_arms_that_lack_one_of_the_factors_are_left_out_and_counted(
+    search_writer: Callable[..., Any],
+) -> None:
+    ledger = search_writer(trials=12)
+    for number in range(3):  # their condition does not hold, so they have no theta
+        params = {TEMPERATURE: 0.1 + number / 10, PAIRING: "last"}
+        ledger.train(ledger.plan(f"without-{number}", 0, params, Stage.SEARCH), 90.0, tests=False)
+    ledger.close_segment()
+    heat_map = record(load(ledger.run), (TEMPERATURE, THETA))
+    assert heat_map is not None
+    assert sum(cell["n"] for cell in heat_map.cells) == 10
+    assert heat_map.caption.endswith("Left out are 3 arms without one of the two.")

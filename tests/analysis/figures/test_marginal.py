@@ -66,7 +66,7 @@ def test_a_search_is_cut_into_parts_of_equally_many_arms(search: Path) -> None:
 
 
 def test_a_small_search_has_parts_too_small_to_be_shown(
-    tmp_path: Path, search_writer: Callable[..., Any]
+    search_writer: Callable[..., Any],
 ) -> None:
     ledger = search_writer(trials=16)
     ledger.close_segment()
