@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 
 from analysis.estimates import CONFIDENCE
 from analysis.fanova import Factor, fanova
-from analysis.searched import BEST, JUDGED, is_numeric, scores_on_the_way, searched_arms
+from analysis.levels import is_numeric
+from analysis.searched import BEST, JUDGED, scores_on_the_way, searched_arms
 from cktf.rows import Stage, Status, StudyRow
 
 if TYPE_CHECKING:

@@ -103,18 +103,6 @@ def _ranks(arms: "pd.DataFrame", *, maximise: bool) -> "pd.Series[float]":
     return pd.Series({index: places[key] for index, key in keys.items()}, index=arms.index, dtype=np.float64)
 
 
-def is_numeric(levels: "pd.Series[Any]") -> bool:
-    """Return whether levels are numbers; truth values are choices."""
-    import pandas as pd
-
-    return pd.api.types.is_numeric_dtype(levels) and not pd.api.types.is_bool_dtype(levels)
-
-
-def factor_label(path: str) -> str:
-    """Return a factor as people read it: the last two parts of its path."""
-    return ".".join(path.split(".")[-2:])
-
-
 def by_importance(results: "Results") -> list[str]:
     """Return the factors of a search that were ever set, the most important first, by PED-ANOVA where it says."""
     found = results.importance.dropna(subset="importance")

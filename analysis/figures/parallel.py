@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.figures.theme import BLUE, GREY, INK, WIDTH, data
+from analysis.levels import factor_label, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
-from analysis.searched import JUDGED, by_importance, factor_label, is_best, is_numeric
+from analysis.searched import JUDGED, by_importance, is_best
 from cktf.rows import Status
 
 if TYPE_CHECKING:

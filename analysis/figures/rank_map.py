@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures.theme import BLUE, STATUS_MARKS, WIDTH, by_status, data, level_scale
+from analysis.levels import factor_label, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
-from analysis.searched import by_importance, factor_label, is_best, is_numeric
+from analysis.searched import by_importance, is_best
 from cktf.rows import Status
 
 if TYPE_CHECKING:

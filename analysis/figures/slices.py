@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.theme import STATUS_MARKS, by_status, data, level_scale
+from analysis.levels import factor_label, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
-from analysis.searched import by_importance, factor_label, is_numeric
+from analysis.searched import by_importance
 from cktf.rows import Status
 
 if TYPE_CHECKING:
