@@ -8,6 +8,7 @@ From a notebook::
     results.trials                       # a data frame; results.epochs likewise
     results.effects                      # every arm against the baseline
     analysis.write_report("runs/digits_ablation")
+    analysis.write_figure(results, "effects", "effects.pdf")
 
 Pandas, scipy, Optuna and Altair are imported where they are first used, so ``import analysis`` is quick.
 """
@@ -18,6 +19,7 @@ from analysis.estimates import arms
 from analysis.factorial import interactions
 from analysis.importance import importance
 from analysis.load import load
+from analysis.plot import write_figure
 from analysis.report import ReportPaths, write_report
 from analysis.results import Results
 
@@ -30,5 +32,6 @@ __all__ = [
     "importance",
     "interactions",
     "load",
+    "write_figure",
     "write_report",
 ]

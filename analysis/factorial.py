@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.estimates import CONFIDENCE, complete, reported
+from analysis.levels import factor_label
 from analysis.paired import RELATIVE_ROUNDING
 from analysis.verdicts import holm
 
@@ -233,7 +234,5 @@ def _fit(scores: "pd.DataFrame", arm_ids: list[str], metric: str) -> _Fit:
 
 
 def _named(factors: tuple[str, ...], levels: tuple[str, ...]) -> list[str]:
-    """Return levels as people read them: each after the last two parts of its factor's path."""
-    return [
-        f"{'.'.join(factor.split('.')[-2:])}={level}" for factor, level in zip(factors, levels, strict=True)
-    ]
+    """Return levels as people read them, each after its factor."""
+    return [f"{factor_label(factor)}={level}" for factor, level in zip(factors, levels, strict=True)]

@@ -1,151 +1,265 @@
-"""How much each factor of a search mattered for its score, by Optuna's evaluators."""
+"""How much each factor of a search mattered for its score, and how far that can be told from so many arms.
 
+Two methods ask two questions. PED-ANOVA (Watanabe, Bansal, Hutter 2023; by Optuna, with conditional factors as in its
+condPED-ANOVA) asks which factors set the best tenth of the arms apart from all arms that were tried. fANOVA (Hutter,
+Hoos, Leyton-Brown 2014; see `analysis.fanova`) asks how much of the score's variance over the whole domain a factor
+explains by itself; it judges only factors that every arm has. Factors that were searched on a logarithmic scale are
+seen on it by both.
+
+**Pruned arms** are most of the bad ones. To leave them out, as Optuna's evaluators do, means to ask what mattered among
+the good arms: what made the others bad is hardly seen. Nor can their last scores stand beside those of complete arms,
+since they are of fewer epochs. So:
+
+- PED-ANOVA needs to know of an arm no more than whether it is among the best. A pruned one was behind its peers when it
+  was ended, so it counts as tried and as not among the best. Where fewer arms are complete than make a tenth of all,
+  the best tenth is not known, and nothing is said.
+- fANOVA needs scores that can be compared. Where an arm was pruned, all arms are compared after the last epoch that all
+  of them have done, ``after_epoch``; factors that act late look smaller there than they are.
+
+Failed arms are left out: an arm may fail for reasons that are not its levels'.
+
+**Intervals** are percentiles of the bootstrap over arms, the evaluators' own draws fixed. They say how far the shares
+move with the arms that happened to be tried. They take arms for independent, which those of a sampler that learns are
+not; and a share is never negative, so that a factor without any influence has an interval above zero. What they do not
+show: a forest that has seen few arms gives the strongest factor more than its due.
+"""
+
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from analysis.estimates import CONFIDENCE
+from analysis.fanova import Factor, fanova
+from analysis.levels import is_numeric
+from analysis.searched import BEST, JUDGED, scores_on_the_way, searched_arms
 from cktf.rows import Stage, Status, StudyRow
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-MIN_TRIALS = 10
-"""Complete arms below which an importance says nothing: PED-ANOVA compares the best tenth with all."""
+MIN_ARMS = 10
+"""Arms, complete or pruned, below which an importance says nothing: PED-ANOVA compares the best tenth with all."""
 
-MAX_FANOVA_TRIALS = 500
-"""fANOVA's time grows steeply with the number of trials; beyond this many, it sees a random part of them."""
+NUM_RESAMPLES = 100
+"""Of the bootstrap."""
+
+NUM_TREES = 64
+"""Of fANOVA's forest; Optuna's default."""
+
+NUM_TREES_OF_A_RESAMPLE = 16
+"""Of the forest of each resample: fewer make the interval a little wider, not narrower, and take less time."""
+
+COLUMNS = {
+    "method": "str",
+    "factor": "str",
+    "importance": "float64",
+    "low": "float64",
+    "high": "float64",
+    "confidence": "float64",
+    "first": "float64",
+    "after_epoch": "float64",
+    "n_complete": "int64",
+    "n_pruned": "int64",
+    "n_failed": "int64",
+    "reason": "str",
+}
+"""Of the table of importances, with their types, which hold for an empty one too."""
+
+Evaluate = Callable[[NDArray[np.int64], int], NDArray[np.float64]]
+"""Arms, some of them perhaps twice, and the number of trees, if there are any -> the share of each factor."""
+
+
+class _UnknownError(ValueError):
+    """Why a method can say nothing of these arms."""
 
 
 def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) -> "pd.DataFrame":
     """Return the importance of every factor of a search by PED-ANOVA and by fANOVA.
 
-    PED-ANOVA (Watanabe et al. 2023) asks which factors set the best tenth apart and knows conditional
-    factors; fANOVA (Hutter et al. 2014) asks how much of the score's variance a factor explains, for the
-    factors that every arm has.
-
     Args:
         trials: As `analysis.load` gives them; only those of a search's own stage are read.
-        epochs: Likewise: scores on the way of trials that were pruned.
+        epochs: Likewise: scores on the way.
         study: What was searched.
 
     Returns:
-        ``method``, ``factor``, ``importance`` (sums to one within a method; NaN where ``reason`` says why),
-        ``n_complete``, ``n_pruned`` and ``n_failed`` (arms), ``reason``; most important first within a
-        method. Empty where nothing was searched.
+        ``method``, ``factor``, ``importance`` (sums to one within a method; NaN where ``reason`` says why), ``low`` and
+        ``high`` of its interval, ``first`` (share of the resamples in which no other factor has more), ``after_epoch``
+        (scored epochs after which the arms are compared; NaN: after their last), ``n_complete``, ``n_pruned`` and
+        ``n_failed`` (arms), ``reason``; most important first within a method. Empty where nothing was searched.
     """
     import pandas as pd
 
+    arms = searched_arms(trials, epochs, study)
+    ended = arms["status"].value_counts()
+    judged = arms[arms["status"].isin(JUDGED)].reset_index(drop=True)
+    is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}
+    factors = [name for name, in_arm in is_set.items() if in_arm.any()]
+    everywhere = [name for name in factors if is_set[name].all()]
     searched = trials[trials["stage"] == Stage.SEARCH]
-    rows: list[dict[str, Any]] = []
-    if not searched.empty:
-        from optuna.trial import TrialState
-
-        rebuilt = search_study(searched, epochs, study)
-        states = [trial.state for trial in rebuilt.get_trials(deepcopy=False)]
-        counts = {
-            "n_complete": states.count(TrialState.COMPLETE),
-            "n_pruned": states.count(TrialState.PRUNED),
-            "n_failed": states.count(TrialState.FAIL),
-        }
-        factors = [name for name in study.factors if searched[f"param.{name}"].notna().any()]
-        for method in ("ped-anova", "fanova"):
-            shares, reason = _evaluate(rebuilt, method, factors)
-            rows += [
-                {"method": method, "factor": name, "importance": share, **counts, "reason": reason}
-                for name, share in sorted(shares.items(), key=lambda item: (-item[1], item[0]))
-            ]
-    columns = {
-        "method": "str",
-        "factor": "str",
-        "importance": "float64",
-        "n_complete": "int64",
-        "n_pruned": "int64",
-        "n_failed": "int64",
-        "reason": "str",
+    scores, after_epoch = _comparable_scores(judged, scores_on_the_way(searched, epochs, study.metric))
+    counts = {
+        f"n_{status}": int(ended.get(status, 0)) for status in (Status.COMPLETE, Status.PRUNED, Status.FAILED)
     }
-    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+    by_ped_anova = _shares(len(judged), factors, factors, partial(_ped_anova, judged, study))
+    by_fanova = _shares(len(judged), factors, everywhere, partial(_fanova, judged, study, scores))
+    tables = [
+        by_ped_anova.assign(method="ped-anova"),
+        by_fanova.assign(method="fanova", after_epoch=after_epoch),
+    ]
+    found = pd.concat(tables, ignore_index=True).assign(confidence=CONFIDENCE, **counts)
+    return found.reindex(columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def search_study(searched: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) -> "optuna.Study":
-    """Return the Optuna study that a search amounts to, one Optuna trial an arm.
+def importance_text(found: "pd.DataFrame") -> str:
+    """Return how importances came about, in sentences, for a table or a figure of them."""
+    counts = found.iloc[-1]
+    pruned, after_epoch = counts["n_pruned"], counts["after_epoch"]
+    sentences = [
+        f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
+        f"of them pruned; {counts['n_failed']} failed ones are left out). Shares of one evaluator sum to 1.",
+        f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms. A share cannot be negative, so "
+        "that a factor without influence, too, has an interval above 0.",
+    ]
+    if pruned:
+        sentences.append("PED-ANOVA counts a pruned arm as tried, and as not among the best.")
+    if not np.isnan(after_epoch):
+        sentences.append(
+            f"fANOVA compares all arms after {after_epoch:.0f} scored epochs, the most that all of them have done."
+        )
+    return " ".join(sentences)
 
-    As in the search itself, an arm is pruned if any of its seeds is, else failed if any is; its score is the
-    mean over its seeds. Arms that still run are left out. Domains are taken to reach from the smallest to the
-    largest level that was tried, or over all choices tried.
-    """
-    import optuna
+
+def _shares(
+    num_arms: int, factors: list[str], can_be_judged: list[str], method: Callable[[list[str]], Evaluate]
+) -> "pd.DataFrame":
+    """Return the share of each factor with its interval, most important first."""
     import pandas as pd
-    from optuna.trial import TrialState
 
-    names = [name for name in study.factors if searched[f"param.{name}"].notna().any()]
-    domains = {name: _domain(searched[f"param.{name}"].dropna(), name in study.log_factors) for name in names}
-    on_the_way = _scores_on_the_way(searched, epochs, study.metric)
-    rebuilt = []
-    for arm_id, arm in searched.groupby("arm_id", sort=False):
-        statuses = set(arm["status"])
-        if statuses & {Status.PLANNED, Status.RUNNING}:
-            continue
-        levels = {name: arm[f"param.{name}"].iloc[0] for name in names}
-        params = {name: _plain(level) for name, level in levels.items() if not pd.isna(level)}
-        score = float(arm[study.metric].mean(skipna=False))
-        if Status.PRUNED in statuses:
-            outcome: dict[str, Any] = {
-                "state": TrialState.PRUNED,
-                "intermediate_values": on_the_way.get(str(arm_id), {}),
-            }
-        elif Status.FAILED in statuses or not np.isfinite(score):
-            outcome = {"state": TrialState.FAIL}
-        else:
-            outcome = {"state": TrialState.COMPLETE, "value": score}
-        distributions = {name: domains[name] for name in params}
-        rebuilt.append(optuna.create_trial(params=params, distributions=distributions, **outcome))
-    with _quiet_optuna():
-        result = optuna.create_study(direction="maximize" if study.maximise else "minimize")
-    result.add_trials(rebuilt)
-    return result
+    figures = ["importance", "low", "high", "first"]
+    found = pd.DataFrame(np.nan, index=pd.Index(factors, name="factor"), columns=figures)
+    found["reason"] = "not every arm has this factor"
+    try:
+        _require_enough(num_arms)
+        found.loc[can_be_judged, figures], reason = _bootstrapped(method(can_be_judged), num_arms)
+    except _UnknownError as error:
+        reason = str(error)
+    found.loc[can_be_judged, "reason"] = reason
+    found = found.reset_index()
+    return found.sort_values(["importance", "factor"], ascending=[False, True], ignore_index=True)
 
 
-def _evaluate(study: "optuna.Study", method: str, factors: list[str]) -> tuple[dict[str, float], str]:
-    """Return the share of each factor that a method can judge, and what is to be said about it."""
-    import optuna
-    from optuna.importance import (
-        FanovaImportanceEvaluator,
-        PedAnovaImportanceEvaluator,
-        get_param_importances,
-    )
+def _require_enough(num_arms: int) -> None:
+    if num_arms < MIN_ARMS:
+        raise _UnknownError(f"{num_arms} complete or pruned arms; at least {MIN_ARMS} are needed")
 
-    done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    if len(done) < MIN_TRIALS:
-        return dict.fromkeys(factors, np.nan), f"{len(done)} complete arms; at least {MIN_TRIALS} are needed"
-    reason = ""
-    evaluator: optuna.importance.BaseImportanceEvaluator = PedAnovaImportanceEvaluator()
-    if method == "fanova":
-        try:
-            evaluator = FanovaImportanceEvaluator(seed=0)
-        except ImportError:
-            return dict.fromkeys(factors, np.nan), "fANOVA needs scikit-learn"
-        if len(done) > MAX_FANOVA_TRIALS:
-            reason = f"on {MAX_FANOVA_TRIALS} of {len(done)} complete arms, drawn at random"
-            chosen = np.random.default_rng(0).choice(len(done), MAX_FANOVA_TRIALS, replace=False)
-            with _quiet_optuna():
-                part = optuna.create_study(direction=study.direction)
-            part.add_trials([done[index] for index in np.sort(chosen)])
-            study = part
+
+def _bootstrapped(evaluate: Evaluate, num_arms: int) -> tuple[NDArray[np.float64], str]:
+    """Return share, low, high, and how often first (factors, 4), and what the evaluator warns of."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        shares = get_param_importances(study, evaluator=evaluator)
-    return shares, "; ".join([reason] * bool(reason) + [str(warning.message) for warning in caught])
+        shares = evaluate(np.arange(num_arms), NUM_TREES)
+    draws = np.random.default_rng(0).integers(num_arms, size=(NUM_RESAMPLES, num_arms))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a resample, that of the whole has been said
+        resampled = np.array([evaluate(arms, NUM_TREES_OF_A_RESAMPLE) for arms in draws])
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    first = (resampled == resampled.max(axis=1, keepdims=True)).mean(axis=0)
+    return np.column_stack([shares, low, high, first]), "; ".join(str(warning.message) for warning in caught)
+
+
+def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> Evaluate:
+    """Return the evaluator of these arms and factors."""
+    import optuna
+    import pandas as pd
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    is_complete = (judged["status"] == Status.COMPLETE).to_numpy()
+    num_best = math.ceil(BEST * len(judged))
+    if is_complete.sum() < num_best:
+        raise _UnknownError(
+            f"{is_complete.sum()} of {len(judged)} arms are complete: the best tenth is not known"
+        )
+    losses = judged["score"].to_numpy(np.float64) * (-1.0 if study.maximise else 1.0)
+    losses[~is_complete] = losses[is_complete].max() + 1.0
+    if np.sort(losses)[num_best - 1] == losses.max():
+        raise _UnknownError("no arm is better than the others")
+    domains = {name: _domain(judged[f"param.{name}"].dropna(), name in study.log_factors) for name in factors}
+    tried = []
+    for index, loss in enumerate(losses):
+        levels = {name: judged[f"param.{name}"].iloc[index] for name in factors}
+        params = {name: _plain(level) for name, level in levels.items() if not pd.isna(level)}
+        distributions = {name: domains[name] for name in params}
+        tried.append(optuna.create_trial(params=params, distributions=distributions, value=float(loss)))
+
+    def evaluate(arms: NDArray[np.int64], _: int) -> NDArray[np.float64]:
+        with _quiet_optuna():
+            drawn = optuna.create_study(direction="minimize")
+            drawn.add_trials([tried[arm] for arm in arms])
+            shares = get_param_importances(drawn, evaluator=PedAnovaImportanceEvaluator(target_quantile=BEST))
+        # A conditional factor that none of these arms has cannot have set any apart.
+        return np.array([shares.get(name, 0.0) for name in factors])
+
+    return evaluate
+
+
+def _fanova(
+    judged: "pd.DataFrame", study: StudyRow, scores: NDArray[np.float64], factors: list[str]
+) -> Evaluate:
+    """Return the evaluator of these arms, of which each has a score, and factors."""
+    if not np.isfinite(scores).all():
+        raise _UnknownError("there is no epoch that all arms have done")
+    if np.ptp(scores) == 0 or not factors:
+        raise _UnknownError("all arms have the same score" if factors else "no factor is one of every arm")
+    try:
+        import sklearn  # noqa: F401
+    except ImportError:
+        raise _UnknownError("fANOVA needs scikit-learn") from None
+    encoded = [_encoded(judged[f"param.{name}"], name in study.log_factors) for name in factors]
+    levels = np.column_stack([column for column, _ in encoded])
+    domains = [domain for _, domain in encoded]
+
+    def evaluate(arms: NDArray[np.int64], num_trees: int) -> NDArray[np.float64]:
+        shares = fanova(levels[arms], scores[arms], domains, num_trees=num_trees)
+        return shares / (shares.sum() or 1.0)
+
+    return evaluate
+
+
+def _comparable_scores(
+    judged: "pd.DataFrame", on_the_way: "pd.DataFrame"
+) -> tuple[NDArray[np.float64], float]:
+    """Return the scores of all arms after as many epochs (arms,), and after how many; NaN: each after its last."""
+    if (judged["status"] == Status.COMPLETE).all():
+        return judged["score"].to_numpy(np.float64), np.nan
+    step = judged["reached"].min()
+    at_step = on_the_way[on_the_way["step"] == step].set_index("arm_id")["score"]
+    return at_step.reindex(judged["arm_id"]).to_numpy(np.float64), float(step)
+
+
+def _encoded(levels: "pd.Series[Any]", is_log: bool) -> tuple[NDArray[np.float64], Factor]:
+    """Return levels as numbers (arms,), and what they may be: the range or the choices that were tried."""
+    if not is_numeric(levels):
+        codes, choices = levels.astype(str).factorize(sort=True)
+        return codes.astype(np.float64), Factor(num_choices=len(choices))
+    numbers = levels.to_numpy(np.float64)
+    numbers = np.log(numbers) if is_log else numbers
+    low, high = float(numbers.min()), float(numbers.max())
+    return numbers, Factor(low, high if high > low else low + 1.0)
 
 
 def _domain(levels: "pd.Series[Any]", is_log: bool) -> "optuna.distributions.BaseDistribution":
+    """Return the range or the choices that were tried, as Optuna has them."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     plain = sorted({_plain(level) for level in levels})
-    if isinstance(plain[0], bool | str):
+    if not is_numeric(levels):
         return CategoricalDistribution(plain)
     if isinstance(plain[0], int):
         return IntDistribution(plain[0], int(plain[-1]), log=is_log)
@@ -156,19 +270,6 @@ def _plain(level: Any) -> bool | int | float | str:
     """Return a cell of a data frame as Python's own type."""
     value: bool | int | float | str = level.item() if isinstance(level, np.generic) else level
     return value
-
-
-def _scores_on_the_way(
-    searched: "pd.DataFrame", epochs: "pd.DataFrame", metric: str
-) -> dict[str, dict[int, float]]:
-    """Return arm -> epoch -> mean score, for the arms that have a pruned trial."""
-    pruned = searched.loc[searched["status"] == Status.PRUNED, "arm_id"]
-    rows = epochs[epochs["arm_id"].isin(pruned) & (epochs["stage"] == Stage.SEARCH)]
-    scores: dict[str, dict[int, float]] = {}
-    means = rows.groupby(["arm_id", "epoch"], observed=True)[metric].mean()
-    for row in means.reset_index().to_dict("records"):
-        scores.setdefault(row["arm_id"], {})[row["epoch"]] = row[metric]
-    return scores
 
 
 @contextmanager

@@ -31,11 +31,15 @@ def load(place: str | os.PathLike[str]) -> Results:
     ledger is.
 
     Args:
-        place: A run directory, or a folder with ``trials.parquet`` and ``epochs.parquet`` alone; or a URI.
+        place: A run directory, or a folder with ``trials.parquet`` and ``epochs.parquet`` alone, or one of these two;
+            or a URI.
 
     Raises:
         ValueError: If there are neither a ledger nor tables, or the tables are of another schema version.
     """
+    if (text := os.fspath(place)).endswith(".parquet"):
+        above, slash, _ = text.rpartition("/")
+        place = above or slash or "."
     folder = open_folder(place)
     tables = [name for name in ("", "report/") if has_file(folder, f"{name}trials.parquet")]
     segments = ledger_segments(folder)

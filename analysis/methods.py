@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from analysis.estimates import CONFIDENCE, reported
-from analysis.importance import MIN_TRIALS
+from analysis.importance import NUM_RESAMPLES
 from analysis.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.quantities import quantity
 from analysis.results import Results
@@ -51,9 +51,10 @@ def methods_text(results: Results) -> str:
         sentences += _comparison_sentences(results)
     if results.importance["importance"].notna().any():
         sentences.append(
-            "Importances are Optuna's PED-ANOVA (which factors set the best tenth of the arms apart) and "
-            "fANOVA (share of the score's variance), on complete arms, where there are "
-            f"{MIN_TRIALS} or more of these."
+            "Importances are those of PED-ANOVA (which factors set the best tenth of the arms apart; Optuna's) and of "
+            "fANOVA (share of the score's variance). Pruned arms are counted: by PED-ANOVA as not among the best; by "
+            "fANOVA, which then compares all arms after the last epoch that each of them has done. Their intervals are "
+            f"percentiles of {NUM_RESAMPLES} bootstrap samples of the arms."
         )
     return " ".join(sentences)
 

@@ -2,9 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -13,17 +11,19 @@ from pyarrow import fs
 from analysis.collect import FACTS_KEY, VERSION_KEY, collect
 from analysis.folder import open_folder, write
 from analysis.load import load
+from analysis.pages import html_page, libraries
+from analysis.plot import RENDER, Drawing, all_drawings
 from analysis.results import Facts, Results
 from cktf.rows import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DERIVED = ("arms", "effects", "over_contexts", "interactions", "leaderboard", "importance")
+DERIVED = ("arms", "effects", "over_contexts", "interactions", "leaderboard", "confirmed", "importance")
 """Tables that are derived from trials and epochs; written where they hold anything."""
 
-EXPOSE = "window.vegaEmbed = vegaEmbed;"
-"""What the page's own script sees of the bundled libraries."""
+FIGURE_KINDS = ("svg", "png", "pdf")
+"""In which each figure is written."""
 
 
 @dataclass(frozen=True)
@@ -71,64 +71,37 @@ def write_report(run: str | os.PathLike[str], out: str | os.PathLike[str] | None
             tables[name] = f"{place}/{name}.parquet"
             write(folder, f"{name}.parquet", _parquet(frame, results.facts))
     papers = [f"{place}/{name}" for name in _write_papers(folder, results)]
-    specifications = figure_specifications(results)
-    for name, figure in specifications.items():
-        _write_figure(folder, name, figure["specification"])
-    write(folder, "report.html", page(results, specifications).encode())
-    figures = {name: f"{place}/figures/{name}.svg" for name in specifications}
+    drawings = all_drawings(results)
+    for name, drawing in drawings.items():
+        for kind in FIGURE_KINDS:
+            write(folder, f"figures/{name}.{kind}", RENDER[kind](drawing))
+    write(folder, "report.html", page(results, drawings).encode())
+    figures = {name: f"{place}/figures/{name}.svg" for name in drawings}
     return ReportPaths(f"{place}/report.html", tables, figures, papers, results)
 
 
-def figure_specifications(results: Results) -> dict[str, dict[str, Any]]:
-    """Return the figures that apply: name to ``title``, ``caption`` and Vega-Lite ``specification``."""
-    from analysis.figures import FIGURES
-    from analysis.figures.theme import themed
-
-    found = {}
-    for name, figure in FIGURES.items():
-        record = figure.record(results)
-        if record is not None:
-            specification = themed(figure.chart(record))
-            found[name] = {"title": figure.title, "caption": record.caption, "specification": specification}
-    return found
-
-
-def page(results: Results, specifications: dict[str, dict[str, Any]]) -> str:
+def page(results: Results, drawings: dict[str, Drawing]) -> str:
     """Return the HTML page. Whatever comes from the study is escaped, inside the embedded figures too."""
-    from jinja2 import Environment, FileSystemLoader
-    from markupsafe import Markup
-
     from analysis.methods import methods_text, provenance_rows
     from analysis.side_tables import side_tables
-    from analysis.tables import SMOKE, main_tables, trial_rows
+    from analysis.tables import SMOKE, main_tables
+    from analysis.trial_table import trial_table
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html").render(
-        study=results.facts.study,
-        facts=results.facts,
-        smoke=SMOKE,
-        main_tables=main_tables(results),
-        side_tables=side_tables(results),
-        is_search_score=results.arms.empty,
-        figures=specifications,
-        trial_rows=trial_rows(results),
-        status_counts=results.trials["status"].value_counts().to_dict(),
-        methods=methods_text(results),
-        provenance=provenance_rows(results),
-        bundle=Markup(_libraries()) if specifications else "",  # noqa: S704 - nothing of the study is in it
-    )
-
-
-@cache
-def _libraries() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script."""
-    import vl_convert
-
-    bundle = vl_convert.javascript_bundle(EXPOSE)
-    assert "</script" not in bundle
-    return bundle
+    values = {
+        "study": results.facts.study,
+        "facts": results.facts,
+        "smoke": SMOKE,
+        "main_tables": main_tables(results),
+        "side_tables": side_tables(results),
+        "is_search_score": results.arms.empty,
+        "drawings": drawings,
+        "trials": trial_table(results),
+        "status_counts": results.trials["status"].value_counts().to_dict(),
+        "methods": methods_text(results),
+        "provenance": provenance_rows(results),
+        "libraries": libraries() if drawings else "",
+    }
+    return html_page("report.html", values)
 
 
 def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
@@ -154,13 +127,3 @@ def _write_papers(folder: fs.SubTreeFileSystem, results: Results) -> list[str]:
     for name, content in papers.items():
         write(folder, f"tables/{name}", content.encode())
     return [f"tables/{name}" for name in papers]
-
-
-def _write_figure(folder: fs.SubTreeFileSystem, name: str, specification: dict[str, Any]) -> None:
-    """Write one figure as SVG, PNG and PDF, on white paper."""
-    import vl_convert
-
-    svg = vl_convert.vegalite_to_svg(specification | {"background": "white"}, allowed_base_urls=[])
-    write(folder, f"figures/{name}.svg", svg.encode())
-    write(folder, f"figures/{name}.png", vl_convert.svg_to_png(svg, scale=2))
-    write(folder, f"figures/{name}.pdf", vl_convert.svg_to_pdf(svg))

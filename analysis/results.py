@@ -105,6 +105,21 @@ class Results:
         return leaderboard(self.trials, metric=self.facts.study.metric, maximise=self.facts.study.maximise)
 
     @cached_property
+    def searched(self) -> "pd.DataFrame":
+        """The arms of a search, their levels and how they ended; see `analysis.searched.searched_arms`."""
+        from analysis.searched import searched_arms
+
+        return searched_arms(self.trials, self.epochs, self.facts.study)
+
+    @cached_property
+    def confirmed(self) -> "pd.DataFrame":
+        """The confirmed arms' scores in the search and at fresh seeds; see `analysis.confirmed.confirmed`."""
+        from analysis.confirmed import confirmed
+
+        study = self.facts.study
+        return confirmed(self.trials, self.effects, metric=study.metric, maximise=study.maximise)
+
+    @cached_property
     def importance(self) -> "pd.DataFrame":
         """How much each factor of a search mattered; see `analysis.importance.importance`."""
         from analysis.importance import importance

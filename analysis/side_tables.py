@@ -1,10 +1,13 @@
 """Tables beside the answer: effects over contexts, the factors of a grid, and what stands behind the verdicts."""
 
+from analysis.importance import importance_text
 from analysis.paired import FEWEST_FLIPPED
-from analysis.quantities import quantity
+from analysis.quantities import Quantity, quantity
 from analysis.results import Results
 from analysis.tables import (
+    ABSENT,
     NOTE,
+    VERDICT,
     Rows,
     Table,
     effect_text,
@@ -43,6 +46,21 @@ def side_tables(results: Results) -> dict[str, Table]:
             "Correlation of arm and baseline over the seeds; the seeds that each of them would need, unpaired, for the "
             "same standard error; the effect in standard deviations of the differences (g_z: d_z with Hedges' "
             f"correction); the exact sign-flip test, from {FEWEST_FLIPPED} pairs on, which decides nothing.",
+        )
+    if not results.confirmed.empty:
+        metric = quantity(results.facts.study.metric).name
+        found["confirmed"] = Table(
+            "Confirmed arms: search score and fresh seeds",
+            confirmed_rows(results),
+            f"Search score: {metric} in the search, which selected the arms. Mean: the same at fresh seeds, with "
+            "Student's 95% interval. Shrinkage: by how much the search score was too good. Effect: against the "
+            f"baseline at the same fresh seeds, on {quantity(results.facts.study.report_metric).name}.",
+        )
+    if results.importance["importance"].notna().any():
+        found["importances"] = Table(
+            "Importance of the factors",
+            importance_rows(results),
+            f"{importance_text(results.importance)} First: in how many of the samples a factor has the largest share.",
         )
     return {name: marked(table, results) for name, table in found.items()}
 
@@ -102,3 +120,72 @@ def pairing_rows(results: Results) -> Rows:
             ]
         )
     return rows
+
+
+def confirmed_rows(results: Results) -> Rows:
+    """Return every confirmed arm's score in the search beside its mean at fresh seeds, and its effect."""
+    study = results.facts.study
+    measured, reported = quantity(study.metric), quantity(study.report_metric)
+    rows = [
+        [
+            *(
+                "arm",
+                "rank",
+                f"search score{_unit(measured)}",
+                "seeds",
+                f"mean [95% interval]{_unit(measured)}",
+            ),
+            f"shrinkage{unit_text(measured)}",
+            f"effect [95% interval]{unit_text(reported)}",
+            VERDICT,
+        ]
+    ]
+    for _, arm in results.confirmed.iterrows():
+        mean = number_text(arm["mean"], measured.decimals)
+        if arm["n"] > 1:
+            ends = (number_text(arm[name], measured.decimals) for name in ("low", "high"))
+            mean += f" [{', '.join(ends)}]"
+        effect = arm[["effect", "effect_low", "effect_high"]]
+        effect = effect.rename({"effect_low": "low", "effect_high": "high"})
+        rows.append(
+            [
+                arm["arm"],
+                number_text(arm["rank"], 0),
+                number_text(arm["search_score"], measured.decimals),
+                str(arm["n"]),
+                mean,
+                signed_text(arm["shrinkage"], measured.decimals),
+                "baseline" if arm["is_baseline"] else effect_text(effect, reported.decimals),
+                arm["verdict"] or ABSENT,
+            ]
+        )
+    return rows
+
+
+def importance_rows(results: Results) -> Rows:
+    """Return every factor's importance by both evaluators, with intervals and how often it came first."""
+    found = results.importance.set_index(["method", "factor"])
+    methods = {"ped-anova": "PED-ANOVA", "fanova": "fANOVA"}
+    head = [f"{text}{part}" for text in methods.values() for part in (" [95% interval]", ", first in %")]
+    rows = [["factor", *head, NOTE]]
+    for factor in dict.fromkeys(results.importance["factor"]):
+        both = [found.loc[(method, factor)] for method in methods]
+        cells = []
+        for judged in both:
+            interval = ", ".join(number_text(judged[name], 2) for name in ("low", "high"))
+            share = number_text(judged["importance"], 2)
+            cells += [
+                share if share == ABSENT else f"{share} [{interval}]",
+                number_text(100 * judged["first"], 0),
+            ]
+        notes = [
+            f"{text}: {judged['reason']}"
+            for text, judged in zip(methods.values(), both, strict=True)
+            if judged["reason"]
+        ]
+        rows.append([factor, *cells, "; ".join(notes)])
+    return rows
+
+
+def _unit(measured: Quantity) -> str:
+    return f" ({measured.unit})" if measured.unit else ""

@@ -9,7 +9,7 @@ import numpy as np
 from analysis.quantities import Quantity, quantity
 from analysis.results import Results
 from analysis.verdicts import LEVEL, MOST_MORE_SEEDS, POWER, Verdict
-from cktf.rows import StudyRow, arm_label
+from cktf.rows import StudyRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +29,9 @@ VERDICT = "verdict"
 NOTE = "note"
 """Head of a last column that holds remarks, not figures."""
 
+
+LONG_NAME = 36
+"""Letters of an arm's name that a figure has room for."""
 
 SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
 """Said of every table of such a run."""
@@ -159,6 +162,13 @@ def effects_rows(results: Results, context: str = "") -> Rows:
     return rows
 
 
+def arm_in_search(arm: "pd.Series[Any]") -> str:
+    """Return what a confirmed arm is called where its full name is too long: its rank in the search."""
+    if len(arm["arm"]) <= LONG_NAME or np.isnan(arm["rank"]):
+        return str(arm["arm"])
+    return f"rank {arm['rank']:.0f} of the search"
+
+
 def leaderboard_rows(results: Results, top: int = 10) -> Rows:
     """Return the best arms of a search, best first, by the score that selected them."""
     measured = quantity(results.facts.study.metric)
@@ -166,27 +176,6 @@ def leaderboard_rows(results: Results, top: int = 10) -> Rows:
     for _, arm in results.leaderboard.head(top).iterrows():
         score = number_text(arm["score"], measured.decimals)
         rows.append([arm["arm"], str(arm["n"]), score, ""])
-    return rows
-
-
-def trial_rows(results: Results) -> Rows:
-    """Return every trial with its status, its last scores and the reason of its end."""
-    shown = list(dict.fromkeys((results.facts.study.metric, results.facts.study.report_metric)))
-    measured = [quantity(metric) for metric in shown]
-    columns = ["arm", "seed", "stage", "status", "epochs"]
-    rows = [["trial", *columns, *(m.label for m in measured), "seconds", "reason"]]
-    for trial in results.trials.to_dict("records"):
-        scores = [number_text(trial[metric], m.decimals) for metric, m in zip(shown, measured, strict=True)]
-        facts = [arm_label(trial["arm"], trial["context"]), *(str(trial[column]) for column in columns[1:])]
-        rows.append(
-            [
-                str(trial["number"] + 1),
-                *facts,
-                *scores,
-                number_text(trial["wall_seconds"], 1),
-                str(trial["reason"]),
-            ]
-        )
     return rows
 
 

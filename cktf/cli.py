@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
+
+from cktf.terminal import answer_table, names_table
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
 if TYPE_CHECKING:
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
 WRONG_INPUT = 2
 SOME_FAILED = 1
 INTERRUPTED = 130
-
-LONGEST_NAME = 24
-"""Characters of an arm's name that the table of effects shows in one line."""
 
 app = typer.Typer(
     name="cktf",
@@ -196,23 +195,42 @@ def report(
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     for answer in main_tables(paths.results):
-        (header, *rows), notes = answer.narrow()
-        # Names of a design are short and stay whole; those of a search, which list all factors, are folded.
-        longest = max(len(row[0]) for row in rows)
-        width = LONGEST_NAME if longest > LONGEST_NAME else None
-        table = Table(
-            Column(header[0], min_width=width, no_wrap=width is None, overflow="fold"),
-            *(Column(name, overflow="fold") for name in header[1:]),
-            title=Text(answer.title),
-            title_justify="left",
-            caption=Text("\n".join(line for line in (*notes, answer.remark) if line)),
-            caption_justify="left",
-        )
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        out.print(table)
+        rows, notes = answer.narrow()
+        out.print(answer_table(answer.title, rows, [*notes, answer.remark]))
     for path in paths.files:
         out.print(str(path), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def plot(
+    run: RunDirectory,
+    figure: Annotated[
+        str | None, typer.Option(help="Which one; without it, those that apply to the run are listed.")
+    ] = None,
+    out_file: Annotated[
+        str | None,
+        typer.Option("--out", help="Its file: .svg, .pdf, .png, .html or .json; default NAME.svg."),
+    ] = None,
+    factor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="A factor to look at, where the figure is of one or two of them."),
+    ] = None,
+) -> None:
+    """Write one figure of a run, or list those that apply to it."""
+    with _one_clear_message():
+        from analysis.load import load
+        from analysis.plot import applicable, write_figure
+        from cktf.search.errors import UserError
+
+        try:
+            results = load(run)
+            if figure is None:
+                out.print(names_table(applicable(results)))
+                return
+            written = write_figure(results, figure, out_file or f"{figure}.svg", factor or ())
+        except (ValueError, OSError) as error:
+            raise UserError(str(error)) from error
+    out.print(written, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()

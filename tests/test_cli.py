@@ -63,6 +63,15 @@ def test_the_whole_way_from_a_study_to_a_report(study, tmp_path):
         assert name in out
         assert (tmp_path / "run" / "report" / name).is_file()
 
+    code, out, _ = cktf("plot", "run", cwd=tmp_path)
+    assert code == 0
+    assert "paired_slopes" in out
+    code, out, _ = cktf("plot", "run", "--figure", "effects", "--out", "forest.pdf", cwd=tmp_path)
+    assert (code, out) == (0, "forest.pdf\n")
+    assert (tmp_path / "forest.pdf").read_bytes().startswith(b"%PDF")
+    told = message_for("plot", "run", "--figure", "history", cwd=tmp_path)
+    assert "it needs a search with a score; those that apply: effects, paired_slopes" in told
+
     code, out, _ = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
     assert code == 1, "nothing is left to run, and the failures are still there"
 
@@ -172,6 +181,7 @@ def test_wrong_input_is_told_in_one_message_and_nothing_is_begun(study, tmp_path
     assert "nowhere" in message_for("resume", "nowhere", cwd=tmp_path)
     assert "nowhere" in message_for("status", "nowhere", cwd=tmp_path)
     assert "nowhere" in message_for("report", "nowhere", cwd=tmp_path)
+    assert "nowhere" in message_for("plot", "nowhere", cwd=tmp_path)
     assert "nowhere" in message_for("extend", "nowhere", "--seeds", "1", cwd=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
 

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.figures.theme import BLUE, INK, WIDTH, data
+from analysis.figures.arms import largest_effects, left_out
+from analysis.figures.theme import BLUE, INK, WIDTH, data, title_lines
 from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.verdicts import LEVEL, Verdict
@@ -12,6 +13,9 @@ from cktf.rows import arm_label
 
 if TYPE_CHECKING:
     import altair as alt
+
+MAX_ARMS = 60
+"""Rows that are drawn."""
 
 SHAPES = {
     Verdict.HELPS: "triangle-up",
@@ -56,7 +60,7 @@ def record(results: Results) -> Forest | None:
             "high": _number(effect["high"]),
             "verdict": effect["verdict"],
         }
-        for effect in effects.to_dict("records")
+        for effect in largest_effects(effects, MAX_ARMS).to_dict("records")
     ]
     better = "right" if study.maximise else "left"
     of_context = " of the same context" if effects["context"].nunique() > 1 else ""
@@ -66,7 +70,8 @@ def record(results: Results) -> Forest | None:
         delta=study.delta,
         caption=f"Mean difference from the baseline{of_context} at the same seeds, with its 95% interval; n counts the "
         f"pairs. Better is to the {better} of the line. A filled point is decided, at the level {LEVEL} for all arms "
-        f"together.{' The outer lines are at ±delta, the smallest effect that matters.' if study.delta else ''}",
+        f"together.{' The outer lines are at ±delta, the smallest effect that matters.' if study.delta else ''}"
+        f"{left_out(len(rows), len(effects))}",
     )
 
 
@@ -91,9 +96,9 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
         alt.Chart(data([{"zero": 0}])).mark_rule(color=INK, strokeDash=[3, 3], opacity=0.7).encode(x="zero:Q")
     )
     signed = alt.Axis(labelExpr="datum.value === 0 ? '0' : format(datum.value, '+~g')", tickCount=6)
-    x = alt.X("effect:Q", title=forest.axis, scale=alt.Scale(padding=12), axis=signed)
+    x = alt.X("effect:Q", title=title_lines(forest.axis), scale=alt.Scale(padding=12), axis=signed)
     interval = base.mark_rule(color=BLUE, strokeWidth=2).encode(
-        x=alt.X("low:Q", title=forest.axis), x2="high:Q", tooltip=tooltip
+        x=alt.X("low:Q", title=title_lines(forest.axis)), x2="high:Q", tooltip=tooltip
     )
     point = base.mark_point(size=80, color=BLUE, opacity=1, strokeWidth=2).encode(
         x=x,

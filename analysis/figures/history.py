@@ -1,11 +1,11 @@
-"""History of a search: every trial's score in order, and the best so far."""
+"""History of a search: every trial's score in order, the best so far, and what the confirmed arms yield."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.figures.theme import BLUE, GREY, INK, WIDTH, data
+from analysis.figures.theme import BLUE, INK, WIDTH, by_status, data
 from analysis.quantities import quantity
 from analysis.results import Results
 from cktf.rows import Stage, Status
@@ -21,11 +21,14 @@ class History:
     Attributes:
         axis: Title of the vertical axis, with its unit.
         rows: ``number`` (in order, from 1), ``arm``, ``status``, ``score``, ``best`` complete one so far.
+        confirmed: ``number`` of the first trial of a confirmed arm, ``arm``, its ``score`` in the search, and its
+            ``mean`` at fresh seeds with ``low`` and ``high`` (None where there is none).
         caption: What to read.
     """
 
     axis: str
     rows: list[dict[str, Any]]
+    confirmed: list[dict[str, Any]]
     caption: str
 
 
@@ -48,28 +51,57 @@ def record(results: Results) -> History | None:
         )
     ]
     measured = quantity(study.metric)
-    return History(
-        axis=measured.label,
-        rows=rows,
-        caption=f"{measured.name.capitalize()} of every trial in the order of planning; the line is the best "
-        "complete one so far. The best of many scores is optimistic; confirmation on fresh seeds is not.",
+    confirmed = _confirmed(results)
+    caption = (
+        f"{measured.name.capitalize()} of each of n = {len(rows)} trials in the order of planning; the line is the "
+        "best complete one so far. The best of many scores is optimistic; confirmation on fresh seeds is not"
     )
+    caption += (
+        f": the filled points are the same arms' means at fresh seeds (n = {results.confirmed['n'].max()}), with their "
+        "95% intervals."
+        if confirmed
+        else "."
+    )
+    return History(measured.label, rows, confirmed, caption)
+
+
+def _confirmed(results: Results) -> list[dict[str, Any]]:
+    """Return the arms that have a score in the search and one at fresh seeds."""
+    numbers = results.searched.set_index("arm_id")["number"]
+    found = results.confirmed.dropna(subset=["search_score", "mean"])
+    return [
+        {"number": int(numbers[arm["arm_id"]]), "arm": arm["arm"], "score": arm["search_score"]}
+        | {name: None if np.isnan(arm[name]) else float(arm[name]) for name in ("mean", "low", "high")}
+        for arm in found.to_dict("records")
+    ]
 
 
 def chart(history: History) -> "alt.LayerChart | alt.FacetChart":
     """Return the drawing."""
     import altair as alt
 
-    order = [str(Status.COMPLETE), str(Status.PRUNED)]
     x = alt.X("number:Q", title="trial", axis=alt.Axis(tickMinStep=1, format="d", grid=False, tickCount=8))
     base = alt.Chart(data(history.rows)).encode(x=x)
     point = base.mark_point(size=45, strokeWidth=1.5, opacity=0.9).encode(
         y=alt.Y("score:Q", title=history.axis, scale=alt.Scale(zero=False)),
-        color=alt.Color("status:N", sort=order, scale=alt.Scale(domain=order, range=[BLUE, GREY])),
-        shape=alt.Shape("status:N", sort=order, scale=alt.Scale(domain=order, range=["circle", "cross"])),
+        **by_status([Status.COMPLETE, Status.PRUNED]),
         tooltip=["number:Q", "arm:N", "status:N", alt.Tooltip("score:Q", format=".3f")],
     )
     line = base.mark_line(color=INK, interpolate="step-after", strokeWidth=1.5, opacity=0.8).encode(
         y=alt.Y("best:Q", title=history.axis)
     )
-    return alt.layer(line, point).properties(width=WIDTH, height=220)
+    fresh = alt.Chart(data(history.confirmed)).encode(
+        x=x,
+        tooltip=[
+            "arm:N",
+            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("score", "mean", "low", "high")),
+        ],
+    )
+    interval = fresh.mark_rule(color=BLUE, strokeWidth=2).encode(
+        y=alt.Y("low:Q", title=history.axis), y2="high:Q"
+    )
+    mean = fresh.mark_point(size=60, filled=True, color=BLUE, opacity=1).encode(
+        y=alt.Y("mean:Q", title=history.axis)
+    )
+    layers = [line, interval, mean, point] if history.confirmed else [line, point]
+    return alt.layer(*layers).properties(width=WIDTH, height=220)

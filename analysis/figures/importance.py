@@ -1,9 +1,10 @@
-"""Importance of a search's factors, as two evaluators see it."""
+"""Importance of a search's factors, as two evaluators see it, with intervals."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.theme import BLUE, GREY, WIDTH, data
+from analysis.importance import importance_text
 from analysis.results import Results
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ class Importances:
 
     Attributes:
         factors: In order, most important first by PED-ANOVA.
-        rows: ``factor``, ``method`` (in words), ``importance`` (a share of one).
+        rows: ``factor``, ``method`` (in words), ``importance`` (a share of one), ``low``, ``high``.
         caption: What to read.
     """
 
@@ -28,43 +29,51 @@ class Importances:
 
 
 def record(results: Results) -> Importances | None:
-    """Return the importances to be drawn; None where nothing was searched or too few arms are complete."""
+    """Return the importances to be drawn; None where nothing was searched or too few arms are known."""
     found = results.importance.dropna(subset="importance")
     if found.empty:
         return None
     rows = [
-        {"factor": row["factor"], "method": METHODS[row["method"]], "importance": round(row["importance"], 6)}
+        {"factor": row["factor"], "method": METHODS[row["method"]]}
+        | {name: round(row[name], 6) for name in ("importance", "low", "high")}
         for row in found.to_dict("records")
     ]
-    counts = found.iloc[0]
-    return Importances(
-        factors=list(dict.fromkeys(found["factor"])),
-        rows=rows,
-        caption=f"How much each factor mattered for the search score, from {counts['n_complete']} complete "
-        f"arms ({counts['n_pruned']} pruned and {counts['n_failed']} failed ones are not used). "
-        "Shares of one evaluator sum to 1. A factor may matter and yet have no good level: see the effects.",
-    )
+    return Importances(list(dict.fromkeys(found["factor"])), rows, importance_text(found))
 
 
-def chart(importances: Importances) -> "alt.Chart":
+def chart(importances: Importances) -> "alt.LayerChart | alt.FacetChart":
     """Return the drawing."""
     import altair as alt
 
     order = list(METHODS.values())
-    bars: alt.Chart = (
-        alt.Chart(data(importances.rows))
-        .mark_bar(height=alt.RelativeBandSize(0.85))
-        .encode(
-            x=alt.X("importance:Q", title="importance (share of 1)", axis=alt.Axis(tickCount=5)),
-            y=alt.Y(
-                "factor:N", title=None, sort=importances.factors, axis=alt.Axis(ticks=False, domain=False)
-            ),
-            yOffset=alt.YOffset("method:N", sort=order),
-            color=alt.Color(
-                "method:N", title=None, sort=order, scale=alt.Scale(domain=order, range=[BLUE, GREY])
-            ),
-            tooltip=["factor:N", "method:N", alt.Tooltip("importance:Q", format=".3f")],
-        )
-        .properties(width=WIDTH, height=44 * len(importances.factors))
+    base = alt.Chart(data(importances.rows)).encode(
+        y=alt.Y(
+            "factor:N",
+            title=None,
+            sort=importances.factors,
+            axis=alt.Axis(ticks=False, domain=False, grid=True),
+        ),
+        yOffset=alt.YOffset("method:N", sort=order, scale=alt.Scale(paddingOuter=0.6)),
+        color=alt.Color(
+            "method:N", title=None, sort=order, scale=alt.Scale(domain=order, range=[BLUE, GREY])
+        ),
+        tooltip=[
+            "factor:N",
+            "method:N",
+            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("importance", "low", "high")),
+        ],
     )
-    return bars
+    x = alt.X(
+        "importance:Q",
+        title="importance (share of 1)",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(tickCount=5),
+    )
+    interval = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", title="importance (share of 1)"), x2="high:Q"
+    )
+    point = base.mark_point(size=70, filled=True, opacity=1).encode(
+        x=x,
+        shape=alt.Shape("method:N", sort=order, scale=alt.Scale(domain=order, range=["circle", "square"])),
+    )
+    return alt.layer(interval, point).properties(width=WIDTH, height=44 * len(importances.factors))

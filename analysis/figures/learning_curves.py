@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.estimates import complete, grouped_estimates, reported
+from analysis.figures.arms import MAX_PANELS, largest_effects, left_out, panel_title, panels_of
 from analysis.figures.theme import BLUE, GREY, data
 from analysis.quantities import quantity
 from analysis.results import Results
-from cktf.rows import arm_label
 
 if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
-
-MAX_ARMS = 24
-"""Panels that are drawn: the arms with the largest effects."""
 
 MAX_POINTS = 120
 """Epochs that are drawn of one curve; longer ones are thinned evenly, their last epoch kept."""
@@ -32,14 +29,15 @@ class Curves:
         axis: Title of the vertical axis, with its unit.
         panels: Titles of the panels, one an arm, in order.
         rows: ``panel``, ``series`` (arm or baseline), ``epoch``, ``n``, ``mean``, ``low``, ``high``.
-        shares_axis: Whether all panels have one vertical scale; those of several contexts have their own.
+        domain: Ends of the vertical scale that all panels share, at which bands are cut; None where each panel has its
+            own, for there are several contexts.
         caption: What to read.
     """
 
     axis: str
     panels: list[str]
     rows: list[dict[str, Any]]
-    shares_axis: bool
+    domain: tuple[float, float] | None
     caption: str
 
 
@@ -56,16 +54,14 @@ def record(results: Results) -> Curves | None:
     curves = grouped_estimates(epochs, ["arm_id", "epoch"], study.metric)
     planned = trials.drop_duplicates("arm_id")
     contexts = dict(zip(planned["arm_id"], planned["context"], strict=True))
-    names = {
-        arm_id: arm_label(arm, contexts[arm_id])
-        for arm_id, arm in zip(planned["arm_id"], planned["arm"], strict=True)
-    }
+    names = dict(zip(planned["arm_id"], planned["arm"], strict=True))
     # Without effects there may be the baseline alone, or arms that it has not joined yet.
-    shown = _largest_effects(results.effects, set(names)) or list(names)[:MAX_ARMS]
+    compared = results.effects[results.effects["arm_id"].isin(names)]
+    shown = list(largest_effects(compared, MAX_PANELS)["arm_id"]) or list(names)[:MAX_PANELS]
     rows, panels = [], []
     for arm_id in shown:
         arm = curves[curves["arm_id"] == arm_id]
-        panels.append(f"{names[arm_id]}  (n = {arm['n'].max()})")
+        panels.append(panel_title(names[arm_id], contexts[arm_id], arm["n"].max()))
         sides = [(ARM, arm)]
         baseline = study.baseline_of(contexts[arm_id])
         if arm_id != baseline:
@@ -77,21 +73,23 @@ def record(results: Results) -> Curves | None:
         f"{measured.name.capitalize()} after each epoch: mean over complete trials with its 95% interval "
         "(solid), and the baseline (dashed, grey)."
     )
-    if not (shares_axis := len(set(contexts.values())) == 1):
+    shares_axis = len(set(contexts.values())) == 1
+    if shares_axis:
+        caption += " Bands are cut at the panel's edge."
+    else:
         caption += " The baseline is that of the same context, and each panel has its own scale."
     if unscored_phases:
         caption += (
             f" Epochs count from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
         )
-    if len(results.effects) > len(shown):
-        caption += f" Drawn are the {len(shown)} arms with the largest effects of {len(results.effects)}."
+    caption += left_out(len(shown), len(results.effects))
     if (num_epochs := int(curves["arm_id"].value_counts().max())) > MAX_POINTS:
         caption += f" Of a curve of {num_epochs} epochs, {MAX_POINTS} are drawn."
     return Curves(
         axis=measured.label,
         panels=panels,
         rows=rows,
-        shares_axis=shares_axis,
+        domain=_domain(rows) if shares_axis else None,
         caption=caption,
     )
 
@@ -105,7 +103,8 @@ def chart(curves: Curves) -> "alt.FacetChart":
         "series:N", legend=None, scale=alt.Scale(domain=[ARM, BASELINE], range=[[1, 0], [5, 3]])
     )
     x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5, grid=False, format="d"))
-    y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False))
+    domain = list(curves.domain) if curves.domain else alt.Undefined
+    y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False, domain=domain, clamp=True))
     base = alt.Chart().encode(x=x, color=colour)
     band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=curves.axis), y2="high:Q")
     line = base.mark_line(strokeWidth=2).encode(
@@ -117,21 +116,27 @@ def chart(curves: Curves) -> "alt.FacetChart":
             *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high")),
         ],
     )
-    panel = alt.Facet("panel:N", title=None, sort=curves.panels)
     panels: alt.FacetChart = (
         alt.layer(band, line, data=data(curves.rows))
         .properties(width=180, height=120)
-        .facet(facet=panel, columns=3)
-        .resolve_scale(y="shared" if curves.shares_axis else "independent")
+        .facet(facet=panels_of(curves.panels), columns=3)
+        .resolve_scale(y="shared" if curves.domain else "independent")
     )
     return panels
 
 
-def _largest_effects(effects: "pd.DataFrame", with_curves: set[str]) -> list[str]:
-    """Return the arms to draw, in the order of the table of effects."""
-    drawn = effects[effects["arm_id"].isin(with_curves)]
-    largest = drawn["effect"].abs().fillna(0.0).nlargest(MAX_ARMS).index
-    return [str(arm_id) for arm_id in drawn.loc[sorted(largest), "arm_id"]]
+def _domain(rows: list[dict[str, Any]]) -> tuple[float, float]:
+    """Return a scale that holds all means, and the intervals after the last epoch.
+
+    Those of early epochs and few seeds may be so wide that nothing could be seen of the curves.
+    """
+    last = max(row["epoch"] for row in rows)
+    held = [row["mean"] for row in rows]
+    held += [
+        row[end] for row in rows if row["epoch"] == last for end in ("low", "high") if row[end] is not None
+    ]
+    margin = 0.05 * (max(held) - min(held))
+    return round(min(held) - margin, 4), round(max(held) + margin, 4)
 
 
 def _points(curve: "pd.DataFrame", panel: str, series: str) -> list[dict[str, Any]]:

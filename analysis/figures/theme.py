@@ -1,6 +1,10 @@
 """The look that all figures share, for colour-blind readers, grey printers and dark pages too."""
 
+import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from cktf.rows import Status
 
 if TYPE_CHECKING:
     import altair as alt
@@ -14,8 +18,18 @@ BLUE = "#2f7fc1"
 GREY = "#8c8c8c"
 """What it is compared with."""
 
+STATUS_MARKS = {
+    Status.COMPLETE: (BLUE, "circle"),
+    Status.PRUNED: (GREY, "cross"),
+    Status.FAILED: (INK, "triangle-down"),
+}
+"""Colour and shape of an arm or trial that ended so; what has another status is not drawn."""
+
 WIDTH = 460
 """Of a figure in a file, in pixels; in the page it takes the width there is."""
+
+TITLE_LINE = 28
+"""Characters of a line of an axis' title, where the axis may be short."""
 
 _FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
@@ -27,7 +41,32 @@ def data(rows: list[dict[str, Any]]) -> "alt.InlineData":
     return alt.InlineData(values=rows)
 
 
-def themed(chart: "alt.LayerChart | alt.FacetChart | alt.Chart") -> dict[str, Any]:
+def by_status(statuses: Sequence[str]) -> "dict[str, alt.Color | alt.Shape]":
+    """Return the encodings of points that have a ``status``, one of these."""
+    import altair as alt
+
+    colours, shapes = zip(*(STATUS_MARKS[Status(status)] for status in statuses), strict=True)
+    return {
+        "color": alt.Color("status:N", title=None, scale=alt.Scale(domain=[*statuses], range=[*colours])),
+        "shape": alt.Shape("status:N", title=None, scale=alt.Scale(domain=[*statuses], range=[*shapes])),
+    }
+
+
+def title_lines(title: str) -> list[str]:
+    """Return an axis' title in lines that a panel, or a telephone, has room for."""
+    return textwrap.wrap(title, TITLE_LINE)
+
+
+def level_scale(*, is_log: bool, padding: float) -> "alt.Scale":
+    """Return the scale of an axis along which the levels of a factor lie."""
+    import altair as alt
+
+    if is_log:
+        return alt.Scale(type="log", nice=False, padding=padding)
+    return alt.Scale(zero=False, nice=False, padding=padding)
+
+
+def themed(chart: "alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.Chart") -> dict[str, Any]:
     """Return a chart's specification with the shared look."""
     specification: dict[str, Any] = chart.to_dict()
     specification["background"] = None
@@ -66,5 +105,6 @@ def themed(chart: "alt.LayerChart | alt.FacetChart | alt.Chart") -> dict[str, An
             "labelLimit": 400,
         },
         "text": {"color": INK},
+        "title": {"color": INK, "fontSize": 12, "fontWeight": "normal"},
     }
     return specification

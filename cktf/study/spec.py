@@ -145,7 +145,7 @@ class StudySpec(Settings):
     """How often a trial is tried again whose worker died."""
 
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
-    """How a search chooses the next arm."""
+    """How a search chooses the next arm. A study has one metric; for that one, ``nsgaii`` is a genetic algorithm."""
 
     sampler_seed: int = Field(default=0, ge=0)
     """Of the sampler's own draws."""

@@ -109,7 +109,7 @@ class LedgerWriter:
     ) -> None:
         """Add a trial's epochs, the last one with this accuracy, and its end."""
         for epoch in range(1, epochs + 1):
-            is_last = epoch == EPOCHS and tests
+            is_last = epoch == max(epochs, EPOCHS) and tests
             now = accuracy - 20.0 * (math.exp(-epoch) - math.exp(-epochs))
             self.add(
                 EpochRow(
@@ -338,3 +338,9 @@ def make_study_row() -> Callable[..., StudyRow]:
 def contexts_writer(tmp_path: Path) -> Callable[..., LedgerWriter]:
     """Return `write_contexts` into the test's own run directory, its segment still open."""
     return lambda **options: write_contexts(tmp_path / "run", **options)
+
+
+@pytest.fixture
+def search_writer(tmp_path: Path) -> Callable[..., LedgerWriter]:
+    """Return `write_search` into the test's own run directory, its segment still open."""
+    return lambda **options: write_search(tmp_path / "run", **options)

@@ -1,107 +1,267 @@
-"""Importances of searched factors, on generated searches whose answer is known."""
+"""Importances of searched factors and their intervals, on generated searches whose answer is known."""
 
+import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
+import pandas as pd
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import TrialState
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from analysis import importance, load
-from analysis.importance import search_study
+from analysis.fanova import Factor, fanova
+from analysis.results import Results
 from cktf.rows import Stage, Status
 
 TEMPERATURE = "objective.cktf.temperature"
+FACTORS = [TEMPERATURE, "objective.cktf.theta", "objective.cktf.pairing"]
+
+
+NUM_RESAMPLES = 20
+"""Fewer than in a report, to save time."""
+
+
+@pytest.fixture(autouse=True)
+def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The module is hidden behind its function of the same name.
+    monkeypatch.setattr(sys.modules["analysis.importance"], "NUM_RESAMPLES", NUM_RESAMPLES)
+
+
+def shares(results: Results, method: str) -> pd.DataFrame:
+    """Return the rows of a method, by factor."""
+    return results.importance.query(f"method == '{method}'").set_index("factor")
 
 
 def test_the_factor_that_matters_is_found_by_both_methods(search: Path) -> None:
-    table = load(search).importance
-    for method in ("ped-anova", "fanova"):
-        shares = table[table["method"] == method].set_index("factor")["importance"]
-        assert shares.idxmax() == TEMPERATURE
-        assert shares[TEMPERATURE] > 0.7
-        assert shares.sum() == pytest.approx(1.0)
-
-
-def test_the_rebuilt_study_is_what_was_searched(search: Path) -> None:
     results = load(search)
-    study = search_study(results.trials, results.epochs, results.facts.study)
-    states = [trial.state for trial in study.trials]
-    counts = [states.count(state) for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)]
-    assert counts == [51, 6, 3]
-    assert study.best_value == results.leaderboard["score"][0]
-    domains = study.trials[0].distributions
-    assert isinstance(domains[TEMPERATURE], FloatDistribution)
-    assert domains[TEMPERATURE].log
-    assert not getattr(domains["objective.cktf.theta"], "log", None)
-    assert domains["objective.cktf.pairing"] == CategoricalDistribution(["first", "last"])
-    pruned = study.trials[states.index(TrialState.PRUNED)]
-    assert sorted(pruned.intermediate_values) == [1, 2]
+    for method in ("ped-anova", "fanova"):
+        table = shares(results, method)
+        assert table.index[0] == TEMPERATURE
+        assert table.at[TEMPERATURE, "importance"] > 0.7
+        assert table.at[TEMPERATURE, "first"] > 0.9
+        assert table["importance"].sum() == pytest.approx(1.0)
+        assert (table["low"] <= table["high"]).all()
+        assert table.at[TEMPERATURE, "low"] > table["high"].drop(TEMPERATURE).max()
+
+
+def test_ped_anova_and_its_interval_are_optunas_over_resampled_arms(search: Path) -> None:
+    results = load(search)
+    arms = results.searched[results.searched["status"] != Status.FAILED]
+    worst = arms["score"].min() - 100
+    levels = arms[[f"param.{name}" for name in FACTORS]]
+    domains = {
+        FACTORS[0]: FloatDistribution(*(float(f(levels.iloc[:, 0])) for f in (min, max)), log=True),
+        FACTORS[1]: FloatDistribution(*(float(f(levels.iloc[:, 1])) for f in (min, max))),
+        FACTORS[2]: CategoricalDistribution(["first", "last"]),
+    }
+
+    def by_optuna(chosen: Any) -> list[float]:
+        study = optuna.create_study(direction="maximize")
+        for arm in chosen:
+            params = dict(zip(FACTORS, levels.iloc[arm], strict=True))
+            value = arms["score"].fillna(worst).iloc[arm]
+            study.add_trial(optuna.create_trial(params=params, distributions=domains, value=value))
+        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=0.1))
+        return [found[name] for name in FACTORS]
+
+    table = shares(results, "ped-anova").loc[FACTORS]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    np.testing.assert_allclose(table["importance"], by_optuna(range(len(arms))), rtol=1e-9)
+    draws = np.random.default_rng(0).integers(len(arms), size=(NUM_RESAMPLES, len(arms)))
+    resampled = np.array([by_optuna(chosen) for chosen in draws])
+    np.testing.assert_allclose(table["low"], np.percentile(resampled, 2.5, axis=0), rtol=1e-9)
+    np.testing.assert_allclose(table["high"], np.percentile(resampled, 97.5, axis=0), rtol=1e-9)
+    first = [np.mean([row.argmax() == index for row in resampled]) for index in range(3)]
+    np.testing.assert_allclose(table["first"], first)
+
+
+def write_curves(ledger: Any, study: Any, *, prune: bool, seed: int = 0, arms: int = 40) -> Any:
+    """Write a search whose scores grow alike in all arms, with every second arm or more pruned after two epochs.
+
+    Temperature decides most of the score, theta a little, pairing nothing. Those are pruned that are then behind the
+    median of all.
+    """
+    ledger.add(study)
+    draws = np.random.default_rng(seed)
+    temperature, theta = np.exp(draws.uniform(np.log(0.02), 0.0, arms)), draws.uniform(0, 1, arms)
+    pairing = draws.choice(["first", "last"], arms)
+    final = 90 - 4 * np.log(temperature / 0.1) ** 2 + 2 * theta + 0.2 * draws.standard_normal(arms)
+    for number in range(arms):
+        params = dict(zip(FACTORS, (temperature[number], theta[number], str(pairing[number])), strict=True))
+        is_pruned = prune and final[number] < np.median(final)
+        trial_id = ledger.plan(f"arm{number}", 0, params, Stage.SEARCH)
+        # The curves of `train` end at the accuracy that is asked; one that is cut short has come less far.
+        missing = 20.0 * (math.exp(-2) - math.exp(-4)) if is_pruned else 0.0
+        ledger.train(
+            trial_id,
+            float(final[number] - missing),
+            epochs=2 if is_pruned else 4,
+            status=Status.PRUNED if is_pruned else Status.COMPLETE,
+            tests=False,
+        )
+    return ledger
+
+
+@pytest.fixture
+def curves(
+    tmp_path: Path, new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
+) -> Callable[..., Results]:
+    """Return a maker of the results of `write_curves`, pruned or not."""
+
+    def make(*, prune: bool) -> Results:
+        ledger = new_ledger()
+        ledger.run = tmp_path / f"pruned-{prune}"
+        study = make_study_row(design="search", factors=FACTORS, log_factors=[TEMPERATURE])
+        write_curves(ledger, study, prune=prune).close_segment()
+        return load(ledger.run)
+
+    return make
+
+
+def test_pruning_what_is_not_among_the_best_changes_nothing_for_ped_anova(
+    curves: Callable[..., Results],
+) -> None:
+    whole, pruned = (shares(curves(prune=prune), "ped-anova") for prune in (False, True))
+    assert pruned["n_pruned"].unique().tolist() == [20]
+    columns = ["importance", "low", "high", "first"]
+    np.testing.assert_allclose(pruned.loc[FACTORS, columns], whole.loc[FACTORS, columns])
+
+
+def test_fanova_compares_all_arms_after_the_last_epoch_that_all_have_done(
+    curves: Callable[..., Results],
+) -> None:
+    whole, pruned = curves(prune=False), curves(prune=True)
+    assert shares(whole, "fanova")["after_epoch"].isna().all()
+    table = shares(pruned, "fanova")
+    assert table["after_epoch"].unique().tolist() == [2.0]
+    second = pruned.epochs[pruned.epochs["epoch"] == 2]
+    levels = pruned.trials.set_index("trial_id").loc[second["trial_id"]]
+    columns = [np.log(levels[f"param.{TEMPERATURE}"]), levels["param.objective.cktf.theta"]]
+    columns.append((levels["param.objective.cktf.pairing"] == "last").astype(float))
+    domains = [Factor(column.min(), column.max()) for column in columns[:2]]
+    found = fanova(
+        np.column_stack(columns),
+        second["validation_accuracy"].to_numpy(),
+        [*domains, Factor(num_choices=2)],
+        num_trees=64,
+    )
+    np.testing.assert_allclose(table["importance"][FACTORS], found / found.sum())
+    # All curves grow alike here, so that it is the importance for the last score, too.
+    expected = shares(whole, "fanova")["importance"][FACTORS]
+    np.testing.assert_allclose(table["importance"][FACTORS], expected, atol=0.01)
+
+
+def test_complete_arms_alone_would_hide_what_the_pruned_ones_lacked(curves: Callable[..., Results]) -> None:
+    whole, pruned = curves(prune=False), curves(prune=True)
+    complete = pruned.trials[pruned.trials["status"] == Status.COMPLETE]
+    for method in ("ped-anova", "fanova"):
+        alone = importance(complete, pruned.epochs, pruned.facts.study).query(f"method == '{method}'")
+        kept, alone, truth = (
+            table["importance"][TEMPERATURE]
+            for table in (shares(pruned, method), alone.set_index("factor"), shares(whole, method))
+        )
+        assert abs(kept - truth) < abs(alone - truth) / 5, method
 
 
 def test_the_same_tables_give_the_same_importances(search: Path) -> None:
     results = load(search)
     first, second = (importance(results.trials, results.epochs, results.facts.study) for _ in range(2))
-    assert first.equals(second)
+    pd.testing.assert_frame_equal(first, second)
 
 
-def write_integers(ledger: Any, study: Any, count: int, seeds: int = 1) -> Any:
+def write_integers(ledger: Any, study: Any, count: int) -> Any:
+    """Write a search of an integer that matters and of a conditional factor that half of the arms have."""
     ledger.add(study)
     for number in range(count):
         params = {"objective.kd.negatives": 2 ** (5 + number % 5)}
         if number % 2:
             params["objective.kd.temperature"] = 1.0 + number / count
-        for seed in range(seeds):
-            trial_id = ledger.plan(f"arm{number}", seed, params, Stage.SEARCH)
-            ledger.train(trial_id, 80.0 + number % 5 + 0.01 * number, tests=False)
+        trial_id = ledger.plan(f"arm{number}", 0, params, Stage.SEARCH)
+        ledger.train(trial_id, 80.0 + number % 5 + 0.01 * number, tests=False)
     return ledger
 
 
-def test_conditional_factors_and_integers_are_judged(new_ledger: Any, make_study_row: Any) -> None:
+def test_a_conditional_factor_is_judged_by_ped_anova_alone(new_ledger: Any, make_study_row: Any) -> None:
     factors = ["objective.kd.negatives", "objective.kd.temperature"]
     ledger = write_integers(new_ledger(), make_study_row(design="search", factors=factors), 30)
     ledger.close_segment()
     results = load(ledger.run)
-    study = search_study(results.trials, results.epochs, results.facts.study)
-    assert study.trials[0].distributions == {factors[0]: IntDistribution(32, 512)}
-    assert study.trials[1].params[factors[1]] == pytest.approx(1 + 1 / 30)
-    table = results.importance.set_index(["method", "factor"])["importance"]
-    assert table["ped-anova"].idxmax() == factors[0]
-    assert set(table["ped-anova"].index) == set(factors)
-    assert set(table["fanova"].index) == {factors[0]}
+    table = shares(results, "ped-anova")
+    assert table.index.tolist() == factors
+    assert (table["importance"] > 0).all()
+    study = optuna.create_study(direction="maximize")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    domains = {factors[0]: IntDistribution(32, 512), factors[1]: FloatDistribution(1 + 1 / 30, 1 + 29 / 30)}
+    for row in results.searched.to_dict("records"):
+        params = {name: row[f"param.{name}"] for name in factors if not pd.isna(row[f"param.{name}"])}
+        study.add_trial(
+            optuna.create_trial(
+                params=params, distributions={name: domains[name] for name in params}, value=row["score"]
+            )
+        )
+    theirs = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    assert table["importance"].to_dict() == pytest.approx(theirs)
+    table = shares(results, "fanova")
+    assert table.at[factors[0], "importance"] == table.at[factors[0], "low"] == 1.0
+    assert np.isnan(table.at[factors[1], "importance"])
+    assert table.at[factors[1], "reason"] == "not every arm has this factor"
 
 
-def test_the_score_of_an_arm_is_the_mean_over_its_seeds(new_ledger: Any, make_study_row: Any) -> None:
-    factors = ["objective.kd.negatives"]
-    ledger = write_integers(new_ledger(), make_study_row(design="search", factors=factors), 3, seeds=2)
-    ledger.train(ledger.plan("arm9", 0, {factors[0]: 32}, Stage.SEARCH), 99.0, tests=False)
-    trial_id = ledger.plan("arm9", 1, {factors[0]: 32}, Stage.SEARCH)
-    ledger.train(trial_id, 1.0, epochs=1, status=Status.FAILED, tests=False)
-    ledger.plan("arm10", 0, {factors[0]: 64}, Stage.SEARCH)
-    ledger.close_segment()
-    results = load(ledger.run)
-    study = search_study(results.trials, results.epochs, results.facts.study)
-    assert [trial.value for trial in study.trials][:3] == pytest.approx([80.0, 81.01, 82.02])
-    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3 + [TrialState.FAIL]
-
-
-def test_too_few_arms_have_no_importance_and_a_reason(new_ledger: Any, make_study_row: Any) -> None:
+def test_a_factor_alone_has_all_importance_and_an_interval_without_width(
+    new_ledger: Any, make_study_row: Any
+) -> None:
     ledger = write_integers(
-        new_ledger(), make_study_row(design="search", factors=["objective.kd.negatives"]), 5
+        new_ledger(), make_study_row(design="search", factors=["objective.kd.negatives"]), 20
     )
     ledger.close_segment()
+    for method in ("ped-anova", "fanova"):
+        table = shares(load(ledger.run), method)
+        assert table[["importance", "low", "high", "first"]].to_numpy().tolist() == [[1.0] * 4]
+
+
+@pytest.mark.parametrize(
+    ("ends", "reasons"),
+    [
+        ([Status.COMPLETE] * 5, {"5 complete or pruned arms; at least 10 are needed"}),
+        (
+            [Status.COMPLETE] + [Status.PRUNED] * 19,
+            {"1 of 20 arms are complete: the best tenth is not known", ""},
+        ),
+        (
+            [Status.PRUNED] * 12,
+            {"0 of 12 arms are complete: the best tenth is not known", ""},
+        ),
+    ],
+)
+def test_what_cannot_be_known_has_a_reason(
+    ends: list[Status], reasons: set[str], new_ledger: Any, make_study_row: Any
+) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="search", factors=[TEMPERATURE]))
+    for number, status in enumerate(ends):
+        trial_id = ledger.plan(f"arm{number}", 0, {TEMPERATURE: 0.1 + 0.01 * number}, Stage.SEARCH)
+        epochs = 4 if status == Status.COMPLETE else 2
+        ledger.train(trial_id, 80.0 + number, epochs=epochs, status=status, tests=False)
+    ledger.close_segment()
     table = load(ledger.run).importance
-    assert np.isnan(table["importance"]).all()
-    assert set(table["reason"]) == {"5 complete arms; at least 10 are needed"}
+    assert set(table["reason"]) == reasons
+    np.testing.assert_array_equal(table["importance"].isna(), table["reason"] != "")
 
 
-def test_fanova_sees_a_part_of_many_arms_and_says_so(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["analysis.importance"], "MAX_FANOVA_TRIALS", 20)
-    table = load(search).importance.set_index("method")
-    assert set(table.loc["fanova", "reason"]) == {"on 20 of 51 complete arms, drawn at random"}
-    assert set(table.loc["ped-anova", "reason"]) == {""}
+def test_equal_scores_have_a_reason(new_ledger: Any, make_study_row: Any) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="search", factors=[TEMPERATURE]))
+    for number in range(12):
+        trial_id = ledger.plan(f"arm{number}", 0, {TEMPERATURE: 0.1 + 0.01 * number}, Stage.SEARCH)
+        ledger.train(trial_id, 90.0, tests=False)
+    ledger.close_segment()
+    table = load(ledger.run).importance
+    assert table["reason"].tolist() == ["no arm is better than the others", "all arms have the same score"]
 
 
 def test_a_design_has_no_importances(ablation: Path) -> None:

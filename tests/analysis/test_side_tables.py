@@ -43,3 +43,32 @@ def test_the_factors_of_a_grid_have_a_row_for_every_contrast(grid: Path) -> None
         "cktf.temperature=1.0 × cktf.theta=0.0",
     ]
     assert table.rows[5][2].startswith("+3.")
+
+
+def test_confirmed_arms_have_their_search_score_and_what_it_shrank_by(confirmed_search: Path) -> None:
+    results = load(confirmed_search)
+    table = side_tables(results)["confirmed"]
+    head, baseline, arm = table.rows
+    assert head == [
+        *("arm", "rank", "search score (%)", "seeds", "mean [95% interval] (%)"),
+        *("shrinkage (percentage points)", "effect [95% interval] (percentage points)", "verdict"),
+    ]
+    assert baseline[:4] == ["baseline", "–", "–", "5"]
+    assert baseline[5:] == ["–", "baseline", "–"]
+    found = results.confirmed.set_index("arm").loc["search-1"]
+    assert arm[2] == f"{found['search_score']:.2f}"
+    assert arm[4] == f"{found['mean']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
+    assert arm[5] == f"{found['shrinkage']:+.2f}".replace("-", "−")
+    effect = next(row for row in main_tables(results)[0].rows if row[0] == "search-1")
+    assert arm[6:] == [effect[3], "helps"]
+
+
+def test_importances_have_a_row_for_every_factor(search: Path) -> None:
+    table = side_tables(load(search))["importances"]
+    assert table.rows[0][1:] == [
+        *("PED-ANOVA [95% interval]", "PED-ANOVA, first in %", "fANOVA [95% interval]", "fANOVA, first in %"),
+        "note",
+    ]
+    assert table.rows[1][0] == "objective.cktf.temperature"
+    assert len(table.rows) == 4
+    assert "PED-ANOVA counts a pruned arm as tried, and as not among the best" in table.remark

@@ -20,7 +20,6 @@ from analysis.tables import (
     markdown_tables,
     number_text,
     p_text,
-    trial_rows,
     verdict_text,
 )
 from cktf.rows import Status
@@ -66,13 +65,6 @@ def test_a_search_without_confirmation_answers_with_its_leaderboard(search: Path
     assert title == "Best arms by search score (selected on it: optimistic)"
     assert rows[0][2] == "validation accuracy (%), search score"
     assert len(rows) == 11
-
-
-def test_every_trial_has_a_row(search: Path) -> None:
-    header, *rows = trial_rows(load(search))
-    assert len(rows) == 60
-    failed = dict(zip(header, rows[5], strict=True))
-    assert (failed["status"], failed["reason"], failed["trial"]) == ("failed", "loss is NaN", "6")
 
 
 @pytest.mark.parametrize(
@@ -144,12 +136,6 @@ def test_several_tables_in_markdown_stand_under_their_titles(contexts: Path) -> 
     assert [line for line in text.splitlines() if line.startswith("## ")] == [f"## {t.title}" for t in tables]
     assert "\n\nIn parentheses: the reference, Some et al. 2023, Table 1.\n\n## " in text
     assert markdown_tables(tables[:1]).startswith("| arm | digits | clothes |\n")
-
-
-def test_the_rows_of_trials_name_their_context(contexts: Path) -> None:
-    assert [row[1] for row in trial_rows(load(contexts))[1:6]] == [
-        "digits: baseline", "digits: kd", "digits: fsp", "clothes: baseline", "clothes: kd",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from analysis import load
+from analysis.figures import effects
 from analysis.figures.effects import SHAPES, chart, record
 
 
@@ -70,3 +71,13 @@ def test_a_verdict_is_a_shape_of_its_own_and_delta_a_pair_of_lines(
     edges = drawn["datasets"][drawn["layer"][3]["data"]["name"]]
     assert edges == [{"edge": -2.0}, {"edge": 2.0}]
     assert len(set(SHAPES.values())) == len(SHAPES)
+
+
+def test_of_many_arms_those_with_the_largest_effects_are_drawn(
+    ablation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effects, "MAX_ARMS", 2)
+    forest = record(load(ablation))
+    assert forest is not None
+    assert [row["label"] for row in forest.rows] == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
+    assert forest.caption.endswith("Drawn are the 2 arms with the largest effects of 4.")

@@ -15,6 +15,20 @@ def test_the_line_is_the_best_complete_score_so_far(search: Path) -> None:
         assert row["best"] == best
     assert [row["number"] for row in history.rows][:3] == [1, 2, 3]
     assert {row["status"] for row in history.rows} == {"complete", "pruned"}
+    assert history.confirmed == []
+
+
+def test_confirmed_arms_have_their_means_at_fresh_seeds_beside_their_scores(confirmed_search: Path) -> None:
+    results = load(confirmed_search)
+    history = record(results)
+    assert history is not None
+    (arm,) = history.confirmed
+    assert arm["arm"] == "search-1"
+    searched = next(row for row in history.rows if row["arm"] == "search-1")
+    assert (arm["number"], arm["score"]) == (searched["number"], searched["score"])
+    confirmed = results.confirmed.set_index("arm").loc["search-1"]
+    assert [arm[name] for name in ("mean", "low", "high")] == confirmed[["mean", "low", "high"]].tolist()
+    assert "means at fresh seeds (n = 5)" in history.caption
 
 
 def test_a_design_has_no_history(ablation: Path) -> None:

@@ -14,7 +14,14 @@ def test_factors_stand_in_the_order_of_their_importance(search: Path) -> None:
     assert importances.factors == by_first_method["factor"].tolist()
     assert importances.factors[0] == "objective.cktf.temperature"
     assert len(importances.rows) == 6
-    assert "51 complete arms (6 pruned and 3 failed" in importances.caption
+    assert "n = 57 arms (6 of them pruned; 3 failed ones are left out)" in importances.caption
+    assert "fANOVA compares all arms after 2 scored epochs" in importances.caption
+
+
+def test_every_share_has_an_interval(search: Path) -> None:
+    importances = record(load(search))
+    assert importances is not None
+    assert all(row["low"] < row["high"] for row in importances.rows)
 
 
 def test_a_design_has_no_importances(ablation: Path) -> None:

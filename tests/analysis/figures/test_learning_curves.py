@@ -51,6 +51,20 @@ def test_one_seed_has_a_curve_without_a_band(ablation_writer: Callable[..., Any]
     assert {(row["low"], row["high"]) for row in curves.rows} == {(None, None)}
 
 
+def test_the_scale_holds_all_means_and_the_last_intervals_but_not_every_band(ablation: Path) -> None:
+    curves = record(load(ablation))
+    assert curves is not None
+    assert curves.domain is not None
+    low, high = curves.domain
+    held = [row["mean"] for row in curves.rows]
+    held += [row[end] for row in curves.rows if row["epoch"] == 4 for end in ("low", "high")]
+    assert (low + high) / 2 == pytest.approx((min(held) + max(held)) / 2, abs=1e-3)
+    assert high - low == pytest.approx(1.1 * (max(held) - min(held)), abs=1e-3)
+    assert min(row["low"] for row in curves.rows) < low
+    _, line = chart(curves).to_dict()["spec"]["layer"]
+    assert line["encoding"]["y"]["scale"] == {"clamp": True, "domain": [low, high], "zero": False}
+
+
 def test_a_study_of_the_baseline_alone_shows_its_curve(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline"], seeds=2)
     ledger.close_segment()
@@ -71,7 +85,7 @@ def test_arms_without_a_baseline_are_shown_alone(ablation_writer: Callable[..., 
 def test_of_many_arms_those_with_the_largest_effects_are_drawn(
     ablation: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learning_curves, "MAX_ARMS", 2)
+    monkeypatch.setattr(learning_curves, "MAX_PANELS", 2)
     curves = record(load(ablation))
     assert curves is not None
     assert curves.panels == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
@@ -101,5 +115,5 @@ def test_behind_an_arm_stands_the_baseline_of_its_own_context(contexts: Path) ->
         of_baseline = epochs[(epochs["context"] == context) & (epochs["arm"] == "baseline")]
         last = of_baseline.loc[of_baseline["epoch"] == 4, "validation_accuracy"]
         assert rows[-1]["mean"] == pytest.approx(last.mean(), abs=1e-4)
-    assert not curves.shares_axis
+    assert curves.domain is None
     assert chart(curves).to_dict()["resolve"] == {"scale": {"y": "independent"}}

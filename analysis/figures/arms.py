@@ -1,0 +1,43 @@
+"""Arms in figures: which are shown, where there are more than anybody can look at, and what their panels are called."""
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from cktf.rows import arm_label
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+MAX_PANELS = 12
+"""Arms that have a panel of their own in one figure."""
+
+TITLE_WIDTH = 34
+"""Characters of a line above a panel."""
+
+
+def panel_title(arm: str, context: str, n: int) -> str:
+    """Return what stands above an arm's panel, in lines."""
+    counted = f"(n = {n})"
+    *lines, last = textwrap.wrap(arm_label(arm, context), TITLE_WIDTH) or [""]
+    end = [f"{last}  {counted}"] if len(last) + len(counted) < TITLE_WIDTH else [last, counted]
+    return "\n".join([*lines, *end])
+
+
+def panels_of(titles: list[str]) -> "alt.Facet":
+    """Return the channel that lays out panels in this order, each under its title."""
+    import altair as alt
+
+    header = alt.Header(labelExpr="split(datum.label, '\\n')")
+    return alt.Facet("panel:N", title=None, sort=titles, header=header)
+
+
+def largest_effects(effects: "pd.DataFrame", most: int) -> "pd.DataFrame":
+    """Return the arms with the largest effects, in the order of the table of effects."""
+    largest = effects["effect"].abs().fillna(0.0).nlargest(most).index
+    return effects.loc[sorted(largest)]
+
+
+def left_out(drawn: int, total: int) -> str:
+    """Return the sentence that says which arms are drawn; nothing where all are."""
+    return f" Drawn are the {drawn} arms with the largest effects of {total}." if drawn < total else ""

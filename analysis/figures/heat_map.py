@@ -1,0 +1,195 @@
+"""Heat map of two factors of a grid or a search: the mean score at each of their levels together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.estimates import complete, reported
+from analysis.factorial import grid_cells
+from analysis.figures.arms import panels_of
+from analysis.figures.theme import WIDTH, data
+from analysis.levels import factor_label, factor_order, in_groups, is_numeric
+from analysis.quantities import quantity
+from analysis.results import Results
+from analysis.tables import number_text
+from cktf.rows import Stage
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+MAX_GROUPS, FEWEST_IN_CELL = 5, 3
+"""Parts that a numeric factor of a search is cut into; fewer where cells would have fewer arms than this on average."""
+
+PALE, DEEP = "#eef4fa", "#1d5c96"
+"""Ends of the scale of cells: one hue, so that grey paper keeps the order."""
+
+DARK_TEXT, LIGHT_TEXT = "#000000", "#ffffff"
+SWITCH = 0.8
+"""Share of the scale from which on light text is easier to read than dark."""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """What is drawn.
+
+    Attributes:
+        measure: What the cells hold, with its unit.
+        axes: Titles of the horizontal and the vertical axis: the two factors.
+        columns: Groups of levels along the horizontal axis, in order.
+        rows: Those along the vertical one, from the top; numbers grow upwards.
+        panels: The contexts; one without a name where the study names none.
+        cells: ``panel``, ``column``, ``row``, ``score`` (mean), ``n`` (trials), ``text``, and ``shade``, the place of
+            the score between the panel's worst, 0, and its best, 1.
+        caption: What to read.
+    """
+
+    measure: str
+    axes: tuple[str, str]
+    columns: list[str]
+    rows: list[str]
+    panels: list[str]
+    cells: list[dict[str, Any]]
+    caption: str
+
+
+def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
+    """Return the cells to be drawn.
+
+    Args:
+        results: Of a grid or a search.
+        factors: The two that are looked at; none: the first two of the grid, the most important two of the search.
+
+    Returns:
+        None where there are no two factors with several levels each.
+    """
+    study = results.facts.study
+    is_search = bool((results.trials["stage"] == Stage.SEARCH).any())
+    arms = _searched(results) if is_search else _designed(results)
+    varied = [name for name in factors or factor_order(results) if _num_levels(arms, name) > 1][:2]
+    if arms.empty or len(varied) < 2:
+        return None
+    # Numbers run along the horizontal axis, words down the vertical one.
+    across, down = sorted(varied, key=lambda name: not is_numeric(arms[f"param.{name}"]))
+    fit = int(np.clip(np.sqrt(len(arms) / FEWEST_IN_CELL), 2, MAX_GROUPS)) if is_search else None
+    arms = arms.assign(
+        column=in_groups(arms[f"param.{across}"], fit), row=in_groups(arms[f"param.{down}"], fit)
+    )
+    rows = list(arms["row"].cat.categories)
+    metric = study.metric if is_search else study.report_metric
+    measured = quantity(metric)
+    grouped = arms.groupby(["context", "row", "column"], observed=True, sort=False)
+    found = grouped.agg(score=("score", "mean"), n=("n", "sum")).dropna(subset="score").reset_index()
+    by_panel = found.groupby("context", sort=False)["score"]
+    low, high = by_panel.transform("min"), by_panel.transform("max")
+    shade = ((found["score"] - low) / (high - low).where(high > low, 1)).to_numpy()
+    cells = [
+        {
+            **{"panel": panel, "row": row, "column": column, "score": round(score, 4), "n": int(n)},
+            "text": number_text(score, measured.decimals),
+            "shade": round(float(share if study.maximise else 1 - share), 4),
+        }
+        for (panel, row, column, score, n), share in zip(found.itertuples(index=False), shade, strict=True)
+    ]
+    others = [name for name in study.factors if name not in varied]
+    without = int(arms[["column", "row"]].isna().any(axis="columns").sum())
+    return HeatMap(
+        measure=f"{measured.label}, mean",
+        axes=(factor_label(across), factor_label(down)),
+        columns=list(arms["column"].cat.categories),
+        rows=rows[::-1] if is_numeric(arms[f"param.{down}"]) else rows,
+        panels=list(dict.fromkeys(found["context"])),
+        cells=cells,
+        caption=f"Mean {measured.name}{' in the search' if is_search else ''}; darker is better; n counts the trials. "
+        + _what_is_averaged(others, is_search=is_search)
+        + (f" Left out are {without} arms without one of the two." if without else "")
+        + (" Each context has its own scale." if found["context"].nunique() > 1 else ""),
+    )
+
+
+def chart(heat_map: HeatMap) -> "alt.LayerChart | alt.FacetChart":
+    """Return the drawing."""
+    import altair as alt
+
+    across, down = heat_map.axes
+    gap = alt.Scale(paddingInner=0.03, paddingOuter=0)
+    base = alt.Chart().encode(
+        x=alt.X(
+            "column:N",
+            title=across,
+            sort=heat_map.columns,
+            scale=gap,
+            axis=alt.Axis(labelAngle=0, ticks=False, domain=False),
+        ),
+        y=alt.Y("row:N", title=down, sort=heat_map.rows, scale=gap, axis=alt.Axis(ticks=False, domain=False)),
+        tooltip=[
+            alt.Tooltip("row:N", title=down),
+            alt.Tooltip("column:N", title=across),
+            alt.Tooltip("text:N", title="mean"),
+            "n:Q",
+        ],
+    )
+    scale = alt.Scale(domain=[0, 1], range=[PALE, DEEP], interpolate="rgb")
+    tiles = base.mark_rect().encode(color=alt.Color("shade:Q", legend=None, scale=scale))
+    ink = alt.condition(f"datum.shade > {SWITCH}", alt.value(LIGHT_TEXT), alt.value(DARK_TEXT))
+    mean = base.mark_text(dy=-7, fontSize=13).encode(text="text:N", color=ink)
+    counted = base.transform_calculate(counted="'n = ' + datum.n").mark_text(dy=9, fontSize=11)
+    layers = [tiles, mean, counted.encode(text="counted:N", color=ink)]
+    height = 44 * len(heat_map.rows)
+    title = alt.Title(heat_map.measure, anchor="start")
+    if len(heat_map.panels) == 1:
+        single = alt.layer(*layers, data=data(heat_map.cells))
+        return single.properties(width=WIDTH, height=height, title=title)
+    panels: alt.FacetChart = (
+        alt.layer(*layers, data=data(heat_map.cells))
+        .properties(width=60 * len(heat_map.columns), height=height)
+        .facet(facet=panels_of(heat_map.panels), columns=2)
+        .properties(title=title)
+    )
+    return panels
+
+
+def _designed(results: Results) -> "pd.DataFrame":
+    """Return the arms of a grid with their levels, their mean ``score`` and ``n``; none of other designs."""
+    study = results.facts.study
+    pool = reported(results.trials)
+    if study.design != "grid":
+        return pool.head(0)
+    in_grid = [
+        arm_id
+        for _, of_context in pool.groupby("context", sort=False)
+        for arm_id in grid_cells(of_context, study.factors)[0]
+    ]
+    return _with_scores(
+        complete(pool[pool["arm_id"].isin(in_grid)], study.report_metric), study.report_metric
+    )
+
+
+def _searched(results: Results) -> "pd.DataFrame":
+    """Return the arms of a search of which every seed is complete, likewise."""
+    searched = results.trials[results.trials["stage"] == Stage.SEARCH]
+    complete_arms = searched["arm_id"].isin(results.leaderboard["arm_id"])
+    return _with_scores(searched[complete_arms], results.facts.study.metric)
+
+
+def _with_scores(trials: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+    by_arm = trials.groupby("arm_id", sort=False)[metric]
+    return trials.assign(score=by_arm.transform("mean"), n=by_arm.transform("count")).drop_duplicates(
+        "arm_id"
+    )
+
+
+def _num_levels(arms: "pd.DataFrame", factor: str) -> int:
+    return int(arms[f"param.{factor}"].nunique())
+
+
+def _what_is_averaged(others: list[str], *, is_search: bool) -> str:
+    named = ", ".join(factor_label(name) for name in others)
+    if is_search:
+        return (
+            "The arms are not spread evenly over the other factors"
+            f"{f' ({named})' if named else ''}: a search goes where scores are good. See it as a map, not as a test."
+        )
+    return f"Every arm counts once, whatever its level of {named}." if named else "Every cell is one arm."

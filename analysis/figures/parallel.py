@@ -1,0 +1,165 @@
+"""Parallel coordinates of a search: every arm is a line through its levels, the best tenth in bold."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.figures.theme import BLUE, GREY, INK, WIDTH, data
+from analysis.levels import factor_label, is_numeric
+from analysis.quantities import quantity
+from analysis.results import Results
+from analysis.searched import JUDGED, by_importance, is_best
+from cktf.rows import Status
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+MAX_AXES = 8
+"""Factors that are drawn, the most important ones."""
+
+MIN_ARMS = 5
+"""Complete arms below which lines show nothing."""
+
+UNSET = -0.14
+"""Where a line passes the axis of a factor that its arm does not have: below the axis."""
+
+BEST, COMPLETE, PRUNED = "best tenth", "complete", "pruned"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the lines of one group are drawn."""
+
+    colour: str
+    width: float
+    dash: list[int]
+    opacity: float
+
+
+LOOKS = {
+    PRUNED: Look(GREY, 1.0, [1, 3], 0.6),
+    COMPLETE: Look(GREY, 1.25, [1, 0], 0.6),
+    BEST: Look(BLUE, 2.75, [1, 0], 0.9),
+}
+"""The later lie over the earlier."""
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """What is drawn.
+
+    Attributes:
+        axes: Titles of the axes in order, the score's the last.
+        points: ``axis``, ``position`` (0 to 1 along the axis; `UNSET`), ``group``, ``number``, ``arm``.
+        ticks: ``axis``, ``position``, ``text``: what the ends of an axis, or its choices, stand for.
+        caption: What to read.
+    """
+
+    axes: list[str]
+    points: list[dict[str, Any]]
+    ticks: list[dict[str, Any]]
+    caption: str
+
+
+def record(results: Results) -> Parallel | None:
+    """Return the lines to be drawn; None where a search has fewer than five complete arms or two factors."""
+    study = results.facts.study
+    arms = results.searched[results.searched["status"].isin(JUDGED)]
+    factors = by_importance(results)[:MAX_AXES]
+    complete = arms["status"] == Status.COMPLETE
+    if complete.sum() < MIN_ARMS or len(factors) < 2:
+        return None
+    measured = quantity(study.metric)
+    axes = [factor_label(name) for name in factors]
+    positions, ticks = [], []
+    for axis, name in zip(axes, factors, strict=True):
+        position, marks = _axis(arms[f"param.{name}"], is_log=name in study.log_factors)
+        positions.append(position)
+        ticks += [{"axis": axis, "position": place, "text": text} for place, text in marks]
+    scores = arms["score"].to_numpy(np.float64)
+    low, high = np.nanmin(scores), np.nanmax(scores)
+    positions.append((scores - low) / ((high - low) or 1.0))
+    axes.append(measured.name)
+    ticks += [
+        {"axis": axes[-1], "position": place, "text": f"{score:.{measured.decimals}f}"}
+        for place, score in ((0.0, low), (1.0, high))
+    ]
+    groups = np.select([is_best(arms), complete], [BEST, COMPLETE], PRUNED)
+    points = [
+        {"axis": axis, "position": round(float(place), 4), "group": group, "number": int(number), "arm": arm}
+        for axis, column in zip(axes, positions, strict=True)
+        for place, group, number, arm in zip(column, groups, arms["number"], arms["arm"], strict=True)
+        if not np.isnan(place)
+    ]
+    num_pruned, num_best = int((~complete).sum()), int((groups == BEST).sum())
+    caption = (
+        f"Each line is one of n = {len(arms)} arms of the search; bold are the best {num_best}. The axes stand in the "
+        "order of importance and reach from the lowest to the highest level that was tried"
+        f"{', on a logarithmic scale where the search was' if study.log_factors else ''}."
+    )
+    if num_pruned:
+        caption += f" The {num_pruned} pruned arms (dotted) have no final {measured.name}."
+    if any(point["position"] == UNSET for point in points):
+        caption += " A line passes below the axis of a factor that its arm does not have."
+    return Parallel(axes, points, ticks, caption)
+
+
+def chart(parallel: Parallel) -> "alt.LayerChart | alt.FacetChart":
+    """Return the drawing."""
+    import altair as alt
+
+    in_lines = "split(replace(datum.label, ' ', '.'), '.')"
+    titles = alt.Axis(
+        labelExpr=in_lines, labelAngle=0, labelPadding=22, orient="top", ticks=False, domain=False, grid=False
+    )
+    x = alt.X("axis:N", title=None, sort=parallel.axes, scale=alt.Scale(domain=parallel.axes), axis=titles)
+    y = alt.Y(
+        "position:Q", title=None, axis=None, scale=alt.Scale(domain=[UNSET, 1.0], nice=False, padding=12)
+    )
+    present = {point["group"] for point in parallel.points}
+    groups = [group for group in LOOKS if group in present]
+    colours, dashes = [LOOKS[group].colour for group in groups], [LOOKS[group].dash for group in groups]
+    bars = alt.Chart(data([{"axis": axis, "low": 0.0, "high": 1.0} for axis in parallel.axes]))
+    rule = bars.mark_rule(color=INK, opacity=0.5).encode(x=x, y=alt.Y("low:Q", axis=None), y2="high:Q")
+    # One layer a group, so that the best lie over the others.
+    lines = [
+        alt.Chart(data([point for point in parallel.points if point["group"] == group]))
+        .mark_line(strokeWidth=LOOKS[group].width, opacity=LOOKS[group].opacity)
+        .encode(
+            x=x,
+            y=y,
+            detail="number:Q",
+            color=alt.Color("group:N", scale=alt.Scale(domain=groups, range=colours)),
+            strokeDash=alt.StrokeDash("group:N", scale=alt.Scale(domain=groups, range=dashes)),
+            tooltip=["number:Q", "arm:N", "group:N"],
+        )
+        for group in groups
+    ]
+    # The ends of an axis are written beyond them, what lies between beside it.
+    base = alt.Chart(data(parallel.ticks)).encode(x=x, y=y, text="text:N")
+    texts = [
+        base.transform_filter("datum.position === 0").mark_text(fontSize=10, dy=10),
+        base.transform_filter("datum.position === 1").mark_text(fontSize=10, dy=-10),
+        base.transform_filter("datum.position > 0 && datum.position < 1").mark_text(
+            fontSize=10, align="left", dx=6
+        ),
+    ]
+    return alt.layer(rule, *lines, *texts).properties(width=max(WIDTH, 80 * len(parallel.axes)), height=260)
+
+
+def _axis(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.float64], list[tuple[float, str]]]:
+    """Return where each arm's level lies along an axis (arms,), and what is written at which place of it."""
+    if is_numeric(levels):
+        numbers = levels.to_numpy(np.float64, na_value=np.nan)
+        ends = [(0.0, f"{np.nanmin(numbers):.3g}"), (1.0, f"{np.nanmax(numbers):.3g}")]
+        numbers = np.log(numbers) if is_log else numbers
+        low, high = np.nanmin(numbers), np.nanmax(numbers)
+        return np.where(np.isnan(numbers), UNSET, (numbers - low) / ((high - low) or 1.0)), ends
+    codes, choices = levels.astype(str).where(levels.notna()).factorize(sort=True)
+    last = max(len(choices) - 1, 1)
+    return np.where(codes < 0, UNSET, codes / last), [
+        (i / last, str(choice)) for i, choice in enumerate(choices)
+    ]

@@ -1,0 +1,99 @@
+"""The winner's curse: what the best arms scored in the search, beside what they yield at fresh seeds."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.figures.theme import BLUE, GREY, WIDTH, data
+from analysis.quantities import quantity
+from analysis.results import Results
+from analysis.tables import arm_in_search, signed_text
+
+if TYPE_CHECKING:
+    import altair as alt
+
+SEARCH, FRESH = "search score", "mean at fresh seeds"
+
+
+@dataclass(frozen=True)
+class WinnersCurse:
+    """What is drawn.
+
+    Attributes:
+        axis: Title of the axis of scores, with its unit.
+        rows: For each arm ``label`` (its name, and how many fresh seeds), ``mean``, ``low``, ``high``, ``search`` (None
+            where there is none), ``arm``.
+        caption: What to read.
+    """
+
+    axis: str
+    rows: list[dict[str, Any]]
+    caption: str
+
+
+def record(results: Results) -> WinnersCurse | None:
+    """Return the scores to be drawn; None where no arm of a search has a score at fresh seeds, too."""
+    found = results.confirmed.dropna(subset="mean")
+    shrinkage = found["shrinkage"].dropna()
+    if shrinkage.empty:
+        return None
+    measured = quantity(results.facts.study.metric)
+    rows = [
+        {
+            "label": f"{arm_in_search(arm)}  (n = {arm['n']})",
+            "arm": arm["arm"],
+            **{name: _number(arm[name]) for name in ("mean", "low", "high")},
+            "search": _number(arm["search_score"]),
+        }
+        for _, arm in found.iterrows()
+    ]
+    unit = f" {measured.difference_unit}" if measured.difference_unit else ""
+    seeds = int(found["n_search"].max())
+    return WinnersCurse(
+        axis=measured.label,
+        rows=rows,
+        caption=f"{measured.name.capitalize()} of the confirmed arms: in the search, at {seeds} "
+        f"seed{'s' * (seeds != 1)}, and at n fresh seeds, with the 95% interval of their mean. The arms were chosen by "
+        f"their search scores, which were too good by {signed_text(shrinkage.mean(), measured.decimals)}{unit} on "
+        "average. The baseline was not chosen. The table of confirmed arms has their full names.",
+    )
+
+
+def chart(curse: WinnersCurse) -> "alt.LayerChart | alt.FacetChart":
+    """Return the drawing."""
+    import altair as alt
+
+    labels = [row["label"] for row in curse.rows]
+    y = alt.Y(
+        "label:N",
+        title=None,
+        sort=labels,
+        scale=alt.Scale(domain=labels),
+        axis=alt.Axis(ticks=False, domain=False),
+    )
+    order = [SEARCH, FRESH]
+    legend = {
+        "color": alt.Color("kind:N", sort=order, scale=alt.Scale(domain=order, range=[GREY, BLUE])),
+        "shape": alt.Shape("kind:N", sort=order, scale=alt.Scale(domain=order, range=["diamond", "circle"])),
+    }
+    tooltip = [
+        alt.Tooltip("arm:N"),
+        *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("search", "mean", "low", "high")),
+    ]
+    base = alt.Chart(data(curse.rows)).encode(y=y, tooltip=tooltip)
+    x = partial(alt.X, title=curse.axis, scale=alt.Scale(zero=False, padding=14), axis=alt.Axis(tickCount=6))
+    interval = base.mark_rule(color=BLUE, strokeWidth=2).encode(x=x("low:Q"), x2="high:Q")
+    points = [
+        base.transform_calculate(kind=f"'{kind}'")
+        .mark_point(size=90, filled=True, opacity=1)
+        .encode(x=x(f"{column}:Q"), **legend)
+        for kind, column in ((SEARCH, "search"), (FRESH, "mean"))
+    ]
+    return alt.layer(interval, *points).properties(width=WIDTH, height=32 * len(labels))
+
+
+def _number(value: float) -> float | None:
+    """Return a number as JSON can hold it: what is missing is None."""
+    return None if np.isnan(value) else float(value)

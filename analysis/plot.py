@@ -1,0 +1,150 @@
+"""Results -> one figure -> a file: vector, pixels, an interactive page, or its Vega-Lite specification."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.figures import FIGURES
+from analysis.figures.theme import themed
+from analysis.folder import open_folder, write
+from analysis.pages import html_page, libraries
+from analysis.results import Results
+
+PNG_SCALE = 2
+"""Pixels of a PNG for one of the page."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of a run, ready to be drawn.
+
+    Attributes:
+        title: Its heading.
+        caption: What to read.
+        specification: Vega-Lite, its data included.
+    """
+
+    title: str
+    caption: str
+    specification: dict[str, Any]
+
+
+def write_figure(
+    results: Results, name: str, out: str | os.PathLike[str], factors: Sequence[str] = ()
+) -> str:
+    """Write one figure of a run, and return its place.
+
+    Args:
+        results: As `analysis.load` gives them, of a run directory or of Parquet tables alone.
+        name: A key of `analysis.figures.FIGURES`.
+        out: The file, of which the suffix decides what is written: a key of `RENDER`.
+        factors: Those to look at, where the figure lets them be chosen.
+
+    Raises:
+        ValueError: If the suffix, the name or a factor is unknown, or the figure does not apply to the run; what is
+            allowed is named.
+    """
+    place = os.fspath(out)
+    folder, slash, file = place.rpartition("/")
+    kind = file.rpartition(".")[2]
+    if kind not in RENDER or kind == file:
+        known = ", ".join(f".{suffix}" for suffix in RENDER)
+        raise ValueError(f"{place}: the suffix of a figure's file is one of {known}")
+    content = RENDER[kind](drawing(results, name, factors))
+    write(open_folder(folder or slash or "."), file, content)
+    return place
+
+
+def drawing(results: Results, name: str, factors: Sequence[str] = ()) -> Drawing:
+    """Return one figure.
+
+    Raises:
+        ValueError: If the name or a factor is unknown, or the figure does not apply; it names what is allowed.
+    """
+    if name not in FIGURES:
+        raise ValueError(f"no figure is called {name!r}; those that apply: {_applicable(results)}")
+    if factors:
+        _check_factors(results, name, factors)
+    if drawn := _drawn(results, name, factors):
+        return drawn
+    needs = FIGURES[name].needs
+    if factors:
+        raise ValueError(f"figure {name!r} cannot show {', '.join(factors)}: it needs {needs}")
+    raise ValueError(
+        f"figure {name!r} does not apply: it needs {needs}; those that apply: {_applicable(results)}"
+    )
+
+
+def all_drawings(results: Results) -> dict[str, Drawing]:
+    """Return the figures that apply, by name."""
+    return {name: drawn for name in FIGURES if (drawn := _drawn(results, name))}
+
+
+def applicable(results: Results) -> dict[str, str]:
+    """Return the names of the figures that apply, with their titles."""
+    return {name: figure.title for name, figure in FIGURES.items() if figure.record(results) is not None}
+
+
+def _drawn(results: Results, name: str, factors: Sequence[str] = ()) -> Drawing | None:
+    figure = FIGURES[name]
+    record = figure.record(results, factors) if factors else figure.record(results)
+    if record is None:
+        return None
+    return Drawing(figure.title, record.caption, themed(figure.chart(record)))
+
+
+def _applicable(results: Results) -> str:
+    return ", ".join(applicable(results)) or "none"
+
+
+def _check_factors(results: Results, name: str, factors: Sequence[str]) -> None:
+    count, known = FIGURES[name].num_factors, results.facts.study.factors
+    for factor in factors:
+        if factor not in known:
+            raise ValueError(f"the study has no factor {factor!r}; it has: {', '.join(known) or 'none'}")
+    if len(set(factors)) != count or len(factors) != count:
+        takes = f"{count} different factors" if count > 1 else "one factor" if count else "no factors"
+        raise ValueError(f"figure {name!r} takes {takes}; got: {', '.join(factors)}")
+
+
+def _svg(drawing: Drawing) -> bytes:
+    import vl_convert
+
+    # White paper, for a file may be laid on anything. Nothing may be fetched.
+    specification = drawing.specification | {"background": "white"}
+    text: str = vl_convert.vegalite_to_svg(specification, allowed_base_urls=[])
+    return text.encode()
+
+
+def _png(drawing: Drawing) -> bytes:
+    import vl_convert
+
+    content: bytes = vl_convert.svg_to_png(_svg(drawing).decode(), scale=PNG_SCALE)
+    return content
+
+
+def _pdf(drawing: Drawing) -> bytes:
+    import vl_convert
+
+    content: bytes = vl_convert.svg_to_pdf(_svg(drawing).decode())
+    return content
+
+
+def _html(drawing: Drawing) -> bytes:
+    return html_page("figure.html", {"drawing": drawing, "libraries": libraries()}).encode()
+
+
+def _json(drawing: Drawing) -> bytes:
+    return json.dumps(drawing.specification, indent=1, ensure_ascii=False).encode()
+
+
+RENDER: dict[str, Callable[[Drawing], bytes]] = {
+    "svg": _svg,
+    "pdf": _pdf,
+    "png": _png,
+    "html": _html,
+    "json": _json,
+}
+"""Suffix to what makes the file; HTML is interactive and needs no network."""

@@ -1,0 +1,111 @@
+"""The heat map of two factors: what is drawn."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis import load
+from analysis.figures.heat_map import DEEP, MAX_GROUPS, PALE, SWITCH, record
+from cktf.rows import Stage, Status
+
+TEMPERATURE, THETA, PAIRING = (f"objective.cktf.{name}" for name in ("temperature", "theta", "pairing"))
+
+
+def test_a_cell_is_the_mean_of_the_trials_at_both_levels(grid: Path) -> None:
+    results = load(grid)
+    heat_map = record(results)
+    assert heat_map is not None
+    assert heat_map.axes == ("cktf.temperature", "cktf.theta")
+    assert heat_map.measure == "test accuracy (%), mean"
+    assert heat_map.columns == ["0.1", "0.5", "1"]
+    assert heat_map.rows == ["0.1", "0"]  # numbers grow upwards
+    assert heat_map.panels == [""]
+    trials = results.trials
+    for cell in heat_map.cells:
+        at_both = trials[
+            (trials[f"param.{TEMPERATURE}"] == float(cell["column"]))
+            & (trials[f"param.{THETA}"] == float(cell["row"]))
+        ]
+        assert cell["score"] == pytest.approx(at_both["test_accuracy"].sum() / 5, abs=1e-4)
+        assert (cell["n"], cell["text"]) == (5, f"{cell['score']:.2f}")
+    # By construction temperature 1 is worst beside theta 0.1: see grid_accuracy.
+    worst = min(heat_map.cells, key=lambda cell: cell["shade"])
+    assert (worst["column"], worst["row"], worst["shade"]) == ("1", "0.1", 0.0)
+    assert max(cell["shade"] for cell in heat_map.cells) == 1.0
+
+
+def test_over_a_third_factor_every_arm_counts_once(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=[], design="grid", maximise=False, factors=[PAIRING, TEMPERATURE, THETA])
+    for index, (pairing, temperature, theta) in enumerate(
+        (pairing, temperature, theta)
+        for pairing in ("first", "last")
+        for temperature in (0.1, 0.5)
+        for theta in (0.0, 0.1)
+    ):
+        params = {PAIRING: pairing, TEMPERATURE: temperature, THETA: theta}
+        for seed in range(1 + index % 2):  # one seed at theta 0, two at 0.1
+            ledger.train(ledger.plan(f"arm-{index}", seed, params), 80.0 + index)
+    ledger.train(ledger.plan("arm-0", 7, {PAIRING: "first"}), 10.0, status=Status.FAILED, tests=False)
+    ledger.close_segment()
+    heat_map = record(load(ledger.run))
+    assert heat_map is not None
+    assert heat_map.axes == ("cktf.temperature", "cktf.pairing")  # numbers across, words down
+    assert {(c["row"], c["column"]): (c["score"], c["n"], c["shade"]) for c in heat_map.cells} == {
+        ("first", "0.1"): (80.5, 3, 1.0),
+        ("first", "0.5"): (82.5, 3, round(1 - 2 / 6, 4)),
+        ("last", "0.1"): (84.5, 3, round(1 - 4 / 6, 4)),
+        ("last", "0.5"): (86.5, 3, 0.0),  # where smaller is better, the largest is the palest
+    }
+    assert "whatever its level of cktf.theta" in heat_map.caption
+
+
+def test_two_other_factors_can_be_chosen(search: Path) -> None:
+    heat_map = record(load(search), (THETA, PAIRING))
+    assert heat_map is not None
+    assert heat_map.axes == ("cktf.theta", "cktf.pairing")
+    assert set(heat_map.rows) == {"first", "last"}
+
+
+def test_a_search_is_cut_into_parts_of_its_complete_arms(search: Path) -> None:
+    results = load(search)
+    heat_map = record(results, (TEMPERATURE, THETA))
+    assert heat_map is not None
+    assert sum(cell["n"] for cell in heat_map.cells) == 51
+    assert 2 <= len(heat_map.columns) <= MAX_GROUPS
+    trials = results.trials[results.trials["status"] == "complete"]
+    first, last = (column.split(" to ") for column in (heat_map.columns[0], heat_map.columns[-1]))
+    assert float(first[0]) == pytest.approx(trials[f"param.{TEMPERATURE}"].min(), rel=0.01)
+    assert float(last[1]) == pytest.approx(trials[f"param.{TEMPERATURE}"].max(), rel=0.01)
+    weighted = sum(cell["score"] * cell["n"] for cell in heat_map.cells) / 51
+    assert weighted == pytest.approx(trials["validation_accuracy"].mean(), abs=1e-3)
+
+
+def test_other_designs_have_no_heat_map(ablation: Path) -> None:
+    assert record(load(ablation)) is None
+
+
+def test_the_text_of_a_cell_can_be_read_on_every_shade() -> None:
+    pale, deep = (np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) for colour in (PALE, DEEP))
+    for shade in np.linspace(0, 1, 101):
+        channels = (pale + shade * (deep - pale)) / 255
+        linear = np.where(channels > 0.04045, ((channels + 0.055) / 1.055) ** 2.4, channels / 12.92)
+        luminance = linear @ [0.2126, 0.7152, 0.0722]
+        contrast = 1.05 / (luminance + 0.05) if shade > SWITCH else (luminance + 0.05) / 0.05
+        assert contrast >= 4.5, shade
+
+
+def test_arms_that_lack_one_of_the_factors_are_left_out_and_counted(
+    search_writer: Callable[..., Any],
+) -> None:
+    ledger = search_writer(trials=12)
+    for number in range(3):  # their condition does not hold, so they have no theta
+        params = {TEMPERATURE: 0.1 + number / 10, PAIRING: "last"}
+        ledger.train(ledger.plan(f"without-{number}", 0, params, Stage.SEARCH), 90.0, tests=False)
+    ledger.close_segment()
+    heat_map = record(load(ledger.run), (TEMPERATURE, THETA))
+    assert heat_map is not None
+    assert sum(cell["n"] for cell in heat_map.cells) == 10
+    assert heat_map.caption.endswith("Left out are 3 arms without one of the two.")

@@ -1,0 +1,81 @@
+"""Marginal effects of numeric factors: what is drawn."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis import load
+from analysis.figures.marginal import record
+
+TEMPERATURE, THETA, PAIRING = (f"objective.cktf.{name}" for name in ("temperature", "theta", "pairing"))
+
+
+def test_a_factor_runs_through_its_arms_and_the_baseline(ablation: Path) -> None:
+    results = load(ablation)
+    marginals = record(results)
+    assert marginals is not None
+    assert marginals.axis == "effect on test accuracy (percentage points)"
+    (panel,) = marginals.panels  # theta has two levels, which are one effect; pairing has words
+    assert (panel.title, panel.axis, panel.reference) == (
+        "cktf.temperature  (n = 5)",
+        "cktf.temperature",
+        0.1,
+    )
+    assert [row["level"] for row in panel.rows] == [0.05, 0.1, 0.5]
+    scores = results.trials.pivot(index="seed", columns="arm", values="test_accuracy")
+    for row, arm in ((panel.rows[0], "temperature=0.05"), (panel.rows[2], "temperature=0.5")):
+        difference = (scores[arm] - scores["baseline"]).to_numpy()
+        half = stats.t.ppf(0.975, 4) * difference.std(ddof=1) / np.sqrt(5)
+        assert row["value"] == pytest.approx(difference.mean())
+        assert (row["low"], row["high"]) == pytest.approx((row["value"] - half, row["value"] + half))
+    assert panel.rows[1] == {"level": 0.1, "value": 0.0, "low": None, "high": None, "n": 5}
+    assert panel.is_log  # 0.05, 0.1, 0.5
+
+
+def test_in_a_grid_a_level_is_averaged_over_the_other_factor(grid: Path) -> None:
+    results = load(grid)
+    marginals = record(results)
+    assert marginals is not None
+    (panel,) = marginals.panels
+    means = results.trials.groupby(f"param.{TEMPERATURE}")["test_accuracy"].mean()
+    assert [row["level"] for row in panel.rows] == [0.1, 0.5, 1.0]
+    assert [row["value"] for row in panel.rows] == pytest.approx([level - means[0.1] for level in means])
+    assert not panel.is_log  # 0.1, 0.5, 1: nearer to equal steps than to equal ratios
+    assert panel.title.endswith("(n = 30)")
+    assert "averaged over the other factors of the grid" in marginals.caption
+
+
+def test_a_search_is_cut_into_parts_of_equally_many_arms(search: Path) -> None:
+    results = load(search)
+    marginals = record(results, (TEMPERATURE,))
+    assert marginals is not None
+    assert marginals.axis == "validation accuracy (%)"
+    (panel,) = marginals.panels
+    assert panel.is_log  # by its domain
+    assert panel.reference is None
+    done = results.trials[results.trials["status"] == "complete"].sort_values(f"param.{TEMPERATURE}")
+    parts = np.array_split(done["validation_accuracy"].to_numpy(), 6)
+    assert [row["n"] for row in panel.rows] == [9, 8, 9, 8, 8, 9]
+    assert panel.rows[0]["value"] == pytest.approx(parts[0].mean())
+    assert panel.rows[0]["level"] == pytest.approx(done[f"param.{TEMPERATURE}"].head(9).median())
+    assert max(panel.rows, key=lambda row: row["value"])["level"] == pytest.approx(0.1, rel=0.6)
+
+
+def test_a_small_search_has_parts_too_small_to_be_shown(
+    search_writer: Callable[..., Any],
+) -> None:
+    ledger = search_writer(trials=16)
+    ledger.close_segment()
+    assert record(load(ledger.run)) is None
+
+
+def test_a_factor_without_numbers_has_no_axis(ablation: Path) -> None:
+    assert record(load(ablation), (PAIRING,)) is None
+
+
+def test_a_context_that_lacks_the_factor_has_no_panel(contexts: Path) -> None:
+    assert record(load(contexts)) is None

@@ -1,0 +1,82 @@
+"""Paired slopes: what is drawn."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import load
+from analysis.figures import paired_slopes
+from analysis.figures.paired_slopes import record
+
+SCORES = {"baseline": [90.0, 91.0, 92.0], "theta=0.0": [91.0, 90.5, 94.5]}
+
+
+@pytest.fixture
+def three_seeds(ablation_writer: Callable[..., Any]) -> Callable[..., Path]:
+    """Return a maker of a run whose scores are those above; the arm has a fourth seed, which the baseline lacks."""
+
+    def write(**study: Any) -> Path:
+        ledger = ablation_writer(arms=[], **study)
+        for arm, scores in SCORES.items():
+            params = {} if arm == "baseline" else {"objective.cktf.theta": 0.0}
+            for seed, score in enumerate(scores):
+                ledger.train(ledger.plan(arm, seed, params), score)
+        ledger.train(ledger.plan("theta=0.0", 3, {"objective.cktf.theta": 0.0}), 99.0)
+        ledger.close_segment()
+        run: Path = ledger.run
+        return run
+
+    return write
+
+
+def test_every_complete_pair_is_a_line_and_the_last_one_joins_the_means(three_seeds: Any) -> None:
+    slopes = record(load(three_seeds()))
+    assert slopes is not None
+    assert slopes.axis == "test accuracy (%)"
+    assert slopes.panels == ["theta=0.0  (n = 3)"]
+    assert [(row["seed"], row["side"], row["score"]) for row in slopes.rows] == [
+        *(("0", "baseline", 90.0), ("0", "arm", 91.0)),
+        *(("1", "baseline", 91.0), ("1", "arm", 90.5)),
+        *(("2", "baseline", 92.0), ("2", "arm", 94.5)),
+        *(("mean", "baseline", 91.0), ("mean", "arm", 92.0)),
+    ]
+    assert [row["kind"] for row in slopes.rows[::2]] == [
+        *("better at this seed", "not better", "better at this seed", "mean")
+    ]
+
+
+def test_where_smaller_is_better_the_other_lines_are_the_better_ones(three_seeds: Any) -> None:
+    slopes = record(load(three_seeds(maximise=False)))
+    assert slopes is not None
+    assert [row["kind"] for row in slopes.rows[:6:2]] == ["not better", "better at this seed", "not better"]
+
+
+def test_of_many_seeds_some_are_drawn_and_the_mean_is_that_of_all(
+    three_seeds: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paired_slopes, "MAX_SEEDS", 2)
+    slopes = record(load(three_seeds()))
+    assert slopes is not None
+    assert [row["score"] for row in slopes.rows] == [90.0, 91.0, 91.0, 90.5, 91.0, 92.0]
+    assert slopes.caption.endswith("Of an arm's pairs, the first 2 are drawn; the mean is that of all.")
+
+
+def test_an_arm_stands_beside_the_baseline_of_its_own_context(contexts: Path) -> None:
+    results = load(contexts)
+    slopes = record(results)
+    assert slopes is not None
+    assert slopes.panels == ["digits: kd  (n = 4)", "digits: fsp  (n = 4)", "clothes: kd  (n = 4)"]
+    assert not slopes.shares_axis
+    trials = results.trials.set_index(["context", "arm", "seed"])["test_accuracy"]
+    (clothes,) = (
+        row["score"]
+        for row in slopes.rows
+        if (row["panel"], row["seed"], row["side"]) == ("clothes: kd  (n = 4)", "2", "baseline")
+    )
+    assert clothes == pytest.approx(trials["clothes", "baseline", 2], abs=1e-4)
+
+
+def test_a_search_without_confirmation_has_no_pairs(search: Path) -> None:
+    assert record(load(search)) is None

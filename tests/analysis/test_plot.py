@@ -1,0 +1,95 @@
+"""One figure of a run, as a file of any kind; what is asked for in vain is told."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from analysis import load, write_figure
+from analysis.__main__ import main
+from analysis.figures import FIGURES
+from analysis.plot import RENDER, all_drawings, applicable, drawing
+
+RUNS = ("ablation", "contexts", "grid", "search", "confirmed_search")
+BEGINS = {"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG", "html": b"<!doctype html>", "json": b"{"}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_figure_that_applies_is_drawn_and_says_what_n_is(
+    run: str, request: pytest.FixtureRequest
+) -> None:
+    results = load(request.getfixturevalue(run))
+    drawings = all_drawings(results)
+    assert drawings
+    assert {name: drawn.title for name, drawn in drawings.items()} == applicable(results)
+    for name, drawn in drawings.items():
+        assert RENDER["svg"](drawn).startswith(b"<svg"), name
+        assert drawn.caption.endswith("."), name
+        json.dumps(drawn.specification, allow_nan=False)
+
+
+def test_the_suffix_decides_what_is_written(ablation: Path, tmp_path: Path) -> None:
+    results = load(ablation)
+    assert set(BEGINS) == set(RENDER)
+    for suffix, beginning in BEGINS.items():
+        place = tmp_path / "new" / f"forest.{suffix}"
+        assert write_figure(results, "effects", place) == str(place)
+        assert place.read_bytes().startswith(beginning)
+    specification = json.loads((tmp_path / "new" / "forest.json").read_text())
+    assert "vega-lite" in specification["$schema"]
+    assert "temperature=0.5" in (tmp_path / "new" / "forest.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("run", "name", "factors", "told"),
+    [
+        ("ablation", "forest", (), "no figure is called 'forest'; those that apply: effects, marginal"),
+        ("ablation", "history", (), "'history' does not apply: it needs a search with a score; those that"),
+        ("grid", "heat_map", ("a", "b"), "no factor 'a'; it has: objective.cktf.temperature, objective"),
+        ("grid", "heat_map", ("objective.cktf.theta",), "'heat_map' takes 2 different factors; got: obj"),
+        ("grid", "effects", ("objective.cktf.theta",), "'effects' takes no factors; got: objective.cktf"),
+        ("grid", "marginal", ("objective.cktf.theta",), "cannot show objective.cktf.theta: it needs a num"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told_with_what_can(
+    run: str, name: str, factors: tuple[str, ...], told: str, request: pytest.FixtureRequest
+) -> None:
+    with pytest.raises(ValueError) as error:
+        drawing(load(request.getfixturevalue(run)), name, factors)
+    assert told in str(error.value)
+
+
+@pytest.mark.parametrize("file", ["forest.gif", "forest", "svg"])
+def test_a_suffix_that_is_not_known_is_told(ablation: Path, file: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"{file}: the suffix .* one of \.svg, \.pdf, \.png, \.html, \.json"
+    ):
+        write_figure(load(ablation), "effects", file)
+
+
+def test_the_command_line_draws_from_parquet_alone(
+    grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["report", str(grid)]) == 0
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    for name in ("trials", "epochs"):
+        shutil.copy(grid / "report" / f"{name}.parquet", tables)
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert main(["plot", "tables"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        "effects: Effects",
+        "heat_map: Two factors together",
+    ]
+    factors = ("--factor", "objective.cktf.theta", "--factor", "objective.cktf.temperature")
+    assert main(["plot", "tables/trials.parquet", "--figure", "heat_map", *factors]) == 0
+    assert capsys.readouterr().out == "heat_map.svg\n"
+    assert (tmp_path / "heat_map.svg").read_text().startswith("<svg")
+    assert main(["plot", "tables", "--figure", "importance"]) == 2
+    assert capsys.readouterr().err.startswith("figure 'importance' does not apply")
+
+
+def test_every_figure_says_what_it_needs() -> None:
+    assert all(figure.needs and figure.title for figure in FIGURES.values())
