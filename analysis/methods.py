@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _DESIGNS = {
     "one_at_a_time": "one factor at a time was changed from the baseline",
     "compare": "named arms were compared with the baseline",
+    "fractional": "the arms are a fraction of all combinations of two levels of each factor",
 }
 
 
@@ -78,11 +79,16 @@ def _comparison_sentences(results: Results) -> list[str]:
         )
     if not results.interactions.empty:
         sentences.append(
-            "Main effects and two-factor interactions of the grid are contrasts with equal weights on the levels of "
-            "the other factors (Type III), by ordinary least squares with a mean for every arm and a shift for every "
-            "seed; "
+            "Main effects and two-factor interactions are contrasts with equal weights on the levels of the other "
+            f"factors (Type III), by {'; or by '.join(results.interactions['model'].unique())}; "
             f"their p values are adjusted by Holm's method over {_counted(len(results.interactions), 'contrast')}."
         )
+        if study.design == "fractional":
+            others = ", and some of them with one another, as the table says"
+            sentences.append(
+                "In a fraction, these effects are confounded with interactions of three and more factors"
+                f"{others if results.interactions['aliases'].any() else ''}."
+            )
     pool = reported(results.trials)
     unfinished = pool.loc[pool["status"] != Status.COMPLETE, "status"].value_counts()
     if not unfinished.empty:

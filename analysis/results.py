@@ -90,11 +90,11 @@ class Results:
 
     @cached_property
     def interactions(self) -> "pd.DataFrame":
-        """Main effects and interactions of a grid; of other designs none; see `analysis.factorial.interactions`."""
+        """Main effects and interactions of a grid or a fraction; see `analysis.factorial.interactions`."""
         from analysis.factorial import interactions
 
         study = self.facts.study
-        factors = study.factors if study.design == "grid" else []
+        factors = study.factors if study.design in ("grid", "fractional") else []
         return interactions(self.trials, factors=factors, metric=study.report_metric)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Tables beside the answer: effects over contexts, the factors of a grid, and what stands behind the verdicts."""
+"""Tables beside the answer: effects over contexts, the factors of a grid or a fraction, and what stands behind the verdicts."""
 
 from analysis.paired import FEWEST_FLIPPED
 from analysis.quantities import quantity
@@ -31,10 +31,11 @@ def side_tables(results: Results) -> dict[str, Table]:
         found["interactions"] = Table(
             "Main effects and interactions",
             interaction_rows(results),
-            "Contrasts of the grid's means by ordinary least squares with the seed as block, with equal weights on the "
-            "levels of the other factors (Type III). A main effect is a difference to the level of reference; an "
-            "interaction is by how much one factor's difference changes with the other. p (Holm) holds for all "
-            f"{len(results.interactions)} rows; p (F) is of all contrasts of the same factors together.",
+            "Contrasts of the arms' means with equal weights on the levels of the other factors (Type III), by "
+            f"{'; or by '.join(results.interactions['model'].unique())}. A main effect is a difference to the level of "
+            "reference; an interaction is by how much one factor's difference changes with the other. p (Holm) holds "
+            f"for all {len(results.interactions)} rows; p (F) is of all contrasts of the same factors together."
+            f"{_confounded(results)}",
         )
     if not results.effects.empty:
         found["pairing"] = Table(
@@ -70,7 +71,7 @@ def over_contexts_rows(results: Results) -> Rows:
 
 
 def interaction_rows(results: Results) -> Rows:
-    """Return the main effects and interactions of a grid."""
+    """Return the main effects and interactions of a grid or a fraction."""
     measured = quantity(results.facts.study.report_metric)
     rows = [
         ["contrast", "against", f"effect [95% interval]{unit_text(measured)}", "p", "p (Holm)", "p (F)", NOTE]
@@ -79,8 +80,20 @@ def interaction_rows(results: Results) -> Rows:
         tests = [p_text(found[name]) for name in ("p", "p_holm", "factor_p")]
         named = arm_label(found["contrast"], found["context"])
         effect = effect_text(found, measured.decimals)
-        rows.append([named, found["against"], effect, *tests, found["reason"]])
+        aliases = f"confounded with {found['aliases']}" if found["aliases"] else ""
+        notes = "; ".join(note for note in (aliases, found["reason"]) if note)
+        rows.append([named, found["against"], effect, *tests, notes])
     return rows
+
+
+def _confounded(results: Results) -> str:
+    """Return how a row is read whose effect cannot be told from others; nothing where there is none."""
+    if not results.interactions["aliases"].any():
+        return ""
+    return (
+        " Effects that the fraction confounds are one figure: an interaction plus or, after a minus, less the others "
+        "named; a main effect plus or less half of them."
+    )
 
 
 def pairing_rows(results: Results) -> Rows:

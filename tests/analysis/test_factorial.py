@@ -11,7 +11,7 @@ import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
 from analysis import interactions, load
-from analysis.factorial import contrasts, grid_cells
+from analysis.factorial import contrasts, factorial_cells
 from analysis.verdicts import holm
 from cktf.rows import Status
 
@@ -81,15 +81,15 @@ def test_of_two_levels_and_two_seeds_computed_by_hand() -> None:
 
 def test_a_baseline_outside_the_grid_is_no_arm_of_it(grid: Path) -> None:
     trials = load(grid).trials
-    cells, reference = grid_cells(trials, FACTORS)
+    cells, reference = factorial_cells(trials, FACTORS)
     assert len(cells) == 6
     assert reference == ("0.1", "0.1")
     trials.loc[trials["is_baseline"], "param.objective.cktf.temperature"] = 7.0
     left = trials[trials["param.objective.cktf.temperature"] != 0.1]
-    cells, reference = grid_cells(left, FACTORS)
+    cells, reference = factorial_cells(left, FACTORS)
     assert len(cells) == 4
     assert reference == ("0.5", "0.1")
-    assert grid_cells(trials[trials["is_baseline"]], FACTORS) == ({}, ())
+    assert factorial_cells(trials[trials["is_baseline"]], FACTORS) == ({}, ())
 
 
 def test_weights_of_an_interaction_by_hand() -> None:

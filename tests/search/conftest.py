@@ -33,7 +33,7 @@ def make_spec() -> Callable[..., StudySpec]:
     """Return a maker of tiny studies: a design of two arms and two seeds, unless told otherwise."""
 
     def make(baseline: dict[str, Any] | None = None, **keys: Any) -> StudySpec:
-        kinds = {"ablate", "compare", "leave_one_out", "grid", "search"}
+        kinds = {"ablate", "compare", "leave_one_out", "grid", "fractional", "search"}
         asked = keys if kinds & keys.keys() else {**DESIGN, **keys}
         values = {
             "name": "tiny",
