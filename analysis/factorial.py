@@ -113,10 +113,11 @@ def interactions(
         metric: Column that is compared.
 
     Returns:
-        One row for each contrast: ``kind`` (``main`` or ``interaction``), ``factor``, ``contrast`` and ``against`` (its
-        levels and those of reference), ``aliases``, ``effect`` with its interval, the t ``statistic``, ``p`` (of it alone) and
-        ``p_holm`` (adjusted over all rows), ``factor_f``, ``factor_df`` and ``factor_p`` (the joint F test of all
-        contrasts of these factors), ``df_error``, ``n`` (trials used), the ``model``, and a ``reason`` where a figure is missing.
+        One row for each contrast: ``kind`` (``main`` or ``interaction``), ``factor``, ``contrast`` and ``against``
+        (its levels and those of reference), ``aliases``, ``effect`` with its interval, the t ``statistic``, ``p`` (of
+        it alone) and ``p_holm`` (adjusted over all rows), ``factor_f``, ``factor_df`` and ``factor_p`` (the joint F
+        test of all contrasts of these factors), ``df_error``, ``n`` (trials used), the ``model``, and a ``reason``
+        where a figure is missing.
     """
     import pandas as pd
 

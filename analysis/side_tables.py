@@ -1,4 +1,4 @@
-"""Tables beside the answer: effects over contexts, the factors of a grid or a fraction, and what stands behind the verdicts."""
+"""Tables beside the answer: effects over contexts, combined factors, and what stands behind the verdicts."""
 
 from analysis.paired import FEWEST_FLIPPED
 from analysis.quantities import quantity

@@ -181,7 +181,7 @@ class StudySpec(Settings):
 
     @property
     def design(self) -> str:
-        """The design's name: ``one_at_a_time``, ``compare``, ``leave_one_out``, ``grid``, ``fractional`` or ``search``."""
+        """The design's name, such as ``one_at_a_time`` or ``search``."""
         return DESIGNS[self.kind]
 
     @property

@@ -274,6 +274,41 @@ def write_grid(run: Path, seeds: int = 5, noise: float = 0.3) -> LedgerWriter:
     return ledger
 
 
+FRACTION = {
+    "objective.cktf.temperature": [0.1, 0.5],
+    "objective.cktf.theta": [0.1, 0.0],
+    "objective.cktf.pairing": ["last", "first"],
+    "epochs": [4, 2],
+}
+"""Factor to its two levels, that of the baseline first; the last one follows the product of the others."""
+
+
+def write_fraction(run: Path, seeds: int = 4, noise: float = 0.3) -> LedgerWriter:
+    """Write the half of four factors: temperature 0.5 costs 2, and 1 more where theta is 0; the rest does nothing."""
+    ledger = LedgerWriter(run)
+    ledger.add(study_row(design="fractional", factors=list(FRACTION)))
+    draws = np.random.default_rng(17)
+    for seed in range(seeds):
+        shift = draws.standard_normal()
+        for free in itertools.product((0, 1), repeat=3):
+            cell = (*free, sum(free) % 2)
+            params = {
+                path: levels[which] for (path, levels), which in zip(FRACTION.items(), cell, strict=True)
+            }
+            named = ", ".join(f"{path.rpartition('.')[2]}={level}" for path, level in params.items())
+            trial_id = ledger.plan(named, seed, params) if any(cell) else ledger.plan("baseline", seed)
+            accuracy = 90 + shift - 2 * cell[0] - cell[0] * cell[1]
+            ledger.train(trial_id, float(accuracy + noise * draws.standard_normal()))
+    return ledger
+
+
+@pytest.fixture
+def fraction(tmp_path: Path) -> Path:
+    """Return the run directory of the half of four factors at four seeds."""
+    write_fraction(tmp_path / "run").close_segment()
+    return tmp_path / "run"
+
+
 @pytest.fixture
 def grid(tmp_path: Path) -> Path:
     """Return the run directory of a grid of three by two levels at five seeds."""

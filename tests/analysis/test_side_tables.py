@@ -31,6 +31,18 @@ def test_effects_over_contexts_stand_where_there_are_several(contexts: Path) -> 
     assert row[3].startswith("−1.")
 
 
+def test_what_a_fraction_confounds_is_noted_beside_the_effect(fraction: Path) -> None:
+    table = side_tables(load(fraction))["interactions"]
+    assert [row[-1] for row in table.rows] == [
+        "note", *[""] * 4,
+        "confounded with cktf.pairing=first × epochs=2",
+        "confounded with cktf.theta=0.0 × epochs=2",
+        "confounded with cktf.theta=0.0 × cktf.pairing=first",
+    ]  # fmt: skip
+    assert "(Type III), by least squares, a mean for every arm, seed as block." in table.remark
+    assert "Effects that the fraction confounds are one figure" in table.remark
+
+
 def test_the_factors_of_a_grid_have_a_row_for_every_contrast(grid: Path) -> None:
     tables = side_tables(load(grid))
     assert list(tables) == ["interactions", "pairing"]

@@ -25,7 +25,10 @@ def lengths_of_words(signs: np.ndarray) -> list[int]:
     """Return how many products of 1, 2, ... factors are the same in every run, counted one by one."""
     factors = range(signs.shape[1])
     return [
-        sum(len(set(signs[:, word].prod(axis=1))) == 1 for word in map(list, itertools.combinations(factors, size)))
+        sum(
+            len(set(signs[:, word].prod(axis=1))) == 1
+            for word in map(list, itertools.combinations(factors, size))
+        )
         for size in range(1, signs.shape[1] + 1)
     ]
 
@@ -70,9 +73,7 @@ def defining_words(generators: tuple[int, ...], free: int) -> list[int]:
 def test_no_other_generators_have_fewer_short_words(size: tuple[int, int]) -> None:
     factors, runs = size
     free = int(math.log2(runs))
-    own = tuple(
-        sum(1 << LETTERS.index(letter) for letter in word) for word in GENERATORS[size].split()
-    )
+    own = tuple(sum(1 << LETTERS.index(letter) for letter in word) for word in GENERATORS[size].split())
     best = word_lengths(defining_words(own, free), factors)
     products = [word for word in range(1 << free) if word.bit_count() >= 2]
     if not best[2]:  # without words of three, a generator is a product of three or more
@@ -90,7 +91,8 @@ def test_the_half_of_four_factors_by_hand() -> None:
 
 def test_the_runs_of_each_resolution_are_those_of_the_textbooks() -> None:
     runs = {
-        (factors, resolution): smallest_fraction(factors, resolution).num_runs for factors, resolution in ASKED
+        (factors, resolution): smallest_fraction(factors, resolution).num_runs
+        for factors, resolution in ASKED
     }
     assert [runs[factors, 3] for factors in range(3, 12)] == [4, 8, 8, 8, 8, 16, 16, 16, 16]
     assert [runs[factors, 4] for factors in range(4, 12)] == [8, 16, 16, 16, 16, 32, 32, 32]

@@ -151,7 +151,10 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
             "no fraction of 4 factors has resolution 5; 'grid:' has all 16 combinations, or ask for a lower",
         ),
         ({"fractional": FRACTION, "resolution": 2}, "resolution: must be 3 or more; got 2"),
-        ({"fractional": FRACTION | {"epochs": [2]}}, "fractional.epochs: must have 2 or more entries; got [2]"),
+        (
+            {"fractional": FRACTION | {"epochs": [2]}},
+            "fractional.epochs: must have 2 or more entries; got [2]",
+        ),
         ({"fractional": FRACTION | {"epochs": [1, 2, 3]}}, "fractional.epochs: must have 2 or fewer entries"),
         ({"fractional": FRACTION | {"epochs": [2, 0]}}, "fractional.epochs[1]: must be 1 or more; got 0"),
         (
