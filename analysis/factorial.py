@@ -88,7 +88,7 @@ class Contrast:
     @property
     def weights(self) -> Floats:
         """Of the arms' means (cells,): a difference of means; of two factors, a difference of differences."""
-        return self.signs / np.sum(np.abs(self.signs)) * 2 ** len(self.factors)
+        return np.asarray(self.signs / np.sum(np.abs(self.signs)) * 2 ** len(self.factors))
 
     @property
     def name(self) -> str:

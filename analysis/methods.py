@@ -8,6 +8,7 @@ from analysis.importance import MIN_TRIALS
 from analysis.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.quantities import quantity
 from analysis.results import Results
+from analysis.side_tables import rank_test_text
 from analysis.tables import SMOKE
 from analysis.verdicts import LEVEL, POWER
 from cktf.rows import SCHEMA_VERSION, Stage, Status
@@ -77,6 +78,8 @@ def _comparison_sentences(results: Results) -> list[str]:
             "Over contexts, an arm's effects are averaged, each context counted once; interval and p are Student's, "
             "with the contexts as the sample."
         )
+    if not results.ranks.empty:
+        sentences.append(rank_test_text(results.ranks))
     if not results.interactions.empty:
         sentences.append(
             "Main effects and two-factor interactions are contrasts with equal weights on the levels of the other "

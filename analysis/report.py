@@ -19,7 +19,7 @@ from cktf.rows import SCHEMA_VERSION
 if TYPE_CHECKING:
     import pandas as pd
 
-DERIVED = ("arms", "effects", "over_contexts", "interactions", "leaderboard", "importance")
+DERIVED = ("arms", "effects", "over_contexts", "ranks", "interactions", "leaderboard", "importance")
 """Tables that are derived from trials and epochs; written where they hold anything."""
 
 EXPOSE = "window.vegaEmbed = vegaEmbed;"

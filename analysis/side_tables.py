@@ -1,7 +1,10 @@
 """Tables beside the answer: effects over contexts, combined factors, and what stands behind the verdicts."""
 
+from typing import TYPE_CHECKING
+
 from analysis.paired import FEWEST_FLIPPED
 from analysis.quantities import quantity
+from analysis.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MIXED
 from analysis.results import Results
 from analysis.tables import (
     NOTE,
@@ -16,6 +19,9 @@ from analysis.tables import (
 )
 from cktf.rows import arm_label
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def side_tables(results: Results) -> dict[str, Table]:
     """Return the tables that there are, by name."""
@@ -27,6 +33,8 @@ def side_tables(results: Results) -> dict[str, Table]:
             "Mean of an arm's effects, each context counted once, with Student's interval over contexts; p by the "
             f"one-sample t test, adjusted by Holm's method over {len(results.over_contexts)} arms.",
         )
+    if not results.ranks.empty:
+        found["ranks"] = Table("Ranks over all contexts", rank_rows(results), rank_test_text(results.ranks))
     if not results.interactions.empty:
         found["interactions"] = Table(
             "Main effects and interactions",
@@ -68,6 +76,50 @@ def over_contexts_rows(results: Results) -> Rows:
         tests = [p_text(arm["p"]), p_text(arm["p_holm"])]
         rows.append([arm["arm"], *counts, effect_text(arm, measured.decimals), *tests, missing])
     return rows
+
+
+def rank_rows(results: Results) -> Rows:
+    """Return every arm's mean rank over the contexts, and how it differs from the baseline there."""
+    measured = quantity(results.facts.study.report_metric)
+    by_model = (results.ranks["test"] == MIXED).any()
+    effect = [f"effect [95% interval]{unit_text(measured)}"] if by_model else []
+    rows = [["arm", "contexts", "ranked in", "mean rank", *effect, "p (adjusted)", NOTE]]
+    for _, arm in results.ranks.iterrows():
+        counts = [str(arm["n_contexts"]), str(arm["n_blocks"]), number_text(arm["mean_rank"], 2)]
+        found = [effect_text(arm, measured.decimals)] if by_model else []
+        p = "baseline" if arm["is_baseline"] else p_text(arm["p_adjusted"])
+        notes = "; ".join(note for note in (arm["missing"], arm["reason"]) if note)
+        rows.append([arm["arm"], *counts, *found, p, notes])
+    return rows
+
+
+def rank_test_text(ranks: "pd.DataFrame") -> str:
+    """Return what was ranked, which test was made of it, and how little it can tell where it is little."""
+    ranked = ranks[ranks["mean_rank"].notna()]
+    num_blocks = int(ranked["n_blocks"].max()) if len(ranked) else 0
+    text = (
+        f"Ranked are {len(ranked)} arms in {num_blocks} contexts, 1 being the best. A context is a block; an arm's "
+        "value in it is its mean effect at the same seeds, the baseline's is 0. "
+    )
+    if (ranks["test"] == FRIEDMAN).any():
+        first = ranks.iloc[0]
+        p = p_text(first["friedman_p"])
+        return text + (
+            f"Friedman's test: chi-square {first['friedman']:.2f}, {len(ranked) - 1} degrees of freedom, "
+            f"p {p if p.startswith('<') else f'= {p}'}. Nemenyi's: two arms are told apart whose mean ranks differ by "
+            f"{first['critical_difference']:.2f} of at most {len(ranked) - 1}. p is against the baseline, adjusted for "
+            "all pairs of arms, and no smaller than Friedman's."
+        )
+    text += f"A test of ranks takes {FEWEST_ARMS} arms in {FEWEST_CONTEXTS} contexts. "
+    if (ranks["test"] == MIXED).any():
+        family = int((~ranks["is_baseline"]).sum())
+        return text + (
+            "The effects are those of a mixed model of all scores (arm in a context and seed in a context random, "
+            "restricted maximum likelihood), p by Student's t with the cells' degrees of freedom, adjusted by Holm's "
+            f"method over {family} arm{'s' * (family != 1)}: so few contexts tell only an effect that is much the same "
+            "in all of them."
+        )
+    return text + "No test was made."
 
 
 def interaction_rows(results: Results) -> Rows:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.figures import effects, history, importance, learning_curves
+from analysis.figures import critical_difference, effects, history, importance, learning_curves
 from analysis.results import Results
 
 
@@ -25,6 +25,9 @@ class Figure:
 
 FIGURES = {
     "effects": Figure("Effects", effects.record, effects.chart),
+    "critical_difference": Figure(
+        "Ranks over all contexts", critical_difference.record, critical_difference.chart
+    ),
     "learning_curves": Figure("Learning curves", learning_curves.record, learning_curves.chart),
     "importance": Figure("Importance of the factors", importance.record, importance.chart),
     "history": Figure("History of the search", history.record, history.chart),

@@ -172,7 +172,7 @@ def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_ref
     assert "In parentheses: the reference, Some et al. 2023, Table 1." in text
     assert "<td>96.50 (97.50)</td>" in text
     sections = [attributes["id"] for tag, attributes in Page(text).tags if tag == "section"]
-    assert sections == [*SECTIONS[:3], "over_contexts", *SECTIONS[3:]]
+    assert sections == [*SECTIONS[:3], "over_contexts", "ranks", *SECTIONS[3:]]
 
 
 def test_the_command_line_prints_the_tables_of_all_contexts(
