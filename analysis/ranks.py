@@ -22,6 +22,9 @@ Floats = NDArray[np.float64]
 FEWEST_CONTEXTS = 5
 """Blocks that Friedman's test is made with: with fewer, not even arms that always take the same order stand out."""
 
+MANY_CONTEXTS = 10
+"""Blocks from which on a difference of middling size is told (see ``docs/statistics.md``)."""
+
 FEWEST_ARMS = 3
 """Arms, the baseline among them, that are ranked: two have one difference, of which ranks leave the sign."""
 

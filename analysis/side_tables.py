@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from analysis.paired import FEWEST_FLIPPED
 from analysis.quantities import quantity
-from analysis.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MIXED
+from analysis.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MANY_CONTEXTS, MIXED
 from analysis.results import Results
 from analysis.tables import (
     NOTE,
@@ -14,6 +14,7 @@ from analysis.tables import (
     marked,
     number_text,
     p_text,
+    p_words,
     signed_text,
     unit_text,
 )
@@ -103,21 +104,21 @@ def rank_test_text(ranks: "pd.DataFrame") -> str:
     )
     if (ranks["test"] == FRIEDMAN).any():
         first = ranks.iloc[0]
-        p = p_text(first["friedman_p"])
+        few = " So few contexts tell only a large difference." if num_blocks < MANY_CONTEXTS else ""
         return text + (
             f"Friedman's test: chi-square {first['friedman']:.2f}, {len(ranked) - 1} degrees of freedom, "
-            f"p {p if p.startswith('<') else f'= {p}'}. Nemenyi's: two arms are told apart whose mean ranks differ by "
+            f"{p_words(first['friedman_p'])}. Nemenyi's: two arms are told apart whose mean ranks differ by "
             f"{first['critical_difference']:.2f} of at most {len(ranked) - 1}. p is against the baseline, adjusted for "
-            "all pairs of arms, and no smaller than Friedman's."
+            f"all pairs of arms, and no smaller than Friedman's.{few}"
         )
     text += f"A test of ranks takes {FEWEST_ARMS} arms in {FEWEST_CONTEXTS} contexts. "
     if (ranks["test"] == MIXED).any():
         family = int((~ranks["is_baseline"]).sum())
+        few = ": so few contexts tell only an effect that is much the same in all of them"
         return text + (
             "The effects are those of a mixed model of all scores (arm in a context and seed in a context random, "
             "restricted maximum likelihood), p by Student's t with the cells' degrees of freedom, adjusted by Holm's "
-            f"method over {family} arm{'s' * (family != 1)}: so few contexts tell only an effect that is much the same "
-            "in all of them."
+            f"method over {family} arm{'s' * (family != 1)}{few if num_blocks < FEWEST_CONTEXTS else ''}."
         )
     return text + "No test was made."
 

@@ -11,7 +11,7 @@ import numpy as np
 from analysis.figures.theme import BLUE, INK, data
 from analysis.ranks import FRIEDMAN, alike
 from analysis.results import Results
-from analysis.tables import p_text
+from analysis.tables import p_words
 from analysis.verdicts import LEVEL
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ def record(results: Results) -> Diagram | None:
     difference = float(first["critical_difference"]) if first["friedman_p"] < LEVEL else None
     runs = alike(mean_ranks, np.inf if difference is None else difference)
     left_out = ", ".join(ranks.loc[ranks["test"] != FRIEDMAN, "arm"])
-    p = p_text(first["friedman_p"])
     joined = (
         f"Arms under one bar are not told apart by Nemenyi's test at {LEVEL}: their mean ranks differ by less than the "
         "critical difference"
@@ -75,7 +74,7 @@ def record(results: Results) -> Diagram | None:
         critical_difference=difference,
         num_contexts=int(first["n_blocks"]),
         caption=f"Mean ranks of {len(ranked)} arms over n = {first['n_blocks']} contexts; 1, the best, is at the "
-        f"right. {joined}. Friedman's test: p {p if p.startswith('<') else f'= {p}'}."
+        f"right. {joined}. Friedman's test: {p_words(first['friedman_p'])}."
         f"{f' Not ranked, for they are missing in a context: {left_out}.' if left_out else ''}",
     )
 

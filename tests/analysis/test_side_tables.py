@@ -67,6 +67,7 @@ def test_ranks_stand_where_there_are_several_contexts(many_contexts: Callable[..
     assert "Ranked are 3 arms in 6 contexts" in table.remark
     assert "Friedman's test: chi-square" in table.remark
     assert "two arms are told apart whose mean ranks differ by 1.35 of at most 2" in table.remark
+    assert table.remark.endswith("So few contexts tell only a large difference.")
 
 
 def test_few_contexts_name_the_mixed_model_and_what_it_can_tell(many_contexts: Callable[..., Any]) -> None:
