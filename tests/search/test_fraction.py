@@ -1,18 +1,11 @@
 """A fraction of three factors, trained for real without Ray: from the study to its main effects."""
 
 import pytest
-import torch
 
 from analysis import load
-from cktf.rows import PlannedRow, Status
-from cktf.search.ledger import Ledger
-from cktf.search.planner import Planner
-from cktf.search.run import require_runnable, write_what_was_asked
 from cktf.storage import Storage
 from cktf.study.designs import plan_arms
 from cktf.study.smoke import smoke_study
-from cktf.trainer.config import TrialConfig
-from cktf.trainer.train import train
 
 FRACTION = {
     "optimizer.momentum": [0.9, 0.0],
@@ -21,20 +14,12 @@ FRACTION = {
 }
 
 
-def test_main_effects_are_those_of_the_trained_arms(make_spec, tmp_path):
+def test_main_effects_are_those_of_the_trained_arms(make_spec, train_without_ray, tmp_path):
     spec = make_spec(fractional=FRACTION, resolution=3, seeds=2)
-    require_runnable(spec, plan_arms(spec))
     run, tested = Storage(tmp_path / "run"), {}
-    with Ledger(run) as ledger:
-        write_what_was_asked(spec, run, ledger)
-        planner = Planner(spec, ledger.append)
-        while isinstance(row := planner.next_trial(), PlannedRow):
-            config = TrialConfig.model_validate(row.config)
-            for result in train(config, run=run, read_test=True, device=torch.device("cpu")):
-                planner.on_epoch(row.trial_id, result)
-            planner.on_end(row.trial_id, Status.COMPLETE)
-            cell = config.optimizer.momentum, config.batch_size, config.epochs
-            tested.setdefault(cell, []).append(result.test_accuracy)
+    for row, accuracy in train_without_ray(spec, run):
+        cell = row.config["optimizer"]["momentum"], row.config["batch_size"], row.config["epochs"]
+        tested.setdefault(cell, []).append(accuracy)
     assert set(tested) == {(0.9, 32, 2), (0.9, 64, 1), (0.0, 32, 1), (0.0, 64, 2)}
 
     results = load(run.root)
