@@ -8,6 +8,7 @@ from analysis.importance import NUM_RESAMPLES
 from analysis.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.quantities import quantity
 from analysis.results import Results
+from analysis.side_tables import rank_test_text
 from analysis.tables import SMOKE
 from analysis.verdicts import LEVEL, POWER
 from cktf.rows import SCHEMA_VERSION, Stage, Status
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _DESIGNS = {
     "one_at_a_time": "one factor at a time was changed from the baseline",
     "compare": "named arms were compared with the baseline",
+    "fractional": "the arms are a fraction of all combinations of two levels of each factor",
 }
 
 
@@ -77,13 +79,20 @@ def _comparison_sentences(results: Results) -> list[str]:
             "Over contexts, an arm's effects are averaged, each context counted once; interval and p are Student's, "
             "with the contexts as the sample."
         )
+    if not results.ranks.empty:
+        sentences.append(rank_test_text(results.ranks))
     if not results.interactions.empty:
         sentences.append(
-            "Main effects and two-factor interactions of the grid are contrasts with equal weights on the levels of "
-            "the other factors (Type III), by ordinary least squares with a mean for every arm and a shift for every "
-            "seed; "
+            "Main effects and two-factor interactions are contrasts with equal weights on the levels of the other "
+            f"factors (Type III), by {'; or by '.join(results.interactions['model'].unique())}; "
             f"their p values are adjusted by Holm's method over {_counted(len(results.interactions), 'contrast')}."
         )
+        if study.design == "fractional":
+            others = ", and some of them with one another, as the table says"
+            sentences.append(
+                "In a fraction, these effects are confounded with interactions of three and more factors"
+                f"{others if results.interactions['aliases'].any() else ''}."
+            )
     pool = reported(results.trials)
     unfinished = pool.loc[pool["status"] != Status.COMPLETE, "status"].value_counts()
     if not unfinished.empty:

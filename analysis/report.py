@@ -19,7 +19,10 @@ from cktf.rows import SCHEMA_VERSION
 if TYPE_CHECKING:
     import pandas as pd
 
-DERIVED = ("arms", "effects", "over_contexts", "interactions", "leaderboard", "confirmed", "importance")
+DERIVED = (
+    *("arms", "effects", "over_contexts", "ranks", "interactions"),
+    *("leaderboard", "confirmed", "importance"),
+)
 """Tables that are derived from trials and epochs; written where they hold anything."""
 
 FIGURE_KINDS = ("svg", "png", "pdf")

@@ -89,12 +89,20 @@ class Results:
         return over_contexts(self.effects)
 
     @cached_property
+    def ranks(self) -> "pd.DataFrame":
+        """How every arm ranks over the contexts, and the tests of that; see `analysis.ranks.ranks`."""
+        from analysis.ranks import ranks
+
+        study = self.facts.study
+        return ranks(self.trials, self.effects, metric=study.report_metric, maximise=study.maximise)
+
+    @cached_property
     def interactions(self) -> "pd.DataFrame":
-        """Main effects and interactions of a grid; of other designs none; see `analysis.factorial.interactions`."""
+        """Main effects and interactions of a grid or a fraction; see `analysis.factorial.interactions`."""
         from analysis.factorial import interactions
 
         study = self.facts.study
-        factors = study.factors if study.design == "grid" else []
+        factors = study.factors if study.design in ("grid", "fractional") else []
         return interactions(self.trials, factors=factors, metric=study.report_metric)
 
     @cached_property

@@ -1,8 +1,11 @@
-"""Tables beside the answer: effects over contexts, the factors of a grid, and what stands behind the verdicts."""
+"""Tables beside the answer: effects over contexts, combined factors, and what stands behind the verdicts."""
+
+from typing import TYPE_CHECKING
 
 from analysis.importance import importance_text
 from analysis.paired import FEWEST_FLIPPED
 from analysis.quantities import Quantity, quantity
+from analysis.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MANY_CONTEXTS, MIXED
 from analysis.results import Results
 from analysis.tables import (
     ABSENT,
@@ -14,10 +17,14 @@ from analysis.tables import (
     marked,
     number_text,
     p_text,
+    p_words,
     signed_text,
     unit_text,
 )
 from cktf.rows import arm_label
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def side_tables(results: Results) -> dict[str, Table]:
@@ -30,14 +37,17 @@ def side_tables(results: Results) -> dict[str, Table]:
             "Mean of an arm's effects, each context counted once, with Student's interval over contexts; p by the "
             f"one-sample t test, adjusted by Holm's method over {len(results.over_contexts)} arms.",
         )
+    if not results.ranks.empty:
+        found["ranks"] = Table("Ranks over all contexts", rank_rows(results), rank_test_text(results.ranks))
     if not results.interactions.empty:
         found["interactions"] = Table(
             "Main effects and interactions",
             interaction_rows(results),
-            "Contrasts of the grid's means by ordinary least squares with the seed as block, with equal weights on the "
-            "levels of the other factors (Type III). A main effect is a difference to the level of reference; an "
-            "interaction is by how much one factor's difference changes with the other. p (Holm) holds for all "
-            f"{len(results.interactions)} rows; p (F) is of all contrasts of the same factors together.",
+            "Contrasts of the arms' means with equal weights on the levels of the other factors (Type III), by "
+            f"{'; or by '.join(results.interactions['model'].unique())}. A main effect is a difference to the level of "
+            "reference; an interaction is by how much one factor's difference changes with the other. p (Holm) holds "
+            f"for all {len(results.interactions)} rows; p (F) is of all contrasts of the same factors together."
+            f"{_confounded(results)}",
         )
     if not results.effects.empty:
         found["pairing"] = Table(
@@ -87,8 +97,52 @@ def over_contexts_rows(results: Results) -> Rows:
     return rows
 
 
+def rank_rows(results: Results) -> Rows:
+    """Return every arm's mean rank over the contexts, and how it differs from the baseline there."""
+    measured = quantity(results.facts.study.report_metric)
+    by_model = (results.ranks["test"] == MIXED).any()
+    effect = [f"effect [95% interval]{unit_text(measured)}"] if by_model else []
+    rows = [["arm", "contexts", "ranked in", "mean rank", *effect, "p (adjusted)", NOTE]]
+    for _, arm in results.ranks.iterrows():
+        counts = [str(arm["n_contexts"]), str(arm["n_blocks"]), number_text(arm["mean_rank"], 2)]
+        found = [effect_text(arm, measured.decimals)] if by_model else []
+        p = "baseline" if arm["is_baseline"] else p_text(arm["p_adjusted"])
+        notes = "; ".join(note for note in (arm["missing"], arm["reason"]) if note)
+        rows.append([arm["arm"], *counts, *found, p, notes])
+    return rows
+
+
+def rank_test_text(ranks: "pd.DataFrame") -> str:
+    """Return what was ranked, which test was made of it, and how little it can tell where it is little."""
+    ranked = ranks[ranks["mean_rank"].notna()]
+    num_blocks = int(ranked["n_blocks"].max()) if len(ranked) else 0
+    text = (
+        f"Ranked are {len(ranked)} arms in {num_blocks} contexts, 1 being the best. A context is a block; an arm's "
+        "value in it is its mean effect at the same seeds, the baseline's is 0. "
+    )
+    if (ranks["test"] == FRIEDMAN).any():
+        first = ranks.iloc[0]
+        few = " So few contexts tell only a large difference." if num_blocks < MANY_CONTEXTS else ""
+        return text + (
+            f"Friedman's test: chi-square {first['friedman']:.2f}, {len(ranked) - 1} degrees of freedom, "
+            f"{p_words(first['friedman_p'])}. Nemenyi's: two arms are told apart whose mean ranks differ by "
+            f"{first['critical_difference']:.2f} of at most {len(ranked) - 1}. p is against the baseline, adjusted for "
+            f"all pairs of arms, and no smaller than Friedman's.{few}"
+        )
+    text += f"A test of ranks takes {FEWEST_ARMS} arms in {FEWEST_CONTEXTS} contexts. "
+    if (ranks["test"] == MIXED).any():
+        family = int((~ranks["is_baseline"]).sum())
+        few = ": so few contexts tell only an effect that is much the same in all of them"
+        return text + (
+            "The effects are those of a mixed model of all scores (arm in a context and seed in a context random, "
+            "restricted maximum likelihood), p by Student's t with the cells' degrees of freedom, adjusted by Holm's "
+            f"method over {family} arm{'s' * (family != 1)}{few if num_blocks < FEWEST_CONTEXTS else ''}."
+        )
+    return text + "No test was made."
+
+
 def interaction_rows(results: Results) -> Rows:
-    """Return the main effects and interactions of a grid."""
+    """Return the main effects and interactions of a grid or a fraction."""
     measured = quantity(results.facts.study.report_metric)
     rows = [
         ["contrast", "against", f"effect [95% interval]{unit_text(measured)}", "p", "p (Holm)", "p (F)", NOTE]
@@ -97,8 +151,20 @@ def interaction_rows(results: Results) -> Rows:
         tests = [p_text(found[name]) for name in ("p", "p_holm", "factor_p")]
         named = arm_label(found["contrast"], found["context"])
         effect = effect_text(found, measured.decimals)
-        rows.append([named, found["against"], effect, *tests, found["reason"]])
+        aliases = f"confounded with {found['aliases']}" if found["aliases"] else ""
+        notes = "; ".join(note for note in (aliases, found["reason"]) if note)
+        rows.append([named, found["against"], effect, *tests, notes])
     return rows
+
+
+def _confounded(results: Results) -> str:
+    """Return how a row is read whose effect cannot be told from others; nothing where there is none."""
+    if not results.interactions["aliases"].any():
+        return ""
+    return (
+        " Effects that the fraction confounds are one figure: an interaction plus or, after a minus, less the others "
+        "named; a main effect plus or less half of them."
+    )
 
 
 def pairing_rows(results: Results) -> Rows:

@@ -223,6 +223,12 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def p_words(p: float) -> str:
+    """Return a p value in a sentence: ``p = 0.03``."""
+    text = p_text(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
 def effect_text(effect: "pd.Series[Any]", decimals: int) -> str:
     """Return an effect with its interval: ``+1.20 [+0.40, +2.00]``."""
     if np.isnan(effect["effect"]):

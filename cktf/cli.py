@@ -111,6 +111,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
             table.add_row(Text(name), Text(_changes(params)))
     out.print(table)
     out.print(_plan_in_words(spec, arms), highlight=False)
+    _say_what_is_confounded(spec)
     _say_what_is_left_out(spec, arms)
 
 
@@ -317,6 +318,26 @@ def _plan_in_words(spec: "StudySpec", arms: "Sequence[Arm]") -> str:
     if spec.confirm:
         words += f"; then the best {spec.confirm.top} and the baseline x {spec.confirm.seeds} fresh seeds"
     return words
+
+
+def _say_what_is_confounded(spec: "StudySpec") -> None:
+    """Say of a fraction how large it is, where the baseline stands, and which effects it cannot tell apart."""
+    if spec.fraction is None or spec.fractional is None:
+        return
+    from cktf.study.designs import BASELINE, arms_in, short_name
+
+    arms = arms_in(spec, next(iter(spec.baselines)))
+    beside = "one of them" if len(arms) == spec.fraction.num_runs else "beside them"
+    lines = [
+        f"fraction of resolution {spec.fraction.resolution}: {spec.fraction.num_runs} of "
+        f"{2**spec.fraction.num_factors} combinations, the {BASELINE} {beside}"
+    ]
+    factors = [short_name(path, spec.factors) for path in spec.fractional]
+    for group in spec.fraction.aliases():
+        effects = [" x ".join(factors[position] for position in effect) for effect in group]
+        lines.append(f"confounded: {', '.join(effects)}")
+    for line in lines:
+        out.print(line, markup=False, highlight=False)
 
 
 def _say_what_is_left_out(spec: "StudySpec", trained: "Sequence[Arm]") -> None:

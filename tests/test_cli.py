@@ -89,6 +89,31 @@ def test_validate_shows_the_arms_and_runs_nothing(study, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
 
 
+FRACTION = """\
+# Which of four settings matter?
+baseline:
+  data: {name: digits, train_fraction: 0.1}
+  student: {model: resnet5}
+  objective: {cross_entropy: {weight: 1.0}}
+  epochs: 2
+fractional:
+  optimizer.momentum: [0.9, 0.0]
+  optimizer.learning_rate: [0.05, 0.01]
+  batch_size: [64, 32]
+  epochs: [2, 1]
+seeds: 2
+"""
+
+
+def test_validate_tells_what_a_fraction_confounds(tmp_path):
+    (tmp_path / "four.yaml").write_text(FRACTION)
+    code, out, _ = cktf("validate", "four.yaml", cwd=tmp_path)
+    assert code == 0
+    assert "8 arms x 2 seeds = 16 trials" in out
+    assert "fraction of resolution 4: 8 of 16 combinations, the baseline one of them" in out
+    assert "confounded: momentum x learning_rate, batch_size x epochs" in out
+
+
 SMOKE = """\
 # Which objective suits objects?
 baseline:

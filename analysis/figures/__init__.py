@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.figures import (
+    critical_difference,
     effects,
     heat_map,
     history,
@@ -42,6 +43,12 @@ class Figure:
 
 FIGURES = {
     "effects": Figure("Effects", "an arm and a baseline with results", effects.record, effects.chart),
+    "critical_difference": Figure(
+        "Ranks over all contexts",
+        "three arms ranked in five contexts or more",
+        critical_difference.record,
+        critical_difference.chart,
+    ),
     "heat_map": Figure(
         "Two factors together",
         "a grid or a search with two factors of several levels each",

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from cktf.study.designs import BASELINE, DESIGNS, arms_in, candidates, trial_config
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, drawing_order
+from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import exists, known_paths, leaves, overlay, suggestion, value_at
 from cktf.study.problems import Location, explain, shown, spelled
 from cktf.trainer.config import TrialConfig
@@ -14,8 +15,11 @@ from cktf.trainer.config import TrialConfig
 if TYPE_CHECKING:  # a spec is checked when it is made, so its module imports this one
     from cktf.study.spec import StudySpec
 
-SEARCH_ONLY = ("sampler", "sampler_seed", "prune", "trials", "confirm")
-"""Keys that only a search has."""
+ONLY_WITH = {
+    "search": ("sampler", "sampler_seed", "prune", "trials", "confirm"),
+    "fractional": ("resolution",),
+}
+"""Design to the keys that only a study with it has."""
 
 Finding = tuple[Location, str]
 """Keys in the study file, and what is wrong there."""
@@ -35,17 +39,23 @@ def _check_keys(spec: "StudySpec") -> Iterator[Finding]:
     if len(kinds) != 1:
         found = f"got {' and '.join(kinds)}" if kinds else "got none of them"
         yield (), f"a study has exactly one of {', '.join(DESIGNS)}; {found}"
-    elif kinds != ["search"]:
-        for key in SEARCH_ONLY:
-            if key in spec.model_fields_set:
-                yield (key,), f"only a study with 'search:' has this key; this one has '{kinds[0]}:'"
-    elif spec.contexts is not None:
-        yield (
-            ("contexts",),
-            "a study with 'search:' has none; search in one of them, then compare the best in all",
-        )
+    else:
+        for kind, keys in ONLY_WITH.items():
+            for key in keys:
+                if key in spec.model_fields_set and kind != kinds[0]:
+                    yield (key,), f"only a study with '{kind}:' has this key; this one has '{kinds[0]}:'"
+        if spec.search is not None and spec.contexts is not None:
+            yield (
+                ("contexts",),
+                "a study with 'search:' has none; search in one of them, then compare the best in all",
+            )
     if spec.skip and (spec.contexts is None or spec.compare is None):
         yield ("skip",), "only a study with 'contexts:' and 'compare:' has this key"
+    if spec.fractional is not None:
+        try:
+            smallest_fraction(len(spec.fractional), spec.resolution)
+        except ValueError as error:
+            yield ("fractional",), str(error)
 
 
 def _check_names(spec: "StudySpec") -> Iterator[Finding]:
@@ -55,7 +65,7 @@ def _check_names(spec: "StudySpec") -> Iterator[Finding]:
         elif not exists(path, TrialConfig):
             close = suggestion(path, known_paths(TrialConfig))
             yield where, f"no such path in a trial's configuration{close}"
-    for key in ("grid", "search"):
+    for key in ("grid", "fractional", "search"):
         paths = list(getattr(spec, key) or {})
         for path in paths:
             outer = [other for other in paths if path.startswith(f"{other}.")]
@@ -71,7 +81,7 @@ def _check_names(spec: "StudySpec") -> Iterator[Finding]:
 
 
 def _named_paths(spec: "StudySpec") -> Iterator[tuple[Location, str]]:
-    for key in ("ablate", "leave_one_out", "grid", "search"):
+    for key in ("ablate", "leave_one_out", "grid", "fractional", "search"):
         for path in getattr(spec, key) or {}:
             yield (key, path), path
     for key in ("contexts", "compare"):
@@ -174,11 +184,12 @@ def _check_arms(spec: "StudySpec") -> Iterator[Finding]:
 
 
 def _check_levels(spec: "StudySpec", context: str) -> Iterator[Finding]:
-    """Yield the wrong levels of a grid, each of them once and not in every combination that has it."""
-    for path, levels in (spec.grid or {}).items():
-        for index, level in enumerate(levels):
-            mapping = overlay(spec.baselines[context], {path: level})
-            yield from _check_trial(mapping, ("grid", path, index), path, elsewhere=False)
+    """Yield the wrong levels of combined factors, each once and not in every combination that has it."""
+    for key in ("grid", "fractional"):
+        for path, levels in (getattr(spec, key) or {}).items():
+            for index, level in enumerate(levels):
+                mapping = overlay(spec.baselines[context], {path: level})
+                yield from _check_trial(mapping, (key, path, index), path, elsewhere=False)
 
 
 def _check_trials(spec: "StudySpec", context: str) -> Iterator[Finding]:
@@ -190,7 +201,7 @@ def _check_different(spec: "StudySpec", context: str) -> Iterator[Finding]:
     """Yield the arms that equal an arm of an earlier context, and the named ones that equal another of their own.
 
     One training cannot stand in two contexts; and who gives a name expects to find it in the results. Levels that
-    equal each other are left out in silence, unless nothing is left.
+    equal each other are left out in silence, unless nothing is left, or a fraction is no longer one.
     """
     contexts = list(spec.baselines)
     others = {
@@ -200,6 +211,10 @@ def _check_different(spec: "StudySpec", context: str) -> Iterator[Finding]:
     if equal := others.get(own[0].arm_id):
         yield ("contexts", context), f"equals arm {equal.name!r} in context {equal.context!r}"
         return
+    runs = [trial_config(run.mapping).model_dump() for run in candidates(spec, context) if spec.fractional]
+    for path, levels in (spec.fractional or {}).items():
+        if all(value_at(run, path) == value_at(runs[0], path) for run in runs):
+            yield ("fractional", path), f"must be two levels that differ; got {shown(levels)}"
     names = {arm.arm_id: arm.name for arm in own}
     for candidate in candidates(spec, context):
         arm_id = trial_config(candidate.mapping).arm_id
@@ -207,7 +222,7 @@ def _check_different(spec: "StudySpec", context: str) -> Iterator[Finding]:
             yield candidate.where, f"equals arm {equal.name!r} in context {equal.context!r}"
         elif candidate.name not in (None, names[arm_id]):
             yield candidate.where, f"equals arm {names[arm_id]!r}"
-    if len(own) == 1 and spec.compare is None:
+    if len(own) == 1 and spec.compare is None and spec.fractional is None:
         yield (spec.kind,), "every arm equals the baseline, so there is nothing to compare"
 
 

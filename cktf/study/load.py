@@ -13,7 +13,7 @@ from cktf.study.problems import Location, StudyError, explain, shown, spelled
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 
-BY_PATH = ("ablate", "leave_one_out", "grid", "search")
+BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
 """Sections whose keys are paths, dots and all."""
 
 

@@ -17,6 +17,7 @@ from cktf.settings import Settings
 from cktf.study.checks import find_problems
 from cktf.study.designs import DESIGNS, trial_config
 from cktf.study.domains import Domain, drawing_order
+from cktf.study.fractional import Fraction, smallest_fraction
 from cktf.study.paths import lay_over, leaves, stands_in, suggestion
 from cktf.study.problems import explain, problem, refusal
 from cktf.study.reference import Reference
@@ -85,6 +86,7 @@ Seeds = Annotated[
     Field(min_length=1, max_length=MOST_SEEDS),
 ]
 Levels = Annotated[list[Any], Field(min_length=1)]
+TwoLevels = Annotated[list[Any], Field(min_length=2, max_length=2)]
 
 
 class StudySpec(Settings):
@@ -115,6 +117,15 @@ class StudySpec(Settings):
 
     grid: dict[str, Levels] | None = Field(default=None, min_length=1)
     """Path to levels; every combination is an arm."""
+
+    fractional: dict[str, TwoLevels] | None = Field(default=None, min_length=1)
+    """Path to two levels; arms are a fraction of the combinations (see `cktf.study.fractional`). That of all first
+    levels is always one of them: where these are the baseline's, the baseline is a run of the fraction, and stands
+    beside it otherwise."""
+
+    resolution: int = Field(default=4, ge=3, le=5)
+    """Of the fraction, at least; the smallest one is taken. 3: main effects are confounded with interactions of two
+    factors; 4: these with one another; 5: neither."""
 
     search: dict[str, Domain] | None = Field(default=None, min_length=1)
     """Path to domain; arms are chosen as results come."""
@@ -170,7 +181,7 @@ class StudySpec(Settings):
 
     @property
     def design(self) -> str:
-        """The design's name: ``one_at_a_time``, ``compare``, ``leave_one_out``, ``grid`` or ``search``."""
+        """The design's name, such as ``one_at_a_time`` or ``search``."""
         return DESIGNS[self.kind]
 
     @property
@@ -198,6 +209,11 @@ class StudySpec(Settings):
         if self.compare is not None:
             return tuple(dict.fromkeys(path for patch in self.compare.values() for path in leaves(patch)))
         return tuple(getattr(self, self.kind))
+
+    @cached_property
+    def fraction(self) -> Fraction | None:
+        """Which combinations a fractional design has; None for other designs."""
+        return None if self.fractional is None else smallest_fraction(len(self.fractional), self.resolution)
 
     @property
     def log_factors(self) -> tuple[str, ...]:

@@ -210,6 +210,45 @@ def write_contexts(run: Path, seeds: int = 4, **study: Any) -> LedgerWriter:
     return ledger
 
 
+def write_many_contexts(
+    run: Path,
+    contexts: int,
+    effects: dict[str, float] | None = None,
+    skipped: Iterable[tuple[str, str]] = (),
+    failed: Iterable[tuple[str, str]] = (),
+    seeds: int = 3,
+) -> Path:
+    """Write a comparison in many contexts, of whose (context, arm) some are not planned and some fail at every seed."""
+    effects = {"baseline": 0.0, **({"kd": 3.0, "at": 1.0, "sp": -1.0} if effects is None else effects)}
+    names = [f"pair {number}" for number in range(contexts)]
+    ledger = LedgerWriter(run)
+    ledger.add(
+        study_row(
+            study="methods",
+            design="compare",
+            factors=["objective.kd.weight"],
+            baselines={context: f"{context}arm-baseline" for context in names},
+        )
+    )
+    draws = np.random.default_rng(23)
+    for context in names:
+        level = 70 + 10 * draws.standard_normal()
+        own = {arm: effect + 0.4 * draws.standard_normal() for arm, effect in effects.items()}
+        for seed in range(seeds):
+            shared = level + draws.standard_normal()
+            for arm, effect in own.items():
+                noise = 0.3 * draws.standard_normal()
+                if (context, arm) in skipped:
+                    continue
+                trial_id = ledger.plan(arm, seed, {"objective.kd.weight": 0.5}, context=context)
+                if (context, arm) in failed:
+                    ledger.train(trial_id, 1.0, epochs=1, status=Status.FAILED, reason="nan", tests=False)
+                else:
+                    ledger.train(trial_id, float(shared + effect + noise))
+    ledger.close_segment()
+    return run
+
+
 def write_search(run: Path, trials: int = 60, confirm: bool = False) -> LedgerWriter:
     """Write a search in which temperature matters, theta hardly, and some trials are pruned or fail."""
     ledger = LedgerWriter(run)
@@ -274,6 +313,41 @@ def write_grid(run: Path, seeds: int = 5, noise: float = 0.3) -> LedgerWriter:
     return ledger
 
 
+FRACTION = {
+    "objective.cktf.temperature": [0.1, 0.5],
+    "objective.cktf.theta": [0.1, 0.0],
+    "objective.cktf.pairing": ["last", "first"],
+    "epochs": [4, 2],
+}
+"""Factor to its two levels, that of the baseline first; the last one follows the product of the others."""
+
+
+def write_fraction(run: Path, seeds: int = 4, noise: float = 0.3) -> LedgerWriter:
+    """Write the half of four factors: temperature 0.5 costs 2, and 1 more where theta is 0; the rest does nothing."""
+    ledger = LedgerWriter(run)
+    ledger.add(study_row(design="fractional", factors=list(FRACTION)))
+    draws = np.random.default_rng(17)
+    for seed in range(seeds):
+        shift = draws.standard_normal()
+        for free in itertools.product((0, 1), repeat=3):
+            cell = (*free, sum(free) % 2)
+            params = {
+                path: levels[which] for (path, levels), which in zip(FRACTION.items(), cell, strict=True)
+            }
+            named = ", ".join(f"{path.rpartition('.')[2]}={level}" for path, level in params.items())
+            trial_id = ledger.plan(named, seed, params) if any(cell) else ledger.plan("baseline", seed)
+            accuracy = 90 + shift - 2 * cell[0] - cell[0] * cell[1]
+            ledger.train(trial_id, float(accuracy + noise * draws.standard_normal()))
+    return ledger
+
+
+@pytest.fixture
+def fraction(tmp_path: Path) -> Path:
+    """Return the run directory of the half of four factors at four seeds."""
+    write_fraction(tmp_path / "run").close_segment()
+    return tmp_path / "run"
+
+
 @pytest.fixture
 def grid(tmp_path: Path) -> Path:
     """Return the run directory of a grid of three by two levels at five seeds."""
@@ -300,6 +374,12 @@ def contexts(tmp_path: Path) -> Path:
     """Return the run directory of two methods and a baseline in two contexts at four seeds."""
     write_contexts(tmp_path / "run").close_segment()
     return tmp_path / "run"
+
+
+@pytest.fixture
+def many_contexts(tmp_path: Path) -> Callable[..., Path]:
+    """Return `write_many_contexts` into the test's own run directory."""
+    return lambda contexts, **options: write_many_contexts(tmp_path / "run", contexts, **options)
 
 
 @pytest.fixture

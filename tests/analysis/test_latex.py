@@ -45,7 +45,7 @@ def test_all_tables_of_a_report_are_floats_in_plain_characters(contexts: Path) -
     results = load(contexts)
     tables = [*main_tables(results), *side_tables(results).values()]
     written = latex(tables)
-    assert written.count(r"\begin{table}") == written.count(r"\end{table}") == len(tables) == 5
+    assert written.count(r"\begin{table}") == written.count(r"\end{table}") == len(tables) == 6
     assert written.isascii()
     for line in re.findall(r"\\begin\{tabular\}\{(\w+)\}\n\\toprule\n(.*)", written):
         assert len(line[0]) == line[1].count(" & ") + 1

@@ -91,7 +91,14 @@ def test_a_delta_that_came_late_is_told(
 
 def test_the_model_of_a_grid_is_told(grid: Path) -> None:
     text = methods_text(load(grid))
-    assert (
-        "(Type III), by ordinary least squares with a mean for every arm and a shift for every seed" in text
-    )
+    assert "(Type III), by least squares, a mean for every arm, seed as block" in text
     assert "over 5 contrasts" in text
+
+
+def test_what_a_fraction_cannot_tell_apart_is_told(fraction: Path) -> None:
+    text = methods_text(load(fraction))
+    for fact in (
+        "32 trials, 8 arms × 4 seeds: the arms are a fraction of all combinations of two levels of each factor",
+        "confounded with interactions of three and more factors, and some of them with one another",
+    ):
+        assert fact in text

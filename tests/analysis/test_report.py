@@ -163,7 +163,7 @@ def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_ref
     assert "In parentheses: the reference, Some et al. 2023, Table 1." in text
     assert "<td>96.50 (97.50)</td>" in text
     assert Page(text).sections == [
-        *("verdict", *paths.figures, "over_contexts", "pairing"),
+        *("verdict", *paths.figures, "over_contexts", "ranks", "pairing"),
         *LAST_SECTIONS,
     ]
 

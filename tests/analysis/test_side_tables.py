@@ -31,6 +31,18 @@ def test_effects_over_contexts_stand_where_there_are_several(contexts: Path) -> 
     assert row[3].startswith("−1.")
 
 
+def test_what_a_fraction_confounds_is_noted_beside_the_effect(fraction: Path) -> None:
+    table = side_tables(load(fraction))["interactions"]
+    assert [row[-1] for row in table.rows] == [
+        "note", *[""] * 4,
+        "confounded with cktf.pairing=first × epochs=2",
+        "confounded with cktf.theta=0.0 × epochs=2",
+        "confounded with cktf.theta=0.0 × cktf.pairing=first",
+    ]  # fmt: skip
+    assert "(Type III), by least squares, a mean for every arm, seed as block." in table.remark
+    assert "Effects that the fraction confounds are one figure" in table.remark
+
+
 def test_the_factors_of_a_grid_have_a_row_for_every_contrast(grid: Path) -> None:
     tables = side_tables(load(grid))
     assert list(tables) == ["interactions", "pairing"]
@@ -72,3 +84,25 @@ def test_importances_have_a_row_for_every_factor(search: Path) -> None:
     assert table.rows[1][0] == "objective.cktf.temperature"
     assert len(table.rows) == 4
     assert "PED-ANOVA counts a pruned arm as tried, and as not among the best" in table.remark
+
+
+def test_ranks_stand_where_there_are_several_contexts(many_contexts: Callable[..., Any]) -> None:
+    table = side_tables(load(many_contexts(6, skipped=[("pair 2", "sp")])))["ranks"]
+    assert table.rows[0] == ["arm", "contexts", "ranked in", "mean rank", "p (adjusted)", "note"]
+    assert table.rows[1][:4] == ["kd", "6", "6", "1.00"]
+    assert table.rows[-1] == [
+        *("sp", "5", "0", "–", "–", "not planned in pair 2; not ranked, for it is missing in a context"),
+    ]
+    assert "Ranked are 3 arms in 6 contexts" in table.remark
+    assert "Friedman's test: chi-square" in table.remark
+    assert "two arms are told apart whose mean ranks differ by 1.35 of at most 2" in table.remark
+    assert table.remark.endswith("So few contexts tell only a large difference.")
+
+
+def test_few_contexts_name_the_mixed_model_and_what_it_can_tell(many_contexts: Callable[..., Any]) -> None:
+    table = side_tables(load(many_contexts(3)))["ranks"]
+    assert table.rows[0][4] == "effect [95% interval] (percentage points)"
+    assert table.rows[1][4].startswith("+")
+    assert "A test of ranks takes 3 arms in 5 contexts." in table.remark
+    assert "adjusted by Holm's method over 3 arms: so few contexts tell only" in table.remark
+    assert "chi-square" not in table.remark

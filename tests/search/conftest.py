@@ -6,11 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cktf.rows import EpochResult, PlannedRow, Row, Status
 from cktf.search.environment import prepare
+from cktf.search.ledger import Ledger
 from cktf.search.planner import Planner
+from cktf.search.run import require_runnable, write_what_was_asked
+from cktf.storage import Storage
+from cktf.study.designs import plan_arms
 from cktf.study.spec import StudySpec
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.train import train
 
 BASELINE: dict[str, Any] = {
     "data": {"name": "digits", "train_fraction": 0.1},
@@ -33,7 +40,7 @@ def make_spec() -> Callable[..., StudySpec]:
     """Return a maker of tiny studies: a design of two arms and two seeds, unless told otherwise."""
 
     def make(baseline: dict[str, Any] | None = None, **keys: Any) -> StudySpec:
-        kinds = {"ablate", "compare", "leave_one_out", "grid", "search"}
+        kinds = {"ablate", "compare", "leave_one_out", "grid", "fractional", "search"}
         asked = keys if kinds & keys.keys() else {**DESIGN, **keys}
         values = {
             "name": "tiny",
@@ -97,6 +104,27 @@ def run_to_end(make_result: Callable[..., EpochResult]) -> Callable[..., list[st
         return order
 
     return run
+
+
+@pytest.fixture(scope="session")
+def train_without_ray() -> Callable[[StudySpec, Storage], list[tuple[PlannedRow, float | None]]]:
+    """Return what trains a study for real, one trial after the other, into a run; it gives their test accuracies."""
+
+    def run_study(spec: StudySpec, run: Storage) -> list[tuple[PlannedRow, float | None]]:
+        require_runnable(spec, plan_arms(spec))
+        tested = []
+        with Ledger(run) as ledger:
+            write_what_was_asked(spec, run, ledger)
+            planner = Planner(spec, ledger.append)
+            while isinstance(row := planner.next_trial(), PlannedRow):
+                config = TrialConfig.model_validate(row.config)
+                for result in train(config, run=run, read_test=True, device=torch.device("cpu")):
+                    planner.on_epoch(row.trial_id, result)
+                planner.on_end(row.trial_id, Status.COMPLETE)
+                tested.append((row, result.test_accuracy))
+        return tested
+
+    return run_study
 
 
 @pytest.fixture

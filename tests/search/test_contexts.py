@@ -1,19 +1,13 @@
 """A comparison in two contexts, trained for real without Ray: from the study to its effects."""
 
 import pytest
-import torch
 
 from analysis import load
 from analysis.tables import main_tables
-from cktf.rows import PlannedRow, Status
 from cktf.search.errors import NotRunnable
-from cktf.search.ledger import Ledger
-from cktf.search.planner import Planner
-from cktf.search.run import require_runnable, write_what_was_asked
+from cktf.search.run import require_runnable
 from cktf.storage import Storage
 from cktf.study.designs import plan_arms
-from cktf.trainer.config import TrialConfig
-from cktf.trainer.train import train
 
 CONTEXTS = {
     "resnet8/resnet5": {"teacher": {"model": "resnet8"}},
@@ -38,19 +32,12 @@ def spec(make_spec):
     )
 
 
-def test_each_arm_is_compared_with_the_baseline_of_its_context(spec, tmp_path, monkeypatch):
+def test_each_arm_is_compared_with_the_baseline_of_its_context(
+    spec, train_without_ray, tmp_path, monkeypatch
+):
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
-    require_runnable(spec, plan_arms(spec))
-    run, tested = Storage(tmp_path / "run"), {}
-    with Ledger(run) as ledger:
-        write_what_was_asked(spec, run, ledger)
-        planner = Planner(spec, ledger.append)
-        while isinstance(row := planner.next_trial(), PlannedRow):
-            config = TrialConfig.model_validate(row.config)
-            for result in train(config, run=run, read_test=True, device=torch.device("cpu")):
-                planner.on_epoch(row.trial_id, result)
-            planner.on_end(row.trial_id, Status.COMPLETE)
-            tested[row.context, row.arm, row.seed] = result.test_accuracy
+    run = Storage(tmp_path / "run")
+    tested = {(row.context, row.arm, row.seed): accuracy for row, accuracy in train_without_ray(spec, run)}
     assert len(tested) == 8
 
     results = load(run.root)

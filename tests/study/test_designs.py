@@ -123,6 +123,35 @@ def test_a_grid_has_every_combination_once(make: Make) -> None:
     ]  # fmt: skip
 
 
+FRACTION: dict[str, list[Any]] = {
+    "objective.cktf.theta": [0.1, 0.0],
+    "objective.cktf.temperature": [0.1, 0.5],
+    "epochs": [2, 1],
+}
+
+
+def test_the_baseline_is_a_run_of_a_fraction_whose_first_levels_are_its_own(make: Make) -> None:
+    spec = make(fractional=FRACTION, resolution=3)
+    assert names(spec) == [
+        "baseline",
+        "theta=0.1, temperature=0.5, epochs=1",
+        "theta=0, temperature=0.1, epochs=1",
+        "theta=0, temperature=0.5, epochs=2",
+    ]
+    arm = plan_arms(spec)[2]
+    assert arm.params == {
+        "objective.cktf.theta": 0.0, "objective.cktf.temperature": 0.1, "epochs": 1,
+    }  # fmt: skip
+    assert setting(arm.config, "objective.cktf.theta") == 0.0
+    assert arm.config.epochs == 1
+
+
+def test_a_baseline_of_other_levels_stands_beside_the_fraction(make: Make) -> None:
+    spec = make(fractional=FRACTION | {"epochs": [3, 1]}, resolution=3)
+    assert len(plan_arms(spec)) == 5
+    assert names(spec)[1] == "theta=0.1, temperature=0.1, epochs=3"
+
+
 def test_named_arms_are_partial_configurations_over_the_baseline(make: Make) -> None:
     spec = make(
         compare={
@@ -185,6 +214,18 @@ CONTEXTS: dict[str, Any] = {
         (
             {"grid": {"objective.cktf.theta": [0.0], "epochs": [2, 3]}},
             ["theta=0, epochs=2", "theta=0, epochs=3"],
+        ),
+        (
+            {
+                "fractional": {"objective.cktf.beta": [0.8, 0.2], "batch_size": [64, 32], "epochs": [3, 4]},
+                "resolution": 3,
+            },
+            [
+                "beta=0.8, batch_size=64, epochs=3",
+                "beta=0.8, batch_size=32, epochs=4",
+                "beta=0.2, batch_size=64, epochs=4",
+                "beta=0.2, batch_size=32, epochs=3",
+            ],
         ),
     ],
 )

@@ -14,6 +14,12 @@ Refused = Callable[..., str]
 
 ABLATE = {"objective.cktf.theta": [0.0]}
 SEARCH = {"objective.cktf.theta": {"float": [0, 1]}}
+FRACTION: dict[str, list[Any]] = {
+    "objective.cktf.theta": [0.1, 0.0],
+    "objective.cktf.temperature": [0.1, 0.5],
+    "objective.cktf.pairing": ["last", "first"],
+    "epochs": [2, 1],
+}
 
 
 def test_seeds_are_a_number_or_a_list(make: Make) -> None:
@@ -47,6 +53,14 @@ def test_the_design_is_named_and_its_factors_listed(make: Make) -> None:
     assert spec.log_factors == ("objective.cktf.negatives",)
 
 
+def test_a_fraction_has_resolution_four_unless_it_says_so(make: Make) -> None:
+    spec = make(fractional=FRACTION)
+    assert (spec.design, spec.resolution, spec.factors) == ("fractional", 4, tuple(FRACTION))
+    assert spec.fraction is not None
+    assert (spec.fraction.num_runs, spec.fraction.resolution) == (8, 4)
+    assert make(ablate=ABLATE).fraction is None
+
+
 def test_the_metric_has_a_direction_and_a_test_column(make: Make) -> None:
     spec = make(ablate=ABLATE)
     assert (spec.metric, spec.maximise, spec.report_metric) == ("validation_accuracy", True, "test_accuracy")
@@ -69,8 +83,11 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({}, "a study has exactly one of ablate, compare, leave_one_out, grid, search; got none of them"),
-        ({"ablate": ABLATE, "search": SEARCH}, "leave_one_out, grid, search; got ablate and search"),
+        (
+            {},
+            "a study has exactly one of ablate, compare, leave_one_out, grid, fractional, search; got none of them",
+        ),
+        ({"ablate": ABLATE, "search": SEARCH}, "grid, fractional, search; got ablate and search"),
         ({"ablate": {}}, "ablate: must have 1 or more entries; got {}"),
         ({"ablate": {"epochs": []}}, "ablate.epochs: must have 1 or more entries; got []"),
         ({"ablate": {"epochs": 3}}, "ablate.epochs: must be a list; got 3"),
@@ -120,6 +137,34 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
         (
             {"ablate": ABLATE, "sampler": "gp"},
             "sampler: only a study with 'search:' has this key; this one has 'ablate:'",
+        ),
+        (
+            {"ablate": ABLATE, "resolution": 3},
+            "resolution: only a study with 'fractional:' has this key; this one has 'ablate:'",
+        ),
+        (
+            {"fractional": dict([*FRACTION.items()][:2])},
+            "fractional: must have 3 to 11 factors; got 2",
+        ),
+        (
+            {"fractional": FRACTION, "resolution": 5},
+            "no fraction of 4 factors has resolution 5; 'grid:' has all 16 combinations, or ask for a lower",
+        ),
+        ({"fractional": FRACTION, "resolution": 2}, "resolution: must be 3 or more; got 2"),
+        (
+            {"fractional": FRACTION | {"epochs": [2]}},
+            "fractional.epochs: must have 2 or more entries; got [2]",
+        ),
+        ({"fractional": FRACTION | {"epochs": [1, 2, 3]}}, "fractional.epochs: must have 2 or fewer entries"),
+        ({"fractional": FRACTION | {"epochs": [2, 0]}}, "fractional.epochs[1]: must be 1 or more; got 0"),
+        (
+            {"fractional": FRACTION | {"objective.cktf.theta": [0, 0.0]}},
+            "fractional.objective.cktf.theta: must be two levels that differ; got [0, 0.0]",
+        ),
+        ({"fractional": FRACTION | {"epohs": [1, 2]}}, "fractional.epohs: no such path in a trial's"),
+        (
+            {"fractional": FRACTION | {"objective.cktf": [None, {}]}},
+            "fractional.objective.cktf.theta: lies within another factor, 'objective.cktf'",
         ),
         ({"ablate": ABLATE, "confirm": {"top": 1}}, "confirm: only a study with 'search:' has this key"),
         (
