@@ -25,7 +25,7 @@ It is off, and the teacher live, where it cannot pay or would not be right:
 - values are larger than float16 holds, in the epochs in which they are.
 
 That reading is faster than computing need not be asked: a batch of 64 is read in less time than the smallest network
-here takes for one image (`benchmarks/teacher_once.py`).
+here takes for one image (`benchmarks/teacher_once.py` has the ratios).
 """
 
 import logging
@@ -43,8 +43,8 @@ from cktf.trainer.reading_files import ReadingFiles, size_limit
 from cktf.trainer.reading_identity import batches_of, digest_of, identity_of
 from cktf.trainer.teacher_cache import cache_directory
 
-Lesson = Callable[[Tensor, Batch], Activations]
-"""Images in the networks' order of memory, and their batch, to what the teacher has to say about them."""
+ReadTeacher = Callable[[Tensor, Batch], Activations]
+"""Images in the networks' order of memory, and their batch, to the teacher's activations."""
 
 _NOT_AUGMENTED = Augmentation(crop=0, flip=False)
 
@@ -52,7 +52,7 @@ _NOT_AUGMENTED = Augmentation(crop=0, flip=False)
 class Teacher(Protocol):
     """What tells a phase the teacher's activations."""
 
-    def epoch(self, epoch: int) -> Lesson:
+    def epoch(self, epoch: int) -> ReadTeacher:
         """Return what gives the activations of the batches of one epoch, from 1, without gradients."""
 
 
@@ -62,7 +62,7 @@ class LiveTeacher:
     def __init__(self, network: nn.Module) -> None:
         self.network = network
 
-    def epoch(self, epoch: int) -> Lesson:  # noqa: ARG002  # it is the same in all
+    def epoch(self, epoch: int) -> ReadTeacher:  # noqa: ARG002  # it is the same in all
         """Return the network's forward."""
         return self._activations
 
@@ -101,38 +101,35 @@ class TeacherOnce:
         self.autocast = autocast
         self.files = files
         num_images, num_samples = len(loader.dataset.train_images), len(loader.rows)
-        self.is_static = (
-            loader.augmentation == _NOT_AUGMENTED
-            and not any(reading.of_batch for reading in readings)
-            and num_images
-            <= epochs * num_samples  # a pass over all images costs no more than this trial's own
-        )
+        depends_on_batch = any(reading.of_batch for reading in readings)
+        # A pass over all images must not cost more than the trial's own passes would.
+        is_cheap = num_images <= epochs * num_samples
+        self.is_static = loader.augmentation == _NOT_AUGMENTED and not depends_on_batch and is_cheap
         self.num_rows = num_images if self.is_static else num_samples
         self.passes = 1 if self.is_static else epochs
         batches = {"all images, by": loader.batch_size} if self.is_static else batches_of(loader)
         self.folder = digest_of({**identity, "batches": batches})
-        self._static: Lesson | None = None
+        self._static: ReadTeacher | None = None
 
     @property
     def num_bytes(self) -> int:
         """Size of all files that the phase reads."""
         return 2 * self.passes * self.num_rows * sum(reading.shape.numel() for reading in self.readings)
 
-    def epoch(self, epoch: int) -> Lesson:
+    def epoch(self, epoch: int) -> ReadTeacher:
         """Return what reads the values of one epoch's batches; first they are computed, where nobody has yet."""
         if not self.is_static:
-            return self._lesson(f"{self.folder}/{epoch}", epoch)
+            return self._reader(f"{self.folder}/{epoch}", epoch)
         if self._static is None:
-            self._static = self._lesson(f"{self.folder}/all", epoch)
+            self._static = self._reader(f"{self.folder}/all", epoch)
         return self._static
 
-    def _lesson(self, place: str, epoch: int) -> Lesson:
-        tables = self._tables(place, epoch)
-        if not all(bool(table.isfinite().all()) for table in tables.values()):
-            return self.live.epoch(epoch)
+    def _reader(self, place: str, epoch: int) -> ReadTeacher:
         device = self.loader.dataset.device
         # On a GPU whole, so that no batch waits for its rows.
-        tables = {reading: table.to(device) for reading, table in tables.items()}
+        tables = {reading: table.to(device) for reading, table in self._tables(place, epoch).items()}
+        if not all(bool(table.isfinite().all()) for table in tables.values()):
+            return self.live.epoch(epoch)
         row_of = self.loader.rows.to(device) if self.is_static else None
 
         def read(images: Tensor, batch: Batch) -> Activations:  # noqa: ARG001  # they have been seen before

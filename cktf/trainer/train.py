@@ -108,12 +108,12 @@ def train(
         if phase.student:
             phase.student.train()
         means = RunningMeans()
-        lesson = phase_teacher.epoch(epoch) if phase_teacher else None
+        read_teacher = phase_teacher.epoch(epoch) if phase_teacher else None
         with _network_stream(device, phase.seed, epoch, world.rank):
             for batch in loader.epoch(epoch):
                 images = batch.images.contiguous(memory_format=torch.channels_last)
                 with bfloat16:
-                    teacher_activations = lesson(images, batch) if lesson else None
+                    teacher_activations = read_teacher(images, batch) if read_teacher else None
                     student_activations = phase.student(images) if phase.student else None
                     loss, terms = phase.loss(student_activations, teacher_activations, batch)
 
