@@ -132,8 +132,14 @@ def test_whatever_decides_the_values_is_in_the_name_of_their_files(tiny, cache, 
     assert folder(tiny(objective={"kd": {"temperature": 2}}, augmentation=AUGMENTED, **other)) == names[0]
 
 
-def test_images_that_were_changed_have_other_files(tiny):
-    parts = main_phase(tiny(objective=KD, augmentation=AUGMENTED))
+def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny):
+    config = tiny(objective=KD, augmentation=AUGMENTED)
+    parts = main_phase(config)
+    reordered = replace(parts.phase, seed=1)
+    loader = reordered.loader(World())
+    assert torch.equal(loader.rows, parts.loader.rows)
+    other = teacher_of(reordered, loader, config, parts.autocast, once=True)
+    assert other.folder != parts.teacher.folder
     dataset = parts.loader.dataset
     changed = dataset.train_images.clone()
     changed[7, 0, 3, 3] += 1
@@ -142,7 +148,6 @@ def test_images_that_were_changed_have_other_files(tiny):
         samples=replace(parts.phase.samples, dataset=replace(dataset, train_images=changed)),
     )
     loader = phase.loader(World())
-    config = tiny(objective=KD, augmentation=AUGMENTED)
     other = teacher_of(phase, loader, config, parts.autocast, once=True)
     assert other.folder != parts.teacher.folder
 
