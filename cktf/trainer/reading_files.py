@@ -41,7 +41,7 @@ def size_limit() -> int:
     text = os.environ.get("CKTF_CACHE_GB", str(DEFAULT_LIMIT))
     with suppress(ValueError):
         if 0 <= (gigabytes := float(text)) < float("inf"):
-            return int(gigabytes * 10**9)
+            return round(gigabytes * 10**9)
     raise ValueError(f"$CKTF_CACHE_GB: must be a number of gigabytes, 0 or more; got {text!r}")
 
 

@@ -1,31 +1,33 @@
 """The teacher of a phase: live, or run once for all trials that read the same of it.
 
-All arms of a study see the same images at one seed and epoch, since order and augmentation are keyed by these alone.
-The teacher is frozen. So where a trial's objectives read only vectors of it (logits, penultimate, pooled maps: their
-`Reading`s), the first trial that comes to an epoch runs the teacher over its batches and writes what is read into
-files below ``$CKTF_CACHE/readings``, one for each reading; the others map these. Where nothing is augmented and no
-reading depends on the batch, one pass over all images does for all seeds and epochs.
+All arms of a study see the same images at one seed and epoch, since order and augmentation are keyed by these alone,
+and the teacher is frozen. So where a trial's objectives read only vectors of it (logits, penultimate, pooled maps:
+their `Reading`s), the first trial that comes to an epoch runs the teacher over its batches and writes what is read to
+files below ``$CKTF_CACHE/readings``, one for each reading, while those that want the same wait; all map these files.
+Where nothing is augmented and no reading depends on the batch, one pass over all images does for all seeds and epochs.
 
-The values are rounded to float16: relative errors of 2^-11 at most, from 6e-5 to 65504, and none at all where the
-networks run in bfloat16, which is coarser. A trial sees rounded values whether it has found, written or been unable
-to write the files, and whoever computes them runs the same batches. So its numbers do not depend on what was there
-before, and a resumed trial is bit-equal to one that was never interrupted. But they differ from those with the live
-teacher by that rounding. Therefore a study asks for it (``teacher_once: true``), for all its trials, and by default
-the teacher runs live. Arms whose objectives read whole maps keep the live teacher, unrounded, also beside others: what
-that changes between two arms is far below what a seed does.
+The values are rounded to float16: from 6e-5 to 65504 by 2^-11 of them at most, and logits that a network gives in
+bfloat16, which is coarser, not at all. A trial sees rounded values whether it has found, written or been unable to
+write the files, and whoever computes them runs the same batches. So its numbers do not depend on what was there
+before, and a resumed trial is bit-equal to one that was never interrupted. But they are not those of a trial with the
+live teacher: like the rounding of another machine, this one favours no arm, yet a long training may grow it into
+another result. Therefore by default the teacher runs live, and a study asks for the other from its beginning,
+``teacher_once: true``, which is no part of a trial's identity. In such a study arms whose objectives read whole maps
+keep the live teacher, and its float32.
 
-It is off, and the teacher live, where it cannot pay or would not be right:
+The teacher runs live where the other cannot pay or would not be right:
 
-- an objective reads whole maps, which are larger than the images and slower to read than to compute;
-- all epochs of the phase together do not fit within ``$CKTF_CACHE_GB``, so that the last ones would displace the first
+- an objective reads whole maps, many times larger than the images they are of;
+- in the epochs whose files no longer fit within ``$CKTF_CACHE_GB`` beside those before, which they would displace
   before the next trial came to them. (A design runs all arms of a seed before the next seed; only a search of several
-  seeds needs room for all of these.)
+  seeds wants room for all of them.) So this limit decides which epochs are rounded: keep it through a run;
 - the images are generated: those of a smoke run are of no use to another;
-- a trial has several workers: the batches of each are shards;
+- a trial has several workers, each of which sees shards of the batches;
 - values are larger than float16 holds, in the epochs in which they are.
 
-That reading is faster than computing need not be asked: a batch of 64 is read in less time than the smallest network
-here takes for one image (`benchmarks/teacher_once.py` has the ratios).
+Whether another arm will come is not asked, for a study has two at least; nor whether reading is faster than
+computing: on one core a batch of 64 is read in 0.05 ms, and the smallest network here takes 0.2 ms for one image of
+8x8. `benchmarks/teacher_once.py` has the ratios.
 """
 
 import logging
@@ -83,6 +85,13 @@ class TeacherOnce:
         identity: All that decides the values besides the batches.
         epochs: Of the phase.
         files: Where they are kept.
+
+    Attributes:
+        is_static: Whether one pass does for all seeds and epochs.
+        pass_bytes: Size of the files of one pass, over an epoch's batches or over all images.
+        shared_epochs: As many of the phase's epochs, from the first, as there is room for; in others the teacher is
+            live.
+        folder: Name of the files' folder: a digest of all that decides their values but the epoch and the reading.
     """
 
     def __init__(
@@ -106,18 +115,17 @@ class TeacherOnce:
         is_cheap = num_images <= epochs * num_samples
         self.is_static = loader.augmentation == _NOT_AUGMENTED and not depends_on_batch and is_cheap
         self.num_rows = num_images if self.is_static else num_samples
-        self.passes = 1 if self.is_static else epochs
+        self.pass_bytes = 2 * self.num_rows * sum(reading.shape.numel() for reading in readings)
+        num_passes = files.limit // self.pass_bytes
+        self.shared_epochs = epochs if self.is_static and num_passes else min(epochs, num_passes)
         batches = {"all images, by": loader.batch_size} if self.is_static else batches_of(loader)
         self.folder = digest_of({**identity, "batches": batches})
         self._static: ReadTeacher | None = None
 
-    @property
-    def num_bytes(self) -> int:
-        """Size of all files that the phase reads."""
-        return 2 * self.passes * self.num_rows * sum(reading.shape.numel() for reading in self.readings)
-
     def epoch(self, epoch: int) -> ReadTeacher:
         """Return what reads the values of one epoch's batches; first they are computed, where nobody has yet."""
+        if epoch > self.shared_epochs:
+            return self.live.epoch(epoch)
         if not self.is_static:
             return self._reader(f"{self.folder}/{epoch}", epoch)
         if self._static is None:
@@ -153,9 +161,8 @@ class TeacherOnce:
                     computed = self._computed(missing, epoch)
                     for reading, table in computed.items():
                         self.files.write(_name(place, reading), table)
-                    found |= computed | self._read(
-                        missing, place
-                    )  # the map of a file rather than a copy in memory
+                    found |= computed
+                    found |= self._read(missing, place)  # maps of the files, in place of the copies in memory
         return {reading: found[reading] for reading in self.readings}
 
     def _read(self, readings: Iterable[Reading], place: str) -> dict[Reading, Tensor]:
@@ -207,20 +214,20 @@ def teacher_of(
     """
     if phase.teacher is None:
         return None
-    live = LiveTeacher(phase.teacher)
     if not once or phase.readings is None or loader.world_size > 1 or config.data.generated:
-        return live
+        return LiveTeacher(phase.teacher)
     files = ReadingFiles(cache_directory() / "readings", size_limit())
     identity = identity_of(phase.teacher, loader, config)
     shared = TeacherOnce(phase.teacher, phase.readings, loader, autocast, identity, phase.epochs, files)
-    if shared.num_bytes > files.limit:
+    if shared.shared_epochs < phase.epochs:
         logging.getLogger(__name__).warning(
-            "the teacher runs live: what is read of it in %d epochs has %.1f GB, and $CKTF_CACHE_GB allows %.1f",
+            "the teacher runs live after epoch %d of %d: what is read of it in one takes %.2f GB, and $CKTF_CACHE_GB "
+            "allows %.1f in all",
+            shared.shared_epochs,
             phase.epochs,
-            shared.num_bytes / 10**9,
+            shared.pass_bytes / 10**9,
             files.limit / 10**9,
         )
-        return live
     return shared
 
 

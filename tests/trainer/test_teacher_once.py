@@ -16,7 +16,7 @@ from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.held_data import held_dataset
-from cktf.trainer.teacher_once import LiveTeacher, TeacherOnce, teacher_of
+from cktf.trainer.teacher_once import LiveTeacher, teacher_of
 from cktf.trainer.train import train
 
 CPU = torch.device("cpu")
@@ -216,15 +216,30 @@ def test_on_several_workers_the_teacher_runs_live(tiny):
     assert isinstance(main_phase(tiny(objective=KD), num_workers=2).teacher, LiveTeacher)
 
 
-def test_what_does_not_fit_within_the_limit_is_not_begun(tiny, monkeypatch, caplog):
+def test_epochs_that_do_not_fit_within_the_limit_are_not_begun(tiny, cache, monkeypatch, caplog):
     config = tiny(objective=KD, augmentation=AUGMENTED, epochs=3)
-    size = main_phase(config).teacher.num_bytes
-    assert size == 3 * 2 * 10 * len(main_phase(config).loader.rows)
-    monkeypatch.setenv("CKTF_CACHE_GB", str(size / 1e9))
-    assert isinstance(main_phase(config).teacher, TeacherOnce)
-    monkeypatch.setenv("CKTF_CACHE_GB", str((size - 1) / 1e9))
-    assert isinstance(main_phase(config).teacher, LiveTeacher)
-    assert "the teacher runs live: what is read of it in 3 epochs has" in caplog.text
+    live = main_phase(config, once=False)
+    size = 2 * 10 * len(live.loader.rows)
+    for room, num_files in ((3 * size, 3), (3 * size - 1, 2), (size - 1, 0)):
+        monkeypatch.setenv("CKTF_CACHE_GB", str(room / 1e9))
+        shutil.rmtree(cache / "readings", ignore_errors=True)
+        caplog.clear()
+        for _ in range(2):
+            parts = main_phase(config)
+            for epoch in (1, 2, 3):
+                found, expected = values(parts, epoch), values(live, epoch)
+                if epoch <= num_files:
+                    assert_rounded(found, expected)
+                else:
+                    assert all(
+                        torch.equal(one[0], other[0]) for one, other in zip(found, expected, strict=True)
+                    )
+        assert len(files_in(cache)) == num_files
+        assert sum(parts.seen) == (3 - num_files) * len(parts.loader.rows), (
+            "what fits is there, the rest is live"
+        )
+        warned = f"the teacher runs live after epoch {num_files} of 3: what is read of it in one takes"
+        assert (warned in caplog.text) == (num_files < 3)
 
 
 def test_values_that_float16_cannot_hold_are_the_live_teacher_s_cold_and_warm(tiny):
