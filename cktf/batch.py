@@ -1,10 +1,13 @@
 """What crosses the rooms: a batch of samples, a network's activations, and the shapes of those.
 
 Data yields a `Batch`, a network turns its images into `Activations`, an objective reads both. Nothing else passes
-between the three, so that none of them needs to import another.
+between the three, so that none of them needs to import another. An objective that reads little of a network says so
+by its `Reading`s, which may then be kept in the place of the activations.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -66,6 +69,8 @@ class Activations:
         stages: For each stage, the output of each of its blocks: (batch, channels, height, width).
         preactivations: For each stage, what the ReLU after its last block reads; shaped as that block's output.
             Empty for a network of which that is not known.
+        readings: Name of a `Reading` to its values, where they were kept. Then ``logits`` and ``penultimate`` are
+            there if they are among them, and all else is empty.
     """
 
     logits: Tensor
@@ -73,6 +78,20 @@ class Activations:
     stem: Tensor
     stages: Stages
     preactivations: tuple[Tensor, ...]
+    readings: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of_readings(cls, readings: Mapping[str, Tensor]) -> Self:
+        """Return activations of which these readings are all that is left."""
+        nothing = torch.empty(0)
+        return cls(
+            logits=readings.get("logits", nothing),
+            penultimate=readings.get("penultimate", nothing),
+            stem=nothing,
+            stages=(),
+            preactivations=(),
+            readings=readings,
+        )
 
     def shapes(self, images: Tensor) -> Shapes:
         """Return the shapes without the batch dimension; ``images`` is what the network was given."""
@@ -84,3 +103,21 @@ class Activations:
             preactivations=tuple(preactivation.shape[1:] for preactivation in self.preactivations),
             image=images.shape[1:],
         )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One tensor made of a network's activations: what an objective reads of them where it does not need them all.
+
+    Attributes:
+        name: Says all that is done to the activations: equal names mean equal numbers. ``logits`` and ``penultimate``
+            are the fields of that name.
+        shape: Of one sample's values.
+        of_batch: Whether they depend on the batch that the sample is in.
+        compute: Activations and their batch to (batch, *shape), float.
+    """
+
+    name: str
+    shape: torch.Size
+    of_batch: bool
+    compute: Callable[[Activations, Batch], Tensor] = field(compare=False, repr=False)

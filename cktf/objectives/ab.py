@@ -85,6 +85,7 @@ class AB(Objective):
     """
 
     ends_with_initial = True
+    readings = ()
 
     class Config(InitialOnlySettings):
         """Settings of `AB`."""

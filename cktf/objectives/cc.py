@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.parts.readings import penultimate_of
 
 
 def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -48,6 +49,7 @@ class CC(Objective):
         with seeding.initialisation(setting.seed, "embedding", "cc", "teacher"):
             self.teacher = nn.Linear(setting.teacher.penultimate.numel(), config.dim)
         self.term_weights = {"penultimate": 1.0}
+        self.readings = (penultimate_of(setting.teacher),)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: a scalar."""

@@ -128,6 +128,8 @@ class CKTF(Objective):
             }
         )
         self.term_weights = {name: pair.weight for name, pair in self.layers.items()}
+        readings = [self.representations.reading(pair, setting) for pair in self.layers.values()]
+        self.readings = None if None in readings else tuple(reading for reading in readings if reading)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; move the banks."""

@@ -7,6 +7,7 @@ from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, Setting
 from cktf.objectives.parts.contrastive_pair import ContrastivePair
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
+from cktf.objectives.parts.readings import penultimate_of
 from cktf.objectives.parts.sources import build_source
 
 
@@ -34,6 +35,7 @@ class CRD(Objective):
         shapes = setting.student.penultimate, setting.teacher.penultimate
         self.pair = ContrastivePair("penultimate", shapes, config, setting)
         self.term_weights = {"penultimate": 1.0}
+        self.readings = (penultimate_of(setting.teacher),)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: the loss of the pair, a scalar; move the banks."""

@@ -16,6 +16,7 @@ class CrossEntropy(Objective):
 
     needs_teacher = False
     needs_labels = True
+    readings = ()
 
     class Config(ObjectiveSettings):
         """Settings of `CrossEntropy`."""

@@ -71,6 +71,7 @@ class FSP(Objective):
     """
 
     ends_with_initial = True
+    readings = ()
 
     class Config(InitialOnlySettings):
         """Settings of `FSP`."""

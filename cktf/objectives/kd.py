@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.parts.readings import logits_of
 
 
 def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -45,6 +46,7 @@ class KD(Objective):
         super().__init__()
         self.temperature = config.temperature
         self.term_weights = {"logits": 1.0}
+        self.readings = (logits_of(setting.teacher),)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``logits``: the divergence, a scalar, in nats times T^2."""

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from cktf.batch import Activations, Batch, Shapes
+from cktf.batch import Activations, Batch, Reading, Shapes
 from cktf.settings import Settings
 
 
@@ -125,6 +125,8 @@ class Objective(nn.Module, ABC):
         term_weights: The method's own factor for each term that `forward` returns (the paper's beta and
             theta); the objective's ``weight`` multiplies them all. Applied in `cktf.objectives.weighted_sum`,
             nowhere else.
+        readings: All that `forward` reads of the teacher, where that is little: then it is content with
+            `Activations` of which nothing else is left. None: it may read anything, and the teacher has to run.
         initial: The method's own phase before the student's; None for most. Methods that have one take
             `TwoPhaseSettings`.
         ends_with_initial: Whether the method has no terms after it, so that another objective must go on. Such a
@@ -136,6 +138,7 @@ class Objective(nn.Module, ABC):
     needs_teacher: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
     ends_with_initial: ClassVar[bool] = False
+    readings: tuple[Reading, ...] | None = None
     initial: InitialPhase | None
     term_weights: dict[str, float]
 

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.parts.readings import penultimate_of
 
 _SMALLEST = 1e-7
 """Added to probabilities before their logarithm, and the smallest norm divided by, as published."""
@@ -47,6 +48,7 @@ class PKT(Objective):
     def __init__(self, config: Config, setting: Setting) -> None:
         super().__init__()
         self.term_weights = {"penultimate": 1.0}
+        self.readings = (penultimate_of(setting.teacher),)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: a scalar."""

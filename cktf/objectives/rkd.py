@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.parts.readings import penultimate_of
 from cktf.objectives.parts.relations import relative_distances
 
 
@@ -70,6 +71,7 @@ class RKD(Objective):
         super().__init__()
         factors = {"distance": config.distance, "angle": config.angle}
         self.term_weights = {name: factor for name, factor in factors.items() if factor > 0}
+        self.readings = (penultimate_of(setting.teacher),)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``distance`` and ``angle``, a scalar each; one whose factor is 0 is not computed."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from cktf.batch import Activations, Batch
+from cktf.batch import Activations, Batch, Reading
 from cktf.objectives.objective import InitialPhase, Objective, Setting
 from cktf.objectives.registry import ChosenObjectives, active_objectives
 
@@ -52,6 +52,16 @@ class WeightedSum(nn.Module):
         The objective's ``weight`` has no part in it, as published: nothing else is minimised beside it.
         """
         return self._sum({name: self.initial_phases[name]}, {name: 1.0}, student, teacher, batch)
+
+    @property
+    def readings(self) -> tuple[Reading, ...] | None:
+        """All that `forward` reads of the teacher; None where one of the objectives may read anything."""
+        united: dict[Reading, None] = {}
+        for method in self._methods.values():
+            if method.readings is None:
+                return None
+            united |= dict.fromkeys(method.readings)
+        return tuple(united)
 
     def main_parameters(self) -> list[nn.Parameter]:
         """Return what is trained beside the student: all parameters but those of initial phases."""

@@ -28,6 +28,7 @@ from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
 from cktf.trainer.check import check_trial
+from cktf.trainer.reading_files import size_limit
 from cktf.trainer.teacher_file import content_digest
 
 STUDY = "study.yaml"
@@ -206,6 +207,11 @@ def require_runnable(spec: StudySpec, arms: Sequence[Arm]) -> None:
     Raises:
         NotRunnable: If something that they need is not there or does not go together.
     """
+    if spec.teacher_once:
+        try:
+            size_limit()
+        except ValueError as error:
+            raise NotRunnable(str(error)) from error
     seen = set()  # what decides whether a trial can be built is often the same for all arms, and checked once
     for arm in arms:
         config = arm.config

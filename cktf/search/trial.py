@@ -48,6 +48,7 @@ class Assignment:
         configuration: Its `TrialConfig`, as JSON.
         read_test: Whether its last epoch reads the test split.
         run: Root of the run directory, as every node of the cluster sees it.
+        teacher_once: Whether it shares with other trials what is read of the teacher.
         workers: Processes that train it.
         cpus: Of each worker.
         gpus: Of each worker.
@@ -57,18 +58,20 @@ class Assignment:
     configuration: str
     read_test: bool
     run: str
+    teacher_once: bool
     workers: int
     cpus: float
     gpus: float
 
     @classmethod
-    def of(cls, row: PlannedRow, run: Storage, share: Share) -> "Assignment":
+    def of(cls, row: PlannedRow, run: Storage, share: Share, *, teacher_once: bool) -> "Assignment":
         """Return the assignment of a planned trial."""
         return cls(
             trial_id=row.trial_id,
             configuration=json.dumps(row.config),
             read_test=row.stage != Stage.SEARCH,
             run=run.root,
+            teacher_once=teacher_once,
             workers=share.workers,
             cpus=share.cpus,
             gpus=share.gpus,
@@ -245,7 +248,13 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
     if not run.names():
         raise FileNotFoundError(f"{run.root} is not there on {platform.node()}; all nodes must share it")
     config = TrialConfig.model_validate_json(assignment.configuration)
-    yield from train(config, run=run, read_test=assignment.read_test, device=device)
+    yield from train(
+        config,
+        run=run,
+        read_test=assignment.read_test,
+        teacher_once=assignment.teacher_once,
+        device=device,
+    )
 
 
 def _reason(error: Exception) -> str:

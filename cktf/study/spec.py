@@ -149,6 +149,11 @@ class StudySpec(Settings):
     resources: Resources = Resources()
     """What one trial takes."""
 
+    teacher_once: bool = False
+    """Run the teacher once for all trials that read the same of it at one seed and epoch, where they read only logits,
+    penultimate vectors or pooled maps. These are rounded to float16 and kept below `$CKTF_CACHE`, in at most
+    `$CKTF_CACHE_GB` gigabytes (20). The rounding changes numbers a little, so it holds for a run from its beginning."""
+
     keep: Literal["best", "all", "none"] = "best"
     """Whose student's weights are kept: of the best arm, of all, of none."""
 

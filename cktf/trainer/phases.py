@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from cktf.batch import Activations, Batch
+from cktf.batch import Activations, Batch, Reading
 from cktf.data import AugmentationConfig, Samples, TrainLoader
 from cktf.objectives import WeightedSum, active_objectives
 from cktf.seeding import derive
@@ -35,6 +35,7 @@ class Phase:
         parameters: What the optimiser moves.
         student: The network that is trained; None where none is, and then it does not run.
         teacher: The frozen network that runs beside it; None where none is read.
+        readings: All that is read of the teacher, where that is little; None: it may be anything.
         loss: Student's and teacher's activations and the batch to the sum to minimise and its terms.
         reads_objective: Whether the objectives are minimised; they are of no use after a phase without them.
         is_scored: Whether the student's accuracy is told: its logits are of the labels' classes, and its classifier
@@ -51,6 +52,7 @@ class Phase:
     parameters: tuple[nn.Parameter, ...]
     student: nn.Module | None
     teacher: nn.Module | None
+    readings: tuple[Reading, ...] | None
     loss: Loss
     reads_objective: bool
     is_scored: bool
@@ -99,6 +101,7 @@ def objective_phases(
                 parameters=(*of_student, *initial.parameters()),
                 student=student if initial.trains_student else None,
                 teacher=teacher,
+                readings=None,
                 loss=partial(objective.initial, name),
                 reads_objective=True,
                 is_scored=False,
@@ -115,6 +118,7 @@ def objective_phases(
         parameters=(*student.parameters(), *objective.main_parameters()),
         student=student,
         teacher=teacher if _reads_teacher_to_the_end(config) else None,
+        readings=objective.readings,
         loss=objective,
         reads_objective=True,
         is_scored=config.task == "distill",  # the labels of a transfer are no classes that any network knows
@@ -140,6 +144,7 @@ def probe_phase(probe: Probe, samples: Samples, seed: int) -> Phase:
         parameters=tuple(probe.trained.parameters()),
         student=probe,
         teacher=None,
+        readings=None,
         loss=classification_loss,
         reads_objective=False,
         is_scored=True,

@@ -4,7 +4,6 @@ A teacher's training is a trial of its own, whose student is the teacher network
 cross-entropy. Its `trial_id` therefore says everything that decides it, and is its name in the cache.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
+from cktf.trainer.exclusive import exclusive
 from cktf.trainer.held_data import held_dataset
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_file import StateDict, differences, read_weights
@@ -134,7 +134,7 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
     cache = Storage(folder).child("teachers")
     name = f"{trial.trial_id}.safetensors"
     # Trials that start together all need the same teacher: the first trains it, the others wait for the file.
-    with _exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
+    with exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
         content = cache.read(name)
         if content is None:
             workspace = Storage(folder).child("training")
@@ -149,11 +149,3 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
             cache.write(name, content)
             trial_storage(workspace, trial.trial_id).clear()
     return content
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # released by the kernel when the holder dies
-        yield

@@ -28,6 +28,7 @@ from cktf.trainer.optimizer import build_optimizer, learning_rate
 from cktf.trainer.phases import Phase, epochs_of
 from cktf.trainer.running_means import RunningMeans
 from cktf.trainer.teacher_cache import load_teacher
+from cktf.trainer.teacher_once import teacher_of
 
 
 class TrainingFailed(RuntimeError):  # noqa: N818  # it names what happened to the trial
@@ -39,6 +40,7 @@ def train(
     *,
     run: Storage | None = None,
     read_test: bool = False,
+    teacher_once: bool = False,
     device: torch.device | None = None,
     world: World | None = None,
 ) -> Iterator[EpochResult]:
@@ -51,6 +53,8 @@ def train(
         config: All that decides the training.
         run: The run directory, for checkpoints, the teacher and the student's weights; None writes nothing.
         read_test: Whether the test split is evaluated, once, at the last epoch.
+        teacher_once: Whether what is read of the teacher is rounded to float16 and shared with other trials (see
+            `cktf.trainer.teacher_once`).
         device: None takes the GPU if there is one.
         world: The workers that share this trial; None asks PyTorch, which Ray Train has told.
 
@@ -95,6 +99,7 @@ def train(
             if checkpoint and history[-1].phase == phase.name:
                 optimizer.load_state_dict(checkpoint.optimizer)
             loader = phase.loader(world)
+            phase_teacher = teacher_of(phase, loader, config, bfloat16, once=teacher_once)
         started = time.perf_counter()
         rate = learning_rate(phase.optimizer, epoch, phase.epochs)
         for group in optimizer.param_groups:
@@ -103,12 +108,12 @@ def train(
         if phase.student:
             phase.student.train()
         means = RunningMeans()
+        read_teacher = phase_teacher.epoch(epoch) if phase_teacher else None
         with _network_stream(device, phase.seed, epoch, world.rank):
             for batch in loader.epoch(epoch):
                 images = batch.images.contiguous(memory_format=torch.channels_last)
                 with bfloat16:
-                    with torch.no_grad():
-                        teacher_activations = phase.teacher(images) if phase.teacher else None
+                    teacher_activations = read_teacher(images, batch) if read_teacher else None
                     student_activations = phase.student(images) if phase.student else None
                     loss, terms = phase.loss(student_activations, teacher_activations, batch)
 

@@ -155,3 +155,37 @@ def test_initial_parameters_depend_on_the_seed_alone(
 @pytest.mark.parametrize("name", PUBLISHED_WEIGHTS)
 def test_weights_are_those_of_the_published_runs_unless_set(name: str) -> None:
     assert OBJECTIVES[name].Config().weight == PUBLISHED_WEIGHTS[name]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_method_that_names_its_readings_needs_nothing_else_of_the_teacher(
+    name: str, student: Activations, teacher: Activations, batch: Batch, setting: Setting
+) -> None:
+    setting = replace(setting, teacher=teacher.shapes(batch.images))
+    readings = build(settings_of(name), setting).readings
+    reads_maps = name in {"fitnet", "at", "sp", "vid", "ft", "nst"}
+    assert (readings is None) == reads_maps
+    if readings is None:
+        return
+    values = {reading.name: reading.compute(teacher, batch) for reading in readings}
+    assert all(values[reading.name].shape[1:] == reading.shape for reading in readings)
+    left = Activations.of_readings(values)
+    whole, of_readings = (build(settings_of(name), setting) for _ in range(2))
+    if OBJECTIVES[name].ends_with_initial:
+        assert whole.objectives[name](student, left, batch) == {}
+        return
+    for _ in range(2):  # the second step reads banks that the first has moved
+        expected, found = whole(student, teacher, batch), of_readings(student, left, batch)
+        assert torch.equal(found[0], expected[0])
+
+
+def test_of_several_methods_readings_are_united_and_one_that_may_read_anything_decides(
+    setting: Setting,
+) -> None:
+    def names(*methods: str) -> list[str] | None:
+        readings = build({name: settings_of(name)[name] for name in methods}, setting).readings
+        return None if readings is None else [reading.name for reading in readings]
+
+    assert names("kd", "crd", "rkd") == ["logits", "penultimate"]
+    assert names("cross_entropy") == []
+    assert names("kd", "at") is None

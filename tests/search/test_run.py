@@ -17,6 +17,7 @@ from cktf.search.errors import (
     BadRunDirectory,
     ClusterTooSmall,
     NotExtensible,
+    NotRunnable,
     RunInUse,
     RunNotFound,
     StudyDiffers,
@@ -177,6 +178,17 @@ def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console
         launch(make_spec(resources={"cpus": 1000}), run_dir, console=console)
     with pytest.raises(StudyDiffers, match="differs in: baseline, ablate, seeds; choose another"):
         launch(make_spec({"epochs": 3}, ablate={"batch_size": [16]}), run_dir, console=console)
+    # Its rounding holds for all trials of a run or for none.
+    with pytest.raises(StudyDiffers, match="differs in: teacher_once; choose another"):
+        launch(make_spec(teacher_once=True), run_dir, console=console)
+
+
+def test_a_size_of_the_cache_that_is_no_number_is_refused_before_anything_starts(
+    make_spec, run_dir, console, monkeypatch
+):
+    monkeypatch.setenv("CKTF_CACHE_GB", "much")
+    with pytest.raises(NotRunnable, match=r"\$CKTF_CACHE_GB: must be a number of gigabytes"):
+        launch(make_spec(teacher_once=True), run_dir, console=console)
 
 
 def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(

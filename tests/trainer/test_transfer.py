@@ -168,6 +168,17 @@ def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_t
     assert few[1] != all_[1]
 
 
+def test_what_is_read_of_the_teacher_once_is_of_the_images_without_labels(transfer, tmp_path, monkeypatch):
+    config = transfer(source={"name": "cifar100", "side": 16}, data={"name": "stl10", "side": 16})
+    live = list(train(config))
+    monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
+    cold, warm = ([timeless(result) for result in train(config, teacher_once=True)] for _ in range(2))
+    assert warm == cold
+    assert len({path.parent for path in tmp_path.rglob("*.float16")}) == 1, "the probe reads no teacher"
+    assert cold[1].train_loss == pytest.approx(live[1].train_loss, rel=1e-3)
+    assert cold[1].train_loss != live[1].train_loss
+
+
 def test_a_method_s_own_initial_phase_comes_before_the_transfer(transfer):
     config = transfer(objective={"kd": {}, "fsp": {"initial_epochs": 1}}, epochs=1, probe={"epochs": 1})
     results = list(train(config))

@@ -11,10 +11,13 @@ from cktf.objectives.parts.maps import pad_channels
 
 Pairing = Literal["last", "first", "random", "largest", "smallest"]
 
+BY_SIMILARITY: tuple[Pairing, ...] = ("largest", "smallest")
+"""Pairings that compare the student's map with the teacher's; the others know the block without it."""
+
 
 def choose_block(
     pairing: Pairing,
-    student: Tensor,
+    student: Tensor | None,
     teacher: tuple[Tensor, ...],
     transform: Callable[[Tensor], Tensor],
     generator: torch.Generator,
@@ -23,7 +26,8 @@ def choose_block(
 
     Args:
         pairing: ``last``, ``first``, ``random``, or by the maps' similarity ``largest``, ``smallest``.
-        student: (batch, channels, height, width): the map, transformed.
+        student: (batch, channels, height, width): the map, transformed; None where ``pairing`` is not one of
+            `BY_SIMILARITY`.
         teacher: The maps of the teacher's blocks, not yet transformed.
         transform: What is done to a map before it is compared or contrasted.
         generator: A CPU generator that ``random`` draws from.
@@ -36,6 +40,7 @@ def choose_block(
         case "random":
             return int(torch.randint(len(teacher), (), generator=generator))
         case "largest" | "smallest":
+            assert student is not None
             similarities = torch.stack([map_similarity(student, transform(block)) for block in teacher])
             return int(similarities.argmax() if pairing == "largest" else similarities.argmin())
 

@@ -4,11 +4,12 @@ import torch
 from torch import Tensor
 
 from cktf import seeding
-from cktf.batch import Activations, Batch
+from cktf.batch import Activations, Batch, Reading
 from cktf.objectives.objective import Setting
 from cktf.objectives.parts import maps
 from cktf.objectives.parts.layers import LayerPair, blocks_of, is_block
-from cktf.objectives.parts.pairing import Pairing, choose_block
+from cktf.objectives.parts.pairing import BY_SIMILARITY, Pairing, choose_block
+from cktf.objectives.parts.readings import penultimate_of
 from cktf.objectives.parts.transforms import OF_BATCH, Transform, transformed
 
 
@@ -44,8 +45,7 @@ class Representations:
                 sizes.append(blocks_of(network, layer)[-1])
             except ValueError as reason:
                 raise ValueError(f"objective.cktf.pairs: the {side} {reason}") from None
-        by_similarity = self.pairing in ("largest", "smallest")
-        if by_similarity and is_block(pair.teacher) and sizes[0][1:] != sizes[1][1:]:
+        if self.pairing in BY_SIMILARITY and is_block(pair.teacher) and sizes[0][1:] != sizes[1][1:]:
             raise ValueError(
                 f"objective.cktf.pairing: {self.pairing!r} compares maps of equal size, but those of "
                 f"{pair.name} are {tuple(sizes[0][1:])} and {tuple(sizes[1][1:])}; choose last, first or random"
@@ -56,14 +56,53 @@ class Representations:
         # Measured on tensors without data.
         ours, theirs = (torch.empty(2, *size, device="meta") for size in sizes)
         nobody = torch.empty(2, device="meta")
-        ours, theirs = self._compared(pair, ours, theirs, Batch(nobody, nobody, nobody, step=0))
-        return ours.shape[1:], theirs.shape[1:]
+        batch = Batch(nobody, nobody, nobody, step=0)
+        ours = self._of_student(pair, ours, theirs.shape[1], batch)
+        return ours.shape[1:], self._of_teacher(theirs, batch).shape[1:]
+
+    def reading(self, pair: LayerPair, setting: Setting) -> Reading | None:
+        """Return all that is read of the teacher for a pair.
+
+        None where that is a whole map, or a block that is chosen by the student's.
+        """
+        if pair.teacher == "penultimate":
+            return penultimate_of(setting.teacher)
+        is_open = self.pairing in BY_SIMILARITY and len(blocks_of(setting.teacher, pair.teacher)) > 1
+        if self.transform != "map" or is_open:
+            return None
+
+        def pooled(teacher: Activations, batch: Batch) -> Tensor:
+            return self._of_teacher(self._chosen(pair, None, teacher, batch), batch)
+
+        return Reading(
+            self._name(pair),
+            self.shapes(pair, setting)[1],
+            of_batch=is_block(pair.teacher) and (self.normalize or self.pairing == "random"),
+            compute=pooled,
+        )
 
     def __call__(
         self, pair: LayerPair, student: Activations, teacher: Activations, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """Return the representations (batch, ...) of student and teacher, float32."""
         ours = self._normalised(blocks_of(student, pair.student)[-1], pair.student)
+        theirs = teacher.readings.get(self._name(pair))
+        if theirs is None:
+            theirs = self._of_teacher(self._chosen(pair, ours, teacher, batch), batch)
+        return self._of_student(pair, ours, theirs.shape[1], batch), theirs
+
+    def _name(self, pair: LayerPair) -> str:
+        """Return the name of the pair's reading where that is a map, pooled."""
+        window = "whole map" if self.windows[1] is None else f"windows of {self.windows[1]}"
+        words = [pair.teacher, f"mean over {window}"]
+        if is_block(pair.teacher):
+            words += [f"normalised over the batch: {self.normalize}", f"block: {self.pairing}"]
+            if self.pairing == "random":
+                words += [pair.name, f"seed {self.seed}"]
+        return ", ".join(words)
+
+    def _chosen(self, pair: LayerPair, ours: Tensor | None, teacher: Activations, batch: Batch) -> Tensor:
+        """Return the teacher's layer, normalised; a block that a pair leaves open is chosen first."""
         blocks = blocks_of(teacher, pair.teacher)
         chosen = 0
         if len(blocks) > 1:
@@ -71,19 +110,25 @@ class Representations:
             chosen = choose_block(
                 self.pairing, ours, blocks, lambda block: self._normalised(block, pair.teacher), generator
             )
-        theirs = self._normalised(blocks[chosen], pair.teacher)
-        return self._compared(pair, ours, theirs, batch)
+        return self._normalised(blocks[chosen], pair.teacher)
 
     def _normalised(self, values: Tensor, layer: str) -> Tensor:
         values = values.float()
         return maps.normalise_over_batch(values) if self.normalize and is_block(layer) else values
 
-    def _compared(self, pair: LayerPair, ours: Tensor, theirs: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _of_student(self, pair: LayerPair, ours: Tensor, num_channels: int, batch: Batch) -> Tensor:
+        """Return what is compared of the student's layer, a map padded to as many channels as the teacher's."""
         if self.transform != "map":
-            return transformed(ours, self.transform, batch), transformed(theirs, self.transform, batch)
+            return transformed(ours, self.transform, batch)
         if is_block(pair.student) and is_block(pair.teacher):
-            ours = maps.pad_channels(ours, theirs.shape[1])
-        return _pooled(ours, self.windows[0]), _pooled(theirs, self.windows[1])
+            ours = maps.pad_channels(ours, num_channels)
+        return _pooled(ours, self.windows[0])
+
+    def _of_teacher(self, theirs: Tensor, batch: Batch) -> Tensor:
+        """Return what is compared of the teacher's layer."""
+        if self.transform != "map":
+            return transformed(theirs, self.transform, batch)
+        return _pooled(theirs, self.windows[1])
 
 
 def _pooled(values: Tensor, window: maps.Window) -> Tensor:

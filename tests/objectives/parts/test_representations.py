@@ -54,3 +54,70 @@ def test_shapes_are_those_of_the_representations(
             values = representations(pair, student, teacher, batch)
             assert representations.shapes(pair, setting) == tuple(value.shape[1:] for value in values)
             assert all(value.dtype == torch.float32 for value in values)
+
+
+def test_a_reading_is_what_is_compared_of_the_teacher(
+    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+) -> None:
+    for pairing in ("last", "first", "random"):
+        for normalize in (True, False):
+            representations = Representations(pairing, "map", setting, normalize=normalize)
+            for layer in ("stem", "stage2", "stage3.0", "penultimate"):
+                pair = LayerPair(student="stage3", teacher=layer)
+                reading = representations.reading(pair, setting)
+                values = reading.compute(teacher, batch)
+                left = Activations.of_readings({reading.name: values})
+                for ours, theirs in zip(
+                    representations(pair, student, left, batch),
+                    representations(pair, student, teacher, batch),
+                    strict=True,
+                ):
+                    assert torch.equal(ours, theirs)
+                assert values.shape[1:] == reading.shape
+                # A row alone is the row among others, unless the reading says that it is not.
+                alone = replace(batch, index=batch.index[:1])
+                first = reading.compute(_first_sample(teacher), alone)
+                assert reading.of_batch or torch.allclose(first, values[:1])
+                assert not (normalize and layer.startswith("stage") and torch.allclose(first, values[:1]))
+
+
+def _first_sample(network: Activations) -> Activations:
+    return replace(
+        network,
+        penultimate=network.penultimate[:1],
+        stem=network.stem[:1],
+        stages=tuple(tuple(block[:1] for block in blocks) for blocks in network.stages),
+    )
+
+
+def test_readings_that_differ_in_anything_have_different_names(setting: Setting) -> None:
+    names = [
+        Representations(pairing, "map", replace(setting, seed=seed), normalize=normalize)
+        .reading(pair, setting)
+        .name
+        for pairing, seed, normalize, pair in (
+            ("last", 0, True, STAGE),
+            ("first", 0, True, STAGE),
+            ("last", 0, False, STAGE),
+            ("last", 0, True, LayerPair(student="stage1", teacher="stage1.0")),
+            ("last", 0, True, LayerPair(student="stage1", teacher="stage2")),
+            ("random", 0, True, STAGE),
+            ("random", 1, True, STAGE),
+            ("random", 0, True, LayerPair(student="stage2", teacher="stage1")),
+        )
+    ]
+    assert len(set(names)) == len(names)
+
+
+def test_whole_maps_and_blocks_that_the_student_chooses_have_no_reading(setting: Setting) -> None:
+    def reading(pairing: str, transform: str, teacher: str = "stage1"):
+        pair = LayerPair(student="stage1", teacher=teacher)
+        return Representations(pairing, transform, setting, normalize=True).reading(pair, setting)
+
+    assert reading("last", "map")
+    assert all(
+        reading("last", other) is None for other in ("hint", "attention", "factor", "similarity", "relation")
+    )
+    assert reading("largest", "map") is None
+    assert reading("largest", "map", teacher="stage1.1"), "a named block is chosen already"
+    assert reading("largest", "hint", teacher="penultimate").name == "penultimate"
