@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.estimates import complete, reported
-from analysis.factorial import grid_cells
+from analysis.factorial import factorial_cells
 from analysis.figures.arms import panels_of
 from analysis.figures.theme import WIDTH, data
 from analysis.levels import factor_label, factor_order, in_groups, is_numeric
@@ -160,7 +160,7 @@ def _designed(results: Results) -> "pd.DataFrame":
     in_grid = [
         arm_id
         for _, of_context in pool.groupby("context", sort=False)
-        for arm_id in grid_cells(of_context, study.factors)[0]
+        for arm_id in factorial_cells(of_context, study.factors)[0]
     ]
     return _with_scores(
         complete(pool[pool["arm_id"].isin(in_grid)], study.report_metric), study.report_metric
