@@ -1,8 +1,9 @@
 """Arms in figures: which are shown, where there are more than anybody can look at, and what their panels are called."""
 
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from analysis.figures.theme import data
 from cktf.rows import arm_label
 
 if TYPE_CHECKING:
@@ -30,6 +31,28 @@ def panels_of(titles: list[str]) -> "alt.Facet":
 
     header = alt.Header(labelExpr="split(datum.label, '\\n')")
     return alt.Facet("panel:N", title=None, sort=titles, header=header)
+
+
+def in_panels(
+    layers: "list[alt.Chart]", rows: list[dict[str, Any]], titles: list[str], *, shares_axis: bool
+) -> "alt.FacetChart":
+    """Return layers drawn once for each arm, side by side.
+
+    Args:
+        layers: Without data of their own.
+        rows: What is drawn; ``panel`` is the title of the panel that a row belongs to.
+        titles: Of the panels, in order.
+        shares_axis: Whether all panels have one vertical scale.
+    """
+    import altair as alt
+
+    panels: alt.FacetChart = (
+        alt.layer(*layers, data=data(rows))
+        .properties(width=180, height=130)
+        .facet(facet=panels_of(titles), columns=3)
+        .resolve_scale(y="shared" if shares_axis else "independent")
+    )
+    return panels
 
 
 def largest_effects(effects: "pd.DataFrame", most: int) -> "pd.DataFrame":

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.estimates import complete, grouped_estimates, reported
-from analysis.figures.arms import MAX_PANELS, largest_effects, left_out, panel_title, panels_of
-from analysis.figures.theme import BLUE, GREY, data
+from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
+from analysis.figures.theme import BLUE, GREY
 from analysis.quantities import quantity
 from analysis.results import Results
 
@@ -116,13 +116,7 @@ def chart(curves: Curves) -> "alt.FacetChart":
             *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high")),
         ],
     )
-    panels: alt.FacetChart = (
-        alt.layer(band, line, data=data(curves.rows))
-        .properties(width=180, height=120)
-        .facet(facet=panels_of(curves.panels), columns=3)
-        .resolve_scale(y="shared" if curves.domain else "independent")
-    )
-    return panels
+    return in_panels([band, line], curves.rows, curves.panels, shares_axis=curves.domain is not None)
 
 
 def _domain(rows: list[dict[str, Any]]) -> tuple[float, float]:
@@ -135,7 +129,7 @@ def _domain(rows: list[dict[str, Any]]) -> tuple[float, float]:
     held += [
         row[end] for row in rows if row["epoch"] == last for end in ("low", "high") if row[end] is not None
     ]
-    margin = 0.05 * (max(held) - min(held))
+    margin = 0.05 * (max(held) - min(held)) or 1.0  # of one value, a scale around it
     return round(min(held) - margin, 4), round(max(held) + margin, 4)
 
 

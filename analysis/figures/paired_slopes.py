@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.estimates import complete, reported
-from analysis.figures.arms import MAX_PANELS, largest_effects, left_out, panel_title, panels_of
-from analysis.figures.theme import BLUE, GREY, INK, data
+from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
+from analysis.figures.theme import BLUE, GREY, INK
 from analysis.quantities import quantity
 from analysis.results import Results
 
@@ -96,13 +96,7 @@ def chart(slopes: Slopes) -> "alt.FacetChart":
         )
     )
     mean = base.transform_filter(f"datum.kind === '{MEAN}'").mark_line(color=INK, strokeWidth=3)
-    panels: alt.FacetChart = (
-        alt.layer(seeds, mean, data=data(slopes.rows))
-        .properties(width=180, height=150)
-        .facet(facet=panels_of(slopes.panels), columns=3)
-        .resolve_scale(y="shared" if slopes.shares_axis else "independent")
-    )
-    return panels
+    return in_panels([seeds, mean], slopes.rows, slopes.panels, shares_axis=slopes.shares_axis)
 
 
 def _lines(pairs: "pd.DataFrame", panel: str, *, maximise: bool) -> list[dict[str, Any]]:
