@@ -113,6 +113,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     out.print(_plan_in_words(spec, arms), highlight=False)
     _say_what_is_confounded(spec)
     _say_what_is_left_out(spec, arms)
+    _say_what_is_alike(arms)
 
 
 @app.command()
@@ -132,7 +133,9 @@ def launch(
         from cktf.study.designs import plan_arms
 
         spec = _load(study, overrides, smoke=smoke)
-        _say_what_is_left_out(spec, plan_arms(spec))
+        arms = plan_arms(spec)
+        _say_what_is_left_out(spec, arms)
+        _say_what_is_alike(arms)
         place = f"runs/{spec.name}-smoke" if smoke else f"runs/{spec.name}"
         summary = launch_study(spec, place if run_dir is None else run_dir, address=address)
     _finish(summary)
@@ -355,6 +358,21 @@ def _say_what_is_left_out(spec: "StudySpec", trained: "Sequence[Arm]") -> None:
             f"not trained, since equal to another in a smoke run{within}: {'; '.join(arms)}",
             markup=False,
             highlight=False,
+        )
+
+
+def _say_what_is_alike(arms: "Sequence[Arm]") -> None:
+    """Warn of arms whose difference no objective that is switched on reads, one line a group."""
+    from cktf.study.alike import arms_alike
+
+    for group in arms_alike(arms):
+        names = "; ".join(arm.label for arm in group)
+        err.print(
+            f"these arms train alike, for nothing that is switched on reads what sets them apart: {names}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
 
 

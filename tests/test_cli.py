@@ -89,6 +89,18 @@ def test_validate_shows_the_arms_and_runs_nothing(study, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
 
 
+def test_validate_warns_of_arms_that_train_alike(study, tmp_path):
+    alike = (
+        "--set",
+        "ablate={objective.kd.temperature: [2.0]}",
+        "--set",
+        "baseline.objective.kd={weight: 0.0}",
+    )
+    code, _, error = cktf("validate", study, *alike, "--set", "compare=null", cwd=tmp_path)
+    assert code == 0
+    assert error.strip().endswith("what sets them apart: baseline; temperature=2")
+
+
 FRACTION = """\
 # Which of four settings matter?
 baseline:
