@@ -16,11 +16,14 @@ def open_folder(place: str | os.PathLike[str]) -> fs.SubTreeFileSystem:
     Raises:
         ValueError: If the URI's scheme is unknown.
     """
-    text = os.fspath(place)
-    if "://" not in text:
-        text = str(Path(text).expanduser().resolve())
-    filesystem, path = fs.FileSystem.from_uri(text)
+    filesystem, path = fs.FileSystem.from_uri(absolute(place))
     return fs.SubTreeFileSystem(path, filesystem)
+
+
+def absolute(place: str | os.PathLike[str]) -> str:
+    """Return a folder or a URI as any process would name it."""
+    text = os.fspath(place)
+    return text if "://" in text else str(Path(text).expanduser().resolve())
 
 
 def has_file(folder: fs.FileSystem, name: str) -> bool:
@@ -36,10 +39,11 @@ def read(folder: fs.FileSystem, name: str) -> bytes:
 
 def write(folder: fs.SubTreeFileSystem, name: str, content: bytes) -> None:
     """Write a file whole, making the folders above it: a reader sees the old content or the new."""
-    above = name.rpartition("/")[0]
+    above, _, last = name.rpartition("/")
     folder.base_fs.create_dir(f"{folder.base_path}{above}", recursive=True)
-    # The name is this writer's own, for another report may be written at the same time.
-    partial = f"{name}.{uuid4().hex}.partial"
+    # The name is this writer's own, for another report may be written at the same time; and hidden, for a folder of
+    # tables may be read meanwhile.
+    partial = f"{above}/.{last}.{uuid4().hex}.partial".lstrip("/")
     with folder.open_output_stream(partial, compression=None) as stream:
         stream.write(content)
     folder.move(partial, name)

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet
 from pyarrow import fs
 
-from analysis.collect import FACTS_KEY, VERSION_KEY, fingerprint, ledger_segments, ledger_tables
+from analysis.collect import ledger_tables
 from analysis.folder import has_file, open_folder
+from analysis.ledger import fingerprint, ledger_files
+from analysis.parquet import FACTS_KEY, VERSION_KEY
 from analysis.results import Facts, Results
 from cktf.rows import SCHEMA_VERSION
 
@@ -31,22 +33,22 @@ def load(place: str | os.PathLike[str]) -> Results:
     ledger is.
 
     Args:
-        place: A run directory, or a folder with ``trials.parquet`` and ``epochs.parquet`` alone, or one of these two;
-            or a URI.
+        place: A run directory, or a folder with ``trials.parquet`` and the folder ``epochs.parquet`` alone, or one of
+            these two; or a URI.
 
     Raises:
         ValueError: If there are neither a ledger nor tables, or the tables are of another schema version.
     """
-    if (text := os.fspath(place)).endswith(".parquet"):
+    if (text := os.fspath(place).rstrip("/")).endswith(".parquet"):
         above, slash, _ = text.rpartition("/")
         place = above or slash or "."
     folder = open_folder(place)
     tables = [name for name in ("", "report/") if has_file(folder, f"{name}trials.parquet")]
-    segments = ledger_segments(folder)
-    if segments:
+    files = ledger_files(folder)
+    if files:
         for prefix in tables:
             metadata = pa.parquet.read_schema(f"{prefix}trials.parquet", filesystem=folder).metadata
-            if _version(metadata) == SCHEMA_VERSION and _facts(metadata).ledger == fingerprint(segments):
+            if _version(metadata) == SCHEMA_VERSION and _facts(metadata).ledger == fingerprint(files):
                 return _read_tables(folder, prefix)
         return results_from_tables(*ledger_tables(place))
     if not tables:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet
 from pyarrow import fs
 
-from analysis.collect import FACTS_KEY, VERSION_KEY, collect
+from analysis.collect import Engine, collect
 from analysis.folder import open_folder, write
+from analysis.in_memory import RowsInMemory
 from analysis.load import load
 from analysis.pages import html_page, libraries
+from analysis.parquet import metadata_of, parquet_bytes
 from analysis.plot import RENDER, Drawing, all_drawings
 from analysis.results import Facts, Results
-from cktf.rows import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,19 +53,22 @@ class ReportPaths:
         return [self.html, *self.tables.values(), *self.figures.values(), *self.papers]
 
 
-def write_report(run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> ReportPaths:
+def write_report(
+    run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = RowsInMemory
+) -> ReportPaths:
     """Write the report of a run and return where everything lies.
 
     Args:
         run: The run directory, a folder or a URI. It may still be running.
         out: Where the report goes; ``RUN/report`` by default.
+        engine: What parses the ledger; see `analysis.collect.collect`.
 
     Raises:
         ValueError: If there is no ledger, or a line of it is broken other than by a killed writer.
     """
     place = os.fspath(out) if out is not None else f"{os.fspath(run).rstrip('/')}/report"
     folder = open_folder(place)
-    trials, epochs = collect(run, place)
+    trials, epochs = collect(run, place, engine)
     results = load(place)
     tables = {"trials": trials, "epochs": epochs}
     for name in DERIVED:
@@ -109,11 +112,7 @@ def page(results: Results, drawings: dict[str, Drawing]) -> str:
 
 def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    metadata = {VERSION_KEY: str(SCHEMA_VERSION).encode(), FACTS_KEY: facts.to_json().encode()}
-    sink = pa.BufferOutputStream()
-    pa.parquet.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    return parquet_bytes(table.replace_schema_metadata(metadata_of(facts)))
 
 
 def _write_papers(folder: fs.SubTreeFileSystem, results: Results) -> list[str]:

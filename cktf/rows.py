@@ -15,6 +15,7 @@ trial was tried again), the last one holds. This module needs the standard libra
 import json
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import StrEnum
+from functools import cache
 from typing import Any, ClassVar, Self
 
 SCHEMA_VERSION = 1
@@ -58,11 +59,9 @@ class Row:
         Raises:
             ValueError: If a key that has no default is missing.
         """
-        required = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
-        missing = [name for name in required if name not in values]
-        if missing:
+        known, required = _names(cls.kind)
+        if missing := [name for name in required if name not in values]:
             raise ValueError(f"ledger row of kind {cls.kind!r} without {', '.join(missing)}")
-        known = {f.name for f in fields(cls)}
         return cls(**{key: value for key, value in values.items() if key in known})
 
 
@@ -233,6 +232,14 @@ def arm_label(arm: str, context: str) -> str:
 
 
 ROWS: dict[str, type[Row]] = {row.kind: row for row in (StudyRow, PlannedRow, EpochRow, EndRow)}
+
+
+@cache
+def _names(kind: str) -> tuple[frozenset[str], list[str]]:
+    """Return the names of a row's fields, and of those that it must have."""
+    known = fields(ROWS[kind])
+    required = [f.name for f in known if f.default is MISSING and f.default_factory is MISSING]
+    return frozenset(f.name for f in known), required
 
 
 def parse_row(line: str | bytes) -> Row:

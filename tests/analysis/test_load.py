@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from analysis import collect, load
-from analysis.collect import VERSION_KEY
+from analysis.parquet import VERSION_KEY
 
 
 def test_tables_and_ledger_give_the_same_results(ablation: Path) -> None:
@@ -33,6 +33,19 @@ def test_tables_alone_are_enough(ablation: Path, tmp_path: Path) -> None:
     assert results.facts.study_file.startswith("# Which parts help?")
 
 
+@pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet", "epochs.parquet/"])
+def test_either_table_names_its_folder(ablation: Path, name: str) -> None:
+    collect(ablation)
+    assert len(load(f"{ablation}/report/{name}").epochs) == 100
+
+
+def test_other_programs_read_the_folder_of_epochs_as_one_table(ablation: Path) -> None:
+    _, epochs = collect(ablation)
+    table = pd.read_parquet(epochs)
+    assert len(table) == 100
+    assert table["arm"].iloc[[0, -1]].tolist() == load(ablation).epochs["arm"].iloc[[0, -1]].tolist()
+
+
 def test_tables_older_than_the_ledger_are_not_used(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(seeds=2)
     ledger.close_segment()
@@ -43,10 +56,10 @@ def test_tables_older_than_the_ledger_are_not_used(ablation_writer: Callable[...
 
 
 def test_tables_of_another_schema_version_are_refused(ablation: Path, tmp_path: Path) -> None:
-    for path in collect(ablation, tmp_path / "old"):
-        table = pa.parquet.read_table(path)
-        metadata = {**table.schema.metadata, VERSION_KEY: b"0"}
-        pa.parquet.write_table(table.replace_schema_metadata(metadata), path)
+    path, _ = collect(ablation, tmp_path / "old")
+    table = pa.parquet.read_table(path)
+    metadata = {**table.schema.metadata, VERSION_KEY: b"0"}
+    pa.parquet.write_table(table.replace_schema_metadata(metadata), path)
     with pytest.raises(ValueError, match="schema version 0; this code reads"):
         load(tmp_path / "old")
 
@@ -67,7 +80,8 @@ def test_a_folder_with_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_tables_from_before_there_were_contexts_are_read(ablation: Path) -> None:
     now = load(ablation)
-    for path in map(Path, collect(ablation)):
+    trials, epochs = map(Path, collect(ablation))
+    for path in (trials, *epochs.iterdir()):
         table = pyarrow.parquet.read_table(path)
         later = [n for n in table.column_names if n == "context" or n.startswith("teacher_")]
         pyarrow.parquet.write_table(table.drop_columns(later), path)

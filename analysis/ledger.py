@@ -1,0 +1,265 @@
+"""Reading a ledger: its segments in pieces, each piece parsed alone, and the rows that are no epochs put in order.
+
+Epoch rows are nearly all of a ledger, so they are told apart by their first bytes and parsed column by column in
+compiled code; the few other rows are parsed one at a time, in their order. A piece knows where it lies in the
+ledger, and so does every row read from it: pieces may be read in any order, on any machine.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import MISSING, dataclass, field, fields
+from typing import NamedTuple, get_args, get_type_hints
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json
+from pyarrow import fs
+
+from analysis.folder import open_folder
+from cktf.rows import EndRow, EpochRow, PlannedRow, StudyRow, parse_row
+
+PIECE_BYTES = 8 * 2**20
+"""Of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
+
+LINE_BYTES = 64 * 2**10
+"""Read at a time where a line's end is looked for."""
+
+OPENED_AT_ONCE = 16
+"""Segments whose ends are looked at, at the same time: in a bucket, each look waits for the network."""
+
+SEGMENT = re.compile(r"\d{6}\.jsonl")
+"""Names of a ledger's segments; other files beside them are nobody's rows."""
+
+EPOCH_PREFIX = b'{"kind":"epoch",'
+TERM = "term."
+"""Begins the name of a column that holds one objective's term."""
+
+PLACE = "place"
+"""Column that says where in the ledger a row stands, before it becomes a row of the report."""
+
+ARROW_TYPES = {int: pa.int64(), str: pa.string(), float: pa.float64(), float | None: pa.float64()}
+EPOCH_SCHEMA = pa.schema(
+    [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name != "terms"]
+)
+REQUIRED = [
+    f.name
+    for f in fields(EpochRow)
+    if f.default is MISSING and type(None) not in get_args(get_type_hints(EpochRow)[f.name])
+]
+"""Columns that every epoch row has, and of which none is null."""
+
+NO_EPOCHS = pa.Table.from_batches([], pa.schema([*EPOCH_SCHEMA, (PLACE, pa.int64())]))
+"""The epochs of a piece without any."""
+
+OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), ("line", pa.string())])
+"""Of the rows that are no epochs, as they stand in the ledger."""
+
+
+class Segment(NamedTuple):
+    """One file of a ledger, as it is found.
+
+    Attributes:
+        name: ``000001.jsonl``.
+        size: Of the file, in bytes.
+        end: Where its last whole line ends; what a killed writer left of another follows.
+    """
+
+    name: str
+    size: int
+    end: int
+
+
+class Piece(NamedTuple):
+    """A part of a segment, to be parsed alone: the lines that begin in it.
+
+    Attributes:
+        number: Of the piece, from 0, in the order of the ledger.
+        segment: Name of the file.
+        start: First byte.
+        stop: Byte after the last.
+        end: Where the segment's last whole line ends.
+    """
+
+    number: int
+    segment: str
+    start: int
+    stop: int
+    end: int
+
+
+class Parsed(NamedTuple):
+    """The rows of a piece.
+
+    Attributes:
+        epochs: `EPOCH_SCHEMA`, a ``term.<name>`` column for each term that occurs, and their `PLACE`.
+        others: `OTHER_SCHEMA`.
+    """
+
+    epochs: pa.Table
+    others: pa.Table
+
+
+@dataclass
+class Ledger:
+    """What the rows say that are no epochs; of each trial's several planned rows and ends, the last one holds.
+
+    Attributes:
+        launches: Study rows in order.
+        planned: Trial to its planned row, in the order of first planning.
+        ends: Trial to its end and the launch it ended in (an index into ``launches``).
+    """
+
+    launches: list[StudyRow] = field(default_factory=list)
+    planned: dict[str, PlannedRow] = field(default_factory=dict)
+    ends: dict[str, tuple[EndRow, int]] = field(default_factory=dict)
+
+    @property
+    def trial_ids(self) -> list[str]:
+        """The trials in the order of planning."""
+        return sorted(self.planned, key=lambda trial_id: self.planned[trial_id].number)
+
+    def add(self, others: pa.Table) -> None:
+        """Add rows that follow those which are there.
+
+        Raises:
+            ValueError: If one is broken.
+        """
+        for segment, line in zip(others["segment"].to_pylist(), others["line"].to_pylist(), strict=True):
+            try:
+                row = parse_row(line)
+            except ValueError as error:
+                raise ValueError(f"ledger/{segment}: broken ledger line: {error}") from error
+            match row:
+                case StudyRow():
+                    self.launches.append(row)
+                case PlannedRow():
+                    self.planned[row.trial_id] = row
+                    self.ends.pop(row.trial_id, None)  # planned again: a failed trial is tried once more
+                case EndRow():
+                    self.ends[row.trial_id] = (row, len(self.launches) - 1)
+
+    def refuse_unplanned(self, what: str, trial_ids: Iterable[str]) -> None:
+        """Raise a ValueError if there is anything of a trial that was never planned."""
+        if unknown := [trial_id for trial_id in trial_ids if trial_id not in self.planned]:
+            raise ValueError(f"the ledger has {what} of trials it never planned: {', '.join(unknown[:3])}")
+
+
+def ledger_files(folder: fs.SubTreeFileSystem) -> list[fs.FileInfo]:
+    """Return the files of the ledger of a run directory, in order; none where there is no ledger."""
+    infos = folder.get_file_info(fs.FileSelector("ledger", allow_not_found=True))
+    files = [info for info in infos if info.is_file and SEGMENT.fullmatch(info.base_name)]
+    return sorted(files, key=lambda info: str(info.base_name))
+
+
+def fingerprint(files: list[fs.FileInfo]) -> str:
+    """Return a text that changes when the ledger does; since it only grows, names and sizes tell."""
+    text = ",".join(f"{info.base_name}:{info.size}" for info in files)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def segments_of(
+    folder: fs.SubTreeFileSystem, files: Sequence[fs.FileInfo], known: Iterable[Segment] = ()
+) -> list[Segment]:
+    """Return files as segments, with the ends of their last whole lines; those that are known are not opened."""
+    unchanged = {(segment.name, segment.size): segment for segment in known}
+
+    def segment(info: fs.FileInfo) -> Segment:
+        if (info.base_name, info.size) in unchanged:
+            return unchanged[info.base_name, info.size]
+        with folder.open_input_file(info.path) as file:
+            return Segment(str(info.base_name), int(info.size), _end_of_lines(file, int(info.size)))
+
+    with ThreadPoolExecutor(OPENED_AT_ONCE) as threads:
+        return list(threads.map(segment, files))
+
+
+def pieces_of(segments: Iterable[Segment], already_read: Mapping[str, int]) -> list[Piece]:
+    """Divide what is new of the segments into pieces.
+
+    Args:
+        segments: In order.
+        already_read: Segment to the end of what is known of it.
+    """
+    ranges = [
+        (segment, start)
+        for segment in segments
+        for start in range(already_read.get(segment.name, 0), segment.end, PIECE_BYTES)
+    ]
+    return [
+        Piece(number, segment.name, start, min(start + PIECE_BYTES, segment.end), segment.end)
+        for number, (segment, start) in enumerate(ranges)
+    ]
+
+
+def parse_piece(run: str, piece: Piece) -> Parsed:
+    """Read and parse one piece.
+
+    Args:
+        run: The run directory, a folder or a URI.
+        piece: Which one.
+
+    Raises:
+        ValueError: If a line of it is broken.
+    """
+    with open_folder(run).open_input_file(f"ledger/{piece.segment}") as file:
+        lines = _lines_of(file, piece)
+    epoch_lines = [line for line in lines if line.startswith(EPOCH_PREFIX)]
+    other_lines = [line for line in lines if not line.startswith(EPOCH_PREFIX)]
+    try:
+        epochs = _parse_epochs(epoch_lines, piece) if epoch_lines else NO_EPOCHS
+        others = [line.decode() for line in other_lines]
+    except ValueError as error:  # pa.ArrowInvalid is one
+        raise ValueError(f"ledger/{piece.segment}: broken ledger line: {error}") from error
+    columns = [_places(piece, len(others)), [piece.segment] * len(others), others]
+    return Parsed(epochs, pa.table(columns, schema=OTHER_SCHEMA))
+
+
+def _end_of_lines(file: pa.NativeFile, size: int) -> int:
+    """Return where the last whole line ends, looking backwards."""
+    stop = size
+    while stop:
+        start = max(0, stop - LINE_BYTES)
+        newline = file.read_at(stop - start, start).rfind(b"\n")
+        if newline >= 0:
+            return int(start + newline + 1)
+        stop = start
+    return 0
+
+
+def _lines_of(file: pa.NativeFile, piece: Piece) -> list[bytes]:
+    """Return the lines that begin in a piece, without their newlines."""
+    start = max(0, piece.start - 1)  # whether a line begins at the first byte, the one before it tells
+    content: bytes = file.read_at(piece.stop - start, start)
+    if piece.start:
+        content = content.partition(b"\n")[2]
+    stop = piece.stop
+    while content and not content.endswith(b"\n"):
+        rest: bytes = file.read_at(min(LINE_BYTES, piece.end - stop), stop)
+        stop += len(rest)
+        content += rest[: rest.find(b"\n") + 1] or rest
+    return content.split(b"\n")[:-1]
+
+
+def _parse_epochs(lines: list[bytes], piece: Piece) -> pa.Table:
+    """Return epoch rows as a table. NaN and Infinity, which Python's json writes, are read as floats."""
+    content = b"\n".join(lines)
+    table = pa.json.read_json(
+        pa.BufferReader(content),
+        # One block and no threads: pieces are what is parsed at the same time.
+        read_options=pa.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
+        parse_options=pa.json.ParseOptions(explicit_schema=EPOCH_SCHEMA, unexpected_field_behavior="infer"),
+    )
+    for name in REQUIRED:
+        if name not in table.column_names or table[name].null_count:
+            raise ValueError(f"ledger row of kind {EpochRow.kind!r} without {name}")
+    columns = {name: table[name] for name in EPOCH_SCHEMA.names}
+    terms = table["terms"].combine_chunks()
+    for index in range(terms.type.num_fields):
+        columns[f"{TERM}{terms.type.field(index).name}"] = terms.field(index).cast(pa.float64())
+    return pa.table(columns | {PLACE: _places(piece, len(lines))})
+
+
+def _places(piece: Piece, count: int) -> pa.Array:
+    return pa.array((np.int64(piece.number) << 32) + np.arange(count, dtype=np.int64))
