@@ -26,8 +26,7 @@ show: a forest that has seen few arms gives the strongest factor more than its d
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +45,9 @@ if TYPE_CHECKING:
 
 MIN_ARMS = 10
 """Arms, complete or pruned, below which an importance says nothing: PED-ANOVA compares the best tenth with all."""
+
+MAX_ARMS = 1000
+"""Arms that are judged; of more, so many at random. What their shares are uncertain by, the intervals tell."""
 
 NUM_RESAMPLES = 100
 """Of the bootstrap."""
@@ -98,7 +100,7 @@ def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) 
 
     arms = searched_arms(trials, epochs, study)
     ended = arms["status"].value_counts()
-    judged = arms[arms["status"].isin(JUDGED)].reset_index(drop=True)
+    judged = _some(arms[arms["status"].isin(JUDGED)]).reset_index(drop=True)
     is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}
     factors = [name for name, in_arm in is_set.items() if in_arm.any()]
     everywhere = [name for name in factors if is_set[name].all()]
@@ -127,6 +129,8 @@ def importance_text(found: "pd.DataFrame") -> str:
         f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms. A share cannot be negative, so "
         "that a factor without influence, too, has an interval above 0.",
     ]
+    if counts["n_complete"] + pruned > MAX_ARMS:
+        sentences.append(f"Judged by {MAX_ARMS} of the arms, drawn at random.")
     if pruned:
         sentences.append("PED-ANOVA counts a pruned arm as tried, and as not among the best.")
     if not np.isnan(after_epoch):
@@ -134,6 +138,14 @@ def importance_text(found: "pd.DataFrame") -> str:
             f"fANOVA compares all arms after {after_epoch:.0f} scored epochs, the most that all of them have done."
         )
     return " ".join(sentences)
+
+
+def _some(arms: "pd.DataFrame") -> "pd.DataFrame":
+    """Return at most `MAX_ARMS` arms, in their order."""
+    if len(arms) <= MAX_ARMS:
+        return arms
+    drawn = np.random.default_rng(0).choice(len(arms), MAX_ARMS, replace=False)
+    return arms.iloc[np.sort(drawn)]
 
 
 def _shares(
@@ -176,9 +188,9 @@ def _bootstrapped(evaluate: Evaluate, num_arms: int) -> tuple[NDArray[np.float64
 
 def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> Evaluate:
     """Return the evaluator of these arms and factors."""
-    import optuna
     import pandas as pd
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    from analysis.ped_anova import Tried, ped_anova
 
     is_complete = (judged["status"] == Status.COMPLETE).to_numpy()
     num_best = math.ceil(BEST * len(judged))
@@ -195,14 +207,10 @@ def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> E
     for index, loss in enumerate(losses):
         levels = {name: judged[f"param.{name}"].iloc[index] for name in factors}
         params = {name: _plain(level) for name, level in levels.items() if not pd.isna(level)}
-        distributions = {name: domains[name] for name in params}
-        tried.append(optuna.create_trial(params=params, distributions=distributions, value=float(loss)))
+        tried.append(Tried(params, {name: domains[name] for name in params}, float(loss)))
 
     def evaluate(arms: NDArray[np.int64], _: int) -> NDArray[np.float64]:
-        with _quiet_optuna():
-            drawn = optuna.create_study(direction="minimize")
-            drawn.add_trials([tried[arm] for arm in arms])
-            shares = get_param_importances(drawn, evaluator=PedAnovaImportanceEvaluator(target_quantile=BEST))
+        shares = ped_anova([tried[arm] for arm in arms], BEST)
         # A conditional factor that none of these arms has cannot have set any apart.
         return np.array([shares.get(name, 0.0) for name in factors])
 
@@ -270,16 +278,3 @@ def _plain(level: Any) -> bool | int | float | str:
     """Return a cell of a data frame as Python's own type."""
     value: bool | int | float | str = level.item() if isinstance(level, np.generic) else level
     return value
-
-
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Keep Optuna from announcing a study that nobody asked for."""
-    import optuna
-
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)

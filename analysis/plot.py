@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from analysis.figures import FIGURES
@@ -29,6 +30,17 @@ class Drawing:
     title: str
     caption: str
     specification: dict[str, Any]
+
+    @cached_property
+    def svg(self) -> str:
+        """The vector file, of which the others are made."""
+        import vl_convert
+
+        # White paper, for a file may be laid on anything. Nothing may be fetched.
+        text: str = vl_convert.vegalite_to_svg(
+            self.specification | {"background": "white"}, allowed_base_urls=[]
+        )
+        return text
 
 
 def write_figure(
@@ -110,25 +122,20 @@ def _check_factors(results: Results, name: str, factors: Sequence[str]) -> None:
 
 
 def _svg(drawing: Drawing) -> bytes:
-    import vl_convert
-
-    # White paper, for a file may be laid on anything. Nothing may be fetched.
-    specification = drawing.specification | {"background": "white"}
-    text: str = vl_convert.vegalite_to_svg(specification, allowed_base_urls=[])
-    return text.encode()
+    return drawing.svg.encode()
 
 
 def _png(drawing: Drawing) -> bytes:
     import vl_convert
 
-    content: bytes = vl_convert.svg_to_png(_svg(drawing).decode(), scale=PNG_SCALE)
+    content: bytes = vl_convert.svg_to_png(drawing.svg, scale=PNG_SCALE)
     return content
 
 
 def _pdf(drawing: Drawing) -> bytes:
     import vl_convert
 
-    content: bytes = vl_convert.svg_to_pdf(_svg(drawing).decode())
+    content: bytes = vl_convert.svg_to_pdf(drawing.svg)
     return content
 
 

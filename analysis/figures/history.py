@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures.theme import BLUE, INK, WIDTH, by_status, data
+from analysis.figures.thinning import thinned, thinned_text
 from analysis.quantities import quantity
 from analysis.results import Results
 from cktf.rows import Stage, Status
@@ -43,17 +44,20 @@ def record(results: Results) -> History | None:
         return None
     scores = searched[study.metric].where(searched["status"] == Status.COMPLETE)
     best = (scores.cummax() if study.maximise else scores.cummin()).ffill()
+    confirmed = _confirmed(results)
+    improves = best.ne(best.shift()) & best.notna()
+    is_confirmed = (searched["number"] + 1).isin([arm["number"] for arm in confirmed])
+    shown = thinned(searched.assign(best=best), improves | is_confirmed)
     rows = [
         {"number": int(number) + 1, "arm": arm, "status": status, "score": float(score)}
         | {"best": None if np.isnan(so_far) else float(so_far)}
         for number, arm, status, score, so_far in zip(
-            searched["number"], searched["arm"], searched["status"], searched[study.metric], best, strict=True
+            *(shown[name] for name in ("number", "arm", "status", study.metric, "best")), strict=True
         )
     ]
     measured = quantity(study.metric)
-    confirmed = _confirmed(results)
     caption = (
-        f"{measured.name.capitalize()} of each of n = {len(rows)} trials in the order of planning; the line is the "
+        f"{measured.name.capitalize()} of each of n = {len(searched)} trials in the order of planning; the line is the "
         "best complete one so far. The best of many scores is optimistic; confirmation on fresh seeds is not"
     )
     caption += (
@@ -62,6 +66,7 @@ def record(results: Results) -> History | None:
         if confirmed
         else "."
     )
+    caption += thinned_text(len(rows), len(searched), "those that the line and the points need")
     return History(measured.label, rows, confirmed, caption)
 
 

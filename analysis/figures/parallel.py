@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.figures.theme import BLUE, GREY, INK, WIDTH, data
+from analysis.figures.thinning import thinned, thinned_text
 from analysis.levels import factor_label, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
@@ -87,12 +88,15 @@ def record(results: Results) -> Parallel | None:
         {"axis": axes[-1], "position": place, "text": f"{score:.{measured.decimals}f}"}
         for place, score in ((0.0, low), (1.0, high))
     ]
+    is_shown = arms.index.isin(thinned(arms).index)
     groups = np.select([is_best(arms), complete], [BEST, COMPLETE], PRUNED)
     points = [
         {"axis": axis, "position": round(float(place), 4), "group": group, "number": int(number), "arm": arm}
         for axis, column in zip(axes, positions, strict=True)
-        for place, group, number, arm in zip(column, groups, arms["number"], arms["arm"], strict=True)
-        if not np.isnan(place)
+        for place, group, number, arm, shown in zip(
+            column, groups, arms["number"], arms["arm"], is_shown, strict=True
+        )
+        if shown and not np.isnan(place)
     ]
     num_pruned, num_best = int((~complete).sum()), int((groups == BEST).sum())
     caption = (
@@ -102,6 +106,7 @@ def record(results: Results) -> Parallel | None:
     )
     if num_pruned:
         caption += f" The {num_pruned} pruned arms (dotted) have no final {measured.name}."
+    caption += thinned_text(int(is_shown.sum()), len(arms))
     if any(point["position"] == UNSET for point in points):
         caption += " A line passes below the axis of a factor that its arm does not have."
     return Parallel(axes, points, ticks, caption)
@@ -127,7 +132,8 @@ def chart(parallel: Parallel) -> "alt.LayerChart | alt.FacetChart":
     # One layer a group, so that the best lie over the others.
     lines = [
         alt.Chart(data([point for point in parallel.points if point["group"] == group]))
-        .mark_line(strokeWidth=LOOKS[group].width, opacity=LOOKS[group].opacity)
+        # An opacity of the stroke alone: that of a mark makes a picture of its own of each line, which takes seconds.
+        .mark_line(strokeWidth=LOOKS[group].width, strokeOpacity=LOOKS[group].opacity)
         .encode(
             x=x,
             y=y,

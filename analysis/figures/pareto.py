@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.figures.theme import BLUE, GREY, WIDTH, data
+from analysis.figures.thinning import thinned, thinned_text
 from analysis.quantities import quantity
 from analysis.results import Results
 from cktf.rows import Stage, Status
@@ -65,13 +66,15 @@ def record(results: Results) -> Pareto | None:
         return None
     seconds, scores = (arms[name].to_numpy(np.float64) for name in ("wall_seconds", "score"))
     is_front = front(seconds, -scores if study.maximise else scores)
+    arms = arms.assign(is_front=is_front)
+    shown = thinned(arms, arms["is_front"])
     rows = [
         {
             **{"seconds": round(float(cost), 3), "score": float(score), "number": int(number), "arm": arm},
             "side": FRONT if is_on else BEHIND,
         }
         for cost, score, number, arm, is_on in zip(
-            seconds, scores, arms["number"], arms["arm"], is_front, strict=True
+            *(shown[name] for name in ("wall_seconds", "score", "number", "arm", "is_front")), strict=True
         )
     ]
     rows.sort(key=lambda row: (row["seconds"], row["number"]))
@@ -79,11 +82,12 @@ def record(results: Results) -> Pareto | None:
     devices = sorted(set(searched["device"].dropna()) - {""})
     measured = quantity(study.metric)
     caption = (
-        f"{measured.name.capitalize()} of the n = {len(rows)} complete arms of the search against the training time of "
+        f"{measured.name.capitalize()} of the n = {len(arms)} complete arms of the search against the training time of "
         f"one trial, on {' and '.join(devices) or 'unknown devices'}. On the front ({int(is_front.sum())}, with "
         "their numbers) are those that no other matches in both and beats in one. The time is what the machine took "
         "then, whatever else ran on it; the scores selected the arms, and are optimistic."
     )
+    caption += thinned_text(len(rows), len(arms), "the front")
     return Pareto(measured.label, rows, caption)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures.theme import BLUE, STATUS_MARKS, WIDTH, by_status, data, level_scale
+from analysis.figures.thinning import thinned, thinned_text
 from analysis.levels import factor_label, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
@@ -65,6 +66,7 @@ def record(results: Results, factors: Sequence[str] = ()) -> RankMap | None:
     arms = arms.assign(is_best=is_best(arms)).dropna(subset=[f"param.{across}", f"param.{down}"])
     if len(arms) < MIN_ARMS:
         return None
+    shown = thinned(arms)
     last = max(results.searched["rank"].max() - 1, 1)
     rows = [
         {
@@ -73,19 +75,20 @@ def record(results: Results, factors: Sequence[str] = ()) -> RankMap | None:
             "is_best": bool(best),
         }
         for x, y, number, arm, status, rank, best in zip(
-            *(arms[f"param.{name}"] for name in (across, down)),
-            *(arms[name] for name in ("number", "arm", "status", "rank", "is_best")),
+            *(shown[f"param.{name}"] for name in (across, down)),
+            *(shown[name] for name in ("number", "arm", "status", "rank", "is_best")),
             strict=True,
         )
     ]
     statuses = [str(status) for status in STATUS_MARKS if any(row["status"] == status for row in rows)]
     caption = (
-        f"The n = {len(rows)} arms of the search at their levels of two factors; the larger, the better its rank by "
+        f"The n = {len(arms)} arms of the search at their levels of two factors; the larger, the better its rank by "
         f"{quantity(study.metric).name}, and the best tenth are filled. "
     )
     if Status.PRUNED in statuses:
         caption += "Pruned arms rank behind complete ones, those first that came further. "
     caption += "The other factors vary, too, and a search goes where scores are good."
+    caption += thinned_text(len(rows), len(arms))
     return RankMap(
         axes=(factor_label(across), factor_label(down)),
         are_log=(across in study.log_factors, down in study.log_factors),

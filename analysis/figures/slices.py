@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.theme import STATUS_MARKS, by_status, data, level_scale
+from analysis.figures.thinning import thinned, thinned_text
 from analysis.levels import factor_label, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
@@ -68,6 +69,7 @@ def record(results: Results) -> Slices | None:
         of_factor = arms.dropna(subset=f"param.{factor}")
         levels = of_factor[f"param.{factor}"]
         is_number = is_numeric(levels)
+        shown = thinned(of_factor)
         rows = [
             {
                 "level": float(level) if is_number else str(level),
@@ -75,11 +77,12 @@ def record(results: Results) -> Slices | None:
                 **{"status": status, "number": int(number), "arm": arm},
             }
             for level, score, status, number, arm in zip(
-                levels, *(of_factor[name] for name in ("score", "status", "number", "arm")), strict=True
+                *(shown[name] for name in (f"param.{factor}", "score", "status", "number", "arm")),
+                strict=True,
             )
         ]
-        choices = [] if is_number else sorted({row["level"] for row in rows})
-        title = f"{factor_label(factor)}  (n = {len(rows)})"
+        choices = [] if is_number else sorted({str(level) for level in levels})
+        title = f"{factor_label(factor)}  (n = {len(of_factor)})"
         panels.append(Slice(title, factor in study.log_factors, choices, rows))
     statuses = [str(status) for status in STATUS_MARKS if counts.get(status, 0)]
     without = " and ".join(f"{counts[status]} {status}" for status in statuses if status != Status.COMPLETE)
@@ -89,6 +92,7 @@ def record(results: Results) -> Slices | None:
     )
     if without:
         caption += f" The {without} arms stand below: they have no final score."
+    caption += thinned_text(max(len(panel.rows) for panel in panels), len(arms))
     if len(study.factors) > len(panels) == MAX_PANELS:
         caption += f" Drawn are the {MAX_PANELS} most important factors."
     return Slices(quantity(study.metric).label, panels, statuses, caption)

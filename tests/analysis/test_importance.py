@@ -264,6 +264,20 @@ def test_equal_scores_have_a_reason(new_ledger: Any, make_study_row: Any) -> Non
     assert table["reason"].tolist() == ["no arm is better than the others", "all arms have the same score"]
 
 
+def test_of_many_arms_some_are_judged_and_all_are_counted(
+    search: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sys.modules["analysis.importance"]
+    assert "drawn at random" not in module.importance_text(load(search).importance)
+    monkeypatch.setattr(module, "MAX_ARMS", 40)
+    results = load(search)
+    assert shares(results, "ped-anova").index[0] == TEMPERATURE
+    assert set(results.importance["n_complete"]) == {
+        int((results.searched["status"] == Status.COMPLETE).sum())
+    }
+    assert "Judged by 40 of the arms, drawn at random." in module.importance_text(results.importance)
+
+
 def test_a_design_has_no_importances(ablation: Path) -> None:
     assert load(ablation).importance.empty
 
