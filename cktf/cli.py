@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from cktf.terminal import answer_table, names_table
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
 if TYPE_CHECKING:
+    from analysis.collect import Engine
     from cktf.search.run import Summary
     from cktf.study.designs import Arm
     from cktf.study.spec import StudySpec
@@ -58,6 +60,13 @@ Smoke = Annotated[
         "--smoke", help="Only see whether it works: a few generated images, an epoch or two, the CPU."
     ),
 ]
+
+
+class ReportEngine(StrEnum):
+    """What reads a ledger for a report."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 @contextmanager
@@ -187,6 +196,10 @@ def report(
     out_dir: Annotated[
         str | None, typer.Option("--out", help="Where it is written; default RUN/report.")
     ] = None,
+    engine: Annotated[
+        ReportEngine, typer.Option(help="What reads the ledger: this process, or Ray Data on all machines.")
+    ] = ReportEngine.LOCAL,
+    address: Address = None,
 ) -> None:
     """Turn a run into Parquet tables, statistics, figures and one HTML page."""
     with _one_clear_message():
@@ -194,8 +207,11 @@ def report(
         from analysis.tables import main_tables
         from cktf.search.errors import UserError
 
+        if address is not None and engine is not ReportEngine.RAY:
+            raise UserError(f"--address {address}: only --engine ray joins a cluster")
         try:
-            paths = write_report(run, out_dir)
+            with _ledger_reader(engine, address) as reader:
+                paths = write_report(run, out_dir, reader)
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     for answer in main_tables(paths.results):
@@ -301,6 +317,24 @@ def convert_teacher(
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     out.print(str(target), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engine]":
+    """Yield what reads a ledger, connected to Ray as long as it is needed."""
+    if engine is ReportEngine.LOCAL:
+        from analysis.in_memory import RowsInMemory
+
+        yield RowsInMemory
+        return
+    from cktf.search.environment import prepare
+
+    prepare(is_local=address is None)
+    from cktf.search.cluster import connected
+    from cktf.search.collection import RowsOnRay
+
+    with connected(address):
+        yield RowsOnRay
 
 
 def _changes(values: dict[str, Any]) -> str:

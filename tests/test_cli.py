@@ -44,6 +44,11 @@ def cktf(*arguments, cwd):
     return done.returncode, done.stdout, done.stderr
 
 
+def test_only_a_report_on_ray_joins_a_cluster(tmp_path):
+    told = message_for("report", "run", "--address", "auto", cwd=tmp_path)
+    assert told == "--address auto: only --engine ray joins a cluster\n"
+
+
 def test_the_whole_way_from_a_study_to_a_report(study, tmp_path):
     code, out, err = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
     assert code == 1, "some trials failed"
@@ -61,7 +66,7 @@ def test_the_whole_way_from_a_study_to_a_report(study, tmp_path):
     assert "careful" in out
     for name in ("trials.parquet", "epochs.parquet", "arms.parquet", "effects.parquet", "report.html"):
         assert name in out
-        assert (tmp_path / "run" / "report" / name).is_file()
+        assert (tmp_path / "run" / "report" / name).exists()
 
     code, out, _ = cktf("plot", "run", cwd=tmp_path)
     assert code == 0

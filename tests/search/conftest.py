@@ -1,5 +1,12 @@
 """Small studies of real trainings, and a Ray for those tests that need one."""
 
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +40,9 @@ SEARCH: dict[str, Any] = {
     "sampler": "random",
 }
 RESOURCES = {"cpus": 1, "gpus": 0}
+
+NODE_SECONDS = 120.0
+"""How long a node of a cluster may take to start on a busy machine."""
 
 
 @pytest.fixture(scope="session")
@@ -164,3 +174,63 @@ def processes_below() -> Callable[..., list[int]]:
         return [key for key in titles if titles[key].startswith(title) and is_below(key)]
 
     return find
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[str, Callable[[], int], dict[str, str]]]:
+    """Yield the address of a head that runs no trials, a starter of worker nodes, and what a driver's environment is.
+
+    They are processes of this machine that only a token lets in.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="cktf-", dir="/tmp"))  # a socket's path must be short
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {
+        **os.environ,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "a" * 64,
+        "RAY_health_check_initial_delay_ms": "1000",
+        "RAY_health_check_period_ms": "1000",
+        "RAY_health_check_timeout_ms": "5000",
+        "RAY_health_check_failure_threshold": "2",
+        "OMP_NUM_THREADS": "1",
+    }
+    ray = Path(sys.executable).parent / "ray"
+
+    def start(*arguments: str) -> int:
+        before = set(raylets(folder))
+        command = [ray, "start", "--node-ip-address=127.0.0.1", *arguments, "--disable-usage-stats"]
+        subprocess.run(command, env=env, check=True, capture_output=True, timeout=NODE_SECONDS)
+        (raylet,) = set(raylets(folder)) - before
+        return raylet
+
+    def start_worker() -> int:
+        return start(f"--address=127.0.0.1:{port}", "--num-cpus=1")
+
+    try:
+        start("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={folder}")
+        yield f"127.0.0.1:{port}", start_worker, env
+    finally:
+        for process in processes_of(folder):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Return the processes that were started with this folder: those of the test's own cluster."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def raylets(folder: Path) -> Iterator[int]:
+    """Yield the nodes of this cluster."""
+    for process in processes_of(folder):
+        with suppress(OSError):
+            if Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/raylet"):
+                yield process

@@ -2,12 +2,9 @@
 
 import io
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
@@ -133,62 +130,6 @@ def lose_rows(run, running):
         for result in checkpoint.history if checkpoint else ():
             known[trial_id, result.epoch] = result.epoch_seconds
     return known
-
-
-@pytest.fixture
-def cluster():
-    """A head that runs no trials, and a starter of worker nodes: processes that only a token lets in."""
-    folder = Path(tempfile.mkdtemp(prefix="cktf-", dir="/tmp"))  # a socket's path must be short
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {
-        **os.environ,
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": "a" * 64,
-        "RAY_health_check_initial_delay_ms": "1000",
-        "RAY_health_check_period_ms": "1000",
-        "RAY_health_check_timeout_ms": "5000",
-        "RAY_health_check_failure_threshold": "2",
-        "OMP_NUM_THREADS": "1",
-    }
-    ray = Path(sys.executable).parent / "ray"
-
-    def start(*arguments):
-        before = set(raylets(folder))
-        command = [ray, "start", "--node-ip-address=127.0.0.1", *arguments, "--disable-usage-stats"]
-        subprocess.run(command, env=env, check=True, capture_output=True, timeout=PATIENCE)
-        (raylet,) = set(raylets(folder)) - before
-        return raylet
-
-    def start_worker():
-        return start(f"--address=127.0.0.1:{port}", "--num-cpus=1")
-
-    try:
-        start("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={folder}")
-        yield f"127.0.0.1:{port}", start_worker, env
-    finally:
-        for process in processes_of(folder):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def processes_of(folder):
-    """The processes that were started with this folder: those of the test's own cluster."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if str(folder).encode() in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-    return found
-
-
-def raylets(folder):
-    for process in processes_of(folder):
-        with suppress(OSError):
-            if Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/raylet"):
-                yield process
 
 
 def test_a_study_on_a_cluster_survives_the_death_of_a_node(make_spec, tmp_path, cluster):
