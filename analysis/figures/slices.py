@@ -64,12 +64,11 @@ def record(results: Results) -> Slices | None:
     counts = arms["status"].value_counts()
     if counts.get(Status.COMPLETE, 0) < 3:
         return None
-    panels = []
+    drawn, panels = thinned(arms), []
     for factor in by_importance(results)[:MAX_PANELS]:
-        of_factor = arms.dropna(subset=f"param.{factor}")
-        levels = of_factor[f"param.{factor}"]
+        levels = arms[f"param.{factor}"].dropna()
         is_number = is_numeric(levels)
-        shown = thinned(of_factor)
+        shown = drawn.dropna(subset=f"param.{factor}")
         rows = [
             {
                 "level": float(level) if is_number else str(level),
@@ -82,7 +81,7 @@ def record(results: Results) -> Slices | None:
             )
         ]
         choices = [] if is_number else sorted({str(level) for level in levels})
-        title = f"{factor_label(factor)}  (n = {len(of_factor)})"
+        title = f"{factor_label(factor)}  (n = {len(levels)})"
         panels.append(Slice(title, factor in study.log_factors, choices, rows))
     statuses = [str(status) for status in STATUS_MARKS if counts.get(status, 0)]
     without = " and ".join(f"{counts[status]} {status}" for status in statuses if status != Status.COMPLETE)
@@ -92,7 +91,7 @@ def record(results: Results) -> Slices | None:
     )
     if without:
         caption += f" The {without} arms stand below: they have no final score."
-    caption += thinned_text(max(len(panel.rows) for panel in panels), len(arms))
+    caption += thinned_text(len(drawn), len(arms))
     if len(study.factors) > len(panels) == MAX_PANELS:
         caption += f" Drawn are the {MAX_PANELS} most important factors."
     return Slices(quantity(study.metric).label, panels, statuses, caption)

@@ -1,9 +1,13 @@
 """Figures of many arms draw some of them."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from analysis import load
+from analysis.figures import FIGURES, history, pareto
 from analysis.figures.thinning import MAX_MARKS, thinned, thinned_text
 
 
@@ -39,3 +43,30 @@ def test_the_caption_says_which() -> None:
     assert (
         thinned_text(9, 50, "the front") == " Drawn are 9 of 50: the front, and of the others every so many."
     )
+
+
+@pytest.mark.parametrize("name", ["history", "slices", "rank_map", "parallel", "pareto"])
+def test_figures_of_many_arms_say_how_many_they_draw(
+    search: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = FIGURES[name].record(load(search))
+    assert whole is not None
+    assert " Drawn are " not in whole.caption
+    monkeypatch.setattr("analysis.figures.thinning.MAX_MARKS", 20)
+    drawn = FIGURES[name].record(load(search))
+    assert drawn is not None
+    assert " Drawn are 20 of " in drawn.caption
+
+
+def test_what_a_figure_is_about_is_always_drawn(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = load(search)
+    line, front = history.record(results), pareto.record(results)
+    monkeypatch.setattr("analysis.figures.thinning.MAX_MARKS", 20)
+    thin_line, thin_front = history.record(results), pareto.record(results)
+    assert line and front and thin_line and thin_front
+    assert dict.fromkeys(row["best"] for row in thin_line.rows) == dict.fromkeys(
+        row["best"] for row in line.rows
+    )
+    assert [row for row in thin_front.rows if row["side"] == pareto.FRONT] == [
+        row for row in front.rows if row["side"] == pareto.FRONT
+    ]
