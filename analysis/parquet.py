@@ -19,7 +19,11 @@ def metadata_of(facts: Facts) -> dict[bytes, bytes]:
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """Return a table as a Parquet file. Floats hardly repeat, so their bytes are sorted, not looked up."""
+    """Return a table as a Parquet file, the same for the same table however it lies in memory.
+
+    Floats hardly repeat, so their bytes are sorted, not looked up.
+    """
+    table = table.combine_chunks()  # a page of the file would end where a chunk does
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     others = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     sink = pa.BufferOutputStream()

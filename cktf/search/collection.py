@@ -77,7 +77,9 @@ class RowsOnRay:
         """
         if self._rows is None:
             return []
-        numbered = self._rows.map_batches(partial(_numbered, number), batch_size=None, batch_format="pyarrow")
+        numbered = self._rows.map_batches(
+            partial(_numbered, number, sorted(self.terms)), batch_size=None, batch_format="pyarrow"
+        )
         partitions = min(self._rows.num_blocks(), MAX_PARTITIONS)
         parts = numbered.groupby(PART, num_partitions=partitions)
         return _tables(parts.map_groups(partial(_written, write), batch_format="pyarrow"))
@@ -101,10 +103,13 @@ def _terms(rows: pa.Table) -> pa.Table:
     return pa.table({"name": pa.array([n for n in rows.column_names if n.startswith(TERM)], pa.string())})
 
 
-def _numbered(number: Callable[[pa.Table], pa.Table], rows: pa.Table) -> pa.Table:
-    return number(
-        rows.filter(rows[LINE].is_null()).drop_columns([n for n in OTHER_SCHEMA.names if n != PLACE])
-    )
+def _numbered(number: Callable[[pa.Table], pa.Table], terms: list[str], rows: pa.Table) -> pa.Table:
+    """Return the epochs of a block with the columns that all blocks have: Ray Data brings no others together."""
+    epochs = rows.filter(rows[LINE].is_null()).drop_columns([n for n in OTHER_SCHEMA.names if n != PLACE])
+    for name in terms:
+        if name not in epochs.column_names:
+            epochs = epochs.append_column(name, pa.nulls(epochs.num_rows, pa.float64()))
+    return number(epochs.select([n for n in epochs.column_names if not n.startswith(TERM)] + terms))
 
 
 def _written(write: Callable[[int, pa.Table], pa.Table], rows: pa.Table) -> pa.Table:

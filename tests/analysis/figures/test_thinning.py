@@ -63,7 +63,10 @@ def test_what_a_figure_is_about_is_always_drawn(search: Path, monkeypatch: pytes
     line, front = history.record(results), pareto.record(results)
     monkeypatch.setattr("analysis.figures.thinning.MAX_MARKS", 20)
     thin_line, thin_front = history.record(results), pareto.record(results)
-    assert line and front and thin_line and thin_front
+    assert line
+    assert front
+    assert thin_line
+    assert thin_front
     assert dict.fromkeys(row["best"] for row in thin_line.rows) == dict.fromkeys(
         row["best"] for row in line.rows
     )
