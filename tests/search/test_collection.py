@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from analysis import collect, epochs
@@ -120,3 +121,18 @@ def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(run, cluster, t
     for name, content in files_of(tmp_path / "here").items():
         assert written[name] == content
     assert "report.html" in written
+
+
+def test_blocks_with_different_terms_have_the_same_columns():
+    from cktf.search.collection import _numbered
+
+    common = {
+        "place": [1, 2],
+        "segment": [None, "000001.jsonl"],
+        "line": [None, "{}"],
+        "train_loss": [0.5, None],
+    }
+    blocks = [pa.table(common | terms) for terms in ({}, {"term.kd": [1.0, None]}, {"term.crd": [2.0, None]})]
+    numbered = [_numbered(lambda rows: rows, ["term.crd", "term.kd"], block) for block in blocks]
+    assert all(table.column_names == ["place", "train_loss", "term.crd", "term.kd"] for table in numbered)
+    assert pa.concat_tables(numbered)["term.kd"].to_pylist() == [None, 1.0, None]
