@@ -6,6 +6,7 @@ import numpy as np
 
 from analysis.estimates import CONFIDENCE, complete, reported
 from analysis.paired import TEST, equivalence_p, paired_effects, sign_flip_p
+from analysis.plain import as_trials
 from analysis.verdicts import LEVEL, Verdict, decide, holm, more_seeds
 from cktf.rows import Status
 
@@ -57,17 +58,32 @@ def effects(
     metric: str = "test_accuracy",
     maximise: bool = True,
     delta: float | None = None,
+    baseline: str = "baseline",
 ) -> "pd.DataFrame":
     """Return the effect of every arm of a design, or every confirmed arm of a search, against its baseline.
 
     An arm is compared with the baseline of its own context; an arm's identity is that of one context alone.
 
+    Any table will do that has a row for each arm and seed:
+
+    >>> import pandas as pd
+    >>> scores = {"none": [0.90, 0.88, 0.91], "kd": [0.93, 0.92, 0.94], "at": [0.91, 0.87, 0.92]}
+    >>> rows = [(arm, seed, score) for arm in scores for seed, score in enumerate(scores[arm])]
+    >>> frame = pd.DataFrame(rows, columns=["arm", "seed", "accuracy"])
+    >>> found = effects(frame, metric="accuracy", baseline="none")
+    >>> print(found[["arm", "n_pairs", "effect", "p_holm", "verdict"]].round(3).to_string(index=False))
+    arm  n_pairs  effect  p_holm   verdict
+     kd        3   0.033   0.020     helps
+     at        3   0.003   0.667 undecided
+
     Args:
         trials: As `analysis.load` gives them; those of a search's own stage are left out, since they were
-            selected.
+            selected. Or a plain table of any origin, with the columns ``arm``, ``seed`` and the metric, and
+            ``context`` where there are several; see `analysis.plain.as_trials`.
         metric: Column that is compared.
         maximise: Whether a larger metric is better.
         delta: The smallest effect that matters, in the unit of the metric; None: no arm can be called equivalent.
+        baseline: Name of the arm that the others are compared with, in a plain table; trials say which it is.
 
     Returns:
         One row for each context and arm, contexts in the order of planning, in them arms of one factor together:
@@ -78,9 +94,14 @@ def effects(
         `analysis.paired.PairedEffects`, the name of the deciding ``test`` (``none`` where there is none, and a
         ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, and ``p_flip`` of the exact
         sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over all rows.
+
+    Raises:
+        ValueError: If a plain table lacks a column, or its baseline.
     """
     import pandas as pd
 
+    if "arm_id" not in trials:
+        trials = as_trials(trials, metric=metric, baseline=baseline)
     pool = reported(trials)
     arms = pool.drop_duplicates("arm_id").set_index("arm_id")
     baselines = {arms.at[arm_id, "context"]: arm_id for arm_id in arms.index[arms["is_baseline"]]}
@@ -92,8 +113,8 @@ def effects(
     )
     compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
     against = [baselines[context] for context in compared["context"]]
-    values, baseline = (scores[ids].to_numpy(np.float64).T for ids in (compared.index, against))
-    found = paired_effects(values, baseline)
+    values, base_values = (scores[ids].to_numpy(np.float64).T for ids in (compared.index, against))
+    found = paired_effects(values, base_values)
     rows = []
     for arm_id, baseline_id in zip(compared.index, against, strict=True):
         both = [arm_id, baseline_id]
@@ -123,7 +144,7 @@ def effects(
     frame["p_holm"] = holm(found.p)
     frame["p_equivalence"] = np.nan if delta is None else equivalence_p(found, delta)
     frame["p_equivalence_holm"] = holm(frame["p_equivalence"].to_numpy(np.float64))
-    frame["p_flip"] = np.where(np.isnan(found.p), np.nan, sign_flip_p(values - baseline))
+    frame["p_flip"] = np.where(np.isnan(found.p), np.nan, sign_flip_p(values - base_values))
     frame["verdict"] = decide(
         found.effect,
         frame["p_holm"].to_numpy(),

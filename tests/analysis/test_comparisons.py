@@ -1,5 +1,7 @@
 """The table of effects: which trials form pairs, what is missing, and what is said of each arm."""
 
+import doctest
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,3 +196,17 @@ def test_an_arm_without_a_test_is_undecided_and_says_why(
     row = effects(load(ledger.run).trials, delta=3.0).iloc[0]
     assert (row["verdict"], row["test"], row["reason"]) == ("undecided", "none", reason)
     assert np.isnan([row["p"], row["p_holm"], row["p_equivalence_holm"], row["more_seeds"]]).all()
+
+
+def test_the_example_of_a_plain_table_holds() -> None:
+    # The package's `effects` is the function, which hides no module: the module is called comparisons.
+    done = doctest.testmod(importlib.import_module("analysis.comparisons"))
+    assert (done.failed, done.attempted) == (0, 6)
+
+
+def test_a_plain_table_gives_the_same_effects_as_the_trials_it_was_cut_from(contexts: Path) -> None:
+    results = load(contexts)
+    plain = results.trials[["context", "arm", "seed", "test_accuracy"]]
+    found, known = effects(plain, metric="test_accuracy"), results.effects
+    same = ["context", "arm", "n_pairs", "effect", "low", "high", "p", "p_holm", "verdict"]
+    assert sorted(map(tuple, found[same].to_numpy())) == sorted(map(tuple, known[same].to_numpy()))
