@@ -10,6 +10,11 @@ From a notebook::
     analysis.write_report("runs/digits_ablation")
     analysis.write_figure(results, "effects", "effects.pdf")
 
+    both = analysis.load("runs/one_machine", "runs/another")
+    foreign = analysis.csv_file("results.csv", metric="accuracy", arm="method", baseline="none")
+    analysis.write_results(foreign, "foreign/report")
+    analysis.effects(frame, metric="accuracy", baseline="none")    # any table of arm, seed and metric
+
 Pandas, scipy, Optuna and Altair are imported where they are first used, so ``import analysis`` is quick.
 """
 
@@ -17,10 +22,13 @@ from analysis.collect import collect
 from analysis.comparisons import effects
 from analysis.estimates import arms
 from analysis.factorial import interactions
+from analysis.foreign.csv_file import csv_file
+from analysis.foreign.optuna_study import optuna_study
+from analysis.foreign.ray_tune import ray_tune
 from analysis.importance import importance
 from analysis.load import load
 from analysis.plot import write_figure
-from analysis.report import ReportPaths, write_report
+from analysis.report import ReportPaths, write_report, write_results
 from analysis.results import Results
 
 __all__ = [
@@ -28,10 +36,14 @@ __all__ = [
     "Results",
     "arms",
     "collect",
+    "csv_file",
     "effects",
     "importance",
     "interactions",
     "load",
+    "optuna_study",
+    "ray_tune",
     "write_figure",
     "write_report",
+    "write_results",
 ]

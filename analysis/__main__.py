@@ -1,15 +1,16 @@
 """Reports and figures without the half that trains, torch and Ray.
 
-``python -m analysis report RUN`` writes the report of a run; ``python -m analysis plot PLACE --figure NAME --out FILE``
-one figure, of a run or of its Parquet tables alone.
+``python -m analysis report RUN`` writes the report of a run, or of several runs, or of foreign results;
+``python -m analysis plot PLACE --figure NAME --out FILE`` one figure, of a run or of the Parquet tables of a report.
 """
 
 import argparse
 import sys
 
+from analysis.foreign import TAKES, Options
 from analysis.load import load
 from analysis.plot import applicable, write_figure
-from analysis.report import write_report
+from analysis.report import report_on
 from analysis.tables import main_tables, markdown
 
 
@@ -17,10 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 2 the user's input is wrong."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    report = commands.add_parser("report", help="write the tables, figures and page of a run")
-    report.add_argument("run", metavar="RUN", help="run directory, a folder or a URI")
-    report.add_argument("--out", metavar="DIR", help="where the report goes (default: RUN/report)")
-    report.set_defaults(command=_report)
+    _add_report(commands.add_parser("report", help="write the tables, figures and page of runs"))
     plot = commands.add_parser("plot", help="write one figure, or list those that apply")
     plot.add_argument(
         "place", metavar="PLACE", help="run directory, folder of Parquet tables, or one of these"
@@ -40,8 +38,40 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _report(options: argparse.Namespace) -> None:
-    paths = write_report(options.run, options.out)
+def _add_report(report: argparse.ArgumentParser) -> None:
+    report.add_argument(
+        "runs", metavar="RUN", nargs="+", help="run directories, folders or URIs; or what --from reads"
+    )
+    report.add_argument(
+        "--out", metavar="DIR", help="where the report goes (default, of one run: RUN/report)"
+    )
+    foreign = report.add_argument_group("foreign results, which were not measured here")
+    foreign.add_argument("--from", dest="kind", metavar="KIND", help=f"what is read: {', '.join(TAKES)}")
+    foreign.add_argument("--study", metavar="NAME", help="optuna: which study of the storage")
+    foreign.add_argument("--metric", metavar="NAME", help="csv, ray-tune: the column or key that is compared")
+    foreign.add_argument("--minimise", action="store_true", help="csv, ray-tune: a smaller metric is better")
+    foreign.add_argument("--arm", metavar="COLUMN", help="csv: the arms' names (default: arm)")
+    foreign.add_argument("--seed", metavar="COLUMN", help="csv: the seeds, whole numbers (default: seed)")
+    foreign.add_argument("--context", metavar="COLUMN", help="csv: the contexts, where there are several")
+    foreign.add_argument("--baseline", metavar="ARM", help="csv: what is compared with (default: baseline)")
+    foreign.add_argument(
+        "--delta", type=float, help="csv: the smallest effect that matters, in the metric's unit"
+    )
+    report.set_defaults(command=_report)
+
+
+def _report(given: argparse.Namespace) -> None:
+    options = Options(
+        study=given.study,
+        metric=given.metric,
+        minimise=given.minimise,
+        arm=given.arm,
+        seed=given.seed,
+        context=given.context,
+        baseline=given.baseline,
+        delta=given.delta,
+    )
+    paths = report_on(given.runs, given.out, given.kind, options)
     for table in main_tables(paths.results):
         sys.stdout.write(f"{table.title}\n\n{markdown(table.rows)}\n")
         if table.remark:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from analysis.tables import NOTE, VERDICT, Table
+from analysis.tables import NOTE, VERDICT, Table, in_bold
 
 WRITTEN = {
     "\\": r"\textbackslash{}",
@@ -41,9 +41,13 @@ def text(words: str) -> str:
 
 
 def _float(table: Table) -> str:
-    columns = [column for column in zip(*table.rows, strict=True) if any(column[1:])]
-    aligned = "".join("l" if column[0] in {table.rows[0][0], VERDICT, NOTE} else "r" for column in columns)
-    head, *rows = [" & ".join(map(text, row)) + r" \\" for row in zip(*columns, strict=True)]
+    kept = [index for index, column in enumerate(zip(*table.rows, strict=True)) if any(column[1:])]
+    names = [table.rows[0][index] for index in kept]
+    aligned = "".join("l" if name in {table.rows[0][0], VERDICT, NOTE} else "r" for name in names)
+    head, *rows = [
+        " & ".join(_cell(row[index], is_bold=(number, index) in table.bold) for index in kept) + r" \\"
+        for number, row in enumerate(table.rows)
+    ]
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -55,7 +59,11 @@ def _float(table: Table) -> str:
         *rows,
         r"\bottomrule",
         r"\end{tabular}",
-        *([r"\par\smallskip\footnotesize", text(table.remark)] if table.remark else []),
+        *([r"\par\smallskip\footnotesize", text(table.footnote)] if table.footnote else []),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cell(words: str, *, is_bold: bool) -> str:
+    return in_bold(text(words), r"\textbf{{{}}}") if is_bold else text(words)

@@ -26,20 +26,33 @@ LATER_COLUMNS: dict[str, str | float] = {
 """Columns of trials that tables of the same schema version may lack, for they were added to it; what they then hold."""
 
 
-def load(place: str | os.PathLike[str]) -> Results:
-    """Return the results of a run. Nothing is written.
-
-    The tables in ``RUN/report`` are read where they were made of the ledger as it stands now; otherwise the
-    ledger is.
+def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Results:
+    """Return the results of a run, or of several runs read together as `analysis.unite` has it. Nothing is written.
 
     Args:
         place: A run directory, or a folder with ``trials.parquet`` and the folder ``epochs.parquet`` alone, or one of
             these two; or a URI.
+        more: Of further runs.
 
     Raises:
-        ValueError: If there are neither a ledger nor tables, or the tables are of another schema version.
+        ValueError: If there are neither a ledger nor tables, the tables are of another schema version, or the runs
+            cannot be read together.
     """
-    if (text := os.fspath(place).rstrip("/")).endswith(".parquet"):
+    from analysis.unite import united
+
+    first, *others = dict.fromkeys(os.fspath(run) for run in (place, *more))
+    if not others:
+        return _load_one(first)
+    return united({run: _load_one(run) for run in (first, *others)})
+
+
+def _load_one(place: str) -> Results:
+    """Return the results of one run.
+
+    The tables in ``RUN/report`` are read where they were made of the ledger as it stands now; otherwise the
+    ledger is.
+    """
+    if (text := place.rstrip("/")).endswith(".parquet"):
         above, slash, _ = text.rpartition("/")
         place = above or slash or "."
     folder = open_folder(place)
@@ -52,17 +65,17 @@ def load(place: str | os.PathLike[str]) -> Results:
                 return _read_tables(folder, prefix)
         return results_from_tables(*ledger_tables(place))
     if not tables:
-        raise ValueError(f"{os.fspath(place)}: neither ledger/*.jsonl nor trials.parquet is there")
+        raise ValueError(f"{place}: neither ledger/*.jsonl nor trials.parquet is there")
     return _read_tables(folder, tables[0])
 
 
 def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
     """Return tables that carry their facts, as `collect` makes them, as data frames."""
-    frame = _frame(trials)
+    frame = data_frame(trials)
     for column, absent in LATER_COLUMNS.items():
         if column not in frame:
             frame[column] = absent
-    return Results(trials=frame, epochs=_frame(epochs), facts=_facts(trials.schema.metadata))
+    return Results(trials=frame, epochs=data_frame(epochs), facts=_facts(trials.schema.metadata))
 
 
 def _read_tables(folder: fs.SubTreeFileSystem, prefix: str) -> Results:
@@ -84,7 +97,7 @@ def _facts(metadata: dict[bytes, bytes]) -> Facts:
     return Facts.from_json(metadata[FACTS_KEY].decode())
 
 
-def _frame(table: pa.Table) -> "pd.DataFrame":
+def data_frame(table: pa.Table) -> "pd.DataFrame":
     """Return a table as a data frame whose integers and truth values stay such beside missing ones."""
     import pandas as pd
 

@@ -1,7 +1,8 @@
 """The methods paragraph and the provenance of a report, generated from the facts of its run."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.estimates import CONFIDENCE, reported
 from analysis.importance import NUM_RESAMPLES
@@ -10,8 +11,9 @@ from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.side_tables import rank_test_text
 from analysis.tables import SMOKE
+from analysis.unite import SEVERAL
 from analysis.verdicts import LEVEL, POWER
-from cktf.rows import SCHEMA_VERSION, Stage, Status
+from cktf.rows import SCHEMA_VERSION, Stage, Status, StudyRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +22,13 @@ _DESIGNS = {
     "one_at_a_time": "one factor at a time was changed from the baseline",
     "compare": "named arms were compared with the baseline",
     "fractional": "the arms are a fraction of all combinations of two levels of each factor",
+    SEVERAL: "each study is a context of its own, whose arms are compared with its own baseline",
 }
+
+_SHARED_SEEDS = (
+    "All arms share their seeds: at one seed they see the same split, initial student, batches, augmentations and "
+    "negatives. A trial is scored after its last epoch, not at its best one."
+)
 
 
 def methods_text(results: Results) -> str:
@@ -28,6 +36,15 @@ def methods_text(results: Results) -> str:
     study, trials = results.facts.study, results.trials
     stages = {stage: trials[trials["stage"] == stage] for stage in Stage}
     sentences = [SMOKE] if study.is_smoke else []
+    if foreign := results.facts.foreign:
+        sentences.append(f"These results were not measured here; they were read from {foreign.origin}.")
+    runs = list(dict.fromkeys(trials["run"]))
+    if len(runs) > 1:
+        sentences.append(
+            f"Read together are {len(runs)} runs: {', '.join(runs)}. A trial that several of them have is counted "
+            "once: a complete one before one that is not, else that of the run that is named first. So both sides of a "
+            "pair may come from different runs."
+        )
     if not (designed := stages[Stage.DESIGN]).empty:
         how = _DESIGNS.get(study.design, f"arms were laid out as {study.design.replace('_', ' ')}")
         sentences.append(f"{_counted(len(designed), 'trial')}, {_arms_and_seeds(designed)}: {how}.")
@@ -43,12 +60,7 @@ def methods_text(results: Results) -> str:
             "The best arms of the search and the baseline were then trained again at seeds that the search "
             f"had not used: {_arms_and_seeds(confirmed)}."
         )
-    selects = "The validation split, cut from the training data, is the only one that selects anything; "
-    tested = int(trials["test_accuracy"].notna().sum())
-    if tested:
-        sentences.append(f"{selects}{_counted(tested, 'trial')} read the test split once, at the last epoch.")
-    else:
-        sentences.append(f"{selects}the test split was not read.")
+    sentences += foreign.cannot_be_vouched_for if foreign else [_splits_sentence(results)]
     if not results.arms.empty:
         sentences += _comparison_sentences(results)
     if results.importance["importance"].notna().any():
@@ -61,14 +73,21 @@ def methods_text(results: Results) -> str:
     return " ".join(sentences)
 
 
+def _splits_sentence(results: Results) -> str:
+    selects = "The validation split, cut from the training data, is the only one that selects anything; "
+    tested = int(results.trials["test_accuracy"].notna().sum())
+    if tested:
+        return f"{selects}{_counted(tested, 'trial')} read the test split once, at the last epoch."
+    return f"{selects}the test split was not read."
+
+
 def _comparison_sentences(results: Results) -> list[str]:
     effects = results.effects
     study = results.facts.study
     measured = quantity(study.report_metric).name
     of_context = " of its context" if len(results.contexts) > 1 else ""
     sentences = [
-        "All arms share their seeds: at one seed they see the same split, initial student, batches, "
-        "augmentations and negatives. A trial is scored after its last epoch, not at its best one.",
+        *([] if results.facts.foreign else [_SHARED_SEEDS]),
         f"An effect is the mean over seeds of the difference in {measured} between an arm and the baseline"
         f"{of_context} at the same seed; its {CONFIDENCE:.0%} interval is Student's.",
     ]
@@ -157,26 +176,56 @@ def _arms_and_seeds(trials: "pd.DataFrame") -> str:
 
 
 def provenance_rows(results: Results) -> list[list[str]]:
-    """Return what identifies the run and its code: rows of a name and a value."""
+    """Return what identifies the runs and their code, or the origin of foreign results: rows of a name and a value."""
     facts, study = results.facts, results.facts.study
-    devices = sorted(results.trials["device"].dropna().unique())
+    seconds = results.trials["wall_seconds"]
+    measured = [
+        ["devices", _named(results.trials["device"])],
+        ["nodes", _named(results.trials["node"])],
+        [
+            "training time",
+            f"{seconds.sum() / 3600:.2f} hours over all trials" if seconds.notna().any() else "",
+        ],
+    ]
+    schema = ["schema version", str(SCHEMA_VERSION)]
+    if foreign := facts.foreign:
+        unknown = [["commit", ""], ["command", ""], ["machine", ""], ["versions", ""], *measured]
+        return [
+            ["study", study.study],
+            ["origin", f"not measured here; read from {foreign.origin}"],
+            *([name, value or "unknown"] for name, value in unknown),
+            ["cannot be vouched for", " ".join(foreign.cannot_be_vouched_for)],
+            schema,
+        ]
+    last_launches = {launch.run: launch for launch in facts.launches}
     rows = [["study", study.study], ["run", study.run]]
     for number, launch in enumerate(facts.launches, 1):
         started = datetime.fromtimestamp(launch.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
         commit = launch.git_commit or "outside a checkout"
-        rows.append([f"launch {number}", f"{started}, commit {commit}"])
+        of_run = f", of {launch.run}" if len(last_launches) > 1 else ""
+        rows.append([f"launch {number}{of_run}", f"{started}, commit {commit}"])
     rows += [
         ["reference", study.reference_source],
-        ["command", study.command],
-        ["machine", study.machine],
-        ["devices", ", ".join(device for device in devices if device)],
-        ["nodes", ", ".join(sorted(node for node in results.trials["node"].dropna().unique() if node))],
-        ["training time", f"{results.trials['wall_seconds'].sum() / 3600:.2f} hours over all trials"],
-        ["versions", ", ".join(f"{name} {version}" for name, version in sorted(study.versions.items()))],
+        ["command", _different(launch.command for launch in last_launches.values())],
+        ["machine", _different(launch.machine for launch in last_launches.values())],
+        *measured,
+        ["versions", _different(_versions_text(launch) for launch in last_launches.values())],
         ["ledger", f"{facts.ledger}, {_counted(facts.torn_lines, 'torn line')} ignored"],
-        ["schema version", str(SCHEMA_VERSION)],
+        schema,
     ]
     return [[name, value] for name, value in rows if value]
+
+
+def _named(column: "pd.Series[Any]") -> str:
+    return ", ".join(sorted({name for name in column.dropna() if name}))
+
+
+def _different(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(text for text in texts if text))
+
+
+def _versions_text(launch: StudyRow) -> str:
+    return ", ".join(f"{name} {version}" for name, version in sorted(launch.versions.items()))
 
 
 def _counted(count: int, noun: str) -> str:

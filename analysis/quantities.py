@@ -34,6 +34,10 @@ _KNOWN = {
 }
 
 
+FOREIGN = "metric."
+"""Before the name of a foreign metric: its column is none of ours, and its unit was not stated."""
+
+
 def quantity(column: str) -> Quantity:
     """Return the quantity in a column; an unknown one is named by its column."""
-    return _KNOWN.get(column) or Quantity(column.replace("_", " "))
+    return _KNOWN.get(column) or Quantity(column.removeprefix(FOREIGN).replace("_", " "))

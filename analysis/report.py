@@ -1,6 +1,7 @@
 """Everything a run has to say, written at once: Parquet tables, figures, tables for a paper, one page."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,19 +9,24 @@ import pyarrow as pa
 from pyarrow import fs
 
 from analysis.collect import Engine, collect
-from analysis.folder import open_folder, write
+from analysis.earlier import forget_earlier
+from analysis.epochs import FOLDER, delete_other_parts, part_name
+from analysis.folder import has_file, open_folder, write
+from analysis.foreign import NOTHING_SAID, Options
+from analysis.foreign import read as read_foreign
 from analysis.in_memory import RowsInMemory
 from analysis.load import load
 from analysis.pages import html_page, libraries
 from analysis.parquet import metadata_of, parquet_bytes
 from analysis.plot import RENDER, Drawing, all_drawings
 from analysis.results import Facts, Results
+from analysis.trials import TRIALS_FILE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DERIVED = (
-    *("arms", "effects", "over_contexts", "ranks", "interactions"),
+    *("arms", "effects", "best", "over_contexts", "ranks", "interactions"),
     *("leaderboard", "confirmed", "importance"),
 )
 """Tables that are derived from trials and epochs; written where they hold anything."""
@@ -67,10 +73,66 @@ def write_report(
         ValueError: If there is no ledger, or a line of it is broken other than by a killed writer.
     """
     place = os.fspath(out) if out is not None else f"{os.fspath(run).rstrip('/')}/report"
-    folder = open_folder(place)
     trials, epochs = collect(run, place, engine)
-    results = load(place)
-    tables = {"trials": trials, "epochs": epochs}
+    return _write_rest(load(place), place, {"trials": trials, "epochs": epochs})
+
+
+def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
+    """Write the report of results of any origin, several runs or foreign ones, and return where everything lies.
+
+    Args:
+        results: As `analysis.load` and `analysis.foreign` give them.
+        out: Where the report goes. `analysis.load` reads it again.
+    """
+    place = os.fspath(out)
+    folder = open_folder(place)
+    forget_earlier(folder)
+    if has_file(folder, FOLDER):
+        folder.delete_file(FOLDER)  # of a version that wrote one file
+    parts = {TRIALS_FILE: results.trials, part_name(0): results.epochs}
+    for name, frame in parts.items():
+        write(folder, name, _parquet(frame, results.facts))
+    delete_other_parts(folder, set(parts))
+    return _write_rest(results, place, {"trials": f"{place}/{TRIALS_FILE}", "epochs": f"{place}/{FOLDER}"})
+
+
+def report_on(
+    places: Sequence[str],
+    out: str | None,
+    kind: str | None = None,
+    options: Options = NOTHING_SAID,
+    engine: Engine = RowsInMemory,
+) -> ReportPaths:
+    """Write the report that a command line asks for, and return where everything lies.
+
+    Args:
+        places: Run directories; or one place of foreign results.
+        out: Where the report goes; None, which only one run allows: beside it.
+        kind: Of foreign results; None: they are runs.
+        options: What is said of foreign results.
+        engine: What parses the ledger of one run, see `analysis.collect.collect`; those of several are parsed in this
+            process.
+
+    Raises:
+        ValueError: If something is missing or does not fit, or the results cannot be read.
+    """
+    if kind is None and options.given:
+        raise ValueError(f"--{options.given[0]}: only foreign results take it (--from); a run says it itself")
+    if kind is None and len(places) == 1:
+        return write_report(places[0], out, engine)
+    if out is None:
+        what = "several runs" if kind is None else "foreign results"
+        raise ValueError(f"--out is missing: the report of {what} has no place of its own")
+    if kind is None:
+        return write_results(load(*places), out)
+    if len(places) > 1:
+        raise ValueError(f"--from {kind} reads one place; given are {', '.join(places)}")
+    return write_results(read_foreign(kind, places[0], options), out)
+
+
+def _write_rest(results: Results, place: str, tables: dict[str, str]) -> ReportPaths:
+    """Write all but the two tables that everything else is derived from."""
+    folder = open_folder(place)
     for name in DERIVED:
         frame: pd.DataFrame = getattr(results, name)
         if not frame.empty:
@@ -117,7 +179,8 @@ def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
 
 def _write_papers(folder: fs.SubTreeFileSystem, results: Results) -> list[str]:
     """Write the statistics as CSV with every digit, what people read in Markdown and LaTeX; return the names."""
-    from analysis.latex import latex
+    from analysis.latex import latex, text
+    from analysis.methods import methods_text
     from analysis.side_tables import side_tables
     from analysis.tables import csv, main_tables, markdown_tables
 
@@ -126,6 +189,8 @@ def _write_papers(folder: fs.SubTreeFileSystem, results: Results) -> list[str]:
     sides = {name: [table] for name, table in side_tables(results).items()}
     for name, tables in {answering: main_tables(results), **sides}.items():
         papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
+    methods = methods_text(results)
+    papers |= {"methods.md": f"{methods}\n", "methods.tex": f"{text(methods)}\n"}
     for name, content in papers.items():
         write(folder, f"tables/{name}", content.encode())
     return [f"tables/{name}" for name in papers]

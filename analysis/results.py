@@ -15,25 +15,43 @@ REPORTED_STAGES = ("design", "confirm")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """Where results come from that were not measured here.
+
+    Attributes:
+        origin: What was read, in words, and its place.
+        cannot_be_vouched_for: What a reader has to take on trust: sentences.
+    """
+
+    origin: str
+    cannot_be_vouched_for: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What holds for a whole run; stored in the metadata of its Parquet files.
 
     Attributes:
-        launches: One row for each launch and resume, in order.
+        launches: One row for each launch and resume, in order; of several runs, those of one after those of another.
+            Foreign results have none.
         study_file: Text of the study's YAML file; empty where the run directory has none.
         torn_lines: Ledger lines that a killed writer left unfinished; they are ignored.
         ledger: Fingerprint of the ledger that the tables were made of.
+        asked: What is asked, where it is not what the last launch has: of several runs, and of foreign results.
+        foreign: Where the results come from; None where they were measured here.
     """
 
     launches: list[StudyRow]
     study_file: str
     torn_lines: int
     ledger: str
+    asked: StudyRow | None = None
+    foreign: Foreign | None = None
 
     @property
     def study(self) -> StudyRow:
-        """What is asked, as the last launch has it."""
-        return self.launches[-1]
+        """What is asked."""
+        return self.asked or self.launches[-1]
 
     def to_json(self) -> str:
         """Return the facts as one JSON object."""
@@ -43,17 +61,25 @@ class Facts:
     def from_json(cls, text: str) -> "Facts":
         """Return the facts that `to_json` wrote."""
         values = json.loads(text)
-        return cls(**values | {"launches": [StudyRow.from_dict(row) for row in values["launches"]]})
+        asked, foreign = values.get("asked"), values.get("foreign")
+        return cls(
+            **values
+            | {
+                "launches": [StudyRow.from_dict(row) for row in values["launches"]],
+                "asked": asked and StudyRow.from_dict(asked),
+                "foreign": foreign and Foreign(**foreign),
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The tables of one run. What is derived from them is computed when it is first asked for.
+    """The tables of one run, or of several read together. What is derived is computed when it is first asked for.
 
     Attributes:
         trials: One row a trial, in the order of planning.
         epochs: One row for each trial and epoch.
-        facts: What holds for the whole run.
+        facts: What holds for all of them.
     """
 
     trials: "pd.DataFrame"
@@ -80,6 +106,14 @@ class Results:
 
         study = self.facts.study
         return effects(self.trials, metric=study.report_metric, maximise=study.maximise, delta=study.delta)
+
+    @cached_property
+    def best(self) -> "pd.DataFrame":
+        """Which arms are the best of their context, or not told from it; see `analysis.best`."""
+        from analysis.best import best
+
+        study = self.facts.study
+        return best(self.trials, metric=study.report_metric, maximise=study.maximise)
 
     @cached_property
     def over_contexts(self) -> "pd.DataFrame":

@@ -1,11 +1,12 @@
 """Tables as people read them: rows of formatted cells, the head first; and as Markdown and CSV."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.best import BOLD
 from analysis.quantities import Quantity, quantity
 from analysis.results import Results
 from analysis.verdicts import LEVEL, MOST_MORE_SEEDS, POWER, Verdict
@@ -30,6 +31,9 @@ NOTE = "note"
 """Head of a last column that holds remarks, not figures."""
 
 
+MEAN_COLUMN = 2
+"""Of a table of effects: where the arms' means stand."""
+
 LONG_NAME = 36
 """Letters of an arm's name that a figure has room for."""
 
@@ -46,11 +50,18 @@ class Table:
         rows: Head and rows.
         remark: How its figures came about: which test, where those that were not measured come from, and that none
             means anything where that is so.
+        bold: Cells, by row and column, that are set in bold on paper; see `analysis.best`.
     """
 
     title: str
     rows: Rows
     remark: str = ""
+    bold: frozenset[tuple[int, int]] = frozenset()
+
+    @property
+    def footnote(self) -> str:
+        """The remark, and what bold means where there is any."""
+        return f"{self.remark} {BOLD}".lstrip() if self.bold else self.remark
 
     def narrow(self) -> tuple[Rows, list[str]]:
         """Return the rows for a terminal, and the notes apart, each after its row's name.
@@ -87,25 +98,50 @@ def _main_tables(results: Results) -> list[Table]:
     tables = []
     if len(results.contexts) > 1:
         head = f"{quantity(study.report_metric).label.capitalize()}, mean ± sd"
-        tables.append(Table(head, context_rows(results), _in_parentheses(study)))
+        rows = context_rows(results)
+        columns = dict(enumerate(results.contexts, 1))
+        counts = results.arms["n"].unique()
+        shared = f"n = {counts[0]} in each cell." if len(counts) == 1 else "n is the number of seeds."
+        remark = f"{shared} {_in_parentheses(study)}".rstrip()
+        tables.append(Table(head, rows, remark, _bold(results, rows, columns)))
     for context in results.contexts:
         named = f"{title}: {context}" if context else title
         remarks = (decision_text(results), _reference_remark(results, context))
-        tables.append(
-            Table(named, effects_rows(results, context), " ".join(text for text in remarks if text))
-        )
+        rows = effects_rows(results, context)
+        remark = " ".join(text for text in remarks if text)
+        tables.append(Table(named, rows, remark, _bold(results, rows, {MEAN_COLUMN: context})))
     return tables
 
 
+def _bold(results: Results, rows: Rows, columns: Mapping[int, str]) -> frozenset[tuple[int, int]]:
+    """Return the cells of means that are among the best of their context; columns of means to contexts."""
+    found = results.best[results.best["is_among_best"]]
+    among_best = set(zip(found["context"], found["arm"], strict=True))
+    return frozenset(
+        (number, column)
+        for number, row in enumerate(rows[1:], 1)
+        for column, context in columns.items()
+        if (context, row[0]) in among_best
+    )
+
+
 def context_rows(results: Results) -> Rows:
-    """Return arm x context: mean and standard deviation, and in parentheses the reference; above them the teachers."""
+    """Return arm x context: mean and standard deviation, and in parentheses the reference; above them the teachers.
+
+    Where arms have different numbers of seeds, each cell says its own.
+    """
     study = results.facts.study
     decimals = quantity(study.report_metric).decimals
     arms = results.arms
+    counts_differ = arms["n"].nunique() > 1
     rows = [["arm", *results.contexts]]
     for name in dict.fromkeys(arms["arm"]):
         cells = {
-            arm["context"]: _beside(_mean_and_sd(arm, decimals), arm["reference"], decimals)
+            arm["context"]: _beside(
+                _mean_and_sd(arm, decimals) + (f", n = {arm['n']}" if counts_differ else ""),
+                arm["reference"],
+                decimals,
+            )
             for _, arm in arms[arms["arm"] == name].iterrows()
         }
         rows.append([name, *(cells.get(context, ABSENT) for context in results.contexts)])
@@ -184,9 +220,22 @@ def markdown_tables(tables: Sequence[Table]) -> str:
     parts = []
     for table in tables:
         parts += [f"## {table.title}\n"] if len(tables) > 1 else []
-        parts.append(markdown(table.rows))
-        parts += [f"{table.remark}\n"] if table.remark else []
+        cells = [
+            [
+                in_bold(cell, "**{}**") if (number, column) in table.bold else cell
+                for column, cell in enumerate(row)
+            ]
+            for number, row in enumerate(table.rows)
+        ]
+        parts.append(markdown(cells))
+        parts += [f"{table.footnote}\n"] if table.footnote else []
     return "\n".join(parts)
+
+
+def in_bold(cell: str, bold: str) -> str:
+    """Return a mean in bold, of which ``{}`` in ``bold`` takes the place; a reference beside it stays as it is."""
+    measured, parenthesis, published = cell.partition(" (")
+    return bold.format(measured) + parenthesis + published
 
 
 def markdown(rows: Rows) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cktf import foreign_options
 from cktf.terminal import answer_table, names_table
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
@@ -192,26 +193,60 @@ def status(run: RunDirectory) -> None:
 
 @app.command()
 def report(
-    run: RunDirectory,
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run directories: folders or URIs; or what --from reads.",
+            show_default=False,
+        ),
+    ],
     out_dir: Annotated[
-        str | None, typer.Option("--out", help="Where it is written; default RUN/report.")
+        str | None, typer.Option("--out", help="Where it is written; default, of one run: RUN/report.")
     ] = None,
     engine: Annotated[
         ReportEngine, typer.Option(help="What reads the ledger: this process, or Ray Data on all machines.")
     ] = ReportEngine.LOCAL,
     address: Address = None,
+    kind: foreign_options.Kind = None,
+    study: foreign_options.Study = None,
+    metric: foreign_options.Metric = None,
+    minimise: foreign_options.Minimise = False,
+    arm: foreign_options.Arm = None,
+    seed: foreign_options.Seed = None,
+    context: foreign_options.Context = None,
+    baseline: foreign_options.Baseline = None,
+    delta: foreign_options.Delta = None,
 ) -> None:
-    """Turn a run into Parquet tables, statistics, figures and one HTML page."""
+    """Turn runs, or foreign results, into Parquet tables, statistics, figures and one HTML page.
+
+    Runs of one study are united; runs of different studies are contexts, each with its own baseline.
+    """
     with _one_clear_message():
-        from analysis.report import write_report
+        from analysis.foreign import Options
+        from analysis.report import report_on
         from analysis.tables import main_tables
         from cktf.search.errors import UserError
 
         if address is not None and engine is not ReportEngine.RAY:
             raise UserError(f"--address {address}: only --engine ray joins a cluster")
+        if engine is ReportEngine.RAY and (len(runs) > 1 or kind is not None):
+            raise UserError(
+                "--engine ray: it reads the ledger of one run, not several and no foreign results"
+            )
+        options = Options(
+            study=study,
+            metric=metric,
+            minimise=minimise,
+            arm=arm,
+            seed=seed,
+            context=context,
+            baseline=baseline,
+            delta=delta,
+        )
         try:
             with _ledger_reader(engine, address) as reader:
-                paths = write_report(run, out_dir, reader)
+                paths = report_on(runs, out_dir, kind, options, reader)
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     for answer in main_tables(paths.results):

@@ -47,6 +47,25 @@ def cktf(*arguments, cwd):
 def test_only_a_report_on_ray_joins_a_cluster(tmp_path):
     told = message_for("report", "run", "--address", "auto", cwd=tmp_path)
     assert told == "--address auto: only --engine ray joins a cluster\n"
+    told = message_for("report", "one", "other", "--engine", "ray", "--out", "both", cwd=tmp_path)
+    assert told == "--engine ray: it reads the ledger of one run, not several and no foreign results\n"
+
+
+def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path):
+    rows = [
+        f"{arm},{seed},{score + seed % 2}" for arm, score in (("none", 90), ("kd", 92)) for seed in range(3)
+    ]
+    (tmp_path / "results.csv").write_text("\n".join(["method,seed,acc", *rows]))
+    asked = ("report", "results.csv", "--from", "csv", "--arm", "method", "--metric", "acc")
+    told = message_for(*asked, "--out", "report", cwd=tmp_path)
+    assert "no arm is called 'baseline', which is to be the baseline; there are: none, kd" in told
+    assert "--out is missing" in message_for(*asked, "--baseline", "none", cwd=tmp_path)
+    code, out, _ = cktf(*asked, "--baseline", "none", "--out", "report", cwd=tmp_path)
+    assert code == 0
+    assert "92.3333" in out
+    code, out, _ = cktf("plot", "report", "--figure", "effects", cwd=tmp_path)
+    assert (code, out) == (0, "effects.svg\n")
+    assert "--out is missing: the report of several runs" in message_for("report", "a", "b", cwd=tmp_path)
 
 
 def test_the_whole_way_from_a_study_to_a_report(study, tmp_path):

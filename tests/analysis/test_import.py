@@ -33,6 +33,51 @@ def test_a_report_is_written_where_torch_and_ray_are_not_installed(ablation: Pat
     assert run_python(code, str(ablation)).strip() == str(ablation / "report" / "report.html")
 
 
+COMMAND = f"""{REFUSE}
+import builtins, runpy
+
+half_that_trains = {{"search", "study", "trainer", "objectives", "models", "data", "cli", "storage", "batch"}}
+imported = builtins.__import__
+
+def refuse(name, *rest, **options):
+    room = name.split(".")[1:2]
+    if name.startswith("cktf.") and half_that_trains & set(room):
+        raise ModuleNotFoundError(f"refused: {{name}}", name=name)
+    return imported(name, *rest, **options)
+
+builtins.__import__ = refuse
+runpy.run_module("analysis", run_name="__main__", alter_sys=True)
+"""
+
+
+def run_command(*arguments: str) -> str:
+    command = [sys.executable, "-W", "error", "-W", "ignore::RuntimeWarning:runpy", "-c", COMMAND, *arguments]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_command_reports_a_run_without_torch_ray_and_the_half_that_trains(ablation: Path) -> None:
+    printed = run_command("report", str(ablation))
+    assert "| temperature=0.5 | 5 |" in printed
+    assert (ablation / "report" / "report.html").is_file()
+
+
+def test_the_command_reports_a_csv_file_likewise(tmp_path: Path) -> None:
+    rows = [
+        f"{arm},{seed},{score + seed % 2}\n" for arm, score in (("none", 90), ("kd", 92)) for seed in range(3)
+    ]
+    (tmp_path / "results.csv").write_text("method,run,acc\n" + "".join(rows))
+    columns = ("--arm", "method", "--seed", "run", "--metric", "acc", "--baseline", "none")
+    out = tmp_path / "report"
+    printed = run_command(
+        "report", str(tmp_path / "results.csv"), "--from", "csv", *columns, "--out", str(out)
+    )
+    assert "| kd | 3 | 92.3333" in printed
+    assert (out / "report.html").is_file()
+
+
 def test_without_scikit_learn_a_search_has_one_kind_of_importance(search: Path) -> None:
     code = f"{REFUSE}\nimport analysis\nprint(analysis.load(sys.argv[1]).importance.to_csv())"
     printed = run_python(code, str(search))

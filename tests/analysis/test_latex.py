@@ -41,11 +41,20 @@ def test_a_table_computed_by_hand() -> None:
     )
 
 
+def test_the_best_are_bold_but_not_the_reference_beside_them_and_the_footnote_names_the_test() -> None:
+    rows = [["arm", "a"], ["kd", "91.5 ± 0.8 (91.25)"], ["at", "90.0 ± 0.1"]]
+    written = latex([Table("Means", rows, "n = 5.", frozenset({(1, 1)}))])
+    assert "kd & \\textbf{91.5 $\\pm$ 0.8} (91.25) \\\\\nat & 90.0 $\\pm$ 0.1 \\\\" in written
+    assert "n = 5. Bold: the best mean, and those that are not significantly worse (paired t test" in written
+
+
 def test_all_tables_of_a_report_are_floats_in_plain_characters(contexts: Path) -> None:
     results = load(contexts)
     tables = [*main_tables(results), *side_tables(results).values()]
     written = latex(tables)
     assert written.count(r"\begin{table}") == written.count(r"\end{table}") == len(tables) == 6
     assert written.isascii()
+    assert written.count("{") == written.count("}")
+    assert r"\textbf{" in written
     for line in re.findall(r"\\begin\{tabular\}\{(\w+)\}\n\\toprule\n(.*)", written):
         assert len(line[0]) == line[1].count(" & ") + 1

@@ -12,6 +12,7 @@ import pytest
 
 from analysis import write_report
 from analysis.__main__ import main
+from analysis.methods import methods_text
 from analysis.parquet import FACTS_KEY, VERSION_KEY
 from cktf.rows import SCHEMA_VERSION, Status
 
@@ -59,7 +60,7 @@ def hostile(ablation_writer: Callable[..., Any]) -> Path:
 
 def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Path) -> None:
     paths = write_report(ablation)
-    assert set(paths.tables) == {"trials", "epochs", "arms", "effects"}
+    assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "best"}
     assert set(paths.figures) >= {"effects", "paired_slopes", "learning_curves"}
     assert all(Path(path).stat().st_size > 0 for path in paths.files)
     for name, path in paths.tables.items():
@@ -74,7 +75,8 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
         assert Path(figure).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     assert "temperature=0.5" in Path(paths.figures["effects"]).read_text()
     assert {Path(path).name for path in paths.papers} == {
-        *("arms.csv", "effects.csv", "effects.md", "effects.tex", "pairing.md", "pairing.tex"),
+        *("arms.csv", "best.csv", "effects.csv", "effects.md", "effects.tex", "pairing.md", "pairing.tex"),
+        *("methods.md", "methods.tex"),
     }
 
     again = write_report(ablation, ablation.parent / "again")
@@ -86,11 +88,20 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
     assert len(again.files) == len(paths.files)
 
 
+def test_the_methods_lie_beside_the_tables_for_a_paper(ablation: Path) -> None:
+    paths = write_report(ablation)
+    folder = Path(paths.html).parent / "tables"
+    text = (folder / "methods.md").read_text()
+    assert text == f"{methods_text(paths.results)}\n"
+    assert "its 95% interval" in text
+    assert r"its 95\% interval" in (folder / "methods.tex").read_text()
+
+
 def test_the_report_of_a_confirmed_search_has_all_figures(confirmed_search: Path) -> None:
     paths = write_report(confirmed_search)
     assert set(paths.figures) >= {"effects", "learning_curves", *FIGURES_OF_A_SEARCH, "winners_curse"}
     assert set(paths.tables) == {
-        *("trials", "epochs", "arms", "effects", "leaderboard", "confirmed", "importance"),
+        *("trials", "epochs", "arms", "effects", "best", "leaderboard", "confirmed", "importance"),
     }
     page = Path(paths.html).read_text()
     sections = [attributes["id"] for tag, attributes in Page(page).tags if tag == "section"]
@@ -193,7 +204,7 @@ def test_the_verdict_is_a_word_in_the_first_table(ablation: Path) -> None:
 
 def test_the_report_of_a_grid_has_its_main_effects_and_interactions(grid: Path) -> None:
     paths = write_report(grid)
-    assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "interactions"}
+    assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "best", "interactions"}
     page = Page(Path(paths.html).read_text())
     assert page.sections == ["verdict", *paths.figures, "interactions", "pairing", *LAST_SECTIONS]
     assert "cktf.temperature=1.0 × cktf.theta=0.0" in page.texts

@@ -104,7 +104,17 @@ def test_several_contexts_stand_side_by_side_before_the_effects_of_each(contexts
     assert baseline[1].endswith(" (89.50)")
     assert kd[2].startswith(f"{mean['clothes', 'kd']:.2f} ± ")
     assert (fsp[0], fsp[2]) == ("fsp", "–")
-    assert across.remark == "In parentheses: the reference, Some et al. 2023, Table 1."
+    assert across.remark == "n = 4 in each cell. In parentheses: the reference, Some et al. 2023, Table 1."
+
+
+def test_cells_say_how_many_seeds_they_are_of_where_these_differ(contexts_writer: Callable[..., Any]) -> None:
+    ledger = contexts_writer()
+    ledger.train(ledger.plan("fsp", 7, context="digits"), 88.0)
+    ledger.close_segment()
+    across = main_tables(load(ledger.run))[0]
+    assert across.rows[2][1].endswith(", n = 4 (89.50)")
+    assert across.rows[4][1].endswith(", n = 5")
+    assert across.remark.startswith("n is the number of seeds. In")
 
 
 def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
@@ -134,7 +144,12 @@ def test_several_tables_in_markdown_stand_under_their_titles(contexts: Path) -> 
     tables = main_tables(load(contexts))
     text = markdown_tables(tables)
     assert [line for line in text.splitlines() if line.startswith("## ")] == [f"## {t.title}" for t in tables]
-    assert "\n\nIn parentheses: the reference, Some et al. 2023, Table 1.\n\n## " in text
+    assert (
+        "\n\nn = 4 in each cell. In parentheses: the reference, Some et al. 2023, Table 1. Bold: the " in text
+    )
+    assert (
+        " ± 0.82** (91.25) | 55.58 ± 0.43 (61.00) |\n" in text
+    )  # kd, the best on digits; the reference is not bold
     assert markdown_tables(tables[:1]).startswith("| arm | digits | clothes |\n")
 
 

@@ -1,0 +1,152 @@
+"""Trials that others ran, as the tables that a ledger gives; what is unknown of them is missing there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from analysis.columns import typed_column
+from analysis.load import data_frame
+from analysis.quantities import FOREIGN
+from analysis.results import Facts, Foreign, Results
+from cktf.rows import Stage, Status, StudyRow
+
+UNKNOWN = {
+    "device": pa.string(),
+    "git_commit": pa.string(),
+    "versions": pa.string(),
+    "planned_time": pa.timestamp("us", tz="UTC"),
+    "ended_time": pa.timestamp("us", tz="UTC"),
+}
+"""Columns of which no foreign trial says anything."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignTrial:
+    """One trial.
+
+    Attributes:
+        arm: Name of the arm.
+        arm_id: Identity of the arm in its context.
+        status: `Status`.
+        score: Of the metric, after the trial's end; None where it has none.
+        seed: The replicate; None where it is unknown.
+        context: Where it ran; empty where there are no contexts.
+        is_baseline: Whether the others of its context are compared with its arm.
+        reason: Why it was pruned or failed.
+        params: Factor to level.
+        on_the_way: Epoch and score at each, ascending.
+        wall_seconds: What it took; None where it is unknown.
+        node: Name of the machine that ran it; None where it is unknown.
+    """
+
+    arm: str
+    arm_id: str
+    status: Status
+    score: float | None
+    seed: int | None = None
+    context: str = ""
+    is_baseline: bool = False
+    reason: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    on_the_way: Sequence[tuple[int, float]] = ()
+    wall_seconds: float | None = None
+    node: str | None = None
+
+
+def foreign_results(
+    trials: Sequence[ForeignTrial],
+    *,
+    name: str,
+    metric: str,
+    maximise: bool,
+    stage: Stage,
+    foreign: Foreign,
+    factors: Sequence[str] = (),
+    log_factors: Sequence[str] = (),
+    delta: float | None = None,
+) -> Results:
+    """Return trials as results.
+
+    Args:
+        trials: In the order in which they were planned.
+        name: What they are called together.
+        metric: As it is called where it comes from; its column stands under `analysis.quantities.FOREIGN`.
+        maximise: Whether a larger metric is better.
+        stage: ``DESIGN`` where the arms were fixed before any result, ``SEARCH`` where results chose them.
+        foreign: Where they come from.
+        factors: Names of the params.
+        log_factors: Those of them that were searched on a logarithmic scale.
+        delta: The smallest effect that matters.
+    """
+    column = f"{FOREIGN}{metric}"
+    baselines = {trial.context: trial.arm_id for trial in trials if trial.is_baseline}
+    asked = StudyRow(
+        study=name,
+        run=name,
+        question="",
+        design="compare" if stage == Stage.DESIGN else "search",
+        metric=column,
+        report_metric=column,
+        maximise=maximise,
+        delta=delta,
+        baseline_arm_id=next(iter(baselines.values()), ""),
+        baselines=baselines,
+        factors=list(factors),
+        log_factors=list(log_factors),
+    )
+    count = len(trials)
+    trial_ids = [f"trial-{number}" for number in range(count)]
+    columns = {
+        "study": pa.array([name] * count, pa.string()),
+        "run": pa.array([name] * count, pa.string()),
+        "trial_id": pa.array(trial_ids, pa.string()),
+        "context": pa.array([trial.context for trial in trials], pa.string()),
+        "arm": pa.array([trial.arm for trial in trials], pa.string()),
+        "arm_id": pa.array([trial.arm_id for trial in trials], pa.string()),
+        "is_baseline": pa.array([trial.is_baseline for trial in trials], pa.bool_()),
+        "seed": pa.array([trial.seed for trial in trials], pa.int64()),
+        "stage": pa.array([stage] * count, pa.string()),
+        "number": pa.array(range(count), pa.int64()),
+        "status": pa.array([trial.status for trial in trials], pa.string()),
+        "reason": pa.array([trial.reason for trial in trials], pa.string()),
+        "epochs": pa.array(
+            [trial.on_the_way[-1][0] if trial.on_the_way else None for trial in trials], pa.int64()
+        ),
+        column: pa.array([trial.score for trial in trials], pa.float64()),
+        f"teacher_{column}": pa.nulls(count, pa.float64()),
+        "wall_seconds": pa.array([trial.wall_seconds for trial in trials], pa.float64()),
+        "node": pa.array([trial.node for trial in trials], pa.string()),
+        **{unknown: pa.nulls(count, kind) for unknown, kind in UNKNOWN.items()},
+        **{
+            f"param.{factor}": typed_column([trial.params.get(factor) for trial in trials])
+            for factor in factors
+        },
+    }
+    steps = [
+        (trial_id, trial, epoch, score)
+        for trial_id, trial in zip(trial_ids, trials, strict=True)
+        for epoch, score in trial.on_the_way
+    ]
+    epochs = {
+        "trial_id": pa.array([trial_id for trial_id, *_ in steps], pa.string()),
+        "context": pa.array([trial.context for _, trial, *_ in steps], pa.string()),
+        "arm": pa.array([trial.arm for _, trial, *_ in steps], pa.string()),
+        "arm_id": pa.array([trial.arm_id for _, trial, *_ in steps], pa.string()),
+        "seed": pa.array([trial.seed for _, trial, *_ in steps], pa.int64()),
+        "stage": pa.array([stage] * len(steps), pa.string()),
+        "epoch": pa.array([epoch for *_, epoch, _ in steps], pa.int64()),
+        "phase": pa.array(["train"] * len(steps), pa.string()),
+        column: pa.array([score for *_, score in steps], pa.float64()),
+    }
+    facts = Facts(launches=[], study_file="", torn_lines=0, ledger="", asked=asked, foreign=foreign)
+    return Results(trials=data_frame(pa.table(columns)), epochs=data_frame(pa.table(epochs)), facts=facts)
+
+
+def in_words(params: Mapping[str, Any]) -> str:
+    """Return what an arm sets, as its name."""
+    return ", ".join(
+        f"{name}={level:.4g}" if isinstance(level, float) else f"{name}={level}"
+        for name, level in params.items()
+    )

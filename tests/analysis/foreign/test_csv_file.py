@@ -1,0 +1,149 @@
+"""A CSV file as results of a comparison."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import csv_file, load, write_results
+from analysis.__main__ import main
+from analysis.methods import methods_text, provenance_rows
+from cktf.rows import Status
+
+SCORES = {"none": [0.90, 0.88, 0.91], "kd": [0.93, 0.92, 0.94], "at": [0.91, None, 0.92]}
+
+
+def text_of(scores: dict[str, list[float | None]], context: str = "") -> list[str]:
+    """Return the lines of a file, without its head."""
+    return [
+        ",".join([*([context] if context else []), arm, str(seed), "" if score is None else str(score)])
+        for arm, found in scores.items()
+        for seed, score in enumerate(found, 10)
+    ]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Return a file of three arms at three seeds, one value missing."""
+    path = tmp_path / "results.csv"
+    path.write_text("\n".join(["method,run,acc", *text_of(SCORES)]) + "\n")
+    return path
+
+
+def test_its_effects_are_those_of_its_numbers(file: Path) -> None:
+    results = csv_file(file, metric="acc", arm="method", seed="run", baseline="none", delta=0.05)
+    found = results.effects.set_index("arm")
+    assert found.at["kd", "effect"] == pytest.approx(np.mean(SCORES["kd"]) - np.mean(SCORES["none"]))
+    assert found.at["kd", "verdict"] in ("helps", "equivalent")
+    assert (found.at["at", "n_pairs"], found.at["at", "n_lost_by_arm"]) == (2, 1)
+    assert found.at["at", "missing"] == "seed 11: failed"
+    failed = results.trials[results.trials["status"] == Status.FAILED]
+    assert failed["reason"].tolist() == ["no acc in the file"]
+    assert results.trials["seed"].tolist() == [10, 11, 12] * 3
+
+
+def test_smaller_may_be_better_and_contexts_have_a_column(tmp_path: Path) -> None:
+    lines = [*text_of(SCORES, "digits"), *text_of(SCORES, "clothes")]
+    (tmp_path / "both.csv").write_text("\n".join(["data,arm,seed,loss", *lines]))
+    results = csv_file(tmp_path / "both.csv", metric="loss", context="data", baseline="none", maximise=False)
+    assert results.contexts == ["digits", "clothes"]
+    assert set(results.effects.loc[results.effects["p_holm"] < 0.05, "verdict"]) <= {"hurts"}
+    assert results.over_contexts["n_contexts"].tolist() == [2, 2]
+
+
+def test_a_metric_called_as_one_of_ours_has_no_unit_that_nobody_stated(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "arm,seed,test_accuracy\nbaseline,0,0.9\nkd,0,0.8\nkd,1,0.8\nbaseline,1,0.7"
+    )
+    results = csv_file(tmp_path / "a.csv", metric="test_accuracy")
+    write_results(results, tmp_path / "out")
+    assert "%" not in (tmp_path / "out" / "tables" / "effects.md").read_text().splitlines()[0].replace(
+        "95%", ""
+    )
+
+
+def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("arm,seed,score\n0.10,0,1\n0.10,1,2\nNA,0,3\nNA,1,3\n")
+    assert csv_file(tmp_path / "a.csv", metric="score", baseline="0.10").effects["arm"].tolist() == ["NA"]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "told"),
+    [
+        ("", {}, "results.csv: no table of comma-separated values"),
+        ("method,run,acc\n", {}, "results.csv: there are no rows under the columns method, run, acc"),
+        ("a,run,acc\nnone,0,1\n", {}, "no column is called 'method' (--arm); there are: a, run, acc"),
+        ("method,run,b\nnone,0,1\n", {}, "no column is called 'acc' (--metric); there are: method, run, b"),
+        ("method,run,acc\nnone,0,1\n", {"context": "data"}, "no column is called 'data' (--context)"),
+        ("method,run,acc\nnone,0,1\nkd,x,1\n", {}, "a seed is a whole number; row 2 has 'x'"),
+        ("method,run,acc\nnone,0,1\nkd,0,good\n", {}, "column 'acc' holds numbers; row 2 has 'good'"),
+        (
+            "method,run,acc\nkd,0,1\nat,0,1\n",
+            {},
+            "no arm is called 'none', which is to be the baseline; there are: kd, at",
+        ),
+        ("method,run,acc\nnone,0,1\n,0,1\n", {}, "column 'arm' is empty in row 2"),
+        ("method,run,acc\nnone,0,1\nnone,0,2\n", {}, "arm 'none' has several rows at seed 0"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_what_there_is(
+    content: str, options: dict[str, str], told: str, file: Path
+) -> None:
+    file.write_text(content)
+    with pytest.raises(ValueError) as error:
+        csv_file(file, metric="acc", arm="method", seed="run", baseline="none", **options)
+    assert told in str(error.value)
+    assert str(file) in str(error.value)
+
+
+def test_a_delta_that_nothing_can_be_within_is_refused(file: Path) -> None:
+    with pytest.raises(ValueError, match="--delta 0: the smallest effect that matters is above 0"):
+        csv_file(file, metric="acc", arm="method", seed="run", baseline="none", delta=0.0)
+
+
+def test_its_report_says_what_cannot_be_vouched_for_and_invents_nothing(file: Path, tmp_path: Path) -> None:
+    results = csv_file(file, metric="acc", arm="method", seed="run", baseline="none")
+    paths = write_results(results, tmp_path / "out")
+    assert {"arms", "effects", "best"} <= set(paths.tables)
+    assert {"effects", "paired_slopes"} <= set(paths.figures)
+    text = methods_text(results)
+    for fact in (
+        f"were read from the CSV file {file} (arm: column method, seed: column run, metric: column acc)",
+        "Arms are compared at seeds of the same number; what a seed fixes",
+        "who chose the epoch",
+        "Of 9 trials, 1 gave no result (1 failed)",
+    ):
+        assert fact in text
+    for claim in ("validation split", "share their seeds", "not at its best one"):
+        assert claim not in text
+    rows = dict(provenance_rows(results))
+    for name in ("commit", "command", "machine", "versions", "devices", "nodes", "training time"):
+        assert rows[name] == "unknown"
+    assert rows["cannot be vouched for"].startswith("Arms are compared at seeds")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert f"not measured here; read from the CSV file {file}" in page
+    again = load(tmp_path / "out")
+    assert again.facts == results.facts
+    pd.testing.assert_frame_equal(again.effects, results.effects)
+
+
+def test_files_are_read_together_each_a_context_of_its_own(file: Path, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        results = csv_file(file, metric="acc", arm="method", seed="run", baseline="none")
+        write_results(results, tmp_path / name)
+    both = load(tmp_path / "one", tmp_path / "other")
+    assert both.contexts == ["results", "results (2)"]
+    assert len(both.trials) == 18
+    assert both.facts.foreign is not None
+    assert both.facts.foreign.origin.startswith("the CSV file")
+
+
+def test_the_command_line_names_the_columns(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = ["--arm", "method", "--seed", "run", "--metric", "acc", "--baseline", "none", "--delta", "0.01"]
+    assert main(["report", str(file), "--from", "csv", *columns]) == 2
+    assert capsys.readouterr().err.startswith("--out is missing: the report of foreign results has no place")
+    assert main(["report", str(file), "--from", "csv", *columns, "--out", str(tmp_path / "out")]) == 0
+    assert "within ±0.01 (delta)" in capsys.readouterr().out

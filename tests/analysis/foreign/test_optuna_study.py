@@ -1,0 +1,132 @@
+"""An Optuna study in an SQLite file as a search."""
+
+import math
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import optuna
+import pytest
+
+from analysis import load, optuna_study, write_results
+from analysis.__main__ import main
+from analysis.methods import methods_text
+from cktf.rows import Status
+
+TRIALS = 24
+
+
+def objective(trial: optuna.Trial) -> float:
+    """Return a score that the rate decides; some trials fail, bad ones are pruned at their second step."""
+    rate = trial.suggest_float("rate", 1e-4, 1e-1, log=True)
+    depth = trial.suggest_int("depth", 1, 4)
+    trial.suggest_categorical("optimizer", ["sgd", None])
+    score = 90 - 2 * abs(math.log10(rate / 1e-2)) + 0.1 * depth
+    if trial.number % 9 == 8:
+        raise ValueError("loss is NaN")
+    for step in range(4):
+        trial.report(score + step, step)
+        if step == 1 and score < 88.5:
+            raise optuna.TrialPruned
+    return score + 3
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    """Return the URL of a storage that holds one study."""
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    study = optuna.create_study(
+        storage=url, study_name="rates", direction="maximize", sampler=optuna.samplers.RandomSampler(seed=1)
+    )
+    study.optimize(objective, TRIALS, catch=(ValueError,))
+    study.ask()
+    return url
+
+
+def test_trials_keep_their_states_params_and_values_on_the_way(storage: str) -> None:
+    results = optuna_study(storage)
+    study = optuna.load_study(study_name="rates", storage=storage)
+    names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
+    assert results.trials["status"].tolist() == [names[trial.state.name] for trial in study.trials]
+    assert set(results.trials["status"]) == set(names.values())
+    for row, trial in zip(results.trials.to_dict("records"), study.trials, strict=True):
+        assert row["param.rate"] == pytest.approx(trial.params.get("rate", math.nan), nan_ok=True)
+        if row["status"] == Status.COMPLETE:
+            assert row["metric.value"] == trial.value
+            assert row["param.optimizer"] == str(trial.params["optimizer"])
+        if row["status"] == Status.PRUNED:
+            assert row["metric.value"] == trial.intermediate_values[1]
+            assert row["reason"] == "pruned after step 1"
+        on_the_way = results.epochs[results.epochs["trial_id"] == row["trial_id"]]
+        assert (
+            dict(zip(on_the_way["epoch"], on_the_way["metric.value"], strict=True))
+            == trial.intermediate_values
+        )
+    assert results.trials["seed"].isna().all()
+    assert results.facts.study.log_factors == ["rate"]
+
+
+def test_the_report_has_what_a_search_has(storage: str, tmp_path: Path) -> None:
+    results = optuna_study(storage, name="rates")
+    best = optuna.load_study(study_name="rates", storage=storage).best_trial
+    assert results.leaderboard.at[0, "score"] == best.value
+    assert results.leaderboard.at[0, "arm"].startswith(f"trial {best.number}: rate=")
+    important = results.importance[results.importance["method"] == "ped-anova"]
+    assert important.iloc[0]["factor"] == "rate"
+    paths = write_results(results, tmp_path / "out")
+    assert {"history", "importance", "slices", "parallel"} <= set(paths.figures)
+    assert {"leaderboard", "importance"} <= set(paths.tables)
+    assert load(tmp_path / "out").facts == results.facts
+    text = methods_text(results)
+    assert f"were read from the Optuna study rates in {storage}" in text
+    assert "names no seeds" in text
+    assert "test split" not in text
+
+
+def test_the_storage_is_left_as_it_was(storage: str) -> None:
+    file = Path(storage.removeprefix("sqlite:///"))
+    before = file.read_bytes()
+    optuna_study(storage)
+    assert file.read_bytes() == before
+
+
+def test_a_missing_file_is_told_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no file .*/none\.db"):
+        optuna_study(f"sqlite:///{tmp_path}/none.db")
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_data_base_of_something_else_is_told_and_left_as_it_was(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection, connection:
+        connection.execute("CREATE TABLE things (name TEXT)")
+    before = (tmp_path / "other.db").read_bytes()
+    with pytest.raises(ValueError, match="no Optuna storage: it has no table of studies"):
+        optuna_study(f"sqlite:///{tmp_path}/other.db")
+    assert (tmp_path / "other.db").read_bytes() == before
+
+
+def test_what_cannot_be_read_is_told(
+    storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match=r"there is no study 'other' \(--study\); there are: rates"):
+        optuna_study(storage, name="other")
+    optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"])
+    with pytest.raises(ValueError, match="--study names one of its studies; there are: rates, two"):
+        optuna_study(storage)
+    with pytest.raises(ValueError, match="study 'two' has 2 objectives; a report reads one"):
+        optuna_study(storage, name="two")
+    (tmp_path / "text.db").write_text("no data base, whatever its name says " * 100)
+    with pytest.raises(ValueError, match=r"no Optuna storage that can be read"):
+        optuna_study(f"sqlite:///{tmp_path}/text.db")
+    with pytest.raises(ValueError, match=r"^nonsense: no Optuna storage that can be read"):
+        optuna_study("nonsense")
+    assert main(["report", storage, "--from", "optuna", "--metric", "x", "--out", str(tmp_path / "o")]) == 2
+    assert capsys.readouterr().err == "--metric: results --from optuna do not take it; they take --study\n"
+
+
+def test_a_password_does_not_stand_in_the_report() -> None:
+    from analysis.foreign.optuna_study import _without_password
+
+    assert _without_password("mysql://user:secret@host/studies") == "mysql://user@host/studies"
+    assert _without_password("sqlite:///study.db") == "sqlite:///study.db"

@@ -1,0 +1,43 @@
+"""What a command line says of foreign results."""
+
+import pytest
+
+from analysis.foreign import TAKES, Options, read
+from analysis.report import report_on
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "told"),
+    [
+        ("tsv", {}, "--from tsv: no such kind of results; there are: csv, optuna, ray-tune"),
+        ("optuna", {"arm": "a"}, "--arm: results --from optuna do not take it; they take --study"),
+        ("ray-tune", {"delta": 0.0}, "--delta: results --from ray-tune do not take it; they take --metric"),
+        ("csv", {}, "--metric: results --from csv do not say which of their numbers is compared"),
+    ],
+)
+def test_options_that_do_not_fit_are_told(kind: str, options: dict[str, object], told: str) -> None:
+    with pytest.raises(ValueError) as error:
+        read(kind, "nowhere", Options(**options))  # type: ignore[arg-type]
+    assert str(error.value).startswith(told)
+
+
+def test_every_option_is_of_some_kind() -> None:
+    named = {"study", "metric", "minimise", "arm", "seed", "context", "baseline", "delta"}
+    assert {name for taken in TAKES.values() for name in taken} == named
+    assert set(vars(Options())) == named
+
+
+@pytest.mark.parametrize(
+    ("places", "out", "kind", "told"),
+    [
+        (["a"], "o", None, "--metric: only foreign results take it (--from); a run says it itself"),
+        (["a", "b"], "o", "csv", "--from csv reads one place; given are a, b"),
+        (["a"], None, "csv", "--out is missing: the report of foreign results has no place of its own"),
+    ],
+)
+def test_places_that_do_not_fit_are_told(
+    places: list[str], out: str | None, kind: str | None, told: str
+) -> None:
+    with pytest.raises(ValueError) as error:
+        report_on(places, out, kind, Options(metric="x"))
+    assert str(error.value) == told

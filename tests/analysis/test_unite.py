@@ -1,0 +1,185 @@
+"""Several runs read together."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis import load, write_report, write_results
+from analysis.__main__ import main
+from analysis.methods import methods_text, provenance_rows
+from cktf.rows import Status
+
+STATISTICS = ["context", "arm", "n_pairs", "effect", "low", "high", "p", "p_holm", "verdict"]
+
+
+def moved(run: Path, name: str) -> Path:
+    """Move the run directory that fixtures write into, so that another may be written."""
+    return Path(shutil.move(run, run.parent / name))
+
+
+@pytest.fixture
+def halves(ablation_writer: Callable[..., Any]) -> list[Path]:
+    """Return an ablation of five seeds as two runs, three seeds in the one and all five in the other."""
+    runs = []
+    for name, seeds in (("one", 3), ("other", 5)):
+        ledger = ablation_writer(seeds=seeds)
+        ledger.close_segment()
+        runs.append(moved(ledger.run, name))
+    return runs
+
+
+def test_runs_of_one_study_are_one_study_and_a_trial_in_both_counts_once(halves: list[Path]) -> None:
+    both = load(*halves)
+    assert len(both.trials) == 25
+    assert both.trials["run"].value_counts().to_dict() == {"run-1": 15, "run-1 (2)": 10}
+    assert both.trials["number"].tolist() == list(range(25))
+    assert len(both.epochs) == 100
+    assert not both.epochs.duplicated(["trial_id", "epoch"]).any()
+    assert both.contexts == [""]
+    first = load(halves[0]).trials.set_index("trial_id")["test_accuracy"]
+    assert both.trials.set_index("trial_id")["test_accuracy"].loc[first.index].equals(first)
+    assert set(both.effects["n_pairs"]) == {5}
+
+
+def test_the_complete_one_of_two_trials_wins_whichever_run_is_named_first(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    runs = []
+    for name, lost in (("one", "theta=0.0"), ("other", "pairing=first")):
+        ledger = ablation_writer(arms=["baseline"], seeds=1)
+        for arm in ("theta=0.0", "pairing=first"):
+            status = Status.FAILED if arm == lost else Status.COMPLETE
+            ledger.train(ledger.plan(arm, 0), 80.0, epochs=1 if arm == lost else 4, status=status, reason="x")
+        ledger.close_segment()
+        runs.append(moved(ledger.run, name))
+    for order in (runs, runs[::-1]):
+        both = load(*order)
+        assert both.trials.set_index("arm")["status"].tolist() == [Status.COMPLETE] * 3
+        names = dict(zip(order, ("run-1", "run-1 (2)"), strict=True))
+        owners = both.trials.set_index("arm")["run"]
+        assert [owners["theta=0.0"], owners["pairing=first"]] == [names[runs[1]], names[runs[0]]]
+        assert owners["baseline"] == "run-1"
+        assert both.epochs["trial_id"].value_counts().tolist() == [4, 4, 4]
+
+
+def test_runs_of_different_studies_are_contexts_of_their_own(ablation: Path, grid_writer: Any) -> None:
+    alone = load(ablation).effects
+    first = moved(ablation, "first")
+    ledger = grid_writer()
+    ledger.close_segment()
+    both = load(first, ledger.run)
+    assert both.contexts == ["run-1", "run-1 (2)"]
+    ours = both.effects[both.effects["context"] == "run-1"].reset_index(drop=True)
+    same = ["arm", "factor", "n_pairs", "effect", "low", "high", "p"]
+    pd.testing.assert_frame_equal(ours[same], alone[same])
+    assert len(both.effects) == 4 + 5
+    assert both.interactions.empty
+    assert both.trials["trial_id"].is_unique
+    assert both.arms["is_baseline"].sum() == 2
+    assert (
+        "each study is a context of its own, whose arms are compared with its own baseline"
+        in methods_text(both)
+    )
+
+
+def test_arms_of_studies_in_contexts_are_summarised_over_all_of_them(
+    contexts: Path, many_contexts: Callable[..., Path]
+) -> None:
+    both = load(moved(contexts, "first"), many_contexts(2))
+    assert both.contexts == ["run-1: digits", "run-1: clothes", "run-1 (2): pair 0", "run-1 (2): pair 1"]
+    counts = both.over_contexts.set_index("arm")["n_contexts"]
+    assert (counts["kd"], counts["at"]) == (4, 2)
+    assert both.facts.study.reference_values["run-1: clothes"] == {"kd": 61.0}
+    assert both.facts.study.baseline_of("run-1 (2): pair 1") == "run-1 (2)/pair 1arm-baseline"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"report_metric": "test_loss"}, "where report_metric is the same: it is test_accuracy in "),
+        ({"maximise": False}, "where maximise is the same: it is True in "),
+        ({"delta": 0.5}, "where delta is the same: it is None in "),
+        ({"is_smoke": True}, "where is_smoke is the same: it is False in "),
+    ],
+)
+def test_runs_whose_numbers_cannot_stand_side_by_side_are_refused(
+    change: dict[str, Any], told: str, ablation: Path, ablation_writer: Callable[..., Any]
+) -> None:
+    first = moved(ablation, "first")
+    ledger = ablation_writer(seeds=1, **change)
+    ledger.close_segment()
+    with pytest.raises(ValueError) as error:
+        load(first, ledger.run)
+    assert told in str(error.value)
+    assert str(ledger.run) in str(error.value)
+
+
+def test_a_search_is_not_read_together_with_another_study(ablation: Path, search_writer: Any) -> None:
+    first = moved(ablation, "first")
+    ledger = search_writer(trials=5)
+    ledger.close_segment()
+    with pytest.raises(ValueError, match=r"run: a search of another study than .*first; searches are read"):
+        load(first, ledger.run)
+
+
+def test_one_search_in_two_runs_has_one_leaderboard(search: Path, search_writer: Any) -> None:
+    first = moved(search, "first")
+    ledger = search_writer(trials=70)
+    ledger.close_segment()
+    assert len(load(first, ledger.run).trials) == 70
+    assert len(load(first, ledger.run).leaderboard) > len(load(first).leaderboard)
+
+
+def test_factors_of_two_types_are_told_as_text(ablation_writer: Callable[..., Any]) -> None:
+    runs = []
+    for name, level in (("one", 0.5), ("other", "half")):
+        ledger = ablation_writer(arms=["baseline"], seeds=1)
+        ledger.train(ledger.plan(f"theta={level}", 0, {"objective.cktf.theta": level}), 80.0)
+        ledger.close_segment()
+        runs.append(moved(ledger.run, name))
+    levels = load(*runs).trials["param.objective.cktf.theta"].tolist()
+    assert levels == ["0.1", "0.5", "half"]
+
+
+def test_the_facts_of_all_runs_are_told_and_kept(halves: list[Path], tmp_path: Path) -> None:
+    both = load(*halves)
+    rows = dict(provenance_rows(both))
+    assert rows["run"] == "run-1 + run-1 (2)"
+    assert rows["launch 2, of run-1 (2)"] == "2023-11-14 22:13 UTC, commit 0123abcd"
+    assert rows["ledger"].endswith(", 0 torn lines ignored")
+    assert (
+        "Read together are 2 runs: run-1, run-1 (2). A trial that several of them have is counted"
+        in methods_text(both)
+    )
+    write_results(both, tmp_path / "both")
+    again = load(tmp_path / "both")
+    assert again.facts == both.facts
+    pd.testing.assert_frame_equal(again.effects[STATISTICS], both.effects[STATISTICS])
+
+
+def test_the_report_of_several_runs_takes_the_place_of_one_of_many_parts(
+    halves: list[Path], many_contexts: Callable[..., Path], tmp_path: Path
+) -> None:
+    place = tmp_path / "report"
+    write_report(many_contexts(60, seeds=3), place)
+    assert len(list((place / "epochs.parquet").iterdir())) > 1
+    both = load(*halves)
+    write_results(both, place)
+    assert len(load(place).epochs) == len(both.epochs) == 100
+
+
+def test_the_command_wants_a_place_for_the_report_of_several_runs(
+    halves: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", *map(str, halves)]) == 2
+    assert capsys.readouterr().err == "--out is missing: the report of several runs has no place of its own\n"
+    assert main(["report", *map(str, halves), "--out", str(tmp_path / "both")]) == 0
+    assert "| temperature=0.5 | 5 |" in capsys.readouterr().out
+
+
+def test_one_run_named_twice_is_one_run(ablation: Path) -> None:
+    assert len(load(ablation, str(ablation)).trials) == 25
