@@ -3,7 +3,7 @@
 Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback); 130 interrupted by Ctrl-C.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,6 @@ from cktf.terminal import answer_table, names_table
 if TYPE_CHECKING:
     from analysis.collect import Engine
     from cktf.search.run import Summary
-    from cktf.study.designs import Arm
     from cktf.study.spec import StudySpec
 
 WRONG_INPUT = 2
@@ -99,6 +98,7 @@ def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpe
 def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False) -> None:
     """Check a study without running it, and show what it would run. Data and networks are looked at by launch."""
     with _one_clear_message():
+        from cktf.study import in_words
         from cktf.study.designs import plan_arms
         from cktf.study.paths import leaves
 
@@ -120,10 +120,8 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
         for name, params in {arm.name: arm.params for arm in arms}.items():
             table.add_row(Text(name), Text(_changes(params)))
     out.print(table)
-    out.print(_plan_in_words(spec, arms), highlight=False)
-    _say_what_is_confounded(spec)
-    _say_what_is_left_out(spec, arms)
-    _say_what_is_alike(arms)
+    lines = [in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)]
+    _say_what_to_know([*lines, *in_words.left_out_in_words(spec, arms)], in_words.alike_in_words(arms))
 
 
 @app.command()
@@ -140,12 +138,12 @@ def launch(
     """Run a study's trials on Ray. Launching again into the same run directory goes on where it stopped."""
     with _one_clear_message():
         from cktf.search.run import launch as launch_study
+        from cktf.study import in_words
         from cktf.study.designs import plan_arms
 
         spec = _load(study, overrides, smoke=smoke)
         arms = plan_arms(spec)
-        _say_what_is_left_out(spec, arms)
-        _say_what_is_alike(arms)
+        _say_what_to_know(in_words.left_out_in_words(spec, arms), in_words.alike_in_words(arms))
         place = f"runs/{spec.name}-smoke" if smoke else f"runs/{spec.name}"
         summary = launch_study(spec, place if run_dir is None else run_dir, address=address)
     _finish(summary)
@@ -376,73 +374,11 @@ def _changes(values: dict[str, Any]) -> str:
     return ", ".join(f"{path} = {value}" for path, value in values.items()) or "nothing"
 
 
-def _plan_in_words(spec: "StudySpec", arms: "Sequence[Arm]") -> str:
-    seeds = len(spec.seeds)
-    if spec.search is None:
-        names, contexts = len({arm.name for arm in arms}), len(spec.baselines)
-        words = f"{names} arms"
-        if spec.contexts is not None:
-            words += f" x {contexts} contexts"
-        if len(arms) < names * contexts:
-            words += f" ({len(arms)} in all)"
-        return f"{words} x {seeds} seeds = {len(arms) * seeds} trials"
-    words = f"{spec.trials} arms x {seeds} seeds by {spec.sampler}, pruned by {spec.prune}"
-    if spec.confirm:
-        words += f"; then the best {spec.confirm.top} and the baseline x {spec.confirm.seeds} fresh seeds"
-    return words
-
-
-def _say_what_is_confounded(spec: "StudySpec") -> None:
-    """Say of a fraction how large it is, where the baseline stands, and which effects it cannot tell apart."""
-    if spec.fraction is None or spec.fractional is None:
-        return
-    from cktf.study.designs import BASELINE, arms_in, short_name
-
-    arms = arms_in(spec, next(iter(spec.baselines)))
-    beside = "one of them" if len(arms) == spec.fraction.num_runs else "beside them"
-    lines = [
-        f"fraction of resolution {spec.fraction.resolution}: {spec.fraction.num_runs} of "
-        f"{2**spec.fraction.num_factors} combinations, the {BASELINE} {beside}"
-    ]
-    factors = [short_name(path, spec.factors) for path in spec.fractional]
-    for group in spec.fraction.aliases():
-        effects = [" x ".join(factors[position] for position in effect) for effect in group]
-        lines.append(f"confounded: {', '.join(effects)}")
+def _say_what_to_know(lines: Iterable[str], warnings: Iterable[str] = ()) -> None:
     for line in lines:
-        out.print(line, markup=False, highlight=False)
-
-
-def _say_what_is_left_out(spec: "StudySpec", trained: "Sequence[Arm]") -> None:
-    """Name the arms that are one with another in a smoke run, one line a context."""
-    from cktf.study.designs import every_arm
-
-    names = {(arm.context, arm.name) for arm in trained}
-    left_out: dict[str, list[str]] = {}
-    for arm in every_arm(spec):
-        if (arm.context, arm.name) not in names:
-            left_out.setdefault(arm.context, []).append(arm.name)
-    for context, arms in left_out.items():
-        within = f" in {context}" if context else ""
-        out.print(
-            f"not trained, since equal to another in a smoke run{within}: {'; '.join(arms)}",
-            markup=False,
-            highlight=False,
-        )
-
-
-def _say_what_is_alike(arms: "Sequence[Arm]") -> None:
-    """Warn of arms whose difference no objective that is switched on reads, one line a group."""
-    from cktf.study.alike import arms_alike
-
-    for group in arms_alike(arms):
-        names = "; ".join(arm.label for arm in group)
-        err.print(
-            f"these arms train alike, for nothing that is switched on reads what sets them apart: {names}",
-            style="yellow",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    for warning in warnings:
+        err.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _finish(summary: "Summary") -> None:

@@ -1,0 +1,59 @@
+"""What a study will run, in words, and what its user should know before it does."""
+
+from collections.abc import Iterator, Sequence
+
+from cktf.study.alike import arms_alike
+from cktf.study.designs import BASELINE, Arm, arms_in, every_arm, short_name
+from cktf.study.spec import StudySpec
+
+
+def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
+    """Return how many trials there are, and of what."""
+    seeds = len(spec.seeds)
+    if spec.search is None:
+        names, contexts = len({arm.name for arm in arms}), len(spec.baselines)
+        words = f"{names} arms"
+        if spec.contexts is not None:
+            words += f" x {contexts} contexts"
+        if len(arms) < names * contexts:
+            words += f" ({len(arms)} in all)"
+        return f"{words} x {seeds} seeds = {len(arms) * seeds} trials"
+    words = f"{spec.trials} arms x {seeds} seeds by {spec.sampler}, pruned by {spec.prune}"
+    if spec.confirm:
+        words += f"; then the best {spec.confirm.top} and the baseline x {spec.confirm.seeds} fresh seeds"
+    return words
+
+
+def confounded_in_words(spec: StudySpec) -> Iterator[str]:
+    """Yield of a fraction how large it is, where the baseline stands, and which effects it cannot tell apart."""
+    if spec.fraction is None or spec.fractional is None:
+        return
+    arms = arms_in(spec, next(iter(spec.baselines)))
+    beside = "one of them" if len(arms) == spec.fraction.num_runs else "beside them"
+    yield (
+        f"fraction of resolution {spec.fraction.resolution}: {spec.fraction.num_runs} of "
+        f"{2**spec.fraction.num_factors} combinations, the {BASELINE} {beside}"
+    )
+    factors = [short_name(path, spec.factors) for path in spec.fractional]
+    for group in spec.fraction.aliases():
+        effects = [" x ".join(factors[position] for position in effect) for effect in group]
+        yield f"confounded: {', '.join(effects)}"
+
+
+def left_out_in_words(spec: StudySpec, trained: Sequence[Arm]) -> Iterator[str]:
+    """Yield the arms that are one with another in a smoke run, one line a context."""
+    names = {(arm.context, arm.name) for arm in trained}
+    left_out: dict[str, list[str]] = {}
+    for arm in every_arm(spec):
+        if (arm.context, arm.name) not in names:
+            left_out.setdefault(arm.context, []).append(arm.name)
+    for context, arms in left_out.items():
+        within = f" in {context}" if context else ""
+        yield f"not trained, since equal to another in a smoke run{within}: {'; '.join(arms)}"
+
+
+def alike_in_words(arms: Sequence[Arm]) -> Iterator[str]:
+    """Yield a warning of each group of arms whose difference nothing reads."""
+    for group in arms_alike(arms):
+        names = "; ".join(arm.label for arm in group)
+        yield f"these arms train alike, for nothing that is switched on reads what sets them apart: {names}"
