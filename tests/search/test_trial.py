@@ -17,7 +17,7 @@ from cktf.study.spec import StudySpec
 def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None:
     run = "s3://bucket/run?region=us-east-1"
     assignment = Assignment(
-        "abc", configuration="", read_test=False, run=run, teacher_once=False, workers=2, cpus=1.0, gpus=0.0
+        "abc", configuration="", read_test=False, run=run, teacher_once=False, health=None, workers=2, cpus=1.0, gpus=0.0
     )
     config = _run_config(assignment)
     assert config.storage_path == "s3://bucket/run/trials/abc?region=us-east-1"
@@ -37,7 +37,7 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
     threads = torch.get_num_threads()
     while isinstance(row := planner.next_trial(), PlannedRow):
         share = Share(workers=1, cpus=1.0, gpus=0.0)
-        assignment = Assignment.of(row, run, share, teacher_once=spec.teacher_once)
+        assignment = Assignment.of(row, run, share, spec)
         assert len(list(_epochs(assignment, torch.device("cpu")))) == 2
         planner.on_end(row.trial_id, Status.COMPLETE)
     torch.set_num_threads(threads)
