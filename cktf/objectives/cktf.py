@@ -150,11 +150,12 @@ class CKTF(Objective):
             return {}
         assert teacher is not None
         classes = self.negatives.classes(batch)
-        found = {
-            name: pair.health(*self.representations(self.layers[name], student, teacher, batch), classes)
-            for name, pair in self.pairs.items()
-        }
-        return {f"{name}.{side}": numbers for name, sides in found.items() for side, numbers in sides.items()}
+        found: dict[str, dict[str, Tensor]] = {}
+        for name, pair in self.pairs.items():
+            assert isinstance(pair, ContrastivePair)
+            compared = self.representations(self.layers[name], student, teacher, batch)
+            found |= {f"{name}.{side}": numbers for side, numbers in pair.health(*compared, classes).items()}
+        return found
 
     @staticmethod
     def _pairs_by_depth(config: Config, setting: Setting) -> tuple[LayerPair, ...]:

@@ -160,9 +160,9 @@ class Objective(nn.Module, ABC):
 
     def health(
         self,
-        student: Activations,  # noqa: ARG002
-        teacher: Activations | None,  # noqa: ARG002
-        batch: Batch,  # noqa: ARG002
+        student: Activations,
+        teacher: Activations | None,
+        batch: Batch,
     ) -> dict[str, dict[str, Tensor]]:
         """Return what tells how the method does on samples that it does not learn from; most have nothing to tell.
 

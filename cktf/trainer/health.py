@@ -125,6 +125,7 @@ class Health:
             image_shape = validation.dataset.image_shape
             shapes = measure_shapes(self.student, image_shape), measure_shapes(teacher, image_shape)
             self.pairs = layer_pairs(*shapes, objective.matched)
+
     def is_due(self, epoch: int) -> bool:
         """Return whether an epoch of the phase, from 1, is measured."""
         return epoch % self.config.every == 0 or epoch == self.epochs
@@ -230,7 +231,9 @@ def health_of(
     return Health(health, phase, objective, teacher, validation)
 
 
-def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+def layer_pairs(
+    student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]
+) -> dict[str, tuple[str, str]]:
     """Return the layers whose likeness is told, of student and teacher, by the name of their pair.
 
     Args:
@@ -240,7 +243,9 @@ def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, s
     """
     stages = range(1, len(student.stages) + 1) if len(student.stages) == len(teacher.stages) else ()
     by_depth = [(layer, layer) for layer in ("stem", *(f"stage{number}" for number in stages), "penultimate")]
-    return {LayerPair(student=ours, teacher=theirs).name: (ours, theirs) for ours, theirs in (*by_depth, *matched)}
+    return {
+        LayerPair(student=ours, teacher=theirs).name: (ours, theirs) for ours, theirs in (*by_depth, *matched)
+    }
 
 
 def _kept(activations: Activations, layers: Iterable[str]) -> Seen:

@@ -1,6 +1,5 @@
 """How alike two networks are on the same samples: their answers, and their representations."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -40,5 +39,6 @@ def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
         teacher: (samples, other features): Y.
     """
     ours, theirs = (side.double() - side.double().mean(dim=0) for side in (student, teacher))
-    shared = (theirs.T @ ours).square().sum()
-    return shared / ((ours.T @ ours).norm() * (theirs.T @ theirs).norm())
+    products = theirs.T @ ours, ours.T @ ours, theirs.T @ theirs
+    shared, own, its = (product.square().sum() for product in products)
+    return shared / (own * its).sqrt()

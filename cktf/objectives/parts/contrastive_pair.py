@@ -60,8 +60,8 @@ class Side(nn.Module):
         self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives
     ) -> Tensor:
         """Return the loss of this side's anchors against the other side's positives and rows, a scalar."""
-        *products, temperature = self._products(anchors, positives, rows)
-        scored = *products, negatives
+        anchors, positives, rows, temperature = self._products(anchors, positives, rows)
+        scored = anchors, positives, rows, negatives
         if self.config.estimator == "infonce":
             return info_nce_loss(*scored, temperature=temperature)
         if self.partition is None:
@@ -82,8 +82,9 @@ class Side(nn.Module):
         classes_of_rows, classes_of_anchors = classes
         every = -(-len(rows) // MOST_ROWS)
         rows, classes_of_rows = rows[::every].float(), classes_of_rows[::every]
-        *products, temperature = self._products(anchors, positives, rows)
-        return score_health(*products, classes_of_rows != classes_of_anchors.unsqueeze(1), temperature)
+        anchors, positives, rows, temperature = self._products(anchors, positives, rows)
+        is_negative = classes_of_rows != classes_of_anchors.unsqueeze(1)
+        return score_health(anchors, positives, rows, is_negative, temperature)
 
     def _products(
         self, anchors: Tensor, positives: Tensor, rows: Tensor

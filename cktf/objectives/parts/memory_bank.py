@@ -41,7 +41,7 @@ class MemoryBank(Bank):
             return positives, self.embeddings
         return positives, self.embeddings.index_select(0, negatives.rows)
 
-    def rows(self, embeddings: Tensor) -> Tensor:  # noqa: ARG002
+    def rows(self, embeddings: Tensor) -> Tensor:
         """Return the rows of all samples that are learnt from."""
         return self.embeddings
 

@@ -96,7 +96,7 @@ class EmbeddingQueue(Bank):
         """Return the current embeddings as positives, constants as the rows are, and all rows."""
         return embeddings.detach(), self.embeddings.values
 
-    def rows(self, embeddings: Tensor) -> Tensor:  # noqa: ARG002
+    def rows(self, embeddings: Tensor) -> Tensor:
         """Return the last samples' embeddings."""
         return self.embeddings.values
 
