@@ -111,7 +111,7 @@ def health_effects(trials: "pd.DataFrame", epochs: "pd.DataFrame", *, metric: st
 def moved_most(health: "pd.DataFrame", most: int) -> "pd.DataFrame":
     """Return of each arm the numbers that differ most from the baseline's, by the size of t, largest first.
 
-    Those whose differences do not vary, or of one pair, have no t and are left out; so is a number that another one equals.
+    Left out are those without a t, of one pair or of differences that do not vary, and all but one of equal numbers.
     """
     told = health[health["statistic"].notna()]
     # Where the penultimate vector is the mean of the last stage, as in a ResNet, they are one number under two names.

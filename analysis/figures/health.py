@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.estimates import grouped_estimates
 from analysis.figures.arms import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
 from analysis.figures.theme import BLUE, GREY
-from analysis.health import PREFIX, measured, number_label, numbers_of
+from analysis.health import PREFIX, WORDS, measured, number_label, numbers_of
 from analysis.results import Results
 
 if TYPE_CHECKING:
@@ -87,7 +87,11 @@ def chart(health: Health) -> "alt.FacetChart":
 
     colours, dashes = zip(*LINES[: len(health.arms)], strict=True)
     colour = alt.Color(
-        "arm:N", title=None, sort=health.arms, scale=alt.Scale(domain=health.arms, range=[*colours])
+        "arm:N",
+        title=None,
+        sort=health.arms,
+        scale=alt.Scale(domain=health.arms, range=[*colours]),
+        legend=alt.Legend(symbolOpacity=1, symbolType="stroke"),
     )
     dash = alt.StrokeDash(
         "arm:N", title=None, sort=health.arms, scale=alt.Scale(domain=health.arms, range=[*dashes])
@@ -108,9 +112,11 @@ def chart(health: Health) -> "alt.FacetChart":
 
 
 def _chosen(numbers: list[str], results: Results, shown: list[str]) -> list[str]:
-    """Return as many columns as there may be panels, in their order: those that the arms shown have moved most."""
+    """Return as many columns as there may be panels, kind by kind: those that the arms shown have moved most."""
     moved = results.health[results.health["arm_id"].isin(shown)]
     largest = moved["statistic"].abs().groupby(PREFIX + moved["number"]).max().to_dict()
     ranked = sorted(numbers, key=lambda name: (name not in ALWAYS, -largest.get(name, 0.0)))
     kept = set(ranked[:MAX_PANELS])
-    return [name for name in numbers if name in kept]
+    kinds = list(WORDS)
+    of_kind = {name: name.removeprefix(PREFIX).partition(".")[0] for name in kept}
+    return sorted(kept, key=lambda name: (kinds.index(of_kind[name]), name))
