@@ -128,8 +128,8 @@ class Objective(nn.Module, ABC):
         readings: All that `forward` reads of the teacher, where that is little: then it is content with
             `Activations` of which nothing else is left. None: it may read anything, and the teacher has to run.
         health_readings: All that `health` reads of the teacher, likewise.
-        matched: Layers of student and teacher that the method compares, by name (see `parts.layers`), beside those of
-            the same name. How alike they are is told of every method that names them.
+        matched: Layers of student and teacher that the method compares, by name (see `parts.layers`), where it lets
+            them be chosen; their likeness is measured beside that of layers of equal depth.
         initial: The method's own phase before the student's; None for most. Methods that have one take
             `TwoPhaseSettings`.
         ends_with_initial: Whether the method has no terms after it, so that another objective must go on. Such a

@@ -18,12 +18,14 @@ class WeightedSum(nn.Module):
         setting: What they are built for.
 
     Attributes:
+        setting: What they are built for.
         objectives: Name to objective.
         initial_phases: Name to the phase of its own, of those that have one, in the registry's order.
     """
 
     def __init__(self, config: ChosenObjectives, setting: Setting) -> None:
         super().__init__()
+        self.setting = setting
         self.initial_phases: dict[str, InitialPhase] = {}
         self._methods: dict[str, Objective] = {}
         self._weights: dict[str, float] = {}

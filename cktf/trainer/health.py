@@ -22,7 +22,9 @@ means, and the objectives' readings. Only where an objective that tells somethin
 again each time. All workers of a trial measure the same validation split; of the gradient each has its shard's part.
 
 A measurement costs the student's forward over the validation split, and one backward of one batch for each term, in
-the graph that the step has anyway. `benchmarks/health.py` has the share of an epoch that this is.
+the graph that the step has anyway. With `compile` no gradients are measured, for a compiled network's graph serves one
+backward alone, and a trial learns the same but for rounding, for what is compiled depends on the batches seen before.
+`benchmarks/health.py` has the share of an epoch that this is.
 """
 
 import math
@@ -36,7 +38,6 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Shapes
 from cktf.data import Dataset, Split, evaluation_batches
-from cktf.models import measure_shapes
 from cktf.objectives import WeightedSum
 from cktf.objectives.parts.layers import LayerPair, blocks_of
 from cktf.settings import Settings
@@ -103,6 +104,7 @@ class Health:
         objective: Their sum.
         teacher: The frozen teacher; None where the trial has none.
         validation: The images that are measured on.
+        is_compiled: Whether the student is.
     """
 
     def __init__(
@@ -112,6 +114,8 @@ class Health:
         objective: WeightedSum,
         teacher: nn.Module | None,
         validation: Validation,
+        *,
+        is_compiled: bool,
     ) -> None:
         assert phase.student is not None
         self.config = config
@@ -120,11 +124,11 @@ class Health:
         self.objective = objective
         self.teacher = teacher
         self.validation = validation
+        self.is_compiled = is_compiled
         self.pairs: dict[str, tuple[str, str]] = {}
         if teacher:
-            image_shape = validation.dataset.image_shape
-            shapes = measure_shapes(self.student, image_shape), measure_shapes(teacher, image_shape)
-            self.pairs = layer_pairs(*shapes, objective.matched)
+            built_for = objective.setting
+            self.pairs = layer_pairs(built_for.student, built_for.teacher, objective.matched)
 
     def is_due(self, epoch: int) -> bool:
         """Return whether an epoch of the phase, from 1, is measured."""
@@ -138,6 +142,8 @@ class Health:
             share: Part of the whole batch that this worker holds.
             world: All workers, whose gradients add up.
         """
+        if self.is_compiled:
+            return {}
         parameters = list(self.student.parameters())
         factors = self.objective.factors
         norms = {}
@@ -228,7 +234,7 @@ def health_of(
     rows, num_learnt = parts.validation_index, len(phase.samples.rows)
     is_labelled = config.task == "distill"
     validation = Validation(dataset, rows, config.batch_size, num_learnt, has_labels=is_labelled)
-    return Health(health, phase, objective, teacher, validation)
+    return Health(health, phase, objective, teacher, validation, is_compiled=config.compile)
 
 
 def layer_pairs(

@@ -456,7 +456,7 @@ def measured(tmp_path: Path) -> Path:
             }
             if row.epoch == 2:
                 health = {name: value / 2 for name, value in health.items()}
-            row = replace(row, health=health)  # noqa: PLW2901
+            row = replace(row, health=health)
         ledger.add(row)
     ledger.close_segment()
     return ledger.run

@@ -198,6 +198,13 @@ def test_the_gradient_norm_of_one_weight_by_hand(tiny):
     assert health.gradient_norms(terms, 1.0, World()) == {"gradient.cross_entropy.logits": 6.0}
 
 
+def test_a_compiled_student_has_no_gradients_of_terms(tiny):
+    # Its graph serves the step's own backward, and no other.
+    _, health, *_ = built(tiny(objective={"cross_entropy": {}}, compile=True))
+    term = next(health.student.parameters()).square().sum()
+    assert health.gradient_norms({"cross_entropy.logits": term}, 1.0, World()) == {}
+
+
 def _worker(rank, folder, of_step, of_trial):
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
