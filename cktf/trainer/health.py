@@ -165,10 +165,10 @@ class Health:
         self.student.eval()
         layers = [layer for layer, _ in self.pairs.values()]
         seen, own, sizes = [], [], []
-        for (images, batch), teacher in zip(self._batches(), self._teacher_activations(), strict=True):
+        for images, batch in self._batches():
             student: Activations = self.student(images)
             seen.append(_kept(student, layers))
-            own.append(self.objective.health(student, teacher, batch))
+            own.append(self.objective.health(student, self._teacher_on(images, batch), batch))
             sizes.append(len(images))
         self.student.train(was_training)
         found = {}
@@ -188,11 +188,13 @@ class Health:
         for batch in self.validation.batches():
             yield batch.images.contiguous(memory_format=torch.channels_last), batch
 
-    def _teacher_activations(self) -> Iterator[Activations | None]:
-        """Yield for each batch what the objectives' own numbers read of the teacher; None where there is no teacher."""
-        read = self._of_teacher[1] if self.teacher else None
-        for step, (images, _) in enumerate(self._batches()):
-            yield read[step] if read is not None else self.teacher(images) if self.teacher else None
+    def _teacher_on(self, images: Tensor, batch: Batch) -> Activations | None:
+        """Return what the objectives' own numbers read of the teacher; None where there is none."""
+        if self.teacher is None:
+            return None
+        _, read = self._of_teacher
+        activations: Activations = self.teacher(images) if read is None else read[batch.step]
+        return activations
 
     @cached_property
     def _of_teacher(self) -> tuple[Seen, list[Activations] | None]:

@@ -21,10 +21,11 @@ def score_health(
         positive - negative.
     temperature
         The effective one, tau / s. s^2 is the variance of the scores of an anchor's negatives, mean over the anchors.
-        Of negatives the softmax of scores / tau weighs each by exp(v . m / tau) ("relative penalty", Wang and Liu,
-        CVPR 2021, arXiv 2012.09740, eq. 6), up to a factor that is the same for all of an anchor: so one whose score
-        is z standard deviations above the mean weighs exp(z / (tau / s)) times as much as one at the mean. tau / s is
-        the temperature of standardised scores. Far above 1 all negatives count alike; far below, the nearest alone.
+        InfoNCE's gradient weighs a negative by exp(v . m / tau), up to a factor that is the same for all of an anchor
+        (the relative penalty of Wang and Liu, CVPR 2021, arXiv 2012.09740), and so does NCE's where p is small against
+        c. So a negative whose score is z standard deviations above the mean weighs exp(z / (tau / s)) times as much as
+        one at the mean: tau / s is the temperature of standardised scores. Far above 1 all negatives count alike; far
+        below, the nearest alone.
         Equal taus are not equally sharp where heads or banks spread scores differently, which this makes comparable.
 
     Args:
