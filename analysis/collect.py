@@ -55,7 +55,7 @@ class Rows(Protocol):
 
     @property
     def terms(self) -> set[str]:
-        """The columns of objectives' terms that any of the epochs has."""
+        """The columns of objectives' terms, and of health, that any of the epochs has."""
 
     def by_part(
         self, number: Callable[[pa.Table], pa.Table], write: Callable[[int, pa.Table], pa.Table]

@@ -36,7 +36,7 @@ class Read:
     Attributes:
         segments: All there were.
         tail: Hash of the last bytes that were read.
-        terms: Columns of objectives' terms.
+        terms: Columns of objectives' terms, and of health.
         sizes: File of the two tables to its size in bytes.
         trials_per_part: As they were divided.
     """

@@ -55,7 +55,7 @@ class EpochTable:
         study: Name of the study.
         run: Name of the run directory.
         trials: `IDENTITY` of every trial, in the order of planning.
-        terms: Columns of objectives' terms, sorted.
+        terms: Columns of objectives' terms, and of health, sorted.
         trials_per_part: Trials whose rows share a file.
     """
 

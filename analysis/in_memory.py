@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.epochs import PART
-from analysis.ledger import NO_EPOCHS, OTHER_SCHEMA, TERM, Parsed, Piece
+from analysis.ledger import NAMED, NO_EPOCHS, OTHER_SCHEMA, Parsed, Piece
 
 
 class RowsInMemory:
@@ -33,8 +33,8 @@ class RowsInMemory:
 
     @property
     def terms(self) -> set[str]:
-        """The columns of objectives' terms that any of the epochs has."""
-        return {name for name in self.epochs.column_names if name.startswith(TERM)}
+        """The columns of objectives' terms, and of health, that any of the epochs has."""
+        return {name for name in self.epochs.column_names if name.startswith(tuple(NAMED.values()))}
 
     def by_part(
         self, number: Callable[[pa.Table], pa.Table], write: Callable[[int, pa.Table], pa.Table]

@@ -33,20 +33,22 @@ SEGMENT = re.compile(r"\d{6}\.jsonl")
 """Names of a ledger's segments; other files beside them are nobody's rows."""
 
 EPOCH_PREFIX = b'{"kind":"epoch",'
-TERM = "term."
-"""Begins the name of a column that holds one objective's term."""
+NAMED = {"terms": "term.", "health": "health."}
+"""Keys of an epoch row that hold numbers by name, and what begins the names of the columns that these become."""
 
 PLACE = "place"
 """Column that says where in the ledger a row stands, before it becomes a row of the report."""
 
 ARROW_TYPES = {int: pa.int64(), str: pa.string(), float: pa.float64(), float | None: pa.float64()}
 EPOCH_SCHEMA = pa.schema(
-    [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name != "terms"]
+    [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name not in NAMED]
 )
 REQUIRED = [
     f.name
     for f in fields(EpochRow)
-    if f.default is MISSING and type(None) not in get_args(get_type_hints(EpochRow)[f.name])
+    if f.default is MISSING
+    and f.default_factory is MISSING
+    and type(None) not in get_args(get_type_hints(EpochRow)[f.name])
 ]
 """Columns that every epoch row has, and of which none is null."""
 
@@ -93,7 +95,8 @@ class Parsed(NamedTuple):
     """The rows of a piece.
 
     Attributes:
-        epochs: `EPOCH_SCHEMA`, a ``term.<name>`` column for each term that occurs, and their `PLACE`.
+        epochs: `EPOCH_SCHEMA`, a ``term.<name>`` or ``health.<name>`` column for each name that occurs, and
+            their `PLACE`.
         others: `OTHER_SCHEMA`.
     """
 
@@ -255,9 +258,12 @@ def _parse_epochs(lines: list[bytes], piece: Piece) -> pa.Table:
         if name not in table.column_names or table[name].null_count:
             raise ValueError(f"ledger row of kind {EpochRow.kind!r} without {name}")
     columns = {name: table[name] for name in EPOCH_SCHEMA.names}
-    terms = table["terms"].combine_chunks()
-    for index in range(terms.type.num_fields):
-        columns[f"{TERM}{terms.type.field(index).name}"] = terms.field(index).cast(pa.float64())
+    for key, prefix in NAMED.items():
+        if key in table.column_names:  # rows that were written before there was any health have none
+            numbers = table[key].combine_chunks()
+            for index in range(numbers.type.num_fields):
+                name = f"{prefix}{numbers.type.field(index).name}"
+                columns[name] = numbers.field(index).cast(pa.float64())
     return pa.table(columns | {PLACE: _places(piece, len(lines))})
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DERIVED = (
     *("arms", "effects", "best", "over_contexts", "ranks", "interactions"),
-    *("leaderboard", "confirmed", "importance"),
+    *("health", "leaderboard", "confirmed", "importance"),
 )
 """Tables that are derived from trials and epochs; written where they hold anything."""
 

@@ -116,6 +116,13 @@ class Results:
         return best(self.trials, metric=study.report_metric, maximise=study.maximise)
 
     @cached_property
+    def health(self) -> "pd.DataFrame":
+        """Every number of the distillation's health, paired by seed; see `analysis.health.health_effects`."""
+        from analysis.health import health_effects
+
+        return health_effects(self.trials, self.epochs, metric=self.facts.study.report_metric)
+
+    @cached_property
     def over_contexts(self) -> "pd.DataFrame":
         """Every arm's mean effect over its contexts; see `analysis.contexts.over_contexts`."""
         from analysis.contexts import over_contexts

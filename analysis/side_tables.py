@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from analysis.health import PREFIX, moved_most, number_label
 from analysis.importance import importance_text
 from analysis.paired import FEWEST_FLIPPED
 from analysis.quantities import Quantity, quantity
@@ -25,6 +26,13 @@ from cktf.rows import arm_label
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+MOST_MOVED = 3
+"""Numbers of the distillation's health that are told of each arm."""
+
+HEALTH_DECIMALS = 3
+"""Digits after the point of these numbers."""
 
 
 def side_tables(results: Results) -> dict[str, Table]:
@@ -56,6 +64,15 @@ def side_tables(results: Results) -> dict[str, Table]:
             "Correlation of arm and baseline over the seeds; the seeds that each of them would need, unpaired, for the "
             "same standard error; the effect in standard deviations of the differences (g_z: d_z with Hedges' "
             f"correction); the exact sign-flip test, from {FEWEST_FLIPPED} pairs on, which decides nothing.",
+        )
+    if not (moved := moved_most(results.health, MOST_MOVED)).empty:
+        found["health"] = Table(
+            "What else moved",
+            health_rows(moved),
+            f"Of each arm the {MOST_MOVED} numbers of the distillation's health (see the figure) whose difference from "
+            "the baseline, paired by seed, is largest for its standard error, where they were measured last; with "
+            f"Student's 95% interval. p (Holm) holds for all {len(results.health)} differences of all arms, of which "
+            "these are the largest: an interval alone does not show that a number has moved.",
         )
     if not results.confirmed.empty:
         metric = quantity(results.facts.study.metric).name
@@ -185,6 +202,18 @@ def pairing_rows(results: Results) -> Rows:
                 *(p_text(effect[name]) for name in tests),
             ]
         )
+    return rows
+
+
+def health_rows(moved: "pd.DataFrame") -> Rows:
+    """Return what has moved most in each arm."""
+    rows = [["arm", "number", "pairs", "baseline", "mean", "difference [95% interval]", "p (Holm)"]]
+    for _, found in moved.iterrows():
+        means = [number_text(found[name], HEALTH_DECIMALS) for name in ("baseline_mean", "mean")]
+        named = arm_label(found["arm"], found["context"])
+        difference = effect_text(found, HEALTH_DECIMALS)
+        label = number_label(PREFIX + found["number"])
+        rows.append([named, label, str(found["n_pairs"]), *means, difference, p_text(found["p_holm"])])
     return rows
 
 

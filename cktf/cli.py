@@ -320,7 +320,7 @@ def train(
         require_runnable(spec, [arms[arm]])
     config = arms[arm].config.with_seed(seed)
     try:
-        for result in train_trial(config, teacher_once=spec.teacher_once):
+        for result in train_trial(config, teacher_once=spec.teacher_once, health=spec.health):
             score = result.validation_accuracy
             validation = "" if score is None else f"validation {score:.2f} %  "
             out.print(

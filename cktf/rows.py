@@ -171,10 +171,12 @@ class EpochResult:
         test_loss: Cross-entropy, mean; None but at the last epoch of a trial that may read the test split.
         test_accuracy: Top-1, per cent; None likewise.
         epoch_seconds: Wall time of the epoch, evaluation included.
-        samples_per_second: Training samples, evaluation excluded.
+        samples_per_second: Training samples, evaluation excluded, but not what ``health`` tells of gradients.
         peak_memory_gib: Largest memory so far: on a GPU what the trial allocated; on a CPU what the process, which
             may have trained other trials before, had resident.
         terms: Unweighted value of each objective's terms, ``cktf.stage1`` to value, mean over the epoch.
+        health: What was measured of the distillation beside all that, ``agreement``, ``cka.stage1``,
+            ``gap.cktf.stage1.teacher``, ... (see `cktf.trainer.health`); empty in an epoch in which it was not.
     """
 
     epoch: int
@@ -190,6 +192,7 @@ class EpochResult:
     samples_per_second: float
     peak_memory_gib: float
     terms: dict[str, float]
+    health: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

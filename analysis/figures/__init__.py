@@ -7,6 +7,7 @@ from typing import Any
 from analysis.figures import (
     critical_difference,
     effects,
+    health,
     heat_map,
     history,
     importance,
@@ -71,6 +72,12 @@ FIGURES = {
     ),
     "learning_curves": Figure(
         "Learning curves", "a complete trial of a design", learning_curves.record, learning_curves.chart
+    ),
+    "health": Figure(
+        "Health of the distillation",
+        "a complete trial of a design whose study measures 'health:'",
+        health.record,
+        health.chart,
     ),
     "importance": Figure(
         "Importance of the factors",

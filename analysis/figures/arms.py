@@ -36,7 +36,7 @@ def panels_of(titles: list[str]) -> "alt.Facet":
 def in_panels(
     layers: "list[alt.Chart]", rows: list[dict[str, Any]], titles: list[str], *, shares_axis: bool
 ) -> "alt.FacetChart":
-    """Return layers drawn once for each arm, side by side.
+    """Return layers drawn once for each panel, side by side.
 
     Args:
         layers: Without data of their own.

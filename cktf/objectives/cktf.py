@@ -49,8 +49,8 @@ class CKTF(Objective):
     The transforms of FT and RKD are here as well; their losses, which are no squared distances, are in `ft` and `rkd`.
 
     Attributes:
-        negatives: What chooses a batch's negatives, once for all pairs: any module from `Batch` to `Negatives`;
-            None where there are none.
+        negatives: What chooses a batch's negatives, once for all pairs: any `Source`; None where there are
+            none.
         pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``, or of the pairs named.
     """
 
@@ -130,6 +130,8 @@ class CKTF(Objective):
         self.term_weights = {name: pair.weight for name, pair in self.layers.items()}
         readings = [self.representations.reading(pair, setting) for pair in self.layers.values()]
         self.readings = None if None in readings else tuple(reading for reading in readings if reading)
+        self.health_readings = self.readings if self.negatives else ()
+        self.matched = tuple(self.representations.matched(pair) for pair in self.layers.values())
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; move the banks."""
@@ -139,6 +141,21 @@ class CKTF(Objective):
             name: pair(*self.representations(self.layers[name], student, teacher, batch), batch, negatives)
             for name, pair in self.pairs.items()
         }
+
+    def health(
+        self, student: Activations, teacher: Activations | None, batch: Batch
+    ) -> dict[str, dict[str, Tensor]]:
+        """Return `parts.scores.score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
+        if self.negatives is None:
+            return {}
+        assert teacher is not None
+        classes = self.negatives.classes(batch)
+        found: dict[str, dict[str, Tensor]] = {}
+        for name, pair in self.pairs.items():
+            assert isinstance(pair, ContrastivePair)
+            compared = self.representations(self.layers[name], student, teacher, batch)
+            found |= {f"{name}.{side}": numbers for side, numbers in pair.health(*compared, classes).items()}
+        return found
 
     @staticmethod
     def _pairs_by_depth(config: Config, setting: Setting) -> tuple[LayerPair, ...]:

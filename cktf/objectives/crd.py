@@ -18,8 +18,7 @@ class CRD(Objective):
     (batch, dim).
 
     Attributes:
-        negatives: What chooses a batch's negatives: any module from `Batch` to `Negatives`; None where there are
-            none.
+        negatives: What chooses a batch's negatives: any `Source`; None where there are none.
         pair: Heads and banks of the penultimate vectors.
     """
 
@@ -36,6 +35,7 @@ class CRD(Objective):
         self.pair = ContrastivePair("penultimate", shapes, config, setting)
         self.term_weights = {"penultimate": 1.0}
         self.readings = (penultimate_of(setting.teacher),)
+        self.health_readings = self.readings
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: the loss of the pair, a scalar; move the banks."""
@@ -43,3 +43,14 @@ class CRD(Objective):
         negatives = self.negatives(batch) if self.negatives else None
         loss = self.pair(student.penultimate.float(), teacher.penultimate.float(), batch, negatives)
         return {"penultimate": loss}
+
+    def health(
+        self, student: Activations, teacher: Activations | None, batch: Batch
+    ) -> dict[str, dict[str, Tensor]]:
+        """Return `parts.scores.score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""
+        if self.negatives is None:
+            return {}
+        assert teacher is not None
+        classes = self.negatives.classes(batch)
+        found = self.pair.health(student.penultimate.float(), teacher.penultimate.float(), classes)
+        return {f"penultimate.{side}": numbers for side, numbers in found.items()}

@@ -127,6 +127,9 @@ class Objective(nn.Module, ABC):
             nowhere else.
         readings: All that `forward` reads of the teacher, where that is little: then it is content with
             `Activations` of which nothing else is left. None: it may read anything, and the teacher has to run.
+        health_readings: All that `health` reads of the teacher, likewise.
+        matched: Layers of student and teacher that the method compares, by name (see `parts.layers`), where it lets
+            them be chosen; their likeness is measured beside that of layers of equal depth.
         initial: The method's own phase before the student's; None for most. Methods that have one take
             `TwoPhaseSettings`.
         ends_with_initial: Whether the method has no terms after it, so that another objective must go on. Such a
@@ -139,6 +142,8 @@ class Objective(nn.Module, ABC):
     needs_labels: ClassVar[bool] = False
     ends_with_initial: ClassVar[bool] = False
     readings: tuple[Reading, ...] | None = None
+    health_readings: tuple[Reading, ...] | None = ()
+    matched: tuple[tuple[str, str], ...] = ()
     initial: InitialPhase | None
     term_weights: dict[str, float]
 
@@ -152,3 +157,20 @@ class Objective(nn.Module, ABC):
 
         ``teacher`` is None only where ``needs_teacher`` is False and no other objective of the sum needs one.
         """
+
+    def health(
+        self,
+        student: Activations,
+        teacher: Activations | None,
+        batch: Batch,
+    ) -> dict[str, dict[str, Tensor]]:
+        """Return what tells how the method does on samples that it does not learn from; most have nothing to tell.
+
+        Called without gradients, on a batch of the validation split and networks in eval mode. It must move nothing
+        and draw no numbers but addressed ones, for it is not called in every epoch, or at all.
+
+        Returns:
+            Part of the method (a bank, say) to the name of a number to a scalar. ``batch.index`` addresses none of
+            the samples that are learnt from.
+        """
+        return {}

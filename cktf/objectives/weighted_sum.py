@@ -1,6 +1,6 @@
 """The weighted sum of a trial's objectives: the one place where weights are applied."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,14 @@ class WeightedSum(nn.Module):
         setting: What they are built for.
 
     Attributes:
+        setting: What they are built for.
         objectives: Name to objective.
         initial_phases: Name to the phase of its own, of those that have one, in the registry's order.
     """
 
     def __init__(self, config: ChosenObjectives, setting: Setting) -> None:
         super().__init__()
+        self.setting = setting
         self.initial_phases: dict[str, InitialPhase] = {}
         self._methods: dict[str, Objective] = {}
         self._weights: dict[str, float] = {}
@@ -37,7 +39,7 @@ class WeightedSum(nn.Module):
     def forward(
         self, student: Activations, teacher: Activations | None, batch: Batch
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum to minimise, a scalar, and every unweighted term, detached.
+        """Return the sum to minimise and every unweighted term, scalars.
 
         Terms are named ``objective.term``: ``kd.logits``, ``cktf.stage1``. All is computed in float32,
         whatever the networks' autocast is.
@@ -56,12 +58,40 @@ class WeightedSum(nn.Module):
     @property
     def readings(self) -> tuple[Reading, ...] | None:
         """All that `forward` reads of the teacher; None where one of the objectives may read anything."""
-        united: dict[Reading, None] = {}
-        for method in self._methods.values():
-            if method.readings is None:
-                return None
-            united |= dict.fromkeys(method.readings)
-        return tuple(united)
+        return _united(method.readings for method in self._methods.values())
+
+    @property
+    def health_readings(self) -> tuple[Reading, ...] | None:
+        """All that `health` reads of the teacher, likewise."""
+        return _united(method.health_readings for method in self._methods.values())
+
+    @property
+    def matched(self) -> tuple[tuple[str, str], ...]:
+        """Layers of student and teacher that any of the objectives names as compared."""
+        return tuple(dict.fromkeys(pair for method in self._methods.values() for pair in method.matched))
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """Name of each of `forward`'s terms to its factor in the sum."""
+        return {
+            f"{name}.{term}": self._weights[name] * factor
+            for name, method in self._methods.items()
+            for term, factor in method.term_weights.items()
+        }
+
+    @torch.no_grad()
+    def health(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+        """Return every objective's own numbers (see `Objective.health`), scalars, float32.
+
+        They are named ``number.objective.part``: ``gap.cktf.stage1.teacher``.
+        """
+        with torch.autocast(batch.images.device.type, enabled=False):
+            return {
+                f"{number}.{name}.{part}": value
+                for name, method in self._methods.items()
+                for part, numbers in method.health(student, teacher, batch).items()
+                for number, value in numbers.items()
+            }
 
     def main_parameters(self) -> list[nn.Parameter]:
         """Return what is trained beside the student: all parameters but those of initial phases."""
@@ -80,6 +110,15 @@ class WeightedSum(nn.Module):
         with torch.autocast(batch.images.device.type, enabled=False):
             for name, method in methods.items():
                 for term, value in method(student, teacher, batch).items():
-                    terms[f"{name}.{term}"] = value.detach()
+                    terms[f"{name}.{term}"] = value
                     weighted.append(weights[name] * method.term_weights[term] * value)
             return torch.stack(weighted).sum(), terms
+
+
+def _united(readings: Iterable[tuple[Reading, ...] | None]) -> tuple[Reading, ...] | None:
+    united: dict[Reading, None] = {}
+    for read in readings:
+        if read is None:
+            return None
+        united |= dict.fromkeys(read)
+    return tuple(united)

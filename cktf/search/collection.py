@@ -20,8 +20,8 @@ PLACE, LINE, PART = "place", "line", "part"
 OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), (LINE, pa.string())])
 """Of the rows that are no epochs."""
 
-TERM = "term."
-"""Begins the name of a column that holds one objective's term."""
+NAMED = ("term.", "health.")
+"""Begin the names of the columns that only some epochs may have: an objective's term, or a number of health."""
 
 BROKEN = "broken"
 """Column: why a piece could not be parsed. An exception would come back as Ray's own, with a traceback for a text."""
@@ -42,7 +42,7 @@ class RowsOnRay:
 
     Attributes:
         others: The rows that are no epochs, in order.
-        terms: The columns of objectives' terms that any of the epochs has.
+        terms: The columns of objectives' terms, and of health, that any of the epochs has.
 
     Raises:
         ValueError: If a line is broken.
@@ -100,7 +100,7 @@ def _others(rows: pa.Table) -> pa.Table:
 
 
 def _terms(rows: pa.Table) -> pa.Table:
-    return pa.table({"name": pa.array([n for n in rows.column_names if n.startswith(TERM)], pa.string())})
+    return pa.table({"name": pa.array([n for n in rows.column_names if n.startswith(NAMED)], pa.string())})
 
 
 def _numbered(number: Callable[[pa.Table], pa.Table], terms: list[str], rows: pa.Table) -> pa.Table:
@@ -109,7 +109,7 @@ def _numbered(number: Callable[[pa.Table], pa.Table], terms: list[str], rows: pa
     for name in terms:
         if name not in epochs.column_names:
             epochs = epochs.append_column(name, pa.nulls(epochs.num_rows, pa.float64()))
-    return number(epochs.select([n for n in epochs.column_names if not n.startswith(TERM)] + terms))
+    return number(epochs.select([n for n in epochs.column_names if not n.startswith(NAMED)] + terms))
 
 
 def _written(write: Callable[[int, pa.Table], pa.Table], rows: pa.Table) -> pa.Table:

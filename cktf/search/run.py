@@ -34,7 +34,7 @@ from cktf.trainer.teacher_file import content_digest
 STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
 
-HOW_ONLY = {"name", "question", "delta", "reference", "resources", "keep", "max_failures"}
+HOW_ONLY = {"name", "question", "delta", "reference", "resources", "health", "keep", "max_failures"}
 """Keys of a study that say how it is run and told, not what is trained: they may change between launches.
 
 A ``delta`` that changes after results were seen was not fixed beforehand: the ledger keeps that of every launch, and

@@ -31,8 +31,10 @@ from cktf.rows import EpochResult, PlannedRow, Stage, Status
 from cktf.search.cluster import Share
 from cktf.search.keep import ERROR
 from cktf.storage import Storage
+from cktf.study.spec import StudySpec
 from cktf.trainer.checkpoint import trial_storage
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.health import HealthConfig
 from cktf.trainer.train import TrainingFailed, device_name, train
 
 _WORKERS = "workers"
@@ -49,6 +51,7 @@ class Assignment:
         read_test: Whether its last epoch reads the test split.
         run: Root of the run directory, as every node of the cluster sees it.
         teacher_once: Whether it shares with other trials what is read of the teacher.
+        health: `HealthConfig`, as JSON; None where nothing of the kind is measured.
         workers: Processes that train it.
         cpus: Of each worker.
         gpus: Of each worker.
@@ -59,19 +62,21 @@ class Assignment:
     read_test: bool
     run: str
     teacher_once: bool
+    health: str | None
     workers: int
     cpus: float
     gpus: float
 
     @classmethod
-    def of(cls, row: PlannedRow, run: Storage, share: Share, *, teacher_once: bool) -> "Assignment":
-        """Return the assignment of a planned trial."""
+    def of(cls, row: PlannedRow, run: Storage, share: Share, spec: StudySpec) -> "Assignment":
+        """Return the assignment of a planned trial of a study."""
         return cls(
             trial_id=row.trial_id,
             configuration=json.dumps(row.config),
             read_test=row.stage != Stage.SEARCH,
             run=run.root,
-            teacher_once=teacher_once,
+            teacher_once=spec.teacher_once,
+            health=spec.health.model_dump_json() if spec.health else None,
             workers=share.workers,
             cpus=share.cpus,
             gpus=share.gpus,
@@ -253,6 +258,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
         run=run,
         read_test=assignment.read_test,
         teacher_once=assignment.teacher_once,
+        health=HealthConfig.model_validate_json(assignment.health) if assignment.health else None,
         device=device,
     )
 

@@ -52,8 +52,7 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
 def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None:
     """Let Tune run trials until the planner has no more, or Tune has had enough."""
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room())  # slots start together, not one after the other
-    once = planner.spec.teacher_once
-    searcher = PlannerSearcher(planner, lambda row: Assignment.of(row, run, share, teacher_once=once), room)
+    searcher = PlannerSearcher(planner, lambda row: Assignment.of(row, run, share, planner.spec), room)
     with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:
         # Not the newer Tuner: it would pickle the searcher, and with it the planner and its open ledger.
         tune.run(

@@ -22,6 +22,7 @@ from cktf.study.paths import lay_over, leaves, stands_in, suggestion
 from cktf.study.problems import explain, problem, refusal
 from cktf.study.reference import Reference
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.health import HealthConfig
 
 METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "validation_loss": "min"}
 """What may decide a study, and which end is better: the validation columns of `cktf.rows.EpochResult`."""
@@ -153,6 +154,11 @@ class StudySpec(Settings):
     """Run the teacher once for all trials that read the same of it at one seed and epoch, where they read only logits,
     penultimate vectors or pooled maps. These are rounded to float16 and kept below `$CKTF_CACHE`, in at most
     `$CKTF_CACHE_GB` gigabytes (20). The rounding changes numbers a little, so it holds for a run from its beginning."""
+
+    health: HealthConfig | None = None
+    """Measure every now and then how the distillation does (see `cktf.trainer.health`): agreement with the teacher and
+    KL, similarity of layers, scores at the banks, gradients of the terms. It changes no result and no trial's identity;
+    `{}` takes the defaults. None: nothing is measured."""
 
     keep: Literal["best", "all", "none"] = "best"
     """Whose student's weights are kept: of the best arm, of all, of none."""

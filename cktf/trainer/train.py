@@ -23,6 +23,7 @@ from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.evaluate import evaluate
+from cktf.trainer.health import Health, HealthConfig, health_of
 from cktf.trainer.held_data import held_dataset
 from cktf.trainer.optimizer import build_optimizer, learning_rate
 from cktf.trainer.phases import Phase, epochs_of
@@ -41,6 +42,7 @@ def train(
     run: Storage | None = None,
     read_test: bool = False,
     teacher_once: bool = False,
+    health: HealthConfig | None = None,
     device: torch.device | None = None,
     world: World | None = None,
 ) -> Iterator[EpochResult]:
@@ -55,6 +57,8 @@ def train(
         read_test: Whether the test split is evaluated, once, at the last epoch.
         teacher_once: Whether what is read of the teacher is rounded to float16 and shared with other trials (see
             `cktf.trainer.teacher_once`).
+        health: How often the distillation's health is measured, which changes nothing else; None: never. A trial
+            that names a teacher which no objective needs is then measured against it.
         device: None takes the GPU if there is one.
         world: The workers that share this trial; None asks PyTorch, which Ray Train has told.
 
@@ -77,8 +81,7 @@ def train(
     dataset = held_dataset(config.data, device)
     parts = split(dataset.train_labels, config.data, config.seed)
     teacher = None
-    if needs_teacher(config.objective):
-        assert config.teacher is not None, "checked with the configuration"
+    if config.teacher and (health or needs_teacher(config.objective)):
         teacher = load_teacher(config.teacher, config.teacher_data, device, run)
     network, objective, phases = assemble(config, dataset, parts, teacher)
     if checkpoint:
@@ -90,6 +93,7 @@ def train(
         device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16"
     )
     current: Phase | None = None
+    monitor: Health | None = None
     for number, (phase, epoch) in enumerate(epochs_of(phases), start=1):
         if number <= len(history):
             continue
@@ -100,6 +104,7 @@ def train(
                 optimizer.load_state_dict(checkpoint.optimizer)
             loader = phase.loader(world)
             phase_teacher = teacher_of(phase, loader, config, bfloat16, once=teacher_once)
+            monitor = health_of(health, phase, config, objective, teacher, dataset, parts)
         started = time.perf_counter()
         rate = learning_rate(phase.optimizer, epoch, phase.epochs)
         for group in optimizer.param_groups:
@@ -109,6 +114,8 @@ def train(
             phase.student.train()
         means = RunningMeans()
         read_teacher = phase_teacher.epoch(epoch) if phase_teacher else None
+        measured: dict[str, float] = {}
+        measuring = monitor if monitor and monitor.is_due(epoch) else None
         with _network_stream(device, phase.seed, epoch, world.rank):
             for batch in loader.epoch(epoch):
                 images = batch.images.contiguous(memory_format=torch.channels_last)
@@ -117,6 +124,8 @@ def train(
                     student_activations = phase.student(images) if phase.student else None
                     loss, terms = phase.loss(student_activations, teacher_activations, batch)
 
+                if measuring and not measured:  # in the epoch's first step
+                    measured = measuring.gradient_norms(terms, batch.share, world)
                 optimizer.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss * batch.share)
                 world.sum_gradients(phase.parameters)
@@ -143,6 +152,8 @@ def train(
                 # Of the epoch's last step, which no training loss has seen.
                 if not math.isfinite(validation.loss):
                     raise TrainingFailed(f"the validation loss is {validation.loss} after epoch {number}")
+            if measuring:
+                measured |= measuring.on_validation()
             if read_test and is_last:
                 test = evaluate(network, evaluation_batches(dataset, "test"))
         accuracy = values.pop("correct", None)
@@ -160,6 +171,7 @@ def train(
             samples_per_second=num_samples / train_seconds,
             peak_memory_gib=_peak_memory_gib(device),
             terms=values,
+            health=measured,
         )
         history.append(result)
         if place and world.rank == 0:

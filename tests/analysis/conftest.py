@@ -5,14 +5,14 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow, parse_row
 
 EPOCHS = 4
 
@@ -424,3 +424,39 @@ def contexts_writer(tmp_path: Path) -> Callable[..., LedgerWriter]:
 def search_writer(tmp_path: Path) -> Callable[..., LedgerWriter]:
     """Return `write_search` into the test's own run directory, its segment still open."""
     return lambda **options: write_search(tmp_path / "run", **options)
+
+
+HEALTH = {
+    "baseline": {"agreement": 80.0, "kl": 0.5, "cka.stage1": 0.6, "gap.cktf.stage1.teacher": 0.3},
+    "theta=0.0": {"agreement": 80.0, "kl": 0.5, "cka.stage1": 0.4},
+    "pairing=first": {"agreement": 83.0, "kl": 0.4, "cka.stage1": 0.6, "gap.cktf.stage1.teacher": 0.2},
+}
+"""Arm to the health of its distillation at the last epoch, without noise; theta 0 has no bank of stage 1."""
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Path:
+    """Return the run directory of an ablation at five seeds, its health measured at the second and the last epoch.
+
+    At seed s of the arm in place a, agreement is higher by s, and number i by 0.01 * ((3 s + 5 a + i) mod 7).
+    """
+    ledger = write_ablation(tmp_path / "run", arms=HEALTH)
+    planned = {row.trial_id: row for row in map(parse_row, ledger.lines) if isinstance(row, PlannedRow)}
+    rows = [parse_row(line) for line in ledger.lines]
+    ledger.lines.clear()
+    for row in rows:
+        if isinstance(row, EpochRow) and row.epoch in (2, EPOCHS):
+            trial = planned[row.trial_id]
+            place = list(HEALTH).index(trial.arm)
+            health = {
+                name: value
+                + 0.01 * ((3 * trial.seed + 5 * place + index) % 7)
+                + (trial.seed if name == "agreement" else 0)
+                for index, (name, value) in enumerate(HEALTH[trial.arm].items())
+            }
+            if row.epoch == 2:
+                health = {name: value / 2 for name, value in health.items()}
+            row = replace(row, health=health)
+        ledger.add(row)
+    ledger.close_segment()
+    return ledger.run

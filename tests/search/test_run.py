@@ -183,6 +183,12 @@ def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console
         launch(make_spec(teacher_once=True), run_dir, console=console)
 
 
+def test_what_is_measured_beside_the_results_may_change_between_launches(make_spec, run_dir, console):
+    for health in (None, {"every": 1}):  # each comes as far as the cluster
+        with pytest.raises(ClusterTooSmall):
+            launch(make_spec(resources={"cpus": 1000}, health=health), run_dir, console=console)
+
+
 def test_a_size_of_the_cache_that_is_no_number_is_refused_before_anything_starts(
     make_spec, run_dir, console, monkeypatch
 ):

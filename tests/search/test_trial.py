@@ -17,7 +17,15 @@ from cktf.study.spec import StudySpec
 def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None:
     run = "s3://bucket/run?region=us-east-1"
     assignment = Assignment(
-        "abc", configuration="", read_test=False, run=run, teacher_once=False, workers=2, cpus=1.0, gpus=0.0
+        "abc",
+        configuration="",
+        read_test=False,
+        run=run,
+        teacher_once=False,
+        health=None,
+        workers=2,
+        cpus=1.0,
+        gpus=0.0,
     )
     config = _run_config(assignment)
     assert config.storage_path == "s3://bucket/run/trials/abc?region=us-east-1"
@@ -37,10 +45,29 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
     threads = torch.get_num_threads()
     while isinstance(row := planner.next_trial(), PlannedRow):
         share = Share(workers=1, cpus=1.0, gpus=0.0)
-        assignment = Assignment.of(row, run, share, teacher_once=spec.teacher_once)
+        assignment = Assignment.of(row, run, share, spec)
         assert len(list(_epochs(assignment, torch.device("cpu")))) == 2
         planner.on_end(row.trial_id, Status.COMPLETE)
     torch.set_num_threads(threads)
     assert planner.total() == 2
     kept = list((tmp_path / "cache").rglob("*.float16"))
     assert len(kept) == (2 if once else 0), "the logits of two epochs, for both arms"
+
+
+def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_identity(
+    make_spec: Callable[..., StudySpec], tmp_path: Path
+) -> None:
+    run = Storage(tmp_path / "run")
+    run.write("study.yaml", b"")
+    threads = torch.get_num_threads()
+    trial_ids, found = set(), []
+    for health in (None, {"every": 2}):
+        Storage(tmp_path / "run" / "trials").clear()
+        row = Planner(make_spec(seeds=1, health=health), record=lambda _: None).next_trial()
+        assert isinstance(row, PlannedRow)
+        assignment = Assignment.of(row, run, Share(workers=1, cpus=1.0, gpus=0.0), make_spec(health=health))
+        trial_ids.add(row.trial_id)
+        found.append([set(result.health) for result in _epochs(assignment, torch.device("cpu"))])
+    torch.set_num_threads(threads)
+    assert len(trial_ids) == 1
+    assert found == [[set(), set()], [set(), {"gradient.cross_entropy.logits"}]]

@@ -15,6 +15,7 @@ from cktf.trainer.check import check_trial
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.evaluate import evaluate
+from cktf.trainer.health import HealthConfig
 from cktf.trainer.probe import Probe
 from cktf.trainer.train import train
 
@@ -77,6 +78,17 @@ def test_each_phase_has_its_epochs_and_only_the_probe_is_scored(transfer):
             if result.phase == "transfer"
             else set()
         )
+
+
+def test_the_health_of_a_transfer_is_measured_while_the_teacher_is_learnt_from(transfer):
+    config = transfer()
+    alone = [timeless(result) for result in train(config)]
+    beside = [timeless(result) for result in train(config, health=HealthConfig(every=1))]
+    assert [replace(result, health={}) for result in beside] == alone
+    assert [bool(result.health) for result in beside] == [True, True, False, False]
+    assert {"agreement", "cka.stem", "gap.cktf.stage3.teacher", "gradient.cktf.stem"} <= beside[
+        0
+    ].health.keys()
 
 
 def test_a_student_of_a_teacher_of_digits_learns_clothes(transfer):

@@ -30,6 +30,14 @@ class Bank(nn.Module, ABC):
         """
 
     @abstractmethod
+    def rows(self, embeddings: Tensor) -> Tensor:
+        """Return all that anchors may be scored against, (rows, dim), in the order of `Source.classes`.
+
+        Args:
+            embeddings: (batch, dim): this side's of the batch that is scored.
+        """
+
+    @abstractmethod
     def update(self, batch: Batch, embeddings: Tensor) -> None:
         """Take over the embeddings of a batch, those of all workers.
 

@@ -14,6 +14,7 @@ from cktf.objectives.parts.critics import agreement, as_products
 from cktf.objectives.parts.heads import Head, HeadKind, pad_to_wider
 from cktf.objectives.parts.info_nce import info_nce_loss
 from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.parts.scores import MOST_ROWS, score_health
 from cktf.objectives.parts.sources import build_bank
 from cktf.objectives.parts.workers import gather_batch
 
@@ -59,11 +60,7 @@ class Side(nn.Module):
         self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives
     ) -> Tensor:
         """Return the loss of this side's anchors against the other side's positives and rows, a scalar."""
-        temperature = self.config.temperature
-        if not self.config.unit_length:
-            anchors, positives, rows = as_products(anchors, positives, rows)
-        elif self.config.critic == "squared_distance":
-            temperature = temperature / 2
+        anchors, positives, rows, temperature = self._products(anchors, positives, rows)
         scored = anchors, positives, rows, negatives
         if self.config.estimator == "infonce":
             return info_nce_loss(*scored, temperature=temperature)
@@ -73,6 +70,32 @@ class Side(nn.Module):
         return noise_contrastive_loss(
             *scored, temperature=temperature, num_samples=self.num_samples, partition=self.partition
         )
+
+    def health(
+        self, anchors: Tensor, positives: Tensor, rows: Tensor, classes: tuple[Tensor, Tensor]
+    ) -> dict[str, Tensor]:
+        """Return `score_health` of this side's anchors against the other side's positives and rows.
+
+        Scores are as the loss sees them before they are divided by the temperature: cosines, or without
+        ``unit_length`` minus the squared distance less what is the same for all of an anchor.
+        """
+        classes_of_rows, classes_of_anchors = classes
+        every = -(-len(rows) // MOST_ROWS)
+        rows, classes_of_rows = rows[::every].float(), classes_of_rows[::every]
+        anchors, positives, rows, temperature = self._products(anchors, positives, rows)
+        is_negative = classes_of_rows != classes_of_anchors.unsqueeze(1)
+        return score_health(anchors, positives, rows, is_negative, temperature)
+
+    def _products(
+        self, anchors: Tensor, positives: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, float]:
+        """Return vectors whose products are the scores, and the temperature that goes with them."""
+        temperature = self.config.temperature
+        if not self.config.unit_length:
+            return *as_products(anchors, positives, rows), temperature
+        if self.config.critic == "squared_distance":
+            temperature = temperature / 2
+        return anchors, positives, rows, temperature
 
     def get_extra_state(self) -> dict[str, float | None]:
         """Return what the state dict holds besides parameters and buffers."""
@@ -145,3 +168,25 @@ class ContrastivePair(nn.Module):
         self.student.bank.update(batch, ours)
         self.teacher.bank.update(batch, theirs)
         return loss
+
+    @torch.no_grad()
+    def health(
+        self, student: Tensor, teacher: Tensor, classes: tuple[Tensor, Tensor]
+    ) -> dict[str, dict[str, Tensor]]:
+        """Return for the bank of each side, ``student`` and ``teacher``, `Side.health` of the other side's anchors.
+
+        Nothing moves. Each anchor's positive is the current embedding of the same sample, for a bank has no row of a
+        sample that is not learnt from.
+
+        Args:
+            student: (batch, ...), float32.
+            teacher: (batch, ...), float32.
+            classes: As `Source.classes` gives them for the batch.
+        """
+        assert self.student.bank is not None
+        assert self.teacher.bank is not None
+        ours, theirs = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
+        return {
+            "student": self.teacher.health(theirs, ours, self.student.bank.rows(ours), classes),
+            "teacher": self.student.health(ours, theirs, self.teacher.bank.rows(theirs), classes),
+        }

@@ -41,6 +41,10 @@ class MemoryBank(Bank):
             return positives, self.embeddings
         return positives, self.embeddings.index_select(0, negatives.rows)
 
+    def rows(self, embeddings: Tensor) -> Tensor:
+        """Return the rows of all samples that are learnt from."""
+        return self.embeddings
+
     @torch.no_grad()
     def update(self, batch: Batch, embeddings: Tensor) -> None:
         """Move the rows of a batch: m <- normalise(momentum * m + (1 - momentum) * v).

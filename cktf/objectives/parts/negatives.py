@@ -1,9 +1,10 @@
 """Negatives: which samples the anchors of a batch are contrasted with."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cktf.batch import Batch
 from cktf.objectives.parts.workers import gather_batch
@@ -33,6 +34,22 @@ class Negatives:
     def per_anchor(self) -> float | Tensor:
         """How many negatives an anchor has on average."""
         return self.count if self.mean_count is None else self.mean_count
+
+
+class Source(nn.Module, ABC):
+    """What chooses a batch's negatives, once for all pairs."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch that is learnt from."""
+
+    @abstractmethod
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the classes of all rows of a bank, (rows,), and of a batch's samples, (batch,); nothing moves.
+
+        A row is a negative of a sample where the two differ. The batch need not be of samples that are learnt from;
+        its ``index`` is then none of theirs.
+        """
 
 
 @torch.no_grad()

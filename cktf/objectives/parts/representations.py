@@ -1,5 +1,7 @@
 """From two networks' activations to what the heads of a pair are given."""
 
+import re
+
 import torch
 from torch import Tensor
 
@@ -59,6 +61,11 @@ class Representations:
         batch = Batch(nobody, nobody, nobody, step=0)
         ours = self._of_student(pair, ours, theirs.shape[1], batch)
         return ours.shape[1:], self._of_teacher(theirs, batch).shape[1:]
+
+    def matched(self, pair: LayerPair) -> tuple[str, str]:
+        """Return the layers that a pair compares, by name; of a block that is chosen anew, its stage."""
+        is_first = self.pairing == "first" and re.fullmatch(r"stage\d+", pair.teacher)
+        return pair.student, f"{pair.teacher}.0" if is_first else pair.teacher
 
     def reading(self, pair: LayerPair, setting: Setting) -> Reading | None:
         """Return all that is read of the teacher for a pair.

@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cktf.batch import Batch
 from cktf.objectives.parts.bank import Bank
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.memory_bank import MemoryBank
-from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.parts.negatives import Negatives, Source
 from cktf.objectives.parts.sources.every import EveryNegative
 from cktf.objectives.parts.sources.in_batch import BatchNegatives, CurrentEmbeddings
 from cktf.objectives.parts.sources.queue import EmbeddingQueue, QueuedNegatives
@@ -17,10 +17,10 @@ from cktf.objectives.parts.sources.sampled import SampledNegatives
 from cktf.objectives.parts.sources.shared import SharedNegatives
 
 
-class Unlabelled(nn.Module):
+class Unlabelled(Source):
     """A source to which every sample is a class of its own."""
 
-    def __init__(self, source: nn.Module) -> None:
+    def __init__(self, source: Source) -> None:
         super().__init__()
         self.source = source
 
@@ -29,9 +29,13 @@ class Unlabelled(nn.Module):
         negatives: Negatives = self.source(replace(batch, labels=batch.index))
         return negatives
 
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return a class of its own for every row and every sample of a batch."""
+        return self.source.classes(replace(batch, labels=batch.index))
 
-def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> nn.Module | None:
-    """Return a module from `Batch` to `Negatives`; None where the settings ask for no negatives.
+
+def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Source | None:
+    """Return what chooses negatives; None where the settings ask for no negatives.
 
     Args:
         config: Settings.
@@ -67,7 +71,7 @@ def build_bank(config: ContrastiveSettings, num_samples: int, dim: int) -> Bank 
             return CurrentEmbeddings()
 
 
-def _labelled_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> nn.Module:
+def _labelled_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Source:
     if bool((labels == labels[0]).all()):
         raise ValueError(
             f"negatives are samples of other classes, but all {len(labels)} samples have one label"

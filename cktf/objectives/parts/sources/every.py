@@ -1,13 +1,13 @@
 """Every sample of another class as a negative: what the sampled negatives are on average."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cktf.batch import Batch
-from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.parts.negatives import Negatives, Source
 
 
-class EveryNegative(nn.Module):
+class EveryNegative(Source):
     """All samples of other classes, each counted K / available times: no draw, and no noise of one.
 
     The NCE loss is a sum over the negatives, so this is the expectation of the loss with K sampled negatives. Of
@@ -33,3 +33,7 @@ class EveryNegative(nn.Module):
         """Return the negatives of a batch."""
         weights = (self.labels != batch.labels.int().unsqueeze(1)).float()
         return Negatives(weights, self.count, distinct=True, scale=self.scales[batch.labels])
+
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the classes of the samples that are learnt from, and of a batch's."""
+        return self.labels, batch.labels

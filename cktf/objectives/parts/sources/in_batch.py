@@ -1,14 +1,14 @@
 """The other samples of the batch as negatives, as in SimCLR (arXiv 2002.05709) and CLIP (arXiv 2103.00020)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from cktf.batch import Batch
 from cktf.objectives.parts.bank import Bank
-from cktf.objectives.parts.negatives import Negatives, of_other_classes
+from cktf.objectives.parts.negatives import Negatives, Source, of_other_classes
 from cktf.objectives.parts.workers import gather_batch, gather_with_gradient
 
 
-class BatchNegatives(nn.Module):
+class BatchNegatives(Source):
     """The samples of the whole batch, over all workers, of which those of an anchor's class do not count.
 
     K is the number of the others, whatever the setting.
@@ -18,6 +18,10 @@ class BatchNegatives(nn.Module):
         """Return the negatives of a batch."""
         classes = gather_batch(batch.labels, batch)
         return of_other_classes(classes, batch, count=len(classes) - 1)
+
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the classes of the batch's samples, which are the rows too."""
+        return batch.labels, batch.labels
 
 
 class CurrentEmbeddings(Bank):
@@ -31,6 +35,10 @@ class CurrentEmbeddings(Bank):
     ) -> tuple[Tensor, Tensor]:
         """Return this worker's embeddings as positives, and those of all workers as rows."""
         return embeddings, gather_with_gradient(embeddings, batch)
+
+    def rows(self, embeddings: Tensor) -> Tensor:
+        """Return the embeddings of the batch."""
+        return embeddings
 
     def update(self, batch: Batch, embeddings: Tensor) -> None:
         """Keep nothing."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cktf.batch import Batch
 from cktf.objectives.parts.bank import Bank, BankPrecision, random_rows
-from cktf.objectives.parts.negatives import Negatives, of_other_classes
+from cktf.objectives.parts.negatives import Negatives, Source, of_other_classes
 from cktf.objectives.parts.workers import gather_batch
 
 NO_CLASS = -1
@@ -51,7 +51,7 @@ class Queue(nn.Module):
         self.position = state["position"]
 
 
-class QueuedNegatives(nn.Module):
+class QueuedNegatives(Source):
     """The last K samples of the trial, of which those of an anchor's class do not count.
 
     Their labels stand here, once for all pairs; their embeddings in an `EmbeddingQueue` for each side.
@@ -72,6 +72,10 @@ class QueuedNegatives(nn.Module):
         self.labels.push(gather_batch(batch.labels, batch))
         return negatives
 
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the classes of the queue's rows and of a batch's samples."""
+        return self.labels.values, batch.labels
+
 
 class EmbeddingQueue(Bank):
     """One side's embeddings of the last samples, in memory that does not depend on how many there are.
@@ -91,6 +95,10 @@ class EmbeddingQueue(Bank):
     ) -> tuple[Tensor, Tensor]:
         """Return the current embeddings as positives, constants as the rows are, and all rows."""
         return embeddings.detach(), self.embeddings.values
+
+    def rows(self, embeddings: Tensor) -> Tensor:
+        """Return the last samples' embeddings."""
+        return self.embeddings.values
 
     def update(self, batch: Batch, embeddings: Tensor) -> None:
         """Push the embeddings of a batch."""

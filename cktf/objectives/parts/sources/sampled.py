@@ -1,14 +1,14 @@
 """Negatives drawn for each anchor alone, as published."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cktf import seeding
 from cktf.batch import Batch
-from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.parts.negatives import Negatives, Source
 
 
-class SampledNegatives(nn.Module):
+class SampledNegatives(Source):
     """K samples of other classes for each anchor, uniform, without replacement where there are K of them.
 
     An anchor whose class leaves fewer than K others draws with replacement, as published. The draw of a batch
@@ -81,6 +81,10 @@ class SampledNegatives(nn.Module):
             others = self._draw_others(classes, self.count, generator)
             weights.scatter_add_(1, others, self.repeats[classes].unsqueeze(1).expand_as(others))
         return Negatives(weights, self.count, distinct=not self.any_repeats)
+
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the classes of the samples that are learnt from, and of a batch's."""
+        return self.labels, batch.labels
 
     def _draw_distinct(self, classes: Tensor, generator: torch.Generator) -> Tensor:
         """Return (batch, num_samples): 1 for K others, distinct; none for a class that draws repeatedly."""

@@ -1,14 +1,14 @@
 """One draw of samples a batch, shared by its anchors."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cktf import seeding
 from cktf.batch import Batch
-from cktf.objectives.parts.negatives import Negatives, of_other_classes
+from cktf.objectives.parts.negatives import Negatives, Source, of_other_classes
 
 
-class SharedNegatives(nn.Module):
+class SharedNegatives(Source):
     """K samples a batch, uniform, without replacement where there are K; an anchor's own class does not count.
 
     An anchor so has K times the other classes' share of the samples as negatives, on average. The products of a
@@ -40,3 +40,7 @@ class SharedNegatives(nn.Module):
             rows = torch.randint(len(self.labels), (self.count,), generator=generator, device=device)
         rows = rows.sort().values  # so that every gather runs through its bank once, in the order of memory
         return of_other_classes(self.labels[rows], batch, self.count, rows)
+
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the classes of the samples that are learnt from, and of a batch's."""
+        return self.labels, batch.labels

@@ -1,0 +1,122 @@
+"""Health of the distillation: each number along the epochs, of a few arms and their baseline, mean and 95% band."""
+
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analysis.estimates import grouped_estimates
+from analysis.figures.arms import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
+from analysis.figures.theme import BLUE, GREY
+from analysis.health import PREFIX, WORDS, measured, number_label, numbers_of
+from analysis.results import Results
+
+if TYPE_CHECKING:
+    import altair as alt
+
+LINES = ((GREY, [5, 3]), (BLUE, [1, 0]), ("#c9711a", [8, 2]), ("#8d5fb0", [2, 2]))
+"""Colour and dashes of the baseline and of the arms beside it; as many arms are drawn as there are of these."""
+
+ALWAYS = ("health.agreement", "health.kl")
+"""Numbers that have a panel, whatever has moved."""
+
+OF_THE_GAP = ("health.positive.", "health.negative.")
+"""What the gap is the difference of: in the tables, but without panels."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """What is drawn.
+
+    Attributes:
+        arms: Those drawn, the baseline first where it has results.
+        panels: Titles of the panels, one a number, in order.
+        rows: ``panel``, ``arm``, ``epoch``, ``n``, ``mean``, ``low``, ``high``.
+        caption: What to read.
+    """
+
+    arms: list[str]
+    panels: list[str]
+    rows: list[dict[str, Any]]
+    caption: str
+
+
+def record(results: Results) -> Health | None:
+    """Return the numbers of the arms with the largest effects in the first context; None where none were measured."""
+    study = results.facts.study
+    epochs = measured(results.trials, results.epochs, study.report_metric)
+    if epochs.empty:
+        return None
+    context = str(epochs["context"].iloc[0])
+    epochs = epochs[epochs["context"] == context]
+    names = dict(zip(epochs["arm_id"].astype("str"), epochs["arm"].astype("str"), strict=True))
+    effects = results.effects[results.effects["arm_id"].isin(names)]
+    others = list(largest_effects(effects, len(LINES) - 1)["arm_id"])
+    baseline = study.baseline_of(context)
+    shown = [arm_id for arm_id in (baseline, *others) if arm_id in names] or list(names)[: len(LINES)]
+    epochs = epochs[epochs["arm_id"].isin(shown)]
+    all_numbers = [name for name in numbers_of(epochs) if epochs[name].notna().any()]
+    numbers = _chosen([name for name in all_numbers if not name.startswith(OF_THE_GAP)], results, shown)
+    rows, panels = [], []
+    for number in numbers:
+        panels.append("\n".join(textwrap.wrap(number_label(number), TITLE_WIDTH)))
+        points = grouped_estimates(epochs[epochs[number].notna()], ["arm_id", "epoch"], number)
+        points["arm"] = points.pop("arm_id").astype("str").map(names)
+        # Four digits of each; an interval needs two seeds, and JSON has no NaN.
+        for name in ("mean", "low", "high"):
+            points[name] = points[name].map(lambda value: float(f"{value:.4g}"))
+        points = points[["arm", "epoch", "n", "mean", "low", "high"]].astype(object)
+        points = points.where(points.notna(), None).assign(panel=panels[-1])
+        rows += [{str(name): value for name, value in row.items()} for row in points.to_dict("records")]
+    where = f", in context {context}" if context else ""
+    caption = (
+        "Student and teacher on the validation split, and gradients of the terms in an epoch's first step: mean over "
+        f"complete trials with its 95% interval{where}; the baseline is dashed and grey. Panels have scales of their "
+        "own." + left_out(len(others), len(effects))
+    )
+    if len(numbers) < len(all_numbers):
+        caption += (
+            f" Of {len(all_numbers)} numbers, {len(numbers)} are drawn: agreement, KL, and those that differ most from "
+            "the baseline's at the end."
+        )
+    return Health(arms=[names[arm_id] for arm_id in shown], panels=panels, rows=rows, caption=caption)
+
+
+def chart(health: Health) -> "alt.FacetChart":
+    """Return the drawing."""
+    import altair as alt
+
+    colours, dashes = zip(*LINES[: len(health.arms)], strict=True)
+    colour = alt.Color(
+        "arm:N",
+        title=None,
+        sort=health.arms,
+        scale=alt.Scale(domain=health.arms, range=[*colours]),
+        legend=alt.Legend(symbolOpacity=1, symbolType="stroke"),
+    )
+    dash = alt.StrokeDash(
+        "arm:N", title=None, sort=health.arms, scale=alt.Scale(domain=health.arms, range=[*dashes])
+    )
+    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5, grid=False, format="d"))
+    base = alt.Chart().encode(x=x, color=colour)
+    band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
+    line = base.mark_line(strokeWidth=2, point=True).encode(
+        y=alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False)),
+        strokeDash=dash,
+        tooltip=[
+            "arm:N",
+            "epoch:Q",
+            *(alt.Tooltip(f"{name}:Q", format=".4") for name in ("mean", "low", "high")),
+        ],
+    )
+    return in_panels([band, line], health.rows, health.panels, shares_axis=False)
+
+
+def _chosen(numbers: list[str], results: Results, shown: list[str]) -> list[str]:
+    """Return as many columns as there may be panels, kind by kind: those that the arms shown have moved most."""
+    moved = results.health[results.health["arm_id"].isin(shown)]
+    largest = moved["statistic"].abs().groupby(PREFIX + moved["number"]).max().to_dict()
+    ranked = sorted(numbers, key=lambda name: (name not in ALWAYS, -largest.get(name, 0.0)))
+    kept = set(ranked[:MAX_PANELS])
+    kinds = list(WORDS)
+    of_kind = {name: name.removeprefix(PREFIX).partition(".")[0] for name in kept}
+    return sorted(kept, key=lambda name: (kinds.index(of_kind[name]), name))

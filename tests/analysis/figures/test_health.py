@@ -1,0 +1,89 @@
+"""The figure of the distillation's health."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import load
+from analysis.collect import ledger_tables
+from analysis.figures import health
+from analysis.figures.health import chart, record
+from analysis.plot import RENDER, drawing
+from cktf.rows import EpochRow, parse_row
+
+
+def test_every_number_has_a_panel_with_the_means_of_a_few_arms(measured: Path) -> None:
+    drawn = record(load(measured))
+    assert drawn is not None
+    assert drawn.panels == [
+        "agreement (%)",
+        "KL (nats)",
+        "CKA: stage1",
+        "gap of scores: cktf.stage1.teacher",
+    ]
+    assert drawn.arms == ["baseline", "theta=0.0", "pairing=first"]
+    rows = ledger_tables(measured)[1].to_pylist()
+    for arm, epoch in (("baseline", 2), ("pairing=first", 4)):
+        values = [row["health.kl"] for row in rows if row["arm"] == arm and row["epoch"] == epoch]
+        (point,) = [
+            row for row in drawn.rows if (row["panel"], row["arm"], row["epoch"]) == ("KL (nats)", arm, epoch)
+        ]
+        assert point["n"] == 5
+        assert point["mean"] == pytest.approx(sum(values) / 5, rel=1e-3)
+        assert point["low"] < point["mean"] < point["high"]
+    of_the_gap = {row["arm"] for row in drawn.rows if row["panel"].startswith("gap")}
+    assert of_the_gap == {"baseline", "pairing=first"}
+
+
+def test_of_many_numbers_those_are_drawn_that_moved_most(
+    measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "MAX_PANELS", 3)
+    results = load(measured)
+    drawn = record(results)
+    assert drawn is not None
+    sizes = results.health.groupby("number")["statistic"].agg(lambda t: t.abs().max())
+    assert sizes["cka.stage1"] > sizes["gap.cktf.stage1.teacher"]
+    assert drawn.panels == ["agreement (%)", "KL (nats)", "CKA: stage1"]
+    assert "Of 4 numbers, 3 are drawn" in drawn.caption
+
+
+def test_of_many_arms_those_with_the_largest_effects_stand_beside_the_baseline(
+    measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "LINES", health.LINES[:2])
+    drawn = record(load(measured))
+    assert drawn is not None
+    assert drawn.arms == ["baseline", "pairing=first"]
+    assert "arms with the largest effects of 2." in drawn.caption
+
+
+def test_the_figure_draws(measured: Path) -> None:
+    drawn = record(load(measured))
+    assert drawn is not None
+    assert chart(drawn).to_dict()["resolve"] == {"scale": {"y": "independent"}}
+    assert RENDER["svg"](drawing(load(measured), "health"))
+
+
+def test_the_figure_does_not_apply_where_nothing_was_measured(ablation: Path) -> None:
+    with pytest.raises(ValueError, match="whose study measures 'health:'"):
+        drawing(load(ablation), "health")
+
+
+def test_a_context_has_its_own_baseline_and_the_first_one_is_drawn(
+    contexts_writer: Callable[..., Any],
+) -> None:
+    ledger = contexts_writer(seeds=2)
+    rows = [parse_row(line) for line in ledger.lines]
+    ledger.lines.clear()
+    ledger.add(
+        *(replace(row, health={"kl": row.epoch / 7}) if isinstance(row, EpochRow) else row for row in rows)
+    )
+    ledger.close_segment()
+    drawn = record(load(ledger.run))
+    assert drawn is not None
+    assert drawn.arms == ["baseline", "kd", "fsp"]
+    assert "in context digits" in drawn.caption

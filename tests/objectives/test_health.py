@@ -1,0 +1,206 @@
+"""What contrastive objectives tell of their banks on samples that they do not learn from."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from cktf.batch import Activations, Batch
+from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
+from cktf.objectives.parts import contrastive_pair
+
+SMALL = {"negatives": 8, "dim": 4, "temperature": 0.2}
+
+
+def build(objectives: dict[str, object], setting: Setting) -> WeightedSum:
+    return WeightedSum(ObjectivesConfig.model_validate(objectives), setting)
+
+
+@pytest.fixture
+def unseen(batch: Batch) -> Batch:
+    """Return samples that are not learnt from: their indices lie behind those of the thirty that are."""
+    return replace(batch, index=torch.arange(30, 36), labels=torch.tensor([0, 1, 2, 3, 4, 0]))
+
+
+def reference(
+    anchors: Tensor, positives: Tensor, rows: Tensor, of_rows: list[int], of_anchors: list[int]
+) -> dict[str, float]:
+    """Return what is told of a bank by loops over anchors and rows, given the classes of both."""
+    means, variances = [], []
+    for anchor, own in zip(anchors, of_anchors, strict=True):
+        scores = [float(anchor @ row) for row, its in zip(rows, of_rows, strict=True) if its != own]
+        means.append(sum(scores) / len(scores))
+        variances.append(sum((score - means[-1]) ** 2 for score in scores) / len(scores))
+    positive = sum(float(a @ p) for a, p in zip(anchors, positives, strict=True)) / len(anchors)
+    negative = sum(means) / len(means)
+    spread = (sum(variances) / len(variances)) ** 0.5
+    return {
+        "positive": positive,
+        "negative": negative,
+        "gap": positive - negative,
+        "temperature": 0.2 / spread,
+    }
+
+
+@pytest.mark.parametrize("source", ["sampled", "all", "shared", "queue", "batch"])
+@pytest.mark.parametrize("labels", [True, False])
+def test_scores_are_of_all_rows_of_other_classes_and_nothing_moves(
+    source: str,
+    labels: bool,
+    student: Activations,
+    teacher: Activations,
+    batch: Batch,
+    unseen: Batch,
+    setting: Setting,
+) -> None:
+    objective = build({"crd": {**SMALL, "source": source, "labels": labels}}, setting)
+    objective(student, teacher, batch)
+    before = {name: value.clone() for name, value in objective.named_buffers()}
+    found = objective.health(student, teacher, unseen)
+    assert all(torch.equal(value, before[name]) for name, value in objective.named_buffers())
+    assert len(found) == 8
+
+    pair = objective.objectives["crd"].pair
+    embedded = {
+        "student": pair.student.head(student.penultimate).detach(),
+        "teacher": pair.teacher.head(teacher.penultimate).detach(),
+    }
+
+    def classes(of: Batch) -> list[int]:
+        return (of.labels if labels else of.index).tolist()
+
+    for side, other in (("student", "teacher"), ("teacher", "student")):
+        bank = getattr(pair, side).bank
+        match source:
+            case "queue":  # its first six places hold the batch, the last two no sample yet
+                rows, of_rows = bank.embeddings.values, [*classes(batch), -1, -1]
+            case "batch":
+                rows, of_rows = embedded[side], classes(unseen)
+            case _:
+                rows, of_rows = bank.embeddings, setting.labels.tolist() if labels else list(range(30))
+        expected = reference(embedded[other], embedded[side], rows, of_rows, classes(unseen))
+        for number, value in expected.items():
+            its = float(found[f"{number}.crd.penultimate.{side}"])
+            assert its == pytest.approx(value, rel=1e-4, abs=1e-6), (side, number)
+
+
+def test_cktf_tells_of_each_pair_what_crd_tells_of_its_one(
+    student: Activations, teacher: Activations, unseen: Batch, setting: Setting
+) -> None:
+    found = build({"cktf": SMALL}, setting).health(student, teacher, unseen)
+    pairs = ("stem", "stage1", "stage2", "stage3", "penultimate")
+    numbers = ("positive", "negative", "gap", "temperature")
+    assert set(found) == {
+        f"{number}.cktf.{pair}.{side}"
+        for number in numbers
+        for pair in pairs
+        for side in ("student", "teacher")
+    }
+    alone = build({"crd": SMALL}, setting).health(student, teacher, unseen)
+    for name, value in alone.items():
+        assert torch.equal(value, found[name.replace("crd", "cktf")])
+
+
+def test_kept_readings_give_the_same_as_the_teacher_itself(
+    student: Activations, teacher: Activations, unseen: Batch, setting: Setting
+) -> None:
+    objective = build({"cktf": SMALL, "at": {}}, setting)
+    assert objective.readings is None, "AT reads whole maps, but has nothing to tell"
+    kept = {reading.name: reading.compute(teacher, unseen) for reading in objective.health_readings or ()}
+    found = objective.health(student, Activations.of_readings(kept), unseen)
+    expected = objective.health(student, teacher, unseen)
+    assert found
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name])
+    assert build({"cktf": {**SMALL, "pairing": "largest"}}, setting).health_readings is None
+
+
+def test_of_a_large_bank_evenly_spaced_rows_are_looked_at(
+    student: Activations,
+    teacher: Activations,
+    unseen: Batch,
+    setting: Setting,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contrastive_pair, "MOST_ROWS", 10)
+    objective = build({"crd": SMALL}, setting)
+    found = objective.health(student, teacher, unseen)["negative.crd.penultimate.teacher"]
+    pair = objective.objectives["crd"].pair
+    anchors = pair.student.head(student.penultimate).detach()
+    rows, labels = pair.teacher.bank.embeddings[::3], setting.labels[::3]
+    means = [
+        (anchor @ rows[labels != own].T).mean() for anchor, own in zip(anchors, unseen.labels, strict=True)
+    ]
+    torch.testing.assert_close(found, torch.stack(means).mean())
+
+
+def test_squared_distances_count_as_the_cosines_at_half_the_temperature_that_they_are(
+    student: Activations, teacher: Activations, unseen: Batch, setting: Setting
+) -> None:
+    one = build({"crd": SMALL}, setting).health(student, teacher, unseen)
+    other = build({"crd": {**SMALL, "critic": "squared_distance", "temperature": 0.4}}, setting)
+    for name, value in other.health(student, teacher, unseen).items():
+        torch.testing.assert_close(value, one[name])
+
+
+def test_without_unit_length_scores_are_minus_squared_distances(
+    student: Activations, teacher: Activations, unseen: Batch, setting: Setting
+) -> None:
+    settings = {
+        **SMALL,
+        "critic": "squared_distance",
+        "unit_length": False,
+        "source": "batch",
+        "estimator": "infonce",
+    }
+    objective = build({"crd": settings}, setting)
+    found = objective.health(student, teacher, unseen)
+    pair = objective.objectives["crd"].pair
+    ours, theirs = pair.student.head(student.penultimate), pair.teacher.head(teacher.penultimate)
+    distances = -torch.cdist(ours, theirs).square()
+    others = unseen.labels != unseen.labels.unsqueeze(1)
+    negative = (distances * others).sum(1) / others.sum(1)
+    torch.testing.assert_close(
+        found["gap.crd.penultimate.teacher"],
+        distances.diagonal().mean() - negative.mean(),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+    deviations = ((distances - negative.unsqueeze(1)).square() * others).sum(1) / others.sum(1)
+    torch.testing.assert_close(
+        found["temperature.crd.penultimate.teacher"], 0.2 / deviations.mean().sqrt(), rtol=1e-4, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("objectives", [{"kd": {}}, {"at": {}}, {"crd": {"negatives": 0}}])
+def test_who_has_no_bank_tells_nothing(
+    objectives: dict[str, object], student: Activations, teacher: Activations, unseen: Batch, setting: Setting
+) -> None:
+    objective = build(objectives, setting)
+    assert objective.health(student, teacher, unseen) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ("stage2", "stage2")),
+        ({"pairing": "first"}, ("stage2", "stage2.0")),
+        ({"pairing": "random"}, ("stage2", "stage2")),
+        ({"pairs": [{"student": "stage2", "teacher": "stage3.1"}]}, ("stage2", "stage3.1")),
+    ],
+)
+def test_cktf_names_the_layers_that_it_matches(
+    settings: dict[str, object], expected: tuple[str, str], setting: Setting
+) -> None:
+    assert expected in build({"cktf": {**SMALL, **settings}}, setting).matched
+
+
+def test_the_factor_of_a_term_is_its_share_of_the_sum(
+    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+) -> None:
+    objective = build({"kd": {"weight": 2.0}, "cktf": {**SMALL, "weight": 3.0, "beta": 0.5}}, setting)
+    total, terms = objective(student, teacher, batch)
+    assert objective.factors["cktf.penultimate"] == 1.5
+    expected = torch.stack([objective.factors[name] * value for name, value in terms.items()]).sum()
+    torch.testing.assert_close(total, expected)

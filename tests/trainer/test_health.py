@@ -1,0 +1,251 @@
+"""The health of a distillation: what is measured, and that measuring changes nothing."""
+
+from dataclasses import asdict
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import distributed, multiprocessing, nn
+
+from cktf.batch import Batch
+from cktf.data import evaluation_batches, split
+from cktf.models import build_model, measure_shapes
+from cktf.seeding import initialisation
+from cktf.storage import Storage
+from cktf.trainer.assembly import assemble
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.distributed import World
+from cktf.trainer.health import HealthConfig, health_of, layer_pairs
+from cktf.trainer.held_data import held_dataset
+from cktf.trainer.similarity import agreement, divergence, linear_cka
+from cktf.trainer.train import train
+
+CPU = torch.device("cpu")
+ALWAYS = HealthConfig(every=1)
+TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
+
+
+def trained(results):
+    """All of the results that the same training must repeat, and what was measured beside it."""
+    rows = [asdict(result) for result in results]
+    measured = [row.pop("health") for row in rows]
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows], measured
+
+
+def built(config):
+    """Return a trial's main phase with a teacher that has learnt nothing, what measures it, and what it is made of."""
+    dataset = held_dataset(config.data, CPU)
+    parts = split(dataset.train_labels, config.data, config.seed)
+    with initialisation(1, "teacher"):
+        teacher = build_model("resnet14", 10, dataset.image_shape)
+    teacher.requires_grad_(False).eval()
+    _, objective, phases = assemble(config, dataset, parts, teacher)
+    health = health_of(ALWAYS, phases[-1], config, objective, teacher, dataset, parts)
+    return phases[-1], health, teacher, dataset, parts
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"objective": {"cross_entropy": {}, "kd": {}, "cktf": {"negatives": 32}}},
+        {"objective": {"cross_entropy": {}, "crd": {"negatives": 32, "source": "queue"}}},
+        {"objective": {"kd": {}, "cktf": {"negatives": 16, "source": "batch", "pairing": "random"}}},
+        {"objective": {"cross_entropy": {}, "ft": {"initial_epochs": 1}}},
+        {"objective": {"cross_entropy": {}}},
+        {"objective": {"cross_entropy": {}, "kd": {}}, "precision": "bfloat16"},
+    ],
+)
+def test_a_trial_learns_the_same_bit_for_bit_whether_it_is_measured_or_not(tiny, changes):
+    config = tiny(epochs=2, **changes)
+    alone, nothing = trained(train(config))
+    beside, measured = trained(train(config, health=ALWAYS))
+    assert beside == alone
+    assert not any(nothing)
+    assert all({"agreement", "kl", "cka.penultimate"} <= numbers.keys() for numbers in measured[-2:])
+    assert not any(measured[:-2]), "an initial phase is not measured"
+    terms = {f"gradient.{name}" for name in alone[-1]["terms"]}
+    assert terms == {name for name in measured[-1] if name.startswith("gradient.")}
+
+
+def test_a_measured_trial_that_is_resumed_is_bit_equal_to_one_that_was_not_interrupted(tiny, tmp_path):
+    config = tiny()
+    whole = trained(train(config, health=ALWAYS))
+    run = Storage(tmp_path / "run")
+    first = train(config, run=run, health=ALWAYS)
+    next(first)
+    first.close()
+    assert trained(train(config, run=run, health=ALWAYS)) == whole
+    assert trained(train(config, run=run)) == whole, "what was measured is in the checkpoint"
+
+
+def test_measuring_neither_reads_nor_moves_global_randomness(tiny):
+    config = tiny(epochs=1)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    found = trained(train(config, health=ALWAYS))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(4)
+    assert trained(train(config, health=ALWAYS)) == found
+
+
+def test_every_so_many_epochs_and_the_last_are_measured(tiny):
+    results = list(train(tiny(epochs=5, objective={"kd": {}}), health=HealthConfig(every=2)))
+    assert [bool(result.health) for result in results] == [False, True, False, True, True]
+    with pytest.raises(ValidationError, match="every"):
+        HealthConfig(every=0)
+
+
+def test_without_a_teacher_the_gradients_are_measured_alone(tiny):
+    (result,) = train(tiny(epochs=1, objective={"cross_entropy": {}}, teacher=None), health=ALWAYS)
+    assert set(result.health) == {"gradient.cross_entropy.logits"}
+
+
+def test_answers_and_layers_are_compared_over_the_whole_validation_split(tiny):
+    phase, health, teacher, dataset, parts = built(tiny(batch_size=40))
+    phase.student.train()
+    buffers = [buffer.clone() for buffer in phase.student.buffers()]
+    found = health.on_validation()
+    assert phase.student.training
+    assert all(torch.equal(*both) for both in zip(buffers, phase.student.buffers(), strict=True))
+
+    phase.student.eval()
+    images = torch.cat([images for images, _ in evaluation_batches(dataset, parts.validation_index)])
+    with torch.no_grad():
+        ours, theirs = phase.student(images), teacher(images)
+    expected = {
+        "agreement": agreement(ours.logits, theirs.logits),
+        "kl": divergence(ours.logits, theirs.logits),
+    }
+    pairs = {f"stage{n}": (ours.stages[n - 1][-1], theirs.stages[n - 1][-1]) for n in (1, 2, 3)}
+    pairs["stem"] = ours.stem, theirs.stem
+    for name, (one, other) in pairs.items():
+        expected[f"cka.{name}"] = linear_cka(one.mean(dim=(2, 3)), other.mean(dim=(2, 3)))
+    expected["cka.penultimate"] = linear_cka(ours.penultimate, theirs.penultimate)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value.item(), rel=1e-4), name
+    assert {name for name in found if name.partition(".")[0] in ("agreement", "kl", "cka")} == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("objective", "passes"),
+    [({"kd": {}, "cktf": {"negatives": 8}}, 1), ({"cktf": {"negatives": 8, "pairing": "largest"}}, 3)],
+)
+def test_the_teacher_runs_once_where_what_is_read_of_it_can_be_kept(tiny, objective, passes):
+    phase, health, teacher, _, parts = built(tiny(objective=objective))
+    seen = []
+    teacher.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    first = health.on_validation()
+    assert health.on_validation() == first
+    assert sum(seen) == passes * len(parts.validation_index), "once more for what is kept, and else at each"
+    with torch.no_grad():
+        for parameter in phase.student.parameters():
+            parameter *= 1.1
+    assert health.on_validation() != first
+
+
+def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_training(tiny):
+    _, health, teacher, dataset, parts = built(tiny(batch_size=50))
+    health.student.eval()
+    expected, count = {}, 0
+    batches = evaluation_batches(dataset, parts.validation_index, batch_size=50)
+    with torch.no_grad():
+        for images, labels in batches:
+            index = torch.arange(10_000, 10_000 + len(labels))
+            batch = Batch(images, labels, index, step=0)
+            numbers = health.objective.health(health.student(images), teacher(images), batch)
+            for name, value in numbers.items():
+                expected[name] = expected.get(name, 0.0) + value.item() * len(labels)
+            count += len(labels)
+    found = health.on_validation()
+    assert len(expected) == 40
+    for name, total in expected.items():
+        assert found[name] == pytest.approx(total / count, rel=1e-3, abs=1e-5), name
+
+
+def step(config, world):
+    """Return what measures a trial, and one training step's terms and share."""
+    phase, health, teacher, *_ = built(config)
+    batch = next(iter(phase.loader(world).epoch(1)))
+    phase.student.train()
+    with torch.no_grad():
+        its = teacher(batch.images)
+    loss, terms = phase.loss(phase.student(batch.images), its, batch)
+    return health, loss, terms, batch.share
+
+
+def test_the_norm_of_a_term_s_gradient_is_that_of_a_backward_of_its_own(tiny):
+    config = tiny(
+        objective={"cross_entropy": {}, "kd": {"weight": 0.5}, "cktf": {"weight": 2, "negatives": 8}}
+    )
+    health, loss, terms, share = step(config, World())
+    found = health.gradient_norms(terms, share, World())
+    assert all(parameter.grad is None for parameter in health.student.parameters())
+    weights = {"cross_entropy.logits": 1.0, "kd.logits": 0.5, "cktf.penultimate": 1.6, "cktf.stage2": 0.2}
+    for name, weight in weights.items():
+        separate, _, its_terms, _ = step(config, World())
+        (weight * its_terms[name]).backward()
+        squares = [p.grad.square().sum() for p in separate.student.parameters() if p.grad is not None]
+        assert found[f"gradient.{name}"] == pytest.approx(sum(squares).sqrt().item(), rel=1e-4), name
+    loss.backward()  # the step's own, in the same graph
+
+
+def test_the_gradient_norm_of_one_weight_by_hand(tiny):
+    # A student w * x with the term w^2 and factor 1: the gradient at w = 3 is 6.
+    _, health, *_ = built(tiny(objective={"cross_entropy": {}}))
+    health.student = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(health.student.weight, 3.0)
+    terms = {"cross_entropy.logits": health.student.weight.square().sum()}
+    assert health.gradient_norms(terms, 1.0, World()) == {"gradient.cross_entropy.logits": 6.0}
+
+
+def test_a_compiled_student_has_no_gradients_of_terms(tiny):
+    # Its graph serves the step's own backward, and no other.
+    _, health, *_ = built(tiny(objective={"cross_entropy": {}}, compile=True))
+    term = next(health.student.parameters()).square().sum()
+    assert health.gradient_norms({"cross_entropy.logits": term}, 1.0, World()) == {}
+
+
+def _worker(rank, folder, of_step, of_trial):
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    try:
+        world = World.current()
+        health, _, terms, share = step(TrialConfig.model_validate_json(of_step), world)
+        config = TrialConfig.model_validate_json(of_trial)
+        alone, beside = trained(train(config)), trained(train(config, health=ALWAYS))
+        torch.save((health.gradient_norms(terms, share, world), alone, beside), f"{folder}/{rank}.pt")
+    finally:
+        distributed.destroy_process_group()
+
+
+def test_two_workers_measure_the_same_split_and_their_gradients_add_up(tiny, tmp_path):
+    config = tiny(objective={"cross_entropy": {}, "kd": {}}, epochs=1)
+    banks = tiny(objective={"cross_entropy": {}, "crd": {"negatives": 8}}, epochs=1)
+    list(train(config))  # the teacher is there
+    configs = config.model_dump_json(), banks.model_dump_json()
+    multiprocessing.spawn(_worker, args=(str(tmp_path), *configs), nprocs=2)
+    workers = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    norms, alone, beside = workers[0]
+    assert norms == workers[1][0]
+    assert beside[0] == alone[0]
+    assert beside[1] == workers[1][2][1]
+    assert "gap.crd.penultimate.student" in beside[1][0]
+
+    shards = [step(config, World(rank, 2)) for rank in range(2)]
+    for name in ("cross_entropy.logits", "kd.logits"):
+        total = 0.0
+        for health, _, terms, share in shards:
+            health.student.zero_grad()
+            (terms[name] * share).backward(retain_graph=True)
+            total = total + torch.cat([p.grad.flatten() for p in health.student.parameters()])
+        assert norms[f"gradient.{name}"] == pytest.approx(total.norm().item(), rel=1e-4)
+
+
+def test_networks_of_unequal_depth_share_their_ends_and_what_is_matched_by_hand():
+    image = torch.Size([1, 8, 8])
+    shapes = [measure_shapes(build_model(name, 10, image), image) for name in ("resnet8", "vgg8")]
+    assert layer_pairs(*shapes, [("stage1", "stage2.0")]) == {
+        "stem": ("stem", "stem"),
+        "penultimate": ("penultimate", "penultimate"),
+        "stage1-stage2_0": ("stage1", "stage2.0"),
+    }
