@@ -224,17 +224,17 @@ def one_side(side: OneSide) -> float:
     )
     slow = in_turns({"contrast": matrix, "gather": gather}, rounds=5, device=side.device)
     print("one side of one pair, forward and backward")
-    print(f"  contrast {fast['contrast'] * 1e3:8.1f} ms")
+    print(f"  contrast {fast['contrast'] * 1e3:8.2f} ms")
     print(
-        f"  gather   {slow['gather'] * 1e3:8.1f} ms: {slow['gather'] / slow['contrast']:.1f} x the contrast"
+        f"  gather   {slow['gather'] * 1e3:8.2f} ms: {slow['gather'] / slow['contrast']:.1f} x the contrast"
     )
     print(
-        f"  products {fast['products'] * 1e3:8.1f} ms: the contrast takes "
+        f"  products {fast['products'] * 1e3:8.2f} ms: the contrast takes "
         f"{fast['contrast'] / fast['products']:.2f} x these"
     )
     print(
-        f"draw of a batch's negatives, once for all pairs: {fast['draw'] * 1e3:.1f} ms; "
-        f"a permutation an anchor: {fast['published draw'] * 1e3:.1f} ms"
+        f"draw of a batch's negatives, once for all pairs: {fast['draw'] * 1e3:.2f} ms; "
+        f"a permutation an anchor: {fast['published draw'] * 1e3:.2f} ms"
     )
     return partition
 
@@ -274,7 +274,7 @@ def sources(side: OneSide, partition: float) -> None:
     print(f"one side of one pair, forward and backward; the draw, once for {SIDES} sides; the bank's memory")
     for name, size in memory.items():
         print(
-            f"  {name:26} {times[name] * 1e3:6.1f} ms; {draws[name] * 1e3:5.1f} ms; {size / 2**20:.1f} MiB; "
+            f"  {name:26} {times[name] * 1e3:6.2f} ms; {draws[name] * 1e3:5.2f} ms; {size / 2**20:.1f} MiB; "
             f"with its share of the draw {shares['sampled  nce      float32'] / shares[name]:.2f} x as fast "
             "as the first"
         )
@@ -324,9 +324,7 @@ def training_step(
     def train_step(number: int) -> None:
         index = torch.randperm(sizes.num_samples, device=device)[: sizes.batch]
         images = torch.randn(sizes.batch, *IMAGE_SHAPE, device=device)
-        batch = Batch(
-            images.contiguous(memory_format=torch.channels_last), labels[index], index, step=number
-        )
+        batch = Batch(images.contiguous(memory_format=torch.channels_last), labels[index], index, step=number)
         with torch.no_grad(), autocast:
             theirs = teacher(batch.images)
         with autocast:

@@ -32,7 +32,17 @@ from multiprocessing.synchronize import Barrier
 from unittest.mock import patch
 
 import torch
-from contrast import BFLOAT16, TEMPERATURE, OneSide, Sizes, in_turns, one_side, seconds, sources, training_step
+from contrast import (
+    BFLOAT16,
+    TEMPERATURE,
+    OneSide,
+    Sizes,
+    in_turns,
+    one_side,
+    seconds,
+    sources,
+    training_step,
+)
 
 from cktf.objectives.parts import contrast
 from cktf.objectives.parts.contrast import noise_contrastive_loss
@@ -52,7 +62,7 @@ class Way:
     """One way to take a whole step.
 
     Attributes:
-        kind: As `contrast.training_step` has it.
+        kind: As `training_step` has it.
         tf32: Whether products and convolutions in float32 are taken in TF32.
         compile_mode: Of `torch.compile`; None: networks are not compiled.
     """
