@@ -131,7 +131,8 @@ def measured_step(way: Way, sizes: Sizes, device: torch.device, steps: int) -> t
         for number in range(WARM_UP + steps):
             if number == WARM_UP and device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
-            torch.compiler.cudagraph_mark_step_begin()
+            if way.compile_mode:
+                torch.compiler.cudagraph_mark_step_begin()  # the last step's activations may be overwritten
             times.append(seconds(partial(step, number), device))
     peak = torch.cuda.max_memory_allocated(device) / MIB if device.type == "cuda" else 0.0
     return times[WARM_UP:], peak
