@@ -28,7 +28,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from multiprocessing.synchronize import Barrier
+from itertools import count, islice
+from threading import Barrier, BrokenBarrierError
 from unittest.mock import patch
 
 import torch
@@ -47,12 +48,11 @@ from contrast import (
 from cktf.objectives.parts import contrast
 from cktf.objectives.parts.contrast import noise_contrastive_loss
 
-TINY = Sizes(
-    batch=8, negatives=32, num_samples=200, dim=8, classes=5, student="resnet8x4", teacher="resnet8x4"
-)
+TINY = Sizes(batch=8, negatives=32, num_samples=200, dim=8, classes=5, student="resnet8", teacher="resnet8")
 MIB = 2**20
 TILES = (2**19, 2**20, 2**21, 2**22, 2**23)
-STEPS, WARM_UP = 30, 5
+BLOCKS, STEPS, WARM_UP = 5, 10, 5
+"""Steps are timed in blocks, between which alone the GPU is waited for, as a trainer would launch them."""
 PACKED = (1, 2, 4, 8)
 PACKING_SECONDS = 10.0
 
@@ -124,18 +124,30 @@ def tf32(*, is_on: bool) -> Iterator[None]:
 
 
 def measured_step(way: Way, sizes: Sizes, device: torch.device, steps: int) -> tuple[list[float], float]:
-    """Return the seconds of each step, and the MiB that were allocated at most; the latter 0 on a CPU."""
-    with tf32(is_on=way.tf32):
-        step = training_step(way.kind, sizes, device, compile_mode=way.compile_mode)
-        times = []
-        for number in range(WARM_UP + steps):
-            if number == WARM_UP and device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(device)
+    """Return the seconds of a step, of each block, and the MiB that were allocated at most; the latter 0 on a CPU.
+
+    Args:
+        way: How steps are taken.
+        sizes: Of everything.
+        device: Where.
+        steps: Of a block.
+    """
+    train_step = training_step(way.kind, sizes, device, compile_mode=way.compile_mode)
+    numbers = count()
+
+    def block(length: int) -> None:
+        for number in islice(numbers, length):
             if way.compile_mode:
                 torch.compiler.cudagraph_mark_step_begin()  # the last step's activations may be overwritten
-            times.append(seconds(partial(step, number), device))
+            train_step(number)
+
+    with tf32(is_on=way.tf32):
+        block(WARM_UP)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        times = [seconds(partial(block, steps), device) / steps for _ in range(BLOCKS)]
     peak = torch.cuda.max_memory_allocated(device) / MIB if device.type == "cuda" else 0.0
-    return times[WARM_UP:], peak
+    return times, peak
 
 
 def whole_steps(ways: Sequence[Way], sizes: Sizes, device: torch.device, steps: int) -> None:
@@ -167,18 +179,27 @@ def whole_steps(ways: Sequence[Way], sizes: Sizes, device: torch.device, steps: 
 
 
 def train_for(duration: float, sizes: Sizes, device_name: str, barrier: Barrier) -> float:
-    """Train a student beside others that begin at the same time, and return its images per second."""
+    """Train a student beside others that begin at the same time, and return its images per second.
+
+    Raises:
+        OutOfMemoryError: If the GPU has no room for it; the others then end with a `BrokenBarrierError`.
+    """
     device = torch.device(device_name)
-    step = training_step("contrast" + BFLOAT16, sizes, device)
-    for number in range(WARM_UP):
-        step(number)
-    synchronise(device)
+    try:
+        train_step = training_step("contrast" + BFLOAT16, sizes, device)
+        for number in range(WARM_UP):
+            train_step(number)
+        synchronise(device)
+    except torch.OutOfMemoryError:
+        barrier.abort()
+        raise
     barrier.wait()
     began, steps = time.perf_counter(), 0
     while time.perf_counter() - began < duration:
-        step(WARM_UP + steps)
+        for _ in range(STEPS):
+            train_step(WARM_UP + steps)
+            steps += 1
         synchronise(device)
-        steps += 1
     return steps * sizes.batch / (time.perf_counter() - began)
 
 
@@ -193,12 +214,18 @@ def packing(counts: Sequence[int], sizes: Sizes, device: torch.device, duration:
     context = multiprocessing.get_context("spawn")
     totals: dict[int, float] = {}
     print("packing: trainings side by side, each in a process of its own, bfloat16")
-    for count in counts:
-        with context.Manager() as manager, context.Pool(count) as pool:
-            task = (duration, sizes, str(device), manager.Barrier(count))
-            totals[count] = sum(pool.starmap(train_for, [task] * count, chunksize=1))
-        print(f"  {count} trials {totals[count]:10,.0f} images/s, {totals[count] / totals[counts[0]]:.2f} x")
-    best = max(totals, key=lambda count: totals[count])
+    for trials in counts:
+        with context.Manager() as manager, context.Pool(trials) as pool:
+            task = (duration, sizes, str(device), manager.Barrier(trials))
+            try:
+                totals[trials] = sum(pool.starmap(train_for, [task] * trials, chunksize=1))
+            except (torch.OutOfMemoryError, BrokenBarrierError):
+                print(f"  {trials} trials do not fit into its memory")
+                break
+        print(
+            f"  {trials} trials {totals[trials]:10,.0f} images/s, {totals[trials] / totals[counts[0]]:.2f} x"
+        )
+    best = max(totals, key=lambda trials: totals[trials])
     share = "1" if best == 1 else f"{1 / best:g}"
     print(f"advice: resources: {{gpus: {share}}}, which is {best} trial(s) on one GPU")
 
