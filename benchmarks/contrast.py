@@ -23,6 +23,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,10 @@ from cktf.objectives.parts.info_nce import info_nce_loss
 from cktf.objectives.parts.memory_bank import MemoryBank
 from cktf.objectives.parts.negatives import Negatives
 from cktf.objectives.parts.sources import build_source
-from cktf.objectives.parts.sources.sampled import SampledNegatives
 
-BATCH, NEGATIVES, NUM_SAMPLES, DIM, CLASSES, TEMPERATURE = 64, 16_384, 50_000, 128, 100, 0.1
+TEMPERATURE = 0.1
 IMAGE_SHAPE = (3, 32, 32)
+CPU = torch.device("cpu")
 GIB = 2**30
 SIDES = 10  # of five pairs
 BFLOAT16 = " bfloat16"
@@ -55,18 +56,41 @@ WAYS = ("imports", "networks", "networks" + BFLOAT16, "contrast", "contrast" + B
 Call = Callable[[], object]
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How large everything is; by default as published."""
+
+    batch: int = 64
+    negatives: int = 16_384
+    num_samples: int = 50_000
+    dim: int = 128
+    classes: int = 100
+    student: str = "wrn_16_2"
+    teacher: str = "wrn_40_2"
+
+    @property
+    def labels(self) -> Tensor:
+        """(num_samples,), int64, every class alike."""
+        return torch.arange(self.num_samples) % self.classes
+
+    def __str__(self) -> str:
+        """Name the sizes of the contrast."""
+        return f"batch {self.batch}, K {self.negatives:,}, n {self.num_samples:,}, dim {self.dim}"
+
+
 class RowsOfNegatives(nn.Module):
     """Negatives as the published loader draws them: rows (batch, K), one permutation an anchor."""
 
-    def __init__(self, labels: Tensor) -> None:
+    def __init__(self, labels: Tensor, count: int) -> None:
         super().__init__()
-        self.others = [(labels != label).nonzero().flatten() for label in range(CLASSES)]
+        self.count = count
+        self.others = [(labels != label).nonzero().flatten() for label in range(int(labels.max()) + 1)]
 
     def forward(self, batch: Batch) -> Negatives:
         """Return the rows themselves, (batch, K), int64, where `Negatives` has the weights of all rows."""
         others = [self.others[label] for label in batch.labels.tolist()]
-        drawn = torch.stack([rows[torch.randperm(len(rows))[:NEGATIVES]] for rows in others])
-        return Negatives(drawn, NEGATIVES, distinct=True)
+        drawn = [rows[torch.randperm(len(rows), device=rows.device)[: self.count]] for rows in others]
+        return Negatives(torch.stack(drawn), self.count, distinct=True)
 
 
 def gathered_scores(anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives) -> Tensor:
@@ -91,29 +115,37 @@ def gathered_loss(
     negatives: Negatives,
     *,
     partition: float,
+    num_samples: int,
     **_settings: float,
 ) -> Tensor:
     """Return the NCE loss, as `noise_contrastive_loss` does, but of gathered rows and by autograd."""
     p = gathered_scores(anchors, positives, rows, negatives) / partition
-    noise = NEGATIVES / NUM_SAMPLES
+    noise = negatives.count / num_samples
     positive = torch.log(p[:, 0] / (p[:, 0] + noise + EPSILON))
     negative = torch.log(noise / (p[:, 1:] + noise + EPSILON))
     return -(positive.sum() + negative.sum()) / len(anchors)
 
 
-def seconds(call: Call) -> float:
-    """Return how long one call takes."""
+def seconds(call: Call, device: torch.device = CPU) -> float:
+    """Return how long one call takes; on a GPU by its own clock, from the first kernel's turn to the last one's end."""
+    if device.type == "cuda":
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        began.record()
+        call()
+        ended.record()
+        torch.cuda.synchronize(device)
+        return began.elapsed_time(ended) / 1000
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
-def in_turns(calls: dict[str, Call], rounds: int) -> dict[str, float]:
+def in_turns(calls: dict[str, Call], rounds: int, device: torch.device = CPU) -> dict[str, float]:
     """Return each call's median time in seconds over rounds in which all take their turn."""
     times = defaultdict(list)
     for turn in range(rounds + 1):
         for name, call in calls.items():
-            times[name].append(seconds(call))
+            times[name].append(seconds(call, device))
             if turn == 0:
                 times[name].clear()  # the first round warms up
     return {name: statistics.median(values) for name, values in times.items()}
@@ -122,29 +154,38 @@ def in_turns(calls: dict[str, Call], rounds: int) -> dict[str, float]:
 class OneSide:
     """Anchors of one side, and the other side's bank."""
 
-    def __init__(self) -> None:
+    def __init__(self, sizes: Sizes, device: torch.device = CPU) -> None:
+        self.sizes, self.device = sizes, device
         generator = torch.Generator().manual_seed(0)
-        self.rows = functional.normalize(torch.randn(NUM_SAMPLES, DIM, generator=generator), dim=1)
-        anchors = functional.normalize(torch.randn(BATCH, DIM, generator=generator), dim=1)
-        self.anchors = anchors.requires_grad_()
-        self.labels = torch.arange(NUM_SAMPLES) % CLASSES
-        index = torch.randperm(NUM_SAMPLES, generator=generator)[:BATCH]
+        rows = torch.randn(sizes.num_samples, sizes.dim, generator=generator)
+        anchors = torch.randn(sizes.batch, sizes.dim, generator=generator)
+        self.rows = functional.normalize(rows, dim=1).to(device)
+        self.anchors = functional.normalize(anchors, dim=1).to(device).requires_grad_()
+        self.labels = sizes.labels.to(device)
+        index = torch.randperm(sizes.num_samples, generator=generator)[: sizes.batch].to(device)
         self.batch = Batch(torch.empty(0), self.labels[index], index, step=0)
 
     def bank(self, precision: BankPrecision = "float32") -> MemoryBank:
         """Return a bank of the rows."""
-        bank = MemoryBank(NUM_SAMPLES, DIM, momentum=0.5, precision=precision)
+        bank = MemoryBank(self.sizes.num_samples, self.sizes.dim, momentum=0.5, precision=precision)
         bank.embeddings.copy_(self.rows)
-        return bank
+        return bank.to(self.device)
+
+    def source(self, source: Source) -> nn.Module:
+        """Return what chooses a batch's negatives."""
+        settings = ContrastiveSettings(source=source, negatives=self.sizes.negatives)
+        chooser = build_source(settings, self.sizes.labels, 0)
+        assert chooser
+        return chooser.to(self.device)
 
 
 def one_side(side: OneSide) -> float:
     """Measure one side of one pair and print it; return Z."""
-    anchors, batch = side.anchors, side.batch
-    sampled, published = SampledNegatives(side.labels, NEGATIVES, seed=0), RowsOfNegatives(side.labels)
+    anchors, batch, count = side.anchors, side.batch, side.sizes.negatives
+    sampled, published = side.source("sampled"), RowsOfNegatives(side.labels, count)
     negatives = sampled(batch)
-    drawn = negatives.weights.nonzero()[:, 1].view(BATCH, NEGATIVES)
-    named = Negatives(drawn, NEGATIVES, distinct=True)
+    drawn = negatives.weights.nonzero()[:, 1].view(len(anchors), count)
+    named = Negatives(drawn, count, distinct=True)
     positives, bank = side.bank().candidates(anchors, batch, negatives)
     partition = float(gathered_partition(anchors, positives, bank, named))
 
@@ -156,12 +197,14 @@ def one_side(side: OneSide) -> float:
             negatives,
             temperature=TEMPERATURE,
             partition=partition,
-            num_samples=NUM_SAMPLES,
+            num_samples=side.sizes.num_samples,
         )
         return loss, *torch.autograd.grad(loss, anchors)
 
     def gather() -> tuple[Tensor, ...]:
-        loss = gathered_loss(anchors, positives, bank, named, partition=partition)
+        loss = gathered_loss(
+            anchors, positives, bank, named, partition=partition, num_samples=side.sizes.num_samples
+        )
         return loss, *torch.autograd.grad(loss, anchors)
 
     @torch.no_grad()
@@ -177,20 +220,21 @@ def one_side(side: OneSide) -> float:
             "published draw": lambda: published(batch),
         },
         rounds=30,
+        device=side.device,
     )
-    slow = in_turns({"contrast": matrix, "gather": gather}, rounds=5)
+    slow = in_turns({"contrast": matrix, "gather": gather}, rounds=5, device=side.device)
     print("one side of one pair, forward and backward")
-    print(f"  contrast {fast['contrast'] * 1e3:8.1f} ms")
+    print(f"  contrast {fast['contrast'] * 1e3:8.2f} ms")
     print(
-        f"  gather   {slow['gather'] * 1e3:8.1f} ms: {slow['gather'] / slow['contrast']:.1f} x the contrast"
+        f"  gather   {slow['gather'] * 1e3:8.2f} ms: {slow['gather'] / slow['contrast']:.1f} x the contrast"
     )
     print(
-        f"  products {fast['products'] * 1e3:8.1f} ms: the contrast takes "
+        f"  products {fast['products'] * 1e3:8.2f} ms: the contrast takes "
         f"{fast['contrast'] / fast['products']:.2f} x these"
     )
     print(
-        f"draw of a batch's negatives, once for all pairs: {fast['draw'] * 1e3:.1f} ms; "
-        f"a permutation an anchor: {fast['published draw'] * 1e3:.1f} ms"
+        f"draw of a batch's negatives, once for all pairs: {fast['draw'] * 1e3:.2f} ms; "
+        f"a permutation an anchor: {fast['published draw'] * 1e3:.2f} ms"
     )
     return partition
 
@@ -201,8 +245,8 @@ def sources(side: OneSide, partition: float) -> None:
     memory: dict[str, int] = {}
 
     def add(source: Source, estimator: str = "nce", precision: BankPrecision = "float32") -> None:
-        chooser = build_source(ContrastiveSettings(source=source, negatives=NEGATIVES), side.labels, 0)
-        negatives, bank = chooser(side.batch), side.bank(precision)
+        chooser, bank = side.source(source), side.bank(precision)
+        negatives = chooser(side.batch)
 
         def contrast() -> tuple[Tensor, ...]:
             scored = side.anchors, *bank.candidates(side.anchors, side.batch, negatives), negatives
@@ -210,7 +254,7 @@ def sources(side: OneSide, partition: float) -> None:
                 loss = info_nce_loss(*scored, temperature=TEMPERATURE)
             else:
                 loss = noise_contrastive_loss(
-                    *scored, temperature=TEMPERATURE, partition=partition, num_samples=NUM_SAMPLES
+                    *scored, temperature=TEMPERATURE, partition=partition, num_samples=side.sizes.num_samples
                 )
             return torch.autograd.grad(loss, side.anchors)
 
@@ -224,61 +268,82 @@ def sources(side: OneSide, partition: float) -> None:
         add(source, estimator="infonce")
     for source in ("sampled", "shared"):
         add(source, precision="bfloat16")
-    times = in_turns(calls, rounds=20)
+    times = in_turns(calls, rounds=20, device=side.device)
     draws = {name: times[f"draw {name.split()[0]}"] for name in memory}
     shares = {name: times[name] + draws[name] / SIDES for name in memory}
     print(f"one side of one pair, forward and backward; the draw, once for {SIDES} sides; the bank's memory")
     for name, size in memory.items():
         print(
-            f"  {name:26} {times[name] * 1e3:6.1f} ms; {draws[name] * 1e3:5.1f} ms; {size / 2**20:.1f} MiB; "
+            f"  {name:26} {times[name] * 1e3:6.2f} ms; {draws[name] * 1e3:5.2f} ms; {size / 2**20:.1f} MiB; "
             f"with its share of the draw {shares['sampled  nce      float32'] / shares[name]:.2f} x as fast "
             "as the first"
         )
 
 
-def step_times(way: str, steps: int) -> list[float]:
-    """Return the times of training steps after the first, which also estimates Z."""
-    if way == "imports":  # what PyTorch takes before anything is done with it
-        return []
-    autocast = torch.autocast("cpu", torch.bfloat16, enabled=way.endswith(BFLOAT16))
+def training_step(
+    way: str, sizes: Sizes, device: torch.device = CPU, *, compile_mode: str | None = None
+) -> Callable[[int], None]:
+    """Return what trains on one batch of random images, given its number.
+
+    Args:
+        way: ``networks``, which have cross-entropy alone, ``contrast`` or ``gather``; with `BFLOAT16` after it the
+            networks are in that.
+        sizes: Of the batch, the banks and the networks.
+        device: Where it runs.
+        compile_mode: How `torch.compile` compiles the networks; None does not.
+    """
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=way.endswith(BFLOAT16))
     way = way.removesuffix(BFLOAT16)
     torch.manual_seed(0)
-    labels = torch.arange(NUM_SAMPLES) % CLASSES
-    student, teacher = (build_model(name, CLASSES, IMAGE_SHAPE) for name in ("wrn_16_2", "wrn_40_2"))
-    teacher.eval()
-    for network in (student, teacher):
-        network.to(memory_format=torch.channels_last)  # as the trainer does
+    labels = sizes.labels
+    student, teacher = (
+        build_model(name, sizes.classes, IMAGE_SHAPE) for name in (sizes.student, sizes.teacher)
+    )
     setting = Setting(
         measure_shapes(student, IMAGE_SHAPE), measure_shapes(teacher, IMAGE_SHAPE), labels, seed=0
     )
+    teacher.requires_grad_(False).eval()
+    for network in (student, teacher):
+        network.to(device).to(memory_format=torch.channels_last)  # as the trainer does
+        if compile_mode:
+            network.compile(mode=compile_mode)
     values: dict[str, object] = {"cross_entropy": {}}
     if way != "networks":
-        values["cktf"] = {"temperature": TEMPERATURE, "negatives": NEGATIVES, "dim": DIM}
-    objective = WeightedSum(ObjectivesConfig.model_validate(values), setting)
+        values["cktf"] = {"temperature": TEMPERATURE, "negatives": sizes.negatives, "dim": sizes.dim}
+    objective = WeightedSum(ObjectivesConfig.model_validate(values), setting).to(device)
+    labels = labels.to(device)
     if way == "gather":
-        objective.objectives["cktf"].negatives = RowsOfNegatives(labels)
+        objective.objectives["cktf"].negatives = RowsOfNegatives(labels, sizes.negatives)
     parameters = [*student.parameters(), *objective.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9, fused=True)
-
-    def train_step(number: int) -> None:
-        index = torch.randperm(NUM_SAMPLES)[:BATCH]
-        images = torch.randn(BATCH, *IMAGE_SHAPE).contiguous(memory_format=torch.channels_last)
-        batch = Batch(images, labels[index], index, number)
-        with torch.no_grad(), autocast:
-            theirs = teacher(batch.images)
-        with autocast:
-            ours = student(batch.images)
-        total, _ = objective(ours, theirs, batch)
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-
     gathered: dict[str, Any] = {
         "estimate_partition": gathered_partition,
         "noise_contrastive_loss": gathered_loss,
     }
-    with patch.multiple(contrastive_pair, **gathered) if way == "gather" else nullcontext():
-        return [seconds(partial(train_step, number)) for number in range(steps + 1)][1:]
+
+    def train_step(number: int) -> None:
+        index = torch.randperm(sizes.num_samples, device=device)[: sizes.batch]
+        images = torch.randn(sizes.batch, *IMAGE_SHAPE, device=device)
+        batch = Batch(images.contiguous(memory_format=torch.channels_last), labels[index], index, step=number)
+        with torch.no_grad(), autocast:
+            theirs = teacher(batch.images)
+        with autocast:
+            ours = student(batch.images)
+        with patch.multiple(contrastive_pair, **gathered) if way == "gather" else nullcontext():
+            total, _ = objective(ours, theirs, batch)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+
+    return train_step
+
+
+def step_times(way: str, sizes: Sizes, steps: int) -> list[float]:
+    """Return the times of training steps after the first, which also estimates Z."""
+    if way == "imports":  # what PyTorch takes before anything is done with it
+        return []
+    train_step = training_step(way, sizes)
+    return [seconds(partial(train_step, number)) for number in range(steps + 1)][1:]
 
 
 def peak_memory_gib() -> float:
@@ -287,7 +352,7 @@ def peak_memory_gib() -> float:
     return int(line.split()[1]) * 1024 / GIB
 
 
-def whole_step(threads: int) -> None:
+def whole_step(sizes: Sizes, threads: int) -> None:
     """Measure the whole step, each way in processes of its own, and print it."""
     times: dict[str, list[float]] = defaultdict(list)
     memory: dict[str, float] = defaultdict(float)
@@ -307,7 +372,7 @@ def whole_step(threads: int) -> None:
         {way: figure[way] - figure["networks"] for way in ("contrast", "gather")}
         for figure in (median, memory)
     )
-    banks = SIDES * NUM_SAMPLES * DIM * 4 / GIB
+    banks = SIDES * sizes.num_samples * sizes.dim * 4 / GIB
     print(
         f"  gather / contrast: {median['gather'] / median['contrast']:.1f} x the time, "
         f"{memory['gather'] / memory['contrast']:.1f} x the memory; "
@@ -328,16 +393,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    sizes = Sizes()
     if arguments.way:
-        times = step_times(arguments.way, arguments.steps)
+        times = step_times(arguments.way, sizes, arguments.steps)
         print(json.dumps({"seconds": times, "peak_memory_gib": peak_memory_gib()}))
         return
     machine = platform.processor() or platform.machine()
     print(f"{machine}, {arguments.threads} threads, torch {torch.__version__}")
-    print(f"batch {BATCH}, K {NEGATIVES}, n {NUM_SAMPLES}, dim {DIM}, float32")
-    side = OneSide()
+    print(f"{sizes}, float32")
+    side = OneSide(sizes)
     sources(side, one_side(side))
-    whole_step(arguments.threads)
+    whole_step(sizes, arguments.threads)
 
 
 if __name__ == "__main__":

@@ -75,18 +75,10 @@ def images_per_second(batches: Iterable[Any], num_samples: int, device: torch.de
     return num_samples / (time.perf_counter() - started)
 
 
-def main() -> None:
-    """Measure, and print the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--samples", type=int, default=12_800, help="images of an epoch")
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=5, help="measured epochs, after one that warms up")
-    arguments = parser.parse_args()
-    device = torch.device(arguments.device)
-    dataset, batch_size = generated(arguments.samples), arguments.batch_size
-
-    rows = torch.arange(arguments.samples)
+def rates(num_samples: int, batch_size: int, epochs: int, device: torch.device) -> tuple[float, float]:
+    """Return images per second of `TrainLoader` and of the DataLoader, after an epoch of each that warms up."""
+    dataset = generated(num_samples)
+    rows = torch.arange(num_samples)
     ours = TrainLoader(dataset.to(device), rows, AugmentationConfig(), batch_size=batch_size, seed=0)
     theirs = DataLoader(
         TransformedImages(dataset, padding=dataset.standard_augmentation.crop),
@@ -101,17 +93,33 @@ def main() -> None:
         return ((images.to(device, non_blocking=True), labels.to(device)) for images, labels in theirs)
 
     our_rates, their_rates = [], []
-    for epoch in range(arguments.epochs + 1):
-        our_rates.append(images_per_second(ours.epoch(epoch + 1), arguments.samples, device))
-        their_rates.append(images_per_second(their_epoch(), arguments.samples, device))
-    our_rate, their_rate = statistics.median(our_rates[1:]), statistics.median(their_rates[1:])
+    for epoch in range(epochs + 1):
+        our_rates.append(images_per_second(ours.epoch(epoch + 1), num_samples, device))
+        their_rates.append(images_per_second(their_epoch(), num_samples, device))
+    return statistics.median(our_rates[1:]), statistics.median(their_rates[1:])
 
+
+def print_rates(num_samples: int, batch_size: int, epochs: int, device: torch.device) -> None:
+    """Measure, and print the ratio."""
+    ours, theirs = rates(num_samples, batch_size, epochs, device)
+    print(f"input: crop, flip and normalisation, batches of {batch_size}")
+    print(f"  TrainLoader                             {ours:>12,.0f} images/s")
+    print(f"  torchvision in a DataLoader, {NUM_WORKERS} workers  {theirs:>12,.0f} images/s")
+    print(f"  ratio                                   {ours / theirs:>12.1f}")
+
+
+def main() -> None:
+    """Read the command line, measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--samples", type=int, default=12_800, help="images of an epoch")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=5, help="measured epochs, after one that warms up")
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    threads = torch.get_num_threads()
-    print(f"{where}; torch {torch.__version__}, {threads} CPU thread(s); batches of {batch_size}")
-    print(f"TrainLoader                             {our_rate:>12,.0f} images/s")
-    print(f"torchvision in a DataLoader, {NUM_WORKERS} workers  {their_rate:>12,.0f} images/s")
-    print(f"ratio                                   {our_rate / their_rate:>12.1f}")
+    print(f"{where}; torch {torch.__version__}, {torch.get_num_threads()} CPU thread(s)")
+    print_rates(arguments.samples, arguments.batch_size, arguments.epochs, device)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
 from cktf.objectives.parts.readings import penultimate_of
+from cktf.objectives.parts.workers import gather_with_gradient
 
 
 def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -54,5 +55,6 @@ class CC(Objective):
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: a scalar."""
         assert teacher is not None
-        ours = self.student(student.penultimate.float())
-        return {"penultimate": correlation_loss(ours, self.teacher(teacher.penultimate.float()))}
+        ours, theirs = self.student(student.penultimate.float()), self.teacher(teacher.penultimate.float())
+        embeddings = (gather_with_gradient(side, batch) for side in (ours, theirs))
+        return {"penultimate": correlation_loss(*embeddings)}

@@ -7,6 +7,7 @@ from torch.nn import functional
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
 from cktf.objectives.parts.readings import penultimate_of
+from cktf.objectives.parts.workers import gather_with_gradient
 
 _SMALLEST = 1e-7
 """Added to probabilities before their logarithm, and the smallest norm divided by, as published."""
@@ -53,4 +54,5 @@ class PKT(Objective):
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: a scalar."""
         assert teacher is not None
-        return {"penultimate": neighbour_divergence(student.penultimate.float(), teacher.penultimate.float())}
+        features = (gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher))
+        return {"penultimate": neighbour_divergence(*features)}

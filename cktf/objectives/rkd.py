@@ -9,6 +9,7 @@ from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
 from cktf.objectives.parts.readings import penultimate_of
 from cktf.objectives.parts.relations import relative_distances
+from cktf.objectives.parts.workers import gather_with_gradient
 
 
 def angles(embeddings: Tensor) -> Tensor:
@@ -77,5 +78,5 @@ class RKD(Objective):
         """Return ``distance`` and ``angle``, a scalar each; one whose factor is 0 is not computed."""
         assert teacher is not None
         losses = {"distance": distance_loss, "angle": angle_loss}
-        ours, theirs = student.penultimate.float(), teacher.penultimate.float()
+        ours, theirs = (gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher))
         return {name: losses[name](ours, theirs) for name in self.term_weights}

@@ -7,6 +7,7 @@ from torch.nn import functional
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
 from cktf.objectives.parts.relations import similarities
+from cktf.objectives.parts.workers import gather_with_gradient
 
 
 def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -38,4 +39,5 @@ class SP(Objective):
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``last_stage``: a scalar."""
         assert teacher is not None
-        return {"last_stage": similarity_loss(student.stages[-1][-1].float(), teacher.stages[-1][-1].float())}
+        maps = (gather_with_gradient(side.stages[-1][-1].float(), batch) for side in (student, teacher))
+        return {"last_stage": similarity_loss(*maps)}

@@ -147,7 +147,7 @@ class Planner:
         tried = self._search.num_arms
         arms = tried if self._search.is_exhausted else max(self.spec.trials, tried)
         confirm = self.spec.confirm
-        planned = sum(trial.planned.stage == Stage.CONFIRM for trial in self.state.trials.values())
+        planned = self.state.num_planned(Stage.CONFIRM)
         expected = (confirm.top + 1) * confirm.seeds if confirm else 0
         return arms * len(self.spec.seeds) + (planned or expected)
 

@@ -36,7 +36,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
         def print_end(row: Row) -> None:
             if isinstance(row, EndRow):
                 trial = planner.state.trials[row.trial_id]
-                told = f"[{clock.ended()}/{planner.total()}] {_told(trial, planner.state.metric)}"
+                told = f"[{planner.state.num_ended}/{planner.total()}] {_told(trial, planner.state.metric)}"
                 words = f"{told}; {clock.in_words()}"
                 console.print(words, markup=False, highlight=False, soft_wrap=True)
 
@@ -47,7 +47,9 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
     words = TextColumn("{task.fields[words]}", markup=False)
     bars = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(name, *bars, words, console=console) as bar:
-        task = bar.add_task(planner.spec.name, total=planner.total(), completed=clock.ended(), words="")
+        task = bar.add_task(
+            planner.spec.name, total=planner.total(), completed=planner.state.num_ended, words=""
+        )
 
         shown = 0.0
 
@@ -58,7 +60,9 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
                 bar.console.print(told, style="red", markup=False, highlight=False)
             if isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS:
                 shown = time.monotonic()
-                bar.update(task, completed=clock.ended(), total=planner.total(), words=clock.in_words())
+                bar.update(
+                    task, completed=planner.state.num_ended, total=planner.total(), words=clock.in_words()
+                )
 
         yield move
 
@@ -121,10 +125,7 @@ class _Clock:
     def __init__(self, planner: "Planner") -> None:
         self._planner = planner
         self._began: float | None = None
-        self._before = self.ended()
-
-    def ended(self) -> int:
-        return sum(trial.end is not None for trial in self._planner.state.trials.values())
+        self._before = planner.state.num_ended
 
     def in_words(self) -> str:
         planner = self._planner
@@ -137,8 +138,9 @@ class _Clock:
         if len(planner.spec.baselines) == 1:  # for the best of each of several, this line has no room
             best = planner.state.best_arms(maximise=planner.spec.maximise)
             words += [f"best {arm.score:.4g} ({arm.arm})" for arm in best.values()]
-        if done := self.ended() - self._before:
-            seconds = (time.monotonic() - self._began) / done * (planner.total() - self.ended())
+        ended = planner.state.num_ended
+        if done := ended - self._before:
+            seconds = (time.monotonic() - self._began) / done * (planner.total() - ended)
             words.append(f"{_spelled(seconds)} left")
         return ", ".join(words)
 

@@ -1,7 +1,7 @@
 """A run's state: its ledger folded row by row. Whoever reads the same rows arrives at the same state."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -58,6 +58,27 @@ class ArmScore:
     context: str = ""
 
 
+@dataclass
+class _Replicates:
+    """The trials of one arm in one stage, in the order of planning.
+
+    Attributes:
+        trials: Their states.
+        score: The arm's; None while it has none.
+    """
+
+    trials: list[TrialState] = field(default_factory=list)
+    score: ArmScore | None = None
+
+    def judge(self) -> None:
+        """Find the score anew."""
+        planned, score = self.trials[0].planned, mean_score(self.trials)
+        if score is None:
+            self.score = None
+        else:
+            self.score = ArmScore(planned.arm_id, planned.arm, score, planned.context)
+
+
 def mean_score(trials: Collection[TrialState]) -> float | None:
     """Return an arm's mean score; None unless all its trials are complete, with a finite one."""
     scores = [math.nan if trial.score is None else trial.score for trial in trials]
@@ -68,6 +89,8 @@ def mean_score(trials: Collection[TrialState]) -> float | None:
 class RunState:
     """All trials of a run.
 
+    Counts and arms' scores are kept up with the rows, for a driver asks for them at every trial's end.
+
     Args:
         metric: Column of the epoch rows that decides.
         rows: The ledger so far.
@@ -77,6 +100,9 @@ class RunState:
         self.metric = metric
         self.study: StudyRow | None = None
         self.trials: dict[str, TrialState] = {}
+        self._counts: Counter[Status] = Counter()
+        self._contexts: dict[str, None] = {}  # in the order of planning
+        self._arms: defaultdict[str, dict[str, _Replicates]] = defaultdict(dict)  # by stage
         for row in rows:
             self.apply(row)
 
@@ -89,22 +115,23 @@ class RunState:
         match row:
             case StudyRow():
                 self.study = row
-            # Planned again: a failed trial is tried once more.
-            case PlannedRow() if row.trial_id in self.trials:
-                self.trials[row.trial_id].end = None
-            case PlannedRow():
-                self.trials[row.trial_id] = TrialState(row)
-            case EpochRow():
-                trial = self._planned(row)
-                if row.epoch not in trial.curve:
-                    trial.wall_seconds += row.epoch_seconds
-                trial.curve[row.epoch] = getattr(row, self.metric)
-            case EndRow():
-                self._planned(row).end = row
+            case PlannedRow() if row.trial_id not in self.trials:
+                self._add(TrialState(row))
+            case PlannedRow() | EpochRow() | EndRow():
+                self._change(self._planned(row), row)
 
     def counts(self) -> Counter[Status]:
         """Return how many trials stand how."""
-        return Counter(trial.status for trial in self.trials.values())
+        return +self._counts
+
+    @property
+    def num_ended(self) -> int:
+        """How many trials have ended."""
+        return len(self.trials) - self._counts[Status.PLANNED] - self._counts[Status.RUNNING]
+
+    def num_planned(self, stage: Stage) -> int:
+        """Return how many trials a stage has, whatever became of them."""
+        return sum(len(arm.trials) for arm in self._arms[stage].values())
 
     def failures(self) -> Iterator[TrialState]:
         """Yield the failed trials in the order in which they were planned."""
@@ -112,15 +139,7 @@ class RunState:
 
     def ranking(self, stage: Stage, *, maximise: bool) -> list[ArmScore]:
         """Return the arms of a stage that have a `mean_score`, the best first."""
-        arms: dict[str, list[TrialState]] = {}
-        for trial in self.trials.values():
-            if trial.planned.stage == stage:
-                arms.setdefault(trial.planned.arm_id, []).append(trial)
-        scores = [
-            ArmScore(arm_id, trials[0].planned.arm, score, trials[0].planned.context)
-            for arm_id, trials in arms.items()
-            if (score := mean_score(trials)) is not None
-        ]
+        scores = [arm.score for arm in self._arms[stage].values() if arm.score]
         return sorted(scores, key=lambda arm: arm.score, reverse=maximise)
 
     def best_arms(self, *, maximise: bool) -> dict[str, ArmScore]:
@@ -131,14 +150,38 @@ class RunState:
         for stage in (Stage.CONFIRM, Stage.DESIGN, Stage.SEARCH):
             if ranking := self.ranking(stage, maximise=maximise):
                 first = {arm.context: arm for arm in reversed(ranking)}
-                return {context: first[context] for context in self.contexts() if context in first}
+                return {context: first[context] for context in self._contexts if context in first}
         return {}
 
     def contexts(self) -> list[str]:
         """Return the contexts in the order of planning; one without a name where the study names none."""
-        return list(dict.fromkeys(trial.planned.context for trial in self.trials.values()))
+        return list(self._contexts)
 
-    def _planned(self, row: EpochRow | EndRow) -> TrialState:
+    def _add(self, trial: TrialState) -> None:
+        row = trial.planned
+        self.trials[row.trial_id] = trial
+        self._counts[trial.status] += 1
+        self._contexts.setdefault(row.context)
+        arm = self._arms[row.stage].setdefault(row.arm_id, _Replicates())
+        arm.trials.append(trial)
+        arm.score = None  # until this one is complete, too
+
+    def _change(self, trial: TrialState, row: PlannedRow | EpochRow | EndRow) -> None:
+        self._counts[trial.status] -= 1
+        match row:
+            case PlannedRow():  # again: a failed trial is tried once more
+                trial.end = None
+            case EpochRow():
+                if row.epoch not in trial.curve:
+                    trial.wall_seconds += row.epoch_seconds
+                trial.curve[row.epoch] = getattr(row, self.metric)
+            case EndRow():
+                trial.end = row
+        self._counts[trial.status] += 1
+        if not isinstance(row, EpochRow):  # only a trial that has ended has a score
+            self._arms[trial.planned.stage][trial.planned.arm_id].judge()
+
+    def _planned(self, row: PlannedRow | EpochRow | EndRow) -> TrialState:
         if row.trial_id not in self.trials:
             raise LedgerDamaged(
                 f"the ledger is damaged: it tells of trial {row.trial_id} ({row.kind!r} row), which no row "

@@ -42,7 +42,8 @@ class Resources(Settings):
     """Processor cores of one trial, all its workers together."""
 
     workers: int = Field(default=1, ge=1)
-    """Processes that train one student together, data parallel."""
+    """Processes that train one student together, data parallel: gradients, banks and what compares the samples of a
+    batch are those of the whole batch; batch-norm sees each process's shard alone."""
 
     slots: int | None = Field(default=None, ge=1)
     """Most trials at the same time; None: as many as fit."""

@@ -1,4 +1,4 @@
-"""An objective on two workers with unequal shards, against one worker. Also the program that each worker runs."""
+"""Objectives on two workers with unequal shards, against one worker. Also the program that each worker runs."""
 
 import subprocess
 import sys
@@ -10,15 +10,15 @@ import torch.distributed as dist
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
-from cktf.objectives.cktf import CKTF
+from cktf.objectives import OBJECTIVES, Setting
 
 SAMPLES, STEPS = 6, 3
 SHARDS = slice(0, 2), slice(2, 6)
 LABELS = torch.arange(30) % 5
 PAIRS = [{"student": "stage1", "teacher": "stage1"}, {"student": "penultimate", "teacher": "penultimate"}]
-COMMON = {"negatives": 8, "dim": 4, "normalize": "none", "pairs": PAIRS}
+COMMON = {"negatives": 8, "dim": 4, "pairs": PAIRS}
 CASES: dict[str, dict[str, Any]] = {
+    "sampled, all there are": {"source": "sampled", "negatives": 24},
     "all": {"source": "all"},
     "shared": {"source": "shared"},
     "queue": {"source": "queue"},
@@ -27,8 +27,13 @@ CASES: dict[str, dict[str, Any]] = {
     "batch, infonce, no labels": {"source": "batch", "estimator": "infonce", "labels": False},
     "similarity": {"transform": "similarity", "head": "pad", "negatives": 0},
     "relation, contrasted": {"transform": "relation", "head": "pad", "source": "batch"},
+    "maps as they are": {"source": "all", "normalize": "none"},
 }
-"""Settings whose result does not depend on who holds which samples: `sampled` draws for each worker alone."""
+"""Settings of CKTF whose result does not depend on who holds which samples: fewer negatives than there are, `sampled`
+draws for each worker alone."""
+
+OF_A_BATCH = ("sp", "pkt", "rkd", "cc")
+"""Methods that compare the samples of a batch with one another."""
 
 
 def activations(step: int, width: int, shard: slice) -> Activations:
@@ -45,22 +50,28 @@ def activations(step: int, width: int, shard: slice) -> Activations:
 def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
     """Return, of each case, losses and gradients of some steps, and what the objective then holds."""
     images, results = torch.empty(0, 3, 4, 4), {}
-    for name, case in CASES.items():
+    settings = {name: ("cktf", COMMON | case) for name, case in CASES.items()}
+    for name, (method, values) in (settings | {name: (name, {}) for name in OF_A_BATCH}).items():
         shapes = [activations(0, width, shard).shapes(images) for width in (3, 5)]
-        cktf = CKTF(CKTF.Config.model_validate(COMMON | case), Setting(*shapes, LABELS, seed=1))
+        config = OBJECTIVES[method].Config.model_validate(values)
+        objective = OBJECTIVES[method](config, Setting(*shapes, LABELS, seed=1))
         held: dict[str, Tensor] = {}
         for step in range(STEPS):
             index = torch.randperm(30, generator=torch.Generator().manual_seed(step))[:SAMPLES][shard]
             share = len(index) / SAMPLES
             batch = Batch(images, LABELS[index], index, step, share=share, offset=shard.start)
             student, teacher = (activations(step, width, shard) for width in (3, 5))
-            loss = share * sum(cktf(student, teacher, batch).values())
+            loss = share * sum(objective(student, teacher, batch).values())
             loss.backward()
             held[f"sum/loss{step}"] = loss.detach()
-            held[f"cat/student{step}"] = student.stages[0][0].grad
-            held[f"cat/teacher{step}"] = teacher.penultimate.grad
-        held |= {f"sum/{path}": value.grad for path, value in cktf.named_parameters()}
-        held |= {f"same/{path}": value for path, value in cktf.named_buffers()}
+            for path, value in {
+                f"cat/student map{step}": student.stages[0][0],
+                f"cat/student vector{step}": student.penultimate,
+                f"cat/teacher vector{step}": teacher.penultimate,
+            }.items():
+                held[path] = torch.zeros_like(value) if value.grad is None else value.grad
+        held |= {f"sum/{path}": value.grad for path, value in objective.named_parameters()}
+        held |= {f"same/{path}": value for path, value in objective.named_buffers()}
         results[name] = held
     return results
 

@@ -1,6 +1,7 @@
 """A run's state: which arms count as best, and rows that cannot be."""
 
 import math
+from collections import Counter
 
 import pytest
 
@@ -47,3 +48,34 @@ def test_each_context_has_its_best_arm(make_spec, rows, run_to_end):
         ("two", "baseline", 50.0),
     ]
     assert planner.state.contexts() == ["one", "two", "three"]
+
+
+def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(
+    make_spec, rows, run_to_end, make_result
+):
+    spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
+    planner = Planner(spec, rows.append)
+    run_to_end(planner, lambda row, epoch: 10 * row.number + epoch, at_once=1, most=5)
+    failed = planner.next_trial()
+    planner.on_end(failed.trial_id, Status.FAILED, "out of memory")
+    pruned, running = planner.next_trial(), planner.next_trial()
+    planner.on_epoch(pruned.trial_id, make_result(1, 1.0))
+    planner.on_end(pruned.trial_id, Status.PRUNED)
+    planner.on_epoch(running.trial_id, make_result(1, 1.0))
+    Planner(spec, rows.append, list(rows), retry_failed=True)
+
+    seen = set()
+    for length in range(1, len(rows) + 1):
+        state = RunState("validation_accuracy", rows[:length])
+        trials = list(state.trials.values())
+        assert state.counts() == Counter(trial.status for trial in trials)
+        assert state.num_ended == sum(trial.end is not None for trial in trials)
+        assert (state.num_planned(Stage.DESIGN), state.num_planned(Stage.CONFIRM)) == (len(trials), 0)
+        scores = {}
+        for arm in dict.fromkeys(trial.planned.arm for trial in trials):
+            of_arm = [trial.score for trial in trials if trial.planned.arm == arm]
+            if None not in of_arm:
+                scores[arm] = sum(of_arm) / len(of_arm)
+        assert {arm.arm: arm.score for arm in state.ranking(Stage.DESIGN, maximise=True)} == scores
+        seen |= {*state.counts()} | {bool(scores)}
+    assert seen == {*Status, True, False}

@@ -1,7 +1,98 @@
 import torch
 from torch import distributed, multiprocessing, nn
 
+from cktf.batch import Activations
+from cktf.models import MODELS
+from cktf.storage import Storage
+from cktf.trainer.checkpoint import load_checkpoint, trial_storage
+from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
+from cktf.trainer.train import train
+
+CPU = torch.device("cpu")
+SOURCES = ("all", "queue")
+
+
+class Plain(nn.Module):
+    """A network without batch-norm, the one thing that sees a worker's shard instead of the batch."""
+
+    def __init__(self, num_classes, in_channels):
+        super().__init__()
+        self.stem = nn.Conv2d(in_channels, 4, kernel_size=3, padding=1)
+        self.stage = nn.Conv2d(4, 6, kernel_size=3, padding=1, stride=2)
+        self.fc = nn.Linear(6, num_classes)
+
+    def forward(self, images):
+        stem = self.stem(images).relu()
+        stage = self.stage(stem).relu()
+        vector = stage.mean((2, 3))
+        return Activations(self.fc(vector), vector, stem, ((stage,),), preactivations=())
+
+
+def _trained(folder, source):
+    """Train a trial; return its results and, where it is written, its checkpoint."""
+    torch.set_num_threads(1)
+    MODELS["plain"] = Plain
+    try:
+        config = TrialConfig.model_validate(
+            {
+                "data": {"name": "digits", "train_fraction": 0.1},
+                "teacher": {"model": "plain", "epochs": 1},
+                "student": {"model": "plain"},
+                "objective": {
+                    "cross_entropy": {},
+                    "kd": {},
+                    "sp": {},
+                    "cktf": {"negatives": 32, "source": source, "dim": 8},
+                },
+                "optimizer": {"clip_norm": 5.0},
+                "epochs": 2,
+                "batch_size": 25,  # shards of 12 and of 13
+            }
+        )
+        run = Storage(folder)
+        results = list(train(config, run=run, read_test=True, device=CPU))
+        return results, load_checkpoint(trial_storage(run, config.trial_id), CPU)
+    finally:
+        del MODELS["plain"]
+
+
+def _trial_rank(rank, folder):
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    try:
+        results = {source: _trained(f"{folder}/{source}", source)[0] for source in SOURCES}
+        torch.save(
+            {source: [vars(result) for result in results[source]] for source in SOURCES},
+            f"{folder}/{rank}.pt",
+        )
+    finally:
+        distributed.destroy_process_group()
+
+
+def _measured(results):
+    """What of the results is no time and no memory."""
+    left_out = ("epoch_seconds", "samples_per_second", "peak_memory_gib")
+    return [{name: value for name, value in values.items() if name not in left_out} for values in results]
+
+
+def test_a_trial_of_two_workers_is_that_of_one(tmp_path):
+    expected = {source: _trained(tmp_path / "alone" / source, source) for source in SOURCES}
+    multiprocessing.spawn(_trial_rank, args=(str(tmp_path),), nprocs=2)
+    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    for source, (results, checkpoint) in expected.items():
+        alone = _measured(map(vars, results))
+        assert [epoch["epoch"] for epoch in alone] == [1, 2]
+        for rank in ranks:
+            for actual, value in zip(_measured(rank[source]), alone, strict=True):
+                assert actual.pop("phase") == value["phase"]
+                torch.testing.assert_close(
+                    actual, {name: value[name] for name in actual}, rtol=1e-4, atol=1e-5
+                )
+        (folder,) = (tmp_path / source / "trials").iterdir()
+        spread = load_checkpoint(Storage(folder), CPU)
+        assert checkpoint.objective, "banks and heads"
+        for part in ("student", "objective"):
+            torch.testing.assert_close(getattr(spread, part), getattr(checkpoint, part), rtol=1e-4, atol=1e-5)
 
 
 def _rank(rank, folder):

@@ -9,6 +9,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from cktf.batch import Shapes
+from cktf.objectives.parts.workers import sum_over_workers
 
 Window = int | None
 """Side of the square windows a map is averaged over; None: the whole map at once."""
@@ -26,7 +27,7 @@ def pooling_window(shapes: Shapes) -> Window:
 
 
 def normalise_over_batch(maps: Tensor) -> Tensor:
-    """Return maps (batch, channels, height, width), each position L2-normalised over the batch.
+    """Return maps (batch, channels, height, width), each position L2-normalised over the batch, that of all workers.
 
     As `torch.nn.functional.normalize` with ``dim=0``, its smallest norm of 1e-12 included, in a third of the time.
     """
@@ -42,7 +43,7 @@ class _NormaliseOverBatch(torch.autograd.Function):
         # With the channels innermost, in that order of memory, or every sum jumps through it.
         ctx.order = (0, 1, 2, 3) if maps.is_contiguous() else (0, 2, 3, 1)
         values = maps.permute(ctx.order)
-        scale = values.square().sum(0).clamp_min_(1e-24).rsqrt_()
+        scale = sum_over_workers(values.square().sum(0)).clamp_min_(1e-24).rsqrt_()
         normalised = values * scale
         ctx.save_for_backward(normalised, scale)
         return normalised.permute(_inverse(ctx.order))
@@ -52,7 +53,7 @@ class _NormaliseOverBatch(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         normalised, scale = ctx.saved_tensors
         gradient = gradient.permute(ctx.order)
-        along = torch.mul(gradient, normalised).sum(0)
+        along = sum_over_workers(torch.mul(gradient, normalised).sum(0))
         across = torch.addcmul(gradient, normalised, along, value=-1).mul_(scale)
         return across.permute(_inverse(ctx.order))
 

@@ -29,6 +29,14 @@ def gather_batch(shard: Tensor, batch: Batch) -> Tensor:
     return whole
 
 
+@torch.no_grad()
+def sum_over_workers(values: Tensor) -> Tensor:
+    """Add up, in place, what all workers hold; all of one shape."""
+    if not _is_alone():
+        dist.all_reduce(values)
+    return values
+
+
 def gather_with_gradient(shard: Tensor, batch: Batch) -> Tensor:
     """Return what `gather_batch` does; each worker's rows get the sum of all workers' gradients.
 

@@ -1,0 +1,51 @@
+"""The benchmark of a GPU, on a CPU with tiny shapes: what it calls is there and gives figures."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Barrier
+from types import ModuleType
+
+import pytest
+import torch
+
+CPU = torch.device("cpu")
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The script as a module, found beside the ones that it reads; it may draw from PyTorch's own stream."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    with torch.random.fork_rng():
+        import gpu
+
+        yield gpu
+    for name in ("gpu", "contrast", "input"):
+        sys.modules.pop(name, None)
+
+
+def test_without_a_gpu_nothing_is_measured(
+    gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    gpu.main()
+    assert capsys.readouterr().out == "no CUDA device: nothing is measured\n"
+
+
+def test_one_side_its_sources_and_its_tiles(gpu: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    side = gpu.OneSide(gpu.TINY, CPU)
+    partition = gpu.one_side(side)  # which compares contrast and gather with one another
+    assert partition > 0
+    gpu.sources(side, partition)
+    gpu.tile_sizes(side, partition)
+    printed = capsys.readouterr().out
+    assert printed.count("with its share of the draw") == 8
+    assert printed.count(" ms\n") >= len(gpu.TILES)
+
+
+def test_whole_steps_train(gpu: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    gpu.whole_steps(gpu.WAYS[:3], gpu.TINY, CPU, steps=1)
+    assert capsys.readouterr().out.count("gather / this") == 3
+    assert gpu.train_for(0.05, gpu.TINY, "cpu", Barrier(1)) > 0
