@@ -243,7 +243,9 @@ def parse_line_by_line(run: Path, out: Path) -> None:
             for line in file:
                 row = json.loads(line)
                 if row["kind"] == "epoch":
-                    rows.append(row | {f"term.{name}": value for name, value in row.pop("terms").items()})
+                    terms, health = row.pop("terms"), row.pop("health")
+                    row |= {f"term.{name}": value for name, value in terms.items()}
+                    rows.append(row | {f"health.{name}": value for name, value in health.items()})
     pd.DataFrame(rows).to_parquet(out)
 
 

@@ -62,7 +62,9 @@ class Row:
         known, required = _names(cls.kind)
         if missing := [name for name in required if name not in values]:
             raise ValueError(f"ledger row of kind {cls.kind!r} without {', '.join(missing)}")
-        return cls(**{key: value for key, value in values.items() if key in known})
+        if unknown := values.keys() - known:
+            values = {key: value for key, value in values.items() if key not in unknown}
+        return cls(**values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,4 +257,4 @@ def parse_row(line: str | bytes) -> Row:
     kind = values.get("kind") if isinstance(values, dict) else None
     if not isinstance(kind, str) or kind not in ROWS:
         raise ValueError(f"ledger row of unknown kind {kind!r}; known: {', '.join(ROWS)}")
-    return ROWS[kind].from_dict(values)
+    return ROWS[values.pop("kind")].from_dict(values)
