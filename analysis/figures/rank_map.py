@@ -58,7 +58,9 @@ def record(results: Results, factors: Sequence[str] = ()) -> RankMap | None:
     varied = [
         name
         for name in factors or by_importance(results)
-        if is_numeric(arms[f"param.{name}"]) and arms[f"param.{name}"].nunique() > 1
+        if f"param.{name}" in arms
+        and is_numeric(arms[f"param.{name}"])
+        and arms[f"param.{name}"].nunique() > 1
     ]
     if len(varied) < 2:
         return None

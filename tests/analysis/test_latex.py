@@ -48,6 +48,12 @@ def test_the_best_are_bold_but_not_the_reference_beside_them_and_the_footnote_na
     assert "n = 5. Bold: the best mean, and those that are not significantly worse (paired t test" in written
 
 
+def test_a_table_without_rows_keeps_its_head() -> None:
+    written = latex([Table("Best arms", [["arm", "score", "note"]])])
+    assert r"\begin{tabular}{lrl}" in written
+    assert r"arm & score & note \\" in written
+
+
 def test_all_tables_of_a_report_are_floats_in_plain_characters(contexts: Path) -> None:
     results = load(contexts)
     tables = [*main_tables(results), *side_tables(results).values()]
