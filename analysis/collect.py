@@ -108,13 +108,17 @@ def collect(
     Raises:
         ValueError: If there is no ledger, or a line of it is broken other than by a killed writer.
     """
-    place = os.fspath(out) if out is not None else f"{os.fspath(run).rstrip('/')}/report"
+    place = report_place(run, out)
     folder, report = open_folder(run), open_folder(place)
     files = ledger_files(folder)
     content = _read(run, files, engine, find_earlier(report, folder, files))
     forget_earlier(report)
-    if has_file(report, FOLDER):
-        report.delete_file(FOLDER)  # of a version that wrote one file
+    if has_file(report, FOLDER):  # of a version that wrote one file
+        if has_file(report, TRIALS_FILE):
+            report.delete_file(
+                TRIALS_FILE
+            )  # first: with it, what is not yet written of epochs would seem whole
+        report.delete_file(FOLDER)
     write_epochs = partial(write_part, absolute(place), content.epochs, content.earlier is None)
     written = content.rows.by_part(content.epochs.numbered, write_epochs)
     if content.earlier is None and not written:
@@ -135,6 +139,11 @@ def collect(
     )
     remember(report, done, content.others)
     return f"{place}/{TRIALS_FILE}", f"{place}/{FOLDER}"
+
+
+def report_place(run: str | os.PathLike[str], out: str | os.PathLike[str] | None) -> str:
+    """Return where the report of a run goes: ``RUN/report`` unless ``out`` says otherwise."""
+    return f"{os.fspath(run).rstrip('/')}/report" if out is None else os.fspath(out).rstrip("/") or "/"
 
 
 def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:

@@ -75,7 +75,10 @@ def find_earlier(
     """
     if not has_file(report, FILE):
         return None
-    rows = pa.parquet.read_table(FILE, filesystem=report)
+    try:
+        rows = pa.parquet.read_table(FILE, filesystem=report)
+    except pa.ArrowInvalid:  # a damaged record is none
+        return None
     metadata = rows.schema.metadata or {}
     if any(metadata.get(key) != value for key, value in SCHEMA_METADATA.items()) or READ_KEY not in metadata:
         return None

@@ -129,8 +129,8 @@ def importance_text(found: "pd.DataFrame") -> str:
     sentences = [
         f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
         f"of them pruned; {counts['n_failed']} failed ones are left out). Shares of one evaluator sum to 1.",
-        f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing. A "
-        "share cannot be negative, so that a factor without influence, too, has an interval above 0.",
+        f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing. "
+        "A share cannot be negative, so that a factor without influence, too, has an interval above 0.",
     ]
     if counts["n_complete"] + pruned > MAX_ARMS:
         sentences.append(f"Judged by {MAX_ARMS} of the arms, drawn at random.")

@@ -32,6 +32,13 @@ def test_every_trial_and_every_epoch_becomes_one_row(ablation: Path) -> None:
     assert set(trials["status"].to_pylist()) == {"complete"}
 
 
+def test_places_have_no_slash_too_many(ablation: Path, tmp_path: Path) -> None:
+    assert collect(f"{ablation}/") == tuple(
+        f"{ablation}/report/{name}.parquet" for name in ("trials", "epochs")
+    )
+    assert collect(ablation, f"{tmp_path}/sent/")[0] == f"{tmp_path}/sent/trials.parquet"
+
+
 def test_values_are_those_of_the_ledger_read_line_by_line(ablation: Path) -> None:
     lines = (ablation / "ledger" / "000001.jsonl").read_text().splitlines()
     written = [row for row in map(parse_row, lines) if isinstance(row, EpochRow)]

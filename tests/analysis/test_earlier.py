@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from analysis import collect, load
@@ -114,10 +115,11 @@ def test_only_the_files_of_trials_with_new_rows_are_written_again(
         lambda run: (run / "report" / "epochs.parquet" / "part-00001.parquet").unlink(),
         lambda run: (run / "report" / "trials.parquet").write_bytes(b"PAR1"),
         lambda run: (run / "report" / "rows.parquet").unlink(),
+        lambda run: (run / "report" / "rows.parquet").write_bytes(b"PAR1"),
         lambda run: rewrite(run, lambda lines: lines[:-1]),
         lambda run: rewrite(run, lambda lines: [*lines[:-9], lines[-8], lines[-9], *lines[-7:], lines[-1]]),
     ],
-    ids=["part lost", "trials cut", "rows lost", "ledger shorter", "ledger rewritten"],
+    ids=["part lost", "trials cut", "rows lost", "rows cut", "ledger shorter", "ledger rewritten"],
 )
 def test_whatever_is_no_prefix_of_the_ledger_is_not_gone_on_with(
     ablation_writer: Callable[..., Any], damage: Callable[[Path], None]
@@ -201,10 +203,17 @@ def test_another_name_of_the_study_writes_every_file_anew(
     assert set(pd.read_parquet(ledger.run / "report" / "epochs.parquet")["study"]) == {"renamed"}
 
 
-def test_a_table_of_epochs_in_one_file_is_replaced(ablation: Path) -> None:
-    (ablation / "report").mkdir()
-    (ablation / "report" / "epochs.parquet").write_bytes(b"an earlier version wrote this")
+def test_a_table_of_epochs_in_one_file_is_read_and_replaced(ablation: Path) -> None:
+    report = ablation / "report"
+    report.mkdir()
+    for name, table in zip(("trials", "epochs"), ledger_tables(ablation), strict=True):
+        pa.parquet.write_table(table, report / f"{name}.parquet")
+    before = load(report)
+    with pytest.raises(KeyboardInterrupt):
+        collect(ablation, engine=KilledWriter)
+    pd.testing.assert_frame_equal(load(ablation).epochs, before.epochs)
     assert_as_from_the_beginning(ablation)
+    pd.testing.assert_frame_equal(load(report).epochs, before.epochs)
 
 
 def test_the_table_in_memory_is_that_of_the_files(ablation: Path) -> None:
