@@ -113,12 +113,8 @@ def collect(
     files = ledger_files(folder)
     content = _read(run, files, engine, find_earlier(report, folder, files))
     forget_earlier(report)
-    if has_file(report, FOLDER):  # of a version that wrote one file
-        if has_file(report, TRIALS_FILE):
-            report.delete_file(
-                TRIALS_FILE
-            )  # first: with it, what is not yet written of epochs would seem whole
-        report.delete_file(FOLDER)
+    if has_file(report, FOLDER):
+        report.delete_file(FOLDER)  # of a version that wrote one file
     write_epochs = partial(write_part, absolute(place), content.epochs, content.earlier is None)
     written = content.rows.by_part(content.epochs.numbered, write_epochs)
     if content.earlier is None and not written:

@@ -3,6 +3,7 @@
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,38 @@ def test_a_collection_that_is_killed_between_two_files_is_done_again(
     assert set(load(ledger.run).trials["test_accuracy"].round(6)) == {50.0}, (
         "the ledger is read, not half a table"
     )
+    assert_as_from_the_beginning(ledger.run)
+
+
+class Overtaken(RowsInMemory):
+    """Rows after which, once they are written, an older collection writes its own, all but its record."""
+
+    def __init__(self, older: Callable[[], object], pieces: Any, parse: Any) -> None:
+        super().__init__(pieces, parse)
+        self.older = older
+
+    def by_part(self, number: Any, write: Any) -> list[pa.Table]:
+        written = super().by_part(number, write)
+        self.older()
+        return written
+
+
+def test_what_two_collections_at_once_leave_is_not_read_as_one(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=2)
+    ledger.close_segment()
+    collect(ledger.run)
+    report = ledger.run / "report"
+    older = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
+
+    def write_older() -> None:
+        for path, content in older.items():
+            path.write_bytes(content)
+
+    ledger.train(ledger.plan("later", 0), 80.0)
+    ledger.close_segment()
+    truth = load(ledger.run)
+    collect(ledger.run, engine=partial(Overtaken, write_older))
+    pd.testing.assert_frame_equal(load(ledger.run).epochs, truth.epochs)
     assert_as_from_the_beginning(ledger.run)
 
 
