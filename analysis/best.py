@@ -26,9 +26,9 @@ COLUMNS = {
 """Of the table of the best, with their types, which hold for an empty one too."""
 
 BOLD = (
-    "Bold: the best mean, and those that are not significantly worse (paired t test at the seeds that both have, p "
-    f"adjusted by Holm's method over the context's other arms, level {LEVEL}). An arm that shares fewer than two seeds "
-    "with the best cannot be tested, and is not bold."
+    "Bold: the best mean, of several seeds where any arm has them, and those that are not significantly worse (paired "
+    "t test at the seeds that both have, p adjusted by Holm's method over the context's other arms, level "
+    f"{LEVEL}). An arm that shares fewer than two seeds with the best cannot be tested, and is not bold."
 )
 """What bold means in the tables for a paper."""
 
@@ -47,9 +47,10 @@ def best(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFram
 
     Returns:
         One row for each context and arm that has a result, in the order of planning: ``context``, ``arm_id``, ``arm``,
-        ``metric``, ``is_best`` (has the best mean; of equals the first), ``n_pairs`` (seeds shared with the best),
-        ``difference`` (mean over them, from the best), ``p`` and ``p_holm`` (of the paired t test, two-sided; adjusted
-        over the context's other arms; NaN where it cannot be made), ``is_among_best``.
+        ``metric``, ``is_best`` (has the best mean of two seeds or more, if any arm has two; of equals the first),
+        ``n_pairs`` (seeds shared with the best), ``difference`` (mean over them, from the best), ``p`` and ``p_holm``
+        (of the paired t test, two-sided; adjusted over the context's other arms; NaN where it cannot be made),
+        ``is_among_best``.
     """
     import pandas as pd
 
@@ -59,8 +60,10 @@ def best(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFram
         arms = group.drop_duplicates("arm_id")
         scores = group.pivot(index="arm_id", columns="seed", values=metric).reindex(arms["arm_id"])
         values = scores.to_numpy(np.float64)
-        means = np.nanmean(values, axis=1)
-        first = means.argmax() if maximise else means.argmin()
+        means = np.nanmean(values, axis=1) * (1 if maximise else -1)
+        has_spread = np.isfinite(values).sum(axis=1) > 1
+        # One lucky seed, whose arm failed at the others, would leave nobody to be tested with it.
+        first = np.where(has_spread, means, -np.inf).argmax() if has_spread.any() else means.argmax()
         is_best = np.arange(len(arms)) == first
         found = paired_effects(values, values[first])
         p_holm = np.full(len(arms), np.nan)

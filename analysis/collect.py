@@ -108,7 +108,7 @@ def collect(
     Raises:
         ValueError: If there is no ledger, or a line of it is broken other than by a killed writer.
     """
-    place = os.fspath(out) if out is not None else f"{os.fspath(run).rstrip('/')}/report"
+    place = report_place(run, out)
     folder, report = open_folder(run), open_folder(place)
     files = ledger_files(folder)
     content = _read(run, files, engine, find_earlier(report, folder, files))
@@ -135,6 +135,11 @@ def collect(
     )
     remember(report, done, content.others)
     return f"{place}/{TRIALS_FILE}", f"{place}/{FOLDER}"
+
+
+def report_place(run: str | os.PathLike[str], out: str | os.PathLike[str] | None) -> str:
+    """Return where the report of a run goes: ``RUN/report`` unless ``out`` says otherwise."""
+    return f"{os.fspath(run).rstrip('/')}/report" if out is None else os.fspath(out).rstrip("/") or "/"
 
 
 def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:

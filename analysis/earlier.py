@@ -73,26 +73,27 @@ def find_earlier(
         run: The run directory.
         files: Those of its ledger.
     """
-    if not has_file(report, FILE):
-        return None
-    rows = pa.parquet.read_table(FILE, filesystem=report)
-    metadata = rows.schema.metadata or {}
-    if any(metadata.get(key) != value for key, value in SCHEMA_METADATA.items()) or READ_KEY not in metadata:
-        return None
-    values = json.loads(metadata[READ_KEY])
-    read = Read(**values | {"segments": [Segment(*segment) for segment in values["segments"]]})
+    read = _read_of(report)
     if (
-        read.trials_per_part != epochs.TRIALS_PER_PART
+        read is None
+        or read.trials_per_part != epochs.TRIALS_PER_PART
         or not _is_prefix(read, run, files)
         or _table_sizes(report) != read.sizes
     ):
         return None
+    rows = pa.parquet.read_table(FILE, filesystem=report)
     names = [LAST_EPOCH, *FINAL_METRICS]
     final = pa.parquet.read_table(TRIALS_FILE, filesystem=report, columns=names)
     final = final.rename_columns(["epoch", *FINAL_METRICS]).add_column(
         0, TRIAL, pa.array(range(final.num_rows))
     )
     return Earlier(read, rows.replace_schema_metadata(), final.replace_schema_metadata())
+
+
+def is_whole(report: fs.SubTreeFileSystem) -> bool:
+    """Return whether the tables in a report directory are those of one collection, which came to its end."""
+    read = _read_of(report)
+    return read is not None and _table_sizes(report) == read.sizes
 
 
 def forget_earlier(report: fs.SubTreeFileSystem) -> None:
@@ -115,6 +116,20 @@ def tail_of(run: fs.SubTreeFileSystem, segments: Sequence[Segment]) -> str:
     start = max(0, last.end - TAIL_BYTES)
     with run.open_input_file(f"ledger/{last.name}") as file:
         return hashlib.sha256(file.read_at(last.end - start, start)).hexdigest()
+
+
+def _read_of(report: fs.SubTreeFileSystem) -> Read | None:
+    """Return what the record in a report directory says; None where there is none of this version, or a damaged one."""
+    if not has_file(report, FILE):
+        return None
+    try:
+        metadata = pa.parquet.read_schema(FILE, filesystem=report).metadata or {}
+    except pa.ArrowInvalid:
+        return None
+    if any(metadata.get(key) != value for key, value in SCHEMA_METADATA.items()) or READ_KEY not in metadata:
+        return None
+    values = json.loads(metadata[READ_KEY])
+    return Read(**values | {"segments": [Segment(*segment) for segment in values["segments"]]})
 
 
 def _is_prefix(read: Read, run: fs.SubTreeFileSystem, files: Sequence[fs.FileInfo]) -> bool:

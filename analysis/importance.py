@@ -19,7 +19,8 @@ since they are of fewer epochs. So:
 Failed arms are left out: an arm may fail for reasons that are not its levels'.
 
 **Intervals** are percentiles of the bootstrap over arms, the evaluators' own draws fixed. They say how far the shares
-move with the arms that happened to be tried. They take arms for independent, which those of a sampler that learns are
+move with the arms that happened to be tried. A sample in which the best tenth is not known, or all scores are equal,
+tells nothing and is left out. They take arms for independent, which those of a sampler that learns are
 not; and a share is never negative, so that a factor without any influence has an interval above zero. What they do not
 show: a forest that has seen few arms gives the strongest factor more than its due.
 """
@@ -75,7 +76,8 @@ COLUMNS = {
 """Of the table of importances, with their types, which hold for an empty one too."""
 
 Evaluate = Callable[[NDArray[np.int64], int], NDArray[np.float64]]
-"""Arms, some of them perhaps twice, and the number of trees, if there are any -> the share of each factor."""
+"""Arms, some of them perhaps twice, and the number of trees, if there are any -> the share of each factor; all are 0
+where these arms tell nothing."""
 
 
 class _UnknownError(ValueError):
@@ -120,18 +122,19 @@ def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) 
 
 
 def importance_text(found: "pd.DataFrame") -> str:
-    """Return how importances came about, in sentences, for a table or a figure of them."""
-    counts = found.iloc[-1]
-    pruned, after_epoch = counts["n_pruned"], counts["after_epoch"]
+    """Return how importances came about, in sentences, for a table or a figure of them; one is there at least."""
+    told = found.dropna(subset="importance")
+    counts = told.iloc[0]
+    pruned, after_epoch = counts["n_pruned"], told["after_epoch"].max()
     sentences = [
         f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
         f"of them pruned; {counts['n_failed']} failed ones are left out). Shares of one evaluator sum to 1.",
-        f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms. A share cannot be negative, so "
-        "that a factor without influence, too, has an interval above 0.",
+        f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing. "
+        "A share cannot be negative, so that a factor without influence, too, has an interval above 0.",
     ]
     if counts["n_complete"] + pruned > MAX_ARMS:
         sentences.append(f"Judged by {MAX_ARMS} of the arms, drawn at random.")
-    if pruned:
+    if pruned and "ped-anova" in set(told["method"]):
         sentences.append("PED-ANOVA counts a pruned arm as tried, and as not among the best.")
     if not np.isnan(after_epoch):
         sentences.append(
@@ -181,6 +184,9 @@ def _bootstrapped(evaluate: Evaluate, num_arms: int) -> tuple[NDArray[np.float64
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a resample, that of the whole has been said
         resampled = np.array([evaluate(arms, NUM_TREES_OF_A_RESAMPLE) for arms in draws])
+    resampled = resampled[resampled.any(axis=1)]
+    if not (shares.any() and len(resampled)):
+        raise _UnknownError("no factor sets any arms apart")
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     first = (resampled == resampled.max(axis=1, keepdims=True)).mean(axis=0)
     return np.column_stack([shares, low, high, first]), "; ".join(str(warning.message) for warning in caught)
@@ -200,8 +206,8 @@ def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> E
         )
     losses = judged["score"].to_numpy(np.float64) * (-1.0 if study.maximise else 1.0)
     losses[~is_complete] = losses[is_complete].max() + 1.0
-    if np.sort(losses)[num_best - 1] == losses.max():
-        raise _UnknownError("no arm is better than the others")
+    if not _has_best(losses):
+        raise _UnknownError("the best tenth of the arms is no better than the worst arm")
     domains = {name: _domain(judged[f"param.{name}"].dropna(), name in study.log_factors) for name in factors}
     tried = []
     for index, loss in enumerate(losses):
@@ -210,11 +216,18 @@ def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> E
         tried.append(Tried(params, {name: domains[name] for name in params}, float(loss)))
 
     def evaluate(arms: NDArray[np.int64], _: int) -> NDArray[np.float64]:
+        if not _has_best(losses[arms]):
+            return np.zeros(len(factors))  # Optuna would say that all factors matter alike
         shares = ped_anova([tried[arm] for arm in arms], BEST)
         # A conditional factor that none of these arms has cannot have set any apart.
         return np.array([shares.get(name, 0.0) for name in factors])
 
     return evaluate
+
+
+def _has_best(losses: NDArray[np.float64]) -> bool:
+    """Return whether the best tenth of these arms is better than the worst of them: it is known, then."""
+    return bool(np.sort(losses)[math.ceil(BEST * len(losses)) - 1] < losses.max())
 
 
 def _fanova(

@@ -31,7 +31,10 @@ _SPECIAL = re.compile("|".join(map(re.escape, WRITTEN)))
 
 
 def latex(tables: Sequence[Table]) -> str:
-    r"""Return tables for a document that loads ``booktabs``, each a float; a column without an entry is left out."""
+    r"""Return tables for a document that loads ``booktabs``, each a float.
+
+    A column without an entry is left out, unless the table has no rows at all.
+    """
     return "\n".join(_float(table) for table in tables)
 
 
@@ -41,7 +44,11 @@ def text(words: str) -> str:
 
 
 def _float(table: Table) -> str:
-    kept = [index for index, column in enumerate(zip(*table.rows, strict=True)) if any(column[1:])]
+    kept = [
+        index
+        for index, column in enumerate(zip(*table.rows, strict=True))
+        if any(column[1:]) or len(column) == 1
+    ]
     names = [table.rows[0][index] for index in kept]
     aligned = "".join("l" if name in {table.rows[0][0], VERDICT, NOTE} else "r" for name in names)
     head, *rows = [

@@ -55,7 +55,7 @@ def in_groups(levels: "pd.Series[Any]", most: int | None = None) -> "pd.Series[A
     import pandas as pd
 
     if not is_numeric(levels):
-        texts = levels.where(levels.isna(), levels.astype(str))
+        texts = levels.astype(str).where(levels.notna())
         return texts.astype(pd.CategoricalDtype(list(dict.fromkeys(texts.dropna())), ordered=True))
     levels = levels.astype("float64")
     if most is not None and levels.nunique() > most:

@@ -9,6 +9,7 @@ import pyarrow.parquet
 from pyarrow import fs
 
 from analysis.collect import ledger_tables
+from analysis.earlier import is_whole
 from analysis.folder import has_file, open_folder
 from analysis.ledger import fingerprint, ledger_files
 from analysis.parquet import FACTS_KEY, VERSION_KEY
@@ -49,8 +50,8 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
 def _load_one(place: str) -> Results:
     """Return the results of one run.
 
-    The tables in ``RUN/report`` are read where they were made of the ledger as it stands now; otherwise the
-    ledger is.
+    The tables in ``RUN/report`` are read where they are whole and were made of the ledger as it stands now; otherwise
+    the ledger is. Two reports that are made at the same time, or a killed one, may leave tables of different states.
     """
     if (text := place.rstrip("/")).endswith(".parquet"):
         above, slash, _ = text.rpartition("/")
@@ -61,7 +62,9 @@ def _load_one(place: str) -> Results:
     if files:
         for prefix in tables:
             metadata = pa.parquet.read_schema(f"{prefix}trials.parquet", filesystem=folder).metadata
-            if _version(metadata) == SCHEMA_VERSION and _facts(metadata).ledger == fingerprint(files):
+            report = open_folder(f"{place.rstrip('/')}/{prefix}")
+            is_known = _version(metadata) == SCHEMA_VERSION
+            if is_known and _facts(metadata).ledger == fingerprint(files) and is_whole(report):
                 return _read_tables(folder, prefix)
         return results_from_tables(*ledger_tables(place))
     if not tables:

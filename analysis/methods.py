@@ -50,9 +50,11 @@ def methods_text(results: Results) -> str:
         sentences.append(f"{_counted(len(designed), 'trial')}, {_arms_and_seeds(designed)}: {how}.")
     if not (searched := stages[Stage.SEARCH]).empty:
         counts = searched["status"].value_counts()
+        unfinished = counts.get(Status.PLANNED, 0) + counts.get(Status.RUNNING, 0)
         sentences.append(
             f"A search over {_counted(len(study.factors), 'factor')} ran {_counted(len(searched), 'trial')} "
-            f"({counts.get(Status.PRUNED, 0)} pruned, {counts.get(Status.FAILED, 0)} failed) to "
+            f"({counts.get(Status.PRUNED, 0)} pruned, {counts.get(Status.FAILED, 0)} failed"
+            f"{f', {unfinished} not at their end' if unfinished else ''}) to "
             f"{'maximise' if study.maximise else 'minimise'} {quantity(study.metric).name}."
         )
     if not (confirmed := stages[Stage.CONFIRM]).empty:
@@ -63,12 +65,16 @@ def methods_text(results: Results) -> str:
     sentences += foreign.cannot_be_vouched_for if foreign else [_splits_sentence(results)]
     if not results.arms.empty:
         sentences += _comparison_sentences(results)
-    if results.importance["importance"].notna().any():
+    judged = results.importance.dropna(subset="importance")
+    if not judged.empty:
+        pruned = (
+            "Pruned arms are counted: by PED-ANOVA as not among the best; by fANOVA, which then compares all arms "
+            "after the last epoch that each of them has done. "
+        )
         sentences.append(
             "Importances are those of PED-ANOVA (which factors set the best tenth of the arms apart; Optuna's) and of "
-            "fANOVA (share of the score's variance). Pruned arms are counted: by PED-ANOVA as not among the best; by "
-            "fANOVA, which then compares all arms after the last epoch that each of them has done. Their intervals are "
-            f"percentiles of {NUM_RESAMPLES} bootstrap samples of the arms."
+            f"fANOVA (share of the score's variance). {pruned if judged['n_pruned'].any() else ''}Their intervals are "
+            f"percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing."
         )
     return " ".join(sentences)
 

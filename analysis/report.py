@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyarrow import fs
 
-from analysis.collect import Engine, collect
+from analysis.collect import Engine, collect, report_place
 from analysis.earlier import forget_earlier
 from analysis.epochs import FOLDER, delete_other_parts, part_name
 from analysis.folder import has_file, open_folder, write
@@ -72,7 +72,7 @@ def write_report(
     Raises:
         ValueError: If there is no ledger, or a line of it is broken other than by a killed writer.
     """
-    place = os.fspath(out) if out is not None else f"{os.fspath(run).rstrip('/')}/report"
+    place = report_place(run, out)
     trials, epochs = collect(run, place, engine)
     return _write_rest(load(place), place, {"trials": trials, "epochs": epochs})
 
@@ -84,7 +84,7 @@ def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
         results: As `analysis.load` and `analysis.foreign` give them.
         out: Where the report goes. `analysis.load` reads it again.
     """
-    place = os.fspath(out)
+    place = os.fspath(out).rstrip("/") or "/"
     folder = open_folder(place)
     forget_earlier(folder)
     if has_file(folder, FOLDER):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.levels import factor_order
 from cktf.rows import Stage, Status, StudyRow
 
 if TYPE_CHECKING:
@@ -103,12 +104,9 @@ def _ranks(arms: "pd.DataFrame", *, maximise: bool) -> "pd.Series[float]":
     return pd.Series({index: places[key] for index, key in keys.items()}, index=arms.index, dtype=np.float64)
 
 
-def by_importance(results: "Results") -> list[str]:
-    """Return the factors of a search that were ever set, the most important first, by PED-ANOVA where it says."""
-    found = results.importance.dropna(subset="importance")
-    important = found.loc[found["method"] == "ped-anova", "factor"]
-    in_order = dict.fromkeys([*important, *results.facts.study.factors])
-    return [name for name in in_order if f"param.{name}" in results.searched]
+def searched_factors(results: "Results") -> list[str]:
+    """Return the factors that any arm of a search has, in the order of `analysis.levels.factor_order`."""
+    return [name for name in factor_order(results) if f"param.{name}" in results.searched]
 
 
 def is_best(arms: "pd.DataFrame") -> "pd.Series[bool]":

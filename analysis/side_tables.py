@@ -38,12 +38,12 @@ HEALTH_DECIMALS = 3
 def side_tables(results: Results) -> dict[str, Table]:
     """Return the tables that there are, by name."""
     found = {}
-    if not results.over_contexts.empty:
+    if count := len(results.over_contexts):
         found["over_contexts"] = Table(
             "Effects over all contexts",
             over_contexts_rows(results),
             "Mean of an arm's effects, each context counted once, with Student's interval over contexts; p by the "
-            f"one-sample t test, adjusted by Holm's method over {len(results.over_contexts)} arms.",
+            f"one-sample t test, adjusted by Holm's method over {count} arm{'s' * (count != 1)}.",
         )
     if not results.ranks.empty:
         found["ranks"] = Table("Ranks over all contexts", rank_rows(results), rank_test_text(results.ranks))

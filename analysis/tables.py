@@ -92,7 +92,8 @@ def marked(table: Table, results: Results) -> Table:
 def _main_tables(results: Results) -> list[Table]:
     if results.arms.empty:
         title = "Best arms by search score (selected on it: optimistic)"
-        return [Table(title, leaderboard_rows(results))]
+        none = "No arm of the search has all of its seeds complete." if results.leaderboard.empty else ""
+        return [Table(title, leaderboard_rows(results), none)]
     study = results.facts.study
     title = f"Effects on {quantity(study.report_metric).name}"
     tables = []
@@ -307,7 +308,7 @@ def note_text(effect: "pd.Series[Any]") -> str:
         notes.append(f"{effect['n_missing']} of {planned} seeds missing ({effect['missing']})")
     lost = {"the arm": effect["n_lost_by_arm"], "the baseline": effect["n_lost_by_baseline"]}
     sides = [side for side, count in lost.items() if count]
-    if len(sides) == 1:
+    if len(sides) == 1 and effect["n_pairs"]:
         notes.append(f"only {sides[0]} fails: the effect is that of the seeds that it survives")
     if effect["p_holm"] < LEVEL <= effect["p_flip"]:
         notes.append(

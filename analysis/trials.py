@@ -15,6 +15,9 @@ TRIALS_FILE = "trials.parquet"
 LAST_EPOCH = "last_epoch"
 """Column: the last epoch that a trial has a row of; missing where it has none."""
 
+NULL = "null"
+"""Stands for a searched choice that is null, for in the column a null says that a trial does not have the factor."""
+
 TEACHER_METRICS = ("test_loss", "test_accuracy")
 """What is told of a trial's teacher, as its own training ended; missing where it was loaded from a file."""
 
@@ -92,8 +95,10 @@ def _level(row: PlannedRow, factor: str) -> Any:
     """Return the level of a factor in a trial: what its arm sets or, in a design, what it leaves as it is.
 
     A searched trial may well not have a factor (its condition does not hold); its configuration then holds a
-    default that means nothing, so it is not looked at.
+    default that means nothing, so it is not looked at. A choice that is null is a level all the same.
     """
+    if row.stage == Stage.SEARCH and factor in row.params and row.params[factor] is None:
+        return NULL
     if factor in row.params or row.stage == Stage.SEARCH:
         return row.params.get(factor)
     level: Any = row.config

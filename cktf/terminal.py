@@ -13,7 +13,7 @@ def answer_table(title: str, rows: Sequence[Sequence[str]], remarks: Sequence[st
     """Return a table of arms, whose first row is the head, over what is to be remarked."""
     header, *arms = rows
     # Names of a design are short and stay whole; those of a search, which list all factors, are folded.
-    longest = max(len(arm[0]) for arm in arms)
+    longest = max((len(arm[0]) for arm in arms), default=0)
     width = LONGEST_NAME if longest > LONGEST_NAME else None
     table = Table(
         Column(header[0], min_width=width, no_wrap=width is None, overflow="fold"),

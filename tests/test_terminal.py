@@ -12,6 +12,12 @@ def shown(table, width=60):
     return capture.get()
 
 
+def test_a_table_without_arms_has_its_head_and_what_is_remarked() -> None:
+    text = shown(answer_table("Best arms", [["arm", "score"]], ["no arm is complete"]))
+    assert "score" in text
+    assert "no arm is complete" in " ".join(text.split())
+
+
 def test_short_names_stay_whole_and_remarks_stand_below():
     text = shown(answer_table("Effects", [["arm", "n"], ["[bold]kd", "8"]], ["one pair", "", "a remark"]))
     assert "Effects" in text

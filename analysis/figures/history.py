@@ -23,7 +23,7 @@ class History:
         axis: Title of the vertical axis, with its unit.
         rows: ``number`` (in order, from 1), ``arm``, ``status``, ``score``, ``best`` complete one so far.
         confirmed: ``number`` of the first trial of a confirmed arm, ``arm``, its ``score`` in the search, and its
-            ``mean`` at fresh seeds with ``low`` and ``high`` (None where there is none).
+            ``mean`` at ``n`` fresh seeds with ``low`` and ``high`` (None where there is none).
         caption: What to read.
     """
 
@@ -61,7 +61,7 @@ def record(results: Results) -> History | None:
         "best complete one so far. The best of many scores is optimistic; confirmation on fresh seeds is not"
     )
     caption += (
-        f": the filled points are the same arms' means at fresh seeds (n = {results.confirmed['n'].max()}), with their "
+        f": the filled points are the same arms' means at fresh seeds (n = {_fewest_and_most(confirmed)}), with their "
         "95% intervals."
         if confirmed
         else "."
@@ -75,10 +75,20 @@ def _confirmed(results: Results) -> list[dict[str, Any]]:
     numbers = results.searched.set_index("arm_id")["number"]
     found = results.confirmed.dropna(subset=["search_score", "mean"])
     return [
-        {"number": int(numbers[arm["arm_id"]]), "arm": arm["arm"], "score": arm["search_score"]}
+        {
+            "number": int(numbers[arm["arm_id"]]),
+            "arm": arm["arm"],
+            "score": arm["search_score"],
+            "n": arm["n"],
+        }
         | {name: None if np.isnan(arm[name]) else float(arm[name]) for name in ("mean", "low", "high")}
         for arm in found.to_dict("records")
     ]
+
+
+def _fewest_and_most(confirmed: list[dict[str, Any]]) -> str:
+    fewest, most = (of(arm["n"] for arm in confirmed) for of in (min, max))
+    return str(most) if fewest == most else f"{fewest} to {most}"
 
 
 def chart(history: History) -> "alt.LayerChart | alt.FacetChart":

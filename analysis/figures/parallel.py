@@ -11,7 +11,7 @@ from analysis.figures.thinning import thinned, thinned_text
 from analysis.levels import factor_label, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
-from analysis.searched import JUDGED, by_importance, is_best
+from analysis.searched import JUDGED, is_best, searched_factors
 from cktf.rows import Status
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def record(results: Results) -> Parallel | None:
     """Return the lines to be drawn; None where a search has fewer than five complete arms or two factors."""
     study = results.facts.study
     arms = results.searched[results.searched["status"].isin(JUDGED)]
-    factors = by_importance(results)[:MAX_AXES]
+    factors = searched_factors(results)[:MAX_AXES]
     complete = arms["status"] == Status.COMPLETE
     if complete.sum() < MIN_ARMS or len(factors) < 2:
         return None

@@ -14,7 +14,7 @@ from analysis.figures.thinning import thinned, thinned_text
 from analysis.levels import factor_label, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
-from analysis.searched import by_importance, is_best
+from analysis.searched import is_best, searched_factors
 from cktf.rows import Status
 
 if TYPE_CHECKING:
@@ -57,8 +57,10 @@ def record(results: Results, factors: Sequence[str] = ()) -> RankMap | None:
     study, arms = results.facts.study, results.searched
     varied = [
         name
-        for name in factors or by_importance(results)
-        if is_numeric(arms[f"param.{name}"]) and arms[f"param.{name}"].nunique() > 1
+        for name in factors or searched_factors(results)
+        if f"param.{name}" in arms
+        and is_numeric(arms[f"param.{name}"])
+        and arms[f"param.{name}"].nunique() > 1
     ]
     if len(varied) < 2:
         return None

@@ -8,7 +8,7 @@ from analysis.figures.thinning import thinned, thinned_text
 from analysis.levels import factor_label, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
-from analysis.searched import by_importance
+from analysis.searched import searched_factors
 from cktf.rows import Status
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def record(results: Results) -> Slices | None:
     if counts.get(Status.COMPLETE, 0) < 3:
         return None
     drawn, panels = thinned(arms), []
-    for factor in by_importance(results)[:MAX_PANELS]:
+    for factor in searched_factors(results)[:MAX_PANELS]:
         levels = arms[f"param.{factor}"].dropna()
         is_number = is_numeric(levels)
         shown = drawn.dropna(subset=f"param.{factor}")

@@ -13,7 +13,7 @@ import pytest
 from analysis import collect, load
 from analysis.collect import ledger_tables
 from analysis.parquet import FACTS_KEY, VERSION_KEY
-from cktf.rows import SCHEMA_VERSION, EndRow, EpochRow, Status, parse_row
+from cktf.rows import SCHEMA_VERSION, EndRow, EpochRow, Stage, Status, parse_row
 
 
 def rows_of(table: pa.Table) -> dict[str, dict[str, Any]]:
@@ -30,6 +30,13 @@ def test_every_trial_and_every_epoch_becomes_one_row(ablation: Path) -> None:
     assert len(set(zip(epochs["trial_id"].to_pylist(), epochs["epoch"].to_pylist(), strict=True))) == 100
     assert trials["is_baseline"].to_pylist() == [True] * 5 + [False] * 20
     assert set(trials["status"].to_pylist()) == {"complete"}
+
+
+def test_places_have_no_slash_too_many(ablation: Path, tmp_path: Path) -> None:
+    assert collect(f"{ablation}/") == tuple(
+        f"{ablation}/report/{name}.parquet" for name in ("trials", "epochs")
+    )
+    assert collect(ablation, f"{tmp_path}/sent/")[0] == f"{tmp_path}/sent/trials.parquet"
 
 
 def test_values_are_those_of_the_ledger_read_line_by_line(ablation: Path) -> None:
@@ -76,6 +83,19 @@ def test_a_designed_arm_has_the_levels_it_leaves_as_they_are(ablation: Path) -> 
         "theta=0.0": 0.1,
         "pairing=first": 0.1,
     }
+
+
+def test_a_searched_choice_that_is_null_is_a_level_and_not_the_absence_of_one(
+    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
+) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="search", factors=["head", "width"]))
+    for number, params in enumerate(({"head": None, "width": None}, {"head": "linear", "width": 2}, {})):
+        ledger.plan(f"arm{number}", 0, params, Stage.SEARCH)
+    ledger.close_segment()
+    trials, _ = ledger_tables(ledger.run)
+    assert trials["param.head"].to_pylist() == ["null", "linear", None]
+    assert trials["param.width"].to_pylist() == ["null", "2", None]
 
 
 def test_a_torn_last_line_is_ignored_and_counted(ablation_writer: Callable[..., Any]) -> None:

@@ -3,11 +3,13 @@
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from analysis import collect, load
@@ -114,10 +116,11 @@ def test_only_the_files_of_trials_with_new_rows_are_written_again(
         lambda run: (run / "report" / "epochs.parquet" / "part-00001.parquet").unlink(),
         lambda run: (run / "report" / "trials.parquet").write_bytes(b"PAR1"),
         lambda run: (run / "report" / "rows.parquet").unlink(),
+        lambda run: (run / "report" / "rows.parquet").write_bytes(b"PAR1"),
         lambda run: rewrite(run, lambda lines: lines[:-1]),
         lambda run: rewrite(run, lambda lines: [*lines[:-9], lines[-8], lines[-9], *lines[-7:], lines[-1]]),
     ],
-    ids=["part lost", "trials cut", "rows lost", "ledger shorter", "ledger rewritten"],
+    ids=["part lost", "trials cut", "rows lost", "rows cut", "ledger shorter", "ledger rewritten"],
 )
 def test_whatever_is_no_prefix_of_the_ledger_is_not_gone_on_with(
     ablation_writer: Callable[..., Any], damage: Callable[[Path], None]
@@ -168,6 +171,38 @@ def test_a_collection_that_is_killed_between_two_files_is_done_again(
     assert_as_from_the_beginning(ledger.run)
 
 
+class Overtaken(RowsInMemory):
+    """Rows after which, once they are written, an older collection writes its own, all but its record."""
+
+    def __init__(self, older: Callable[[], object], pieces: Any, parse: Any) -> None:
+        super().__init__(pieces, parse)
+        self.older = older
+
+    def by_part(self, number: Any, write: Any) -> list[pa.Table]:
+        written = super().by_part(number, write)
+        self.older()
+        return written
+
+
+def test_what_two_collections_at_once_leave_is_not_read_as_one(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=2)
+    ledger.close_segment()
+    collect(ledger.run)
+    report = ledger.run / "report"
+    older = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
+
+    def write_older() -> None:
+        for path, content in older.items():
+            path.write_bytes(content)
+
+    ledger.train(ledger.plan("later", 0), 80.0)
+    ledger.close_segment()
+    truth = load(ledger.run)
+    collect(ledger.run, engine=partial(Overtaken, write_older))
+    pd.testing.assert_frame_equal(load(ledger.run).epochs, truth.epochs)
+    assert_as_from_the_beginning(ledger.run)
+
+
 def ledger_trials(run: Path) -> list[str]:
     """The trials of a run in the order of planning."""
     return [str(trial_id) for trial_id in ledger_tables(run)[0]["trial_id"].to_pylist()]
@@ -201,10 +236,17 @@ def test_another_name_of_the_study_writes_every_file_anew(
     assert set(pd.read_parquet(ledger.run / "report" / "epochs.parquet")["study"]) == {"renamed"}
 
 
-def test_a_table_of_epochs_in_one_file_is_replaced(ablation: Path) -> None:
-    (ablation / "report").mkdir()
-    (ablation / "report" / "epochs.parquet").write_bytes(b"an earlier version wrote this")
+def test_a_table_of_epochs_in_one_file_is_read_and_replaced(ablation: Path) -> None:
+    report = ablation / "report"
+    report.mkdir()
+    for name, table in zip(("trials", "epochs"), ledger_tables(ablation), strict=True):
+        pa.parquet.write_table(table, report / f"{name}.parquet")
+    before = load(report)
+    with pytest.raises(KeyboardInterrupt):
+        collect(ablation, engine=KilledWriter)
+    pd.testing.assert_frame_equal(load(ablation).epochs, before.epochs)
     assert_as_from_the_beginning(ablation)
+    pd.testing.assert_frame_equal(load(report).epochs, before.epochs)
 
 
 def test_the_table_in_memory_is_that_of_the_files(ablation: Path) -> None:

@@ -261,7 +261,42 @@ def test_equal_scores_have_a_reason(new_ledger: Any, make_study_row: Any) -> Non
         ledger.train(trial_id, 90.0, tests=False)
     ledger.close_segment()
     table = load(ledger.run).importance
-    assert table["reason"].tolist() == ["no arm is better than the others", "all arms have the same score"]
+    assert table["reason"].tolist() == [
+        "the best tenth of the arms is no better than the worst arm",
+        "all arms have the same score",
+    ]
+
+
+@pytest.mark.parametrize(("pruned_after", "by_fanova"), [(2, True), (0, False)])
+def test_samples_in_which_the_best_tenth_is_not_known_tell_nothing(
+    new_ledger: Any, make_study_row: Any, pruned_after: int, *, by_fanova: bool
+) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="search", factors=FACTORS[:2]))
+    draws = np.random.default_rng(0)
+    for number, (temperature, theta) in enumerate(draws.uniform(0.1, 1, (20, 2))):
+        trial_id = ledger.plan(f"arm{number}", 0, {FACTORS[0]: temperature, FACTORS[1]: theta}, Stage.SEARCH)
+        epochs, status = (4, Status.COMPLETE) if number < 2 else (pruned_after, Status.PRUNED)
+        ledger.train(trial_id, 80.0 + theta, epochs=epochs, status=status, tests=False)
+    ledger.close_segment()
+    results = load(ledger.run)
+    # Of 20 arms drawn anew, fewer than two are often complete; there Optuna has all factors matter alike.
+    table = shares(results, "ped-anova")
+    assert table["first"].sum() == pytest.approx(1.0)
+    assert results.importance.query("method == 'fanova'")["importance"].notna().all() == by_fanova
+    text = sys.modules["analysis.importance"].importance_text(results.importance)
+    assert ("fANOVA compares all arms after 2 scored epochs" in text) is by_fanova
+    assert ("scored epochs" in text) is by_fanova
+
+
+def test_a_factor_that_never_varies_explains_nothing(new_ledger: Any, make_study_row: Any) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="search", factors=[TEMPERATURE]))
+    for number in range(12):
+        trial_id = ledger.plan(f"arm{number}", 0, {TEMPERATURE: 0.1}, Stage.SEARCH)
+        ledger.train(trial_id, 80.0 + number, tests=False)
+    ledger.close_segment()
+    assert shares(load(ledger.run), "fanova")["reason"].tolist() == ["no factor sets any arms apart"]
 
 
 def test_of_many_arms_some_are_judged_and_all_are_counted(

@@ -45,7 +45,16 @@ def test_the_best_are_bold_but_not_the_reference_beside_them_and_the_footnote_na
     rows = [["arm", "a"], ["kd", "91.5 ± 0.8 (91.25)"], ["at", "90.0 ± 0.1"]]
     written = latex([Table("Means", rows, "n = 5.", frozenset({(1, 1)}))])
     assert "kd & \\textbf{91.5 $\\pm$ 0.8} (91.25) \\\\\nat & 90.0 $\\pm$ 0.1 \\\\" in written
-    assert "n = 5. Bold: the best mean, and those that are not significantly worse (paired t test" in written
+    assert (
+        "n = 5. Bold: the best mean, of several seeds where any arm has them, and those that are not"
+        in written
+    )
+
+
+def test_a_table_without_rows_keeps_its_head() -> None:
+    written = latex([Table("Best arms", [["arm", "score", "note"]])])
+    assert r"\begin{tabular}{lrl}" in written
+    assert r"arm & score & note \\" in written
 
 
 def test_all_tables_of_a_report_are_floats_in_plain_characters(contexts: Path) -> None:

@@ -40,6 +40,7 @@ def test_few_levels_stand_one_by_one_numbers_in_their_order() -> None:
     assert in_groups(pd.Series([16, None, 4], dtype="Int64")).tolist() == ["16", np.nan, "4"]
     assert in_groups(pd.Series(["last", None, "first"])).cat.categories.tolist() == ["last", "first"]
     assert in_groups(pd.Series([False, True])).cat.categories.tolist() == ["False", "True"]
+    assert in_groups(pd.Series([True, None], dtype="boolean")).tolist() == ["True", np.nan]
 
 
 def test_many_numbers_are_cut_into_groups_of_equal_size() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis import load
 from analysis.methods import methods_text, provenance_rows
-from cktf.rows import Status
+from cktf.rows import Stage, Status
 
 
 def test_the_methods_of_an_ablation_state_its_facts(ablation: Path) -> None:
@@ -38,6 +38,16 @@ def test_a_search_never_reads_the_test_split(search: Path) -> None:
     )
     assert "the test split was not read" in text
     assert "Holm" not in text
+    assert "Pruned arms are counted" in text
+
+
+def test_a_search_that_is_not_at_its_end_says_so(search_writer: Callable[..., Any]) -> None:
+    ledger = search_writer(trials=5)
+    ledger.plan("later", 0, stage=Stage.SEARCH)
+    ledger.train(ledger.plan("now", 0, stage=Stage.SEARCH), 80.0, epochs=1, status=None, tests=False)
+    ledger.close_segment()
+    text = methods_text(load(ledger.run))
+    assert "ran 7 trials (0 pruned, 0 failed, 2 not at their end) to maximise" in text
 
 
 def test_confirmation_reads_it_once(confirmed_search: Path) -> None:

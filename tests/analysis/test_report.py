@@ -14,7 +14,7 @@ from analysis import write_report
 from analysis.__main__ import main
 from analysis.methods import methods_text
 from analysis.parquet import FACTS_KEY, VERSION_KEY
-from cktf.rows import SCHEMA_VERSION, Status
+from cktf.rows import SCHEMA_VERSION, Stage, Status
 
 FIGURES_OF_A_SEARCH = {"importance", "history", "slices", "rank_map", "parallel", "pareto"}
 LAST_SECTIONS = ["trials", "methods", "provenance"]
@@ -125,6 +125,22 @@ def test_a_run_of_which_nothing_is_complete_has_a_report(ablation_writer: Callab
     paths = write_report(ledger.run)
     assert paths.figures == {}
     assert "no complete trial" in Path(paths.html).read_text()
+
+
+@pytest.mark.parametrize("trials", [0, 3])
+def test_a_search_of_which_no_arm_is_complete_has_a_report(
+    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any], trials: int
+) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="search"))
+    for number in range(trials):
+        level = {"objective.cktf.theta": 0.1 * number}
+        ledger.train(ledger.plan(f"search-{number}", 0, level, Stage.SEARCH), 90.0, epochs=1, status=None)
+    ledger.close_segment()
+    paths = write_report(ledger.run)
+    assert paths.figures == {}
+    for answer in [paths.html, *(path for path in paths.papers if "leaderboard" in path)]:
+        assert "No arm of the search has all of its seeds complete." in Path(answer).read_text()
 
 
 def test_the_page_loads_nothing_and_states_the_verdict_first(ablation: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis import load
-from analysis.searched import by_importance, is_best, scores_on_the_way
+from analysis.searched import is_best, scores_on_the_way, searched_factors
 from cktf.rows import Stage, Status
 
 FACTOR = "objective.kd.negatives"
@@ -105,7 +105,7 @@ def test_epochs_without_a_score_are_not_counted(search: Path) -> None:
 def test_factors_stand_in_the_order_of_their_importance(search: Path) -> None:
     results = load(search)
     judged = results.importance.query("method == 'ped-anova'")["factor"].tolist()
-    assert by_importance(results) == judged
+    assert searched_factors(results) == judged
     assert judged[0] == "objective.cktf.temperature"
 
 

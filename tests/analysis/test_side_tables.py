@@ -29,6 +29,7 @@ def test_effects_over_contexts_stand_where_there_are_several(contexts: Path) -> 
     (row,) = table.rows[1:]
     assert row[:3] == ["kd", "2", "1"]
     assert row[3].startswith("−1.")
+    assert table.remark.endswith("over 1 arm.")
 
 
 def test_what_a_fraction_confounds_is_noted_beside_the_effect(fraction: Path) -> None:

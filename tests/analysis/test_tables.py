@@ -182,6 +182,15 @@ def test_failures_of_one_side_are_told_for_the_rest_are_survivors(
     )
 
 
+def test_where_no_seed_is_left_no_effect_of_survivors_is_told(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=2)
+    for seed in range(2):
+        ledger.train(ledger.plan("theta=0.0", seed), 10.0, epochs=2, status=Status.FAILED, tests=False)
+    ledger.close_segment()
+    note = effects_rows(load(ledger.run))[2][-1]
+    assert note == "no seed is complete in both arms; 2 of 2 seeds missing (seeds 0, 1: failed)"
+
+
 def test_an_arm_without_a_baseline_is_shown(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["theta=0.0", "pairing=first"], seeds=2)
     ledger.close_segment()

@@ -1,9 +1,12 @@
 """The history of a search: what is drawn."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from analysis import load
 from analysis.figures.history import record
+from cktf.rows import Stage
 
 
 def test_the_line_is_the_best_complete_score_so_far(search: Path) -> None:
@@ -29,6 +32,17 @@ def test_confirmed_arms_have_their_means_at_fresh_seeds_beside_their_scores(conf
     confirmed = results.confirmed.set_index("arm").loc["search-1"]
     assert [arm[name] for name in ("mean", "low", "high")] == confirmed[["mean", "low", "high"]].tolist()
     assert "means at fresh seeds (n = 5)" in history.caption
+
+
+def test_fresh_seeds_are_counted_of_the_arms_that_are_drawn(search_writer: Callable[..., Any]) -> None:
+    ledger = search_writer(confirm=True)
+    for seed in range(100, 103):
+        ledger.train(ledger.plan("search-2", seed, stage=Stage.CONFIRM), 91.0)
+    ledger.close_segment()
+    history = record(load(ledger.run))
+    assert history is not None
+    assert {arm["arm"]: arm["n"] for arm in history.confirmed} == {"search-1": 5, "search-2": 3}
+    assert "means at fresh seeds (n = 3 to 5)" in history.caption
 
 
 def test_a_design_has_no_history(ablation: Path) -> None:
