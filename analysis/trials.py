@@ -39,7 +39,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
     ends = [ledger.ends.get(trial_id) for trial_id in trial_ids]
     final_epoch = final["epoch"].to_pylist()
     study = ledger.launches[-1]
-    launch = [ledger.launches[end[1]] if end else study for end in ends]
+    launch = pa.array([end[1] if end else len(ledger.launches) - 1 for end in ends], pa.int64())
 
     columns: dict[str, pa.Array] = {
         "study": pa.array([study.study] * len(planned), pa.string()),
@@ -77,18 +77,33 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         "wall_seconds": pa.array([end[0].wall_seconds if end else None for end in ends], pa.float64()),
         "device": pa.array([end[0].device if end else None for end in ends], pa.string()),
         "node": pa.array([end[0].node if end else None for end in ends], pa.string()),
-        "git_commit": pa.array([row.git_commit for row in launch], pa.string()),
-        "versions": pa.array([json.dumps(row.versions, sort_keys=True) for row in launch], pa.string()),
+        "git_commit": pa.array([row.git_commit for row in ledger.launches], pa.string()).take(launch),
+        "versions": pa.array(
+            [json.dumps(row.versions, sort_keys=True) for row in ledger.launches], pa.string()
+        ).take(launch),
         "planned_time": timestamps([row.time for row in planned]),
         "ended_time": timestamps([end[0].time if end else None for end in ends]),
     }
-    configs = [_flatten(row.config, {}) for row in planned]
-    factors = dict.fromkeys((*study.factors, *(name for row in planned for name in row.params)))
-    for factor in factors:
-        columns[f"param.{factor}"] = typed_column([_level(row, factor) for row in planned])
+    firsts: dict[
+        tuple[str, str, str], PlannedRow
+    ] = {}  # of each arm: its replicates differ in the seed alone
+    for row in planned:
+        firsts.setdefault(_arm_of(row), row)
+    position = {arm: index for index, arm in enumerate(firsts)}
+    arm = pa.array([position[_arm_of(row)] for row in planned], pa.int64())
+    configs = [_flatten(row.config, {}) for row in firsts.values()]
+    for factor in dict.fromkeys((*study.factors, *(name for row in firsts.values() for name in row.params))):
+        columns[f"param.{factor}"] = typed_column([_level(row, factor) for row in firsts.values()]).take(arm)
     for path in sorted({path for config in configs for path in config}):
-        columns[f"config.{path}"] = typed_column([config.get(path) for config in configs])
+        columns[f"config.{path}"] = typed_column([config.get(path) for config in configs]).take(arm)
+    if "config.seed" in columns:
+        columns["config.seed"] = columns["seed"]
     return pa.table(columns)
+
+
+def _arm_of(row: PlannedRow) -> tuple[str, str, str]:
+    """Return what trials have in common that have the same levels and the same configuration but for the seed."""
+    return row.arm_id, row.stage, row.arm
 
 
 def _level(row: PlannedRow, factor: str) -> Any:
