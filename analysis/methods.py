@@ -62,6 +62,11 @@ def methods_text(results: Results) -> str:
             "The best arms of the search and the baseline were then trained again at seeds that the search "
             f"had not used: {_arms_and_seeds(confirmed)}."
         )
+    if any(launch.teacher_once for launch in results.facts.launches):
+        sentences.append(
+            "What the objectives read of the frozen teacher was computed once for each seed and epoch, rounded to "
+            "float16, and shared by the trials."
+        )
     sentences += foreign.cannot_be_vouched_for if foreign else [_splits_sentence(results)]
     if not results.arms.empty:
         sentences += _comparison_sentences(results)
@@ -137,10 +142,15 @@ def _comparison_sentences(results: Results) -> list[str]:
 def _test_sentences(results: Results) -> list[str]:
     study, count = results.facts.study, len(results.effects)
     measured = quantity(study.report_metric)
-    family = "of the one comparison" if count == 1 else f"over {count} comparisons"
+    adjusted = (
+        "its p needs no adjustment, for there is one comparison"
+        if count == 1
+        else f"its p values are adjusted by Holm's method over {count} comparisons, those that could not be tested "
+        "included"
+    )
     sentences = [
-        "The test that decides is the paired t test, two-sided, in every study and at every number of seeds; its p "
-        f"values are adjusted by Holm's method {family}, those that could not be tested included. An arm helps or "
+        "The test that decides is the paired t test, two-sided, in every study and at every number of seeds; "
+        f"{adjusted}. An arm helps or "
         f"hurts where the adjusted p is below {LEVEL}; an interval, and the p beside it, are those of one comparison "
         "alone.",
     ]

@@ -95,8 +95,14 @@ def all_drawings(results: Results) -> dict[str, Drawing]:
 
 
 def applicable(results: Results) -> dict[str, str]:
-    """Return the names of the figures that apply, with their titles."""
-    return {name: figure.title for name, figure in FIGURES.items() if figure.record(results) is not None}
+    """Return the names of the figures that apply, with their titles.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if titles := _titles(results):
+        return titles
+    raise ValueError("no figure applies: each needs complete trials, and most need several arms")
 
 
 def _drawn(results: Results, name: str, factors: Sequence[str] = ()) -> Drawing | None:
@@ -107,8 +113,12 @@ def _drawn(results: Results, name: str, factors: Sequence[str] = ()) -> Drawing 
     return Drawing(figure.title, record.caption, themed(figure.chart(record)))
 
 
+def _titles(results: Results) -> dict[str, str]:
+    return {name: figure.title for name, figure in FIGURES.items() if figure.record(results) is not None}
+
+
 def _applicable(results: Results) -> str:
-    return ", ".join(applicable(results)) or "none"
+    return ", ".join(_titles(results)) or "none"
 
 
 def _check_factors(results: Results, name: str, factors: Sequence[str]) -> None:

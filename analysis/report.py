@@ -1,7 +1,7 @@
 """Everything a run has to say, written at once: Parquet tables, figures, tables for a paper, one page."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from pyarrow import fs
 from analysis.collect import Engine, collect, report_place
 from analysis.earlier import forget_earlier
 from analysis.epochs import FOLDER, delete_other_parts, part_name
+from analysis.figures import FIGURES
 from analysis.folder import has_file, open_folder, write
 from analysis.foreign import NOTHING_SAID, Options
 from analysis.foreign import read as read_foreign
@@ -30,6 +31,11 @@ DERIVED = (
     *("health", "leaderboard", "confirmed", "importance"),
 )
 """Tables that are derived from trials and epochs; written where they hold anything."""
+
+FOR_PAPERS = (*DERIVED, "pairing", "importances")
+"""Tables that people read; written, in some of these kinds, where they hold anything."""
+
+PAPER_KINDS = ("csv", "md", "tex")
 
 FIGURE_KINDS = ("svg", "png", "pdf")
 """In which each figure is written."""
@@ -132,20 +138,35 @@ def report_on(
 
 def _write_rest(results: Results, place: str, tables: dict[str, str]) -> ReportPaths:
     """Write all but the two tables that everything else is derived from."""
-    folder = open_folder(place)
-    for name in DERIVED:
-        frame: pd.DataFrame = getattr(results, name)
-        if not frame.empty:
-            tables[name] = f"{place}/{name}.parquet"
-            write(folder, f"{name}.parquet", _parquet(frame, results.facts))
-    papers = [f"{place}/{name}" for name in _write_papers(folder, results)]
     drawings = all_drawings(results)
+    derived = {name: frame for name in DERIVED if not (frame := getattr(results, name)).empty}
+    files = {f"{name}.parquet": _parquet(frame, results.facts) for name, frame in derived.items()}
+    papers = {f"tables/{name}": text.encode() for name, text in _papers(results).items()}
+    files |= papers
     for name, drawing in drawings.items():
-        for kind in FIGURE_KINDS:
-            write(folder, f"figures/{name}.{kind}", RENDER[kind](drawing))
+        files |= {f"figures/{name}.{kind}": RENDER[kind](drawing) for kind in FIGURE_KINDS}
+    folder = open_folder(place)
+    for name, content in files.items():
+        write(folder, name, content)
     write(folder, "report.html", page(results, drawings).encode())
-    figures = {name: f"{place}/figures/{name}.svg" for name in drawings}
-    return ReportPaths(f"{place}/report.html", tables, figures, papers, results)
+    _delete_earlier(folder, files)
+    return ReportPaths(
+        html=f"{place}/report.html",
+        tables=tables | {name: f"{place}/{name}.parquet" for name in derived},
+        figures={name: f"{place}/figures/{name}.svg" for name in drawings},
+        papers=[f"{place}/{name}" for name in papers],
+        results=results,
+    )
+
+
+def _delete_earlier(folder: fs.SubTreeFileSystem, written: Iterable[str]) -> None:
+    """Delete what an earlier report may have written that this one has not, so that nothing there contradicts it."""
+    possible = {f"{name}.parquet" for name in DERIVED}
+    possible |= {f"tables/{name}.{kind}" for name in FOR_PAPERS for kind in PAPER_KINDS}
+    possible |= {f"figures/{name}.{kind}" for name in FIGURES for kind in FIGURE_KINDS}
+    for info in folder.get_file_info(sorted(possible.difference(written))):
+        if info.is_file:
+            folder.delete_file(info.path)
 
 
 def page(results: Results, drawings: dict[str, Drawing]) -> str:
@@ -177,8 +198,8 @@ def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
     return parquet_bytes(table.replace_schema_metadata(metadata_of(facts)))
 
 
-def _write_papers(folder: fs.SubTreeFileSystem, results: Results) -> list[str]:
-    """Write the statistics as CSV with every digit, what people read in Markdown and LaTeX; return the names."""
+def _papers(results: Results) -> dict[str, str]:
+    """Return files by name: the statistics as CSV with every digit, what people read in Markdown and LaTeX."""
     from analysis.latex import latex, text
     from analysis.methods import methods_text
     from analysis.side_tables import side_tables
@@ -190,7 +211,4 @@ def _write_papers(folder: fs.SubTreeFileSystem, results: Results) -> list[str]:
     for name, tables in {answering: main_tables(results), **sides}.items():
         papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
     methods = methods_text(results)
-    papers |= {"methods.md": f"{methods}\n", "methods.tex": f"{text(methods)}\n"}
-    for name, content in papers.items():
-        write(folder, f"tables/{name}", content.encode())
-    return [f"tables/{name}" for name in papers]
+    return papers | {"methods.md": f"{methods}\n", "methods.tex": f"{text(methods)}\n"}

@@ -133,6 +133,7 @@ def rank_test_text(ranks: "pd.DataFrame") -> str:
     """Return what was ranked, which test was made of it, and how little it can tell where it is little."""
     ranked = ranks[ranks["mean_rank"].notna()]
     num_blocks = int(ranked["n_blocks"].max()) if len(ranked) else 0
+    num_contexts = int(ranks["n_contexts"].max())
     text = (
         f"Ranked are {len(ranked)} arms in {num_blocks} contexts, 1 being the best. A context is a block; an arm's "
         "value in it is its mean effect at the same seeds, the baseline's is 0. "
@@ -153,7 +154,7 @@ def rank_test_text(ranks: "pd.DataFrame") -> str:
         return text + (
             "The effects are those of a mixed model of all scores (arm in a context and seed in a context random, "
             "restricted maximum likelihood), p by Student's t with the cells' degrees of freedom, adjusted by Holm's "
-            f"method over {family} arm{'s' * (family != 1)}{few if num_blocks < FEWEST_CONTEXTS else ''}."
+            f"method over {family} arm{'s' * (family != 1)}{few if num_contexts < FEWEST_CONTEXTS else ''}."
         )
     return text + "No test was made."
 

@@ -85,6 +85,7 @@ class StudyRow(Row):
         factors: Paths in the trial configuration that vary.
         log_factors: Those of them that are searched on a logarithmic scale.
         is_smoke: Whether it is a smoke run, on a few generated images, whose numbers mean nothing.
+        teacher_once: Whether trials shared what they read of the teacher, rounded to float16.
         reference_source: Where the study's reference values were published; empty where it names none.
         reference_values: Context to arm to the published value of the report metric, in its unit.
         reference_teachers: Context to the published value of its teacher.
@@ -109,6 +110,7 @@ class StudyRow(Row):
     baselines: dict[str, str] = field(default_factory=dict)
     delta: float | None = None
     is_smoke: bool = False
+    teacher_once: bool = False
     reference_source: str = ""
     reference_values: dict[str, dict[str, float]] = field(default_factory=dict)
     reference_teachers: dict[str, float] = field(default_factory=dict)

@@ -257,6 +257,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             factors=list(spec.factors),
             log_factors=list(spec.log_factors),
             is_smoke=spec.smoke,
+            teacher_once=spec.teacher_once,
             reference_source=reference.source if reference else "",
             reference_values=reference.by_context() if reference else {},
             reference_teachers=reference.teachers() if reference else {},

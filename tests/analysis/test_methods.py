@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from analysis import load
 from analysis.methods import methods_text, provenance_rows
 from cktf.rows import Stage, Status
@@ -54,7 +56,7 @@ def test_confirmation_reads_it_once(confirmed_search: Path) -> None:
     text = methods_text(load(confirmed_search))
     assert "at seeds that the search had not used: 2 arms × 5 seeds" in text
     assert "10 trials read the test split once" in text
-    assert "Holm's method of the one comparison" in text
+    assert "its p needs no adjustment, for there is one comparison. An arm helps" in text
 
 
 def test_provenance_names_commit_versions_and_machine(ablation: Path) -> None:
@@ -112,3 +114,10 @@ def test_what_a_fraction_cannot_tell_apart_is_told(fraction: Path) -> None:
         "confounded with interactions of three and more factors, and some of them with one another",
     ):
         assert fact in text
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_teacher_that_was_read_once_is_told(ablation_writer: Callable[..., Any], once: bool) -> None:
+    ledger = ablation_writer(teacher_once=once)
+    ledger.close_segment()
+    assert ("rounded to float16" in methods_text(load(ledger.run))) == once

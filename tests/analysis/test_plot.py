@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,3 +94,11 @@ def test_the_command_line_draws_from_parquet_alone(
 
 def test_every_figure_says_what_it_needs() -> None:
     assert all(figure.needs and figure.title for figure in FIGURES.values())
+
+
+def test_a_run_to_which_no_figure_applies_says_so(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=[])
+    ledger.plan("baseline", 0)
+    ledger.close_segment()
+    with pytest.raises(ValueError, match="no figure applies"):
+        applicable(load(ledger.run))

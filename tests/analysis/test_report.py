@@ -109,6 +109,22 @@ def test_the_report_of_a_confirmed_search_has_all_figures(confirmed_search: Path
     assert {"confirmed", "importances"} <= set(sections)
 
 
+def test_nothing_is_left_of_an_earlier_report_in_the_same_place(
+    confirmed_search: Path, ablation: Path, tmp_path: Path
+) -> None:
+    earlier = write_report(confirmed_search, tmp_path / "report")
+    (tmp_path / "report" / "tables" / "notes.tex").write_text("a user's own")
+    paths = write_report(ablation, tmp_path / "report")
+    found = {str(path) for path in (tmp_path / "report").rglob("*") if path.is_file()}
+    assert not found & (set(earlier.files) - set(paths.files))
+    kinds = {
+        str(Path(path).with_suffix(f".{kind}")) for path in paths.figures.values() for kind in ("png", "pdf")
+    }
+    epochs = {path for path in found if "epochs.parquet" in path}
+    own = {str(tmp_path / "report" / name) for name in ("rows.parquet", "tables/notes.tex")}
+    assert found == {path for path in paths.files if Path(path).is_file()} | kinds | epochs | own
+
+
 def test_the_report_of_a_search_says_that_its_scores_are_optimistic(search: Path) -> None:
     paths = write_report(search)
     assert "effects" not in paths.tables
