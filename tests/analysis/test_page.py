@@ -202,6 +202,18 @@ def test_a_telephone_scrolls_wide_tables_and_never_the_page(
     )
     assert any(is_wide for is_wide, _ in boxes)
     assert all(width <= 375 for _, width in boxes)
+    words = (
+        "[...document.querySelectorAll('#verdict tbody tr')]"
+        ".map(row => row.innerText.match(/helps|hurts|equivalent|undecided/g))"
+    )
+    seen = [found for found in tab.run(words) if found]
+    assert seen
+    assert all(len(found) == 1 for found in seen), "a verdict stands once in its row"
+    right = (
+        "[...document.querySelectorAll('#verdict .beside-the-name')]"
+        ".map(word => word.getBoundingClientRect().right)"
+    )
+    assert all(0 < edge <= 375 for edge in tab.run(right)), "and is seen without scrolling"
 
 
 @needs_chromium
