@@ -64,7 +64,7 @@ def test_of_many_arms_those_with_the_largest_effects_stand_beside_the_baseline(
 def test_the_figure_draws(measured: Path) -> None:
     drawn = record(load(measured))
     assert drawn is not None
-    assert chart(drawn).to_dict()["resolve"] == {"scale": {"y": "independent"}}
+    assert chart(drawn).to_dict()["resolve"]["scale"] == {"y": "independent"}
     assert RENDER["svg"](drawing(load(measured), "health"))
 
 
