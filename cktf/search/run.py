@@ -256,6 +256,8 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             delta=spec.delta,
             factors=list(spec.factors),
             log_factors=list(spec.log_factors),
+            sampler=spec.sampler if spec.search else "",
+            pruner=spec.prune if spec.search and spec.prune != "none" else "",
             is_smoke=spec.smoke,
             teacher_once=spec.teacher_once,
             reference_source=reference.source if reference else "",

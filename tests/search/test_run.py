@@ -81,6 +81,7 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec, run_dir, con
     (study,) = rows_of(run_dir, StudyRow)
     assert (study.study, study.run, study.design) == ("tiny", "run", "one_at_a_time")
     assert study.factors == ["optimizer.momentum"]
+    assert (study.sampler, study.pruner) == ("", "")
     assert {"torch", "ray", "optuna"} <= study.versions.keys()
     assert study.machine
     assert (Path(run_dir) / "provenance.json").is_file()
@@ -125,6 +126,8 @@ def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(make_spec, 
     summary = launch(spec, run_dir, console=console)
     assert summary.pruned >= 1
     assert summary.complete + summary.pruned == 12
+    (study,) = rows_of(run_dir, StudyRow)
+    assert (study.sampler, study.pruner) == ("tpe", "median")
     stages = {row.trial_id: row.stage for row in rows_of(run_dir, PlannedRow)}
     for row in rows_of(run_dir, EpochRow):
         assert (row.test_accuracy is not None) == (stages[row.trial_id] == Stage.CONFIRM and row.epoch == 5)
