@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 
 from analysis.tables import NOTE, UNADJUSTED, VERDICT, Table, in_bold
@@ -15,7 +16,30 @@ NAME_WIDTH, WORDS_WIDTH = 24, 18
 LETTER_EM = 0.48
 """Width of a letter, about, in the width of an m."""
 
+GREEK = (
+    *(
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+    ),
+    *("xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
+)
+"""Letters that settings are called by, as LaTeX has them."""
+
 WRITTEN = {
+    unicodedata.lookup(f"GREEK SMALL LETTER {name.replace('lambda', 'lamda')}"): rf"$\{name}$"
+    for name in GREEK
+} | {
     "\\": r"\textbackslash{}",
     "{": r"\{",
     "}": r"\}",
@@ -33,6 +57,11 @@ WRITTEN = {
     "±": r"$\pm$",
     "×": r"$\times$",
     "–": "--",
+    "…": r"\ldots{}",
+    "→": r"$\rightarrow$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "∞": r"$\infty$",
     "[": "{[}",  # after a line break it would open an option
     "\n": " ",
 }
