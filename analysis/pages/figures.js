@@ -1,7 +1,8 @@
-// Of a figure with several panels: the width that one needs, axis included; that of the axis alone, between two, and at most.
+// Of a figure with several panels: the width that one needs, axis included; that of the axis alone, between two (with the
+// halves of labels that stand at the ends of their axes), and at most.
 const panelWidth = 235;
 const axisWidth = 60;
-const spacing = 20;
+const spacing = 34;
 const widest = 420;
 // Room for the arms' names, which are broken into lines of that length.
 const narrowestLabels = 210;

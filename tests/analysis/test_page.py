@@ -125,6 +125,10 @@ def test_it_opens_from_a_file_asks_for_nothing_and_has_nothing_to_complain_of(re
     drawn = tab.run("[...document.querySelectorAll('svg.marks')].map(svg => svg.closest('section').id)")
     assert {"effects", "paired_slopes", "learning_curves"} <= set(drawn)
     assert tab.run("document.querySelector('main section').id") == "verdict"
+    too_wide = (
+        "[...document.querySelectorAll('.chart')].filter(chart => chart.scrollWidth > chart.clientWidth)"
+    )
+    assert tab.run(f"{too_wide}.map(chart => chart.dataset.figure)") == []
 
 
 @needs_chromium
