@@ -37,6 +37,9 @@ MEAN_COLUMN = 2
 LONG_NAME = 36
 """Letters of an arm's name that a figure has room for."""
 
+MOST_LEADERS = 10
+"""Arms of a search that are listed by their search scores."""
+
 SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
 """Said of every table of such a run."""
 
@@ -206,11 +209,11 @@ def arm_in_search(arm: "pd.Series[Any]") -> str:
     return f"rank {arm['rank']:.0f} of the search"
 
 
-def leaderboard_rows(results: Results, top: int = 10) -> Rows:
+def leaderboard_rows(results: Results) -> Rows:
     """Return the best arms of a search, best first, by the score that selected them."""
     measured = quantity(results.facts.study.metric)
     rows = [["arm", "seeds", f"{measured.label}, search score", NOTE]]
-    for _, arm in results.leaderboard.head(top).iterrows():
+    for _, arm in results.leaderboard.head(MOST_LEADERS).iterrows():
         score = number_text(arm["score"], measured.decimals)
         rows.append([arm["arm"], str(arm["n"]), score, ""])
     return rows

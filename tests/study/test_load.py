@@ -64,7 +64,6 @@ def test_a_file_becomes_a_study_named_like_it(study_file: Write) -> None:
 
 def test_the_name_may_be_given(study_file: Write) -> None:
     assert load_study(study_file("name: inside\n" + TEXT)).name == "inside"
-    assert load_study(study_file("name: inside\n" + TEXT), name="outside").name == "outside"
 
 
 def test_a_study_without_a_comment_asks_nothing() -> None:
