@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.estimates import grouped_estimates
-from analysis.figures.theme import BLUE, INK, data, title_lines
+from analysis.figures.theme import BLUE, INK, data, json_number, level_scale, title_lines
 from analysis.levels import factor_label, factor_order, in_groups, is_logarithmic, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
@@ -92,8 +92,7 @@ def record(results: Results, factors: Sequence[str] = ()) -> Marginals | None:
             "search went where scores were good, so the other factors differ between the parts."
         )
     else:
-        unit = f" ({measured.difference_unit})" if measured.difference_unit else ""
-        axis = f"effect on {measured.name}{unit}"
+        axis = measured.effect_label
         caption = (
             "Effect of each level against the level of reference (hollow, 0 by definition) at the same seeds, with its "
             "95% interval"
@@ -135,9 +134,7 @@ def _panel(panel: Panel, y: "alt.Y") -> "alt.LayerChart | alt.FacetChart":
     x = alt.X(
         "level:Q",
         title=panel.axis,
-        scale=alt.Scale(type="log", nice=False, padding=14)
-        if panel.is_log
-        else alt.Scale(nice=False, zero=False, padding=14),
+        scale=level_scale(is_log=panel.is_log, padding=14),
         axis=alt.Axis(format="~g", grid=False, labelOverlap=True, **ticks),
     )
     base = alt.Chart(data(panel.rows)).encode(x=x)
@@ -228,8 +225,8 @@ def _sorted_panel(
     results: Results, factor: str, context: str, rows: list[dict[str, Any]], reference: float | None
 ) -> Panel:
     rows = sorted(rows, key=lambda row: float(row["level"]))
-    for row in rows:  # JSON has no NaN
-        row |= {name: None if np.isnan(row[name]) else float(row[name]) for name in ("low", "high")}
+    for row in rows:
+        row |= {name: json_number(row[name]) for name in ("low", "high")}
     counts = sorted({row["n"] for row in rows})
     n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
     levels = np.array([row["level"] for row in rows])
