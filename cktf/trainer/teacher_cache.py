@@ -18,13 +18,13 @@ from safetensors.torch import load as load_safetensors
 from torch import nn
 
 from cktf.data import DataConfig, Dataset
+from cktf.exclusive import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
-from cktf.trainer.exclusive import exclusive
 from cktf.trainer.held_data import held_dataset
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_file import StateDict, differences, read_weights
