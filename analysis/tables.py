@@ -69,7 +69,7 @@ class Table:
     def narrow(self) -> tuple[Rows, list[str]]:
         """Return the rows for a terminal, and the notes apart, each after its row's name.
 
-        Left out are the column of notes and that of the unadjusted p, which tells no more than the interval.
+        The column of notes is left out, and that of the unadjusted p, which tells no more than the interval.
         """
         kept = [index for index, name in enumerate(self.rows[0]) if name not in {NOTE, UNADJUSTED}]
         last = self.rows[0][-1]
@@ -312,7 +312,7 @@ def note_text(effect: "pd.Series[Any]") -> str:
     lost = {"the arm": effect["n_lost_by_arm"], "the baseline": effect["n_lost_by_baseline"]}
     sides = [side for side, count in lost.items() if count]
     if len(sides) == 1 and effect["n_pairs"]:
-        notes.append(f"only {sides[0]} fails: the effect is that of the seeds that it survives")
+        notes.append(f"only {sides[0]} failed: the effect is that of the seeds that it survived")
     if effect["p_holm"] < LEVEL <= effect["p_flip"]:
         notes.append(
             f"the exact sign-flip test alone does not tell it from 0 (p = {p_text(effect['p_flip'])})"
@@ -336,7 +336,7 @@ def decision_text(results: Results) -> str:
     )
     return (
         f"Verdict: paired t test, p adjusted by Holm's method {family}, level {LEVEL}; {delta}. An interval, "
-        f"and a p without adjustment, are of one comparison alone. More seeds: for about {POWER:.0%} power, rough."
+        f"and an unadjusted p, hold for one comparison alone. More seeds: for about {POWER:.0%} power, a rough figure."
     )
 
 

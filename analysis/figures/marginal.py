@@ -36,7 +36,7 @@ class Panel:
         axis: Title of the horizontal axis: the factor.
         is_log: Whether this axis is logarithmic.
         rows: ``level``, ``value``, ``low``, ``high`` (None where there is none), ``n``, levels ascending.
-        reference: The level of reference, whose value is 0 by definition; None in a search.
+        reference: The reference level, whose value is 0 by definition; None in a search.
     """
 
     title: str
@@ -88,20 +88,20 @@ def record(results: Results, factors: Sequence[str] = ()) -> Marginals | None:
         axis = measured.label
         caption = (
             f"Mean {measured.name} of the complete arms of the search, cut by the factor's level into parts of about "
-            "equally many arms, each at its median level, with its 95% interval; n counts the arms of a part. The "
+            "as many arms each, each at its median level, with its 95% interval; n counts the arms of a part. The "
             "search went where scores were good, so the other factors differ between the parts."
         )
     else:
         axis = measured.effect_label
         caption = (
-            "Effect of each level against the level of reference (hollow, 0 by definition) at the same seeds, with its "
+            "Effect of each level against the reference level (hollow, 0 by definition) at the same seeds, with its "
             "95% interval"
             + (", averaged over the other factors of the grid" if study.design == "grid" else "")
             + f"; better is {'up' if study.maximise else 'down'}; n counts the "
             + ("trials." if study.design == "grid" else "pairs.")
         )
     if len(panels) > MAX_PANELS:
-        caption += f" Drawn are {MAX_PANELS} of {len(panels)}; the others can be named."
+        caption += f" {MAX_PANELS} of {len(panels)} are drawn; the others can be named."
     return Marginals(axis, panels[:MAX_PANELS], caption)
 
 
@@ -158,7 +158,7 @@ def _panel(panel: Panel, y: "alt.Y") -> "alt.LayerChart | alt.FacetChart":
 
 
 def _designed(results: Results, factor: str, context: str) -> Panel | None:
-    """Return a factor's levels against that of reference, as the statistics of the design have it."""
+    """Return a factor's levels against the reference level, as the statistics of the design have it."""
     of_design = _main_effects if results.facts.study.design == "grid" else _effects_alone
     rows, reference = of_design(results, factor, context)
     rows = [row for row in rows if np.isfinite([row["level"], row["value"]]).all()]
@@ -170,7 +170,7 @@ def _designed(results: Results, factor: str, context: str) -> Panel | None:
 
 
 def _main_effects(results: Results, factor: str, context: str) -> tuple[list[dict[str, Any]], float]:
-    """Return the levels of a grid's factor, averaged over the other factors, and that of reference."""
+    """Return the levels of a grid's factor, averaged over the other factors, and the reference level."""
     found = results.interactions
     found = found[(found["kind"] == "main") & (found["factor"] == factor) & (found["context"] == context)]
     # What a contrast is called ends in its level.
