@@ -36,7 +36,7 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
     except IsADirectoryError:
         raise StudyError(f"{file}: is a folder; name the study's YAML file") from None
     except UnicodeDecodeError:
-        raise StudyError(f"{file}: is no text in UTF-8") from None
+        raise StudyError(f"{file}: is not UTF-8 text") from None
     except OSError as error:
         raise StudyError(f"{file}: cannot be read: {error.strerror}") from None
     return read_study(text, str(file), overrides)

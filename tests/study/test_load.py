@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_read_is_named(study_file: Write, tmp_path: Path) 
     with pytest.raises(StudyError, match=r"there is no such file|cannot be read"):
         load_study(file / "below.yaml")
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(StudyError, match="is no text in UTF-8"):
+    with pytest.raises(StudyError, match="is not UTF-8 text"):
         load_study(file)
 
 

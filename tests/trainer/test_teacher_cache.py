@@ -153,7 +153,7 @@ def test_a_file_that_has_changed_since_the_trial_was_planned_is_refused(tiny, tm
     load_teacher(planned.teacher, planned.data, CPU, None)
     torch.save({key: value + 1 for key, value in weights.items()}, path)
     load_teacher.cache_clear()  # as in another process
-    with pytest.raises(ValueError, match=r"teacher\.checkpoint: .* is another file than was asked for"):
+    with pytest.raises(ValueError, match=r"teacher\.checkpoint: .* is not the file that was asked for"):
         load_teacher(planned.teacher, planned.data, CPU, None)
 
 
