@@ -25,7 +25,8 @@ def assemble(
         config: All that decides the training.
         dataset: What the student learns from.
         parts: Its splits.
-        teacher: The frozen teacher, on the device; None where no objective needs one.
+        teacher: The frozen teacher, on the device, compiled already where it shall be; None where no objective
+            needs one.
         labels: (samples,), int64, CPU: what the objectives are built for; None: the labels of all that they
             will see.
 
@@ -63,8 +64,7 @@ def assemble(
     if teacher:
         teacher.to(memory_format=torch.channels_last)
     if config.compile:
-        for compiled in (student, teacher) if teacher else (student,):
-            compiled.compile()
+        student.compile()
 
     phases = objective_phases(config, student, teacher, objective, samples)
     if probe:

@@ -82,7 +82,7 @@ def train(
     parts = split(dataset.train_labels, config.data, config.seed)
     teacher = None
     if config.teacher and (health or needs_teacher(config.objective)):
-        teacher = load_teacher(config.teacher, config.teacher_data, device, run)
+        teacher = load_teacher(config.teacher, config.teacher_data, device, run, is_compiled=config.compile)
     network, objective, phases = assemble(config, dataset, parts, teacher)
     if checkpoint:
         network.load_state_dict(checkpoint.student)
