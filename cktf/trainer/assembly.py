@@ -11,6 +11,9 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.phases import Phase, objective_phases, probe_phase
 from cktf.trainer.probe import Probe
 
+MOST_GRAPHS = 128
+"""Of the networks of one class that a process compiles; PyTorch's own limit of all graphs together is 256."""
+
 
 def assemble(
     config: TrialConfig,
@@ -65,6 +68,9 @@ def assemble(
         teacher.to(memory_format=torch.channels_last)
     if config.compile:
         student.compile()
+        # Trials of a warm worker may be of many networks, and each takes several graphs (training, evaluation, a last
+        # batch of another size). At PyTorch's limit of 8 for one class of networks the rest would not be compiled.
+        torch._dynamo.config.recompile_limit = MOST_GRAPHS
 
     phases = objective_phases(config, student, teacher, objective, samples)
     if probe:

@@ -1,9 +1,12 @@
 import math
 from dataclasses import asdict
+from functools import partialmethod
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
+from torch._dynamo.utils import counters
 
 from cktf.models.wide_resnet import WideResNet
 from cktf.storage import Storage
@@ -74,6 +77,22 @@ def test_a_network_s_own_randomness_is_addressed_too(tmp_path, tiny):
         first.close()
         torch.rand(3)
         assert [figures(result) for result in train(config, run=run)] == whole
+
+
+def test_a_warm_worker_compiles_the_networks_of_every_trial(tiny, monkeypatch):
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
+    monkeypatch.setattr(
+        torch._dynamo.config, "recompile_limit", 8
+    )  # PyTorch's own, to be put back afterwards
+    torch.compiler.reset()
+    compiled = []
+    for model in ("resnet5", "resnet8", "resnet14", "resnet20"):
+        before = counters["stats"]["unique_graphs"]
+        changes = {"student": {"model": model}, "objective": {"cross_entropy": {}}, "teacher": None}
+        list(train(tiny(epochs=1, compile=True, **changes)))
+        compiled.append(counters["stats"]["unique_graphs"] - before)
+    # The first also learns that batches differ in size.
+    assert compiled[0] > compiled[1] == compiled[2] == compiled[3] > 0
 
 
 def _with_dropout(forward):
