@@ -1,17 +1,20 @@
 import json
 import re
+from functools import partialmethod
 
 import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
+from torch import nn
 
 from cktf.models import build_model
 from cktf.storage import Storage
 from cktf.trainer import teacher_cache
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_cache import load_teacher, teacher_trial
-from cktf.trainer.train import TrainingFailed
+from cktf.trainer.teacher_once import LiveTeacher
+from cktf.trainer.train import TrainingFailed, train
 
 CPU = torch.device("cpu")
 
@@ -85,6 +88,21 @@ def test_a_warm_worker_keeps_the_teacher(tiny):
     assert load_teacher(config.teacher, config.data, CPU, None) is load_teacher(
         config.teacher, config.data, CPU, None
     )
+
+
+def test_a_warm_worker_s_teacher_is_compiled_for_those_trials_alone_that_ask_for_it(tiny, monkeypatch):
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
+    load_teacher(tiny().teacher, tiny().data, CPU, None)  # so that no training of its own comes between
+    used = []
+
+    def teacher_of(phase, *_, **__):
+        used.append(phase.teacher._compiled_call_impl is not None)
+        return LiveTeacher(phase.teacher)
+
+    monkeypatch.setattr("cktf.trainer.train.teacher_of", teacher_of)
+    for is_compiled in (False, True, False):
+        list(train(tiny(objective={"kd": {}}, epochs=1, compile=is_compiled)))
+    assert used == [False, True, False]
 
 
 def test_a_teacher_whose_training_fails_is_named_in_the_reason(tiny):
