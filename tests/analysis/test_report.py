@@ -195,7 +195,7 @@ def test_the_command_line_prints_the_table_and_the_files(
 
 def test_the_command_line_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
-    assert "no run directory" in capsys.readouterr().err
+    assert "this is not a run directory" in capsys.readouterr().err
 
 
 def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_reference(

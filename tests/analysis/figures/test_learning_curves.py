@@ -106,7 +106,7 @@ def test_of_many_arms_those_with_the_largest_effects_are_drawn(
     curves = record(load(ablation))
     assert curves is not None
     assert curves.panels == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
-    assert "the 2 arms with the largest effects of 4" in curves.caption
+    assert "the 2 arms with the largest effects are drawn, of 4" in curves.caption
 
 
 def test_long_curves_are_thinned_and_keep_their_ends(ablation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
