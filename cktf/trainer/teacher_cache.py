@@ -110,9 +110,9 @@ def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | No
             content = _cached_or_trained(trial, device, folder)
             if shared:
                 if not shared.exists(name):
-                    shared.write(name, content)
                     record = Storage(folder).child("teachers").read(f"{trial.trial_id}.json")
                     shared.write(f"{trial.trial_id}.json", record or b"{}")
+                    shared.write(name, content)  # last: who finds it looks no further
                 # Another machine may have been first: what is in the run directory is the run's teacher.
                 content = shared.read(name) or content
     return load_safetensors(content)

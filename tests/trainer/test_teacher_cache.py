@@ -69,6 +69,24 @@ def test_the_run_keeps_the_teacher_s_recipe_and_scores(tiny, tmp_path):
     assert 0 < record["result"]["test_accuracy"] <= 100
 
 
+def test_a_kill_between_the_files_of_a_run_s_teacher_loses_none_of_them(tiny, tmp_path, monkeypatch):
+    config, write, written = tiny(), Storage.write, []
+
+    def write_one(place, name, content):
+        if place.root == str(tmp_path / "teachers"):
+            written.append(name)
+        if len(written) == 2:
+            raise SystemExit
+        write(place, name, content)
+
+    monkeypatch.setattr(Storage, "write", write_one)
+    with pytest.raises(SystemExit):
+        load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
+    monkeypatch.undo()
+    load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
+    assert {path.name for path in (tmp_path / "teachers").iterdir()} == set(written)
+
+
 def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_is_not(tiny):
     def name(teacher, **data):
         config = tiny(teacher={"model": "resnet8", **teacher}, data={"name": "digits", **data})
