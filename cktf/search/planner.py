@@ -96,10 +96,10 @@ class Planner:
         trial = self.state.trials[trial_id]
         if trial.end is None and result.epoch not in trial.curve:
             self._write(EpochRow(trial_id=trial_id, time=self._clock(), **asdict(result)))
-        is_last = result.epoch == trial.epochs
-        if is_last or not (self._search and self._search.is_pruned(trial_id)):
+        has_all = trial.epochs in trial.curve  # while its history is told, too
+        if has_all or not (self._search and self._search.is_pruned(trial_id)):
             return False
-        self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {result.epoch}")
+        self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {max(trial.curve)}")
         return True
 
     def on_end(
