@@ -60,6 +60,8 @@ class Planner:
         self._taken_back: Counter[str] = Counter()
         self.listeners: list[Callable[[Row], None]] = []
         """Called with each new row after it is written and applied."""
+        self.failure: Exception | None = None
+        """Why a row could not be written, or a listener could not take it: from then on nothing is written."""
 
         for row in rows:
             self._apply(row)
@@ -191,10 +193,16 @@ class Planner:
         return new
 
     def _write(self, row: Row) -> None:
-        self._record(row)
-        self._apply(row)
-        for listener in self.listeners:
-            listener(row)
+        if self.failure:
+            raise self.failure
+        try:
+            self._record(row)
+            self._apply(row)
+            for listener in self.listeners:
+                listener(row)
+        except Exception as error:
+            self.failure = error
+            raise
 
     def _apply(self, row: Row) -> None:
         self.state.apply(row)
