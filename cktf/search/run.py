@@ -184,11 +184,7 @@ def _carry_out(
     with ledger:
         if _stored_study(run) != stored:  # until the ledger was ours, another driver could have it
             raise RunInUse(f"{run.root}: another driver has changed its study just now; try again")
-        rows = list(read_ledger(run))
-        _require_same_teachers(rows, run)
-        with _writing(run):
-            write_what_was_asked(spec, run, ledger)
-        planner = Planner(spec, _writing(run)(ledger.append), rows, retry_failed=retry_failed)
+        planner = _planner(spec, run, ledger, retry_failed=retry_failed)
         keeper = Keeper(run, planner.state, spec)
         is_interrupted = False
         try:
@@ -206,6 +202,15 @@ def _carry_out(
         with _writing(run):
             ledger.flush()
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
+
+
+def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
+    """Write what was asked, and return a planner that knows all rows before that; none of them is kept."""
+    rows = list(read_ledger(run))
+    _require_same_teachers(rows, run)
+    with _writing(run):
+        write_what_was_asked(spec, run, ledger)
+    return Planner(spec, _writing(run)(ledger.append), rows, retry_failed=retry_failed)
 
 
 def require_runnable(spec: StudySpec, arms: Sequence[Arm]) -> None:

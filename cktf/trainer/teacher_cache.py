@@ -133,6 +133,9 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
 
     cache = Storage(folder).child("teachers")
     name = f"{trial.trial_id}.safetensors"
+    content = cache.read(name)
+    if content is not None:  # before there is a lock, which cannot be made where the cache may only be read
+        return content
     # Trials that start together all need the same teacher: the first trains it, the others wait for the file.
     with exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
         content = cache.read(name)

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 
@@ -25,6 +26,21 @@ def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(ti
     assert file.stat().st_mtime_ns == written
     assert all(
         torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True)
+    )
+
+
+def test_a_cache_that_may_only_be_read_gives_the_teachers_that_are_in_it(tiny, tmp_path, monkeypatch):
+    config = tiny()
+    teacher = load_teacher(config.teacher, config.data, CPU, None)
+
+    def refuse(path):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(teacher_cache, "exclusive", refuse)  # permissions would not keep root from writing
+    load_teacher.cache_clear()  # as in another process
+    again = load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
+    assert all(
+        torch.equal(one, two) for one, two in zip(teacher.parameters(), again.parameters(), strict=True)
     )
 
 
