@@ -2,7 +2,9 @@
 
 import logging
 import math
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -86,20 +88,37 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    if address is None:
-        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    else:
-        _require_answer(address)
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-            raise ClusterNotFound(
-                f"--address {address}: cannot join the Ray cluster: {error}; is its token right?"
-            ) from error
     try:
+        if address is None:
+            with _ctrl_c_waits():
+                ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            _require_answer(address)
+            try:
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+                raise ClusterNotFound(
+                    f"--address {address}: cannot join the Ray cluster: {error}; is its token right?"
+                ) from error
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Hold Ctrl-C back for the seconds in which processes are started: Python drops what is raised within a fork."""
+    if threading.current_thread() is not threading.main_thread():  # which alone hears it
+        yield
+        return
+    heard = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: heard.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if heard.is_set():
+            signal.raise_signal(signal.SIGINT)
 
 
 def _require_answer(address: str) -> None:
