@@ -7,9 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import ray
 import yaml
@@ -100,7 +102,8 @@ def connected(address: str | None) -> Iterator[None]:
                 raise ClusterNotFound(
                     f"--address {address}: cannot join the Ray cluster: {error}; is its token right?"
                 ) from error
-        yield
+        with _sigterm_is_ctrl_c():
+            yield
     finally:
         ray.shutdown()
 
@@ -108,17 +111,30 @@ def connected(address: str | None) -> Iterator[None]:
 @contextmanager
 def _ctrl_c_waits() -> Iterator[None]:
     """Hold Ctrl-C back for the seconds in which processes are started: Python drops what is raised within a fork."""
-    if threading.current_thread() is not threading.main_thread():  # which alone hears it
+    heard = threading.Event()
+    try:
+        with _handling(signal.SIGINT, lambda *_: heard.set()):
+            yield
+    finally:
+        if heard.is_set():
+            signal.raise_signal(signal.SIGINT)
+
+
+def _sigterm_is_ctrl_c() -> AbstractContextManager[None]:
+    """Take SIGTERM, by which machines end a driver, as Ctrl-C; Ray aborts with a native stack trace."""
+    return _handling(signal.SIGTERM, signal.default_int_handler)
+
+
+@contextmanager
+def _handling(number: signal.Signals, handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
         yield
         return
-    heard = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda *_: heard.set())
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        if heard.is_set():
-            signal.raise_signal(signal.SIGINT)
+        signal.signal(number, before)
 
 
 def _require_answer(address: str) -> None:
