@@ -193,7 +193,7 @@ def _read(
         others, terms = pa.concat_tables([earlier.others, others]), terms | set(earlier.read.terms)
     ledger.add(rows.others)
     if not ledger.launches:
-        raise ValueError(f"{os.fspath(run)}: no study row in ledger/, so this is no run directory")
+        raise ValueError(f"{os.fspath(run)}: no study row in ledger/, so this is not a run directory")
     epochs = EpochTable.of(ledger, terms)
     if earlier and not before.may_grow_into(epochs):
         return _read(run, files, engine, None)

@@ -103,16 +103,13 @@ def effects(
     if "arm_id" not in trials:
         trials = as_trials(trials, metric=metric, baseline=baseline)
     pool = reported(trials)
-    arms = pool.drop_duplicates("arm_id").set_index("arm_id")
-    baselines = {arms.at[arm_id, "context"]: arm_id for arm_id in arms.index[arms["is_baseline"]]}
+    arms, compared, against = compared_arms(pool)
     statuses = pool.pivot(index="seed", columns="arm_id", values="status")
     scores = (
         complete(pool, metric)
         .pivot(index="seed", columns="arm_id", values=metric)
         .reindex(index=statuses.index, columns=arms.index)
     )
-    compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
-    against = [baselines[context] for context in compared["context"]]
     values, base_values = (scores[ids].to_numpy(np.float64).T for ids in (compared.index, against))
     found = paired_effects(values, base_values)
     rows = []
@@ -160,6 +157,18 @@ def effects(
     return frame.astype(COLUMNS).sort_values(
         ["context", "factor"], key=_first_seen, kind="stable", ignore_index=True
     )
+
+
+def compared_arms(pool: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame", list[Any]]:
+    """Return all arms, those whose context has a baseline, and the id of that baseline for each of these.
+
+    Args:
+        pool: Trials; of each arm the first row is taken, by its ``arm_id``.
+    """
+    arms = pool.drop_duplicates("arm_id").set_index("arm_id")
+    baselines = {arms.at[arm_id, "context"]: str(arm_id) for arm_id in arms.index[arms["is_baseline"]]}
+    compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
+    return arms, compared, [baselines[context] for context in compared["context"]]
 
 
 def _reason(n_pairs: int, p: float) -> str:

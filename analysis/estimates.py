@@ -16,6 +16,25 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 """Of every interval, unless another is asked for."""
 
+ARM_COLUMNS = {
+    "context": "str",
+    "arm_id": "str",
+    "arm": "str",
+    "is_baseline": "bool",
+    "metric": "str",
+    "n_planned": "int64",
+    "n": "int64",
+    "mean": "float64",
+    "sd": "float64",
+    "low": "float64",
+    "high": "float64",
+    "confidence": "float64",
+    "n_failed": "int64",
+    "reason": "str",
+    "reference": "float64",
+}
+"""Of the table of arms, with their types, which hold for an empty one too."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -134,24 +153,7 @@ def arms(
                 "reference": (reference or {}).get(context, {}).get(arm, np.nan),
             }
         )
-    columns = {
-        "context": "str",
-        "arm_id": "str",
-        "arm": "str",
-        "is_baseline": "bool",
-        "metric": "str",
-        "n_planned": "int64",
-        "n": "int64",
-        "mean": "float64",
-        "sd": "float64",
-        "low": "float64",
-        "high": "float64",
-        "confidence": "float64",
-        "n_failed": "int64",
-        "reason": "str",
-        "reference": "float64",
-    }
-    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
+    return pd.DataFrame(rows, columns=list(ARM_COLUMNS)).astype(ARM_COLUMNS)
 
 
 def leaderboard(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFrame":

@@ -74,8 +74,8 @@ class Contrast:
         kind: ``main`` or ``interaction``.
         factors: The one or two factors that it is about.
         levels: Their levels that are looked at.
-        against: Their levels of reference.
-        signs: (cells,) 1 at the level, -1 at that of reference, 0 elsewhere; of two factors, the product of both.
+        against: Their reference levels.
+        signs: (cells,) 1 at the level, -1 at the reference level, 0 elsewhere; of two factors, the product of both.
         aliases: Effects that cannot be told from it, those that are subtracted after a minus.
     """
 
@@ -102,7 +102,7 @@ def interactions(
 ) -> "pd.DataFrame":
     """Return the main effects and two-factor interactions of a grid or a fraction, context by context.
 
-    A main effect is the difference that a level makes to the level of reference (the baseline's where the grid has it,
+    A main effect is the difference that a level makes to the reference level (the baseline's where the grid has it,
     or else the first), averaged over all levels of the other factors. An interaction is by how much the difference that
     one factor makes changes with the other: 0 where effects add up. Of effects that a fraction confounds there is one
     row: a main effect plus or minus half of the interactions that are its ``aliases``; an interaction plus or minus
@@ -115,7 +115,7 @@ def interactions(
 
     Returns:
         One row for each contrast: ``kind`` (``main`` or ``interaction``), ``factor``, ``contrast`` and ``against``
-        (its levels and those of reference), ``aliases``, ``effect`` with its interval, the t ``statistic``, ``p`` (of
+        (its levels and the reference levels), ``aliases``, ``effect`` with its interval, the t ``statistic``, ``p`` (of
         it alone) and ``p_holm`` (adjusted over all rows), ``factor_f``, ``factor_df`` and ``factor_p`` (the joint F
         test of all contrasts of these factors), ``df_error``, ``n`` (trials used), the ``model``, and a ``reason``
         where a figure is missing.
@@ -141,7 +141,7 @@ def interactions(
 
 
 def factorial_cells(pool: "pd.DataFrame", factors: list[str]) -> tuple[dict[str, Cell], Cell]:
-    """Return the arms of a context's grid or fraction with their levels, and the levels of reference.
+    """Return the arms of a context's grid or fraction with their levels, and the reference levels.
 
     The baseline is one of them where its own levels complete the design, and stands outside otherwise. Without two
     levels of any factor, or where the arms are neither, there are no cells.
@@ -185,7 +185,7 @@ def _is_fraction(cells: list[Cell]) -> bool:
 
 
 def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Contrast]:
-    """Return every level of every factor, then of every two factors, against the levels of reference.
+    """Return every level of every factor, then of every two factors, against the reference levels.
 
     Of contrasts that are the same up to their sign the first is returned, and the others are its aliases.
     """

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.comparisons import compared_arms
 from analysis.estimates import complete, reported
 from analysis.paired import paired_effects
 from analysis.verdicts import holm
@@ -85,10 +86,7 @@ def health_effects(trials: "pd.DataFrame", epochs: "pd.DataFrame", *, metric: st
     import pandas as pd
 
     last = measured(trials, epochs, metric).sort_values("epoch").drop_duplicates("trial_id", keep="last")
-    arms = reported(trials).drop_duplicates("arm_id").set_index("arm_id")
-    baselines = {arms.at[arm_id, "context"]: arm_id for arm_id in arms.index[arms["is_baseline"]]}
-    compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
-    against = [baselines[context] for context in compared["context"]]
+    arms, compared, against = compared_arms(reported(trials))
     frames = []
     for column in numbers_of(epochs):
         values = last.astype({"arm_id": "str"}).pivot(index="seed", columns="arm_id", values=column)

@@ -41,9 +41,9 @@ def methods_text(results: Results) -> str:
     runs = list(dict.fromkeys(trials["run"]))
     if len(runs) > 1:
         sentences.append(
-            f"Read together are {len(runs)} runs: {', '.join(runs)}. A trial that several of them have is counted "
-            "once: a complete one before one that is not, else that of the run that is named first. So both sides of a "
-            "pair may come from different runs."
+            f"{len(runs)} runs were read together: {', '.join(runs)}. A trial that several of them hold is counted "
+            "once: a complete one before one that is not, otherwise that of the run that is named first. So the two "
+            "sides of a pair may come from different runs."
         )
     if not (designed := stages[Stage.DESIGN]).empty:
         how = _DESIGNS.get(study.design, f"arms were laid out as {study.design.replace('_', ' ')}")
@@ -54,7 +54,7 @@ def methods_text(results: Results) -> str:
         sentences.append(
             f"A search over {_counted(len(study.factors), 'factor')} ran {_counted(len(searched), 'trial')} "
             f"({counts.get(Status.PRUNED, 0)} pruned, {counts.get(Status.FAILED, 0)} failed"
-            f"{f', {unfinished} not at their end' if unfinished else ''}) to "
+            f"{f', {unfinished} unfinished' if unfinished else ''}) to "
             f"{'maximise' if study.maximise else 'minimise'} {quantity(study.metric).name}."
         )
     if not (confirmed := stages[Stage.CONFIRM]).empty:
@@ -64,7 +64,7 @@ def methods_text(results: Results) -> str:
         )
     if any(launch.teacher_once for launch in results.facts.launches):
         sentences.append(
-            "What the objectives read of the frozen teacher was computed once for each seed and epoch, rounded to "
+            "What the objectives read from the frozen teacher was computed once for each seed and epoch, rounded to "
             "float16, and shared by the trials."
         )
     sentences += foreign.cannot_be_vouched_for if foreign else [_splits_sentence(results)]
@@ -120,7 +120,7 @@ def _comparison_sentences(results: Results) -> list[str]:
         if study.design == "fractional":
             others = ", and some of them with one another, as the table says"
             sentences.append(
-                "In a fraction, these effects are confounded with interactions of three and more factors"
+                "In a fraction, these effects are confounded with interactions of three or more factors"
                 f"{others if results.interactions['aliases'].any() else ''}."
             )
     pool = reported(results.trials)
@@ -129,7 +129,7 @@ def _comparison_sentences(results: Results) -> list[str]:
         states = ", ".join(f"{count} {state}" for state, count in unfinished.items())
         sentences.append(
             f"Of {_counted(len(pool), 'trial')}, {unfinished.sum()} gave no result ({states}); the table "
-            "names their seeds, which are left out of the pairs they belong to."
+            "names their seeds; the pairs that they belong to are left out."
         )
     if study.reference_source:
         sentences.append(
@@ -151,7 +151,7 @@ def _test_sentences(results: Results) -> list[str]:
     sentences = [
         "The test that decides is the paired t test, two-sided, in every study and at every number of seeds; "
         f"{adjusted}. An arm helps or "
-        f"hurts where the adjusted p is below {LEVEL}; an interval, and the p beside it, are those of one comparison "
+        f"hurts where the adjusted p is below {LEVEL}; an interval, and the p beside it, hold for one comparison "
         "alone.",
     ]
     if study.delta is None:
@@ -172,13 +172,14 @@ def _test_sentences(results: Results) -> list[str]:
     flipped = int(results.effects["p_flip"].notna().sum())
     if flipped:
         sentences.append(
-            f"Beside the t test stands the exact sign-flip test, for the {flipped} with {FEWEST_FLIPPED} to "
+            f"The exact sign-flip test stands beside the t test, for the "
+            f"{_counted(flipped, 'comparison')} with {FEWEST_FLIPPED} to "
             f"{MOST_FLIPPED} pairs (fewer cannot reach p < 0.05); it decides nothing."
         )
     target = "an effect of the size seen" if study.delta is None else "delta"
     sentences.append(
         "The seeds that an undecided arm would still need are those at which the same test would have about "
-        f"{POWER:.0%} power to tell {target} from zero, if the differences go on to vary as they did: a rough figure. "
+        f"{POWER:.0%} power to tell {target} from zero, if the differences keep varying as they did: a rough figure. "
         "Judging a study again after seeds were added to it is another chance to err, which no p here accounts for."
     )
     return sentences

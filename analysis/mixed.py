@@ -51,9 +51,9 @@ class MixedEffects:
 def mixed_effects(scores: "pd.DataFrame", arms: list[str], baseline: str) -> MixedEffects:
     """Return the effects of arms over contexts.
 
-    Student's t has as many degrees of freedom as the differences between arms vary from context to context: the cells
-    less one for each arm and each context, but one. The normal distribution, which goes with mixed models of many
-    groups, would call three in twenty effects real that are none.
+    Student's t has the degrees of freedom with which differences between arms vary from context to context: the cells,
+    minus the arms, minus the contexts, plus one. The normal distribution, which goes with mixed models of many groups,
+    would call three in twenty effects real that are none.
 
     Args:
         scores: One row for each trial that counts: ``context``, ``arm``, ``seed``, ``score``.

@@ -24,6 +24,12 @@ class Quantity:
         """Name and unit: an axis title or a column's head."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
+    @property
+    def effect_label(self) -> str:
+        """What a difference of two values is called, and its unit: an axis title."""
+        unit = f" ({self.difference_unit})" if self.difference_unit else ""
+        return f"effect on {self.name}{unit}"
+
 
 _KNOWN = {
     f"{split}_{kind}": Quantity(f"{split} accuracy", "%", "percentage points", 2)

@@ -132,7 +132,7 @@ def report_on(
     if kind is None:
         return write_results(load(*places), out)
     if len(places) > 1:
-        raise ValueError(f"--from {kind} reads one place; given are {', '.join(places)}")
+        raise ValueError(f"--from {kind} reads one place; got {', '.join(places)}")
     return write_results(read_foreign(kind, places[0], options), out)
 
 

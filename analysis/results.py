@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cktf.rows import StudyRow
+from cktf.rows import Stage, StudyRow
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REPORTED_STAGES = ("design", "confirm")
+REPORTED_STAGES = (Stage.DESIGN, Stage.CONFIRM)
 """Stages whose arms were fixed before any of their results was seen; the others' scores are selected."""
 
 

@@ -52,10 +52,10 @@ def side_tables(results: Results) -> dict[str, Table]:
             "Main effects and interactions",
             interaction_rows(results),
             "Contrasts of the arms' means with equal weights on the levels of the other factors (Type III), by "
-            f"{'; or by '.join(results.interactions['model'].unique())}. A main effect is a difference to the level of "
-            "reference; an interaction is by how much one factor's difference changes with the other. p (Holm) holds "
-            f"for all {len(results.interactions)} rows; p (F) is of all contrasts of the same factors together."
-            f"{_confounded(results)}",
+            f"{'; or by '.join(results.interactions['model'].unique())}. A main effect is the difference from the "
+            "reference level; an interaction says by how much one factor's difference changes with the other. p (Holm) "
+            f"is adjusted over all {len(results.interactions)} rows; p (F) is of all contrasts of the same factors "
+            f"together.{_confounded(results)}",
         )
     if not results.effects.empty:
         found["pairing"] = Table(
@@ -70,9 +70,9 @@ def side_tables(results: Results) -> dict[str, Table]:
             "What else moved",
             health_rows(moved),
             f"Of each arm the {MOST_MOVED} numbers of the distillation's health (see the figure) whose difference from "
-            "the baseline, paired by seed, is largest for its standard error, where they were measured last; with "
-            f"Student's 95% interval. p (Holm) holds for all {len(results.health)} differences of all arms, of which "
-            "these are the largest: an interval alone does not show that a number has moved.",
+            "the baseline, paired by seed, is largest relative to its standard error, where they were measured last; "
+            f"with Student's 95% interval. p (Holm) is adjusted over all {len(results.health)} differences of all "
+            "arms, of which these are the largest: an interval alone does not show that a number has moved.",
         )
     if not results.confirmed.empty:
         metric = quantity(results.facts.study.metric).name
@@ -87,7 +87,8 @@ def side_tables(results: Results) -> dict[str, Table]:
         found["importances"] = Table(
             "Importance of the factors",
             importance_rows(results),
-            f"{importance_text(results.importance)} First: in how many of the samples a factor has the largest share.",
+            f"{importance_text(results.importance)} First: in what percentage of the samples a factor has the largest "
+            "share.",
         )
     return {name: marked(table, results) for name, table in found.items()}
 
@@ -135,22 +136,22 @@ def rank_test_text(ranks: "pd.DataFrame") -> str:
     num_blocks = int(ranked["n_blocks"].max()) if len(ranked) else 0
     num_contexts = int(ranks["n_contexts"].max())
     text = (
-        f"Ranked are {len(ranked)} arms in {num_blocks} contexts, 1 being the best. A context is a block; an arm's "
+        f"{len(ranked)} arms are ranked in {num_blocks} contexts, 1 being the best. A context is a block; an arm's "
         "value in it is its mean effect at the same seeds, the baseline's is 0. "
     )
     if (ranks["test"] == FRIEDMAN).any():
         first = ranks.iloc[0]
-        few = " So few contexts tell only a large difference." if num_blocks < MANY_CONTEXTS else ""
+        few = " So few contexts reveal only a large difference." if num_blocks < MANY_CONTEXTS else ""
         return text + (
             f"Friedman's test: chi-square {first['friedman']:.2f}, {len(ranked) - 1} degrees of freedom, "
-            f"{p_words(first['friedman_p'])}. Nemenyi's: two arms are told apart whose mean ranks differ by "
-            f"{first['critical_difference']:.2f} of at most {len(ranked) - 1}. p is against the baseline, adjusted for "
-            f"all pairs of arms, and no smaller than Friedman's.{few}"
+            f"{p_words(first['friedman_p'])}. Nemenyi's test: two arms are told apart if their mean ranks differ by "
+            f"{first['critical_difference']:.2f} or more (the most possible is {len(ranked) - 1}). p is against the "
+            f"baseline, adjusted for all pairs of arms, and no smaller than Friedman's.{few}"
         )
-    text += f"A test of ranks takes {FEWEST_ARMS} arms in {FEWEST_CONTEXTS} contexts. "
+    text += f"A test of ranks needs {FEWEST_ARMS} arms in {FEWEST_CONTEXTS} contexts. "
     if (ranks["test"] == MIXED).any():
         family = int((~ranks["is_baseline"]).sum())
-        few = ": so few contexts tell only an effect that is much the same in all of them"
+        few = ": so few contexts reveal only an effect that is much the same in all of them"
         return text + (
             "The effects are those of a mixed model of all scores (arm in a context and seed in a context random, "
             "restricted maximum likelihood), p by Student's t with the cells' degrees of freedom, adjusted by Holm's "
@@ -180,8 +181,8 @@ def _confounded(results: Results) -> str:
     if not results.interactions["aliases"].any():
         return ""
     return (
-        " Effects that the fraction confounds are one figure: an interaction plus or, after a minus, less the others "
-        "named; a main effect plus or less half of them."
+        " Effects that the fraction confounds share one figure: an interaction plus the others named or, after a minus "
+        "sign, minus them; a main effect plus or minus half of them."
     )
 
 

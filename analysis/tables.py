@@ -37,6 +37,9 @@ MEAN_COLUMN = 2
 LONG_NAME = 36
 """Letters of an arm's name that a figure has room for."""
 
+MOST_LEADERS = 10
+"""Arms of a search that are listed by their search scores."""
+
 SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
 """Said of every table of such a run."""
 
@@ -66,7 +69,7 @@ class Table:
     def narrow(self) -> tuple[Rows, list[str]]:
         """Return the rows for a terminal, and the notes apart, each after its row's name.
 
-        Left out are the column of notes and that of the unadjusted p, which tells no more than the interval.
+        The column of notes is left out, and that of the unadjusted p, which tells no more than the interval.
         """
         kept = [index for index, name in enumerate(self.rows[0]) if name not in {NOTE, UNADJUSTED}]
         last = self.rows[0][-1]
@@ -206,11 +209,11 @@ def arm_in_search(arm: "pd.Series[Any]") -> str:
     return f"rank {arm['rank']:.0f} of the search"
 
 
-def leaderboard_rows(results: Results, top: int = 10) -> Rows:
+def leaderboard_rows(results: Results) -> Rows:
     """Return the best arms of a search, best first, by the score that selected them."""
     measured = quantity(results.facts.study.metric)
     rows = [["arm", "seeds", f"{measured.label}, search score", NOTE]]
-    for _, arm in results.leaderboard.head(top).iterrows():
+    for _, arm in results.leaderboard.head(MOST_LEADERS).iterrows():
         score = number_text(arm["score"], measured.decimals)
         rows.append([arm["arm"], str(arm["n"]), score, ""])
     return rows
@@ -309,7 +312,7 @@ def note_text(effect: "pd.Series[Any]") -> str:
     lost = {"the arm": effect["n_lost_by_arm"], "the baseline": effect["n_lost_by_baseline"]}
     sides = [side for side, count in lost.items() if count]
     if len(sides) == 1 and effect["n_pairs"]:
-        notes.append(f"only {sides[0]} fails: the effect is that of the seeds that it survives")
+        notes.append(f"only {sides[0]} failed: the effect is that of the seeds that it survived")
     if effect["p_holm"] < LEVEL <= effect["p_flip"]:
         notes.append(
             f"the exact sign-flip test alone does not tell it from 0 (p = {p_text(effect['p_flip'])})"
@@ -333,7 +336,7 @@ def decision_text(results: Results) -> str:
     )
     return (
         f"Verdict: paired t test, p adjusted by Holm's method {family}, level {LEVEL}; {delta}. An interval, "
-        f"and a p without adjustment, are of one comparison alone. More seeds: for about {POWER:.0%} power, rough."
+        f"and an unadjusted p, hold for one comparison alone. More seeds: for about {POWER:.0%} power, a rough figure."
     )
 
 

@@ -84,9 +84,8 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         "planned_time": timestamps([row.time for row in planned]),
         "ended_time": timestamps([end[0].time if end else None for end in ends]),
     }
-    firsts: dict[
-        tuple[str, str, str], PlannedRow
-    ] = {}  # of each arm: its replicates differ in the seed alone
+    # Of each arm, since its replicates differ in the seed alone.
+    firsts: dict[tuple[str, str, str], PlannedRow] = {}
     for row in planned:
         firsts.setdefault(_arm_of(row), row)
     position = {arm: index for index, arm in enumerate(firsts)}

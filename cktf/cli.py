@@ -58,7 +58,7 @@ Address = Annotated[
 Smoke = Annotated[
     bool,
     typer.Option(
-        "--smoke", help="Only see whether it works: a few generated images, an epoch or two, the CPU."
+        "--smoke", help="Only see whether it works: a few generated images, an epoch or two, on the CPU."
     ),
 ]
 
@@ -231,7 +231,7 @@ def report(
             raise UserError(f"--address {address}: only --engine ray joins a cluster")
         if engine is ReportEngine.RAY and (len(runs) > 1 or kind is not None):
             raise UserError(
-                "--engine ray: it reads the ledger of one run, not several and no foreign results"
+                "--engine ray: it reads the ledger of one run, not of several, and no foreign results"
             )
         options = Options(
             study=study,
@@ -298,7 +298,7 @@ def train(
     overrides: Overrides = None,
     smoke: Smoke = False,
 ) -> None:
-    """Train one trial in this process, without Ray: for debugging. Nothing is written but the cached teacher."""
+    """Train one trial in this process, without Ray: for debugging. Only the cached teacher is written."""
     with _one_clear_message():
         from cktf.search.run import require_runnable
         from cktf.study.designs import every_arm
@@ -341,7 +341,7 @@ def convert_teacher(
         Path, typer.Argument(metavar="OUT.safetensors", help="What is written.", show_default=False)
     ],
 ) -> None:
-    """Take the weights out of a checkpoint and write them as safetensors; nothing that it holds is run."""
+    """Take the weights out of a checkpoint and write them as safetensors; no code in it is run."""
     with _one_clear_message():
         from cktf.search.errors import UserError
         from cktf.trainer.teacher_file import convert_weights

@@ -48,7 +48,7 @@ def test_only_a_report_on_ray_joins_a_cluster(tmp_path):
     told = message_for("report", "run", "--address", "auto", cwd=tmp_path)
     assert told == "--address auto: only --engine ray joins a cluster\n"
     told = message_for("report", "one", "other", "--engine", "ray", "--out", "both", cwd=tmp_path)
-    assert told == "--engine ray: it reads the ledger of one run, not several and no foreign results\n"
+    assert told == "--engine ray: it reads the ledger of one run, not of several, and no foreign results\n"
 
 
 def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path):
@@ -172,7 +172,7 @@ def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(tmp_pat
     code, out, _ = cktf("validate", "objects.yaml", "--smoke", cwd=tmp_path)
     assert code == 0
     assert "3 arms x 2 seeds = 6 trials" in out
-    assert "not trained, since equal to another in a smoke run: longer" in out
+    assert "not trained, since equal to another arm in a smoke run: longer" in out
     code, out, err = cktf("launch", "objects.yaml", "--smoke", cwd=tmp_path)
     assert code == 0, err
     assert "longer" in out

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOOR = {"cktf.batch", "cktf.rows", "cktf.seeding", "cktf.settings", "cktf.storage", "cktf"}
+FLOOR = {"cktf.batch", "cktf.exclusive", "cktf.rows", "cktf.seeding", "cktf.settings", "cktf.storage", "cktf"}
 MAY_IMPORT = {
     "cktf.objectives": FLOOR,
     "cktf.models": FLOOR,

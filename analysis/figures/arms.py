@@ -63,4 +63,4 @@ def largest_effects(effects: "pd.DataFrame", most: int) -> "pd.DataFrame":
 
 def left_out(drawn: int, total: int) -> str:
     """Return the sentence that says which arms are drawn; nothing where all are."""
-    return f" Drawn are the {drawn} arms with the largest effects of {total}." if drawn < total else ""
+    return f" Only the {drawn} arms with the largest effects are drawn, of {total}." if drawn < total else ""

@@ -73,9 +73,9 @@ def record(results: Results) -> Diagram | None:
         bars=[(float(mean_ranks[begin]), float(mean_ranks[end])) for begin, end in runs],
         critical_difference=difference,
         num_contexts=int(first["n_blocks"]),
-        caption=f"Mean ranks of {len(ranked)} arms over n = {first['n_blocks']} contexts; 1, the best, is at the "
+        caption=f"Mean ranks of {len(ranked)} arms over n = {first['n_blocks']} contexts; 1, the best, is on the "
         f"right. {joined}. Friedman's test: {p_words(first['friedman_p'])}."
-        f"{f' Not ranked, for they are missing in a context: {left_out}.' if left_out else ''}",
+        f"{f' Not ranked, since missing in a context: {left_out}.' if left_out else ''}",
     )
 
 

@@ -1,11 +1,10 @@
 """Forest of effects: every arm against the baseline, with its interval, about a line at zero."""
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.arms import largest_effects, left_out
-from analysis.figures.theme import BLUE, INK, WIDTH, data, title_lines
+from analysis.figures.theme import BLUE, INK, WIDTH, data, json_number, title_lines
 from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.verdicts import LEVEL, Verdict
@@ -50,14 +49,10 @@ def record(results: Results) -> Forest | None:
     if effects.empty or effects["effect"].isna().all():
         return None
     study = results.facts.study
-    measured = quantity(study.report_metric)
-    unit = f" ({measured.difference_unit})" if measured.difference_unit else ""
     rows = [
         {
             "label": f"{arm_label(effect['arm'], effect['context'])}  (n = {effect['n_pairs']})",
-            "effect": _number(effect["effect"]),
-            "low": _number(effect["low"]),
-            "high": _number(effect["high"]),
+            **{name: json_number(effect[name]) for name in ("effect", "low", "high")},
             "verdict": effect["verdict"],
         }
         for effect in largest_effects(effects, MAX_ARMS).to_dict("records")
@@ -65,7 +60,7 @@ def record(results: Results) -> Forest | None:
     better = "right" if study.maximise else "left"
     of_context = " of the same context" if effects["context"].nunique() > 1 else ""
     return Forest(
-        axis=f"effect on {measured.name}{unit}",
+        axis=quantity(study.report_metric).effect_label,
         rows=rows,
         delta=study.delta,
         caption=f"Mean difference from the baseline{of_context} at the same seeds, with its 95% interval; n counts the "
@@ -121,8 +116,3 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
             alt.Chart(edges).mark_rule(color=INK, strokeDash=[1, 3], opacity=0.7).encode(x="edge:Q")
         )
     return alt.layer(*layers).properties(width=WIDTH, height=26 * len(labels))
-
-
-def _number(value: float) -> float | None:
-    """Return a number as JSON can hold it: what is missing is None."""
-    return None if math.isnan(value) else float(value)

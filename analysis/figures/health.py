@@ -70,8 +70,8 @@ def record(results: Results) -> Health | None:
     where = f", in context {context}" if context else ""
     caption = (
         "Student and teacher on the validation split, and gradients of the terms in an epoch's first step: mean over "
-        f"complete trials with its 95% interval{where}; the baseline is dashed and grey. Panels have scales of their "
-        "own." + left_out(len(others), len(effects))
+        f"complete trials with its 95% interval{where}; the baseline is dashed and grey. Each panel has its "
+        "own scale." + left_out(len(others), len(effects))
     )
     if len(numbers) < len(all_numbers):
         caption += (

@@ -104,7 +104,7 @@ def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
         cells=cells,
         caption=f"Mean {measured.name}{' in the search' if is_search else ''}; darker is better; n counts the trials. "
         + _what_is_averaged(others, is_search=is_search)
-        + (f" Left out are {without} arms without one of the two." if without else "")
+        + (f" {without} arms without one of the two are left out." if without else "")
         + (" Each context has its own scale." if found["context"].nunique() > 1 else ""),
     )
 
@@ -190,6 +190,6 @@ def _what_is_averaged(others: list[str], *, is_search: bool) -> str:
     if is_search:
         return (
             "The arms are not spread evenly over the other factors"
-            f"{f' ({named})' if named else ''}: a search goes where scores are good. See it as a map, not as a test."
+            f"{f' ({named})' if named else ''}: a search goes where scores are good. Read it as a map, not as a test."
         )
     return f"Every arm counts once, whatever its level of {named}." if named else "Every cell is one arm."

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from analysis.figures.theme import BLUE, INK, WIDTH, by_status, data
+from analysis.figures.theme import BLUE, INK, WIDTH, by_status, data, json_number
 from analysis.figures.thinning import thinned, thinned_text
 from analysis.quantities import quantity
 from analysis.results import Results
@@ -50,7 +48,7 @@ def record(results: Results) -> History | None:
     shown = thinned(searched.assign(best=best), improves | is_confirmed)
     rows = [
         {"number": int(number) + 1, "arm": arm, "status": status, "score": float(score)}
-        | {"best": None if np.isnan(so_far) else float(so_far)}
+        | {"best": json_number(so_far)}
         for number, arm, status, score, so_far in zip(
             *(shown[name] for name in ("number", "arm", "status", study.metric, "best")), strict=True
         )
@@ -81,7 +79,7 @@ def _confirmed(results: Results) -> list[dict[str, Any]]:
             "score": arm["search_score"],
             "n": arm["n"],
         }
-        | {name: None if np.isnan(arm[name]) else float(arm[name]) for name in ("mean", "low", "high")}
+        | {name: json_number(arm[name]) for name in ("mean", "low", "high")}
         for arm in found.to_dict("records")
     ]
 

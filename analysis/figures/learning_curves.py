@@ -79,9 +79,7 @@ def record(results: Results) -> Curves | None:
     else:
         caption += " The baseline is that of the same context, and each panel has its own scale."
     if unscored_phases:
-        caption += (
-            f" Epochs count from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
-        )
+        caption += f" Epochs are counted from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
     caption += left_out(len(shown), len(results.effects))
     if (num_epochs := int(curves["arm_id"].value_counts().max())) > MAX_POINTS:
         caption += f" Of a curve of {num_epochs} epochs, {MAX_POINTS} are drawn."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.estimates import grouped_estimates
-from analysis.figures.theme import BLUE, INK, data, title_lines
+from analysis.figures.theme import BLUE, INK, data, json_number, level_scale, title_lines
 from analysis.levels import factor_label, factor_order, in_groups, is_logarithmic, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
@@ -36,7 +36,7 @@ class Panel:
         axis: Title of the horizontal axis: the factor.
         is_log: Whether this axis is logarithmic.
         rows: ``level``, ``value``, ``low``, ``high`` (None where there is none), ``n``, levels ascending.
-        reference: The level of reference, whose value is 0 by definition; None in a search.
+        reference: The reference level, whose value is 0 by definition; None in a search.
     """
 
     title: str
@@ -88,21 +88,20 @@ def record(results: Results, factors: Sequence[str] = ()) -> Marginals | None:
         axis = measured.label
         caption = (
             f"Mean {measured.name} of the complete arms of the search, cut by the factor's level into parts of about "
-            "equally many arms, each at its median level, with its 95% interval; n counts the arms of a part. The "
+            "as many arms each, each at its median level, with its 95% interval; n counts the arms of a part. The "
             "search went where scores were good, so the other factors differ between the parts."
         )
     else:
-        unit = f" ({measured.difference_unit})" if measured.difference_unit else ""
-        axis = f"effect on {measured.name}{unit}"
+        axis = measured.effect_label
         caption = (
-            "Effect of each level against the level of reference (hollow, 0 by definition) at the same seeds, with its "
+            "Effect of each level against the reference level (hollow, 0 by definition) at the same seeds, with its "
             "95% interval"
             + (", averaged over the other factors of the grid" if study.design == "grid" else "")
             + f"; better is {'up' if study.maximise else 'down'}; n counts the "
             + ("trials." if study.design == "grid" else "pairs.")
         )
     if len(panels) > MAX_PANELS:
-        caption += f" Drawn are {MAX_PANELS} of {len(panels)}; the others can be named."
+        caption += f" {MAX_PANELS} of {len(panels)} are drawn; the others can be named."
     return Marginals(axis, panels[:MAX_PANELS], caption)
 
 
@@ -135,9 +134,7 @@ def _panel(panel: Panel, y: "alt.Y") -> "alt.LayerChart | alt.FacetChart":
     x = alt.X(
         "level:Q",
         title=panel.axis,
-        scale=alt.Scale(type="log", nice=False, padding=14)
-        if panel.is_log
-        else alt.Scale(nice=False, zero=False, padding=14),
+        scale=level_scale(is_log=panel.is_log, padding=14),
         axis=alt.Axis(format="~g", grid=False, labelOverlap=True, **ticks),
     )
     base = alt.Chart(data(panel.rows)).encode(x=x)
@@ -161,7 +158,7 @@ def _panel(panel: Panel, y: "alt.Y") -> "alt.LayerChart | alt.FacetChart":
 
 
 def _designed(results: Results, factor: str, context: str) -> Panel | None:
-    """Return a factor's levels against that of reference, as the statistics of the design have it."""
+    """Return a factor's levels against the reference level, as the statistics of the design have it."""
     of_design = _main_effects if results.facts.study.design == "grid" else _effects_alone
     rows, reference = of_design(results, factor, context)
     rows = [row for row in rows if np.isfinite([row["level"], row["value"]]).all()]
@@ -173,7 +170,7 @@ def _designed(results: Results, factor: str, context: str) -> Panel | None:
 
 
 def _main_effects(results: Results, factor: str, context: str) -> tuple[list[dict[str, Any]], float]:
-    """Return the levels of a grid's factor, averaged over the other factors, and that of reference."""
+    """Return the levels of a grid's factor, averaged over the other factors, and the reference level."""
     found = results.interactions
     found = found[(found["kind"] == "main") & (found["factor"] == factor) & (found["context"] == context)]
     # What a contrast is called ends in its level.
@@ -228,8 +225,8 @@ def _sorted_panel(
     results: Results, factor: str, context: str, rows: list[dict[str, Any]], reference: float | None
 ) -> Panel:
     rows = sorted(rows, key=lambda row: float(row["level"]))
-    for row in rows:  # JSON has no NaN
-        row |= {name: None if np.isnan(row[name]) else float(row[name]) for name in ("low", "high")}
+    for row in rows:
+        row |= {name: json_number(row[name]) for name in ("low", "high")}
     counts = sorted({row["n"] for row in rows})
     n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
     levels = np.array([row["level"] for row in rows])

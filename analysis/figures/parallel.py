@@ -100,7 +100,7 @@ def record(results: Results) -> Parallel | None:
     ]
     num_pruned, num_best = int((~complete).sum()), int((groups == BEST).sum())
     caption = (
-        f"Each line is one of n = {len(arms)} arms of the search; bold are the best {num_best}. The axes stand in the "
+        f"Each line is one of n = {len(arms)} arms of the search; the best {num_best} are bold. The axes stand in the "
         "order of importance and reach from the lowest to the highest level that was tried"
         f"{', on a logarithmic scale where the search was' if study.log_factors else ''}."
     )

@@ -84,8 +84,8 @@ def record(results: Results) -> Pareto | None:
     caption = (
         f"{measured.name.capitalize()} of the n = {len(arms)} complete arms of the search against the training time of "
         f"one trial, on {' and '.join(devices) or 'unknown devices'}. On the front ({int(is_front.sum())}, with "
-        "their numbers) are those that no other matches in both and beats in one. The time is what the machine took "
-        "then, whatever else ran on it; the scores selected the arms, and are optimistic."
+        "their numbers) are those that no other matches in both and beats in one. The time is what the machine took, "
+        "whatever else ran on it; the scores selected the arms, and are optimistic."
     )
     caption += thinned_text(len(rows), len(arms), "the front")
     return Pareto(measured.label, rows, caption)

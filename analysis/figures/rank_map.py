@@ -88,7 +88,7 @@ def record(results: Results, factors: Sequence[str] = ()) -> RankMap | None:
         f"{quantity(study.metric).name}, and the best tenth are filled. "
     )
     if Status.PRUNED in statuses:
-        caption += "Pruned arms rank behind complete ones, those first that came further. "
+        caption += "Pruned arms rank behind complete ones, those that came further first. "
     caption += "The other factors vary, too, and a search goes where scores are good."
     caption += thinned_text(len(rows), len(arms))
     return RankMap(

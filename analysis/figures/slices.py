@@ -87,13 +87,13 @@ def record(results: Results) -> Slices | None:
     without = " and ".join(f"{counts[status]} {status}" for status in statuses if status != Status.COMPLETE)
     caption = (
         f"Each of the {counts[Status.COMPLETE]} complete arms of the search by its {quantity(study.metric).name} and "
-        "its level of each factor; n counts the arms that have the factor. A slice holds no other factor fixed."
+        "its level of each factor; n counts the arms that have the factor. The other factors are not held fixed."
     )
     if without:
-        caption += f" The {without} arms stand below: they have no final score."
+        caption += f" The {without} arms stand below, for they have no final score."
     caption += thinned_text(len(drawn), len(arms))
     if len(study.factors) > len(panels) == MAX_PANELS:
-        caption += f" Drawn are the {MAX_PANELS} most important factors."
+        caption += f" Only the {MAX_PANELS} most important factors are drawn."
     return Slices(quantity(study.metric).label, panels, statuses, caption)
 
 

@@ -1,5 +1,6 @@
 """The look that all figures share, for colour-blind readers, grey printers and dark pages too."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,11 @@ def data(rows: list[dict[str, Any]]) -> "alt.InlineData":
     import altair as alt
 
     return alt.InlineData(values=rows)
+
+
+def json_number(value: float) -> float | None:
+    """Return a number as a chart's data can hold it: JSON has no NaN, so what is missing is None."""
+    return None if math.isnan(value) else float(value)
 
 
 def by_status(statuses: Sequence[str]) -> "dict[str, alt.Color | alt.Shape]":

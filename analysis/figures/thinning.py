@@ -32,6 +32,6 @@ def thinned_text(shown: int, there: int, kept: str = "") -> str:
     if shown >= there:
         return ""
     which = (
-        f": {kept}, and of the others every so many" if kept else ", every so many in the order of planning"
+        f": {kept}, and an even sample of the others" if kept else ", evenly spaced in the order of planning"
     )
-    return f" Drawn are {shown} of {there}{which}."
+    return f" {shown} of {there} are drawn{which}."

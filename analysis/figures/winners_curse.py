@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from analysis.figures.theme import BLUE, GREY, WIDTH, data
+from analysis.figures.theme import BLUE, GREY, WIDTH, data, json_number
 from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.tables import arm_in_search, signed_text
@@ -44,8 +42,8 @@ def record(results: Results) -> WinnersCurse | None:
         {
             "label": f"{arm_in_search(arm)}  (n = {arm['n']})",
             "arm": arm["arm"],
-            **{name: _number(arm[name]) for name in ("mean", "low", "high")},
-            "search": _number(arm["search_score"]),
+            **{name: json_number(arm[name]) for name in ("mean", "low", "high")},
+            "search": json_number(arm["search_score"]),
         }
         for _, arm in found.iterrows()
     ]
@@ -92,8 +90,3 @@ def chart(curse: WinnersCurse) -> "alt.LayerChart | alt.FacetChart":
         for kind, column in ((SEARCH, "search"), (FRESH, "mean"))
     ]
     return alt.layer(interval, *points).properties(width=WIDTH, height=32 * len(labels))
-
-
-def _number(value: float) -> float | None:
-    """Return a number as JSON can hold it: what is missing is None."""
-    return None if np.isnan(value) else float(value)

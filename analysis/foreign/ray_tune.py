@@ -131,9 +131,8 @@ def _states(folder: fs.SubTreeFileSystem, files: list[str]) -> dict[str, str]:
 
 def _results(folder: fs.SubTreeFileSystem, name: str) -> list[dict[str, Any]]:
     if has_file(folder, f"{name}/{RESULTS}"):
-        *lines, _ = read(folder, f"{name}/{RESULTS}").split(
-            b"\n"
-        )  # a line without an end is still being written
+        # A last line without an end is still being written.
+        *lines, _ = read(folder, f"{name}/{RESULTS}").split(b"\n")
         if lines:
             return [_flat(json.loads(line), "/") for line in lines]
     if not has_file(folder, f"{name}/{PROGRESS}"):

@@ -68,5 +68,5 @@ def _square(file: Path, side: int) -> Tensor:
         with Image.open(file) as image:
             square = ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BILINEAR)
     except Exception as error:  # a damaged file raises whatever its bytes lead the decoder to
-        raise ValueError(f"data.root: {file} is no image, or is damaged: {error}") from error
+        raise ValueError(f"data.root: {file} is not an image, or is damaged: {error}") from error
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)  # PIL has the channels last

@@ -41,7 +41,7 @@ def load_image_folder(config: DataConfig) -> Dataset:
     unknown = sorted(set(_classes(test)) - set(classes))
     if unknown:
         raise ValueError(
-            f"data.root: {test / unknown[0]} has no counterpart in {train}, so nothing is learnt of it"
+            f"data.root: {test / unknown[0]} has no counterpart in {train}, so nothing is learnt about it"
         )
     is_kept = not config.generated
     train_files, train_labels = _files(train, classes)

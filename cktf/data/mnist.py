@@ -129,6 +129,6 @@ def _read_file(path: Path, reader: Callable[[str], Tensor]) -> Tensor:
             return reader(plain.name)
     except Exception as error:  # a damaged file raises whatever its bytes lead the readers to
         raise ValueError(
-            f"data.root: {path} is damaged, or is no IDX file: {error!r}; if a download was killed, delete this "
+            f"data.root: {path} is damaged, or is not an IDX file: {error!r}; if a download was killed, delete this "
             "file and set data.download: true, which fetches what is missing"
         ) from error

@@ -1,10 +1,11 @@
 """Where data sets are kept, and what is said where one is missing."""
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from cktf.exclusive import exclusive
 
 
 class DatasetMissing(ValueError):  # noqa: N818  # it names what the user is told
@@ -28,7 +29,5 @@ def writing(folder: Path) -> Iterator[None]:
     Raises:
         OSError: If the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # released by the kernel when the holder dies
+    with exclusive(folder / ".lock"):
         yield

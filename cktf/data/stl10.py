@@ -96,9 +96,8 @@ def _row_by_row(path: Path, checksum: str, side: int) -> Iterator[Tensor]:
     _require(path, checksum)
     pixels = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, *_IMAGE)
     for start in range(0, len(pixels), _AT_A_TIME):
-        some = pixels[start : start + _AT_A_TIME].transpose(
-            0, 1, 3, 2
-        )  # the file has the columns before the rows
+        # The file has the columns before the rows.
+        some = pixels[start : start + _AT_A_TIME].transpose(0, 1, 3, 2)
         yield resize(torch.from_numpy(some.copy()), side)
 
 

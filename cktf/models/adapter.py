@@ -64,10 +64,8 @@ class Adapter(nn.Module):
         There are no preactivations: what the ReLU at a stage's end reads is no layer's output in general.
         """
         logits = self.network(images)
-        outputs, self._outputs = (
-            self._outputs,
-            {},
-        )  # or the batch's graph would live on until the next forward
+        # Emptied, or the batch's graph would live on until the next forward.
+        outputs, self._outputs = self._outputs, {}
         stages = tuple(tuple(outputs[name] for name in blocks) for blocks in self.stages)
         penultimate = outputs[self.penultimate].flatten(1)
         return Activations(logits, penultimate, outputs[self.stem], stages, preactivations=())

@@ -27,7 +27,7 @@ def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class CC(Objective):
     """Linear embeddings of both penultimate vectors agree from sample to sample (see `correlation_loss`).
 
-    On several workers each compares the samples of its own shard.
+    On several workers it compares the samples of the whole batch.
 
     Attributes:
         student: Embeds the student's vector (batch, features) in (batch, dim).

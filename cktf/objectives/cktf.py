@@ -100,7 +100,7 @@ class CKTF(Objective):
                 )
             names = [pair.name for pair in self.pairs]
             if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"pairs: each pair may be named once; twice: {', '.join(twice)}")
+                raise ValueError(f"pairs: each pair may be named only once; named twice: {', '.join(twice)}")
             if self.transform in OF_BATCH and self.head != "pad":
                 raise ValueError(
                     f"head: rows of transform {self.transform} are as long as the batch, which no learned head "

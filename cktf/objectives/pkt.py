@@ -37,7 +37,7 @@ def neighbour_divergence(student: Tensor, teacher: Tensor) -> Tensor:
 class PKT(Objective):
     """Samples are as likely neighbours by the student's penultimate vectors as by the teacher's.
 
-    On several workers each compares the samples of its own shard.
+    On several workers it compares the samples of the whole batch.
     """
 
     class Config(ObjectiveSettings):

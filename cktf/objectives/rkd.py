@@ -51,7 +51,7 @@ def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class RKD(Objective):
     """The samples' penultimate vectors lie to one another as the teacher's do.
 
-    On several workers each compares the samples of its own shard.
+    On several workers it compares the samples of the whole batch.
     """
 
     class Config(ObjectiveSettings):

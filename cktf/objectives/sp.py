@@ -23,7 +23,7 @@ def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class SP(Objective):
     """Samples whose maps are similar in the teacher's last stage are similar in the student's.
 
-    On several workers each compares the samples of its own shard.
+    On several workers it compares the samples of the whole batch.
     """
 
     class Config(ObjectiveSettings):

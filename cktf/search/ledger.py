@@ -48,7 +48,7 @@ def open_run(run_dir: str) -> Storage:
     except (ValueError, OSError) as error:  # pyarrow says the first of most URIs, the second of HDFS's
         said = str(error).partition("\n")[0]
         raise BadRunDirectory(
-            f"{run_dir}: is no run directory: {said}; use a folder, or a URI such as s3://bucket/run"
+            f"{run_dir}: is not a run directory: {said}; use a folder, or a URI such as s3://bucket/run"
         ) from error
 
 

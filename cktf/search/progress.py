@@ -77,9 +77,7 @@ def status(run_dir: str) -> RenderableType:
     rows = list(read_ledger(run))
     study = next((row for row in rows if isinstance(row, StudyRow)), None)
     if study is None:
-        raise RunNotFound(
-            f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' would make it"
-        )
+        raise RunNotFound(f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' starts one")
     state = RunState(study.metric, rows)
     counts = state.counts()
 
@@ -108,7 +106,7 @@ def _driver(run: Storage, state: RunState) -> str:
     if is_in_use(run):
         return "at work"
     is_open = any(trial.end is None for trial in state.trials.values())
-    return "none; 'cktf resume' goes on" if is_open else "none"
+    return "none; 'cktf resume' continues the run" if is_open else "none"
 
 
 def _told(trial: TrialState, metric: str) -> str:

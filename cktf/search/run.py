@@ -70,7 +70,7 @@ class Summary:
         counts += [f"{self.pruned} pruned"] if self.pruned else []
         counts += [f"{self.failed} failed"] if self.failed else []
         verb = "interrupted" if self.is_interrupted else "done"
-        then = f"; 'cktf resume {self.run}' goes on" if self.is_interrupted else ""
+        then = f"; 'cktf resume {self.run}' continues" if self.is_interrupted else ""
         if self.failed and not self.is_interrupted:
             then = f"; 'cktf resume {self.run} --retry-failed' tries the failed ones again"
         return f"{verb} after {self.seconds:.0f} s: {', '.join(counts)}{then}"
@@ -287,7 +287,7 @@ def _stored_study(run: Storage) -> StudySpec | None:
 def _require_study(run: Storage) -> StudySpec:
     spec = _stored_study(run)
     if spec is None:
-        raise RunNotFound(f"{run.root}: there is no run; 'cktf launch' begins one")
+        raise RunNotFound(f"{run.root}: there is no run; 'cktf launch' starts one")
     return spec
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status
 from cktf.search.errors import LedgerDamaged
 
 
@@ -98,7 +98,6 @@ class RunState:
 
     def __init__(self, metric: str, rows: Iterable[Row] = ()) -> None:
         self.metric = metric
-        self.study: StudyRow | None = None
         self.trials: dict[str, TrialState] = {}
         self._counts: Counter[Status] = Counter()
         self._contexts: dict[str, None] = {}  # in the order of planning
@@ -113,8 +112,6 @@ class RunState:
             LedgerDamaged: If it tells of a trial that no row before it has planned.
         """
         match row:
-            case StudyRow():
-                self.study = row
             case PlannedRow() if row.trial_id not in self.trials:
                 self._add(TrialState(row))
             case PlannedRow() | EpochRow() | EndRow():
@@ -152,10 +149,6 @@ class RunState:
                 first = {arm.context: arm for arm in reversed(ranking)}
                 return {context: first[context] for context in self._contexts if context in first}
         return {}
-
-    def contexts(self) -> list[str]:
-        """Return the contexts in the order of planning; one without a name where the study names none."""
-        return list(self._contexts)
 
     def _add(self, trial: TrialState) -> None:
         row = trial.planned

@@ -251,7 +251,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
     torch.set_num_threads(max(1, int(assignment.cpus)))
     run = Storage(assignment.run)
     if not run.names():
-        raise FileNotFoundError(f"{run.root} is not there on {platform.node()}; all nodes must share it")
+        raise FileNotFoundError(f"{run.root} does not exist on {platform.node()}; all nodes must share it")
     config = TrialConfig.model_validate_json(assignment.configuration)
     yield from train(
         config,

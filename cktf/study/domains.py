@@ -11,10 +11,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from cktf.rows import Scalar
 from cktf.settings import Settings
 from cktf.study.paths import overlay, value_at
-
-Scalar = bool | int | float | str | None
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,

@@ -49,11 +49,11 @@ def left_out_in_words(spec: StudySpec, trained: Sequence[Arm]) -> Iterator[str]:
             left_out.setdefault(arm.context, []).append(arm.name)
     for context, arms in left_out.items():
         within = f" in {context}" if context else ""
-        yield f"not trained, since equal to another in a smoke run{within}: {'; '.join(arms)}"
+        yield f"not trained, since equal to another arm in a smoke run{within}: {'; '.join(arms)}"
 
 
 def alike_in_words(arms: Sequence[Arm]) -> Iterator[str]:
     """Yield a warning of each group of arms whose difference nothing reads."""
     for group in arms_alike(arms):
         names = "; ".join(arm.label for arm in group)
-        yield f"these arms train alike, for nothing that is switched on reads what sets them apart: {names}"
+        yield f"these arms train alike, since nothing that is switched on reads what sets them apart: {names}"

@@ -17,16 +17,13 @@ BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
 """Sections whose keys are paths, dots and all."""
 
 
-def load_study(
-    path: str | os.PathLike[str], overrides: Sequence[str] = (), *, name: str | None = None
-) -> StudySpec:
+def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> StudySpec:
     """Read and check a study file.
 
     Args:
         path: The YAML file.
         overrides: ``path=value`` each, the value in YAML: a path in the study file (``seeds=3``), or one in a
             trial's configuration, which then means the baseline's (``epochs=2``).
-        name: Name of the study; None: what the file says under ``name:``, or the file's own name.
 
     Raises:
         StudyError: If the file cannot be read or the study is wrong; one line for each problem.
@@ -39,15 +36,13 @@ def load_study(
     except IsADirectoryError:
         raise StudyError(f"{file}: is a folder; name the study's YAML file") from None
     except UnicodeDecodeError:
-        raise StudyError(f"{file}: is no text in UTF-8") from None
+        raise StudyError(f"{file}: is not UTF-8 text") from None
     except OSError as error:
         raise StudyError(f"{file}: cannot be read: {error.strerror}") from None
-    return read_study(text, str(file), overrides, name=name)
+    return read_study(text, str(file), overrides)
 
 
-def read_study(
-    text: str, source: str, overrides: Sequence[str] = (), *, name: str | None = None
-) -> StudySpec:
+def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySpec:
     """Read and check the text of a study, as `load_study` does; ``source`` is what messages call it.
 
     Raises:
@@ -65,8 +60,6 @@ def read_study(
         )
     values, overridden = _override(document.value, overrides)
     values = {"name": Path(source).stem, "question": _first_comment(text), **values}
-    if name is not None:
-        values["name"] = name
     try:
         return StudySpec.model_validate(values)
     except ValidationError as error:

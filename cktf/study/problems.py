@@ -20,11 +20,11 @@ class StudyError(Exception):
     """A study cannot be used as it is written; the text names file, line, key, value and what is allowed."""
 
 
-def problem(location: Location, message: str, value: Any = None) -> InitErrorDetails:
+def problem(location: Location, message: str) -> InitErrorDetails:
     """Return one problem in the form that pydantic collects, so that all are reported together."""
     # The text is passed as a value, for braces in it would be taken for placeholders.
     kind = PydanticCustomError("study", "{message}", {"message": message})
-    return InitErrorDetails(type=kind, loc=location, input=value)
+    return InitErrorDetails(type=kind, loc=location, input=None)
 
 
 def refusal(problems: Sequence[InitErrorDetails]) -> ValidationError:

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cktf.exclusive import exclusive
 from cktf.storage import Storage
-from cktf.trainer.exclusive import exclusive
 
 DEFAULT_LIMIT = 20.0
 """Gigabytes of all files together, where `$CKTF_CACHE_GB` does not say."""
@@ -64,9 +64,7 @@ class ReadingFiles:
         try:
             if path.stat().st_size != 2 * rows * columns:
                 return None
-            with suppress(
-                OSError
-            ):  # of another user, for instance; then it only seems to be older than it is
+            with suppress(OSError):  # a file of another user, say, which then only seems older than it is
                 os.utime(path)
             values = np.memmap(path, dtype=np.float16, mode="r", shape=(rows, columns))
         except OSError:

@@ -18,13 +18,13 @@ from safetensors.torch import load as load_safetensors
 from torch import nn
 
 from cktf.data import DataConfig, Dataset
+from cktf.exclusive import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
-from cktf.trainer.exclusive import exclusive
 from cktf.trainer.held_data import held_dataset
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_file import StateDict, differences, read_weights
@@ -53,7 +53,12 @@ def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
 
 @lru_cache(maxsize=1)
 def load_teacher(
-    teacher: TeacherConfig, data: DataConfig, device: torch.device, run: Storage | None
+    teacher: TeacherConfig,
+    data: DataConfig,
+    device: torch.device,
+    run: Storage | None,
+    *,
+    is_compiled: bool = False,
 ) -> nn.Module:
     """Return the frozen teacher in eval mode, training it first where nobody has yet.
 
@@ -65,6 +70,8 @@ def load_teacher(
         device: Where it is to be.
         run: The run directory. The first worker that has the teacher puts it there and every other worker takes it
             from there, so that all trials of a run learn from one and the same teacher, whatever machine they are on.
+        is_compiled: Whether its forward is compiled. It is not compiled later, for then a trial that does not want it
+            would be given a teacher that an earlier trial of the worker has compiled.
 
     Raises:
         TrainingFailed: If the teacher's own training fails.
@@ -73,7 +80,10 @@ def load_teacher(
     network = build_teacher(teacher, held_dataset(data, torch.device("cpu")))  # of which its shapes are read
     if teacher.checkpoint is None:
         network.load_state_dict(_trained_weights(teacher_trial(teacher, data), device, run))
-    return network.to(device).requires_grad_(False).eval()
+    network.to(device).requires_grad_(False).eval()
+    if is_compiled:
+        network.compile()
+    return network
 
 
 def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:

@@ -63,7 +63,7 @@ def read_weights(file: str | os.PathLike[str], sha256: str | None = None) -> Sta
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise ValueError(f"{path} is another file than was asked for: its SHA-256 is {found}, not {sha256}")
+        raise ValueError(f"{path} is not the file that was asked for: its SHA-256 is {found}, not {sha256}")
     weights = _read_safetensors(path, content) if path.suffix == SAFETENSORS else _read_pytorch(path, content)
     prefix = "module."
     if all(key.startswith(prefix) for key in weights):
@@ -110,7 +110,7 @@ def _read_safetensors(path: Path, content: bytes) -> StateDict:
     try:
         return load_safetensors(content)
     except SafetensorError as error:
-        raise ValueError(f"{path} is no safetensors file: {error}") from error
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
 
 
 def _read_pytorch(path: Path, content: bytes) -> StateDict:
@@ -124,7 +124,7 @@ def _read_pytorch(path: Path, content: bytes) -> StateDict:
         if refused := re.search(r"\bGLOBAL (\S+)", str(error)):
             raise ValueError(_refusal(path, refused[1])) from error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path} is no PyTorch file of tensors: {reason}") from error
+        raise ValueError(f"{path} is not a PyTorch file of tensors: {reason}") from error
     weights = loaded
     if isinstance(loaded, dict):
         weights = next((loaded[key] for key in STATE_DICT_KEYS if key in loaded), loaded)
@@ -138,14 +138,14 @@ def _read_pytorch(path: Path, content: bytes) -> StateDict:
 
 
 def _refusal(path: Path, refused: str) -> str:
-    """Say what is refused, and how who trusts the file makes one of tensors alone of it."""
+    """Say what is refused, and how somebody who trusts the file can make one of tensors alone from it."""
     cleaned = path.with_suffix(".tensors.pth")
     code = (
         f"import torch; c = torch.load({str(path)!r}, map_location='cpu', weights_only=False); "
         f"torch.save(c.get('model', c) if isinstance(c, dict) else c.state_dict(), {str(cleaned)!r})"
     )
     return (
-        f"{path} is not loaded, for it asks for {refused}, and loading that could run any code. If you trust who made "
-        f"the file, run this, on a machine that has nothing to lose: python -c {shlex.quote(code)}; "
+        f"{path} is not loaded, for it asks for {refused}, and loading that could run any code. If you trust whoever "
+        f"made the file, run this, on a machine with nothing to lose: python -c {shlex.quote(code)}; "
         f"then name {cleaned}, which holds tensors alone ('cktf convert-teacher' makes safetensors of it)"
     )

@@ -49,7 +49,7 @@ def test_a_search_that_is_not_at_its_end_says_so(search_writer: Callable[..., An
     ledger.train(ledger.plan("now", 0, stage=Stage.SEARCH), 80.0, epochs=1, status=None, tests=False)
     ledger.close_segment()
     text = methods_text(load(ledger.run))
-    assert "ran 7 trials (0 pruned, 0 failed, 2 not at their end) to maximise" in text
+    assert "ran 7 trials (0 pruned, 0 failed, 2 unfinished) to maximise" in text
 
 
 def test_confirmation_reads_it_once(confirmed_search: Path) -> None:
@@ -85,7 +85,9 @@ def test_delta_and_the_test_beside_it_are_told(ablation_writer: Callable[..., An
     ledger.close_segment()
     text = methods_text(load(ledger.run))
     assert "within ±0.5 percentage points, the smallest effect that matters" in text
-    assert "the exact sign-flip test, for the 4 with 6 to 20 pairs" in text
+    assert (
+        "The exact sign-flip test stands beside the t test, for the 4 comparisons with 6 to 20 pairs" in text
+    )
     assert "power to tell delta from zero" in text
     assert "changed between launches" not in text
 
@@ -111,7 +113,7 @@ def test_what_a_fraction_cannot_tell_apart_is_told(fraction: Path) -> None:
     text = methods_text(load(fraction))
     for fact in (
         "32 trials, 8 arms × 4 seeds: the arms are a fraction of all combinations of two levels of each factor",
-        "confounded with interactions of three and more factors, and some of them with one another",
+        "confounded with interactions of three or more factors, and some of them with one another",
     ):
         assert fact in text
 

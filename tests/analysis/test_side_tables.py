@@ -41,7 +41,7 @@ def test_what_a_fraction_confounds_is_noted_beside_the_effect(fraction: Path) ->
         "confounded with cktf.theta=0.0 × cktf.pairing=first",
     ]  # fmt: skip
     assert "(Type III), by least squares, a mean for every arm, seed as block." in table.remark
-    assert "Effects that the fraction confounds are one figure" in table.remark
+    assert "Effects that the fraction confounds share one figure" in table.remark
 
 
 def test_the_factors_of_a_grid_have_a_row_for_every_contrast(grid: Path) -> None:
@@ -94,16 +94,19 @@ def test_ranks_stand_where_there_are_several_contexts(many_contexts: Callable[..
     assert table.rows[-1] == [
         *("sp", "5", "0", "–", "–", "not planned in pair 2; not ranked, for it is missing in a context"),
     ]
-    assert "Ranked are 3 arms in 6 contexts" in table.remark
+    assert "3 arms are ranked in 6 contexts" in table.remark
     assert "Friedman's test: chi-square" in table.remark
-    assert "two arms are told apart whose mean ranks differ by 1.35 of at most 2" in table.remark
-    assert table.remark.endswith("So few contexts tell only a large difference.")
+    assert (
+        "two arms are told apart if their mean ranks differ by 1.35 or more (the most possible is 2)"
+        in table.remark
+    )
+    assert table.remark.endswith("So few contexts reveal only a large difference.")
 
 
 def test_few_contexts_name_the_mixed_model_and_what_it_can_tell(many_contexts: Callable[..., Any]) -> None:
     table = side_tables(load(many_contexts(3)))["ranks"]
     assert table.rows[0][4] == "effect [95% interval] (percentage points)"
     assert table.rows[1][4].startswith("+")
-    assert "A test of ranks takes 3 arms in 5 contexts." in table.remark
-    assert "adjusted by Holm's method over 3 arms: so few contexts tell only" in table.remark
+    assert "A test of ranks needs 3 arms in 5 contexts." in table.remark
+    assert "adjusted by Holm's method over 3 arms: so few contexts reveal only" in table.remark
     assert "chi-square" not in table.remark

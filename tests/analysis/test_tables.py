@@ -126,10 +126,10 @@ def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
     _, digits, clothes = main_tables(load(ledger.run))
     assert digits.rows[0][2:4] == ["test accuracy (%), mean ± sd", "reference"]
     assert [(row[0], row[3]) for row in digits.rows[1:]] == [("baseline", "–"), ("kd", "91.25"), ("fsp", "–")]
-    assert digits.remark.endswith(" rough. Reference: Some et al. 2023, Table 1.")
+    assert digits.remark.endswith(" a rough figure. Reference: Some et al. 2023, Table 1.")
     assert "reference" not in clothes.rows[0]
     assert clothes.remark.endswith(
-        " rough. Reference: Some et al. 2023, Table 1. The teacher: 80.00, reference 82.00."
+        " a rough figure. Reference: Some et al. 2023, Table 1. The teacher: 80.00, reference 82.00."
     )
 
 
@@ -178,7 +178,7 @@ def test_failures_of_one_side_are_told_for_the_rest_are_survivors(
     note = effects_rows(load(ledger.run))[2][-1]
     assert note == (
         "1 of 4 seeds missing (seed 3: failed); "
-        "only the arm fails: the effect is that of the seeds that it survives"
+        "only the arm failed: the effect is that of the seeds that it survived"
     )
 
 

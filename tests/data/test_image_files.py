@@ -72,7 +72,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "damaged.jpg"
     write_image(path, size=(64, 64))
     path.write_bytes(path.read_bytes()[:900] if content is None else content)
-    with pytest.raises(ValueError, match=f"data.root: {path} is no image, or is damaged"):
+    with pytest.raises(ValueError, match=f"data.root: {path} is not an image, or is damaged"):
         read_image_files("some", [path], side=12)
 
 

@@ -167,7 +167,10 @@ def test_pairs_by_hand_join_networks_with_unequal_numbers_of_stages(
     [
         ({"theta": 0.2}, "pairs: .* leave out theta: 0.2, or the pairs"),
         ({"beta": 0, "pairing": "first"}, "leave out beta: 0.0, pairing: first, or the pairs"),
-        ({"pairs": same_layers("stem", "stem")}, "pairs: each pair may be named once; twice: stem"),
+        (
+            {"pairs": same_layers("stem", "stem")},
+            "pairs: each pair may be named only once; named twice: stem",
+        ),
         ({"pairs": same_layers("stage")}, "got 'stage'"),
         ({"pairs": [{"student": "stem"}]}, "teacher"),
         ({"transform": "similarity", "negatives": 0}, "head: rows of transform similarity .*got 'linear'"),

@@ -12,12 +12,12 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import Setting
 from cktf.objectives.crd import CRD
-from cktf.objectives.parts.contrastive_settings import Estimator, Source
+from cktf.objectives.parts.contrastive_settings import Estimator, SourceKind
 from cktf.objectives.parts.critics import Critic
 from cktf.objectives.parts.heads import HeadKind
 
 K, DIM, TAU = 8, 4, 0.3
-COMBINATIONS = list(itertools.product(get_args(Source), get_args(Estimator), get_args(Critic)))
+COMBINATIONS = list(itertools.product(get_args(SourceKind), get_args(Estimator), get_args(Critic)))
 UNSEEN = -1
 """Class of a queue's row that is still random."""
 
@@ -120,7 +120,7 @@ def batch_of(step: int) -> Batch:
     return Batch(torch.empty(0), index % 5, index, step)
 
 
-def settings(source: Source, estimator: Estimator, critic: Critic, **others: Any) -> CRD.Config:
+def settings(source: SourceKind, estimator: Estimator, critic: Critic, **others: Any) -> CRD.Config:
     return CRD.Config(
         negatives=K, dim=DIM, temperature=TAU, source=source, estimator=estimator, critic=critic, **others
     )
@@ -128,7 +128,7 @@ def settings(source: Source, estimator: Estimator, critic: Critic, **others: Any
 
 @pytest.mark.parametrize(("source", "estimator", "critic"), COMBINATIONS)
 def test_three_steps_equal_loops_over_named_samples(
-    source: Source,
+    source: SourceKind,
     estimator: Estimator,
     critic: Critic,
     student: Activations,
@@ -165,10 +165,10 @@ def test_every_head_makes_embeddings_of_one_width_and_trains_the_student(
     assert (learned["teacher"] > 0) == (head in ("linear", "mlp"))
 
 
-@pytest.mark.parametrize("source", get_args(Source))
+@pytest.mark.parametrize("source", get_args(SourceKind))
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_resumed_objective_goes_on_as_the_uninterrupted_one(
-    source: Source, precision: str, student: Activations, teacher: Activations, setting: Setting
+    source: SourceKind, precision: str, student: Activations, teacher: Activations, setting: Setting
 ) -> None:
     config = settings(source, "nce", "cosine", bank_precision=precision)
     crd, resumed = CRD(config, setting), CRD(config, replace(setting, seed=setting.seed))

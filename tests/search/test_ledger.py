@@ -205,7 +205,7 @@ def test_somebody_who_only_looks_does_not_keep_a_driver_out(run):
 
 @pytest.mark.parametrize("uri", ["foo://x", "file:///no such"])
 def test_a_uri_that_cannot_be_opened_is_told_in_one_line(uri):
-    with pytest.raises(BadRunDirectory, match="is no run directory") as told:
+    with pytest.raises(BadRunDirectory, match="is not a run directory") as told:
         open_run(uri)
     assert str(told.value).startswith(uri)
     assert "\n" not in str(told.value)

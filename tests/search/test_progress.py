@@ -86,7 +86,7 @@ def test_the_status_follows_from_the_ledger_alone(make_spec, tmp_path, run_to_en
         assert "at work" in text
         assert f"{failing.arm}, seed 1, failed: out of memory" in text
         assert "baseline, validation_accuracy 90" in text
-    assert "none; 'cktf resume' goes on" in shown(run)
+    assert "none; 'cktf resume' continues the run" in shown(run)
 
 
 def test_the_status_of_nothing_says_so(tmp_path):

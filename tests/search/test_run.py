@@ -294,7 +294,7 @@ def test_a_run_that_is_not_there_is_said_to_be_not_there(run_dir):
 
 def test_a_place_that_cannot_be_opened_is_refused(make_spec):
     for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
-        with pytest.raises(BadRunDirectory, match="foo://x: is no run directory"):
+        with pytest.raises(BadRunDirectory, match="foo://x: is not a run directory"):
             act("foo://x")
 
 

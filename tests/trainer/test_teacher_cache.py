@@ -1,18 +1,21 @@
 import errno
 import json
 import re
+from functools import partialmethod
 
 import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
+from torch import nn
 
 from cktf.models import build_model
 from cktf.storage import Storage
 from cktf.trainer import teacher_cache
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_cache import load_teacher, teacher_trial
-from cktf.trainer.train import TrainingFailed
+from cktf.trainer.teacher_once import LiveTeacher
+from cktf.trainer.train import TrainingFailed, train
 
 CPU = torch.device("cpu")
 
@@ -121,6 +124,21 @@ def test_a_warm_worker_keeps_the_teacher(tiny):
     )
 
 
+def test_a_warm_worker_s_teacher_is_compiled_for_those_trials_alone_that_ask_for_it(tiny, monkeypatch):
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
+    load_teacher(tiny().teacher, tiny().data, CPU, None)  # so that no training of its own comes between
+    used = []
+
+    def teacher_of(phase, *_, **__):
+        used.append(phase.teacher._compiled_call_impl is not None)
+        return LiveTeacher(phase.teacher)
+
+    monkeypatch.setattr("cktf.trainer.train.teacher_of", teacher_of)
+    for is_compiled in (False, True, False):
+        list(train(tiny(objective={"kd": {}}, epochs=1, compile=is_compiled)))
+    assert used == [False, True, False]
+
+
 def test_a_teacher_whose_training_fails_is_named_in_the_reason(tiny):
     recipe = {"model": "resnet8", "epochs": 1, "optimizer": {"learning_rate": 1e18}}
     config = tiny(teacher=recipe)
@@ -187,7 +205,7 @@ def test_a_file_that_has_changed_since_the_trial_was_planned_is_refused(tiny, tm
     load_teacher(planned.teacher, planned.data, CPU, None)
     torch.save({key: value + 1 for key, value in weights.items()}, path)
     load_teacher.cache_clear()  # as in another process
-    with pytest.raises(ValueError, match=r"teacher\.checkpoint: .* is another file than was asked for"):
+    with pytest.raises(ValueError, match=r"teacher\.checkpoint: .* is not the file that was asked for"):
         load_teacher(planned.teacher, planned.data, CPU, None)
 
 

@@ -126,9 +126,9 @@ def test_the_way_out_that_a_refusal_names_makes_a_file_that_loads(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("file.pth", b"no pickle at all", r"file\.pth is no PyTorch file of tensors: "),
-        ("file.pth", b"", r"file\.pth is no PyTorch file of tensors: "),
-        ("file.safetensors", b"no safetensors at all", r"file\.safetensors is no safetensors file: "),
+        ("file.pth", b"no pickle at all", r"file\.pth is not a PyTorch file of tensors: "),
+        ("file.pth", b"", r"file\.pth is not a PyTorch file of tensors: "),
+        ("file.safetensors", b"no safetensors at all", r"file\.safetensors is not a safetensors file: "),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, name, content, message):

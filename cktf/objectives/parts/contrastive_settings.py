@@ -9,7 +9,7 @@ from cktf.objectives.parts.bank import BankPrecision
 from cktf.objectives.parts.critics import Critic
 from cktf.objectives.parts.heads import HeadKind
 
-Source = Literal["sampled", "all", "shared", "queue", "batch"]
+SourceKind = Literal["sampled", "all", "shared", "queue", "batch"]
 
 Estimator = Literal["nce", "infonce"]
 
@@ -24,7 +24,7 @@ class ContrastiveSettings(ObjectiveSettings):
     """K: samples of other classes that each anchor is contrasted with. 0: there is no contrast, and minus the mean
     critic of the two sides' embeddings is minimised; two learned heads may then agree by becoming constant."""
 
-    source: Source = "sampled"
+    source: SourceKind = "sampled"
     """Where negatives come from. `sampled`: K for each anchor, as published; `all`: every sample of another class,
     weighted as K; `shared`: one draw of K a batch, own classes left out; `queue`: the last K samples' embeddings,
     own classes left out, whatever the size of the data; `batch`: the batch's other samples, however many."""

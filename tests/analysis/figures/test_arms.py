@@ -10,7 +10,7 @@ def test_the_largest_effects_keep_the_order_of_the_table() -> None:
     assert largest_effects(effects, 2)["arm"].tolist() == ["b", "d"]
     assert largest_effects(effects, 9)["arm"].tolist() == ["a", "b", "c", "d"]
     assert left_out(4, 4) == ""
-    assert left_out(2, 4) == " Drawn are the 2 arms with the largest effects of 4."
+    assert left_out(2, 4) == " Only the 2 arms with the largest effects are drawn, of 4."
 
 
 def test_a_long_name_is_broken_and_keeps_its_count() -> None:

@@ -57,7 +57,7 @@ def test_arms_that_friedman_s_test_does_not_tell_apart_are_under_one_bar(
     assert diagram.critical_difference is None
     assert diagram.bars == [(diagram.arms[0]["rank"], diagram.arms[-1]["rank"])]
     assert "The bar over all arms says that none are told apart" in diagram.caption
-    assert "Not ranked, for they are missing in a context: sp." in diagram.caption
+    assert "Not ranked, since missing in a context: sp." in diagram.caption
     assert not any("critical" in word["text"] for word in drawn(chart(diagram).to_dict(), 2))
 
 

@@ -80,4 +80,4 @@ def test_of_many_arms_those_with_the_largest_effects_are_drawn(
     forest = record(load(ablation))
     assert forest is not None
     assert [row["label"] for row in forest.rows] == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
-    assert forest.caption.endswith("Drawn are the 2 arms with the largest effects of 4.")
+    assert forest.caption.endswith("Only the 2 arms with the largest effects are drawn, of 4.")

@@ -108,4 +108,4 @@ def test_arms_that_lack_one_of_the_factors_are_left_out_and_counted(
     heat_map = record(load(ledger.run), (TEMPERATURE, THETA))
     assert heat_map is not None
     assert sum(cell["n"] for cell in heat_map.cells) == 10
-    assert heat_map.caption.endswith("Left out are 3 arms without one of the two.")
+    assert heat_map.caption.endswith("3 arms without one of the two are left out.")

@@ -39,9 +39,9 @@ def test_those_to_be_kept_are_drawn_in_any_case(num_kept: int) -> None:
 
 
 def test_the_caption_says_which() -> None:
-    assert thinned_text(1000, 5000) == " Drawn are 1000 of 5000, every so many in the order of planning."
+    assert thinned_text(1000, 5000) == " 1000 of 5000 are drawn, evenly spaced in the order of planning."
     assert (
-        thinned_text(9, 50, "the front") == " Drawn are 9 of 50: the front, and of the others every so many."
+        thinned_text(9, 50, "the front") == " 9 of 50 are drawn: the front, and an even sample of the others."
     )
 
 
@@ -51,11 +51,11 @@ def test_figures_of_many_arms_say_how_many_they_draw(
 ) -> None:
     whole = FIGURES[name].record(load(search))
     assert whole is not None
-    assert " Drawn are " not in whole.caption
+    assert " are drawn" not in whole.caption
     monkeypatch.setattr("analysis.figures.thinning.MAX_MARKS", 20)
     drawn = FIGURES[name].record(load(search))
     assert drawn is not None
-    assert " Drawn are 20 of " in drawn.caption
+    assert " 20 of " in drawn.caption
 
 
 def test_what_a_figure_is_about_is_always_drawn(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:

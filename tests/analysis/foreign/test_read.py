@@ -31,7 +31,7 @@ def test_every_option_is_of_some_kind() -> None:
     ("places", "out", "kind", "told"),
     [
         (["a"], "o", None, "--metric: only foreign results take it (--from); a run says it itself"),
-        (["a", "b"], "o", "csv", "--from csv reads one place; given are a, b"),
+        (["a", "b"], "o", "csv", "--from csv reads one place; got a, b"),
         (["a"], None, "csv", "--out is missing: the report of foreign results has no place of its own"),
     ],
 )
