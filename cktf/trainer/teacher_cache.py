@@ -120,9 +120,9 @@ def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | No
             content = _cached_or_trained(trial, device, folder)
             if shared:
                 if not shared.exists(name):
-                    shared.write(name, content)
                     record = Storage(folder).child("teachers").read(f"{trial.trial_id}.json")
                     shared.write(f"{trial.trial_id}.json", record or b"{}")
+                    shared.write(name, content)  # last: who finds it looks no further
                 # Another machine may have been first: what is in the run directory is the run's teacher.
                 content = shared.read(name) or content
     return load_safetensors(content)
@@ -143,6 +143,9 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
 
     cache = Storage(folder).child("teachers")
     name = f"{trial.trial_id}.safetensors"
+    content = cache.read(name)
+    if content is not None:  # before there is a lock, which cannot be made where the cache may only be read
+        return content
     # Trials that start together all need the same teacher: the first trains it, the others wait for the file.
     with exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
         content = cache.read(name)

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 from functools import partialmethod
@@ -28,6 +29,21 @@ def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(ti
     assert file.stat().st_mtime_ns == written
     assert all(
         torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True)
+    )
+
+
+def test_a_cache_that_may_only_be_read_gives_the_teachers_that_are_in_it(tiny, tmp_path, monkeypatch):
+    config = tiny()
+    teacher = load_teacher(config.teacher, config.data, CPU, None)
+
+    def refuse(path):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(teacher_cache, "exclusive", refuse)  # permissions would not keep root from writing
+    load_teacher.cache_clear()  # as in another process
+    again = load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
+    assert all(
+        torch.equal(one, two) for one, two in zip(teacher.parameters(), again.parameters(), strict=True)
     )
 
 
@@ -70,6 +86,24 @@ def test_the_run_keeps_the_teacher_s_recipe_and_scores(tiny, tmp_path):
     )
     assert record["config"]["student"]["model"] == "resnet8"
     assert 0 < record["result"]["test_accuracy"] <= 100
+
+
+def test_a_kill_between_the_files_of_a_run_s_teacher_loses_none_of_them(tiny, tmp_path, monkeypatch):
+    config, write, written = tiny(), Storage.write, []
+
+    def write_one(place, name, content):
+        if place.root == str(tmp_path / "teachers"):
+            written.append(name)
+        if len(written) == 2:
+            raise SystemExit
+        write(place, name, content)
+
+    monkeypatch.setattr(Storage, "write", write_one)
+    with pytest.raises(SystemExit):
+        load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
+    monkeypatch.undo()
+    load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
+    assert {path.name for path in (tmp_path / "teachers").iterdir()} == set(written)
 
 
 def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_is_not(tiny):
