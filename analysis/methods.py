@@ -8,6 +8,7 @@ from analysis.estimates import CONFIDENCE, reported
 from analysis.importance import NUM_RESAMPLES
 from analysis.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.quantities import quantity
+from analysis.recipe import recipe_text
 from analysis.results import Results
 from analysis.side_tables import rank_test_text
 from analysis.tables import SMOKE, UNTESTED
@@ -66,6 +67,8 @@ def methods_text(results: Results) -> str:
             "The best arms of the search and the baseline were then trained again at seeds that the search "
             f"had not used: {_arms_and_seeds(confirmed)}."
         )
+    if recipe := recipe_text(trials):
+        sentences.append(recipe)
     if any(launch.teacher_once for launch in results.facts.launches):
         sentences.append(
             "What the objectives read from the frozen teacher was computed once for each seed and epoch, rounded to "
