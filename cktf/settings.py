@@ -1,6 +1,19 @@
 """The base of every settings model: frozen, hashable, closed to unknown keys."""
 
-from pydantic import BaseModel, ConfigDict
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
+
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+"""Passes over the samples that are learnt from; more is a slip of the keyboard."""
+
+BatchSize = Annotated[int, Field(ge=2, le=1_000_000)]
+"""Samples of one step; batch-norm has no variance to train on in a batch of one."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+"""What a generator is made of, beside what it is for."""
 
 
 class Settings(BaseModel):
@@ -17,3 +30,28 @@ class Settings(BaseModel):
         use_attribute_docstrings=True,
         validate_default=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where a number is meant; Python, and so pydantic, takes them for 1 and 0."""
+        if isinstance(value, bool) and info.field_name:
+            members = union_members(cls.model_fields[info.field_name].annotation)
+            if not {bool, Any}.intersection(members):
+                if float in members:
+                    raise PydanticKnownError("float_type")
+                if int in members:
+                    raise PydanticKnownError("int_type")
+        return value
+
+
+def union_members(annotation: Any) -> list[Any]:
+    """Return the members of a union, the bare type of an annotated one, and the type itself otherwise; never None."""
+    if annotation is None or annotation is type(None):
+        return []
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return union_members(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return [part for member in get_args(annotation) for part in union_members(member)]
+    return [annotation]

@@ -35,7 +35,7 @@ class Augmentation:
 class AugmentationConfig(Settings):
     """What is drawn anew for each sample and epoch; by default what the literature draws for the data set."""
 
-    crop: int | None = Field(default=None, ge=0)
+    crop: int | None = Field(default=None, ge=0, le=1024)
     """Padding of the random crop at each side, in pixels; 0: no crop. Not set: the data set's standard."""
 
     resized_crop: bool | None = None

@@ -32,7 +32,8 @@ class TrainLoader:
         world_size: Workers in all.
 
     Raises:
-        ValueError: If a batch or the training split has fewer than two samples for each worker.
+        ValueError: If a batch or the training split has fewer than two samples for each worker, or the crop could
+            leave nothing of an image.
     """
 
     def __init__(
@@ -55,6 +56,12 @@ class TrainLoader:
         self.dataset = dataset
         self.rows = rows.cpu()
         self.augmentation = augmentation.resolve(dataset.standard_augmentation)
+        side = min(dataset.image_shape[1:])
+        if self.augmentation.crop > side:
+            raise ValueError(
+                f"augmentation.crop: must be {side} or less, the shorter side of the images; "
+                f"got {self.augmentation.crop}"
+            )
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank

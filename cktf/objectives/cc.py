@@ -40,7 +40,7 @@ class CC(Objective):
         weight: float = Field(default=0.02, ge=0)
         """Factor of this objective in the sum; 0 means that it is never built or computed."""
 
-        dim: int = Field(default=128, ge=1)
+        dim: int = Field(default=128, ge=1, le=65_536)
         """Dimensions of the embeddings."""
 
     def __init__(self, config: Config, setting: Setting) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Reading, Shapes
-from cktf.settings import Settings
+from cktf.settings import Epochs, Settings
 
 
 class ObjectiveSettings(Settings):
@@ -31,7 +31,7 @@ class ObjectiveSettings(Settings):
 class TwoPhaseSettings(ObjectiveSettings):
     """What the settings of a method with an initial phase have besides."""
 
-    initial_epochs: int = Field(default=30, ge=1)
+    initial_epochs: Epochs = 30
     """Passes over the samples that are learnt from in the method's own phase, before the student's `epochs`."""
 
     initial_learning_rate: float | None = Field(default=None, gt=0)

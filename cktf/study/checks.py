@@ -1,5 +1,6 @@
 """Whether a study makes sense: every path exists, every level makes a valid trial, no two arms are the same."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 from cktf.study.designs import BASELINE, DESIGNS, arms_in, candidates, trial_config
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, drawing_order
 from cktf.study.fractional import smallest_fraction
-from cktf.study.paths import exists, known_paths, leaves, overlay, suggestion, value_at
+from cktf.study.paths import exists, known_paths, leaves, overlay, section_at, suggestion, value_at
 from cktf.study.problems import Location, explain, shown, spelled
 from cktf.trainer.config import TrialConfig
 
@@ -20,6 +21,9 @@ ONLY_WITH = {
     "fractional": ("resolution",),
 }
 """Design to the keys that only a study with it has."""
+
+MOST_CELLS = 10_000
+"""Combinations of one grid; more could not be checked within seconds, and nobody trains them."""
 
 Finding = tuple[Location, str]
 """Keys in the study file, and what is wrong there."""
@@ -51,6 +55,10 @@ def _check_keys(spec: "StudySpec") -> Iterator[Finding]:
             )
     if spec.skip and (spec.contexts is None or spec.compare is None):
         yield ("skip",), "only a study with 'contexts:' and 'compare:' has this key"
+    if spec.grid is not None:
+        cells = math.prod(len(levels) for levels in spec.grid.values())
+        if cells > MOST_CELLS:
+            yield ("grid",), f"must have {MOST_CELLS} or fewer combinations of levels; got {cells}"
     if spec.fractional is not None:
         try:
             smallest_fraction(len(spec.fractional), spec.resolution)
@@ -63,7 +71,8 @@ def _check_names(spec: "StudySpec") -> Iterator[Finding]:
         if path == "seed" or path.startswith("seed."):
             yield where, "the seed cannot be a factor; all arms share the study's 'seeds:'"
         elif not exists(path, TrialConfig):
-            close = suggestion(path, known_paths(TrialConfig))
+            beginnings = ", ".join(section_at((), TrialConfig))
+            close = suggestion(path, known_paths(TrialConfig)) or f"; a path begins with one of {beginnings}"
             yield where, f"no such path in a trial's configuration{close}"
     for key in ("grid", "fractional", "search"):
         paths = list(getattr(spec, key) or {})
@@ -75,8 +84,9 @@ def _check_names(spec: "StudySpec") -> Iterator[Finding]:
         yield ("compare", BASELINE), "this name is taken by the study's baseline"
     for key, noun in (("compare", "an arm"), ("contexts", "a context")):
         for name in getattr(spec, key) or {}:
-            if name.strip().splitlines() != [name]:
-                yield (key,), f"{noun}'s name must be one line of text, no spaces around it; got {name!r}"
+            if name != name.strip() or not name or not name.isprintable():
+                allowed = "must be one line of text, no spaces around it and no control characters in it"
+                yield (key,), f"{noun}'s name {allowed}; got {name!r}"
     yield from _check_skip(spec)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cktf.study import yaml_text
-from cktf.study.paths import exists, known_paths, suggestion
+from cktf.study.paths import exists, known_paths, section_at, suggestion
 from cktf.study.problems import Location, StudyError, explain, shown, spelled
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
@@ -107,7 +107,9 @@ def _keys(path: str, values: dict[str, Any], override: str) -> tuple[str, ...]:
     if first not in StudySpec.model_fields:
         if not exists(path, TrialConfig):
             known = known_paths(TrialConfig) | StudySpec.model_fields.keys()
-            raise StudyError(f"--set {override}: no such path{suggestion(path, known)}")
+            beginnings = ", ".join([*StudySpec.model_fields, *section_at((), TrialConfig)])
+            close = suggestion(path, known) or f"; a path begins with one of {beginnings}"
+            raise StudyError(f"--set {override}: no such path{close}")
         path = f"baseline.{path}"
     keys: tuple[str, ...] = ()
     here: Any = values

@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
+
+from cktf.settings import union_members
 
 
 @cache
@@ -27,13 +28,13 @@ def types_at(location: tuple[str | int, ...], model: type[BaseModel]) -> list[An
         below: list[Any] = []
         for part in here:
             if _is_model(part):
-                below += _parts(_fields(part).get(str(key)))
+                below += union_members(_fields(part).get(str(key)))
             elif part is Any or part is dict:
                 below.append(Any)
             elif get_origin(part) is dict:
-                below += _parts(get_args(part)[1])
+                below += union_members(get_args(part)[1])
             elif get_origin(part) in (tuple, list) and isinstance(key, int):
-                below += _parts(get_args(part)[0])
+                below += union_members(get_args(part)[0])
         here = below
     return here
 
@@ -116,25 +117,13 @@ def leaves(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
 def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, annotation in _fields(model).items():
         yield f"{prefix}{name}"
-        for part in _parts(annotation):
+        for part in union_members(annotation):
             if _is_model(part):
                 yield from _walk(part, f"{prefix}{name}.")
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-
-
-def _parts(annotation: Any) -> list[Any]:
-    """Return the members of a union, the bare type of an annotated one, and the type itself otherwise."""
-    if annotation is None or annotation is type(None):
-        return []
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _parts(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        return [part for member in get_args(annotation) for part in _parts(member)]
-    return [annotation]
 
 
 def _is_model(annotation: Any) -> bool:

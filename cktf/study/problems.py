@@ -61,9 +61,16 @@ def _without_tags(details: ErrorDetails, model: type[BaseModel]) -> Location:
     *above, last = details["loc"] or ("",)
     kept: Location = ()
     for key in above:
-        kept = (*kept, key) if types_at((*kept, key), model) else kept
-    is_key = details["type"] in ("extra_forbidden", "missing") or types_at((*kept, last), model)
+        kept = (*kept, key) if _may_stand_at(kept, key, model) else kept
+    is_key = details["type"] in ("extra_forbidden", "missing") or _may_stand_at(kept, last, model)
     return (*kept, last) if is_key else kept
+
+
+def _may_stand_at(above: Location, key: int | str, model: type[BaseModel]) -> bool:
+    members = types_at(above, model)
+    # A mapping takes any key, so that it would also take the names of the union of which it is a member.
+    tags = [m.__name__ if isinstance(m, type) else str(m).replace(" ", "") for m in members]
+    return bool(types_at((*above, key), model)) and not (len(members) > 1 and key in tags)
 
 
 def _plain_words(details: ErrorDetails, location: Location, model: type[BaseModel]) -> str:
@@ -90,6 +97,10 @@ def _plain_words(details: ErrorDetails, location: Location, model: type[BaseMode
             return f"must be one of {', '.join(allowed)}{got}{suggestion(str(details['input']), allowed)}"
         case "int_type" | "int_parsing" | "int_from_float":
             return f"must be a whole number{got}"
+        case "int_parsing_size":
+            return f"must be a smaller whole number{got}"
+        case "string_pattern_mismatch":
+            return f"must match the pattern {context['pattern']}{got}"
         case "float_type" | "float_parsing" | "finite_number":
             return f"must be a finite number{got}"
         case "bool_type" | "bool_parsing":

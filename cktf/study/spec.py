@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from cktf.settings import Settings
+from cktf.settings import Seed, Settings
 from cktf.study.checks import find_problems
 from cktf.study.designs import DESIGNS, trial_config
 from cktf.study.domains import Domain, drawing_order
@@ -30,6 +30,9 @@ METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "vali
 MOST_SEEDS = 1000
 """Seeds of one study; more is a slip of the keyboard."""
 
+MOST_TRIALS = 1_000_000
+"""Arms that one search tries; trials' identities are short enough for so many."""
+
 
 class Resources(Settings):
     """What one trial takes."""
@@ -41,11 +44,11 @@ class Resources(Settings):
     cpus: float = Field(default=1.0, gt=0)
     """Processor cores of one trial, all its workers together."""
 
-    workers: int = Field(default=1, ge=1)
+    workers: int = Field(default=1, ge=1, le=1024)
     """Processes that train one student together, data parallel: gradients, banks and what compares the samples of a
     batch are those of the whole batch; batch-norm sees each process's shard alone."""
 
-    slots: int | None = Field(default=None, ge=1)
+    slots: int | None = Field(default=None, ge=1, le=100_000)
     """Most trials at the same time; None: as many as fit."""
 
     @model_validator(mode="after")
@@ -83,7 +86,7 @@ def _listed(seeds: Any) -> Any:
 
 
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=2**31)], ...],
+    tuple[Seed, ...],
     BeforeValidator(_listed),
     Field(min_length=1, max_length=MOST_SEEDS),
 ]
@@ -94,7 +97,7 @@ TwoLevels = Annotated[list[Any], Field(min_length=2, max_length=2)]
 class StudySpec(Settings):
     """One study, checked: every path exists, every level makes a valid trial."""
 
-    name: str = Field(min_length=1, pattern=r"^[^/\\]+$")
+    name: str
     """Name of the study; that of its file where the file gives none."""
 
     question: str = ""
@@ -164,19 +167,19 @@ class StudySpec(Settings):
     keep: Literal["best", "all", "none"] = "best"
     """Whose student's weights are kept: of the best arm, of all, of none."""
 
-    max_failures: int = Field(default=2, ge=0)
+    max_failures: int = Field(default=2, ge=0, le=1000)
     """How often a trial is tried again whose worker died."""
 
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
     """How a search chooses the next arm. A study has one metric; for that one, ``nsgaii`` is a genetic algorithm."""
 
-    sampler_seed: int = Field(default=0, ge=0)
+    sampler_seed: Seed = 0
     """Of the sampler's own draws."""
 
     prune: Literal["none", "median", "percentile", "hyperband", "successive_halving"] = "none"
     """How a search ends a bad trial early."""
 
-    trials: int = Field(default=40, ge=1)
+    trials: int = Field(default=40, ge=1, le=MOST_TRIALS)
     """Arms that a search tries."""
 
     confirm: Confirm | None = None
@@ -256,6 +259,17 @@ class StudySpec(Settings):
         if isinstance(values, Mapping) and values.get("seeds") is None:
             values = {**values, "seeds": 1 if values.get("search") is not None else 5}
         return values
+
+    @field_validator("name")
+    @classmethod
+    def _names_a_folder(cls, name: str) -> str:
+        is_name = name == name.strip() and name.isprintable() and not {"/", "\\"}.intersection(name)
+        if not is_name or name in ("", ".", ".."):
+            raise ValueError(
+                "must be one line of text that can name a folder: no slashes or control characters in it, no spaces "
+                f"around it, not '.' or '..'; got {name!r}"
+            )
+        return name
 
     @field_validator("question")
     @classmethod

@@ -1,5 +1,6 @@
 """YAML as people mean it: version 1.2's plain values, no key twice, and the line of every key."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
+MOST_ENTRIES = 100_000
+"""Keys and list entries of one text, those behind aliases counted wherever they are used: aliases of aliases can make
+billions out of ten lines."""
+
 
 @dataclass(frozen=True)
 class Document:
@@ -69,7 +74,9 @@ def parse(text: str) -> Document:
         node = loader.get_single_node()
         if node is None:
             return Document(None, {})
-        lines = dict(_lines(node, ()))
+        lines = dict(itertools.islice(_lines(node, ()), MOST_ENTRIES + 1))
+        if len(lines) > MOST_ENTRIES:
+            raise ValueError(f"line 1: has more than {MOST_ENTRIES:,} entries with all aliases written out")
         return Document(loader.construct_document(node), lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

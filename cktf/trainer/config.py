@@ -4,12 +4,12 @@ import hashlib
 import json
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from cktf.data import AugmentationConfig, DataConfig
 from cktf.models import ModelConfig
 from cktf.objectives import ObjectivesConfig, active_objectives
-from cktf.settings import Settings
+from cktf.settings import BatchSize, Epochs, Seed, Settings
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import ProbeConfig
 from cktf.trainer.teacher import TeacherConfig
@@ -52,11 +52,11 @@ class TrialConfig(Settings):
     optimizer: OptimizerConfig = OptimizerConfig()
     """Optimiser and learning-rate schedule, as all settings here of the phase in which the objectives are minimised."""
 
-    epochs: int = Field(default=240, ge=1)
+    epochs: Epochs = 240
     """Passes over the training split, or in a `transfer` over the images without labels; an objective's initial phase
     comes before them."""
 
-    batch_size: int = Field(default=64, ge=2)
+    batch_size: BatchSize = 64
     """Samples of one step, over all workers together."""
 
     probe: ProbeConfig | None = None
@@ -68,7 +68,7 @@ class TrialConfig(Settings):
     compile: bool = False
     """Compile student and teacher with `torch.compile`."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """The replicate: split, initial parameters, order, augmentation and negatives follow from it."""
 
     @model_validator(mode="after")

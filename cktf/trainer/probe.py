@@ -4,14 +4,14 @@ from dataclasses import replace
 from typing import Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.data import AugmentationConfig
 from cktf.seeding import initialisation
-from cktf.settings import Settings
+from cktf.settings import BatchSize, Epochs, Settings
 from cktf.trainer.optimizer import OptimizerConfig
 
 
@@ -21,10 +21,10 @@ class ProbeConfig(Settings):
     mode: Literal["linear", "full"] = "linear"
     """`linear`: the new layer alone is trained, on a student that is frozen; `full`: both are."""
 
-    epochs: int = Field(default=100, ge=1)
+    epochs: Epochs = 100
     """Passes over the training split."""
 
-    batch_size: int = Field(default=64, ge=2)
+    batch_size: BatchSize = 64
     """Samples of one step, over all workers together."""
 
     augmentation: AugmentationConfig = AugmentationConfig()

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from cktf.models import ModelConfig
+from cktf.settings import BatchSize, Epochs, Seed
 from cktf.trainer.optimizer import OptimizerConfig
 
 
@@ -22,10 +23,10 @@ class TeacherConfig(ModelConfig):
     """SHA-256 of the checkpoint file's bytes, which are refused if they have another. A study fills it in when it is
     planned, so that a trial is known by its teacher's content, wherever the file is."""
 
-    epochs: int = Field(default=240, ge=1)
+    epochs: Epochs = 240
     """Passes over the training split."""
 
-    batch_size: int = Field(default=64, ge=2)
+    batch_size: BatchSize = 64
     """Samples of one step."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -34,7 +35,7 @@ class TeacherConfig(ModelConfig):
     train_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the training split that the teacher learns from, whatever the student's share is."""
 
-    seed: int = Field(default=0, ge=0)
+    seed: Seed = 0
     """The teacher's own replicate; the same teacher serves all of the student's seeds."""
 
     @model_validator(mode="after")

@@ -122,6 +122,13 @@ def test_too_few_samples_for_the_workers_are_refused(numbered: Dataset) -> None:
         TrainLoader(numbered, ROWS[:1], PLAIN, batch_size=4, seed=0)
 
 
+def test_a_crop_that_could_leave_nothing_of_an_image_is_refused(numbered: Dataset) -> None:
+    side = min(numbered.image_shape[1:])
+    message = f"augmentation.crop: must be {side} or less, the shorter side of the images; got {side + 1}"
+    with pytest.raises(ValueError, match=message):
+        TrainLoader(numbered, torch.arange(4), AugmentationConfig(crop=side + 1), batch_size=2, seed=0)
+
+
 def test_evaluation_keeps_the_order_and_draws_nothing(numbered: Dataset) -> None:
     batches = list(evaluation_batches(numbered, ROWS, batch_size=20))
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))

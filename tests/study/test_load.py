@@ -141,10 +141,40 @@ def test_overrides_change_no_other_study() -> None:
             "x.yaml, --set ablate.objective.cktf.theta: ablate.objective.cktf.theta[0]: must be 0",
         ),
         ("seeds=true", "x.yaml, --set seeds: seeds: must be a whole number of seeds"),
+        ("nonsense=3", "--set nonsense=3: no such path; a path begins with one of name, question, contexts"),
+        ("ablate.x=[1]", "ablate.x: no such path in a trial's configuration; a path begins with one of task"),
+        ("name=..", "name: must be one line of text that can name a folder"),
+        ("name=a/b", "name: must be one line of text that can name a folder"),
+        ("name=", "name: must be text; got null"),
+        ('name="a\\0"', "name: must be one line of text that can name a folder"),
+        ('compare={"a\\x07": {epochs: 3}}', "compare: an arm's name must be one line of text"),
+        ("epochs=true", "baseline.epochs: must be a whole number; got true"),
+        ("delta=true", "delta: must be a finite number; got true"),
+        ("epochs=1000000000000", "baseline.epochs: must be 100000 or less"),
+        ("epochs=1e30", "baseline.epochs: must be a smaller whole number; got 1e+30"),
+        ("batch_size=1000000000000", "baseline.batch_size: must be 1000000 or less"),
+        ("teacher.seed=2147483648", "baseline.teacher.seed: must be less than 2147483648"),
+        ("objective.cktf.dim=1000000000000", "baseline.objective.cktf.dim: must be 65536 or less"),
+        ("objective.cktf.negatives=1000000000000", "baseline.objective.cktf.negatives: must be 10000000 or"),
+        ("augmentation.crop=1000000000000", "baseline.augmentation.crop: must be 1024 or less"),
+        ("resources.workers=1000000000000", "resources.workers: must be 1024 or less"),
     ],
 )
 def test_a_wrong_override_is_named(override: str, message: str) -> None:
-    assert message in refused(TEXT, override)
+    assert message in refused(TEXT, override, *(["ablate=null"] if override.startswith("compare") else []))
+
+
+def test_a_grid_of_billions_is_refused_at_once() -> None:
+    levels = "[" + ", ".join(str(level) for level in range(1, 1001)) + "]"
+    grid = f"grid={{epochs: {levels}, teacher.epochs: {levels}, objective.cktf.dim: {levels}}}"
+    message = "grid: must have 10000 or fewer combinations of levels; got 1000000000"
+    assert message in refused(TEXT, "ablate=null", grid)
+
+
+def test_a_value_that_may_be_of_two_kinds_is_named_by_its_key_alone() -> None:
+    said = refused(TEXT, "reference={source: Some 2023, values: {baseline: high}, teacher: high}")
+    assert "reference.values.baseline: must be a finite number; got 'high', or must be a mapping" in said
+    assert "reference.teacher: must be a finite number; got 'high', or must be a mapping" in said
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """YAML with 1.2's plain values, no key twice, and lines."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -69,6 +70,14 @@ def test_what_is_wrong_is_named_with_its_line(text: str, message: str) -> None:
     with pytest.raises(ValueError) as error:
         parse(text)
     assert str(error.value).startswith(message)
+
+
+def test_aliases_of_aliases_are_refused_before_they_fill_the_memory() -> None:
+    tenfold = [f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]" for below, name in pairwise("abcdefghij")]
+    with pytest.raises(
+        ValueError, match="line 1: has more than 100,000 entries with all aliases written out"
+    ):
+        parse("a: &a x\n" + "\n".join(tenfold))
 
 
 def test_an_empty_text_is_nothing() -> None:

@@ -20,7 +20,7 @@ class ContrastiveSettings(ObjectiveSettings):
     temperature: float = Field(default=0.1, ge=0.02, le=100)
     """tau, by which scores are divided; below 0.02 (squared_distance: 0.04) their exponentials could overflow."""
 
-    negatives: int = Field(default=16384, ge=0)
+    negatives: int = Field(default=16384, ge=0, le=10_000_000)
     """K: samples of other classes that each anchor is contrasted with. 0: there is no contrast, and minus the mean
     critic of the two sides' embeddings is minimised; two learned heads may then agree by becoming constant."""
 
@@ -45,7 +45,7 @@ class ContrastiveSettings(ObjectiveSettings):
     bank_precision: BankPrecision = "float32"
     """In which banks and queues keep embeddings; `bfloat16` halves their memory. Losses stay in float32."""
 
-    dim: int = Field(default=128, ge=1)
+    dim: int = Field(default=128, ge=1, le=65_536)
     """Dimensions in which representations are contrasted, where the head is `linear` or `mlp`."""
 
     head: HeadKind = "linear"
