@@ -29,7 +29,7 @@ from analysis.epochs import (
     part_name,
     write_part,
 )
-from analysis.folder import absolute, has_file, open_folder, read, without_slash, write
+from analysis.folder import absolute, below, has_file, open_folder, read, without_slash, write
 from analysis.in_memory import RowsInMemory
 from analysis.ledger import (
     NO_EPOCHS,
@@ -149,12 +149,12 @@ def collect(
         trials_per_part=content.epochs.trials_per_part,
     )
     remember(report, done, content.others)
-    return f"{place}/{TRIALS_FILE}", f"{place}/{FOLDER}"
+    return below(place, TRIALS_FILE), below(place, FOLDER)
 
 
 def report_place(run: str | os.PathLike[str], out: str | os.PathLike[str] | None) -> str:
     """Return where the report of a run goes: ``RUN/report`` unless ``out`` says otherwise."""
-    return f"{os.fspath(run).rstrip('/')}/report" if out is None else without_slash(out)
+    return below(run, "report") if out is None else without_slash(out)
 
 
 def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:

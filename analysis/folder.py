@@ -34,6 +34,14 @@ def without_slash(place: str | os.PathLike[str]) -> str:
     return text.rstrip("/") or text[:1]
 
 
+def below(place: str | os.PathLike[str], name: str) -> str:
+    """Return how a file or folder below ``place`` is named; a URI keeps its options (``?region=...``)."""
+    folder, mark, options = os.fspath(place), "", ""
+    if "://" in folder:  # in a local path a question mark is part of a name
+        folder, mark, options = folder.partition("?")
+    return f"{folder.rstrip('/')}/{name}{mark}{options}"
+
+
 def has_file(folder: fs.FileSystem, name: str) -> bool:
     """Return whether a file of this name is there."""
     return bool(folder.get_file_info(name).type == fs.FileType.File)

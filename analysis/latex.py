@@ -1,11 +1,45 @@
 """Tables of formatted cells in LaTeX: booktabs, a caption, and under the table what is said about it."""
 
 import re
+import textwrap
+import unicodedata
 from collections.abc import Sequence
 
-from analysis.tables import NOTE, VERDICT, Table, in_bold
+from analysis.tables import NOTE, UNADJUSTED, VERDICT, Table, in_bold
+
+WORDS = {VERDICT, NOTE, "against", "number"}
+"""Heads of the columns that hold words, as the first one does: set to the left, and long ones in lines."""
+
+NAME_WIDTH, WORDS_WIDTH = 24, 18
+"""Characters of a line of a row's name, and of other words."""
+
+LETTER_EM = 0.48
+"""Width of a letter, about, in the width of an m."""
+
+GREEK = (
+    *(
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+    ),
+    *("xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
+)
+"""Letters that settings are called by, as LaTeX has them."""
 
 WRITTEN = {
+    unicodedata.lookup(f"GREEK SMALL LETTER {name.replace('lambda', 'lamda')}"): rf"$\{name}$"
+    for name in GREEK
+} | {
     "\\": r"\textbackslash{}",
     "{": r"\{",
     "}": r"\}",
@@ -14,6 +48,7 @@ WRITTEN = {
     "$": r"\$",
     "#": r"\#",
     "_": r"\_",
+    "|": r"\textbar{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"$<$",
@@ -22,6 +57,11 @@ WRITTEN = {
     "±": r"$\pm$",
     "×": r"$\times$",
     "–": "--",
+    "…": r"\ldots{}",
+    "→": r"$\rightarrow$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "∞": r"$\infty$",
     "[": "{[}",  # after a line break it would open an option
     "\n": " ",
 }
@@ -31,9 +71,10 @@ _SPECIAL = re.compile("|".join(map(re.escape, WRITTEN)))
 
 
 def latex(tables: Sequence[Table]) -> str:
-    r"""Return tables for a document that loads ``booktabs``, each a float.
+    r"""Return tables for a document that loads ``booktabs``, each a float that most pages have room for.
 
-    A column without an entry is left out, unless the table has no rows at all.
+    A column without an entry is left out, unless the table has no rows at all; so is that of the unadjusted p beside
+    a verdict, which tells no more than the interval.
     """
     return "\n".join(_float(table) for table in tables)
 
@@ -44,33 +85,62 @@ def text(words: str) -> str:
 
 
 def _float(table: Table) -> str:
+    columns = list(zip(*table.rows, strict=True))
     kept = [
         index
-        for index, column in enumerate(zip(*table.rows, strict=True))
-        if any(column[1:]) or len(column) == 1
+        for index, (name, *cells) in enumerate(columns)
+        if (any(cells) or not cells) and not (name == UNADJUSTED and VERDICT in table.rows[0])
     ]
-    names = [table.rows[0][index] for index in kept]
-    aligned = "".join("l" if name in {table.rows[0][0], VERDICT, NOTE} else "r" for name in names)
-    head, *rows = [
-        " & ".join(_cell(row[index], is_bold=(number, index) in table.bold) for index in kept) + r" \\"
-        for number, row in enumerate(table.rows)
-    ]
+    widths = {index: _line_width(columns[index], index) for index in kept}
+    aligned = "".join("r" if widths[index] is None else "l" for index in kept)
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{text(table.title)}}}",
+        r"\footnotesize",
+        r"\setlength{\tabcolsep}{3pt}",
         rf"\begin{{tabular}}{{{aligned}}}",
         r"\toprule",
-        head,
+        " & ".join(_head(columns[index], widths[index]) for index in kept) + r" \\",
         r"\midrule",
-        *rows,
+        *(
+            " & ".join(
+                _cell(row[index], widths[index], is_bold=(number, index) in table.bold) for index in kept
+            )
+            + r" \\"
+            for number, row in enumerate(table.rows[1:], 1)
+        ),
         r"\bottomrule",
         r"\end{tabular}",
-        *([r"\par\smallskip\footnotesize", text(table.footnote)] if table.footnote else []),
+        *([r"\par\smallskip", text(table.footnote)] if table.footnote else []),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _cell(words: str, *, is_bold: bool) -> str:
-    return in_bold(text(words), r"\textbf{{{}}}") if is_bold else text(words)
+def _line_width(column: Sequence[str], index: int) -> int | None:
+    """Return the letters of a line of a column of words, no fewer than its longest word has; None of one of figures."""
+    name, *cells = column
+    if index > 0 and name not in WORDS:
+        return None
+    return max(
+        [WORDS_WIDTH if index else NAME_WIDTH, *(len(word) for cell in cells for word in cell.split())]
+    )
+
+
+def _head(column: Sequence[str], width: int | None) -> str:
+    """Return a column's head, in lines where it is wider than the figures below it."""
+    name, *cells = column
+    lines = textwrap.wrap(name, max([9, *map(len, cells)]), break_long_words=False, break_on_hyphens=False)
+    if width or len(lines) < 2:
+        return text(name)
+    stacked = r" \\ ".join(text(line) for line in lines)
+    return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{stacked}\end{{tabular}}"
+
+
+def _cell(words: str, width: int | None, *, is_bold: bool) -> str:
+    """Return a cell; of words that are longer than a line, several lines."""
+    written = in_bold(text(words), r"\textbf{{{}}}") if is_bold else text(words)
+    if width is None or len(words) <= width:
+        return written
+    return rf"\parbox[t]{{{width * LETTER_EM:.1f}em}}{{\raggedright {written}\strut}}"

@@ -10,7 +10,7 @@ from pyarrow import fs
 
 from analysis.collect import ledger_tables
 from analysis.earlier import is_whole
-from analysis.folder import has_file, open_folder
+from analysis.folder import below, has_file, open_folder
 from analysis.ledger import fingerprint, ledger_files
 from analysis.parquet import FACTS_KEY, VERSION_KEY
 from analysis.results import Facts, Results
@@ -65,7 +65,7 @@ def _load_one(place: str) -> Results:
                 metadata = pa.parquet.read_schema(f"{prefix}trials.parquet", filesystem=folder).metadata
             except (OSError, ValueError):  # a damaged table; the ledger has all that it had
                 continue
-            report = open_folder(f"{place.rstrip('/')}/{prefix}")
+            report = open_folder(below(place, prefix))
             is_known = _version(metadata) == SCHEMA_VERSION
             if is_known and _facts(metadata).ledger == fingerprint(files) and is_whole(report):
                 return _read_tables(folder, prefix, place)

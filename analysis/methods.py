@@ -8,9 +8,10 @@ from analysis.estimates import CONFIDENCE, reported
 from analysis.importance import NUM_RESAMPLES
 from analysis.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.quantities import quantity
+from analysis.recipe import recipe_text
 from analysis.results import Results
 from analysis.side_tables import rank_test_text
-from analysis.tables import SMOKE
+from analysis.tables import SMOKE, UNTESTED
 from analysis.unite import SEVERAL
 from analysis.verdicts import LEVEL, POWER
 from cktf.rows import SCHEMA_VERSION, Stage, Status, StudyRow
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
 _DESIGNS = {
     "one_at_a_time": "one factor at a time was changed from the baseline",
     "compare": "named arms were compared with the baseline",
+    "leave_one_out": "one part at a time was left out of the baseline",
+    "grid": "the arms are the grid of the factors' levels",
     "fractional": "the arms are a fraction of all combinations of two levels of each factor",
     SEVERAL: "each study is a context of its own, whose arms are compared with its own baseline",
 }
 
 _SHARED_SEEDS = (
     "All arms share their seeds: at one seed they see the same split, initial student, batches, augmentations and "
-    "negatives. A trial is scored after its last epoch, not at its best one."
+    "negatives, but for what a factor or the context changes. A trial is scored after its last epoch, not at its best "
+    "one."
 )
 
 
@@ -46,15 +50,16 @@ def methods_text(results: Results) -> str:
             "sides of a pair may come from different runs."
         )
     if not (designed := stages[Stage.DESIGN]).empty:
-        how = _DESIGNS.get(study.design, f"arms were laid out as {study.design.replace('_', ' ')}")
-        sentences.append(f"{_counted(len(designed), 'trial')}, {_arms_and_seeds(designed)}: {how}.")
+        sentences.append(
+            f"{_counted(len(designed), 'trial')}, {_arms_and_seeds(designed)}: {_DESIGNS[study.design]}."
+        )
     if not (searched := stages[Stage.SEARCH]).empty:
         counts = searched["status"].value_counts()
         unfinished = counts.get(Status.PLANNED, 0) + counts.get(Status.RUNNING, 0)
         sentences.append(
-            f"A search over {_counted(len(study.factors), 'factor')} ran {_counted(len(searched), 'trial')} "
-            f"({counts.get(Status.PRUNED, 0)} pruned, {counts.get(Status.FAILED, 0)} failed"
-            f"{f', {unfinished} unfinished' if unfinished else ''}) to "
+            f"A search over {_counted(len(study.factors), 'factor')}{_by(study)} ran "
+            f"{_counted(len(searched), 'trial')} ({counts.get(Status.PRUNED, 0)} pruned, "
+            f"{counts.get(Status.FAILED, 0)} failed{f', {unfinished} unfinished' if unfinished else ''}) to "
             f"{'maximise' if study.maximise else 'minimise'} {quantity(study.metric).name}."
         )
     if not (confirmed := stages[Stage.CONFIRM]).empty:
@@ -62,6 +67,8 @@ def methods_text(results: Results) -> str:
             "The best arms of the search and the baseline were then trained again at seeds that the search "
             f"had not used: {_arms_and_seeds(confirmed)}."
         )
+    if recipe := recipe_text(trials):
+        sentences.append(recipe)
     if any(launch.teacher_once for launch in results.facts.launches):
         sentences.append(
             "What the objectives read from the frozen teacher was computed once for each seed and epoch, rounded to "
@@ -97,13 +104,17 @@ def _comparison_sentences(results: Results) -> list[str]:
     study = results.facts.study
     measured = quantity(study.report_metric).name
     of_context = " of its context" if len(results.contexts) > 1 else ""
+    is_tested = bool(effects["p"].notna().any())
+    interval = f"; its {CONFIDENCE:.0%} interval is Student's" if is_tested else ""
     sentences = [
         *([] if results.facts.foreign else [_SHARED_SEEDS]),
         f"An effect is the mean over seeds of the difference in {measured} between an arm and the baseline"
-        f"{of_context} at the same seed; its {CONFIDENCE:.0%} interval is Student's.",
+        f"{of_context} at the same seed{interval}.",
     ]
-    if not effects.empty:
+    if is_tested:
         sentences += _test_sentences(results)
+    elif not effects.empty:
+        sentences.append(f"{UNTESTED}.")
     if not results.over_contexts.empty:
         sentences.append(
             "Over contexts, an arm's effects are averaged, each context counted once; interval and p are Student's, "
@@ -111,7 +122,7 @@ def _comparison_sentences(results: Results) -> list[str]:
         )
     if not results.ranks.empty:
         sentences.append(rank_test_text(results.ranks))
-    if not results.interactions.empty:
+    if results.interactions["p"].notna().any():
         sentences.append(
             "Main effects and two-factor interactions are contrasts with equal weights on the levels of the other "
             f"factors (Type III), by {'; or by '.join(results.interactions['model'].unique())}; "
@@ -183,6 +194,14 @@ def _test_sentences(results: Results) -> list[str]:
         "Judging a study again after seeds were added to it is another chance to err, which no p here accounts for."
     )
     return sentences
+
+
+def _by(study: StudyRow) -> str:
+    """Return what led a search, between commas; nothing where that is not known."""
+    if not study.sampler:
+        return ""
+    pruner = f" and its pruner {study.pruner}" if study.pruner else ""
+    return f", by Optuna's sampler {study.sampler}{pruner},"
 
 
 def _arms_and_seeds(trials: "pd.DataFrame") -> str:

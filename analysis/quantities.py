@@ -12,12 +12,14 @@ class Quantity:
         unit: Of a value; empty for a pure number.
         difference_unit: Of a difference of two values.
         decimals: Digits after the point that are worth printing.
+        bounds: Smallest and largest value that there may be; None where there are none, or they are not known.
     """
 
     name: str
     unit: str = ""
     difference_unit: str = ""
     decimals: int = 4
+    bounds: tuple[float, float] | None = None
 
     @property
     def label(self) -> str:
@@ -32,7 +34,7 @@ class Quantity:
 
 
 _KNOWN = {
-    f"{split}_{kind}": Quantity(f"{split} accuracy", "%", "percentage points", 2)
+    f"{split}_{kind}": Quantity(f"{split} accuracy", "%", "percentage points", 2, (0.0, 100.0))
     if kind == "accuracy"
     else Quantity(f"{split} loss")
     for split in ("train", "validation", "test")

@@ -12,7 +12,7 @@ from analysis.collect import Engine, collect, report_place
 from analysis.earlier import forget_earlier
 from analysis.epochs import FOLDER, delete_other_parts, part_name
 from analysis.figures import FIGURES
-from analysis.folder import has_file, open_folder, without_slash, write
+from analysis.folder import below, has_file, open_folder, without_slash, write
 from analysis.foreign import NOTHING_SAID, Options
 from analysis.foreign import read as read_foreign
 from analysis.in_memory import RowsInMemory
@@ -99,7 +99,7 @@ def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
     for name, frame in parts.items():
         write(folder, name, _parquet(frame, results.facts))
     delete_other_parts(folder, set(parts))
-    return _write_rest(results, place, {"trials": f"{place}/{TRIALS_FILE}", "epochs": f"{place}/{FOLDER}"})
+    return _write_rest(results, place, {"trials": below(place, TRIALS_FILE), "epochs": below(place, FOLDER)})
 
 
 def report_on(
@@ -151,10 +151,10 @@ def _write_rest(results: Results, place: str, tables: dict[str, str]) -> ReportP
     write(folder, "report.html", page(results, drawings).encode())
     _delete_earlier(folder, files)
     return ReportPaths(
-        html=f"{place}/report.html",
-        tables=tables | {name: f"{place}/{name}.parquet" for name in derived},
-        figures={name: f"{place}/figures/{name}.svg" for name in drawings},
-        papers=[f"{place}/{name}" for name in papers],
+        html=below(place, "report.html"),
+        tables=tables | {name: below(place, f"{name}.parquet") for name in derived},
+        figures={name: below(place, f"figures/{name}.svg") for name in drawings},
+        papers=[below(place, name) for name in papers],
         results=results,
     )
 

@@ -1,5 +1,6 @@
 """Tables as people read them: rows of formatted cells, the head first; and as Markdown and CSV."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ LONG_NAME = 36
 
 MOST_LEADERS = 10
 """Arms of a search that are listed by their search scores."""
+
+UNTESTED = "No comparison could be tested, so all arms are undecided; the table says why"
+"""Said where no arm and its baseline share two seeds at which they differ, or differ by chance at all."""
 
 SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
 """Said of every table of such a run."""
@@ -244,9 +248,14 @@ def in_bold(cell: str, bold: str) -> str:
 
 def markdown(rows: Rows) -> str:
     """Return rows as a Markdown table."""
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    cells = [[_in_markdown(cell) for cell in row] for row in rows]
     lines = ["| " + " | ".join(row) + " |" for row in cells]
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]) + "\n"
+
+
+def _in_markdown(cell: str) -> str:
+    """Return a cell in one line that neither ends it nor opens an element of HTML."""
+    return re.sub(r"\||<(?=[A-Za-z/!?])", r"\\\g<0>", cell.replace("\n", " "))
 
 
 def csv(frame: "pd.DataFrame") -> str:
@@ -321,10 +330,12 @@ def note_text(effect: "pd.Series[Any]") -> str:
 
 
 def decision_text(results: Results) -> str:
-    """Return which test the verdicts come from; nothing where no arm is compared."""
+    """Return which test the verdicts come from, or that there is none; nothing where no arm is compared."""
     count = len(results.effects)
     if not count:
         return ""
+    if results.effects["p"].isna().all():
+        return f"{UNTESTED}."
     study = results.facts.study
     measured = quantity(study.report_metric)
     unit = f" {measured.difference_unit}" if measured.difference_unit else ""

@@ -4,11 +4,12 @@
 2. The same with other sources of negatives, and with a bank in bfloat16.
    Then with tiles of other sizes: larger ones mean fewer kernels to launch.
 3. Memory that PyTorch allocates for a whole step of five pairs, above that of the networks alone.
-4. Time of the whole step, WRN-40-2 to WRN-16-2, batch 64, against the gather; with TF32, with bfloat16, and with
-   networks that are compiled, plainly and into CUDA graphs, which are launched as one.
+4. Time of the whole step, WRN-40-2 to WRN-16-2, batch 64, against the gather; with TF32 and with bfloat16.
 5. Crop, flip and normalisation on the GPU, against torchvision's in a DataLoader with 2 workers.
 6. Packing: 1, 2, 4 and 8 trainings of students in processes that share the GPU; which number trains the most images a
    second, and so what ``resources: {gpus: ...}`` a study should ask for.
+7. The step of 4 with networks that are compiled, plainly and into CUDA graphs, which are launched as one. Last, for
+   compiling takes minutes, and fails where there is no compiler.
 
 1, 2 and the step are those of `contrast.py`, 5 is that of `input.py`, timed by CUDA events. It needs PyTorch, NumPy,
 pydantic and this checkout; 5 needs torchvision as well.
@@ -21,6 +22,7 @@ import argparse
 import gc
 import multiprocessing
 import statistics
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -28,7 +30,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from io import TextIOWrapper
 from itertools import count, islice
+from os import cpu_count
 from threading import Barrier, BrokenBarrierError
 from unittest.mock import patch
 
@@ -55,6 +59,8 @@ BLOCKS, STEPS, WARM_UP = 5, 10, 5
 """Steps are timed in blocks, between which alone the GPU is waited for, as a trainer would launch them."""
 PACKED = (1, 2, 4, 8)
 PACKING_SECONDS = 10.0
+PATIENCE = 90.0
+"""Seconds that processes may take to start and to warm up."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,9 @@ WAYS = (
     Way("networks" + BFLOAT16),
     Way("contrast" + BFLOAT16),
     Way("gather" + BFLOAT16),
+)
+PLAIN = Way("contrast" + BFLOAT16)
+COMPILED = (
     Way("contrast" + BFLOAT16, compile_mode="default"),
     Way("contrast" + BFLOAT16, compile_mode="reduce-overhead"),
 )
@@ -132,6 +141,8 @@ def measured_step(way: Way, sizes: Sizes, device: torch.device, steps: int) -> t
         device: Where.
         steps: Of a block.
     """
+    if way.compile_mode:
+        torch.compiler.reset()  # so that no way before it is any help, or counts against the limit of recompilations
     train_step = training_step(way.kind, sizes, device, compile_mode=way.compile_mode)
     numbers = count()
 
@@ -178,6 +189,25 @@ def whole_steps(ways: Sequence[Way], sizes: Sizes, device: torch.device, steps: 
         )
 
 
+def compiled_steps(ways: Sequence[Way], sizes: Sizes, device: torch.device, steps: int) -> None:
+    """Measure steps with compiled networks, each way after the same step uncompiled, and print time and memory."""
+    print(f"whole CKTF step, {sizes.teacher} to {sizes.student}, five pairs, with compiled networks")
+    for way in ways:
+        plain, _ = measured_step(PLAIN, sizes, device, steps)
+        began = time.perf_counter()
+        try:
+            taken, peak = measured_step(way, sizes, device, steps)
+        except Exception as error:  # compilers fail in many ways, and the other way may still work
+            reason = (str(error).splitlines() or [""])[0]
+            print(f"  {way!s:45} cannot be compiled here: {type(error).__name__}: {reason}")
+            continue
+        median = statistics.median(taken)
+        print(
+            f"  {way!s:45} {median * 1e3:8.2f} ms, {peak:8.0f} MiB; uncompiled / this "
+            f"{statistics.median(plain) / median:5.2f}; all of it took {time.perf_counter() - began:.0f} s"
+        )
+
+
 def train_for(duration: float, sizes: Sizes, device_name: str, barrier: Barrier) -> float:
     """Train a student beside others that begin at the same time, and return its images per second.
 
@@ -193,7 +223,7 @@ def train_for(duration: float, sizes: Sizes, device_name: str, barrier: Barrier)
     except torch.OutOfMemoryError:
         barrier.abort()
         raise
-    barrier.wait()
+    barrier.wait(PATIENCE)
     began, steps = time.perf_counter(), 0
     while time.perf_counter() - began < duration:
         for _ in range(STEPS):
@@ -218,13 +248,17 @@ def packing(counts: Sequence[int], sizes: Sizes, device: torch.device, duration:
         with context.Manager() as manager, context.Pool(trials) as pool:
             task = (duration, sizes, str(device), manager.Barrier(trials))
             try:
-                totals[trials] = sum(pool.starmap(train_for, [task] * trials, chunksize=1))
-            except (torch.OutOfMemoryError, BrokenBarrierError):
-                print(f"  {trials} trials do not fit into its memory")
+                trainings = pool.starmap_async(train_for, [task] * trials, chunksize=1)
+                # A process that dies, killed for memory, takes its training with it, and nobody tells.
+                totals[trials] = sum(trainings.get(PATIENCE + duration))
+            except (torch.OutOfMemoryError, BrokenBarrierError, multiprocessing.TimeoutError):
+                print(f"  {trials} trials do not fit into its memory, or do not come to an end")
                 break
         print(
             f"  {trials} trials {totals[trials]:10,.0f} images/s, {totals[trials] / totals[counts[0]]:.2f} x"
         )
+    if not totals:
+        return
     best = max(totals, key=lambda trials: totals[trials])
     share = "1" if best == 1 else f"{1 / best:g}"
     print(f"advice: resources: {{gpus: {share}}}, which is {best} trial(s) on one GPU")
@@ -238,12 +272,19 @@ def main() -> None:
     if not (arguments.smoke or torch.cuda.is_available()):
         print("no CUDA device: nothing is measured")
         return
+    assert isinstance(sys.stdout, TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=True)  # what was measured is told, also where a time limit ends all
     device, sizes = torch.device("cuda"), Sizes()
-    ways, packed, duration, steps, samples = WAYS, PACKED, PACKING_SECONDS, STEPS, 12_800
+    ways, compiled, packed, duration = WAYS, COMPILED, PACKED, PACKING_SECONDS
+    steps, samples = STEPS, 12_800
     if arguments.smoke:
         device, sizes = torch.device("cpu"), TINY
-        ways, packed, duration, steps, samples = WAYS[:3], (2,), 0.1, 1, 256
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "smoke run on a CPU"
+        ways, compiled, packed, duration = WAYS[:3], COMPILED[:1], (2,), 0.1
+        steps, samples = 1, 256
+    where = "smoke run on a CPU"
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        where = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {cpu_count()} CPU cores"
     print(f"{where}; torch {torch.__version__}, CUDA {torch.version.cuda}")
     print(f"{sizes}, float32")
     side = OneSide(sizes, device)
@@ -258,6 +299,7 @@ def main() -> None:
     else:
         print("input: torchvision is not there to compare with")
     packing(packed, sizes, device, duration)
+    compiled_steps(compiled, sizes, device, steps)
 
 
 if __name__ == "__main__":

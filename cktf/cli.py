@@ -1,6 +1,7 @@
 """The command line: parse, call, print.
 
-Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback); 130 interrupted by Ctrl-C.
+Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback); 130 interrupted (Ctrl-C,
+SIGTERM).
 """
 
 from collections.abc import Iterable, Iterator

@@ -84,6 +84,8 @@ class StudyRow(Row):
         baselines: Context to the arm that the others of this context are compared with.
         factors: Paths in the trial configuration that vary.
         log_factors: Those of them that are searched on a logarithmic scale.
+        sampler: Name of Optuna's sampler that chooses the arms of a search; empty where none does, or it is not known.
+        pruner: Name of Optuna's pruner that ends bad trials early; empty where none does.
         is_smoke: Whether it is a smoke run, on a few generated images, whose numbers mean nothing.
         teacher_once: Whether trials shared what they read of the teacher, rounded to float16.
         reference_source: Where the study's reference values were published; empty where it names none.
@@ -109,6 +111,8 @@ class StudyRow(Row):
     log_factors: list[str] = field(default_factory=list)
     baselines: dict[str, str] = field(default_factory=dict)
     delta: float | None = None
+    sampler: str = ""
+    pruner: str = ""
     is_smoke: bool = False
     teacher_once: bool = False
     reference_source: str = ""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pyarrow import fs
 
+_PARTIAL = ".partial"
+
 
 class Storage:
     """Files below one root, through `pyarrow.fs`.
@@ -70,15 +72,24 @@ class Storage:
             return
         self.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
         # A name of its own for each writer: two that write the same checkpoint must not share a half-written file.
-        partial = f"{target}.{uuid.uuid4().hex}.partial"
-        with self.filesystem.open_output_stream(partial) as stream:
-            stream.write(content)
-        Path(partial).replace(target)
+        partial = f"{target}.{uuid.uuid4().hex}{_PARTIAL}"
+        try:
+            with self.filesystem.open_output_stream(partial) as stream:
+                stream.write(content)
+            Path(partial).replace(target)
+        finally:
+            Path(partial).unlink(missing_ok=True)  # it is there where the disk was full
 
     def delete(self, name: str) -> None:
         """Delete a file; nothing happens where there is none."""
         if self.exists(name):
             self.filesystem.delete_file(self.full(name))
+
+    def sweep(self) -> None:
+        """Delete what killed writers have left half-written directly below the root."""
+        if self.is_local:
+            for name in self.names(_PARTIAL):
+                self.delete(name)
 
     def clear(self) -> None:
         """Delete this folder and all that is in it; nothing happens where there is none."""

@@ -16,7 +16,7 @@ def answer_table(title: str, rows: Sequence[Sequence[str]], remarks: Sequence[st
     longest = max((len(arm[0]) for arm in arms), default=0)
     width = LONGEST_NAME if longest > LONGEST_NAME else None
     table = Table(
-        Column(header[0], min_width=width, no_wrap=width is None, overflow="fold"),
+        Column(header[0], width=width, no_wrap=width is None, overflow="fold"),
         *(Column(name, overflow="fold") for name in header[1:]),
         title=Text(title),
         title_justify="left",

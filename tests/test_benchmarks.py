@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Barrier
 from types import ModuleType
+from unittest.mock import Mock
 
 import pytest
 import torch
+from torch import nn
 
 CPU = torch.device("cpu")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -49,3 +51,16 @@ def test_whole_steps_train(gpu: ModuleType, capsys: pytest.CaptureFixture[str]) 
     gpu.whole_steps(gpu.WAYS[:3], gpu.TINY, CPU, steps=1)
     assert capsys.readouterr().out.count("gather / this") == 3
     assert gpu.train_for(0.05, gpu.TINY, "cpu", Barrier(1)) > 0
+
+
+def test_a_network_that_cannot_be_compiled_loses_nothing_else(
+    gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failure = RuntimeError("no compiler\nof any kind")
+    monkeypatch.setattr(nn.Module, "compile", Mock(side_effect=[failure, None, None]))
+    gpu.compiled_steps(gpu.COMPILED, gpu.TINY, CPU, steps=1)
+    first, second = capsys.readouterr().out.splitlines()[1:]
+    assert "compiled (default)" in first
+    assert first.endswith("cannot be compiled here: RuntimeError: no compiler")
+    assert "compiled (reduce-overhead)" in second
+    assert "uncompiled / this" in second

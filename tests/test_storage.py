@@ -1,4 +1,6 @@
 import pickle
+import resource
+import signal
 
 import pytest
 
@@ -66,3 +68,19 @@ def test_a_place_that_cannot_be_written_raises_an_os_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         Storage(tmp_path / "file" / "run").write("x", b"1")
+
+
+def test_a_full_disk_keeps_the_old_content_and_no_half_of_the_new(tmp_path):
+    place = Storage(tmp_path)
+    place.write("x", b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # files may grow to this size, as on a disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            place.write("x", b"n" * 2000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert place.read("x") == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

@@ -14,7 +14,10 @@ MAX_PANELS = 12
 """Arms that have a panel of their own in one figure."""
 
 TITLE_WIDTH = 34
-"""Characters of a line above a panel."""
+"""Characters of a line above a panel, or of an arm's name beside its row."""
+
+IN_LINES = "split(datum.label, '\\n')"
+"""Expression that shows a label of several lines as such."""
 
 
 def panel_title(arm: str, context: str, n: int) -> str:
@@ -29,7 +32,7 @@ def panels_of(titles: list[str]) -> "alt.Facet":
     """Return the channel that lays out panels in this order, each under its title."""
     import altair as alt
 
-    header = alt.Header(labelExpr="split(datum.label, '\\n')")
+    header = alt.Header(labelExpr=IN_LINES)
     return alt.Facet("panel:N", title=None, sort=titles, header=header)
 
 
@@ -51,6 +54,9 @@ def in_panels(
         .properties(width=180, height=130)
         .facet(facet=panels_of(titles), columns=3)
         .resolve_scale(y="shared" if shares_axis else "independent")
+        .resolve_axis(
+            x="independent"
+        )  # else that of a column stands under the place where its last panel might be
     )
     return panels
 

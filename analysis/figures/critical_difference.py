@@ -143,7 +143,11 @@ def chart(diagram: Diagram) -> "alt.LayerChart | alt.FacetChart":
 
 
 def _named(arm: dict[str, Any]) -> str:
-    return f"{arm['arm']} ({arm['rank']:.2f})"
+    """Return what stands at the end of an arm's line: as much of its name as there is room for, and its rank."""
+    rank = f" ({arm['rank']:.2f})"
+    room = int(WIDEST_NAMES * WIDTH / LETTER) - len(rank)
+    name = arm["arm"]
+    return (name if len(name) <= room else f"{name[: room - 1]}…") + rank
 
 
 def _labelled(num_arms: int) -> list[int]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.figures.arms import largest_effects, left_out
+from analysis.figures.arms import IN_LINES, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, INK, WIDTH, data, json_number, title_lines
 from analysis.quantities import quantity
 from analysis.results import Results
@@ -24,6 +24,12 @@ SHAPES = {
 }
 """Of the points, so that a verdict can be read without colours; that of an undecided arm is hollow."""
 
+LINE = 14
+"""Height of a line of a label, in pixels."""
+
+_RISE = f"{-LINE / 2:g} * (length(split(datum.value, '\\n')) - 1)"
+"""Expression for how far a label of several lines must move for its middle to stand at its point; up is negative."""
+
 
 @dataclass(frozen=True)
 class Forest:
@@ -31,8 +37,8 @@ class Forest:
 
     Attributes:
         axis: Title of the axis of effects, with its unit.
-        rows: For each arm ``label`` (name and n), ``effect``, ``low``, ``high`` (None where there is none),
-            ``verdict``.
+        rows: For each arm ``label`` (name and n, in lines), ``arm``, ``n``, ``effect``, ``low``, ``high`` (None where
+            there is none), ``verdict``.
         delta: The smallest effect that matters; None where the study names none.
         caption: What to read.
     """
@@ -51,21 +57,26 @@ def record(results: Results) -> Forest | None:
     study = results.facts.study
     rows = [
         {
-            "label": f"{arm_label(effect['arm'], effect['context'])}  (n = {effect['n_pairs']})",
+            "label": panel_title(effect["arm"], effect["context"], effect["n_pairs"]),
+            "arm": arm_label(effect["arm"], effect["context"]),
+            "n": effect["n_pairs"],
             **{name: json_number(effect[name]) for name in ("effect", "low", "high")},
             "verdict": effect["verdict"],
         }
         for effect in largest_effects(effects, MAX_ARMS).to_dict("records")
     ]
     better = "right" if study.maximise else "left"
+    interval = (
+        ", with its 95% interval" if effects["low"].notna().any() else ", of too few seeds for an interval"
+    )
     of_context = " of the same context" if effects["context"].nunique() > 1 else ""
     return Forest(
         axis=quantity(study.report_metric).effect_label,
         rows=rows,
         delta=study.delta,
-        caption=f"Mean difference from the baseline{of_context} at the same seeds, with its 95% interval; n counts the "
-        f"pairs. Better is to the {better} of the line. A filled point is decided, at the level {LEVEL} for all arms "
-        f"together.{' The outer lines are at ±delta, the smallest effect that matters.' if study.delta else ''}"
+        caption=f"Mean difference from the baseline{of_context} at the same seeds{interval}; n counts the pairs. "
+        f"Better is to the {better} of the line. A filled point is decided, at the level {LEVEL} for all arms together."
+        f"{' The outer lines are at ±delta, the smallest effect that matters.' if study.delta else ''}"
         f"{left_out(len(rows), len(effects))}",
     )
 
@@ -81,10 +92,9 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
         title=None,
         sort=labels,
         scale=alt.Scale(domain=labels),
-        axis=alt.Axis(ticks=False, domain=False),
+        axis=alt.Axis(ticks=False, domain=False, labelExpr=IN_LINES, labelOffset=alt.ExprRef(_RISE)),
     )
-    tooltip = [alt.Tooltip("label:N", title="arm")]
-    tooltip += [alt.Tooltip("verdict:N")]
+    tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("n:Q"), alt.Tooltip("verdict:N")]
     tooltip += [alt.Tooltip(f"{name}:Q", format="+.3f") for name in ("effect", "low", "high")]
     base = alt.Chart(data(forest.rows)).encode(y=y)
     zero = (
@@ -115,4 +125,9 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
         layers.append(
             alt.Chart(edges).mark_rule(color=INK, strokeDash=[1, 3], opacity=0.7).encode(x="edge:Q")
         )
-    return alt.layer(*layers).properties(width=WIDTH, height=26 * len(labels))
+    return alt.layer(*layers).properties(width=WIDTH, height=_row_height(labels) * len(labels))
+
+
+def _row_height(labels: list[str]) -> int:
+    """Return the height of a row, in pixels, for the label that has most lines."""
+    return max(26, 10 + LINE * max(label.count("\n") + 1 for label in labels))

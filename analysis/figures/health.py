@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.estimates import grouped_estimates
 from analysis.figures.arms import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
-from analysis.figures.theme import BLUE, GREY
+from analysis.figures.theme import BLUE, GREY, epoch_axis
 from analysis.health import PREFIX, WORDS, measured, number_label, numbers_of
 from analysis.results import Results
 
@@ -67,11 +67,12 @@ def record(results: Results) -> Health | None:
         points = points[["arm", "epoch", "n", "mean", "low", "high"]].astype(object)
         points = points.where(points.notna(), None).assign(panel=panels[-1])
         rows += [{str(name): value for name, value in row.items()} for row in points.to_dict("records")]
+    interval = " with its 95% interval" if any(row["low"] is not None for row in rows) else ""
     where = f", in context {context}" if context else ""
     caption = (
         "Student and teacher on the validation split, and gradients of the terms in an epoch's first step: mean over "
-        f"complete trials with its 95% interval{where}; the baseline is dashed and grey. Each panel has its "
-        "own scale." + left_out(len(others), len(effects))
+        f"complete trials{interval}{where}; the baseline is dashed and grey. Each panel has its own scale."
+        + left_out(len(others), len(effects))
     )
     if len(numbers) < len(all_numbers):
         caption += (
@@ -96,7 +97,7 @@ def chart(health: Health) -> "alt.FacetChart":
     dash = alt.StrokeDash(
         "arm:N", title=None, sort=health.arms, scale=alt.Scale(domain=health.arms, range=[*dashes])
     )
-    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5, grid=False, format="d"))
+    x = alt.X("epoch:Q", title="epoch", axis=epoch_axis(health.rows))
     base = alt.Chart().encode(x=x, color=colour)
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     line = base.mark_line(strokeWidth=2, point=True).encode(

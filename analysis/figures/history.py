@@ -59,8 +59,8 @@ def record(results: Results) -> History | None:
         "best complete one so far. The best of many scores is optimistic; confirmation on fresh seeds is not"
     )
     caption += (
-        f": the filled points are the same arms' means at fresh seeds (n = {_fewest_and_most(confirmed)}), with their "
-        "95% intervals."
+        f": the filled points are the same arms' means at fresh seeds (n = {_fewest_and_most(confirmed)})"
+        f"{', with their 95% intervals' if any(arm['low'] is not None for arm in confirmed) else ''}."
         if confirmed
         else "."
     )

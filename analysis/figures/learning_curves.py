@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.estimates import complete, grouped_estimates, reported
 from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
-from analysis.figures.theme import BLUE, GREY
+from analysis.figures.theme import BLUE, GREY, epoch_axis
 from analysis.quantities import quantity
 from analysis.results import Results
 
@@ -29,6 +29,7 @@ class Curves:
         axis: Title of the vertical axis, with its unit.
         panels: Titles of the panels, one an arm, in order.
         rows: ``panel``, ``series`` (arm or baseline), ``epoch``, ``n``, ``mean``, ``low``, ``high``.
+        bounds: Of the quantity, at which bands are cut; None where it has none.
         domain: Ends of the vertical scale that all panels share, at which bands are cut; None where each panel has its
             own, for there are several contexts.
         caption: What to read.
@@ -37,6 +38,7 @@ class Curves:
     axis: str
     panels: list[str]
     rows: list[dict[str, Any]]
+    bounds: tuple[float, float] | None
     domain: tuple[float, float] | None
     caption: str
 
@@ -69,13 +71,14 @@ def record(results: Results) -> Curves | None:
         for series, curve in sides:
             rows += _points(curve, panels[-1], series)
     measured = quantity(study.metric)
+    has_bands = any(row["low"] is not None for row in rows)
     caption = (
-        f"{measured.name.capitalize()} after each epoch: mean over complete trials with its 95% interval "
-        "(solid), and the baseline (dashed, grey)."
+        f"{measured.name.capitalize()} after each epoch: mean over complete trials"
+        f"{' with its 95% interval' if has_bands else ''} (solid), and the baseline (dashed, grey)."
     )
     shares_axis = len(set(contexts.values())) == 1
     if shares_axis:
-        caption += " Bands are cut at the panel's edge."
+        caption += " Bands are cut at the panel's edge." if has_bands else ""
     else:
         caption += " The baseline is that of the same context, and each panel has its own scale."
     if unscored_phases:
@@ -87,7 +90,8 @@ def record(results: Results) -> Curves | None:
         axis=measured.label,
         panels=panels,
         rows=rows,
-        domain=_domain(rows) if shares_axis else None,
+        bounds=measured.bounds,
+        domain=_domain(rows, measured.bounds) if shares_axis else None,
         caption=caption,
     )
 
@@ -100,11 +104,18 @@ def chart(curves: Curves) -> "alt.FacetChart":
     dash = alt.StrokeDash(
         "series:N", legend=None, scale=alt.Scale(domain=[ARM, BASELINE], range=[[1, 0], [5, 3]])
     )
-    x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, tickCount=5, grid=False, format="d"))
+    x = alt.X("epoch:Q", title="epoch", axis=epoch_axis(curves.rows))
     domain = list(curves.domain) if curves.domain else alt.Undefined
     y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False, domain=domain, clamp=True))
     base = alt.Chart().encode(x=x, color=colour)
     band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=curves.axis), y2="high:Q")
+    if curves.bounds:  # of two seeds, an interval may reach far beyond what there is
+        least, most = curves.bounds
+        cut = {
+            end: f"isValid(datum.{end}) ? clamp(datum.{end}, {least}, {most}) : null"
+            for end in ("low", "high")
+        }
+        band = band.transform_calculate(**cut)
     line = base.mark_line(strokeWidth=2).encode(
         y=y,
         strokeDash=dash,
@@ -117,8 +128,8 @@ def chart(curves: Curves) -> "alt.FacetChart":
     return in_panels([band, line], curves.rows, curves.panels, shares_axis=curves.domain is not None)
 
 
-def _domain(rows: list[dict[str, Any]]) -> tuple[float, float]:
-    """Return a scale that holds all means, and the intervals after the last epoch.
+def _domain(rows: list[dict[str, Any]], bounds: tuple[float, float] | None) -> tuple[float, float]:
+    """Return a scale that holds all means, and the intervals after the last epoch as far as the bounds allow.
 
     Those of early epochs and few seeds may be so wide that nothing could be seen of the curves.
     """
@@ -128,7 +139,8 @@ def _domain(rows: list[dict[str, Any]]) -> tuple[float, float]:
         row[end] for row in rows if row["epoch"] == last for end in ("low", "high") if row[end] is not None
     ]
     margin = 0.05 * (max(held) - min(held)) or 1.0  # of one value, a scale around it
-    return round(min(held) - margin, 4), round(max(held) + margin, 4)
+    least, most = bounds or (-np.inf, np.inf)
+    return round(max(least, min(held) - margin), 4), round(min(most, max(held) + margin), 4)
 
 
 def _points(curve: "pd.DataFrame", panel: str, series: str) -> list[dict[str, Any]]:

@@ -93,9 +93,10 @@ def record(results: Results, factors: Sequence[str] = ()) -> Marginals | None:
         )
     else:
         axis = measured.effect_label
+        has_intervals = any(row["low"] is not None for panel in panels for row in panel.rows)
         caption = (
-            "Effect of each level against the reference level (hollow, 0 by definition) at the same seeds, with its "
-            "95% interval"
+            "Effect of each level against the reference level (hollow, 0 by definition) at the same seeds"
+            + (", with its 95% interval" if has_intervals else "")
             + (", averaged over the other factors of the grid" if study.design == "grid" else "")
             + f"; better is {'up' if study.maximise else 'down'}; n counts the "
             + ("trials." if study.design == "grid" else "pairs.")

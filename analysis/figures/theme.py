@@ -72,6 +72,15 @@ def level_scale(*, is_log: bool, padding: float) -> "alt.Scale":
     return alt.Scale(zero=False, nice=False, padding=padding)
 
 
+def epoch_axis(rows: list[dict[str, Any]]) -> "alt.Axis":
+    """Return the axis along which the ``epoch`` of each row lies, with ticks at whole epochs alone."""
+    import altair as alt
+
+    epochs = [row["epoch"] for row in rows]
+    num_steps = max(epochs) - min(epochs)
+    return alt.Axis(tickCount=max(1, min(5, num_steps)), grid=False, format="d")
+
+
 def themed(chart: "alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.Chart") -> dict[str, Any]:
     """Return a chart's specification with the shared look."""
     specification: dict[str, Any] = chart.to_dict()

@@ -48,12 +48,13 @@ def record(results: Results) -> WinnersCurse | None:
         for _, arm in found.iterrows()
     ]
     unit = f" {measured.difference_unit}" if measured.difference_unit else ""
+    interval = ", with the 95% interval of their mean" if found["low"].notna().any() else ""
     seeds = int(found["n_search"].max())
     return WinnersCurse(
         axis=measured.label,
         rows=rows,
         caption=f"{measured.name.capitalize()} of the confirmed arms: in the search, at {seeds} "
-        f"seed{'s' * (seeds != 1)}, and at n fresh seeds, with the 95% interval of their mean. The arms were chosen by "
+        f"seed{'s' * (seeds != 1)}, and at n fresh seeds{interval}. The arms were chosen by "
         f"their search scores, which were too good by {signed_text(shrinkage.mean(), measured.decimals)}{unit} on "
         "average. The baseline was not chosen. The table of confirmed arms has their full names.",
     )

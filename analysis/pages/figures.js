@@ -1,11 +1,15 @@
-// Of a figure with several panels: the width that one needs, axis included; that of the axis alone, between two, and at most.
+// Of a figure with several panels: the width that one needs, axis included; that of the axis alone, between two (with the
+// halves of labels that stand at the ends of their axes), and at most.
 const panelWidth = 235;
 const axisWidth = 60;
-const spacing = 20;
+const spacing = 34;
 const widest = 420;
+// Room for the arms' names, which are broken into lines of that length.
+const narrowestLabels = 210;
 
 function fitted(specification, width) {
-  specification.config.axis.labelLimit = width * 0.4;
+  specification.config.axis.labelLimit = Math.max(narrowestLabels, width * 0.4);
+  if (width < widest) specification.config.legend.columns = 1;
   const panels = specification.concat ?? (specification.facet ? [specification.spec] : []);
   if (panels.length === 0) {
     return { ...specification, width: "container", autosize: { contains: "padding" } };

@@ -2,12 +2,16 @@
 
 import logging
 import math
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import ray
 import yaml
@@ -86,21 +90,52 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    if address is None:
-        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    else:
-        _require_answer(address)
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-            raise ClusterNotFound(
-                f"--address {address}: cannot join the Ray cluster: {error}; an address is auto or HOST:PORT, and "
-                "the cluster's token must be on this machine if it has one"
-            ) from error
+    try:
+        if address is None:
+            with _ctrl_c_waits():
+                ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            _require_answer(address)
+            try:
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+                raise ClusterNotFound(
+                    f"--address {address}: cannot join the Ray cluster: {error}; an address is auto or HOST:PORT, "
+                    "and the cluster's token must be on this machine if it has one"
+                ) from error
+        with _sigterm_is_ctrl_c():
+            yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Hold Ctrl-C back for the seconds in which processes are started: Python drops what is raised within a fork."""
+    heard = threading.Event()
+    try:
+        with _handling(signal.SIGINT, lambda *_: heard.set()):
+            yield
+    finally:
+        if heard.is_set():
+            signal.raise_signal(signal.SIGINT)
+
+
+def _sigterm_is_ctrl_c() -> AbstractContextManager[None]:
+    """Take SIGTERM, by which machines end a driver, as Ctrl-C; Ray aborts with a native stack trace."""
+    return _handling(signal.SIGTERM, signal.default_int_handler)
+
+
+@contextmanager
+def _handling(number: signal.Signals, handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
+        yield
+        return
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        ray.shutdown()
+        signal.signal(number, before)
 
 
 def _require_answer(address: str) -> None:

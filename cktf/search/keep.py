@@ -30,6 +30,7 @@ class Keeper:
             place = trial_storage(self._run, row.trial_id)
             place.delete(CHECKPOINT)
             place.delete(ERROR)
+            place.sweep()
             if self._spec.keep == "none":
                 place.delete(STUDENT)
 

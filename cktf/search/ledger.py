@@ -17,7 +17,7 @@ import platform
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -151,12 +151,18 @@ class Ledger:
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """Write what waits and let another driver in."""
-        self.flush()
-        self._close_segment()
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        """Write what waits and let another driver in.
+
+        Raises:
+            OSError: If what waited could not be written.
+        """
+        try:
+            self.flush()
+        finally:
+            self._close_segment()
+            if self._lock:
+                self._lock.close()
+                self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -164,7 +170,8 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        with suppress(OSError) if error else nullcontext():  # an error that is on its way says more
+            self.close()
 
     def _close_segment(self) -> None:
         file, self._file = self._file, None

@@ -60,6 +60,8 @@ class Planner:
         self._taken_back: Counter[str] = Counter()
         self.listeners: list[Callable[[Row], None]] = []
         """Called with each new row after it is written and applied."""
+        self.failure: Exception | None = None
+        """Why a row could not be written, or a listener could not take it: from then on nothing is written."""
 
         for row in rows:
             self._apply(row)
@@ -96,10 +98,10 @@ class Planner:
         trial = self.state.trials[trial_id]
         if trial.end is None and result.epoch not in trial.curve:
             self._write(EpochRow(trial_id=trial_id, time=self._clock(), **asdict(result)))
-        is_last = result.epoch == trial.epochs
-        if is_last or not (self._search and self._search.is_pruned(trial_id)):
+        has_all = trial.epochs in trial.curve  # while its history is told, too
+        if has_all or not (self._search and self._search.is_pruned(trial_id)):
             return False
-        self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {result.epoch}")
+        self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {max(trial.curve)}")
         return True
 
     def on_end(
@@ -191,10 +193,16 @@ class Planner:
         return new
 
     def _write(self, row: Row) -> None:
-        self._record(row)
-        self._apply(row)
-        for listener in self.listeners:
-            listener(row)
+        if self.failure:
+            raise self.failure
+        try:
+            self._record(row)
+            self._apply(row)
+            for listener in self.listeners:
+                listener(row)
+        except Exception as error:
+            self.failure = error
+            raise
 
     def _apply(self, row: Row) -> None:
         self.state.apply(row)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from cktf.rows import PlannedRow, Row, Status, StudyRow
 from cktf.search.environment import prepare
-from cktf.search.errors import NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unwritable
+from cktf.search.errors import NotExtensible, NotRunnable, RunInUse, RunNotFound, StudyDiffers, Unwritable
 from cktf.search.keep import Keeper
 from cktf.search.ledger import Ledger, open_run, read_ledger, reading
 from cktf.search.planner import Planner
@@ -94,7 +94,7 @@ def launch(
     stored = _stored_study(run)
     if stored is not None:
         _require_same(spec, stored, run)
-    return _carry_out(spec, run, address=address, console=console)
+    return _carry_out(spec, run, stored, address=address, console=console)
 
 
 def resume(
@@ -113,7 +113,7 @@ def resume(
     """
     run = open_run(run_dir)
     spec = _require_study(run)
-    return _carry_out(spec, run, retry_failed=retry_failed, address=address, console=console)
+    return _carry_out(spec, run, spec, retry_failed=retry_failed, address=address, console=console)
 
 
 def extend(
@@ -137,8 +137,9 @@ def extend(
         UserError: As `resume`; `NotExtensible` if the study has no such thing to extend.
     """
     run = open_run(run_dir)
-    spec = extended(_require_study(run), trials=trials, seeds=seeds)
-    return _carry_out(spec, run, address=address, console=console)
+    stored = _require_study(run)
+    spec = extended(stored, trials=trials, seeds=seeds)
+    return _carry_out(spec, run, stored, address=address, console=console)
 
 
 def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
@@ -170,6 +171,7 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
 def _carry_out(
     spec: StudySpec,
     run: Storage,
+    stored: StudySpec | None,
     *,
     retry_failed: bool = False,
     address: str | None,
@@ -182,11 +184,9 @@ def _carry_out(
     with _writing(run):
         ledger = Ledger(run)
     with ledger:
-        rows = list(read_ledger(run))
-        _require_same_teachers(rows, run)
-        with _writing(run):
-            write_what_was_asked(spec, run, ledger)
-        planner = Planner(spec, ledger.append, rows, retry_failed=retry_failed)
+        if _stored_study(run) != stored:  # until the ledger was ours, another driver could have it
+            raise RunInUse(f"{run.root}: another driver has changed its study just now; try again")
+        planner = _planner(spec, run, ledger, retry_failed=retry_failed)
         keeper = Keeper(run, planner.state, spec)
         is_interrupted = False
         try:
@@ -195,12 +195,24 @@ def _carry_out(
                 from cktf.search.tuning import tune_to_end  # here, for Ray looks around while it is imported
 
                 with watch(planner, console) as show:
-                    planner.listeners += [keeper, show]
+                    planner.listeners += [_writing(run)(keeper), show]
                     tune_to_end(planner, run, address=address, say=console.print)
-            keeper.finish()
+            with _writing(run):
+                keeper.finish()
         except KeyboardInterrupt:
             is_interrupted = True
+        with _writing(run):
+            ledger.flush()
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
+
+
+def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
+    """Write what was asked, and return a planner that knows all rows before that; none of them is kept."""
+    rows = list(read_ledger(run))
+    _require_same_teachers(rows, run)
+    with _writing(run):
+        write_what_was_asked(spec, run, ledger)
+    return Planner(spec, _writing(run)(ledger.append), rows, retry_failed=retry_failed)
 
 
 def require_runnable(spec: StudySpec, arms: Sequence[Arm]) -> None:
@@ -258,6 +270,8 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             delta=spec.delta,
             factors=list(spec.factors),
             log_factors=list(spec.log_factors),
+            sampler=spec.sampler if spec.search else "",
+            pruner=spec.prune if spec.search and spec.prune != "none" else "",
             is_smoke=spec.smoke,
             teacher_once=spec.teacher_once,
             reference_source=reference.source if reference else "",

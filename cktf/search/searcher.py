@@ -73,6 +73,14 @@ class PlannerScheduler(FIFOScheduler):
         self._planner = planner
         self._searcher = searcher
 
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Return which trial starts before the others, if any; Tune asks at every step."""
+        if (
+            self._planner.failure
+        ):  # Tune does not raise it where it came up at a trial's end, but tries that again
+            raise self._planner.failure
+        return super().choose_trial_to_run(tune_controller)
+
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Return whether the trial goes on."""
         is_pruned = self._planner.on_epoch(trial.config["trial_id"], result["epoch"])

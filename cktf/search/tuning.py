@@ -30,6 +30,7 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
     Raises:
         ClusterNotFound: If no cluster answers.
         ClusterTooSmall: If a trial does not fit on it.
+        Exception: The planner's `failure`, if it has one.
     """
     resources = planner.spec.resources
     # Tune mourns at every end the results files that it was told not to write.
@@ -41,7 +42,9 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
         while not planner.is_done():
             try:
                 _tune_part(planner, run, share, room)
-            except RuntimeError as error:
+            except Exception as error:
+                if planner.failure:
+                    raise planner.failure from None  # and not what Tune has made of it
                 # Of all deaths of a worker this is the one that Tune does not expect, and ends everything for.
                 if not isinstance(error.__cause__, OutOfMemoryError):
                     raise

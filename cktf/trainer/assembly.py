@@ -11,6 +11,9 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.phases import Phase, objective_phases, probe_phase
 from cktf.trainer.probe import Probe
 
+MOST_GRAPHS = 128
+"""Of the networks of one class that a process compiles; PyTorch's own limit of all graphs together is 256."""
+
 
 def assemble(
     config: TrialConfig,
@@ -25,7 +28,8 @@ def assemble(
         config: All that decides the training.
         dataset: What the student learns from.
         parts: Its splits.
-        teacher: The frozen teacher, on the device; None where no objective needs one.
+        teacher: The frozen teacher, on the device, compiled already where it shall be; None where no objective
+            needs one.
         labels: (samples,), int64, CPU: what the objectives are built for; None: the labels of all that they
             will see.
 
@@ -63,8 +67,10 @@ def assemble(
     if teacher:
         teacher.to(memory_format=torch.channels_last)
     if config.compile:
-        for compiled in (student, teacher) if teacher else (student,):
-            compiled.compile()
+        student.compile()
+        # Trials of a warm worker may be of many networks, and each takes several graphs (training, evaluation, a last
+        # batch of another size). At PyTorch's limit of 8 for one class of networks the rest would not be compiled.
+        torch._dynamo.config.recompile_limit = MOST_GRAPHS
 
     phases = objective_phases(config, student, teacher, objective, samples)
     if probe:

@@ -53,7 +53,12 @@ def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
 
 @lru_cache(maxsize=1)
 def load_teacher(
-    teacher: TeacherConfig, data: DataConfig, device: torch.device, run: Storage | None
+    teacher: TeacherConfig,
+    data: DataConfig,
+    device: torch.device,
+    run: Storage | None,
+    *,
+    is_compiled: bool = False,
 ) -> nn.Module:
     """Return the frozen teacher in eval mode, training it first where nobody has yet.
 
@@ -65,6 +70,8 @@ def load_teacher(
         device: Where it is to be.
         run: The run directory. The first worker that has the teacher puts it there and every other worker takes it
             from there, so that all trials of a run learn from one and the same teacher, whatever machine they are on.
+        is_compiled: Whether its forward is compiled. It is not compiled later, for then a trial that does not want it
+            would be given a teacher that an earlier trial of the worker has compiled.
 
     Raises:
         TrainingFailed: If the teacher's own training fails.
@@ -73,7 +80,10 @@ def load_teacher(
     network = build_teacher(teacher, held_dataset(data, torch.device("cpu")))  # of which its shapes are read
     if teacher.checkpoint is None:
         network.load_state_dict(_trained_weights(teacher_trial(teacher, data), device, run))
-    return network.to(device).requires_grad_(False).eval()
+    network.to(device).requires_grad_(False).eval()
+    if is_compiled:
+        network.compile()
+    return network
 
 
 def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
@@ -110,9 +120,9 @@ def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | No
             content = _cached_or_trained(trial, device, folder)
             if shared:
                 if not shared.exists(name):
-                    shared.write(name, content)
                     record = Storage(folder).child("teachers").read(f"{trial.trial_id}.json")
                     shared.write(f"{trial.trial_id}.json", record or b"{}")
+                    shared.write(name, content)  # last: who finds it looks no further
                 # Another machine may have been first: what is in the run directory is the run's teacher.
                 content = shared.read(name) or content
     return load_safetensors(content)
@@ -133,6 +143,9 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
 
     cache = Storage(folder).child("teachers")
     name = f"{trial.trial_id}.safetensors"
+    content = cache.read(name)
+    if content is not None:  # before there is a lock, which cannot be made where the cache may only be read
+        return content
     # Trials that start together all need the same teacher: the first trains it, the others wait for the file.
     with exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
         content = cache.read(name)

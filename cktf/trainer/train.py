@@ -76,13 +76,14 @@ def train(
     if len(history) == config.total_epochs:
         return
 
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)  # a warm process has seen other trials
     dataset = held_dataset(config.data, device)
     parts = split(dataset.train_labels, config.data, config.seed)
     teacher = None
     if config.teacher and (health or needs_teacher(config.objective)):
-        teacher = load_teacher(config.teacher, config.teacher_data, device, run)
+        teacher = load_teacher(config.teacher, config.teacher_data, device, run, is_compiled=config.compile)
+    if device.type == "cuda":
+        # A warm process has seen other trials, and this one may just have trained its teacher.
+        torch.cuda.reset_peak_memory_stats(device)
     network, objective, phases = assemble(config, dataset, parts, teacher)
     if checkpoint:
         network.load_state_dict(checkpoint.student)
@@ -200,7 +201,8 @@ def _network_stream(device: torch.device, seed: int, epoch: int, rank: int) -> I
         key = derive(seed, "network", epoch, rank)
         torch.default_generator.manual_seed(key)
         if device.type == "cuda":
-            torch.cuda.manual_seed(key)
+            with torch.cuda.device(device):  # which need not be the current one
+                torch.cuda.manual_seed(key)
         yield
 
 

@@ -228,6 +228,14 @@ def test_a_run_may_be_a_uri(ablation: Path) -> None:
     assert trials.num_rows == 25
 
 
+def test_the_tables_of_a_uri_with_options_lie_below_its_run(ablation: Path) -> None:
+    trials, epochs = collect(f"file://{ablation}?use_mmap=true")
+    assert trials == f"file://{ablation}/report/trials.parquet?use_mmap=true"
+    assert epochs == f"file://{ablation}/report/epochs.parquet?use_mmap=true"
+    assert (ablation / "report" / "trials.parquet").is_file()
+    assert not (ablation / "trials.parquet").exists()
+
+
 def test_a_folder_without_ledger_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"{tmp_path}: no study row in ledger/"):
         ledger_tables(tmp_path)

@@ -13,31 +13,56 @@ def test_what_latex_would_read_as_a_command_is_written_out() -> None:
     assert text(r"50% of a_b & {c} \ #1 $x$ ~ ^") == (
         r"50\% of a\_b \& \{c\} \textbackslash{} \#1 \$x\$ \textasciitilde{} \textasciicircum{}"
     )
+    assert text("β=0.8, λ→∞") == r"$\beta$=0.8, $\lambda$$\rightarrow$$\infty$"
+    assert text("a|b") == r"a\textbar{}b", "the usual fonts have a dash there"
     assert text("−1.0 ± 0.2 [–] p < 0.05") == r"$-$1.0 $\pm$ 0.2 {[}--] p $<$ 0.05"
 
 
 def test_a_table_computed_by_hand() -> None:
     table = Table(
-        "A & b", [["arm", "p", "verdict", "note"], ["x", "0.01", "helps", ""], ["y", "0.5", "–", ""]], "5%"
+        "A & b",
+        [
+            ["arm", "p", "p (Holm)", "verdict", "note"],
+            ["x", "0.01", "0.02", "helps", ""],
+            ["y", "0.5", "0.5", "–", ""],
+        ],
+        "5%",
     )
     assert latex([table]) == "\n".join(
         [
             r"\begin{table}",
             r"\centering",
             r"\caption{A \& b}",
+            r"\footnotesize",
+            r"\setlength{\tabcolsep}{3pt}",
             r"\begin{tabular}{lrl}",
             r"\toprule",
-            r"arm & p & verdict \\",
+            r"arm & p (Holm) & verdict \\",
             r"\midrule",
-            r"x & 0.01 & helps \\",
+            r"x & 0.02 & helps \\",
             r"y & 0.5 & -- \\",
             r"\bottomrule",
             r"\end{tabular}",
-            r"\par\smallskip\footnotesize",
+            r"\par\smallskip",
             r"5\%",
             r"\end{table}",
             "",
         ]
+    )
+
+
+def test_long_words_are_broken_into_lines_that_hold_the_longest_of_them() -> None:
+    name = "temperature=0.3127, pairing=smallest, kd.temperature=6.776"
+    rows = [
+        ["arm", "effect [95% interval] (percentage points)", "p", "against"],
+        [name, "+1.2", "0.5", "cktf.temperature=0.1, a"],
+    ]
+    head, body = re.findall(r"(.*) \\\\\n\\(?:midrule|bottomrule)", latex([Table("", rows)]))
+    in_lines = r"effect \\ {[}95\% \\ interval] \\ (percentage \\ points)"
+    assert head == rf"arm & \begin{{tabular}}[b]{{@{{}}r@{{}}}}{in_lines}\end{{tabular}} & p & against"
+    assert body == (
+        rf"\parbox[t]{{{24 * 0.48:.1f}em}}{{\raggedright {name}\strut}} & +1.2 & 0.5 & "
+        rf"\parbox[t]{{{21 * 0.48:.1f}em}}{{\raggedright cktf.temperature=0.1, a\strut}}"
     )
 
 

@@ -1,6 +1,7 @@
 """Sentences and facts of a report."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from analysis import load
 from analysis.methods import methods_text, provenance_rows
-from cktf.rows import Stage, Status
+from analysis.tables import main_tables
+from cktf.rows import Stage, Status, StudyRow, parse_row
 
 
 def test_the_methods_of_an_ablation_state_its_facts(ablation: Path) -> None:
@@ -50,6 +52,41 @@ def test_a_search_that_is_not_at_its_end_says_so(search_writer: Callable[..., An
     ledger.close_segment()
     text = methods_text(load(ledger.run))
     assert "ran 7 trials (0 pruned, 0 failed, 2 unfinished) to maximise" in text
+
+
+def test_a_search_names_its_sampler_and_pruner(search_writer: Callable[..., Any], tmp_path: Path) -> None:
+    ledger = search_writer(trials=5)
+    asked = parse_row(ledger.lines[0])
+    assert isinstance(asked, StudyRow)
+    for sampler, pruner, told in (
+        ("tpe", "median", "3 factors, by Optuna's sampler tpe and its pruner median, ran"),
+        ("random", "", "3 factors, by Optuna's sampler random, ran"),
+    ):
+        ledger.lines[0] = replace(asked, sampler=sampler, pruner=pruner).to_json()
+        path = tmp_path / sampler / "ledger" / "000001.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(f"{line}\n" for line in ledger.lines))
+        assert told in methods_text(load(tmp_path / sampler))
+
+
+def test_one_seed_has_no_test_and_no_interval_that_could_be_told_of(
+    ablation_writer: Callable[..., Any], grid_writer: Callable[..., Any]
+) -> None:
+    for writer in (ablation_writer, grid_writer):
+        ledger = writer(seeds=1)
+        ledger.close_segment()
+        results = load(ledger.run)
+        text = methods_text(results)
+        assert "No comparison could be tested, so all arms are undecided" in text
+        for told in ("95%", "Holm", "t test", "contrasts", "more seeds"):
+            assert told not in text
+        assert "No comparison could be tested" in main_tables(results)[0].remark
+
+
+def test_seeds_are_shared_but_for_what_a_factor_changes(grid: Path) -> None:
+    text = methods_text(load(grid))
+    assert "the arms are the grid of the factors' levels" in text
+    assert "augmentations and negatives, but for what a factor or the context changes" in text
 
 
 def test_confirmation_reads_it_once(confirmed_search: Path) -> None:

@@ -125,6 +125,10 @@ def test_it_opens_from_a_file_asks_for_nothing_and_has_nothing_to_complain_of(re
     drawn = tab.run("[...document.querySelectorAll('svg.marks')].map(svg => svg.closest('section').id)")
     assert {"effects", "paired_slopes", "learning_curves"} <= set(drawn)
     assert tab.run("document.querySelector('main section').id") == "verdict"
+    too_wide = (
+        "[...document.querySelectorAll('.chart')].filter(chart => chart.scrollWidth > chart.clientWidth)"
+    )
+    assert tab.run(f"{too_wide}.map(chart => chart.dataset.figure)") == []
 
 
 @needs_chromium
@@ -202,6 +206,18 @@ def test_a_telephone_scrolls_wide_tables_and_never_the_page(
     )
     assert any(is_wide for is_wide, _ in boxes)
     assert all(width <= 375 for _, width in boxes)
+    words = (
+        "[...document.querySelectorAll('#verdict tbody tr')]"
+        ".map(row => row.innerText.match(/helps|hurts|equivalent|undecided/g))"
+    )
+    seen = [found for found in tab.run(words) if found]
+    assert seen
+    assert all(len(found) == 1 for found in seen), "a verdict stands once in its row"
+    right = (
+        "[...document.querySelectorAll('#verdict .beside-the-name')]"
+        ".map(word => word.getBoundingClientRect().right)"
+    )
+    assert all(0 < edge <= 375 for edge in tab.run(right)), "and is seen without scrolling"
 
 
 @needs_chromium

@@ -180,8 +180,8 @@ def test_names_with_markup_stay_text(hostile: Path) -> None:
     assert "img" not in {tag for tag, _ in page.tags}
     assert HOSTILE not in text
     assert HOSTILE in "".join(page.texts)
-    drawn = json.loads(page.scripts[0])["layer"][1]["encoding"]["y"]["sort"]
-    assert f"{HOSTILE}  (n = 2)" in drawn
+    drawn = json.loads(page.scripts[0])["datasets"].values()
+    assert HOSTILE in [row["arm"] for rows in drawn for row in rows if "arm" in row]
 
 
 def test_the_command_line_prints_the_table_and_the_files(
@@ -246,7 +246,7 @@ def test_the_verdict_is_a_word_in_the_first_table(ablation: Path) -> None:
     words = [row["verdict"] for row in pyarrow.parquet.read_table(paths.tables["effects"]).to_pylist()]
     for word in ("hurts", "undecided"):
         assert word in words
-        assert f'<td class="words {word}">{word}' in page
+        assert f'<td class="words verdict {word}">{word}' in page
     assert "Verdict: paired t test, p adjusted by Holm's method over 4 comparisons" in unescape(page)
 
 

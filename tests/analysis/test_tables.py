@@ -90,6 +90,10 @@ def test_cells_do_not_break_a_markdown_table() -> None:
     )
 
 
+def test_cells_open_no_element_of_html_in_markdown_and_p_stays_as_it_is() -> None:
+    assert "| \\<b>kd\\</b> | < 0.001 |" in markdown([["arm", "p"], ["<b>kd</b>", "< 0.001"]])
+
+
 def test_several_contexts_stand_side_by_side_before_the_effects_of_each(contexts: Path) -> None:
     results = load(contexts)
     across, digits, clothes = main_tables(results)

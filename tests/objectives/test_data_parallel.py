@@ -27,6 +27,8 @@ CASES: dict[str, dict[str, Any]] = {
     "batch, infonce, no labels": {"source": "batch", "estimator": "infonce", "labels": False},
     "similarity": {"transform": "similarity", "head": "pad", "negatives": 0},
     "relation, contrasted": {"transform": "relation", "head": "pad", "source": "batch"},
+    "the most similar block": {"source": "all", "pairs": [], "pairing": "largest", "theta": 1.0},
+    "the least similar block": {"source": "all", "pairs": [], "pairing": "smallest", "theta": 1.0},
     "maps as they are": {"source": "all", "normalize": "none"},
 }
 """Settings of CKTF whose result does not depend on who holds which samples: fewer negatives than there are, `sampled`
@@ -43,7 +45,7 @@ def activations(step: int, width: int, shard: slice) -> Activations:
         return torch.randn(SAMPLES, *shape, generator=generator)[shard].requires_grad_()
 
     values = {"logits": draw(5), "penultimate": draw(width), "stem": draw(width, 4, 4)}
-    values["stages"] = ((draw(width, 4, 4),),)
+    values["stages"] = (tuple(draw(width, 4, 4) for _ in range(3)),)
     return Activations(**values, preactivations=())
 
 
@@ -65,7 +67,7 @@ def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
             loss.backward()
             held[f"sum/loss{step}"] = loss.detach()
             for path, value in {
-                f"cat/student map{step}": student.stages[0][0],
+                f"cat/student map{step}": student.stages[0][-1],
                 f"cat/student vector{step}": student.penultimate,
                 f"cat/teacher vector{step}": teacher.penultimate,
             }.items():

@@ -1,5 +1,6 @@
 """How many trials fit on which nodes."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,19 @@ def test_what_no_node_of_an_autoscaler_has_is_refused_without_waiting():
 def test_an_address_at_which_there_is_no_cluster_is_refused_at_once(address):
     with pytest.raises(ClusterNotFound, match=f"--address {address}: "):
         _require_answer(address)
+
+
+def test_ctrl_c_while_ray_starts_its_processes_is_heard_when_it_has(monkeypatch):
+    done = []
+
+    def start(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        done.append("started")
+
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster.ray, "init", start)
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: done.append("ended"))
+    with pytest.raises(KeyboardInterrupt), cluster.connected(None):
+        done.append("used")
+    assert done == ["started", "ended"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -132,6 +132,22 @@ def lose_rows(run, running):
     return known
 
 
+def test_a_driver_that_is_told_to_end_leaves_as_at_ctrl_c(make_spec, tmp_path, processes_below):
+    run = Storage(tmp_path / "run")
+    driver = start_driver(make_spec({"epochs": 200}), tmp_path)
+    try:
+        wait_until(lambda: len(rows_of(run, EpochRow)) >= 2, "it was at work", driver)
+        slots = processes_below(driver.pid, b"ray::Slot")
+        driver.terminate()
+        assert driver.wait(PATIENCE) == 0
+    finally:
+        driver.kill()
+        driver.wait()
+    assert "is_interrupted=True" in (tmp_path / "driver.txt").read_text()
+    assert slots
+    wait_until(lambda: not any(is_alive(process) for process in slots), "its slots were gone")
+
+
 def test_a_study_on_a_cluster_survives_the_death_of_a_node(make_spec, tmp_path, cluster):
     address, start_worker, env = cluster
     spec = make_spec({"epochs": 12, "data": {"name": "digits", "train_fraction": 0.5}}, seeds=3)

@@ -32,6 +32,7 @@ def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(make_spec, tmp_p
     planner = Planner(spec, rows.append)
     run.write("trials/a/checkpoint.pt", b"all")
     run.write("trials/a/error.txt", b"why")
+    (tmp_path / "trials/a/checkpoint.pt.0f.partial").write_bytes(b"of a killed worker")
     keeper = Keeper(run, planner.state, spec)
     keeper(EndRow(trial_id="a", status=Status.FAILED))
     assert run.exists("trials/a/checkpoint.pt")

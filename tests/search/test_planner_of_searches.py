@@ -128,6 +128,26 @@ def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_i
     assert restarted.next_trial().trial_id == bad
     assert restarted.on_epoch(bad, make_result(1, 10.0))
     assert rows[-1].status == Status.PRUNED
+    assert (rows[-1].epochs, rows[-1].reason) == (4, "pruned (median) after epoch 4")
+
+
+def test_a_trial_that_only_a_kill_kept_from_its_end_is_not_pruned_when_it_tells_its_history(
+    make_spec, rows, make_result
+):
+    domains = {"optimizer.learning_rate": {"float": [0.001, 0.5]}}
+    spec = make_spec({"epochs": 9}, search=domains, trials=9, sampler="random", prune="median")
+    planner = ledger(spec, rows)
+    for _ in range(6):
+        late = planner.next_trial().trial_id
+        for epoch in range(1, 10):
+            planner.on_epoch(late, make_result(epoch, 90.0 if epoch == 9 else 10.0))
+        planner.on_end(late, Status.COMPLETE)
+    early = planner.next_trial().trial_id  # ahead until the last epoch, in which nothing is pruned
+    assert not any(planner.on_epoch(early, make_result(epoch, 50.0)) for epoch in range(1, 10))
+
+    restarted = ledger(spec, rows)
+    assert restarted.next_trial().trial_id == early
+    assert not any(restarted.on_epoch(early, make_result(epoch, 50.0)) for epoch in range(1, 10))
 
 
 @pytest.mark.parametrize("pruner", ["median", "percentile", "hyperband", "successive_halving"])

@@ -1,5 +1,6 @@
 """Whole studies on a Ray of this machine: launched, broken, resumed, extended."""
 
+import errno
 import io
 import os
 import signal
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from cktf.models import build_model
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
+from cktf.search import run as run_module
 from cktf.search.errors import (
     BadRunDirectory,
     ClusterTooSmall,
@@ -23,9 +25,10 @@ from cktf.search.errors import (
     StudyDiffers,
     Unwritable,
 )
+from cktf.search.keep import Keeper
 from cktf.search.ledger import Ledger, read_ledger
 from cktf.search.progress import status
-from cktf.search.run import STUDY, extend, extended, launch, resume
+from cktf.search.run import STUDY, extend, extended, launch, resume, write_what_was_asked
 from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
@@ -82,6 +85,7 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec, run_dir, con
     (study,) = rows_of(run_dir, StudyRow)
     assert (study.study, study.run, study.design) == ("tiny", "run", "one_at_a_time")
     assert study.factors == ["optimizer.momentum"]
+    assert (study.sampler, study.pruner) == ("", "")
     assert {"torch", "ray", "optuna"} <= study.versions.keys()
     assert study.machine
     assert (Path(run_dir) / "provenance.json").is_file()
@@ -126,6 +130,8 @@ def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(make_spec, 
     summary = launch(spec, run_dir, console=console)
     assert summary.pruned >= 1
     assert summary.complete + summary.pruned == 12
+    (study,) = rows_of(run_dir, StudyRow)
+    assert (study.sampler, study.pruner) == ("tpe", "median")
     stages = {row.trial_id: row.stage for row in rows_of(run_dir, PlannedRow)}
     for row in rows_of(run_dir, EpochRow):
         assert (row.test_accuracy is not None) == (stages[row.trial_id] == Stage.CONFIRM and row.epoch == 5)
@@ -236,6 +242,52 @@ def test_a_run_directory_that_cannot_be_written_is_refused(make_spec, tmp_path, 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(Unwritable, match="cannot be written to"):
         launch(make_spec(), str(tmp_path / "file" / "run"), console=console)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("writer", "name", "kind", "at"),
+    [
+        (Ledger, "append", PlannedRow, 2),
+        (Ledger, "append", EpochRow, 3),
+        (Ledger, "append", EndRow, 2),  # the last one, after which nothing else would be written
+        (Keeper, "__call__", EndRow, 2),
+    ],
+)
+def test_a_full_disk_ends_a_launch_with_one_message_and_a_resume_goes_on(
+    writer, name, kind, at, make_spec, run_dir, console, monkeypatch
+):
+    write, seen = getattr(writer, name), []
+
+    def fail_once(self, row):
+        seen.append(row) if isinstance(row, kind) else None
+        if len(seen) == at and row is seen[-1]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, row)
+
+    monkeypatch.setattr(writer, name, fail_once)
+    with pytest.raises(Unwritable, match="cannot be written to: No space left on device"):
+        launch(make_spec(seeds=1), run_dir, console=console)
+    monkeypatch.undo()
+    assert resume(run_dir, console=console).complete == 2
+    ended = [row.trial_id for row in rows_of(run_dir, EndRow)]
+    assert len(ended) == len(set(ended)) == 2
+    epochs = [(row.trial_id, row.epoch) for row in rows_of(run_dir, EpochRow)]
+    assert len(epochs) == len(set(epochs)) == 4
+    assert not list(Path(run_dir).glob("trials/*/checkpoint.pt"))
+
+
+def test_a_run_that_another_driver_has_begun_meanwhile_is_not_made_another_study_s(
+    make_spec, run_dir, console, monkeypatch
+):
+    def be_overtaken(*_):
+        with Ledger(Storage(run_dir)) as ledger:
+            write_what_was_asked(make_spec({"epochs": 3}), Storage(run_dir), ledger)
+
+    monkeypatch.setattr(run_module, "require_runnable", be_overtaken)
+    with pytest.raises(RunInUse, match="another driver has changed its study just now"):
+        launch(make_spec(), run_dir, console=console)
+    assert len(rows_of(run_dir, StudyRow)) == 1
 
 
 def test_a_run_that_is_not_there_is_said_to_be_not_there(run_dir):

@@ -8,6 +8,8 @@ import torch
 
 from cktf.data import split
 from cktf.models import build_model
+from cktf.objectives import OBJECTIVES, TwoPhaseSettings
+from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
@@ -20,6 +22,14 @@ OBJECTIVE = {
     "cross_entropy": {},
     "ab": {"initial_epochs": 2, "initial_learning_rate": 0.02},
     "ft": {"initial_epochs": 1},
+}
+EVERY_OBJECTIVE = {
+    name: {"initial_epochs": 1}
+    if issubclass(method.Config, TwoPhaseSettings)
+    else {"negatives": 32}
+    if issubclass(method.Config, ContrastiveSettings)
+    else {}
+    for name, method in OBJECTIVES.items()
 }
 
 
@@ -64,18 +74,20 @@ def test_the_teacher_runs_as_long_as_an_objective_reads_it(tiny):
     assert teachers({"cross_entropy": {}, "ft": {}}) == [True, True]
 
 
-def test_a_run_killed_after_any_epoch_of_any_phase_and_resumed_is_bit_equal(two_phased, tmp_path):
+@pytest.mark.parametrize("objective", [OBJECTIVE, EVERY_OBJECTIVE], ids=["two phases", "every objective"])
+def test_a_run_killed_after_any_epoch_of_any_phase_and_resumed_is_bit_equal(tiny, tmp_path, objective):
+    config = tiny(objective=objective, epochs=2, optimizer={"learning_rate": 1e-3})
     whole = Storage(tmp_path / "whole")
-    uninterrupted = [figures(result) for result in train(two_phased, run=whole)]
-    expected = load_checkpoint(trial_storage(whole, two_phased.trial_id), torch.device("cpu"))
-    for killed_after in range(1, 5):
+    uninterrupted = [figures(result) for result in train(config, run=whole)]
+    expected = load_checkpoint(trial_storage(whole, config.trial_id), torch.device("cpu"))
+    for killed_after in range(1, config.total_epochs):
         run = Storage(tmp_path / f"killed after {killed_after}")
-        first = train(two_phased, run=run)
+        first = train(config, run=run)
         for _ in range(killed_after):
             next(first)
         first.close()
-        assert [figures(result) for result in train(two_phased, run=run)] == uninterrupted
-        found = load_checkpoint(trial_storage(run, two_phased.trial_id), torch.device("cpu"))
+        assert [figures(result) for result in train(config, run=run)] == uninterrupted
+        found = load_checkpoint(trial_storage(run, config.trial_id), torch.device("cpu"))
         for key, value in {**expected.student, **expected.objective}.items():
             torch.testing.assert_close({**found.student, **found.objective}[key], value, rtol=0, atol=0)
 

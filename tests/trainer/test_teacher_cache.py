@@ -1,17 +1,21 @@
+import errno
 import json
 import re
+from functools import partialmethod
 
 import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
+from torch import nn
 
 from cktf.models import build_model
 from cktf.storage import Storage
 from cktf.trainer import teacher_cache
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_cache import load_teacher, teacher_trial
-from cktf.trainer.train import TrainingFailed
+from cktf.trainer.teacher_once import LiveTeacher
+from cktf.trainer.train import TrainingFailed, train
 
 CPU = torch.device("cpu")
 
@@ -25,6 +29,21 @@ def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(ti
     assert file.stat().st_mtime_ns == written
     assert all(
         torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True)
+    )
+
+
+def test_a_cache_that_may_only_be_read_gives_the_teachers_that_are_in_it(tiny, tmp_path, monkeypatch):
+    config = tiny()
+    teacher = load_teacher(config.teacher, config.data, CPU, None)
+
+    def refuse(path):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(teacher_cache, "exclusive", refuse)  # permissions would not keep root from writing
+    load_teacher.cache_clear()  # as in another process
+    again = load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
+    assert all(
+        torch.equal(one, two) for one, two in zip(teacher.parameters(), again.parameters(), strict=True)
     )
 
 
@@ -69,6 +88,24 @@ def test_the_run_keeps_the_teacher_s_recipe_and_scores(tiny, tmp_path):
     assert 0 < record["result"]["test_accuracy"] <= 100
 
 
+def test_a_kill_between_the_files_of_a_run_s_teacher_loses_none_of_them(tiny, tmp_path, monkeypatch):
+    config, write, written = tiny(), Storage.write, []
+
+    def write_one(place, name, content):
+        if place.root == str(tmp_path / "teachers"):
+            written.append(name)
+        if len(written) == 2:
+            raise SystemExit
+        write(place, name, content)
+
+    monkeypatch.setattr(Storage, "write", write_one)
+    with pytest.raises(SystemExit):
+        load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
+    monkeypatch.undo()
+    load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
+    assert {path.name for path in (tmp_path / "teachers").iterdir()} == set(written)
+
+
 def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_is_not(tiny):
     def name(teacher, **data):
         config = tiny(teacher={"model": "resnet8", **teacher}, data={"name": "digits", **data})
@@ -85,6 +122,21 @@ def test_a_warm_worker_keeps_the_teacher(tiny):
     assert load_teacher(config.teacher, config.data, CPU, None) is load_teacher(
         config.teacher, config.data, CPU, None
     )
+
+
+def test_a_warm_worker_s_teacher_is_compiled_for_those_trials_alone_that_ask_for_it(tiny, monkeypatch):
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
+    load_teacher(tiny().teacher, tiny().data, CPU, None)  # so that no training of its own comes between
+    used = []
+
+    def teacher_of(phase, *_, **__):
+        used.append(phase.teacher._compiled_call_impl is not None)
+        return LiveTeacher(phase.teacher)
+
+    monkeypatch.setattr("cktf.trainer.train.teacher_of", teacher_of)
+    for is_compiled in (False, True, False):
+        list(train(tiny(objective={"kd": {}}, epochs=1, compile=is_compiled)))
+    assert used == [False, True, False]
 
 
 def test_a_teacher_whose_training_fails_is_named_in_the_reason(tiny):

@@ -1,14 +1,21 @@
 import math
+from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partialmethod
+from unittest.mock import Mock
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
+from torch._dynamo.utils import counters
 
 from cktf.models.wide_resnet import WideResNet
+from cktf.seeding import derive
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
-from cktf.trainer.train import TrainingFailed, train
+from cktf.trainer.held_data import held_dataset
+from cktf.trainer.train import TrainingFailed, _network_stream, train
 
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
 
@@ -76,11 +83,59 @@ def test_a_network_s_own_randomness_is_addressed_too(tmp_path, tiny):
         assert [figures(result) for result in train(config, run=run)] == whole
 
 
+def test_a_warm_worker_compiles_the_networks_of_every_trial(tiny, monkeypatch):
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
+    monkeypatch.setattr(
+        torch._dynamo.config, "recompile_limit", 8
+    )  # PyTorch's own, to be put back afterwards
+    torch.compiler.reset()
+    compiled = []
+    for model in ("resnet5", "resnet8", "resnet14", "resnet20"):
+        before = counters["stats"]["unique_graphs"]
+        changes = {"student": {"model": model}, "objective": {"cross_entropy": {}}, "teacher": None}
+        list(train(tiny(epochs=1, compile=True, **changes)))
+        compiled.append(counters["stats"]["unique_graphs"] - before)
+    # The first also learns that batches differ in size.
+    assert compiled[0] > compiled[1] == compiled[2] == compiled[3] > 0
+
+
 def _with_dropout(forward):
     def dropped(self, images):
         return forward(self, torch.nn.functional.dropout(images, 0.3, self.training))
 
     return dropped
+
+
+def test_on_a_gpu_a_network_s_own_randomness_is_that_of_the_trial_s_gpu(monkeypatch):
+    current, seeded, restored = [0], [], []
+
+    @contextmanager
+    def on(device):
+        before, current[0] = current[0], device.index
+        yield
+        current[0] = before
+
+    monkeypatch.setattr(torch.cuda, "device", on)
+    monkeypatch.setattr(torch.cuda, "manual_seed", lambda key: seeded.append((current[0], key)))
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: f"state of {device}")
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: restored.append((state, device)))
+    device = torch.device("cuda:1")
+    with _network_stream(device, seed=3, epoch=2, rank=0):
+        assert torch.initial_seed() == derive(3, "network", 2, 0)
+    assert seeded == [(1, derive(3, "network", 2, 0))]
+    assert restored == [("state of cuda:1", device)]
+
+
+def test_on_a_gpu_the_peak_memory_is_without_the_teacher_s_training(tiny, monkeypatch):
+    calls = []
+    cpu_dataset = held_dataset(tiny().data, torch.device("cpu"))
+    monkeypatch.setattr("cktf.trainer.train.held_dataset", lambda *_: cpu_dataset)
+    monkeypatch.setattr("cktf.trainer.train.load_teacher", lambda *_, **__: calls.append("teacher"))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: calls.append("reset"))
+    monkeypatch.setattr("cktf.trainer.train.assemble", Mock(side_effect=RuntimeError("far enough")))
+    with pytest.raises(RuntimeError, match="far enough"):
+        next(train(tiny(), device=torch.device("cuda")))
+    assert calls == ["teacher", "reset"]
 
 
 def test_a_finished_trial_yields_its_history_again_and_trains_nothing(tiny, tmp_path):

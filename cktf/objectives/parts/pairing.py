@@ -5,9 +5,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from cktf.objectives.parts.maps import pad_channels
+from cktf.objectives.parts.workers import sum_over_workers
 
 Pairing = Literal["last", "first", "random", "largest", "smallest"]
 
@@ -47,6 +47,12 @@ def choose_block(
 
 @torch.no_grad()
 def map_similarity(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the cosine similarity of two maps of a whole batch, the narrower one padded; a scalar."""
+    """Return the cosine similarity of two maps of a whole batch, the narrower one padded; a scalar.
+
+    It is that of all workers' samples, so that all choose the same block.
+    """
     student, teacher = pad_channels(student, teacher.shape[1]), pad_channels(teacher, student.shape[1])
-    return functional.cosine_similarity(student.flatten(), teacher.flatten(), dim=0)
+    products = [(student * teacher).sum(), student.square().sum(), teacher.square().sum()]
+    shared, ours, theirs = sum_over_workers(torch.stack(products))
+    similarity: Tensor = shared / (ours * theirs).sqrt().clamp(min=1e-8)
+    return similarity

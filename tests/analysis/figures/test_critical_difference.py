@@ -61,6 +61,16 @@ def test_arms_that_friedman_s_test_does_not_tell_apart_are_under_one_bar(
     assert not any("critical" in word["text"] for word in drawn(chart(diagram).to_dict(), 2))
 
 
+def test_of_a_long_name_the_end_is_left_out_and_never_its_rank(many_contexts: Callable[..., Any]) -> None:
+    long = "a name that says everything about what an arm does"
+    diagram = record(load(many_contexts(6, effects={long: 1.0, "at": 0.0, "sp": 0.0})))
+    assert diagram is not None
+    specification = chart(diagram).to_dict()
+    (text,) = (arm["text"] for layer in (3, 4) for arm in drawn(specification, layer) if arm["arm"] == long)
+    assert text.startswith("a name that says")
+    assert text.endswith("… (1.00)")
+
+
 @pytest.mark.parametrize("contexts", [2, 4])
 def test_few_contexts_have_no_diagram(many_contexts: Callable[..., Any], contexts: int) -> None:
     assert record(load(many_contexts(contexts))) is None

@@ -39,6 +39,27 @@ def test_an_effect_without_interval_is_an_undecided_point(ablation_writer: Calla
     assert row["effect"] == pytest.approx(-0.2, abs=2)
     assert (row["low"], row["high"], row["verdict"]) == (None, None, "undecided")
     assert "Better is to the left" in forest.caption
+    assert "95%" not in forest.caption
+
+
+def test_a_long_name_stands_whole_and_with_its_n_in_lines_beside_its_row(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=2)
+    name = "temperature=0.3127, pairing=smallest, kd.weight=1, kd.temperature=6.776"
+    for seed in range(2):
+        ledger.train(ledger.plan(name, seed, {"objective.cktf.temperature": 0.3127}), 80.0 + seed)
+    ledger.close_segment()
+    forest = record(load(ledger.run))
+    assert forest is not None
+    label = forest.rows[0]["label"]
+    assert label.replace("\n", " ") == f"{name}  (n = 2)"
+    assert max(map(len, label.split("\n"))) <= 34
+    drawn = chart(forest).to_dict()
+    assert drawn["height"] >= 14 * len(label.split("\n"))
+    axis = drawn["layer"][2]["encoding"]["y"]["axis"]
+    assert axis["labelExpr"] == "split(datum.label, '\\n')"
+    assert axis["labelOffset"]["expr"] == "-7 * (length(split(datum.value, '\\n')) - 1)"
 
 
 def test_there_is_no_forest_without_effects(search: Path) -> None:

@@ -58,13 +58,13 @@ def test_of_many_arms_those_with_the_largest_effects_stand_beside_the_baseline(
     drawn = record(load(measured))
     assert drawn is not None
     assert drawn.arms == ["baseline", "pairing=first"]
-    assert "arms with the largest effects of 2." in drawn.caption
+    assert "arms with the largest effects are drawn, of 2." in drawn.caption
 
 
 def test_the_figure_draws(measured: Path) -> None:
     drawn = record(load(measured))
     assert drawn is not None
-    assert chart(drawn).to_dict()["resolve"] == {"scale": {"y": "independent"}}
+    assert chart(drawn).to_dict()["resolve"]["scale"] == {"y": "independent"}
     assert RENDER["svg"](drawing(load(measured), "health"))
 
 

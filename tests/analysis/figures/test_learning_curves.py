@@ -49,6 +49,8 @@ def test_one_seed_has_a_curve_without_a_band(ablation_writer: Callable[..., Any]
     curves = record(load(ledger.run))
     assert curves is not None
     assert {(row["low"], row["high"]) for row in curves.rows} == {(None, None)}
+    assert "95%" not in curves.caption
+    assert "Bands" not in curves.caption
 
 
 def test_the_scale_holds_all_means_and_the_last_intervals_but_not_every_band(ablation: Path) -> None:
@@ -63,6 +65,21 @@ def test_the_scale_holds_all_means_and_the_last_intervals_but_not_every_band(abl
     assert min(row["low"] for row in curves.rows) < low
     _, line = chart(curves).to_dict()["spec"]["layer"]
     assert line["encoding"]["y"]["scale"] == {"clamp": True, "domain": [low, high], "zero": False}
+
+
+def test_no_band_leaves_what_an_accuracy_can_be(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=[])
+    for seed, score in enumerate((20.0, 60.0)):
+        ledger.train(ledger.plan("baseline", seed), score)
+    ledger.close_segment()
+    curves = record(load(ledger.run))
+    assert curves is not None
+    assert curves.rows[-1]["low"] < 0 < 100 < curves.rows[-1]["high"]
+    assert curves.domain == (0.0, 100.0)
+    band, _ = chart(replace(curves, domain=None)).to_dict()["spec"]["layer"]
+    assert [cut["calculate"] for cut in band["transform"]] == [
+        f"isValid(datum.{end}) ? clamp(datum.{end}, 0.0, 100.0) : null" for end in ("low", "high")
+    ]
 
 
 def test_a_study_of_the_baseline_alone_shows_its_curve(ablation_writer: Callable[..., Any]) -> None:
@@ -89,7 +106,7 @@ def test_of_many_arms_those_with_the_largest_effects_are_drawn(
     curves = record(load(ablation))
     assert curves is not None
     assert curves.panels == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
-    assert "the 2 arms with the largest effects of 4" in curves.caption
+    assert "the 2 arms with the largest effects are drawn, of 4" in curves.caption
 
 
 def test_long_curves_are_thinned_and_keep_their_ends(ablation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,4 +133,4 @@ def test_behind_an_arm_stands_the_baseline_of_its_own_context(contexts: Path) ->
         last = of_baseline.loc[of_baseline["epoch"] == 4, "validation_accuracy"]
         assert rows[-1]["mean"] == pytest.approx(last.mean(), abs=1e-4)
     assert curves.domain is None
-    assert chart(curves).to_dict()["resolve"] == {"scale": {"y": "independent"}}
+    assert chart(curves).to_dict()["resolve"]["scale"] == {"y": "independent"}

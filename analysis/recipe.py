@@ -1,0 +1,92 @@
+"""What was trained, and how: sentences of the methods paragraph, from the configurations of the trials."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_NAMED = 3
+"""Different values that are named side by side, as where contexts have networks of their own."""
+
+
+def recipe_text(trials: "pd.DataFrame") -> str:
+    """Return the recipe of the baseline, or of all arms where there is none; empty where it is not known.
+
+    Args:
+        trials: With a column ``config.<path>`` for each value of their configurations.
+    """
+    is_baseline = trials["is_baseline"]
+    configs = trials[is_baseline] if is_baseline.any() else trials
+
+    def told(path: str, unit: str = "") -> str:
+        return _named(configs.get(f"config.{path}"), unit)
+
+    if not (told("student.model") and told("data.name")):
+        return ""
+    whose = "The baseline's student" if is_baseline.any() else "The student"
+    pixels = told("data.side")
+    images = f"{told('data.name')}{f' at {pixels} x {pixels} pixels' if pixels else ''}"
+    if told("data.train_fraction", "%") != "100%":
+        images += f" ({told('data.train_fraction', '%')} of its training split)"
+    unlabelled = " without their labels" if told("task") == "transfer" else ""
+    sentences = [
+        f"{whose}, {told('student.model')}, learns from the images of {images}{unlabelled} for "
+        f"{told('epochs')} epochs in batches of {told('batch_size')}, by stochastic gradient descent "
+        f"({_optimizer(configs, 'optimizer.')})."
+    ]
+    if probe := told("probe.epochs"):
+        which = "the whole network" if told("probe.mode") == "full" else "a linear layer on it"
+        sentences.append(
+            f"Then {which} learns the labels for {probe} epochs in batches of {told('probe.batch_size')} "
+            f"({_optimizer(configs, 'probe.optimizer.')})."
+        )
+    if told("teacher.model"):
+        sentences.append(_teacher_sentence(configs, told("source.name")))
+    return " ".join(sentences)
+
+
+def _teacher_sentence(configs: "pd.DataFrame", source: str) -> str:
+    def told(path: str, unit: str = "") -> str:
+        return _named(configs.get(f"config.teacher.{path}"), unit)
+
+    knows = f" of {source}" if source else ""
+    if told("checkpoint"):
+        return f"The teacher{knows}, {told('model')}, was read from a file and is frozen."
+    share = told("train_fraction", "%")
+    of_split = "" if share in ("", "100%") else f" on {share} of the training split"
+    return (
+        f"The teacher{knows}, {told('model')}, was trained for {told('epochs')} epochs{of_split} in batches of "
+        f"{told('batch_size')} ({_optimizer(configs, 'teacher.optimizer.')}) and is frozen."
+    )
+
+
+def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
+    """Return the settings of an optimizer and its schedule, as far as they are known."""
+
+    def told(name: str) -> str:
+        return _named(configs.get(f"config.{prefix}{name}"))
+
+    parts = {"learning rate": "learning_rate", "momentum": "momentum", "weight decay": "weight_decay"}
+    found = [f"{words} {told(name)}" for words, name in parts.items() if told(name)]
+    if schedule := told("schedule"):
+        at = f" by {told('decay')} at the fractions {told('milestones')} of the epochs"
+        found.append(f"{schedule} schedule{at if schedule == 'step' else ''}")
+    if told("warmup_epochs") not in ("", "0"):
+        found.append(f"{told('warmup_epochs')} epochs of warm-up")
+    return ", ".join(found)
+
+
+def _named(values: "pd.Series[Any] | None", unit: str = "") -> str:
+    """Return the different values of a column in words; empty where it is not there, or has none."""
+    found = [] if values is None else list(dict.fromkeys(values.dropna()))
+    if len(found) <= MOST_NAMED:
+        return " or ".join(_text(value, unit) for value in found)
+    if any(isinstance(value, str) for value in found):
+        return f"one of {len(found)}"
+    return f"{_text(min(found), unit)} to {_text(max(found), unit)}"
+
+
+def _text(value: Any, unit: str) -> str:
+    if isinstance(value, str):
+        return value.strip("[]")
+    return f"{value * 100:.4g}%" if unit == "%" else f"{value:.6g}"
