@@ -29,7 +29,7 @@ from analysis.epochs import (
     part_name,
     write_part,
 )
-from analysis.folder import absolute, below, has_file, open_folder, read, write
+from analysis.folder import absolute, below, has_file, open_folder, read, without_slash, write
 from analysis.in_memory import RowsInMemory
 from analysis.ledger import (
     NO_EPOCHS,
@@ -154,7 +154,7 @@ def collect(
 
 def report_place(run: str | os.PathLike[str], out: str | os.PathLike[str] | None) -> str:
     """Return where the report of a run goes: ``RUN/report`` unless ``out`` says otherwise."""
-    return below(run, "report") if out is None else os.fspath(out).rstrip("/") or "/"
+    return below(run, "report") if out is None else without_slash(out)
 
 
 def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:
@@ -200,6 +200,14 @@ def _read(
     return Content(files, segments, earlier, rows, others, ledger, epochs)
 
 
+def _study_file(run: str | os.PathLike[str]) -> str:
+    folder, name = open_folder(run), "study.yaml"
+    try:
+        return read(folder, name).decode() if has_file(folder, name) else ""
+    except UnicodeDecodeError:
+        raise ValueError(f"{os.fspath(run)}/{name}: is not UTF-8 text") from None
+
+
 def _trials(run: str | os.PathLike[str], content: Content, finals: Iterable[pa.Table]) -> pa.Table:
     """Return the table of trials, with the facts of the run."""
     folder, ledger = open_folder(run), content.ledger
@@ -215,7 +223,7 @@ def _trials(run: str | os.PathLike[str], content: Content, finals: Iterable[pa.T
             teachers[teacher_id] = json.loads(read(folder, name)).get("result", {})
     facts = Facts(
         launches=ledger.launches,
-        study_file=read(folder, "study.yaml").decode() if has_file(folder, "study.yaml") else "",
+        study_file=_study_file(run),
         torn_lines=sum(segment.end < segment.size for segment in content.segments),
         ledger=fingerprint(content.files),
     )

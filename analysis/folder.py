@@ -14,7 +14,7 @@ def open_folder(place: str | os.PathLike[str]) -> fs.SubTreeFileSystem:
         place: A folder, or a URI that `pyarrow.fs` knows (``s3://bucket/run``, ``gs://...``).
 
     Raises:
-        ValueError: If the URI's scheme is unknown.
+        ValueError: If the place is empty, or the URI's scheme is unknown.
     """
     filesystem, path = fs.FileSystem.from_uri(absolute(place))
     return fs.SubTreeFileSystem(path, filesystem)
@@ -23,7 +23,15 @@ def open_folder(place: str | os.PathLike[str]) -> fs.SubTreeFileSystem:
 def absolute(place: str | os.PathLike[str]) -> str:
     """Return a folder or a URI as any process would name it."""
     text = os.fspath(place)
+    if not text.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
+        raise ValueError("the name of a folder is empty; use '.' for the one you are in")
     return text if "://" in text else str(Path(text).expanduser().resolve())
+
+
+def without_slash(place: str | os.PathLike[str]) -> str:
+    """Return a place without slashes at its end, unless it is the root."""
+    text = os.fspath(place)
+    return text.rstrip("/") or text[:1]
 
 
 def below(place: str | os.PathLike[str], name: str) -> str:

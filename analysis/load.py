@@ -61,15 +61,18 @@ def _load_one(place: str) -> Results:
     files = ledger_files(folder)
     if files:
         for prefix in tables:
-            metadata = pa.parquet.read_schema(f"{prefix}trials.parquet", filesystem=folder).metadata
+            try:
+                metadata = pa.parquet.read_schema(f"{prefix}trials.parquet", filesystem=folder).metadata
+            except (OSError, ValueError):  # a damaged table; the ledger has all that it had
+                continue
             report = open_folder(below(place, prefix))
             is_known = _version(metadata) == SCHEMA_VERSION
             if is_known and _facts(metadata).ledger == fingerprint(files) and is_whole(report):
-                return _read_tables(folder, prefix)
+                return _read_tables(folder, prefix, place)
         return results_from_tables(*ledger_tables(place))
     if not tables:
         raise ValueError(f"{place}: neither ledger/*.jsonl nor trials.parquet is there")
-    return _read_tables(folder, tables[0])
+    return _read_tables(folder, tables[0], place)
 
 
 def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
@@ -81,10 +84,14 @@ def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
     return Results(trials=frame, epochs=data_frame(epochs), facts=_facts(trials.schema.metadata))
 
 
-def _read_tables(folder: fs.SubTreeFileSystem, prefix: str) -> Results:
-    trials, epochs = (
-        pa.parquet.read_table(f"{prefix}{name}.parquet", filesystem=folder) for name in ("trials", "epochs")
-    )
+def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Results:
+    tables = []
+    for name in (f"{prefix}trials.parquet", f"{prefix}epochs.parquet"):
+        try:
+            tables.append(pa.parquet.read_table(name, filesystem=folder))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{place}: {name} is missing or damaged: {error}") from error
+    trials, epochs = tables
     if (version := _version(trials.schema.metadata)) != SCHEMA_VERSION:
         raise ValueError(
             f"{prefix}trials.parquet: schema version {version}; this code reads {SCHEMA_VERSION}"

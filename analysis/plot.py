@@ -13,6 +13,11 @@ from analysis.folder import open_folder, write
 from analysis.pages import html_page, libraries
 from analysis.results import Results
 
+NOT_DRAWABLE = dict.fromkeys(
+    [*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd"
+)
+"""Characters that XML, and so SVG, does not have, and what is drawn in their place."""
+
 PNG_SCALE = 2
 """Pixels of a PNG for one of the page."""
 
@@ -110,7 +115,16 @@ def _drawn(results: Results, name: str, factors: Sequence[str] = ()) -> Drawing 
     record = figure.record(results, factors) if factors else figure.record(results)
     if record is None:
         return None
-    return Drawing(figure.title, record.caption, themed(figure.chart(record)))
+    return Drawing(figure.title, record.caption, _drawable(themed(figure.chart(record))))
+
+
+def _drawable(value: Any) -> Any:
+    """Return a specification without characters at which the drawing library would end the process."""
+    if isinstance(value, str):
+        return value.translate(NOT_DRAWABLE)
+    if isinstance(value, dict):
+        return {_drawable(key): _drawable(below) for key, below in value.items()}
+    return [_drawable(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _titles(results: Results) -> dict[str, str]:

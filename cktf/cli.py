@@ -170,7 +170,9 @@ def resume(
 def extend(
     run: RunDirectory,
     trials: Annotated[int, typer.Option(min=0, help="More trials of a search.")] = 0,
-    seeds: Annotated[int, typer.Option(min=0, help="More seeds for every arm of a design.")] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=0, help="More seeds for every arm of a design, or of a search's confirm stage.")
+    ] = 0,
     address: Address = None,
 ) -> None:
     """Add trials or seeds to a run; what is there is kept."""

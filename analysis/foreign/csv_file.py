@@ -60,7 +60,11 @@ def csv_file(
     cells = _cells(what)
     named = {"arm": arm, "seed": seed, **({} if context is None else {"context": context}), "metric": metric}
     for option, column in named.items():
-        if column not in cells:
+        if (stands := list(cells.columns).count(column)) > 1:
+            raise ValueError(
+                f"{what}: {stands} columns are called {column!r} (--{option}); rename all but one"
+            )
+        if not stands:
             raise ValueError(
                 f"{what}: no column is called {column!r} (--{option}); there are: {', '.join(cells.columns)}"
             )
@@ -107,9 +111,13 @@ def _cells(place: str) -> "pd.DataFrame":
     above, slash, file = place.rpartition("/")
     content = read(open_folder(above or slash or "."), file)
     try:
-        cells = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, skipinitialspace=True)
+        # The names of columns are read as a row: pandas would give two of one name different ones.
+        cells = pd.read_csv(
+            io.BytesIO(content), header=None, dtype=str, keep_default_na=False, skipinitialspace=True
+        )
     except ValueError as error:  # what pandas raises of text that is no table are its subclasses
         raise ValueError(f"{place}: no table of comma-separated values: {error}") from error
+    cells = cells[1:].set_axis(cells.iloc[0].tolist(), axis="columns")
     if cells.empty:
         raise ValueError(f"{place}: there are no rows under the columns {', '.join(cells.columns)}")
     return cells
@@ -117,9 +125,12 @@ def _cells(place: str) -> "pd.DataFrame":
 
 def _seed(what: str, row: int, cell: str) -> int:
     try:
-        return int(cell)
+        seed = int(cell)
     except ValueError:
         raise ValueError(f"{what}: a seed is a whole number; row {row} has {cell!r}") from None
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"{what}: a seed has 64 bits; row {row} has {cell!r}")
+    return seed
 
 
 def _number(what: str, column: str, row: int, cell: str) -> float:

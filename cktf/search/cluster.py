@@ -100,7 +100,8 @@ def connected(address: str | None) -> Iterator[None]:
                 ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, RuntimeError, ValueError, RayError) as error:
                 raise ClusterNotFound(
-                    f"--address {address}: cannot join the Ray cluster: {error}; is its token right?"
+                    f"--address {address}: cannot join the Ray cluster: {error}; an address is auto or HOST:PORT, "
+                    "and the cluster's token must be on this machine if it has one"
                 ) from error
         with _sigterm_is_ctrl_c():
             yield

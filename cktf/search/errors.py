@@ -41,5 +41,9 @@ class NotExtensible(UserError):  # noqa: N818
     """The study cannot be extended in the way that was asked for."""
 
 
+class Unreadable(UserError):  # noqa: N818
+    """The run directory is there and cannot be read."""
+
+
 class Unwritable(UserError):  # noqa: N818
     """The run directory cannot be written to."""

@@ -17,13 +17,13 @@ import platform
 import re
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from cktf.rows import EpochRow, Row, parse_row
-from cktf.search.errors import BadRunDirectory, LedgerDamaged, RunInUse
+from cktf.search.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unreadable
 from cktf.storage import Storage
 
 FOLDER = "ledger"
@@ -41,15 +41,28 @@ def open_run(run_dir: str) -> Storage:
     """Return the storage of a run directory as a user names it: a folder, or a bucket's URI.
 
     Raises:
-        BadRunDirectory: If it is a URI that cannot be read, or of a kind that is not known here.
+        BadRunDirectory: If it names nothing, or is a URI that cannot be read or of a kind that is not known here.
     """
+    use = "use a folder, or a URI such as s3://bucket/run"
+    if not run_dir.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
+        raise BadRunDirectory(f"the name of the run directory is empty; {use}")
     try:
-        return Storage(run_dir)
+        run = Storage(run_dir)
     except (ValueError, OSError) as error:  # pyarrow says the first of most URIs, the second of HDFS's
         said = str(error).partition("\n")[0]
-        raise BadRunDirectory(
-            f"{run_dir}: is not a run directory: {said}; use a folder, or a URI such as s3://bucket/run"
-        ) from error
+        raise BadRunDirectory(f"{run_dir}: is not a run directory: {said}; {use}") from error
+    if not run.path:
+        raise BadRunDirectory(f"{run_dir}: names no bucket; {use}")
+    return run
+
+
+@contextmanager
+def reading(run: Storage) -> Iterator[None]:
+    """Tell in one message that a run directory cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise Unreadable(f"{run.root}: cannot be read: {error.strerror or error}") from error
 
 
 def read_ledger(run: Storage) -> Iterator[Row]:
@@ -59,10 +72,14 @@ def read_ledger(run: Storage) -> Iterator[Row]:
 
     Raises:
         LedgerDamaged: If any other line is no row; the message names segment and line.
+        Unreadable: If the place cannot be read.
     """
     segments = run.child(FOLDER)
-    for name in _names(segments):
-        content = segments.read(name) or b""
+    with reading(segments):
+        names = _names(segments)
+    for name in names:
+        with reading(segments):
+            content = segments.read(name) or b""
         *lines, torn = content.split(b"\n")  # a whole line ends in a newline, so the rest is empty or torn
         del torn
         for number, line in enumerate(lines, start=1):

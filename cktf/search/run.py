@@ -18,7 +18,7 @@ from cktf.rows import PlannedRow, Row, Status, StudyRow
 from cktf.search.environment import prepare
 from cktf.search.errors import NotExtensible, NotRunnable, RunInUse, RunNotFound, StudyDiffers, Unwritable
 from cktf.search.keep import Keeper
-from cktf.search.ledger import Ledger, open_run, read_ledger
+from cktf.search.ledger import Ledger, open_run, read_ledger, reading
 from cktf.search.planner import Planner
 from cktf.search.progress import watch
 from cktf.search.provenance import Provenance
@@ -26,7 +26,7 @@ from cktf.storage import Storage
 from cktf.study.designs import BASELINE, Arm, every_arm
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
-from cktf.study.spec import StudySpec
+from cktf.study.spec import MOST_SEEDS, StudySpec
 from cktf.trainer.check import check_trial
 from cktf.trainer.reading_files import size_limit
 from cktf.trainer.teacher_file import content_digest
@@ -158,6 +158,8 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
     if seeds and spec.confirm:
         changes["confirm"] = spec.confirm.model_copy(update={"seeds": spec.confirm.seeds + seeds})
     elif seeds:
+        if (count := len(spec.seeds) + seeds) > MOST_SEEDS:  # found before billions are written down
+            raise NotExtensible(f"--seeds: seeds: must be between 1 and {MOST_SEEDS} in all; got {count}")
         first = max(spec.seeds) + 1
         changes["seeds"] = (*spec.seeds, *range(first, first + seeds))
     try:  # a copy is not checked; what is written must be readable
@@ -282,8 +284,12 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
 
 
 def _stored_study(run: Storage) -> StudySpec | None:
-    text = run.read(STUDY)
-    return None if text is None else read_study(text.decode(), run.full(STUDY))
+    with reading(run):
+        text = run.read(STUDY)
+    try:
+        return None if text is None else read_study(text.decode(), run.full(STUDY))
+    except UnicodeDecodeError:
+        raise StudyError(f"{run.full(STUDY)}: is not UTF-8 text") from None
 
 
 def _require_study(run: Storage) -> StudySpec:

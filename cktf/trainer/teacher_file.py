@@ -123,7 +123,9 @@ def _read_pytorch(path: Path, content: bytes) -> StateDict:
     except Exception as error:  # a damaged pickle may raise anything
         if refused := re.search(r"\bGLOBAL (\S+)", str(error)):
             raise ValueError(_refusal(path, refused[1])) from error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        # PyTorch's own text advises to load the file without its guard; the reason stands behind it.
+        said = re.search(r"WeightsUnpickler error:\s+(.+)", str(error)) or re.search(r"(.+)", str(error))
+        reason = said[1] if said else type(error).__name__
         raise ValueError(f"{path} is not a PyTorch file of tensors: {reason}") from error
     weights = loaded
     if isinstance(loaded, dict):

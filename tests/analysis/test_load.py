@@ -33,6 +33,18 @@ def test_tables_alone_are_enough(ablation: Path, tmp_path: Path) -> None:
     assert results.facts.study_file.startswith("# Which parts help?")
 
 
+@pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet/part-00000.parquet"])
+def test_a_damaged_table_is_named_and_not_needed_where_the_ledger_is(
+    ablation: Path, tmp_path: Path, name: str
+) -> None:
+    collect(ablation)
+    (ablation / "report" / name).write_bytes(b"no table")
+    shutil.copytree(ablation / "report", tmp_path / "sent")
+    with pytest.raises(ValueError, match=rf"{tmp_path}/sent: {name.partition('/')[0]} is missing or damaged"):
+        load(tmp_path / "sent")
+    assert len(load(ablation).trials) == 25
+
+
 @pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet", "epochs.parquet/"])
 def test_either_table_names_its_folder(ablation: Path, name: str) -> None:
     collect(ablation)

@@ -11,6 +11,7 @@ import pytest
 from analysis import load, write_figure
 from analysis.__main__ import main
 from analysis.figures import FIGURES
+from analysis.foreign.csv_file import csv_file
 from analysis.plot import RENDER, all_drawings, applicable, drawing
 
 RUNS = ("ablation", "contexts", "grid", "search", "confirmed_search")
@@ -60,6 +61,13 @@ def test_what_cannot_be_drawn_is_told_with_what_can(
     with pytest.raises(ValueError) as error:
         drawing(load(request.getfixturevalue(run)), name, factors)
     assert told in str(error.value)
+
+
+def test_a_character_that_no_picture_can_show_ends_nothing(tmp_path: Path) -> None:
+    rows = [f"{arm},{seed},{seed}" for arm in ("baseline", "a\0b\x1f") for seed in (1, 2, 4)]
+    (tmp_path / "a.csv").write_text("\n".join(["arm,seed,acc", *rows]))
+    write_figure(csv_file(tmp_path / "a.csv", metric="acc"), "paired_slopes", tmp_path / "a.svg")
+    assert "a\ufffdb\ufffd" in (tmp_path / "a.svg").read_text()
 
 
 @pytest.mark.parametrize("file", ["forest.gif", "forest", "svg"])

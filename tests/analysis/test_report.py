@@ -195,7 +195,23 @@ def test_the_command_line_prints_the_table_and_the_files(
 
 def test_the_command_line_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 2
-    assert "this is not a run directory" in capsys.readouterr().err
+    assert "not a run directory" in capsys.readouterr().err
+    assert main(["report", ""]) == 2
+    assert "is empty" in capsys.readouterr().err
+
+
+def test_a_report_is_not_written_to_a_place_without_a_name(
+    ablation: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(ablation), "--out", ""]) == 2
+    assert main(["report", str(ablation), str(ablation), "--out", ""]) == 2
+    assert capsys.readouterr().err.count("the name of a folder is empty") == 2
+
+
+def test_a_study_file_that_is_no_text_is_named(ablation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (ablation / "study.yaml").write_bytes(b"\xff")
+    assert main(["report", str(ablation)]) == 2
+    assert capsys.readouterr().err == f"{ablation}/study.yaml: is not UTF-8 text\n"
 
 
 def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_reference(

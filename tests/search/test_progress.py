@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from cktf.rows import PlannedRow, Status, StudyRow
-from cktf.search.errors import RunNotFound
+from cktf.search.errors import RunNotFound, Unreadable
 from cktf.search.ledger import Ledger
 from cktf.search.planner import Planner
 from cktf.search.progress import status, watch
@@ -91,6 +91,12 @@ def test_the_status_follows_from_the_ledger_alone(make_spec, tmp_path, run_to_en
 
 def test_the_status_of_nothing_says_so(tmp_path):
     with pytest.raises(RunNotFound, match="there is no run"):
+        status(str(tmp_path))
+
+
+def test_the_status_of_a_run_that_cannot_be_read_says_so(tmp_path):
+    (tmp_path / "ledger").write_text("a file where a folder is expected")
+    with pytest.raises(Unreadable, match=r"ledger: cannot be read: .*[Nn]ot a directory"):
         status(str(tmp_path))
 
 

@@ -28,9 +28,10 @@ from cktf.search.errors import (
 from cktf.search.keep import Keeper
 from cktf.search.ledger import Ledger, read_ledger
 from cktf.search.progress import status
-from cktf.search.run import extend, extended, launch, resume, write_what_was_asked
+from cktf.search.run import STUDY, extend, extended, launch, resume, write_what_was_asked
 from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
+from cktf.study.problems import StudyError
 
 pytestmark = pytest.mark.usefixtures("ray_on_this_machine")
 
@@ -301,6 +302,22 @@ def test_a_place_that_cannot_be_opened_is_refused(make_spec):
             act("foo://x")
 
 
+@pytest.mark.parametrize(
+    ("place", "told"), [("", "is empty; use a folder"), ("s3://", "s3://: names no bucket")]
+)
+def test_a_place_without_a_name_is_refused(make_spec, place, told):
+    for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
+        with pytest.raises(BadRunDirectory, match=told):
+            act(place)
+
+
+def test_a_study_that_is_no_text_is_told(run_dir):
+    Storage(run_dir).write(STUDY, b"\xff\x00")
+    for act in (resume, extend):
+        with pytest.raises(StudyError, match=r"study\.yaml: is not UTF-8 text"):
+            act(run_dir)
+
+
 def test_only_what_a_study_has_can_be_extended(make_spec, make_search):
     assert extended(make_spec(seeds=2), seeds=2).seeds == (0, 1, 2, 3)
     assert extended(make_search(trials=6), trials=4).trials == 10
@@ -315,8 +332,9 @@ def test_only_what_a_study_has_can_be_extended(make_spec, make_search):
 
 
 def test_a_study_is_extended_only_to_what_can_be_read_again(make_spec, make_search):
-    with pytest.raises(NotExtensible, match="seeds: must be between 1 and 1000"):
-        extended(make_spec(seeds=8), seeds=995)
+    for seeds in (995, 10**15):
+        with pytest.raises(NotExtensible, match="seeds: must be between 1 and 1000"):
+            extended(make_spec(seeds=8), seeds=seeds)
     confirming = make_search(confirm={"top": 1, "seeds": 8})
     with pytest.raises(NotExtensible, match=r"confirm\.seeds"):
         extended(confirming, seeds=995)

@@ -133,7 +133,7 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
         ({"compare": {"a": {"epochs": 1}, "b": {"epochs": 1}}}, "compare.b: equals arm 'a'"),
         ({"compare": {"a": {"epochs": 1}, "b": {"epochs": 2}}}, "compare.b: equals arm 'baseline'"),
         ({"compare": {"": {"epochs": 1}}}, "compare: an arm's name must be one line of text"),
-        ({"compare": {"a\nb": {"epochs": 1}}}, "no spaces around it; got 'a\\nb'"),
+        ({"compare": {"a\nb": {"epochs": 1}}}, "no control characters in it; got 'a\\nb'"),
         (
             {"ablate": ABLATE, "sampler": "gp"},
             "sampler: only a study with 'search:' has this key; this one has 'ablate:'",

@@ -77,6 +77,9 @@ def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
         ("method,run,b\nnone,0,1\n", {}, "no column is called 'acc' (--metric); there are: method, run, b"),
         ("method,run,acc\nnone,0,1\n", {"context": "data"}, "no column is called 'data' (--context)"),
         ("method,run,acc\nnone,0,1\nkd,x,1\n", {}, "a seed is a whole number; row 2 has 'x'"),
+        ("method,run,acc\nnone,0,1\nkd,9223372036854775808,1\n", {}, "a seed has 64 bits; row 2 has '922"),
+        ("method,run,acc,acc\nnone,0,1,2\n", {}, "2 columns are called 'acc' (--metric); rename all but one"),
+        ("method,run,acc\nnone,0,1,2\n", {}, "no table of comma-separated values"),
         ("method,run,acc\nnone,0,1\nkd,0,good\n", {}, "column 'acc' holds numbers; row 2 has 'good'"),
         (
             "method,run,acc\nkd,0,1\nat,0,1\n",
