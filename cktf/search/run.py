@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cktf.rows import PlannedRow, Row, Status, StudyRow
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Status, StudyRow
 from cktf.search.environment import prepare
 from cktf.search.errors import NotExtensible, NotRunnable, RunInUse, RunNotFound, StudyDiffers, Unwritable
 from cktf.search.keep import Keeper
@@ -307,6 +307,8 @@ def _require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
         return
     grown = set(differing) <= {"trials", "seeds", "confirm"}
     hint = f"use 'cktf extend {run.root}' to add to it, or " if grown else ""
+    if not (grown or any(isinstance(row, EpochRow | EndRow) for row in read_ledger(run))):
+        hint = "nothing has been trained in it, so delete it, or "
     raise StudyDiffers(
         f"{run.root}: holds a run of a study that differs in: {', '.join(differing)}; {hint}choose another "
         f"--run-dir, or use 'cktf resume {run.root}' to go on with what it holds"

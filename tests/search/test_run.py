@@ -183,10 +183,12 @@ def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spe
 def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console):
     with pytest.raises(ClusterTooSmall):
         launch(make_spec(resources={"cpus": 1000}), run_dir, console=console)
-    with pytest.raises(StudyDiffers, match="differs in: baseline, ablate, seeds; choose another"):
+    with pytest.raises(
+        StudyDiffers, match="differs in: baseline, ablate, seeds; nothing has been trained in it"
+    ):
         launch(make_spec({"epochs": 3}, ablate={"batch_size": [16]}), run_dir, console=console)
     # Its rounding holds for all trials of a run or for none.
-    with pytest.raises(StudyDiffers, match="differs in: teacher_once; choose another"):
+    with pytest.raises(StudyDiffers, match="differs in: teacher_once; nothing"):
         launch(make_spec(teacher_once=True), run_dir, console=console)
 
 
