@@ -9,7 +9,7 @@ import sys
 
 from analysis.foreign import TAKES, Options
 from analysis.load import load
-from analysis.plot import applicable, write_figure
+from analysis.plot import WITHOUT_FIGURE, applicable, write_figure
 from analysis.report import report_on
 from analysis.tables import main_tables, markdown
 
@@ -80,6 +80,8 @@ def _report(given: argparse.Namespace) -> None:
 
 
 def _plot(options: argparse.Namespace) -> None:
+    if options.figure is None and (options.out or options.factor):
+        raise ValueError(WITHOUT_FIGURE)
     results = load(options.place)
     if options.figure is None:
         for name, title in applicable(results).items():

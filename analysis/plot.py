@@ -13,6 +13,9 @@ from analysis.folder import open_folder, write
 from analysis.pages import html_page, libraries
 from analysis.results import Results
 
+WITHOUT_FIGURE = "--out and --factor are of one figure: name it by --figure"
+"""What a command line is told that has these alone."""
+
 NOT_DRAWABLE = dict.fromkeys(
     [*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd"
 )

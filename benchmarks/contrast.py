@@ -39,7 +39,7 @@ from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
 from cktf.objectives.parts import contrastive_pair
 from cktf.objectives.parts.bank import BankPrecision
 from cktf.objectives.parts.contrast import EPSILON, noise_contrastive_loss
-from cktf.objectives.parts.contrastive_settings import ContrastiveSettings, Source
+from cktf.objectives.parts.contrastive_settings import ContrastiveSettings, SourceKind
 from cktf.objectives.parts.info_nce import info_nce_loss
 from cktf.objectives.parts.memory_bank import MemoryBank
 from cktf.objectives.parts.negatives import Negatives
@@ -129,12 +129,13 @@ def gathered_loss(
 def seconds(call: Call, device: torch.device = CPU) -> float:
     """Return how long one call takes; on a GPU by its own clock, from the first kernel's turn to the last one's end."""
     if device.type == "cuda":
-        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         began.record()
         call()
         ended.record()
         torch.cuda.synchronize(device)
-        return began.elapsed_time(ended) / 1000
+        milliseconds: float = began.elapsed_time(ended)
+        return milliseconds / 1000
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
@@ -171,7 +172,7 @@ class OneSide:
         bank.embeddings.copy_(self.rows)
         return bank.to(self.device)
 
-    def source(self, source: Source) -> nn.Module:
+    def source(self, source: SourceKind) -> nn.Module:
         """Return what chooses a batch's negatives."""
         settings = ContrastiveSettings(source=source, negatives=self.sizes.negatives)
         chooser = build_source(settings, self.sizes.labels, 0)
@@ -244,7 +245,7 @@ def sources(side: OneSide, partition: float) -> None:
     calls: dict[str, Call] = {}
     memory: dict[str, int] = {}
 
-    def add(source: Source, estimator: str = "nce", precision: BankPrecision = "float32") -> None:
+    def add(source: SourceKind, estimator: str = "nce", precision: BankPrecision = "float32") -> None:
         chooser, bank = side.source(source), side.bank(precision)
         negatives = chooser(side.batch)
 
@@ -263,11 +264,13 @@ def sources(side: OneSide, partition: float) -> None:
         calls[f"draw {source}"] = lambda: chooser(side.batch)
         memory[name] = bank.embeddings.element_size() * bank.embeddings.numel()
 
-    for source in ("sampled", "all", "shared"):
+    sources: tuple[SourceKind, ...] = ("sampled", "all", "shared")
+    for source in sources:
         add(source)
         add(source, estimator="infonce")
-    for source in ("sampled", "shared"):
-        add(source, precision="bfloat16")
+    for source in sources:
+        if source != "all":
+            add(source, precision="bfloat16")
     times = in_turns(calls, rounds=20, device=side.device)
     draws = {name: times[f"draw {name.split()[0]}"] for name in memory}
     shares = {name: times[name] + draws[name] / SIDES for name in memory}

@@ -40,6 +40,7 @@ import torch
 from contrast import (
     BFLOAT16,
     TEMPERATURE,
+    Call,
     OneSide,
     Sizes,
     in_turns,
@@ -114,7 +115,7 @@ def tile_sizes(side: OneSide, partition: float) -> None:
             )
         return torch.autograd.grad(loss, side.anchors)
 
-    calls = {f"{elements:,}": partial(with_tiles, elements) for elements in TILES}
+    calls: dict[str, Call] = {f"{elements:,}": partial(with_tiles, elements) for elements in TILES}
     times = in_turns(calls, rounds=20, device=side.device)
     print(f"one side of one pair by scores of a tile; the product has {contrast.TILE_ELEMENTS:,}")
     for name, taken in times.items():
@@ -149,7 +150,8 @@ def measured_step(way: Way, sizes: Sizes, device: torch.device, steps: int) -> t
     def block(length: int) -> None:
         for number in islice(numbers, length):
             if way.compile_mode:
-                torch.compiler.cudagraph_mark_step_begin()  # the last step's activations may be overwritten
+                # The last step's activations may be overwritten.
+                torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             train_step(number)
 
     with tf32(is_on=way.tf32):
@@ -275,12 +277,12 @@ def main() -> None:
     assert isinstance(sys.stdout, TextIOWrapper)
     sys.stdout.reconfigure(line_buffering=True)  # what was measured is told, also where a time limit ends all
     device, sizes = torch.device("cuda"), Sizes()
-    ways, compiled, packed, duration = WAYS, COMPILED, PACKED, PACKING_SECONDS
-    steps, samples = STEPS, 12_800
+    ways, compiled, packed = list(WAYS), list(COMPILED), list(PACKED)
+    duration, steps, samples = PACKING_SECONDS, STEPS, 12_800
     if arguments.smoke:
         device, sizes = torch.device("cpu"), TINY
-        ways, compiled, packed, duration = WAYS[:3], COMPILED[:1], (2,), 0.1
-        steps, samples = 1, 256
+        ways, compiled, packed = ways[:3], compiled[:1], [2]
+        duration, steps, samples = 0.1, 1, 256
     where = "smoke run on a CPU"
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

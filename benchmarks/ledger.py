@@ -204,7 +204,7 @@ def write_tune_folders(run: Path, folder: Path, share: int) -> None:
     for trial_id, lines in results.items():
         storage = StorageContext(folder, "tune", trial_dir_name=trial_id)
         trial = Trial("train", config=configs[trial_id], trial_id=trial_id, stub=True, storage=storage)
-        trial.create_placement_group_factory()
+        trial.create_placement_group_factory()  # type: ignore[no-untyped-call]
         trial.run_metadata.last_result = json.loads(lines[-1])
         states.append(trial.get_json_state())
         (folder / "tune" / trial_id).mkdir(parents=True)

@@ -9,6 +9,7 @@ standard error.
 """
 
 import argparse
+import math
 import subprocess
 import sys
 import time
@@ -38,7 +39,7 @@ def normal(draws: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 
 def heavy(draws: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Draw from Student's t with 3 degrees of freedom, scaled to variance 1."""
-    return draws.standard_t(3, shape) / np.sqrt(3)
+    return draws.standard_t(3, shape) / math.sqrt(3)
 
 
 def skewed(draws: np.random.Generator, shape: tuple[int, ...]) -> Floats:
@@ -49,7 +50,7 @@ def skewed(draws: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 def collapsing(draws: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Draw normal scores of which one in twenty is 5 lower, scaled to mean 0 and variance 1."""
     scores = draws.standard_normal(shape) - 5.0 * (draws.random(shape) < 0.05)
-    return (scores + 0.25) / np.sqrt(1 + 25 * 0.05 * 0.95)
+    return (scores + 0.25) / math.sqrt(1 + 25 * 0.05 * 0.95)
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Scenario:
     @property
     def effects(self) -> Floats:
         """True effects of the arms (arms,), in standard deviations of the paired differences."""
-        return self.half_effect * (np.arange(self.arms) % 2)
+        return self.half_effect * np.mod(np.arange(self.arms, dtype=np.float64), 2.0)
 
     @property
     def paired_sd(self) -> float:

@@ -275,9 +275,11 @@ def plot(
     """Write one figure of a run, or list those that apply to it."""
     with _one_clear_message():
         from analysis.load import load
-        from analysis.plot import applicable, write_figure
+        from analysis.plot import WITHOUT_FIGURE, applicable, write_figure
         from cktf.search.errors import UserError
 
+        if figure is None and (out_file or factor):
+            raise UserError(WITHOUT_FIGURE)
         try:
             results = load(run)
             if figure is None:

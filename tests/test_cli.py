@@ -243,6 +243,7 @@ def test_wrong_input_is_told_in_one_message_and_nothing_is_begun(study, tmp_path
     assert "nowhere" in message_for("status", "nowhere", cwd=tmp_path)
     assert "nowhere" in message_for("report", "nowhere", cwd=tmp_path)
     assert "nowhere" in message_for("plot", "nowhere", cwd=tmp_path)
+    assert "name it by --figure" in message_for("plot", "run", "--out", "x.svg", cwd=tmp_path)
     assert "nowhere" in message_for("extend", "nowhere", "--seeds", "1", cwd=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
 

@@ -98,6 +98,9 @@ def test_the_command_line_draws_from_parquet_alone(
     assert (tmp_path / "heat_map.svg").read_text().startswith("<svg")
     assert main(["plot", "tables", "--figure", "importance"]) == 2
     assert capsys.readouterr().err.startswith("figure 'importance' does not apply")
+    for options in (["--out", "x.svg"], factors[:2]):
+        assert main(["plot", "tables", *options]) == 2
+        assert "name it by --figure" in capsys.readouterr().err
 
 
 def test_every_figure_says_what_it_needs() -> None:
