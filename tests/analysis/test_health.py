@@ -77,7 +77,7 @@ def test_the_side_table_says_what_else_moved_and_of_how_many_it_is_the_largest(m
     (agreement,) = [row for row in rows if row[:2] == ["pairing=first", "agreement (%)"]]
     assert agreement[2:5] == ["5", "82.032", "85.034"]
     assert agreement[5].startswith("+3.002 [+2.9")
-    assert "for all 7 differences" in table.remark
+    assert "over all 7 differences" in table.remark
 
 
 def test_labels_say_what_a_number_is_and_of_what() -> None:
