@@ -27,6 +27,9 @@ WORDS = {
 }
 """First word of a number's name to what people read; the rest of the name says of what it is."""
 
+BOUNDS = {"agreement": (0, 100), "kl": (0, None), "cka": (0, 1), "gradient": (0, None)}
+"""First word of a number's name to the smallest and the largest value that there may be; None where there is none."""
+
 COLUMNS = {
     "context": "str",
     "arm_id": "str",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.estimates import grouped_estimates
 from analysis.figures.arms import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
 from analysis.figures.theme import BLUE, GREY, epoch_axis
-from analysis.health import PREFIX, WORDS, measured, number_label, numbers_of
+from analysis.health import BOUNDS, PREFIX, WORDS, measured, number_label, numbers_of
 from analysis.results import Results
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ def record(results: Results) -> Health | None:
         panels.append("\n".join(textwrap.wrap(number_label(number), TITLE_WIDTH)))
         points = grouped_estimates(epochs[epochs[number].notna()], ["arm_id", "epoch"], number)
         points["arm"] = points.pop("arm_id").astype("str").map(names)
+        # Of two seeds, an interval may reach far beyond what there is.
+        least, most = BOUNDS.get(number.removeprefix(PREFIX).partition(".")[0], (None, None))
+        points[["low", "high"]] = points[["low", "high"]].clip(least, most)
         # Four digits of each; an interval needs two seeds, and JSON has no NaN.
         for name in ("mean", "low", "high"):
             points[name] = points[name].map(lambda value: float(f"{value:.4g}"))

@@ -61,6 +61,24 @@ def test_of_many_arms_those_with_the_largest_effects_stand_beside_the_baseline(
     assert "arms with the largest effects are drawn, of 2." in drawn.caption
 
 
+def test_bands_end_where_numbers_do(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = record(load(measured))
+    monkeypatch.setitem(health.BOUNDS, "kl", (0.39, 0.41))
+    cut = record(load(measured))
+    assert whole is not None
+    assert cut is not None
+    for before, after in zip(whole.rows, cut.rows, strict=True):
+        if before["panel"] != "KL (nats)":
+            assert before == after
+        else:
+            assert after["mean"] == before["mean"]
+            assert (after["low"], after["high"]) == (
+                min(max(before["low"], 0.39), 0.41),
+                min(max(before["high"], 0.39), 0.41),
+            )
+    assert any(before != after for before, after in zip(whole.rows, cut.rows, strict=True))
+
+
 def test_the_figure_draws(measured: Path) -> None:
     drawn = record(load(measured))
     assert drawn is not None
