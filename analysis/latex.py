@@ -16,29 +16,12 @@ NAME_WIDTH, WORDS_WIDTH = 24, 18
 LETTER_EM = 0.48
 """Width of a letter, about, in the width of an m."""
 
-GREEK = (
-    *(
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-    ),
-    *("xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega"),
-)
+GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
 """Letters that settings are called by, as LaTeX has them."""
 
 WRITTEN = {
     unicodedata.lookup(f"GREEK SMALL LETTER {name.replace('lambda', 'lamda')}"): rf"$\{name}$"
-    for name in GREEK
+    for name in GREEK.split()
 } | {
     "\\": r"\textbackslash{}",
     "{": r"\{",

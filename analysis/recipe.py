@@ -1,5 +1,6 @@
 """What was trained, and how: sentences of the methods paragraph, from the configurations of the trials."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,10 +18,7 @@ def recipe_text(trials: "pd.DataFrame") -> str:
     """
     is_baseline = trials["is_baseline"]
     configs = trials[is_baseline] if is_baseline.any() else trials
-
-    def told(path: str, unit: str = "") -> str:
-        return _named(configs.get(f"config.{path}"), unit)
-
+    told = partial(_told, configs)
     if not (told("student.model") and told("data.name")):
         return ""
     whose = "The baseline's student" if is_baseline.any() else "The student"
@@ -46,38 +44,34 @@ def recipe_text(trials: "pd.DataFrame") -> str:
 
 
 def _teacher_sentence(configs: "pd.DataFrame", source: str) -> str:
-    def told(path: str, unit: str = "") -> str:
-        return _named(configs.get(f"config.teacher.{path}"), unit)
-
+    told = partial(_told, configs)
     knows = f" of {source}" if source else ""
-    if told("checkpoint"):
-        return f"The teacher{knows}, {told('model')}, was read from a file and is frozen."
-    share = told("train_fraction", "%")
+    if told("teacher.checkpoint"):
+        return f"The teacher{knows}, {told('teacher.model')}, was read from a file and is frozen."
+    share = told("teacher.train_fraction", "%")
     of_split = "" if share in ("", "100%") else f" on {share} of the training split"
     return (
-        f"The teacher{knows}, {told('model')}, was trained for {told('epochs')} epochs{of_split} in batches of "
-        f"{told('batch_size')} ({_optimizer(configs, 'teacher.optimizer.')}) and is frozen."
+        f"The teacher{knows}, {told('teacher.model')}, was trained for {told('teacher.epochs')} epochs{of_split} in batches of "
+        f"{told('teacher.batch_size')} ({_optimizer(configs, 'teacher.optimizer.')}) and is frozen."
     )
 
 
 def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
     """Return the settings of an optimizer and its schedule, as far as they are known."""
-
-    def told(name: str) -> str:
-        return _named(configs.get(f"config.{prefix}{name}"))
-
+    told = partial(_told, configs)
     parts = {"learning rate": "learning_rate", "momentum": "momentum", "weight decay": "weight_decay"}
-    found = [f"{words} {told(name)}" for words, name in parts.items() if told(name)]
-    if schedule := told("schedule"):
-        at = f" by {told('decay')} at the fractions {told('milestones')} of the epochs"
+    found = [f"{words} {told(prefix + name)}" for words, name in parts.items() if told(prefix + name)]
+    if schedule := told(prefix + "schedule"):
+        at = f" by {told(prefix + 'decay')} at the fractions {told(prefix + 'milestones')} of the epochs"
         found.append(f"{schedule} schedule{at if schedule == 'step' else ''}")
-    if told("warmup_epochs") not in ("", "0"):
-        found.append(f"{told('warmup_epochs')} epochs of warm-up")
+    if told(prefix + "warmup_epochs") not in ("", "0"):
+        found.append(f"{told(prefix + 'warmup_epochs')} epochs of warm-up")
     return ", ".join(found)
 
 
-def _named(values: "pd.Series[Any] | None", unit: str = "") -> str:
-    """Return the different values of a column in words; empty where it is not there, or has none."""
+def _told(configs: "pd.DataFrame", path: str, unit: str = "") -> str:
+    """Return the different values at a path of the configurations, in words; empty where there are none."""
+    values = configs.get(f"config.{path}")
     found = [] if values is None else list(dict.fromkeys(values.dropna()))
     if len(found) <= MOST_NAMED:
         return " or ".join(_text(value, unit) for value in found)

@@ -54,9 +54,8 @@ def in_panels(
         .properties(width=180, height=130)
         .facet(facet=panels_of(titles), columns=3)
         .resolve_scale(y="shared" if shares_axis else "independent")
-        .resolve_axis(
-            x="independent"
-        )  # else that of a column stands under the place where its last panel might be
+        # Else a column's axis stands under the place where its last panel might be.
+        .resolve_axis(x="independent")
     )
     return panels
 
