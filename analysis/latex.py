@@ -16,7 +16,10 @@ NAME_WIDTH, WORDS_WIDTH = 24, 18
 LETTER_EM = 0.48
 """Width of a letter, about, in the width of an m."""
 
-GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega"
+GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu "
+    "nu xi pi rho sigma tau upsilon phi chi psi omega"
+)
 """Letters that settings are called by, as LaTeX has them."""
 
 WRITTEN = {

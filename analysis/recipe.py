@@ -51,8 +51,8 @@ def _teacher_sentence(configs: "pd.DataFrame", source: str) -> str:
     share = told("teacher.train_fraction", "%")
     of_split = "" if share in ("", "100%") else f" on {share} of the training split"
     return (
-        f"The teacher{knows}, {told('teacher.model')}, was trained for {told('teacher.epochs')} epochs{of_split} in batches of "
-        f"{told('teacher.batch_size')} ({_optimizer(configs, 'teacher.optimizer.')}) and is frozen."
+        f"The teacher{knows}, {told('teacher.model')}, was trained for {told('teacher.epochs')} epochs{of_split} in "
+        f"batches of {told('teacher.batch_size')} ({_optimizer(configs, 'teacher.optimizer.')}) and is frozen."
     )
 
 

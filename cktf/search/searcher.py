@@ -75,9 +75,8 @@ class PlannerScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Return which trial starts before the others, if any; Tune asks at every step."""
-        if (
-            self._planner.failure
-        ):  # Tune does not raise it where it came up at a trial's end, but tries that again
+        # Tune does not raise it where it came up at a trial's end, but tries that again.
+        if self._planner.failure:
             raise self._planner.failure
         return super().choose_trial_to_run(tune_controller)
 
