@@ -10,6 +10,14 @@ from cktf.search.planner import Nothing
 from cktf.search.suggestions import PRUNERS, SAMPLERS
 from tests.search.planning import by_learning_rate, ends, fifty, ledger, planned
 
+PRUNED = {
+    "search": {"optimizer.learning_rate": {"float": [0.001, 0.5]}},
+    "trials": 9,
+    "sampler": "random",
+    "prune": "median",
+}
+"""A search that prunes after the first half of a trial's epochs."""
+
 
 def test_a_search_is_planned_arm_by_arm_up_to_its_number_of_trials(make_search, rows, run_to_end):
     planner = ledger(make_search(trials=6), rows)
@@ -111,8 +119,7 @@ def test_bad_arms_are_pruned_and_told_so(pruner, make_spec, rows, run_to_end):
 def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_its_history(
     make_spec, rows, make_result
 ):
-    domains = {"optimizer.learning_rate": {"float": [0.001, 0.5]}}
-    spec = make_spec({"epochs": 9}, search=domains, trials=9, sampler="random", prune="median")
+    spec = make_spec({"epochs": 9}, **PRUNED)
     planner = ledger(spec, rows)
     for _ in range(6):
         good = planner.next_trial().trial_id
@@ -134,8 +141,7 @@ def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_i
 def test_a_trial_that_only_a_kill_kept_from_its_end_is_not_pruned_when_it_tells_its_history(
     make_spec, rows, make_result
 ):
-    domains = {"optimizer.learning_rate": {"float": [0.001, 0.5]}}
-    spec = make_spec({"epochs": 9}, search=domains, trials=9, sampler="random", prune="median")
+    spec = make_spec({"epochs": 9}, **PRUNED)
     planner = ledger(spec, rows)
     for _ in range(6):
         late = planner.next_trial().trial_id
