@@ -161,7 +161,7 @@ def pair(teacher: str, student: str, num_samples: int, repeats: int, device: tor
     autocast = torch.autocast(
         device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16"
     )
-    live = LiveTeacher(phase.teacher)
+    live = LiveTeacher(phase.teacher, phase.readings)
     with tempfile.TemporaryDirectory() as folder:
         files = ReadingFiles(Path(folder), limit=10**12)
         once = TeacherOnce(phase.teacher, phase.readings, loader, autocast, {}, repeats + 1, files)

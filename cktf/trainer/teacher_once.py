@@ -59,19 +59,30 @@ class Teacher(Protocol):
 
 
 class LiveTeacher:
-    """The network itself."""
+    """The network itself.
 
-    def __init__(self, network: nn.Module) -> None:
+    Args:
+        network: The frozen teacher.
+        readings: All that is read of it, and so all that is kept of a batch: its maps are free again before the
+            student makes its own. None keeps everything.
+    """
+
+    def __init__(self, network: nn.Module, readings: tuple[Reading, ...] | None = None) -> None:
         self.network = network
+        self.readings = readings
 
     def epoch(self, epoch: int) -> ReadTeacher:  # noqa: ARG002  # it is the same in all
         """Return the network's forward."""
         return self._activations
 
-    def _activations(self, images: Tensor, batch: Batch) -> Activations:  # noqa: ARG002
-        with torch.no_grad():
-            activations: Activations = self.network(images)
-        return activations
+    @torch.no_grad()
+    def _activations(self, images: Tensor, batch: Batch) -> Activations:
+        activations: Activations = self.network(images)
+        if self.readings is None:
+            return activations
+        with torch.autocast(images.device.type, enabled=False):  # as objectives compute
+            values = {reading.name: reading.compute(activations, batch) for reading in self.readings}
+        return Activations.of_readings(values)
 
 
 class TeacherOnce:
@@ -104,7 +115,8 @@ class TeacherOnce:
         epochs: int,
         files: ReadingFiles,
     ) -> None:
-        self.live = LiveTeacher(network)
+        self.network = network
+        self.live = LiveTeacher(network, readings)
         self.readings = readings
         self.loader = loader
         self.autocast = autocast
@@ -178,14 +190,13 @@ class TeacherOnce:
             reading: torch.zeros(self.num_rows, reading.shape.numel(), dtype=torch.float16)
             for reading in readings
         }
+        read = LiveTeacher(self.network, tuple(tables)).epoch(epoch)
         for batch in self._all_images() if self.is_static else self.loader.epoch(epoch):
             with self.autocast:
-                activations = self.live.epoch(epoch)(
-                    batch.images.contiguous(memory_format=torch.channels_last), batch
-                )
+                found = read(batch.images.contiguous(memory_format=torch.channels_last), batch).readings
             rows = batch.index.cpu()
             for reading, table in tables.items():
-                values = reading.compute(activations, batch).flatten(1)
+                values = found[reading.name].flatten(1)
                 table.index_copy_(0, rows, values.to(device="cpu", dtype=torch.float16))
         return tables
 
@@ -215,7 +226,7 @@ def teacher_of(
     if phase.teacher is None:
         return None
     if not once or phase.readings is None or loader.world_size > 1 or config.data.generated:
-        return LiveTeacher(phase.teacher)
+        return LiveTeacher(phase.teacher, phase.readings)
     files = ReadingFiles(cache_directory() / "readings", size_limit())
     identity = identity_of(phase.teacher, loader, config)
     shared = TeacherOnce(phase.teacher, phase.readings, loader, autocast, identity, phase.epochs, files)

@@ -90,9 +90,9 @@ def test_the_values_are_the_live_teacher_s_on_exactly_the_augmented_batch(tiny, 
     config = tiny(objective=objective, augmentation=AUGMENTED, precision=precision)
     cold, warm = main_phase(config), main_phase(config)
     live = main_phase(config, once=False)
-    assert isinstance(live.teacher, LiveTeacher)
+    whole = LiveTeacher(live.network)
     for epoch in (1, 2):
-        expected = values(live, epoch)
+        expected = values(live, epoch, whole)
         assert_rounded(values(cold, epoch), expected)
         assert_rounded(values(warm, epoch), expected)
         # An epoch later the same samples are cropped and flipped otherwise: by sample, their values are others.
@@ -102,6 +102,32 @@ def test_the_values_are_the_live_teacher_s_on_exactly_the_augmented_batch(tiny, 
         assert (later - torch.cat([batch[0] for batch in expected])[theirs]).abs().amax(1).median() > 1e-3
     assert not warm.seen, "all was there"
     assert sum(cold.seen) == 2 * len(cold.loader.rows)
+
+
+@pytest.mark.parametrize("objective", [KD, {"cross_entropy": {}, "kd": {}, "cktf": {"negatives": 8}}])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_of_a_live_teacher_only_what_is_read_is_kept(tiny, objective, precision):
+    config = tiny(objective=objective, augmentation=AUGMENTED, precision=precision)
+    live = main_phase(config, once=False)
+    batch = next(iter(live.loader.epoch(1)))
+    with live.autocast:
+        kept = live.teacher.epoch(1)(batch.images, batch)
+    assert not kept.stages
+    assert not kept.stem.numel()
+    for its, all_of_it in zip(
+        values(live, 1), values(live, 1, LiveTeacher(live.network)), strict=True
+    ):
+        for one, other in zip(its, all_of_it, strict=True):
+            assert torch.equal(one, other)
+
+
+def test_a_student_learns_the_same_of_what_is_kept_as_of_all(tiny, monkeypatch):
+    config = tiny(objective={"cross_entropy": {}, "kd": {}, "cktf": {"negatives": 8}}, epochs=2)
+    losses = [result.terms for result in train(config)]
+    monkeypatch.setattr(
+        "cktf.trainer.train.teacher_of", lambda phase, *_, **__: LiveTeacher(phase.teacher)
+    )
+    assert [result.terms for result in train(config)] == losses
 
 
 def test_whatever_decides_the_values_is_in_the_name_of_their_files(tiny, cache, monkeypatch):
