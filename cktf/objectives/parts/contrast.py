@@ -30,7 +30,7 @@ from torch.nn.functional import softplus
 
 from cktf.objectives.parts.bank import LARGEST_NORM
 from cktf.objectives.parts.negatives import Negatives
-from cktf.objectives.parts.products import times_transposed
+from cktf.objectives.parts.products import multiplies_bfloat16, times_transposed
 
 EPSILON = 1e-7
 """Added to c in the denominators, as published."""
@@ -177,8 +177,13 @@ def _logs_of_products(values: Tensor, largest_log: float) -> Tensor:
 
 
 def tiles(anchors: Tensor, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Yield slices of the rows with these rows in the anchors' precision, so few that their scores are one tile."""
+    """Yield slices of the rows with these rows, so few that their scores are one tile.
+
+    Rows in bfloat16 stay so where the device multiplies in it; else they come in the anchors' precision.
+    """
+    is_native = rows.dtype == torch.bfloat16 and multiplies_bfloat16(rows.device.type)
+    precision = rows.dtype if is_native else anchors.dtype
     width = max(1, TILE_ELEMENTS // len(anchors))
     for start in range(0, len(rows), width):
         columns = slice(start, min(start + width, len(rows)))
-        yield columns, rows[columns].to(anchors.dtype)
+        yield columns, rows[columns].to(precision)

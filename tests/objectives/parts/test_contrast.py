@@ -88,6 +88,32 @@ def test_loss_and_gradient_equal_equation_18(
     torch.testing.assert_close(fast.grad, slow.grad, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(("is_native", "tolerance"), [(True, 2e-2), (False, 1e-4)])
+@pytest.mark.parametrize("distinct", [True, False])
+def test_a_bank_in_bfloat16_has_the_loss_and_gradient_of_its_rows(
+    distinct: bool, is_native: bool, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contrast, "multiplies_bfloat16", lambda _: is_native)
+    anchors, bank, index, negatives = case(distinct=distinct)
+    rows = bank.bfloat16()
+    fast, slow = anchors.float().requires_grad_(), anchors.float().double().requires_grad_()
+    partition = slow_partition(slow.detach(), rows.double(), index, negatives, 0.1)
+    loss = noise_contrastive_loss(
+        fast,
+        rows[index].float(),
+        rows,
+        as_negatives(negatives, torch.float32),
+        temperature=0.1,
+        partition=partition,
+        num_samples=NUM_SAMPLES,
+    )
+    expected = slow_loss(slow, rows.double(), index, negatives, 0.1, partition)
+    torch.autograd.backward([loss, expected])
+    torch.testing.assert_close(loss.double(), expected, rtol=tolerance, atol=0)
+    largest = float(slow.grad.abs().max())
+    torch.testing.assert_close(fast.grad.double(), slow.grad, rtol=0, atol=tolerance * largest)
+
+
 @pytest.mark.parametrize("distinct", [True, False])
 def test_gradients_of_anchors_positives_and_rows_are_those_of_the_loss(distinct: bool) -> None:
     anchors, bank, index, rows = case(distinct=distinct)

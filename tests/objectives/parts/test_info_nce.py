@@ -70,6 +70,23 @@ def test_loss_and_all_gradients_equal_the_formula(
     )
 
 
+@pytest.mark.parametrize(("is_native", "tolerance"), [(True, 2e-2), (False, 1e-4)])
+@pytest.mark.parametrize("kind", ["once", "repeated"])
+def test_rows_in_bfloat16_have_the_loss_and_gradient_of_their_values(
+    kind: str, is_native: bool, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contrast, "multiplies_bfloat16", lambda _: is_native)
+    anchors, positives, rows = case(torch.float32)
+    rows = rows.bfloat16()
+    fast, slow = anchors.clone().requires_grad_(), anchors.double().requires_grad_()
+    loss = info_nce_loss(fast, positives, rows, weights(kind), temperature=0.1)
+    expected = slow_loss(slow, positives.double(), rows.double(), weights(kind), 0.1)
+    torch.autograd.backward([loss, expected])
+    torch.testing.assert_close(loss.double(), expected, rtol=tolerance, atol=0)
+    largest = float(slow.grad.abs().max())
+    torch.testing.assert_close(fast.grad.double(), slow.grad, rtol=0, atol=tolerance * largest)
+
+
 def test_gradients_of_anchors_positives_and_rows_are_those_of_the_loss() -> None:
     values = [value.requires_grad_() for value in case()]
     assert torch.autograd.gradcheck(
