@@ -15,8 +15,9 @@ import pyarrow.parquet
 from pyarrow import fs
 
 from analysis.columns import repeated, timestamps
+from analysis.epoch_lines import EPOCH_SCHEMA
 from analysis.folder import has_file, open_folder, write
-from analysis.ledger import EPOCH_SCHEMA, PLACE, Ledger
+from analysis.ledger import PLACE, Ledger
 from analysis.parquet import SCHEMA_METADATA, parquet_bytes
 
 FOLDER = "epochs.parquet"

@@ -1,14 +1,16 @@
 """A ledger's rows in the memory of this process, parsed on all its cores."""
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
 
+from analysis.epoch_lines import NAMED
 from analysis.epochs import PART
-from analysis.ledger import NAMED, NO_EPOCHS, OTHER_SCHEMA, Parsed, Piece
+from analysis.ledger import OTHER_SCHEMA, Parsed, Piece
 
 
 class RowsInMemory:
@@ -20,21 +22,20 @@ class RowsInMemory:
 
     Attributes:
         others: Those that are no epochs, in order.
-        epochs: The others.
+        epochs: The others, a table for each piece that has any.
     """
 
     def __init__(self, pieces: Sequence[Piece], parse: Callable[[Piece], Parsed]) -> None:
         with ThreadPoolExecutor(os.cpu_count()) as threads:
             parsed = list(threads.map(parse, pieces))
         self.others = pa.concat_tables([OTHER_SCHEMA.empty_table(), *(rows.others for rows in parsed)])
-        self.epochs = pa.concat_tables(
-            [NO_EPOCHS, *(rows.epochs for rows in parsed)], promote_options="default"
-        )
+        self.epochs = [rows.epochs for rows in parsed if rows.epochs.num_rows]
 
     @property
     def terms(self) -> set[str]:
         """The columns of objectives' terms, and of health, that any of the epochs has."""
-        return {name for name in self.epochs.column_names if name.startswith(tuple(NAMED.values()))}
+        names = {name for rows in self.epochs for name in rows.column_names}
+        return {name for name in names if name.startswith(tuple(NAMED.values()))}
 
     def by_part(
         self, number: Callable[[pa.Table], pa.Table], write: Callable[[int, pa.Table], pa.Table]
@@ -45,14 +46,26 @@ class RowsInMemory:
             number: Adds the column `analysis.epochs.PART` to the epochs.
             write: Takes a part's number and all its epochs.
         """
-        rows = number(self.epochs).combine_chunks()
-        part = rows[PART].to_numpy()
-        order = np.argsort(part, kind="stable")
-        numbers, starts = np.unique(part[order], return_index=True)
-        groups = np.split(order, starts[1:]) if len(numbers) else []
+        parts: dict[int, list[pa.Table]] = defaultdict(list)
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            parts = threads.map(
-                lambda found: write(int(found[0]), rows.take(pa.array(found[1]))),
-                zip(numbers, groups, strict=True),
+            for divided in threads.map(lambda rows: _divided(number(rows)), self.epochs):
+                for part, rows in divided:
+                    parts[part].append(rows)
+            written = threads.map(
+                lambda part: write(part, pa.concat_tables(parts.pop(part), promote_options="default")),
+                sorted(parts),
             )
-            return list(parts)
+            return list(written)
+
+
+def _divided(rows: pa.Table) -> list[tuple[int, pa.Table]]:
+    """Return the rows of each part. Trials are trained in their order, so that most parts stand together."""
+    part = rows[PART].to_numpy()
+    if (part[1:] < part[:-1]).any():
+        order = np.argsort(part, kind="stable")
+        rows, part = rows.take(pa.array(order)), part[order]
+    numbers, starts = np.unique(part, return_index=True)
+    return [
+        (int(number), rows.slice(start, stop - start))
+        for number, start, stop in zip(numbers, starts, [*starts[1:], len(part)], strict=True)
+    ]

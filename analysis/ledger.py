@@ -9,16 +9,16 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import MISSING, dataclass, field, fields
-from typing import NamedTuple, get_args, get_type_hints
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.json
+import pyarrow.compute as pc
 from pyarrow import fs
 
+from analysis.epoch_lines import EPOCH_SCHEMA, POSITION, parse_lines
 from analysis.folder import open_folder
-from cktf.rows import EndRow, EpochRow, PlannedRow, StudyRow, parse_row
+from cktf.rows import EndRow, PlannedRow, StudyRow, parse_row
 
 PIECE_BYTES = 8 * 2**20
 """Of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
@@ -32,25 +32,11 @@ OPENED_AT_ONCE = 16
 SEGMENT = re.compile(r"\d{6}\.jsonl")
 """Names of a ledger's segments; other files beside them are nobody's rows."""
 
-EPOCH_PREFIX = b'{"kind":"epoch",'
-NAMED = {"terms": "term.", "health": "health."}
-"""Keys of an epoch row that hold numbers by name, and what begins the names of the columns that these become."""
-
 PLACE = "place"
-"""Column that says where in the ledger a row stands, before it becomes a row of the report."""
+"""Column that says where in the ledger a row stands, before it becomes a row of the report: the number of its piece,
+and in the lower bits which of the piece's lines it is."""
 
-ARROW_TYPES = {int: pa.int64(), str: pa.string(), float: pa.float64(), float | None: pa.float64()}
-EPOCH_SCHEMA = pa.schema(
-    [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name not in NAMED]
-)
-REQUIRED = [
-    f.name
-    for f in fields(EpochRow)
-    if f.default is MISSING
-    and f.default_factory is MISSING
-    and type(None) not in get_args(get_type_hints(EpochRow)[f.name])
-]
-"""Columns that every epoch row has, and of which none is null."""
+PLACE_BITS = 32
 
 NO_EPOCHS = pa.Table.from_batches([], pa.schema([*EPOCH_SCHEMA, (PLACE, pa.int64())]))
 """The epochs of a piece without any."""
@@ -207,16 +193,21 @@ def parse_piece(run: str, piece: Piece) -> Parsed:
         ValueError: If a line of it is broken.
     """
     with open_folder(run).open_input_file(f"ledger/{piece.segment}") as file:
-        lines = _lines_of(file, piece)
-    epoch_lines = [line for line in lines if line.startswith(EPOCH_PREFIX)]
-    other_lines = [line for line in lines if not line.startswith(EPOCH_PREFIX)]
+        content = _lines_of(file, piece)
     try:
-        epochs = _parse_epochs(epoch_lines, piece) if epoch_lines else NO_EPOCHS
-        others = [line.decode() for line in other_lines]
+        tables, lines = parse_lines(content)
+        others = [line.decode() for _, line in lines]
     except ValueError as error:  # pa.ArrowInvalid is one
         raise ValueError(f"ledger/{piece.segment}: broken ledger line: {error}") from error
-    columns = [_places(piece, len(others)), [piece.segment] * len(others), others]
-    return Parsed(epochs, pa.table(columns, schema=OTHER_SCHEMA))
+    first = piece.number << PLACE_BITS
+    epochs = [
+        table.drop_columns(POSITION).append_column(PLACE, pc.add(table[POSITION], first)) for table in tables
+    ]
+    columns = [[first + position for position, _ in lines], [piece.segment] * len(lines), others]
+    return Parsed(
+        pa.concat_tables(epochs, promote_options="default") if epochs else NO_EPOCHS,
+        pa.table(columns, schema=OTHER_SCHEMA),
+    )
 
 
 def _end_of_lines(file: pa.NativeFile, size: int) -> int:
@@ -231,41 +222,14 @@ def _end_of_lines(file: pa.NativeFile, size: int) -> int:
     return 0
 
 
-def _lines_of(file: pa.NativeFile, piece: Piece) -> list[bytes]:
-    """Return the lines that begin in a piece, without their newlines."""
-    start = max(0, piece.start - 1)  # whether a line begins at the first byte, the one before it tells
-    content: bytes = file.read_at(piece.stop - start, start)
-    if piece.start:
-        content = content.partition(b"\n")[2]
-    stop = piece.stop
-    while content and not content.endswith(b"\n"):
-        rest: bytes = file.read_at(min(LINE_BYTES, piece.end - stop), stop)
-        stop += len(rest)
-        content += rest[: rest.find(b"\n") + 1] or rest
-    return content.split(b"\n")[:-1]
-
-
-def _parse_epochs(lines: list[bytes], piece: Piece) -> pa.Table:
-    """Return epoch rows as a table. NaN and Infinity, which Python's json writes, are read as floats."""
-    content = b"\n".join(lines)
-    table = pa.json.read_json(
-        pa.BufferReader(content),
-        # One block and no threads: pieces are what is parsed at the same time.
-        read_options=pa.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
-        parse_options=pa.json.ParseOptions(explicit_schema=EPOCH_SCHEMA, unexpected_field_behavior="infer"),
-    )
-    for name in REQUIRED:
-        if name not in table.column_names or table[name].null_count:
-            raise ValueError(f"ledger row of kind {EpochRow.kind!r} without {name}")
-    columns = {name: table[name] for name in EPOCH_SCHEMA.names}
-    for key, prefix in NAMED.items():
-        if key in table.column_names:  # rows that were written before there was any health have none
-            numbers = table[key].combine_chunks()
-            for index in range(numbers.type.num_fields):
-                name = f"{prefix}{numbers.type.field(index).name}"
-                columns[name] = numbers.field(index).cast(pa.float64())
-    return pa.table(columns | {PLACE: _places(piece, len(lines))})
-
-
-def _places(piece: Piece, count: int) -> pa.Array:
-    return pa.array((np.int64(piece.number) << 32) + np.arange(count, dtype=np.int64))
+def _lines_of(file: pa.NativeFile, piece: Piece) -> memoryview:
+    """Return the lines that begin in a piece."""
+    before = max(0, piece.start - 1)  # whether a line begins at the first byte, the one before it tells
+    content: bytes = file.read_at(min(piece.stop + LINE_BYTES, piece.end) - before, before)
+    last = piece.stop - 1 - before  # of the piece's bytes
+    start = content.find(b"\n", 0, last) + 1 if piece.start else 0
+    if piece.start and not start:
+        return memoryview(b"")  # it is the middle of a line
+    while (newline := content.find(b"\n", last)) < 0:
+        content += file.read_at(LINE_BYTES, before + len(content))
+    return memoryview(content)[start : newline + 1]

@@ -54,7 +54,10 @@ GIB = 2**30
 SIDES = 10  # of five pairs
 BFLOAT16 = " bfloat16"
 PYTORCH = "pytorch"
-WAYS = (PYTORCH, *(way + precision for precision in ("", BFLOAT16) for way in ("networks", "contrast", "gather")))
+WAYS = (
+    PYTORCH,
+    *(way + precision for precision in ("", BFLOAT16) for way in ("networks", "contrast", "gather")),
+)
 
 Call = Callable[[], object]
 
@@ -381,7 +384,9 @@ def whole_step(sizes: Sizes, threads: int) -> None:
             memory[way] = max(memory[way], answer["peak_memory_gib"])
     median = {way: statistics.median(values) for way, values in times.items() if values}
     print("whole CKTF step, WRN-40-2 to WRN-16-2, five pairs")
-    print(f"  {PYTORCH:18} that has trained one small layer: peak memory of the process {memory[PYTORCH]:.2f} GiB")
+    print(
+        f"  {PYTORCH:18} that has trained one small layer: peak memory of the process {memory[PYTORCH]:.2f} GiB"
+    )
     for way, seconds_of_way in median.items():
         print(f"  {way:18} {seconds_of_way * 1e3:7.0f} ms, peak memory of the process {memory[way]:.2f} GiB")
     above = {way: peak - memory[PYTORCH] for way, peak in memory.items()}
@@ -391,8 +396,9 @@ def whole_step(sizes: Sizes, threads: int) -> None:
         ("contrast" + BFLOAT16, "gather"),
     ):
         print(
-            f"  {theirs} / {ours}: {median[theirs] / median[ours]:.1f} x the time, {memory[theirs] / memory[ours]:.1f} x "
-            f"the memory of the process, {above[theirs] / above[ours]:.1f} x above PyTorch ({above[ours]:.2f} GiB)"
+            f"  {theirs} / {ours}: {median[theirs] / median[ours]:.1f} x the time, "
+            f"{memory[theirs] / memory[ours]:.1f} x the memory of the process, "
+            f"{above[theirs] / above[ours]:.1f} x above PyTorch ({above[ours]:.2f} GiB)"
         )
     own_time, own_memory = (
         {way: figure[way] - figure["networks"] for way in ("contrast", "gather")}

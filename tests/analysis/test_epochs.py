@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from analysis.epoch_lines import EPOCH_SCHEMA
 from analysis.epochs import PART, EpochTable, part_name, write_part
-from analysis.ledger import EPOCH_SCHEMA, Ledger
+from analysis.ledger import Ledger
 from cktf.rows import PlannedRow, StudyRow
 
 

@@ -114,9 +114,7 @@ def test_of_a_live_teacher_only_what_is_read_is_kept(tiny, objective, precision)
         kept = live.teacher.epoch(1)(batch.images, batch)
     assert not kept.stages
     assert not kept.stem.numel()
-    for its, all_of_it in zip(
-        values(live, 1), values(live, 1, LiveTeacher(live.network)), strict=True
-    ):
+    for its, all_of_it in zip(values(live, 1), values(live, 1, LiveTeacher(live.network)), strict=True):
         for one, other in zip(its, all_of_it, strict=True):
             assert torch.equal(one, other)
 
@@ -124,9 +122,7 @@ def test_of_a_live_teacher_only_what_is_read_is_kept(tiny, objective, precision)
 def test_a_student_learns_the_same_of_what_is_kept_as_of_all(tiny, monkeypatch):
     config = tiny(objective={"cross_entropy": {}, "kd": {}, "cktf": {"negatives": 8}}, epochs=2)
     losses = [result.terms for result in train(config)]
-    monkeypatch.setattr(
-        "cktf.trainer.train.teacher_of", lambda phase, *_, **__: LiveTeacher(phase.teacher)
-    )
+    monkeypatch.setattr("cktf.trainer.train.teacher_of", lambda phase, *_, **__: LiveTeacher(phase.teacher))
     assert [result.terms for result in train(config)] == losses
 
 

@@ -9,8 +9,10 @@ from torch import Tensor
 def times_transposed(left: Tensor, right: Tensor) -> Tensor:
     """Return ``left @ right.T``, (rows of left, rows of right), outside of autograd.
 
-    With ``right`` in bfloat16 the factors are rounded to that, summed in float32, and the product is rounded once more:
-    each number is exact to 2^-9 of itself and to 2^-9 of the lengths of its two rows. On a CPU in float32 it is oneDNN's product, which PyTorch itself takes for convolutions only: 2.4 times as fast
+    With ``right`` in bfloat16 the factors are rounded to that, summed in float32, and the sum is rounded once more:
+    each number is exact to 2^-9 of itself and to 2^-9 of the lengths of its two rows.
+
+    On a CPU in float32 it is oneDNN's product, which PyTorch itself takes for convolutions only: 2.4 times as fast
     as MKL's on an AMD processor, for which MKL has no AVX-512 kernels.
 
     Args:
@@ -29,5 +31,5 @@ def times_transposed(left: Tensor, right: Tensor) -> Tensor:
 def multiplies_bfloat16(device: str) -> bool:
     """Return whether a type of device, ``cpu`` or ``cuda``, has instructions for products in bfloat16."""
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
