@@ -38,7 +38,7 @@ REQUIRED = [
 """Columns that every epoch row has, and of which none is null."""
 
 EPOCH_PREFIX = b'{"kind":"epoch",'
-FIRST_EPOCH = re.compile(rb"^" + re.escape(EPOCH_PREFIX) + rb"[^\n]*", re.MULTILINE)
+LATER_EPOCH = re.compile(rb"\n" + re.escape(EPOCH_PREFIX))
 
 POSITION = "position"
 """Column: which of the lines a row was, from 0."""
@@ -47,7 +47,7 @@ MOST_OTHERS = 2000
 """Lines of another shape than the first epoch's that are looked at one by one; where there are more, all are parsed."""
 
 LONGEST = 2**20
-"""No value has so many bytes."""
+"""No value, and no line that is cut, has so many bytes."""
 
 FIELD = re.compile(rb'((?:\{?"[^"]*":)+\{?)("[^"]*"|[^"{}\[\]]*)(\}*)')
 """What stands between two commas: keys, a value that is no list, and what ends with it. Of an empty object the value
@@ -84,8 +84,8 @@ def parse_lines(content: memoryview) -> tuple[list[pa.Table], list[Line]]:
     Raises:
         ValueError: If an epoch is broken, or lacks what every epoch has.
     """
-    first = FIRST_EPOCH.search(content)
-    alike = _cut(content, _shape_of(bytes(first[0]))) if first else None
+    first = _first_epoch(content)
+    alike = _cut(content, _shape_of(first)) if first else None
     tables, lines = alike or ([], list(enumerate(bytes(content).split(b"\n")[:-1])))
     others = [line for line in lines if not line[1].startswith(EPOCH_PREFIX)]
     left = [line for line in lines if line[1].startswith(EPOCH_PREFIX)]
@@ -93,6 +93,17 @@ def parse_lines(content: memoryview) -> tuple[list[pa.Table], list[Line]]:
         table = _parse_json(b"\n".join(text for _, text in left))
         tables.append(table.append_column(POSITION, pa.array([position for position, _ in left])))
     return tables, others
+
+
+def _first_epoch(content: memoryview) -> bytes | None:
+    """Return the first line that is an epoch; None if none is."""
+    start = 0
+    if content[: len(EPOCH_PREFIX)] != EPOCH_PREFIX:
+        later = LATER_EPOCH.search(content)
+        if later is None:
+            return None
+        start = later.start() + 1
+    return bytes(content[start : start + LONGEST]).partition(b"\n")[0]
 
 
 def _cut(content: memoryview, shape: list[Field] | None) -> tuple[list[pa.Table], list[Line]] | None:
@@ -200,14 +211,17 @@ def _values(parts: pa.Array, field: Field) -> pa.Array:
     texts = pc.binary_slice(parts, len(field.prefix), -len(field.suffix) or LONGEST)
     kind = _type_of(field.column)
     if kind == pa.string():
-        if pc.any(pc.match_substring_regex(texts, rb'["\\]')).as_py():
+        if any(pc.any(pc.match_substring(texts, unusual)).as_py() for unusual in (b'"', b"\\")):
             raise pa.ArrowInvalid(f"{field.column}: a text with quotes")
         return texts.cast(kind)
     numbers = texts.view(pa.string())
     try:
         return numbers.cast(kind)
     except pa.ArrowInvalid:
-        return pc.if_else(pc.equal(numbers, "null"), None, numbers).cast(kind)
+        is_null = pc.equal(numbers, "null").to_numpy(zero_copy_only=False)
+        values = np.zeros(len(numbers), kind.to_pandas_dtype())
+        values[~is_null] = numbers.filter(pa.array(~is_null)).cast(kind).to_numpy()
+        return pa.array(values, mask=is_null)
 
 
 def _parse_json(content: bytes) -> pa.Table:

@@ -6,11 +6,12 @@ ledger, and so does every row read from it: pieces may be read in any order, on 
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +32,9 @@ OPENED_AT_ONCE = 16
 
 SEGMENT = re.compile(r"\d{6}\.jsonl")
 """Names of a ledger's segments; other files beside them are nobody's rows."""
+
+CONFIG_BEGINS, CONFIG_ENDS = ',"config":{', '},"epochs":'
+"""What stands around the configuration in a planned row as it is written."""
 
 PLACE = "place"
 """Column that says where in the ledger a row stands, before it becomes a row of the report: the number of its piece,
@@ -103,6 +107,7 @@ class Ledger:
     launches: list[StudyRow] = field(default_factory=list)
     planned: dict[str, PlannedRow] = field(default_factory=dict)
     ends: dict[str, tuple[EndRow, int]] = field(default_factory=dict)
+    _configs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def trial_ids(self) -> list[str]:
@@ -117,7 +122,7 @@ class Ledger:
         """
         for segment, line in zip(others["segment"].to_pylist(), others["line"].to_pylist(), strict=True):
             try:
-                row = parse_row(line)
+                row = self._planned_like_another(line) or parse_row(line)
             except ValueError as error:
                 raise ValueError(f"ledger/{segment}: broken ledger line: {error}") from error
             match row:
@@ -128,6 +133,29 @@ class Ledger:
                     self.ends.pop(row.trial_id, None)  # planned again: a failed trial is tried once more
                 case EndRow():
                     self.ends[row.trial_id] = (row, len(self.launches) - 1)
+
+    def _planned_like_another(self, line: str) -> PlannedRow | None:
+        """Return the row of a line, of which the configuration is parsed only if no other trial's is the same text.
+
+        It is most of a ledger's other rows, and an arm's trials differ in the seed alone, its last key. None where
+        the line is not of that form: what was cut out is a configuration if it can be parsed by itself, and the line
+        with ``null`` in its place too.
+        """
+        head, _, rest = line.partition(CONFIG_BEGINS)
+        config, _, tail = rest.rpartition(CONFIG_ENDS)
+        same, _, seed = config.rpartition(',"seed":')
+        if not same or not seed.isdecimal() or "\\" in line:
+            return None
+        try:
+            if same not in self._configs:
+                self._configs[same] = json.loads(f"{{{same}}}")
+            values = json.loads(f'{head},"config":null,"epochs":{tail}')
+        except ValueError:
+            return None
+        if values.get("kind") != PlannedRow.kind or values.get("config", 0) is not None:
+            return None
+        del values["kind"]
+        return PlannedRow.from_dict(values | {"config": {**self._configs[same], "seed": int(seed)}})
 
     def refuse_unplanned(self, what: str, trial_ids: Iterable[str]) -> None:
         """Raise a ValueError if there is anything of a trial that was never planned."""

@@ -21,14 +21,18 @@ def metadata_of(facts: Facts) -> dict[bytes, bytes]:
 def parquet_bytes(table: pa.Table) -> bytes:
     """Return a table as a Parquet file, the same for the same table however it lies in memory.
 
-    Floats hardly repeat, so their bytes are sorted, not looked up.
+    Floats and moments hardly repeat, so their bytes are sorted, not looked up.
     """
     table = table.combine_chunks()  # a page of the file would end where a chunk does
-    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    others = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+    hardly = [
+        field.name
+        for field in table.schema
+        if pa.types.is_floating(field.type) or pa.types.is_timestamp(field.type)
+    ]
+    others = [name for name in table.column_names if name not in hardly]
     sink = pa.BufferOutputStream()
     pa.parquet.write_table(
-        table, sink, compression="zstd", use_dictionary=others, use_byte_stream_split=floats
+        table, sink, compression="zstd", use_dictionary=others, use_byte_stream_split=hardly
     )
     content: bytes = sink.getvalue().to_pybytes()
     return content
