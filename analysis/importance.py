@@ -38,7 +38,7 @@ from analysis.estimates import CONFIDENCE
 from analysis.fanova import Factor, fanova
 from analysis.levels import is_numeric
 from analysis.searched import BEST, JUDGED, scores_on_the_way, searched_arms
-from cktf.rows import Stage, Status, StudyRow
+from cktf.rows import Status, StudyRow
 
 if TYPE_CHECKING:
     import optuna
@@ -98,16 +98,26 @@ def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) 
         (scored epochs after which the arms are compared; NaN: after their last), ``n_complete``, ``n_pruned`` and
         ``n_failed`` (arms), ``reason``; most important first within a method. Empty where nothing was searched.
     """
+    on_the_way = scores_on_the_way(trials, epochs, study.metric)
+    return importance_of_arms(searched_arms(trials, on_the_way, study), on_the_way, study)
+
+
+def importance_of_arms(arms: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow) -> "pd.DataFrame":
+    """Return what `importance` returns.
+
+    Args:
+        arms: As `searched_arms` gives them.
+        on_the_way: As `scores_on_the_way` gives them.
+        study: What was searched.
+    """
     import pandas as pd
 
-    arms = searched_arms(trials, epochs, study)
     ended = arms["status"].value_counts()
     judged = _some(arms[arms["status"].isin(JUDGED)]).reset_index(drop=True)
     is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}
     factors = [name for name, in_arm in is_set.items() if in_arm.any()]
     everywhere = [name for name in factors if is_set[name].all()]
-    searched = trials[trials["stage"] == Stage.SEARCH]
-    scores, after_epoch = _comparable_scores(judged, scores_on_the_way(searched, epochs, study.metric))
+    scores, after_epoch = _comparable_scores(judged, on_the_way)
     counts = {
         f"n_{status}": int(ended.get(status, 0)) for status in (Status.COMPLETE, Status.PRUNED, Status.FAILED)
     }

@@ -158,7 +158,13 @@ class Results:
         """The arms of a search, their levels and how they ended; see `analysis.searched.searched_arms`."""
         from analysis.searched import searched_arms
 
-        return searched_arms(self.trials, self.epochs, self.facts.study)
+        return searched_arms(self.trials, self._on_the_way, self.facts.study)
+
+    @cached_property
+    def _on_the_way(self) -> "pd.DataFrame":
+        from analysis.searched import scores_on_the_way
+
+        return scores_on_the_way(self.trials, self.epochs, self.facts.study.metric)
 
     @cached_property
     def confirmed(self) -> "pd.DataFrame":
@@ -171,6 +177,6 @@ class Results:
     @cached_property
     def importance(self) -> "pd.DataFrame":
         """How much each factor of a search mattered; see `analysis.importance.importance`."""
-        from analysis.importance import importance
+        from analysis.importance import importance_of_arms
 
-        return importance(self.trials, self.epochs, self.facts.study)
+        return importance_of_arms(self.searched, self._on_the_way, self.facts.study)

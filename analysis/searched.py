@@ -20,7 +20,7 @@ JUDGED = (Status.COMPLETE, Status.PRUNED)
 """How an arm may end of which the search has learnt how good it is; a failed one tells nothing of its levels."""
 
 
-def searched_arms(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) -> "pd.DataFrame":
+def searched_arms(trials: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow) -> "pd.DataFrame":
     """Return the arms of a search that have ended, in the order of planning.
 
     As in the search itself, an arm is pruned if one of its seeds is, else failed if one is or has no finite score.
@@ -31,7 +31,7 @@ def searched_arms(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRo
 
     Args:
         trials: As `analysis.load` gives them; only those of a search's own stage are read.
-        epochs: Likewise.
+        on_the_way: As `scores_on_the_way` gives them.
         study: What was searched.
 
     Returns:
@@ -56,9 +56,10 @@ def searched_arms(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRo
     is_failed = has[Status.FAILED].reindex(found.index) | ~found["score"].abs().lt(np.inf)
     found["status"] = np.select([is_pruned, is_failed], [Status.PRUNED, Status.FAILED], Status.COMPLETE)
     found["score"] = found["score"].where(found["status"] == Status.COMPLETE)
-    way = scores_on_the_way(searched, epochs, study.metric)
-    found["reached"] = way.groupby("arm_id")["step"].max().reindex(found.index).fillna(0).astype(np.int64)
-    ends = way.drop_duplicates("arm_id", keep="last").set_index("arm_id")["score"]
+    found["reached"] = (
+        on_the_way.groupby("arm_id")["step"].max().reindex(found.index).fillna(0).astype(np.int64)
+    )
+    ends = on_the_way.drop_duplicates("arm_id", keep="last").set_index("arm_id")["score"]
     found["last"] = ends.reindex(found.index)
     is_running = (has[Status.PLANNED] | has[Status.RUNNING]).reindex(found.index)
     found = found[~is_running].reset_index()
@@ -68,14 +69,15 @@ def searched_arms(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRo
     return ended
 
 
-def scores_on_the_way(searched: "pd.DataFrame", epochs: "pd.DataFrame", metric: str) -> "pd.DataFrame":
-    """Return the mean score over an arm's seeds after each of its scored epochs that all of them have done.
+def scores_on_the_way(trials: "pd.DataFrame", epochs: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+    """Return the mean score over a searched arm's seeds after each of its scored epochs that all of them have done.
 
     Epochs of a method's initial phase have no score and are not counted, as in the search itself.
 
     Returns:
         ``arm_id``, ``step`` (scored epochs done, from 1), ``score``; the steps of an arm ascend.
     """
+    searched = trials[trials["stage"] == Stage.SEARCH]
     rows = epochs[epochs["trial_id"].isin(searched["trial_id"]) & epochs[metric].abs().lt(np.inf)]
     rows = rows[["trial_id", "epoch", metric]].astype({"trial_id": "str"})
     rows = rows.merge(searched[["trial_id", "arm_id"]], on="trial_id")
