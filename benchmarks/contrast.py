@@ -45,7 +45,7 @@ from cktf.objectives.parts.info_nce import info_nce_loss
 from cktf.objectives.parts.memory_bank import MemoryBank
 from cktf.objectives.parts.negatives import Negatives
 from cktf.objectives.parts.sources import build_source
-from cktf.trainer.teacher_once import LiveTeacher
+from cktf.trainer.live_teacher import LiveTeacher
 
 TEMPERATURE = 0.1
 IMAGE_SHAPE = (3, 32, 32)

@@ -34,11 +34,12 @@ from cktf.seeding import initialisation
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
+from cktf.trainer.live_teacher import LiveTeacher, Teacher
 from cktf.trainer.optimizer import build_optimizer
 from cktf.trainer.phases import Phase
 from cktf.trainer.reading_files import ReadingFiles
 from cktf.trainer.teacher_cache import load_teacher
-from cktf.trainer.teacher_once import LiveTeacher, Teacher, TeacherOnce
+from cktf.trainer.teacher_once import TeacherOnce
 from cktf.trainer.train import train
 
 CKTF = {"beta": 0.8, "theta": 0.1, "negatives": 512}

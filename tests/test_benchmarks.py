@@ -1,5 +1,6 @@
 """The benchmark of a GPU, on a CPU with tiny shapes: what it calls is there and gives figures."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,23 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         yield gpu
     for name in ("gpu", "contrast", "input"):
         sys.modules.pop(name, None)
+
+
+def test_it_needs_no_more_than_pytorch_numpy_and_pydantic() -> None:
+    code = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torchvision", "ray", "pyarrow", "pandas", "scipy", "sklearn", "safetensors",
+                                      "optuna", "yaml", "typer", "rich", "altair", "PIL"}:
+            raise ModuleNotFoundError(f"refused: {name}", name=name)
+
+sys.meta_path.insert(0, Refuse())
+sys.path[:0] = ["benchmarks", "."]
+import gpu
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=BENCHMARKS.parent)
 
 
 def test_without_a_gpu_nothing_is_measured(

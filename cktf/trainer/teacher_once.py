@@ -31,8 +31,8 @@ computing: on one core a batch of 64 is read in 0.05 ms, and the smallest networ
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,49 +40,13 @@ from torch import Tensor, nn
 from cktf.batch import Activations, Batch, Reading
 from cktf.data import Augmentation, TrainLoader, evaluation_batches
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.live_teacher import LiveTeacher, ReadTeacher, Teacher
 from cktf.trainer.phases import Phase
 from cktf.trainer.reading_files import ReadingFiles, size_limit
 from cktf.trainer.reading_identity import batches_of, digest_of, identity_of
 from cktf.trainer.teacher_cache import cache_directory
 
-ReadTeacher = Callable[[Tensor, Batch], Activations]
-"""Images in the networks' order of memory, and their batch, to the teacher's activations."""
-
 _NOT_AUGMENTED = Augmentation(crop=0, flip=False)
-
-
-class Teacher(Protocol):
-    """What tells a phase the teacher's activations."""
-
-    def epoch(self, epoch: int) -> ReadTeacher:
-        """Return what gives the activations of the batches of one epoch, from 1, without gradients."""
-
-
-class LiveTeacher:
-    """The network itself.
-
-    Args:
-        network: The frozen teacher.
-        readings: All that is read of it, and so all that is kept of a batch: its maps are free again before the
-            student makes its own. None keeps everything.
-    """
-
-    def __init__(self, network: nn.Module, readings: tuple[Reading, ...] | None = None) -> None:
-        self.network = network
-        self.readings = readings
-
-    def epoch(self, epoch: int) -> ReadTeacher:  # noqa: ARG002  # it is the same in all
-        """Return the network's forward."""
-        return self._activations
-
-    @torch.no_grad()
-    def _activations(self, images: Tensor, batch: Batch) -> Activations:
-        activations: Activations = self.network(images)
-        if self.readings is None:
-            return activations
-        with torch.autocast(images.device.type, enabled=False):  # as objectives compute
-            values = {reading.name: reading.compute(activations, batch) for reading in self.readings}
-        return Activations.of_readings(values)
 
 
 class TeacherOnce:

@@ -12,9 +12,9 @@ from torch import nn
 from cktf.models import build_model
 from cktf.storage import Storage
 from cktf.trainer import teacher_cache
+from cktf.trainer.live_teacher import LiveTeacher
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_cache import load_teacher, teacher_trial
-from cktf.trainer.teacher_once import LiveTeacher
 from cktf.trainer.train import TrainingFailed, train
 
 CPU = torch.device("cpu")

@@ -16,7 +16,8 @@ from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.held_data import held_dataset
-from cktf.trainer.teacher_once import LiveTeacher, teacher_of
+from cktf.trainer.live_teacher import LiveTeacher
+from cktf.trainer.teacher_once import teacher_of
 from cktf.trainer.train import train
 
 CPU = torch.device("cpu")
