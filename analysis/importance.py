@@ -26,8 +26,10 @@ show: a forest that has seen few arms gives the strongest factor more than its d
 """
 
 import math
+import os
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -193,7 +195,9 @@ def _bootstrapped(evaluate: Evaluate, num_arms: int) -> tuple[NDArray[np.float64
     draws = np.random.default_rng(0).integers(num_arms, size=(NUM_RESAMPLES, num_arms))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a resample, that of the whole has been said
-        resampled = np.array([evaluate(arms, NUM_TREES_OF_A_RESAMPLE) for arms in draws])
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # trees grow in compiled code
+            shares_of = threads.map(lambda arms: evaluate(arms, NUM_TREES_OF_A_RESAMPLE), draws)
+            resampled = np.array(list(shares_of))
     resampled = resampled[resampled.any(axis=1)]
     if not (shares.any() and len(resampled)):
         raise _UnknownError("no factor sets any arms apart")
