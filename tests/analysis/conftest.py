@@ -1,11 +1,13 @@
 """Run directories of small ledgers with known effects, and what writes them."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import analysis.importance  # noqa: F401  # so that its module is there to be patched
 from cktf.rows import EpochRow, PlannedRow, StudyRow, parse_row
 from tests.analysis.ledgers import (
     EPOCHS,
@@ -18,6 +20,16 @@ from tests.analysis.ledgers import (
     write_many_contexts,
     write_search,
 )
+
+NUM_RESAMPLES = 20
+"""Of the importances' bootstrap: fewer than in a report, to save time."""
+
+
+@pytest.fixture(autouse=True)
+def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let importances be resampled less often; intervals stay intervals."""
+    # The module is hidden behind its function of the same name.
+    monkeypatch.setattr(sys.modules["analysis.importance"], "NUM_RESAMPLES", NUM_RESAMPLES)
 
 
 @pytest.fixture

@@ -17,19 +17,10 @@ from analysis import importance, load
 from analysis.fanova import Factor, fanova
 from analysis.results import Results
 from cktf.rows import Stage, Status
+from tests.analysis.conftest import NUM_RESAMPLES
 
 TEMPERATURE = "objective.cktf.temperature"
 FACTORS = [TEMPERATURE, "objective.cktf.theta", "objective.cktf.pairing"]
-
-
-NUM_RESAMPLES = 20
-"""Fewer than in a report, to save time."""
-
-
-@pytest.fixture(autouse=True)
-def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The module is hidden behind its function of the same name.
-    monkeypatch.setattr(sys.modules["analysis.importance"], "NUM_RESAMPLES", NUM_RESAMPLES)
 
 
 def shares(results: Results, method: str) -> pd.DataFrame:
