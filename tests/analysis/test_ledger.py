@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from analysis import ledger
 from analysis.collect import ledger_tables
 from analysis.folder import open_folder
-from analysis.ledger import Segment, ledger_files, parse_piece, pieces_of, segments_of
+from analysis.ledger import Ledger, Segment, ledger_files, parse_piece, pieces_of, segments_of
+from cktf.rows import PlannedRow
 
 
 def rows_in(run: Path) -> tuple[list[float], list[str]]:
@@ -74,3 +76,73 @@ def test_only_what_is_new_is_divided_into_pieces(monkeypatch: pytest.MonkeyPatch
         for piece in pieces_of(segments, {"000001.jsonl": 30, "000002.jsonl": 8})
     ]
     assert found == [("000002.jsonl", 8, 18), ("000002.jsonl", 18, 23)]
+
+
+PLANNED = PlannedRow(
+    trial_id="t",
+    arm_id="a",
+    arm="theta=0",
+    seed=3,
+    stage="design",
+    number=7,
+    params={"theta": 0},
+    config={"epochs": 4, "teacher": {"seed": 0}, "objective": {"kd": None}, "seed": 3},
+    epochs=4,
+)
+
+
+def in_ledger(*lines: str) -> list[PlannedRow]:
+    """Return the planned rows that a ledger reads of some lines, each of another trial."""
+    found = Ledger()
+    found.add(pa.table({"segment": ["000001.jsonl"] * len(lines), "line": list(lines)}))
+    return list(found.planned.values())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"config": {**PLANNED.config, "seed": 4}, "seed": 4},
+        {"config": {**PLANNED.config, "epochs": 5}},
+        {"config": {"seed": 3, "epochs": 4}},  # the seed is not its last key
+        {"config": {"seed": 3}},
+        {"config": {}},
+        {"config": {"a": {"seed": 3}, "seed": None}},
+        {"arm": 'a "quoted" name, "config":{"x":1},"seed":9},"epochs":2'},
+        {"params": {"config": {"x": 1, "seed": 2}}},
+        {"params": {"config": {"x": 1, "seed": 2}, "epochs": 1}},
+        {"context": "é"},
+    ],
+)
+def test_configurations_that_are_parsed_once_are_those_of_their_lines(changes: dict[str, Any]) -> None:
+    rows = [PLANNED, replace(PLANNED, trial_id="u", **changes), replace(PLANNED, trial_id="v", seed=9)]
+    assert in_ledger(*(row.to_json() for row in rows)) == rows
+
+
+def test_a_replicate_s_configuration_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda text: parsed.append(text) or loads(text))
+    seeds = range(5)
+    rows = [
+        replace(PLANNED, trial_id=str(seed), seed=seed, config={**PLANNED.config, "seed": seed})
+        for seed in seeds
+    ]
+    assert in_ledger(*(row.to_json() for row in rows)) == rows
+    assert sum('"teacher"' in text for text in parsed) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"kd":null', '"kd":nul'),
+        ('{"seed":0}', '{"seed":0'),
+        ('"number":7,', '"number":7'),
+        ('"arm":', '"am":'),
+    ],
+)
+def test_a_broken_planned_row_is_refused(old: str, new: str) -> None:
+    line = PLANNED.to_json()
+    assert old in line
+    with pytest.raises(ValueError, match=r"000001\.jsonl: broken ledger line"):
+        in_ledger(line, line.replace(old, new))
