@@ -13,8 +13,8 @@ comparison, of which each arm has 20 seeds, and a search, of which each trial is
 - ``collect`` once more after 1% more trials;
 - ``write_report`` of either run, from its ledger alone.
 
-Each is run in a process of its own, whose peak memory is told; the first three take turns, and their medians of three are
-told. Before, the files are read once, so that the disk has no part in it.
+Each is run in a process of its own, whose peak memory is told; the first three take turns, and their medians of three
+are told. Before, the files are read once, so that the disk has no part in it.
 
 Run ``python benchmarks/ledger.py [--trials 10000] [--epochs 100]``.
 """
