@@ -122,7 +122,7 @@ class Ledger:
         """
         for segment, line in zip(others["segment"].to_pylist(), others["line"].to_pylist(), strict=True):
             try:
-                row = self._planned_like_another(line) or parse_row(line)
+                row = self._parse_planned(line) or parse_row(line)
             except ValueError as error:
                 raise ValueError(f"ledger/{segment}: broken ledger line: {error}") from error
             match row:
@@ -134,7 +134,7 @@ class Ledger:
                 case EndRow():
                     self.ends[row.trial_id] = (row, len(self.launches) - 1)
 
-    def _planned_like_another(self, line: str) -> PlannedRow | None:
+    def _parse_planned(self, line: str) -> PlannedRow | None:
         """Return the row of a line, of which the configuration is parsed only if no other trial's is the same text.
 
         It is most of a ledger's other rows, and an arm's trials differ in the seed alone, its last key. None where

@@ -1,4 +1,4 @@
-"""The contrast with a whole bank against the published way: gathering (batch, K + 1, dim) rows of the bank.
+"""The contrast with a whole bank against the published way (`gather.py`): gathering (batch, K + 1, dim) rows of it.
 
 1. One side of one pair, forward and backward, given the negatives; also against the two matrix products that
    it cannot do without, (64 x 128)(128 x 50,000) and (64 x 50,000)(50,000 x 128).
@@ -31,6 +31,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from gather import TEMPERATURE, RowsOfNegatives, gathered_loss, gathered_partition
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -39,7 +40,7 @@ from cktf.models import build_model, measure_shapes
 from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
 from cktf.objectives.parts import contrastive_pair
 from cktf.objectives.parts.bank import BankPrecision
-from cktf.objectives.parts.contrast import EPSILON, noise_contrastive_loss
+from cktf.objectives.parts.contrast import noise_contrastive_loss
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings, SourceKind
 from cktf.objectives.parts.info_nce import info_nce_loss
 from cktf.objectives.parts.memory_bank import MemoryBank
@@ -47,7 +48,6 @@ from cktf.objectives.parts.negatives import Negatives
 from cktf.objectives.parts.sources import build_source
 from cktf.trainer.live_teacher import LiveTeacher
 
-TEMPERATURE = 0.1
 IMAGE_SHAPE = (3, 32, 32)
 CPU = torch.device("cpu")
 GIB = 2**30
@@ -82,54 +82,6 @@ class Sizes:
     def __str__(self) -> str:
         """Name the sizes of the contrast."""
         return f"batch {self.batch}, K {self.negatives:,}, n {self.num_samples:,}, dim {self.dim}"
-
-
-class RowsOfNegatives(nn.Module):
-    """Negatives as the published loader draws them: rows (batch, K), one permutation an anchor."""
-
-    def __init__(self, labels: Tensor, count: int) -> None:
-        super().__init__()
-        self.count = count
-        self.others = [(labels != label).nonzero().flatten() for label in range(int(labels.max()) + 1)]
-
-    def forward(self, batch: Batch) -> Negatives:
-        """Return the rows themselves, (batch, K), int64, where `Negatives` has the weights of all rows."""
-        others = [self.others[label] for label in batch.labels.tolist()]
-        drawn = [rows[torch.randperm(len(rows), device=rows.device)[: self.count]] for rows in others]
-        return Negatives(torch.stack(drawn), self.count, distinct=True)
-
-
-def gathered_scores(anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives) -> Tensor:
-    """Return exp(v . m / tau), (batch, K + 1), the positive first."""
-    gathered = rows.index_select(0, negatives.weights.flatten()).view(len(anchors), -1, rows.shape[1])
-    scores = torch.bmm(gathered, anchors.unsqueeze(2)).squeeze(2)
-    positive = (anchors * positives).sum(1, keepdim=True)
-    return torch.exp(torch.cat([positive, scores], dim=1) / TEMPERATURE)
-
-
-def gathered_partition(
-    anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, **_settings: float
-) -> Tensor:
-    """Return Z, as `estimate_partition` does, but of gathered rows."""
-    return gathered_scores(anchors.detach(), positives, rows, negatives).mean() * len(rows)
-
-
-def gathered_loss(
-    anchors: Tensor,
-    positives: Tensor,
-    rows: Tensor,
-    negatives: Negatives,
-    *,
-    partition: float,
-    num_samples: int,
-    **_settings: float,
-) -> Tensor:
-    """Return the NCE loss, as `noise_contrastive_loss` does, but of gathered rows and by autograd."""
-    p = gathered_scores(anchors, positives, rows, negatives) / partition
-    noise = negatives.count / num_samples
-    positive = torch.log(p[:, 0] / (p[:, 0] + noise + EPSILON))
-    negative = torch.log(noise / (p[:, 1:] + noise + EPSILON))
-    return -(positive.sum() + negative.sum()) / len(anchors)
 
 
 def seconds(call: Call, device: torch.device = CPU) -> float:

@@ -39,7 +39,6 @@ from unittest.mock import patch
 import torch
 from contrast import (
     BFLOAT16,
-    TEMPERATURE,
     Call,
     OneSide,
     Sizes,
@@ -49,6 +48,7 @@ from contrast import (
     sources,
     training_step,
 )
+from gather import TEMPERATURE
 
 from cktf.objectives.parts import contrast
 from cktf.objectives.parts.contrast import noise_contrastive_loss

@@ -24,7 +24,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         import gpu
 
         yield gpu
-    for name in ("gpu", "contrast", "input"):
+    for name in ("gpu", "contrast", "gather", "input"):
         sys.modules.pop(name, None)
 
 

@@ -287,6 +287,11 @@ def write_search(run: Path, trials: int = 60, confirm: bool = False) -> LedgerWr
     return ledger
 
 
+def named(levels: dict[str, Any]) -> str:
+    """Return the name of the arm that sets these levels."""
+    return ", ".join(f"{path.rpartition('.')[2]}={level}" for path, level in levels.items())
+
+
 GRID = {"objective.cktf.temperature": [0.1, 0.5, 1.0], "objective.cktf.theta": [0.1, 0.0]}
 """Factor to its levels, that of the baseline first."""
 
@@ -305,9 +310,10 @@ def write_grid(run: Path, seeds: int = 5, noise: float = 0.3) -> LedgerWriter:
         shift = draws.standard_normal()
         for levels in itertools.product(*GRID.values()):
             params = dict(zip(GRID, levels, strict=True))
-            named = ", ".join(f"{path.rpartition('.')[2]}={level}" for path, level in params.items())
             is_baseline = levels == (0.1, 0.1)
-            trial_id = ledger.plan("baseline" if is_baseline else named, seed, {} if is_baseline else params)
+            trial_id = ledger.plan(
+                "baseline" if is_baseline else named(params), seed, {} if is_baseline else params
+            )
             ledger.train(trial_id, grid_accuracy(*levels) + shift + noise * draws.standard_normal())
     return ledger
 
@@ -333,8 +339,9 @@ def write_fraction(run: Path, seeds: int = 4, noise: float = 0.3) -> LedgerWrite
             params = {
                 path: levels[which] for (path, levels), which in zip(FRACTION.items(), cell, strict=True)
             }
-            named = ", ".join(f"{path.rpartition('.')[2]}={level}" for path, level in params.items())
-            trial_id = ledger.plan(named, seed, params) if any(cell) else ledger.plan("baseline", seed)
+            trial_id = (
+                ledger.plan(named(params), seed, params) if any(cell) else ledger.plan("baseline", seed)
+            )
             accuracy = 90 + shift - 2 * cell[0] - cell[0] * cell[1]
             ledger.train(trial_id, float(accuracy + noise * draws.standard_normal()))
     return ledger

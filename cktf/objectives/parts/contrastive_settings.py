@@ -44,8 +44,8 @@ class ContrastiveSettings(ObjectiveSettings):
 
     bank_precision: BankPrecision = "float32"
     """In which banks and queues keep embeddings. `bfloat16` halves their memory, and where the processor has products
-    in it, anchors are scored in it: nearly twice as fast; a score is then exact to 1 in 512. Exponentials, losses and
-    the positives' scores stay in float32."""
+    in it, anchors are scored in it: 1.5 times as fast, and a score is exact to 1 in 512. Exponentials, losses and the
+    positives' scores stay in float32."""
 
     dim: int = Field(default=128, ge=1, le=65_536)
     """Dimensions in which representations are contrasted, where the head is `linear` or `mlp`."""
