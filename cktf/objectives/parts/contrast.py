@@ -86,9 +86,10 @@ def estimate_partition(
     It is the mean of exp(v . m / tau) over the positives and negatives of a batch, times n.
     """
     scaled = anchors / temperature
+    in_bits = scaled / math.log(2)
     total = (scaled * positives).sum(1).exp_().sum()
-    for columns, tile in tiles(scaled, rows):
-        scores = times_transposed(scaled, tile).exp_().mul_(negatives.weights[:, columns])
+    for columns, tile in tiles(in_bits, rows):
+        scores = times_transposed(in_bits, tile).exp2_().mul_(negatives.weights[:, columns])
         total += _sum(scores, negatives.scale)
     return total * (num_samples / (len(anchors) * (negatives.per_anchor + 1)))
 
@@ -108,9 +109,11 @@ class _NoiseContrastiveLoss(torch.autograd.Function):
         batch, scale = len(anchors), negatives.scale
         noise = negatives.count / num_samples
         # p / c = odds * exp(score). Scaling after the exponential keeps its argument within 1 / tau, where it
-        # can neither overflow nor underflow (MKL's is fifty times slower where it does).
+        # can neither overflow nor underflow. It is taken as a power of two, which PyTorch computes itself, in a
+        # third of the time that MKL takes for exp.
         odds = 1 / (partition * (noise + EPSILON))
         scaled = anchors / temperature
+        in_bits = scaled / math.log(2)
         one = anchors.new_ones(())
         largest_log = math.log1p(odds * math.exp(LARGEST_NORM / temperature))
 
@@ -121,9 +124,9 @@ class _NoiseContrastiveLoss(torch.autograd.Function):
         of_rows = torch.zeros_like(rows) if ctx.needs_input_grad[2] else None
 
         push = gradient if scale is None else torch.zeros_like(gradient)
-        for columns, tile in tiles(scaled, rows):
+        for columns, tile in tiles(in_bits, rows):
             weights = negatives.weights[:, columns]
-            scores = times_transposed(scaled, tile).exp_()
+            scores = times_transposed(in_bits, tile).exp2_()
             if negatives.distinct:
                 # Where the weight is 0, so are then loss and gradient: one pass for both.
                 scores.mul_(weights)

@@ -9,6 +9,7 @@ It needs neither Z nor n. As in `parts.contrast` the scores are one matrix produ
 the forward pass, tile by tile. The sum is kept relative to the largest exponent so far, so nothing overflows.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -19,8 +20,8 @@ from cktf.objectives.parts.contrast import tiles
 from cktf.objectives.parts.negatives import Negatives
 from cktf.objectives.parts.products import times_transposed
 
-SMALLEST_EXPONENT = -80.0
-"""Relative to the largest one: less counts nothing, and below -87 exponentials are fifty times slower in MKL."""
+SMALLEST_EXPONENT = -115.0
+"""In bits, relative to the largest one: less counts nothing, and what is below -126 is slow to compute with."""
 
 FAR = 1e30
 """More than any two scores differ."""
@@ -56,30 +57,31 @@ class _InfoNCELoss(torch.autograd.Function):
     ) -> Tensor:
         batch = len(anchors)
         scaled = anchors / temperature
-        positive = (scaled * positives).sum(1, keepdim=True)
+        in_bits = scaled / math.log(2)  # as in `parts.contrast`
+        positive = (in_bits * positives).sum(1, keepdim=True)
         # Of each anchor: the largest score so far, the sum of the exponentials relative to it, and their sum
         # with the candidates they belong to.
         peak, total, centre = positive, torch.ones_like(positive), positives.clone()
-        for columns, tile in tiles(scaled, rows):
-            scores = times_transposed(scaled, tile)
+        for columns, tile in tiles(in_bits, rows):
+            scores = times_transposed(in_bits, tile)
             # Far below: what does not count. A sixth of the time of `torch.where`.
             lowered = (negatives.weights[:, columns] - 1).clamp_(max=0)
             counted = torch.add(scores, lowered, alpha=FAR)
             higher = torch.maximum(peak, counted.amax(1, keepdim=True))
-            shrink = torch.exp(peak - higher)
+            shrink = torch.exp2(peak - higher)
             values = _exponentials(scores, higher, negatives, columns)
             total = total * shrink + values.sum(1, keepdim=True)
             centre = centre * shrink + times_transposed(values, tile.T)
             peak = higher
-        loss = peak - positive + total.log()
+        loss = (peak - positive) * math.log(2) + total.log()
 
         pull = torch.expm1(-loss)  # the positive's probability less 1
         of_positives = scaled * pull / batch if ctx.needs_input_grad[1] else None
         of_rows = None
         if ctx.needs_input_grad[2]:
             of_rows = torch.empty_like(rows)
-            for columns, tile in tiles(scaled, rows):
-                values = _exponentials(times_transposed(scaled, tile), peak, negatives, columns)
+            for columns, tile in tiles(in_bits, rows):
+                values = _exponentials(times_transposed(in_bits, tile), peak, negatives, columns)
                 of_rows[columns] = values.T @ (scaled / (total * batch))
         of_anchors = (centre / total - positives) / (batch * temperature)
         ctx.save_for_backward(of_anchors, of_positives, of_rows)
@@ -93,6 +95,6 @@ class _InfoNCELoss(torch.autograd.Function):
 
 
 def _exponentials(scores: Tensor, peak: Tensor, negatives: Negatives, columns: slice) -> Tensor:
-    """Return w exp(score - peak), (batch, rows of the tile); the scores are overwritten."""
-    values = scores.sub_(peak).clamp_(SMALLEST_EXPONENT, 0).exp_().mul_(negatives.weights[:, columns])
+    """Return w 2^(score - peak), (batch, rows of the tile); the scores are overwritten."""
+    values = scores.sub_(peak).clamp_(SMALLEST_EXPONENT, 0).exp2_().mul_(negatives.weights[:, columns])
     return values if negatives.scale is None else values.mul_(negatives.scale.unsqueeze(1))
