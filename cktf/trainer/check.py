@@ -1,15 +1,18 @@
 """Find out before a study starts what would fail every one of its trials."""
 
+from functools import lru_cache
+
 import torch
 from torch import nn
 
-from cktf.data import Dataset, DatasetMissing, split
+from cktf.data import DataConfig, Dataset, DatasetMissing, split
 from cktf.models import measure_shapes
 from cktf.objectives import needs_teacher
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.held_data import held_dataset
+from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_cache import build_teacher
 
 CPU = torch.device("cpu")
@@ -36,7 +39,7 @@ def check_trial(config: TrialConfig, workers: int = 1) -> None:
 def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
     assert config.teacher is not None, "checked with the configuration"
     if config.source is None:
-        return build_teacher(config.teacher, dataset)
+        return _held_teacher(config.teacher, config.data)
     try:
         source = held_dataset(config.source, CPU)
     except DatasetMissing as error:
@@ -47,7 +50,7 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
             f"source: images of {config.source.name} have {source_channels} channel(s) and those of "
             f"{config.data.name} {channels}; a teacher of the one cannot read the other"
         )
-    teacher = build_teacher(config.teacher, source)
+    teacher = _held_teacher(config.teacher, config.source)
     try:
         measure_shapes(teacher, dataset.image_shape)
     except RuntimeError as error:
@@ -56,3 +59,9 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
             f"{tuple(dataset.image_shape)}; data.side sets another: {error}"
         ) from error
     return teacher
+
+
+@lru_cache(maxsize=1)
+def _held_teacher(teacher: TeacherConfig, data: DataConfig) -> nn.Module:
+    """Return the teacher's network; the last one stays, since a study's arms mostly share it."""
+    return build_teacher(teacher, held_dataset(data, CPU))

@@ -1,6 +1,9 @@
+from unittest.mock import patch
+
 import pytest
 import torch
 
+from cktf.trainer import check
 from cktf.trainer.check import check_trial
 
 
@@ -8,6 +11,16 @@ def test_a_trial_that_can_run_passes_and_moves_no_randomness(tiny):
     before = torch.get_rng_state()
     check_trial(tiny())
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_teacher_that_arms_share_is_built_once_and_others_anew(tiny):
+    with patch.object(check, "build_teacher", wraps=check.build_teacher) as built:
+        for seed in range(2):
+            check_trial(tiny(seed=seed, teacher={"model": "resnet8x4"}))
+            assert built.call_count == 1
+        check_trial(tiny(teacher={"model": "resnet14"}))
+        check_trial(tiny(teacher={"model": "resnet14"}, data={"name": "digits", "side": 16}))
+    assert built.call_count == 3
 
 
 def test_a_missing_data_set_is_told(tiny, tmp_path):
