@@ -7,7 +7,8 @@
    the optimiser's step included, with the peak resident memory of a process that does nothing else; beside it
    the two networks with cross-entropy alone, which neither way can do without; PyTorch itself, which has trained
    one small layer; and all once more with the networks in bfloat16 (``precision: bfloat16``), which pays on a
-   processor that multiplies in it.
+   processor that multiplies in it. Then the step of an arm that shares the teacher's pass with eleven others
+   (``teacher_once: true``): what was read of the teacher is looked up, and a twelfth of its pass added.
 
 Batch 64, K 16,384, n 50,000, dim 128, float32. The ways take turns; times are medians.
 
@@ -23,22 +24,16 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import torch
 from gather import TEMPERATURE, RowsOfNegatives, gathered_loss, gathered_partition
+from step import BFLOAT16, CPU, Sizes, training_step
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Batch
-from cktf.models import build_model, measure_shapes
-from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
-from cktf.objectives.parts import contrastive_pair
 from cktf.objectives.parts.bank import BankPrecision
 from cktf.objectives.parts.contrast import noise_contrastive_loss
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings, SourceKind
@@ -46,42 +41,20 @@ from cktf.objectives.parts.info_nce import info_nce_loss
 from cktf.objectives.parts.memory_bank import MemoryBank
 from cktf.objectives.parts.negatives import Negatives
 from cktf.objectives.parts.sources import build_source
-from cktf.trainer.live_teacher import LiveTeacher
 
-IMAGE_SHAPE = (3, 32, 32)
-CPU = torch.device("cpu")
 GIB = 2**30
 SIDES = 10  # of five pairs
-BFLOAT16 = " bfloat16"
-PYTORCH = "pytorch"
+PYTORCH, TEACHER, ONCE = "pytorch", "teacher", "once"
 WAYS = (
     PYTORCH,
+    TEACHER,
+    ONCE,
     *(way + precision for precision in ("", BFLOAT16) for way in ("networks", "contrast", "gather")),
 )
+ARMS = 12
+"""Of a study, in which the teacher's pass is shared."""
 
 Call = Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How large everything is; by default as published."""
-
-    batch: int = 64
-    negatives: int = 16_384
-    num_samples: int = 50_000
-    dim: int = 128
-    classes: int = 100
-    student: str = "wrn_16_2"
-    teacher: str = "wrn_40_2"
-
-    @property
-    def labels(self) -> Tensor:
-        """(num_samples,), int64, every class alike."""
-        return torch.arange(self.num_samples) % self.classes
-
-    def __str__(self) -> str:
-        """Name the sizes of the contrast."""
-        return f"batch {self.batch}, K {self.negatives:,}, n {self.num_samples:,}, dim {self.dim}"
 
 
 def seconds(call: Call, device: torch.device = CPU) -> float:
@@ -241,65 +214,6 @@ def sources(side: OneSide, partition: float) -> None:
         )
 
 
-def training_step(
-    way: str, sizes: Sizes, device: torch.device = CPU, *, compile_mode: str | None = None
-) -> Callable[[int], None]:
-    """Return what trains on one batch of random images, given its number.
-
-    Args:
-        way: ``networks``, which have cross-entropy alone, ``contrast`` or ``gather``; with `BFLOAT16` after it the
-            networks are in that.
-        sizes: Of the batch, the banks and the networks.
-        device: Where it runs.
-        compile_mode: How `torch.compile` compiles the networks; None does not.
-    """
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=way.endswith(BFLOAT16))
-    way = way.removesuffix(BFLOAT16)
-    torch.manual_seed(0)
-    labels = sizes.labels
-    student, teacher = (
-        build_model(name, sizes.classes, IMAGE_SHAPE) for name in (sizes.student, sizes.teacher)
-    )
-    setting = Setting(
-        measure_shapes(student, IMAGE_SHAPE), measure_shapes(teacher, IMAGE_SHAPE), labels, seed=0
-    )
-    teacher.requires_grad_(False).eval()
-    for network in (student, teacher):
-        network.to(device).to(memory_format=torch.channels_last)  # as the trainer does
-        if compile_mode:
-            network.compile(mode=compile_mode)
-    values: dict[str, object] = {"cross_entropy": {}}
-    if way != "networks":
-        values["cktf"] = {"temperature": TEMPERATURE, "negatives": sizes.negatives, "dim": sizes.dim}
-    objective = WeightedSum(ObjectivesConfig.model_validate(values), setting).to(device)
-    labels = labels.to(device)
-    if way == "gather":
-        objective.objectives["cktf"].negatives = RowsOfNegatives(labels, sizes.negatives)
-    parameters = [*student.parameters(), *objective.parameters()]
-    optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9, fused=True)
-    gathered: dict[str, Any] = {
-        "estimate_partition": gathered_partition,
-        "noise_contrastive_loss": gathered_loss,
-    }
-
-    read_teacher = LiveTeacher(teacher, objective.readings).epoch(1)
-
-    def train_step(number: int) -> None:
-        index = torch.randperm(sizes.num_samples, device=device)[: sizes.batch]
-        images = torch.randn(sizes.batch, *IMAGE_SHAPE, device=device)
-        batch = Batch(images.contiguous(memory_format=torch.channels_last), labels[index], index, step=number)
-        with autocast:
-            theirs = read_teacher(batch.images, batch)
-            ours = student(batch.images)
-        with patch.multiple(contrastive_pair, **gathered) if way == "gather" else nullcontext():
-            total, _ = objective(ours, theirs, batch)
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-
-    return train_step
-
-
 def train_small_layer() -> None:
     """Have PyTorch load all that it needs to train anything."""
     layer = nn.Conv2d(3, 4, 3)
@@ -352,6 +266,11 @@ def whole_step(sizes: Sizes, threads: int) -> None:
             f"{memory[theirs] / memory[ours]:.1f} x the memory of the process, "
             f"{above[theirs] / above[ours]:.1f} x above PyTorch ({above[ours]:.2f} GiB)"
         )
+    shared = median[ONCE] + median[TEACHER] / ARMS
+    print(
+        f"  gather / contrast with the teacher's pass shared by {ARMS} arms ({shared * 1e3:.0f} ms): "
+        f"{median['gather'] / shared:.1f} x the time"
+    )
     own_time, own_memory = (
         {way: figure[way] - figure["networks"] for way in ("contrast", "gather")}
         for figure in (median, memory)

@@ -11,8 +11,8 @@
 7. The step of 4 with networks that are compiled, plainly and into CUDA graphs, which are launched as one. Last, for
    compiling takes minutes, and fails where there is no compiler.
 
-1, 2 and the step are those of `contrast.py`, 5 is that of `input.py`, timed by CUDA events. It needs PyTorch, NumPy,
-pydantic and this checkout; 5 needs torchvision as well.
+1 and 2 are those of `contrast.py`, the step is that of `step.py`, 5 that of `input.py`, timed by CUDA events. It needs
+PyTorch, NumPy, pydantic and this checkout; 5 needs torchvision as well.
 
 Run ``PYTHONPATH=. python benchmarks/gpu.py``. Without a GPU it says so and measures nothing. With ``--smoke`` all of it
 runs on a CPU with tiny shapes, to show that it works; those figures mean nothing.
@@ -37,18 +37,9 @@ from threading import Barrier, BrokenBarrierError
 from unittest.mock import patch
 
 import torch
-from contrast import (
-    BFLOAT16,
-    Call,
-    OneSide,
-    Sizes,
-    in_turns,
-    one_side,
-    seconds,
-    sources,
-    training_step,
-)
+from contrast import Call, OneSide, in_turns, one_side, seconds, sources
 from gather import TEMPERATURE
+from step import BFLOAT16, Sizes, training_step
 
 from cktf.objectives.parts import contrast
 from cktf.objectives.parts.contrast import noise_contrastive_loss

@@ -24,7 +24,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
         import gpu
 
         yield gpu
-    for name in ("gpu", "contrast", "gather", "input"):
+    for name in ("gpu", "contrast", "gather", "step", "input"):
         sys.modules.pop(name, None)
 
 

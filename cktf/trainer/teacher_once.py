@@ -114,18 +114,7 @@ class TeacherOnce:
         tables = {reading: table.to(device) for reading, table in self._tables(place, epoch).items()}
         if not all(bool(table.isfinite().all()) for table in tables.values()):
             return self.live.epoch(epoch)
-        row_of = self.loader.rows.to(device) if self.is_static else None
-
-        def read(images: Tensor, batch: Batch) -> Activations:  # noqa: ARG001  # they have been seen before
-            rows = batch.index if row_of is None else row_of[batch.index]
-            return Activations.of_readings(
-                {
-                    reading.name: table.index_select(0, rows).float().view(-1, *reading.shape)
-                    for reading, table in tables.items()
-                }
-            )
-
-        return read
+        return reads(tables, self.loader.rows.to(device) if self.is_static else None)
 
     def _tables(self, place: str, epoch: int) -> dict[Reading, Tensor]:
         found = self._read(self.readings, place)
@@ -170,6 +159,26 @@ class TeacherOnce:
         batches = evaluation_batches(self.loader.dataset, index, batch_size=size)
         for (images, labels), rows in zip(batches, torch.split(index, size), strict=True):
             yield Batch(images=images, labels=labels, index=rows, step=0)
+
+
+def reads(tables: Mapping[Reading, Tensor], row_of: Tensor | None = None) -> ReadTeacher:
+    """Return what looks the teacher's values up in tables.
+
+    Args:
+        tables: Of each reading a table (rows, numbers), float16, on the device.
+        row_of: (samples,), int64: each sample's row; None where samples are rows.
+    """
+
+    def read(images: Tensor, batch: Batch) -> Activations:  # noqa: ARG001  # they have been seen before
+        rows = batch.index if row_of is None else row_of[batch.index]
+        return Activations.of_readings(
+            {
+                reading.name: table.index_select(0, rows).float().view(-1, *reading.shape)
+                for reading, table in tables.items()
+            }
+        )
+
+    return read
 
 
 def teacher_of(
