@@ -41,6 +41,7 @@ from analysis.ledger import (
     ledger_files,
     parse_piece,
     pieces_of,
+    refuse_broken_lines,
     segments_of,
 )
 from analysis.parquet import metadata_of, parquet_bytes
@@ -185,13 +186,19 @@ def _read(
     known = earlier.read.segments if earlier else []
     segments = segments_of(folder, files, known)
     pieces = pieces_of(segments, {segment.name: segment.end for segment in known})
-    rows = engine(pieces, partial(parse_piece, absolute(run)))
-    ledger, others, terms = Ledger(), rows.others.select(["segment", "line"]), rows.terms
+    ledger = Ledger()
     if earlier:
         ledger.add(earlier.others)
         before = EpochTable.of(ledger, set(earlier.read.terms))
+    try:
+        rows = engine(pieces, partial(parse_piece, absolute(run)))
+        ledger.add(rows.others)
+    except ValueError:
+        refuse_broken_lines(folder, segments)
+        raise  # a row with a value that is none, of which the reader has said what it is
+    others, terms = rows.others.select(["segment", "line"]), rows.terms
+    if earlier:
         others, terms = pa.concat_tables([earlier.others, others]), terms | set(earlier.read.terms)
-    ledger.add(rows.others)
     if not ledger.launches:
         raise ValueError(f"{os.fspath(run)}: no study row in ledger/, so this is not a run directory")
     epochs = EpochTable.of(ledger, terms)

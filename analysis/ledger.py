@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from io import BufferedReader
+from itertools import count
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -236,6 +238,29 @@ def parse_piece(run: str, piece: Piece) -> Parsed:
         pa.concat_tables(epochs, promote_options="default") if epochs else NO_EPOCHS,
         pa.table(columns, schema=OTHER_SCHEMA),
     )
+
+
+def refuse_broken_lines(folder: fs.SubTreeFileSystem, segments: Iterable[Segment]) -> None:
+    """Raise a ValueError that names the first line which is no row; slow, for when it is known that there is one."""
+    for segment in segments:
+        with folder.open_input_file(f"ledger/{segment.name}") as file:
+            lines = BufferedReader(file)
+            for number in count(1):
+                if lines.tell() >= segment.end:
+                    break
+                if why := _what_is_broken(lines.readline().rstrip(b"\n")):
+                    raise ValueError(f"ledger/{segment.name}: broken ledger line {number}: {why}")
+
+
+def _what_is_broken(line: bytes) -> str:
+    """Return why a line is no row; empty if it is one."""
+    try:
+        parse_row(line)
+    except json.JSONDecodeError as error:  # whose own text counts the lines of this one
+        return f"{error.msg}, at character {error.pos + 1}"
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _end_of_lines(file: pa.NativeFile, size: int) -> int:

@@ -108,11 +108,28 @@ def test_a_torn_last_line_is_ignored_and_counted(ablation_writer: Callable[..., 
     assert results.trials["epochs"].tolist() == [4] * 10
 
 
-def test_a_broken_line_that_is_not_the_last_is_an_error(ablation_writer: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b'{"kind":"epoch","epoch":1,', "Expecting property name enclosed in double quotes, at character 27"),
+        (b'{"kind":"end"}', "ledger row of kind 'end' without trial_id, status"),
+        (b'{"kind":"epoch","epoch":2}', "ledger row of kind 'epoch' without phase, .*, trial_id"),
+        (b"[]", "ledger row of unknown kind None; known: .*"),
+        (b"", "Expecting value, at character 1"),
+        (b'{"kind":"\xff"}', ".*invalid start byte"),
+    ],
+)
+def test_a_broken_line_that_is_not_the_last_is_named(
+    ablation_writer: Callable[..., Any], line: bytes, why: str
+) -> None:
     ledger = ablation_writer(seeds=2)
-    ledger.lines.insert(20, ledger.lines[20][:30])
+    rest = ledger.lines[20:]
+    del ledger.lines[20:]
     ledger.close_segment()
-    with pytest.raises(ValueError, match=r"000001\.jsonl: broken ledger line"):
+    ledger.lines += [*rest[:5], "the line", *rest[5:]]
+    path = ledger.close_segment(torn='{"kind":')
+    path.write_bytes(path.read_bytes().replace(b"the line", line))
+    with pytest.raises(ValueError, match=rf"^ledger/000002\.jsonl: broken ledger line 6: {why}$"):
         ledger_tables(ledger.run)
 
 
