@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cktf.batch import Batch, Reading
 from cktf.models import build_model, measure_shapes
-from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
+from cktf.objectives import Given, ObjectivesConfig, WeightedSum
 from cktf.objectives.parts import contrastive_pair
 from cktf.trainer.live_teacher import LiveTeacher, ReadTeacher
 
@@ -63,9 +63,7 @@ def training_step(
     student, teacher = (
         build_model(name, sizes.classes, IMAGE_SHAPE) for name in (sizes.student, sizes.teacher)
     )
-    setting = Setting(
-        measure_shapes(student, IMAGE_SHAPE), measure_shapes(teacher, IMAGE_SHAPE), labels, seed=0
-    )
+    given = Given(measure_shapes(student, IMAGE_SHAPE), measure_shapes(teacher, IMAGE_SHAPE), labels, seed=0)
     teacher.requires_grad_(False).eval()
     for network in (student, teacher):
         network.to(device).to(memory_format=torch.channels_last)  # as the trainer does
@@ -74,7 +72,7 @@ def training_step(
     values: dict[str, object] = {"cross_entropy": {}}
     if way not in ("networks", "teacher"):
         values["cktf"] = {"temperature": TEMPERATURE, "negatives": sizes.negatives, "dim": sizes.dim}
-    objective = WeightedSum(ObjectivesConfig.model_validate(values), setting).to(device)
+    objective = WeightedSum(ObjectivesConfig.model_validate(values), given).to(device)
     labels = labels.to(device)
     if way == "gather":
         objective.objectives["cktf"].negatives = RowsOfNegatives(labels, sizes.negatives)

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import InitialOnlySettings, InitialPhase, Objective, Setting
+from cktf.objectives.objective import Given, InitialOnlySettings, InitialPhase, Objective
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
 from cktf.objectives.parts.stages import paired_stages
 
@@ -43,18 +43,18 @@ class BoundaryPhase(InitialPhase):
 
     trains_student = True
 
-    def __init__(self, config: "AB.Config", setting: Setting) -> None:
+    def __init__(self, config: "AB.Config", given: Given) -> None:
         super().__init__(config)
         self.margin = config.margin
         self.connectors = nn.ModuleDict()
-        for role, shapes in (("student", setting.student), ("teacher", setting.teacher)):
+        for role, shapes in (("student", given.student), ("teacher", given.teacher)):
             if not shapes.preactivations:
                 raise ValueError(
                     f"objective.ab: what the ReLU at a stage's end reads is compared, and {role}.model does not "
                     f"give it, as no torchvision/ network does; choose another {role}.model, or objective.ab.weight: 0"
                 )
-        for name, (ours, theirs) in paired_stages(setting, "objective.ab.weight").items():
-            with seeding.initialisation(setting.seed, "connector", "ab", name):
+        for name, (ours, theirs) in paired_stages(given, "objective.ab.weight").items():
+            with seeding.initialisation(given.seed, "connector", "ab", name):
                 self.connectors[name] = (
                     nn.Identity()
                     if ours == theirs
@@ -93,9 +93,9 @@ class AB(Objective):
         margin: float = Field(default=1.0, gt=0)
         """mu: how far on the right side of 0 a pre-activation costs nothing."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
-        self.initial = BoundaryPhase(config, setting)
+        self.initial = BoundaryPhase(config, given)
         self.term_weights = {}
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.objective import Given, Objective, ObjectiveSettings
 from cktf.objectives.parts.maps import attention, shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_stages
 
@@ -39,10 +39,10 @@ class AT(Objective):
         power: int = Field(default=2, ge=1, le=8)
         """p: the larger, the more the most active positions count."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
         self.power = config.power
-        self.term_weights = dict.fromkeys(paired_stages(setting, "objective.at.weight"), 1.0)
+        self.term_weights = dict.fromkeys(paired_stages(given, "objective.at.weight"), 1.0)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.objective import Given, Objective, ObjectiveSettings
 from cktf.objectives.parts.readings import penultimate_of
 from cktf.objectives.parts.workers import gather_with_gradient
 
@@ -43,14 +43,14 @@ class CC(Objective):
         dim: int = Field(default=128, ge=1, le=65_536)
         """Dimensions of the embeddings."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
-        with seeding.initialisation(setting.seed, "embedding", "cc", "student"):
-            self.student = nn.Linear(setting.student.penultimate.numel(), config.dim)
-        with seeding.initialisation(setting.seed, "embedding", "cc", "teacher"):
-            self.teacher = nn.Linear(setting.teacher.penultimate.numel(), config.dim)
+        with seeding.initialisation(given.seed, "embedding", "cc", "student"):
+            self.student = nn.Linear(given.student.penultimate.numel(), config.dim)
+        with seeding.initialisation(given.seed, "embedding", "cc", "teacher"):
+            self.teacher = nn.Linear(given.teacher.penultimate.numel(), config.dim)
         self.term_weights = {"penultimate": 1.0}
-        self.readings = (penultimate_of(setting.teacher),)
+        self.readings = (penultimate_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: a scalar."""

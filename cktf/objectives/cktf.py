@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, Setting
+from cktf.objectives.objective import Given, Objective
 from cktf.objectives.parts.contrastive_pair import ContrastivePair
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.layers import LayerPair
@@ -113,22 +113,22 @@ class CKTF(Objective):
                 )
             return self
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
         self.representations = Representations(
-            config.pairing, config.transform, setting, normalize=config.normalize == "batch"
+            config.pairing, config.transform, given, normalize=config.normalize == "batch"
         )
-        layers = config.pairs or self._pairs_by_depth(config, setting)
+        layers = config.pairs or self._pairs_by_depth(config, given)
         self.layers = {pair.name: pair for pair in layers if pair.weight > 0}
-        self.negatives = build_source(config, setting.labels, setting.seed)
+        self.negatives = build_source(config, given.labels, given.seed)
         self.pairs = nn.ModuleDict(
             {
-                name: ContrastivePair(name, self.representations.shapes(pair, setting), config, setting)
+                name: ContrastivePair(name, self.representations.shapes(pair, given), config, given)
                 for name, pair in self.layers.items()
             }
         )
         self.term_weights = {name: pair.weight for name, pair in self.layers.items()}
-        readings = [self.representations.reading(pair, setting) for pair in self.layers.values()]
+        readings = [self.representations.reading(pair, given) for pair in self.layers.values()]
         self.readings = None if None in readings else tuple(reading for reading in readings if reading)
         self.health_readings = self.readings if self.negatives else ()
         self.matched = tuple(self.representations.matched(pair) for pair in self.layers.values())
@@ -158,10 +158,10 @@ class CKTF(Objective):
         return found
 
     @staticmethod
-    def _pairs_by_depth(config: Config, setting: Setting) -> tuple[LayerPair, ...]:
+    def _pairs_by_depth(config: Config, given: Given) -> tuple[LayerPair, ...]:
         factors: dict[str, float] = {}
         if config.theta > 0:
             remedy = "name the pairs by hand under objective.cktf.pairs, or theta: 0"
-            factors = dict.fromkeys(paired_maps(setting, "objective.cktf.theta", remedy), config.theta)
+            factors = dict.fromkeys(paired_maps(given, "objective.cktf.theta", remedy), config.theta)
         factors["penultimate"] = config.beta
         return tuple(LayerPair(student=name, teacher=name, weight=factor) for name, factor in factors.items())

@@ -4,7 +4,7 @@ from pydantic import Field
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, Setting
+from cktf.objectives.objective import Given, Objective
 from cktf.objectives.parts.contrastive_pair import ContrastivePair
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.readings import penultimate_of
@@ -28,13 +28,13 @@ class CRD(Objective):
         weight: float = Field(default=0.8, ge=0)
         """Factor of this objective in the sum; 0 means that it is never built or computed."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
-        self.negatives = build_source(config, setting.labels, setting.seed)
-        shapes = setting.student.penultimate, setting.teacher.penultimate
-        self.pair = ContrastivePair("penultimate", shapes, config, setting)
+        self.negatives = build_source(config, given.labels, given.seed)
+        shapes = given.student.penultimate, given.teacher.penultimate
+        self.pair = ContrastivePair("penultimate", shapes, config, given)
         self.term_weights = {"penultimate": 1.0}
-        self.readings = (penultimate_of(setting.teacher),)
+        self.readings = (penultimate_of(given.teacher),)
         self.health_readings = self.readings
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:

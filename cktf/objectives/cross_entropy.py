@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.objective import Given, Objective, ObjectiveSettings
 
 
 class CrossEntropy(Objective):
@@ -21,7 +21,7 @@ class CrossEntropy(Objective):
     class Config(ObjectiveSettings):
         """Settings of `CrossEntropy`."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
         self.term_weights = {"logits": 1.0}
 

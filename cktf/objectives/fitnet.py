@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.objective import Given, Objective, ObjectiveSettings
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
 from cktf.objectives.parts.stages import last_maps, paired_maps
 
@@ -41,16 +41,16 @@ class FitNet(Objective):
         stage: int = Field(default=2, ge=0)
         """Whose map is the hint: 0 the stem's, 1 the first stage's, 2 the second's, ..."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
-        pairs = paired_maps(setting, "objective.fitnet.weight")
+        pairs = paired_maps(given, "objective.fitnet.weight")
         if config.stage >= len(pairs):
             raise ValueError(
                 f"objective.fitnet.stage: {config.stage}, but the networks have {len(pairs) - 1} stages; "
                 f"choose 0 (the stem) to {len(pairs) - 1}"
             )
         self.hint = list(pairs)[config.stage]
-        with seeding.initialisation(setting.seed, "regressor", "fitnet", self.hint):
+        with seeding.initialisation(given.seed, "regressor", "fitnet", self.hint):
             self.regressor = ConvolutionalRegressor(
                 *pairs[self.hint], relu=True, key="objective.fitnet.stage"
             )

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import InitialOnlySettings, InitialPhase, Objective, Setting
+from cktf.objectives.objective import Given, InitialOnlySettings, InitialPhase, Objective
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_maps
 
@@ -41,9 +41,9 @@ class FlowPhase(InitialPhase):
 
     trains_student = True
 
-    def __init__(self, config: "FSP.Config", setting: Setting) -> None:
+    def __init__(self, config: "FSP.Config", given: Given) -> None:
         super().__init__(config)
-        pairs = paired_maps(setting, "objective.fsp.weight")
+        pairs = paired_maps(given, "objective.fsp.weight")
         for name, (ours, theirs) in pairs.items():
             if ours[0] != theirs[0]:
                 raise ValueError(
@@ -79,9 +79,9 @@ class FSP(Objective):
         weight: float = Field(default=50.0, ge=0)
         """As published, or 0: then it is never built or computed."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
-        self.initial = FlowPhase(config, setting)
+        self.initial = FlowPhase(config, given)
         self.term_weights = {}
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:

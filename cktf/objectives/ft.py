@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import InitialPhase, Objective, Setting, TwoPhaseSettings
+from cktf.objectives.objective import Given, InitialPhase, Objective, TwoPhaseSettings
 from cktf.objectives.parts.maps import attention, shrink_to_smaller
 
 
@@ -77,10 +77,10 @@ class ParaphrasePhase(InitialPhase):
 
     trains_student = False
 
-    def __init__(self, config: "FT.Config", setting: Setting, factor_channels: int) -> None:
+    def __init__(self, config: "FT.Config", given: Given, factor_channels: int) -> None:
         super().__init__(config)
-        with seeding.initialisation(setting.seed, "paraphraser", "ft"):
-            self.paraphraser = Paraphraser(setting.teacher.stages[-1][-1][0], factor_channels)
+        with seeding.initialisation(given.seed, "paraphraser", "ft"):
+            self.paraphraser = Paraphraser(given.teacher.stages[-1][-1][0], factor_channels)
         self.term_weights = {"reconstruction": 1.0}
 
     def forward(
@@ -120,9 +120,9 @@ class FT(Objective):
         exponent: int = Field(default=1, ge=1, le=8)
         """p: exponent of the factors' difference."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
-        channels = setting.teacher.stages[-1][-1][0]
+        channels = given.teacher.stages[-1][-1][0]
         factor_channels = int(config.rate * channels)
         if factor_channels == 0:
             raise ValueError(
@@ -131,9 +131,9 @@ class FT(Objective):
             )
         self.power = config.power
         self.exponent = config.exponent
-        self.initial = ParaphrasePhase(config, setting, factor_channels)
-        ours = setting.student.stages[-1][-1][0]
-        with seeding.initialisation(setting.seed, "translator", "ft"):
+        self.initial = ParaphrasePhase(config, given, factor_channels)
+        ours = given.student.stages[-1][-1][0]
+        with seeding.initialisation(given.seed, "translator", "ft"):
             self.translator = convolutions(
                 nn.Conv2d, (ours, ours, factor_channels, factor_channels), batch_norm=True
             )

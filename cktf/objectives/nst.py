@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.objective import Given, Objective, ObjectiveSettings
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_stages
 
@@ -56,9 +56,9 @@ class NST(Objective):
         weight: float = Field(default=50.0, ge=0)
         """Factor of this objective in the sum; 0 means that it is never built or computed."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
-        self.term_weights = dict.fromkeys(paired_stages(setting, "objective.nst.weight"), 1.0)
+        self.term_weights = dict.fromkeys(paired_stages(given, "objective.nst.weight"), 1.0)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""

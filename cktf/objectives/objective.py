@@ -62,8 +62,8 @@ class InitialOnlySettings(TwoPhaseSettings):
 
 
 @dataclass(frozen=True)
-class Setting:
-    """The circumstances an objective is built for.
+class Given:
+    """What objectives are built for.
 
     Attributes:
         student: Shapes of the student's activations.
@@ -117,7 +117,7 @@ class InitialPhase(nn.Module, ABC):
 class Objective(nn.Module, ABC):
     """One method of knowledge transfer.
 
-    A subclass names its settings in ``Config`` and is built alike: ``Method(config, setting)``. Parameters
+    A subclass names its settings in ``Config`` and is built alike: ``Method(config, given)``. Parameters
     and buffers are made on the CPU, and every one that training moves (heads, banks, Z) is in the state dict,
     so that a checkpoint holds them.
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.objective import Given, Objective, ObjectiveSettings
 from cktf.objectives.parts.readings import penultimate_of
 from cktf.objectives.parts.workers import gather_with_gradient
 
@@ -46,10 +46,10 @@ class PKT(Objective):
         weight: float = Field(default=30000.0, ge=0)
         """Factor of this objective in the sum; 0 means that it is never built or computed."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
         self.term_weights = {"penultimate": 1.0}
-        self.readings = (penultimate_of(setting.teacher),)
+        self.readings = (penultimate_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: a scalar."""

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.objective import Given, Objective, ObjectiveSettings
 from cktf.objectives.parts.readings import penultimate_of
 from cktf.objectives.parts.relations import relative_distances
 from cktf.objectives.parts.workers import gather_with_gradient
@@ -68,11 +68,11 @@ class RKD(Objective):
             """Whether either relation has a part in the sum."""
             return super().active and (self.distance > 0 or self.angle > 0)
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
         factors = {"distance": config.distance, "angle": config.angle}
         self.term_weights = {name: factor for name, factor in factors.items() if factor > 0}
-        self.readings = (penultimate_of(setting.teacher),)
+        self.readings = (penultimate_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``distance`` and ``angle``, a scalar each; one whose factor is 0 is not computed."""

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.objective import Given, Objective, ObjectiveSettings
 from cktf.objectives.parts.relations import similarities
 from cktf.objectives.parts.workers import gather_with_gradient
 
@@ -32,7 +32,7 @@ class SP(Objective):
         weight: float = Field(default=3000.0, ge=0)
         """Factor of this objective in the sum; 0 means that it is never built or computed."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
         self.term_weights = {"last_stage": 1.0}
 

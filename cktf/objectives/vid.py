@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Objective, ObjectiveSettings, Setting
+from cktf.objectives.objective import Given, Objective, ObjectiveSettings
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_stages
 
@@ -81,11 +81,11 @@ class VID(Objective):
         smallest_variance: float = Field(default=1e-5, gt=0, lt=0.1)
         """What is added to the trained part of sigma^2."""
 
-    def __init__(self, config: Config, setting: Setting) -> None:
+    def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
         self.regressors = nn.ModuleDict()
-        for name, (ours, theirs) in paired_stages(setting, "objective.vid.weight").items():
-            with seeding.initialisation(setting.seed, "regressor", "vid", name):
+        for name, (ours, theirs) in paired_stages(given, "objective.vid.weight").items():
+            with seeding.initialisation(given.seed, "regressor", "vid", name):
                 self.regressors[name] = GaussianRegressor(
                     ours[0], theirs[0], config.initial_variance, config.smallest_variance
                 )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Reading
-from cktf.objectives.objective import InitialPhase, Objective, Setting
+from cktf.objectives.objective import Given, InitialPhase, Objective
 from cktf.objectives.registry import ChosenObjectives, active_objectives
 
 
@@ -15,22 +15,22 @@ class WeightedSum(nn.Module):
 
     Args:
         config: Settings of each objective; those without a weight are not built.
-        setting: What they are built for.
+        given: What they are built for.
 
     Attributes:
-        setting: What they are built for.
+        given: What they are built for.
         objectives: Name to objective.
         initial_phases: Name to the phase of its own, of those that have one, in the registry's order.
     """
 
-    def __init__(self, config: ChosenObjectives, setting: Setting) -> None:
+    def __init__(self, config: ChosenObjectives, given: Given) -> None:
         super().__init__()
-        self.setting = setting
+        self.given = given
         self.initial_phases: dict[str, InitialPhase] = {}
         self._methods: dict[str, Objective] = {}
         self._weights: dict[str, float] = {}
         for name, (method, settings) in active_objectives(config).items():
-            self._methods[name] = objective = method(settings, setting)
+            self._methods[name] = objective = method(settings, given)
             self._weights[name] = settings.weight
             if objective.initial is not None:
                 self.initial_phases[name] = objective.initial

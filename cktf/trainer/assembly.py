@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from cktf.data import Dataset, Samples, Split, unlabelled_samples
 from cktf.models import build_model, measure_shapes
-from cktf.objectives import Setting, WeightedSum
+from cktf.objectives import Given, WeightedSum
 from cktf.seeding import initialisation
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.phases import Phase, objective_phases, probe_phase
@@ -49,13 +49,13 @@ def assemble(
     with initialisation(config.seed, "student"):
         student = build_model(config.student, num_classes, dataset.image_shape)
     shapes = measure_shapes(student, dataset.image_shape)
-    setting = Setting(
+    given = Given(
         student=shapes,
         teacher=teacher_shapes or shapes,
         labels=samples.labels if labels is None else labels,
         seed=config.seed,
     )
-    objective = WeightedSum(config.objective, setting).to(dataset.device)
+    objective = WeightedSum(config.objective, given).to(dataset.device)
     probe = None
     if config.probe:
         num_features = shapes.penultimate.numel()

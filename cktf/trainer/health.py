@@ -127,7 +127,7 @@ class Health:
         self.is_compiled = is_compiled
         self.pairs: dict[str, tuple[str, str]] = {}
         if teacher:
-            built_for = objective.setting
+            built_for = objective.given
             self.pairs = layer_pairs(built_for.student, built_for.teacher, objective.matched)
 
     def is_due(self, epoch: int) -> bool:

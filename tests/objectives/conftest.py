@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.parts.negatives import Negatives
 
 
@@ -54,9 +54,9 @@ def batch() -> Batch:
 
 
 @pytest.fixture
-def setting(student: Activations, teacher: Activations, batch: Batch) -> Setting:
-    """Return the setting that `student`, `teacher` and `batch` belong to."""
-    return Setting(
+def given(student: Activations, teacher: Activations, batch: Batch) -> Given:
+    """Return what an objective of `student`, `teacher` and `batch` is built for."""
+    return Given(
         student=student.shapes(batch.images),
         teacher=teacher.shapes(batch.images),
         labels=torch.arange(30) % 5,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.ab import AB, boundary_loss
 
 
@@ -47,9 +47,9 @@ def test_only_the_sign_of_the_teachers_preactivations_matters() -> None:
 
 
 def test_the_initial_phase_compares_preactivations_and_later_stages_count_more(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    initial = AB(AB.Config(margin=0.5), setting).initial
+    initial = AB(AB.Config(margin=0.5), given).initial
     terms = initial(student, teacher, batch)
     assert initial.term_weights == pytest.approx({"stage1": 0.00075, "stage2": 0.0015, "stage3": 0.003})
     for (name, value), ours, theirs in zip(
@@ -61,23 +61,23 @@ def test_the_initial_phase_compares_preactivations_and_later_stages_count_more(
     assert all(parameter.grad is not None for parameter in initial.parameters())
 
 
-def test_maps_of_equal_shape_need_no_connector(setting: Setting) -> None:
-    initial = AB(AB.Config(), replace(setting, student=setting.teacher)).initial
+def test_maps_of_equal_shape_need_no_connector(given: Given) -> None:
+    initial = AB(AB.Config(), replace(given, student=given.teacher)).initial
     assert all(isinstance(connector, nn.Identity) for connector in initial.connectors.values())
 
 
 @pytest.mark.parametrize("role", ["student", "teacher"])
 def test_a_network_without_preactivations_is_refused(
-    role: Literal["student", "teacher"], setting: Setting
+    role: Literal["student", "teacher"], given: Given
 ) -> None:
-    without = replace(getattr(setting, role), preactivations=())
+    without = replace(getattr(given, role), preactivations=())
     with pytest.raises(ValueError, match=rf"objective\.ab: .*{role}\.model"):
-        AB(AB.Config(), replace(setting, **{role: without}))
+        AB(AB.Config(), replace(given, **{role: without}))
 
 
 def test_the_students_own_training_has_no_term(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    ab = AB(AB.Config(initial_epochs=3, initial_learning_rate=0.2), setting)
+    ab = AB(AB.Config(initial_epochs=3, initial_learning_rate=0.2), given)
     assert ab(student, teacher, batch) == ab.term_weights == {}
     assert (ab.initial.epochs, ab.initial.learning_rate, ab.initial.trains_student) == (3, 0.2, True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.at import AT, attention_loss
 
 
@@ -66,9 +66,9 @@ def test_the_larger_map_is_averaged_to_the_smaller_one(wider: str) -> None:
 
 
 def test_every_stage_has_a_term_of_its_own(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    at = AT(AT.Config(power=4), setting)
+    at = AT(AT.Config(power=4), given)
     terms = at(student, teacher, batch)
     assert list(terms) == list(at.term_weights) == ["stage1", "stage2", "stage3"]
     for number, value in enumerate(terms.values()):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.cc import CC, correlation_loss
 
 
@@ -44,9 +44,9 @@ def test_a_shift_of_both_embeddings_does_not_matter() -> None:
 
 
 def test_both_embeddings_are_trained(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    cc = CC(CC.Config(dim=4), setting)
+    cc = CC(CC.Config(dim=4), given)
     terms = cc(student, teacher, batch)
     assert terms.keys() == {"penultimate"}
     terms["penultimate"].backward()

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.cktf import CKTF
 from cktf.objectives.parts.pairing import Pairing
 
@@ -17,9 +17,9 @@ ALL_PAIRS = ["stem", "stage1", "stage2", "stage3", "penultimate"]
 
 
 def test_terms_are_stem_stages_and_penultimate(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    cktf = CKTF(CKTF.Config(beta=0.8, theta=0.1, **SMALL), setting)
+    cktf = CKTF(CKTF.Config(beta=0.8, theta=0.1, **SMALL), given)
     terms = cktf(student, teacher, batch)
     assert list(terms) == ALL_PAIRS
     assert all(value.shape == () and value > 0 for value in terms.values())
@@ -28,26 +28,26 @@ def test_terms_are_stem_stages_and_penultimate(
 
 @pytest.mark.parametrize(("beta", "theta", "pairs"), [(0.8, 0, ALL_PAIRS[4:]), (0, 0.1, ALL_PAIRS[:4])])
 def test_a_factor_of_zero_builds_no_heads_and_no_banks(
-    beta: float, theta: float, pairs: list[str], setting: Setting
+    beta: float, theta: float, pairs: list[str], given: Given
 ) -> None:
-    cktf = CKTF(CKTF.Config(beta=beta, theta=theta, **SMALL), setting)
+    cktf = CKTF(CKTF.Config(beta=beta, theta=theta, **SMALL), given)
     assert list(cktf.pairs) == pairs == list(cktf.term_weights)
     assert {name.split(".")[1] for name in cktf.state_dict()} == set(pairs)
 
 
 def test_switching_a_pair_on_does_not_shift_the_numbers_of_another(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    every = CKTF(CKTF.Config(**SMALL), setting)(student, teacher, batch)
+    every = CKTF(CKTF.Config(**SMALL), given)(student, teacher, batch)
     for factors in ({"beta": 0}, {"theta": 0}):
-        alone = CKTF(CKTF.Config(**factors, **SMALL), setting)(student, teacher, batch)
+        alone = CKTF(CKTF.Config(**factors, **SMALL), given)(student, teacher, batch)
         assert all(torch.equal(value, every[name]) for name, value in alone.items())
 
 
 def test_representations_of_a_stage_are_normalised_padded_and_pooled(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    cktf = CKTF(CKTF.Config(**SMALL), setting)
+    cktf = CKTF(CKTF.Config(**SMALL), given)
     ours, theirs = cktf.representations(cktf.layers["stage2"], student, teacher, batch)
     # Stage 2 of 8x8 images: 4x4 maps of 4 and 8 channels, in windows of 2x2.
     maps = student.stages[1][0] / student.stages[1][0].square().sum(0).sqrt()
@@ -60,9 +60,9 @@ def test_representations_of_a_stage_are_normalised_padded_and_pooled(
 
 
 def test_the_stem_is_pooled_only_and_the_penultimate_vector_taken_as_it_is(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    cktf = CKTF(CKTF.Config(**SMALL), setting)
+    cktf = CKTF(CKTF.Config(**SMALL), given)
     ours, theirs = cktf.representations(cktf.layers["stem"], student, teacher, batch)
     torch.testing.assert_close(ours, functional.avg_pool2d(student.stem, 2))
     torch.testing.assert_close(theirs, functional.avg_pool2d(teacher.stem, 2))
@@ -71,10 +71,10 @@ def test_the_stem_is_pooled_only_and_the_penultimate_vector_taken_as_it_is(
 
 
 def test_without_normalisation_the_loss_does_not_depend_on_who_else_is_in_the_batch(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
     for normalize, independent in (("none", True), ("batch", False)):
-        cktf = CKTF(CKTF.Config(normalize=normalize, **SMALL), setting)
+        cktf = CKTF(CKTF.Config(normalize=normalize, **SMALL), given)
         whole = cktf.representations(cktf.layers["stage1"], student, teacher, batch)[0]
         fewer = replace(
             student, stages=tuple(tuple(block[:3] for block in blocks) for blocks in student.stages)
@@ -85,9 +85,9 @@ def test_without_normalisation_the_loss_does_not_depend_on_who_else_is_in_the_ba
 
 @pytest.mark.parametrize("pairing", ["last", "first", "random", "largest", "smallest"])
 def test_every_pairing_trains_the_student(
-    pairing: Pairing, student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    pairing: Pairing, student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    cktf = CKTF(CKTF.Config(pairing=pairing, **SMALL), setting)
+    cktf = CKTF(CKTF.Config(pairing=pairing, **SMALL), given)
     sum(cktf(student, teacher, batch).values()).backward()
     assert all(blocks[-1].grad is not None and blocks[-1].grad.abs().sum() > 0 for blocks in student.stages)
 
@@ -96,15 +96,15 @@ def test_a_student_wider_than_its_teacher_is_not_cut(
     make_activations: Callable[..., Activations], batch: Batch
 ) -> None:
     wide, narrow = make_activations(width=4), make_activations(width=2)
-    setting = Setting(wide.shapes(batch.images), narrow.shapes(batch.images), torch.arange(30) % 5, seed=0)
-    terms = CKTF(CKTF.Config(pairing="largest", **SMALL), setting)(wide, narrow, batch)
+    given = Given(wide.shapes(batch.images), narrow.shapes(batch.images), torch.arange(30) % 5, seed=0)
+    terms = CKTF(CKTF.Config(pairing="largest", **SMALL), given)(wide, narrow, batch)
     assert list(terms) == ALL_PAIRS
 
 
 def test_unequal_numbers_of_stages_are_refused_unless_only_the_penultimate_pair_is_used(
-    setting: Setting,
+    given: Given,
 ) -> None:
-    shorter = replace(setting, teacher=replace(setting.teacher, stages=setting.teacher.stages[1:]))
+    shorter = replace(given, teacher=replace(given.teacher, stages=given.teacher.stages[1:]))
     with pytest.raises(
         ValueError, match=r"objective\.cktf\.theta.*student has 3 and the teacher 2.*pairs by hand"
     ):
@@ -112,11 +112,11 @@ def test_unequal_numbers_of_stages_are_refused_unless_only_the_penultimate_pair_
     CKTF(CKTF.Config(theta=0, **SMALL), shorter)
 
 
-def test_similarity_needs_maps_of_equal_size(setting: Setting) -> None:
+def test_similarity_needs_maps_of_equal_size(given: Given) -> None:
     stages = tuple(
-        tuple(torch.Size([c, h // 2, w // 2]) for c, h, w in blocks) for blocks in setting.teacher.stages
+        tuple(torch.Size([c, h // 2, w // 2]) for c, h, w in blocks) for blocks in given.teacher.stages
     )
-    smaller = replace(setting, teacher=replace(setting.teacher, stages=stages))
+    smaller = replace(given, teacher=replace(given.teacher, stages=stages))
     with pytest.raises(ValueError, match=r"objective\.cktf\.pairing: 'largest'"):
         CKTF(CKTF.Config(pairing="largest", **SMALL), smaller)
 

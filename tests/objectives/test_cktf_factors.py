@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.at import attention_loss
 from cktf.objectives.cktf import CKTF
 from cktf.objectives.fitnet import hint_loss
@@ -30,12 +30,12 @@ def same_layers(*names: str) -> list[dict[str, Any]]:
     return [{"student": name, "teacher": name} for name in names]
 
 
-def built(setting: Setting, **values: Any) -> CKTF:
-    return CKTF(CKTF.Config.model_validate(values), setting)
+def built(given: Given, **values: Any) -> CKTF:
+    return CKTF(CKTF.Config.model_validate(values), given)
 
 
 def test_pairs_by_hand_cross_stages_and_have_weights_of_their_own(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
     pairs = [
         {"student": "stage1", "teacher": "stage3.0", "weight": 0.5},
@@ -43,7 +43,7 @@ def test_pairs_by_hand_cross_stages_and_have_weights_of_their_own(
         {"student": "stem", "teacher": "stage2", "weight": 0},
         {"student": "penultimate", "teacher": "penultimate", "weight": 0.8},
     ]
-    cktf = built(setting, pairs=pairs, **SMALL)
+    cktf = built(given, pairs=pairs, **SMALL)
     weights = {"stage1-stage3_0": 0.5, "stage1-penultimate": 2, "penultimate": 0.8}
     assert cktf.term_weights == weights
     terms = cktf(student, teacher, batch)
@@ -59,21 +59,21 @@ def test_pairs_by_hand_cross_stages_and_have_weights_of_their_own(
 
 
 def test_a_pair_by_hand_that_is_a_published_one_begins_and_goes_on_as_that(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    published = built(setting, **SMALL)(student, teacher, batch)
-    by_hand = built(setting, pairs=same_layers("penultimate", "stage2"), **SMALL)(student, teacher, batch)
+    published = built(given, **SMALL)(student, teacher, batch)
+    by_hand = built(given, pairs=same_layers("penultimate", "stage2"), **SMALL)(student, teacher, batch)
     assert all(torch.equal(value, published[name]) for name, value in by_hand.items())
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp", "pad"])
 @pytest.mark.parametrize("transform", ["map", "hint", "attention", "factor"])
 def test_layers_of_any_shapes_can_be_paired(
-    head: str, transform: str, student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    head: str, transform: str, student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
     layers = ("stem", "stage1", "stage3.0", "penultimate")
     pairs = [{"student": ours, "teacher": theirs} for ours in layers for theirs in layers]
-    cktf = built(setting, pairs=pairs, head=head, transform=transform, **SMALL)
+    cktf = built(given, pairs=pairs, head=head, transform=transform, **SMALL)
     for step in range(2):
         terms = cktf(student, teacher, replace(batch, step=step))
         assert len(terms) == 16
@@ -88,19 +88,19 @@ def test_every_transform_trains_the_student(
     student: Activations,
     teacher: Activations,
     batch: Batch,
-    setting: Setting,
+    given: Given,
 ) -> None:
-    cktf = built(setting, transform=transform, head="pad", source="batch", negatives=negatives)
+    cktf = built(given, transform=transform, head="pad", source="batch", negatives=negatives)
     sum(cktf(student, teacher, batch).values()).backward()
     inputs = [student.stem, student.penultimate, *(blocks[-1] for blocks in student.stages)]
     assert all(value.grad is not None and value.grad.abs().sum() > 0 for value in inputs)
 
 
 def test_attention_transfer_is_attention_padding_and_no_negatives(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
     stages = ("stage1", "stage2", "stage3")
-    cktf = built(setting, transform="attention", head="pad", pairs=same_layers(*stages), **AGREEMENT)
+    cktf = built(given, transform="attention", head="pad", pairs=same_layers(*stages), **AGREEMENT)
     terms = cktf(student, teacher, batch)
     for name, ours, theirs in zip(stages, student.stages, teacher.stages, strict=True):
         positions = ours[-1][0, 0].numel()
@@ -112,9 +112,9 @@ def test_attention_transfer_is_attention_padding_and_no_negatives(
 
 
 def test_similarity_preservation_is_similarity_padding_and_no_negatives(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    cktf = built(setting, transform="similarity", head="pad", pairs=same_layers("stage3"), **AGREEMENT)
+    cktf = built(given, transform="similarity", head="pad", pairs=same_layers("stage3"), **AGREEMENT)
     loss, ours = cktf(student, teacher, batch)["stage3"], student.stages[2][-1]
     expected = 6 * similarity_loss(ours, teacher.stages[2][-1])
     torch.testing.assert_close(loss, expected)
@@ -122,10 +122,10 @@ def test_similarity_preservation_is_similarity_padding_and_no_negatives(
 
 
 def test_fitnet_is_the_hint_a_regressor_and_no_negatives(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
     cktf = built(
-        setting,
+        given,
         transform="hint",
         head="regressor",
         unit_length=False,
@@ -140,26 +140,26 @@ def test_fitnet_is_the_hint_a_regressor_and_no_negatives(
     torch.testing.assert_close(loss, hint[0].numel() * hint_loss(regressed, hint))
 
 
-def test_a_regressor_needs_maps_of_equal_size(setting: Setting) -> None:
+def test_a_regressor_needs_maps_of_equal_size(given: Given) -> None:
     pairs = [{"student": "stage1", "teacher": "stage2"}]
     with pytest.raises(ValueError, match=r"objective\.cktf\.head: .*stage1-stage2 are \(8, 8\) and \(4, 4\)"):
-        built(setting, head="regressor", transform="hint", pairs=pairs)
+        built(given, head="regressor", transform="hint", pairs=pairs)
 
 
-def test_a_layer_that_a_network_has_not_is_refused(setting: Setting) -> None:
+def test_a_layer_that_a_network_has_not_is_refused(given: Given) -> None:
     pairs = [{"student": "stage1", "teacher": "stage3.2"}]
     with pytest.raises(ValueError, match=r"objective\.cktf\.pairs: the teacher has no stage3\.2"):
-        built(setting, pairs=pairs)
+        built(given, pairs=pairs)
 
 
 def test_pairs_by_hand_join_networks_with_unequal_numbers_of_stages(
-    make_activations: Callable[..., Activations], student: Activations, batch: Batch, setting: Setting
+    make_activations: Callable[..., Activations], student: Activations, batch: Batch, given: Given
 ) -> None:
     teacher = make_activations(width=4)
     teacher = replace(teacher, stages=teacher.stages[1:])
-    setting = replace(setting, teacher=teacher.shapes(batch.images))
+    given = replace(given, teacher=teacher.shapes(batch.images))
     pairs = [{"student": "stage3", "teacher": "stage2"}]
-    assert list(built(setting, pairs=pairs, **SMALL)(student, teacher, batch)) == ["stage3-stage2"]
+    assert list(built(given, pairs=pairs, **SMALL)(student, teacher, batch)) == ["stage3-stage2"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import torch
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.cktf import CKTF
 from cktf.objectives.crd import CRD
 
@@ -11,10 +11,10 @@ SMALL = {"negatives": 8, "dim": 4}
 
 
 def test_crd_is_cktf_with_the_penultimate_pair_alone(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    crd = CRD(CRD.Config(**SMALL), setting)
-    cktf = CKTF(CKTF.Config(theta=0, **SMALL), setting)
+    crd = CRD(CRD.Config(**SMALL), given)
+    cktf = CKTF(CKTF.Config(theta=0, **SMALL), given)
     for _ in range(2):
         expected = cktf(student, teacher, batch)
         terms = crd(student, teacher, batch)
@@ -23,9 +23,9 @@ def test_crd_is_cktf_with_the_penultimate_pair_alone(
 
 
 def test_one_step_equals_both_sides_written_out(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    crd = CRD(CRD.Config(**SMALL), setting)
+    crd = CRD(CRD.Config(**SMALL), given)
     weights = crd.negatives(batch).weights
     ours, theirs = crd.pair.student.head(student.penultimate), crd.pair.teacher.head(teacher.penultimate)
     expected = torch.zeros(())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.crd import CRD
 from cktf.objectives.parts.contrastive_settings import Estimator, SourceKind
 from cktf.objectives.parts.critics import Critic
@@ -27,8 +27,8 @@ Candidates = list[tuple[float, Tensor]]
 class SlowCRD:
     """What `CRD` does, one anchor and one candidate at a time; its negatives and first rows are the fast one's."""
 
-    def __init__(self, crd: CRD, setting: Setting, config: CRD.Config) -> None:
-        self.config, self.labels = config, setting.labels
+    def __init__(self, crd: CRD, given: Given, config: CRD.Config) -> None:
+        self.config, self.labels = config, given.labels
         self.heads = crd.pair.student.head, crd.pair.teacher.head
         self.sampled = crd.negatives if config.source in ("sampled", "shared") else None
         self.z: dict[int, float] = {}
@@ -133,11 +133,11 @@ def test_three_steps_equal_loops_over_named_samples(
     critic: Critic,
     student: Activations,
     teacher: Activations,
-    setting: Setting,
+    given: Given,
 ) -> None:
     config = settings(source, estimator, critic)
-    crd = CRD(config, setting)
-    slow = SlowCRD(crd, setting, config)
+    crd = CRD(config, given)
+    slow = SlowCRD(crd, given, config)
     for step in range(3):
         loss = crd(student, teacher, batch_of(step))["penultimate"]
         expected = slow(student.penultimate, teacher.penultimate, batch_of(step))
@@ -150,9 +150,9 @@ def test_three_steps_equal_loops_over_named_samples(
 
 @pytest.mark.parametrize("head", get_args(HeadKind))
 def test_every_head_makes_embeddings_of_one_width_and_trains_the_student(
-    head: HeadKind, student: Activations, teacher: Activations, setting: Setting
+    head: HeadKind, student: Activations, teacher: Activations, given: Given
 ) -> None:
-    crd = CRD(settings("sampled", "nce", "cosine", head=head), setting)
+    crd = CRD(settings("sampled", "nce", "cosine", head=head), given)
     crd(student, teacher, batch_of(0))["penultimate"].backward()
     width = {"linear": DIM, "mlp": DIM}.get(head, 16)  # else the teacher's
     assert crd.pair.student.bank.embeddings.shape == (30, width) == crd.pair.teacher.bank.embeddings.shape
@@ -168,10 +168,10 @@ def test_every_head_makes_embeddings_of_one_width_and_trains_the_student(
 @pytest.mark.parametrize("source", get_args(SourceKind))
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_resumed_objective_goes_on_as_the_uninterrupted_one(
-    source: SourceKind, precision: str, student: Activations, teacher: Activations, setting: Setting
+    source: SourceKind, precision: str, student: Activations, teacher: Activations, given: Given
 ) -> None:
     config = settings(source, "nce", "cosine", bank_precision=precision)
-    crd, resumed = CRD(config, setting), CRD(config, replace(setting, seed=setting.seed))
+    crd, resumed = CRD(config, given), CRD(config, replace(given, seed=given.seed))
     for step in range(3):
         crd(student, teacher, batch_of(step))
     resumed(student, teacher, batch_of(9))  # a state of its own, to be replaced
@@ -183,11 +183,11 @@ def test_a_resumed_objective_goes_on_as_the_uninterrupted_one(
 
 @pytest.mark.parametrize("estimator", get_args(Estimator))
 def test_a_bank_in_bfloat16_has_nearly_the_loss_of_one_in_float32(
-    estimator: Estimator, student: Activations, teacher: Activations, setting: Setting
+    estimator: Estimator, student: Activations, teacher: Activations, given: Given
 ) -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
-        crd = CRD(settings("sampled", estimator, "cosine", bank_precision=precision), setting)
+        crd = CRD(settings("sampled", estimator, "cosine", bank_precision=precision), given)
         losses.append([crd(student, teacher, batch_of(step))["penultimate"].item() for step in range(3)])
         assert crd.pair.student.bank.embeddings.dtype == getattr(torch, precision)
     assert losses[0] == pytest.approx(losses[1], rel=1e-2)
@@ -195,10 +195,10 @@ def test_a_bank_in_bfloat16_has_nearly_the_loss_of_one_in_float32(
 
 
 def test_without_negatives_and_banks_the_loss_is_the_mean_distance(
-    student: Activations, teacher: Activations, setting: Setting
+    student: Activations, teacher: Activations, given: Given
 ) -> None:
     config = CRD.Config(negatives=0, dim=DIM, critic="squared_distance", temperature=0.5, unit_length=False)
-    crd = CRD(config, setting)
+    crd = CRD(config, given)
     assert not any("bank" in name for name in crd.state_dict())
     loss = crd(student, teacher, batch_of(0))["penultimate"]
     ours, theirs = crd.pair.student.head(student.penultimate), crd.pair.teacher.head(teacher.penultimate)
@@ -210,10 +210,10 @@ def test_without_negatives_and_banks_the_loss_is_the_mean_distance(
 
 
 def test_distances_of_free_length_are_contrasted_within_the_batch(
-    student: Activations, teacher: Activations, setting: Setting
+    student: Activations, teacher: Activations, given: Given
 ) -> None:
     config = settings("batch", "infonce", "squared_distance", unit_length=False, labels=False)
-    crd = CRD(config, setting)
+    crd = CRD(config, given)
     loss = crd(student, teacher, batch_of(0))["penultimate"]
     ours, theirs = crd.pair.student.head(student.penultimate), crd.pair.teacher.head(teacher.penultimate)
     scores = -torch.cdist(ours, theirs).square() / TAU

@@ -6,15 +6,15 @@ from dataclasses import replace
 import torch
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.cross_entropy import CrossEntropy
 
 
 def test_equal_logits_cost_the_logarithm_of_the_number_of_classes(
-    student: Activations, batch: Batch, setting: Setting
+    student: Activations, batch: Batch, given: Given
 ) -> None:
     even = replace(student, logits=torch.zeros(6, 5))
-    terms = CrossEntropy(CrossEntropy.Config(), setting)(even, None, batch)
+    terms = CrossEntropy(CrossEntropy.Config(), given)(even, None, batch)
     assert terms.keys() == {"logits"}
     assert math.isclose(float(terms["logits"]), math.log(5), rel_tol=1e-6)
 

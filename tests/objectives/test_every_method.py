@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import OBJECTIVES, ObjectivesConfig, Setting, WeightedSum
+from cktf.objectives import OBJECTIVES, Given, ObjectivesConfig, WeightedSum
 
 SMALL = {"negatives": 8, "dim": 4}
 SECOND = {"cktf": {"weight": 0.8, "beta": 1, "theta": 1, **SMALL}}
@@ -32,8 +32,8 @@ PUBLISHED_WEIGHTS = {
 }
 
 
-def build(names: dict[str, dict[str, object]], setting: Setting) -> WeightedSum:
-    return WeightedSum(ObjectivesConfig.model_validate(names), setting)
+def build(names: dict[str, dict[str, object]], given: Given) -> WeightedSum:
+    return WeightedSum(ObjectivesConfig.model_validate(names), given)
 
 
 def settings_of(name: str) -> dict[str, dict[str, object]]:
@@ -84,13 +84,13 @@ def assert_a_step_helps(loss: Callable[[], Tensor], trained: list[Tensor]) -> No
 
 @pytest.mark.parametrize("name", COMPARED)
 def test_a_method_and_cktf_add_up_and_do_not_shift_each_others_numbers(
-    name: str, student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    name: str, student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    setting = replace(setting, teacher=teacher.shapes(batch.images))
-    both = build({name: {}} | SECOND, setting)
+    given = replace(given, teacher=teacher.shapes(batch.images))
+    both = build({name: {}} | SECOND, given)
     total, terms = both(student, teacher, batch)
     parts = [SECOND] if OBJECTIVES[name].ends_with_initial else [SECOND, {name: {}}]
-    alone = [build(part, setting)(student, teacher, batch) for part in parts]
+    alone = [build(part, given)(student, teacher, batch) for part in parts]
     torch.testing.assert_close(total, torch.stack([share for share, _ in alone]).sum())
     expected = {term: value for _, own_terms in alone for term, value in own_terms.items()}
     assert terms.keys() == expected.keys()
@@ -104,10 +104,10 @@ def test_a_method_and_cktf_add_up_and_do_not_shift_each_others_numbers(
 
 @pytest.mark.parametrize("name", COMPARED)
 def test_a_step_against_the_gradient_lowers_a_methods_loss(
-    name: str, student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    name: str, student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    setting = replace(setting, teacher=teacher.shapes(batch.images))
-    method = build({name: {}}, setting)
+    given = replace(given, teacher=teacher.shapes(batch.images))
+    method = build({name: {}}, given)
     for phase in method.initial_phases.values():
         trained = [*phase.parameters(), *(tensors(student) if phase.trains_student else [])]
         assert_a_step_helps(lambda: method.initial(name, student, teacher, batch)[0], trained)
@@ -118,13 +118,13 @@ def test_a_step_against_the_gradient_lowers_a_methods_loss(
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_losses_are_scalars_computed_in_float32_under_autocast(
-    name: str, student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    name: str, student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    setting = replace(setting, teacher=teacher.shapes(batch.images))
+    given = replace(given, teacher=teacher.shapes(batch.images))
     student, teacher = in_bfloat16(student), in_bfloat16(teacher)
 
     def losses() -> list[tuple[Tensor, dict[str, Tensor]]]:
-        method = build(settings_of(name), setting)
+        method = build(settings_of(name), given)
         found = [method.initial(phase, student, teacher, batch) for phase in method.initial_phases]
         return found if OBJECTIVES[name].ends_with_initial else [*found, method(student, teacher, batch)]
 
@@ -138,14 +138,14 @@ def test_losses_are_scalars_computed_in_float32_under_autocast(
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_initial_parameters_depend_on_the_seed_alone(
-    name: str, teacher: Activations, batch: Batch, setting: Setting
+    name: str, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    setting = replace(setting, teacher=teacher.shapes(batch.images))
+    given = replace(given, teacher=teacher.shapes(batch.images))
     stream = torch.get_rng_state()
-    first = build(settings_of(name), setting)
+    first = build(settings_of(name), given)
     assert torch.equal(torch.get_rng_state(), stream)
     torch.rand(1)
-    second, other = build(settings_of(name), setting), build(settings_of(name), replace(setting, seed=12))
+    second, other = build(settings_of(name), given), build(settings_of(name), replace(given, seed=12))
     matrices = {key for key, value in first.named_parameters() if value.dim() > 1}
     for key, value in first.named_parameters():
         assert torch.equal(value, second.get_parameter(key))
@@ -159,10 +159,10 @@ def test_weights_are_those_of_the_published_runs_unless_set(name: str) -> None:
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_method_that_names_its_readings_needs_nothing_else_of_the_teacher(
-    name: str, student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    name: str, student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    setting = replace(setting, teacher=teacher.shapes(batch.images))
-    readings = build(settings_of(name), setting).readings
+    given = replace(given, teacher=teacher.shapes(batch.images))
+    readings = build(settings_of(name), given).readings
     reads_maps = name in {"fitnet", "at", "sp", "vid", "ft", "nst"}
     assert (readings is None) == reads_maps
     if readings is None:
@@ -170,7 +170,7 @@ def test_a_method_that_names_its_readings_needs_nothing_else_of_the_teacher(
     values = {reading.name: reading.compute(teacher, batch) for reading in readings}
     assert all(values[reading.name].shape[1:] == reading.shape for reading in readings)
     left = Activations.of_readings(values)
-    whole, of_readings = (build(settings_of(name), setting) for _ in range(2))
+    whole, of_readings = (build(settings_of(name), given) for _ in range(2))
     if OBJECTIVES[name].ends_with_initial:
         assert whole.objectives[name](student, left, batch) == {}
         return
@@ -180,10 +180,10 @@ def test_a_method_that_names_its_readings_needs_nothing_else_of_the_teacher(
 
 
 def test_of_several_methods_readings_are_united_and_one_that_may_read_anything_decides(
-    setting: Setting,
+    given: Given,
 ) -> None:
     def names(*methods: str) -> list[str] | None:
-        readings = build({name: settings_of(name)[name] for name in methods}, setting).readings
+        readings = build({name: settings_of(name)[name] for name in methods}, given).readings
         return None if readings is None else [reading.name for reading in readings]
 
     assert names("kd", "crd", "rkd") == ["logits", "penultimate"]

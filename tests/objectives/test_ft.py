@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.ft import FT, factor_loss
 
 
@@ -51,9 +51,9 @@ def test_neither_the_order_of_channels_nor_the_scale_matters() -> None:
 
 
 def test_the_initial_phase_trains_the_paraphraser_to_reconstruct_the_teachers_last_stage(
-    teacher: Activations, batch: Batch, setting: Setting
+    teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    initial = FT(FT.Config(initial_epochs=3, initial_learning_rate=0.2), setting).initial
+    initial = FT(FT.Config(initial_epochs=3, initial_learning_rate=0.2), given).initial
     assert (initial.epochs, initial.learning_rate, initial.trains_student) == (3, 0.2, False)
     optimizer = torch.optim.Adam(initial.parameters(), lr=0.01)
     losses = []
@@ -70,9 +70,9 @@ def test_the_initial_phase_trains_the_paraphraser_to_reconstruct_the_teachers_la
 
 
 def test_then_the_translator_follows_the_frozen_paraphraser(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    ft = FT(FT.Config(), setting)
+    ft = FT(FT.Config(), given)
     terms = ft(student, teacher, batch)
     assert terms.keys() == ft.term_weights.keys() == {"last_stage"}
     terms["last_stage"].backward()
@@ -83,10 +83,10 @@ def test_then_the_translator_follows_the_frozen_paraphraser(
 
 
 def test_the_rate_sets_the_channels_of_a_factor(
-    student: Activations, teacher: Activations, setting: Setting
+    student: Activations, teacher: Activations, given: Given
 ) -> None:
-    ft = FT(FT.Config(rate=0.3), setting)
+    ft = FT(FT.Config(rate=0.3), given)
     assert ft.translator(student.stages[-1][-1]).shape == (6, 4, 2, 2)  # 0.3 of 16 channels
     assert ft.initial.paraphraser.encoder(teacher.stages[-1][-1]).shape == (6, 4, 2, 2)
     with pytest.raises(ValueError, match=r"objective\.ft\.rate: 0\.05 leaves no channel of the teacher's 16"):
-        FT(FT.Config(rate=0.05), setting)
+        FT(FT.Config(rate=0.05), given)

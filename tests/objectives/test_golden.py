@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Shapes
 from cktf.models import MODELS, build_model
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.cktf import CKTF
 from cktf.objectives.crd import CRD
 from cktf.objectives.kd import softened_divergence
@@ -70,13 +70,13 @@ def test_kd_equals_the_published_code(path: Path) -> None:
 def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None:
     case = Case(path)
     blank = Shapes(torch.Size([1]), torch.Size([1]), torch.Size([1, 1, 1]), (), (), torch.Size([3, 32, 32]))
-    setting = Setting(
+    given = Given(
         student=replace(blank, penultimate=case["step0_s"].shape[1:]),
         teacher=replace(blank, penultimate=case["step0_t"].shape[1:]),
         labels=case["labels"],
         seed=0,
     )
-    crd = CRD(CRD.Config(**contrastive_settings(case)), setting)
+    crd = CRD(CRD.Config(**contrastive_settings(case)), given)
     load_pair(crd.pair, case, "")
     crd.negatives = negatives = given_negatives(case.meta["n_data"])
     for step in case.steps:
@@ -108,11 +108,9 @@ def test_cktf_equals_the_published_code(path: Path, given_negatives: Any) -> Non
     student, teacher = networks
     images = case["step0_x"]
     with torch.no_grad():
-        setting = Setting(
-            student(images).shapes(images), teacher(images).shapes(images), case["labels"], seed=0
-        )
+        given = Given(student(images).shapes(images), teacher(images).shapes(images), case["labels"], seed=0)
     config = CKTF.Config(pairing=case.meta["pairing"], **contrastive_settings(case))
-    cktf = CKTF(config, setting)
+    cktf = CKTF(config, given)
     for number, pair in enumerate(cktf.pairs.values()):
         assert isinstance(pair, ContrastivePair)
         load_pair(pair, case, str(number))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import OBJECTIVES, Objective, Setting
+from cktf.objectives import OBJECTIVES, Given, Objective
 from cktf.objectives.ab import AB
 from cktf.objectives.cc import CC, correlation_loss
 from cktf.objectives.fitnet import FitNet
@@ -56,10 +56,10 @@ def build(case: Case, student: Activations, teacher: Activations, **settings: ob
     method = case.meta["method"]
     ours = HYPERPARAMETERS.get(method, {})
     settings |= {ours[name]: value for name, value in case.meta.items() if name in ours}
-    setting = Setting(
+    given = Given(
         student.shapes(BATCH.images), teacher.shapes(BATCH.images), labels=torch.tensor([0, 1]), seed=0
     )
-    return OBJECTIVES[method](OBJECTIVES[method].Config.model_validate(settings), setting).eval()
+    return OBJECTIVES[method](OBJECTIVES[method].Config.model_validate(settings), given).eval()
 
 
 def load(module: nn.Module, case: Case, *prefixes: str) -> None:

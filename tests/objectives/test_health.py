@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
+from cktf.objectives import Given, ObjectivesConfig, WeightedSum
 from cktf.objectives.parts import contrastive_pair
 
 SMALL = {"negatives": 8, "dim": 4, "temperature": 0.2}
 
 
-def build(objectives: dict[str, object], setting: Setting) -> WeightedSum:
-    return WeightedSum(ObjectivesConfig.model_validate(objectives), setting)
+def build(objectives: dict[str, object], given: Given) -> WeightedSum:
+    return WeightedSum(ObjectivesConfig.model_validate(objectives), given)
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def test_scores_are_of_all_rows_of_other_classes_and_nothing_moves(
     teacher: Activations,
     batch: Batch,
     unseen: Batch,
-    setting: Setting,
+    given: Given,
 ) -> None:
-    objective = build({"crd": {**SMALL, "source": source, "labels": labels}}, setting)
+    objective = build({"crd": {**SMALL, "source": source, "labels": labels}}, given)
     objective(student, teacher, batch)
     before = {name: value.clone() for name, value in objective.named_buffers()}
     found = objective.health(student, teacher, unseen)
@@ -78,7 +78,7 @@ def test_scores_are_of_all_rows_of_other_classes_and_nothing_moves(
             case "batch":
                 rows, of_rows = embedded[side], classes(unseen)
             case _:
-                rows, of_rows = bank.embeddings, setting.labels.tolist() if labels else list(range(30))
+                rows, of_rows = bank.embeddings, given.labels.tolist() if labels else list(range(30))
         expected = reference(embedded[other], embedded[side], rows, of_rows, classes(unseen))
         for number, value in expected.items():
             its = float(found[f"{number}.crd.penultimate.{side}"])
@@ -86,9 +86,9 @@ def test_scores_are_of_all_rows_of_other_classes_and_nothing_moves(
 
 
 def test_cktf_tells_of_each_pair_what_crd_tells_of_its_one(
-    student: Activations, teacher: Activations, unseen: Batch, setting: Setting
+    student: Activations, teacher: Activations, unseen: Batch, given: Given
 ) -> None:
-    found = build({"cktf": SMALL}, setting).health(student, teacher, unseen)
+    found = build({"cktf": SMALL}, given).health(student, teacher, unseen)
     pairs = ("stem", "stage1", "stage2", "stage3", "penultimate")
     numbers = ("positive", "negative", "gap", "temperature")
     assert set(found) == {
@@ -97,15 +97,15 @@ def test_cktf_tells_of_each_pair_what_crd_tells_of_its_one(
         for pair in pairs
         for side in ("student", "teacher")
     }
-    alone = build({"crd": SMALL}, setting).health(student, teacher, unseen)
+    alone = build({"crd": SMALL}, given).health(student, teacher, unseen)
     for name, value in alone.items():
         assert torch.equal(value, found[name.replace("crd", "cktf")])
 
 
 def test_kept_readings_give_the_same_as_the_teacher_itself(
-    student: Activations, teacher: Activations, unseen: Batch, setting: Setting
+    student: Activations, teacher: Activations, unseen: Batch, given: Given
 ) -> None:
-    objective = build({"cktf": SMALL, "at": {}}, setting)
+    objective = build({"cktf": SMALL, "at": {}}, given)
     assert objective.readings is None, "AT reads whole maps, but has nothing to tell"
     kept = {reading.name: reading.compute(teacher, unseen) for reading in objective.health_readings or ()}
     found = objective.health(student, Activations.of_readings(kept), unseen)
@@ -113,22 +113,22 @@ def test_kept_readings_give_the_same_as_the_teacher_itself(
     assert found
     for name, value in found.items():
         torch.testing.assert_close(value, expected[name])
-    assert build({"cktf": {**SMALL, "pairing": "largest"}}, setting).health_readings is None
+    assert build({"cktf": {**SMALL, "pairing": "largest"}}, given).health_readings is None
 
 
 def test_of_a_large_bank_evenly_spaced_rows_are_looked_at(
     student: Activations,
     teacher: Activations,
     unseen: Batch,
-    setting: Setting,
+    given: Given,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(contrastive_pair, "MOST_ROWS", 10)
-    objective = build({"crd": SMALL}, setting)
+    objective = build({"crd": SMALL}, given)
     found = objective.health(student, teacher, unseen)["negative.crd.penultimate.teacher"]
     pair = objective.objectives["crd"].pair
     anchors = pair.student.head(student.penultimate).detach()
-    rows, labels = pair.teacher.bank.embeddings[::3], setting.labels[::3]
+    rows, labels = pair.teacher.bank.embeddings[::3], given.labels[::3]
     means = [
         (anchor @ rows[labels != own].T).mean() for anchor, own in zip(anchors, unseen.labels, strict=True)
     ]
@@ -136,16 +136,16 @@ def test_of_a_large_bank_evenly_spaced_rows_are_looked_at(
 
 
 def test_squared_distances_count_as_the_cosines_at_half_the_temperature_that_they_are(
-    student: Activations, teacher: Activations, unseen: Batch, setting: Setting
+    student: Activations, teacher: Activations, unseen: Batch, given: Given
 ) -> None:
-    one = build({"crd": SMALL}, setting).health(student, teacher, unseen)
-    other = build({"crd": {**SMALL, "critic": "squared_distance", "temperature": 0.4}}, setting)
+    one = build({"crd": SMALL}, given).health(student, teacher, unseen)
+    other = build({"crd": {**SMALL, "critic": "squared_distance", "temperature": 0.4}}, given)
     for name, value in other.health(student, teacher, unseen).items():
         torch.testing.assert_close(value, one[name])
 
 
 def test_without_unit_length_scores_are_minus_squared_distances(
-    student: Activations, teacher: Activations, unseen: Batch, setting: Setting
+    student: Activations, teacher: Activations, unseen: Batch, given: Given
 ) -> None:
     settings = {
         **SMALL,
@@ -154,7 +154,7 @@ def test_without_unit_length_scores_are_minus_squared_distances(
         "source": "batch",
         "estimator": "infonce",
     }
-    objective = build({"crd": settings}, setting)
+    objective = build({"crd": settings}, given)
     found = objective.health(student, teacher, unseen)
     pair = objective.objectives["crd"].pair
     ours, theirs = pair.student.head(student.penultimate), pair.teacher.head(teacher.penultimate)
@@ -175,9 +175,9 @@ def test_without_unit_length_scores_are_minus_squared_distances(
 
 @pytest.mark.parametrize("objectives", [{"kd": {}}, {"at": {}}, {"crd": {"negatives": 0}}])
 def test_who_has_no_bank_tells_nothing(
-    objectives: dict[str, object], student: Activations, teacher: Activations, unseen: Batch, setting: Setting
+    objectives: dict[str, object], student: Activations, teacher: Activations, unseen: Batch, given: Given
 ) -> None:
-    objective = build(objectives, setting)
+    objective = build(objectives, given)
     assert objective.health(student, teacher, unseen) == {}
 
 
@@ -191,15 +191,15 @@ def test_who_has_no_bank_tells_nothing(
     ],
 )
 def test_cktf_names_the_layers_that_it_matches(
-    settings: dict[str, object], expected: tuple[str, str], setting: Setting
+    settings: dict[str, object], expected: tuple[str, str], given: Given
 ) -> None:
-    assert expected in build({"cktf": {**SMALL, **settings}}, setting).matched
+    assert expected in build({"cktf": {**SMALL, **settings}}, given).matched
 
 
 def test_the_factor_of_a_term_is_its_share_of_the_sum(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    objective = build({"kd": {"weight": 2.0}, "cktf": {**SMALL, "weight": 3.0, "beta": 0.5}}, setting)
+    objective = build({"kd": {"weight": 2.0}, "cktf": {**SMALL, "weight": 3.0, "beta": 0.5}}, given)
     total, terms = objective(student, teacher, batch)
     assert objective.factors["cktf.penultimate"] == 1.5
     expected = torch.stack([objective.factors[name] * value for name, value in terms.items()]).sum()

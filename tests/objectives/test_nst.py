@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.nst import NST, selectivity_loss
 
 FEW_POSITIONS = (2, 6, 2, 2), (2, 5, 2, 2)
@@ -66,9 +66,9 @@ def test_the_larger_map_is_averaged_to_the_smaller_one() -> None:
 
 
 def test_every_stage_has_a_term_of_its_own(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    nst = NST(NST.Config(), setting)
+    nst = NST(NST.Config(), given)
     terms = nst(student, teacher, batch)
     assert list(terms) == list(nst.term_weights) == ["stage1", "stage2", "stage3"]
     for number, value in enumerate(terms.values()):

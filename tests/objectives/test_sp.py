@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.sp import SP, similarity_loss
 
 
@@ -51,8 +51,8 @@ def test_neither_the_order_of_channels_and_positions_nor_the_scale_matters() -> 
 
 
 def test_the_last_stages_are_compared(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    terms = SP(SP.Config(), setting)(student, teacher, batch)
+    terms = SP(SP.Config(), given)(student, teacher, batch)
     assert terms.keys() == {"last_stage"}
     assert torch.equal(terms["last_stage"], similarity_loss(student.stages[2][0], teacher.stages[2][1]))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.vid import VID, GaussianRegressor, negative_log_likelihood
 
 
@@ -61,9 +61,9 @@ def test_the_variance_begins_as_set_and_never_falls_below_the_smallest(
 
 
 def test_every_stage_has_a_term_and_a_regressor_of_its_own(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    vid = VID(VID.Config(), setting)
+    vid = VID(VID.Config(), given)
     terms = vid(student, teacher, batch)
     assert list(terms) == list(vid.term_weights) == ["stage1", "stage2", "stage3"]
     mean, variance = vid.regressors["stage2"](student.stages[1][-1])

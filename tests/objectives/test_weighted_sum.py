@@ -3,7 +3,7 @@
 import torch
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import ObjectivesConfig, Setting, WeightedSum
+from cktf.objectives import Given, ObjectivesConfig, WeightedSum
 
 OBJECTIVES: dict[str, object] = {
     "cross_entropy": {"weight": 0.5},
@@ -12,14 +12,14 @@ OBJECTIVES: dict[str, object] = {
 }
 
 
-def build(values: dict[str, object], setting: Setting) -> WeightedSum:
-    return WeightedSum(ObjectivesConfig.model_validate(values), setting)
+def build(values: dict[str, object], given: Given) -> WeightedSum:
+    return WeightedSum(ObjectivesConfig.model_validate(values), given)
 
 
 def test_total_is_the_sum_of_weighted_terms_and_terms_are_unweighted(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    total, terms = build(OBJECTIVES, setting)(student, teacher, batch)
+    total, terms = build(OBJECTIVES, given)(student, teacher, batch)
     assert list(terms) == [
         "cross_entropy.logits",
         "kd.logits",
@@ -39,22 +39,22 @@ def test_total_is_the_sum_of_weighted_terms_and_terms_are_unweighted(
     assert total.requires_grad
 
 
-def test_an_objective_without_weight_is_not_built(setting: Setting) -> None:
-    built = build({**OBJECTIVES, "cktf": {"weight": 0}}, setting)
+def test_an_objective_without_weight_is_not_built(given: Given) -> None:
+    built = build({**OBJECTIVES, "cktf": {"weight": 0}}, given)
     assert list(built.objectives) == ["cross_entropy", "kd"]
     assert not built.state_dict()
 
 
 def test_adding_an_objective_does_not_shift_the_numbers_of_another(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
-    _, alone = build({"cktf": OBJECTIVES["cktf"]}, setting)(student, teacher, batch)
-    _, together = build({**OBJECTIVES, "crd": {"negatives": 3, "dim": 4}}, setting)(student, teacher, batch)
+    _, alone = build({"cktf": OBJECTIVES["cktf"]}, given)(student, teacher, batch)
+    _, together = build({**OBJECTIVES, "crd": {"negatives": 3, "dim": 4}}, given)(student, teacher, batch)
     assert all(torch.equal(value, together[name]) for name, value in alone.items())
 
 
 def test_cross_entropy_alone_is_computed_without_a_teacher(
-    student: Activations, batch: Batch, setting: Setting
+    student: Activations, batch: Batch, given: Given
 ) -> None:
-    total, _ = build({"cross_entropy": {}}, setting)(student, None, batch)
+    total, _ = build({"cross_entropy": {}}, given)(student, None, batch)
     assert total > 0

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cktf import seeding
 from cktf.batch import Batch
-from cktf.objectives.objective import Setting
+from cktf.objectives.objective import Given
 from cktf.objectives.parts.contrast import estimate_partition, noise_contrastive_loss
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.critics import agreement, as_products
@@ -28,7 +28,7 @@ class Side(nn.Module):
         shape: Of the representation.
         dim: Of an embedding.
         config: Settings.
-        setting: What it is built for.
+        given: What it is built for.
 
     Attributes:
         head: Projects representations to embeddings.
@@ -45,16 +45,16 @@ class Side(nn.Module):
         shape: torch.Size,
         dim: int,
         config: ContrastiveSettings,
-        setting: Setting,
+        given: Given,
     ) -> None:
         super().__init__()
         self.config = config
-        self.num_samples = setting.num_samples
+        self.num_samples = given.num_samples
         self.partition: float | None = None
-        with seeding.initialisation(setting.seed, "head", *name):
+        with seeding.initialisation(given.seed, "head", *name):
             self.head = Head(head, shape, dim, unit_length=config.unit_length)
-        with seeding.initialisation(setting.seed, "bank", *name):
-            self.bank = build_bank(config, setting.num_samples, dim)
+        with seeding.initialisation(given.seed, "bank", *name):
+            self.bank = build_bank(config, given.num_samples, dim)
 
     def contrast(
         self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives
@@ -116,7 +116,7 @@ class ContrastivePair(nn.Module):
         name: The pair: ``stem``, ``stage1``, ..., ``penultimate``.
         shapes: Of the student's and of the teacher's representation, without the batch dimension.
         config: Settings.
-        setting: What it is built for.
+        given: What it is built for.
 
     Raises:
         ValueError: If a regressor cannot lead from one map to the other.
@@ -127,7 +127,7 @@ class ContrastivePair(nn.Module):
         name: str,
         shapes: tuple[torch.Size, torch.Size],
         config: ContrastiveSettings,
-        setting: Setting,
+        given: Given,
     ) -> None:
         super().__init__()
         self.config = config
@@ -143,8 +143,8 @@ class ContrastivePair(nn.Module):
                     f"{tuple(ours[1:])} and {tuple(theirs[1:])}; choose linear, mlp or pad"
                 )
             heads, dim = ("regressor", "pad"), theirs.numel()
-        self.student = Side((name, "student"), heads[0], ours, dim, config, setting)
-        self.teacher = Side((name, "teacher"), heads[1], theirs, dim, config, setting)
+        self.student = Side((name, "student"), heads[0], ours, dim, config, given)
+        self.teacher = Side((name, "teacher"), heads[1], theirs, dim, config, given)
 
     def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives | None) -> Tensor:
         """Return the loss of both sides, a scalar, and move the banks.

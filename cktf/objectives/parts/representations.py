@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cktf import seeding
 from cktf.batch import Activations, Batch, Reading
-from cktf.objectives.objective import Setting
+from cktf.objectives.objective import Given
 from cktf.objectives.parts import maps
 from cktf.objectives.parts.layers import LayerPair, blocks_of, is_block
 from cktf.objectives.parts.pairing import BY_SIMILARITY, Pairing, choose_block
@@ -22,17 +22,17 @@ class Representations:
         pairing: Which block a teacher's stage is represented by, where a pair does not name one.
         normalize: Whether block maps are L2-normalised over the batch.
         transform: What of a layer is compared.
-        setting: What it is built for.
+        given: What it is built for.
     """
 
-    def __init__(self, pairing: Pairing, transform: Transform, setting: Setting, *, normalize: bool) -> None:
+    def __init__(self, pairing: Pairing, transform: Transform, given: Given, *, normalize: bool) -> None:
         self.pairing: Pairing = pairing
         self.transform: Transform = transform
         self.normalize = normalize
-        self.seed = setting.seed
-        self.windows = maps.pooling_window(setting.student), maps.pooling_window(setting.teacher)
+        self.seed = given.seed
+        self.windows = maps.pooling_window(given.student), maps.pooling_window(given.teacher)
 
-    def shapes(self, pair: LayerPair, setting: Setting) -> tuple[torch.Size, torch.Size]:
+    def shapes(self, pair: LayerPair, given: Given) -> tuple[torch.Size, torch.Size]:
         """Return the shapes, without the batch dimension, of what the heads of a pair are given.
 
         Raises:
@@ -40,8 +40,8 @@ class Representations:
         """
         sizes = []
         for layer, side, network in (
-            (pair.student, "student", setting.student),
-            (pair.teacher, "teacher", setting.teacher),
+            (pair.student, "student", given.student),
+            (pair.teacher, "teacher", given.teacher),
         ):
             try:
                 sizes.append(blocks_of(network, layer)[-1])
@@ -67,14 +67,14 @@ class Representations:
         is_first = self.pairing == "first" and re.fullmatch(r"stage\d+", pair.teacher)
         return pair.student, f"{pair.teacher}.0" if is_first else pair.teacher
 
-    def reading(self, pair: LayerPair, setting: Setting) -> Reading | None:
+    def reading(self, pair: LayerPair, given: Given) -> Reading | None:
         """Return all that is read of the teacher for a pair.
 
         None where that is a whole map, or a block that is chosen by the student's.
         """
         if pair.teacher == "penultimate":
-            return penultimate_of(setting.teacher)
-        is_open = self.pairing in BY_SIMILARITY and len(blocks_of(setting.teacher, pair.teacher)) > 1
+            return penultimate_of(given.teacher)
+        is_open = self.pairing in BY_SIMILARITY and len(blocks_of(given.teacher, pair.teacher)) > 1
         if self.transform != "map" or is_open:
             return None
 
@@ -83,7 +83,7 @@ class Representations:
 
         return Reading(
             self._name(pair),
-            self.shapes(pair, setting)[1],
+            self.shapes(pair, given)[1],
             of_batch=is_block(pair.teacher) and (self.normalize or self.pairing == "random"),
             compute=pooled,
         )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations
-from cktf.objectives.objective import Setting
+from cktf.objectives.objective import Given
 
 _Map = TypeVar("_Map", Tensor, torch.Size)
 
@@ -17,19 +17,19 @@ def last_maps(activations: Activations) -> dict[str, Tensor]:
 
 
 def paired_maps(
-    setting: Setting, key: str, remedy: str = "weight: 0"
+    given: Given, key: str, remedy: str = "weight: 0"
 ) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return the shapes of what `last_maps` gives of student and teacher: (channels, height, width) each.
 
     Args:
-        setting: The circumstances.
+        given: What the method is built for.
         key: Path of the setting that asks for the comparison, for the message: ``objective.at.weight``.
         remedy: What to choose where the networks shall stay, likewise.
 
     Raises:
         ValueError: If the numbers of stages differ.
     """
-    student, teacher = setting.student, setting.teacher
+    student, teacher = given.student, given.teacher
     if len(student.stages) != len(teacher.stages):
         raise ValueError(
             f"{key}: stage is paired with stage, but the student has {len(student.stages)} and the teacher "
@@ -39,9 +39,9 @@ def paired_maps(
     return {name: (ours, theirs[name]) for name, ours in _named(student.stem, student.stages).items()}
 
 
-def paired_stages(setting: Setting, key: str) -> dict[str, tuple[torch.Size, torch.Size]]:
+def paired_stages(given: Given, key: str) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return `paired_maps` without the stem."""
-    return {name: shapes for name, shapes in paired_maps(setting, key).items() if name != "stem"}
+    return {name: shapes for name, shapes in paired_maps(given, key).items() if name != "stem"}
 
 
 def _named(stem: _Map, stages: tuple[tuple[_Map, ...], ...]) -> dict[str, _Map]:

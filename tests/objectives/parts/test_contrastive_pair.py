@@ -3,7 +3,7 @@
 import torch
 
 from cktf.batch import Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.parts.contrastive_pair import ContrastivePair
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.negatives import Negatives
@@ -24,16 +24,16 @@ def inputs(step: int) -> tuple[torch.Tensor, torch.Tensor, Batch, Negatives]:
     )
 
 
-def test_both_heads_learn_and_the_banks_do_not(setting: Setting) -> None:
-    pair = ContrastivePair("stem", SHAPES, CONFIG, setting)
+def test_both_heads_learn_and_the_banks_do_not(given: Given) -> None:
+    pair = ContrastivePair("stem", SHAPES, CONFIG, given)
     pair(*inputs(0)).backward()
     for side in (pair.student, pair.teacher):
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in side.head.parameters())
         assert side.bank.embeddings.grad is None
 
 
-def test_rows_move_after_scoring_and_only_those_of_the_batch(setting: Setting) -> None:
-    pair = ContrastivePair("stem", SHAPES, CONFIG, setting)
+def test_rows_move_after_scoring_and_only_those_of_the_batch(given: Given) -> None:
+    pair = ContrastivePair("stem", SHAPES, CONFIG, given)
     before = pair.teacher.bank.embeddings.clone()
     student, teacher, batch, negatives = inputs(0)
     pair(student, teacher, batch, negatives)
@@ -44,8 +44,8 @@ def test_rows_move_after_scoring_and_only_those_of_the_batch(setting: Setting) -
     torch.testing.assert_close(pair.teacher.bank.embeddings[index], expected.detach())
 
 
-def test_normalisation_constants_are_fixed_at_the_first_batch(setting: Setting) -> None:
-    pair = ContrastivePair("stem", SHAPES, CONFIG, setting)
+def test_normalisation_constants_are_fixed_at_the_first_batch(given: Given) -> None:
+    pair = ContrastivePair("stem", SHAPES, CONFIG, given)
     assert pair.student.partition is None
     pair(*inputs(0))
     first = pair.student.partition, pair.teacher.partition
@@ -53,8 +53,8 @@ def test_normalisation_constants_are_fixed_at_the_first_batch(setting: Setting) 
     assert (pair.student.partition, pair.teacher.partition) == first
 
 
-def test_a_pair_goes_on_from_its_state_dict_as_if_nothing_had_happened(setting: Setting) -> None:
-    pair, resumed = (ContrastivePair("stem", SHAPES, CONFIG, setting) for _ in range(2))
+def test_a_pair_goes_on_from_its_state_dict_as_if_nothing_had_happened(given: Given) -> None:
+    pair, resumed = (ContrastivePair("stem", SHAPES, CONFIG, given) for _ in range(2))
     resumed.load_state_dict(pair.state_dict())
     assert resumed.student.partition is None
     pair(*inputs(0))
@@ -64,13 +64,13 @@ def test_a_pair_goes_on_from_its_state_dict_as_if_nothing_had_happened(setting: 
     assert torch.equal(pair.student.bank.embeddings, resumed.student.bank.embeddings)
 
 
-def test_initial_values_are_addressed_by_seed_pair_and_side(setting: Setting) -> None:
+def test_initial_values_are_addressed_by_seed_pair_and_side(given: Given) -> None:
     torch.manual_seed(1)
-    one = ContrastivePair("stem", (SHAPES[0], SHAPES[0]), CONFIG, setting)
+    one = ContrastivePair("stem", (SHAPES[0], SHAPES[0]), CONFIG, given)
     torch.manual_seed(2)
-    ContrastivePair("stage1", (SHAPES[0], SHAPES[0]), CONFIG, setting)
-    two = ContrastivePair("stem", (SHAPES[0], SHAPES[0]), CONFIG, setting)
-    other = ContrastivePair("stage1", (SHAPES[0], SHAPES[0]), CONFIG, setting)
+    ContrastivePair("stage1", (SHAPES[0], SHAPES[0]), CONFIG, given)
+    two = ContrastivePair("stem", (SHAPES[0], SHAPES[0]), CONFIG, given)
+    other = ContrastivePair("stage1", (SHAPES[0], SHAPES[0]), CONFIG, given)
     for name, value in one.named_parameters():
         assert torch.equal(value, two.get_parameter(name))
         assert not torch.equal(value, other.get_parameter(name))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Setting
+from cktf.objectives import Given
 from cktf.objectives.parts.layers import LayerPair
 from cktf.objectives.parts.representations import Representations
 
@@ -13,11 +13,11 @@ STAGE = LayerPair(student="stage1", teacher="stage1")
 
 
 def test_random_blocks_are_addressed_by_seed_pair_and_step(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
     def blocks(seed: int, pair: LayerPair) -> list[int]:
         """Return which of two blocks is chosen in each of 40 steps."""
-        chosen = Representations("random", "hint", replace(setting, seed=seed), normalize=False)
+        chosen = Representations("random", "hint", replace(given, seed=seed), normalize=False)
         stage = int(pair.teacher[-1]) - 1
         return [
             [
@@ -35,36 +35,36 @@ def test_random_blocks_are_addressed_by_seed_pair_and_step(
 
 
 def test_a_named_block_is_taken_whatever_the_pairing(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
     pair = LayerPair(student="stage1.0", teacher="stage2.1")
-    representations = Representations("first", "hint", setting, normalize=False)
+    representations = Representations("first", "hint", given, normalize=False)
     ours, theirs = representations(pair, student, teacher, batch)
     assert ours is student.stages[0][0]
     assert theirs is teacher.stages[1][1]
 
 
 def test_shapes_are_those_of_the_representations(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
     for transform in ("map", "hint", "attention", "factor"):
-        representations = Representations("last", transform, setting, normalize=True)
+        representations = Representations("last", transform, given, normalize=True)
         for ours in ("stem", "stage2", "penultimate"):
             pair = LayerPair(student=ours, teacher="stage3")
             values = representations(pair, student, teacher, batch)
-            assert representations.shapes(pair, setting) == tuple(value.shape[1:] for value in values)
+            assert representations.shapes(pair, given) == tuple(value.shape[1:] for value in values)
             assert all(value.dtype == torch.float32 for value in values)
 
 
 def test_a_reading_is_what_is_compared_of_the_teacher(
-    student: Activations, teacher: Activations, batch: Batch, setting: Setting
+    student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
     for pairing in ("last", "first", "random"):
         for normalize in (True, False):
-            representations = Representations(pairing, "map", setting, normalize=normalize)
+            representations = Representations(pairing, "map", given, normalize=normalize)
             for layer in ("stem", "stage2", "stage3.0", "penultimate"):
                 pair = LayerPair(student="stage3", teacher=layer)
-                reading = representations.reading(pair, setting)
+                reading = representations.reading(pair, given)
                 values = reading.compute(teacher, batch)
                 left = Activations.of_readings({reading.name: values})
                 for ours, theirs in zip(
@@ -90,10 +90,10 @@ def _first_sample(network: Activations) -> Activations:
     )
 
 
-def test_readings_that_differ_in_anything_have_different_names(setting: Setting) -> None:
+def test_readings_that_differ_in_anything_have_different_names(given: Given) -> None:
     names = [
-        Representations(pairing, "map", replace(setting, seed=seed), normalize=normalize)
-        .reading(pair, setting)
+        Representations(pairing, "map", replace(given, seed=seed), normalize=normalize)
+        .reading(pair, given)
         .name
         for pairing, seed, normalize, pair in (
             ("last", 0, True, STAGE),
@@ -109,10 +109,10 @@ def test_readings_that_differ_in_anything_have_different_names(setting: Setting)
     assert len(set(names)) == len(names)
 
 
-def test_whole_maps_and_blocks_that_the_student_chooses_have_no_reading(setting: Setting) -> None:
+def test_whole_maps_and_blocks_that_the_student_chooses_have_no_reading(given: Given) -> None:
     def reading(pairing: str, transform: str, teacher: str = "stage1"):
         pair = LayerPair(student="stage1", teacher=teacher)
-        return Representations(pairing, transform, setting, normalize=True).reading(pair, setting)
+        return Representations(pairing, transform, given, normalize=True).reading(pair, given)
 
     assert reading("last", "map")
     assert all(
