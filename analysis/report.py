@@ -203,12 +203,11 @@ def _papers(results: Results) -> dict[str, str]:
     from analysis.latex import latex, text
     from analysis.methods import methods_text
     from analysis.side_tables import side_tables
-    from analysis.tables import csv, main_tables, markdown_tables
+    from analysis.tables import csv, main_name, main_tables, markdown_tables
 
     papers = {f"{name}.csv": csv(frame) for name in DERIVED if not (frame := getattr(results, name)).empty}
-    answering = "leaderboard" if results.arms.empty else "effects"
     sides = {name: [table] for name, table in side_tables(results).items()}
-    for name, tables in {answering: main_tables(results), **sides}.items():
+    for name, tables in {main_name(results): main_tables(results), **sides}.items():
         papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
     methods = methods_text(results)
     return papers | {"methods.md": f"{methods}\n", "methods.tex": f"{text(methods)}\n"}

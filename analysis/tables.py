@@ -96,13 +96,23 @@ def marked(table: Table, results: Results) -> Table:
     return replace(table, title=f"Smoke run: {table.title}", remark=f"{SMOKE} {table.remark}".rstrip())
 
 
+def main_name(results: Results) -> str:
+    """Return what the tables that answer the question are: ``effects``, or scores, a search's ``leaderboard``."""
+    if not results.arms.empty:
+        return "effects"
+    is_search = results.facts.study.design == "search" or not results.trials.empty
+    return "leaderboard" if is_search else "effects"
+
+
 def _main_tables(results: Results) -> list[Table]:
-    if results.arms.empty:
+    if main_name(results) == "leaderboard":
         title = "Best arms by search score (selected on it: optimistic)"
         none = "No arm of the search has all of its seeds complete." if results.leaderboard.empty else ""
         return [Table(title, leaderboard_rows(results), none)]
     study = results.facts.study
     title = f"Effects on {quantity(study.report_metric).name}"
+    if results.arms.empty:
+        return [Table(title, effects_rows(results), "No trial is planned yet.")]
     tables = []
     if len(results.contexts) > 1:
         head = f"{quantity(study.report_metric).label.capitalize()}, mean ± sd"

@@ -143,6 +143,18 @@ def test_a_run_of_which_nothing_is_complete_has_a_report(ablation_writer: Callab
     assert "no complete trial" in Path(paths.html).read_text()
 
 
+def test_a_design_that_was_killed_before_it_planned_a_trial_has_a_report_of_its_own(
+    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
+) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="grid"))
+    ledger.close_segment()
+    paths = write_report(ledger.run)
+    assert not any("leaderboard" in path for path in paths.papers)
+    for answer in [paths.html, *(path for path in paths.papers if "effects" in path)]:
+        assert "No trial is planned yet." in Path(answer).read_text()
+
+
 @pytest.mark.parametrize("trials", [0, 3])
 def test_a_search_of_which_no_arm_is_complete_has_a_report(
     new_ledger: Callable[[], Any], make_study_row: Callable[..., Any], trials: int
