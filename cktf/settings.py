@@ -12,7 +12,7 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 BatchSize = Annotated[int, Field(ge=2, le=1_000_000)]
 """Samples of one step; batch-norm has no variance to train on in a batch of one."""
 
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 """What a generator is made of, beside what it is for."""
 
 
