@@ -205,7 +205,12 @@ def test_a_compiled_student_has_no_gradients_of_terms(tiny):
     assert health.gradient_norms({"cross_entropy.logits": term}, 1.0, World()) == {}
 
 
-def _worker(rank, folder, of_step, of_trial):
+def on_validation(config):
+    _, health, *_ = built(config)
+    return health.on_validation()
+
+
+def _worker(rank, folder, of_step, of_trial, *of_splits):
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
@@ -213,7 +218,8 @@ def _worker(rank, folder, of_step, of_trial):
         health, _, terms, share = step(TrialConfig.model_validate_json(of_step), world)
         config = TrialConfig.model_validate_json(of_trial)
         alone, beside = trained(train(config)), trained(train(config, health=ALWAYS))
-        torch.save((health.gradient_norms(terms, share, world), alone, beside), f"{folder}/{rank}.pt")
+        splits = [on_validation(TrialConfig.model_validate_json(text)) for text in of_splits]
+        torch.save((health.gradient_norms(terms, share, world), alone, beside, splits), f"{folder}/{rank}.pt")
     finally:
         distributed.destroy_process_group()
 
@@ -222,14 +228,22 @@ def test_two_workers_measure_the_same_split_and_their_gradients_add_up(tiny, tmp
     config = tiny(objective={"cross_entropy": {}, "kd": {}}, epochs=1)
     banks = tiny(objective={"cross_entropy": {}, "crd": {"negatives": 8}}, epochs=1)
     list(train(config))  # the teacher is there
-    configs = config.model_dump_json(), banks.model_dump_json()
+    normalised = {"negatives": 8}
+    of_batch = {"negatives": 8, "source": "batch", "transform": "similarity", "head": "pad"}
+    splits = [tiny(objective={"cktf": cktf}) for cktf in (normalised, of_batch)]
+    configs = [each.model_dump_json() for each in (config, banks, *splits)]
     multiprocessing.spawn(_worker, args=(str(tmp_path), *configs), nprocs=2)
     workers = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
-    norms, alone, beside = workers[0]
+    norms, alone, beside, measured = workers[0]
     assert norms == workers[1][0]
     assert beside[0] == alone[0]
     assert beside[1] == workers[1][2][1]
     assert "gap.crd.penultimate.student" in beside[1][0]
+
+    assert measured == workers[1][3]
+    for its_config, found in zip(splits, measured, strict=True):
+        assert any(name.startswith("gap.cktf.stage1") for name in found)
+        assert found == pytest.approx(on_validation(its_config), rel=1e-4, abs=1e-6)
 
     shards = [step(config, World(rank, 2)) for rank in range(2)]
     for name in ("cross_entropy.logits", "kd.logits"):

@@ -1,5 +1,8 @@
 """What data-parallel workers tell one another, so that their banks and constants stay equal."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -8,6 +11,19 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from cktf.batch import Batch
+
+_IS_WHOLE = ContextVar("_IS_WHOLE", default=False)
+"""Whether what this worker holds is no shard of a batch, but all of it."""
+
+
+@contextmanager
+def whole_batches() -> Iterator[None]:
+    """Within it every worker holds all of each batch, as in an evaluation: nothing is gathered or added up."""
+    token = _IS_WHOLE.set(True)
+    try:
+        yield
+    finally:
+        _IS_WHOLE.reset(token)
 
 
 @torch.no_grad()
@@ -64,4 +80,4 @@ class _Gather(torch.autograd.Function):
 
 
 def _is_alone() -> bool:
-    return not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1)
+    return _IS_WHOLE.get() or not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1)
