@@ -74,6 +74,10 @@ def methods_text(results: Results) -> str:
             "What the objectives read from the frozen teacher was computed once for each seed and epoch, rounded to "
             "float16, and shared by the trials."
         )
+    if study.workers > 1:
+        sentences.append(
+            f"Each student was trained by {study.workers} processes, which batch-norm saw the shards of one by one."
+        )
     sentences += foreign.cannot_be_vouched_for if foreign else [_splits_sentence(results)]
     if not results.arms.empty:
         sentences += _comparison_sentences(results)

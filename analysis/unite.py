@@ -37,14 +37,19 @@ def united(runs: Mapping[str, Results]) -> Results:
         runs: Place to results, those first that win where a trial is in several.
 
     Raises:
-        ValueError: If they do not agree on the metrics, the direction, delta or on being smoke runs; or if one of
-            different studies is a search, whose arms no baseline was compared with.
+        ValueError: If they do not agree on the metrics, the direction, delta or on being smoke runs; if those of one
+            study do not agree on the workers of a trial; or if one of different studies is a search, whose arms no
+            baseline was compared with.
     """
-    _refuse_conflicts(runs)
-    named = dict(zip(_names(runs), runs.values(), strict=True))
+    _require_same(runs, "metric", "report_metric", "maximise", "delta", "is_smoke")
     studies: dict[str, dict[str, Results]] = {}
-    for name, results in named.items():
-        studies.setdefault(_identity(name, results), {})[name] = _renamed(results, name)
+    places: dict[str, dict[str, Results]] = {}
+    for name, (place, results) in zip(_names(runs), runs.items(), strict=True):
+        identity = _identity(name, results)
+        studies.setdefault(identity, {})[name] = _renamed(results, name)
+        places.setdefault(identity, {})[place] = results
+    for group in places.values():
+        _require_same(group, "workers")  # a trial's name does not tell them, and batch-norm sees each one's shard
     if len(studies) == 1:
         return _one_study(next(iter(studies.values())))
     for place, results in runs.items():
@@ -56,9 +61,9 @@ def united(runs: Mapping[str, Results]) -> Results:
     return _contexts({" + ".join(group): _one_study(group) for group in studies.values()})
 
 
-def _refuse_conflicts(runs: Mapping[str, Results]) -> None:
+def _require_same(runs: Mapping[str, Results], *names: str) -> None:
     """Refuse runs whose numbers cannot stand beside each other."""
-    for name in ("metric", "report_metric", "maximise", "delta", "is_smoke"):
+    for name in names:
         found = {place: getattr(results.facts.study, name) for place, results in runs.items()}
         if len(set(found.values())) > 1:
             told = "; ".join(f"{value} in {place}" for place, value in found.items())

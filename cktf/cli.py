@@ -304,7 +304,7 @@ def train(
 ) -> None:
     """Train one trial in this process, without Ray: for debugging. Only the cached teacher is written."""
     with _one_clear_message():
-        from cktf.search.run import require_runnable
+        from cktf.search.runnable import require_runnable
         from cktf.study.designs import every_arm
         from cktf.study.problems import StudyError
         from cktf.trainer.train import TrainingFailed
@@ -322,7 +322,7 @@ def train(
         if arm not in arms:
             within = f" in context {context}" if context else ""
             raise StudyError(f"--arm {arm}: the study has no such arm{within}; it has: {', '.join(arms)}")
-        require_runnable(spec, [arms[arm]])
+        require_runnable(spec, arms[arm])
     config = arms[arm].config.with_seed(seed)
     try:
         for result in train_trial(config, teacher_once=spec.teacher_once, health=spec.health):

@@ -88,6 +88,7 @@ class StudyRow(Row):
         pruner: Name of Optuna's pruner that ends bad trials early; empty where none does.
         is_smoke: Whether it is a smoke run, on a few generated images, whose numbers mean nothing.
         teacher_once: Whether trials shared what they read of the teacher, rounded to float16.
+        workers: Processes that trained each student together, of which batch-norm saw one's shard alone.
         reference_source: Where the study's reference values were published; empty where it names none.
         reference_values: Context to arm to the published value of the report metric, in its unit.
         reference_teachers: Context to the published value of its teacher.
@@ -115,6 +116,7 @@ class StudyRow(Row):
     pruner: str = ""
     is_smoke: bool = False
     teacher_once: bool = False
+    workers: int = 1
     reference_source: str = ""
     reference_values: dict[str, dict[str, float]] = field(default_factory=dict)
     reference_teachers: dict[str, float] = field(default_factory=dict)

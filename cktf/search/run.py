@@ -7,7 +7,7 @@ Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,26 +16,26 @@ from rich.console import Console
 
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Status, StudyRow
 from cktf.search.environment import prepare
-from cktf.search.errors import NotExtensible, NotRunnable, RunInUse, RunNotFound, StudyDiffers, Unwritable
+from cktf.search.errors import NotExtensible, RunInUse, RunNotFound, StudyDiffers, Unwritable
 from cktf.search.keep import Keeper
 from cktf.search.ledger import Ledger, open_run, read_ledger, reading
 from cktf.search.planner import Planner
 from cktf.search.progress import watch
 from cktf.search.provenance import Provenance
+from cktf.search.runnable import require_runnable
 from cktf.storage import Storage
-from cktf.study.designs import BASELINE, Arm, every_arm
+from cktf.study.designs import BASELINE, every_arm
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import MOST_SEEDS, StudySpec
-from cktf.trainer.check import check_trial
-from cktf.trainer.reading_files import size_limit
 from cktf.trainer.teacher_file import content_digest
 
 STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
 
 HOW_ONLY = {"name", "question", "delta", "reference", "resources", "health", "keep", "max_failures"}
-"""Keys of a study that say how it is run and told, not what is trained: they may change between launches.
+"""Keys of a study that say how it is run and told, not what is trained: they may change between launches. But
+``resources.workers`` may not, for batch-norm sees each worker's shard alone.
 
 A ``delta`` that changes after results were seen was not fixed beforehand: the ledger keeps that of every launch, and
 the report says so.
@@ -179,8 +179,8 @@ def _carry_out(
 ) -> Summary:
     began = time.monotonic()
     console = console or Console()
-    if address is None:  # a cluster's nodes may have what this machine has not
-        require_runnable(spec, every_arm(spec))
+    if address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
+        require_runnable(spec)
     with _writing(run):
         ledger = Ledger(run)
     with ledger:
@@ -213,32 +213,6 @@ def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: boo
     with _writing(run):
         write_what_was_asked(spec, run, ledger)
     return Planner(spec, _writing(run)(ledger.append), rows, retry_failed=retry_failed)
-
-
-def require_runnable(spec: StudySpec, arms: Sequence[Arm]) -> None:
-    """Build what these arms are made of, on this machine.
-
-    Raises:
-        NotRunnable: If something that they need is not there or does not go together.
-    """
-    if spec.teacher_once:
-        try:
-            size_limit()
-        except ValueError as error:
-            raise NotRunnable(str(error)) from error
-    seen = set()  # what decides whether a trial can be built is often the same for all arms, and checked once
-    for arm in arms:
-        config = arm.config
-        of_task = (config.source, config.probe)
-        parts = (config.data, config.student, config.teacher, config.objective, config.batch_size, *of_task)
-        if parts not in seen:
-            try:
-                check_trial(config, spec.resources.workers)
-            except ValueError as error:
-                can_skip = arm.context and spec.compare and arm.name != BASELINE
-                hint = "; 'skip:' keeps an arm out of a context" if can_skip else ""
-                raise NotRunnable(f"{spec.name}, arm {arm.label}: {error}{hint}") from error
-        seen.add(parts)
 
 
 @contextmanager
@@ -274,6 +248,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             pruner=spec.prune if spec.search and spec.prune != "none" else "",
             is_smoke=spec.smoke,
             teacher_once=spec.teacher_once,
+            workers=spec.resources.workers,
             reference_source=reference.source if reference else "",
             reference_values=reference.by_context() if reference else {},
             reference_teachers=reference.teachers() if reference else {},
@@ -300,8 +275,10 @@ def _require_study(run: Storage) -> StudySpec:
 
 
 def _require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
-    asked = spec.model_dump(exclude=HOW_ONLY)
-    before = stored.model_dump(exclude=HOW_ONLY)
+    asked, before = (
+        {**study.model_dump(exclude=HOW_ONLY), "resources.workers": study.resources.workers}
+        for study in (spec, stored)
+    )
     differing = [key for key in asked if asked[key] != before[key]]
     if not differing:
         return

@@ -5,14 +5,18 @@ import os
 import tempfile
 from collections.abc import Callable
 
+import ray
 from ray import tune
-from ray.exceptions import OutOfMemoryError
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from cktf.search.cluster import Room, Share, connected, wait_for_room
+from cktf.search.errors import NotRunnable
 from cktf.search.planner import Planner
+from cktf.search.runnable import require_runnable
 from cktf.search.searcher import PlannerScheduler, PlannerSearcher
 from cktf.search.trial import Assignment, Slot
 from cktf.storage import Storage
+from cktf.study.spec import StudySpec
 
 TRIALS_PER_TUNE_RUN = 1000
 """Tune copies the state of all its trials again and again; a study of more is given to it in parts."""
@@ -30,6 +34,7 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
     Raises:
         ClusterNotFound: If no cluster answers.
         ClusterTooSmall: If a trial does not fit on it.
+        NotRunnable: If what trials need is not on its nodes or does not go together.
         Exception: The planner's `failure`, if it has one.
     """
     resources = planner.spec.resources
@@ -38,6 +43,8 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
     with connected(address):
         is_local = address is None
         share = wait_for_room(resources, is_local=is_local, say=say)
+        if not is_local:
+            _require_runnable_there(planner.spec, share, say)
         room = Room(share, resources.slots, is_local=is_local)
         while not planner.is_done():
             try:
@@ -50,6 +57,19 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
                     raise
                 say("a machine has run out of memory, and Ray has ended trials on it; they are tried again")
                 planner.take_back("its worker died: the machine ran out of memory")
+
+
+def _require_runnable_there(spec: StudySpec, share: Share, say: Callable[[str], None]) -> None:
+    """Have a node on which a worker of a trial fits do what a launch without a cluster does on its own machine."""
+    there = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus)(require_runnable)
+    try:
+        ray.get(there.remote(spec))
+    except RayTaskError as error:
+        if isinstance(error.cause, NotRunnable):
+            raise error.cause from None
+        raise
+    except RayError as error:  # the node was lost, say; trials outlive that, and tell what is wrong if anything is
+        say(f"the study could not be checked on the cluster: {error}")
 
 
 def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None:

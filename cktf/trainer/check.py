@@ -7,7 +7,6 @@ from torch import nn
 
 from cktf.data import DataConfig, Dataset, DatasetMissing, split
 from cktf.models import measure_shapes
-from cktf.objectives import needs_teacher
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
@@ -17,9 +16,22 @@ from cktf.trainer.teacher_cache import build_teacher
 
 CPU = torch.device("cpu")
 
+NOT_BUILT = {"seed", "optimizer", "epochs", "precision", "compile"}
+"""Fields of a trial's configuration that do not decide whether its parts can be built."""
 
-def check_trial(config: TrialConfig, workers: int = 1) -> None:
+
+def what_is_built(config: TrialConfig) -> tuple[object, ...]:
+    """Return what decides whether a trial's parts can be built: where it is the same, one check does."""
+    return tuple(getattr(config, name) for name in TrialConfig.model_fields if name not in NOT_BUILT)
+
+
+def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = False) -> None:
     """Build on the CPU all that a trial is made of, with memory banks of two samples.
+
+    Args:
+        config: Of the trial.
+        workers: Processes that train it together.
+        is_measured: Whether its health is.
 
     Raises:
         ValueError: If a data set or the teacher's file is not there, or networks, data, batches and objectives do
@@ -27,7 +39,7 @@ def check_trial(config: TrialConfig, workers: int = 1) -> None:
     """
     dataset = held_dataset(config.data, CPU)
     parts = split(dataset.train_labels, config.data, config.seed)
-    teacher = _build_teacher(config, dataset) if needs_teacher(config.objective) else None
+    teacher = _build_teacher(config, dataset) if config.runs_teacher(is_measured=is_measured) else None
     _, _, phases = assemble(config, dataset, parts, teacher, labels=torch.tensor([0, 1]))
     for phase in phases:
         try:

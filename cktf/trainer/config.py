@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from cktf.data import AugmentationConfig, DataConfig
 from cktf.models import ModelConfig
-from cktf.objectives import ObjectivesConfig, active_objectives
+from cktf.objectives import ObjectivesConfig, active_objectives, needs_teacher
 from cktf.settings import BatchSize, Epochs, Seed, Settings
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import ProbeConfig
@@ -124,6 +124,10 @@ class TrialConfig(Settings):
     def teacher_data(self) -> DataConfig:
         """The data set whose classes the teacher knows."""
         return self.source or self.data
+
+    def runs_teacher(self, *, is_measured: bool) -> bool:
+        """Return whether a training runs its teacher: for an objective, or to be measured against it."""
+        return self.teacher is not None and (is_measured or needs_teacher(self.objective))
 
     @property
     def trial_id(self) -> str:

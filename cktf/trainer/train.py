@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from cktf.data import evaluation_batches, split
-from cktf.objectives import needs_teacher
 from cktf.rows import EpochResult
 from cktf.seeding import derive
 from cktf.storage import Storage
@@ -79,7 +78,8 @@ def train(
     dataset = held_dataset(config.data, device)
     parts = split(dataset.train_labels, config.data, config.seed)
     teacher = None
-    if config.teacher and (health or needs_teacher(config.objective)):
+    if config.runs_teacher(is_measured=health is not None):
+        assert config.teacher is not None
         teacher = load_teacher(config.teacher, config.teacher_data, device, run, is_compiled=config.compile)
     if device.type == "cuda":
         # A warm process has seen other trials, and this one may just have trained its teacher.

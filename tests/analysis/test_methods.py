@@ -155,6 +155,13 @@ def test_what_a_fraction_cannot_tell_apart_is_told(fraction: Path) -> None:
         assert fact in text
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_workers_of_a_trial_are_told(ablation_writer: Callable[..., Any], workers: int) -> None:
+    ledger = ablation_writer(workers=workers)
+    ledger.close_segment()
+    assert ("Each student was trained by 2 processes" in methods_text(load(ledger.run))) == (workers == 2)
+
+
 @pytest.mark.parametrize("once", [True, False])
 def test_a_teacher_that_was_read_once_is_told(ablation_writer: Callable[..., Any], once: bool) -> None:
     ledger = ablation_writer(teacher_once=once)

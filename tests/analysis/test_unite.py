@@ -104,6 +104,7 @@ def test_arms_of_studies_in_contexts_are_summarised_over_all_of_them(
         ({"maximise": False}, "where maximise is the same: it is True in "),
         ({"delta": 0.5}, "where delta is the same: it is None in "),
         ({"is_smoke": True}, "where is_smoke is the same: it is False in "),
+        ({"workers": 2}, "where workers is the same: it is 1 in "),
     ],
 )
 def test_runs_whose_numbers_cannot_stand_side_by_side_are_refused(

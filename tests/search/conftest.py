@@ -19,9 +19,9 @@ from cktf.rows import EpochResult, PlannedRow, Row, Status
 from cktf.search.environment import prepare
 from cktf.search.ledger import Ledger
 from cktf.search.planner import Planner
-from cktf.search.run import require_runnable, write_what_was_asked
+from cktf.search.run import write_what_was_asked
+from cktf.search.runnable import require_runnable
 from cktf.storage import Storage
-from cktf.study.designs import plan_arms
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import train
@@ -121,7 +121,7 @@ def train_without_ray() -> Callable[[StudySpec, Storage], list[tuple[PlannedRow,
     """Return what trains a study for real, one trial after the other, into a run; it gives their test accuracies."""
 
     def run_study(spec: StudySpec, run: Storage) -> list[tuple[PlannedRow, float | None]]:
-        require_runnable(spec, plan_arms(spec))
+        require_runnable(spec)
         tested = []
         with Ledger(run) as ledger:
             write_what_was_asked(spec, run, ledger)

@@ -4,10 +4,7 @@ import pytest
 
 from analysis import load
 from analysis.tables import main_tables
-from cktf.search.errors import NotRunnable
-from cktf.search.run import require_runnable
 from cktf.storage import Storage
-from cktf.study.designs import plan_arms
 
 CONTEXTS = {
     "resnet8/resnet5": {"teacher": {"model": "resnet8"}},
@@ -57,21 +54,3 @@ def test_each_arm_is_compared_with_the_baseline_of_its_context(
     across, *_ = main_tables(results)
     assert across.rows[0] == ["arm", *CONTEXTS]
     assert across.rows[1][2] == f"{teachers['resnet5/resnet5'][0]:.2f} (75.61)"
-
-
-def test_an_arm_that_cannot_be_built_in_a_context_is_named_with_it(make_spec):
-    contexts = {"digits": {}, "void": {"data": {"name": "cifar10", "root": "void"}}}
-    spec = make_spec(contexts=contexts, compare={"kd": {"epochs": 3}})
-    with pytest.raises(NotRunnable, match=r"tiny, arm void: baseline: .*cifar10"):
-        require_runnable(spec, plan_arms(spec))
-    # Its teacher's file is missed where an arm learns from the teacher, and in that context alone.
-    missing = {"teacher": {"model": "resnet5", "checkpoint": "void"}}
-    contexts = {"trained": {"teacher": {"model": "resnet5"}}, "void": missing}
-    keys = {"contexts": contexts, "compare": {"kd": KD, "longer": {"epochs": 3}}}
-    spec = make_spec(**keys)
-    with pytest.raises(
-        NotRunnable, match=r"tiny, arm void: kd: .*void.*; 'skip:' keeps an arm out of a context"
-    ):
-        require_runnable(spec, plan_arms(spec))
-    spec = make_spec(**keys, skip={"void": ["kd"]})
-    require_runnable(spec, plan_arms(spec))

@@ -192,6 +192,23 @@ def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console
         launch(make_spec(teacher_once=True), run_dir, console=console)
 
 
+def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_sees(
+    make_spec, run_dir, console
+):
+    for taken in ({"cpus": 1000}, {"cpus": 1001, "slots": 1}):  # each comes as far as the cluster
+        with pytest.raises(ClusterTooSmall):
+            launch(make_spec(resources=taken), run_dir, console=console)
+    with pytest.raises(StudyDiffers, match=r"differs in: resources\.workers; nothing"):
+        launch(make_spec(resources={"cpus": 1000, "workers": 2}), run_dir, console=console)
+
+
+def test_what_a_cluster_cannot_build_is_told_before_anything_starts(make_spec, run_dir, console):
+    spec = make_spec(ablate={"augmentation.crop": [64]})
+    with pytest.raises(NotRunnable, match=r"^tiny, arm crop=64: phase train: augmentation\.crop: must be 8 or less.*64$"):
+        launch(spec, run_dir, address="auto", console=console)
+    assert not rows_of(run_dir, EpochRow)
+
+
 def test_what_is_measured_beside_the_results_may_change_between_launches(make_spec, run_dir, console):
     for health in (None, {"every": 1}):  # each comes as far as the cluster
         with pytest.raises(ClusterTooSmall):

@@ -35,7 +35,10 @@ def test_a_missing_teacher_file_is_told(tiny, tmp_path):
 
 def test_a_teacher_that_no_objective_needs_is_not_looked_for(tiny):
     teacher = {"model": "resnet8", "checkpoint": "absent.pth"}
-    check_trial(tiny(teacher=teacher, objective={"cross_entropy": {}}))
+    student_alone = tiny(teacher=teacher, objective={"cross_entropy": {}})
+    check_trial(student_alone)
+    with pytest.raises(ValueError, match=r"teacher\.checkpoint: .*absent\.pth"):  # but to be measured against
+        check_trial(student_alone, is_measured=True)
 
 
 def test_a_network_that_cannot_read_the_images_is_told(tiny):

@@ -1,0 +1,52 @@
+"""Whether the trials of a study can be built, found out before the first of them is trained. No Ray here."""
+
+from collections.abc import Iterator
+
+from cktf.search.errors import NotRunnable
+from cktf.study.designs import BASELINE, Arm, arm_for, every_arm
+from cktf.study.spec import StudySpec
+from cktf.trainer.check import check_trial, what_is_built
+from cktf.trainer.reading_files import size_limit
+
+
+def require_runnable(spec: StudySpec, arm: Arm | None = None) -> None:
+    """Build what the arms of a study are made of, on the machine that this is called on.
+
+    Of a search these are the baseline, and the baseline with one factor at each of its edges; what is drawn under a
+    condition alone may be right only where it applies, and is not tried.
+
+    Args:
+        spec: The study.
+        arm: The only one that is wanted; None: all.
+
+    Raises:
+        NotRunnable: If something that they need is not there or does not go together.
+    """
+    if spec.teacher_once:
+        try:
+            size_limit()
+        except ValueError as error:
+            raise NotRunnable(str(error)) from error
+    seen = set()  # what is built is often the same for all arms, and checked once
+    for each in (arm,) if arm else (*every_arm(spec), *_edges(spec)):
+        built = what_is_built(each.config)
+        if built not in seen:
+            try:
+                check_trial(each.config, spec.resources.workers, is_measured=spec.health is not None)
+            except ValueError as error:
+                raise NotRunnable(f"{spec.name}, arm {each.label}: {error}{_hint(spec, each)}") from error
+        seen.add(built)
+
+
+def _edges(spec: StudySpec) -> Iterator[Arm]:
+    for path, domain in (spec.search or {}).items():
+        for edge in domain.edges if not domain.when else ():
+            yield arm_for(spec, {path: edge})
+
+
+def _hint(spec: StudySpec, arm: Arm) -> str:
+    if arm.name == BASELINE:
+        return ""
+    if spec.search:
+        return "; 'when:' keeps a factor to where it applies"
+    return "; 'skip:' keeps an arm out of a context" if arm.context and spec.compare else ""
