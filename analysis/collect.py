@@ -129,8 +129,6 @@ def collect(
     files = ledger_files(folder)
     content = _read(run, files, engine, find_earlier(report, folder, files))
     forget_earlier(report)
-    if has_file(report, FOLDER):
-        report.delete_file(FOLDER)  # of a version that wrote one file
     write_epochs = partial(write_part, absolute(place), content.epochs, content.earlier is None)
     written = content.rows.by_part(content.epochs.numbered, write_epochs)
     if content.earlier is None and not written:

@@ -12,7 +12,7 @@ from analysis.collect import Engine, collect, report_place
 from analysis.earlier import forget_earlier
 from analysis.epochs import FOLDER, delete_other_parts, part_name
 from analysis.figures import FIGURES
-from analysis.folder import below, has_file, open_folder, without_slash, write
+from analysis.folder import below, open_folder, without_slash, write
 from analysis.foreign import NOTHING_SAID, Options
 from analysis.foreign import read as read_foreign
 from analysis.in_memory import RowsInMemory
@@ -93,8 +93,6 @@ def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
     place = without_slash(out)
     folder = open_folder(place)
     forget_earlier(folder)
-    if has_file(folder, FOLDER):
-        folder.delete_file(FOLDER)  # of a version that wrote one file
     parts = {TRIALS_FILE: results.trials, part_name(0): results.epochs}
     for name, frame in parts.items():
         write(folder, name, _parquet(frame, results.facts))

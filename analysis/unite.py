@@ -49,7 +49,9 @@ def united(runs: Mapping[str, Results]) -> Results:
         studies.setdefault(identity, {})[name] = _renamed(results, name)
         places.setdefault(identity, {})[place] = results
     for group in places.values():
-        _require_same(group, "workers")  # a trial's name does not tell them, and batch-norm sees each one's shard
+        _require_same(
+            group, "workers"
+        )  # a trial's name does not tell them, and batch-norm sees each one's shard
     if len(studies) == 1:
         return _one_study(next(iter(studies.values())))
     for place, results in runs.items():

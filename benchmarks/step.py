@@ -75,7 +75,7 @@ def training_step(
     objective = WeightedSum(ObjectivesConfig.model_validate(values), given).to(device)
     labels = labels.to(device)
     if way == "gather":
-        objective.objectives["cktf"].negatives = RowsOfNegatives(labels, sizes.negatives)
+        objective.objectives["cktf"].source = RowsOfNegatives(labels, sizes.negatives)
     parameters = [*student.parameters(), *objective.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9, fused=True)
     gathered: dict[str, Any] = {

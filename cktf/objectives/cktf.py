@@ -49,8 +49,7 @@ class CKTF(Objective):
     The transforms of FT and RKD are here as well; their losses, which are no squared distances, are in `ft` and `rkd`.
 
     Attributes:
-        negatives: What chooses a batch's negatives, once for all pairs: any `Source`; None where there are
-            none.
+        source: What chooses a batch's negatives, once for all pairs; None where there are none.
         pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``, or of the pairs named.
     """
 
@@ -120,7 +119,7 @@ class CKTF(Objective):
         )
         layers = config.pairs or self._pairs_by_depth(config, given)
         self.layers = {pair.name: pair for pair in layers if pair.weight > 0}
-        self.negatives = build_source(config, given.labels, given.seed)
+        self.source = build_source(config, given.labels, given.seed)
         self.pairs = nn.ModuleDict(
             {
                 name: ContrastivePair(name, self.representations.shapes(pair, given), config, given)
@@ -130,13 +129,13 @@ class CKTF(Objective):
         self.term_weights = {name: pair.weight for name, pair in self.layers.items()}
         readings = [self.representations.reading(pair, given) for pair in self.layers.values()]
         self.readings = None if None in readings else tuple(reading for reading in readings if reading)
-        self.health_readings = self.readings if self.negatives else ()
+        self.health_readings = self.readings if self.source else ()
         self.matched = tuple(self.representations.matched(pair) for pair in self.layers.values())
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; move the banks."""
         assert teacher is not None
-        negatives = self.negatives(batch) if self.negatives else None
+        negatives = self.source(batch) if self.source else None
         return {
             name: pair(*self.representations(self.layers[name], student, teacher, batch), batch, negatives)
             for name, pair in self.pairs.items()
@@ -146,10 +145,10 @@ class CKTF(Objective):
         self, student: Activations, teacher: Activations | None, batch: Batch
     ) -> dict[str, dict[str, Tensor]]:
         """Return `parts.scores.score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
-        if self.negatives is None:
+        if self.source is None:
             return {}
         assert teacher is not None
-        classes = self.negatives.classes(batch)
+        classes = self.source.classes(batch)
         found: dict[str, dict[str, Tensor]] = {}
         for name, pair in self.pairs.items():
             assert isinstance(pair, ContrastivePair)

@@ -18,7 +18,7 @@ class CRD(Objective):
     (batch, dim).
 
     Attributes:
-        negatives: What chooses a batch's negatives: any `Source`; None where there are none.
+        source: What chooses a batch's negatives; None where there are none.
         pair: Heads and banks of the penultimate vectors.
     """
 
@@ -30,17 +30,17 @@ class CRD(Objective):
 
     def __init__(self, config: Config, given: Given) -> None:
         super().__init__()
-        self.negatives = build_source(config, given.labels, given.seed)
+        self.source = build_source(config, given.labels, given.seed)
         shapes = given.student.penultimate, given.teacher.penultimate
         self.pair = ContrastivePair("penultimate", shapes, config, given)
         self.term_weights = {"penultimate": 1.0}
         self.readings = (penultimate_of(given.teacher),)
-        self.health_readings = self.readings
+        self.health_readings = self.readings if self.source else ()
 
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: the loss of the pair, a scalar; move the banks."""
         assert teacher is not None
-        negatives = self.negatives(batch) if self.negatives else None
+        negatives = self.source(batch) if self.source else None
         loss = self.pair(student.penultimate.float(), teacher.penultimate.float(), batch, negatives)
         return {"penultimate": loss}
 
@@ -48,9 +48,9 @@ class CRD(Objective):
         self, student: Activations, teacher: Activations | None, batch: Batch
     ) -> dict[str, dict[str, Tensor]]:
         """Return `parts.scores.score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""
-        if self.negatives is None:
+        if self.source is None:
             return {}
         assert teacher is not None
-        classes = self.negatives.classes(batch)
+        classes = self.source.classes(batch)
         found = self.pair.health(student.penultimate.float(), teacher.penultimate.float(), classes)
         return {f"penultimate.{side}": numbers for side, numbers in found.items()}

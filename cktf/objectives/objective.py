@@ -67,7 +67,7 @@ class Given:
 
     Attributes:
         student: Shapes of the student's activations.
-        teacher: Shapes of the teacher's activations.
+        teacher: Shapes of the teacher's activations; the student's own where no objective needs a teacher.
         labels: (num_samples,), int64, CPU: of the samples that are learnt from, addressed by `Batch.index`.
         seed: The replicate's seed; heads, banks and negatives draw from generators derived of it.
     """
@@ -155,7 +155,8 @@ class Objective(nn.Module, ABC):
     def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
         """Return the named, unweighted, scalar terms of one batch.
 
-        ``teacher`` is None only where ``needs_teacher`` is False and no other objective of the sum needs one.
+        ``teacher`` is None only where ``needs_teacher`` is False and no other objective whose terms are in the sum
+        needs one.
         """
 
     def health(

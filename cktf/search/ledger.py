@@ -6,8 +6,7 @@ them is the order in which things happened; everything else (what is left to run
 
 In a folder, a session of the driver appends each row to a segment of its own as it happens, with one
 ``write``, so that a killed driver loses nothing and leaves at most one torn line at the segment's end. In a
-bucket nothing can be appended to; there the session writes whole segments at short intervals, and at once
-when a row must not be lost.
+bucket nothing can be appended to; there the session writes whole segments, at once when a row must not be lost.
 """
 
 import fcntl
@@ -31,7 +30,8 @@ SUFFIX = ".jsonl"
 LOCK = "driver.lock"
 
 FLUSH_SECONDS = 5.0
-"""How long a bucket's epoch rows may wait. A checkpoint knows its epochs, so none is lost for good."""
+"""Least time between two writes of epochs alone to a bucket; a row that comes sooner waits for the next one. None is
+lost for good, for a checkpoint knows its epochs."""
 
 LOCK_SECONDS = 1.0
 """How long a driver asks for the lock: 'cktf status' holds it for an instant, another driver for long."""

@@ -75,9 +75,10 @@ def status(run_dir: str) -> RenderableType:
     """
     run = open_run(run_dir)
     rows = list(read_ledger(run))
-    study = next((row for row in rows if isinstance(row, StudyRow)), None)
-    if study is None:
+    launches = [row for row in rows if isinstance(row, StudyRow)]
+    if not launches:
         raise RunNotFound(f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' starts one")
+    study = launches[-1]  # its question may have changed, as the report tells it
     state = RunState(study.metric, rows)
     counts = state.counts()
 

@@ -68,7 +68,9 @@ def _require_runnable_there(spec: StudySpec, share: Share, say: Callable[[str], 
         if isinstance(error.cause, NotRunnable):
             raise error.cause from None
         raise
-    except RayError as error:  # the node was lost, say; trials outlive that, and tell what is wrong if anything is
+    except (
+        RayError
+    ) as error:  # the node was lost, say; trials outlive that, and tell what is wrong if anything is
         say(f"the study could not be checked on the cluster: {error}")
 
 

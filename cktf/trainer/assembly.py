@@ -28,8 +28,8 @@ def assemble(
         config: All that decides the training.
         dataset: What the student learns from.
         parts: Its splits.
-        teacher: The frozen teacher, on the device, compiled already where it shall be; None where no objective
-            needs one.
+        teacher: The frozen teacher, on the device, compiled already where it shall be; None where the trial runs
+            none (see `TrialConfig.runs_teacher`).
         labels: (samples,), int64, CPU: what the objectives are built for; None: the labels of all that they
             will see.
 

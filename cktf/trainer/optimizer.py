@@ -86,7 +86,7 @@ def learning_rate(config: OptimizerConfig, epoch: int, epochs: int) -> float:
     Args:
         config: The schedule.
         epoch: From 1.
-        epochs: All epochs of the trial.
+        epochs: All epochs of the phase.
     """
     if epoch <= config.warmup_epochs:
         return config.learning_rate * epoch / (config.warmup_epochs + 1)

@@ -26,7 +26,7 @@ def test_one_step_equals_both_sides_written_out(
     student: Activations, teacher: Activations, batch: Batch, given: Given
 ) -> None:
     crd = CRD(CRD.Config(**SMALL), given)
-    weights = crd.negatives(batch).weights
+    weights = crd.source(batch).weights
     ours, theirs = crd.pair.student.head(student.penultimate), crd.pair.teacher.head(teacher.penultimate)
     expected = torch.zeros(())
     for anchors, bank in ((ours, crd.pair.teacher.bank), (theirs, crd.pair.student.bank)):

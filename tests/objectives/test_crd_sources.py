@@ -30,7 +30,7 @@ class SlowCRD:
     def __init__(self, crd: CRD, given: Given, config: CRD.Config) -> None:
         self.config, self.labels = config, given.labels
         self.heads = crd.pair.student.head, crd.pair.teacher.head
-        self.sampled = crd.negatives if config.source in ("sampled", "shared") else None
+        self.sampled = crd.source if config.source in ("sampled", "shared") else None
         self.z: dict[int, float] = {}
         self.rows: list[list[Tensor]] = [[], []]
         for side, half in enumerate((crd.pair.student, crd.pair.teacher)):

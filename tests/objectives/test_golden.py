@@ -78,7 +78,7 @@ def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None
     )
     crd = CRD(CRD.Config(**contrastive_settings(case)), given)
     load_pair(crd.pair, case, "")
-    crd.negatives = negatives = given_negatives(case.meta["n_data"])
+    crd.source = negatives = given_negatives(case.meta["n_data"])
     for step in case.steps:
         index = case[f"step{step}_index"]
         negatives.rows = case[f"step{step}_contrast_index"][:, 1:]
@@ -114,7 +114,7 @@ def test_cktf_equals_the_published_code(path: Path, given_negatives: Any) -> Non
     for number, pair in enumerate(cktf.pairs.values()):
         assert isinstance(pair, ContrastivePair)
         load_pair(pair, case, str(number))
-    cktf.negatives = negatives = given_negatives(case.meta["n_data"])
+    cktf.source = negatives = given_negatives(case.meta["n_data"])
     total = torch.zeros(())
     for step in case.steps:
         images, index = case[f"step{step}_x"], case[f"step{step}_index"]

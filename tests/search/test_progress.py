@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -83,6 +84,8 @@ def test_the_status_follows_from_the_ledger_alone(make_spec, tmp_path, run_to_en
         planner.on_end(failing.trial_id, Status.FAILED, "out of memory")
         text = shown(run)
         assert "tiny: Does it matter?" in text
+        ledger.append(replace(study_row(spec), question="What did this launch ask?"))
+        assert "tiny: What did this launch ask?" in shown(run)
         assert "at work" in text
         assert f"{failing.arm}, seed 1, failed: out of memory" in text
         assert "baseline, validation_accuracy 90" in text

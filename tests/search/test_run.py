@@ -204,7 +204,9 @@ def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_
 
 def test_what_a_cluster_cannot_build_is_told_before_anything_starts(make_spec, run_dir, console):
     spec = make_spec(ablate={"augmentation.crop": [64]})
-    with pytest.raises(NotRunnable, match=r"^tiny, arm crop=64: phase train: augmentation\.crop: must be 8 or less.*64$"):
+    with pytest.raises(
+        NotRunnable, match=r"^tiny, arm crop=64: phase train: augmentation\.crop: must be 8 or less.*64$"
+    ):
         launch(spec, run_dir, address="auto", console=console)
     assert not rows_of(run_dir, EpochRow)
 

@@ -20,9 +20,9 @@ ONE_PIXEL = {
 @pytest.mark.parametrize(
     ("path", "level", "told"),
     [
-        ("augmentation.crop", 64, r"arm crop=64: phase train: augmentation\.crop: must be 8 or less.*; got 64$"),
+        ("augmentation.crop", 64, r"arm crop=64: phase train: augmentation\.crop: must be 8 or less"),
         ("data", {"name": "cifar10", "root": "void"}, r"arm data=.*: cifar10 is not there.*void"),
-        ("student", ONE_PIXEL, r"arm student=.*: torchvision/resnet18: cannot read images of shape \(1, 8, 8\)"),
+        ("student", ONE_PIXEL, r"arm student=.*: torchvision/resnet18: cannot read images"),
         ("objective.cktf", {"pairs": [{"student": "stage9", "teacher": "stage1"}]}, r"arm .*: .*stage9"),
     ],
 )

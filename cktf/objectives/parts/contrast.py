@@ -15,8 +15,9 @@ regression on x = log(p / c):
 The scores of all candidates, the rows of a memory bank, are one matrix product; which of them count, and how
 often, says a weight for each anchor and row. The gradient with respect to the anchors, sigmoid(x) times the
 rows, is a second product, taken in the forward pass, tile by tile. So nothing of the size of the scores is
-kept, and neither time nor memory grows with K. Rows that are no constants, as the embeddings of the batch
-itself, get their gradient by a third product.
+kept. Where the rows are the whole bank, neither time nor memory grows with K; of a part of it, shared by the
+batch, and of a queue K is the number of rows. Rows that are no constants, as the embeddings of the batch itself,
+get their gradient by a third product.
 """
 
 import math

@@ -80,4 +80,6 @@ class _Gather(torch.autograd.Function):
 
 
 def _is_alone() -> bool:
-    return _IS_WHOLE.get() or not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1)
+    return _IS_WHOLE.get() or not (
+        dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    )
