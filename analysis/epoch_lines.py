@@ -5,8 +5,8 @@ each column begins and ends alike, with ``"train_loss":`` and nothing, and holds
 comma-separated values cuts them, three times as fast as its reader of JSON parses them. What cannot be cut so is parsed
 as the JSON it is: lines with other keys, all where these are many, and whatever holds anything unusual.
 
-What a writer of JSON has written is read alike both ways. Of a line changed by hand, a number such as +1.5 or 0x2, which
-JSON does not know, passes where it is cut: to ask of each whether it is one would cost more than it is worth.
+What a writer of JSON has written is read alike both ways. Of a line changed by hand, a number such as +1.5 or 0x2,
+which JSON does not know, passes where it is cut: to ask of each whether it is one would cost more than it is worth.
 """
 
 import json
