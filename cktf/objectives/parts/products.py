@@ -1,6 +1,7 @@
 """Matrix products by the faster of the libraries that PyTorch brings."""
 
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ def times_transposed(left: Tensor, right: Tensor) -> Tensor:
     each number is exact to 2^-9 of itself and to 2^-9 of the lengths of its two rows.
 
     On a CPU in float32 it is oneDNN's product, which PyTorch itself takes for convolutions only: 2.4 times as fast
-    as MKL's on an AMD processor, for which MKL has no AVX-512 kernels.
+    as MKL's on an AMD processor, for which MKL has no AVX-512 kernels. On Intel's, MKL's is faster by a sixth.
 
     Args:
         left: (rows, features).
@@ -21,10 +22,19 @@ def times_transposed(left: Tensor, right: Tensor) -> Tensor:
     """
     if right.dtype == torch.bfloat16:
         return (left.bfloat16() @ right.T).to(left.dtype)
-    if left.device.type == "cpu" and left.dtype == torch.float32 and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if left.device.type == "cpu" and left.dtype == torch.float32 and _has_slow_mkl():
         product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
         return product
     return left @ right.T
+
+
+@cache
+def _has_slow_mkl() -> bool:
+    """Return whether oneDNN is there, and faster than MKL on this processor."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    facts = Path("/proc/cpuinfo")
+    return not (facts.is_file() and "GenuineIntel" in facts.read_text())
 
 
 @cache

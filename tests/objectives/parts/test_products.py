@@ -3,11 +3,16 @@
 import pytest
 import torch
 
+from cktf.objectives.parts import products
 from cktf.objectives.parts.products import times_transposed
 
 
+@pytest.mark.parametrize("has_slow_mkl", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_a_product_with_rows_and_with_strided_rows_is_that_of_plain_sums(dtype: torch.dtype) -> None:
+def test_a_product_with_rows_and_with_strided_rows_is_that_of_plain_sums(
+    dtype: torch.dtype, has_slow_mkl: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "_has_slow_mkl", lambda: has_slow_mkl)
     generator = torch.Generator().manual_seed(0)
     left = torch.randn(3, 5, generator=generator, dtype=dtype)
     right = torch.randn(7, 5, generator=generator, dtype=dtype)
