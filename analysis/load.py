@@ -26,6 +26,15 @@ LATER_COLUMNS: dict[str, str | float] = {
 }
 """Columns of trials that tables of the same schema version may lack, for they were added to it; what they then hold."""
 
+NEEDED = {
+    "trials.parquet": (
+        *("run", "trial_id", "arm", "arm_id", "is_baseline", "seed", "stage", "number", "status", "reason"),
+        *("epochs", "wall_seconds", "device", "node"),
+    ),
+    "epochs.parquet": ("trial_id", "arm_id", "epoch", "phase"),
+}
+"""Table to the columns that reports read, beside the metrics of the study."""
+
 
 def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Results:
     """Return the results of a run, or of several runs read together as `analysis.unite` has it. Nothing is written.
@@ -36,8 +45,8 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
         more: Of further runs.
 
     Raises:
-        ValueError: If there are neither a ledger nor tables, the tables are of another schema version, or the runs
-            cannot be read together.
+        ValueError: If there are neither a ledger nor tables, the tables are of another schema version or lack what
+            they had, or the runs cannot be read together.
     """
     from analysis.unite import united
 
@@ -66,7 +75,7 @@ def _load_one(place: str) -> Results:
             except (OSError, ValueError):  # a damaged table; the ledger has all that it had
                 continue
             report = open_folder(below(place, prefix))
-            is_known = _version(metadata) == SCHEMA_VERSION
+            is_known = _version(metadata) == SCHEMA_VERSION and FACTS_KEY in metadata
             if is_known and _facts(metadata).ledger == fingerprint(files) and is_whole(report):
                 return _read_tables(folder, prefix, place)
         return results_from_tables(*ledger_tables(place))
@@ -85,17 +94,31 @@ def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
 
 
 def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Results:
-    tables = []
-    for name in (f"{prefix}trials.parquet", f"{prefix}epochs.parquet"):
+    tables: list[pa.Table] = []
+    for name in NEEDED:
         try:
-            tables.append(pa.parquet.read_table(name, filesystem=folder))
+            tables.append(pa.parquet.read_table(f"{prefix}{name}", filesystem=folder))
         except (OSError, ValueError) as error:
-            raise ValueError(f"{place}: {name} is missing or damaged: {error}") from error
+            raise ValueError(f"{place}: {prefix}{name} is missing or damaged: {error}") from error
     trials, epochs = tables
-    if (version := _version(trials.schema.metadata)) != SCHEMA_VERSION:
+    metadata = trials.schema.metadata or {}
+    if VERSION_KEY not in metadata or FACTS_KEY not in metadata:
         raise ValueError(
-            f"{prefix}trials.parquet: schema version {version}; this code reads {SCHEMA_VERSION}"
+            f"{place}: {prefix}trials.parquet lacks the facts of its run, which stand in its metadata: another program "
+            "has written it; 'cktf report RUN' makes it anew"
         )
+    if (version := _version(metadata)) != SCHEMA_VERSION:
+        raise ValueError(
+            f"{place}: {prefix}trials.parquet: schema version {version}; this code reads {SCHEMA_VERSION}"
+        )
+    facts = _facts(metadata)
+    metrics = {facts.study.metric, facts.study.report_metric, *([] if facts.foreign else ["test_accuracy"])}
+    for (name, columns), table in zip(NEEDED.items(), tables, strict=True):
+        if missing := [column for column in (*columns, *metrics) if column not in table.column_names]:
+            raise ValueError(
+                f"{place}: {prefix}{name} lacks columns that it had: {', '.join(missing)}; 'cktf report RUN' makes it "
+                "anew"
+            )
     return results_from_tables(trials, epochs)
 
 

@@ -76,6 +76,30 @@ def test_tables_of_another_schema_version_are_refused(ablation: Path, tmp_path: 
         load(tmp_path / "old")
 
 
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        *(("trials.parquet", column) for column in ("seed", "status", "validation_accuracy", "test_accuracy")),
+        *(("epochs.parquet/part-00000.parquet", column) for column in ("epoch", "validation_accuracy")),
+    ],
+)
+def test_a_table_that_has_lost_a_column_is_refused_where_nothing_else_has_it(
+    ablation: Path, tmp_path: Path, name: str, column: str
+) -> None:
+    collect(ablation, tmp_path / "cut")
+    table = pa.parquet.read_table(tmp_path / "cut" / name)
+    pa.parquet.write_table(table.drop_columns([column]), tmp_path / "cut" / name)
+    with pytest.raises(ValueError, match=rf"cut: {name.partition('/')[0]} lacks columns that it had: {column};"):
+        load(tmp_path / "cut")
+
+
+def test_a_table_that_another_program_has_written_is_refused(ablation: Path, tmp_path: Path) -> None:
+    path, _ = collect(ablation, tmp_path / "other")
+    pd.read_parquet(path).to_parquet(path)
+    with pytest.raises(ValueError, match=r"trials\.parquet lacks the facts of its run"):
+        load(tmp_path / "other")
+
+
 def test_integers_stay_integers_beside_missing_ones(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=["baseline"], seeds=1)
     ledger.plan("other", 0, {"objective.kd.negatives": 64})
