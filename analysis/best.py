@@ -28,7 +28,8 @@ COLUMNS = {
 BOLD = (
     "Bold: the best mean, of several seeds where any arm has them, and those that are not significantly worse (paired "
     "t test at the seeds that both have, p adjusted by Holm's method over the context's other arms, level "
-    f"{LEVEL}). An arm that shares fewer than two seeds with the best cannot be tested, and is not bold."
+    f"{LEVEL}). An arm that shares fewer than two seeds with the best, or is as much worse at each of them, cannot be "
+    "tested, and is not bold."
 )
 """What bold means in the tables for a paper."""
 

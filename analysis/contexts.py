@@ -38,7 +38,8 @@ def over_contexts(effects: "pd.DataFrame") -> "pd.DataFrame":
     Returns:
         One row for each arm that stands in two contexts or more, in their order: ``n_contexts`` (with an effect),
         ``n_missing`` (without one), ``n_above`` (with an effect above 0), ``effect`` (mean), ``sd`` and the interval,
-        ``p`` (of the one-sample t test, two-sided) and ``p_holm`` (adjusted over all rows).
+        ``p`` (of the one-sample t test, two-sided) and ``p_holm`` (adjusted over all rows). Equal effects have neither
+        interval nor p.
     """
     import pandas as pd
     from scipy import stats
@@ -54,8 +55,10 @@ def over_contexts(effects: "pd.DataFrame") -> "pd.DataFrame":
     frame["n_above"] = by_arm["effect"].agg(lambda effect: (effect > 0).sum()).to_numpy()
     frame["confidence"] = CONFIDENCE
     n = np.where(frame["n_contexts"] > 1, frame["n_contexts"], np.nan)
-    error = frame["sd"].to_numpy() / np.sqrt(n)
-    t = np.abs(frame["effect"].to_numpy()) / np.where(error > 0, error, np.nan)
-    frame["p"] = 2 * stats.t.sf(t, n - 1)
+    # As of seeds (see `analysis.paired`): effects that do not vary hold no information on their own error.
+    varies = (by_arm["effect"].nunique() > 1).to_numpy()
+    frame.loc[~varies, ["low", "high"]] = np.nan
+    error = np.where(varies, frame["sd"], np.nan) / np.sqrt(n)
+    frame["p"] = 2 * stats.t.sf(np.abs(frame["effect"].to_numpy()) / error, n - 1)
     frame["p_holm"] = holm(frame["p"].to_numpy(np.float64))
     return frame[list(COLUMNS)].astype(COLUMNS)

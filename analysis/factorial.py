@@ -73,6 +73,7 @@ class Contrast:
     Attributes:
         kind: ``main`` or ``interaction``.
         factors: The one or two factors that it is about.
+        labels: Them as people read them.
         levels: Their levels that are looked at.
         against: Their reference levels.
         signs: (cells,) 1 at the level, -1 at the reference level, 0 elsewhere; of two factors, the product of both.
@@ -81,6 +82,7 @@ class Contrast:
 
     kind: str
     factors: tuple[str, ...]
+    labels: tuple[str, ...]
     levels: tuple[str, ...]
     against: tuple[str, ...]
     signs: Floats
@@ -94,7 +96,7 @@ class Contrast:
     @property
     def name(self) -> str:
         """Its levels, each after its factor."""
-        return " × ".join(_named(self.factors, self.levels))
+        return " × ".join(_named(self.labels, self.levels))
 
 
 def interactions(
@@ -194,6 +196,7 @@ def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Co
         [value for value in dict.fromkeys(level[:, position]) if value != reference[position]]
         for position in range(len(factors))
     ]
+    labels = [factor_label(factor, factors) for factor in factors]
     found: list[Contrast] = []
     for size, kind in ((1, "main"), (2, "interaction")):
         for positions in itertools.combinations(range(len(factors)), size):
@@ -206,8 +209,8 @@ def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Co
                     ],
                     axis=0,
                 )
-                named = tuple(factors[position] for position in positions)
-                _add(Contrast(kind, named, tuple(map(str, looked)), against, signs), found)
+                named, read = (tuple(names[place] for place in positions) for names in (factors, labels))
+                _add(Contrast(kind, named, read, tuple(map(str, looked)), against, signs), found)
     return found
 
 
@@ -251,7 +254,7 @@ class _Fit:
                 "kind": contrast.kind,
                 "factor": " × ".join(contrast.factors),
                 "contrast": contrast.name,
-                "against": ", ".join(_named(contrast.factors, contrast.against)),
+                "against": ", ".join(_named(contrast.labels, contrast.against)),
                 "aliases": ", ".join(contrast.aliases),
                 "confidence": CONFIDENCE,
                 "factor_f": np.nan if joint is None else float(joint.fvalue),
@@ -304,6 +307,6 @@ def _fit(scores: "pd.DataFrame", arm_ids: list[str], found: list[Contrast], metr
     return _Fit(name, model, means, n, "")
 
 
-def _named(factors: tuple[str, ...], levels: tuple[str, ...]) -> list[str]:
+def _named(labels: tuple[str, ...], levels: tuple[str, ...]) -> list[str]:
     """Return levels as people read them, each after its factor."""
-    return [f"{factor_label(factor)}={level}" for factor, level in zip(factors, levels, strict=True)]
+    return [f"{label}={level}" for label, level in zip(labels, levels, strict=True)]

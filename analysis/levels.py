@@ -1,19 +1,21 @@
 """Levels of a factor as figures show them: one by one, or in groups of about equally many arms."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.results import Results
+from cktf.names import short_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def factor_label(path: str) -> str:
-    """Return a factor as people read it: the last two parts of its path."""
-    return ".".join(path.split(".")[-2:])
+def factor_label(path: str, factors: Iterable[str]) -> str:
+    """Return a factor as people read it: the last two parts of its path, or more where another ends alike."""
+    return short_name(path, factors, fewest=2)
 
 
 def factor_order(results: Results) -> list[str]:

@@ -12,7 +12,7 @@ from analysis.recipe import recipe_text
 from analysis.results import Results
 from analysis.side_tables import rank_test_text
 from analysis.tables import SMOKE, UNTESTED
-from analysis.unite import SEVERAL
+from analysis.unite import AROUND_ONE, SEVERAL, WINS
 from analysis.verdicts import LEVEL, POWER
 from cktf.rows import SCHEMA_VERSION, Stage, Status, StudyRow
 
@@ -25,6 +25,7 @@ _DESIGNS = {
     "leave_one_out": "one part at a time was left out of the baseline",
     "grid": "the arms are the grid of the factors' levels",
     "fractional": "the arms are a fraction of all combinations of two levels of each factor",
+    AROUND_ONE: "studies of several designs, which share their baseline, with which all arms were compared",
     SEVERAL: "each study is a context of its own, whose arms are compared with its own baseline",
 }
 
@@ -46,8 +47,8 @@ def methods_text(results: Results) -> str:
     if len(runs) > 1:
         sentences.append(
             f"{len(runs)} runs were read together: {', '.join(runs)}. A trial that several of them hold is counted "
-            "once: a complete one before one that is not, otherwise that of the run that is named first. So the two "
-            "sides of a pair may come from different runs."
+            f"once: the first that is {', '.join(WINS[:-1])} or {WINS[-1]}, in this order; of equals that of the run "
+            "that is named first. So the two sides of a pair may come from different runs."
         )
     if not (designed := stages[Stage.DESIGN]).empty:
         sentences.append(
@@ -74,9 +75,11 @@ def methods_text(results: Results) -> str:
             "What the objectives read from the frozen teacher was computed once for each seed and epoch, rounded to "
             "float16, and shared by the trials."
         )
-    if study.workers > 1:
+    workers = sorted({launch.workers for launch in results.facts.launches})
+    if workers and workers[-1] > 1:
         sentences.append(
-            f"Each student was trained by {study.workers} processes, which batch-norm saw the shards of one by one."
+            f"Each student was trained by {' or '.join(map(str, workers))} processes together; batch-norm saw each "
+            "one's shard alone."
         )
     sentences += foreign.cannot_be_vouched_for if foreign else [_splits_sentence(results)]
     if not results.arms.empty:

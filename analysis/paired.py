@@ -8,6 +8,7 @@ a study that is extended keeps its test. The exact sign-flip test stands beside 
 it cannot reject at all. ``docs/statistics.md`` has what both do where their assumptions fail.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ class PairedEffects:
         n_pairs: Pairs used.
         mean: Of the arm, over the pairs.
         baseline_mean: Of the baseline, over the pairs.
-        effect: Mean difference, in the unit of the values.
+        effect: Mean difference, in the unit of the values; those that differ by rounding alone are equal.
         sd: Standard deviation of the differences.
         low: Lower end of the interval of the effect.
         high: Upper end.
@@ -91,10 +92,10 @@ def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDE
     squares = [np.sum(deviation**2, axis=-1) for deviation in deviations]
     enough = np.where(n > 1, n, np.nan)
     variances = [square / (enough - 1) for square in squares]
-    effect, sd = means[2], np.sqrt(variances[2])
-
     largest = np.max(np.abs(np.nan_to_num([arm, base])), axis=(0, -1), initial=0)
     rounding = RELATIVE_ROUNDING * largest
+    effect, sd = _without_rounding(means[2], rounding.max(initial=0)), np.sqrt(variances[2])
+
     arm_varies, base_varies, differs = (_spread(side) > rounding for side in (arm, base, difference))
     products = np.sum(deviations[0] * deviations[1], axis=-1)
     norm = np.where(arm_varies & base_varies, np.sqrt(squares[0] * squares[1]), np.nan)
@@ -179,6 +180,11 @@ def _mean_and_deviations(side: Floats, n: NDArray[np.int64]) -> tuple[Floats, Fl
     """Return the mean over the pairs (...), NaN where there is none, and deviations from it, 0 where no pair is."""
     mean = np.nansum(side, axis=-1) / np.where(n > 0, n, np.nan)
     return mean, np.nan_to_num(side - mean[..., np.newaxis])
+
+
+def _without_rounding(values: Floats, error: float) -> Floats:
+    """Return values to the last decimal that is larger than their error, so that equal ones are equal."""
+    return np.round(values, -math.ceil(math.log10(error))) if error > np.finfo(np.float64).tiny else values
 
 
 def _spread(side: Floats) -> Floats:

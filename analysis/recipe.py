@@ -38,8 +38,11 @@ def recipe_text(trials: "pd.DataFrame") -> str:
             f"Then {which} learns the labels for {probe} epochs in batches of {told('probe.batch_size')} "
             f"({_optimizer(configs, 'probe.optimizer.')})."
         )
-    if told("teacher.model"):
-        sentences.append(_teacher_sentence(configs, told("source.name")))
+    of_files = configs.get("config.teacher.checkpoint")
+    is_read = configs.index.isin(() if of_files is None else of_files.dropna().index)
+    for alike in (configs[~is_read], configs[is_read]):
+        if _told(alike, "teacher.model"):
+            sentences.append(_teacher_sentence(alike, told("source.name")))
     return " ".join(sentences)
 
 

@@ -22,7 +22,7 @@ from analysis.tables import (
     signed_text,
     unit_text,
 )
-from cktf.rows import arm_label
+from cktf.names import arm_label
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,15 +1,18 @@
 """Several runs read together.
 
-Runs of one study, with the same baselines and factors, are parts of it: seeds that were split over machines, or a
-study that was launched twice. Their trials are united. A trial that several runs have is counted once: a complete one
-before a pruned, a failed, a running and a planned one; of equals, that of the run that is named first. Scores choose
-nothing.
+Runs that share a baseline, in a context of the same name, are parts of one study: seeds that were split over machines,
+a study that was launched twice, or one that was asked more. Their trials are united. A trial that several runs have is
+counted once: a complete one before a pruned, a failed, a running and a planned one; of equals, that of the run that is
+named first. Scores choose nothing.
 
-Runs of different studies are contexts: each study's arms are compared with its own baseline, and what an arm does in
-several studies is summarised as over the contexts of one.
+Runs without a baseline in common are contexts: each study's arms are compared with its own baseline, and what an arm
+does in several studies is summarised as over the contexts of one.
+
+Arms that were named by their factors are named anew, by as much of each path as tells the factors of all runs apart.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -18,13 +21,20 @@ import pyarrow as pa
 
 from analysis.load import data_frame
 from analysis.results import Facts, Foreign, Results
-from cktf.rows import Stage, Status, StudyRow, arm_label
+from cktf.names import arm_label, short_name
+from cktf.rows import Stage, Status, StudyRow
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SEVERAL = "several"
-"""Design of what is read together of studies of different designs or factors."""
+"""Design of what is read together of studies, each a context, of different designs or factors."""
+
+AROUND_ONE = "around_one_baseline"
+"""Design of what is read together of different designs around the same baselines."""
+
+OF_ALL_FACTORS = ("grid", "fractional", "search")
+"""Designs whose arms have a level of every factor: with other factors it is another design."""
 
 WINS = [Status.COMPLETE, Status.PRUNED, Status.FAILED, Status.RUNNING, Status.PLANNED]
 """Which of several rows of one trial is counted: the first of these."""
@@ -38,29 +48,30 @@ def united(runs: Mapping[str, Results]) -> Results:
 
     Raises:
         ValueError: If they do not agree on the metrics, the direction, delta or on being smoke runs; if those of one
-            study do not agree on the workers of a trial; or if one of different studies is a search, whose arms no
-            baseline was compared with.
+            study do not agree on the workers of a trial, or on the baseline of a context; if different studies share
+            trials; or if one of different studies is a search, whose arms no baseline was compared with.
     """
     _require_same(runs, "metric", "report_metric", "maximise", "delta", "is_smoke")
-    studies: dict[str, dict[str, Results]] = {}
-    places: dict[str, dict[str, Results]] = {}
-    for name, (place, results) in zip(_names(runs), runs.items(), strict=True):
-        identity = _identity(name, results)
-        studies.setdefault(identity, {})[name] = _renamed(results, name)
-        places.setdefault(identity, {})[place] = results
-    for group in places.values():
+    factors = dict.fromkeys(factor for results in runs.values() for factor in results.facts.study.factors)
+    named = {
+        place: _renamed(results, name, list(factors))
+        for name, (place, results) in zip(_names(runs), runs.items(), strict=True)
+    }
+    studies = _studies(named)
+    for group in studies:
         _require_same(
             group, "workers"
         )  # a trial's name does not tell them, and batch-norm sees each one's shard
     if len(studies) == 1:
-        return _one_study(next(iter(studies.values())))
+        return _one_study(studies[0])
     for place, results in runs.items():
         if (results.trials["stage"] == Stage.SEARCH).any():
             raise ValueError(
                 f"{place}: a search of another study than {', '.join(other for other in runs if other != place)}; "
                 "searches are read together only where they are of one study"
             )
-    return _contexts({" + ".join(group): _one_study(group) for group in studies.values()})
+    _refuse_shared_trials(studies)
+    return _contexts([_one_study(group) for group in studies])
 
 
 def _require_same(runs: Mapping[str, Results], *names: str) -> None:
@@ -83,19 +94,80 @@ def _names(runs: Mapping[str, Results]) -> list[str]:
     return names
 
 
-def _identity(name: str, results: Results) -> str:
-    """Return a text that runs of one study share."""
+def _studies(runs: Mapping[str, Results]) -> list[dict[str, Results]]:
+    """Return the runs study by study: those that share a baseline, directly or by way of others, are of one."""
+    groups: list[tuple[set[object], dict[str, Results]]] = []
+    for place, results in runs.items():
+        marks, members = _marks(place, results), {place: results}
+        for other in [group for group in groups if group[0] & marks]:
+            groups.remove(other)
+            marks, members = other[0] | marks, other[1] | members
+        groups.append((marks, members))
+    order = list(runs)
+    return sorted((members for _, members in groups), key=lambda members: min(map(order.index, members)))
+
+
+def _marks(place: str, results: Results) -> set[object]:
+    """Return what a run shares with the others of its study."""
     study = results.facts.study
     if results.facts.foreign:
-        return name  # arms that only have a name are not known to be the same in two places
-    baselines = study.baselines or {"": study.baseline_arm_id}
-    return json.dumps([study.design, sorted(baselines.items()), sorted(study.factors)])
+        return {place}  # arms that only have a name are not known to be the same in two places
+    baselines = sorted(_baselines(study).items())
+    if study.design == "search":
+        return {("search", *baselines, *sorted(study.factors))}
+    return set(baselines)
 
 
-def _renamed(results: Results, name: str) -> Results:
-    """Return a run under the name by which it is known among the others."""
-    facts = replace(results.facts, launches=[replace(launch, run=name) for launch in results.facts.launches])
-    return replace(results, trials=results.trials.assign(run=name), facts=facts)
+def _baselines(study: StudyRow) -> dict[str, str]:
+    return study.baselines or {"": study.baseline_arm_id}
+
+
+def _refuse_shared_trials(studies: list[dict[str, Results]]) -> None:
+    """Refuse studies that share trials: one training cannot stand in two contexts."""
+    places: dict[str, str] = {}
+    for study in studies:
+        own: dict[str, str] = {}
+        for place, results in study.items():
+            if results.facts.foreign:
+                continue
+            trials = results.trials
+            if (is_shared := trials["trial_id"].isin(places)).any():
+                trial_id, arm = trials.loc[is_shared, ["trial_id", "arm"]].iloc[0]
+                raise ValueError(
+                    f"{place}: holds trials of arm {arm!r} that {places[trial_id]} holds, and no baseline in a context "
+                    "of the same name; such studies cannot be read together"
+                )
+            own |= dict.fromkeys(trials["trial_id"], place)
+        places |= own
+
+
+def _renamed(results: Results, name: str, factors: list[str]) -> Results:
+    """Return a run under the name by which it is known among the others, and its arms by all factors."""
+    own = results.facts.study.factors
+    new = {short_name(factor, own): short_name(factor, factors) for factor in own}
+    is_named = re.compile(rf"(^|, )({'|'.join(map(re.escape, new))})=") if new else None
+    if results.facts.foreign:
+        is_named = None
+
+    def called(arm: str) -> str:
+        return is_named.sub(lambda found: f"{found[1]}{new[found[2]]}=", arm) if is_named else arm
+
+    def renamed(frame: "pd.DataFrame") -> "pd.DataFrame":
+        arms = frame["arm"].astype("str")
+        return frame.assign(run=name, arm=arms.map({arm: called(arm) for arm in arms.unique()}))
+
+    def known(study: StudyRow) -> StudyRow:
+        values = {
+            context: {called(arm): value for arm, value in of_arms.items()}
+            for context, of_arms in study.reference_values.items()
+        }
+        return replace(study, run=name, reference_values=values)
+
+    facts = results.facts
+    facts = replace(
+        facts, launches=[known(launch) for launch in facts.launches], asked=facts.asked and known(facts.asked)
+    )
+    return Results(trials=renamed(results.trials), epochs=renamed(results.epochs), facts=facts)
 
 
 def _one_study(runs: dict[str, Results]) -> Results:
@@ -103,34 +175,99 @@ def _one_study(runs: dict[str, Results]) -> Results:
     parts = list(runs.values())
     if len(parts) == 1:
         return parts[0]
-    trials = _joined([part.trials for part in parts])
+    asked = _asked_together(runs)
+    trials = _joined([_with_levels(part, asked.factors) for part in parts])
     order = trials["status"].map({status: place for place, status in enumerate(WINS)})
     counted = ~trials.loc[order.sort_values(kind="stable").index].duplicated("trial_id").sort_index()
     trials = trials[counted].reset_index(drop=True)
+    trials = trials.assign(number=range(len(trials)), arm=trials["arm_id"].map(_names_of_arms(trials)))
     owners = trials.set_index("trial_id")["run"]
     epochs = _joined(
         [
-            part.epochs[(part.epochs["trial_id"].astype("str").map(owners) == name).to_numpy()].assign(
-                run=name
-            )
-            for name, part in runs.items()
+            part.epochs[
+                (part.epochs["trial_id"].astype("str").map(owners) == part.facts.study.run).to_numpy()
+            ]
+            for part in parts
         ]
     )
-    asked = replace(
-        parts[-1].facts.study,
-        run=" + ".join(runs),
-        study=_together((part.facts.study.study for part in parts), " + "),
-    )
+    arms = trials.drop_duplicates("arm_id").set_index("arm_id")["arm"]
     return Results(
-        trials=trials.assign(number=range(len(trials))),
-        epochs=epochs,
+        trials=trials,
+        epochs=epochs.assign(arm=epochs["arm_id"].astype("str").map(arms)),
         facts=_facts(parts, asked),
     )
 
 
-def _contexts(studies: dict[str, Results]) -> Results:
+def _asked_together(runs: dict[str, Results]) -> StudyRow:
+    """Return what the runs of one study ask together.
+
+    Raises:
+        ValueError: If a context has two baselines.
+    """
+    studies = {place: results.facts.study for place, results in runs.items()}
+    baselines: dict[str, str] = {}
+    for place, study in studies.items():
+        for context, arm_id in _baselines(study).items():
+            if baselines.setdefault(context, arm_id) != arm_id:
+                raise ValueError(f"{place}: context {context!r} has another baseline than in the other runs")
+    last = list(studies.values())[-1]
+    designs = {
+        (study.design, tuple(sorted(study.factors)) if study.design in OF_ALL_FACTORS else ())
+        for study in studies.values()
+    }
+    values: dict[str, dict[str, float]] = {}
+    for study in studies.values():
+        for context, of_arms in study.reference_values.items():
+            values[context] = {**values.get(context, {}), **of_arms}
+    return replace(
+        last,
+        run=" + ".join(study.run for study in studies.values()),
+        study=_together((study.study for study in studies.values()), " + "),
+        design=last.design if len(designs) == 1 else AROUND_ONE,
+        baselines=baselines,
+        factors=_all(study.factors for study in studies.values()),
+        log_factors=_all(study.log_factors for study in studies.values()),
+        reference_source=_together((study.reference_source for study in studies.values()), "; "),
+        reference_values=values,
+        reference_teachers={
+            context: value
+            for study in studies.values()
+            for context, value in study.reference_teachers.items()
+        },
+    )
+
+
+def _all(names: Iterable[list[str]]) -> list[str]:
+    return list(dict.fromkeys(name for some in names for name in some))
+
+
+def _with_levels(results: Results, factors: list[str]) -> "pd.DataFrame":
+    """Return a run's trials with the level of each factor: of those that it does not vary, what it leaves as it is."""
+    trials = results.trials
+    missing = {
+        f"param.{factor}": trials[f"config.{factor}"]
+        for factor in factors
+        if f"param.{factor}" not in trials and f"config.{factor}" in trials
+    }
+    return trials.assign(**missing)
+
+
+def _names_of_arms(trials: "pd.DataFrame") -> dict[str, str]:
+    """Return the name of each arm: its first; where another of its context has that, with its run."""
+    names: dict[str, str] = {}
+    taken: set[tuple[str, str]] = set()
+    arms = trials.drop_duplicates("arm_id")
+    for arm_id, arm, context, run in zip(
+        *(arms[name] for name in ("arm_id", "arm", "context", "run")), strict=True
+    ):
+        names[arm_id] = arm if (context, arm) not in taken else f"{arm} ({run})"
+        taken.add((context, arm))
+    return names
+
+
+def _contexts(parts: list[Results]) -> Results:
     """Return different studies as contexts, each under the names of its runs."""
-    parts = [_in_context(results, label) for label, results in studies.items()]
+    parts = [_in_context(results, results.facts.study.run) for results in parts]
     found = [part.facts.study for part in parts]
     designs = {(study.design, tuple(study.factors)) for study in found}
     asked = replace(
@@ -141,8 +278,8 @@ def _contexts(studies: dict[str, Results]) -> Results:
         design=found[0].design if len(designs) == 1 else SEVERAL,
         baseline_arm_id=found[0].baseline_arm_id,
         baselines={context: arm for study in found for context, arm in study.baselines.items()},
-        factors=list(dict.fromkeys(factor for study in found for factor in study.factors)),
-        log_factors=list(dict.fromkeys(factor for study in found for factor in study.log_factors)),
+        factors=_all(study.factors for study in found),
+        log_factors=_all(study.log_factors for study in found),
         reference_source=_together((study.reference_source for study in found), "; "),
         reference_values={
             context: values for study in found for context, values in study.reference_values.items()
@@ -170,7 +307,7 @@ def _in_context(results: Results, label: str) -> Results:
         return frame.assign(context=frame["context"].astype("str").map(known), **ids)
 
     study = results.facts.study
-    baselines = study.baselines or {"": study.baseline_arm_id}
+    baselines = _baselines(study)
     asked = replace(
         study,
         baseline_arm_id=f"{label}/{study.baseline_arm_id}",

@@ -239,11 +239,6 @@ class EndRow(Row):
     time: float = 0.0
 
 
-def arm_label(arm: str, context: str) -> str:
-    """Return what an arm is called where it may stand beside those of other contexts."""
-    return f"{context}: {arm}" if context else arm
-
-
 ROWS: dict[str, type[Row]] = {row.kind: row for row in (StudyRow, PlannedRow, EpochRow, EndRow)}
 
 

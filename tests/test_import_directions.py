@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOOR = {"cktf.batch", "cktf.exclusive", "cktf.rows", "cktf.seeding", "cktf.settings", "cktf.storage", "cktf"}
+FLOOR = {
+    "cktf",
+    *(f"cktf.{name}" for name in ("batch", "exclusive", "names", "rows", "seeding", "settings", "storage")),
+}
 MAY_IMPORT = {
     "cktf.objectives": FLOOR,
     "cktf.models": FLOOR,
@@ -16,7 +19,7 @@ MAY_IMPORT = {
     "cktf.trainer": FLOOR | {"cktf.objectives", "cktf.models", "cktf.data"},
     "cktf.study": FLOOR | {"cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
     "cktf.search": FLOOR | {"cktf.study", "cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
-    "analysis": {"cktf.rows"},
+    "analysis": {"cktf.names", "cktf.rows"},
 }
 ONLY_IN = {
     "ray": {"cktf.search"},

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow, arm_label, parse_row
+from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow, parse_row
 
 EPOCH = EpochRow(
     trial_id="t",
@@ -85,8 +85,3 @@ def test_each_context_has_its_baseline_and_a_study_without_contexts_has_one():
     several = replace(STUDY, baselines={"x": "a", "y": "b"}, reference_values={"y": {"kd": 74.92}})
     assert [several.baseline_of(context) for context in ("x", "y")] == ["a", "b"]
     assert parse_row(several.to_json()) == several
-
-
-def test_an_arm_is_called_after_its_context_where_it_has_one():
-    assert arm_label("kd", "") == "kd"
-    assert arm_label("kd", "vgg13/vgg8") == "vgg13/vgg8: kd"

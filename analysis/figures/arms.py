@@ -4,7 +4,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.theme import data
-from cktf.rows import arm_label
+from cktf.names import arm_label
 
 if TYPE_CHECKING:
     import altair as alt

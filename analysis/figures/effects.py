@@ -8,7 +8,7 @@ from analysis.figures.theme import BLUE, INK, WIDTH, data, json_number, title_li
 from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.verdicts import LEVEL, Verdict
-from cktf.rows import arm_label
+from cktf.names import arm_label
 
 if TYPE_CHECKING:
     import altair as alt

@@ -97,13 +97,13 @@ def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
     without = int(arms[["column", "row"]].isna().any(axis="columns").sum())
     return HeatMap(
         measure=f"{measured.label}, mean",
-        axes=(factor_label(across), factor_label(down)),
+        axes=(factor_label(across, study.factors), factor_label(down, study.factors)),
         columns=list(arms["column"].cat.categories),
         rows=rows[::-1] if is_numeric(arms[f"param.{down}"]) else rows,
         panels=list(dict.fromkeys(found["context"])),
         cells=cells,
         caption=f"Mean {measured.name}{' in the search' if is_search else ''}; darker is better; n counts the trials. "
-        + _what_is_averaged(others, is_search=is_search)
+        + _what_is_averaged([factor_label(name, study.factors) for name in others], is_search=is_search)
         + (f" {without} arms without one of the two are left out." if without else "")
         + (" Each context has its own scale." if found["context"].nunique() > 1 else ""),
     )
@@ -186,7 +186,7 @@ def _num_levels(arms: "pd.DataFrame", factor: str) -> int:
 
 
 def _what_is_averaged(others: list[str], *, is_search: bool) -> str:
-    named = ", ".join(factor_label(name) for name in others)
+    named = ", ".join(others)
     if is_search:
         return (
             "The arms are not spread evenly over the other factors"

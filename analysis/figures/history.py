@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from analysis.figures.theme import BLUE, INK, WIDTH, by_status, data, json_number
 from analysis.figures.thinning import thinned, thinned_text
 from analysis.quantities import quantity
@@ -35,9 +37,10 @@ def record(results: Results) -> History | None:
     """Return the scores to be drawn; None where nothing was searched."""
     study = results.facts.study
     trials = results.trials
-    searched = trials[
-        (trials["stage"] == Stage.SEARCH) & trials["status"].isin([Status.COMPLETE, Status.PRUNED])
-    ].dropna(subset=study.metric)
+    is_scored = trials["status"].isin([Status.COMPLETE, Status.PRUNED]) & trials[study.metric].abs().lt(
+        np.inf
+    )
+    searched = trials[is_scored & (trials["stage"] == Stage.SEARCH)]
     if searched.empty:
         return None
     scores = searched[study.metric].where(searched["status"] == Status.COMPLETE)

@@ -50,7 +50,7 @@ def record(results: Results) -> Curves | None:
     epochs = results.epochs[results.epochs["trial_id"].isin(trials["trial_id"])]
     is_scored = epochs[study.metric].notna()
     unscored_phases = list(dict.fromkeys(epochs.loc[~is_scored, "phase"]))
-    epochs = epochs[is_scored]
+    epochs = epochs[epochs[study.metric].abs().lt(np.inf)]  # JSON has no infinity
     if epochs.empty:
         return None
     curves = grouped_estimates(epochs, ["arm_id", "epoch"], study.metric)

@@ -11,7 +11,8 @@ from analysis.figures.theme import BLUE, INK, data, json_number, level_scale, ti
 from analysis.levels import factor_label, factor_order, in_groups, is_logarithmic, is_numeric
 from analysis.quantities import quantity
 from analysis.results import Results
-from cktf.rows import Stage, arm_label
+from cktf.names import arm_label
+from cktf.rows import Stage
 
 if TYPE_CHECKING:
     import altair as alt
@@ -231,10 +232,12 @@ def _sorted_panel(
     counts = sorted({row["n"] for row in rows})
     n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
     levels = np.array([row["level"] for row in rows])
+    study = results.facts.study
+    label = factor_label(factor, study.factors)
     return Panel(
-        title=f"{arm_label(factor_label(factor), context)}  (n = {n})",
-        axis=factor_label(factor),
-        is_log=factor in results.facts.study.log_factors or is_logarithmic(levels),
+        title=f"{arm_label(label, context)}  (n = {n})",
+        axis=label,
+        is_log=factor in study.log_factors or is_logarithmic(levels),
         rows=rows,
         reference=reference,
     )

@@ -74,7 +74,7 @@ def record(results: Results) -> Parallel | None:
     if complete.sum() < MIN_ARMS or len(factors) < 2:
         return None
     measured = quantity(study.metric)
-    axes = [factor_label(name) for name in factors]
+    axes = [factor_label(name, study.factors) for name in factors]
     positions, ticks = [], []
     for axis, name in zip(axes, factors, strict=True):
         position, marks = _axis(arms[f"param.{name}"], is_log=name in study.log_factors)

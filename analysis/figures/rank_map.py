@@ -92,7 +92,7 @@ def record(results: Results, factors: Sequence[str] = ()) -> RankMap | None:
     caption += "The other factors vary, too, and a search goes where scores are good."
     caption += thinned_text(len(rows), len(arms))
     return RankMap(
-        axes=(factor_label(across), factor_label(down)),
+        axes=(factor_label(across, study.factors), factor_label(down, study.factors)),
         are_log=(across in study.log_factors, down in study.log_factors),
         rows=rows,
         statuses=statuses,

@@ -81,7 +81,7 @@ def record(results: Results) -> Slices | None:
             )
         ]
         choices = [] if is_number else sorted({str(level) for level in levels})
-        title = f"{factor_label(factor)}  (n = {len(levels)})"
+        title = f"{factor_label(factor, study.factors)}  (n = {len(levels)})"
         panels.append(Slice(title, factor in study.log_factors, choices, rows))
     statuses = [str(status) for status in STATUS_MARKS if counts.get(status, 0)]
     without = " and ".join(f"{counts[status]} {status}" for status in statuses if status != Status.COMPLETE)

@@ -45,8 +45,8 @@ def data(rows: list[dict[str, Any]]) -> "alt.InlineData":
 
 
 def json_number(value: float) -> float | None:
-    """Return a number as a chart's data can hold it: JSON has no NaN, so what is missing is None."""
-    return None if math.isnan(value) else float(value)
+    """Return a number as a chart's data can hold it: JSON has no NaN and no infinity, which become None."""
+    return float(value) if math.isfinite(value) else None
 
 
 def by_status(statuses: Sequence[str]) -> "dict[str, alt.Color | alt.Shape]":

@@ -34,7 +34,7 @@ class WinnersCurse:
 def record(results: Results) -> WinnersCurse | None:
     """Return the scores to be drawn; None where no arm of a search has a score at fresh seeds, too."""
     found = results.confirmed.dropna(subset="mean")
-    shrinkage = found["shrinkage"].dropna()
+    shrinkage = found.loc[~found["is_baseline"], "shrinkage"].dropna()
     if shrinkage.empty:
         return None
     measured = quantity(results.facts.study.metric)

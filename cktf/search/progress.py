@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from cktf.rows import EndRow, Row, Status, StudyRow, arm_label
+from cktf.names import arm_label
+from cktf.rows import EndRow, Row, Status, StudyRow
 from cktf.search.errors import RunNotFound
 from cktf.search.ledger import is_in_use, open_run, read_ledger
 from cktf.search.state import RunState, TrialState

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cktf.rows import arm_label
+from cktf.names import arm_label, short_name
 from cktf.study.paths import lay_over, leaves, overlay, value_at
 from cktf.study.smoke import different_arms, smoke_trial
 from cktf.trainer.config import TrialConfig
@@ -169,21 +169,6 @@ def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17
     return ", ".join(
         f"{short_name(path, factors)}={_spelled(value, digits)}" for path, value in params.items()
     )
-
-
-SAYS_NOTHING_ALONE = {"weight", "model", "name"}
-"""Endings of paths that are called with their parent: ``kd.weight``, ``student.model``."""
-
-
-def short_name(path: str, factors: Iterable[str]) -> str:
-    """Return the shortest ending of a path, in whole parts, by which it is known among the factors."""
-    parts = path.split(".")
-    shortest = 2 if parts[-1] in SAYS_NOTHING_ALONE else 1
-    for start in range(len(parts) - shortest, 0, -1):
-        ending = ".".join(parts[start:])
-        if not any(f".{other}".endswith(f".{ending}") for other in factors if other != path):
-            return ending
-    return path
 
 
 def _values(config: TrialConfig, written: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from cktf.names import short_name
 from cktf.study.alike import arms_alike
-from cktf.study.designs import BASELINE, Arm, arms_in, every_arm, short_name
+from cktf.study.designs import BASELINE, Arm, arms_in, every_arm
 from cktf.study.spec import StudySpec
 
 

@@ -1,5 +1,6 @@
 """Effects over several contexts."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from scipy import stats
 
 from analysis import load
+from analysis.comparisons import effects
 from analysis.contexts import over_contexts
 from analysis.verdicts import holm
 
@@ -33,9 +35,24 @@ def test_the_mean_over_contexts_and_its_test_are_those_of_scipy() -> None:
 
 
 def test_one_context_left_or_equal_effects_have_no_test() -> None:
-    table = over_contexts(effects_of({"a": [0.5, np.nan], "b": [0.25, 0.25]}))
-    assert table["effect"].tolist() == [0.5, 0.25]
-    assert table[["p", "p_holm"]].isna().all(axis=None)
+    table = over_contexts(effects_of({"a": [0.5, np.nan], "b": [0.25, 0.25], "c": [0.3, 0.3, 0.3]}))
+    assert table["effect"].tolist() == pytest.approx([0.5, 0.25, 0.3])
+    assert table[["low", "high", "p", "p_holm"]].isna().all(axis=None)
+
+
+def test_effects_that_differ_by_rounding_alone_are_equal(many_contexts: Callable[..., Path]) -> None:
+    # Of contexts whose scores have nothing in common but the difference, which no float holds.
+    trials = load(many_contexts(3, seeds=3)).trials
+    levels = {context: 10.0 + 27.1 * place for place, context in enumerate(dict.fromkeys(trials["context"]))}
+    gains = {"baseline": 0.0, "kd": 0.3, "at": 0.0}
+    scores = [
+        levels[context] + seed / 7 + gains.get(arm, 1.0)
+        for context, seed, arm in zip(*(trials[name] for name in ("context", "seed", "arm")), strict=True)
+    ]
+    table = over_contexts(effects(trials.assign(test_accuracy=scores))).set_index("arm")
+    assert table.loc["kd", "effect"] == pytest.approx(0.3)
+    assert np.isnan(table.loc["kd", ["sd", "p"]].astype(float)).tolist() == [False, True]
+    assert table.loc[["kd", "at"], "n_above"].tolist() == [3, 0]
 
 
 def test_an_arm_of_a_run_in_two_contexts_has_a_row(contexts: Path) -> None:

@@ -236,19 +236,6 @@ def test_another_name_of_the_study_writes_every_file_anew(
     assert set(pd.read_parquet(ledger.run / "report" / "epochs.parquet")["study"]) == {"renamed"}
 
 
-def test_a_table_of_epochs_in_one_file_is_read_and_replaced(ablation: Path) -> None:
-    report = ablation / "report"
-    report.mkdir()
-    for name, table in zip(("trials", "epochs"), ledger_tables(ablation), strict=True):
-        pa.parquet.write_table(table, report / f"{name}.parquet")
-    before = load(report)
-    with pytest.raises(KeyboardInterrupt):
-        collect(ablation, engine=KilledWriter)
-    pd.testing.assert_frame_equal(load(ablation).epochs, before.epochs)
-    assert_as_from_the_beginning(ablation)
-    pd.testing.assert_frame_equal(load(report).epochs, before.epochs)
-
-
 def test_the_table_in_memory_is_that_of_the_files(ablation: Path) -> None:
     trials, epochs = ledger_tables(ablation)
     paths = collect(ablation)

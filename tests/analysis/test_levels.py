@@ -52,7 +52,7 @@ def test_factors_stand_by_their_importance_in_a_search(search: Path) -> None:
     results = load(search)
     assert factor_order(results)[0] == "objective.cktf.temperature"
     assert sorted(factor_order(results)) == sorted(results.facts.study.factors)
-    assert factor_label("objective.cktf.temperature") == "cktf.temperature"
+    assert factor_label("objective.cktf.temperature", results.facts.study.factors) == "cktf.temperature"
 
 
 def test_factors_of_a_design_keep_the_order_of_the_study(ablation: Path) -> None:

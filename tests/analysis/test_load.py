@@ -79,7 +79,10 @@ def test_tables_of_another_schema_version_are_refused(ablation: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("name", "column"),
     [
-        *(("trials.parquet", column) for column in ("seed", "status", "validation_accuracy", "test_accuracy")),
+        *(
+            ("trials.parquet", column)
+            for column in ("seed", "status", "validation_accuracy", "test_accuracy")
+        ),
         *(("epochs.parquet/part-00000.parquet", column) for column in ("epoch", "validation_accuracy")),
     ],
 )
@@ -89,7 +92,9 @@ def test_a_table_that_has_lost_a_column_is_refused_where_nothing_else_has_it(
     collect(ablation, tmp_path / "cut")
     table = pa.parquet.read_table(tmp_path / "cut" / name)
     pa.parquet.write_table(table.drop_columns([column]), tmp_path / "cut" / name)
-    with pytest.raises(ValueError, match=rf"cut: {name.partition('/')[0]} lacks columns that it had: {column};"):
+    with pytest.raises(
+        ValueError, match=rf"cut: {name.partition('/')[0]} lacks columns that it had: {column};"
+    ):
         load(tmp_path / "cut")
 
 

@@ -11,6 +11,7 @@ import pytest
 from scipy import integrate, stats
 
 from analysis import load
+from analysis.comparisons import effects
 from analysis.ranks import (
     FRIEDMAN,
     MIXED,
@@ -213,3 +214,20 @@ def test_arms_that_are_equal_everywhere_are_not_tested() -> None:
 
 def test_one_context_has_no_ranks(ablation: Path) -> None:
     assert load(ablation).ranks.empty
+
+
+def test_ties_are_those_of_exact_differences(many_contexts: Callable[..., Any]) -> None:
+    # Accuracies of 360 images: counts of the right ones, whose means over seeds are often equal.
+    trials = load(many_contexts(6)).trials
+    counts = np.random.default_rng(5).integers(300, 304, len(trials))
+    table = ranks(
+        trials.assign(test_accuracy=counts / 3.6), effects(trials.assign(test_accuracy=counts / 3.6))
+    )
+    sums = trials.assign(count=counts).pivot_table(
+        index="context", columns="arm", values="count", aggfunc="sum"
+    )
+    exact = sums.rank(axis="columns", ascending=False).mean()
+    assert len(set(sums.to_numpy()[0])) < 4 or (sums.nunique(axis="columns") < 4).any(), "there are ties"
+    np.testing.assert_allclose(table.set_index("arm")["mean_rank"][exact.index], exact)
+    reference = stats.friedmanchisquare(*sums.to_numpy().T)
+    assert table["friedman_p"].iloc[0] == pytest.approx(reference.pvalue)

@@ -90,3 +90,14 @@ def test_the_methods_tell_the_recipe(ablation_writer: Callable[..., Any]) -> Non
     ledger.train(ledger.plan("baseline", 0, **CONFIG), 90.0)
     ledger.close_segment()
     assert "The baseline's student, resnet8, learns" in methods_text(load(ledger.run))
+
+
+def test_teachers_that_were_read_and_those_that_were_trained_are_told_apart(
+    recipe: Callable[..., str],
+) -> None:
+    read = CONFIG | {"teacher": {"model": "vgg13", "checkpoint": "t.safetensors"}}
+    text = recipe(CONFIG, read, baseline=False)
+    assert text.endswith(
+        f"The teacher, resnet20, was trained for 30 epochs in batches of 64 ({SGD}) and is frozen. "
+        "The teacher, vgg13, was read from a file and is frozen."
+    )

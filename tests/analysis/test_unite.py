@@ -21,6 +21,14 @@ def moved(run: Path, name: str) -> Path:
     return Path(shutil.move(run, run.parent / name))
 
 
+def of_another_baseline(run: Path) -> Path:
+    """Give all arms and trials of a run identities of their own, as if some other setting differed in all of them."""
+    for segment in (run / "ledger").iterdir():
+        text = segment.read_text().replace("arm-", "other-arm-").replace('"trial_id":"', '"trial_id":"other-')
+        segment.write_text(text)
+    return run
+
+
 @pytest.fixture
 def halves(ablation_writer: Callable[..., Any]) -> list[Path]:
     """Return an ablation of five seeds as two runs, three seeds in the one and all five in the other."""
@@ -71,7 +79,7 @@ def test_runs_of_different_studies_are_contexts_of_their_own(ablation: Path, gri
     first = moved(ablation, "first")
     ledger = grid_writer()
     ledger.close_segment()
-    both = load(first, ledger.run)
+    both = load(first, of_another_baseline(ledger.run))
     assert both.contexts == ["run-1", "run-1 (2)"]
     ours = both.effects[both.effects["context"] == "run-1"].reset_index(drop=True)
     same = ["arm", "factor", "n_pairs", "effect", "low", "high", "p"]
@@ -84,6 +92,105 @@ def test_runs_of_different_studies_are_contexts_of_their_own(ablation: Path, gri
         "each study is a context of its own, whose arms are compared with its own baseline"
         in methods_text(both)
     )
+
+
+def test_different_designs_around_one_baseline_are_one_study(ablation: Path, grid_writer: Any) -> None:
+    first = moved(ablation, "first")
+    alone = load(first)
+    ledger = grid_writer()
+    ledger.close_segment()
+    grid = load(ledger.run)
+    both = load(first, ledger.run)
+    assert both.contexts == [""]
+    assert both.trials["trial_id"].is_unique
+    assert set(both.trials["trial_id"]) == {*alone.trials["trial_id"], *grid.trials["trial_id"]}
+    assert both.trials["is_baseline"].sum() == 5
+    assert len(both.effects) == len({*alone.effects["arm_id"], *grid.effects["arm_id"]})
+    assert both.over_contexts.empty
+    assert both.ranks.empty
+    assert both.interactions.empty
+    assert both.facts.study.factors == list(
+        dict.fromkeys((*alone.facts.study.factors, *grid.facts.study.factors))
+    )
+    assert "studies of several designs, which share their baseline" in methods_text(both)
+
+
+def plan_one(
+    writer: Callable[..., Any], name: str, factor: str, arm: str, *, factors: list[str] | None = None
+) -> Path:
+    """Write a run of three seeds with one arm beside the baseline, and move it."""
+    ledger = writer(arms=["baseline"], seeds=3, factors=factors or [factor])
+    for seed in range(3):
+        ledger.train(ledger.plan(arm, seed, {factor: 0.5}), 80.0 + seed % 2)
+    ledger.close_segment()
+    return moved(ledger.run, name)
+
+
+CKTF, KD = "objective.cktf.temperature", "objective.kd.temperature"
+
+
+def test_a_study_that_was_asked_more_is_one_with_the_levels_of_all_factors(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    theta = "objective.cktf.theta"
+    runs = [
+        plan_one(ablation_writer, "one", CKTF, "temperature=0.5"),
+        plan_one(ablation_writer, "other", theta, "theta=0.5", factors=[CKTF, theta]),
+    ]
+    both = load(*runs)
+    assert both.contexts == [""]
+    assert len(both.trials) == 9
+    assert both.facts.study.design == "one_at_a_time"
+    levels = both.trials.drop_duplicates("arm").set_index("arm")[[f"param.{CKTF}", f"param.{theta}"]]
+    assert levels.loc["temperature=0.5"].tolist() == [0.5, 0.1]
+    assert levels.loc["theta=0.5"].tolist() == [0.1, 0.5]
+    assert both.effects.set_index("arm")["factor"].to_dict() == {"temperature=0.5": CKTF, "theta=0.5": theta}
+
+
+def test_arms_of_different_factors_that_end_alike_are_told_apart(ablation_writer: Callable[..., Any]) -> None:
+    runs = [plan_one(ablation_writer, "one", CKTF, "temperature=0.5")]
+    runs.append(of_another_baseline(plan_one(ablation_writer, "other", KD, "temperature=0.5")))
+    both = load(*runs)
+    assert both.contexts == ["run-1", "run-1 (2)"]
+    assert both.effects["arm"].tolist() == ["cktf.temperature=0.5", "kd.temperature=0.5"]
+    assert set(both.epochs["arm"].astype("str")) == {"baseline", *both.effects["arm"]}
+    assert both.over_contexts.empty
+
+
+def test_two_arms_of_one_name_are_told_apart_by_their_runs(ablation_writer: Callable[..., Any]) -> None:
+    first = plan_one(ablation_writer, "one", CKTF, "warm")
+    ledger = ablation_writer(arms=["baseline"], seeds=3, factors=[KD])
+    for seed in range(3):
+        ledger.train(ledger.plan("hot", seed, {KD: 0.5}), 82.0)
+    ledger.close_segment()
+    (segment,) = (ledger.run / "ledger").iterdir()
+    segment.write_text(segment.read_text().replace('"arm":"hot"', '"arm":"warm"'))
+    both = load(first, ledger.run)
+    assert both.effects["arm"].tolist() == ["warm", "warm (run-1 (2))"]
+
+
+def test_studies_that_share_trials_but_no_baseline_are_refused(ablation_writer: Callable[..., Any]) -> None:
+    first = plan_one(ablation_writer, "one", CKTF, "temperature=0.5")
+    ledger = ablation_writer(arms=[], seeds=3, baseline_arm_id="arm-temperature=0.5")
+    for seed in range(3):
+        ledger.train(ledger.plan("temperature=0.5", seed, {CKTF: 0.5}), 80.0)
+    ledger.close_segment()
+    with pytest.raises(
+        ValueError, match=r"run: holds trials of arm 'temperature=0.5' that .*one holds, and no base"
+    ):
+        load(first, ledger.run)
+
+
+def test_a_context_with_two_baselines_is_refused(contexts: Path, contexts_writer: Callable[..., Any]) -> None:
+    first = moved(contexts, "first")
+    ledger = contexts_writer()
+    ledger.close_segment()
+    (segment,) = (ledger.run / "ledger").iterdir()
+    segment.write_text(segment.read_text().replace("clothesarm-baseline", "clothesarm-other"))
+    with pytest.raises(
+        ValueError, match=r"run: context 'clothes' has another baseline than in the other runs"
+    ):
+        load(first, ledger.run)
 
 
 def test_arms_of_studies_in_contexts_are_summarised_over_all_of_them(

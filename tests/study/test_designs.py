@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cktf.study.designs import arm_for, plan_arms, short_name
+from cktf.study.designs import arm_for, plan_arms
 from cktf.study.paths import value_at
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
@@ -52,15 +52,6 @@ def test_a_name_is_lengthened_until_no_other_factor_has_it(make: Make) -> None:
         "teacher.epochs=4",
         "epochs=1",
     ]
-
-
-def test_whole_parts_of_a_path_make_a_name() -> None:
-    assert short_name("a.size", ["a.size", "b.other_size"]) == "size"
-
-
-def test_an_ending_that_says_nothing_alone_takes_its_parent_along() -> None:
-    assert short_name("objective.kd.weight", ["objective.kd.weight"]) == "kd.weight"
-    assert short_name("student.model", ["student.model"]) == "student.model"
 
 
 @pytest.mark.parametrize(

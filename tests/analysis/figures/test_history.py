@@ -1,6 +1,8 @@
 """The history of a search: what is drawn."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +49,19 @@ def test_fresh_seeds_are_counted_of_the_arms_that_are_drawn(search_writer: Calla
 
 def test_a_design_has_no_history(ablation: Path) -> None:
     assert record(load(ablation)) is None
+
+
+def test_an_infinite_score_is_no_score(search_writer: Callable[..., Any]) -> None:
+    ledger = search_writer(trials=12)
+    ledger.close_segment()
+    results = load(ledger.run)
+    before = record(results)
+    trials = results.trials.copy()
+    best = trials["validation_accuracy"].idxmax()
+    trials.loc[best, "validation_accuracy"] = math.inf
+    history = record(replace(results, trials=trials))
+    assert before
+    assert history
+    assert len(history.rows) == len(before.rows) - 1
+    assert all(math.isfinite(row["score"]) for row in history.rows)
+    assert f"n = {len(history.rows)} trials" in history.caption
