@@ -12,7 +12,10 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 BatchSize = Annotated[int, Field(ge=2, le=1_000_000)]
 """Samples of one step; batch-norm has no variance to train on in a batch of one."""
 
-Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+LARGEST_SEED = 2**31 - 1
+"""Of a replicate."""
+
+Seed = Annotated[int, Field(ge=0, lt=LARGEST_SEED + 1, strict=True)]
 """What a generator is made of, beside what it is for."""
 
 

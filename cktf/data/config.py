@@ -1,5 +1,7 @@
 """Which data a trial learns from."""
 
+from typing import Self
+
 from pydantic import Field, field_validator
 
 from cktf.settings import Settings
@@ -21,6 +23,10 @@ class DataConfig(Settings):
     """Draw a few images of the data set's kind, in its true format, and learn from these, to try a study out before
     the data are there. Of the digits, which are always there, a few are taken. No file is looked for."""
 
+    content: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Of an `image_folder`: SHA-256 of its files' names and sizes. A study fills it in when it is planned, so that a
+    trial is known by its images, wherever the folder is, and refuses a folder that has changed."""
+
     side: int | None = Field(default=None, ge=8, le=1024)
     """Side of the images in pixels, to which they are scaled and cut, as a square out of the middle. Not set: the data
     set's own; `image_folder` has none and wants it set."""
@@ -30,6 +36,14 @@ class DataConfig(Settings):
 
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the data set's training part that is set aside for validation, of each class alike."""
+
+    def with_content(self) -> Self:
+        """Return the same data known by content, if they are a folder of one's own that is on this machine."""
+        from cktf.data.image_folder import NAME, folder_digest
+
+        if self.name != NAME or self.generated or self.content is not None:
+            return self
+        return self.model_copy(update={"content": folder_digest(self.root)})
 
     @field_validator("name")
     @classmethod

@@ -4,6 +4,10 @@ root/train/<class>/<image>    learnt from and validated on
 root/test/<class>/<image>     the test part; root/val where test/ is not there or, as ImageNet's, has no classes
 """
 
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -15,6 +19,9 @@ from cktf.data.dataset import Dataset
 from cktf.data.image_files import image_names, read_image_files
 from cktf.data.places import DatasetMissing, data_folder
 
+NAME = "image_folder"
+"""Of the data set, in study files."""
+
 
 def load_image_folder(config: DataConfig) -> Dataset:
     """Return the images of a folder, decoded once; classes are numbered in the order of their folders' names.
@@ -24,7 +31,8 @@ def load_image_folder(config: DataConfig) -> Dataset:
 
     Raises:
         DatasetMissing: If the folder is not laid out like this.
-        ValueError: If ``config.side`` is not set, a class has no images, or a file is damaged.
+        ValueError: If ``config.side`` is not set, a class has no images, a file is damaged, or the folder does not
+            have ``config.content``.
     """
     if config.side is None:
         raise ValueError(
@@ -38,6 +46,15 @@ def load_image_folder(config: DataConfig) -> Dataset:
     if not classes or not _classes(test):
         remedy = "set data.root to a folder with train/<class>/<image>, and test/ or val/ likewise"
         raise DatasetMissing(config.name, [train, root / "test", root / "val"], remedy)
+    if (
+        config.content is not None
+        and not config.generated
+        and (found := folder_digest(config.root)) != config.content
+    ):
+        raise ValueError(
+            f"data.root: {root} does not hold the images that were asked for: the SHA-256 of its files' names and "
+            f"sizes is {found}, not {config.content}"
+        )
     unknown = sorted(set(_classes(test)) - set(classes))
     if unknown:
         raise ValueError(
@@ -56,6 +73,39 @@ def load_image_folder(config: DataConfig) -> Dataset:
         std=torch.tensor([0.229, 0.224, 0.225]),
         standard_augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
     )
+
+
+def folder_digest(root: str | None) -> str | None:
+    """Return the SHA-256 of the names and sizes of a folder's images; None where this machine has none there."""
+    folder = data_folder(root)
+    parts = [folder / name for name in ("train", "test", "val")]
+    changed = tuple(
+        path.stat().st_mtime_ns for part in parts for path in (part, *_folders(part)) if path.is_dir()
+    )
+    return _digest(folder, changed) if changed else None
+
+
+@lru_cache  # a study makes the configurations of all its arms, and checks each
+def _digest(folder: Path, _changed: tuple[int, ...]) -> str:
+    lines = (f"{size} {name}\n".encode() for name, size in _sizes(folder))
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line)
+    return digest.hexdigest()
+
+
+def _sizes(folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield the name within the folder and the size of each image, in order."""
+    for part in ("train", "test", "val"):
+        for of_class in _folders(folder / part):
+            with os.scandir(of_class) as entries:
+                sizes = {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+            for name in image_names(of_class):
+                yield f"{part}/{of_class.name}/{name}", sizes[name]
+
+
+def _folders(part: Path) -> list[Path]:
+    return [part / name for name in _classes(part)]
 
 
 def _classes(part: Path) -> list[str]:

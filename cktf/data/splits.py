@@ -33,6 +33,9 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
         labels: (samples,), int64: labels of the data set's training part.
         config: The two fractions. Of each class at least one sample is learnt from.
         seed: The replicate's seed.
+
+    Raises:
+        ValueError: If there is nothing to validate on.
     """
     labels = labels.cpu()
     order = torch.randperm(len(labels), generator=generator(seed, "split"))
@@ -43,6 +46,10 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
         num_train = max(1, round(config.train_fraction * (len(members) - num_validation)))
         validation.append(members[:num_validation])
         train.append(members[num_validation : num_validation + num_train])
+    if not sum(map(len, validation)):
+        raise ValueError(
+            "data: the validation split is empty, for no class has two images in the training part"
+        )
     return Split(
         train_index=torch.cat(train).sort().values,
         validation_index=torch.cat(validation).sort().values,

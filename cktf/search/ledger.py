@@ -121,6 +121,7 @@ class Ledger:
         self._number = int(names[-1].removesuffix(SUFFIX)) if names else 0
         self._file: BinaryIO | None = None
         self._waiting: list[bytes] = []
+        self._is_planning = False
         self._flushed = time.monotonic()
 
     def append(self, row: Row) -> None:
@@ -139,9 +140,19 @@ class Ledger:
                 raise
             return
         self._waiting.append(line)
-        must_last = not isinstance(row, EpochRow)
+        must_last = not (isinstance(row, EpochRow) or self._is_planning)
         if must_last or time.monotonic() - self._flushed > FLUSH_SECONDS:
             self.flush()
+
+    @contextmanager
+    def planning(self) -> Iterator[None]:
+        """Let the rows that are appended meanwhile wait for each other, where nothing is lost with them."""
+        self._is_planning = True
+        try:
+            yield
+        finally:
+            self._is_planning = False
+        self.flush()
 
     def flush(self) -> None:
         """Write the rows that wait for a bucket as one segment."""

@@ -142,6 +142,12 @@ class Planner:
         """How many trials are handed out and have not ended."""
         return len(self._running)
 
+    @property
+    def num_unfound(self) -> int:
+        """How many arms of a search there are none of, for its sampler finds no others."""
+        is_exhausted = self._search is not None and self._search.is_exhausted
+        return max(0, self.spec.trials - self._search.num_arms) if self._search and is_exhausted else 0
+
     def total(self) -> int:
         """Return how many trials the study will have, as far as can be said now."""
         if self._search is None:

@@ -40,7 +40,9 @@ class Provenance:
 
 
 def _git_commit() -> str:
-    commit = _git("rev-parse", "HEAD")
+    # Where this file is installed, a repository around it may be that of somebody else's project.
+    is_checkout = _git("ls-files", "--", Path(__file__).name)
+    commit = _git("rev-parse", "HEAD") if is_checkout else ""
     return f"{commit}+dirty" if commit and _git("status", "--porcelain", "--untracked-files=no") else commit
 
 

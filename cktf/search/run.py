@@ -7,13 +7,17 @@ Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from cktf.data.image_folder import NAME as IMAGE_FOLDER
+from cktf.data.image_folder import folder_digest
+from cktf.data.places import data_folder
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Status, StudyRow
 from cktf.search.environment import prepare
 from cktf.search.errors import NotExtensible, RunInUse, RunNotFound, StudyDiffers, Unwritable
@@ -22,7 +26,7 @@ from cktf.search.ledger import Ledger, open_run, read_ledger, reading
 from cktf.search.planner import Planner
 from cktf.search.progress import watch
 from cktf.search.provenance import Provenance
-from cktf.search.runnable import require_runnable
+from cktf.search.runnable import require_known_contents, require_runnable
 from cktf.storage import Storage
 from cktf.study.designs import BASELINE, every_arm
 from cktf.study.load import dump_study, read_study
@@ -32,6 +36,8 @@ from cktf.trainer.teacher_file import content_digest
 
 STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
+
+TEACHER = "the teacher's file"
 
 HOW_ONLY = {"name", "question", "delta", "reference", "resources", "health", "keep", "max_failures"}
 """Keys of a study that say how it is run and told, not what is trained: they may change between launches. But
@@ -52,6 +58,7 @@ class Summary:
         pruned: Trials that a pruner has ended.
         failed: Trials that have failed.
         failures: Reason to the number of trials that failed for it.
+        unfound: Arms that a search was to try, and there are no others.
         is_interrupted: Whether there is more to run.
         seconds: Wall time of this session.
     """
@@ -61,6 +68,7 @@ class Summary:
     pruned: int
     failed: int
     failures: dict[str, int]
+    unfound: int
     is_interrupted: bool
     seconds: float
 
@@ -69,6 +77,7 @@ class Summary:
         counts = [f"{self.complete} complete"]
         counts += [f"{self.pruned} pruned"] if self.pruned else []
         counts += [f"{self.failed} failed"] if self.failed else []
+        counts += [f"{self.unfound} arms not found"] if self.unfound else []
         verb = "interrupted" if self.is_interrupted else "done"
         then = f"; 'cktf resume {self.run}' continues" if self.is_interrupted else ""
         if self.failed and not self.is_interrupted:
@@ -209,10 +218,11 @@ def _carry_out(
 def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
     """Write what was asked, and return a planner that knows all rows before that; none of them is kept."""
     rows = list(read_ledger(run))
-    _require_same_teachers(rows, run)
-    with _writing(run):
+    _require_same_files(rows, run)
+    require_known_contents(spec)
+    with _writing(run), ledger.planning():
         write_what_was_asked(spec, run, ledger)
-    return Planner(spec, _writing(run)(ledger.append), rows, retry_failed=retry_failed)
+        return Planner(spec, _writing(run)(ledger.append), rows, retry_failed=retry_failed)
 
 
 @contextmanager
@@ -292,18 +302,34 @@ def _require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
     )
 
 
-def _require_same_teachers(rows: Iterable[Row], run: Storage) -> None:
-    """Refuse to go on where a teacher's file has changed: arms of one name would have learned from two teachers."""
-    teachers = [row.config.get("teacher") or {} for row in rows if isinstance(row, PlannedRow)]
-    files = {(teacher["checkpoint"], teacher["sha256"]) for teacher in teachers if teacher.get("sha256")}
-    for checkpoint, sha256 in sorted(files):
-        found = content_digest(checkpoint)
-        if found != sha256:
-            what = "has changed" if found else "can no longer be read here"
+def _require_same_files(rows: Iterable[Row], run: Storage) -> None:
+    """Refuse to go on where a file has changed: arms of one name would have learned from two teachers, or images."""
+    configs = [row.config for row in rows if isinstance(row, PlannedRow)]
+    named = {file for config in configs for file in _known_by_content(config)}
+    for what, place, digest in sorted(named, key=str):
+        found = content_digest(place) if what == TEACHER else folder_digest(place)
+        if found == digest:
+            continue
+        if digest is None:
             raise StudyDiffers(
-                f"{run.root}: the teacher's file {checkpoint} {what} since trials were planned with it, when its "
-                f"SHA-256 was {sha256}; put that one back, or choose another --run-dir"
+                f"{run.root}: {what} {place} can be read here, and could not be where trials were planned with it, "
+                "which are therefore known by its place; go on where it cannot be read, or choose another --run-dir"
             )
+        changed = "has changed" if found else "can no longer be read here"
+        raise StudyDiffers(
+            f"{run.root}: {what} {place} {changed} since trials were planned with it, when its SHA-256 was {digest}; "
+            "put that one back, or choose another --run-dir"
+        )
+
+
+def _known_by_content(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """Yield what a planned trial knows by content: what it is, its place, and its digest at that time."""
+    teacher = config.get("teacher") or {}
+    if teacher.get("checkpoint"):
+        yield TEACHER, teacher["checkpoint"], teacher.get("sha256")
+    for data in (config["data"], config.get("source") or {}):
+        if data.get("name") == IMAGE_FOLDER and not data.get("generated"):
+            yield "the folder of images", str(data_folder(data.get("root"))), data.get("content")
 
 
 def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: float) -> Summary:
@@ -315,6 +341,7 @@ def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: floa
         pruned=counts[Status.PRUNED],
         failed=counts[Status.FAILED],
         failures=dict(reasons.most_common()),
+        unfound=planner.num_unfound,
         is_interrupted=is_interrupted,
         seconds=seconds,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from cktf.data.image_folder import NAME as IMAGE_FOLDER
 from cktf.search.errors import NotRunnable
 from cktf.study.designs import BASELINE, Arm, arm_for, every_arm
 from cktf.study.spec import StudySpec
@@ -36,6 +37,33 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> None:
             except ValueError as error:
                 raise NotRunnable(f"{spec.name}, arm {each.label}: {error}{_hint(spec, each)}") from error
         seen.add(built)
+
+
+def require_known_contents(spec: StudySpec) -> None:
+    """Look whether this machine, which plans the trials, can read what they are known by.
+
+    Raises:
+        NotRunnable: If not: on a machine that can they would be others.
+    """
+    for arm in every_arm(spec):
+        config = arm.config
+        missing = [
+            f"{key}: {data.root}"
+            for key, data in (("data.root", config.data), ("source.root", config.source))
+            if data and data.name == IMAGE_FOLDER and not data.generated and data.content is None
+        ]
+        if config.teacher and config.runs_teacher(is_measured=spec.health is not None):
+            teacher = config.teacher
+            missing += (
+                [f"teacher.checkpoint: {teacher.checkpoint}"]
+                if teacher.checkpoint and not teacher.sha256
+                else []
+            )
+        if missing:
+            raise NotRunnable(
+                f"{spec.name}, arm {arm.label}: {missing[0]} cannot be read on this machine, which plans the trials "
+                "and has to know them by its content; start the driver on a machine where it can"
+            )
 
 
 def _edges(spec: StudySpec) -> Iterator[Arm]:

@@ -10,6 +10,7 @@ again.
 import logging
 import warnings
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import optuna
@@ -39,8 +40,11 @@ from cktf.seeding import derive
 from cktf.study.domains import ChoiceDomain, Domain, FloatDomain, draw
 from cktf.study.spec import StudySpec
 
-ATTEMPTS = 20
-"""Suggestions of known arms in a row after which a search counts as exhausted."""
+OWN_ATTEMPTS = 10
+"""Suggestions in a row of arms that are known, or cannot be, after which the sampler is helped out."""
+
+ATTEMPTS = 100
+"""The same, after which a search counts as exhausted."""
 
 POPULATION = 16
 """NSGA-II's generation: Optuna's 50 would make most searches of students a purely random one."""
@@ -62,41 +66,74 @@ class _Exhaustive(BruteForceSampler):
         """Do nothing."""
 
 
-def _tpe(seed: int) -> BaseSampler:
+def _tpe(seed: int, _: int) -> BaseSampler:
     # The constant liar keeps trials that run at the same time from all looking in the same place.
     return TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
 
-def _gp(seed: int) -> BaseSampler:
+def _gp(seed: int, _: int) -> BaseSampler:
     return GPSampler(seed=seed, warn_independent_sampling=False)
 
 
-def _nsgaii(seed: int) -> BaseSampler:
+def _nsgaii(seed: int, _: int) -> BaseSampler:
     return NSGAIISampler(seed=seed, population_size=POPULATION)
 
 
-def _cmaes(seed: int) -> BaseSampler:
+def _cmaes(seed: int, _: int) -> BaseSampler:
     return CmaEsSampler(seed=seed, warn_independent_sampling=False)
 
 
-def _qmc(seed: int) -> BaseSampler:  # noqa: ARG001  # one sequence for the whole search; only its position moves
+def _qmc(seed: int, of_search: int) -> BaseSampler:
     # Its one warning without a switch is that a space has conditions. What they hide, it draws at random.
     logging.getLogger(QMCSampler.__module__).setLevel(logging.ERROR)
-    return QMCSampler(seed=0, scramble=True, warn_independent_sampling=False)
+    return QMCSampler(
+        seed=of_search,  # one sequence for the whole search; only its position moves
+        scramble=True,
+        independent_sampler=RandomSampler(seed=seed),
+        warn_independent_sampling=False,
+    )
 
 
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+def _random(seed: int, _: int) -> BaseSampler:
+    return RandomSampler(seed=seed)
+
+
+def _bruteforce(seed: int, _: int) -> BaseSampler:
+    return _Exhaustive(seed=seed)
+
+
+SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
     "tpe": _tpe,
     "gp": _gp,
     "nsgaii": _nsgaii,
     "cmaes": _cmaes,
     "qmc": _qmc,
-    "random": RandomSampler,
-    "bruteforce": _Exhaustive,
+    "random": _random,
+    "bruteforce": _bruteforce,
 }
+"""Name to what makes a sampler of two seeds: that of one arm's draws, and that of the whole search."""
 
 _KEEP_NOTES = {"nsgaii", "cmaes", "qmc"}
 """Samplers that write down what they did besides the values; asking again makes them write it again."""
+
+
+ARM = "arm"
+"""What an arm's own number is noted as, which does not count suggestions that were set aside."""
+
+
+class _Hyperband(HyperbandPruner):
+    """Hyperband that sorts arms into brackets by their own numbers, which are the same when a ledger is replayed.
+
+    Attributes:
+        upcoming: Number of the arm that is being asked for.
+    """
+
+    upcoming = 0
+
+    def _get_bracket_id(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        numbered = copy(trial)
+        numbered.number = trial.user_attrs.get(ARM, self.upcoming)
+        return super()._get_bracket_id(study, numbered)
 
 
 def _warm_up(epochs: int) -> int:
@@ -108,7 +145,7 @@ PRUNERS: dict[str, Callable[[int], BasePruner]] = {
     "none": lambda _: NopPruner(),
     "median": lambda epochs: MedianPruner(n_startup_trials=5, n_warmup_steps=_warm_up(epochs)),
     "percentile": lambda epochs: PercentilePruner(25.0, n_startup_trials=5, n_warmup_steps=_warm_up(epochs)),
-    "hyperband": lambda _: HyperbandPruner(min_resource=WARM_UP_EPOCHS),
+    "hyperband": lambda _: _Hyperband(min_resource=WARM_UP_EPOCHS),
     "successive_halving": lambda _: SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
 }
 
@@ -133,6 +170,7 @@ class Suggestions:
             study_name="search",  # Hyperband sorts trials into brackets by it
         )
         self._proposed: Trial | None = None
+        self._num_begun = 0
         self._trials: dict[str, Trial] = {}
 
     def propose(self, number: int, is_new: Callable[[dict[str, Scalar]], bool]) -> dict[str, Scalar] | None:
@@ -146,8 +184,9 @@ class Suggestions:
         """
         finite = all(domain.is_finite for domain in self._domains.values())
         for attempt in range(ATTEMPTS):
-            # A sampler that keeps returning to known arms of a finite space leaves the rest to brute force.
-            name = "bruteforce" if finite and attempt >= ATTEMPTS // 2 else self._sampler
+            name = self._sampler
+            if attempt >= OWN_ATTEMPTS:  # it keeps returning to where nothing is to be found
+                name = "bruteforce" if finite else "random"
             trial = self._ask(name, number, attempt)
             values = self._values(trial)
             if is_new(values):
@@ -159,6 +198,10 @@ class Suggestions:
     def begin(self, arm_id: str, values: Mapping[str, Scalar]) -> None:
         """Take up an arm: the one just proposed, or one that the ledger knows."""
         trial = self._proposed or self._ask_again(values)
+        trial.set_user_attr(ARM, self._num_begun)
+        self._num_begun += 1
+        if isinstance(self._study.pruner, _Hyperband):
+            self._study.pruner.upcoming = self._num_begun
         self._proposed = None
         self._trials[arm_id] = trial
 
@@ -180,7 +223,7 @@ class Suggestions:
         seed = derive(self._sampler_seed, "sampler", number, attempt) % 2**32
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # QMC and brute force, since Optuna 3
-            self._study.sampler = SAMPLERS[sampler](seed)
+            self._study.sampler = SAMPLERS[sampler](seed, derive(self._sampler_seed, "search") % 2**32)
         return self._study.ask()
 
     def _ask_again(self, values: Mapping[str, Scalar]) -> Trial:

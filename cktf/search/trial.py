@@ -234,6 +234,8 @@ def _work(assignment: Assignment, messages: _Queue, orders: _Queue) -> None:
             if not ray.train.collective.broadcast_from_rank_zero(goes_on):
                 return
     except Exception as error:  # whatever a training raises is how this trial ended
+        if _has_lost_another(error):
+            raise  # that one says why, or has died, which Tune tries again
         end = TrialEnd(Status.FAILED, _reason(error), **where)
         _write_traceback(assignment, error)
         if assignment.workers > 1:  # the others wait for this one; Ray Train ends them when it raises
@@ -261,6 +263,11 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
         health=HealthConfig.model_validate_json(assignment.health) if assignment.health else None,
         device=device,
     )
+
+
+def _has_lost_another(error: Exception) -> bool:
+    """Return whether the exchange with other workers failed, as it does where one of them is gone."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from cktf.settings import LARGEST_SEED
 from cktf.study.designs import BASELINE, DESIGNS, arms_in, candidates, trial_config
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, drawing_order
 from cktf.study.fractional import smallest_fraction
@@ -154,6 +155,11 @@ def _check_search(spec: "StudySpec") -> Iterator[Finding]:
             yield from _check_trial(mapping, ("search", path), path, elsewhere=not domain.when)
         for condition in domain.conditions:
             yield from _check_condition(spec, condition, ("search", path, "when", condition.path))
+    if spec.confirm_seeds and spec.confirm_seeds[-1] > LARGEST_SEED:
+        yield (
+            ("seeds",),
+            f"leave no room for the fresh seeds of 'confirm:', which follow them up to {LARGEST_SEED}",
+        )
     if spec.confirm is not None and spec.confirm.top > spec.trials:
         yield ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
 

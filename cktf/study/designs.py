@@ -76,12 +76,12 @@ class Candidate:
 
 
 def trial_config(mapping: Mapping[str, Any]) -> TrialConfig:
-    """Return the checked configuration of a mapping as written, its teacher's file known by content.
+    """Return the checked configuration of a mapping as written, its teacher's file and its images known by content.
 
     Raises:
         pydantic.ValidationError: If it is no valid configuration.
     """
-    return TrialConfig.model_validate(mapping).with_teacher_digest()
+    return TrialConfig.model_validate(mapping).with_contents()
 
 
 def candidates(spec: "StudySpec", context: str = "") -> Iterator[Candidate]:

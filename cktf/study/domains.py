@@ -1,6 +1,7 @@
 """Domains of a search: what a factor may be, and under which condition it is drawn at all."""
 
 import json
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -118,8 +119,11 @@ class _Range(_Domain):
 
     @property
     def edges(self) -> tuple[Scalar, ...]:
-        """The values that stand for all when a study is checked."""
-        return self.bounds
+        """The values that stand for all when a study is checked: the lowest and the highest that are drawn."""
+        low, high = self.bounds
+        if self.step is not None:
+            high = low + math.floor((high - low) / self.step + 1e-9) * self.step
+        return low, high
 
 
 class FloatDomain(_Range):

@@ -57,7 +57,7 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
     values = config.model_dump()
     for data in ("data", "source"):
         if values[data]:
-            values[data] |= {"generated": True, "root": None, "download": False}
+            values[data] |= {"generated": True, "root": None, "download": False, "content": None}
     if values["teacher"]:
         values["teacher"] |= {"checkpoint": None, "sha256": None}
     for phase in (values, values["teacher"], values["probe"]):

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from cktf.data import AugmentationConfig, DataConfig
+from cktf.data.image_folder import NAME as IMAGE_FOLDER
 from cktf.models import ModelConfig
 from cktf.objectives import ObjectivesConfig, active_objectives, needs_teacher
 from cktf.settings import BatchSize, Epochs, Seed, Settings
@@ -141,21 +142,32 @@ class TrialConfig(Settings):
 
     @property
     def _places(self) -> dict[str, set[str]]:
-        """Fields that say where files are; it does not decide what a student learns, so is no part of an identity."""
-        places = {"data": {"root", "download"}}
-        if self.source:
-            places["source"] = {"root", "download"}
+        """Fields that say where files are; it does not decide what a student learns, so is no part of an identity.
+
+        But a folder of one's own whose content is not known is known by its place.
+        """
+        places = {}
+        for name, data in (("data", self.data), ("source", self.source)):
+            if data is not None:
+                is_known = data.name != IMAGE_FOLDER or data.content is not None
+                places[name] = {"root", "download"} if is_known else {"download"}
         if self.teacher and self.teacher.sha256:
             places["teacher"] = {"checkpoint"}
         return places
 
-    def with_teacher_digest(self) -> Self:
-        """Return the same trial with its teacher's file known by content, if it names one that is on this machine."""
+    def with_contents(self) -> Self:
+        """Return the same trial with what it names known by content: its teacher's file, a folder of one's own images.
+
+        What is not on this machine stays known by its place.
+        """
+        changes: dict[str, Any] = {"data": self.data.with_content()}
+        if self.source:
+            changes["source"] = self.source.with_content()
         teacher = self.teacher
-        if teacher is None or teacher.checkpoint is None or teacher.sha256 is not None:
-            return self
-        digest = content_digest(teacher.checkpoint)
-        return self.model_copy(update={"teacher": teacher.model_copy(update={"sha256": digest})})
+        if teacher and teacher.checkpoint is not None and teacher.sha256 is None:
+            digest = content_digest(teacher.checkpoint)
+            changes["teacher"] = teacher.model_copy(update={"sha256": digest})
+        return self.model_copy(update=changes)
 
     def precision_on(self, device_type: str) -> Literal["float32", "bfloat16"]:
         """Return the precision of the networks' forward pass on a ``cpu`` or ``cuda`` device."""

@@ -75,3 +75,23 @@ def test_a_class_that_nothing_is_learnt_of_is_refused(root: Path) -> None:
     (root / "val" / "white").mkdir()
     with pytest.raises(ValueError, match=f"{root}/val/white has no counterpart in {root}/train"):
         load(root)
+
+
+def test_a_folder_is_known_by_its_content_wherever_it_is(root: Path, tmp_path: Path) -> None:
+    planned = DataConfig(name="image_folder", root=str(root), side=16).with_content()
+    assert planned.content
+    moved = DataConfig(name="image_folder", root=str(root.rename(tmp_path / "moved")), side=16)
+    assert moved.with_content().content == planned.content
+    assert planned.with_content() == planned, "what is planned does not change with the folder"
+    assert planned.model_copy(update={"content": None}).with_content().content is None
+    load_dataset(moved.with_content())
+
+    Image.new("RGB", (9, 9)).save(tmp_path / "moved" / "train" / "red" / "new.png")
+    assert moved.with_content().content != planned.content
+    with pytest.raises(ValueError, match=r"data\.root: .*moved does not hold the images that were asked for"):
+        load_dataset(moved.model_copy(update={"content": planned.content}))
+
+
+def test_data_sets_that_everybody_knows_need_no_content() -> None:
+    assert DataConfig(name="digits").with_content().content is None
+    assert DataConfig(name="image_folder", generated=True, side=16).with_content().content is None

@@ -70,3 +70,8 @@ def test_the_global_random_stream_is_left_alone(labels: Tensor) -> None:
     torch.manual_seed(0)
     split(labels, config(), seed=0)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_without_two_images_of_any_class_there_is_nothing_to_validate_on() -> None:
+    with pytest.raises(ValueError, match="the validation split is empty, for no class has two images"):
+        split(torch.arange(4), config(), seed=0)

@@ -29,6 +29,10 @@ def test_a_changed_checkout_is_told_from_a_clean_one(tmp_path, monkeypatch):
     git("init")
     Path(tmp_path / "file").write_text("one")
     git("add", "file")
+    git("commit", "-m", "of somebody else's project, in which the package is installed")
+    assert Provenance.now().git_commit == ""
+    Path(tmp_path / "provenance.py").touch()
+    git("add", "provenance.py")
     git("commit", "-m", "first")
     clean = Provenance.now().git_commit
     assert len(clean) == 40

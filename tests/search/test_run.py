@@ -139,17 +139,6 @@ def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(make_spec, 
     assert all(3 <= row.epochs < 5 and row.reason.startswith("pruned (median)") for row in pruned)
 
 
-def test_a_trial_of_two_workers_ends_and_fails_as_one_of_one_does(make_spec, run_dir, console):
-    spec = make_spec(
-        ablate={"optimizer.learning_rate": [1e30]}, seeds=1, resources={"workers": 2, "cpus": 2, "gpus": 0}
-    )
-    summary = launch(spec, run_dir, console=console)
-    assert (summary.complete, summary.failed) == (1, 1)
-    assert next(iter(summary.failures)).startswith("the loss is nan in epoch")
-    assert [row.epoch for row in rows_of(run_dir, EpochRow)] == [1, 2]
-    assert not list(Path(run_dir).glob("trials/*/workers"))
-
-
 def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_dir, console, processes_below):
     spec = make_spec({"epochs": 40}, seeds=1, resources={"cpus": 1, "gpus": 0, "slots": 1})
     killed = []
@@ -362,3 +351,51 @@ def test_a_study_is_extended_only_to_what_can_be_read_again(make_spec, make_sear
     spec = make_spec(seeds=8)
     text = dump_study(extended(spec, seeds=992))
     assert read_study(text, "study.yaml") == extended(spec, seeds=992)
+
+
+def test_a_trial_of_two_workers_ends_and_fails_as_one_of_one_does_and_outlives_a_worker_s_death(
+    make_spec, run_dir, console, processes_below
+):
+    spec = make_spec(
+        {"epochs": 8},
+        ablate={"optimizer.learning_rate": [1e30]},
+        seeds=1,
+        resources={"workers": 2, "cpus": 2, "gpus": 0},
+    )
+    killed = []
+
+    def kill_after_three_epochs():
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not killed:
+            if len(rows_of(run_dir, EpochRow)) >= 3:
+                killed.extend(processes_below(os.getpid(), b"ray::RayTrainWorker"))
+                if killed:
+                    os.kill(killed[0], signal.SIGKILL)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=kill_after_three_epochs)
+    thread.start()
+    summary = launch(spec, run_dir, console=console)
+    thread.join()
+    assert killed
+    assert (summary.complete, summary.failed) == (1, 1)
+    assert next(iter(summary.failures)).startswith("the loss is nan in epoch")
+    assert [row.epoch for row in rows_of(run_dir, EpochRow)] == [*range(1, 9)]
+    assert not list(Path(run_dir).glob("trials/*/workers"))
+
+
+def test_planning_writes_one_object_of_a_bucket(make_spec, tmp_path):
+    run = Storage(tmp_path / "bucket")
+    run.is_local = False
+    with Ledger(run) as ledger:
+        planner = run_module._planner(make_spec(seeds=10), run, ledger, retry_failed=False)
+        assert len(planner.state.trials) == 20
+        assert len(run.child("ledger").names(".jsonl")) == 1
+        assert sum(isinstance(row, PlannedRow) for row in read_ledger(run)) == 20
+
+
+def test_a_search_that_finds_no_more_arms_says_so(make_spec, run_dir, console):
+    spec = make_spec(search={"batch_size": {"choice": [16, 32]}}, trials=5, seeds=1)
+    summary = launch(spec, run_dir, console=console)
+    assert summary.complete == 2
+    assert summary.in_words().endswith("2 complete, 3 arms not found")

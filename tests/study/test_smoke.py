@@ -82,7 +82,7 @@ def test_a_teacher_from_a_file_is_trained_instead(tmp_path: Path) -> None:
     file = tmp_path / "teacher.pth"
     file.write_bytes(b"weights")
     teacher = {"model": "resnet20", "checkpoint": str(file)}
-    config = TrialConfig.model_validate({**TRANSFER, "teacher": teacher}).with_teacher_digest()
+    config = TrialConfig.model_validate({**TRANSFER, "teacher": teacher}).with_contents()
     small = smoke_trial(config)
     assert small.teacher
     assert (small.teacher.checkpoint, small.teacher.sha256) == (None, None)

@@ -2,6 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.teacher_cache import teacher_trial
 
 
 def test_the_identity_of_a_trial_changes_with_every_setting_and_the_arm_s_with_all_but_the_seed(tiny):
@@ -33,25 +34,25 @@ def test_a_teacher_s_file_is_known_by_its_content_wherever_it_is(tiny, tmp_path)
     def planned(name, content):
         (tmp_path / name).write_bytes(content)
         teacher = {"model": "resnet8", "checkpoint": str(tmp_path / name)}
-        return tiny(teacher=teacher).with_teacher_digest()
+        return tiny(teacher=teacher).with_contents()
 
     first, moved, other = planned("a.pth", b"one"), planned("b.pth", b"one"), planned("a.pth", b"two")
     assert moved.trial_id == first.trial_id != other.trial_id
     assert moved.arm_id == first.arm_id != other.arm_id
     assert TrialConfig.model_validate_json(first.model_dump_json()).trial_id == first.trial_id
-    assert first.with_teacher_digest() == first, "what is planned does not change with the file"
+    assert first.with_contents() == first, "what is planned does not change with the file"
 
 
 def test_a_teacher_s_file_that_only_other_machines_have_is_known_by_its_name(tiny):
     def planned(name):
-        return tiny(teacher={"model": "resnet8", "checkpoint": f"/nowhere/{name}"}).with_teacher_digest()
+        return tiny(teacher={"model": "resnet8", "checkpoint": f"/nowhere/{name}"}).with_contents()
 
     assert planned("a.pth").teacher.sha256 is None
     assert planned("a.pth").trial_id != planned("b.pth").trial_id
 
 
 def test_a_trial_without_a_teacher_s_file_stays_as_it_is(tiny):
-    assert tiny().with_teacher_digest() == tiny()
+    assert tiny().with_contents() == tiny()
 
 
 def test_an_objective_that_needs_a_teacher_is_refused_without_one(tiny):
@@ -78,3 +79,21 @@ def test_automatic_precision_is_bfloat16_on_a_gpu_alone(tiny):
 def test_a_warm_up_longer_than_the_training_is_refused(tiny):
     with pytest.raises(ValidationError, match=r"warmup_epochs is 50; must be less than epochs, 5"):
         tiny(epochs=5, optimizer={"warmup_epochs": 50})
+
+
+def test_folders_of_images_are_known_by_their_content_or_else_by_their_place(tiny, tmp_path):
+    def planned(name, *colours):
+        for part in ("train", "test"):
+            for colour in colours:
+                (tmp_path / name / part / colour).mkdir(parents=True)
+                (tmp_path / name / part / colour / "0.png").write_bytes(b"image")
+        return tiny(data={"name": "image_folder", "root": str(tmp_path / name), "side": 16}).with_contents()
+
+    one, same, other = (
+        planned("one", "red", "blue"),
+        planned("same", "red", "blue"),
+        planned("other", "red", "green"),
+    )
+    assert one.trial_id == same.trial_id != other.trial_id
+    assert teacher_trial(one.teacher, one.data).trial_id != teacher_trial(other.teacher, other.data).trial_id
+    assert planned("nothing").trial_id != planned("void").trial_id

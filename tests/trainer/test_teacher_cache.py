@@ -201,7 +201,7 @@ def test_a_file_that_has_changed_since_the_trial_was_planned_is_refused(tiny, tm
     path = tmp_path / "teacher.pth"
     weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
     torch.save(weights, path)
-    planned = tiny(teacher={"model": "resnet8", "checkpoint": str(path)}).with_teacher_digest()
+    planned = tiny(teacher={"model": "resnet8", "checkpoint": str(path)}).with_contents()
     load_teacher(planned.teacher, planned.data, CPU, None)
     torch.save({key: value + 1 for key, value in weights.items()}, path)
     load_teacher.cache_clear()  # as in another process
