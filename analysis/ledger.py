@@ -249,7 +249,9 @@ def refuse_broken_lines(folder: fs.SubTreeFileSystem, segments: Iterable[Segment
                 if lines.tell() >= segment.end:
                     break
                 if why := _what_is_broken(lines.readline().rstrip(b"\n")):
-                    raise ValueError(f"ledger/{segment.name}: broken ledger line {number}: {why}")
+                    raise ValueError(
+                        f"{folder.base_path}ledger/{segment.name}: broken ledger line {number}: {why}"
+                    )
 
 
 def _what_is_broken(line: bytes) -> str:

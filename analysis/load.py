@@ -5,19 +5,24 @@ import os
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet
 from pyarrow import fs
 
 from analysis.collect import ledger_tables
 from analysis.earlier import is_whole
+from analysis.epochs import FINAL_METRICS
 from analysis.folder import below, has_file, open_folder
 from analysis.ledger import fingerprint, ledger_files
 from analysis.parquet import FACTS_KEY, VERSION_KEY
 from analysis.results import Facts, Results
-from cktf.rows import SCHEMA_VERSION
+from cktf.rows import SCHEMA_VERSION, Status
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NUMBERS = ("seed", "number", "epochs", "wall_seconds", *FINAL_METRICS)
+"""Columns of trials that hold numbers."""
 
 LATER_COLUMNS: dict[str, str | float] = {
     "context": "",
@@ -119,7 +124,22 @@ def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Resul
                 f"{place}: {prefix}{name} lacks columns that it had: {', '.join(missing)}; 'cktf report RUN' makes it "
                 "anew"
             )
+    _refuse_odd_values(trials, f"{place}: {prefix}trials.parquet")
     return results_from_tables(trials, epochs)
+
+
+def _refuse_odd_values(trials: pa.Table, place: str) -> None:
+    """Refuse what no report writes, and a program or a person may have: it would be told as if it had been measured."""
+    for name, column in zip(trials.column_names, trials.columns, strict=True):
+        is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+        if name in NUMBERS and not is_number and not pa.types.is_null(column.type):
+            raise ValueError(f"{place}: column {name} must hold numbers; it is of type {column.type}")
+    unknown = sorted({*trials["status"].to_pylist()} - {*map(str, Status)}, key=str)
+    if unknown:
+        raise ValueError(f"{place}: status must be one of {', '.join(Status)}; got {unknown[0]!r}")
+    twice = pc.value_counts(trials["trial_id"].cast(pa.string()))
+    for found in twice.filter(pc.greater(twice.field("counts"), 1)).to_pylist()[:1]:
+        raise ValueError(f"{place}: a trial has one row; trial_id {found['values']!r} has {found['counts']}")
 
 
 def _version(metadata: dict[bytes, bytes] | None) -> int | None:

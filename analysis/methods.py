@@ -46,9 +46,10 @@ def methods_text(results: Results) -> str:
     runs = list(dict.fromkeys(trials["run"]))
     if len(runs) > 1:
         sentences.append(
-            f"{len(runs)} runs were read together: {', '.join(runs)}. A trial that several of them hold is counted "
-            f"once: the first that is {', '.join(WINS[:-1])} or {WINS[-1]}, in this order; of equals that of the run "
-            "that is named first. So the two sides of a pair may come from different runs."
+            f"{len(runs)} runs were read together: {', '.join(runs)}. A trial that several of them hold, as "
+            f"{results.facts.num_repeated or 'none'} of these {len(trials)} did, is counted once: the first that is "
+            f"{', '.join(WINS[:-1])} or {WINS[-1]}, in this order; of equals that of the run that is named first. So "
+            "the two sides of a pair may come from different runs."
         )
     if not (designed := stages[Stage.DESIGN]).empty:
         sentences.append(

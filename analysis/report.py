@@ -122,6 +122,8 @@ def report_on(
     """
     if kind is None and options.given:
         raise ValueError(f"--{options.given[0]}: only foreign results take it (--from); a run says it itself")
+    if out is not None:
+        _refuse_other_folder(out)
     if kind is None and len(places) == 1:
         return write_report(places[0], out, engine)
     if out is None:
@@ -132,6 +134,22 @@ def report_on(
     if len(places) > 1:
         raise ValueError(f"--from {kind} reads one place; got {', '.join(places)}")
     return write_results(read_foreign(kind, places[0], options), out)
+
+
+def _refuse_other_folder(out: str) -> None:
+    """Refuse a folder that holds anything but a report, which would lie among it."""
+    selector = fs.FileSelector("", allow_not_found=True)
+    names = sorted(info.base_name for info in open_folder(out).get_file_info(selector))
+    if TRIALS_FILE in names:
+        return
+    own = ("figures", "tables", "report.html")
+    if others := [
+        name for name in names if not (name in own or name.endswith(".parquet") or name.startswith("."))
+    ]:
+        raise ValueError(
+            f"--out {out}: holds no report, but {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}; "
+            "choose a folder that is new or empty"
+        )
 
 
 def _write_rest(results: Results, place: str, tables: dict[str, str]) -> ReportPaths:

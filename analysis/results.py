@@ -39,6 +39,7 @@ class Facts:
         ledger: Fingerprint of the ledger that the tables were made of.
         asked: What is asked, where it is not what the last launch has: of several runs, and of foreign results.
         foreign: Where the results come from; None where they were measured here.
+        num_repeated: Trials that several of the runs hold, which are read together.
     """
 
     launches: list[StudyRow]
@@ -47,6 +48,7 @@ class Facts:
     ledger: str
     asked: StudyRow | None = None
     foreign: Foreign | None = None
+    num_repeated: int = 0
 
     @property
     def study(self) -> StudyRow:

@@ -179,6 +179,7 @@ def _one_study(runs: dict[str, Results]) -> Results:
     trials = _joined([_with_levels(part, asked.factors) for part in parts])
     order = trials["status"].map({status: place for place, status in enumerate(WINS)})
     counted = ~trials.loc[order.sort_values(kind="stable").index].duplicated("trial_id").sort_index()
+    num_repeated = trials["trial_id"].nunique() - int((trials["trial_id"].value_counts() == 1).sum())
     trials = trials[counted].reset_index(drop=True)
     trials = trials.assign(number=range(len(trials)), arm=trials["arm_id"].map(_names_of_arms(trials)))
     owners = trials.set_index("trial_id")["run"]
@@ -194,7 +195,7 @@ def _one_study(runs: dict[str, Results]) -> Results:
     return Results(
         trials=trials,
         epochs=epochs.assign(arm=epochs["arm_id"].astype("str").map(arms)),
-        facts=_facts(parts, asked),
+        facts=replace(_facts(parts, asked), num_repeated=num_repeated),
     )
 
 
@@ -328,6 +329,7 @@ def _facts(parts: list[Results], asked: StudyRow) -> Facts:
         launches=[launch for part in facts for launch in part.launches],
         study_file=_together((part.study_file for part in facts), "\n"),
         torn_lines=sum(part.torn_lines for part in facts),
+        num_repeated=sum(part.num_repeated for part in facts),
         ledger=_together((part.ledger for part in facts), " + "),
         asked=asked,
         foreign=Foreign(

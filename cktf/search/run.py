@@ -20,9 +20,20 @@ from cktf.data.image_folder import folder_digest
 from cktf.data.places import data_folder
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Status, StudyRow
 from cktf.search.environment import prepare
-from cktf.search.errors import NotExtensible, RunInUse, RunNotFound, StudyDiffers, Unwritable
+from cktf.search.errors import (
+    BadRunDirectory,
+    ClusterNotFound,
+    ClusterTooSmall,
+    NotExtensible,
+    NotRunnable,
+    RunInUse,
+    RunNotFound,
+    StudyDiffers,
+    Unwritable,
+)
 from cktf.search.keep import Keeper
-from cktf.search.ledger import Ledger, open_run, read_ledger, reading
+from cktf.search.ledger import FOLDER as LEDGER
+from cktf.search.ledger import LOCK, Ledger, open_run, read_ledger, reading
 from cktf.search.planner import Planner
 from cktf.search.progress import watch
 from cktf.search.provenance import Provenance
@@ -103,6 +114,11 @@ def launch(
     stored = _stored_study(run)
     if stored is not None:
         _require_same(spec, stored, run)
+    elif others := foreign_names(run):
+        raise BadRunDirectory(
+            f"{run.root}: holds no run, but {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}; choose a "
+            "folder that is new or empty"
+        )
     return _carry_out(spec, run, stored, address=address, console=console)
 
 
@@ -208,11 +224,24 @@ def _carry_out(
                     tune_to_end(planner, run, address=address, say=console.print)
             with _writing(run):
                 keeper.finish()
+        except (ClusterNotFound, ClusterTooSmall, NotRunnable):
+            if stored is None:  # nothing was trained, and the study may have to be another
+                _forget(run, ledger)
+            raise
         except KeyboardInterrupt:
             is_interrupted = True
         with _writing(run):
             ledger.flush()
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
+
+
+def _forget(run: Storage, ledger: Ledger) -> None:
+    """Take back that a run was begun."""
+    with _writing(run):
+        ledger.close()
+        run.child(LEDGER).clear()
+        run.delete(STUDY)
+        run.delete(PROVENANCE)
 
 
 def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
@@ -266,6 +295,21 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             **asdict(provenance),
         )
     )
+
+
+def foreign_names(run: Storage) -> list[str]:
+    """Return the names in a folder that no run has; none of a bucket."""
+    folder = Path(run.path)
+    if not (run.is_local and folder.is_dir()):
+        return []
+    own = {STUDY, PROVENANCE, LEDGER, LOCK, "teachers", "trials", "report"}
+    with reading(run):
+        names = sorted(path.name for path in folder.iterdir())
+    return [
+        name
+        for name in names
+        if name not in own and not name.startswith((".", f"{STUDY}.", f"{PROVENANCE}."))
+    ]
 
 
 def _stored_study(run: Storage) -> StudySpec | None:

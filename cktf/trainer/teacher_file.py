@@ -125,7 +125,8 @@ def _read_pytorch(path: Path, content: bytes) -> StateDict:
             raise ValueError(_refusal(path, refused[1])) from error
         # PyTorch's own text advises to load the file without its guard; the reason stands behind it.
         said = re.search(r"WeightsUnpickler error:\s+(.+)", str(error)) or re.search(r"(.+)", str(error))
-        reason = said[1] if said else type(error).__name__
+        # Of a damaged file it may be no more than the number of the instruction that it broke off at.
+        reason = said[1] if said and " " in said[1] else "it is damaged, or of another kind"
         raise ValueError(f"{path} is not a PyTorch file of tensors: {reason}") from error
     weights = loaded
     if isinstance(loaded, dict):

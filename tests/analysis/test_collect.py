@@ -129,7 +129,9 @@ def test_a_broken_line_that_is_not_the_last_is_named(
     ledger.lines += [*rest[:5], "the line", *rest[5:]]
     path = ledger.close_segment(torn='{"kind":')
     path.write_bytes(path.read_bytes().replace(b"the line", line))
-    with pytest.raises(ValueError, match=rf"^ledger/000002\.jsonl: broken ledger line 6: {why}$"):
+    with pytest.raises(
+        ValueError, match=rf"^{ledger.run}/ledger/000002\.jsonl: broken ledger line 6: {why}$"
+    ):
         ledger_tables(ledger.run)
 
 

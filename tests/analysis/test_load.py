@@ -98,6 +98,29 @@ def test_a_table_that_has_lost_a_column_is_refused_where_nothing_else_has_it(
         load(tmp_path / "cut")
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            lambda frame: frame.assign(test_accuracy="x"),
+            r"column test_accuracy must hold numbers; it is of type .*string",
+        ),
+        (lambda frame: frame.assign(seed=frame["seed"].astype(str)), r"column seed must hold numbers"),
+        (lambda frame: frame.assign(status="weird"), r"status must be one of complete, .*; got 'weird'"),
+        (lambda frame: pd.concat([frame, frame]), r"a trial has one row; trial_id '[0-9a-f]+' has 2"),
+    ],
+)
+def test_a_table_that_was_changed_by_hand_is_refused_with_column_and_value(
+    ablation: Path, tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], told: str
+) -> None:
+    path, _ = collect(ablation, tmp_path / "edited")
+    table = pa.parquet.read_table(path)
+    changed = pa.Table.from_pandas(change(table.to_pandas()), preserve_index=False)
+    pa.parquet.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(ValueError, match=rf"edited: trials\.parquet: {told}"):
+        load(tmp_path / "edited")
+
+
 def test_a_table_that_another_program_has_written_is_refused(ablation: Path, tmp_path: Path) -> None:
     path, _ = collect(ablation, tmp_path / "other")
     pd.read_parquet(path).to_parquet(path)

@@ -14,6 +14,7 @@ from analysis import write_report
 from analysis.__main__ import main
 from analysis.methods import methods_text
 from analysis.parquet import FACTS_KEY, VERSION_KEY
+from analysis.report import report_on
 from cktf.rows import SCHEMA_VERSION, Stage, Status
 
 FIGURES_OF_A_SEARCH = {"importance", "history", "slices", "rank_map", "parallel", "pareto"}
@@ -278,3 +279,18 @@ def test_the_page_of_a_smoke_run_says_so_at_its_top(ablation_writer: Callable[..
     assert "<title>Smoke run of " in page
     assert page.index('<p class="alarm">A smoke run: ') < page.index("<main>")
     assert "its numbers mean nothing" in page[page.index('id="methods"') :]
+
+
+def test_a_folder_of_something_else_is_no_place_for_a_report(ablation: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").touch()
+    with pytest.raises(
+        ValueError, match=r"--out .*out: holds no report, but notes\.txt; choose a folder that is new"
+    ):
+        report_on([str(ablation)], str(out))
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+    (out / "notes.txt").unlink()
+    report_on([str(ablation)], str(out))
+    (out / "notes.txt").touch()
+    report_on([str(ablation)], str(out))  # it is a report now, whatever else is there

@@ -260,8 +260,8 @@ def test_the_facts_of_all_runs_are_told_and_kept(halves: list[Path], tmp_path: P
     assert rows["launch 2, of run-1 (2)"] == "2023-11-14 22:13 UTC, commit 0123abcd"
     assert rows["ledger"].endswith(", 0 torn lines ignored")
     assert (
-        "2 runs were read together: run-1, run-1 (2). A trial that several of them hold is counted"
-        in methods_text(both)
+        "2 runs were read together: run-1, run-1 (2). A trial that several of them hold, as 15 of these 25 did, is "
+        "counted once" in methods_text(both)
     )
     write_results(both, tmp_path / "both")
     again = load(tmp_path / "both")

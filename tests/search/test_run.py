@@ -57,6 +57,13 @@ def printed(renderable):
     return console.file.getvalue()
 
 
+def begin(spec, run_dir):
+    """Plan a study, as a driver does that is killed before anything is trained."""
+    run = Storage(run_dir)
+    with Ledger(run) as ledger:
+        run_module._planner(spec, run, ledger, retry_failed=False)
+
+
 def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec, run_dir, console):
     spec = make_spec()
     summary = launch(spec, run_dir, console=console)
@@ -167,11 +174,17 @@ def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spe
     spec = make_spec(resources={"cpus": 1000, "gpus": 0})
     with pytest.raises(ClusterTooSmall, match=r"one trial takes 1000 CPUs, which no node of the cluster has"):
         launch(spec, run_dir, console=console)
+    # No run is left behind that a mended study would differ from; but one that was there stays.
+    with pytest.raises(RunNotFound):
+        status(run_dir)
+    begin(make_spec(seeds=1), run_dir)
+    with pytest.raises(ClusterTooSmall):
+        launch(make_spec(seeds=1, resources={"cpus": 1000, "gpus": 0}), run_dir, console=console)
+    assert len(rows_of(run_dir, PlannedRow)) == 2
 
 
 def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console):
-    with pytest.raises(ClusterTooSmall):
-        launch(make_spec(resources={"cpus": 1000}), run_dir, console=console)
+    begin(make_spec(), run_dir)
     with pytest.raises(
         StudyDiffers, match="differs in: baseline, ablate, seeds; nothing has been trained in it"
     ):
@@ -184,9 +197,9 @@ def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console
 def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_sees(
     make_spec, run_dir, console
 ):
-    for taken in ({"cpus": 1000}, {"cpus": 1001, "slots": 1}):  # each comes as far as the cluster
-        with pytest.raises(ClusterTooSmall):
-            launch(make_spec(resources=taken), run_dir, console=console)
+    begin(make_spec(resources={"cpus": 1}), run_dir)
+    with pytest.raises(ClusterTooSmall):  # so far it comes
+        launch(make_spec(resources={"cpus": 1001, "slots": 1}), run_dir, console=console)
     with pytest.raises(StudyDiffers, match=r"differs in: resources\.workers; nothing"):
         launch(make_spec(resources={"cpus": 1000, "workers": 2}), run_dir, console=console)
 
@@ -201,9 +214,9 @@ def test_what_a_cluster_cannot_build_is_told_before_anything_starts(make_spec, r
 
 
 def test_what_is_measured_beside_the_results_may_change_between_launches(make_spec, run_dir, console):
-    for health in (None, {"every": 1}):  # each comes as far as the cluster
-        with pytest.raises(ClusterTooSmall):
-            launch(make_spec(resources={"cpus": 1000}, health=health), run_dir, console=console)
+    begin(make_spec(), run_dir)
+    with pytest.raises(ClusterTooSmall):  # so far it comes
+        launch(make_spec(resources={"cpus": 1000}, health={"every": 1}), run_dir, console=console)
 
 
 def test_a_size_of_the_cache_that_is_no_number_is_refused_before_anything_starts(
@@ -219,17 +232,19 @@ def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(
 ):
     path = tmp_path / "teacher.pth"
 
-    def carry_out():
+    def spec():
         baseline = {
             "objective": {"cross_entropy": {}, "kd": {}},
             "teacher": {"model": "resnet5", "checkpoint": str(path)},
         }
-        launch(make_spec(baseline, resources={"cpus": 1000}), run_dir, console=console)
+        return make_spec(baseline, resources={"cpus": 1000})
+
+    def carry_out():
+        launch(spec(), run_dir, console=console)
 
     weights = build_model("resnet5", 10, (1, 8, 8)).state_dict()
     torch.save(weights, path)
-    with pytest.raises(ClusterTooSmall):
-        carry_out()
+    begin(spec(), run_dir)
     torch.save({key: value + 1 for key, value in weights.items()}, path)
     with pytest.raises(StudyDiffers, match=r"teacher\.pth has changed since trials were planned with it"):
         carry_out()
@@ -385,6 +400,7 @@ def test_a_trial_of_two_workers_ends_and_fails_as_one_of_one_does_and_outlives_a
 
 
 def test_planning_writes_one_object_of_a_bucket(make_spec, tmp_path):
+    (tmp_path / "bucket" / "ledger").mkdir(parents=True)  # as buckets need not be told
     run = Storage(tmp_path / "bucket")
     run.is_local = False
     with Ledger(run) as ledger:
@@ -399,3 +415,32 @@ def test_a_search_that_finds_no_more_arms_says_so(make_spec, run_dir, console):
     summary = launch(spec, run_dir, console=console)
     assert summary.complete == 2
     assert summary.in_words().endswith("2 complete, 3 arms not found")
+
+
+def test_a_folder_of_something_else_is_no_run_directory(make_spec, tmp_path, console):
+    for name in ("README.md", "driver.lock", ".hidden"):
+        (tmp_path / name).touch()
+    with pytest.raises(
+        BadRunDirectory, match=r"holds no run, but README\.md; choose a folder that is new or empty"
+    ):
+        launch(make_spec(), str(tmp_path), console=console)
+    assert not (tmp_path / "ledger").exists()
+    (tmp_path / "README.md").unlink()
+    with pytest.raises(ClusterTooSmall):  # so far it comes
+        launch(make_spec(resources={"cpus": 1000}), str(tmp_path), console=console)
+
+
+def test_a_teacher_s_file_that_was_not_there_when_it_was_planned_is_not_known_anew(
+    make_spec, run_dir, tmp_path
+):
+    path = tmp_path / "teacher.pth"
+    baseline = {"objective": {"cross_entropy": {}}, "teacher": {"model": "resnet5", "checkpoint": str(path)}}
+    begin(make_spec(baseline), run_dir)  # no arm learns from it
+    with pytest.raises(
+        NotRunnable, match=r"arm baseline: teacher\.checkpoint: .*cannot be read on this machine"
+    ):
+        begin(make_spec(baseline, health={}), run_dir)
+    torch.save(build_model("resnet5", 10, (1, 8, 8)).state_dict(), path)
+    with pytest.raises(StudyDiffers, match=r"teacher\.pth can be read here, and could not be where trials"):
+        begin(make_spec(baseline), run_dir)
+    assert len(rows_of(run_dir, PlannedRow)) == 4
