@@ -102,6 +102,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
         from cktf.study import in_words
         from cktf.study.designs import plan_arms
         from cktf.study.paths import leaves
+        from cktf.study.yaml_text import in_one_line
 
         spec = _load(study, overrides, smoke=smoke)
         arms = plan_arms(spec)
@@ -109,7 +110,8 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     if spec.search:
         table = Table("factor", "domain")
         for path, domain in spec.search.items():
-            table.add_row(Text(path), Text(str(domain.model_dump(by_alias=True, exclude_defaults=True))))
+            asked = domain.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+            table.add_row(Text(path), Text(in_one_line(asked)))
     else:
         if spec.contexts is not None:
             table = Table("context", "what it sets", "arms that are skipped")
@@ -376,7 +378,9 @@ def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engin
 
 
 def _changes(values: dict[str, Any]) -> str:
-    return ", ".join(f"{path} = {value}" for path, value in values.items()) or "nothing"
+    from cktf.study.yaml_text import in_one_line
+
+    return ", ".join(f"{path}: {in_one_line(value)}" for path, value in values.items()) or "nothing"
 
 
 def _say_what_to_know(lines: Iterable[str], warnings: Iterable[str] = ()) -> None:

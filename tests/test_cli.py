@@ -111,6 +111,10 @@ def test_validate_shows_the_arms_and_runs_nothing(study, tmp_path):
     assert "diverging" in out
     assert "3 arms x 2 seeds = 6 trials" in out
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
+    search = ("--set", "compare=null", "--set", "search={optimizer.momentum: {float: [0, 0.9]}}")
+    _, out, _ = cktf("validate", study, *search, "--set", "seeds=1", "--set", "trials=3", cwd=tmp_path)
+    assert "{float: [0.0, 0.9]}" in out
+    assert "3 arms x 1 seed by tpe" in out
 
 
 def test_validate_warns_of_arms_that_train_alike(study, tmp_path):

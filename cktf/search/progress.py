@@ -137,7 +137,7 @@ class _Clock:
             words.append(f"{counts[Status.PRUNED]} pruned")
         if len(planner.spec.baselines) == 1:  # for the best of each of several, this line has no room
             best = planner.state.best_arms(maximise=planner.spec.maximise)
-            words += [f"best {arm.score:.4g} ({arm.arm})" for arm in best.values()]
+            words += [f"best {planner.state.metric} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
         ended = planner.state.num_ended
         if done := ended - self._before:
             seconds = (time.monotonic() - self._began) / done * (planner.total() - ended)

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from cktf.names import arm_label, short_name
 from cktf.study.paths import lay_over, leaves, overlay, value_at
 from cktf.study.smoke import different_arms, smoke_trial
+from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 
 if TYPE_CHECKING:  # a spec checks its arms, so it imports this module
@@ -187,8 +186,4 @@ def _spelled(value: Any, digits: int) -> str:
         return short if float(short) == value else repr(float(f"{value:.{digits}g}"))
     if isinstance(value, str):
         return value
-    return (
-        yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
-        .removesuffix("\n")
-        .removesuffix("\n...")
-    )
+    return in_one_line(value)

@@ -10,19 +10,23 @@ from cktf.study.spec import StudySpec
 
 def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
     """Return how many trials there are, and of what."""
-    seeds = len(spec.seeds)
+    seeds = _counted(len(spec.seeds), "seed")
     if spec.search is None:
         names, contexts = len({arm.name for arm in arms}), len(spec.baselines)
-        words = f"{names} arms"
+        words = _counted(names, "arm")
         if spec.contexts is not None:
-            words += f" x {contexts} contexts"
+            words += f" x {_counted(contexts, 'context')}"
         if len(arms) < names * contexts:
             words += f" ({len(arms)} in all)"
-        return f"{words} x {seeds} seeds = {len(arms) * seeds} trials"
-    words = f"{spec.trials} arms x {seeds} seeds by {spec.sampler}, pruned by {spec.prune}"
+        return f"{words} x {seeds} = {_counted(len(arms) * len(spec.seeds), 'trial')}"
+    words = f"{_counted(spec.trials, 'arm')} x {seeds} by {spec.sampler}, pruned by {spec.prune}"
     if spec.confirm:
-        words += f"; then the best {spec.confirm.top} and the baseline x {spec.confirm.seeds} fresh seeds"
+        words += f"; then the best {spec.confirm.top} and the baseline x {_counted(spec.confirm.seeds, 'fresh seed')}"
     return words
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def confounded_in_words(spec: StudySpec) -> Iterator[str]:

@@ -114,3 +114,11 @@ def _lines(node: yaml.Node, above: tuple[str | int, ...]) -> Iterator[tuple[tupl
             seen[key.value] = line
             yield (*above, key.value), line
             yield from _lines(value, (*above, key.value))
+
+
+def in_one_line(value: Any) -> str:
+    """Return a value as it may stand behind a key of a study file."""
+    text = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000
+    )
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -55,7 +55,8 @@ def test_without_a_terminal_each_end_is_one_line(make_spec, rows, run_to_end):
     assert len(lines) == 4
     assert lines[0].startswith("[1/4] baseline, seed 0, failed: out of memory; 0 running, 1 failed, ")
     assert lines[3].startswith(
-        "[4/4] momentum=0, seed 1, complete, validation_accuracy 80; 0 running, 1 failed, best 80 (momentum=0)"
+        "[4/4] momentum=0, seed 1, complete, validation_accuracy 80; "
+        "0 running, 1 failed, best validation_accuracy 80 (momentum=0)"
     )
 
 
@@ -69,7 +70,7 @@ def test_on_a_terminal_one_line_is_made_anew_and_failures_stay(make_spec, rows, 
     text = console.file.getvalue()
     assert "baseline, seed 0, failed: out of memory" in text
     assert "4/4" in text
-    assert "best 80 (momentum=0)" in text
+    assert "best validation_accuracy 80 (momentum=0)" in text
 
 
 def test_the_status_follows_from_the_ledger_alone(make_spec, tmp_path, run_to_end):

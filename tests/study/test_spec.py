@@ -294,6 +294,10 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
         ({"ablate": ABLATE, "max_failures": -1}, "max_failures: must be 0 or more; got -1"),
         ({"ablate": ABLATE, "name": "a/b"}, "name: "),
         ({"ablte": ABLATE}, "ablte: unknown key. Did you mean 'ablate'?"),
+        (
+            {"compare": {"a": {"objective.fitnet.weight": 100}}},
+            "is a path; write its sections one within the other: objective: {fitnet: {weight: 100}}",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_key_value_and_what_is_allowed(

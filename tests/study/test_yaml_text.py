@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cktf.study.yaml_text import dump, parse
+from cktf.study.yaml_text import dump, in_one_line, parse
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,19 @@ def test_an_empty_text_is_nothing() -> None:
 def test_merge_keys_still_work() -> None:
     value = parse("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n").value
     assert value["b"] == {"x": 1, "y": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (False, "false"),
+        (0.5, "0.5"),
+        ("last", "last"),
+        ("0.5", "'0.5'"),
+        ({"float": [0.02, 1.0], "log": True}, "{float: [0.02, 1.0], log: true}"),
+    ],
+)
+def test_one_line_says_what_it_was_made_of(value: Any, text: str) -> None:
+    assert in_one_line(value) == text
+    assert parse(f"key: {text}").value == {"key": value}
