@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -137,7 +138,9 @@ def report_on(
 
 
 def _refuse_other_folder(out: str) -> None:
-    """Refuse a folder that holds anything but a report, which would lie among it."""
+    """Refuse a file, and a folder that holds anything but a report, which would lie among it."""
+    if "://" not in out and Path(out).expanduser().is_file():
+        raise ValueError(f"--out {out}: is a file; a report needs a folder")
     selector = fs.FileSelector("", allow_not_found=True)
     names = sorted(info.base_name for info in open_folder(out).get_file_info(selector))
     if TRIALS_FILE in names:

@@ -290,6 +290,8 @@ def test_a_folder_of_something_else_is_no_place_for_a_report(ablation: Path, tmp
     ):
         report_on([str(ablation)], str(out))
     assert [path.name for path in out.iterdir()] == ["notes.txt"]
+    with pytest.raises(ValueError, match=r"--out .*notes\.txt: is a file; a report needs a folder"):
+        report_on([str(ablation)], str(out / "notes.txt"))
     (out / "notes.txt").unlink()
     report_on([str(ablation)], str(out))
     (out / "notes.txt").touch()
