@@ -410,9 +410,13 @@ def test_planning_writes_one_object_of_a_bucket(make_spec, tmp_path):
         assert sum(isinstance(row, PlannedRow) for row in read_ledger(run)) == 20
 
 
-def test_a_search_that_finds_no_more_arms_says_so(make_spec, run_dir, console):
+def test_a_search_that_finds_no_more_arms_says_so(make_spec, run_dir, run_to_end):
     spec = make_spec(search={"batch_size": {"choice": [16, 32]}}, trials=5, seeds=1)
-    summary = launch(spec, run_dir, console=console)
+    run = Storage(run_dir)
+    with Ledger(run) as ledger:
+        planner = run_module._planner(spec, run, ledger, retry_failed=False)
+        run_to_end(planner, lambda *_: 50.0)
+    summary = run_module._summary(planner, run, is_interrupted=False, seconds=1.0)
     assert summary.complete == 2
     assert summary.in_words().endswith("2 complete, 3 arms not found")
 

@@ -127,7 +127,11 @@ def test_the_way_out_that_a_refusal_names_makes_a_file_that_loads(tmp_path):
     ("name", "content", "message"),
     [
         ("file.pth", b"no pickle at all", r"file\.pth is not a PyTorch file of tensors: "),
-        ("file.pth", b"hello\n", r"file\.pth is not a PyTorch file of tensors: it is damaged, or of another kind"),
+        (
+            "file.pth",
+            b"hello\n",
+            r"file\.pth is not a PyTorch file of tensors: it is damaged, or of another kind",
+        ),
         ("file.pth", b"", r"file\.pth is not a PyTorch file of tensors: "),
         ("file.safetensors", b"no safetensors at all", r"file\.safetensors is not a safetensors file: "),
     ],
