@@ -1,6 +1,6 @@
 """Whether the trials of a study can be built, found out before the first of them is trained. No Ray here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cktf.data.image_folder import NAME as IMAGE_FOLDER
 from cktf.search.errors import NotRunnable
@@ -9,12 +9,15 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.check import check_trial, what_is_built
 from cktf.trainer.reading_files import size_limit
 
+MOST_BUILT = 200
+"""Different arms that are all built; of more, as many as show each level of each factor once, for seconds must do."""
+
 
 def require_runnable(spec: StudySpec, arm: Arm | None = None) -> None:
     """Build what the arms of a study are made of, on the machine that this is called on.
 
     Of a search these are the baseline, and the baseline with one factor at each of its edges; what is drawn under a
-    condition alone may be right only where it applies, and is not tried.
+    condition alone may be right only where it applies, and is not tried. Of a large grid not every combination is.
 
     Args:
         spec: The study.
@@ -28,15 +31,11 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> None:
             size_limit()
         except ValueError as error:
             raise NotRunnable(str(error)) from error
-    seen = set()  # what is built is often the same for all arms, and checked once
-    for each in (arm,) if arm else (*every_arm(spec), *_edges(spec)):
-        built = what_is_built(each.config)
-        if built not in seen:
-            try:
-                check_trial(each.config, spec.resources.workers, is_measured=spec.health is not None)
-            except ValueError as error:
-                raise NotRunnable(f"{spec.name}, arm {each.label}: {error}{_hint(spec, each)}") from error
-        seen.add(built)
+    for each in (arm,) if arm else _different((*every_arm(spec), *_edges(spec))):
+        try:
+            check_trial(each.config, spec.resources.workers, is_measured=spec.health is not None)
+        except ValueError as error:
+            raise NotRunnable(f"{spec.name}, arm {each.label}: {error}{_hint(spec, each)}") from error
 
 
 def require_known_contents(spec: StudySpec) -> None:
@@ -64,6 +63,24 @@ def require_known_contents(spec: StudySpec) -> None:
                 f"{spec.name}, arm {arm.label}: {missing[0]} cannot be read on this machine, which plans the trials "
                 "and has to know them by its content; start the driver on a machine where it can"
             )
+
+
+def _different(arms: Iterable[Arm]) -> list[Arm]:
+    """Return arms that differ in what is built; where these are many, enough to show every level of each factor."""
+    first: dict[object, Arm] = {}
+    for arm in arms:
+        first.setdefault(what_is_built(arm.config), arm)
+    different = list(first.values())
+    if len(different) <= MOST_BUILT:
+        return different
+    shown: set[tuple[str, str, str]] = set()
+    chosen = []
+    for arm in different:
+        levels = {(arm.context, path, repr(level)) for path, level in arm.params.items()}
+        if arm.name == BASELINE or not levels <= shown:
+            chosen.append(arm)
+        shown |= levels
+    return chosen
 
 
 def _edges(spec: StudySpec) -> Iterator[Arm]:

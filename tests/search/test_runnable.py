@@ -2,8 +2,9 @@
 
 import pytest
 
+from cktf.search import runnable
 from cktf.search.errors import NotRunnable
-from cktf.search.runnable import require_runnable
+from cktf.search.runnable import MOST_BUILT, require_runnable
 from cktf.study.designs import every_arm
 
 KD = {"objective": {"cross_entropy": {"weight": 0.1}, "kd": {"weight": 0.9}}}
@@ -67,3 +68,28 @@ def test_an_arm_that_cannot_be_built_in_a_context_is_named_with_it(make_spec):
         require_runnable(spec)
     spec = make_spec(**keys, skip={"void": ["kd"]})
     require_runnable(spec)
+
+
+def test_of_many_combinations_as_many_are_built_as_show_every_level(make_spec, monkeypatch):
+    levels = [1.0 + step / 8 for step in range(20)]
+    factors = {"objective.kd.temperature": levels, "objective.kd.weight": levels, "augmentation.crop": [0, 2]}
+    spec = make_spec({"teacher": {"model": "resnet5"}, **KD}, grid=factors)
+    assert len(every_arm(spec)) > MOST_BUILT
+    built = []
+    monkeypatch.setattr(runnable, "check_trial", lambda config, *_, **__: built.append(config))
+    require_runnable(spec)
+    assert len(built) < 50
+    assert {config.objective.kd.temperature for config in built} >= set(levels)
+    assert {config.objective.kd.weight for config in built} >= set(levels)
+    assert {config.augmentation.crop for config in built} >= {0, 2}
+
+
+def test_a_level_that_cannot_be_built_is_found_among_many_combinations(make_spec):
+    levels = [1.0 + step / 8 for step in range(20)]
+    factors = {
+        "objective.kd.temperature": levels,
+        "objective.kd.weight": levels,
+        "augmentation.crop": [0, 64],
+    }
+    with pytest.raises(NotRunnable, match=r"crop=64: phase train: augmentation\.crop: must be 8 or less"):
+        require_runnable(make_spec({"teacher": {"model": "resnet5"}, **KD}, grid=factors))
