@@ -319,7 +319,7 @@ def test_a_study_of_several_contexts_is_shown_and_one_of_its_trials_is_trained(t
     (tmp_path / "study.yaml").write_text(CONTEXTS)
     code, out, _ = cktf("validate", "study.yaml", cwd=tmp_path)
     assert code == 0
-    assert "student.model = resnet5" in out
+    assert "student.model: resnet5" in out
     assert "3 arms x 2 contexts (5 in all) x 2 seeds = 10 trials" in out
 
     train = ("train", "study.yaml", "--arm", "slow")
