@@ -179,7 +179,7 @@ def _one_study(runs: dict[str, Results]) -> Results:
     trials = _joined([_with_levels(part, asked.factors) for part in parts])
     order = trials["status"].map({status: place for place, status in enumerate(WINS)})
     counted = ~trials.loc[order.sort_values(kind="stable").index].duplicated("trial_id").sort_index()
-    num_repeated = trials["trial_id"].nunique() - int((trials["trial_id"].value_counts() == 1).sum())
+    num_repeated = int((trials["trial_id"].value_counts() > 1).sum())
     trials = trials[counted].reset_index(drop=True)
     trials = trials.assign(number=range(len(trials)), arm=trials["arm_id"].map(_names_of_arms(trials)))
     owners = trials.set_index("trial_id")["run"]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -102,7 +102,6 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
         from cktf.study import in_words
         from cktf.study.designs import plan_arms
         from cktf.study.paths import leaves
-        from cktf.study.yaml_text import in_one_line
 
         spec = _load(study, overrides, smoke=smoke)
         arms = plan_arms(spec)
@@ -110,18 +109,17 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     if spec.search:
         table = Table("factor", "domain")
         for path, domain in spec.search.items():
-            asked = domain.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-            table.add_row(Text(path), Text(in_one_line(asked)))
+            table.add_row(Text(path), Text(in_words.domain_in_words(domain)))
     else:
         if spec.contexts is not None:
             table = Table("context", "what it sets", "arms that are skipped")
             for context, patch in spec.contexts.items():
                 skipped = ", ".join(spec.skip.get(context, ()))
-                table.add_row(Text(context), Text(_changes(leaves(patch))), Text(skipped))
+                table.add_row(Text(context), Text(in_words.levels_in_words(leaves(patch))), Text(skipped))
             out.print(table)
         table = Table("arm", "what differs from the baseline")
         for name, params in {arm.name: arm.params for arm in arms}.items():
-            table.add_row(Text(name), Text(_changes(params)))
+            table.add_row(Text(name), Text(in_words.levels_in_words(params)))
     out.print(table)
     lines = [in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)]
     _say_what_to_know([*lines, *in_words.left_out_in_words(spec, arms)], in_words.alike_in_words(arms))
@@ -375,12 +373,6 @@ def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engin
 
     with connected(address):
         yield RowsOnRay
-
-
-def _changes(values: dict[str, Any]) -> str:
-    from cktf.study.yaml_text import in_one_line
-
-    return ", ".join(f"{path}: {in_one_line(value)}" for path, value in values.items()) or "nothing"
 
 
 def _say_what_to_know(lines: Iterable[str], warnings: Iterable[str] = ()) -> None:

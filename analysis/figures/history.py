@@ -37,10 +37,9 @@ def record(results: Results) -> History | None:
     """Return the scores to be drawn; None where nothing was searched."""
     study = results.facts.study
     trials = results.trials
-    is_scored = trials["status"].isin([Status.COMPLETE, Status.PRUNED]) & trials[study.metric].abs().lt(
-        np.inf
-    )
-    searched = trials[is_scored & (trials["stage"] == Stage.SEARCH)]
+    has_ended = trials["status"].isin([Status.COMPLETE, Status.PRUNED])
+    is_finite = trials[study.metric].abs().lt(np.inf)
+    searched = trials[(trials["stage"] == Stage.SEARCH) & has_ended & is_finite]
     if searched.empty:
         return None
     scores = searched[study.metric].where(searched["status"] == Status.COMPLETE)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from cktf.data.augmentation import Augmentation, AugmentationConfig
 from cktf.data.cifar import load_cifar10, load_cifar100
-from cktf.data.config import DataConfig
+from cktf.data.config import IMAGE_FOLDER, DataConfig
 from cktf.data.dataset import Dataset
 from cktf.data.digits import load_digits
 from cktf.data.generated import load_few
@@ -25,7 +25,7 @@ DATASETS: dict[str, Callable[[DataConfig], Dataset]] = {
     "cifar100": load_cifar100,
     "tiny_imagenet": load_tiny_imagenet,
     "stl10": load_stl10,
-    "image_folder": load_image_folder,
+    IMAGE_FOLDER: load_image_folder,
 }
 """Name to loader."""
 

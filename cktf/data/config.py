@@ -6,6 +6,9 @@ from pydantic import Field, field_validator
 
 from cktf.settings import Settings
 
+IMAGE_FOLDER = "image_folder"
+"""The data set of one's own."""
+
 
 class DataConfig(Settings):
     """Data set, its place, and how its training part is divided; the test part is never touched."""
@@ -37,11 +40,16 @@ class DataConfig(Settings):
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the data set's training part that is set aside for validation, of each class alike."""
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the images are those of a folder of one's own, which its name does not tell."""
+        return self.name == IMAGE_FOLDER and not self.generated
+
     def with_content(self) -> Self:
         """Return the same data known by content, if they are a folder of one's own that is on this machine."""
-        from cktf.data.image_folder import NAME, folder_digest
+        from cktf.data.image_folder import folder_digest  # here, since that module imports this one
 
-        if self.name != NAME or self.generated or self.content is not None:
+        if not self.is_own or self.content is not None:
             return self
         return self.model_copy(update={"content": folder_digest(self.root)})
 

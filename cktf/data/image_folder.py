@@ -19,9 +19,6 @@ from cktf.data.dataset import Dataset
 from cktf.data.image_files import image_names, read_image_files
 from cktf.data.places import DatasetMissing, data_folder
 
-NAME = "image_folder"
-"""Of the data set, in study files."""
-
 
 def load_image_folder(config: DataConfig) -> Dataset:
     """Return the images of a folder, decoded once; classes are numbered in the order of their folders' names.
@@ -46,14 +43,12 @@ def load_image_folder(config: DataConfig) -> Dataset:
     if not classes or not _classes(test):
         remedy = "set data.root to a folder with train/<class>/<image>, and test/ or val/ likewise"
         raise DatasetMissing(config.name, [train, root / "test", root / "val"], remedy)
-    if (
-        config.content is not None
-        and not config.generated
-        and (found := folder_digest(config.root)) != config.content
-    ):
+    asked = config.content if config.is_own else None
+    found = folder_digest(config.root) if asked else None
+    if found != asked:
         raise ValueError(
             f"data.root: {root} does not hold the images that were asked for: the SHA-256 of its files' names and "
-            f"sizes is {found}, not {config.content}"
+            f"sizes is {found}, not {asked}"
         )
     unknown = sorted(set(_classes(test)) - set(classes))
     if unknown:
@@ -87,10 +82,9 @@ def folder_digest(root: str | None) -> str | None:
 
 @lru_cache  # a study makes the configurations of all its arms, and checks each
 def _digest(folder: Path, _changed: tuple[int, ...]) -> str:
-    lines = (f"{size} {name}\n".encode() for name, size in _sizes(folder))
     digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line)
+    for name, size in _sizes(folder):
+        digest.update(f"{size} {name}\n".encode())
     return digest.hexdigest()
 
 

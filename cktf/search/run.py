@@ -4,59 +4,34 @@ Whatever has happened before, a driver reads the ledger, lets the planner find o
 Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what the ledger holds.
 """
 
-import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 from rich.console import Console
 
-from cktf.data.image_folder import NAME as IMAGE_FOLDER
-from cktf.data.image_folder import folder_digest
-from cktf.data.places import data_folder
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Status, StudyRow
+from cktf.rows import Status
 from cktf.search.environment import prepare
-from cktf.search.errors import (
-    BadRunDirectory,
-    ClusterNotFound,
-    ClusterTooSmall,
-    NotExtensible,
-    NotRunnable,
-    RunInUse,
-    RunNotFound,
-    StudyDiffers,
-    Unwritable,
-)
+from cktf.search.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse
 from cktf.search.keep import Keeper
-from cktf.search.ledger import FOLDER as LEDGER
-from cktf.search.ledger import LOCK, Ledger, open_run, read_ledger, reading
+from cktf.search.ledger import Ledger, open_run, read_ledger
 from cktf.search.planner import Planner
 from cktf.search.progress import watch
-from cktf.search.provenance import Provenance
+from cktf.search.run_directory import (
+    forget,
+    require_own,
+    require_same,
+    require_same_contents,
+    require_study,
+    stored_study,
+    write_what_was_asked,
+    writing,
+)
 from cktf.search.runnable import require_known_contents, require_runnable
 from cktf.storage import Storage
-from cktf.study.designs import BASELINE, every_arm
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import MOST_SEEDS, StudySpec
-from cktf.trainer.teacher_file import content_digest
-
-STUDY = "study.yaml"
-PROVENANCE = "provenance.json"
-
-TEACHER = "the teacher's file"
-
-HOW_ONLY = {"name", "question", "delta", "reference", "resources", "health", "keep", "max_failures"}
-"""Keys of a study that say how it is run and told, not what is trained: they may change between launches. But
-``resources.workers`` may not, for batch-norm sees each worker's shard alone.
-
-A ``delta`` that changes after results were seen was not fixed beforehand: the ledger keeps that of every launch, and
-the report says so.
-"""
 
 
 @dataclass(frozen=True)
@@ -111,14 +86,11 @@ def launch(
         UserError: One of `cktf.search.errors`, if the run directory or the cluster cannot be used for this.
     """
     run = open_run(run_dir)
-    stored = _stored_study(run)
-    if stored is not None:
-        _require_same(spec, stored, run)
-    elif others := foreign_names(run):
-        raise BadRunDirectory(
-            f"{run.root}: holds no run, but {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}; choose a "
-            "folder that is new or empty"
-        )
+    stored = stored_study(run)
+    if stored is None:
+        require_own(run)
+    else:
+        require_same(spec, stored, run)
     return _carry_out(spec, run, stored, address=address, console=console)
 
 
@@ -137,7 +109,7 @@ def resume(
         UserError: As `launch`; `RunNotFound` if there is no run.
     """
     run = open_run(run_dir)
-    spec = _require_study(run)
+    spec = require_study(run)
     return _carry_out(spec, run, spec, retry_failed=retry_failed, address=address, console=console)
 
 
@@ -162,7 +134,7 @@ def extend(
         UserError: As `resume`; `NotExtensible` if the study has no such thing to extend.
     """
     run = open_run(run_dir)
-    stored = _require_study(run)
+    stored = require_study(run)
     spec = extended(stored, trials=trials, seeds=seeds)
     return _carry_out(spec, run, stored, address=address, console=console)
 
@@ -206,10 +178,10 @@ def _carry_out(
     console = console or Console()
     if address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
         require_runnable(spec)
-    with _writing(run):
+    with writing(run):
         ledger = Ledger(run)
     with ledger:
-        if _stored_study(run) != stored:  # until the ledger was ours, another driver could have it
+        if stored_study(run) != stored:  # until the ledger was ours, another driver could have it
             raise RunInUse(f"{run.root}: another driver has changed its study just now; try again")
         planner = _planner(spec, run, ledger, retry_failed=retry_failed)
         keeper = Keeper(run, planner.state, spec)
@@ -220,160 +192,29 @@ def _carry_out(
                 from cktf.search.tuning import tune_to_end  # here, for Ray looks around while it is imported
 
                 with watch(planner, console) as show:
-                    planner.listeners += [_writing(run)(keeper), show]
+                    planner.listeners += [writing(run)(keeper), show]
                     tune_to_end(planner, run, address=address, say=console.print)
-            with _writing(run):
+            with writing(run):
                 keeper.finish()
         except (ClusterNotFound, ClusterTooSmall, NotRunnable):
             if stored is None:  # nothing was trained, and the study may have to be another
-                _forget(run, ledger)
+                forget(run, ledger)
             raise
         except KeyboardInterrupt:
             is_interrupted = True
-        with _writing(run):
+        with writing(run):
             ledger.flush()
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
-
-
-def _forget(run: Storage, ledger: Ledger) -> None:
-    """Take back that a run was begun."""
-    with _writing(run):
-        ledger.close()
-        run.child(LEDGER).clear()
-        run.delete(STUDY)
-        run.delete(PROVENANCE)
 
 
 def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
     """Write what was asked, and return a planner that knows all rows before that; none of them is kept."""
     rows = list(read_ledger(run))
-    _require_same_files(rows, run)
+    require_same_contents(rows, run)
     require_known_contents(spec)
-    with _writing(run), ledger.planning():
+    with writing(run), ledger.planning():
         write_what_was_asked(spec, run, ledger)
-        return Planner(spec, _writing(run)(ledger.append), rows, retry_failed=retry_failed)
-
-
-@contextmanager
-def _writing(run: Storage) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Unwritable(f"{run.root}: cannot be written to: {error.strerror or error}") from error
-
-
-def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
-    """Write the study and its provenance, beside the ledger and in it."""
-    provenance = Provenance.now()
-    baselines = {arm.context: arm.arm_id for arm in every_arm(spec) if arm.name == BASELINE}
-    reference = spec.reference
-    run.write(STUDY, dump_study(spec).encode())
-    run.write(PROVENANCE, json.dumps(asdict(provenance), indent=1).encode())
-    ledger.append(
-        StudyRow(
-            study=spec.name,
-            run=Path(run.path).name,
-            question=spec.question,
-            design=spec.design,
-            metric=spec.metric,
-            report_metric=spec.report_metric,
-            maximise=spec.maximise,
-            baseline_arm_id=next(iter(baselines.values())),
-            baselines=baselines,
-            delta=spec.delta,
-            factors=list(spec.factors),
-            log_factors=list(spec.log_factors),
-            sampler=spec.sampler if spec.search else "",
-            pruner=spec.prune if spec.search and spec.prune != "none" else "",
-            is_smoke=spec.smoke,
-            teacher_once=spec.teacher_once,
-            workers=spec.resources.workers,
-            reference_source=reference.source if reference else "",
-            reference_values=reference.by_context() if reference else {},
-            reference_teachers=reference.teachers() if reference else {},
-            time=time.time(),
-            **asdict(provenance),
-        )
-    )
-
-
-def foreign_names(run: Storage) -> list[str]:
-    """Return the names in a folder that no run has; none of a bucket."""
-    folder = Path(run.path)
-    if not (run.is_local and folder.is_dir()):
-        return []
-    own = {STUDY, PROVENANCE, LEDGER, LOCK, "teachers", "trials", "report"}
-    with reading(run):
-        names = sorted(path.name for path in folder.iterdir())
-    return [
-        name
-        for name in names
-        if name not in own and not name.startswith((".", f"{STUDY}.", f"{PROVENANCE}."))
-    ]
-
-
-def _stored_study(run: Storage) -> StudySpec | None:
-    with reading(run):
-        text = run.read(STUDY)
-    try:
-        return None if text is None else read_study(text.decode(), run.full(STUDY))
-    except UnicodeDecodeError:
-        raise StudyError(f"{run.full(STUDY)}: is not UTF-8 text") from None
-
-
-def _require_study(run: Storage) -> StudySpec:
-    spec = _stored_study(run)
-    if spec is None:
-        raise RunNotFound(f"{run.root}: there is no run; 'cktf launch' starts one")
-    return spec
-
-
-def _require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
-    asked, before = (
-        {**study.model_dump(exclude=HOW_ONLY), "resources.workers": study.resources.workers}
-        for study in (spec, stored)
-    )
-    differing = [key for key in asked if asked[key] != before[key]]
-    if not differing:
-        return
-    grown = set(differing) <= {"trials", "seeds", "confirm"}
-    hint = f"use 'cktf extend {run.root}' to add to it, or " if grown else ""
-    if not (grown or any(isinstance(row, EpochRow | EndRow) for row in read_ledger(run))):
-        hint = "nothing has been trained in it, so delete it, or "
-    raise StudyDiffers(
-        f"{run.root}: holds a run of a study that differs in: {', '.join(differing)}; {hint}choose another "
-        f"--run-dir, or use 'cktf resume {run.root}' to go on with what it holds"
-    )
-
-
-def _require_same_files(rows: Iterable[Row], run: Storage) -> None:
-    """Refuse to go on where a file has changed: arms of one name would have learned from two teachers, or images."""
-    configs = [row.config for row in rows if isinstance(row, PlannedRow)]
-    named = {file for config in configs for file in _known_by_content(config)}
-    for what, place, digest in sorted(named, key=str):
-        found = content_digest(place) if what == TEACHER else folder_digest(place)
-        if found == digest:
-            continue
-        if digest is None:
-            raise StudyDiffers(
-                f"{run.root}: {what} {place} can be read here, and could not be where trials were planned with it, "
-                "which are therefore known by its place; go on where it cannot be read, or choose another --run-dir"
-            )
-        changed = "has changed" if found else "can no longer be read here"
-        raise StudyDiffers(
-            f"{run.root}: {what} {place} {changed} since trials were planned with it, when its SHA-256 was {digest}; "
-            "put that one back, or choose another --run-dir"
-        )
-
-
-def _known_by_content(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
-    """Yield what a planned trial knows by content: what it is, its place, and its digest at that time."""
-    teacher = config.get("teacher") or {}
-    if teacher.get("checkpoint"):
-        yield TEACHER, teacher["checkpoint"], teacher.get("sha256")
-    for data in (config["data"], config.get("source") or {}):
-        if data.get("name") == IMAGE_FOLDER and not data.get("generated"):
-            yield "the folder of images", str(data_folder(data.get("root"))), data.get("content")
+        return Planner(spec, writing(run)(ledger.append), rows, retry_failed=retry_failed)
 
 
 def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: float) -> Summary:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from cktf.data.image_folder import NAME as IMAGE_FOLDER
 from cktf.search.errors import NotRunnable
 from cktf.study.designs import BASELINE, Arm, arm_for, every_arm
 from cktf.study.spec import StudySpec
 from cktf.trainer.check import check_trial, what_is_built
+from cktf.trainer.content import TEACHER
 from cktf.trainer.reading_files import size_limit
 
 MOST_BUILT = 200
@@ -45,24 +45,13 @@ def require_known_contents(spec: StudySpec) -> None:
         NotRunnable: If not: on a machine that can they would be others.
     """
     for arm in every_arm(spec):
-        config = arm.config
-        missing = [
-            f"{key}: {data.root}"
-            for key, data in (("data.root", config.data), ("source.root", config.source))
-            if data and data.name == IMAGE_FOLDER and not data.generated and data.content is None
-        ]
-        if config.teacher and config.runs_teacher(is_measured=spec.health is not None):
-            teacher = config.teacher
-            missing += (
-                [f"teacher.checkpoint: {teacher.checkpoint}"]
-                if teacher.checkpoint and not teacher.sha256
-                else []
-            )
-        if missing:
-            raise NotRunnable(
-                f"{spec.name}, arm {arm.label}: {missing[0]} cannot be read on this machine, which plans the trials "
-                "and has to know them by its content; start the driver on a machine where it can"
-            )
+        runs_teacher = arm.config.runs_teacher(is_measured=spec.health is not None)
+        for content in arm.config.contents:
+            if not content.digest and (runs_teacher or content.key != TEACHER):
+                raise NotRunnable(
+                    f"{spec.name}, arm {arm.label}: {content.key}: {content.place} cannot be read on this machine, "
+                    "which plans the trials and has to know them by its content; start the driver where it can"
+                )
 
 
 def _different(arms: Iterable[Arm]) -> list[Arm]:

@@ -70,7 +70,7 @@ def _require_runnable_there(spec: StudySpec, share: Share, say: Callable[[str], 
         raise
     except (
         RayError
-    ) as error:  # the node was lost, say; trials outlive that, and tell what is wrong if anything is
+    ) as error:  # the node was lost, say, which trials outlive; they tell what is wrong, if anything
         say(f"the study could not be checked on the cluster: {error}")
 
 

@@ -1,11 +1,14 @@
 """What a study will run, in words, and what its user should know before it does."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from cktf.names import short_name
 from cktf.study.alike import arms_alike
 from cktf.study.designs import BASELINE, Arm, arms_in, every_arm
+from cktf.study.domains import Domain
 from cktf.study.spec import StudySpec
+from cktf.study.yaml_text import in_one_line
 
 
 def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
@@ -23,6 +26,16 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
     if spec.confirm:
         words += f"; then the best {spec.confirm.top} and the baseline x {_counted(spec.confirm.seeds, 'fresh seed')}"
     return words
+
+
+def domain_in_words(domain: Domain) -> str:
+    """Return what a factor of a search may be."""
+    return in_one_line(domain.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+
+
+def levels_in_words(levels: Mapping[str, Any]) -> str:
+    """Return what factors, by their paths, are set to."""
+    return ", ".join(f"{path}: {in_one_line(level)}" for path, level in levels.items()) or "nothing"
 
 
 def _counted(count: int, noun: str) -> str:

@@ -81,13 +81,11 @@ def _plain_words(details: ErrorDetails, location: Location, model: type[BaseMode
             return "is required, and missing"
         case "extra_forbidden":
             key, known = str(location[-1]), section_at(location[:-1], model)
-            outer, _, inner = key.partition(".")
-            if (
-                inner and outer in known
-            ):  # paths stand where factors are named; here sections stand within sections
-                nested = "".join(f"{part}: {{" for part in key.split(".")[:-1])
-                last = f"{key.rpartition('.')[2]}: {shown(details['input'])}"
-                return f"is a path; write its sections one within the other: {nested}{last}{'}' * key.count('.')}"
+            *sections, last = key.split(".")
+            if sections and sections[0] in known:  # a path, as factors are named; here stand sections
+                nested = "".join(f"{section}: {{" for section in sections)
+                value = f"{last}: {shown(details['input'])}{'}' * len(sections)}"
+                return f"is a path; write its sections one within the other: {nested}{value}"
             return f"unknown key{suggestion(key, known) or '.'} Known here: {', '.join(known)}"
         case "value_error":
             return str(context["error"])

@@ -7,10 +7,10 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from cktf.data import AugmentationConfig, DataConfig
-from cktf.data.image_folder import NAME as IMAGE_FOLDER
 from cktf.models import ModelConfig
 from cktf.objectives import ObjectivesConfig, active_objectives, needs_teacher
 from cktf.settings import BatchSize, Epochs, Seed, Settings
+from cktf.trainer.content import TEACHER, Content
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import ProbeConfig
 from cktf.trainer.teacher import TeacherConfig
@@ -149,11 +149,22 @@ class TrialConfig(Settings):
         places = {}
         for name, data in (("data", self.data), ("source", self.source)):
             if data is not None:
-                is_known = data.name != IMAGE_FOLDER or data.content is not None
+                is_known = data.content is not None or not data.is_own
                 places[name] = {"root", "download"} if is_known else {"download"}
         if self.teacher and self.teacher.sha256:
             places["teacher"] = {"checkpoint"}
         return places
+
+    @property
+    def contents(self) -> tuple[Content, ...]:
+        """What this trial names that is known by content, or may be."""
+        named = [("data.root", self.data), ("source.root", self.source)]
+        found = [
+            Content(key, data.root or "", data.content or "") for key, data in named if data and data.is_own
+        ]
+        if self.teacher and self.teacher.checkpoint is not None:
+            found.append(Content(TEACHER, self.teacher.checkpoint, self.teacher.sha256 or ""))
+        return tuple(found)
 
     def with_contents(self) -> Self:
         """Return the same trial with what it names known by content: its teacher's file, a folder of one's own images.

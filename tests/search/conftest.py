@@ -1,5 +1,6 @@
 """Small studies of real trainings, and a Ray for those tests that need one."""
 
+import io
 import os
 import shutil
 import signal
@@ -14,12 +15,13 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 
 from cktf.rows import EpochResult, PlannedRow, Row, Status
 from cktf.search.environment import prepare
 from cktf.search.ledger import Ledger
 from cktf.search.planner import Planner
-from cktf.search.run import write_what_was_asked
+from cktf.search.run_directory import write_what_was_asked
 from cktf.search.runnable import require_runnable
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
@@ -234,3 +236,14 @@ def raylets(folder: Path) -> Iterator[int]:
         with suppress(OSError):
             if Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/raylet"):
                 yield process
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return str(tmp_path / "run")
+
+
+@pytest.fixture
+def console():
+    """A console that is no terminal; what it was told is in its file."""
+    return Console(file=io.StringIO(), width=200)
