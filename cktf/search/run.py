@@ -197,7 +197,7 @@ def _carry_out(
             with writing(run):
                 keeper.finish()
         except (ClusterNotFound, ClusterTooSmall, NotRunnable):
-            if stored is None:  # nothing was trained, and the study may have to be another
+            if stored is None and planner.state.is_untouched:  # the study may have to be another
                 forget(run, ledger)
             raise
         except KeyboardInterrupt:

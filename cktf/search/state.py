@@ -122,6 +122,11 @@ class RunState:
         return +self._counts
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether nothing has been trained yet: every trial is only planned."""
+        return len(self.trials) == self._counts[Status.PLANNED]
+
+    @property
     def num_ended(self) -> int:
         """How many trials have ended."""
         return len(self.trials) - self._counts[Status.PLANNED] - self._counts[Status.RUNNING]

@@ -24,8 +24,10 @@ from cktf.search.errors import (
 )
 from cktf.search.keep import Keeper
 from cktf.search.ledger import Ledger
+from cktf.search.planner import Planner
 from cktf.search.progress import status
 from cktf.search.run import extend, extended, launch, resume
+from cktf.search.run_directory import STUDY, write_what_was_asked
 from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
 from tests.search.runs import begin, rows_of
@@ -164,6 +166,20 @@ def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spe
     with pytest.raises(ClusterTooSmall):
         launch(make_spec(seeds=1, resources={"cpus": 1000, "gpus": 0}), run_dir, console=console)
     assert len(rows_of(run_dir, PlannedRow)) == 2
+
+
+def test_a_refused_launch_leaves_what_was_trained_though_its_study_is_gone(
+    make_spec, run_dir, console, run_to_end
+):
+    spec = make_spec(seeds=1)
+    with Ledger(Storage(run_dir)) as ledger:
+        write_what_was_asked(spec, Storage(run_dir), ledger)
+        run_to_end(Planner(spec, ledger.append), lambda *_: 50.0, most=1)
+    (Path(run_dir) / STUDY).unlink()
+    trained = rows_of(run_dir, EpochRow)
+    with pytest.raises(ClusterTooSmall):
+        launch(make_spec(seeds=1, resources={"cpus": 1000, "gpus": 0}), run_dir, console=console)
+    assert rows_of(run_dir, EpochRow) == trained != []
 
 
 def test_what_a_cluster_cannot_build_is_told_before_anything_starts(make_spec, run_dir, console):
