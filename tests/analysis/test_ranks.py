@@ -227,7 +227,7 @@ def test_ties_are_those_of_exact_differences(many_contexts: Callable[..., Any]) 
         index="context", columns="arm", values="count", aggfunc="sum"
     )
     exact = sums.rank(axis="columns", ascending=False).mean()
-    assert len(set(sums.to_numpy()[0])) < 4 or (sums.nunique(axis="columns") < 4).any(), "there are ties"
+    assert (sums.nunique(axis="columns") < 4).any(), "there are ties"
     np.testing.assert_allclose(table.set_index("arm")["mean_rank"][exact.index], exact)
     reference = stats.friedmanchisquare(*sums.to_numpy().T)
     assert table["friedman_p"].iloc[0] == pytest.approx(reference.pvalue)
