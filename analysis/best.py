@@ -1,10 +1,11 @@
-"""Which arms of a context are the best that there are: the largest mean, and those that are not told from it."""
+"""Which arms of a context have the best mean, and which are not told from the best."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.estimates import complete, reported
+from analysis.arguments import check_maximise, check_trials
+from analysis.estimates import RELATIVE_ROUNDING, complete, reported
 from analysis.paired import paired_effects
 from analysis.verdicts import LEVEL, holm
 
@@ -25,13 +26,24 @@ COLUMNS = {
 }
 """Of the table of the best, with their types, which hold for an empty one too."""
 
-BOLD = (
-    "Bold: the best mean, of several seeds where any arm has them, and those that are not significantly worse (paired "
-    "t test at the seeds that both have, p adjusted by Holm's method over the context's other arms, level "
-    f"{LEVEL}). An arm that shares fewer than two seeds with the best, or is as much worse at each of them, cannot be "
-    "tested, and is not bold."
+FEWEST_SEEDS = 5
+"""With results, below which an arm is neither the best nor tested with it: with fewer hardly anything can be told from
+anything."""
+
+BOLD = f"Bold: the best mean of {FEWEST_SEEDS} seeds or more."
+"""What bold means in a table."""
+
+NONE_BOLD = f"No mean is in bold: each is of fewer than {FEWEST_SEEDS} seeds, too few to tell the best."
+"""Said where there is no best."""
+
+DAGGER = "†"
+"""Stands after the mean of an arm that is not told from the best."""
+
+NOT_TOLD = (
+    f"{DAGGER}: not told from it (paired t test at the {FEWEST_SEEDS} seeds or more that both have, p adjusted by "
+    f"Holm's method over the context's other arms, level {LEVEL})."
 )
-"""What bold means in the tables for a paper."""
+"""What the dagger means."""
 
 
 def best(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFrame":
@@ -48,29 +60,39 @@ def best(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFram
 
     Returns:
         One row for each context and arm that has a result, in the order of planning: ``context``, ``arm_id``, ``arm``,
-        ``metric``, ``is_best`` (has the best mean of two seeds or more, if any arm has two; of equals the first),
-        ``n_pairs`` (seeds shared with the best), ``difference`` (mean over them, from the best), ``p`` and ``p_holm``
-        (of the paired t test, two-sided; adjusted over the context's other arms; NaN where it cannot be made),
-        ``is_among_best``.
+        ``metric``, ``is_best`` (has the best mean, of the arms with results at `FEWEST_SEEDS` seeds; equal ones all
+        have it), ``n_pairs`` (seeds shared with the best, of equals the first), ``difference`` (mean over them, from
+        the best), ``p`` and ``p_holm`` (of the paired t test, two-sided; adjusted over the context's other arms; NaN
+        where it cannot be made), ``is_among_best``: is not told from the best at `FEWEST_SEEDS` seeds or more, or is
+        the best. Where no arm has so many seeds, there is no best.
+
+    Raises:
+        ValueError: If the table is none of trials, or lacks the metric, or the direction is neither true nor false.
     """
     import pandas as pd
 
+    check_trials(trials, metric, what="best")
+    check_maximise(maximise)
     pool = complete(reported(trials), metric)
     parts = []
     for context, group in pool.groupby("context", sort=False):
         arms = group.drop_duplicates("arm_id")
         scores = group.pivot(index="arm_id", columns="seed", values=metric).reindex(arms["arm_id"])
         values = scores.to_numpy(np.float64)
-        means = np.nanmean(values, axis=1) * (1 if maximise else -1)
-        has_spread = np.isfinite(values).sum(axis=1) > 1
-        # One lucky seed, whose arm failed at the others, would leave nobody to be tested with it.
-        first = np.where(has_spread, means, -np.inf).argmax() if has_spread.any() else means.argmax()
-        is_best = np.arange(len(arms)) == first
-        found = paired_effects(values, values[first])
+        means = np.nanmean(values, axis=1)
+        has_enough = np.isfinite(values).sum(axis=1) >= FEWEST_SEEDS
+        top = np.where(has_enough, means if maximise else -means, -np.inf).argmax()
+        sizes = np.nanmax(np.abs(values), axis=1)
+        rounding = RELATIVE_ROUNDING * np.maximum(sizes, sizes[top])
+        is_best = has_enough & (np.abs(means - means[top]) <= rounding)
+        first = is_best.argmax()
+        is_first = (np.arange(len(arms)) == first) & has_enough
+        found = paired_effects(values, values[first] if is_best.any() else np.full_like(values[0], np.nan))
         p_holm = np.full(len(arms), np.nan)
-        p_holm[~is_best] = holm(found.p[~is_best])
+        p_holm[~is_first] = holm(found.p[~is_first])
         # Differences that do not vary have no p; those that are all 0 need none.
-        is_equal = (found.n_pairs > 1) & (found.effect == 0) & np.isnan(found.p)
+        is_equal = np.isnan(found.p) & (np.abs(found.effect) <= rounding)
+        is_told = (p_holm < LEVEL) | (np.isnan(p_holm) & ~is_equal)
         parts.append(
             pd.DataFrame(
                 {
@@ -81,9 +103,9 @@ def best(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFram
                     "is_best": is_best,
                     "n_pairs": found.n_pairs,
                     "difference": found.effect,
-                    "p": np.where(is_best, np.nan, found.p),
+                    "p": np.where(is_first, np.nan, found.p),
                     "p_holm": p_holm,
-                    "is_among_best": is_best | (p_holm >= LEVEL) | is_equal,
+                    "is_among_best": is_best | ((found.n_pairs >= FEWEST_SEEDS) & ~is_told),
                 }
             )
         )

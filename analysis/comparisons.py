@@ -1,12 +1,14 @@
 """What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.estimates import CONFIDENCE, complete, reported
+from analysis.arguments import TRIAL_COLUMNS, check_columns, check_delta, check_maximise, check_trials, listed
+from analysis.estimates import CONFIDENCE, complete, failed_text, has_failed, reported
 from analysis.paired import TEST, equivalence_p, paired_effects, sign_flip_p
-from analysis.plain import as_trials
+from analysis.plain import as_trials, doubts
 from analysis.verdicts import LEVEL, Verdict, decide, holm, more_seeds
 from cktf.rows import Status
 
@@ -58,7 +60,7 @@ def effects(
     metric: str = "test_accuracy",
     maximise: bool = True,
     delta: float | None = None,
-    baseline: str = "baseline",
+    baseline: str | None = None,
 ) -> "pd.DataFrame":
     """Return the effect of every arm of a design, or every confirmed arm of a search, against its baseline.
 
@@ -78,17 +80,20 @@ def effects(
 
     Args:
         trials: As `analysis.load` gives them; those of a search's own stage are left out, since they were
-            selected. Or a plain table of any origin, with the columns ``arm``, ``seed`` and the metric, and
-            ``context`` where there are several; see `analysis.plain.as_trials`.
+            selected. Or a plain table of any origin, which lacks some of the columns of trials and has ``arm``,
+            ``seed`` and the metric, and ``context`` where there are several; see `analysis.plain.as_trials`.
         metric: Column that is compared.
         maximise: Whether a larger metric is better.
         delta: The smallest effect that matters, in the unit of the metric; None: no arm can be called equivalent.
-        baseline: Name of the arm that the others are compared with, in a plain table; trials say which it is.
+        baseline: Name of the arm that the others of its context are compared with. None: in trials the baseline of
+            the study, in a plain table the arm that is called ``baseline``. Where trials are compared with another arm,
+            the study's baseline is an arm like others.
 
     Returns:
         One row for each context and arm, contexts in the order of planning, in them arms of one factor together:
         ``context``, ``arm_id``, ``arm``, ``factor`` (paths in which it differs from the baseline), ``metric``,
-        ``verdict`` (a word of `analysis.verdicts.Verdict`), ``more_seeds`` (see there; of undecided arms alone),
+        ``verdict`` (a word of `analysis.verdicts.Verdict`; *failed* is an arm that failed at each of its seeds, which
+        still counts in the family of comparisons), ``more_seeds`` (see there; of undecided arms alone),
         ``n_missing`` (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline`` (where
         that side alone ended without a result) and ``missing`` (which, and why), the fields of
         `analysis.paired.PairedEffects`, the name of the deciding ``test`` (``none`` where there is none, and a
@@ -96,13 +101,22 @@ def effects(
         sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over all rows.
 
     Raises:
-        ValueError: If a plain table lacks a column, or its baseline.
+        ValueError: If a table lacks a column or a context the baseline, the metric does not hold numbers, the direction
+            is neither true nor false, or delta is not above 0.
     """
     import pandas as pd
 
-    if "arm_id" not in trials:
-        trials = as_trials(trials, metric=metric, baseline=baseline)
-    pool = reported(trials)
+    check_maximise(maximise)
+    check_delta(delta)
+    check_columns(trials, (), what="effects", source="a table of trials, or a plain one")
+    if set(TRIAL_COLUMNS).issubset(trials):
+        check_trials(trials, metric, what="effects")
+        pool = reported(trials)
+        pool = pool if baseline is None else _compared_afresh(pool, baseline)
+    else:
+        pool = as_trials(trials, metric=metric, baseline="baseline" if baseline is None else baseline)
+        for doubt in doubts(pool, metric):
+            warnings.warn(doubt, stacklevel=2)
     arms, compared, against = compared_arms(pool)
     statuses = pool.pivot(index="seed", columns="arm_id", values="status")
     scores = (
@@ -137,7 +151,13 @@ def effects(
     for field, column in vars(found).items():
         frame[field] = column
     frame["test"] = np.where(np.isnan(found.p), "none", TEST)
-    frame["reason"] = [_reason(*row) for row in zip(found.n_pairs, found.p, strict=True)]
+    failed = _failed_arms(statuses, scores)
+    frame["reason"] = [
+        _reason(n_pairs, p, failed.get(arm_id, 0), failed.get(baseline_id, 0))
+        for arm_id, baseline_id, n_pairs, p in zip(
+            compared.index, against, found.n_pairs, found.p, strict=True
+        )
+    ]
     frame["p_holm"] = holm(found.p)
     frame["p_equivalence"] = np.nan if delta is None else equivalence_p(found, delta)
     frame["p_equivalence_holm"] = holm(frame["p_equivalence"].to_numpy(np.float64))
@@ -148,6 +168,7 @@ def effects(
         frame["p_equivalence_holm"].to_numpy(),
         maximise=maximise,
     )
+    frame.loc[frame["arm_id"].isin(failed), "verdict"] = Verdict.FAILED
     if len(frame):
         # The level that Holm's method leaves to an arm when those that are told from zero have been set aside.
         level = LEVEL / max(1, len(frame) - int((frame["p_holm"] < LEVEL).sum()))
@@ -171,10 +192,46 @@ def compared_arms(pool: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame",
     return arms, compared, [baselines[context] for context in compared["context"]]
 
 
-def _reason(n_pairs: int, p: float) -> str:
-    """Return why there is no p; nothing where there is one."""
+def _compared_afresh(pool: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
+    """Return trials in which the arm of this name is the baseline of every context.
+
+    Raises:
+        ValueError: If a context has no such arm.
+    """
+    for context, arms in pool.drop_duplicates("arm_id").groupby("context", sort=False)["arm"]:
+        if (count := int((arms == baseline).sum())) != 1:
+            within = f" in context {context!r}" if context else ""
+            raise ValueError(
+                f"baseline {baseline!r}: {count or 'no'} arms are called so{within}; there are: {listed(arms)}"
+            )
+    return pool.assign(is_baseline=pool["arm"] == baseline)
+
+
+def _failed_arms(statuses: "pd.DataFrame", scores: "pd.DataFrame") -> dict[str, int]:
+    """Return the arms that failed at each of their seeds, and the number of these.
+
+    Args:
+        statuses: Seed x arm.
+        scores: Likewise, missing where a trial has no finite one.
+    """
+    states = {arm_id: statuses[arm_id].dropna() for arm_id in scores.columns[scores.isna().all()]}
+    return {str(arm_id): len(found) for arm_id, found in states.items() if has_failed(found)}
+
+
+def _reason(n_pairs: int, p: float, num_failed: int, num_baseline_failed: int) -> str:
+    """Return why there is no p; nothing where there is one.
+
+    Args:
+        n_pairs: Seeds at which both sides have a result.
+        p: Of the test.
+        num_failed: Seeds of an arm that failed at all of them; 0 of any other.
+        num_baseline_failed: Likewise, of its baseline.
+    """
     if not np.isnan(p):
         return ""
+    if num_failed or num_baseline_failed:
+        sides = {"": num_failed, "the baseline ": num_baseline_failed}
+        return "; ".join(f"{side}{failed_text(count)}" for side, count in sides.items() if count)
     if n_pairs < 2:
         return "one pair: no interval" if n_pairs else "no seed is complete in both arms"
     return f"all {n_pairs} differences are equal: no error to test against"

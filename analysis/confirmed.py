@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from analysis.arguments import check_columns, check_maximise, check_trials
 from analysis.estimates import CONFIDENCE, complete, grouped_estimates, leaderboard
 from cktf.rows import Stage
 
@@ -54,13 +55,21 @@ def confirmed(
         arm; the fields of `analysis.estimates.Estimate` at fresh seeds; ``shrinkage``, by how much the search score was
         too good (negative where it was too bad); and of the arm's row of effects ``effect_metric``, ``effect``,
         ``effect_low``, ``effect_high``, ``verdict``. Empty where nothing was confirmed.
+
+    Raises:
+        ValueError: If a table is none of trials or effects, or lacks the metric, or the direction is neither true nor
+            false.
     """
+    check_trials(trials, metric, what="confirmed")
+    check_maximise(maximise)
+    columns = ("arm_id", "metric", "effect", "low", "high", "verdict")
+    check_columns(effects, columns, what="confirmed", source="effects, as analysis.effects gives them")
     pool = trials[trials["stage"] == Stage.CONFIRM]
     arms = pool.drop_duplicates("arm_id")[["arm_id", "arm", "is_baseline"]]
     searched = leaderboard(trials, metric=metric, maximise=maximise)[["arm_id", "rank", "n", "score"]]
     searched = searched.rename(columns={"n": "n_search", "score": "search_score"})
     fresh = grouped_estimates(complete(pool, metric), ["arm_id"], metric)
-    compared = effects[["arm_id", "metric", "effect", "low", "high", "verdict"]]
+    compared = effects[list(columns)]
     compared = compared.rename(
         columns={"metric": "effect_metric", "low": "effect_low", "high": "effect_high"}
     )

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimates import CONFIDENCE, complete, reported
+from analysis.arguments import check_factors, check_trials
+from analysis.estimates import CONFIDENCE, RELATIVE_ROUNDING, complete, reported
 from analysis.levels import factor_label
-from analysis.paired import RELATIVE_ROUNDING
 from analysis.verdicts import holm
 
 if TYPE_CHECKING:
@@ -121,9 +121,15 @@ def interactions(
         it alone) and ``p_holm`` (adjusted over all rows), ``factor_f``, ``factor_df`` and ``factor_p`` (the joint F
         test of all contrasts of these factors), ``df_error``, ``n`` (trials used), the ``model``, and a ``reason``
         where a figure is missing.
+
+    Raises:
+        ValueError: If the table is none of trials, or lacks the metric or a factor.
     """
     import pandas as pd
 
+    columns = ("context", "arm_id", "is_baseline", "seed", "stage", "status")
+    check_trials(trials, metric, what="interactions", columns=columns)
+    check_factors(trials, factors)
     rows = []
     designed = reported(trials) if factors else trials.head(0)
     for context, pool in designed.groupby("context", sort=False):

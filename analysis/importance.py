@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.arguments import check_columns, check_trials
 from analysis.estimates import CONFIDENCE
 from analysis.fanova import Factor, fanova
 from analysis.levels import is_numeric
@@ -99,7 +100,20 @@ def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) 
         ``high`` of its interval, ``first`` (share of the resamples in which no other factor has more), ``after_epoch``
         (scored epochs after which the arms are compared; NaN: after their last), ``n_complete``, ``n_pruned`` and
         ``n_failed`` (arms), ``reason``; most important first within a method. Empty where nothing was searched.
+
+    Raises:
+        ValueError: If a table is none of trials or epochs, or lacks the metric, or the study is none.
     """
+    if not isinstance(study, StudyRow):
+        told = f"importance takes the study that was searched, a StudyRow; got {type(study).__name__}"
+        raise ValueError(told)  # noqa: TRY004
+    check_trials(trials, study.metric, what="importance")
+    check_columns(
+        epochs,
+        ("trial_id", "epoch", study.metric),
+        what="importance",
+        source="epochs, as analysis.load gives them",
+    )
     on_the_way = scores_on_the_way(trials, epochs, study.metric)
     return importance_of_arms(searched_arms(trials, on_the_way, study), on_the_way, study)
 
@@ -219,7 +233,7 @@ def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> E
             f"{is_complete.sum()} of {len(judged)} arms are complete: the best tenth is not known"
         )
     losses = judged["score"].to_numpy(np.float64) * (-1.0 if study.maximise else 1.0)
-    losses[~is_complete] = losses[is_complete].max() + 1.0
+    losses[~is_complete] = np.nextafter(losses[is_complete].max(), np.inf)  # however large, it is above
     if not _has_best(losses):
         raise _UnknownError("the best tenth of the arms is no better than the worst arm")
     domains = {name: _domain(judged[f"param.{name}"].dropna(), name in study.log_factors) for name in factors}

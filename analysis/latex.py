@@ -5,7 +5,7 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
-from analysis.tables import NOTE, UNADJUSTED, VERDICT, Table, in_bold
+from analysis.tables import NOTE, UNADJUSTED, VERDICT, Table
 
 WORDS = {VERDICT, NOTE, "against", "number"}
 """Heads of the columns that hold words, as the first one does: set to the left, and long ones in lines."""
@@ -48,6 +48,7 @@ WRITTEN = {
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "∞": r"$\infty$",
+    "†": r"$^\dagger$",
     "[": "{[}",  # after a line break it would open an option
     "\n": " ",
 }
@@ -91,10 +92,11 @@ def _float(table: Table) -> str:
         r"\midrule",
         *(
             " & ".join(
-                _cell(row[index], widths[index], is_bold=(number, index) in table.bold) for index in kept
+                _cell(*table.parts(number, index), widths[index], is_bold=(number, index) in table.bold)
+                for index in kept
             )
             + r" \\"
-            for number, row in enumerate(table.rows[1:], 1)
+            for number in range(1, len(table.rows))
         ),
         r"\bottomrule",
         r"\end{tabular}",
@@ -124,9 +126,9 @@ def _head(column: Sequence[str], width: int | None) -> str:
     return rf"\begin{{tabular}}[b]{{@{{}}r@{{}}}}{stacked}\end{{tabular}}"
 
 
-def _cell(words: str, width: int | None, *, is_bold: bool) -> str:
+def _cell(mean: str, rest: str, width: int | None, *, is_bold: bool) -> str:
     """Return a cell; of words that are longer than a line, several lines."""
-    written = in_bold(text(words), r"\textbf{{{}}}") if is_bold else text(words)
-    if width is None or len(words) <= width:
+    written = (rf"\textbf{{{text(mean)}}}" if is_bold else text(mean)) + text(rest)
+    if width is None or len(mean + rest) <= width:
         return written
     return rf"\parbox[t]{{{width * LETTER_EM:.1f}em}}{{\raggedright {written}\strut}}"

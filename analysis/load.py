@@ -3,6 +3,7 @@
 import math
 import os
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,7 +13,7 @@ from pyarrow import fs
 from analysis.collect import ledger_tables
 from analysis.earlier import is_whole
 from analysis.epochs import FINAL_METRICS
-from analysis.folder import below, has_file, open_folder
+from analysis.folder import absolute, below, has_file, open_folder, without_slash
 from analysis.ledger import fingerprint, ledger_files
 from analysis.parquet import FACTS_KEY, VERSION_KEY
 from analysis.results import Facts, Results
@@ -55,10 +56,25 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
     """
     from analysis.unite import united
 
-    first, *others = dict.fromkeys(os.fspath(run) for run in (place, *more))
+    once: dict[str, str] = {}
+    for run in (place, *more):
+        once.setdefault(_folder_of(os.fspath(run)), os.fspath(run))
+    first, *others = once.values()
     if not others:
         return _load_one(first)
     return united({run: _load_one(run) for run in (first, *others)})
+
+
+def _folder_of(place: str) -> str:
+    """Return the folder that a place stands for, alike however it is written: by links, with slashes, or its tables."""
+    text, mark, options = place.partition("?") if "://" in place else (place, "", "")
+    text = without_slash(text)
+    if text.endswith(".parquet"):
+        above, slash, _ = text.rpartition("/")
+        text = above or slash or "."
+    if text.startswith("file://"):
+        text = unquote(text.removeprefix("file://"))
+    return absolute(text) + mark + options
 
 
 def _load_one(place: str) -> Results:

@@ -13,7 +13,7 @@ from analysis.results import Results
 from analysis.side_tables import rank_test_text
 from analysis.tables import SMOKE, UNTESTED
 from analysis.unite import AROUND_ONE, SEVERAL, WINS
-from analysis.verdicts import LEVEL, POWER
+from analysis.verdicts import LEVEL, POWER, Verdict
 from cktf.rows import SCHEMA_VERSION, Stage, Status, StudyRow
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ def _comparison_sentences(results: Results) -> list[str]:
         sentences += _test_sentences(results)
     elif not effects.empty:
         sentences.append(f"{UNTESTED}.")
+    if (effects["verdict"] == Verdict.FAILED).any():
+        sentences.append(
+            "An arm without a result at any of its seeds is called failed; it counts as compared."
+        )
     if not results.over_contexts.empty:
         sentences.append(
             "Over contexts, an arm's effects are averaged, each context counted once; interval and p are Student's, "

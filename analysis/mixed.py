@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimates import CONFIDENCE
-from analysis.paired import RELATIVE_ROUNDING
+from analysis.estimates import CONFIDENCE, RELATIVE_ROUNDING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,8 +86,11 @@ def mixed_effects(scores: "pd.DataFrame", arms: list[str], baseline: str) -> Mix
     if np.linalg.matrix_rank(model.exog) < model.exog.shape[1]:
         return _none(arms, "missing trials leave arms that share no context with the others")
     least_squares = np.linalg.lstsq(model.exog, model.endog, rcond=None)[0]
-    error = np.std(model.endog - model.exog @ least_squares)
-    if error <= RELATIVE_ROUNDING * np.max(np.abs(model.endog)):
+    errors = pd.Series(np.abs(model.endog - model.exog @ least_squares))
+    context = frame["context"].to_numpy()  # each has its own size
+    if (
+        errors.groupby(context).max() <= RELATIVE_ROUNDING * frame["score"].abs().groupby(context).max()
+    ).all():
         return _none(arms, "the scores follow the model without error: nothing to test against")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a variance of 0, at the edge of what is allowed, is no fault

@@ -8,13 +8,13 @@ a study that is extended keeps its test. The exact sign-flip test stands beside 
 it cannot reject at all. ``docs/statistics.md`` has what both do where their assumptions fail.
 """
 
-import math
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.estimates import CONFIDENCE, half_width
+from analysis.estimates import CONFIDENCE, RELATIVE_ROUNDING, half_width
 
 Floats = NDArray[np.float64]
 
@@ -27,8 +27,8 @@ FEWEST_FLIPPED, MOST_FLIPPED = 6, 20
 FLIPS_HELD = 2**20
 """Flips that are held in memory at a time."""
 
-RELATIVE_ROUNDING = 1e-9
-"""Differences that vary by less than this share of the values themselves vary by rounding alone."""
+EQUAL_SUMS = 1e-9
+"""Sums of flipped differences that differ by less than this share of the differences' sizes are equal."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class PairedEffects:
         n_pairs: Pairs used.
         mean: Of the arm, over the pairs.
         baseline_mean: Of the baseline, over the pairs.
-        effect: Mean difference, in the unit of the values; those that differ by rounding alone are equal.
+        effect: Mean difference, in the unit of the values.
         sd: Standard deviation of the differences.
         low: Lower end of the interval of the effect.
         high: Upper end.
@@ -75,41 +75,52 @@ def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDE
     Differences that do not vary at all (two quantised accuracies, say) hold no information on their own
     error: the test would call any of them infinitely sure. They get an effect, but neither interval nor p.
 
+    Every contrast is computed of its own pairs alone, to the last bit: neither the size of other contrasts nor the
+    seeds that only these have change any of its figures.
+
     Args:
         values: (..., seeds) of the arms.
         baseline: (..., seeds) of their baselines, or a shape that broadcasts to it.
         confidence: Of the interval.
+
+    Raises:
+        ValueError: If the confidence is not between 0 and 1.
     """
     from scipy import stats
 
     values, baseline = np.broadcast_arrays(values, baseline)
     is_pair = np.isfinite(values) & np.isfinite(baseline)
     n = is_pair.sum(axis=-1)
-    arm, base, difference = (
-        np.where(is_pair, side, np.nan) for side in (values, baseline, values - baseline)
-    )
-    means, deviations = zip(*(_mean_and_deviations(side, n) for side in (arm, base, difference)), strict=True)
-    squares = [np.sum(deviation**2, axis=-1) for deviation in deviations]
+    arm, base = (np.where(is_pair, side, 0.0) for side in (values, baseline))
+    largest = np.maximum(np.abs(arm), np.abs(base)).max(axis=-1, initial=0)
+    # A power of two, which changes no digit, brings each contrast to the size of 1: no square of it overflows.
+    exponent = np.frexp(largest)[1]
+    arm, base = (np.ldexp(side, -exponent[..., np.newaxis]) for side in (arm, base))
+    sides = (arm, base, arm - base)
+    means = [_sum(side) / np.where(n > 0, n, np.nan) for side in sides]
+    deviations = [
+        np.where(is_pair, side - mean[..., np.newaxis], 0.0) for side, mean in zip(sides, means, strict=True)
+    ]
+    squares = [_sum(deviation**2) for deviation in deviations]
     enough = np.where(n > 1, n, np.nan)
     variances = [square / (enough - 1) for square in squares]
-    largest = np.max(np.abs(np.nan_to_num([arm, base])), axis=(0, -1), initial=0)
-    rounding = RELATIVE_ROUNDING * largest
-    effect, sd = _without_rounding(means[2], rounding.max(initial=0)), np.sqrt(variances[2])
+    effect, sd = means[2], np.sqrt(variances[2])
 
-    arm_varies, base_varies, differs = (_spread(side) > rounding for side in (arm, base, difference))
-    products = np.sum(deviations[0] * deviations[1], axis=-1)
+    rounding = RELATIVE_ROUNDING * np.ldexp(largest, -exponent)
+    arm_varies, base_varies, differs = (_spread(side, is_pair) > rounding for side in sides)
+    products = _sum(deviations[0] * deviations[1])
     norm = np.where(arm_varies & base_varies, np.sqrt(squares[0] * squares[1]), np.nan)
     tested = np.where(differs, sd, np.nan)
     half = half_width(tested, n, confidence)
     statistic = effect / (tested / np.sqrt(enough))
     return PairedEffects(
         n_pairs=n,
-        mean=means[0],
-        baseline_mean=means[1],
-        effect=effect,
-        sd=sd,
-        low=effect - half,
-        high=effect + half,
+        mean=np.ldexp(means[0], exponent),
+        baseline_mean=np.ldexp(means[1], exponent),
+        effect=np.ldexp(effect, exponent),
+        sd=np.ldexp(sd, exponent),
+        low=np.ldexp(effect - half, exponent),
+        high=np.ldexp(effect + half, exponent),
         correlation=products / norm,
         n_unpaired=n * (variances[0] + variances[1]) / tested**2,
         hedges_gz=effect / tested * hedges_correction(n - 1),
@@ -164,7 +175,7 @@ def _share_of_flips(differences: Floats) -> Floats:
     for column in differences.T[1:, :, np.newaxis]:
         sums = np.concatenate([sums + column, sums - column], axis=1)
     seen = np.abs(differences.sum(axis=1, keepdims=True))
-    rounding = RELATIVE_ROUNDING * np.abs(differences).sum(axis=1, keepdims=True)
+    rounding = EQUAL_SUMS * np.abs(differences).sum(axis=1, keepdims=True)
     return np.asarray((np.abs(sums) >= seen - rounding).mean(axis=1))
 
 
@@ -176,20 +187,13 @@ def hedges_correction(freedom: NDArray[np.int64]) -> Floats:
     return np.asarray(np.exp(gammaln(half) - gammaln(half - 0.5)) / np.sqrt(half))
 
 
-def _mean_and_deviations(side: Floats, n: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return the mean over the pairs (...), NaN where there is none, and deviations from it, 0 where no pair is."""
-    mean = np.nansum(side, axis=-1) / np.where(n > 0, n, np.nan)
-    return mean, np.nan_to_num(side - mean[..., np.newaxis])
+def _sum(values: Floats) -> Floats:
+    """Return sums over the last axis, taken seed by seed, so that zeros between the values change no bit of them."""
+    return reduce(np.add, np.moveaxis(values, -1, 0), np.zeros(values.shape[:-1]))
 
 
-def _without_rounding(values: Floats, error: float) -> Floats:
-    """Return values to the last decimal that is larger than their error, so that equal ones are equal."""
-    return np.round(values, -math.ceil(math.log10(error))) if error > np.finfo(np.float64).tiny else values
-
-
-def _spread(side: Floats) -> Floats:
+def _spread(side: Floats, is_pair: NDArray[np.bool_]) -> Floats:
     """Return largest minus smallest value over the pairs; ``-inf`` where there is none."""
-    is_pair = np.isfinite(side)
-    largest = np.max(np.where(is_pair, side, -np.inf), axis=-1, initial=-np.inf)
-    smallest = np.min(np.where(is_pair, side, np.inf), axis=-1, initial=np.inf)
+    largest = np.max(side, axis=-1, initial=-np.inf, where=is_pair)
+    smallest = np.min(side, axis=-1, initial=np.inf, where=is_pair)
     return np.asarray(largest - smallest)

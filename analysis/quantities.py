@@ -1,5 +1,6 @@
 """What columns are called, and in which unit they stand."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -20,6 +21,11 @@ class Quantity:
     difference_unit: str = ""
     decimals: int = 4
     bounds: tuple[float, float] | None = None
+
+    def cut(self, value: float) -> float:
+        """Return the end of an interval as it is shown: cut at the bounds; NaN stays NaN."""
+        least, most = self.bounds or (-math.inf, math.inf)
+        return min(max(value, least), most)
 
     @property
     def label(self) -> str:

@@ -5,11 +5,14 @@ blocks of their own, for a method that wins at ten seeds of one data set has won
 Demšar (2006). Contexts too few for them are judged by a mixed model (`analysis.mixed`).
 """
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.arguments import check_columns, check_maximise, check_trials
+from analysis.contexts import rounding, shared_names
 from analysis.estimates import CONFIDENCE, complete, reported
 from analysis.mixed import mixed_effects
 from analysis.verdicts import LEVEL, holm
@@ -52,6 +55,22 @@ COLUMNS = {
     "reason": "str",
 }
 """Of the table of ranks, with their types, which hold for an empty one too."""
+
+
+def without_rounding(values: Floats, rounding: Floats) -> Floats:
+    """Return values in which those of one block that differ by rounding alone are equal: each as the smallest of them.
+
+    Args:
+        values: (blocks, arms).
+        rounding: (blocks, arms) by how much each may be off; two are tied by the larger of theirs, for the other arms
+            of the block say nothing on it.
+    """
+    found = values.copy()
+    for block, order in enumerate(np.argsort(values, axis=1)):
+        for before, after in itertools.pairwise(order):
+            if values[block, after] - values[block, before] <= max(rounding[block, [before, after]]):
+                found[block, after] = found[block, before]
+    return found
 
 
 def ranks_in_blocks(values: Floats, *, maximise: bool) -> Floats:
@@ -126,8 +145,11 @@ def ranks(
     """Return how every arm ranks over the contexts of a study, and how it differs from the baseline over them.
 
     Ranked are the arms that are planned in every context and have an effect in any, in the contexts in which all of
-    these have one. Friedman's test and Nemenyi's are made where there are enough of both; otherwise the mixed model,
-    with all arms that have results in two contexts or more.
+    these have one. The baselines of all contexts are one arm, whatever they are called (see
+    `analysis.contexts.shared_names`).
+
+    Friedman's test and Nemenyi's are made where there are enough of both; otherwise the mixed model, with all arms that
+    have results in two contexts or more.
 
     Args:
         trials: As `analysis.load` gives them.
@@ -142,22 +164,38 @@ def ranks(
         ``effect`` with its interval, and ``p_adjusted`` against the baseline: Nemenyi's, but no smaller than
         Friedman's, or that of the mixed model by Holm's method. ``missing`` says in which contexts an arm has no
         effect, and ``reason`` why it was not ranked or tested.
+
+    Raises:
+        ValueError: If a table is none of trials or effects, or lacks the metric, or the direction is neither true nor
+            false.
     """
     import pandas as pd
 
+    check_trials(trials, metric, what="ranks")
+    check_maximise(maximise)
+    check_columns(
+        effects, ("context", "arm", "effect"), what="ranks", source="effects, as analysis.effects gives them"
+    )
+    for other in set(effects.get("metric", ())) - {metric}:
+        raise ValueError(f"metric {metric!r}: the effects are of {other!r}")
     contexts = list(dict.fromkeys(effects["context"]))
     if len(contexts) < 2:
         return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
     pool = reported(trials)
+    pool = pool.assign(arm=pool["arm_id"].map(shared_names(pool)))
     baseline = str(pool.loc[pool["is_baseline"], "arm"].iloc[0])
     order = [baseline, *dict.fromkeys(effects["arm"])]
     values = effects.pivot(index="context", columns="arm", values="effect").reindex(contexts, columns=order)
     values[baseline] = np.where(values.notna().any(axis="columns"), 0.0, np.nan)
+    errors = effects.assign(error=rounding).pivot(index="context", columns="arm", values="error")
+    errors = errors.reindex(contexts, columns=order).fillna({baseline: 0.0})
     planned = pool.drop_duplicates("arm_id").pivot(index="context", columns="arm", values="arm_id").notna()
     planned = planned.reindex(contexts, columns=order, fill_value=False)
 
     is_ranked = planned.all() & values.notna().any()
     ranked = values.loc[:, is_ranked].dropna()
+    ties = errors.loc[ranked.index, ranked.columns].to_numpy(np.float64)
+    ranked[:] = without_rounding(ranked.to_numpy(np.float64), ties)
     frame = pd.DataFrame(
         {
             "arm": order,

@@ -24,19 +24,17 @@ def recipe_text(trials: "pd.DataFrame") -> str:
     whose = "The baseline's student" if is_baseline.any() else "The student"
     pixels = told("data.side")
     images = f"{told('data.name')}{f' at {pixels} x {pixels} pixels' if pixels else ''}"
-    if told("data.train_fraction", "%") != "100%":
+    if told("data.train_fraction", "%") not in ("", "100%"):
         images += f" ({told('data.train_fraction', '%')} of its training split)"
     unlabelled = " without their labels" if told("task") == "transfer" else ""
     sentences = [
-        f"{whose}, {told('student.model')}, learns from the images of {images}{unlabelled} for "
-        f"{told('epochs')} epochs in batches of {told('batch_size')}, by stochastic gradient descent "
-        f"({_optimizer(configs, 'optimizer.')})."
+        f"{whose}, {told('student.model')}, learns from the images of {images}{unlabelled}{_length(configs, '')}"
+        f", by stochastic gradient descent{_optimizer(configs, 'optimizer.')}."
     ]
-    if probe := told("probe.epochs"):
+    if told("probe.epochs"):
         which = "the whole network" if told("probe.mode") == "full" else "a linear layer on it"
         sentences.append(
-            f"Then {which} learns the labels for {probe} epochs in batches of {told('probe.batch_size')} "
-            f"({_optimizer(configs, 'probe.optimizer.')})."
+            f"Then {which} learns the labels{_length(configs, 'probe.')}{_optimizer(configs, 'probe.optimizer.')}."
         )
     of_files = configs.get("config.teacher.checkpoint")
     is_read = configs.index.isin(() if of_files is None else of_files.dropna().index)
@@ -54,22 +52,35 @@ def _teacher_sentence(configs: "pd.DataFrame", source: str) -> str:
     share = told("teacher.train_fraction", "%")
     of_split = "" if share in ("", "100%") else f" on {share} of the training split"
     return (
-        f"The teacher{knows}, {told('teacher.model')}, was trained for {told('teacher.epochs')} epochs{of_split} in "
-        f"batches of {told('teacher.batch_size')} ({_optimizer(configs, 'teacher.optimizer.')}) and is frozen."
+        f"The teacher{knows}, {told('teacher.model')}, was trained{_length(configs, 'teacher.', of_split)}"
+        f"{_optimizer(configs, 'teacher.optimizer.')} and is frozen."
+    )
+
+
+def _length(configs: "pd.DataFrame", prefix: str, after_epochs: str = "") -> str:
+    """Return for how many epochs and in which batches something was trained, as far as they are known."""
+    epochs, batch_size = _told(configs, f"{prefix}epochs"), _told(configs, f"{prefix}batch_size")
+    return (
+        (f" for {epochs} epochs" if epochs else "")
+        + after_epochs
+        + (f" in batches of {batch_size}" if batch_size else "")
     )
 
 
 def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
-    """Return the settings of an optimizer and its schedule, as far as they are known."""
+    """Return the settings of an optimizer and its schedule in parentheses, as far as they are known."""
     told = partial(_told, configs)
     parts = {"learning rate": "learning_rate", "momentum": "momentum", "weight decay": "weight_decay"}
     found = [f"{words} {told(prefix + name)}" for words, name in parts.items() if told(prefix + name)]
     if schedule := told(prefix + "schedule"):
-        at = f" by {told(prefix + 'decay')} at the fractions {told(prefix + 'milestones')} of the epochs"
+        decay, milestones = told(prefix + "decay"), told(prefix + "milestones")
+        at = (f" by {decay}" if decay else "") + (
+            f" at the fractions {milestones} of the epochs" if milestones else ""
+        )
         found.append(f"{schedule} schedule{at if schedule == 'step' else ''}")
     if told(prefix + "warmup_epochs") not in ("", "0"):
         found.append(f"{told(prefix + 'warmup_epochs')} epochs of warm-up")
-    return ", ".join(found)
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _told(configs: "pd.DataFrame", path: str, unit: str = "") -> str:

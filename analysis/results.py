@@ -74,9 +74,11 @@ class Facts:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Results:
     """The tables of one run, or of several read together. What is derived is computed when it is first asked for.
+
+    Each is equal to itself alone: two of the same run are compared table by table.
 
     Attributes:
         trials: One row a trial, in the order of planning.
@@ -87,6 +89,17 @@ class Results:
     trials: "pd.DataFrame"
     epochs: "pd.DataFrame"
     facts: Facts
+
+    def __repr__(self) -> str:
+        study, ended = self.facts.study, self.trials["status"].value_counts()
+        statuses = ", ".join(f"{count} {status}" for status, count in ended.items()) or "none"
+        num_contexts = len(self.contexts)
+        within = f" in {num_contexts} contexts" if num_contexts > 1 else ""
+        return (
+            f"Results of {study.study}, run {study.run}, judged by {study.report_metric}\n"
+            f"  trials: {statuses}; {self.trials['arm_id'].nunique()} arms{within}\n"
+            f"  epochs: {len(self.epochs)} rows"
+        )
 
     @cached_property
     def contexts(self) -> list[str]:
@@ -99,7 +112,12 @@ class Results:
         from analysis.estimates import arms
 
         study = self.facts.study
-        return arms(self.trials, metric=study.report_metric, reference=study.reference_values)
+        planned = set(zip(self.trials["context"], self.trials["arm"], strict=True))
+        reference = {
+            context: {arm: value for arm, value in of_arms.items() if (context, arm) in planned}
+            for context, of_arms in study.reference_values.items()
+        }
+        return arms(self.trials, metric=study.report_metric, reference=reference)
 
     @cached_property
     def effects(self) -> "pd.DataFrame":

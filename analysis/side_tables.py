@@ -15,6 +15,7 @@ from analysis.tables import (
     Rows,
     Table,
     effect_text,
+    interval_text,
     marked,
     number_text,
     p_text,
@@ -238,10 +239,7 @@ def confirmed_rows(results: Results) -> Rows:
         ]
     ]
     for _, arm in results.confirmed.iterrows():
-        mean = number_text(arm["mean"], measured.decimals)
-        if arm["n"] > 1:
-            ends = (number_text(arm[name], measured.decimals) for name in ("low", "high"))
-            mean += f" [{', '.join(ends)}]"
+        mean = number_text(arm["mean"], measured.decimals) + interval_text(arm["low"], arm["high"], measured)
         effect = arm[["effect", "effect_low", "effect_high"]]
         effect = effect.rename({"effect_low": "low", "effect_high": "high"})
         rows.append(

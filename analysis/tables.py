@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.best import BOLD
+from analysis.best import BOLD, DAGGER, NONE_BOLD, NOT_TOLD
+from analysis.contexts import shared_names
 from analysis.quantities import Quantity, quantity
 from analysis.results import Results
 from analysis.verdicts import LEVEL, MOST_MORE_SEEDS, POWER, Verdict
@@ -41,7 +42,7 @@ LONG_NAME = 36
 MOST_LEADERS = 10
 """Arms of a search that are listed by their search scores."""
 
-UNTESTED = "No comparison could be tested, so all arms are undecided; the table says why"
+UNTESTED = "No comparison could be tested, so none is decided; the table says why"
 """Said where no arm and its baseline share two seeds at which they differ, or differ by chance at all."""
 
 SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
@@ -57,18 +58,34 @@ class Table:
         rows: Head and rows.
         remark: How its figures came about: which test, where those that were not measured come from, and that none
             means anything where that is so.
-        bold: Cells, by row and column, that are set in bold on paper; see `analysis.best`.
+        bold: Cells, by row and column, that have the best mean and are set in bold; see `analysis.best`.
+        daggered: Cells that are not told from it, and have a dagger.
+        has_means: Whether it has means, of which the best would be bold.
     """
 
     title: str
     rows: Rows
     remark: str = ""
     bold: frozenset[tuple[int, int]] = frozenset()
+    daggered: frozenset[tuple[int, int]] = frozenset()
+    has_means: bool = False
 
     @property
     def footnote(self) -> str:
-        """The remark, and what bold means where there is any."""
-        return f"{self.remark} {BOLD}".lstrip() if self.bold else self.remark
+        """The remark, and what bold and the dagger mean, or why there are none."""
+        bold = BOLD if self.bold else NONE_BOLD if self.has_means else ""
+        return " ".join(text for text in (self.remark, bold, NOT_TOLD if self.daggered else "") if text)
+
+    def parts(self, number: int, column: int) -> tuple[str, str]:
+        """Return a mean, with its dagger where it has one, and what stands behind it and gets no mark: a reference.
+
+        Args:
+            number: Of the row; 0 is the head.
+            column: Of the cell in it.
+        """
+        measured, parenthesis, published = self.rows[number][column].partition(" (")
+        dagger = DAGGER if (number, column) in self.daggered else ""
+        return measured + dagger, parenthesis + published
 
     def narrow(self) -> tuple[Rows, list[str]]:
         """Return the rows for a terminal, and the notes apart, each after its row's name.
@@ -121,26 +138,44 @@ def _main_tables(results: Results) -> list[Table]:
         counts = results.arms["n"].unique()
         shared = f"n = {counts[0]} in each cell." if len(counts) == 1 else "n is the number of seeds."
         remark = f"{shared} {_in_parentheses(study)}".rstrip()
-        tables.append(Table(head, rows, remark, _bold(results, rows, columns)))
+        tables.append(Table(head, rows, remark, *_marks(results, rows, columns), has_means=True))
     for context in results.contexts:
         named = f"{title}: {context}" if context else title
         remarks = (decision_text(results), _reference_remark(results, context))
         rows = effects_rows(results, context)
         remark = " ".join(text for text in remarks if text)
-        tables.append(Table(named, rows, remark, _bold(results, rows, {MEAN_COLUMN: context})))
+        marks = _marks(results, rows, {MEAN_COLUMN: context})
+        tables.append(Table(named, rows, remark, *marks, has_means=True))
     return tables
 
 
-def _bold(results: Results, rows: Rows, columns: Mapping[int, str]) -> frozenset[tuple[int, int]]:
-    """Return the cells of means that are among the best of their context; columns of means to contexts."""
-    found = results.best[results.best["is_among_best"]]
-    among_best = set(zip(found["context"], found["arm"], strict=True))
-    return frozenset(
-        (number, column)
-        for number, row in enumerate(rows[1:], 1)
-        for column, context in columns.items()
-        if (context, row[0]) in among_best
-    )
+Cells = frozenset[tuple[int, int]]
+"""Of a table, by row and column."""
+
+
+def _marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cells, Cells]:
+    """Return the cells of the best means of their context, and those not told from them.
+
+    Args:
+        results: Of which the table is.
+        rows: Of the table.
+        columns: Those that hold means, with their contexts.
+    """
+    best = results.best
+    names = best["arm"]
+    if len(columns) > 1 and len(best):
+        names = best["arm_id"].map(shared_names(results.arms))
+
+    def cells(is_meant: "pd.Series[bool]") -> Cells:
+        meant = set(zip(best["context"][is_meant], names[is_meant], strict=True))
+        return frozenset(
+            (number, column)
+            for number, row in enumerate(rows[1:], 1)
+            for column, context in columns.items()
+            if (context, row[0]) in meant
+        )
+
+    return cells(best["is_best"]), cells(best["is_among_best"] & ~best["is_best"])
 
 
 def context_rows(results: Results) -> Rows:
@@ -150,7 +185,7 @@ def context_rows(results: Results) -> Rows:
     """
     study = results.facts.study
     decimals = quantity(study.report_metric).decimals
-    arms = results.arms
+    arms = results.arms.assign(arm=shared_names(results.arms).to_numpy())
     counts_differ = arms["n"].nunique() > 1
     rows = [["arm", *results.contexts]]
     for name in dict.fromkeys(arms["arm"]):
@@ -240,20 +275,15 @@ def markdown_tables(tables: Sequence[Table]) -> str:
         parts += [f"## {table.title}\n"] if len(tables) > 1 else []
         cells = [
             [
-                in_bold(cell, "**{}**") if (number, column) in table.bold else cell
-                for column, cell in enumerate(row)
+                f"**{mean}**{rest}" if (number, column) in table.bold else mean + rest
+                for column in range(len(row))
+                for mean, rest in [table.parts(number, column)]
             ]
             for number, row in enumerate(table.rows)
         ]
         parts.append(markdown(cells))
         parts += [f"{table.footnote}\n"] if table.footnote else []
     return "\n".join(parts)
-
-
-def in_bold(cell: str, bold: str) -> str:
-    """Return a mean in bold, of which ``{}`` in ``bold`` takes the place; a reference beside it stays as it is."""
-    measured, parenthesis, published = cell.partition(" (")
-    return bold.format(measured) + parenthesis + published
 
 
 def markdown(rows: Rows) -> str:
@@ -276,6 +306,14 @@ def csv(frame: "pd.DataFrame") -> str:
 def number_text(value: float | None, decimals: int) -> str:
     """Return a number as people read it."""
     return ABSENT if value is None or np.isnan(value) else f"{value:.{decimals}f}".replace("-", "−")
+
+
+def interval_text(low: float, high: float, measured: Quantity) -> str:
+    """Return the interval of a mean in brackets, cut at what the quantity can be; nothing where there is none."""
+    if np.isnan(low):
+        return ""
+    ends = (number_text(measured.cut(end), measured.decimals) for end in (low, high))
+    return f" [{', '.join(ends)}]"
 
 
 def signed_text(value: float, decimals: int) -> str:

@@ -1,4 +1,4 @@
-"""What is said of an arm: helps, hurts, equivalent or undecided; and how many more seeds could tell."""
+"""What is said of an arm: helps, hurts, equivalent, failed or undecided; and how many more seeds could tell."""
 
 from enum import StrEnum
 from typing import Any
@@ -24,6 +24,7 @@ class Verdict(StrEnum):
     HELPS = "helps"
     HURTS = "hurts"
     EQUIVALENT = "equivalent"
+    FAILED = "failed"
     UNDECIDED = "undecided"
 
 

@@ -20,6 +20,7 @@ SHAPES = {
     Verdict.HELPS: "triangle-up",
     Verdict.HURTS: "triangle-down",
     Verdict.EQUIVALENT: "square",
+    Verdict.FAILED: "cross",
     Verdict.UNDECIDED: "circle",
 }
 """Of the points, so that a verdict can be read without colours; that of an undecided arm is hollow."""
@@ -69,6 +70,11 @@ def record(results: Results) -> Forest | None:
     interval = (
         ", with its 95% interval" if effects["low"].notna().any() else ", of too few seeds for an interval"
     )
+    without = (
+        " An arm without a point shares no complete seed with the baseline."
+        if any(row["effect"] is None for row in rows)
+        else ""
+    )
     of_context = " of the same context" if effects["context"].nunique() > 1 else ""
     return Forest(
         axis=quantity(study.report_metric).effect_label,
@@ -77,7 +83,7 @@ def record(results: Results) -> Forest | None:
         caption=f"Mean difference from the baseline{of_context} at the same seeds{interval}; n counts the pairs. "
         f"Better is to the {better} of the line. A filled point is decided, at the level {LEVEL} for all arms together."
         f"{' The outer lines are at ±delta, the smallest effect that matters.' if study.delta else ''}"
-        f"{left_out(len(rows), len(effects))}",
+        f"{without}{left_out(len(rows), len(effects))}",
     )
 
 

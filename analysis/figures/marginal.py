@@ -214,8 +214,7 @@ def _searched(results: Results, factor: str) -> Panel | None:
         {
             "level": part["level"],
             "value": part["mean"],
-            "low": part["low"],
-            "high": part["high"],
+            **{name: quantity(results.facts.study.metric).cut(part[name]) for name in ("low", "high")},
             "n": part["n"],
         }
         for part in parts.to_dict("records")

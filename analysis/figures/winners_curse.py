@@ -42,7 +42,8 @@ def record(results: Results) -> WinnersCurse | None:
         {
             "label": f"{arm_in_search(arm)}  (n = {arm['n']})",
             "arm": arm["arm"],
-            **{name: json_number(arm[name]) for name in ("mean", "low", "high")},
+            "mean": json_number(arm["mean"]),
+            **{name: json_number(measured.cut(arm[name])) for name in ("low", "high")},
             "search": json_number(arm["search_score"]),
         }
         for _, arm in found.iterrows()

@@ -5,9 +5,10 @@ import math
 import os
 from typing import TYPE_CHECKING
 
+from analysis.arguments import check_delta, check_maximise
 from analysis.folder import open_folder, read
 from analysis.foreign.trials import ForeignTrial, foreign_results
-from analysis.plain import as_trials
+from analysis.plain import as_trials, doubts, whole_number
 from analysis.results import Foreign, Results
 from cktf.rows import Stage, Status
 
@@ -55,8 +56,8 @@ def csv_file(
             delta is not above 0.
     """
     what = os.fspath(place)
-    if delta is not None and not delta > 0:
-        raise ValueError(f"--delta {delta:g}: the smallest effect that matters is above 0")
+    check_maximise(maximise)
+    check_delta(delta, "--delta")
     cells = _cells(what)
     named = {"arm": arm, "seed": seed, **({} if context is None else {"context": context}), "metric": metric}
     for option, column in named.items():
@@ -91,7 +92,7 @@ def csv_file(
         origin=f"the CSV file {what} ("
         + ", ".join(f"{option}: column {column}" for option, column in named.items())
         + ")",
-        cannot_be_vouched_for=CANNOT_BE_VOUCHED_FOR,
+        cannot_be_vouched_for=[*CANNOT_BE_VOUCHED_FOR, *doubts(plain, "metric")],
     )
     return foreign_results(
         trials,
@@ -124,10 +125,8 @@ def _cells(place: str) -> "pd.DataFrame":
 
 
 def _seed(what: str, row: int, cell: str) -> int:
-    try:
-        seed = int(cell)
-    except ValueError:
-        raise ValueError(f"{what}: a seed is a whole number; row {row} has {cell!r}") from None
+    if (seed := whole_number(cell)) is None:
+        raise ValueError(f"{what}: a seed is a whole number; row {row} has {cell!r}")
     if not -(2**63) <= seed < 2**63:
         raise ValueError(f"{what}: a seed has 64 bits; row {row} has {cell!r}")
     return seed

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from pyarrow import fs
 
+from analysis.arguments import check_maximise
 from analysis.folder import has_file, open_folder, read
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words
 from analysis.levels import is_logarithmic
@@ -68,6 +69,7 @@ def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool = Tr
     Raises:
         ValueError: If no trials lie there, or none has the metric.
     """
+    check_maximise(maximise)
     place = os.fspath(folder).rstrip("/")
     found = sorted(_trials(open_folder(place)), key=lambda trial: trial.start)
     if not found:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -196,6 +197,88 @@ def test_an_arm_without_a_test_is_undecided_and_says_why(
     row = effects(load(ledger.run).trials, delta=3.0).iloc[0]
     assert (row["verdict"], row["test"], row["reason"]) == ("undecided", "none", reason)
     assert np.isnan([row["p"], row["p_holm"], row["p_equivalence_holm"], row["more_seeds"]]).all()
+
+
+OF_ITS_OWN = [
+    *("arm", "n_pairs", "mean", "baseline_mean", "effect", "sd", "low", "high", "hedges_gz", "correlation"),
+    *("n_unpaired", "statistic", "p", "p_equivalence", "p_flip", "n_missing", "missing", "reason"),
+]
+"""Columns of effects that no other arm can change: all but those of the family of comparisons."""
+
+
+def test_arms_of_any_sizes_give_together_what_each_gives_alone() -> None:
+    draws = np.random.default_rng(4)
+    rows = []
+    for place, size in enumerate([1e-12, 1.0, 90.0, 1e8, 1e12]):
+        for context, level in (("a", 1e-3), ("b", 1e9)):
+            for arm, seeds in (("none", 12), (f"arm {place}", 6 + place)):
+                scores = level + size * draws.standard_normal(seeds) * (arm != "none")
+                if arm != "none" or not place:
+                    scores = scores + 0.01 * level * draws.standard_normal(seeds)
+                    rows += [(context, arm, seed, score) for seed, score in enumerate(scores)]
+    frame = pd.DataFrame(rows, columns=["context", "arm", "seed", "m"]).sample(frac=1, random_state=0)
+    together = effects(frame, metric="m", baseline="none", delta=0.5)
+    assert len(together) == 10
+    for context, arm in zip(together["context"], together["arm"], strict=True):
+        part = frame[(frame["context"] == context) & frame["arm"].isin(["none", arm])]
+        alone = effects(part, metric="m", baseline="none", delta=0.5)
+        same = together[(together["context"] == context) & (together["arm"] == arm)].reset_index(drop=True)
+        pd.testing.assert_frame_equal(same[OF_ITS_OWN], alone[OF_ITS_OWN], check_exact=True)
+
+
+def test_an_arm_that_diverges_takes_no_verdict_from_another() -> None:
+    draws = np.random.default_rng(0)
+    rows: list[tuple[str, int, float]] = []
+    for seed in range(8):
+        base = 1.2 + 0.02 * draws.standard_normal()
+        rows += [("baseline", seed, base), ("kd", seed, base - 0.03 + 0.005 * draws.standard_normal())]
+        rows.append(("too fast", seed, 1e8 * (1 + draws.random())))
+    frame = pd.DataFrame(rows, columns=["arm", "seed", "loss"])
+    found = effects(frame, metric="loss", maximise=False).set_index("arm")
+    assert found["verdict"].to_dict() == {"kd": "helps", "too fast": "hurts"}
+    assert found.at["kd", "effect"] == pytest.approx(-0.03, abs=0.005)
+
+
+def test_trials_are_compared_afresh_with_another_arm(contexts: Path) -> None:
+    trials = load(contexts).trials
+    found = effects(trials, baseline="kd").set_index(["context", "arm"])
+    known = effects(trials).set_index(["context", "arm"])
+    assert sorted(found.index) == [("clothes", "baseline"), ("digits", "baseline"), ("digits", "fsp")]
+    for context in ("digits", "clothes"):
+        assert found.loc[(context, "baseline"), "effect"] == -known.loc[(context, "kd"), "effect"]
+    assert found.loc[("digits", "baseline"), "factor"] == "objective.kd.weight"
+    pd.testing.assert_frame_equal(effects(trials, baseline="baseline"), effects(trials))
+    with pytest.raises(ValueError, match="baseline 'fsp': no arms are called so in context 'clothes'; there"):
+        effects(trials, baseline="fsp")
+
+
+def test_an_arm_that_fails_at_every_seed_has_failed_and_counts_in_the_family(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=3)
+    for seed in range(3):
+        ledger.train(ledger.plan("nan", seed), 10.0, status=Status.FAILED, tests=False)
+        ledger.train(ledger.plan("inf", seed), np.inf)
+        status = Status.FAILED if seed < 2 else Status.RUNNING
+        ledger.train(ledger.plan("not yet", seed), 10.0, status=status, tests=False)
+    ledger.close_segment()
+    found = effects(load(ledger.run).trials).set_index("arm")
+    assert found.loc[["nan", "inf"], "verdict"].tolist() == ["failed", "failed"]
+    assert found.at["nan", "reason"] == "failed at all 3 seeds"
+    assert found.at["not yet", "verdict"] == "undecided"
+    assert found.at["theta=0.0", "p_holm"] == pytest.approx(min(1.0, 4 * found.at["theta=0.0", "p"]))
+
+
+def test_a_baseline_that_fails_at_every_seed_is_said(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["theta=0.0"], seeds=2)
+    for seed in range(2):
+        ledger.train(ledger.plan("baseline", seed), 10.0, status=Status.FAILED, tests=False)
+        ledger.train(ledger.plan("nan", seed), 10.0, status=Status.FAILED, tests=False)
+    ledger.close_segment()
+    found = effects(load(ledger.run).trials).set_index("arm")
+    assert found["verdict"].to_dict() == {"theta=0.0": "undecided", "nan": "failed"}
+    assert found.at["theta=0.0", "reason"] == "the baseline failed at all 2 seeds"
+    assert found.at["nan", "reason"] == "failed at all 2 seeds; the baseline failed at all 2 seeds"
 
 
 def test_the_example_of_a_plain_table_holds() -> None:

@@ -36,6 +36,32 @@ def test_fewer_than_two_values_have_no_interval(values: list[float]) -> None:
     assert np.isnan([found.sd, found.low, found.high]).all()
 
 
+@pytest.mark.parametrize("values", [[90.0, 90.0, 90.0], [0.3, 0.1 + 0.2, 0.3], [1e9, 1e9], [0.0, 0.0]])
+def test_equal_values_have_no_interval(values: list[float]) -> None:
+    found = estimate(np.array(values))
+    assert found.mean == pytest.approx(values[0])
+    assert np.isnan([found.low, found.high]).all()
+    grouped = grouped_estimates(pd.DataFrame({"arm": "a", "score": values}), ["arm"], "score")
+    assert grouped[["low", "high"]].isna().all(axis=None)
+
+
+def test_arms_of_equal_scores_and_arms_that_failed_say_so(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline"], seeds=3)
+    for seed in range(3):
+        ledger.train(ledger.plan("equal", seed), 90.0)
+        ledger.train(ledger.plan("broken", seed), 10.0, epochs=2, status=Status.FAILED, tests=False)
+    ledger.close_segment()
+    table = load(ledger.run).arms.set_index("arm")
+    assert table.loc["equal", ["low", "high"]].isna().all()
+    assert table.at["equal", "reason"] == "all 3 scores are equal: no interval"
+    assert table.at["broken", "reason"] == "failed at all 3 seeds"
+
+
+def test_a_reference_of_an_arm_that_is_not_there_is_refused(contexts: Path) -> None:
+    with pytest.raises(ValueError, match="reference: no arm is called 'dkd' in context 'digits'"):
+        arms(load(contexts).trials, reference={"digits": {"dkd": 91.0}})
+
+
 def test_groups_are_estimated_as_if_each_stood_alone() -> None:
     frame = pd.DataFrame({"arm": ["b", "a", "b", "a", "a", "c"], "score": [1.0, 2.0, 4.0, 8.0, 5.0, 7.0]})
     table = grouped_estimates(frame, ["arm"], "score").set_index("arm")

@@ -1,7 +1,9 @@
 """Tables in LaTeX."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from analysis import load
 from analysis.latex import latex, text
@@ -68,12 +70,21 @@ def test_long_words_are_broken_into_lines_that_hold_the_longest_of_them() -> Non
 
 def test_the_best_are_bold_but_not_the_reference_beside_them_and_the_footnote_names_the_test() -> None:
     rows = [["arm", "a"], ["kd", "91.5 ± 0.8 (91.25)"], ["at", "90.0 ± 0.1"]]
-    written = latex([Table("Means", rows, "n = 5.", frozenset({(1, 1)}))])
+    rows.append(["fsp", "89.0 ± 0.1 (90.00)"])
+    written = latex([Table("Means", rows, "n = 5.", frozenset({(1, 1)}), frozenset({(3, 1)}))])
     assert "kd & \\textbf{91.5 $\\pm$ 0.8} (91.25) \\\\\nat & 90.0 $\\pm$ 0.1 \\\\" in written
+    assert "fsp & 89.0 $\\pm$ 0.1$^\\dagger$ (90.00)" in written
     assert (
-        "n = 5. Bold: the best mean, of several seeds where any arm has them, and those that are not"
+        "n = 5. Bold: the best mean of 5 seeds or more. $^\\dagger$: not told from it (paired t test"
         in written
     )
+
+
+def test_of_few_seeds_nothing_is_marked_and_the_footnote_says_so(contexts: Path) -> None:
+    written = latex(main_tables(load(contexts)))
+    assert r"\textbf{" not in written
+    assert "dagger" not in written
+    assert written.count("No mean is in bold: each is of fewer than 5 seeds") == 3
 
 
 def test_a_table_without_rows_keeps_its_head() -> None:
@@ -82,8 +93,10 @@ def test_a_table_without_rows_keeps_its_head() -> None:
     assert r"arm & score & note \\" in written
 
 
-def test_all_tables_of_a_report_are_floats_in_plain_characters(contexts: Path) -> None:
-    results = load(contexts)
+def test_all_tables_of_a_report_are_floats_in_plain_characters(contexts_writer: Callable[..., Any]) -> None:
+    ledger = contexts_writer(seeds=5)
+    ledger.close_segment()
+    results = load(ledger.run)
     tables = [*main_tables(results), *side_tables(results).values()]
     written = latex(tables)
     assert written.count(r"\begin{table}") == written.count(r"\end{table}") == len(tables) == 6

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from analysis import collect, load
+from analysis import collect, csv_file, load, write_results
 from analysis.parquet import VERSION_KEY
 
 
@@ -152,3 +152,43 @@ def test_tables_from_before_there_were_contexts_are_read(ablation: Path) -> None
     before = load(ablation / "report")
     pd.testing.assert_frame_equal(before.effects, now.effects)
     assert set(before.trials["context"]) == {""}
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "{}/",
+        "{}//",
+        "{}/trials.parquet",
+        "{}/../report",
+        "file://{}",
+        "file://{}/",
+        "link",
+        "report",
+        "./report/",
+    ],
+)
+def test_one_place_in_two_spellings_is_read_once(
+    spelling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = tmp_path / "report"
+    lines = [f"{arm},{seed},{seed + len(arm)}" for arm in ("none", "kd") for seed in range(3)]
+    (tmp_path / "a.csv").write_text("\n".join(["arm,seed,acc", *lines]))
+    write_results(csv_file(tmp_path / "a.csv", metric="acc", baseline="none"), report)
+    (tmp_path / "link").symlink_to(report)
+    monkeypatch.chdir(tmp_path)
+    results = load(report, spelling.format(report))
+    assert len(results.trials) == 6
+    assert results.contexts == [""]
+
+
+def test_results_are_equal_to_themselves_alone_and_shown_in_three_lines(contexts: Path) -> None:
+    results, again = load(contexts), load(contexts)
+    assert results == results  # noqa: PLR0124
+    assert results != again
+    assert len({results, again}) == 2
+    assert repr(results) == (
+        "Results of methods, run run, judged by test_accuracy\n"
+        "  trials: 20 complete; 5 arms in 2 contexts\n"
+        f"  epochs: {len(results.epochs)} rows"
+    )

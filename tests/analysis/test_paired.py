@@ -59,6 +59,52 @@ def test_many_contrasts_with_gaps_are_those_of_a_loop_over_their_pairs() -> None
             assert field[study, arm] == pytest.approx(getattr(alone, name)), name
 
 
+SCALES = [1e-12, 3e-5, 0.01, 1.0, 90.0, 1e5, 1e9, 1e12]
+
+
+def test_contrasts_of_any_scales_give_together_what_each_gives_alone() -> None:
+    draws = np.random.default_rng(20)
+    scales = np.array([*SCALES, 1e-200, 1e200])[draws.permutation(len(SCALES) + 2)]
+    baseline = scales[:, np.newaxis] * (5 + draws.normal(size=(len(scales), 12)))
+    values = baseline + scales[:, np.newaxis] * (0.5 + 0.1 * draws.normal(size=baseline.shape))
+    values[draws.random(values.shape) < 0.2] = np.nan
+    values[2], baseline[2] = np.nan, np.nan
+    values[3] = baseline[3] + 0.25 * scales[3]
+    found = paired_effects(values, baseline)
+    for row in range(len(scales)):
+        # Without the seeds that only the others have, too: nothing changes, to the last bit.
+        there = np.isfinite(values[row])
+        for seeds in (slice(None), there):
+            alone = paired_effects(values[row, seeds], baseline[row, seeds])
+            for name, field in vars(found).items():
+                np.testing.assert_array_equal(field[row], getattr(alone, name), err_msg=name)
+
+
+@pytest.mark.parametrize("scale", [1e-200, *SCALES, 1e200])
+def test_the_test_knows_no_unit(scale: float) -> None:
+    draws = np.random.default_rng(21)
+    baseline = draws.normal(5, 1, 6)
+    values = baseline + draws.normal(0.3, 0.4, 6)
+    one, other = paired_effects(values, baseline), paired_effects(values * scale, baseline * scale)
+    for name in ("correlation", "n_unpaired", "hedges_gz", "statistic", "p"):
+        assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-9)
+    for name in ("mean", "baseline_mean", "effect", "sd", "low", "high"):
+        assert getattr(other, name) / scale == pytest.approx(getattr(one, name), rel=1e-9)
+
+
+def test_a_small_difference_of_large_values_is_no_rounding() -> None:
+    baseline = 1e9 + np.array([0.1, 0.7, 0.4, 0.9])
+    found = paired_effects(baseline + 1.03 + np.array([0.01, -0.01, 0.02, -0.02]), baseline)
+    assert found.effect == pytest.approx(1.03, abs=1e-6)
+    assert found.p < 1e-4
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95, -0.5, float("nan")])
+def test_a_confidence_that_is_no_share_is_refused(confidence: float) -> None:
+    with pytest.raises(ValueError, match="confidence: must be between 0 and 1"):
+        paired_effects(np.array([1.0, 2.0]), np.array([0.5, 1.0]), confidence)
+
+
 def test_the_interval_leaves_out_zero_exactly_where_p_is_below_its_level() -> None:
     draws = np.random.default_rng(3)
     found = paired_effects(draws.normal(0.8, 1, (2000, 5)), draws.normal(0, 1, (2000, 5)))

@@ -205,7 +205,7 @@ def test_arms_that_are_equal_everywhere_are_not_tested() -> None:
     trials = pd.concat([effects, pd.DataFrame({"context": [f"c{c}" for c in range(6)], "arm": "baseline"})])
     trials = trials.assign(
         arm_id=trials["context"] + trials["arm"], is_baseline=trials["arm"] == "baseline", stage="design"
-    )
+    ).assign(seed=0, status="complete", test_accuracy=0.0)
     table = ranks(trials, effects)
     assert set(table["mean_rank"]) == {2.0}
     assert set(table["reason"]) == {"all arms are equal in every context"}

@@ -85,6 +85,21 @@ def test_nothing_is_said_of_what_is_not_known(ablation: Path) -> None:
     assert recipe_text(load(ablation).trials) == ""
 
 
+def test_what_a_table_lacks_leaves_no_gap_in_a_sentence(recipe: Callable[..., str]) -> None:
+    teacher = {"model": "resnet20"}
+    text = recipe({"data": {"name": "digits"}, "student": {"model": "resnet8"}, "teacher": teacher})
+    assert text == (
+        "The baseline's student, resnet8, learns from the images of digits, by stochastic gradient descent. The "
+        "teacher, resnet20, was trained and is frozen."
+    )
+    probe = {"data": {"name": "digits"}, "student": {"model": "resnet8"}, "probe": {"epochs": 3}, "epochs": 2}
+    text = recipe(probe | {"optimizer": {"schedule": "step"}})
+    assert text == (
+        "The baseline's student, resnet8, learns from the images of digits for 2 epochs, by stochastic gradient "
+        "descent (step schedule). Then a linear layer on it learns the labels for 3 epochs."
+    )
+
+
 def test_the_methods_tell_the_recipe(ablation_writer: Callable[..., Any]) -> None:
     ledger = ablation_writer(arms=[])
     ledger.train(ledger.plan("baseline", 0, **CONFIG), 90.0)

@@ -144,12 +144,14 @@ def test_teachers_that_differ_within_a_context_are_not_told(contexts_writer: Cal
     assert main_tables(load(ledger.run))[0].rows[1] == ["teacher", "– (97.50)", "80.00"]
 
 
-def test_several_tables_in_markdown_stand_under_their_titles(contexts: Path) -> None:
-    tables = main_tables(load(contexts))
+def test_several_tables_in_markdown_stand_under_their_titles(contexts_writer: Callable[..., Any]) -> None:
+    ledger = contexts_writer(seeds=5)
+    ledger.close_segment()
+    tables = main_tables(load(ledger.run))
     text = markdown_tables(tables)
     assert [line for line in text.splitlines() if line.startswith("## ")] == [f"## {t.title}" for t in tables]
     assert (
-        "\n\nn = 4 in each cell. In parentheses: the reference, Some et al. 2023, Table 1. Bold: the " in text
+        "\n\nn = 5 in each cell. In parentheses: the reference, Some et al. 2023, Table 1. Bold: the " in text
     )
     assert (
         " ± 0.82** (91.25) | 55.58 ± 0.43 (61.00) |\n" in text
@@ -192,7 +194,7 @@ def test_where_no_seed_is_left_no_effect_of_survivors_is_told(ablation_writer: C
         ledger.train(ledger.plan("theta=0.0", seed), 10.0, epochs=2, status=Status.FAILED, tests=False)
     ledger.close_segment()
     note = effects_rows(load(ledger.run))[2][-1]
-    assert note == "no seed is complete in both arms; 2 of 2 seeds missing (seeds 0, 1: failed)"
+    assert note == "failed at all 2 seeds; 2 of 2 seeds missing (seeds 0, 1: failed)"
 
 
 def test_an_arm_without_a_baseline_is_shown(ablation_writer: Callable[..., Any]) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import load, write_report, write_results
+from analysis import Results, csv_file, load, write_report, write_results
 from analysis.__main__ import main
+from analysis.contexts import shared_names
 from analysis.methods import methods_text, provenance_rows
+from analysis.tables import context_rows, main_tables
 from cktf.rows import Status
 
 STATISTICS = ["context", "arm", "n_pairs", "effect", "low", "high", "p", "p_holm", "verdict"]
@@ -291,3 +294,63 @@ def test_the_command_wants_a_place_for_the_report_of_several_runs(
 
 def test_one_run_named_twice_is_one_run(ablation: Path) -> None:
     assert len(load(ablation, str(ablation)).trials) == 25
+
+
+def of_contexts(
+    folder: Path, baselines: list[str], extra: dict[int, dict[str, float]] | None = None
+) -> Results:
+    """Return foreign results read together, each a context with its baseline, ``kd`` and ``at``, and what is extra."""
+    places = []
+    for number, baseline in enumerate(baselines):
+        draws = np.random.default_rng(number)
+        effects = {"kd": 2.0 + number, "at": 1.0, **(extra or {}).get(number, {})}
+        lines = ["arm,seed,acc"]
+        for seed in range(4):
+            base = 80 + draws.standard_normal()
+            lines.append(f"{baseline},{seed},{base}")
+            lines += [
+                f"{arm},{seed},{base + add + 0.2 * draws.standard_normal()}" for arm, add in effects.items()
+            ]
+        (folder / f"{number}.csv").write_text("\n".join(lines) + "\n")
+        places.append(folder / "-".join(["report", *baselines, str(number)]))
+        write_results(csv_file(folder / f"{number}.csv", metric="acc", baseline=baseline), places[-1])
+    return load(*places)
+
+
+@pytest.mark.parametrize("num_contexts", [2, 6])
+def test_baselines_of_different_names_are_one_arm_over_contexts(tmp_path: Path, num_contexts: int) -> None:
+    alike = of_contexts(tmp_path, ["none"] * num_contexts)
+    named = of_contexts(tmp_path, ["none", *["vanilla"] * (num_contexts - 1)])
+    for one, other in ((named.ranks, alike.ranks), (named.over_contexts, alike.over_contexts)):
+        pd.testing.assert_frame_equal(one.drop(columns="arm"), other.drop(columns="arm"), check_exact=True)
+    assert named.ranks.loc[named.ranks["is_baseline"], "arm"].tolist() == ["none / vanilla"]
+    assert named.effects["effect"].tolist() == alike.effects["effect"].tolist()
+    assert [row[1:] for row in context_rows(named)] == [row[1:] for row in context_rows(alike)]
+    assert [row[0] for row in context_rows(named)] == ["arm", "none / vanilla", "kd", "at"]
+    assert main_tables(named)[0].bold == main_tables(alike)[0].bold
+
+
+@pytest.mark.parametrize("num_contexts", [2, 6])
+def test_an_arm_that_is_called_as_the_baseline_of_another_context_is_told_apart(
+    tmp_path: Path, num_contexts: int
+) -> None:
+    others = range(1, num_contexts)
+    alike = of_contexts(tmp_path, ["none"] * num_contexts, {number: {"new": 1.5} for number in others})
+    named = of_contexts(
+        tmp_path, ["none", *["vanilla"] * len(others)], {number: {"none": 1.5} for number in others}
+    )
+    pd.testing.assert_frame_equal(
+        named.ranks.drop(columns="arm"), alike.ranks.drop(columns="arm"), check_exact=True
+    )
+    ranks = named.ranks.set_index("arm")
+    assert ranks.at["none / vanilla", "is_baseline"]
+    assert ranks.at["none", "missing"].startswith("not planned in ")
+    assert write_results(named, tmp_path / "report").figures
+
+
+def test_a_baseline_s_name_is_free_where_an_arm_has_it() -> None:
+    arms = pd.DataFrame(
+        [("a0", "none", True), ("a1", "kd", False), ("b0", "none", False)],
+        columns=["arm_id", "arm", "is_baseline"],
+    )
+    assert shared_names(arms).to_dict() == {"a0": "none (baseline)", "a1": "kd", "b0": "none"}

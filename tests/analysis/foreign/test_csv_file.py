@@ -63,6 +63,24 @@ def test_a_metric_called_as_one_of_ours_has_no_unit_that_nobody_stated(tmp_path:
     )
 
 
+def test_names_that_look_alike_are_one_arm_and_seeds_of_a_spreadsheet_whole_numbers(tmp_path: Path) -> None:
+    lines = [
+        "none,0.0,70",
+        "none,1.0,71",
+        "kd,0.0,72",
+        "kd\u00a0,1.0,73.5",
+        "e\u0301,0.0,70",
+        "\u00e9\u200b,1,70.5",
+    ]
+    (tmp_path / "a.csv").write_text("arm,seed,acc\n" + "\n".join([*lines, "KD,0,0.72"]) + "\n")
+    results = csv_file(tmp_path / "a.csv", metric="acc", baseline="none ")
+    assert results.effects[["arm", "n_pairs"]].to_numpy().tolist() == [["kd", 2], ["\u00e9", 2], ["KD", 1]]
+    assert results.trials["seed"].tolist() == [0, 1, 0, 1, 0, 1, 0]
+    text = methods_text(results)
+    assert "Arms 'KD' and 'kd' differ by small and capital letters alone" in text
+    assert "Some scores are about 100 times as large as others (70.75 and 0.72)" in text
+
+
 def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("arm,seed,score\n0.10,0,1\n0.10,1,2\nNA,0,3\nNA,1,3\n")
     assert csv_file(tmp_path / "a.csv", metric="score", baseline="0.10").effects["arm"].tolist() == ["NA"]

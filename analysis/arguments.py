@@ -1,0 +1,122 @@
+"""Checks of what a caller asks of a statistic, made before anything is computed."""
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRIAL_COLUMNS = ("context", "arm", "arm_id", "is_baseline", "seed", "stage", "status")
+"""Columns of a table of trials that statistics read, beside the metric; a table that lacks one is a plain one."""
+
+
+def check_trials(
+    trials: "pd.DataFrame", metric: str, *, what: str, columns: Iterable[str] = TRIAL_COLUMNS
+) -> None:
+    """Refuse what is no table of trials with this metric.
+
+    Args:
+        trials: As `analysis.load` gives them.
+        metric: Column of it.
+        what: The function that was called, as the message names it.
+        columns: Those that it reads beside the metric.
+
+    Raises:
+        ValueError: If columns are missing, or the metric's column does not hold numbers.
+    """
+    import pandas as pd
+
+    check_columns(trials, columns, what=what, source="trials, as analysis.load gives them")
+    if metric not in trials:
+        known = [name for name in numeric_columns(trials) if name not in TRIAL_COLUMNS]
+        raise ValueError(f"metric {metric!r}: the trials have no such column; numbers are in {listed(known)}")
+    if not pd.api.types.is_numeric_dtype(trials[metric]) or pd.api.types.is_bool_dtype(trials[metric]):
+        raise ValueError(f"metric {metric!r}: the column does not hold numbers, but {trials[metric].dtype}")
+
+
+def check_columns(frame: "pd.DataFrame", columns: Iterable[str], *, what: str, source: str) -> None:
+    """Refuse what is no data frame with these columns.
+
+    Raises:
+        ValueError: If it is none, or columns are missing.
+    """
+    import pandas as pd
+
+    if not isinstance(frame, pd.DataFrame):
+        raise ValueError(f"{what} takes {source}; got {type(frame).__name__}")  # noqa: TRY004  # one class for all
+    if missing := [name for name in columns if name not in frame]:
+        raise ValueError(f"{what} takes {source}; these columns are missing: {listed(missing)}")
+
+
+def check_factors(trials: "pd.DataFrame", factors: Iterable[str]) -> None:
+    """Refuse factors that no arm has a level of, or that are named twice.
+
+    Args:
+        trials: As `analysis.load` gives them, with a column ``param.<path>`` for each factor.
+        factors: Their paths, a list.
+
+    Raises:
+        ValueError: If one is unknown or there twice, or they are one text.
+    """
+    if isinstance(factors, str):
+        raise ValueError(f"factors: must be a list of paths; got {factors!r}")  # noqa: TRY004
+    names = list(factors)
+    known = [str(name).removeprefix("param.") for name in trials if str(name).startswith("param.")]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"factors: no arm has a factor {name!r}; there are: {listed(known)}")
+        if names.count(name) > 1:
+            raise ValueError(f"factors: {name!r} is named {names.count(name)} times")
+
+
+def check_maximise(maximise: object) -> None:
+    """Refuse anything but True and False: a text such as ``"min"`` would count as true.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if not isinstance(maximise, bool | np.bool_):
+        told = f"maximise: must be True (larger is better) or False; got {maximise!r}"
+        raise ValueError(told)  # noqa: TRY004
+
+
+def check_delta(delta: object, name: str = "delta") -> None:
+    """Refuse a smallest effect that matters which no effect can be within.
+
+    Args:
+        delta: In the unit of the metric; None: there is none.
+        name: What the message calls it.
+
+    Raises:
+        ValueError: If it is no finite number above 0.
+    """
+    if delta is None:
+        return
+    if not isinstance(delta, int | float | np.integer | np.floating) or isinstance(delta, bool):
+        raise ValueError(f"{name} {delta!r}: must be a number")  # noqa: TRY004
+    if not (math.isfinite(delta) and delta > 0):
+        raise ValueError(f"{name} {float(delta):g}: the smallest effect that matters is above 0, and finite")
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse a confidence that is no share.
+
+    Raises:
+        ValueError: If it is not between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence: must be between 0 and 1, as 0.95 is; got {confidence!r}")
+
+
+def numeric_columns(frame: "pd.DataFrame") -> list[str]:
+    """Return the names of the columns that hold numbers and are no configuration."""
+    names = [str(name) for name in frame.select_dtypes("number").columns]
+    return [name for name in names if not name.startswith(("config.", "param."))]
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Return names in a message, one after the other."""
+    return ", ".join(map(str, names)) or "none"

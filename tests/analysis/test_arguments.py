@@ -1,0 +1,207 @@
+"""Every argument of every public function is honoured or refused."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import analysis
+from analysis import load
+from analysis.best import best
+from analysis.confirmed import confirmed
+from analysis.contexts import over_contexts
+from analysis.estimates import leaderboard
+from analysis.ranks import ranks
+from tests.analysis.ledgers import write_ablation, write_grid, write_search
+
+CSV = "arm,seed,acc\n" + "".join(
+    f"{arm},{seed},{seed + len(arm)}\n" for arm in ("none", "kd") for seed in range(3)
+)
+
+SHOWN_ELSEWHERE = {
+    "collect": ("run", "out", "engine"),
+    "load": ("place", "more"),
+    "optuna_study": ("storage", "name"),
+    "write_report": ("run", "out", "engine"),
+    "write_results": ("results", "out"),
+}
+"""Public functions whose arguments are places and names, and the tests of these modules show that each counts."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with an ablation, a grid, a confirmed search and a CSV file."""
+    folder = tmp_path_factory.mktemp("arguments")
+    write_ablation(folder / "ablation").close_segment()
+    write_grid(folder / "grid").close_segment()
+    write_search(folder / "search", confirm=True).close_segment()
+    (folder / "a.csv").write_text(CSV)
+    return folder
+
+
+def calls(place: Path) -> dict[str, Callable[..., Any]]:
+    """Return each public function that takes more than places, called rightly but for what is given."""
+    ablation, grid, search = (load(place / name) for name in ("ablation", "grid", "search"))
+    searched = {"metric": "validation_accuracy", "maximise": True}
+    right: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+        "arms": (analysis.arms, {"trials": ablation.trials}),
+        "effects": (analysis.effects, {"trials": ablation.trials}),
+        "best": (best, {"trials": ablation.trials, "metric": "test_accuracy", "maximise": True}),
+        "ranks": (ranks, {"trials": ablation.trials, "effects": ablation.effects}),
+        "interactions": (
+            analysis.interactions,
+            {"trials": grid.trials, "factors": grid.facts.study.factors},
+        ),
+        "importance": (
+            analysis.importance,
+            {"trials": search.trials, "epochs": search.epochs, "study": search.facts.study},
+        ),
+        "confirmed": (confirmed, {"trials": search.trials, "effects": search.effects, **searched}),
+        "leaderboard": (leaderboard, {"trials": search.trials, **searched}),
+        "csv_file": (analysis.csv_file, {"place": place / "a.csv", "metric": "acc", "baseline": "none"}),
+        "ray_tune": (analysis.ray_tune, {"folder": place, "metric": "acc"}),
+        "write_figure": (
+            analysis.write_figure,
+            {"results": grid, "name": "effects", "out": place / "figure.json"},
+        ),
+    }
+    return {name: lambda f=f, kept=kept, **given: f(**kept | given) for name, (f, kept) in right.items()}  # type: ignore[misc]
+
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    *(
+        (name, {"metric": metric}, f"metric '{metric}': ")
+        for name in ("arms", "effects", "best", "ranks", "interactions", "confirmed", "leaderboard")
+        for metric in ("accuracy", "arm", "status")
+    ),
+    ("csv_file", {"metric": "loss"}, "no column is called 'loss' (--metric); there are: arm, seed, acc"),
+    *(
+        (name, {"maximise": maximise}, "maximise: must be True (larger is better) or False; got ")
+        for name in ("effects", "best", "ranks", "confirmed", "leaderboard", "csv_file", "ray_tune")
+        for maximise in ("min", 1, None, np.nan)
+    ),
+    *(
+        (name, {"delta": delta}, told)
+        for name in ("effects", "csv_file")
+        for delta, told in (
+            (0, "delta 0: the smallest effect that matters is above 0"),
+            (-1.5, "delta -1.5: the smallest effect that matters is above 0"),
+            (float("nan"), "delta nan: the smallest effect that matters is above 0"),
+            (float("inf"), "delta inf: the smallest effect that matters is above 0"),
+            ("1", "delta '1': must be a number"),
+            (True, "delta True: must be a number"),
+        )
+    ),
+    *(
+        (name, {"trials": trials}, told)
+        for name in ("arms", "best", "ranks", "interactions", "importance", "confirmed", "leaderboard")
+        for trials, told in (
+            ({"arm": ["a"]}, f"{name} takes trials, as analysis.load gives them; got dict"),
+            (
+                pd.DataFrame({"arm": ["a"], "seed": [0]}),
+                f"{name} takes trials, as analysis.load gives them; these",
+            ),
+        )
+    ),
+    ("effects", {"trials": [1, 2]}, "effects takes a table of trials, or a plain one; got list"),
+    (
+        "effects",
+        {"baseline": "nobody"},
+        "baseline 'nobody': no arms are called so; there are: baseline, theta",
+    ),
+    (
+        "csv_file",
+        {"baseline": "nobody"},
+        "no arm is called 'nobody', which is to be the baseline; there are: none",
+    ),
+    ("csv_file", {"arm": "method"}, "no column is called 'method' (--arm)"),
+    ("csv_file", {"seed": "run"}, "no column is called 'run' (--seed)"),
+    ("csv_file", {"context": "data"}, "no column is called 'data' (--context)"),
+    ("csv_file", {"place": "nowhere.csv"}, "nowhere.csv"),
+    ("arms", {"reference": {"": {"nobody": 1.0}}}, "reference: no arm is called 'nobody'"),
+    *(
+        (name, {"effects": effects}, told)
+        for name in ("ranks", "confirmed")
+        for effects, told in (
+            (None, f"{name} takes effects, as analysis.effects gives them; got NoneType"),
+            (
+                pd.DataFrame({"a": [1]}),
+                f"{name} takes effects, as analysis.effects gives them; these columns",
+            ),
+        )
+    ),
+    ("ranks", {"metric": "test_loss"}, "metric 'test_loss': the effects are of 'test_accuracy'"),
+    (
+        "interactions",
+        {"factors": ["nothing"]},
+        "factors: no arm has a factor 'nothing'; there are: objective",
+    ),
+    ("interactions", {"factors": "objective"}, "factors: must be a list of paths; got 'objective'"),
+    ("importance", {"study": "a study"}, "importance takes the study that was searched, a StudyRow; got str"),
+    (
+        "importance",
+        {"epochs": pd.DataFrame({"a": [1]})},
+        "importance takes epochs, as analysis.load gives them",
+    ),
+    ("ray_tune", {"folder": "nowhere"}, "nowhere: no trial of Ray Tune lies there"),
+    ("ray_tune", {"metric": "acc"}, "no trial of Ray Tune lies there"),
+    ("write_figure", {"name": "cake"}, "no figure is called 'cake'"),
+    ("write_figure", {"out": "a.gif"}, "the suffix of a figure's file is one of"),
+    ("write_figure", {"factors": ["nothing"]}, "the study has no factor 'nothing'"),
+]
+"""Function, wrong argument, and what is said of it."""
+
+
+@pytest.mark.parametrize(("name", "given", "told"), REFUSED)
+def test_an_argument_that_cannot_be_honoured_is_refused(
+    name: str, given: dict[str, Any], told: str, place: Path, request: pytest.FixtureRequest
+) -> None:
+    functions = getattr(request.module, "_calls", None) or calls(place)
+    request.module._calls = functions  # the ledgers are read once
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        functions[name](**given)
+    assert told in str(error.value)
+
+
+def test_every_argument_of_every_public_function_is_among_these() -> None:
+    shown: dict[str, set[str]] = {}
+    for name, given, _ in REFUSED:
+        shown.setdefault(name, set()).update(given)
+    named = dict.fromkeys(analysis.__all__)
+    functions = {
+        name: getattr(analysis, name) for name in named if not isinstance(getattr(analysis, name), type)
+    }
+    functions |= {"best": best, "ranks": ranks, "confirmed": confirmed, "leaderboard": leaderboard}
+    for name, function in functions.items():
+        taken = set(inspect.signature(function).parameters)
+        assert taken - {"results"} <= shown.get(name, set()) | set(SHOWN_ELSEWHERE.get(name, ())), name
+
+
+def test_arguments_that_can_be_honoured_are(place: Path) -> None:
+    ablation, search = load(place / "ablation"), load(place / "search")
+    trials, effects = ablation.trials, ablation.effects
+    for maximise in (False, np.False_):
+        turned = analysis.effects(trials, maximise=maximise)
+        swapped = {"helps": "hurts", "hurts": "helps", "undecided": "undecided"}
+        assert turned["verdict"].tolist() == effects["verdict"].map(swapped).tolist()
+    assert set(analysis.effects(trials, delta=np.float32(0.5))["delta"]) == {0.5}
+    loss = analysis.effects(trials, metric="test_loss")
+    assert set(loss["metric"]) == {"test_loss"}
+    assert analysis.arms(trials, metric="test_loss")["mean"].tolist() != ablation.arms["mean"].tolist()
+    named = analysis.arms(trials, reference={"": {"baseline": 91.0}}).set_index("arm")["reference"]
+    assert named.dropna().to_dict() == {"baseline": 91.0}
+    worst = best(trials, metric="test_accuracy", maximise=False)
+    assert (
+        worst.loc[worst["is_best"], "arm"].tolist()
+        != ablation.best.loc[ablation.best["is_best"], "arm"].tolist()
+    )
+    upside_down = leaderboard(search.trials, metric="validation_accuracy", maximise=False)
+    assert upside_down["score"].is_monotonic_increasing
+    one_factor = load(place / "grid").facts.study.factors[:1]
+    with_two = load(place / "grid").interactions
+    assert len(analysis.interactions(load(place / "grid").trials, factors=one_factor)) < len(with_two)
+    assert over_contexts(effects).empty
