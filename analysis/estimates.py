@@ -92,7 +92,7 @@ def estimate(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> Est
     n = len(values)
     mean = float(np.mean(values)) if n else np.nan
     sd = float(np.std(values, ddof=1)) if n > 1 else np.nan
-    varies = n > 1 and bool(differ(np.min(values), np.max(values)))
+    varies = n > 1 and bool(differ(np.array(np.min(values)), np.array(np.max(values))))
     half = float(half_width(np.array(sd if varies else np.nan), np.array(n), confidence))
     return Estimate(n, mean, sd, mean - half, mean + half)
 

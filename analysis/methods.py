@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from analysis.contexts import shared_names
 from analysis.estimates import CONFIDENCE, reported
 from analysis.importance import NUM_RESAMPLES
 from analysis.paired import FEWEST_FLIPPED, MOST_FLIPPED
@@ -219,7 +220,8 @@ def _by(study: StudyRow) -> str:
 def _arms_and_seeds(trials: "pd.DataFrame") -> str:
     seeds = _counted(trials["seed"].nunique(), "seed")
     if (contexts := trials["context"].nunique()) > 1:
-        return f"{_counted(trials['arm'].nunique(), 'arm')} in {contexts} contexts × {seeds}"
+        arms = shared_names(trials).nunique()
+        return f"{_counted(arms, 'arm')} in {contexts} contexts × {seeds}"
     return f"{_counted(trials['arm_id'].nunique(), 'arm')} × {seeds}"
 
 

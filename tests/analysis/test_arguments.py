@@ -111,7 +111,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "effects",
         {"baseline": "nobody"},
-        "baseline 'nobody': no arms are called so; there are: baseline, theta",
+        "baseline 'nobody': no arms are called so; there are: baseline, temp",
     ),
     (
         "csv_file",

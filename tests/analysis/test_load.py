@@ -184,11 +184,11 @@ def test_one_place_in_two_spellings_is_read_once(
 
 def test_results_are_equal_to_themselves_alone_and_shown_in_three_lines(contexts: Path) -> None:
     results, again = load(contexts), load(contexts)
-    assert results == results  # noqa: PLR0124
+    assert results == results
     assert results != again
     assert len({results, again}) == 2
     assert repr(results) == (
-        "Results of methods, run run, judged by test_accuracy\n"
+        "Results of methods, run run-1, judged by test_accuracy\n"
         "  trials: 20 complete; 5 arms in 2 contexts\n"
         f"  epochs: {len(results.epochs)} rows"
     )

@@ -118,3 +118,14 @@ def test_scores_without_an_error_have_no_figures() -> None:
     scores["score"] = 90.0 + scores["context"] + (scores["arm"] == "kd")
     found = mixed_effects(scores, ["kd", "at"], "baseline")
     assert found.reason == "the scores follow the model without error: nothing to test against"
+
+
+def test_a_context_of_another_size_does_not_say_whether_there_are_errors() -> None:
+    arms = ["baseline", "kd"]
+    scores = simulated(np.random.default_rng(9), 2, arms, 4)
+    found = mixed_effects(scores, arms[1:], "baseline")
+    is_second = scores["context"] == 1
+    shifted = mixed_effects(scores.assign(score=scores["score"] + 1e9 * is_second), arms[1:], "baseline")
+    assert not found.reason
+    np.testing.assert_allclose(shifted.effect, found.effect, rtol=1e-4)
+    np.testing.assert_allclose(shifted.p, found.p, rtol=1e-3)

@@ -22,6 +22,7 @@ from analysis.ranks import (
     rank_error,
     ranks,
     ranks_in_blocks,
+    without_rounding,
 )
 
 DEMSAR = np.array(
@@ -231,3 +232,23 @@ def test_ties_are_those_of_exact_differences(many_contexts: Callable[..., Any]) 
     np.testing.assert_allclose(table.set_index("arm")["mean_rank"][exact.index], exact)
     reference = stats.friedmanchisquare(*sums.to_numpy().T)
     assert table["friedman_p"].iloc[0] == pytest.approx(reference.pvalue)
+
+
+def test_effects_are_tied_by_the_size_of_their_own_values_alone() -> None:
+    # Of one context: two that differ by rounding at their size, two that do not, and one of another size.
+    values = np.array([[0.3, 0.1 + 0.2, 0.31, 1e9, 1e9 + 1e-4, 1e9 + 1.0]])
+    rounding = 1e-12 * np.array([[90.0, 90.0, 90.0, 1e9, 1e9, 1e9]])
+    tied = without_rounding(values, rounding)
+    np.testing.assert_array_equal(ranks_in_blocks(tied, maximise=False), [[1.5, 1.5, 3, 4.5, 4.5, 6]])
+    np.testing.assert_array_equal(without_rounding(values[:, :3], rounding[:, :3]), tied[:, :3])
+
+
+def test_a_diverged_arm_ties_no_others(many_contexts: Callable[..., Any]) -> None:
+    trials = load(many_contexts(6)).trials
+    is_broken = trials["arm"] == "sp"
+    score = trials["test_accuracy"].where(~is_broken, 1e12 + trials["test_accuracy"])
+    broken = trials.assign(test_accuracy=score)
+    found = ranks(broken, effects(broken)).set_index("arm")["mean_rank"]
+    without = trials[~is_broken]
+    known = ranks(without, effects(without)).set_index("arm")["mean_rank"]
+    assert found.drop("sp").to_dict() == (known + 1).to_dict()

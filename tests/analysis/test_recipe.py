@@ -89,11 +89,11 @@ def test_what_a_table_lacks_leaves_no_gap_in_a_sentence(recipe: Callable[..., st
     teacher = {"model": "resnet20"}
     text = recipe({"data": {"name": "digits"}, "student": {"model": "resnet8"}, "teacher": teacher})
     assert text == (
-        "The baseline's student, resnet8, learns from the images of digits, by stochastic gradient descent. The "
-        "teacher, resnet20, was trained and is frozen."
+        "The baseline's student, resnet8, learns from the images of digits for 4 epochs, by stochastic gradient "
+        "descent. The teacher, resnet20, was trained and is frozen."
     )
-    probe = {"data": {"name": "digits"}, "student": {"model": "resnet8"}, "probe": {"epochs": 3}, "epochs": 2}
-    text = recipe(probe | {"optimizer": {"schedule": "step"}})
+    probe = {"data": {"name": "digits"}, "student": {"model": "resnet8"}, "probe": {"epochs": 3}}
+    text = recipe(probe | {"epochs": 2, "optimizer": {"schedule": "step"}})
     assert text == (
         "The baseline's student, resnet8, learns from the images of digits for 2 epochs, by stochastic gradient "
         "descent (step schedule). Then a linear layer on it learns the labels for 3 epochs."

@@ -1,5 +1,6 @@
 """The forest of effects: what is drawn."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 from analysis import load
 from analysis.figures import effects
 from analysis.figures.effects import SHAPES, chart, record
+from analysis.verdicts import Verdict
+from cktf.rows import Status
 
 
 def test_the_forest_holds_every_arm_in_the_order_of_the_table(ablation: Path) -> None:
@@ -102,3 +105,18 @@ def test_of_many_arms_those_with_the_largest_effects_are_drawn(
     assert forest is not None
     assert [row["label"] for row in forest.rows] == ["temperature=0.5  (n = 5)", "pairing=first  (n = 5)"]
     assert forest.caption.endswith("Only the 2 arms with the largest effects are drawn, of 4.")
+
+
+def test_an_arm_that_failed_has_a_row_and_its_word_but_no_point(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=3)
+    for seed in range(3):
+        ledger.train(ledger.plan("broken", seed), 10.0, status=Status.FAILED, tests=False)
+    ledger.close_segment()
+    forest = record(load(ledger.run))
+    assert forest is not None
+    assert [
+        (row["label"], row["effect"], row["verdict"]) for row in forest.rows if row["effect"] is None
+    ] == [("broken  (n = 0)", None, "failed")]
+    assert "An arm without a point shares no complete seed with the baseline." in forest.caption
+    assert set(SHAPES) == set(Verdict)
+    assert '"failed"' in json.dumps(chart(forest).to_dict())
