@@ -254,7 +254,7 @@ def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> 
     """
     weights = np.array([contrast.weights for contrast in found]) @ of_cell
     weights[np.abs(weights) < SMALL] = 0.0
-    vanishes = ~weights.any(axis=1)
+    vanishes = np.abs(weights).max(axis=1) == 0
     has_results = np.isfinite(scores).any(axis=0)
     suffix = ""
     if not has_results.all():

@@ -64,9 +64,9 @@ class SeedTest:
 
     def interval(self) -> tuple[float, float]:
         """Return the ends of the interval of one contrast."""
-        from scipy import stats
+        from scipy import special
 
-        half = stats.t.isf((1 - CONFIDENCE) / 2, self.freedom[1]) * self.standard_error[0]
+        half = special.stdtrit(self.freedom[1], (1 + CONFIDENCE) / 2) * self.standard_error[0]
         return float(self.effect[0] - half), float(self.effect[0] + half)
 
 
@@ -111,13 +111,13 @@ def _within(scores: Floats, weights: Floats) -> SeedTest:
     size = np.max(np.abs(scores)[:, np.newaxis] * np.abs(weights), axis=(0, 2))
     if (np.ptp(found, axis=0) <= RELATIVE_ROUNDING * size).any():
         return _untested(effect, n, scores.size, WITHIN, WITHOUT_ERROR)
-    covariance = np.atleast_2d(np.cov(found, rowvar=False)) / n
+    covariance = (found - effect).T @ (found - effect) / (n * (n - 1))
     return _judged(effect, covariance, n - 1, n, scores.size, WITHIN)
 
 
 def _judged(effect: Floats, covariance: Floats, freedom: float, n_seeds: int, n: int, model: str) -> SeedTest:
     """Return Hotelling's test of contrasts whose covariance has these degrees of freedom."""
-    from scipy import stats
+    from scipy import special
 
     count = len(effect)
     below = freedom - count + 1
@@ -129,7 +129,7 @@ def _judged(effect: Floats, covariance: Floats, freedom: float, n_seeds: int, n:
         return _untested(effect, n_seeds, n, model, "the contrasts depend on one another at every seed")
     t = effect / error
     statistic = float(t @ np.linalg.solve(correlations, t)) * below / (freedom * count)
-    p = float(stats.f.sf(statistic, count, below))
+    p = float(special.fdtrc(count, below, statistic))
     return SeedTest(effect, error, statistic, (count, below), p, n_seeds, n, model, "")
 
 
@@ -140,6 +140,8 @@ def _untested(effect: Floats, n_seeds: int, n: int, model: str, reason: str) -> 
 
 def _independent(weights: Floats) -> Floats:
     """Return the rows (contrasts, arms) that are no combination of those before them."""
+    if len(weights) == 1:
+        return weights
     rows: list[Floats] = []
     for row in weights:
         if np.linalg.matrix_rank([*rows, row]) > len(rows):

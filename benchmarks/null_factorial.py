@@ -4,11 +4,12 @@ Simulated is the score of a cell at a seed::
 
     shift of the seed + what the seed does at this level of the first factor + noise
 
-with a noise of standard deviation 1. No factor does anything on average. `benchmarks/null_study.py` runs this.
+with a noise of standard deviation 1. No factor does anything on average. `benchmarks/simulations.py` runs
+this.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,6 +51,11 @@ class Grid:
     missing: float = 0.0
     is_cell_lost: bool = False
     alike: str = ""
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether trials have no result."""
+        return self.missing > 0 or self.is_cell_lost
 
     @property
     def cells(self) -> list[tuple[str, ...]]:
@@ -120,8 +126,8 @@ def errors(grid: Grid, studies: int, seed: int = 0) -> Errors:
     is_tested = np.isfinite(p)
     single, together = (_rates(np.array(values)) for values in (p, joint))
     return Errors(
-        contrasts=float(np.nanmax(single)),
-        factors=float(np.nanmax(together)),
+        contrasts=_largest(single),
+        factors=_largest(together),
         any_row=100 * float(np.mean(wrong)),
         within=100 * float(np.mean(np.array(within)[is_tested])),
         tested=100 * float(is_tested.mean()),
@@ -132,7 +138,12 @@ def errors(grid: Grid, studies: int, seed: int = 0) -> Errors:
 def _rates(p: Floats) -> Floats:
     """Return in how many of the studies (studies, tests) that made a test it rejects (tests,), in per cent."""
     made = np.isfinite(p).sum(axis=0)
-    return 100 * (p < LEVEL).sum(axis=0) / np.where(made > 0, made, np.nan)
+    return np.asarray(100 * (p < LEVEL).sum(axis=0) / np.where(made > 0, made, np.nan))
+
+
+def _largest(rates: Floats) -> float:
+    """Return the largest rate; NaN where no study made any of the tests."""
+    return float(np.nan if np.isnan(rates).all() else np.nanmax(rates))
 
 
 def grids() -> list[Grid]:
@@ -142,11 +153,11 @@ def grids() -> list[Grid]:
         Grid("nothing differs", (3, 3)),
         Grid("three cells train alike, merged", (3, 3), alike="merged"),
         Grid("three cells train alike, trained apart", (3, 3), alike="copies"),
-        Grid("three cells train alike, merged, and 10% of the trials are missing", (3, 3), alike="merged", missing=0.1),
+        Grid("three cells train alike, merged, 10% are missing", (3, 3), alike="merged", missing=0.1),
         *(Grid("a factor differs by seed", levels, by_seed=BY_SEED) for levels in two),
         *(Grid("one cell varies 4 times as much", levels, wide=4.0) for levels in two),
         *(
-            Grid(f"a factor differs by seed, {share:.0%} of the trials are missing", levels, by_seed=BY_SEED, missing=share)
+            Grid(f"a factor differs by seed, {share:.0%} are missing", levels, by_seed=BY_SEED, missing=share)
             for share in (0.1, 0.3)
             for levels in ((2, 2), (2, 2, 2), (3, 3))
         ),
@@ -163,14 +174,14 @@ def grids() -> list[Grid]:
     return [replace(kind, seeds=seeds) for kind in kinds for seeds in SEEDS]
 
 
-def print_factorial(studies: int, seed: int) -> None:
+def print_grids(chosen: list[Grid], studies: int, seed: int) -> None:
     """Print how often main effects and interactions are told that are not there."""
     print(
-        "| scores | levels | seeds | the contrast that errs most, % | the main effect of the first factor, % | the joint "
-        "test that errs most, % | any row by Holm, % | tested, % | within seeds, % of these |"
+        "| scores | levels | seeds | the contrast that errs most, % | the first factor's main effect, % | the joint "
+        "test that errs most, % | any row by Holm, % | tested, % | of these within seeds, % |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    for grid in grids():
+    for grid in chosen:
         found = errors(grid, studies, seed)
         shown = (found.contrasts, found.of_first, found.factors, found.any_row, found.tested, found.within)
         print(
@@ -179,3 +190,14 @@ def print_factorial(studies: int, seed: int) -> None:
             + " |",
             flush=True,
         )
+
+
+TABLES: dict[str, Callable[[int, int], None]] = {
+    "Main effects and interactions, every trial has a result": lambda *how: print_grids(
+        [grid for grid in grids() if not grid.has_gaps], *how
+    ),
+    "Main effects and interactions, trials are missing": lambda *how: print_grids(
+        [grid for grid in grids() if grid.has_gaps], *how
+    ),
+}
+"""Title to what prints the table, of a number of studies and the seed of the simulation."""
