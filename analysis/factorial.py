@@ -1,19 +1,18 @@
 """What each factor of a grid or a fraction does on average over the others, and what two of them do together.
 
-Ordinary least squares with one mean for every arm and one for every seed (the block)::
-
-    score = mean of its arm + shift of its seed + error
-
 Every figure is a contrast of the arms' means with equal weights on the levels of the other factors: a Type III
-hypothesis, which missing trials do not change. No interaction is assumed away; those of three and more factors are
-averaged over. Errors are assumed to have one variance in all arms.
+hypothesis. No interaction is assumed away; those of three and more factors are averaged over. A contrast is computed
+within each seed and tested by how it varies from seed to seed (see `analysis.seed_contrasts`): what a factor does may
+differ by seed, and arms may vary differently.
 
 In a fraction of a grid of two levels some contrasts are one: what is estimated is the sum of what they stand for, and
 each row names its aliases. They are read off the arms themselves, so the analysis need not know how these were chosen.
 
+Arms that train alike are one arm, which stands in several cells: the weights of its cells add up. A contrast of which
+nothing is left then is not tested.
+
 Where an arm has no result at all, the means follow main effects and interactions of two factors alone, if the other
-arms suffice for these; the rows name the model. The shifts of the seeds are no random effects: with a handful of seeds
-their variance is hardly known, and Student's t is exact without it.
+arms suffice for these; the rows name the model.
 """
 
 import itertools
@@ -24,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.arguments import check_factors, check_trials
-from analysis.estimates import CONFIDENCE, RELATIVE_ROUNDING, complete, reported
+from analysis.estimates import CONFIDENCE, complete, reported
 from analysis.levels import factor_label
+from analysis.other_names import under_every_name
+from analysis.seed_contrasts import SeedTest, seed_test
 from analysis.verdicts import holm
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Cell = tuple[str, ...]
-"""One arm of a grid: the level of each factor, as text."""
+"""One combination of the levels of a grid: the level of each factor, as text."""
 
 COLUMNS = {
     "context": "str",
@@ -53,7 +54,9 @@ COLUMNS = {
     "factor_f": "float64",
     "factor_df": "int64",
     "factor_p": "float64",
+    "factor_reason": "str",
     "df_error": "float64",
+    "n_seeds": "int64",
     "n": "int64",
     "model": "str",
     "reason": "str",
@@ -61,14 +64,18 @@ COLUMNS = {
 """Of the table of main effects and interactions, with their types, which hold for an empty one too."""
 
 
-SATURATED = "least squares, a mean for every arm, seed as block"
-REDUCED = "least squares, no interactions of three and more factors, seed as block"
-"""Models that are fitted: the second where an arm has no result."""
+REDUCED = ", no interactions of three and more factors"
+"""Ends the name of the model where an arm has no result, and its mean is taken to follow from the others'."""
+
+VANISHES = "all arms that it compares train alike, so there is nothing to test"
+
+SMALL = 1e-9
+"""Weights below it come of rounding."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A combination of the means of the arms.
+    """A combination of the means of the cells.
 
     Attributes:
         kind: ``main`` or ``interaction``.
@@ -90,7 +97,7 @@ class Contrast:
 
     @property
     def weights(self) -> Floats:
-        """Of the arms' means (cells,): a difference of means; of two factors, a difference of differences."""
+        """Of the cells' means (cells,): a difference of means; of two factors, a difference of differences."""
         return np.asarray(self.signs / np.sum(np.abs(self.signs)) * 2 ** len(self.factors))
 
     @property
@@ -118,9 +125,10 @@ def interactions(
     Returns:
         One row for each contrast: ``kind`` (``main`` or ``interaction``), ``factor``, ``contrast`` and ``against``
         (its levels and the reference levels), ``aliases``, ``effect`` with its interval, the t ``statistic``, ``p`` (of
-        it alone) and ``p_holm`` (adjusted over all rows), ``factor_f``, ``factor_df`` and ``factor_p`` (the joint F
-        test of all contrasts of these factors), ``df_error``, ``n`` (trials used), the ``model``, and a ``reason``
-        where a figure is missing.
+        it alone) and ``p_holm`` (adjusted over all rows but those that compare nothing), ``factor_f``, ``factor_df``
+        and ``factor_p`` (Hotelling's test of all contrasts of these factors together) and ``factor_reason`` where it
+        is missing, ``df_error``, ``n_seeds`` and ``n`` (seeds and trials used), the ``model``, and a ``reason`` where
+        a figure is missing.
 
     Raises:
         ValueError: If the table is none of trials, or lacks the metric or a factor.
@@ -136,37 +144,49 @@ def interactions(
         cells, reference = factorial_cells(pool, factors)
         if not cells:
             continue
-        scores = complete(pool[pool["arm_id"].isin(cells)], metric)
-        found = contrasts(list(cells.values()), factors, reference)
-        fitted = _fit(scores, list(cells), found, metric)
-        for _, term in itertools.groupby(found, key=lambda contrast: contrast.factors):
-            rows += [
-                {"context": context, "metric": metric, **figures} for figures in fitted.figures(list(term))
-            ]
+        arms = list(dict.fromkeys(cells.values()))
+        scores = complete(pool[pool["arm_id"].isin(arms)], metric).pivot(
+            index="seed", columns="arm_id", values=metric
+        )
+        values = scores.reindex(columns=arms).to_numpy(np.float64)
+        found = contrasts(list(cells), factors, reference)
+        of_cell = np.array([[arm == arm_id for arm in arms] for arm_id in cells.values()], np.float64)
+        for figures in contrast_figures(values, found, of_cell):
+            rows.append({"context": context, "metric": metric, **figures})
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    frame["p_holm"] = holm(frame["p"].to_numpy(np.float64))
+    is_asked = (frame["reason"] != VANISHES).to_numpy()
+    frame.loc[is_asked, "p_holm"] = holm(frame.loc[is_asked, "p"].to_numpy(np.float64))
     return frame
 
 
-def factorial_cells(pool: "pd.DataFrame", factors: list[str]) -> tuple[dict[str, Cell], Cell]:
-    """Return the arms of a context's grid or fraction with their levels, and the reference levels.
+def models_and_family(table: "pd.DataFrame") -> tuple[str, int]:
+    """Return how the rows of `interactions` were tested, in words, and over how many of them p is adjusted."""
+    asked = table[table["reason"] != VANISHES]
+    return "; or by ".join(asked["model"].unique()), len(asked)
 
-    The baseline is one of them where its own levels complete the design, and stands outside otherwise. Without two
-    levels of any factor, or where the arms are neither, there are no cells.
+
+def factorial_cells(pool: "pd.DataFrame", factors: list[str]) -> tuple[dict[Cell, str], Cell]:
+    """Return the cells of a context's grid or fraction with the arm in each of them, and the reference levels.
+
+    An arm stands in its own cell and in those of its other names. The baseline's own is one of them where it completes
+    the design, and stands outside otherwise. Without two levels of any factor, or where the arms are neither, there
+    are no cells.
     """
-    arms = pool.drop_duplicates("arm_id").set_index("arm_id")
-    levels = arms[[f"param.{factor}" for factor in factors]].astype(str)
-    every = {str(arm_id): tuple(row) for arm_id, row in zip(levels.index, levels.to_numpy(), strict=True)}
-    is_baseline = arms["is_baseline"].to_numpy(bool)
-    for cells in (every, {arm_id: every[arm_id] for arm_id in levels.index[~is_baseline]}):
-        if _is_grid(list(cells.values())) or _is_fraction(list(cells.values())):
-            own = [every[arm_id] for arm_id in levels.index[is_baseline]]
-            first = next(iter(cells.values()))
+    arms = under_every_name(pool.drop_duplicates("arm_id"))
+    levels = arms[[f"param.{factor}" for factor in factors]].astype(str).to_numpy()
+    every = [
+        (tuple(map(str, cell)), str(arm_id)) for cell, arm_id in zip(levels, arms["arm_id"], strict=True)
+    ]
+    is_baseline = arms["is_baseline"].to_numpy(bool) & ~arms["is_other_name"].to_numpy(bool)
+    for pairs in (every, [pair for pair, is_it in zip(every, is_baseline, strict=True) if not is_it]):
+        cells = [cell for cell, _ in pairs]
+        if _is_grid(cells) or _is_fraction(cells):
+            of_baseline = every[int(is_baseline.argmax())][0] if is_baseline.any() else cells[0]
             reference = [
-                own[0][position] if own and own[0][position] in side else first[position]
-                for position, side in enumerate(zip(*cells.values(), strict=True))
+                of_baseline[position] if of_baseline[position] in side else cells[0][position]
+                for position, side in enumerate(zip(*cells, strict=True))
             ]
-            return cells, tuple(reference)
+            return dict(pairs), tuple(reference)
     return {}, ()
 
 
@@ -231,86 +251,64 @@ def _add(contrast: Contrast, found: list[Contrast]) -> None:
     found.append(contrast)
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """A fitted model; ``model`` is None, and ``reason`` says why, where there is none.
+def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> list[dict[str, Any]]:
+    """Return the figures of contrasts, those of the same factors together, as rows of `interactions`.
 
-    Attributes:
-        name: `SATURATED` or `REDUCED`.
-        model: Of statsmodels; its first parameters are those of the arms' means.
-        means: (cells, parameters) the arms' means by the parameters; all zero for an arm whose mean is not known.
-        n: Trials used.
-        reason: Why nothing could be fitted.
+    Args:
+        scores: (seeds, arms), NaN where a trial has no result.
+        found: Contrasts of the cells.
+        of_cell: (cells, arms), 1 where an arm stands in a cell, 0 elsewhere.
     """
-
-    name: str
-    model: Any
-    means: Floats
-    n: int
-    reason: str
-
-    def figures(self, term: list[Contrast]) -> list[dict[str, Any]]:
-        """Return the rows of the contrasts of one factor, or of two."""
-        is_known = self.means.any(axis=1)
-        is_there = [not np.any(contrast.weights[~is_known]) for contrast in term]
-        joint = self._test([contrast.weights for contrast in term], "f_test") if all(is_there) else None
-        rows = []
-        for contrast, has_all in zip(term, is_there, strict=True):
-            row: dict[str, Any] = {
-                "kind": contrast.kind,
-                "factor": " × ".join(contrast.factors),
-                "contrast": contrast.name,
-                "against": ", ".join(_named(contrast.labels, contrast.against)),
-                "aliases": ", ".join(contrast.aliases),
-                "confidence": CONFIDENCE,
-                "factor_f": np.nan if joint is None else float(joint.fvalue),
-                "factor_p": np.nan if joint is None else float(joint.pvalue),
-                "factor_df": len(term),
-                "n": self.n,
-                "df_error": np.nan if self.model is None else self.model.df_resid,
-                "model": self.name,
-                "reason": self.reason or ("" if has_all else "an arm that it needs has no complete trial"),
-            }
-            if has_all and (test := self._test([contrast.weights], "t_test")) is not None:
-                low, high = test.conf_int(alpha=1 - CONFIDENCE)[0]
-                row |= {"effect": float(test.effect[0]), "low": low, "high": high}
-                row |= {"statistic": float(np.squeeze(test.tvalue)), "p": float(np.squeeze(test.pvalue))}
-            rows.append(row)
-        return rows
-
-    def _test(self, weights: list[Floats], name: str) -> Any:
-        if self.model is None:
-            return None
-        rows = np.array(weights) @ self.means
-        padded = np.pad(rows, ((0, 0), (0, len(self.model.params) - rows.shape[1])))
-        return getattr(self.model, name)(padded)
+    weights = np.array([contrast.weights for contrast in found]) @ of_cell
+    weights[np.abs(weights) < SMALL] = 0.0
+    vanishes = np.abs(weights).max(axis=1) == 0
+    has_results = np.isfinite(scores).any(axis=0)
+    suffix = ""
+    if not has_results.all():
+        # The mean of each arm by a general mean, the main effects and the interactions of two factors.
+        signs = np.stack([np.ones(len(of_cell)), *(contrast.signs for contrast in found)], axis=1)
+        effects = of_cell.T @ signs / of_cell.sum(axis=0)[:, np.newaxis]
+        if has_results.any() and np.linalg.matrix_rank(effects[has_results]) == effects.shape[1]:
+            suffix = REDUCED
+            weights[:, has_results] = weights @ effects @ np.linalg.pinv(effects[has_results])
+            weights[:, ~has_results] = 0.0
+            weights[np.abs(weights) < SMALL] = 0.0
+    rows = []
+    for _, positions in itertools.groupby(range(len(found)), key=lambda position: found[position].factors):
+        term = list(positions)
+        asked = [position for position in term if not vanishes[position]]
+        tests = {position: seed_test(scores, weights[[position]]) for position in asked}
+        joint = seed_test(scores, weights[asked]) if len(asked) > 1 else next(iter(tests.values()), None)
+        rows += [_row(found[position], tests.get(position), joint, suffix) for position in term]
+    return rows
 
 
-def _fit(scores: "pd.DataFrame", arm_ids: list[str], found: list[Contrast], metric: str) -> _Fit:
-    """Fit the means of the arms, or what they are made of where one has no result, and the shifts of the seeds."""
-    import statsmodels.api as sm
-
-    has_results = np.isin(arm_ids, scores["arm_id"].unique())
-    effects = np.stack([np.ones(len(arm_ids)), *(contrast.signs for contrast in found)], axis=1)
-    if not has_results.all() and np.linalg.matrix_rank(effects[has_results]) == effects.shape[1]:
-        name, means = REDUCED, effects
-    else:
-        name, means = SATURATED, np.diag(has_results * 1.0)[:, has_results]
-    seeds = np.unique(scores["seed"])
-    of_arm = (scores["arm_id"].to_numpy()[:, np.newaxis] == np.array(arm_ids)).astype(np.float64)
-    of_seed = scores["seed"].to_numpy()[:, np.newaxis] == seeds[1:]
-    design = np.hstack([of_arm @ means, of_seed])
-    n, num_parameters = design.shape
-    if n <= num_parameters:
-        return _Fit(name, None, means, n, "too few complete trials to estimate their error")
-    if np.linalg.matrix_rank(design) < num_parameters:
-        return _Fit(name, None, means, n, "missing trials leave arms that share no seed with the others")
-    values = scores[metric].to_numpy(np.float64)
-    model = sm.OLS(values, design).fit()
-    if np.sqrt(model.mse_resid) <= RELATIVE_ROUNDING * np.max(np.abs(values)):
-        reason = "the scores follow the model without error: nothing to test against"
-        return _Fit(name, None, means, n, reason)
-    return _Fit(name, model, means, n, "")
+def _row(contrast: Contrast, test: SeedTest | None, joint: SeedTest | None, suffix: str) -> dict[str, Any]:
+    """Return the figures of a contrast; without a test it vanishes."""
+    row: dict[str, Any] = {
+        "kind": contrast.kind,
+        "factor": " × ".join(contrast.factors),
+        "contrast": contrast.name,
+        "against": ", ".join(_named(contrast.labels, contrast.against)),
+        "aliases": ", ".join(contrast.aliases),
+        "confidence": CONFIDENCE,
+        "factor_df": 0,
+        "n_seeds": 0,
+        "n": 0,
+        "model": "",
+        "factor_reason": VANISHES,
+        "reason": VANISHES,
+    }
+    if joint is not None:
+        row |= {"factor_f": joint.statistic, "factor_p": joint.p, "factor_df": joint.freedom[0]}
+        row["factor_reason"] = joint.reason
+    if test is not None:
+        low, high = test.interval()
+        row |= {"effect": float(test.effect[0]), "low": low, "high": high, "p": test.p}
+        row["statistic"] = float(test.effect[0] / test.standard_error[0])
+        row |= {"df_error": test.freedom[1], "n_seeds": test.n_seeds, "n": test.n}
+        row |= {"model": test.model + suffix, "reason": test.reason}
+    return row
 
 
 def _named(labels: tuple[str, ...], levels: tuple[str, ...]) -> list[str]:

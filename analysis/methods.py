@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.contexts import shared_names
 from analysis.estimates import CONFIDENCE, reported
+from analysis.factorial import models_and_family
 from analysis.importance import NUM_RESAMPLES
 from analysis.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.quantities import quantity
@@ -136,10 +137,11 @@ def _comparison_sentences(results: Results) -> list[str]:
     if not results.ranks.empty:
         sentences.append(rank_test_text(results.ranks))
     if results.interactions["p"].notna().any():
+        models, family = models_and_family(results.interactions)
         sentences.append(
             "Main effects and two-factor interactions are contrasts with equal weights on the levels of the other "
-            f"factors (Type III), by {'; or by '.join(results.interactions['model'].unique())}; "
-            f"their p values are adjusted by Holm's method over {_counted(len(results.interactions), 'contrast')}."
+            f"factors (Type III), by {models}; their p values are adjusted by Holm's method over "
+            f"{_counted(family, 'contrast')}."
         )
         if study.design == "fractional":
             others = ", and some of them with one another, as the table says"

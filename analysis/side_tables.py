@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from analysis.factorial import models_and_family
 from analysis.health import PREFIX, moved_most, number_label
 from analysis.importance import importance_text
 from analysis.paired import FEWEST_FLIPPED
@@ -49,13 +50,14 @@ def side_tables(results: Results) -> dict[str, Table]:
     if not results.ranks.empty:
         found["ranks"] = Table("Ranks over all contexts", rank_rows(results), rank_test_text(results.ranks))
     if not results.interactions.empty:
+        models, family = models_and_family(results.interactions)
         found["interactions"] = Table(
             "Main effects and interactions",
             interaction_rows(results),
             "Contrasts of the arms' means with equal weights on the levels of the other factors (Type III), by "
-            f"{'; or by '.join(results.interactions['model'].unique())}. A main effect is the difference from the "
+            f"{models}. A main effect is the difference from the "
             "reference level; an interaction says by how much one factor's difference changes with the other. p (Holm) "
-            f"is adjusted over all {len(results.interactions)} rows; p (F) is of all contrasts of the same factors "
+            f"is adjusted over all {family} rows that compare anything; p (F) is of all contrasts of the same factors "
             f"together.{_confounded(results)}",
         )
     if not results.effects.empty:

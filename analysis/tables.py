@@ -9,6 +9,7 @@ import numpy as np
 
 from analysis.best import BOLD, DAGGER, NONE_BOLD, NOT_TOLD
 from analysis.contexts import shared_names
+from analysis.other_names import other_names
 from analysis.quantities import Quantity, quantity
 from analysis.results import Results
 from analysis.verdicts import LEVEL, MOST_MORE_SEEDS, POWER, Verdict
@@ -226,14 +227,19 @@ def effects_rows(results: Results, context: str = "") -> Rows:
     published = ["reference"] if arms["reference"].notna().any() else []
     head = ["arm", "n", f"{measured.label}, mean ± sd", *published]
     rows = [[*head, f"effect [95% interval]{unit_text(measured)}", UNADJUSTED, "p (Holm)", VERDICT, NOTE]]
+    others = other_names(results.trials)
+
+    def noted(arm_id: str, note: str) -> str:
+        also = f"also: {', '.join(others[arm_id])}" if arm_id in others else ""
+        return "; ".join(part for part in (also, note) if part)
 
     def yields(arm: "pd.Series[Any]") -> list[str]:
         figures = [_mean_and_sd(arm, measured.decimals)]
         figures += [number_text(arm[name], measured.decimals) for name in published]
         return [arm["arm"], str(arm["n"]), *figures]
 
-    for _, arm in arms[arms["is_baseline"]].iterrows():
-        note = arm["reason"] or missing_text(arm["n_planned"] - arm["n"])
+    for arm_id, arm in arms[arms["is_baseline"]].iterrows():
+        note = noted(str(arm_id), arm["reason"] or missing_text(arm["n_planned"] - arm["n"]))
         rows.append([*yields(arm), "baseline", ABSENT, ABSENT, ABSENT, note])
     for _, effect in effects.iterrows():
         rows.append(
@@ -243,7 +249,7 @@ def effects_rows(results: Results, context: str = "") -> Rows:
                 p_text(effect["p"]),
                 p_text(effect["p_holm"]),
                 verdict_text(effect),
-                note_text(effect),
+                noted(effect["arm_id"], note_text(effect)),
             ]
         )
     for _, arm in arms[~arms["is_baseline"] & ~arms.index.isin(effects["arm_id"])].iterrows():

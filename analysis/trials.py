@@ -8,6 +8,7 @@ import pyarrow as pa
 from analysis.columns import timestamps, typed_column
 from analysis.epochs import FINAL_METRICS
 from analysis.ledger import Ledger
+from analysis.other_names import COLUMN, in_column
 from cktf.rows import PlannedRow, Stage, Status
 
 TRIALS_FILE = "trials.parquet"
@@ -39,6 +40,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
     ends = [ledger.ends.get(trial_id) for trial_id in trial_ids]
     final_epoch = final["epoch"].to_pylist()
     study = ledger.launches[-1]
+    own_names = {(row.context, row.arm) for row in planned if row.stage != Stage.SEARCH}
     launch = pa.array([end[1] if end else len(ledger.launches) - 1 for end in ends], pa.int64())
 
     columns: dict[str, pa.Array] = {
@@ -53,6 +55,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         ),
         "seed": pa.array([row.seed for row in planned], pa.int64()),
         "stage": pa.array([row.stage for row in planned], pa.string()),
+        COLUMN: pa.array([in_column(_other_names(row, own_names)) for row in planned], pa.string()),
         "number": pa.array([row.number for row in planned], pa.int64()),
         "status": pa.array(
             [
@@ -91,8 +94,12 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
     position = {arm: index for index, arm in enumerate(firsts)}
     arm = pa.array([position[_arm_of(row)] for row in planned], pa.int64())
     configs = [_flatten(row.config, {}) for row in firsts.values()]
+    aliases = [alias["params"] for row in firsts.values() for alias in row.aliases]
     for factor in dict.fromkeys((*study.factors, *(name for row in firsts.values() for name in row.params))):
-        columns[f"param.{factor}"] = typed_column([_level(row, factor) for row in firsts.values()]).take(arm)
+        levels = [_level(row, factor) for row in firsts.values()]
+        # Levels of an arm's other names count for the type, so that they can be spelled like the others.
+        levels += [params[factor] for params in aliases if factor in params]
+        columns[f"param.{factor}"] = typed_column(levels).take(arm)
     for path in sorted({path for config in configs for path in config}):
         columns[f"config.{path}"] = typed_column([config.get(path) for config in configs]).take(arm)
     if "config.seed" in columns:
@@ -103,6 +110,11 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
 def _arm_of(row: PlannedRow) -> tuple[str, str, str]:
     """Return what trials have in common that have the same levels and the same configuration but for the seed."""
     return row.arm_id, row.stage, row.arm
+
+
+def _other_names(row: PlannedRow, own_names: set[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return the other names of a trial's arm, but for those under which the run has trials of their own."""
+    return [alias for alias in row.aliases if (row.context, alias["arm"]) not in own_names]
 
 
 def _level(row: PlannedRow, factor: str) -> Any:

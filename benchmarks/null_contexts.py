@@ -7,17 +7,12 @@ Simulated is the score of an arm in a context at a seed::
 with a noise of standard deviation 1. Effects are told in standard deviations of what a context shows of an arm: of the
 difference of its mean to the baseline's.
 
-Run ``python benchmarks/null_contexts.py [--studies 2000] [--seed 0]``; it prints Markdown, each rate with its Monte
-Carlo standard error. It holds one study at a time.
+`benchmarks/simulations.py` runs this; each rate is printed with its Monte Carlo standard error. It holds one study at a
+time.
 """
 
-import argparse
-import resource
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -193,25 +188,4 @@ TABLES: dict[str, Callable[[int, int], None]] = {
     "The mixed model, no arm has an effect": print_model,
     "Power over contexts": print_power,
 }
-
-
-def main() -> None:
-    """Simulate, and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--studies", type=int, default=2000, help="simulated for each row")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulation")
-    options = parser.parse_args()
-    started = time.process_time()
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}, `python {' '.join(sys.argv)}`: {options.studies} studies a row, "
-        f"{options.studies // MODEL_SHARE} where the mixed model is fitted; seed {options.seed}."
-    )
-    for title, show in TABLES.items():
-        print(f"\n### {title}\n")
-        show(options.studies, options.seed)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"\n{(time.process_time() - started) / 60:.1f} minutes of one core, {peak:.2f} GiB.")
-
-
-if __name__ == "__main__":
-    main()
+"""Title to what prints the table, of a number of studies and the seed of the simulation."""

@@ -4,18 +4,13 @@ Simulated are scores of arms and of their baseline at shared seeds: ``effect + s
 ``c`` is the correlation that pairing achieves. Effects are told in standard deviations of the paired differences. Every
 arm of a study is compared with the same baseline, so the comparisons of a study depend on one another, as in real ones.
 
-Run ``python benchmarks/null_study.py [--studies 20000] [--seed 0]``; it prints Markdown, each rate with its Monte Carlo
-standard error.
+`benchmarks/simulations.py` runs this; each rate is printed with its Monte Carlo standard error.
 """
 
-import argparse
 import math
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -360,42 +355,12 @@ def print_more_seeds(studies: int, seed: int) -> None:
             print(f"| {seeds} | {delta:g} | {true:.0f} | {shown[1]} | {shown[0]} to {shown[2]} |")
 
 
-def code_versions() -> str:
-    """Return the commit, and Git's names of what the files that judge hold, which outlast a rebase."""
-    named = {"commit": "HEAD"} | {name: f"HEAD:analysis/{name}" for name in ("paired.py", "verdicts.py")}
-    found = [
-        subprocess.run(["git", "rev-parse", "--short", what], capture_output=True, text=True, check=True)
-        for what in named.values()
-    ]
-    return ", ".join(f"{name} {run.stdout.strip()}" for name, run in zip(named, found, strict=True))
-
-
-def main() -> None:
-    """Simulate, and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--studies", type=int, default=20_000, help="simulated for each row")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulation")
-    options = parser.parse_args()
-    started = time.process_time()
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d}, {code_versions()}, `python {' '.join(sys.argv)}`: {options.studies} studies a "
-        f"row, seed {options.seed}."
-    )
-    for title, show in (
-        ("Normal scores", lambda *how: print_null(base_scenarios(), *how)),
-        (
-            "Scores that break an assumption, no arm has an effect",
-            lambda *how: print_null(hard_scenarios(), *how),
-        ),
-        ("Equivalent", print_equivalence),
-        ("Power", print_power),
-        ("Looking again", print_looks),
-        ("How many more seeds", print_more_seeds),
-    ):
-        print(f"\n### {title}\n")
-        show(options.studies, options.seed)
-    print(f"\n{(time.process_time() - started) / 60:.1f} minutes of one core.")
-
-
-if __name__ == "__main__":
-    main()
+TABLES: dict[str, Callable[[int, int], None]] = {
+    "Normal scores": lambda *how: print_null(base_scenarios(), *how),
+    "Scores that break an assumption, no arm has an effect": lambda *how: print_null(hard_scenarios(), *how),
+    "Equivalent": print_equivalence,
+    "Power": print_power,
+    "Looking again": print_looks,
+    "How many more seeds": print_more_seeds,
+}
+"""Title to what prints the table, of a number of studies and the seed of the simulation."""

@@ -122,7 +122,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
             table.add_row(Text(name), Text(in_words.levels_in_words(params)))
     out.print(table)
     lines = [in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)]
-    _say_what_to_know([*lines, *in_words.left_out_in_words(spec, arms)], in_words.alike_in_words(arms))
+    _say_what_to_know(lines, in_words.alike_in_words(spec, arms))
 
 
 @app.command()
@@ -144,7 +144,7 @@ def launch(
 
         spec = _load(study, overrides, smoke=smoke)
         arms = plan_arms(spec)
-        _say_what_to_know(in_words.left_out_in_words(spec, arms), in_words.alike_in_words(arms))
+        _say_what_to_know((), in_words.alike_in_words(spec, arms))
         place = f"runs/{spec.name}-smoke" if smoke else f"runs/{spec.name}"
         summary = launch_study(spec, place if run_dir is None else run_dir, address=address)
     _finish(summary)

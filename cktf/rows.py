@@ -147,6 +147,7 @@ class PlannedRow(Row):
         epochs: Epochs it will have, those of all phases; 0 in ledgers that know of one phase alone.
         context: The context it runs in; empty where the study names none.
         teacher_id: Name of its teacher in ``RUN/teachers``; empty where it has none, or one from a file.
+        aliases: The arm's other names: of each that trains like it, ``arm``, its name, and ``params``, what it sets.
     """
 
     kind: ClassVar[str] = "planned"
@@ -161,6 +162,7 @@ class PlannedRow(Row):
     epochs: int = 0
     context: str = ""
     teacher_id: str = ""
+    aliases: list[dict[str, Any]] = field(default_factory=list)
     time: float = 0.0
 
 

@@ -117,16 +117,23 @@ def test_validate_shows_the_arms_and_runs_nothing(study, tmp_path):
     assert "3 arms x 1 seed by tpe" in out
 
 
-def test_validate_warns_of_arms_that_train_alike(study, tmp_path):
+def test_validate_says_which_names_are_one_arm_and_train_takes_any_of_them(study, tmp_path):
     alike = (
         "--set",
-        "ablate={objective.kd.temperature: [2.0]}",
+        "ablate={objective.kd.temperature: [2.0], optimizer.momentum: [0.0]}",
         "--set",
         "baseline.objective.kd={weight: 0.0}",
     )
-    code, _, error = cktf("validate", study, *alike, "--set", "compare=null", cwd=tmp_path)
+    alike = (*alike, "--set", "compare=null")
+    code, out, error = cktf("validate", study, *alike, cwd=tmp_path)
     assert code == 0
     assert error.strip().endswith("what sets them apart: baseline; temperature=2")
+    assert "2 arms x 2 seeds = 4 trials" in out
+    losses = [
+        re.findall(r"loss (\S+)", cktf("train", study, *alike, "--arm", arm, cwd=tmp_path)[1])
+        for arm in ("baseline", "temperature=2")
+    ]
+    assert losses[0] == losses[1] != []
 
 
 FRACTION = """\
@@ -173,13 +180,13 @@ def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(tmp_pat
         monkeypatch.setenv(variable, str(tmp_path / "kept"))
     (tmp_path / "objects.yaml").write_text(SMOKE)
     assert "cifar10 is not there" in message_for("launch", "objects.yaml", cwd=tmp_path)
-    code, out, _ = cktf("validate", "objects.yaml", "--smoke", cwd=tmp_path)
+    code, out, err = cktf("validate", "objects.yaml", "--smoke", cwd=tmp_path)
     assert code == 0
     assert "3 arms x 2 seeds = 6 trials" in out
-    assert "not trained, since equal to another arm in a smoke run: longer" in out
+    assert "one arm, trained once, since a smoke run makes them one: baseline; longer" in out + err
     code, out, err = cktf("launch", "objects.yaml", "--smoke", cwd=tmp_path)
     assert code == 0, err
-    assert "longer" in out
+    assert "longer" in err
     assert "6 complete" in out
     code, out, _ = cktf("report", "runs/objects-smoke", cwd=tmp_path)
     assert code == 0

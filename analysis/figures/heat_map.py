@@ -11,6 +11,7 @@ from analysis.factorial import factorial_cells
 from analysis.figures.arms import panels_of
 from analysis.figures.theme import WIDTH, data
 from analysis.levels import factor_label, factor_order, in_groups, is_numeric
+from analysis.other_names import under_every_name
 from analysis.quantities import quantity
 from analysis.results import Results
 from analysis.tables import number_text
@@ -80,8 +81,11 @@ def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
     rows = list(arms["row"].cat.categories)
     metric = study.metric if is_search else study.report_metric
     measured = quantity(metric)
-    grouped = arms.groupby(["context", "row", "column"], observed=True, sort=False)
-    found = grouped.agg(score=("score", "mean"), n=("n", "sum")).dropna(subset="score").reset_index()
+    place = ["context", "row", "column"]
+    score = arms.groupby(place, observed=True, sort=False)["score"].mean()
+    # An arm that has several names counts its trials once.
+    n = arms.drop_duplicates([*place, "arm_id"]).groupby(place, observed=True, sort=False)["n"].sum()
+    found = score.to_frame().assign(n=n).dropna(subset="score").reset_index()
     by_panel = found.groupby("context", sort=False)["score"]
     low, high = by_panel.transform("min"), by_panel.transform("max")
     shade = ((found["score"] - low) / (high - low).where(high > low, 1)).to_numpy()
@@ -104,6 +108,7 @@ def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
         cells=cells,
         caption=f"Mean {measured.name}{' in the search' if is_search else ''}; darker is better; n counts the trials. "
         + _what_is_averaged([factor_label(name, study.factors) for name in others], is_search=is_search)
+        + (" Cells of arms that train alike show the same trials." if arms["is_other_name"].any() else "")
         + (f" {without} arms without one of the two are left out." if without else "")
         + (" Each context has its own scale." if found["context"].nunique() > 1 else ""),
     )
@@ -160,7 +165,7 @@ def _designed(results: Results) -> "pd.DataFrame":
     in_grid = [
         arm_id
         for _, of_context in pool.groupby("context", sort=False)
-        for arm_id in factorial_cells(of_context, study.factors)[0]
+        for arm_id in factorial_cells(of_context, study.factors)[0].values()
     ]
     return _with_scores(
         complete(pool[pool["arm_id"].isin(in_grid)], study.report_metric), study.report_metric
@@ -176,9 +181,8 @@ def _searched(results: Results) -> "pd.DataFrame":
 
 def _with_scores(trials: "pd.DataFrame", metric: str) -> "pd.DataFrame":
     by_arm = trials.groupby("arm_id", sort=False)[metric]
-    return trials.assign(score=by_arm.transform("mean"), n=by_arm.transform("count")).drop_duplicates(
-        "arm_id"
-    )
+    scored = trials.assign(score=by_arm.transform("mean"), n=by_arm.transform("count"))
+    return under_every_name(scored.drop_duplicates("arm_id"))
 
 
 def _num_levels(arms: "pd.DataFrame", factor: str) -> int:
@@ -192,4 +196,8 @@ def _what_is_averaged(others: list[str], *, is_search: bool) -> str:
             "The arms are not spread evenly over the other factors"
             f"{f' ({named})' if named else ''}: a search goes where scores are good. Read it as a map, not as a test."
         )
-    return f"Every arm counts once, whatever its level of {named}." if named else "Every cell is one arm."
+    return (
+        f"Every combination of levels counts once, whatever its level of {named}."
+        if named
+        else "Every cell is one arm."
+    )

@@ -14,7 +14,7 @@ from enum import Enum
 from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status
 from cktf.search.arms import SearchedArms
 from cktf.search.state import RunState
-from cktf.study.designs import Arm, plan_arms
+from cktf.study.designs import Arm, merge_alike, plan_arms
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.teacher_cache import teacher_trial
@@ -71,7 +71,7 @@ class Planner:
         if self._search:
             self._plan(self._search.incomplete(), spec.seeds, Stage.SEARCH)
         else:
-            self._plan(plan_arms(spec), spec.seeds, Stage.DESIGN)
+            self._plan(plan_arms(spec, self._apart(Stage.DESIGN)), spec.seeds, Stage.DESIGN)
         self._queue = deque(key for key, trial in self.state.trials.items() if trial.end is None)
 
     def is_done(self) -> bool:
@@ -167,9 +167,14 @@ class Planner:
             return self._plan([arm], self.spec.seeds, Stage.SEARCH)
         if self._running or self.spec.confirm is None:
             return []
-        baseline, *_ = plan_arms(self.spec)
-        best = [arm for arm in self._search.best(self.spec.confirm.top) if arm.arm_id != baseline.arm_id]
-        return self._plan([baseline, *best], self.spec.confirm_seeds, Stage.CONFIRM)
+        best = self._search.best(self.spec.confirm.top)
+        arms = merge_alike(self.spec, [*plan_arms(self.spec), *best], self._apart(Stage.CONFIRM))
+        return self._plan(arms, self.spec.confirm_seeds, Stage.CONFIRM)
+
+    def _apart(self, stage: Stage) -> set[str]:
+        """Return the arms of a stage that have trials of their own, in which they go on, whatever they train like."""
+        planned = (trial.planned for trial in self.state.trials.values())
+        return {row.arm_id for row in planned if row.stage == stage}
 
     def _plan(self, arms: Sequence[Arm], seeds: Sequence[int], stage: Stage) -> list[str]:
         """Write down the trials that are not planned yet, all arms of one seed before the next seed."""
@@ -193,6 +198,7 @@ class Planner:
                         epochs=config.total_epochs,
                         context=arm.context,
                         teacher_id=_teacher_id(config),
+                        aliases=list(arm.aliases),
                         time=self._clock(),
                     )
                 )

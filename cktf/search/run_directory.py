@@ -13,7 +13,7 @@ from cktf.search.ledger import FOLDER as LEDGER
 from cktf.search.ledger import LOCK, Ledger, read_ledger, reading
 from cktf.search.provenance import Provenance
 from cktf.storage import Storage
-from cktf.study.designs import BASELINE, every_arm
+from cktf.study.designs import BASELINE, every_arm, plan_arms
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
@@ -67,12 +67,25 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             teacher_once=spec.teacher_once,
             workers=spec.resources.workers,
             reference_source=reference.source if reference else "",
-            reference_values=reference.by_context() if reference else {},
+            reference_values=_reference_values(spec),
             reference_teachers=reference.teachers() if reference else {},
             time=time.time(),
             **asdict(provenance),
         )
     )
+
+
+def _reference_values(spec: StudySpec) -> dict[str, dict[str, float]]:
+    """Return context to arm to published value; an arm that has several names has the value of any of them."""
+    values = (
+        {context: {**own} for context, own in spec.reference.by_context().items()} if spec.reference else {}
+    )
+    for arm in plan_arms(spec) if values else ():
+        own = values.get(arm.context, {})
+        for name in arm.names:
+            if name in own:
+                own.setdefault(arm.name, own[name])
+    return values
 
 
 def require_own(run: Storage) -> None:

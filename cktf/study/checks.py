@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from cktf.settings import LARGEST_SEED
-from cktf.study.designs import BASELINE, DESIGNS, arms_in, candidates, trial_config
+from cktf.study.designs import BASELINE, DESIGNS, arms_in, candidates, merge_alike, trial_config
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, drawing_order
 from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import exists, known_paths, leaves, overlay, section_at, suggestion, value_at
@@ -265,6 +265,11 @@ def _check_reference(spec: "StudySpec") -> Iterator[Finding]:
             for arm in values:
                 if arm not in known:
                     yield (*above, arm), _unknown("arm", arm, known)
+            for one in merge_alike(spec, arms_in(spec, context)):
+                found = {name: values[name] for name in one.names if name in values}
+                if len(set(found.values())) > 1:
+                    told = ", ".join(f"{value:g} for {name!r}" for name, value in found.items())
+                    yield above, f"arms that train alike are one arm, which has one value; got {told}"
 
 
 def _unknown(noun: str, name: str, known: Iterable[str]) -> str:

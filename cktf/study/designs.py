@@ -1,13 +1,14 @@
 """Designs: the arms that a study fixes before any result is seen, and how they are named."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cktf.names import arm_label, short_name
+from cktf.study.alike import acting
 from cktf.study.paths import lay_over, leaves, overlay, value_at
-from cktf.study.smoke import different_arms, smoke_trial
+from cktf.study.smoke import smoke_trial
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 
@@ -37,12 +38,14 @@ class Arm:
         params: Factor path to value, for every factor that this arm sets.
         config: The full trial configuration, at seed 0.
         context: The context it runs in; empty where the study names none.
+        aliases: Its other names: of each arm that trains like it, ``arm``, its name, and ``params``, what it sets.
     """
 
     name: str
     params: dict[str, Any]
     config: TrialConfig
     context: str = ""
+    aliases: tuple[dict[str, Any], ...] = ()
 
     @property
     def arm_id(self) -> str:
@@ -53,6 +56,11 @@ class Arm:
     def label(self) -> str:
         """Its name, after that of its context."""
         return arm_label(self.name, self.context)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its own name and the others."""
+        return (self.name, *(alias["arm"] for alias in self.aliases))
 
 
 @dataclass(frozen=True)
@@ -113,14 +121,45 @@ def _fraction_cells(spec: "StudySpec") -> Iterator[dict[str, Any]]:
             yield {path: both[which] for (path, both), which in levels}
 
 
-def plan_arms(spec: "StudySpec") -> tuple[Arm, ...]:
-    """Return the arms that a study trains: all of them; in a smoke run, those that differ in it."""
-    arms = every_arm(spec)
-    return different_arms(arms) if spec.smoke else arms
+def plan_arms(spec: "StudySpec", apart: Collection[str] = ()) -> tuple[Arm, ...]:
+    """Return the arms that a study trains: of those that train alike, one, which lists the other names.
+
+    Args:
+        spec: The study.
+        apart: Ids of arms that stay arms of their own; see `merge_alike`.
+    """
+    return merge_alike(spec, every_arm(spec), apart)
+
+
+def merge_alike(spec: "StudySpec", arms: Iterable[Arm], apart: Collection[str] = ()) -> tuple[Arm, ...]:
+    """Return arms without those that train like an earlier one of their context, which lists them as its other names.
+
+    Trained apart, they would be one result that counts as several.
+
+    Args:
+        spec: The study.
+        arms: In order, a context's baseline before the others.
+        apart: Ids of arms that stay arms of their own: those that a run has trials of already.
+    """
+    merged: dict[tuple[str, str], Arm] = {}
+    for arm in arms:
+        key = (arm.context, acting(arm.config, is_measured=spec.health is not None).arm_id)
+        first = merged.setdefault(key, arm)
+        if arm.name in first.names:
+            continue
+        if arm.arm_id in apart and arm.arm_id != first.arm_id:
+            merged[arm.context, f"apart: {arm.arm_id}"] = arm
+        else:
+            other = {"arm": arm.name, "params": arm.params}
+            merged[key] = replace(first, aliases=(*first.aliases, other))
+    return tuple(merged.values())
 
 
 def every_arm(spec: "StudySpec") -> tuple[Arm, ...]:
-    """Return the arms of a study, context by context, the baseline of each first; of a search, the baseline alone."""
+    """Return every arm that a study asks for, context by context, the baseline of each first.
+
+    Of a search it is the baseline alone. Arms that train alike are all there: `plan_arms` says which are trained.
+    """
     return tuple(_as_run(spec, arm) for context in spec.baselines for arm in arms_in(spec, context))
 
 

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cktf.names import short_name
-from cktf.study.alike import arms_alike
-from cktf.study.designs import BASELINE, Arm, arms_in, every_arm
+from cktf.study.designs import BASELINE, Arm, arms_in
 from cktf.study.domains import Domain
 from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
@@ -58,20 +57,14 @@ def confounded_in_words(spec: StudySpec) -> Iterator[str]:
         yield f"confounded: {', '.join(effects)}"
 
 
-def left_out_in_words(spec: StudySpec, trained: Sequence[Arm]) -> Iterator[str]:
-    """Yield the arms that are one with another in a smoke run, one line a context."""
-    names = {(arm.context, arm.name) for arm in trained}
-    left_out: dict[str, list[str]] = {}
-    for arm in every_arm(spec):
-        if (arm.context, arm.name) not in names:
-            left_out.setdefault(arm.context, []).append(arm.name)
-    for context, arms in left_out.items():
-        within = f" in {context}" if context else ""
-        yield f"not trained, since equal to another arm in a smoke run{within}: {'; '.join(arms)}"
-
-
-def alike_in_words(arms: Sequence[Arm]) -> Iterator[str]:
-    """Yield a warning of each group of arms whose difference nothing reads."""
-    for group in arms_alike(arms):
-        names = "; ".join(arm.label for arm in group)
-        yield f"these arms train alike, since nothing that is switched on reads what sets them apart: {names}"
+def alike_in_words(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[str]:
+    """Yield of each arm that has several names which they are, and why it is trained once."""
+    why = (
+        "a smoke run makes them one"
+        if spec.smoke
+        else "nothing that is switched on reads what sets them apart"
+    )
+    for arm in arms:
+        if arm.aliases:
+            within = f" in {arm.context}" if arm.context else ""
+            yield f"these are one arm{within}, trained once, since {why}: {'; '.join(arm.names)}"

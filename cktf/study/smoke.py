@@ -4,13 +4,11 @@ What runs is the study itself, with its arms, networks, objectives, batch sizes 
 and generated, no phase has more than `MOST_EPOCHS`, and gradients are clipped. The numbers that come out mean nothing.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cktf.trainer.config import TrialConfig
 
 if TYPE_CHECKING:  # these modules plan a smoke run as well, so they import this one
-    from cktf.study.designs import Arm
     from cktf.study.spec import StudySpec
 
 MOST_EPOCHS = 2
@@ -71,11 +69,3 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
             settings["initial_epochs"] = min(settings["initial_epochs"], MOST_EPOCHS)
     values["compile"] = False
     return TrialConfig.model_validate(values)
-
-
-def different_arms(arms: Sequence["Arm"]) -> tuple["Arm", ...]:
-    """Return the arms of a smoke run that differ in it; of two that its few epochs make one, the first."""
-    different: dict[str, Arm] = {}
-    for arm in arms:
-        different.setdefault(arm.arm_id, arm)
-    return tuple(different.values())

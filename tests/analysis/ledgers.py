@@ -67,6 +67,7 @@ class LedgerWriter:
         stage: Stage = Stage.DESIGN,
         context: str = "",
         teacher_id: str = "",
+        aliases: list[dict[str, Any]] | None = None,
         **config: Any,
     ) -> str:
         """Add a planned row and return its trial's id."""
@@ -90,6 +91,7 @@ class LedgerWriter:
                 config={"seed": seed, "epochs": EPOCHS, "objective": {"cktf": cktf}, **config},
                 context=context,
                 teacher_id=teacher_id,
+                aliases=aliases or [],
                 time=1_700_000_000.0 + self.planned,
             )
         )
@@ -301,20 +303,32 @@ def grid_accuracy(temperature: float, theta: float) -> float:
     return 90.0 - 2.0 * (temperature == 1.0) - (theta == 0.0) + 3.0 * (temperature == 1.0) * (theta == 0.0)
 
 
-def write_grid(run: Path, seeds: int = 5, noise: float = 0.3) -> LedgerWriter:
-    """Write a grid of three by two levels, the baseline one of its arms, all trials complete."""
+def write_grid(
+    run: Path,
+    seeds: int = 5,
+    noise: float = 0.3,
+    aliases: dict[str, list[dict[str, Any]]] | None = None,
+) -> LedgerWriter:
+    """Write a grid of three by two levels, the baseline one of its arms, all trials complete.
+
+    Args:
+        run: Its directory.
+        seeds: Of every arm.
+        noise: Standard deviation of what is not explained.
+        aliases: Arm to its other names, which are not trained.
+    """
     ledger = LedgerWriter(run)
     ledger.add(study_row(design="grid", factors=list(GRID)))
     draws = np.random.default_rng(13)
+    others = {other["arm"] for names in (aliases or {}).values() for other in names}
     for seed in range(seeds):
         shift = draws.standard_normal()
         for levels in itertools.product(*GRID.values()):
             params = dict(zip(GRID, levels, strict=True))
-            is_baseline = levels == (0.1, 0.1)
-            trial_id = ledger.plan(
-                "baseline" if is_baseline else named(params), seed, {} if is_baseline else params
-            )
-            ledger.train(trial_id, grid_accuracy(*levels) + shift + noise * draws.standard_normal())
+            arm, sets = ("baseline", {}) if levels == (0.1, 0.1) else (named(params), params)
+            accuracy = grid_accuracy(*levels) + shift + noise * draws.standard_normal()
+            if arm not in others:
+                ledger.train(ledger.plan(arm, seed, sets, aliases=(aliases or {}).get(arm)), accuracy)
     return ledger
 
 

@@ -142,7 +142,7 @@ def test_a_delta_that_came_late_is_told(
 
 def test_the_model_of_a_grid_is_told(grid: Path) -> None:
     text = methods_text(load(grid))
-    assert "(Type III), by least squares, a mean for every arm, seed as block" in text
+    assert "(Type III), by the contrast's values within each seed (Student's t, Hotelling's F)" in text
     assert "over 5 contrasts" in text
 
 

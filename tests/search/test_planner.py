@@ -153,7 +153,8 @@ def test_contexts_are_planned_one_after_the_other_within_a_seed(make_spec, rows,
 
 def test_a_planned_row_names_the_teacher_that_the_run_will_keep(make_spec, rows):
     teacher = {"model": "resnet8", "epochs": 1}
-    ledger(make_spec({"teacher": teacher}, ablate={"teacher.model": ["resnet5"], "teacher": [None]}), rows)
+    design = {"ablate": {"teacher.model": ["resnet5"], "teacher": [None]}, "health": {"every": 1}}
+    ledger(make_spec({"teacher": teacher}, **design), rows)
     for row in planned(rows):
         config = TrialConfig.model_validate(row.config)
         expected = teacher_trial(config.teacher, config.data).trial_id if config.teacher else ""
@@ -181,3 +182,69 @@ def test_the_teacher_of_a_transfer_is_that_of_its_source(make_spec, rows):
         teacher_trial(config.teacher, config.source).trial_id for config in configs
     ]
     assert len({row.teacher_id for row in planned(rows)}) == 2
+
+
+ALIKE = {
+    "baseline": {
+        "teacher": {"model": "resnet8", "epochs": 1},
+        "objective": {"cross_entropy": {"weight": 1.0}, "kd": {"weight": 1.0, "temperature": 4.0}},
+    },
+    "grid": {"objective.kd.weight": [0.0, 1.0], "objective.kd.temperature": [1.0, 4.0]},
+}
+
+
+def test_arms_that_train_alike_are_planned_once_and_the_row_names_the_others(make_spec, rows):
+    ledger(make_spec(**ALIKE, seeds=2), rows)
+    assert [row.arm for row in planned(rows)[:3]] == [
+        "baseline",
+        "kd.weight=0, temperature=1",
+        "kd.weight=1, temperature=1",
+    ]
+    assert len(planned(rows)) == 6
+    other = {"objective.kd.weight": 0.0, "objective.kd.temperature": 4.0}
+    assert [row.aliases for row in planned(rows)[:3]] == [
+        [],
+        [{"arm": "kd.weight=0, temperature=4", "params": other}],
+        [],
+    ]
+
+
+def test_a_run_goes_on_as_it_was_planned_whether_its_arms_that_train_alike_were_merged_or_not(
+    make_spec, rows, run_to_end
+):
+    run_to_end(ledger(make_spec(**ALIKE, seeds=1), rows), fifty)
+    run_to_end(ledger(make_spec(**ALIKE, seeds=2), rows), fifty)
+    assert Counter(row.arm for row in planned(rows)) == dict.fromkeys(
+        [row.arm for row in planned(rows)[:3]], 2
+    )
+    # With the distillation's health a teacher that nobody reads is measured all the same, so each has its own.
+    spec = make_spec(
+        baseline={"teacher": {"model": "resnet8", "epochs": 1}},
+        ablate={"teacher.model": ["resnet14"], "epochs": [1]},
+        health={"every": 1},
+        seeds=1,
+    )
+    rows.clear()
+    run_to_end(ledger(spec, rows), fifty)
+    assert len(planned(rows)) == 3
+    run_to_end(ledger(spec.model_copy(update={"health": None, "seeds": (0, 1)}), rows), fifty)
+    assert Counter(row.arm for row in planned(rows)) == {
+        "baseline": 2,
+        "teacher.model=resnet14": 2,
+        "epochs=1": 2,
+    }
+
+
+def test_confirmed_arms_that_train_alike_are_trained_once(make_search, rows, run_to_end):
+    objective = {"cross_entropy": {"weight": 1.0}, "kd": {"weight": 0.0, "temperature": 4.0}}
+    spec = make_search(
+        baseline={**ALIKE["baseline"], "objective": objective},
+        search={"objective.kd.temperature": {"choice": [1.0, 2.0, 4.0]}},
+        trials=3,
+        confirm={"top": 3, "seeds": 2},
+    )
+    run_to_end(ledger(spec, rows), fifty)
+    confirmed = [row for row in planned(rows) if row.stage == Stage.CONFIRM]
+    assert [row.arm for row in confirmed] == ["baseline", "baseline"]
+    for row in confirmed:
+        assert sorted(alias["arm"] for alias in row.aliases) == ["temperature=1", "temperature=2"]

@@ -1,12 +1,15 @@
-"""Arms whose difference nothing reads."""
+"""Arms whose difference nothing reads: one arm under several names."""
 
 import pytest
 
-from cktf.study.alike import arms_alike
-from cktf.study.designs import plan_arms
+from cktf.study.designs import every_arm, plan_arms
+from cktf.study.in_words import alike_in_words, plan_in_words
+from cktf.study.smoke import smoke_study
 from cktf.study.spec import StudySpec
 
 KD_OFF = {"cross_entropy": {"weight": 1.0}, "kd": {"weight": 0.0, "temperature": 4.0}}
+KD_ON = {**KD_OFF, "kd": {"weight": 1.0, "temperature": 4.0}}
+WEIGHT, TEMPERATURE = "objective.kd.weight", "objective.kd.temperature"
 
 
 def spec(objective, **design):
@@ -21,26 +24,101 @@ def spec(objective, **design):
 
 
 def names(study):
-    return [[arm.name for arm in group] for group in arms_alike(plan_arms(study))]
+    return [list(arm.names) for arm in plan_arms(study)]
 
 
 def test_the_settings_of_an_objective_without_weight_set_no_arm_apart():
-    study = spec(KD_OFF, ablate={"objective.kd.temperature": [1.0], "optimizer.momentum": [0.0]})
-    assert names(study) == [["baseline", "temperature=1"]]
+    study = spec(KD_OFF, ablate={TEMPERATURE: [1.0], "optimizer.momentum": [0.0]})
+    assert names(study) == [["baseline", "temperature=1"], ["momentum=0"]]
+    assert names(spec(KD_OFF, ablate={TEMPERATURE: [1.0, 2.0]})) == [
+        ["baseline", "temperature=1", "temperature=2"]
+    ]
+    assert plan_arms(study)[0].aliases == ({"arm": "temperature=1", "params": {TEMPERATURE: 1.0}},)
 
 
 @pytest.mark.parametrize("model", ["resnet14", "resnet20"])
-def test_a_teacher_that_nobody_reads_sets_no_arm_apart(model):
-    study = spec({"cross_entropy": {"weight": 1.0}}, ablate={"teacher.model": [model]})
-    assert names(study) == [["baseline", f"teacher.model={model}"]]
+def test_a_teacher_that_nobody_reads_sets_no_arm_apart_unless_it_is_measured(model):
+    design = {"ablate": {"teacher.model": [model], "epochs": [2]}}
+    alone = {"cross_entropy": {"weight": 1.0}}
+    assert names(spec(alone, **design)) == [["baseline", f"teacher.model={model}"], ["epochs=2"]]
+    measured = spec(alone, **design, health={"every": 1})
+    assert names(measured) == [["baseline"], [f"teacher.model={model}"], ["epochs=2"]]
 
 
 def test_what_is_read_sets_arms_apart():
-    on = {**KD_OFF, "kd": {"weight": 1.0, "temperature": 4.0}}
-    study = spec(on, ablate={"objective.kd.temperature": [1.0], "teacher.model": ["resnet14"]})
-    assert names(study) == []
+    study = spec(KD_ON, ablate={TEMPERATURE: [1.0], "teacher.model": ["resnet14"]})
+    assert names(study) == [["baseline"], ["temperature=1"], ["teacher.model=resnet14"]]
 
 
-def test_a_grid_tells_which_of_its_arms_are_alike():
-    study = spec(KD_OFF, grid={"objective.kd.weight": [0.0, 1.0], "objective.kd.temperature": [4.0, 1.0]})
-    assert names(study) == [["baseline", "kd.weight=0, temperature=1"]]
+def test_a_grid_trains_its_arms_that_are_alike_once_and_says_which_they_are():
+    study = spec(KD_ON, grid={WEIGHT: [0.0, 1.0, 2.0], TEMPERATURE: [1.0, 4.0, 8.0]})
+    arms = plan_arms(study)
+    assert len(arms) == 7
+    (one,) = [arm for arm in arms if arm.aliases]
+    assert one.names == tuple(f"kd.weight=0, temperature={level}" for level in (1, 4, 8))
+    assert [alias["params"] for alias in one.aliases] == [
+        {WEIGHT: 0.0, TEMPERATURE: 4.0},
+        {WEIGHT: 0.0, TEMPERATURE: 8.0},
+    ]
+    assert plan_in_words(study, arms) == "7 arms x 2 seeds = 14 trials"
+    (said,) = alike_in_words(study, arms)
+    assert said.startswith("these are one arm, trained once, since nothing that is switched on reads")
+    assert said.endswith(
+        ": kd.weight=0, temperature=1; kd.weight=0, temperature=4; kd.weight=0, temperature=8"
+    )
+
+
+def test_in_a_fraction_the_baseline_stands_for_the_runs_that_train_like_it():
+    factors = {WEIGHT: [0.0, 1.0], TEMPERATURE: [4.0, 1.0], "optimizer.momentum": [0.9, 0.0]}
+    baseline, *others = plan_arms(spec(KD_OFF, fractional=factors, resolution=3))
+    assert (baseline.names, len(others)) == (("baseline",), 3), (
+        "the runs differ in momentum, or in what is read"
+    )
+    study = spec(KD_OFF, fractional={**factors, "teacher.model": ["resnet8", "resnet14"]}, resolution=4)
+    assert len(plan_arms(study)) == 6
+
+
+def test_named_arms_and_contexts_are_merged_each_context_on_its_own():
+    compare = {"hot": {"objective": {"kd": {"temperature": 8}}}, "slow": {"epochs": 2}}
+    contexts = {"without": {}, "with": {"objective": {"kd": {"weight": 1.0}}}}
+    study = spec(KD_OFF, compare=compare, contexts=contexts)
+    assert [(arm.context, arm.names) for arm in plan_arms(study)] == [
+        ("without", ("baseline", "hot")),
+        ("without", ("slow",)),
+        ("with", ("baseline",)),
+        ("with", ("hot",)),
+        ("with", ("slow",)),
+    ]
+    (said,) = alike_in_words(study, plan_arms(study))
+    assert "one arm in without, trained once" in said
+
+
+def test_a_smoke_run_makes_one_arm_of_those_whose_few_epochs_are_the_same():
+    study = smoke_study(spec(KD_ON, ablate={"epochs": [20, 30], TEMPERATURE: [1.0]}))
+    assert names(study) == [["baseline"], ["epochs=20", "epochs=30"], ["temperature=1"]]
+    (said,) = alike_in_words(study, plan_arms(study))
+    assert said.endswith("since a smoke run makes them one: epochs=20; epochs=30")
+
+
+def test_arms_that_a_run_has_trials_of_stay_apart_and_the_rest_are_merged_as_before():
+    study = spec(KD_ON, grid={WEIGHT: [0.0, 1.0], TEMPERATURE: [1.0, 4.0, 8.0]})
+    merged = plan_arms(study)
+    assert plan_arms(study, {arm.arm_id for arm in merged}) == merged, "a run that was planned so goes on so"
+    assert plan_arms(study, {arm.arm_id for arm in every_arm(study)}) == every_arm(study)
+    two = [
+        arm
+        for arm in every_arm(study)
+        if arm.name in ("kd.weight=0, temperature=1", "kd.weight=0, temperature=8")
+    ]
+    found = {arm.name: arm.names for arm in plan_arms(study, {arm.arm_id for arm in two})}
+    assert found["kd.weight=0, temperature=1"] == ("kd.weight=0, temperature=1", "kd.weight=0, temperature=4")
+    assert found["kd.weight=0, temperature=8"] == ("kd.weight=0, temperature=8",)
+
+
+def test_published_values_of_two_names_of_one_arm_must_agree():
+    design = {"ablate": {TEMPERATURE: [1.0], "epochs": [2]}}
+    reference = {"source": "Some et al.", "values": {"baseline": 70.0, "temperature=1": 70.0}}
+    assert spec(KD_OFF, **design, reference=reference).reference
+    reference["values"]["temperature=1"] = 70.5
+    with pytest.raises(ValueError, match=r"one arm, which has one value; got 70 for 'baseline', 70.5 for"):
+        spec(KD_OFF, **design, reference=reference)

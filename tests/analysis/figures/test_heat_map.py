@@ -62,6 +62,20 @@ def test_over_a_third_factor_every_arm_counts_once(ablation_writer: Callable[...
     assert "whatever its level of cktf.theta" in heat_map.caption
 
 
+def test_an_arm_with_several_names_stands_in_each_of_their_cells(grid_writer: Callable[..., Any]) -> None:
+    other = {"arm": "temperature=0.1, theta=0.0", "params": {TEMPERATURE: 0.1, THETA: 0.0}}
+    ledger = grid_writer(aliases={"temperature=0.5, theta=0.0": [other]})
+    ledger.close_segment()
+    results = load(ledger.run)
+    heat_map = record(results)
+    assert heat_map is not None
+    cells = {(cell["column"], cell["row"]): (cell["score"], cell["n"]) for cell in heat_map.cells}
+    assert len(cells) == 6
+    assert cells["0.1", "0"] == cells["0.5", "0"] != cells["1", "0"]
+    assert cells["0.1", "0"][1] == 5
+    assert "Cells of arms that train alike show the same trials." in heat_map.caption
+
+
 def test_two_other_factors_can_be_chosen(search: Path) -> None:
     heat_map = record(load(search), (THETA, PAIRING))
     assert heat_map is not None

@@ -45,7 +45,7 @@ def test_in_a_grid_a_level_is_averaged_over_the_other_factor(grid: Path) -> None
     assert [row["level"] for row in panel.rows] == [0.1, 0.5, 1.0]
     assert [row["value"] for row in panel.rows] == pytest.approx([level - means[0.1] for level in means])
     assert not panel.is_log  # 0.1, 0.5, 1: nearer to equal steps than to equal ratios
-    assert panel.title.endswith("(n = 30)")
+    assert panel.title.endswith("(n = 20)")  # of the two levels that are compared
     assert "averaged over the other factors of the grid" in marginals.caption
 
 

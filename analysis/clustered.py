@@ -1,0 +1,74 @@
+"""Contrasts of arms by least squares, with errors that are clustered by seed, where trials are missing.
+
+The model has one mean for every arm and one shift for every seed. Scores of one seed may go together as they like, and
+arms may vary differently: the covariance of the contrasts is made of the residuals of whole seeds, each corrected for
+what the fit took of it (CR2, Bell and McCaffrey 2002; with the seeds' shifts absorbed, Pustejovsky and Tipton 2018,
+theorem 2). Corrections and degrees of freedom are those for independent errors of one variance.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+TOLERANCE = 1e-8
+"""Numbers between 0 and 1 that are smaller come of rounding."""
+
+
+def clustered(scores: Floats, weights: Floats) -> tuple[Floats, Floats, float] | str:
+    """Return the contrasts, their covariance and its degrees of freedom, or why there are none.
+
+    Of one contrast the degrees of freedom are Satterthwaite's, of several those of the approximate Hotelling test
+    (Pustejovsky and Tipton 2018, section 3.2). With every trial there they are the seeds less one, and the contrasts
+    and their covariance are mean and covariance of the mean of the contrasts within each seed.
+
+    Args:
+        scores: (seeds, arms), NaN where a trial has no result.
+        weights: (contrasts, arms), each row summing to zero, none a combination of the others.
+
+    Returns:
+        (contrasts,), (contrasts, contrasts) and a number of degrees of freedom; or a reason in words.
+    """
+    is_there = np.isfinite(scores)
+    seeds = [
+        (np.eye(scores.shape[1])[there], row[there]) for there, row in zip(is_there, scores, strict=True)
+    ]
+    centred = [
+        (arms - arms.mean(axis=0), values - values.mean()) for arms, values in seeds if len(values) > 1
+    ]
+    if len(centred) < 2:
+        return "fewer than two seeds have results of two of its arms"
+    inner = sum(arms.T @ arms for arms, _ in centred)
+    bread = np.linalg.pinv(inner, rtol=TOLERANCE, hermitian=True)
+    means = bread @ sum(arms.T @ values for arms, values in centred)
+    if not np.allclose(weights @ bread @ inner, weights, atol=TOLERANCE):
+        return "missing trials leave arms that share no seed with the others"
+
+    # In these units the contrasts are independent and of variance 1, were errors so.
+    expected = weights @ bread @ weights.T
+    root = np.linalg.cholesky(expected)
+    scaled = np.linalg.solve(root, weights) @ bread
+    loads = [scaled @ arms.T @ _inverse_root(arms @ bread @ arms.T) for arms, _ in centred]
+    gains = np.stack(
+        [load @ (values - arms @ means) for load, (arms, values) in zip(loads, centred, strict=True)]
+    )
+    covariance = root @ (gains.T @ gains) @ root.T
+
+    # Of each two of (seed, contrast): what their residuals have in common, for independent errors of variance 1.
+    count = len(weights)
+    reach = np.concatenate([load @ arms for load, (arms, _) in zip(loads, centred, strict=True)])
+    common = -(reach @ bread @ reach.T).reshape(len(loads), count, len(loads), count)
+    for number, load in enumerate(loads):
+        common[number, :, number] += load @ load.T
+    if not np.allclose(np.einsum("isit->st", common), np.eye(count), atol=1e-3):
+        return "an arm that it needs shares one seed alone with the others"
+    own = np.einsum("isjs->ij", common)
+    spread = np.sum(own**2) + np.einsum("isjt,itjs->", common, common)
+    return weights @ means, covariance, float(count * (count + 1) / spread)
+
+
+def _inverse_root(taken: Floats) -> Floats:
+    """Return the symmetric root of the pseudo-inverse of what a fit leaves of a seed's residuals (trials, trials)."""
+    values, vectors = np.linalg.eigh(np.eye(len(taken)) - taken)
+    factors = np.where(values > TOLERANCE, 1 / np.sqrt(np.maximum(values, TOLERANCE)), 0.0)
+    return np.asarray((vectors * factors) @ vectors.T)

@@ -1,0 +1,43 @@
+"""The page of simulations is of the code that stands beside it."""
+
+import re
+
+import pytest
+
+from benchmarks.simulations import JUDGED, PAGE, ROOT, STUDIES, blob, page, printed, tables
+
+
+def test_the_numbers_of_the_page_are_of_this_code() -> None:
+    named = dict(
+        re.findall(r"^\| (\S+\.py) \| ([0-9a-f]{40}) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    changed = [file for file in JUDGED if named.get(file) != blob(ROOT / file)]
+    assert not changed, (
+        f"{', '.join(changed)}: changed since docs/simulations.md was written; run 'python benchmarks/simulations.py', "
+        "which takes some minutes, and look whether docs/statistics.md still says what its tables show"
+    )
+
+
+def test_the_page_has_every_table() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for module in STUDIES:
+        for title in tables(module):
+            assert f"\n## {title}\n\n| " in text
+
+
+def test_a_blob_is_named_as_git_names_it(tmp_path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"hello\n")
+    assert blob(file) == "ce013625030ba8dba906f756967f9e9ca394464a"
+
+
+@pytest.mark.parametrize("module", ["null_factorial"])
+def test_a_table_is_markdown_and_the_page_names_the_files(module: str) -> None:
+    title, *_ = tables(module)
+    text, seconds = printed(module, title, 3, 0)
+    assert seconds > 0
+    head, rule, *rows = text.splitlines()
+    assert len(rows) == 27
+    assert {line.count("|") for line in (head, rule, *rows)} == {10}
+    written = page({title: text}, {module: 3}, 0, 1.0)
+    assert all(f"| {file} | {blob(ROOT / file)} |" in written for file in JUDGED)
