@@ -10,6 +10,7 @@ import numpy as np
 from analysis.best import BOLD
 from analysis.quantities import Quantity, quantity
 from analysis.results import Results
+from analysis.unmade import reason
 from analysis.verdicts import LEVEL, MOST_MORE_SEEDS, POWER, Verdict
 from cktf.rows import StudyRow
 
@@ -58,12 +59,14 @@ class Table:
         remark: How its figures came about: which test, where those that were not measured come from, and that none
             means anything where that is so.
         bold: Cells, by row and column, that are set in bold on paper; see `analysis.best`.
+        why_not: Of a table that could not be made, the reason; it then stands in the only cell.
     """
 
     title: str
     rows: Rows
     remark: str = ""
     bold: frozenset[tuple[int, int]] = frozenset()
+    why_not: str = ""
 
     @property
     def footnote(self) -> str:
@@ -86,7 +89,15 @@ def main_tables(results: Results) -> list[Table]:
 
     Several contexts are first laid side by side. The tables of a smoke run say that they answer nothing.
     """
-    return [marked(table, results) for table in _main_tables(results)]
+    try:
+        return [marked(table, results) for table in _main_tables(results)]
+    except Exception as error:  # whatever it is, the rest of the report is worth having
+        return [unmade_table("Effects", error)]
+
+
+def unmade_table(title: str, error: Exception) -> Table:
+    """Return what stands in the place of a table that could not be made."""
+    return Table(title, [["table"], [reason(error)]], why_not=reason(error))
 
 
 def marked(table: Table, results: Results) -> Table:
