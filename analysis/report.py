@@ -271,13 +271,12 @@ def page(
         "provenance": [],
         "libraries": libraries() if drawings else "",
     }
-    for name, make in {
-        "is_search_score": lambda: results.arms.empty,
-        "trials": lambda: trial_table(results),
-        "provenance": lambda: provenance_rows(results),
-    }.items():
-        with noted(unmade, name):
-            values[name] = make()
+    with noted(unmade, "table arms"):
+        values["is_search_score"] = results.arms.empty
+    with noted(unmade, "trials"):
+        values["trials"] = trial_table(results)
+    with noted(unmade, "provenance"):
+        values["provenance"] = provenance_rows(results)
     values["unmade"] = unmade
     return html_page("report.html", values)
 

@@ -5,6 +5,7 @@ This module needs the standard library alone.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from functools import cache
@@ -170,8 +171,8 @@ def json_value(line: str | bytes) -> Any:
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        seen = set[str]()
-        raise KeyError(next(key for key, _ in pairs if key in seen or seen.add(key)))
+        counts = Counter(key for key, _ in pairs)
+        raise KeyError(next(key for key in counts if counts[key] > 1))
     return values
 
 

@@ -63,7 +63,7 @@ class Row:
         Raises:
             ValueError: If a key that has no default is missing, or a value is not of the type of its field.
         """
-        known = fields_of(cls)
+        known = fields_of(cls)  # type: ignore[arg-type]  # mypy takes no class for hashable
         if missing := [name for name, of in known.items() if of.default is MISSING and name not in values]:
             raise ValueError(f"a row of kind {cls.kind!r} without {', '.join(missing)}")
         read = {}
