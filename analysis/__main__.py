@@ -76,6 +76,8 @@ def _report(given: argparse.Namespace) -> None:
         sys.stdout.write(f"{table.title}\n\n{markdown(table.rows)}\n")
         if table.remark:
             sys.stdout.write(f"{table.remark}\n\n")
+    for part, reason in paths.unmade.items():
+        sys.stderr.write(f"{part} {reason}\n")
     sys.stdout.write("\n".join(paths.files) + "\n")
 
 

@@ -1,8 +1,4 @@
-"""Ledger -> ``trials.parquet`` and ``epochs.parquet``: typed, flat columns, a row a trial and a row an epoch.
-
-Where the tables were made of an earlier state of the same ledger, only what was written since is read. They are the
-same, byte for byte, as those that are made from its beginning.
-"""
+"""Ledger -> ``trials.parquet`` and ``epochs.parquet``: typed, flat columns, a row a trial and a row an epoch."""
 
 import gc
 import json
@@ -17,15 +13,12 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import fs
 
-from analysis.earlier import Earlier, Read, find_earlier, forget_earlier, remember, tail_of
 from analysis.epochs import (
     FINAL_SCHEMA,
     FOLDER,
     PART,
-    PART_BYTES,
     TRIAL,
     EpochTable,
-    delete_other_parts,
     part_name,
     write_part,
 )
@@ -45,6 +38,7 @@ from analysis.ledger import (
     segments_of,
 )
 from analysis.parquet import metadata_of, parquet_bytes
+from analysis.record import Record
 from analysis.results import Facts
 from analysis.trials import TRIALS_FILE, trials_table
 
@@ -59,6 +53,10 @@ class Rows(Protocol):
     @property
     def terms(self) -> set[str]:
         """The columns of objectives' terms, and of health, that any of the epochs has."""
+
+    @property
+    def first_epochs(self) -> pa.Table:
+        """Of each piece the first epoch of each trial: ``trial_id`` and `analysis.ledger.PLACE`."""
 
     def by_part(
         self, number: Callable[[pa.Table], pa.Table], write: Callable[[int, pa.Table], pa.Table]
@@ -82,20 +80,20 @@ class Content:
     Attributes:
         files: Those of its ledger.
         segments: The same, with the ends of their last whole lines.
-        earlier: What was collected earlier and need not be read again; None where everything is read.
-        rows: What was read.
-        others: All rows that are no epochs.
-        ledger: The same, parsed.
+        rows: All rows.
+        ledger: Those that are no epochs.
         epochs: What all epochs have in common.
     """
 
     files: list[fs.FileInfo]
     segments: list[Segment]
-    earlier: Earlier | None
     rows: Rows
-    others: pa.Table
     ledger: Ledger
     epochs: EpochTable
+
+    def by_part(self, write: Callable[[int, pa.Table], pa.Table]) -> list[pa.Table]:
+        """Return what ``write`` returns of each part of the epochs."""
+        return self.rows.by_part(self.epochs.numbered, write)
 
 
 @contextmanager
@@ -122,32 +120,22 @@ def collect(
         engine: What parses the ledger.
 
     Raises:
-        ValueError: If there is no ledger, or a line of it is broken other than by a killed writer.
+        ValueError: If there is no ledger, or a line of it is broken other than by a killed writer; or if a file that is
+            none of an earlier report's is in the place of one of the tables.
     """
     place = report_place(run, out)
-    folder, report = open_folder(run), open_folder(place)
-    files = ledger_files(folder)
-    content = _read(run, files, engine, find_earlier(report, folder, files))
-    forget_earlier(report)
-    write_epochs = partial(write_part, absolute(place), content.epochs, content.earlier is None)
-    written = content.rows.by_part(content.epochs.numbered, write_epochs)
-    if content.earlier is None and not written:
-        write_epochs(0, content.epochs.numbered(NO_EPOCHS))
-    trials = parquet_bytes(_trials(run, content, written))
-    write(report, TRIALS_FILE, trials)
-    sizes = dict(content.earlier.read.sizes) if content.earlier else {}
-    for part in written:
-        sizes |= dict(zip(map(part_name, part[PART].to_pylist()), part[PART_BYTES].to_pylist(), strict=True))
-    sizes[TRIALS_FILE] = len(trials)
-    delete_other_parts(report, {part_name(0), *sizes})
-    done = Read(
-        segments=content.segments,
-        tail=tail_of(folder, content.segments),
-        terms=content.epochs.terms,
-        sizes=dict(sorted(sizes.items())),
-        trials_per_part=content.epochs.trials_per_part,
+    content = _read(run, engine)
+    record, num_trials = Record(place), content.epochs.trials.num_rows
+    record.claim(
+        {TRIALS_FILE, *(part_name(n) for n in range(num_trials // content.epochs.trials_per_part + 1))}
     )
-    remember(report, done, content.others)
+    write_epochs = partial(write_part, absolute(place), content.epochs)
+    written = content.by_part(write_epochs)
+    if not written:
+        written = [write_epochs(0, content.epochs.numbered(NO_EPOCHS))]
+    write(open_folder(place), TRIALS_FILE, parquet_bytes(_trials(run, content, written)))
+    parts = {part_name(0), *(part_name(n) for part in written for n in part[PART].unique().to_pylist())}
+    record.release({name for name in record.names if name.startswith(f"{FOLDER}/")} - parts)
     return below(place, TRIALS_FILE), below(place, FOLDER)
 
 
@@ -162,47 +150,34 @@ def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:
     Raises:
         ValueError: If there is no ledger, or a line of it is broken other than by a killed writer.
     """
-    content = _read(run, ledger_files(open_folder(run)), RowsInMemory, None)
+    content = _read(run, RowsInMemory)
     parts: dict[int, pa.Table] = {}
 
     def keep(number: int, rows: pa.Table) -> pa.Table:
         parts[number], final = content.epochs.part(rows)
         return final
 
-    finals = content.rows.by_part(content.epochs.numbered, keep)
+    finals = content.by_part(keep)
     epochs = [parts[number] for number in sorted(parts)] or [
         content.epochs.part(content.epochs.numbered(NO_EPOCHS))[0]
     ]
     return _trials(run, content, finals), pa.concat_tables(epochs)
 
 
-def _read(
-    run: str | os.PathLike[str], files: list[fs.FileInfo], engine: Engine, earlier: Earlier | None
-) -> Content:
-    """Read what is new since an earlier collection, or everything."""
+def _read(run: str | os.PathLike[str], engine: Engine) -> Content:
     folder = open_folder(run)
-    known = earlier.read.segments if earlier else []
-    segments = segments_of(folder, files, known)
-    pieces = pieces_of(segments, {segment.name: segment.end for segment in known})
-    ledger = Ledger()
-    if earlier:
-        ledger.add(earlier.others)
-        before = EpochTable.of(ledger, set(earlier.read.terms))
+    files = ledger_files(folder)
+    segments = segments_of(folder, files)
     try:
-        rows = engine(pieces, partial(parse_piece, absolute(run)))
-        ledger.add(rows.others)
+        rows = engine(pieces_of(segments), partial(parse_piece, absolute(run)))
+        ledger = Ledger.of(rows.others)
+        ledger.refuse_early(rows.first_epochs)
     except ValueError:
         refuse_broken_lines(folder, segments)
-        raise  # a row with a value that is none, of which the reader has said what it is
-    others, terms = rows.others.select(["segment", "line"]), rows.terms
-    if earlier:
-        others, terms = pa.concat_tables([earlier.others, others]), terms | set(earlier.read.terms)
+        raise
     if not ledger.launches:
         raise ValueError(f"{os.fspath(run)}: no study row in ledger/, so this is not a run directory")
-    epochs = EpochTable.of(ledger, terms)
-    if earlier and not before.may_grow_into(epochs):
-        return _read(run, files, engine, None)
-    return Content(files, segments, earlier, rows, others, ledger, epochs)
+    return Content(files, segments, rows, ledger, EpochTable.of(ledger, rows.terms))
 
 
 def _study_file(run: str | os.PathLike[str]) -> str:
@@ -216,12 +191,11 @@ def _study_file(run: str | os.PathLike[str]) -> str:
 def _trials(run: str | os.PathLike[str], content: Content, finals: Iterable[pa.Table]) -> pa.Table:
     """Return the table of trials, with the facts of the run."""
     folder, ledger = open_folder(run), content.ledger
-    known = [content.earlier.final] if content.earlier else []
     final = pa.concat_tables(
-        [FINAL_SCHEMA.empty_table(), *known, *(table.select(FINAL_SCHEMA.names) for table in finals)]
+        [FINAL_SCHEMA.empty_table(), *(table.select(FINAL_SCHEMA.names) for table in finals)]
     )
     last = np.full(len(ledger.planned), -1)
-    last[final[TRIAL].to_numpy()] = np.arange(final.num_rows)  # of what is told of a trial, the last holds
+    last[final[TRIAL].to_numpy()] = np.arange(final.num_rows)
     teachers = {}
     for teacher_id in dict.fromkeys(row.teacher_id for row in ledger.planned.values() if row.teacher_id):
         if has_file(folder, name := f"teachers/{teacher_id}.json"):

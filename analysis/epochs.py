@@ -1,32 +1,27 @@
 """The table of epochs: a folder of Parquet files, each with the rows of some consecutive trials.
 
-Which file a row belongs to follows from its trial alone, so files can be written one by one, on any machine, and
-of a ledger that has grown only those are written again whose trials have new rows.
+Which file a row belongs to follows from its trial alone, so files can be written one by one, on any machine.
 """
 
-import re
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet
-from pyarrow import fs
 
 from analysis.columns import repeated, timestamps
-from analysis.epoch_lines import EPOCH_SCHEMA
-from analysis.folder import has_file, open_folder, write
+from analysis.folder import open_folder, write
 from analysis.ledger import PLACE, Ledger
 from analysis.parquet import SCHEMA_METADATA, parquet_bytes
+from analysis.row_lines import EPOCH_SCHEMA
 
 FOLDER = "epochs.parquet"
 
 TRIALS_PER_PART = 256
 """Trials whose rows share a file: with 100 epochs each, a file of some 4 MB."""
 
-TRIAL, PART, PART_BYTES = "trial", "part", "part_bytes"
-"""Columns of rows on their way: position of their trial in the order of planning; number and size of their file."""
+TRIAL, PART = "trial", "part"
+"""Columns of rows on their way: position of their trial in the order of planning, and number of their file."""
 
 FINAL_METRICS = (
     "train_loss",
@@ -78,43 +73,20 @@ class EpochTable:
         last = ledger.launches[-1]
         return cls(last.study, last.run, pa.table(trials), sorted(terms), TRIALS_PER_PART)
 
-    def may_grow_into(self, later: "EpochTable") -> bool:
-        """Return whether rows that were written with this hold with ``later`` too: it only has more trials."""
-        same = (self.study, self.run, self.terms) == (later.study, later.run, later.terms)
-        return same and self.trials.equals(later.trials.slice(0, self.trials.num_rows))
-
     def numbered(self, rows: pa.Table) -> pa.Table:
-        """Return epoch rows of a ledger with `TRIAL` and `PART` instead of their trial's name.
-
-        Raises:
-            ValueError: If there is a row of a trial that was never planned.
-        """
+        """Return epoch rows of planned trials with `TRIAL` and `PART` instead of their trial's name."""
         trial = pc.index_in(rows["trial_id"], value_set=self.trials["trial_id"].combine_chunks())
-        if trial.null_count:
-            unknown = rows["trial_id"].filter(trial.is_null()).unique().to_pylist()
-            raise ValueError(f"the ledger has epochs of trials it never planned: {', '.join(unknown[:3])}")
         trial = trial.cast(pa.int64())
         rows = rows.drop_columns("trial_id").append_column(TRIAL, trial)
         return rows.append_column(PART, pc.divide(trial, self.trials_per_part))
 
-    def part(self, rows: pa.Table, before: pa.Table | None = None) -> tuple[pa.Table, pa.Table]:
+    def part(self, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Return the rows of one file, sorted, the last one of every (trial, epoch), and its trials' last epochs.
 
         Args:
-            rows: All `numbered` rows of its trials, in any order; or those that are not in ``before``.
-            before: The file as it was.
+            rows: All `numbered` rows of its trials, in any order.
         """
-        table = self._with_equal_columns(rows, timestamps(rows["time"].to_numpy()), rows[TRIAL], rows[PLACE])
-        if before is not None:
-            trial = pc.index_in(
-                before["trial_id"].cast(pa.string()), self.trials["trial_id"].combine_chunks()
-            )
-            is_first = pa.array(np.full(before.num_rows, -1))
-            before = before.set_column(
-                before.column_names.index("phase"), "phase", before["phase"].cast(pa.string())
-            )
-            known = self._with_equal_columns(before, before["time"], trial.cast(pa.int64()), is_first)
-            table = pa.concat_tables([known, table])
+        table = self._with_equal_columns(rows)
         trial, epoch, place = (table[name].to_numpy() for name in (TRIAL, "epoch", PLACE))
         order = np.lexsort((place, epoch, trial))
         trial, epoch = trial[order], epoch[order]
@@ -124,15 +96,14 @@ class EpochTable:
         final = table.filter(pa.array(is_final)).select(FINAL_SCHEMA.names).cast(FINAL_SCHEMA)
         return self._with_identity(table, pa.array(trial)), final
 
-    def _with_equal_columns(
-        self, rows: pa.Table, time: pa.Array, trial: pa.ChunkedArray, place: pa.Array
-    ) -> pa.Table:
-        """Return rows with the same columns wherever they come from, those of absent terms null."""
+    def _with_equal_columns(self, rows: pa.Table) -> pa.Table:
+        """Return rows with the columns of all, those of absent terms null."""
         names = [name for name in EPOCH_SCHEMA.names if name not in ("trial_id", "time")]
         absent = pa.nulls(rows.num_rows, pa.float64())
         columns = {name: rows[name] for name in names}
         columns |= {name: rows[name] if name in rows.column_names else absent for name in self.terms}
-        return pa.table(columns | {"time": time, TRIAL: trial, PLACE: place})
+        time = timestamps(rows["time"].to_numpy())
+        return pa.table(columns | {"time": time, TRIAL: rows[TRIAL], PLACE: rows[PLACE]})
 
     def _with_identity(self, table: pa.Table, trial: pa.Array) -> pa.Table:
         first = pc.min(trial).as_py() or 0
@@ -152,35 +123,20 @@ class EpochTable:
         return pa.table(columns).drop_columns([TRIAL, PLACE]).replace_schema_metadata(SCHEMA_METADATA)
 
 
-def write_part(place: str, common: EpochTable, is_new: bool, number: int, rows: pa.Table) -> pa.Table:
-    """Write one file of the table of epochs and return its trials' last epochs, with `PART` and `PART_BYTES`.
+def write_part(place: str, common: EpochTable, number: int, rows: pa.Table) -> pa.Table:
+    """Write one file of the table of epochs and return its trials' last epochs, with `PART`.
 
     Args:
         place: The report directory, a folder or a URI.
         common: What all rows have in common.
-        is_new: Whether ``rows`` are all there are; otherwise they are added to what the file holds.
         number: Of the file.
-        rows: As `EpochTable.numbered` returns them.
+        rows: All of its rows, as `EpochTable.numbered` returns them.
     """
-    folder, name = open_folder(place), part_name(number)
-    before = None
-    if not is_new and has_file(folder, name):
-        before = pa.parquet.read_table(name, filesystem=folder, partitioning=None)
-    table, final = common.part(rows, before)
-    content = parquet_bytes(table)
-    write(folder, name, content)
-    for column, value in {PART: number, PART_BYTES: len(content)}.items():
-        final = final.append_column(column, pa.array(np.full(final.num_rows, value)))
-    return final
+    table, final = common.part(rows)
+    write(open_folder(place), part_name(number), parquet_bytes(table))
+    return final.append_column(PART, pa.array(np.full(final.num_rows, number)))
 
 
 def part_name(number: int) -> str:
     """Return the name of one file of the table of epochs, within the report directory."""
     return f"{FOLDER}/part-{number:05d}.parquet"
-
-
-def delete_other_parts(report: fs.SubTreeFileSystem, names: Collection[str]) -> None:
-    """Delete the files of the table of epochs that are not among ``names``: the ledger has no rows of them."""
-    for info in report.get_file_info(fs.FileSelector(FOLDER)):
-        if re.fullmatch(r"part-\d+\.parquet", info.base_name) and info.path not in names:
-            report.delete_file(info.path)

@@ -60,6 +60,11 @@ def write(folder: fs.SubTreeFileSystem, name: str, content: bytes) -> None:
     # The name is this writer's own, for another report may be written at the same time; and hidden, for a folder of
     # tables may be read meanwhile.
     partial = f"{above}/.{last}.{uuid4().hex}.partial".lstrip("/")
-    with folder.open_output_stream(partial, compression=None) as stream:
-        stream.write(content)
-    folder.move(partial, name)
+    try:
+        with folder.open_output_stream(partial, compression=None) as stream:
+            stream.write(content)
+        folder.move(partial, name)
+    except OSError as error:  # as on a full disk
+        if has_file(folder, partial):
+            folder.delete_file(partial)
+        raise OSError(f"{folder.base_path}{name}: cannot be written: {error}") from error

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 
-from analysis.epoch_lines import NAMED
 from analysis.epochs import PART
-from analysis.ledger import OTHER_SCHEMA, Parsed, Piece
+from analysis.ledger import NO_EPOCHS, OTHER_SCHEMA, PLACE, Parsed, Piece
+from analysis.row_lines import NAMED
 
 
 class RowsInMemory:
@@ -36,6 +36,13 @@ class RowsInMemory:
         """The columns of objectives' terms, and of health, that any of the epochs has."""
         names = {name for rows in self.epochs for name in rows.column_names}
         return {name for name in names if name.startswith(tuple(NAMED.values()))}
+
+    @property
+    def first_epochs(self) -> pa.Table:
+        """Of each piece the first epoch of each trial: ``trial_id`` and `PLACE`."""
+        columns = [rows.select(["trial_id", PLACE]) for rows in (NO_EPOCHS, *self.epochs)]
+        firsts = [rows.group_by("trial_id").aggregate([(PLACE, "min")]) for rows in columns]
+        return pa.concat_tables(firsts).rename_columns({f"{PLACE}_min": PLACE})
 
     def by_part(
         self, number: Callable[[pa.Table], pa.Table], write: Callable[[int, pa.Table], pa.Table]

@@ -1,27 +1,25 @@
 """Reading a ledger: its segments in pieces, each piece parsed alone, and the rows that are no epochs put in order.
 
-Epoch rows are nearly all of a ledger, so they are told apart by their first bytes and parsed column by column in
-compiled code; the few other rows are parsed one at a time, in their order. A piece knows where it lies in the
-ledger, and so does every row read from it: pieces may be read in any order, on any machine.
+A piece knows where it lies in the ledger, and so does every row read from it: pieces may be read in any order, on any
+machine. Where one of them cannot be read, the ledger is read once more from its beginning, row by row, to say where.
 """
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BufferedReader
 from itertools import count
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs
 
-from analysis.epoch_lines import EPOCH_SCHEMA, POSITION, parse_lines
 from analysis.folder import open_folder
-from cktf.rows import EndRow, PlannedRow, StudyRow, parse_row
+from analysis.row_lines import EPOCH_SCHEMA, POSITION, parse_lines
+from cktf.rows import EndRow, PlannedRow, RowReader, StudyRow, is_row
 
 PIECE_BYTES = 8 * 2**20
 """Of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
@@ -35,9 +33,6 @@ OPENED_AT_ONCE = 16
 SEGMENT = re.compile(r"\d{6}\.jsonl")
 """Names of a ledger's segments; other files beside them are nobody's rows."""
 
-CONFIG_BEGINS, CONFIG_ENDS = ',"config":{', '},"epochs":'
-"""What stands around the configuration in a planned row as it is written."""
-
 PLACE = "place"
 """Column that says where in the ledger a row stands, before it becomes a row of the report: the number of its piece,
 and in the lower bits which of the piece's lines it is."""
@@ -47,7 +42,7 @@ PLACE_BITS = 32
 NO_EPOCHS = pa.Table.from_batches([], pa.schema([*EPOCH_SCHEMA, (PLACE, pa.int64())]))
 """The epochs of a piece without any."""
 
-OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), ("line", pa.string())])
+OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), ("line", pa.binary())])
 """Of the rows that are no epochs, as they stand in the ledger."""
 
 
@@ -104,65 +99,54 @@ class Ledger:
         launches: Study rows in order.
         planned: Trial to its planned row, in the order of first planning.
         ends: Trial to its end and the launch it ended in (an index into ``launches``).
+        first_planned: Trial to the `PLACE` of its first planned row.
     """
 
     launches: list[StudyRow] = field(default_factory=list)
     planned: dict[str, PlannedRow] = field(default_factory=dict)
     ends: dict[str, tuple[EndRow, int]] = field(default_factory=dict)
-    _configs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    first_planned: dict[str, int] = field(default_factory=dict)
 
     @property
     def trial_ids(self) -> list[str]:
         """The trials in the order of planning."""
         return sorted(self.planned, key=lambda trial_id: self.planned[trial_id].number)
 
-    def add(self, others: pa.Table) -> None:
-        """Add rows that follow those which are there.
+    @classmethod
+    def of(cls, others: pa.Table) -> "Ledger":
+        """Return what rows say that are no epochs (`OTHER_SCHEMA`), in their order.
 
         Raises:
-            ValueError: If one is broken.
+            ValueError: If one is broken, or comes before those that it needs.
         """
-        for segment, line in zip(others["segment"].to_pylist(), others["line"].to_pylist(), strict=True):
-            try:
-                row = self._parse_planned(line) or parse_row(line)
-            except ValueError as error:
-                raise ValueError(f"ledger/{segment}: broken ledger line: {error}") from error
-            match row:
-                case StudyRow():
-                    self.launches.append(row)
-                case PlannedRow():
-                    self.planned[row.trial_id] = row
-                    self.ends.pop(row.trial_id, None)  # planned again: a failed trial is tried once more
-                case EndRow():
-                    self.ends[row.trial_id] = (row, len(self.launches) - 1)
+        ledger, reader = cls(), RowReader()
+        for place, segment, line in zip(
+            *(others[name].to_pylist() for name in OTHER_SCHEMA.names), strict=True
+        ):
+            match reader.read(line, f"ledger/{segment}"):
+                case StudyRow() as row:
+                    ledger.launches.append(row)
+                case PlannedRow() as row:
+                    ledger.planned[row.trial_id] = row
+                    ledger.first_planned.setdefault(row.trial_id, place)
+                    ledger.ends.pop(row.trial_id, None)  # planned again: a failed trial is tried once more
+                case EndRow() as row:
+                    ledger.ends[row.trial_id] = (row, len(ledger.launches) - 1)
+        return ledger
 
-    def _parse_planned(self, line: str) -> PlannedRow | None:
-        """Return the row of a line, of which the configuration is parsed only if no other trial's is the same text.
+    def refuse_early(self, first_epochs: pa.Table) -> None:
+        """Raise a ValueError if there are epochs of a trial that no row before them has planned.
 
-        It is most of a ledger's other rows, and an arm's trials differ in the seed alone, its last key. None where
-        the line is not of that form: what was cut out is a configuration if it can be parsed by itself, and the line
-        with ``null`` in its place too.
+        Args:
+            first_epochs: ``trial_id``, and the `PLACE` of one of its epochs: for each piece, the first.
         """
-        head, _, rest = line.partition(CONFIG_BEGINS)
-        config, _, tail = rest.rpartition(CONFIG_ENDS)
-        same, _, seed = config.rpartition(',"seed":')
-        if not same or not seed.isdecimal() or "\\" in line:
-            return None
-        try:
-            if same not in self._configs:
-                self._configs[same] = json.loads(f"{{{same}}}")
-            values = json.loads(f'{head},"config":null,"epochs":{tail}')
-        except ValueError:
-            return None
-        if values.get("kind") != PlannedRow.kind or values.get("config", 0) is not None:
-            return None
-        del values["kind"]
-        return PlannedRow.from_dict(values | {"config": {**self._configs[same], "seed": int(seed)}})
-
-    def refuse_unplanned(self, what: str, trial_ids: Iterable[str]) -> None:
-        """Raise a ValueError if there is anything of a trial that was never planned."""
-        if unknown := [trial_id for trial_id in trial_ids if trial_id not in self.planned]:
-            raise ValueError(f"the ledger has {what} of trials it never planned: {', '.join(unknown[:3])}")
+        for trial_id, place in zip(
+            *(first_epochs[name].to_pylist() for name in ("trial_id", PLACE)), strict=True
+        ):
+            if place < self.first_planned.get(trial_id, place + 1):
+                raise ValueError(
+                    f"the ledger has epochs of trial {trial_id!r}, which no row before them has planned"
+                )
 
 
 def ledger_files(folder: fs.SubTreeFileSystem) -> list[fs.FileInfo]:
@@ -178,15 +162,10 @@ def fingerprint(files: list[fs.FileInfo]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def segments_of(
-    folder: fs.SubTreeFileSystem, files: Sequence[fs.FileInfo], known: Iterable[Segment] = ()
-) -> list[Segment]:
-    """Return files as segments, with the ends of their last whole lines; those that are known are not opened."""
-    unchanged = {(segment.name, segment.size): segment for segment in known}
+def segments_of(folder: fs.SubTreeFileSystem, files: Sequence[fs.FileInfo]) -> list[Segment]:
+    """Return files as segments, with the ends of their last whole lines."""
 
     def segment(info: fs.FileInfo) -> Segment:
-        if (info.base_name, info.size) in unchanged:
-            return unchanged[info.base_name, info.size]
         with folder.open_input_file(info.path) as file:
             return Segment(str(info.base_name), int(info.size), _end_of_lines(file, int(info.size)))
 
@@ -194,18 +173,9 @@ def segments_of(
         return list(threads.map(segment, files))
 
 
-def pieces_of(segments: Iterable[Segment], already_read: Mapping[str, int]) -> list[Piece]:
-    """Divide what is new of the segments into pieces.
-
-    Args:
-        segments: In order.
-        already_read: Segment to the end of what is known of it.
-    """
-    ranges = [
-        (segment, start)
-        for segment in segments
-        for start in range(already_read.get(segment.name, 0), segment.end, PIECE_BYTES)
-    ]
+def pieces_of(segments: Iterable[Segment]) -> list[Piece]:
+    """Divide segments, in their order, into pieces."""
+    ranges = [(segment, start) for segment in segments for start in range(0, segment.end, PIECE_BYTES)]
     return [
         Piece(number, segment.name, start, min(start + PIECE_BYTES, segment.end), segment.end)
         for number, (segment, start) in enumerate(ranges)
@@ -225,10 +195,10 @@ def parse_piece(run: str, piece: Piece) -> Parsed:
     with open_folder(run).open_input_file(f"ledger/{piece.segment}") as file:
         content = _lines_of(file, piece)
     try:
-        tables, lines = parse_lines(content)
-        others = [line.decode() for _, line in lines]
-    except ValueError as error:  # pa.ArrowInvalid is one
-        raise ValueError(f"ledger/{piece.segment}: broken ledger line: {error}") from error
+        tables, lines = parse_lines(content.removesuffix(b"\n").split(b"\n") if content else [])
+    except ValueError as error:
+        raise ValueError(f"ledger/{piece.segment}: {error}") from error
+    others = [line for _, line in lines]
     first = piece.number << PLACE_BITS
     epochs = [
         table.drop_columns(POSITION).append_column(PLACE, pc.add(table[POSITION], first)) for table in tables
@@ -241,50 +211,39 @@ def parse_piece(run: str, piece: Piece) -> Parsed:
 
 
 def refuse_broken_lines(folder: fs.SubTreeFileSystem, segments: Iterable[Segment]) -> None:
-    """Raise a ValueError that names the first line which is no row; slow, for when it is known that there is one."""
+    """Raise a ValueError that names the first line which is no row, or comes before those that it needs.
+
+    It is slow, for when it is known that there is one.
+    """
+    reader = RowReader()
     for segment in segments:
+        name = f"{folder.base_path}ledger/{segment.name}"
         with folder.open_input_file(f"ledger/{segment.name}") as file:
             lines = BufferedReader(file)
             for number in count(1):
                 if lines.tell() >= segment.end:
                     break
-                if why := _what_is_broken(lines.readline().rstrip(b"\n")):
-                    raise ValueError(
-                        f"{folder.base_path}ledger/{segment.name}: broken ledger line {number}: {why}"
-                    )
-
-
-def _what_is_broken(line: bytes) -> str:
-    """Return why a line is no row; empty if it is one."""
-    try:
-        parse_row(line)
-    except json.JSONDecodeError as error:  # whose own text counts the lines of this one
-        return f"{error.msg}, at character {error.pos + 1}"
-    except ValueError as error:
-        return str(error)
-    return ""
+                reader.read(lines.readline().removesuffix(b"\n"), f"{name}, line {number}")
 
 
 def _end_of_lines(file: pa.NativeFile, size: int) -> int:
-    """Return where the last whole line ends, looking backwards."""
-    stop = size
-    while stop:
+    """Return where the last whole line ends, looking backwards; other programs may end a file without a newline."""
+    stop, end = size, 0
+    while stop and not end:
         start = max(0, stop - LINE_BYTES)
         newline = file.read_at(stop - start, start).rfind(b"\n")
-        if newline >= 0:
-            return int(start + newline + 1)
-        stop = start
-    return 0
+        end, stop = start + newline + 1 if newline >= 0 else 0, start
+    return size if is_row(file.read_at(size - end, end)) else end
 
 
-def _lines_of(file: pa.NativeFile, piece: Piece) -> memoryview:
+def _lines_of(file: pa.NativeFile, piece: Piece) -> bytes:
     """Return the lines that begin in a piece."""
     before = max(0, piece.start - 1)  # whether a line begins at the first byte, the one before it tells
     content: bytes = file.read_at(min(piece.stop + LINE_BYTES, piece.end) - before, before)
     last = piece.stop - 1 - before  # of the piece's bytes
     start = content.find(b"\n", 0, last) + 1 if piece.start else 0
     if piece.start and not start:
-        return memoryview(b"")  # it is the middle of a line
-    while (newline := content.find(b"\n", last)) < 0:
-        content += file.read_at(LINE_BYTES, before + len(content))
-    return memoryview(content)[start : newline + 1]
+        return b""  # it is the middle of a line
+    while (newline := content.find(b"\n", last)) < 0 and before + len(content) < piece.end:
+        content += file.read_at(min(LINE_BYTES, piece.end - before - len(content)), before + len(content))
+    return content[start:] if newline < 0 else content[start : newline + 1]

@@ -11,10 +11,9 @@ import pyarrow.parquet
 from pyarrow import fs
 
 from analysis.collect import ledger_tables
-from analysis.earlier import is_whole
 from analysis.epochs import FINAL_METRICS
-from analysis.folder import absolute, below, has_file, open_folder, without_slash
-from analysis.ledger import fingerprint, ledger_files
+from analysis.folder import absolute, has_file, open_folder, without_slash
+from analysis.ledger import ledger_files
 from analysis.parquet import FACTS_KEY, VERSION_KEY
 from analysis.results import Facts, Results
 from cktf.rows import SCHEMA_VERSION, Status
@@ -79,31 +78,17 @@ def _folder_of(place: str) -> str:
 
 
 def _load_one(place: str) -> Results:
-    """Return the results of one run.
-
-    The tables in ``RUN/report`` are read where they are whole and were made of the ledger as it stands now; otherwise
-    the ledger is. Two reports that are made at the same time, or a killed one, may leave tables of different states.
-    """
+    """Return the results of one run: of its ledger, or where there is none, of the tables alone."""
     if (text := place.rstrip("/")).endswith(".parquet"):
         above, slash, _ = text.rpartition("/")
         place = above or slash or "."
     folder = open_folder(place)
-    tables = [name for name in ("", "report/") if has_file(folder, f"{name}trials.parquet")]
-    files = ledger_files(folder)
-    if files:
-        for prefix in tables:
-            try:
-                metadata = pa.parquet.read_schema(f"{prefix}trials.parquet", filesystem=folder).metadata
-            except (OSError, ValueError):  # a damaged table; the ledger has all that it had
-                continue
-            report = open_folder(below(place, prefix))
-            is_known = _version(metadata) == SCHEMA_VERSION and FACTS_KEY in metadata
-            if is_known and _facts(metadata).ledger == fingerprint(files) and is_whole(report):
-                return _read_tables(folder, prefix, place)
+    if ledger_files(folder):
         return results_from_tables(*ledger_tables(place))
-    if not tables:
-        raise ValueError(f"{place}: neither ledger/*.jsonl nor trials.parquet is there")
-    return _read_tables(folder, tables[0], place)
+    for prefix in ("", "report/"):
+        if has_file(folder, f"{prefix}trials.parquet"):
+            return _read_tables(folder, prefix, place)
+    raise ValueError(f"{place}: neither ledger/*.jsonl nor trials.parquet is there")
 
 
 def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:

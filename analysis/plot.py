@@ -12,6 +12,7 @@ from analysis.figures.theme import themed
 from analysis.folder import open_folder, write
 from analysis.pages import html_page, libraries
 from analysis.results import Results
+from analysis.unmade import noted
 
 WITHOUT_FIGURE = "--out and --factor are of one figure: name it by --figure"
 """What a command line is told that has these alone."""
@@ -97,9 +98,15 @@ def drawing(results: Results, name: str, factors: Sequence[str] = ()) -> Drawing
     )
 
 
-def all_drawings(results: Results) -> dict[str, Drawing]:
-    """Return the figures that apply, by name."""
-    return {name: drawn for name in FIGURES if (drawn := _drawn(results, name))}
+def all_drawings(results: Results) -> tuple[dict[str, Drawing], dict[str, str]]:
+    """Return the figures that apply, by name, and of those that could not be made, the reason."""
+    drawings: dict[str, Drawing] = {}
+    why_not: dict[str, str] = {}
+    for name in FIGURES:
+        with noted(why_not, name):
+            if drawn := _drawn(results, name):
+                drawings[name] = drawn
+    return drawings, why_not
 
 
 def applicable(results: Results) -> dict[str, str]:
@@ -131,7 +138,13 @@ def _drawable(value: Any) -> Any:
 
 
 def _titles(results: Results) -> dict[str, str]:
-    return {name: figure.title for name, figure in FIGURES.items() if figure.record(results) is not None}
+    """Return the titles of the figures that apply, by name; of one that cannot be made, the reason."""
+    titles: dict[str, str] = {}
+    for name, figure in FIGURES.items():
+        with noted(titles, name):
+            if figure.record(results) is not None:
+                titles[name] = figure.title
+    return titles
 
 
 def _applicable(results: Results) -> str:

@@ -1,7 +1,7 @@
 """Everything a run has to say, written at once: Parquet tables, figures, tables for a paper, one page."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +10,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from analysis.collect import Engine, collect, report_place
-from analysis.earlier import forget_earlier
-from analysis.epochs import FOLDER, delete_other_parts, part_name
+from analysis.epochs import FOLDER, part_name
 from analysis.figures import FIGURES
 from analysis.folder import below, open_folder, without_slash, write
 from analysis.foreign import NOTHING_SAID, Options
@@ -21,8 +20,10 @@ from analysis.load import load
 from analysis.pages import html_page, libraries
 from analysis.parquet import metadata_of, parquet_bytes
 from analysis.plot import RENDER, Drawing, all_drawings
+from analysis.record import RECORD, Record
 from analysis.results import Facts, Results
 from analysis.trials import TRIALS_FILE
+from analysis.unmade import noted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +42,14 @@ PAPER_KINDS = ("csv", "md", "tex")
 FIGURE_KINDS = ("svg", "png", "pdf")
 """In which each figure is written."""
 
+POSSIBLE = frozenset(
+    {"report.html"}
+    | {f"{name}.parquet" for name in DERIVED}
+    | {f"tables/{name}.{kind}" for name in (*FOR_PAPERS, "methods") for kind in PAPER_KINDS}
+    | {f"figures/{name}.{kind}" for name in FIGURES for kind in FIGURE_KINDS}
+)
+"""Files that a report may have beside those of trials and epochs."""
+
 
 @dataclass(frozen=True)
 class ReportPaths:
@@ -52,6 +61,7 @@ class ReportPaths:
         figures: Name to vector file; a PNG and a PDF of the same name lie beside each.
         papers: Tables in Markdown, LaTeX and CSV.
         results: What is reported.
+        unmade: Parts that could not be made, with the reason, which stands in their place.
     """
 
     html: str
@@ -59,6 +69,7 @@ class ReportPaths:
     figures: dict[str, str]
     papers: list[str]
     results: Results
+    unmade: dict[str, str]
 
     @property
     def files(self) -> list[str]:
@@ -77,11 +88,15 @@ def write_report(
         engine: What parses the ledger; see `analysis.collect.collect`.
 
     Raises:
-        ValueError: If there is no ledger, or a line of it is broken other than by a killed writer.
+        ValueError: If there is no ledger, a line of it is broken other than by a killed writer, or a file that is none
+            of an earlier report's is in the place of one that is to be written.
     """
     place = report_place(run, out)
+    record = Record(place)
+    if record.others(POSSIBLE):  # whether they are in its way, only the report itself can tell
+        record.refuse_others(_made(load(run)).files)
     trials, epochs = collect(run, place, engine)
-    return _write_rest(load(place), place, {"trials": trials, "epochs": epochs})
+    return _write_rest(_made(load(place)), place, {"trials": trials, "epochs": epochs})
 
 
 def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
@@ -90,15 +105,18 @@ def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
     Args:
         results: As `analysis.load` and `analysis.foreign` give them.
         out: Where the report goes. `analysis.load` reads it again.
+
+    Raises:
+        ValueError: If a file that is none of an earlier report's is in the place of one that is to be written.
     """
     place = without_slash(out)
-    folder = open_folder(place)
-    forget_earlier(folder)
-    parts = {TRIALS_FILE: results.trials, part_name(0): results.epochs}
+    made, parts = _made(results), {TRIALS_FILE: results.trials, part_name(0): results.epochs}
+    record, folder = Record(place), open_folder(place)
+    record.claim({*parts, *made.files})
     for name, frame in parts.items():
         write(folder, name, _parquet(frame, results.facts))
-    delete_other_parts(folder, set(parts))
-    return _write_rest(results, place, {"trials": below(place, TRIALS_FILE), "epochs": below(place, FOLDER)})
+    record.release({name for name in record.names if _is_of_tables(name)} - {*parts})
+    return _write_rest(made, place, {"trials": below(place, TRIALS_FILE), "epochs": below(place, FOLDER)})
 
 
 def report_on(
@@ -143,7 +161,7 @@ def _refuse_other_folder(out: str) -> None:
         raise ValueError(f"--out {out}: is a file; a report needs a folder")
     selector = fs.FileSelector("", allow_not_found=True)
     names = sorted(info.base_name for info in open_folder(out).get_file_info(selector))
-    if TRIALS_FILE in names:
+    if RECORD in names:
         return
     own = ("figures", "tables", "report.html")
     if others := [
@@ -155,42 +173,84 @@ def _refuse_other_folder(out: str) -> None:
         )
 
 
-def _write_rest(results: Results, place: str, tables: dict[str, str]) -> ReportPaths:
-    """Write all but the two tables that everything else is derived from."""
-    drawings = all_drawings(results)
-    derived = {name: frame for name in DERIVED if not (frame := getattr(results, name)).empty}
+@dataclass(frozen=True)
+class _Made:
+    """A report but for the tables of trials and epochs, before any of it is written.
+
+    Attributes:
+        results: What is reported.
+        files: Name to content, the page last.
+        derived: Names of the tables that are derived.
+        figures: Names of the figures.
+        papers: Names of the tables for papers.
+        unmade: Parts that could not be made, with the reason.
+    """
+
+    results: Results
+    files: dict[str, bytes]
+    derived: list[str]
+    figures: list[str]
+    papers: list[str]
+    unmade: dict[str, str]
+
+
+def _made(results: Results) -> _Made:
+    unmade: dict[str, str] = {}
+    derived: dict[str, pd.DataFrame] = {}
+    for name in DERIVED:
+        with noted(unmade, f"table {name}"):
+            if not (frame := getattr(results, name)).empty:
+                derived[name] = frame
+    papers = {f"tables/{name}": text.encode() for name, text in _papers(results, derived, unmade).items()}
+    drawings, why_not = all_drawings(results)
+    pictures: dict[str, bytes] = {}
+    for name, drawing in [*drawings.items()]:
+        with noted(why_not, name):
+            pictures |= {f"figures/{name}.{kind}": RENDER[kind](drawing) for kind in FIGURE_KINDS}
+        if name in why_not:
+            del drawings[name]
+    html = page(results, drawings, why_not, unmade)
+    unmade |= {f"figure {name}": reason for name, reason in why_not.items()}
     files = {f"{name}.parquet": _parquet(frame, results.facts) for name, frame in derived.items()}
-    papers = {f"tables/{name}": text.encode() for name, text in _papers(results).items()}
-    files |= papers
-    for name, drawing in drawings.items():
-        files |= {f"figures/{name}.{kind}": RENDER[kind](drawing) for kind in FIGURE_KINDS}
-    folder = open_folder(place)
-    for name, content in files.items():
+    files |= papers | pictures | {"report.html": html.encode()}
+    return _Made(results, files, [*derived], [*drawings], [*papers], unmade)
+
+
+def _write_rest(made: _Made, place: str, tables: dict[str, str]) -> ReportPaths:
+    """Write all but the two tables that everything else is derived from."""
+    record, folder = Record(place), open_folder(place)
+    record.claim({*made.files})
+    for name, content in made.files.items():
         write(folder, name, content)
-    write(folder, "report.html", page(results, drawings).encode())
-    _delete_earlier(folder, files)
+    # Nothing that is left of an earlier report may contradict this one.
+    record.release({name for name in record.names if not _is_of_tables(name)} - {*made.files})
     return ReportPaths(
         html=below(place, "report.html"),
-        tables=tables | {name: below(place, f"{name}.parquet") for name in derived},
-        figures={name: below(place, f"figures/{name}.svg") for name in drawings},
-        papers=[below(place, name) for name in papers],
-        results=results,
+        tables=tables | {name: below(place, f"{name}.parquet") for name in made.derived},
+        figures={name: below(place, f"figures/{name}.svg") for name in made.figures},
+        papers=[below(place, name) for name in made.papers],
+        results=made.results,
+        unmade=made.unmade,
     )
 
 
-def _delete_earlier(folder: fs.SubTreeFileSystem, written: Iterable[str]) -> None:
-    """Delete what an earlier report may have written that this one has not, so that nothing there contradicts it."""
-    possible = {f"{name}.parquet" for name in DERIVED}
-    possible |= {f"tables/{name}.{kind}" for name in FOR_PAPERS for kind in PAPER_KINDS}
-    possible |= {f"figures/{name}.{kind}" for name in FIGURES for kind in FIGURE_KINDS}
-    for info in folder.get_file_info(sorted(possible.difference(written))):
-        if info.is_file:
-            folder.delete_file(info.path)
+def _is_of_tables(name: str) -> bool:
+    """Return whether a file is one of the tables of trials and epochs."""
+    return name == TRIALS_FILE or name.startswith(f"{FOLDER}/")
 
 
-def page(results: Results, drawings: dict[str, Drawing]) -> str:
-    """Return the HTML page. Whatever comes from the study is escaped, inside the embedded figures too."""
-    from analysis.methods import methods_text, provenance_rows
+def page(
+    results: Results, drawings: dict[str, Drawing], why_not: dict[str, str], unmade: dict[str, str]
+) -> str:
+    """Return the HTML page. Whatever comes from the study is escaped, inside the embedded figures too.
+
+    Args:
+        results: What is reported.
+        drawings: Its figures.
+        why_not: Figures that could not be made, with the reason.
+        unmade: Other parts that could not be made, with the reason; it grows.
+    """
+    from analysis.methods import provenance_rows
     from analysis.side_tables import side_tables
     from analysis.tables import SMOKE, main_tables
     from analysis.trial_table import trial_table
@@ -201,15 +261,32 @@ def page(results: Results, drawings: dict[str, Drawing]) -> str:
         "smoke": SMOKE,
         "main_tables": main_tables(results),
         "side_tables": side_tables(results),
-        "is_search_score": results.arms.empty,
+        "is_search_score": False,
+        "figures": {name: FIGURES[name].title for name in FIGURES if name in {*drawings, *why_not}},
         "drawings": drawings,
-        "trials": trial_table(results),
+        "why_not": why_not,
+        "trials": {"columns": [], "rows": []},
         "status_counts": results.trials["status"].value_counts().to_dict(),
-        "methods": methods_text(results),
-        "provenance": provenance_rows(results),
+        "methods": _methods(results, unmade),
+        "provenance": [],
         "libraries": libraries() if drawings else "",
     }
+    with noted(unmade, "table arms"):
+        values["is_search_score"] = results.arms.empty
+    with noted(unmade, "trials"):
+        values["trials"] = trial_table(results)
+    with noted(unmade, "provenance"):
+        values["provenance"] = provenance_rows(results)
+    values["unmade"] = unmade
     return html_page("report.html", values)
+
+
+def _methods(results: Results, unmade: dict[str, str]) -> str:
+    from analysis.methods import methods_text
+
+    with noted(unmade, "methods"):
+        return methods_text(results)
+    return unmade["methods"]
 
 
 def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
@@ -217,16 +294,25 @@ def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
     return parquet_bytes(table.replace_schema_metadata(metadata_of(facts)))
 
 
-def _papers(results: Results) -> dict[str, str]:
-    """Return files by name: the statistics as CSV with every digit, what people read in Markdown and LaTeX."""
+def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[str, str]) -> dict[str, str]:
+    """Return files by name: the statistics as CSV with every digit, what people read in Markdown and LaTeX.
+
+    Args:
+        results: What is reported.
+        derived: Its tables.
+        unmade: Parts that could not be made, with the reason; it grows.
+    """
     from analysis.latex import latex, text
-    from analysis.methods import methods_text
     from analysis.side_tables import side_tables
     from analysis.tables import csv, main_name, main_tables, markdown_tables
 
-    papers = {f"{name}.csv": csv(frame) for name in DERIVED if not (frame := getattr(results, name)).empty}
+    papers = {f"{name}.csv": csv(frame) for name, frame in derived.items()}
+    answer = "effects"
+    with noted(unmade, "table effects"):
+        answer = main_name(results)
     sides = {name: [table] for name, table in side_tables(results).items()}
-    for name, tables in {main_name(results): main_tables(results), **sides}.items():
+    for name, tables in {answer: main_tables(results), **sides}.items():
+        unmade |= {f"table {table.title}": table.why_not for table in tables if table.why_not}
         papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
-    methods = methods_text(results)
+    methods = _methods(results, unmade)
     return papers | {"methods.md": f"{methods}\n", "methods.tex": f"{text(methods)}\n"}

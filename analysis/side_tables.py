@@ -23,6 +23,7 @@ from analysis.tables import (
     p_words,
     signed_text,
     unit_text,
+    unmade_table,
 )
 from cktf.names import arm_label
 
@@ -37,9 +38,22 @@ HEALTH_DECIMALS = 3
 """Digits after the point of these numbers."""
 
 
-def side_tables(results: Results) -> dict[str, Table]:
-    """Return the tables that there are, by name."""
-    found = {}
+Found = dict[str, Table]
+"""Tables by name."""
+
+
+def side_tables(results: Results) -> Found:
+    """Return the tables that there are, by name; of one that could not be made, the reason is its only cell."""
+    found: Found = {}
+    for name, add in SIDE.items():
+        try:
+            add(results, found)
+        except Exception as error:  # whatever it is, the other tables are worth having
+            found[name] = unmade_table(name.replace("_", " ").capitalize(), error)
+    return {name: marked(table, results) for name, table in found.items()}
+
+
+def _add_over_contexts(results: Results, found: Found) -> None:
     if count := len(results.over_contexts):
         found["over_contexts"] = Table(
             "Effects over all contexts",
@@ -47,8 +61,14 @@ def side_tables(results: Results) -> dict[str, Table]:
             "Mean of an arm's effects, each context counted once, with Student's interval over contexts; p by the "
             f"one-sample t test, adjusted by Holm's method over {count} arm{'s' * (count != 1)}.",
         )
+
+
+def _add_ranks(results: Results, found: Found) -> None:
     if not results.ranks.empty:
         found["ranks"] = Table("Ranks over all contexts", rank_rows(results), rank_test_text(results.ranks))
+
+
+def _add_interactions(results: Results, found: Found) -> None:
     if not results.interactions.empty:
         models, family = models_and_family(results.interactions)
         found["interactions"] = Table(
@@ -60,6 +80,9 @@ def side_tables(results: Results) -> dict[str, Table]:
             f"is adjusted over all {family} rows that compare anything; p (F) is of all contrasts of the same factors "
             f"together.{_confounded(results)}",
         )
+
+
+def _add_pairing(results: Results, found: Found) -> None:
     if not results.effects.empty:
         found["pairing"] = Table(
             "Pairing, effect sizes and other tests",
@@ -68,6 +91,9 @@ def side_tables(results: Results) -> dict[str, Table]:
             "same standard error; the effect in standard deviations of the differences (g_z: d_z with Hedges' "
             f"correction); the exact sign-flip test, from {FEWEST_FLIPPED} pairs on, which decides nothing.",
         )
+
+
+def _add_health(results: Results, found: Found) -> None:
     if not (moved := moved_most(results.health, MOST_MOVED)).empty:
         found["health"] = Table(
             "What else moved",
@@ -77,6 +103,9 @@ def side_tables(results: Results) -> dict[str, Table]:
             f"with Student's 95% interval. p (Holm) is adjusted over all {len(results.health)} differences of all "
             "arms, of which these are the largest: an interval alone does not show that a number has moved.",
         )
+
+
+def _add_confirmed(results: Results, found: Found) -> None:
     if not results.confirmed.empty:
         metric = quantity(results.facts.study.metric).name
         found["confirmed"] = Table(
@@ -86,6 +115,9 @@ def side_tables(results: Results) -> dict[str, Table]:
             "Student's 95% interval. Shrinkage: by how much the search score was too good. Effect: against the "
             f"baseline at the same fresh seeds, on {quantity(results.facts.study.report_metric).name}.",
         )
+
+
+def _add_importances(results: Results, found: Found) -> None:
     if results.importance["importance"].notna().any():
         found["importances"] = Table(
             "Importance of the factors",
@@ -93,7 +125,18 @@ def side_tables(results: Results) -> dict[str, Table]:
             f"{importance_text(results.importance)} First: in what percentage of the samples a factor has the largest "
             "share.",
         )
-    return {name: marked(table, results) for name, table in found.items()}
+
+
+SIDE = {
+    "over_contexts": _add_over_contexts,
+    "ranks": _add_ranks,
+    "interactions": _add_interactions,
+    "pairing": _add_pairing,
+    "health": _add_health,
+    "confirmed": _add_confirmed,
+    "importances": _add_importances,
+}
+"""Name of a table to what adds it where there is anything to tell, in the order of the page."""
 
 
 def over_contexts_rows(results: Results) -> Rows:

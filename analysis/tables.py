@@ -12,6 +12,7 @@ from analysis.contexts import shared_names
 from analysis.other_names import other_names
 from analysis.quantities import Quantity, quantity
 from analysis.results import Results
+from analysis.unmade import reason
 from analysis.verdicts import LEVEL, MOST_MORE_SEEDS, POWER, Verdict
 from cktf.rows import StudyRow
 
@@ -62,6 +63,7 @@ class Table:
         bold: Cells, by row and column, that have the best mean and are set in bold; see `analysis.best`.
         daggered: Cells that are not told from it, and have a dagger.
         has_means: Whether it has means, of which the best would be bold.
+        why_not: Of a table that could not be made, the reason; it then stands in the only cell.
     """
 
     title: str
@@ -70,6 +72,7 @@ class Table:
     bold: frozenset[tuple[int, int]] = frozenset()
     daggered: frozenset[tuple[int, int]] = frozenset()
     has_means: bool = False
+    why_not: str = ""
 
     @property
     def footnote(self) -> str:
@@ -104,7 +107,15 @@ def main_tables(results: Results) -> list[Table]:
 
     Several contexts are first laid side by side. The tables of a smoke run say that they answer nothing.
     """
-    return [marked(table, results) for table in _main_tables(results)]
+    try:
+        return [marked(table, results) for table in _main_tables(results)]
+    except Exception as error:  # whatever it is, the rest of the report is worth having
+        return [unmade_table("Effects", error)]
+
+
+def unmade_table(title: str, error: Exception) -> Table:
+    """Return what stands in the place of a table that could not be made."""
+    return Table(title, [["table"], [reason(error)]], why_not=reason(error))
 
 
 def marked(table: Table, results: Results) -> Table:

@@ -30,13 +30,9 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         ledger: What was planned and how it ended.
         teachers: Teacher to the result of its training, of those that lie in the run directory.
         final: Their last epochs, a row each, null where there is none.
-
-    Raises:
-        ValueError: If a trial has ended that was never planned.
     """
     trial_ids = ledger.trial_ids
     planned = [ledger.planned[trial_id] for trial_id in trial_ids]
-    ledger.refuse_unplanned("ends", ledger.ends)
     ends = [ledger.ends.get(trial_id) for trial_id in trial_ids]
     final_epoch = final["epoch"].to_pylist()
     study = ledger.launches[-1]

@@ -10,7 +10,6 @@ comparison, of which each arm has 20 seeds, and a search, of which each trial is
   trials, times ten. Its files hold the same numbers, without what Ray adds to each row itself: the configuration,
   times, names of machines;
 - ``collect`` by Ray Data on this machine, Ray's start aside;
-- ``collect`` once more after 1% more trials;
 - ``write_report`` of either run, from its ledger alone.
 
 Each is run in a process of its own, whose peak memory is told; the first three take turns, and their medians of three
@@ -340,9 +339,6 @@ def main() -> None:
         show("Ray Tune's own reading", scaled, ours, f"1/{arguments.share} read; the memory is of this share")
         on_ray = measured(partial(collect_on_ray, comparison, folder / "on_ray"))
         show("collect by Ray Data", on_ray, ours, "the memory is the driver's")
-        more = planned_rows(range(trials, trials + trials // 100), trials // SEEDS, epochs, is_search=False)
-        write_segment(comparison / "ledger" / "000002.jsonl", [], more, tests=True)
-        show("collect after 1% more", measured(partial(collect_run, comparison)), ours)
         for run in (comparison, search):
             of_run = measured(partial(report, run, folder / f"report of {run.name}"))
             page = megabytes(folder / f"report of {run.name}", "report.html")

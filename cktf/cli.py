@@ -7,6 +7,7 @@ SIGTERM).
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +84,7 @@ def _one_clear_message() -> Iterator[None]:
         raise typer.Exit(WRONG_INPUT) from None
 
 
-def _say_what_is_wrong(error: Exception) -> None:
+def _say_what_is_wrong(error: object) -> None:
     err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -224,6 +225,7 @@ def report(
     Runs of one study are united; runs of different studies are contexts, each with its own baseline.
     """
     with _one_clear_message():
+        _refuse_another_analysis()
         from analysis.foreign import Options
         from analysis.report import report_on
         from analysis.tables import main_tables
@@ -253,6 +255,8 @@ def report(
     for answer in main_tables(paths.results):
         rows, notes = answer.narrow()
         out.print(answer_table(answer.title, rows, [*notes, answer.remark]))
+    for part, reason in paths.unmade.items():
+        _say_what_is_wrong(f"{part} {reason}")
     for path in paths.files:
         out.print(str(path), markup=False, highlight=False, soft_wrap=True)
 
@@ -274,6 +278,7 @@ def plot(
 ) -> None:
     """Write one figure of a run, or list those that apply to it."""
     with _one_clear_message():
+        _refuse_another_analysis()
         from analysis.load import load
         from analysis.plot import WITHOUT_FIGURE, applicable, write_figure
         from cktf.search.errors import UserError
@@ -355,6 +360,21 @@ def convert_teacher(
         except (ValueError, OSError) as error:
             raise UserError(str(error)) from error
     out.print(str(target), markup=False, highlight=False, soft_wrap=True)
+
+
+def _refuse_another_analysis() -> None:
+    """Refuse to go on where another module is found under the name of the half that analyses."""
+    from cktf.search.errors import UserError
+
+    own = Path(__file__).resolve().parents[1] / "analysis" / "__init__.py"
+    found = find_spec("analysis")
+    places = [found.origin, *(found.submodule_search_locations or ())] if found else []
+    places = [place for place in places if place]
+    if places and Path(places[0]).resolve() != own:
+        raise UserError(
+            f"{places[0]}: this module is called analysis and hides {own.parent}, which the report is made by; rename "
+            "it, or run the command 'cktf' in another folder"
+        )
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The rows of a ledger: the one thing that the half that trains and the half that analyses share.
 
-A ledger is a sequence of JSON lines. Each line is one row, and its first key is ``kind``, so that a reader may sort
-lines by their first bytes without parsing them::
+A ledger is a sequence of JSON lines, each of which is one row; ``kind`` says of which kind, wherever it stands::
 
     StudyRow    "study"     what is asked and by which code; once for each launch or resume
     PlannedRow  "planned"   a trial that will run: arm, seed, configuration
@@ -9,14 +8,16 @@ lines by their first bytes without parsing them::
     EndRow      "end"       a trial's end: complete, pruned or failed, and why
 
 Rows are only ever appended. Where a trial has several rows of one epoch or several ends (a worker was lost, a failed
-trial was tried again), the last one holds. This module needs the standard library alone.
+trial was tried again), the last one holds. Nothing stands before the first study row, and nothing of a trial before
+its planned row. This module needs the standard library alone.
 """
 
 import json
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field
 from enum import StrEnum
-from functools import cache
 from typing import Any, ClassVar, Self
+
+from cktf.row_values import fields_of, json_value, shown
 
 SCHEMA_VERSION = 1
 """Of the rows and of the Parquet tables made of them; raised when a column changes its meaning."""
@@ -56,15 +57,26 @@ class Row:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Build a row from a parsed line; keys that this version does not know are dropped.
 
+        A whole number may be written as a float (``1.0``), and a float as a whole number. A float that is null is
+        missing: it has its default, or it is NaN.
+
         Raises:
-            ValueError: If a key that has no default is missing.
+            ValueError: If a key that has no default is missing, or a value is not of the type of its field.
         """
-        known, required = _names(cls.kind)
-        if missing := [name for name in required if name not in values]:
-            raise ValueError(f"ledger row of kind {cls.kind!r} without {', '.join(missing)}")
-        if unknown := values.keys() - known:
-            values = {key: value for key, value in values.items() if key not in unknown}
-        return cls(**values)
+        known = fields_of(cls)  # type: ignore[arg-type]  # mypy takes no class for hashable
+        if missing := [name for name, of in known.items() if of.default is MISSING and name not in values]:
+            raise ValueError(f"a row of kind {cls.kind!r} without {', '.join(missing)}")
+        read = {}
+        for name in known.keys() & values.keys():
+            of, value = known[name], values[name]
+            if value is None and of.default is not MISSING:
+                continue
+            try:
+                read[name] = of.read(value)
+            except (TypeError, ValueError) as error:
+                wanted = f"{name!r} of a row of kind {cls.kind!r} must be {error}"
+                raise ValueError(f"{wanted}; got {shown(value)}") from None
+        return cls(**read)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +167,7 @@ class PlannedRow(Row):
     arm_id: str
     arm: str
     seed: int
-    stage: str
+    stage: str = field(metadata={"allowed": tuple(Stage)})
     number: int
     params: dict[str, Any]
     config: dict[str, Any]
@@ -232,7 +244,7 @@ class EndRow(Row):
 
     kind: ClassVar[str] = "end"
     trial_id: str
-    status: str
+    status: str = field(metadata={"allowed": (Status.COMPLETE, Status.PRUNED, Status.FAILED)})
     reason: str = ""
     epochs: int = 0
     wall_seconds: float = 0.0
@@ -244,22 +256,70 @@ class EndRow(Row):
 ROWS: dict[str, type[Row]] = {row.kind: row for row in (StudyRow, PlannedRow, EpochRow, EndRow)}
 
 
-@cache
-def _names(kind: str) -> tuple[frozenset[str], list[str]]:
-    """Return the names of a row's fields, and of those that it must have."""
-    known = fields(ROWS[kind])
-    required = [f.name for f in known if f.default is MISSING and f.default_factory is MISSING]
-    return frozenset(f.name for f in known), required
-
-
 def parse_row(line: str | bytes) -> Row:
-    """Return the row that one ledger line holds.
+    """Return the row that one ledger line holds, however another program may have spaced or ordered its JSON.
 
     Raises:
-        ValueError: If the line is no JSON object, its kind is unknown, or a key of that kind is missing.
+        ValueError: If the line is no JSON object, its kind is unknown, a key stands twice or is missing, or a value is
+            not of the type of its field.
     """
-    values = json.loads(line)
+    values = json_value(line)
     kind = values.get("kind") if isinstance(values, dict) else None
     if not isinstance(kind, str) or kind not in ROWS:
-        raise ValueError(f"ledger row of unknown kind {kind!r}; known: {', '.join(ROWS)}")
-    return ROWS[values.pop("kind")].from_dict(values)
+        raise ValueError(f"a row of unknown kind {shown(kind)}; known: {', '.join(ROWS)}")
+    return ROWS[kind].from_dict(values)
+
+
+class RowReader:
+    """Reads the lines of a ledger in their order, and refuses a row that comes before those that it needs."""
+
+    def __init__(self) -> None:
+        self._is_begun = False
+        self._planned: set[str] = set()
+
+    def read(self, line: str | bytes, place: str) -> Row:
+        """Return the row of the next line.
+
+        Args:
+            line: Without its newline.
+            place: Where it stands, for messages.
+
+        Raises:
+            ValueError: If it is no row, or comes before the first study row, or before its trial's planned row.
+        """
+        try:
+            row = parse_row(line)
+            self._check_order(row)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
+        return row
+
+    def _check_order(self, row: Row) -> None:
+        if isinstance(row, StudyRow):
+            self._is_begun = True
+        elif not self._is_begun:
+            raise ValueError(f"a row of kind {row.kind!r} stands before the first study row")
+        elif isinstance(row, PlannedRow):
+            self._planned.add(row.trial_id)
+        elif isinstance(row, EpochRow | EndRow) and row.trial_id not in self._planned:
+            raise ValueError(
+                f"a row of kind {row.kind!r} tells of trial {row.trial_id!r}, which no row before it has planned"
+            )
+
+
+def whole_lines(content: bytes) -> list[bytes]:
+    """Return the lines of a segment, without what a killed writer left of a last one.
+
+    Other programs may end a file without a newline; a last line that is a row is whole.
+    """
+    *lines, last = content.split(b"\n")
+    return [*lines, last] if is_row(last) else lines
+
+
+def is_row(line: bytes) -> bool:
+    """Return whether a line is a whole row."""
+    try:
+        parse_row(line)
+    except ValueError:
+        return False
+    return True

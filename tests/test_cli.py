@@ -342,3 +342,23 @@ def test_a_study_of_several_contexts_is_shown_and_one_of_its_trials_is_trained(t
 def test_a_context_is_refused_by_a_study_without_any(study, tmp_path):
     told = message_for("train", study, "--context", "tiny", cwd=tmp_path)
     assert "--context tiny: the study has no such context; it has: none" in told
+
+
+@pytest.mark.parametrize("file", ["analysis.py", "analysis/__init__.py"])
+@pytest.mark.parametrize("command", ["report", "plot"])
+def test_another_module_called_analysis_is_named(tmp_path, file, command):
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("raise RuntimeError('it is not even run')\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-m", "cktf.cli", command, "run"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{path}: this module is called analysis and hides ")
+    assert done.stderr.count("\n") == 1

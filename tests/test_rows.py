@@ -1,11 +1,22 @@
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 
-from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow, parse_row
+from cktf.rows import (
+    EndRow,
+    EpochRow,
+    PlannedRow,
+    RowReader,
+    Stage,
+    Status,
+    StudyRow,
+    parse_row,
+    whole_lines,
+)
 
 EPOCH = EpochRow(
     trial_id="t",
@@ -46,8 +57,114 @@ def test_a_row_survives_the_way_through_a_line(row):
 
 
 @pytest.mark.parametrize("row", [STUDY, PLANNED, EPOCH])
-def test_the_kind_is_the_first_key_so_that_lines_can_be_sorted_unparsed(row):
-    assert row.to_json().startswith(f'{{"kind":"{row.kind}",')
+def test_a_row_is_the_same_however_another_program_writes_its_json(row):
+    values = json.loads(row.to_json())
+    shuffled = dict(reversed(values.items()))
+    floats = {key: float(value) if type(value) is int else value for key, value in values.items()}
+    for line in (
+        json.dumps(shuffled),
+        json.dumps(values, indent=2),
+        f" {json.dumps(floats)} \r",
+        "\ufeff" + row.to_json(),
+    ):
+        found = parse_row(line.encode())
+        assert found == row
+        assert all(isinstance(value, type(vars(found)[name])) for name, value in vars(row).items())
+    assert parse_row(row.to_json().replace('"kind"', '"\\u006bind"')) == row
+
+
+WRONG = [
+    (PLANNED, "number", "0", "a whole number"),
+    (PLANNED, "seed", True, "a whole number"),
+    (PLANNED, "seed", 1.5, "a whole number"),
+    (PLANNED, "seed", 2**63, "a whole number"),
+    (PLANNED, "trial_id", 7, "a text"),
+    (PLANNED, "trial_id", None, "a text"),
+    (PLANNED, "context", ["a"], "a text"),
+    (PLANNED, "config", [], "an object"),
+    (PLANNED, "stage", "later", "one of design, search, confirm"),
+    (EPOCH, "epoch", {}, "a whole number"),
+    (EPOCH, "time", "x", "a number"),
+    (EPOCH, "train_loss", False, "a number"),
+    (EPOCH, "train_loss", 10**400, "a number"),
+    (EPOCH, "terms", {"kd": "x"}, "an object, and 'kd' in it a number"),
+    (STUDY, "factors", "x", "a list"),
+    (STUDY, "factors", [1], "a text"),
+    (STUDY, "maximise", 1, "true or false"),
+    (EndRow(trial_id="t", status=Status.FAILED), "status", "finished", "one of complete, pruned, failed"),
+    (EndRow(trial_id="t", status=Status.FAILED), "status", ["failed"], "one of complete, pruned, failed"),
+]
+
+
+@pytest.mark.parametrize(("row", "name", "value", "wanted"), WRONG)
+def test_a_value_of_another_type_is_refused_with_field_value_and_what_is_allowed(row, name, value, wanted):
+    line = json.dumps({**json.loads(row.to_json()), name: value})
+    shown = json.dumps(value)[:60]
+    with pytest.raises(
+        ValueError, match=f"^'{name}' of a row of kind '{row.kind}' must be {wanted}"
+    ) as caught:
+        parse_row(line)
+    assert f"; got {shown}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"{", "is not JSON: .*, at character 2"),
+        (b'{"kind":"end","trial_id":"\xff"}', "is not UTF-8 text: invalid start byte at byte 27"),
+        (b'{"kind":"end","trial_id":"a","trial_id":"b"}', "key 'trial_id' stands twice"),
+        (b'{"kind":"end","x":{"y":1,"y":1}}', "key 'y' stands twice"),
+        (b'{"kind":"end","x":%s}' % (b"[" * 1500 + b"]" * 1500), "is nested more than 50 deep"),
+        (b'{"kind":"end","x":%s}' % (b"[" * 60 + b"]" * 60), "is nested more than 50 deep"),
+        (b'{"kind":"end","x":%s}' % (b"[" * 100_000 + b"]" * 100_000), "is nested more than 50 deep"),
+        (b'{"kind":"end","epochs":%s}' % (b"9" * 5000), "holds an integer of thousands of digits"),
+        (b'{"kind":"end","trial_id":"\\ud800"}', "holds half of a surrogate pair"),
+        (b"7", "unknown kind"),
+    ],
+)
+def test_what_is_no_row_is_refused_in_one_sentence(line, why):
+    with pytest.raises(ValueError, match=f"^.*{why}"):
+        parse_row(line)
+
+
+def test_a_float_that_is_null_is_missing_and_one_with_a_default_has_it():
+    values = json.loads(EPOCH.to_json()) | {
+        "train_loss": None,
+        "time": None,
+        "test_loss": None,
+        "terms": {"kd": None},
+    }
+    row = parse_row(json.dumps(values))
+    assert math.isnan(row.train_loss)
+    assert math.isnan(row.terms["kd"])
+    assert (row.time, row.test_loss) == (0.0, None)
+    assert math.isnan(parse_row(EPOCH.to_json().replace('"train_loss":1.5', '"train_loss":NaN')).train_loss)
+
+
+def test_rows_that_come_before_those_that_they_need_are_refused_with_their_place():
+    end = EndRow(trial_id="t", status=Status.COMPLETE)
+    for row in (PLANNED, EPOCH, end):
+        with pytest.raises(
+            ValueError, match=f"^1: a row of kind '{row.kind}' stands before the first study row"
+        ):
+            RowReader().read(row.to_json(), "1")
+    for row in (EPOCH, end):
+        reader = RowReader()
+        reader.read(STUDY.to_json(), "1")
+        with pytest.raises(
+            ValueError, match=f"^2: a row of kind '{row.kind}' tells of trial 't', which no row before"
+        ):
+            reader.read(row.to_json(), "2")
+        assert reader.read(PLANNED.to_json(), "3") == PLANNED
+        assert reader.read(row.to_json(), "4") == row
+
+
+def test_the_last_line_of_a_segment_is_whole_where_it_is_a_row():
+    line = PLANNED.to_json().encode()
+    assert whole_lines(line + b"\n" + line) == [line, line]
+    assert whole_lines(line + b"\n" + line[:-1]) == [line]
+    assert whole_lines(line + b"\n") == [line]
+    assert whole_lines(b"") == []
 
 
 def test_a_key_of_a_later_version_is_dropped():
@@ -56,7 +173,7 @@ def test_a_key_of_a_later_version_is_dropped():
 
 
 def test_an_unknown_kind_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"unknown kind 'note'.*planned"):
+    with pytest.raises(ValueError, match=r"unknown kind \"note\".*planned"):
         parse_row('{"kind":"note"}')
 
 

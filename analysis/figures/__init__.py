@@ -93,7 +93,10 @@ FIGURES = {
         winners_curse.chart,
     ),
     "slices": Figure(
-        "Scores along each factor", "a search of three complete arms", slices.record, slices.chart
+        "Scores along each factor",
+        "a search of three complete arms with a factor",
+        slices.record,
+        slices.chart,
     ),
     "rank_map": Figure(
         "Where the good arms lie",

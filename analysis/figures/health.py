@@ -121,6 +121,6 @@ def _chosen(numbers: list[str], results: Results, shown: list[str]) -> list[str]
     largest = moved["statistic"].abs().groupby(PREFIX + moved["number"]).max().to_dict()
     ranked = sorted(numbers, key=lambda name: (name not in ALWAYS, -largest.get(name, 0.0)))
     kept = set(ranked[:MAX_PANELS])
-    kinds = list(WORDS)
+    kinds = {word: place for place, word in enumerate(WORDS)}  # others, an objective's own, come last
     of_kind = {name: name.removeprefix(PREFIX).partition(".")[0] for name in kept}
-    return sorted(kept, key=lambda name: (kinds.index(of_kind[name]), name))
+    return sorted(kept, key=lambda name: (kinds.get(of_kind[name], len(kinds)), name))

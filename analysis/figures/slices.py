@@ -59,7 +59,7 @@ class Slices:
 
 
 def record(results: Results) -> Slices | None:
-    """Return the slices to be drawn; None where a search has fewer than three complete arms."""
+    """Return the slices to be drawn; None where a search has fewer than three complete arms, or no factors."""
     study, arms = results.facts.study, results.searched
     counts = arms["status"].value_counts()
     if counts.get(Status.COMPLETE, 0) < 3:
@@ -83,6 +83,8 @@ def record(results: Results) -> Slices | None:
         choices = [] if is_number else sorted({str(level) for level in levels})
         title = f"{factor_label(factor, study.factors)}  (n = {len(levels)})"
         panels.append(Slice(title, factor in study.log_factors, choices, rows))
+    if not any(panel.rows for panel in panels):
+        return None
     statuses = [str(status) for status in STATUS_MARKS if counts.get(status, 0)]
     without = " and ".join(f"{counts[status]} {status}" for status in statuses if status != Status.COMPLETE)
     caption = (

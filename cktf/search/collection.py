@@ -17,7 +17,7 @@ import ray.data
 PLACE, LINE, PART = "place", "line", "part"
 """Columns of parsed rows: where in the ledger one stands; the text of one that is no epoch; the part of an epoch."""
 
-OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), (LINE, pa.string())])
+OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), (LINE, pa.binary())])
 """Of the rows that are no epochs."""
 
 NAMED = ("term.", "health.")
@@ -43,6 +43,7 @@ class RowsOnRay:
     Attributes:
         others: The rows that are no epochs, in order.
         terms: The columns of objectives' terms, and of health, that any of the epochs has.
+        first_epochs: Of each piece the first epoch of each trial: its ``trial_id`` and `PLACE`.
 
     Raises:
         ValueError: If a line is broken.
@@ -53,6 +54,7 @@ class RowsOnRay:
         ray.data.DataContext.get_current().enable_progress_bars = False
         self._rows = None
         self.others, self.terms = OTHER_SCHEMA.empty_table(), set[str]()
+        self.first_epochs = pa.table({"trial_id": pa.array([], pa.string()), PLACE: pa.array([], pa.int64())})
         if not pieces:
             return
         items = ray.data.from_items([piece._asdict() for piece in pieces], override_num_blocks=len(pieces))
@@ -65,6 +67,7 @@ class RowsOnRay:
             raise ValueError(others[BROKEN].drop_null()[0].as_py())
         self.others = others.sort_by(PLACE)
         self.terms = set(_gathered(self._rows, _terms)["name"].to_pylist())
+        self.first_epochs = _gathered(self._rows, _first_epochs)
 
     def by_part(
         self, number: Callable[[pa.Table], pa.Table], write: Callable[[int, pa.Table], pa.Table]
@@ -101,6 +104,12 @@ def _others(rows: pa.Table) -> pa.Table:
 
 def _terms(rows: pa.Table) -> pa.Table:
     return pa.table({"name": pa.array([n for n in rows.column_names if n.startswith(NAMED)], pa.string())})
+
+
+def _first_epochs(rows: pa.Table) -> pa.Table:
+    epochs = rows.filter(rows[LINE].is_null())
+    firsts = epochs.select(["trial_id", PLACE]).group_by("trial_id").aggregate([(PLACE, "min")])
+    return firsts.rename_columns(["trial_id", PLACE])
 
 
 def _numbered(number: Callable[[pa.Table], pa.Table], terms: list[str], rows: pa.Table) -> pa.Table:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from cktf.rows import EpochRow, Row, parse_row
+from cktf.rows import EpochRow, Row, RowReader, whole_lines
 from cktf.search.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unreadable
 from cktf.storage import Storage
 
@@ -71,22 +71,21 @@ def read_ledger(run: Storage) -> Iterator[Row]:
     A segment's last line may be torn, by a kill in the middle of a write; it is left out.
 
     Raises:
-        LedgerDamaged: If any other line is no row; the message names segment and line.
+        LedgerDamaged: If any other line is no row, or comes before those that it needs; the message names segment and
+            line.
         Unreadable: If the place cannot be read.
     """
-    segments = run.child(FOLDER)
+    segments, reader = run.child(FOLDER), RowReader()
     with reading(segments):
         names = _names(segments)
     for name in names:
         with reading(segments):
             content = segments.read(name) or b""
-        *lines, torn = content.split(b"\n")  # a whole line ends in a newline, so the rest is empty or torn
-        del torn
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(whole_lines(content), start=1):
             try:
-                yield parse_row(line)
-            except (TypeError, ValueError) as error:
-                raise LedgerDamaged(f"{segments.full(name)}, line {number}: {error}") from error
+                yield reader.read(line, f"{segments.full(name)}, line {number}")
+            except ValueError as error:
+                raise LedgerDamaged(str(error)) from error
 
 
 def is_in_use(run: Storage) -> bool:

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from analysis.epoch_lines import EPOCH_SCHEMA
 from analysis.epochs import PART, EpochTable, part_name, write_part
 from analysis.ledger import Ledger
+from analysis.row_lines import EPOCH_SCHEMA
 from cktf.rows import PlannedRow, StudyRow
 
 
@@ -65,18 +65,13 @@ def test_of_rows_of_one_epoch_the_last_holds_and_trials_stand_in_the_order_of_pl
     assert final["train_loss"].to_pylist() == [1.0, 3.0]
 
 
-def test_rows_are_added_to_those_of_a_file_and_replace_them(tmp_path: Path) -> None:
+def test_a_file_holds_its_trials_and_columns_of_terms_that_none_of_them_has(tmp_path: Path) -> None:
     common = EpochTable.of(ledger(3), {"term.kd"})
-    place = str(tmp_path)
-    write_part(place, common, True, 0, common.numbered(rows(("t0", 1, 2.0), ("t1", 1, 4.0))))
-    final = write_part(place, common, False, 0, common.numbered(rows(("t2", 1, 9.0), ("t0", 1, 1.0))))
-    all_rows = common.numbered(rows(("t0", 1, 2.0), ("t1", 1, 4.0), ("t2", 1, 9.0), ("t0", 1, 1.0)))
-    whole = write_part(str(tmp_path / "at once"), common, True, 0, all_rows)
-    written = [folder / part_name(0) for folder in (tmp_path, tmp_path / "at once")]
-    assert written[0].read_bytes() == written[1].read_bytes()
-    assert final.equals(whole)
-    assert told(pyarrow.parquet.read_table(written[0])) == [("t0", 1, 1.0), ("t1", 1, 4.0), ("t2", 1, 9.0)]
-    assert pyarrow.parquet.read_table(written[0])["term.kd"].null_count == 3
+    final = write_part(str(tmp_path), common, 0, common.numbered(rows(("t0", 1, 2.0), ("t1", 1, 4.0))))
+    assert final["part"].to_pylist() == [0, 0]
+    table = pyarrow.parquet.read_table(tmp_path / part_name(0))
+    assert told(table) == [("t0", 1, 2.0), ("t1", 1, 4.0)]
+    assert table["term.kd"].null_count == 2
 
 
 def test_consecutive_trials_share_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,16 +79,3 @@ def test_consecutive_trials_share_a_file(monkeypatch: pytest.MonkeyPatch) -> Non
     common = EpochTable.of(ledger(5), set())
     found = common.numbered(rows(*((f"t{number}", 1, math.nan) for number in (4, 3, 2, 1, 0))))
     assert found[PART].to_pylist() == [2, 1, 1, 0, 0]
-
-
-def test_rows_of_a_trial_that_was_never_planned_are_refused() -> None:
-    with pytest.raises(ValueError, match="epochs of trials it never planned: t7"):
-        EpochTable.of(ledger(3), set()).numbered(rows(("t1", 1, 0.0), ("t7", 1, 0.0)))
-
-
-def test_what_is_written_holds_as_long_as_there_are_only_more_trials() -> None:
-    few, more = EpochTable.of(ledger(3), {"term.kd"}), EpochTable.of(ledger(4), {"term.kd"})
-    assert few.may_grow_into(more)
-    assert few.may_grow_into(few)
-    assert not more.may_grow_into(few)
-    assert not few.may_grow_into(EpochTable.of(ledger(4), {"term.kd", "term.cktf"}))

@@ -72,7 +72,7 @@ def report(ablation_writer: Callable[..., Any], tmp_path: Path) -> Path:
 def written(run: Path, folder: Path) -> Path:
     results = load(run)
     path = folder / "report.html"
-    path.write_text(page(results, all_drawings(results)))
+    path.write_text(page(results, *all_drawings(results), {}))
     return path
 
 

@@ -23,8 +23,9 @@ def test_every_figure_that_applies_is_drawn_and_says_what_n_is(
     run: str, request: pytest.FixtureRequest
 ) -> None:
     results = load(request.getfixturevalue(run))
-    drawings = all_drawings(results)
+    drawings, why_not = all_drawings(results)
     assert drawings
+    assert not why_not
     assert {name: drawn.title for name, drawn in drawings.items()} == applicable(results)
     for name, drawn in drawings.items():
         assert RENDER["svg"](drawn).startswith(b"<svg"), name

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from analysis import write_report
+import analysis
+from analysis import load, write_report, write_results
 from analysis.__main__ import main
+from analysis.figures import FIGURES
+from analysis.folder import write
 from analysis.methods import methods_text
 from analysis.parquet import FACTS_KEY, VERSION_KEY
 from analysis.report import report_on
@@ -122,7 +126,7 @@ def test_nothing_is_left_of_an_earlier_report_in_the_same_place(
         str(Path(path).with_suffix(f".{kind}")) for path in paths.figures.values() for kind in ("png", "pdf")
     }
     epochs = {path for path in found if "epochs.parquet" in path}
-    own = {str(tmp_path / "report" / name) for name in ("rows.parquet", "tables/notes.tex")}
+    own = {str(tmp_path / "report" / name) for name in ("report.json", "tables/notes.tex")}
     assert found == {path for path in paths.files if Path(path).is_file()} | kinds | epochs | own
 
 
@@ -296,3 +300,109 @@ def test_a_folder_of_something_else_is_no_place_for_a_report(ablation: Path, tmp
     report_on([str(ablation)], str(out))
     (out / "notes.txt").touch()
     report_on([str(ablation)], str(out))  # it is a report now, whatever else is there
+
+
+OWN = ("figures/history.pdf", "tables/ranks.tex", "figures/mine.svg", "notes.txt")
+"""Files of a user's own, some of them called like those of other reports."""
+
+
+@pytest.mark.parametrize("writes", ["write_report", "write_results", "collect"])
+def test_files_that_are_not_a_report_s_own_are_left_alone(
+    ablation: Path, tmp_path: Path, writes: str
+) -> None:
+    out = tmp_path / "paper"
+    for name in OWN:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("mine")
+    results = load(ablation)
+    for _ in range(2):
+        if writes == "write_results":
+            write_results(results, out)
+        else:
+            getattr(analysis, writes)(ablation, out)
+    assert {(out / name).read_text() for name in OWN} == {"mine"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "trials.parquet",
+            "epochs.parquet/part-00000.parquet",
+            "epochs.parquet/more.parquet",
+            "effects.parquet",
+        ),
+        *("report.html", "figures/effects.png", "tables/effects.csv", "tables/methods.md", "report.json"),
+    ],
+)
+def test_a_file_in_the_place_of_one_of_the_report_s_is_refused_before_anything_is_written(
+    ablation: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "paper"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("mine")
+    results = load(ablation)
+    for report in (lambda: write_report(ablation, out), lambda: write_results(results, out)):
+        with pytest.raises(ValueError, match=rf"^{out}/{name}: is "):
+            report()
+    assert main(["report", str(ablation), "--out", str(out)]) == 2
+    assert str(out) in capsys.readouterr().err
+    assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
+    assert (out / name).read_text() == "mine"
+
+
+def test_what_a_killed_report_has_written_is_still_its_own(
+    ablation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Any, name: str, content: bytes) -> None:
+        if name == "report.html":
+            raise KeyboardInterrupt
+        write(folder, name, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("analysis.report.write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_report(ablation, tmp_path / "out")
+    assert (tmp_path / "out" / "figures" / "effects.svg").is_file()
+    paths = write_report(ablation, tmp_path / "out")
+    assert Path(paths.html).is_file()
+
+
+def test_a_table_and_a_figure_that_cannot_be_made_say_why_in_their_place(
+    ablation: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("margin")
+
+    monkeypatch.setitem(FIGURES, "learning_curves", replace(FIGURES["learning_curves"], record=fail))
+    monkeypatch.setitem(
+        FIGURES, "paired_slopes", replace(FIGURES["paired_slopes"], chart=lambda _: {"mark": 3})
+    )
+    monkeypatch.setattr("analysis.side_tables.pairing_rows", fail)
+    monkeypatch.setattr("analysis.best.best", fail)
+    monkeypatch.setattr("analysis.trial_table.trial_table", fail)
+    monkeypatch.setattr("analysis.methods.provenance_rows", fail)
+    monkeypatch.setattr("analysis.methods.methods_text", fail)
+    assert main(["report", str(ablation)]) == 0
+    printed = capsys.readouterr()
+    report = ablation / "report"
+    why = "cannot be made: KeyError: 'margin'"
+    page = unescape((report / "report.html").read_text())
+    for name in ("learning_curves", "pairing", "trials", "methods", "provenance"):
+        assert why in page[page.index(f'id="{name}"') :].partition("</section>")[0], name
+    assert "cannot be made: " in page[page.index('id="paired_slopes"') :].partition("</section>")[0]
+    assert why in (report / "tables" / "pairing.md").read_text()
+    assert "margin" in (report / "tables" / "effects.tex").read_text()
+    assert "cannot be made" in printed.out
+    for part in (
+        "figure learning_curves",
+        "figure paired_slopes",
+        "table best",
+        "trials",
+        "methods",
+        "provenance",
+    ):
+        assert f"{part} cannot be made: " in printed.err
+    assert (report / "figures" / "effects.svg").is_file()
+    assert not (report / "figures" / "paired_slopes.svg").exists()
+    assert (report / "tables" / "arms.csv").is_file()

@@ -1,0 +1,156 @@
+"""Lines of a ledger -> its epochs as columns, and the other rows as the lines that they are.
+
+Nearly all lines are epochs, so these are parsed in compiled code, by Arrow's reader of JSON. It takes no row that
+`cktf.rows.parse_row` would refuse: what it cannot read as numbers and texts of the expected types is read by the
+latter, line by line.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+from typing import get_type_hints
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+from cktf.rows import EpochRow, parse_row
+
+NAMED = {"terms": "term.", "health": "health."}
+"""Keys of an epoch row that hold numbers by name, and what begins the names of the columns that these become."""
+
+ARROW_TYPES = {int: pa.int64(), str: pa.string(), float: pa.float64(), float | None: pa.float64()}
+EPOCH_SCHEMA = pa.schema(
+    [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name not in NAMED]
+)
+REQUIRED = [f.name for f in fields(EpochRow) if f.default is MISSING and f.default_factory is MISSING]
+"""Keys that every epoch row has."""
+
+NEVER_NULL = [name for name in REQUIRED if get_type_hints(EpochRow)[name] in (int, str)]
+
+DEFAULTS = {f.name: f.default for f in fields(EpochRow) if f.default not in (MISSING, None)}
+"""Keys to what they are where a row lacks them."""
+
+POSITION = "position"
+"""Column: which of the lines a row was, from 0."""
+
+LOOKS_LIKE_AN_EPOCH = (
+    r"^\s*\{[^{}\[\]]*(?:\{[^{}\[\]]*\}[^{}\[\]]*)*\}\s*$",  # one object, with flat objects in it
+    r'"kind"\s*:\s*"epoch"',
+)
+"""Lines of this form are handed to Arrow; of those that are not, each is looked at."""
+
+Line = tuple[int, bytes]
+"""A line's position, from 0, and what it holds, without its newline."""
+
+
+def parse_lines(lines: Sequence[bytes]) -> tuple[list[pa.Table], list[Line]]:
+    """Return the epochs among some lines, as tables with the rows in any order, and the other lines.
+
+    The tables have the columns of `EPOCH_SCHEMA`, a ``term.<name>`` or ``health.<name>`` for each name that occurs in
+    them, and `POSITION`. A number that is not one (NaN) is missing.
+
+    Raises:
+        ValueError: If an epoch is broken, or lacks what every epoch has.
+    """
+    texts = pa.array(lines, pa.binary())
+    is_alike = pa.array([True] * len(lines), pa.bool_())
+    for pattern in LOOKS_LIKE_AN_EPOCH:
+        is_alike = pc.and_(is_alike, pc.match_substring_regex(texts, pattern))
+    table = _in_columns(texts.filter(is_alike))
+    if table is None:  # each is looked at
+        is_alike = pa.array([False] * len(lines), pa.bool_())
+    tables = [] if table is None else [_at(table, pc.indices_nonzero(is_alike))]
+    rows, others = [], []
+    for position in pc.indices_nonzero(pc.invert(is_alike)).to_pylist():
+        line = lines[position]
+        # Of an epoch's kind, only an escape can hide the word.
+        if b'"epoch"' in line or b"\\u" in line:
+            row = parse_row(line)
+            if isinstance(row, EpochRow):
+                rows.append((position, row))
+                continue
+        others.append((position, line))
+    if rows:
+        positions, epochs = zip(*rows, strict=True)
+        tables.append(_at(_table_of(epochs), pa.array(positions, pa.int64())))
+    return tables, others
+
+
+def _at(table: pa.Table, positions: pa.Array) -> pa.Table:
+    return table.append_column(POSITION, positions.cast(pa.int64()))
+
+
+def _in_columns(texts: pa.Array) -> pa.Table | None:
+    """Return epochs' lines as a table; None where one of them has to be read by itself."""
+    if not len(texts):
+        return None
+    content = b"\n".join(texts.to_pylist())
+    try:
+        content.decode()
+        table = pa.json.read_json(
+            pa.BufferReader(content),
+            # One block and no threads: pieces are what is parsed at the same time.
+            read_options=pa.json.ReadOptions(use_threads=False, block_size=len(content) + 1),
+            parse_options=pa.json.ParseOptions(
+                explicit_schema=pa.schema([("kind", pa.string()), *EPOCH_SCHEMA]),
+                unexpected_field_behavior="infer",
+            ),
+        )
+    except ValueError:  # pa.ArrowInvalid is one
+        return None
+    if (
+        table.num_rows != len(texts)
+        or not pc.all(pc.equal(table["kind"], EpochRow.kind), skip_nulls=False).as_py()
+    ):
+        return None
+    if any(table[name].null_count for name in NEVER_NULL):
+        return None
+    for name in REQUIRED:
+        # A key that is not there and one that is null look alike.
+        may_be_missing = name not in table.column_names or table[name].null_count
+        if may_be_missing and not pc.all(pc.match_substring(texts, f'"{name}"')).as_py():
+            return None
+    columns = {name: table[name].combine_chunks() for name in EPOCH_SCHEMA.names}
+    for key, prefix in NAMED.items():
+        if key not in table.column_names:  # rows that were written before there was any health have none
+            continue
+        numbers = table[key].combine_chunks()
+        if not pa.types.is_struct(numbers.type) or (key in REQUIRED and numbers.null_count):
+            return None
+        for index in range(numbers.type.num_fields):
+            values = numbers.field(index)
+            if not (_is_number(values.type) or pa.types.is_null(values.type)):
+                return None
+            columns[f"{prefix}{numbers.type.field(index).name}"] = values.cast(pa.float64(), safe=False)
+    # What is too large for a float is infinite here; only a line by itself says whether it says so.
+    if any(pc.any(pc.is_inf(values)).as_py() for values in columns.values() if _is_number(values.type)):
+        return None
+    for name, default in DEFAULTS.items():
+        columns[name] = columns[name].fill_null(default)
+    return pa.table({name: _without_nan(values) for name, values in columns.items()})
+
+
+def _table_of(rows: Sequence[EpochRow]) -> pa.Table:
+    """Return epochs as a table."""
+    columns = {
+        field.name: pa.array([getattr(row, field.name) for row in rows], field.type) for field in EPOCH_SCHEMA
+    }
+    for key, prefix in NAMED.items():
+        numbers = [getattr(row, key) for row in rows]
+        for name in dict.fromkeys(name for named in numbers for name in named):
+            columns[f"{prefix}{name}"] = pa.array(
+                [named.get(name, math.nan) for named in numbers], pa.float64()
+            )
+    return pa.table({name: _without_nan(values) for name, values in columns.items()})
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _without_nan(values: pa.Array) -> pa.Array:
+    """Return an array in which what is not a number is missing."""
+    if not pa.types.is_floating(values.type) or not pc.any(pc.is_nan(values)).as_py():
+        return values
+    return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)

@@ -1,0 +1,28 @@
+"""What of a report could not be made: noted, and said in its place, so that the rest of the report is there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def reason(error: Exception) -> str:
+    """Return why something could not be made, in one line: the kind of error and what it says."""
+    said = " ".join(str(error).split())
+    return (
+        f"cannot be made: {type(error).__name__}: {said}"
+        if said
+        else f"cannot be made: {type(error).__name__}"
+    )
+
+
+@contextmanager
+def noted(reasons: dict[str, str], what: str) -> Iterator[None]:
+    """Let a part of a report fail alone.
+
+    Args:
+        reasons: What could not be made, with the reason; it grows.
+        what: The part.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever it is, the other parts are worth having
+        reasons[what] = reason(error)

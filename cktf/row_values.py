@@ -1,0 +1,191 @@
+"""Values of a ledger's rows: JSON that any program may have written, read strictly, and the types of rows' fields.
+
+This module needs the standard library alone.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+LARGEST_INTEGER = 2**63 - 1
+"""That tables can hold; the smallest is its negative, less one."""
+
+DEEPEST = 50
+"""Objects and lists within each other that a row may have."""
+
+SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+
+
+class Field(NamedTuple):
+    """What a field of a row may hold.
+
+    Attributes:
+        default: What it is where a line does not have it; `MISSING` where every line must.
+        read: Returns a value of JSON as the field's type; raises a TypeError or ValueError that says what is allowed.
+    """
+
+    default: Any
+    read: Callable[[Any], Any]
+
+
+@cache
+def fields_of(row: Any) -> dict[str, Field]:
+    """Return what the fields of a kind of row may hold, by name."""
+    types = get_type_hints(row)
+    found = {}
+    for f in fields(row):
+        default = f.default if f.default_factory is MISSING else f.default_factory()
+        read = _one_of(f.metadata["allowed"]) if "allowed" in f.metadata else _reader(types[f.name])
+        found[f.name] = Field(default, read)
+    return found
+
+
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """Return what reads a value of JSON as a type."""
+    within, arguments = get_origin(kind), get_args(kind)
+    if within is list:
+        return _list_of(_reader(arguments[0]))
+    if within is dict:
+        return _object_of(_reader(arguments[1]))
+    if type(None) in arguments:
+        return _or_none(_reader(next(option for option in arguments if option is not type(None))))
+    return READERS[kind]
+
+
+def _whole_number(value: Any) -> int:
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if not is_whole or isinstance(value, bool) or not -LARGEST_INTEGER - 1 <= value <= LARGEST_INTEGER:
+        raise ValueError("a whole number of at most 64 bits")
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if value is None:
+        return math.nan
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    except OverflowError:
+        pass
+    raise ValueError("a number")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text")
+    return value
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false")
+    return value
+
+
+READERS: dict[Any, Callable[[Any], Any]] = {
+    int: _whole_number,
+    float: _number,
+    str: _text,
+    bool: _truth,
+    Any: lambda value: value,
+}
+"""Type of a field to what reads a value of JSON as one."""
+
+
+def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"one of {', '.join(allowed)}")
+        return str(value)
+
+    return read
+
+
+def _or_none(read_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        return None if value is None else read_value(value)
+
+    return read
+
+
+def _list_of(read_entry: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
+    def read(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise TypeError("a list")
+        return [read_entry(entry) for entry in value]
+
+    return read
+
+
+def _object_of(read_entry: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
+    def read(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise TypeError("an object")
+        found = {}
+        for key, entry in value.items():
+            try:
+                found[key] = read_entry(entry)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"an object, and {key!r} in it {error}") from None
+        return found
+
+    return read
+
+
+def json_value(line: str | bytes) -> Any:
+    """Return the value of a line of JSON.
+
+    Raises:
+        ValueError: If it is not JSON in UTF-8, or holds what no row does.
+    """
+    try:
+        # Programs of another system begin a file with a byte order mark.
+        text = line.decode("utf-8-sig") if isinstance(line, bytes) else line
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8 text: {error.reason} at byte {error.start + 1}") from None
+    try:
+        values = json.loads(text, object_pairs_hook=_each_once)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error.msg}, at character {error.pos + 1}") from None
+    except KeyError as error:
+        raise ValueError(f"key {error} stands twice") from None
+    except RecursionError:
+        raise ValueError(f"is nested more than {DEEPEST} deep") from None
+    except ValueError:  # Python's own limit
+        raise ValueError("holds an integer of thousands of digits") from None
+    if text.count("{") + text.count("[") > DEEPEST and _depth(values) > DEEPEST:
+        raise ValueError(f"is nested more than {DEEPEST} deep")
+    if "\\u" in text:
+        try:
+            json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("holds half of a surrogate pair, which is no character") from None
+    return values
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise KeyError(next(key for key in counts if counts[key] > 1))
+    return values
+
+
+def _depth(value: Any) -> int:
+    """Return how deep objects and lists lie within each other, without recursion."""
+    depth, level = 0, [value]
+    while level := [entry for entry in level if isinstance(entry, dict | list)]:
+        depth += 1
+        level = [below for entry in level for below in (entry.values() if isinstance(entry, dict) else entry)]
+    return depth
+
+
+def shown(value: Any) -> str:
+    """Return a value of JSON as a message shows it, the first characters of a long one."""
+    text = json.dumps(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
