@@ -86,6 +86,16 @@ def test_the_images_are_torchvisions(height: int, width: int) -> None:
         assert (ours - expected).abs().max() <= 0.501
 
 
+@pytest.mark.parametrize(("height", "width"), [(6, 6), (20, 5)])
+def test_boxes_of_larger_images_are_reduced_as_by_torchvision(height: int, width: int) -> None:
+    images = torch.randint(256, (80, 3, 15, 15), dtype=torch.uint8)
+    boxes = draw_boxes(torch.arange(80), 1, 1, 15, 15)
+    result = resized_crop(images, boxes, height, width)
+    for image, box, ours in zip(images.float(), boxes.T.tolist(), result, strict=True):
+        expected = functional.resized_crop(image, *box, [height, width], antialias=True)
+        assert (ours - expected).abs().max() <= 0.501
+
+
 def test_a_hand_computed_box() -> None:
     image = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4) * 12
     # Rows 1 and 2, columns 2 and 3: [[72, 84], [120, 132]] is enlarged twofold. New pixels lie at -1/4, 1/4, 3/4 and
