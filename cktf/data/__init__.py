@@ -1,11 +1,12 @@
 """Data sets, their splits, and batches of them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from cktf.data.augmentation import Augmentation, AugmentationConfig
 from cktf.data.cifar import load_cifar10, load_cifar100
 from cktf.data.config import IMAGE_FOLDER, DataConfig
-from cktf.data.dataset import Dataset
+from cktf.data.dataset import Constants, Dataset
 from cktf.data.digits import load_digits
 from cktf.data.generated import load_few
 from cktf.data.image_folder import load_image_folder
@@ -38,6 +39,9 @@ def load_dataset(config: DataConfig) -> Dataset:
         ValueError: If a file of it is damaged.
     """
     load = DATASETS[config.name]
+    if config.crop_from is not None:
+        stored = config.model_copy(update={"side": config.crop_from, "crop_from": None})
+        return replace(load_dataset(stored), shown_side=config.side)
     dataset = load_few(config, load) if config.generated else load(config)
     return dataset if config.side is None else dataset.resized(config.side)
 
@@ -46,6 +50,7 @@ __all__ = [
     "DATASETS",
     "Augmentation",
     "AugmentationConfig",
+    "Constants",
     "DataConfig",
     "Dataset",
     "DatasetMissing",

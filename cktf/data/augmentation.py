@@ -24,7 +24,7 @@ class Augmentation:
     Attributes:
         crop: Black pixels at each side, out of which a window of the image's own size is cut; 0: no crop.
         flip: Whether half of the images are mirrored left to right.
-        resized_crop: Whether a box of any size is cut out and scaled to the image's own size; ``crop`` is then 0.
+        resized_crop: Whether a box of any size is cut out and scaled to the side that networks see; ``crop`` is then 0.
     """
 
     crop: int
@@ -39,8 +39,8 @@ class AugmentationConfig(Settings):
     """Padding of the random crop at each side, in pixels; 0: no crop. Not set: the data set's standard."""
 
     resized_crop: bool | None = None
-    """Instead of `crop`, cut out a box of 8 to 100 per cent of the area and scale it to the image's own size. Not set:
-    the data set's standard, and off where `crop` is set."""
+    """Instead of `crop`, cut out a box of 8 to 100 per cent of the area and scale it to the images' side; it is cut out
+    of larger images where `data.crop_from` says so. Not set: the data set's standard, and off where `crop` is set."""
 
     flip: bool | None = None
     """Mirror half of the images left to right. Not set: the data set's standard."""

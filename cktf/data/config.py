@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cktf.settings import Settings
 
@@ -34,11 +34,22 @@ class DataConfig(Settings):
     """Side of the images in pixels, to which they are scaled and cut, as a square out of the middle. Not set: the data
     set's own; `image_folder` has none and wants it set."""
 
+    crop_from: int | None = Field(default=None, ge=8, le=1024)
+    """Side of the images in pixels, larger than `side`, out of which a random resized crop cuts the boxes that it
+    scales to `side`. Images that are not cropped so are scaled to `side` whole. Not set: `side`."""
+
     train_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the training split that is learnt from, of each class alike; validation stays whole."""
 
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the data set's training part that is set aside for validation, of each class alike."""
+
+    @model_validator(mode="after")
+    def _is_cut_out_of_more(self) -> Self:
+        if self.crop_from is not None and (self.side is None or self.crop_from <= self.side):
+            smaller = "which is not set" if self.side is None else f"which is {self.side}"
+            raise ValueError(f"crop_from: must be larger than side, {smaller}; got {self.crop_from}")
+        return self
 
     @property
     def is_own(self) -> bool:

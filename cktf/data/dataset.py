@@ -1,5 +1,6 @@
 """A data set: everything of it, as the networks see it before augmentation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -11,6 +12,19 @@ from cktf.data.resize import resize
 
 WHOLE_ON_DEVICE = 4 * 2**30
 """Bytes of the largest tensor of images that is kept on a GPU: 349,525 images of 64x64, 28,532 of 224x224."""
+
+
+@dataclass(frozen=True)
+class Constants:
+    """What images in [0, 1] are normalised by: a mean and a standard deviation for each channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, mean: Sequence[float], std: Sequence[float]) -> Self:
+        """Return constants in float32, in which images are, so that equal ones are equal wherever they come from."""
+        return cls(*(tuple(torch.tensor(values).tolist()) for values in (mean, std)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +45,8 @@ class Dataset:
         standard_augmentation: What the literature draws for this data set.
         unlabelled_images: (samples, channels, height, width), uint8: a third part, of images alone; None where the
             data set has none.
+        shown_side: Side to which images, which are square and larger, are scaled batch by batch; None: networks see
+            them as large as they are.
     """
 
     train_images: Tensor
@@ -42,11 +58,19 @@ class Dataset:
     std: Tensor
     standard_augmentation: Augmentation
     unlabelled_images: Tensor | None = None
+    shown_side: int | None = None
 
     @property
     def image_shape(self) -> torch.Size:
-        """(channels, height, width)."""
-        return self.train_images.shape[1:]
+        """(channels, height, width), as networks see them."""
+        channels, height, width = self.train_images.shape[1:]
+        side = self.shown_side
+        return torch.Size((channels, side or height, side or width))
+
+    @property
+    def constants(self) -> Constants:
+        """Mean and standard deviation that the images are normalised by."""
+        return Constants.of(self.mean.tolist(), self.std.tolist())
 
     @property
     def device(self) -> torch.device:

@@ -9,6 +9,7 @@ from torch import Tensor
 from cktf.batch import Batch
 from cktf.data.augmentation import AugmentationConfig, crop_and_flip, draw, normalise
 from cktf.data.dataset import Dataset
+from cktf.data.resize import resize
 from cktf.data.resized_crop import draw_boxes, resized_crop
 from cktf.seeding import generator
 
@@ -86,7 +87,7 @@ class TrainLoader:
         draws = draw(self.augmentation, order, self.seed, epoch).to(self.dataset.device)
         boxes = None
         if self.augmentation.resized_crop:
-            height, width = self.dataset.image_shape[1:]
+            height, width = self.dataset.train_images.shape[2:]
             boxes = draw_boxes(order, self.seed, epoch, height, width).to(self.dataset.device)
         rows = self.rows[order]
         labels = self.dataset.train_labels[rows.to(self.dataset.device)]
@@ -97,9 +98,11 @@ class TrainLoader:
             offset, end = (size * rank // self.world_size for rank in (self.rank, self.rank + 1))
             shard = slice(start + offset, start + end)
             images = _read(self.dataset.train_images, rows[shard], self.dataset.device)
+            if boxes is None:
+                images = _shown(images, self.dataset)
             images = crop_and_flip(images, draws[:, shard], self.augmentation.crop)
             if boxes is not None:
-                images = resized_crop(images, boxes[:, shard])
+                images = resized_crop(images, boxes[:, shard], *self.dataset.image_shape[1:])
             yield Batch(
                 images=normalise(images, self.dataset.mean, self.dataset.std),
                 labels=labels[shard],
@@ -133,7 +136,13 @@ def evaluation_batches(
     for chosen, its_labels in zip(
         torch.split(rows, batch_size), torch.split(labels, batch_size), strict=True
     ):
-        yield normalise(_read(images, chosen, dataset.device), dataset.mean, dataset.std), its_labels
+        shown = _shown(_read(images, chosen, dataset.device), dataset)
+        yield normalise(shown, dataset.mean, dataset.std), its_labels
+
+
+def _shown(images: Tensor, dataset: Dataset) -> Tensor:
+    """Return images (batch, channels, height, width), uint8, as large as networks see them."""
+    return images if dataset.shown_side is None else resize(images, dataset.shown_side)
 
 
 def _read(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:

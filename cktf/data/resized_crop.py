@@ -1,4 +1,4 @@
-"""Random resized crop of a whole batch: a box of any size is cut out and scaled to the image's own size.
+"""Random resized crop of a whole batch: a box of any size is cut out and scaled to the side that networks see.
 
 Szegedy et al., "Going deeper with convolutions", CVPR 2015, section 6, with the ranges and the ten attempts that are
 usual in PyTorch. What is drawn for a sample is a hash of (seed, epoch, index), as for the other crop.
@@ -8,7 +8,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from cktf.data.draws import uniform_integers, uniform_reals
 from cktf.seeding import derive
@@ -55,44 +54,45 @@ def draw_boxes(index: Tensor, seed: int, epoch: int, height: int, width: int) ->
     return torch.stack([tops, lefts, heights, widths])
 
 
-def resized_crop(images: Tensor, boxes: Tensor) -> Tensor:
-    """Cut a box out of each image and scale it to the image's size, bilinearly.
+def resized_crop(images: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
+    """Cut a box out of each image and scale it to another size, bilinearly and with antialiasing.
 
-    There is no antialiasing, and no need of it: no box is larger than the image, so that it is never reduced.
+    What lies beside a box in its image is not mixed in.
 
     Args:
-        images: (batch, channels, height, width), uint8.
+        images: (batch, channels, rows, columns), uint8.
         boxes: (4, batch), as `draw_boxes` returns them.
+        height: Of the new images, in pixels.
+        width: Likewise.
 
     Returns:
         (batch, channels, height, width), uint8.
     """
-    height, width = images.shape[-2:]
     tops, lefts, heights, widths = boxes
-    rows, columns = _positions(tops, heights, height), _positions(lefts, widths, width)
-    # PyTorch wants positions as parts of the image, from -1 at its first edge to 1 at its last one.
-    rows, columns = (2 * rows + 1) / height - 1, (2 * columns + 1) / width - 1
-    grid = torch.stack(  # (batch, height, width, 2), the column first
-        [columns[:, None, :].expand(-1, height, -1), rows[:, :, None].expand(-1, -1, width)], dim=-1
-    )
-    sampled = functional.grid_sample(
-        images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
-    )
-    return sampled.round_().to(torch.uint8)
+    of_rows = _shares(tops, heights, images.shape[2], height)[:, None]  # the same for all channels
+    of_columns = _shares(lefts, widths, images.shape[3], width)[:, None]
+    scaled = of_rows @ images.float() @ of_columns.mT
+    return scaled.round_().to(torch.uint8)
 
 
-def _positions(starts: Tensor, lengths: Tensor, num_pixels: int) -> Tensor:
-    """Return where in the image the centres of the new pixels lie, along one axis.
+def _shares(starts: Tensor, lengths: Tensor, num_pixels: int, num_new: int) -> Tensor:
+    """Return the share that each pixel of an image has in each new one, along one axis.
+
+    It falls linearly with the distance of their centres, to 0 at the width of a pixel, new or old, whichever is wider.
 
     Args:
         starts: (batch,): the box's first pixel.
         lengths: (batch,): its pixels.
-        num_pixels: New pixels.
+        num_pixels: Of the image.
+        num_new: New pixels.
 
     Returns:
-        (batch, num_pixels), float32, in pixels, with the centre of the first pixel at 0.
+        (batch, num_new, num_pixels), float32; a new pixel's shares add up to 1.
     """
-    centres = torch.arange(num_pixels, device=starts.device) + 0.5
-    within = centres * (lengths[:, None] / num_pixels) - 0.5
-    # The box ends at its own outermost pixels: what lies beside it in the image is not mixed in.
-    return starts[:, None] + within.clamp(min=0).minimum(lengths[:, None] - 1)
+    starts, lengths = starts[:, None, None], lengths[:, None, None]
+    pixels = torch.arange(num_pixels, device=starts.device)
+    scale = lengths / num_new
+    centres = starts + (torch.arange(num_new, device=starts.device)[:, None] + 0.5) * scale
+    shares = (1 - (pixels + 0.5 - centres).abs() / scale.clamp(min=1)).clamp(min=0)
+    shares = shares * ((pixels >= starts) & (pixels < starts + lengths))
+    return shares / shares.sum(2, keepdim=True)

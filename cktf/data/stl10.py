@@ -25,9 +25,9 @@ _AT_A_TIME = 1000  # images in memory while a file is rewritten
 def load_stl10(config: DataConfig) -> Dataset:
     """Return STL-10 and its unlabelled images.
 
-    The paper's transfer learning (its figure 2) has them at 64x64, which is ``side: 64``; the resized crop and the
-    flip, standard here, are the paper's too. The files hold images column by column. They are rewritten once, row by
-    row and at the side that is asked for, and mapped from then on.
+    In the paper's transfer learning (its figure 2) networks see them at 64x64, cut out of the images of 96: that is
+    ``side: 64`` and ``crop_from: 96``. The resized crop and the flip are the standard here, too. The files hold images
+    column by column. They are rewritten once, row by row and at the side that is asked for, and mapped from then on.
 
     Raises:
         DatasetMissing: If it is not there and cannot be fetched.

@@ -28,7 +28,8 @@ def load_tiny_imagenet(config: DataConfig) -> Dataset:
     The labels of its own test part were never published. The test part here is its labelled `val` part, as it is
     throughout the literature; validation is split off the training part, as for every data set.
 
-    The paper does not say what is drawn for its images. Our choice is the padded crop and the flip of CIFAR.
+    Normalisation and augmentation are those of the published code: ImageNet's constants, a random resized crop and a
+    flip.
 
     Raises:
         DatasetMissing: If it is not there and cannot be fetched.
@@ -45,9 +46,9 @@ def load_tiny_imagenet(config: DataConfig) -> Dataset:
         test_images=read_image_files("tiny_imagenet-val", test_files, side, is_kept=is_kept),
         test_labels=test_labels,
         num_classes=_NUM_CLASSES,
-        mean=torch.tensor([0.4802, 0.4481, 0.3975]),
-        std=torch.tensor([0.2770, 0.2691, 0.2821]),
-        standard_augmentation=Augmentation(crop=4, flip=True),
+        mean=torch.tensor([0.485, 0.456, 0.406]),
+        std=torch.tensor([0.229, 0.224, 0.225]),
+        standard_augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
     )
 
 

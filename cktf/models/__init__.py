@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Self
 
@@ -26,7 +27,16 @@ from cktf.models.vgg import VGG, rename_numbered_layers
 from cktf.models.wide_resnet import WideResNet
 from cktf.settings import Settings
 
-__all__ = ["MODELS", "Adapter", "ModelConfig", "build_model", "measure_shapes", "under_own_keys"]
+__all__ = [
+    "MODELS",
+    "Adapter",
+    "ModelConfig",
+    "behind_stages",
+    "build_model",
+    "measure_shapes",
+    "normalised_again",
+    "under_own_keys",
+]
 
 _TIMES_4 = (32, 64, 128, 256)
 
@@ -160,6 +170,27 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
 def under_own_keys(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a checkpoint's weights under the keys of the network's own state dict, where older ones had others."""
     return rename_numbered_layers(weights) if isinstance(network, VGG) else dict(weights)
+
+
+def behind_stages(network: nn.Module) -> tuple[nn.Module, ...]:
+    """Return the modules behind the last stage that would move while the stages alone are trained.
+
+    They are a wide ResNet's last batch-norm, which is that of its last preactivation, and its classifier. Nothing else
+    moves behind the stages of the other networks: their classifiers get no gradient.
+    """
+    return (network.bn1, network.fc) if isinstance(network, WideResNet) else ()
+
+
+def normalised_again(network: nn.Module, activations: Activations) -> Activations:
+    """Return the same activations, with the preactivations of a wide ResNet from a second run of its batch-norms.
+
+    Args:
+        network: Any network.
+        activations: What it has just given.
+    """
+    if not isinstance(network, WideResNet):
+        return activations
+    return replace(activations, preactivations=network.normalised_again(activations.stages))
 
 
 def measure_shapes(model: nn.Module, image_shape: Sequence[int]) -> Shapes:

@@ -79,6 +79,21 @@ class WideResNet(nn.Module):
         penultimate = global_average(functional.relu(preactivations[-1]))
         return Activations(self.fc(penultimate), penultimate, stem, stages, preactivations)
 
+    def normalised_again(self, stages: Stages) -> tuple[Tensor, ...]:
+        """Return the preactivation of every stage by a second run of the batch-norm that reads the stage.
+
+        The values are those that `forward` gives. In train mode running statistics move a second time.
+
+        Args:
+            stages: As `forward` gives them.
+        """
+        readers = (
+            self.block2.layer[0].get_submodule("bn1"),
+            self.block3.layer[0].get_submodule("bn1"),
+            self.bn1,
+        )
+        return tuple(reader(blocks[-1]) for reader, blocks in zip(readers, stages, strict=True))
+
     def _run_stages(self, stem: Tensor) -> tuple[Stages, tuple[Tensor, ...]]:
         """Return the output of every block of every stage, and the preactivation of every stage."""
         stages = (self.block1.layer, self.block2.layer, self.block3.layer)

@@ -1,5 +1,7 @@
 """Activation boundaries: Heo et al., AAAI 2019, arXiv 1811.03233."""
 
+from typing import Literal
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -20,8 +22,8 @@ def boundary_loss(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
     sign has no gradient.
 
     Args:
-        student: (batch, channels, height, width), float32: s, the pre-activations behind the connector.
-        teacher: (batch, channels, height, width), float32: t, the pre-activations.
+        student: (batch, channels, height, width), float32: s, the maps behind the connector.
+        teacher: (batch, channels, height, width), float32: t, the maps.
         margin: mu.
     """
     signs = torch.where(teacher > 0, 1.0, -1.0)
@@ -34,8 +36,8 @@ class BoundaryPhase(InitialPhase):
     Stage k of n has the factor 0.003 / 2^(n - k), as in the authors' code.
 
     Attributes:
-        connectors: Of ``stage1``, ``stage2``, ...: from the student's pre-activations to the teacher's shape;
-            nothing where the shapes are equal.
+        connectors: Of ``stage1``, ``stage2``, ...: from the student's maps to the teacher's shape; nothing where the
+            shapes are equal.
 
     Raises:
         ValueError: If a network has no preactivations, or the stages do not go together.
@@ -46,12 +48,14 @@ class BoundaryPhase(InitialPhase):
     def __init__(self, config: "AB.Config", given: Given) -> None:
         super().__init__(config)
         self.margin = config.margin
+        self.reads_preactivations = config.maps == "preactivation"
         self.connectors = nn.ModuleDict()
         for role, shapes in (("student", given.student), ("teacher", given.teacher)):
-            if not shapes.preactivations:
+            if self.reads_preactivations and not shapes.preactivations:
                 raise ValueError(
                     f"objective.ab: what the ReLU at a stage's end reads is compared, and {role}.model does not "
-                    f"give it, as no torchvision/ network does; choose another {role}.model, or objective.ab.weight: 0"
+                    f"give it, as no torchvision/ network does; choose another {role}.model, objective.ab.maps: "
+                    "activation, or objective.ab.weight: 0"
                 )
         for name, (ours, theirs) in paired_stages(given, "objective.ab.weight").items():
             with seeding.initialisation(given.seed, "connector", "ab", name):
@@ -71,11 +75,16 @@ class BoundaryPhase(InitialPhase):
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
         assert student is not None
         assert teacher is not None
-        stages = zip(self.connectors.items(), student.preactivations, teacher.preactivations, strict=True)
+        stages = zip(self.connectors.items(), self._maps(student), self._maps(teacher), strict=True)
         return {
             name: boundary_loss(connector(ours.float()), theirs.float(), self.margin)
             for (name, connector), ours, theirs in stages
         }
+
+    def _maps(self, network: Activations) -> tuple[Tensor, ...]:
+        if self.reads_preactivations:
+            return network.preactivations
+        return tuple(blocks[-1] for blocks in network.stages)
 
 
 class AB(Objective):
@@ -92,6 +101,11 @@ class AB(Objective):
 
         margin: float = Field(default=1.0, gt=0)
         """mu: how far on the right side of 0 a pre-activation costs nothing."""
+
+        maps: Literal["preactivation", "activation"] = "preactivation"
+        """What of a stage's end is compared: `preactivation`, what its ReLU reads, as in the method's paper and in the
+        comparisons on CIFAR-100; `activation`, the last block's output, which for a VGG is behind the ReLU: so
+        published by CKTF for Tiny-ImageNet."""
 
     def __init__(self, config: Config, given: Given) -> None:
         super().__init__()

@@ -95,11 +95,14 @@ class InitialPhase(nn.Module, ABC):
     Attributes:
         epochs: Passes over the samples that are learnt from.
         learning_rate: Constant; None: the trial's own.
-        trains_student: Whether the student is trained with it. Where it is not, ``forward`` is given no student.
+        trains_student: Whether the student is trained with it, up to its last stage. Where it is not, ``forward`` is
+            given no student.
+        reads_preactivations: Whether the student's preactivations are read.
         term_weights: As of an `Objective`; its ``weight`` does not multiply them.
     """
 
     trains_student: bool
+    reads_preactivations: bool = False
     term_weights: dict[str, float]
 
     def __init__(self, config: TwoPhaseSettings) -> None:

@@ -64,7 +64,8 @@ class TrialConfig(Settings):
     """For `transfer`: how the labelled images of the training split are learnt from; `{}` takes the defaults."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`bfloat16`: autocast of both networks; losses, banks and parameters stay float32. `auto`: on a GPU only."""
+    """`bfloat16`: autocast of both networks in training; losses, banks, parameters and what accuracies are counted from
+    stay float32. `auto`: on a GPU only."""
 
     compile: bool = False
     """Compile student and teacher with `torch.compile`."""

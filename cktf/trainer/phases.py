@@ -12,6 +12,7 @@ from cktf.objectives import WeightedSum, active_objectives
 from cktf.seeding import derive
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
+from cktf.trainer.initial_student import InitialStudent
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import Probe, classification_loss
 
@@ -88,7 +89,8 @@ def objective_phases(
     """
     phases = []
     for name, initial in objective.initial_phases.items():
-        of_student = student.parameters() if initial.trains_student else ()
+        initial_student = InitialStudent(student, initial) if initial.trains_student else None
+        of_student = initial_student.trained if initial_student else ()
         rate = initial.learning_rate or config.optimizer.learning_rate
         phases.append(
             Phase(
@@ -99,7 +101,7 @@ def objective_phases(
                 batch_size=config.batch_size,
                 optimizer=config.optimizer.constant(rate),
                 parameters=(*of_student, *initial.parameters()),
-                student=student if initial.trains_student else None,
+                student=initial_student,
                 teacher=teacher,
                 readings=None,
                 loss=partial(objective.initial, name),

@@ -19,7 +19,7 @@ class ProbeConfig(Settings):
     """How the labelled images are learnt from, once the transfer is done."""
 
     mode: Literal["linear", "full"] = "linear"
-    """`linear`: the new layer alone is trained, on a student that is frozen; `full`: both are."""
+    """`linear`: the new layer alone is trained, on a student that is frozen and in eval mode; `full`: both are."""
 
     epochs: Epochs = 100
     """Passes over the training split."""

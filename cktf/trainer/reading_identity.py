@@ -27,6 +27,7 @@ def identity_of(network: nn.Module, loader: TrainLoader, config: TrialConfig) ->
         "network": config.teacher.model_dump(mode="json", include=set(ModelConfig.model_fields)),
         "weights": _digest(network.state_dict().items()),
         "images": _images_digest(dataset.train_images),
+        "side": dataset.shown_side,
         "mean": dataset.mean.tolist(),
         "std": dataset.std.tolist(),
         "precision": config.precision_on(device.type),

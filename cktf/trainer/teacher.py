@@ -1,6 +1,6 @@
 """The teacher's settings: a recipe to train it once, or a file to load it from."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,13 @@ class TeacherConfig(ModelConfig):
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the checkpoint file's bytes, which are refused if they have another. A study fills it in when it is
     planned, so that a trial is known by its teacher's content, wherever the file is."""
+
+    mean: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
+    """Of a checkpoint: mean of each channel, of images in [0, 1], by which the images were normalised that it was
+    trained on; `std` goes with it. Not set: that of its data set, which in a `transfer` is `source`."""
+
+    std: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = None
+    """Of a checkpoint: the standard deviation of each channel, likewise."""
 
     epochs: Epochs = 240
     """Passes over the training split."""
@@ -49,5 +56,24 @@ class TeacherConfig(ModelConfig):
         if self.checkpoint is not None and changed:
             raise ValueError(
                 f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _constants_go_together(self) -> Self:
+        if self.mean is None and self.std is None:
+            return self
+        if self.mean is None or self.std is None:
+            given, missing = ("mean", "std") if self.std is None else ("std", "mean")
+            raise ValueError(f"{missing}: goes with {given}, which is set; set both or neither")
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise ValueError(
+                f"mean and std: need a number for each channel of the images, the same count in both; got "
+                f"{len(self.mean)} and {len(self.std)}"
+            )
+        if self.checkpoint is None:
+            raise ValueError(
+                "mean and std: are those of a checkpoint, and none is named; a teacher that is trained here has those "
+                "of its data set"
             )
         return self

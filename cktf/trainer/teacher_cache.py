@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from cktf.data import DataConfig, Dataset
+from cktf.data import Constants, DataConfig, Dataset
 from cktf.exclusive import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
 from cktf.seeding import derive, initialisation
@@ -28,6 +28,7 @@ from cktf.trainer.distributed import World
 from cktf.trainer.held_data import held_dataset
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_file import StateDict, differences, read_weights
+from cktf.trainer.teacher_input import with_own_input
 
 
 def cache_directory() -> Path:
@@ -58,6 +59,7 @@ def load_teacher(
     device: torch.device,
     run: Storage | None,
     *,
+    shown: Constants | None = None,
     is_compiled: bool = False,
 ) -> nn.Module:
     """Return the frozen teacher in eval mode, training it first where nobody has yet.
@@ -70,6 +72,8 @@ def load_teacher(
         device: Where it is to be.
         run: The run directory. The first worker that has the teacher puts it there and every other worker takes it
             from there, so that all trials of a run learn from one and the same teacher, whatever machine they are on.
+        shown: What the images are normalised by that it is given; None: as those of ``data``. It sees them normalised
+            by its own constants.
         is_compiled: Whether its forward is compiled. It is not compiled later, for then a trial that does not want it
             would be given a teacher that an earlier trial of the worker has compiled.
 
@@ -77,21 +81,32 @@ def load_teacher(
         TrainingFailed: If the teacher's own training fails.
         ValueError: If a checkpoint file does not hold the weights of the named network.
     """
-    network = build_teacher(teacher, held_dataset(data, torch.device("cpu")))  # of which its shapes are read
+    dataset = held_dataset(data, torch.device("cpu"))  # of which shapes and constants are read
+    network = build_teacher(teacher, dataset)
     if teacher.checkpoint is None:
         network.load_state_dict(_trained_weights(teacher_trial(teacher, data), device, run))
     network.to(device).requires_grad_(False).eval()
     if is_compiled:
         network.compile()
-    return network
+    own = dataset.constants
+    if teacher.mean is not None and teacher.std is not None:
+        own = Constants.of(teacher.mean, teacher.std)
+    return with_own_input(network, shown or dataset.constants, own).eval().to(device)
 
 
 def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
     """Return the teacher's network on the CPU, with the weights of its checkpoint file if it names one.
 
     Raises:
-        ValueError: If the file is missing, or does not hold the weights of the named network.
+        ValueError: If the file is missing, or does not hold the weights of the named network, or the teacher's own
+            constants are of other channels.
     """
+    channels = dataset.image_shape[0]
+    if teacher.mean is not None and len(teacher.mean) != channels:
+        raise ValueError(
+            f"teacher.mean and teacher.std: need a number for each channel of the images, {channels}; got "
+            f"{len(teacher.mean)}"
+        )
     with initialisation(teacher.seed, "teacher"):
         network = build_model(teacher, dataset.num_classes, dataset.image_shape)
     if teacher.checkpoint is not None:

@@ -80,7 +80,14 @@ def train(
     teacher = None
     if config.runs_teacher(is_measured=health is not None):
         assert config.teacher is not None
-        teacher = load_teacher(config.teacher, config.teacher_data, device, run, is_compiled=config.compile)
+        teacher = load_teacher(
+            config.teacher,
+            config.teacher_data,
+            device,
+            run,
+            shown=dataset.constants,
+            is_compiled=config.compile,
+        )
     if device.type == "cuda":
         # A warm process has seen other trials, and this one may just have trained its teacher.
         torch.cuda.reset_peak_memory_stats(device)
@@ -147,16 +154,17 @@ def train(
             raise TrainingFailed(f"the loss is {values['loss']} in epoch {number}")
         is_last = number == config.total_epochs
         validation = test = None
-        with bfloat16:
-            if phase.is_scored:
-                validation = evaluate(network, evaluation_batches(dataset, parts.validation_index))
-                # Of the epoch's last step, which no training loss has seen.
-                if not math.isfinite(validation.loss):
-                    raise TrainingFailed(f"the validation loss is {validation.loss} after epoch {number}")
-            if measuring:
+        # In float32 whatever the training's precision is: in bfloat16 logits tie, and accuracies move by tenths.
+        if phase.is_scored:
+            validation = evaluate(network, evaluation_batches(dataset, parts.validation_index))
+            # Of the epoch's last step, which no training loss has seen.
+            if not math.isfinite(validation.loss):
+                raise TrainingFailed(f"the validation loss is {validation.loss} after epoch {number}")
+        if measuring:
+            with bfloat16:
                 measured |= measuring.on_validation()
-            if read_test and is_last:
-                test = evaluate(network, evaluation_batches(dataset, "test"))
+        if read_test and is_last:
+            test = evaluate(network, evaluation_batches(dataset, "test"))
         accuracy = values.pop("correct", None)
         result = EpochResult(
             epoch=number,

@@ -1,9 +1,21 @@
 """Settings of the data, and the registry they name."""
 
 import pytest
+import torch
 from pydantic import ValidationError
 
-from cktf.data import DATASETS, DataConfig, load_dataset
+from cktf.data import (
+    DATASETS,
+    Augmentation,
+    AugmentationConfig,
+    DataConfig,
+    TrainLoader,
+    evaluation_batches,
+    load_dataset,
+)
+from cktf.data.augmentation import crop_and_flip, draw, normalise
+from cktf.data.resize import resize
+from cktf.data.resized_crop import draw_boxes, resized_crop
 
 
 def test_every_registered_data_set_can_be_named() -> None:
@@ -28,6 +40,32 @@ def test_a_fraction_out_of_range_is_refused(key: str, value: float) -> None:
 def test_a_side_out_of_range_is_refused(side: int) -> None:
     with pytest.raises(ValidationError, match="side"):
         DataConfig(name="digits", side=side)
+
+
+@pytest.mark.parametrize(("side", "said"), [(None, "which is not set"), (16, "which is 16")])
+def test_crops_are_cut_out_of_larger_images(side: int | None, said: str) -> None:
+    with pytest.raises(ValidationError, match=f"crop_from: must be larger than side, {said}; got 16"):
+        DataConfig(name="digits", side=side, crop_from=16)
+
+
+def test_images_that_crops_are_cut_out_of_are_scaled_where_they_are_not_cropped() -> None:
+    dataset = load_dataset(DataConfig(name="digits", side=16, crop_from=24))
+    assert dataset.image_shape == (1, 16, 16)
+    assert dataset.train_images.shape[1:] == (1, 24, 24)
+    ((images, _),) = evaluation_batches(dataset, torch.arange(9))
+    expected = normalise(resize(dataset.train_images[:9], 16), dataset.mean, dataset.std)
+    assert torch.equal(images, expected)
+    rows = torch.arange(9)
+    for augmentation in (AugmentationConfig(resized_crop=True, flip=True), AugmentationConfig(crop=2)):
+        (batch,) = TrainLoader(dataset, rows, augmentation, batch_size=9, seed=0).epoch(1)
+        assert batch.images.shape == (9, 1, 16, 16)
+    crops = AugmentationConfig(resized_crop=True, flip=True)
+    (cropped,) = TrainLoader(dataset, rows, crops, batch_size=9, seed=0).epoch(1)
+    boxes = draw_boxes(cropped.index, 0, 1, 24, 24)
+    flips = draw(Augmentation(0, flip=True), cropped.index, 0, 1)
+    images = crop_and_flip(dataset.train_images[cropped.index], flips, 0)
+    expected = normalise(resized_crop(images, boxes, 16, 16), dataset.mean, dataset.std)
+    assert torch.equal(cropped.images, expected)
 
 
 def test_a_side_scales_any_data_set() -> None:

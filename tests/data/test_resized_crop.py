@@ -78,11 +78,21 @@ def test_draws_are_pinned_and_differ_by_seed_and_epoch() -> None:
 def test_the_images_are_torchvisions(height: int, width: int) -> None:
     images = torch.randint(256, (80, 3, height, width), dtype=torch.uint8)
     boxes = draw_boxes(torch.arange(80), 1, 1, height, width)
-    result = resized_crop(images, boxes)
+    result = resized_crop(images, boxes, height, width)
     assert result.dtype == torch.uint8
     for image, box, ours in zip(images.float(), boxes.T.tolist(), result, strict=True):
-        expected = functional.resized_crop(image, *box, [height, width], antialias=False)
+        expected = functional.resized_crop(image, *box, [height, width], antialias=True)
         # Ours is rounded to a whole level.
+        assert (ours - expected).abs().max() <= 0.501
+
+
+@pytest.mark.parametrize(("height", "width"), [(6, 6), (20, 5)])
+def test_boxes_of_larger_images_are_reduced_as_by_torchvision(height: int, width: int) -> None:
+    images = torch.randint(256, (80, 3, 15, 15), dtype=torch.uint8)
+    boxes = draw_boxes(torch.arange(80), 1, 1, 15, 15)
+    result = resized_crop(images, boxes, height, width)
+    for image, box, ours in zip(images.float(), boxes.T.tolist(), result, strict=True):
+        expected = functional.resized_crop(image, *box, [height, width], antialias=True)
         assert (ours - expected).abs().max() <= 0.501
 
 
@@ -90,7 +100,7 @@ def test_a_hand_computed_box() -> None:
     image = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4) * 12
     # Rows 1 and 2, columns 2 and 3: [[72, 84], [120, 132]] is enlarged twofold. New pixels lie at -1/4, 1/4, 3/4 and
     # 5/4 of the way from the first to the second, and not beyond either: 0, 1/4, 3/4, 1.
-    result = resized_crop(image, torch.tensor([[1], [2], [2], [2]]))
+    result = resized_crop(image, torch.tensor([[1], [2], [2], [2]]), 4, 4)
     assert result[0, 0].tolist() == [
         [72, 75, 81, 84],
         [84, 87, 93, 96],
@@ -102,12 +112,12 @@ def test_a_hand_computed_box() -> None:
 def test_the_whole_image_is_left_as_it_is() -> None:
     images = torch.randint(256, (5, 3, 9, 6), dtype=torch.uint8)
     whole = torch.tensor([0, 0, 9, 6])[:, None].expand(4, 5)
-    assert torch.equal(resized_crop(images, whole), images)
+    assert torch.equal(resized_crop(images, whole, 9, 6), images)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_images_are_the_same_on_a_gpu_up_to_rounding() -> None:
     images = torch.randint(256, (100, 3, 32, 32), dtype=torch.uint8)
     boxes = draw_boxes(torch.arange(100), 0, 1, 32, 32)
-    on_gpu = resized_crop(images.cuda(), boxes.cuda()).cpu()
-    assert (on_gpu.int() - resized_crop(images, boxes).int()).abs().max() <= 1
+    on_gpu = resized_crop(images.cuda(), boxes.cuda(), 32, 32).cpu()
+    assert (on_gpu.int() - resized_crop(images, boxes, 32, 32).int()).abs().max() <= 1

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision.transforms import functional
 
-from cktf.data import DataConfig, Dataset, DatasetMissing, load_dataset, tiny_imagenet
+from cktf.data import Augmentation, DataConfig, Dataset, DatasetMissing, load_dataset, tiny_imagenet
 
 
 @pytest.fixture
@@ -99,6 +99,13 @@ def test_annotations_must_be_there_and_name_files_and_classes(folder: Path) -> N
     path.unlink()
     with pytest.raises(ValueError, match=r"val_annotations\.txt is missing; unpack"):
         load(folder)
+
+
+def test_constants_and_augmentation_are_those_of_the_published_code(generated: Path) -> None:
+    dataset = load(generated)
+    assert dataset.standard_augmentation == Augmentation(crop=0, flip=True, resized_crop=True)
+    assert dataset.mean.tolist() == pytest.approx([0.485, 0.456, 0.406])
+    assert dataset.std.tolist() == pytest.approx([0.229, 0.224, 0.225])
 
 
 def test_an_annotated_image_that_is_missing_is_named(folder: Path) -> None:

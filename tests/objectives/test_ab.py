@@ -66,6 +66,17 @@ def test_maps_of_equal_shape_need_no_connector(given: Given) -> None:
     assert all(isinstance(connector, nn.Identity) for connector in initial.connectors.values())
 
 
+def test_maps_behind_the_relu_are_compared_where_the_study_says_so(
+    student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    without = replace(given, student=replace(given.student, preactivations=()))
+    initial = AB(AB.Config(maps="activation"), without).initial
+    assert not initial.reads_preactivations
+    terms = initial(student, teacher, batch)
+    for (name, value), ours, theirs in zip(terms.items(), student.stages, teacher.stages, strict=True):
+        assert torch.equal(value, boundary_loss(initial.connectors[name](ours[-1]), theirs[-1], 1.0))
+
+
 @pytest.mark.parametrize("role", ["student", "teacher"])
 def test_a_network_without_preactivations_is_refused(
     role: Literal["student", "teacher"], given: Given

@@ -6,14 +6,18 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from safetensors.torch import load as load_safetensors
 from safetensors.torch import load_file
 from torch import nn
 from torch._dynamo.utils import counters
 
+from cktf.data import evaluation_batches
+from cktf.models import build_model
 from cktf.models.wide_resnet import WideResNet
 from cktf.seeding import derive
 from cktf.storage import Storage
-from cktf.trainer.checkpoint import load_checkpoint, trial_storage
+from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
+from cktf.trainer.evaluate import evaluate
 from cktf.trainer.held_data import held_dataset
 from cktf.trainer.train import TrainingFailed, _network_stream, train
 
@@ -81,6 +85,19 @@ def test_a_network_s_own_randomness_is_addressed_too(tmp_path, tiny):
         first.close()
         torch.rand(3)
         assert [figures(result) for result in train(config, run=run)] == whole
+
+
+def test_accuracies_are_counted_in_float32_whatever_the_training_s_precision(tiny, tmp_path):
+    config = tiny(epochs=1, objective={"cross_entropy": {}}, teacher=None, precision="bfloat16")
+    run = Storage(tmp_path)
+    *_, last = train(config, run=run, read_test=True)
+    dataset = held_dataset(config.data, torch.device("cpu"))
+    network = build_model(config.student, dataset.num_classes, dataset.image_shape)
+    network.load_state_dict(load_safetensors(trial_storage(run, config.trial_id).read(STUDENT)))
+    network.to(memory_format=torch.channels_last)
+    found = evaluate(network, evaluation_batches(dataset, "test"))
+    assert last.test_accuracy == found.accuracy
+    assert last.test_loss == pytest.approx(found.loss, rel=1e-6)
 
 
 def test_a_warm_worker_compiles_the_networks_of_every_trial(tiny, monkeypatch):

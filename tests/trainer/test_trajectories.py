@@ -1,0 +1,423 @@
+"""Six SGD steps of the published code, taken by the phases that trials are made of, from the same start.
+
+`trajectories.json`, in ``tests/golden`` or the folder that CKTF_GOLDEN names, holds numbers alone: for each case its
+settings, what the losses of the steps are, and what they change. All that a case begins with is given by formulas,
+which are those of `wave`, `fill`, `images_of`, `samples_of_step` and `negatives_of`. Sizes, salts and cases are read
+from the file.
+
+A case that differs in float32 is taken again with its networks in float64, all else in float32 as in every trial. The
+published numbers are of float32, and agree with float64 within the noise that the file tells; but where a ReLU reads a
+number near 0, another processor's float32 turns the direction of an update by more than that.
+"""
+
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cktf.batch import Batch
+from cktf.data import Augmentation, Dataset, Split
+from cktf.models import build_model
+from cktf.objectives import OBJECTIVES, WeightedSum
+from cktf.objectives.ft import FT
+from cktf.objectives.parts import representations
+from cktf.objectives.parts.contrastive_pair import ContrastivePair
+from cktf.objectives.parts.memory_bank import MemoryBank
+from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.parts.pairing import choose_block
+from cktf.trainer.assembly import assemble
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.live_teacher import LiveTeacher
+from cktf.trainer.optimizer import build_optimizer, learning_rate
+from cktf.trainer.phases import MAIN, Phase
+
+PRIME = 1000003
+RELATIVE = 1e-4
+SIDES = ("student", "teacher")
+
+FOLDER = Path(os.environ.get("CKTF_GOLDEN") or Path(__file__).parents[1] / "golden")
+FILE = FOLDER / "trajectories.json"
+TOLD = json.loads(FILE.read_text()) if FILE.is_file() else {"common": {}, "cases": {}}
+COMMON: dict[str, Any] = TOLD["common"]
+SALTS: dict[str, int] = COMMON.get("salts", {})
+
+
+def wave(elements: Tensor, tensor: int, salt: int) -> Tensor:
+    """Return w(i, k, s), float64, of elements (int64)."""
+    m = (elements + 7919 * tensor + 104729 * salt) % PRIME
+    r = (309017 * m * m + 271829 * m) % PRIME
+    return torch.cos(2 * math.pi * r.double() / PRIME)
+
+
+def wave_like(values: Tensor, tensor: int, salt: int) -> Tensor:
+    return wave(torch.arange(values.numel()), tensor, salt).view(values.shape)
+
+
+@torch.no_grad()
+def fill(named: Iterable[tuple[Tensor, bool]], salt: int, gain: float) -> None:
+    """Set parameters in their order, each with whether it is a batch-norm's weight."""
+    for number, (parameter, is_norm_weight) in enumerate(named):
+        w = wave_like(parameter, number, salt)
+        if is_norm_weight:
+            parameter.copy_(1 + 0.1 * w)
+        elif parameter.dim() == 1:
+            parameter.copy_(0.1 * w)
+        else:
+            parameter.copy_(gain * w / (parameter.numel() / parameter.shape[0]) ** 0.5)
+
+
+def with_kind(module: nn.Module, chosen: Iterable[Tensor] | None = None) -> list[tuple[Tensor, bool]]:
+    """Return parameters of a module, in its order, each with whether it is a batch-norm's weight."""
+    norms = (part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm))
+    weights = {id(norm.weight) for norm in norms}
+    return [(parameter, id(parameter) in weights) for parameter in chosen or module.parameters()]
+
+
+@torch.no_grad()
+def fill_network(network: nn.Module, role: str, gain: float) -> None:
+    fill(with_kind(network), SALTS[role], gain)
+    for number, statistic in enumerate(statistics_of(network)):
+        w = wave_like(statistic, number, SALTS[f"{role}_statistics"])
+        statistic.copy_(0.1 * w if number % 2 == 0 else 1 + 0.5 * w.square())
+
+
+def statistics_of(network: nn.Module) -> list[Tensor]:
+    """Return means and variances of the batch-norms, in the order of the network's buffers."""
+    named = network.named_buffers()
+    return [buffer for name, buffer in named if name.endswith(("running_mean", "running_var"))]
+
+
+def images_of(samples: Tensor, side: int, salt: int) -> Tensor:
+    """Return the images (batch, 3, side, side) of samples (batch,)."""
+    n, c = samples.view(-1, 1, 1, 1), torch.arange(3).view(-1, 1, 1)
+    y, x = torch.arange(side).view(-1, 1), torch.arange(side)
+    cycles = ((1 + n % 5) * x + (3 * n % 7) * y).double() / side
+    stripes = torch.cos(2 * math.pi * cycles + 0.9 * c + 0.37 * n + salt)
+    return (stripes + wave(((n * 3 + c) * side + y) * side + x, 0, salt)).float()
+
+
+def samples_of_step(step: int) -> Tensor:
+    is_last = step == COMMON["steps"] - 1
+    r = torch.arange(COMMON["last_batch"] if is_last else COMMON["batch"])
+    a, b, c = COMMON["index"]
+    return (a * (b * step + r) + c) % COMMON["N"]
+
+
+def negatives_of(anchor: int, step: int) -> list[int]:
+    d, e = COMMON["negatives"]
+    candidates = ((anchor + 1 + d * m + e * step) % COMMON["N"] for m in range(COMMON["N"]))
+    classes = COMMON["classes"]
+    return [n for n in candidates if n % classes != anchor % classes][: COMMON["K"]]
+
+
+class GivenNegatives(nn.Module):
+    """The negatives of the file, in the place of those that a trial draws."""
+
+    def forward(self, batch: Batch) -> Negatives:
+        weights = torch.zeros(len(batch.index), COMMON["N"])
+        for row, anchor in enumerate(batch.index.tolist()):
+            for negative in negatives_of(anchor, batch.step):
+                weights[row, negative] += 1
+        return Negatives(weights, count=COMMON["K"], distinct=bool(weights.max() == 1))
+
+
+def objectives_of(settings: dict[str, Any], stages: int) -> dict[str, Any]:
+    """Return the study's settings of a case's objectives."""
+    method, beta = settings["method"], settings.get("beta", 0)
+    if method not in OBJECTIVES:
+        pytest.fail(
+            f"the method {method!r} is none of {', '.join(OBJECTIVES)}, so its trajectory cannot be taken"
+        )
+    contrast = {
+        "temperature": COMMON["tau"],
+        "negatives": COMMON["K"],
+        "dim": COMMON["dim"],
+        "momentum": COMMON["bank_momentum"],
+    }
+    own: dict[str, dict[str, Any]] = {
+        "cktf": {
+            **contrast,
+            "beta": beta,
+            "theta": settings.get("theta"),
+            "pairing": settings.get("pairing"),
+        },
+        "crd": {**contrast, "weight": beta},
+        "cc": {"weight": beta, "dim": COMMON["dim"]},
+    }
+    chosen: dict[str, Any] = {"cross_entropy": {"weight": settings.get("gamma", 1)}}
+    if settings["phase"] == "initial":
+        chosen[method] = {"initial_learning_rate": settings["learning_rate"], "initial_epochs": 1}
+        if method == "ab":
+            # The published code has no preactivations of a VGG: it gives what is behind the ReLU.
+            is_vgg = settings["student"].startswith("vgg")
+            chosen[method]["maps"] = "activation" if is_vgg else "preactivation"
+    elif method != "kd" and beta > 0:
+        chosen[method] = own.get(method, {"weight": beta})
+    if settings.get("alpha", 0) > 0:
+        chosen["kd"] = {"weight": settings["alpha"], "temperature": COMMON["kd_temperature"]}
+    second = settings.get("second")
+    if second not in (None, "cktf"):
+        pytest.fail(f"the second objective {second!r} is not cktf, so its trajectory cannot be taken")
+    if second:
+        chosen["cktf"] = {**contrast, "weight": settings["second_weight"], **second_pairs(settings, stages)}
+    return chosen
+
+
+def second_pairs(settings: dict[str, Any], stages: int) -> dict[str, Any]:
+    """Return the pairs of CKTF as a second objective: the published loop leaves the fourth stage out."""
+    if stages < 4:
+        return {"beta": 1, "theta": 1, "pairing": settings["pairing"]}
+    blocks = {"last": "", "first": ".0"}
+    if settings["pairing"] not in blocks:
+        pytest.fail(
+            f"pairs without the fourth stage are named by hand: last or first, not {settings['pairing']}"
+        )
+    named = [f"stage{number}" for number in range(1, 4)]
+    pairs = [("stem", "stem"), *((name, name + blocks[settings["pairing"]]) for name in named)]
+    pairs.append(("penultimate", "penultimate"))
+    return {"pairs": [{"student": ours, "teacher": theirs} for ours, theirs in pairs]}
+
+
+@dataclass
+class Start:
+    """A case, filled: what is trained, and the tensors of each group that the file tells of.
+
+    Attributes:
+        phase: The phase that takes the steps.
+        teacher: The frozen network.
+        objective: The sum of objectives.
+        contrasts: Number of a pair in the published list to the pair, of CRD or CKTF.
+        num_pairs: How many there are in that list.
+        groups: Name to tensors, in the order in which the file puts them one after the other.
+    """
+
+    phase: Phase
+    teacher: nn.Module
+    objective: WeightedSum
+    contrasts: dict[int, ContrastivePair]
+    num_pairs: int
+    groups: dict[str, list[Tensor]] = field(default_factory=dict)
+
+
+def start_of(case: dict[str, Any], precision: torch.dtype) -> Start:
+    """Build a case from a trial's configuration, as the training loop does, and fill it by the formulas."""
+    settings = case["settings"]
+    side, gains = settings["side"], settings["gains"]
+    labels = torch.arange(COMMON["N"]) % COMMON["classes"]
+    blank = torch.zeros(COMMON["N"], 3, side, side, dtype=torch.uint8)
+    constants = torch.zeros(3), torch.ones(3)
+    dataset = Dataset(
+        blank, labels, blank, labels, COMMON["classes"], *constants, Augmentation(0, flip=False)
+    )
+    teacher = build_model(settings["teacher"], COMMON["classes"], dataset.image_shape)
+    fill_network(teacher, "teacher", gains["teacher"])
+    teacher.requires_grad_(False).eval()
+    stages = len(teacher(torch.zeros(1, *dataset.image_shape)).stages)
+    config = TrialConfig.model_validate(
+        {
+            "data": {"name": "cifar10", "side": side},
+            "teacher": {"model": settings["teacher"]},
+            "student": {"model": settings["student"]},
+            "objective": objectives_of(settings, stages),
+            "optimizer": {
+                "learning_rate": settings["learning_rate"],
+                "momentum": COMMON["momentum"],
+                "weight_decay": COMMON["weight_decay"],
+                "schedule": "constant",
+            },
+            "epochs": 1,
+            "batch_size": COMMON["batch"],
+            "precision": "float32",
+        }
+    )
+    every = torch.arange(COMMON["N"])
+    student, objective, phases = assemble(config, dataset, Split(every, every[:0]), teacher)
+    fill_network(student, "student", gains["student"])
+    is_main = settings["phase"] == "main"
+    phase = next(phase for phase in phases if (phase.name in MAIN.values()) == is_main)
+
+    for network in (student, teacher):
+        network.to(precision)
+    start = Start(phase, teacher, objective, *contrasts_of(objective, stages))
+    fill_heads(start, student, case)
+    groups = {
+        "student": list(student.parameters()),
+        "statistics": statistics_of(student),
+        "teacher": list(teacher.parameters()),
+        "teacher_statistics": statistics_of(teacher),
+        "images": [images_of(samples_of_step(0), side, settings["images_salt"])],
+    }
+    start.groups |= groups
+    return start
+
+
+def contrasts_of(objective: WeightedSum, stages: int) -> tuple[dict[int, ContrastivePair], int]:
+    """Return the pairs of the contrast by their number in the published list, and how many that list has."""
+    named = {"stem": 0, "penultimate": stages + 1} | {f"stage{n}": n for n in range(1, stages + 1)}
+    for name in ("crd", "cktf"):
+        if name not in objective.objectives:
+            continue
+        method = objective.objectives[name]
+        method.source = GivenNegatives()
+        if name == "crd":
+            return {0: method.pair}, 1
+        return {named[pair.partition("-")[0]]: method.pairs[pair] for pair in method.pairs}, stages + 2
+    return {}, 0
+
+
+def fill_heads(start: Start, student: nn.Module, case: dict[str, Any]) -> None:
+    """Fill all that is trained beside the student, and the banks; tensors of absent pairs stand for themselves."""
+    settings, objective = case["settings"], start.objective
+    if "ft" in objective.objectives:
+        ft = objective.objectives["ft"]
+        assert isinstance(ft, FT)
+        fill(with_kind(ft.initial.paraphraser), SALTS["paraphraser"], settings["gains"]["paraphraser"])
+        start.groups["paraphraser"] = list(ft.initial.paraphraser.parameters())
+    own = {id(parameter) for parameter in student.parameters()}
+    beside = [parameter for parameter in start.phase.parameters if id(parameter) not in own]
+    in_contrasts = {id(p): None for pair in start.contrasts.values() for p in pair.parameters()}
+    shapes = [tuple(shape) for shape in case.get("head_shapes", [])]
+    # Of a pair that is in no loss the published list has heads, too: they are here, and nobody moves them.
+    first = len([parameter for parameter in beside if id(parameter) not in in_contrasts])
+    heads: list[Tensor] = beside[:first] + [torch.empty(shape) for shape in shapes[first:]]
+    for number, pair in start.contrasts.items():
+        heads[first + 4 * number : first + 4 * number + 4] = pair.parameters()
+    assert [tuple(head.shape) for head in heads] == shapes, (
+        "what is trained beside the student is something else"
+    )
+    is_paraphraser = settings["method"] == "ft" and settings["phase"] == "initial"  # which is filled
+    if heads and not is_paraphraser:
+        fill(with_kind(objective, heads), SALTS["heads"], settings["gains"]["heads"])
+    start.groups["heads"] = heads
+    for offset, side in enumerate(SIDES):
+        banks = [torch.empty(COMMON["N"], COMMON["dim"]) for _ in range(start.num_pairs)]
+        for number, pair in start.contrasts.items():
+            bank = getattr(pair, side).bank
+            assert isinstance(bank, MemoryBank)
+            banks[number] = bank.embeddings
+        for number, bank in enumerate(banks):
+            bank.copy_((2 / COMMON["dim"]) ** 0.5 * wave_like(bank, 2 * number + offset, SALTS["banks"]))
+        start.groups[f"bank_{side}"] = banks
+
+
+def step(
+    start: Start,
+    optimizer: torch.optim.Optimizer,
+    number: int,
+    settings: dict[str, Any],
+    precision: torch.dtype,
+) -> float:
+    """Take one step, as the training loop does, and return its loss."""
+    index = samples_of_step(number)
+    images = images_of(index, settings["side"], settings["images_salt"])
+    batch = Batch(images, index % COMMON["classes"], index, number)
+    images = images.to(precision).contiguous(memory_format=torch.channels_last)
+    phase = start.phase
+    theirs = LiveTeacher(start.teacher, phase.readings).epoch(1)(images, batch) if phase.teacher else None
+    ours = phase.student(images) if phase.student else None
+    loss, _ = phase.loss(ours, theirs, batch)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def flat(tensors: Sequence[Tensor]) -> Tensor:
+    values = [tensor.detach().contiguous().flatten().double() for tensor in tensors]
+    return torch.cat(values) if values else torch.zeros(0, dtype=torch.float64)
+
+
+def norm_and_dot(values: Tensor) -> tuple[float, float]:
+    angles = 0.37 * torch.arange(len(values), dtype=torch.float64) + 0.2
+    return values.norm().item(), (values @ torch.cos(angles)).item()
+
+
+def test_the_wave_is_that_of_the_numbers() -> None:
+    expected = [-0.454276, 0.275995, 0.737464, -0.852623]
+    assert wave(torch.arange(4), 0, 1).tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_there_are_trajectories() -> None:
+    assert FILE.is_file(), f"no trajectories.json in {FOLDER}"
+    assert TOLD["cases"]
+
+
+@pytest.mark.parametrize("name", TOLD["cases"])
+def test_six_steps_equal_the_published_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = TOLD["cases"][name]
+    differs = differences(case, torch.float32, monkeypatch)
+    if differs:
+        differs = differences(case, torch.float64, monkeypatch)
+    assert not differs, "\n".join(differs)
+
+
+def differences(case: dict[str, Any], precision: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Take the six steps of a case and say what is not as the file tells, beyond its tolerances."""
+    found: list[str] = []
+
+    def compare(what: str, actual: object, expected: object, *, within: float | None = None) -> None:
+        relative = RELATIVE if within is None else 0
+        if actual != pytest.approx(expected, rel=relative, abs=within or 0):
+            found.append(f"{what}: {actual}, not {expected}")
+
+    start = start_of(case, precision)
+    for group, told in case["before"].items():
+        norm, dot = norm_and_dot(flat(start.groups[group]))
+        compare(f"before, {group}, norm", norm, told["norm"], within=1e-5 * told["norm"])
+        compare(f"before, {group}, dot", dot, told["dot"], within=1e-5 * told["norm"])
+    before = {group: flat(start.groups[group]).clone() for group in case["after"]}
+
+    losses, blocks = take_steps(start, case, precision, monkeypatch)
+    compare("losses", losses, case["losses"])
+    if "chosen_blocks" in case and blocks != case["chosen_blocks"]:
+        found.append(f"chosen blocks: {blocks}, not {case['chosen_blocks']}")
+    for side in SIDES if "Z" in case else ():
+        told = dict(enumerate(case["Z"][side]))
+        absent = {number: told.pop(number) for number in told.keys() - start.contrasts.keys()}
+        if any(value is not None for value in absent.values()):
+            found.append(f"Z of the {side}: no pairs {sorted(absent)}")
+        partitions = {number: getattr(pair, side).partition for number, pair in start.contrasts.items()}
+        compare(f"Z of the {side}", partitions, told)
+    noise = {kind: max(values.values()) for kind, values in case["noise"].items()}
+    of_dot = max(RELATIVE, 10 * noise["dots"])
+    of_norm = max(RELATIVE, 10 * noise["norms"]) if noise["norms"] > 1e-5 else RELATIVE
+    for group, told in case["after"].items():
+        change = flat(start.groups[group]) - before[group]
+        norm, dot = norm_and_dot(change)
+        along = (change @ before[group]).item() / before[group].norm().item()
+        compare(f"after, {group}, norm", norm, told["norm"], within=of_norm * told["norm"])
+        compare(f"after, {group}, dot", dot, told["dot"], within=of_dot * told["norm"])
+        compare(f"after, {group}, along", along, told["along"], within=RELATIVE * told["norm"])
+    return found
+
+
+def take_steps(
+    start: Start, case: dict[str, Any], precision: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[float], list[list[int]]]:
+    """Return the loss of every step, and the teacher's blocks that were chosen in it by similarity."""
+    chosen: list[int] = []
+    choose = choose_block
+
+    def recorded(*arguments: Any) -> int:
+        chosen.append(choose(*arguments))
+        return chosen[-1]
+
+    monkeypatch.setattr(representations, "choose_block", recorded)
+    phase = start.phase
+    assert learning_rate(phase.optimizer, 1, phase.epochs) == case["settings"]["learning_rate"]
+    optimizer = build_optimizer(phase.optimizer, phase.parameters)
+    if phase.student:
+        phase.student.train()
+    losses, blocks = [], []
+    for number in range(COMMON["steps"]):
+        losses.append(step(start, optimizer, number, case["settings"], precision))
+        blocks.append(chosen.copy())
+        chosen.clear()
+    return losses, blocks
