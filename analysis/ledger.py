@@ -21,7 +21,7 @@ from pyarrow import fs
 
 from analysis.epoch_lines import EPOCH_SCHEMA, POSITION, parse_lines
 from analysis.folder import open_folder
-from cktf.rows import EndRow, PlannedRow, StudyRow, parse_row
+from cktf.rows import EndRow, PlannedRow, StudyRow, TeacherRow, parse_row
 
 PIECE_BYTES = 8 * 2**20
 """Of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
@@ -103,11 +103,13 @@ class Ledger:
     Attributes:
         launches: Study rows in order.
         planned: Trial to its planned row, in the order of first planning.
+        teachers: Teacher to the last row that says how well it does.
         ends: Trial to its end and the launch it ended in (an index into ``launches``).
     """
 
     launches: list[StudyRow] = field(default_factory=list)
     planned: dict[str, PlannedRow] = field(default_factory=dict)
+    teachers: dict[str, TeacherRow] = field(default_factory=dict)
     ends: dict[str, tuple[EndRow, int]] = field(default_factory=dict)
     _configs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -133,6 +135,8 @@ class Ledger:
                 case PlannedRow():
                     self.planned[row.trial_id] = row
                     self.ends.pop(row.trial_id, None)  # planned again: a failed trial is tried once more
+                case TeacherRow():
+                    self.teachers[row.teacher_id] = row
                 case EndRow():
                     self.ends[row.trial_id] = (row, len(self.launches) - 1)
 

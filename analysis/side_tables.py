@@ -22,6 +22,7 @@ from analysis.tables import (
     signed_text,
     unit_text,
 )
+from analysis.teachers import NEAR_CHANCE
 from cktf.names import arm_label
 
 if TYPE_CHECKING:
@@ -56,6 +57,14 @@ def side_tables(results: Results) -> dict[str, Table]:
             "reference level; an interaction says by how much one factor's difference changes with the other. p (Holm) "
             f"is adjusted over all {len(results.interactions)} rows; p (F) is of all contrasts of the same factors "
             f"together.{_confounded(results)}",
+        )
+    if not results.teachers.empty:
+        found["teachers"] = Table(
+            "Teachers",
+            teacher_rows(results),
+            "Each on a validation split of the data set whose classes it knows: one from a file on that of the study's "
+            "first seed, one that was trained on that of its own training. Chance is the share of the split's largest "
+            "class.",
         )
     if not results.effects.empty:
         found["pairing"] = Table(
@@ -112,6 +121,30 @@ def over_contexts_rows(results: Results) -> Rows:
         counts = [str(arm["n_contexts"]), str(arm["n_above"])]
         tests = [p_text(arm["p"]), p_text(arm["p_holm"])]
         rows.append([arm["arm"], *counts, effect_text(arm, measured.decimals), *tests, missing])
+    return rows
+
+
+def teacher_rows(results: Results) -> Rows:
+    """Return how well every teacher does."""
+    decimals = quantity("validation_accuracy").decimals
+    is_smoke = results.facts.study.is_smoke
+    head = ["teacher", "data", "origin", "validation accuracy (%)", "loss", "images", "classes", "chance (%)"]
+    rows = [[*head, "test accuracy (%)", NOTE]]
+    for _, teacher in results.teachers.iterrows():
+        counts = [number_text(teacher[name], 0) for name in ("validation_images", "num_classes")]
+        rows.append(
+            [
+                arm_label(teacher["model"], teacher["contexts"]),
+                teacher["data"],
+                teacher["origin"],
+                number_text(teacher["validation_accuracy"], decimals),
+                number_text(teacher["validation_loss"], HEALTH_DECIMALS),
+                *counts,
+                number_text(teacher["chance"], decimals),
+                number_text(teacher["test_accuracy"], decimals),
+                NEAR_CHANCE if teacher["near_chance"] and not is_smoke else "",
+            ]
+        )
     return rows
 
 
