@@ -203,6 +203,7 @@ def _trials(run: str | os.PathLike[str], content: Content, finals: Iterable[pa.T
     facts = Facts(
         launches=ledger.launches,
         study_file=_study_file(run),
+        teachers=list(ledger.teachers.values()),
         torn_lines=sum(segment.end < segment.size for segment in content.segments),
         ledger=fingerprint(content.files),
     )

@@ -19,7 +19,7 @@ from pyarrow import fs
 
 from analysis.folder import open_folder
 from analysis.row_lines import EPOCH_SCHEMA, POSITION, parse_lines
-from cktf.rows import EndRow, PlannedRow, RowReader, StudyRow, is_row
+from cktf.rows import EndRow, PlannedRow, RowReader, StudyRow, TeacherRow, is_row
 
 PIECE_BYTES = 8 * 2**20
 """Of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
@@ -98,12 +98,14 @@ class Ledger:
     Attributes:
         launches: Study rows in order.
         planned: Trial to its planned row, in the order of first planning.
+        teachers: Teacher to the last row that says how well it does.
         ends: Trial to its end and the launch it ended in (an index into ``launches``).
         first_planned: Trial to the `PLACE` of its first planned row.
     """
 
     launches: list[StudyRow] = field(default_factory=list)
     planned: dict[str, PlannedRow] = field(default_factory=dict)
+    teachers: dict[str, TeacherRow] = field(default_factory=dict)
     ends: dict[str, tuple[EndRow, int]] = field(default_factory=dict)
     first_planned: dict[str, int] = field(default_factory=dict)
 
@@ -130,6 +132,8 @@ class Ledger:
                     ledger.planned[row.trial_id] = row
                     ledger.first_planned.setdefault(row.trial_id, place)
                     ledger.ends.pop(row.trial_id, None)  # planned again: a failed trial is tried once more
+                case TeacherRow() as row:
+                    ledger.teachers[row.teacher_id] = row
                 case EndRow() as row:
                     ledger.ends[row.trial_id] = (row, len(ledger.launches) - 1)
         return ledger

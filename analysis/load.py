@@ -27,6 +27,7 @@ NUMBERS = ("seed", "number", "epochs", "wall_seconds", *FINAL_METRICS)
 LATER_COLUMNS: dict[str, str | float] = {
     "context": "",
     "aliases": "",
+    "teacher_id": "",
     "teacher_test_loss": math.nan,
     "teacher_test_accuracy": math.nan,
 }

@@ -14,6 +14,7 @@ from analysis.recipe import recipe_text
 from analysis.results import Results
 from analysis.side_tables import rank_test_text
 from analysis.tables import SMOKE, UNTESTED
+from analysis.teachers import teachers_text
 from analysis.unite import AROUND_ONE, SEVERAL, WINS
 from analysis.verdicts import LEVEL, POWER, Verdict
 from cktf.rows import SCHEMA_VERSION, Stage, Status, StudyRow
@@ -73,6 +74,8 @@ def methods_text(results: Results) -> str:
         )
     if recipe := recipe_text(trials):
         sentences.append(recipe)
+    if told := teachers_text(results.teachers, is_smoke=study.is_smoke):
+        sentences.append(told)
     if any(launch.teacher_once for launch in results.facts.launches):
         sentences.append(
             "What the objectives read from the frozen teacher was computed once for each seed and epoch, rounded to "

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DERIVED = (
     *("arms", "effects", "best", "over_contexts", "ranks", "interactions"),
-    *("health", "leaderboard", "confirmed", "importance"),
+    *("teachers", "health", "leaderboard", "confirmed", "importance"),
 )
 """Tables that are derived from trials and epochs; written where they hold anything."""
 

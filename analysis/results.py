@@ -1,11 +1,11 @@
 """What a run has yielded, as typed tables, and the facts that belong to them."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cktf.rows import Stage, StudyRow
+from cktf.rows import Stage, StudyRow, TeacherRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +39,7 @@ class Facts:
         ledger: Fingerprint of the ledger that the tables were made of.
         asked: What is asked, where it is not what the last launch has: of several runs, and of foreign results.
         foreign: Where the results come from; None where they were measured here.
+        teachers: How well each teacher does, in the order in which that was found out.
         num_repeated: Trials that several of the runs hold, which are read together.
     """
 
@@ -48,6 +49,7 @@ class Facts:
     ledger: str
     asked: StudyRow | None = None
     foreign: Foreign | None = None
+    teachers: list[TeacherRow] = field(default_factory=list)
     num_repeated: int = 0
 
     @property
@@ -68,6 +70,7 @@ class Facts:
             **values
             | {
                 "launches": [StudyRow.from_dict(row) for row in values["launches"]],
+                "teachers": [TeacherRow.from_dict(row) for row in values.get("teachers", [])],
                 "asked": asked and StudyRow.from_dict(asked),
                 "foreign": foreign and Foreign(**foreign),
             }
@@ -134,6 +137,13 @@ class Results:
 
         study = self.facts.study
         return best(self.trials, metric=study.report_metric, maximise=study.maximise)
+
+    @cached_property
+    def teachers(self) -> "pd.DataFrame":
+        """How well each teacher does on its validation split; see `analysis.teachers.teachers`."""
+        from analysis.teachers import teachers
+
+        return teachers(self.facts.teachers, self.trials)
 
     @cached_property
     def health(self) -> "pd.DataFrame":

@@ -25,6 +25,7 @@ from analysis.tables import (
     unit_text,
     unmade_table,
 )
+from analysis.teachers import NEAR_CHANCE
 from cktf.names import arm_label
 
 if TYPE_CHECKING:
@@ -82,6 +83,17 @@ def _add_interactions(results: Results, found: Found) -> None:
         )
 
 
+def _add_teachers(results: Results, found: Found) -> None:
+    if not results.teachers.empty:
+        found["teachers"] = Table(
+            "Teachers",
+            teacher_rows(results),
+            "Each on a validation split of the data set whose classes it knows: one from a file on that of the study's "
+            "first seed, one that was trained on that of its own training. Chance is the share of the split's largest "
+            "class.",
+        )
+
+
 def _add_pairing(results: Results, found: Found) -> None:
     if not results.effects.empty:
         found["pairing"] = Table(
@@ -131,6 +143,7 @@ SIDE = {
     "over_contexts": _add_over_contexts,
     "ranks": _add_ranks,
     "interactions": _add_interactions,
+    "teachers": _add_teachers,
     "pairing": _add_pairing,
     "health": _add_health,
     "confirmed": _add_confirmed,
@@ -158,6 +171,33 @@ def over_contexts_rows(results: Results) -> Rows:
         counts = [str(arm["n_contexts"]), str(arm["n_above"])]
         tests = [p_text(arm["p"]), p_text(arm["p_holm"])]
         rows.append([arm["arm"], *counts, effect_text(arm, measured.decimals), *tests, missing])
+    return rows
+
+
+def teacher_rows(results: Results) -> Rows:
+    """Return how well every teacher does."""
+    decimals = quantity("validation_accuracy").decimals
+    is_smoke = results.facts.study.is_smoke
+    head = ["teacher", "data", "origin", "validation accuracy (%)", "loss", "images", "classes", "chance (%)"]
+    rows = [[*head, "test accuracy (%)", NOTE]]
+    counted = results.teachers.astype(
+        {"validation_images": float, "num_classes": float}
+    )  # which may be missing
+    for _, teacher in counted.iterrows():
+        counts = [number_text(teacher[name], 0) for name in ("validation_images", "num_classes")]
+        rows.append(
+            [
+                arm_label(teacher["model"], teacher["contexts"]),
+                teacher["data"],
+                teacher["origin"],
+                number_text(teacher["validation_accuracy"], decimals),
+                number_text(teacher["validation_loss"], HEALTH_DECIMALS),
+                *counts,
+                number_text(teacher["chance"], decimals),
+                number_text(teacher["test_accuracy"], decimals),
+                NEAR_CHANCE if teacher["near_chance"] and not is_smoke else "",
+            ]
+        )
     return rows
 
 

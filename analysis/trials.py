@@ -49,6 +49,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         "is_baseline": pa.array(
             [row.arm_id == study.baseline_of(row.context) for row in planned], pa.bool_()
         ),
+        "teacher_id": pa.array([row.teacher_id for row in planned], pa.string()),
         "seed": pa.array([row.seed for row in planned], pa.int64()),
         "stage": pa.array([row.stage for row in planned], pa.string()),
         COLUMN: pa.array([in_column(_other_names(row, own_names)) for row in planned], pa.string()),

@@ -329,6 +329,7 @@ def _facts(parts: list[Results], asked: StudyRow) -> Facts:
         launches=[launch for part in facts for launch in part.launches],
         study_file=_together((part.study_file for part in facts), "\n"),
         torn_lines=sum(part.torn_lines for part in facts),
+        teachers=list({row.teacher_id: row for part in reversed(facts) for row in part.teachers}.values()),
         num_repeated=sum(part.num_repeated for part in facts),
         ledger=_together((part.ledger for part in facts), " + "),
         asked=asked,

@@ -6,6 +6,7 @@ SIGTERM).
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -327,10 +328,12 @@ def train(
         if arm not in arms:
             within = f" in context {context}" if context else ""
             raise StudyError(f"--arm {arm}: the study has no such arm{within}; it has: {', '.join(arms)}")
-        require_runnable(spec, arms[arm])
-    config = arms[arm].config.with_seed(seed)
+        config = arms[arm].config.with_seed(seed)
+        require_runnable(spec, replace(arms[arm], config=config))
     try:
-        for result in train_trial(config, teacher_once=spec.teacher_once, health=spec.health):
+        for result in train_trial(
+            config, teacher_once=spec.teacher_once, health=spec.health, teacher_is_scored=True
+        ):
             score = result.validation_accuracy
             validation = "" if score is None else f"validation {score:.2f} %  "
             out.print(

@@ -4,15 +4,17 @@ A ledger is a sequence of JSON lines, each of which is one row; ``kind`` says of
 
     StudyRow    "study"     what is asked and by which code; once for each launch or resume
     PlannedRow  "planned"   a trial that will run: arm, seed, configuration
+    TeacherRow  "teacher"   how well a teacher does, before its students' results
     EpochRow    "epoch"     one epoch of one trial
     EndRow      "end"       a trial's end: complete, pruned or failed, and why
 
 Rows are only ever appended. Where a trial has several rows of one epoch or several ends (a worker was lost, a failed
-trial was tried again), the last one holds. Nothing stands before the first study row, and nothing of a trial before
-its planned row. This module needs the standard library alone.
+trial was tried again), the last one holds; likewise of a teacher's rows. Nothing stands before the first study row,
+and nothing of a trial before its planned row. This module needs the standard library alone.
 """
 
 import json
+import math
 from dataclasses import MISSING, asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -158,7 +160,8 @@ class PlannedRow(Row):
         config: The full trial configuration.
         epochs: Epochs it will have, those of all phases; 0 in ledgers that know of one phase alone.
         context: The context it runs in; empty where the study names none.
-        teacher_id: Name of its teacher in ``RUN/teachers``; empty where it has none, or one from a file.
+        teacher_id: Identity of its teacher, which a `TeacherRow` tells more of; under this name a run keeps one that it
+            trained. Empty where it has none, and in older ledgers where it was read from a file.
         aliases: The arm's other names: of each that trains like it, ``arm``, its name, and ``params``, what it sets.
     """
 
@@ -176,6 +179,65 @@ class PlannedRow(Row):
     teacher_id: str = ""
     aliases: list[dict[str, Any]] = field(default_factory=list)
     time: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherRow(Row):
+    """How well a teacher does on a validation split of the data set whose classes it knows.
+
+    Attributes:
+        teacher_id: Its identity, as in `PlannedRow`.
+        model: Name of its network.
+        data: Name of the data set whose classes it knows.
+        origin: `TRAINED_HERE`, or the file that it was read from.
+        sha256: Of the file's bytes; empty where it was trained here.
+        validation_accuracy: Top-1, per cent.
+        validation_loss: Cross-entropy, mean; None where it is not finite.
+        validation_images: Images of the split; None, as the next two, where a teacher was trained by a version that
+            did not count them.
+        num_classes: Classes of the data set.
+        chance: Per cent of the split that are of its largest class: what is reached without looking at an image.
+        seed: The replicate whose validation split it is; None where the teacher was trained, which is scored on the
+            split of its own training.
+        test_accuracy: Top-1, per cent, at the end of its own training; None, as the next, where it is from a file.
+        test_loss: Cross-entropy, mean.
+        time: Seconds since the epoch (UTC).
+    """
+
+    kind: ClassVar[str] = "teacher"
+    teacher_id: str
+    model: str
+    data: str
+    origin: str
+    sha256: str = ""
+    validation_accuracy: float
+    validation_loss: float | None
+    validation_images: int | None = None
+    num_classes: int | None = None
+    chance: float | None = None
+    seed: int | None = None
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    time: float = 0.0
+
+    @property
+    def is_near_chance(self) -> bool:
+        """Whether it does not do better than chance, as far as its images can tell.
+
+        That is: no more than `STANDARD_ERRORS` binomial standard errors of chance above it. A teacher that is always
+        right is never near chance, however few the images.
+        """
+        if self.chance is None or not self.validation_images or self.validation_accuracy >= 100:
+            return False
+        error = math.sqrt(self.chance * (100 - self.chance) / self.validation_images)
+        return self.validation_accuracy <= self.chance + STANDARD_ERRORS * error
+
+
+TRAINED_HERE = "trained here"
+"""Origin of a teacher that was trained for the study."""
+
+STANDARD_ERRORS = 3
+"""Within so many of chance, a teacher is not known to know anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +315,7 @@ class EndRow(Row):
     time: float = 0.0
 
 
-ROWS: dict[str, type[Row]] = {row.kind: row for row in (StudyRow, PlannedRow, EpochRow, EndRow)}
+ROWS: dict[str, type[Row]] = {row.kind: row for row in (StudyRow, PlannedRow, TeacherRow, EpochRow, EndRow)}
 
 
 def parse_row(line: str | bytes) -> Row:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cktf.data.eight_bits import MADE_BY, NoRange, eight_bit_colour
 from cktf.data.pixel_file import mapped_images
 
 _AT_A_TIME = 1024  # images in memory while files are decoded
@@ -17,7 +18,8 @@ _AT_A_TIME = 1024  # images in memory while files are decoded
 def read_image_files(name: str, files: Sequence[Path], side: int, *, is_kept: bool = True) -> Tensor:
     """Return images that are decoded once and mapped from then on (see `cktf.data.pixel_file`).
 
-    They are decoded again when a file's path, size or time of change is another one.
+    They are decoded again when a file's path, size or time of change is another one. What is made of an image's mode,
+    rotation and transparency: see `cktf.data.eight_bits`.
 
     Args:
         name: Of the data set and its part.
@@ -29,10 +31,11 @@ def read_image_files(name: str, files: Sequence[Path], side: int, *, is_kept: bo
         (samples, 3, side, side), uint8.
 
     Raises:
-        ValueError: If a file is no image, or the decoded images cannot be written.
+        ValueError: If a file is no image or is of a mode without a stated range, or the decoded images cannot be
+            written.
     """
     states = [(file, file.stat()) for file in files]
-    sources = [f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states]
+    sources = [MADE_BY, *(f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states)]
     return mapped_images(
         name, sources, (len(files), 3, side, side), lambda: _decode(files, side), is_kept=is_kept
     )
@@ -54,7 +57,9 @@ def image_names(folder: Path) -> list[str]:
 
 def _decode(files: Sequence[Path], side: int) -> Iterator[Tensor]:
     # Threads will do, for PIL decodes and scales without Python's lock.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    # Only some systems tell which cores a process may use.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:
         for start in range(0, len(files), _AT_A_TIME):
             some = files[start : start + _AT_A_TIME]
             yield torch.stack(list(pool.map(lambda file: _square(file, side), some)))
@@ -66,7 +71,10 @@ def _square(file: Path, side: int) -> Tensor:
 
     try:
         with Image.open(file) as image:
-            square = ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BILINEAR)
+            colour = eight_bit_colour(image)
+            square = ImageOps.fit(colour, (side, side), Image.Resampling.BILINEAR)
+    except NoRange as error:
+        raise ValueError(f"data.root: {file} is {error}") from error
     except Exception as error:  # a damaged file raises whatever its bytes lead the decoder to
         raise ValueError(f"data.root: {file} is not an image, or is damaged: {error}") from error
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)  # PIL has the channels last

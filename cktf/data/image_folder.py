@@ -2,6 +2,8 @@
 
 root/train/<class>/<image>    learnt from and validated on
 root/test/<class>/<image>     the test part; root/val where test/ is not there or, as ImageNet's, has no classes
+
+Folders that begin with a dot, and those of file servers and systems (`SERVICE_FOLDERS`), are no classes.
 """
 
 import hashlib
@@ -19,17 +21,26 @@ from cktf.data.dataset import Dataset
 from cktf.data.image_files import image_names, read_image_files
 from cktf.data.places import DatasetMissing, data_folder
 
+SERVICE_FOLDERS = frozenset(
+    {
+        *("@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin"),
+        *("lost+found", "__macosx", "system volume information"),
+    }
+)
+"""Names, in small letters, of folders that file servers, systems and archivers put beside those of their users."""
+
 
 def load_image_folder(config: DataConfig) -> Dataset:
     """Return the images of a folder, decoded once; classes are numbered in the order of their folders' names.
 
     Images are those files directly in a class's folder whose names end as one of PIL's formats does; all are read in
-    colour. Mean and deviation are ImageNet's, which networks with published weights expect.
+    colour: upright, as their EXIF data ask; 16-bit grey scaled to 8 bits; what is transparent laid on white. Mean and
+    deviation are ImageNet's, which networks with published weights expect.
 
     Raises:
         DatasetMissing: If the folder is not laid out like this.
-        ValueError: If ``config.side`` is not set, a class has no images, a file is damaged, or the folder does not
-            have ``config.content``.
+        ValueError: If ``config.side`` is not set, a class has no images, two classes are one folder, a file is damaged
+            or of a mode without a stated range, or the folder does not have ``config.content``.
     """
     if config.side is None:
         raise ValueError(
@@ -55,6 +66,7 @@ def load_image_folder(config: DataConfig) -> Dataset:
         raise ValueError(
             f"data.root: {test / unknown[0]} has no counterpart in {train}, so nothing is learnt about it"
         )
+    _refuse_same([*_folders(train), *_folders(test)])
     is_kept = not config.generated
     train_files, train_labels = _files(train, classes)
     test_files, test_labels = _files(test, classes)
@@ -102,10 +114,25 @@ def _folders(part: Path) -> list[Path]:
     return [part / name for name in _classes(part)]
 
 
+def _refuse_same(folders: list[Path]) -> None:
+    """Refuse links by which one folder is two classes, or the same images are learnt from and tested on."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        if (other := found.setdefault(folder.resolve(), folder)) is not folder:
+            raise ValueError(
+                f"data.root: {folder} and {other} are one and the same folder, by way of a link; each class needs a "
+                "folder of its own in each part"
+            )
+
+
 def _classes(part: Path) -> list[str]:
     if not part.is_dir():
         return []
-    return sorted(path.name for path in part.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path.name for path in part.iterdir() if path.is_dir() and not _is_service(path.name))
+
+
+def _is_service(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SERVICE_FOLDERS
 
 
 def _files(part: Path, classes: list[str]) -> tuple[list[Path], Tensor]:

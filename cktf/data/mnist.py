@@ -86,6 +86,12 @@ def _path(folder: Path, name: str) -> Path | None:
 def _read(folder: Path, mean: float, std: float, augmentation: Augmentation) -> Dataset:
     train_images, train_labels = _read_part(folder, *_FILES[:2])
     test_images, test_labels = _read_part(folder, *_FILES[2:])
+    sizes = [" x ".join(map(str, images.shape[2:])) for images in (train_images, test_images)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"data.root: {_path(folder, _FILES[0])} holds images of {sizes[0]} pixels and "
+            f"{_path(folder, _FILES[2])} of {sizes[1]}; both parts need images of one size"
+        )
     return Dataset(
         train_images=train_images,
         train_labels=train_labels,

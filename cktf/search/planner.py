@@ -8,16 +8,15 @@ that replays a ledger is therefore the planner that wrote it.
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import Enum
 
-from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status
+from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
 from cktf.search.arms import SearchedArms
-from cktf.search.state import RunState
+from cktf.search.state import RunState, TrialState
 from cktf.study.designs import Arm, merge_alike, plan_arms
 from cktf.study.spec import StudySpec
-from cktf.trainer.config import TrialConfig
-from cktf.trainer.teacher_cache import teacher_trial
+from cktf.trainer.teacher_cache import teacher_id
 
 
 class Nothing(Enum):
@@ -39,6 +38,7 @@ class Planner:
         record: Writes a row to the ledger.
         rows: The ledger of earlier sessions. Their trials without an end are the first to be handed out.
         retry_failed: Whether failed trials are run again, from their checkpoints.
+        find_teacher: Returns how well a teacher does that this run has trained; None while that is not known.
         clock: Seconds since the epoch, for the rows.
     """
 
@@ -49,11 +49,13 @@ class Planner:
         rows: Iterable[Row] = (),
         *,
         retry_failed: bool = False,
+        find_teacher: Callable[[str], TeacherRow | None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.spec = spec
         self.state = RunState(spec.metric)
         self._record = record
+        self._find_teacher = find_teacher
         self._clock = clock
         self._search = SearchedArms(spec, self.state) if spec.search else None
         self._running: set[str] = set()
@@ -90,12 +92,21 @@ class Planner:
         self._running.add(trial_id)
         return self.state.trials[trial_id].planned
 
+    def on_teachers(self, teachers: Iterable[TeacherRow]) -> None:
+        """Take in how well teachers do; what the ledger has of them is not written again."""
+        for row in teachers:
+            known = self.state.teachers.get(row.teacher_id)
+            if known is None or replace(known, time=row.time) != row:
+                self._write(row)
+
     def on_epoch(self, trial_id: str, result: EpochResult) -> bool:
         """Take in a trial's epoch; return whether the trial ends here because it is pruned.
 
         An epoch that the ledger has (a resumed trial tells its history first) is not written again.
         """
         trial = self.state.trials[trial_id]
+        if not trial.curve:
+            self._look_for_teacher(trial)
         if trial.end is None and result.epoch not in trial.curve:
             self._write(EpochRow(trial_id=trial_id, time=self._clock(), **asdict(result)))
         has_all = trial.epochs in trial.curve  # while its history is told, too
@@ -111,6 +122,7 @@ class Planner:
         self._running.discard(trial_id)
         trial = self.state.trials[trial_id]
         if trial.end is None:
+            self._look_for_teacher(trial)
             self._write(
                 EndRow(
                     trial_id=trial_id,
@@ -197,12 +209,18 @@ class Planner:
                         config=config.model_dump(mode="json"),
                         epochs=config.total_epochs,
                         context=arm.context,
-                        teacher_id=_teacher_id(config),
+                        teacher_id=teacher_id(config),
                         aliases=list(arm.aliases),
                         time=self._clock(),
                     )
                 )
         return new
+
+    def _look_for_teacher(self, trial: TrialState) -> None:
+        """Write how well a trial's teacher does, if that is not known yet and can be by now."""
+        identity = trial.planned.teacher_id
+        if identity and identity not in self.state.teachers and (row := self._find_teacher(identity)):
+            self._write(row)
 
     def _write(self, row: Row) -> None:
         if self.failure:
@@ -220,11 +238,3 @@ class Planner:
         self.state.apply(row)
         if self._search:
             self._search.apply(row)
-
-
-def _teacher_id(config: TrialConfig) -> str:
-    """Return the name under which a run keeps the teacher that is trained for this trial."""
-    teacher = config.teacher
-    if teacher is None or teacher.checkpoint is not None:
-        return ""
-    return teacher_trial(teacher, config.teacher_data).trial_id

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cktf.names import arm_label
-from cktf.rows import EndRow, Row, Status, StudyRow
+from cktf.rows import EndRow, Row, Status, StudyRow, TeacherRow
 from cktf.search.errors import RunNotFound
 from cktf.search.ledger import is_in_use, open_run, read_ledger
 from cktf.search.state import RunState, TrialState
@@ -91,6 +91,7 @@ def status(run_dir: str) -> RenderableType:
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
     ]
+    lines += [("teacher", _teacher_told(teacher, study)) for teacher in state.teachers.values()]
     lines += [("failed", _told(trial, study.metric)) for trial in state.failures()]
 
     name = f"smoke run of {study.study}" if study.is_smoke else study.study
@@ -109,6 +110,13 @@ def _driver(run: Storage, state: RunState) -> str:
         return "at work"
     is_open = any(trial.end is None for trial in state.trials.values())
     return "none; 'cktf resume' continues the run" if is_open else "none"
+
+
+def _teacher_told(teacher: TeacherRow, study: StudyRow) -> str:
+    images = "" if teacher.validation_images is None else f" of {teacher.validation_images} images"
+    # The few images of a smoke run teach nothing, and nobody expects it of them.
+    warning = ", no better than chance" if teacher.is_near_chance and not study.is_smoke else ""
+    return f"{teacher.model} on {teacher.data}, validation_accuracy {teacher.validation_accuracy:.4g}{images}{warning}"
 
 
 def _told(trial: TrialState, metric: str) -> str:

@@ -7,10 +7,11 @@ Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
-from cktf.rows import Status
+from cktf.rows import Status, TeacherRow
 from cktf.search.environment import prepare
 from cktf.search.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse
 from cktf.search.keep import Keeper
@@ -32,6 +33,7 @@ from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import MOST_SEEDS, StudySpec
+from cktf.trainer.teacher_score import trained_row
 
 
 @dataclass(frozen=True)
@@ -176,14 +178,15 @@ def _carry_out(
 ) -> Summary:
     began = time.monotonic()
     console = console or Console()
+    teachers: list[TeacherRow] = []
     if address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
-        require_runnable(spec)
+        teachers = require_runnable(spec)
     with writing(run):
         ledger = Ledger(run)
     with ledger:
         if stored_study(run) != stored:  # until the ledger was ours, another driver could have it
             raise RunInUse(f"{run.root}: another driver has changed its study just now; try again")
-        planner = _planner(spec, run, ledger, retry_failed=retry_failed)
+        planner = _planner(spec, run, ledger, teachers, retry_failed=retry_failed)
         keeper = Keeper(run, planner.state, spec)
         is_interrupted = False
         try:
@@ -207,14 +210,24 @@ def _carry_out(
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
 
 
-def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
+def _planner(
+    spec: StudySpec, run: Storage, ledger: Ledger, teachers: list[TeacherRow], *, retry_failed: bool
+) -> Planner:
     """Write what was asked, and return a planner that knows all rows before that; none of them is kept."""
     rows = list(read_ledger(run))
     require_same_contents(rows, run)
     require_known_contents(spec)
     with writing(run), ledger.planning():
         write_what_was_asked(spec, run, ledger)
-        return Planner(spec, writing(run)(ledger.append), rows, retry_failed=retry_failed)
+        planner = Planner(
+            spec,
+            writing(run)(ledger.append),
+            rows,
+            retry_failed=retry_failed,
+            find_teacher=partial(trained_row, run),
+        )
+        planner.on_teachers(teachers)
+        return planner
 
 
 def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: float) -> Summary:

@@ -1,41 +1,70 @@
 """Whether the trials of a study can be built, found out before the first of them is trained. No Ray here."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+from cktf.rows import TeacherRow
 from cktf.search.errors import NotRunnable
 from cktf.study.designs import BASELINE, Arm, arm_for, every_arm
 from cktf.study.spec import StudySpec
-from cktf.trainer.check import check_trial, what_is_built
+from cktf.trainer.check import CPU, check_trial, score_teacher, what_is_built
 from cktf.trainer.content import TEACHER
 from cktf.trainer.reading_files import size_limit
+from cktf.trainer.teacher_cache import teacher_id
+from cktf.trainer.train import default_device
 
 MOST_BUILT = 200
 """Different arms that are all built; of more, as many as show each level of each factor once, for seconds must do."""
 
 
-def require_runnable(spec: StudySpec, arm: Arm | None = None) -> None:
-    """Build what the arms of a study are made of, on the machine that this is called on.
+def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow]:
+    """Build what the arms of a study are made of, on the machine that this is called on, and score their teachers.
 
     Of a search these are the baseline, and the baseline with one factor at each of its edges; what is drawn under a
     condition alone may be right only where it applies, and is not tried. Of a large grid not every combination is.
 
+    Every teacher that is read from a file is scored, once, on the validation split of the study's first seed.
+
     Args:
         spec: The study.
-        arm: The only one that is wanted; None: all.
+        arm: The only one that is wanted, at the seed that its configuration has; None: all.
+
+    Returns:
+        How well the teachers from files do.
 
     Raises:
-        NotRunnable: If something that they need is not there or does not go together.
+        NotRunnable: If something that they need is not there or does not go together, or a teacher does no better than
+            chance and the study does not accept that.
     """
     if spec.teacher_once:
         try:
             size_limit()
         except ValueError as error:
             raise NotRunnable(str(error)) from error
-    for each in (arm,) if arm else _different((*every_arm(spec), *_edges(spec))):
-        try:
-            check_trial(each.config, spec.resources.workers, is_measured=spec.health is not None)
-        except ValueError as error:
-            raise NotRunnable(f"{spec.name}, arm {each.label}: {error}{_hint(spec, each)}") from error
+    is_measured = spec.health is not None
+    arms = (arm,) if arm else (*every_arm(spec), *_edges(spec))
+    for each in _different(arms):
+        with _naming(spec, each):
+            check_trial(each.config, spec.resources.workers, is_measured=is_measured)
+    device = CPU if spec.resources.gpus == 0 else default_device()
+    scores: dict[str, TeacherRow] = {}
+    for each in arms:
+        config = each.config if arm else each.config.with_seed(spec.seeds[0])
+        is_read = config.teacher is not None and config.teacher.checkpoint is not None
+        if is_read and config.runs_teacher(is_measured=is_measured):
+            with _naming(spec, each):
+                if (identity := teacher_id(config)) not in scores:
+                    scores[identity] = score_teacher(config, device)
+    return list(scores.values())
+
+
+@contextmanager
+def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
+    """Tell with the study's and the arm's name what is wrong with an arm."""
+    try:
+        yield
+    except ValueError as error:
+        raise NotRunnable(f"{spec.name}, arm {arm.label}: {error}{_hint(spec, arm)}") from error
 
 
 def require_known_contents(spec: StudySpec) -> None:

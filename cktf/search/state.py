@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
 from cktf.search.errors import LedgerDamaged
 
 
@@ -99,6 +99,8 @@ class RunState:
     def __init__(self, metric: str, rows: Iterable[Row] = ()) -> None:
         self.metric = metric
         self.trials: dict[str, TrialState] = {}
+        self.teachers: dict[str, TeacherRow] = {}
+        """Teacher to how well it does."""
         self._counts: Counter[Status] = Counter()
         self._contexts: dict[str, None] = {}  # in the order of planning
         self._arms: defaultdict[str, dict[str, _Replicates]] = defaultdict(dict)  # by stage
@@ -114,6 +116,8 @@ class RunState:
         match row:
             case PlannedRow() if row.trial_id not in self.trials:
                 self._add(TrialState(row))
+            case TeacherRow():
+                self.teachers[row.teacher_id] = row
             case PlannedRow() | EpochRow() | EndRow():
                 self._change(self._planned(row), row)
 

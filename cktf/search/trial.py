@@ -52,6 +52,7 @@ class Assignment:
         run: Root of the run directory, as every node of the cluster sees it.
         teacher_once: Whether it shares with other trials what is read of the teacher.
         health: `HealthConfig`, as JSON; None where nothing of the kind is measured.
+        teacher_is_scored: Whether it is known how well its teacher does.
         workers: Processes that train it.
         cpus: Of each worker.
         gpus: Of each worker.
@@ -63,12 +64,15 @@ class Assignment:
     run: str
     teacher_once: bool
     health: str | None
+    teacher_is_scored: bool
     workers: int
     cpus: float
     gpus: float
 
     @classmethod
-    def of(cls, row: PlannedRow, run: Storage, share: Share, spec: StudySpec) -> "Assignment":
+    def of(
+        cls, row: PlannedRow, run: Storage, share: Share, spec: StudySpec, *, teacher_is_scored: bool
+    ) -> "Assignment":
         """Return the assignment of a planned trial of a study."""
         return cls(
             trial_id=row.trial_id,
@@ -77,6 +81,7 @@ class Assignment:
             run=run.root,
             teacher_once=spec.teacher_once,
             health=spec.health.model_dump_json() if spec.health else None,
+            teacher_is_scored=teacher_is_scored,
             workers=share.workers,
             cpus=share.cpus,
             gpus=share.gpus,
@@ -261,6 +266,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
         read_test=assignment.read_test,
         teacher_once=assignment.teacher_once,
         health=HealthConfig.model_validate_json(assignment.health) if assignment.health else None,
+        teacher_is_scored=assignment.teacher_is_scored,
         device=device,
     )
 

@@ -9,6 +9,7 @@ import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
+from cktf.rows import PlannedRow, TeacherRow
 from cktf.search.cluster import Room, Share, connected, wait_for_room
 from cktf.search.errors import NotRunnable
 from cktf.search.planner import Planner
@@ -44,7 +45,7 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
         is_local = address is None
         share = wait_for_room(resources, is_local=is_local, say=say)
         if not is_local:
-            _require_runnable_there(planner.spec, share, say)
+            planner.on_teachers(_require_runnable_there(planner.spec, share, say))
         room = Room(share, resources.slots, is_local=is_local)
         while not planner.is_done():
             try:
@@ -59,11 +60,15 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
                 planner.take_back("its worker died: the machine ran out of memory")
 
 
-def _require_runnable_there(spec: StudySpec, share: Share, say: Callable[[str], None]) -> None:
-    """Have a node on which a worker of a trial fits do what a launch without a cluster does on its own machine."""
+def _require_runnable_there(spec: StudySpec, share: Share, say: Callable[[str], None]) -> list[TeacherRow]:
+    """Have a node on which a worker of a trial fits do what a launch without a cluster does on its own machine.
+
+    Returns:
+        How well the teachers from files do; none where the node was lost. Trials then score theirs themselves.
+    """
     there = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus)(require_runnable)
     try:
-        ray.get(there.remote(spec))
+        scores: list[TeacherRow] = ray.get(there.remote(spec))
     except RayTaskError as error:
         if isinstance(error.cause, NotRunnable):
             raise error.cause from None
@@ -72,12 +77,19 @@ def _require_runnable_there(spec: StudySpec, share: Share, say: Callable[[str], 
         RayError
     ) as error:  # the node was lost, say, which trials outlive; they tell what is wrong, if anything
         say(f"the study could not be checked on the cluster: {error}")
+        return []
+    return scores
 
 
 def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None:
     """Let Tune run trials until the planner has no more, or Tune has had enough."""
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room())  # slots start together, not one after the other
-    searcher = PlannerSearcher(planner, lambda row: Assignment.of(row, run, share, planner.spec), room)
+
+    def assign(row: PlannedRow) -> Assignment:
+        is_scored = row.teacher_id in planner.state.teachers
+        return Assignment.of(row, run, share, planner.spec, teacher_is_scored=is_scored)
+
+    searcher = PlannerSearcher(planner, assign, room)
     with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:
         # Not the newer Tuner: it would pickle the searcher, and with it the planner and its open ledger.
         tune.run(

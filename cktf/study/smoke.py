@@ -57,7 +57,7 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
         if values[data]:
             values[data] |= {"generated": True, "root": None, "download": False, "content": None}
     if values["teacher"]:
-        values["teacher"] |= {"checkpoint": None, "sha256": None}
+        values["teacher"] |= {"checkpoint": None, "sha256": None, "accept_any": False}
     for phase in (values, values["teacher"], values["probe"]):
         if phase:
             phase["epochs"] = min(phase["epochs"], MOST_EPOCHS)

@@ -1,5 +1,6 @@
 """Find out before a study starts what would fail every one of its trials."""
 
+from copy import deepcopy
 from functools import lru_cache
 
 import torch
@@ -7,12 +8,16 @@ from torch import nn
 
 from cktf.data import DataConfig, Dataset, DatasetMissing, split
 from cktf.models import measure_shapes
+from cktf.objectives import active_objectives
+from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
+from cktf.rows import TeacherRow
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.held_data import held_dataset
 from cktf.trainer.teacher import TeacherConfig
-from cktf.trainer.teacher_cache import build_teacher
+from cktf.trainer.teacher_cache import at_own_input, build_teacher, teacher_id
+from cktf.trainer.teacher_score import score_file
 
 CPU = torch.device("cpu")
 
@@ -26,7 +31,7 @@ def what_is_built(config: TrialConfig) -> tuple[object, ...]:
 
 
 def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = False) -> None:
-    """Build on the CPU all that a trial is made of, with memory banks of two samples.
+    """Build on the CPU all that a trial is made of, with memory banks of one sample for each class.
 
     Args:
         config: Of the trial.
@@ -34,18 +39,50 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
         is_measured: Whether its health is.
 
     Raises:
-        ValueError: If a data set or the teacher's file is not there, or networks, data, batches and objectives do
-            not go together.
+        ValueError: If a data set or the teacher's file is not there, networks, data, batches and objectives do not go
+            together, or all images that are learnt from are of one class.
     """
     dataset = held_dataset(config.data, CPU)
     parts = split(dataset.train_labels, config.data, config.seed)
+    classes = torch.unique(dataset.train_labels[parts.train_index])
+    if len(classes) == 1:
+        raise ValueError(_one_class(config))
     teacher = _build_teacher(config, dataset) if config.runs_teacher(is_measured=is_measured) else None
-    _, _, phases = assemble(config, dataset, parts, teacher, labels=torch.tensor([0, 1]))
+    # In a transfer each image is a class of its own; two of them do for all.
+    _, _, phases = assemble(config, dataset, parts, teacher, labels=classes[:2] if config.source else classes)
     for phase in phases:
         try:
             phase.loader(World(size=workers))
         except ValueError as error:
             raise ValueError(f"phase {phase.name}: {error}") from error
+
+
+def score_teacher(config: TrialConfig, device: torch.device) -> TeacherRow:
+    """Return how well a trial's teacher, which is read from a file, does on the trial's validation split.
+
+    Raises:
+        ValueError: As `build_teacher` and `cktf.trainer.teacher_score.score_file`.
+    """
+    assert config.teacher is not None, "only of a trial that has one"
+    dataset = held_dataset(config.teacher_data, CPU)
+    teacher = _held_teacher(config.teacher, config.teacher_data)
+    network = at_own_input(teacher, config.teacher, dataset, dataset.constants)
+    return score_file(
+        config, teacher_id(config), network if device == CPU else deepcopy(network).to(device), device
+    )
+
+
+def _one_class(config: TrialConfig) -> str:
+    """Say that there is nothing to tell apart, and which objectives find no negatives."""
+    methods = active_objectives(config.objective).items()
+    contrastive = [
+        f"objective.{name}" for name, (_, settings) in methods if isinstance(settings, ContrastiveSettings)
+    ]
+    found = f", and {' and '.join(contrastive)} would have no negatives" if contrastive else ""
+    return (
+        f"data.root: {config.data.root or config.data.name} has one class in its training split, so there is nothing "
+        f"to tell apart{found}; two classes or more are needed"
+    )
 
 
 def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:

@@ -143,7 +143,7 @@ class TrialConfig(Settings):
 
     @property
     def _places(self) -> dict[str, set[str]]:
-        """Fields that say where files are; it does not decide what a student learns, so is no part of an identity.
+        """Fields that say where files are, or whether one is taken, which is no part of an identity.
 
         But a folder of one's own whose content is not known is known by its place.
         """
@@ -152,8 +152,8 @@ class TrialConfig(Settings):
             if data is not None:
                 is_known = data.content is not None or not data.is_own
                 places[name] = {"root", "download"} if is_known else {"download"}
-        if self.teacher and self.teacher.sha256:
-            places["teacher"] = {"checkpoint"}
+        if self.teacher:
+            places["teacher"] = {"accept_any", "checkpoint"} if self.teacher.sha256 else {"accept_any"}
         return places
 
     @property

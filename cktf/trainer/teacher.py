@@ -8,6 +8,9 @@ from cktf.models import ModelConfig
 from cktf.settings import BatchSize, Epochs, Seed
 from cktf.trainer.optimizer import OptimizerConfig
 
+RECIPE = ("epochs", "batch_size", "optimizer", "train_fraction", "seed")
+"""Settings of a teacher's own training, which do not apply to one from a file."""
+
 
 class TeacherConfig(ModelConfig):
     """The frozen network that the student learns from.
@@ -30,6 +33,10 @@ class TeacherConfig(ModelConfig):
     std: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = None
     """Of a checkpoint: the standard deviation of each channel, likewise."""
 
+    accept_any: bool = False
+    """Take the checkpoint even where it does no better than chance on the validation split, or its weights or outputs
+    are not finite. It decides nothing of what a student learns, so trials and arms are the same with and without."""
+
     epochs: Epochs = 240
     """Passes over the training split."""
 
@@ -49,10 +56,11 @@ class TeacherConfig(ModelConfig):
     def _recipe_or_file(self) -> Self:
         self.optimizer.require_fitting(self.epochs)
         # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
-        recipe = ("epochs", "batch_size", "optimizer", "train_fraction", "seed")
-        changed = [name for name in recipe if getattr(self, name) != type(self).model_fields[name].default]
+        changed = [name for name in RECIPE if getattr(self, name) != type(self).model_fields[name].default]
         if self.checkpoint is None and self.sha256 is not None:
             raise ValueError("sha256 is that of a checkpoint, and none is named")
+        if self.checkpoint is None and self.accept_any:
+            raise ValueError("accept_any is said of a checkpoint, and none is named")
         if self.checkpoint is not None and changed:
             raise ValueError(
                 f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it"

@@ -4,6 +4,7 @@ A teacher's training is a trial of its own, whose student is the teacher network
 cross-entropy. Its `trial_id` therefore says everything that decides it, and is its name in the cache.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -17,18 +18,19 @@ import torch
 from safetensors.torch import load as load_safetensors
 from torch import nn
 
-from cktf.data import Constants, DataConfig, Dataset
+from cktf.data import Constants, DataConfig, Dataset, split
 from cktf.exclusive import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, trial_storage
-from cktf.trainer.config import TrialConfig
+from cktf.trainer.config import ID_LENGTH, TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.held_data import held_dataset
-from cktf.trainer.teacher import TeacherConfig
-from cktf.trainer.teacher_file import StateDict, differences, read_weights
+from cktf.trainer.teacher import RECIPE, TeacherConfig
+from cktf.trainer.teacher_file import StateDict, differences, not_finite, read_weights, wrong_kinds
 from cktf.trainer.teacher_input import with_own_input
+from cktf.trainer.teacher_score import ValidationPart
 
 
 def cache_directory() -> Path:
@@ -50,6 +52,28 @@ def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
             "seed": derive(teacher.seed, "teacher") % 2**31,
         }
     )
+
+
+def teacher_id(config: TrialConfig) -> str:
+    """Return the identity of a trial's teacher; empty where it names none.
+
+    A teacher that is trained is known by the trial that trains it; one from a file by the file's content, its network
+    and the data set whose classes it knows.
+    """
+    teacher, data = config.teacher, config.teacher_data
+    if teacher is None:
+        return ""
+    if teacher.checkpoint is None:
+        return teacher_trial(teacher, data).trial_id
+    of_files = {"accept_any", "checkpoint"} if teacher.sha256 else {"accept_any"}
+    of_data = {"download", "train_fraction", "validation_fraction"}
+    if data.content is not None or not data.is_own:
+        of_data.add("root")
+    values = [
+        teacher.model_dump(mode="json", exclude={*RECIPE, *of_files}),
+        data.model_dump(mode="json", exclude=of_data),
+    ]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:ID_LENGTH]
 
 
 @lru_cache(maxsize=1)
@@ -88,18 +112,30 @@ def load_teacher(
     network.to(device).requires_grad_(False).eval()
     if is_compiled:
         network.compile()
+    return at_own_input(network, teacher, dataset, shown or dataset.constants).eval().to(device)
+
+
+def at_own_input(network: nn.Module, teacher: TeacherConfig, dataset: Dataset, shown: Constants) -> nn.Module:
+    """Return a teacher's network for images that are normalised by ``shown``: it sees them by its own constants.
+
+    Args:
+        network: The teacher's, as it was trained.
+        teacher: Its settings, whose constants are its own where it has any.
+        dataset: What it was trained on, whose constants are its own otherwise.
+        shown: What the images are normalised by that it is given.
+    """
     own = dataset.constants
     if teacher.mean is not None and teacher.std is not None:
         own = Constants.of(teacher.mean, teacher.std)
-    return with_own_input(network, shown or dataset.constants, own).eval().to(device)
+    return with_own_input(network, shown, own)
 
 
 def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
     """Return the teacher's network on the CPU, with the weights of its checkpoint file if it names one.
 
     Raises:
-        ValueError: If the file is missing, or does not hold the weights of the named network, or the teacher's own
-            constants are of other channels.
+        ValueError: If the file is missing, does not hold the weights of the named network, or holds NaN or infinite
+            ones and ``accept_any`` is not set; or if the teacher's own constants are of other channels.
     """
     channels = dataset.image_shape[0]
     if teacher.mean is not None and len(teacher.mean) != channels:
@@ -115,6 +151,11 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
         except ValueError as error:
             raise ValueError(f"teacher.checkpoint: {error}") from error
         weights = under_own_keys(network, weights)
+        if wrong := wrong_kinds(network.state_dict(), weights):
+            raise ValueError(
+                f"teacher.checkpoint: {teacher.checkpoint} does not hold the weights of {teacher.model}, which are "
+                f"dense floating-point numbers: {wrong}"
+            )
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
@@ -123,6 +164,12 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
                 f"{dataset.image_shape[0]} channels and {dataset.num_classes} classes: "
                 f"{differences(network.state_dict(), weights)}"
             ) from error
+        # Of what was loaded, since a number of another precision may have become infinite.
+        if not teacher.accept_any and (wrong := not_finite(network.state_dict())):
+            raise ValueError(
+                f"teacher.checkpoint: {teacher.checkpoint} holds NaN or infinite numbers, in {wrong}; name another "
+                "file, or set teacher.accept_any: true to learn from it all the same"
+            )
     return network
 
 
@@ -172,7 +219,14 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
                 raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
             content = trial_storage(workspace, trial.trial_id).read(STUDENT)
             assert content is not None, "training ends with the student's weights"
-            record = {"config": trial.model_dump(mode="json"), "result": asdict(last)}
+            dataset = held_dataset(trial.data, torch.device("cpu"))
+            rows = split(dataset.train_labels, trial.data, trial.seed).validation_index
+            part = ValidationPart.of(dataset.train_labels[rows], dataset.num_classes)
+            record = {
+                "config": trial.model_dump(mode="json"),
+                "result": asdict(last),
+                "validation": asdict(part),
+            }
             cache.write(f"{trial.trial_id}.json", json.dumps(record, indent=1).encode())
             cache.write(name, content)
             trial_storage(workspace, trial.trial_id).clear()

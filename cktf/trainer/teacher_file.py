@@ -101,6 +101,26 @@ def differences(expected: StateDict, found: StateDict) -> str:
     return "; ".join(f"{kind}: {_first(entries)}" for kind, entries in kinds.items() if entries)
 
 
+def wrong_kinds(expected: StateDict, found: StateDict) -> str:
+    """Say in one line which tensors are not floating-point numbers where a network's are; empty where all are.
+
+    PyTorch would round whole numbers, truth values and complex numbers to weights that were never trained.
+    """
+    wrong = []
+    for key, value in expected.items():
+        kind = found.get(key, value)
+        if kind.is_meta or kind.layout != torch.strided:
+            wrong.append(f"{key} is {'without data' if kind.is_meta else 'sparse'}")
+        elif value.is_floating_point() and not kind.is_floating_point():
+            wrong.append(f"{key} is {str(kind.dtype).removeprefix('torch.')}")
+    return _first(wrong)
+
+
+def not_finite(weights: StateDict) -> str:
+    """Say in one line which tensors hold NaN or infinite numbers; empty where none does."""
+    return _first([key for key, value in weights.items() if not bool(value.isfinite().all())])
+
+
 def _first(entries: list[str]) -> str:
     rest = len(entries) - MOST_NAMED
     return ", ".join(entries[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
@@ -109,7 +129,7 @@ def _first(entries: list[str]) -> str:
 def _read_safetensors(path: Path, content: bytes) -> StateDict:
     try:
         return load_safetensors(content)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # the second of a type that PyTorch has not
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
 
 

@@ -6,6 +6,7 @@ reports them, a test collects them.
 
 import math
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from cktf.rows import EpochResult
 from cktf.seeding import derive
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
+from cktf.trainer.check import score_teacher
 from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_student, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
@@ -42,6 +44,7 @@ def train(
     read_test: bool = False,
     teacher_once: bool = False,
     health: HealthConfig | None = None,
+    teacher_is_scored: bool = False,
     device: torch.device | None = None,
     world: World | None = None,
 ) -> Iterator[EpochResult]:
@@ -58,13 +61,15 @@ def train(
             `cktf.trainer.teacher_once`).
         health: How often the distillation's health is measured, which changes nothing else; None: never. A trial
             that names a teacher which no objective needs is then measured against it.
+        teacher_is_scored: Whether it is known how well a teacher from a file does; otherwise it is scored on the
+            trial's validation split before anything is learnt from it.
         device: None takes the GPU if there is one.
         world: The workers that share this trial; None asks PyTorch, which Ray Train has told.
 
     Raises:
         TrainingFailed: If the loss is no longer finite.
         DatasetMissing: If the data set is not there.
-        ValueError: If the teacher's checkpoint does not fit.
+        ValueError: If the teacher's checkpoint does not fit, or does no better than chance.
     """
     device = device or default_device()
     world = world or World.current()
@@ -80,6 +85,8 @@ def train(
     teacher = None
     if config.runs_teacher(is_measured=health is not None):
         assert config.teacher is not None
+        if config.teacher.checkpoint is not None and not (teacher_is_scored or config.teacher.accept_any):
+            score_teacher(config, device)
         teacher = load_teacher(
             config.teacher,
             config.teacher_data,
@@ -218,4 +225,5 @@ def _peak_memory_gib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
     # Of the process, which in a warm worker has trained other trials before.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest / (2**30 if sys.platform == "darwin" else 2**20)  # Linux counts in KiB

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision.transforms import functional
 
 from cktf.data.image_files import image_names, read_image_files
+from cktf.data.pixel_file import mapped_images
 
 
 def write_image(path: Path, mode: str = "RGB", size: tuple[int, int] = (12, 12)) -> Image.Image:
@@ -33,9 +34,8 @@ def test_an_image_of_the_right_side_keeps_its_pixels(tmp_path: Path) -> None:
     assert torch.equal(images, torch.stack(expected))
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA"])
-def test_grey_and_transparent_images_are_read_in_colour(tmp_path: Path, mode: str) -> None:
-    expected = pixels(write_image(tmp_path / "image.png", mode))
+def test_grey_images_are_read_in_colour(tmp_path: Path) -> None:
+    expected = pixels(write_image(tmp_path / "image.png", "L"))
     assert torch.equal(read_image_files("some", [tmp_path / "image.png"], side=12)[0], expected)
 
 
@@ -74,6 +74,31 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes | None) -> None:
     path.write_bytes(path.read_bytes()[:900] if content is None else content)
     with pytest.raises(ValueError, match=f"data.root: {path} is not an image, or is damaged"):
         read_image_files("some", [path], side=12)
+
+
+def test_an_image_without_a_stated_range_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "float.tif"
+    Image.new("F", (12, 12), 0.5).save(path)
+    with pytest.raises(ValueError, match=f"data.root: {path} is a TIFF of PIL's mode F, whose numbers"):
+        read_image_files("some", [path], side=12)
+
+
+def test_pixels_that_an_earlier_version_has_stored_are_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    Image.new("LA", (12, 12), (0, 0)).save(path)
+    state = path.stat()
+    source = f"{path.absolute()} {state.st_size} {state.st_mtime_ns}"
+    before = mapped_images("some", [source], (1, 3, 12, 12), lambda: iter([torch.zeros(1, 3, 12, 12).byte()]))
+    assert not before.any()
+    assert (read_image_files("some", [path], side=12) == 255).all()
+
+
+def test_a_system_that_does_not_tell_a_process_s_cores_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    write_image(tmp_path / "image.png")
+    assert read_image_files("some", [tmp_path / "image.png"], side=12).shape == (1, 3, 12, 12)
 
 
 def test_what_is_no_image_by_its_name_is_passed_over(tmp_path: Path) -> None:

@@ -95,3 +95,37 @@ def test_a_folder_is_known_by_its_content_wherever_it_is(root: Path, tmp_path: P
 def test_data_sets_that_everybody_knows_need_no_content() -> None:
     assert DataConfig(name="digits").with_content().content is None
     assert DataConfig(name="image_folder", generated=True, side=16).with_content().content is None
+
+
+@pytest.mark.parametrize(
+    "name", ["@eaDir", "lost+found", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "__MACOSX", ".cache"]
+)
+def test_folders_of_servers_and_systems_are_no_classes(root: Path, name: str) -> None:
+    before = DataConfig(name="image_folder", root=str(root), side=16).with_content().content
+    for part in ("train", "val"):
+        (root / part / name).mkdir()
+        Image.new("RGB", (20, 20)).save(root / part / name / "0.png")
+    assert load(root).num_classes == 3
+    assert DataConfig(name="image_folder", root=str(root), side=16).with_content().content == before
+
+
+def test_a_class_that_is_a_link_to_another_is_refused(root: Path) -> None:
+    for part in ("train", "val"):
+        (root / part / "crimson").symlink_to("red")
+    with pytest.raises(
+        ValueError, match=r"data\.root: .*train/red and .*train/crimson are one and the same folder"
+    ):
+        load(root)
+
+
+def test_a_test_part_that_is_a_link_to_the_training_part_is_refused(root: Path) -> None:
+    (root / "test").symlink_to("train")
+    with pytest.raises(ValueError, match=r"test/blue and .*train/blue are one and the same folder"):
+        load(root)
+
+
+def test_a_class_that_lies_elsewhere_is_read(root: Path, tmp_path: Path) -> None:
+    before = load(root)
+    (root / "train" / "red").rename(tmp_path / "elsewhere")
+    (root / "train" / "red").symlink_to(tmp_path / "elsewhere")
+    assert torch.equal(load(root).train_images, before.train_images)

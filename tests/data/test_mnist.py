@@ -96,6 +96,16 @@ def test_images_without_a_label_are_refused(tmp_path: Path) -> None:
         load_dataset(DataConfig(name="mnist", root=str(tmp_path / "files")))
 
 
+def test_parts_of_different_sizes_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    write_files(folder, compress=False)
+    path = folder / "train-images-idx3-ubyte"
+    path.write_bytes(idx(np.zeros((NUM_TRAIN, 14, 56), dtype=np.uint8)))
+    message = f"{path} holds images of 14 x 56 pixels and {folder}/t10k-images-idx3-ubyte of 28 x 28"
+    with pytest.raises(ValueError, match=message):
+        load_dataset(DataConfig(name="mnist", root=str(folder)))
+
+
 def test_labels_of_another_data_set_are_refused(tmp_path: Path) -> None:
     write_files(tmp_path / "files", compress=True)
     path = tmp_path / "files" / "train-labels-idx1-ubyte.gz"

@@ -23,6 +23,7 @@ def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None
         run=run,
         teacher_once=False,
         health=None,
+        teacher_is_scored=True,
         workers=2,
         cpus=1.0,
         gpus=0.0,
@@ -45,7 +46,7 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
     threads = torch.get_num_threads()
     while isinstance(row := planner.next_trial(), PlannedRow):
         share = Share(workers=1, cpus=1.0, gpus=0.0)
-        assignment = Assignment.of(row, run, share, spec)
+        assignment = Assignment.of(row, run, share, spec, teacher_is_scored=False)
         assert len(list(_epochs(assignment, torch.device("cpu")))) == 2
         planner.on_end(row.trial_id, Status.COMPLETE)
     torch.set_num_threads(threads)
@@ -65,7 +66,8 @@ def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_iden
         Storage(tmp_path / "run" / "trials").clear()
         row = Planner(make_spec(seeds=1, health=health), record=lambda _: None).next_trial()
         assert isinstance(row, PlannedRow)
-        assignment = Assignment.of(row, run, Share(workers=1, cpus=1.0, gpus=0.0), make_spec(health=health))
+        share = Share(workers=1, cpus=1.0, gpus=0.0)
+        assignment = Assignment.of(row, run, share, make_spec(health=health), teacher_is_scored=False)
         trial_ids.add(row.trial_id)
         found.append([set(result.health) for result in _epochs(assignment, torch.device("cpu"))])
     torch.set_num_threads(threads)

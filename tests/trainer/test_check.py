@@ -2,6 +2,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from PIL import Image
 
 from cktf.trainer import check
 from cktf.trainer.check import check_trial
@@ -61,3 +62,26 @@ def test_a_teacher_file_of_another_network_is_told(tiny, tmp_path):
 def test_a_batch_too_small_for_the_workers_is_told(tiny):
     with pytest.raises(ValueError, match="batch_size: 2 samples for 2 worker"):
         check_trial(tiny(batch_size=2), workers=2)
+
+
+@pytest.fixture
+def one_class(tmp_path, monkeypatch):
+    """A folder of one class."""
+    monkeypatch.setenv("CKTF_DATA", str(tmp_path / "data"))
+    for part in ("train", "test"):
+        (tmp_path / "own" / part / "cat").mkdir(parents=True)
+        for number in range(6):
+            Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(
+                tmp_path / "own" / part / "cat" / f"{number}.png"
+            )
+    return {"name": "image_folder", "root": str(tmp_path / "own"), "side": 8}
+
+
+def test_a_training_split_of_one_class_is_refused(tiny, one_class):
+    message = rf"data\.root: {one_class['root']} has one class in its training split, .* objective\.cktf would have no"
+    with pytest.raises(ValueError, match=message):
+        check_trial(tiny(data=one_class))
+    with pytest.raises(
+        ValueError, match="one class in its training split, so there is nothing to tell apart; two"
+    ):
+        check_trial(tiny(data=one_class, objective={"cross_entropy": {}}))
