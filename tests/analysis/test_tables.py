@@ -261,7 +261,7 @@ def test_the_best_mean_is_bold_and_a_dagger_is_not_told_from_it(ablation_writer:
     text = markdown_tables([table])
     assert text.count("**") == 2
     assert text.count("†") == 2  # in its cell and in the footnote
-    page_text = page(results, {})
+    page_text = page(results, {}, {}, {})
     assert page_text.count("†</td>") == 1
     (bold,) = re.findall(r"<td><b>([0-9.]+ ± [0-9.]+)</b></td>", page_text)
     assert f"**{bold}**" in text
