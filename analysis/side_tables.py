@@ -261,12 +261,22 @@ def confirmed_rows(results: Results) -> Rows:
 
 def importance_rows(results: Results) -> Rows:
     """Return every factor's importance by both evaluators, with intervals and how often it came first."""
-    found = results.importance.set_index(["method", "factor"])
+    import pandas as pd
+
     methods = {"ped-anova": "PED-ANOVA", "fanova": "fANOVA"}
-    head = [f"{text}{part}" for text in methods.values() for part in (" [95% interval]", ", first in %")]
+    kinds = {"ped-anova": "split", "fanova": "share of variance"}
+    head = [
+        f"{text}{part}"
+        for method, text in methods.items()
+        for part in (f", {kinds[method]} [95% interval]", ", first in %")
+    ]
     rows = [["factor", *head, NOTE]]
-    for factor in dict.fromkeys(results.importance["factor"]):
-        both = [found.loc[(method, factor)] for method in methods]
+    factors = list(dict.fromkeys(results.importance["factor"]))
+    found = results.importance.set_index(["factor", "method"])
+    # Interactions have a row of fANOVA alone.
+    found = found.reindex(pd.MultiIndex.from_product([factors, methods])).fillna({"reason": ""})
+    for factor in factors:
+        both = [found.loc[(factor, method)] for method in methods]
         cells = []
         for judged in both:
             interval = ", ".join(number_text(judged[name], 2) for name in ("low", "high"))
