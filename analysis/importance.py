@@ -203,7 +203,7 @@ def _shares(
     *,
     with_rest: bool = False,
 ) -> "pd.DataFrame":
-    """Return the share of each factor with its interval, most important first; last, if wanted, what none of them has."""
+    """Return the share of each factor with its interval, most important first; last, if wanted, what none has."""
     import pandas as pd
 
     figures = ["importance", "low", "high", "first"]
@@ -228,7 +228,7 @@ def _shares(
 
 
 def _with_interval(shares: NDArray[np.float64], resampled: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return share, low and high (factors, 3) from shares (factors,) and those of all resamples (resamples, factors)."""
+    """Return share, low and high (factors, 3) of shares (factors,) and their resamples (resamples, factors)."""
     ends = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
     return np.column_stack([shares, *ends])
 
