@@ -14,6 +14,7 @@ from analysis.tables import (
     VERDICT,
     Rows,
     Table,
+    directed,
     effect_text,
     marked,
     number_text,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 MOST_MOVED = 3
 """Numbers of the distillation's health that are told of each arm."""
+
+WITHOUT_DIRECTION = {"health", "importances"}
+"""Tables whose figures are not of the metric."""
 
 HEALTH_DECIMALS = 3
 """Digits after the point of these numbers."""
@@ -90,7 +94,10 @@ def side_tables(results: Results) -> dict[str, Table]:
             f"{importance_text(results.importance)} First: in what percentage of the samples a factor has the largest "
             "share.",
         )
-    return {name: marked(table, results) for name, table in found.items()}
+    return {
+        name: marked(table if name in WITHOUT_DIRECTION else directed(table, results), results)
+        for name, table in found.items()
+    }
 
 
 def over_contexts_rows(results: Results) -> Rows:

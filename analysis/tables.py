@@ -86,7 +86,19 @@ def main_tables(results: Results) -> list[Table]:
 
     Several contexts are first laid side by side. The tables of a smoke run say that they answer nothing.
     """
-    return [marked(table, results) for table in _main_tables(results)]
+    return [marked(directed(table, results), results) for table in _main_tables(results)]
+
+
+def direction_text(results: Results) -> str:
+    """Return which of two values of the metric is the better one, as a sentence."""
+    study = results.facts.study
+    column = study.metric if main_name(results) == "leaderboard" else study.report_metric
+    return f"Of {quantity(column).name}, {'larger' if study.maximise else 'smaller'} is better."
+
+
+def directed(table: Table, results: Results) -> Table:
+    """Return the table, whose remark first says which direction is better."""
+    return replace(table, remark=f"{direction_text(results)} {table.remark}".rstrip())
 
 
 def marked(table: Table, results: Results) -> Table:

@@ -42,10 +42,10 @@ def record(results: Results) -> Importances | None:
         for row in found.to_dict("records")
     ]
     without = results.importance[results.importance["importance"].isna()]
-    names = {method: text.partition(":")[0] for method, text in METHODS.items()}
     reasons = [
-        f"{names[method]} has no mark at {', '.join(missing['factor'])}: {reason}."
-        for (method, reason), missing in without.groupby(["method", "reason"], sort=False)
+        f"{text.partition(':')[0]} has no mark at {', '.join(missing['factor'])}: {reason}."
+        for method, text in METHODS.items()
+        for reason, missing in without[without["method"] == method].groupby("reason", sort=False)
     ]
     caption = " ".join([importance_text(results.importance), *reasons])
     return Importances(list(dict.fromkeys(found["factor"])), rows, caption)

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import os
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from analysis.folder import open_folder, read
@@ -67,8 +68,8 @@ def csv_file(
         raise ValueError(f"--delta {delta:g}: the smallest effect that matters is above 0")
     maximise = larger_is_better(metric, maximise)
     table = _table(what)
-    named = {"arm": arm, "seed": seed, "context": context, "metric": metric, "status": status}
-    named = {option: cells.tidy_name(column) for option, column in named.items() if column is not None}
+    said = {"arm": arm, "seed": seed, "context": context, "metric": metric, "status": status}
+    named = {option: cells.tidy_name(column) for option, column in said.items() if column is not None}
     for option, column in named.items():
         _require_column(what, table, option, column)
     frame = table[list(named.values())].set_axis(list(named), axis="columns")
@@ -87,7 +88,7 @@ def csv_file(
     ]
     scores: dict[tuple[str, str], list[float]] = {}
     for trial in trials:
-        if trial.status == Status.COMPLETE and trial.score is not None:
+        if trial.status == Status.COMPLETE and trial.score is not None and math.isfinite(trial.score):
             scores.setdefault((trial.context, trial.arm), []).append(trial.score)
     caveats += [ADDRESSES_CUT] * has_addresses
     caveats += scales_in_words(scores, baseline, named["metric"])
@@ -130,8 +131,8 @@ def _table(place: str) -> "pd.DataFrame":
             row.pop()
         if len(row) != len(head):
             raise ValueError(
-                f"{place}: row {number} has {len(row)} cells under {len(head)} columns ({', '.join(head)}); commas part "
-                "cells, and a cell that has one in it stands in double quotes"
+                f"{place}: row {number} has {len(row)} cells under {len(head)} columns ({', '.join(head)}); "
+                "commas part cells, and a cell that has one in it stands in double quotes"
             )
     if not rows:
         raise ValueError(f"{place}: there are no rows under the columns {', '.join(head)}")
@@ -153,7 +154,7 @@ def _require_column(what: str, table: "pd.DataFrame", option: str, column: str) 
 def _ends(
     what: str, table: "pd.DataFrame", named: dict[str, str]
 ) -> tuple[list[tuple[Status, str]], list[str]]:
-    """Return how each row says that its trial ended, and in which words; and what is told of the columns that say it."""
+    """Return how each row says that its trial ended, and in which words; and caveats on the columns that say it."""
     said = named.get("status")
     columns = [said] if said else [name for name in table.columns if _says_status(name, named)]
     ends = [(Status.COMPLETE, "")] * len(table)
@@ -184,7 +185,7 @@ def _says_status(column: str, named: dict[str, str]) -> bool:
     return bool(words) and words[-1] in SAY_STATUS and column not in named.values()
 
 
-def _trial(row: dict[str, Any], end: tuple[Status, str], metric: str) -> ForeignTrial:
+def _trial(row: Mapping[Hashable, Any], end: tuple[Status, str], metric: str) -> ForeignTrial:
     """Return a row of a plain table, with what it says of its end, as a trial."""
     status, reason = end
     score = row["metric"]

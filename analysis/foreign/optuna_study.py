@@ -65,7 +65,7 @@ def optuna_study(storage: str, *, name: str | None = None) -> Results:
     levels, caveats = levels_of([trial.params for trial in found], f"{place}, study {study.study_name}")
     foreign = Foreign(
         origin=f"the Optuna study {study.study_name} in {place}",
-        cannot_be_vouched_for=[*CANNOT_BE_VOUCHED_FOR, *caveats],
+        cannot_be_vouched_for=[*CANNOT_BE_VOUCHED_FOR, *caveats, *_merged_choices(distributions)],
     )
     return foreign_results(
         [_trial(trial, params) for trial, params in zip(found, levels, strict=True)],
@@ -77,6 +77,20 @@ def optuna_study(storage: str, *, name: str | None = None) -> Results:
         factors=list(distributions),
         log_factors=[name for name, domain in distributions.items() if getattr(domain, "log", False)],
     )
+
+
+def _merged_choices(distributions: "dict[str, optuna.distributions.BaseDistribution]") -> list[str]:
+    """Return sentences on choices that are equal to Python, like 1 and True, and that Optuna stores as one."""
+    told = []
+    for name, domain in distributions.items():
+        choices = list(getattr(domain, "choices", ()))
+        merged = [choice for place, choice in enumerate(choices) if choices.index(choice) < place]
+        if merged:
+            named = ", ".join(f"{choice!r} as {choices[choices.index(choice)]!r}" for choice in merged)
+            told.append(
+                f"Of {name}, Optuna stores {named}: the trials of these choices cannot be told apart."
+            )
+    return told
 
 
 def _loaded(storage: str, name: str | None) -> "tuple[optuna.Study, list[optuna.trial.FrozenTrial]]":
@@ -94,13 +108,15 @@ def _loaded(storage: str, name: str | None) -> "tuple[optuna.Study, list[optuna.
             f"{place}: no Optuna storage that can be read: it is no URL of a database{hint}"
         ) from None
     options = _read_only(url, place)
+    # The query of a file's URL says how to open it, which is known.
+    address = storage.partition("?")[0] if options else storage
     try:
-        engine = sqlalchemy.create_engine(url, **options)
+        engine = sqlalchemy.create_engine(address, **options)
         try:
             _require_optunas(engine, place)
         finally:
             engine.dispose()
-        opened = optuna.storages.RDBStorage(storage, engine_kwargs=options, skip_table_creation=True)
+        opened = optuna.storages.RDBStorage(address, engine_kwargs=options, skip_table_creation=True)
         try:
             names = optuna.get_all_study_names(opened)
             if name is None and len(names) == 1:

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from pyarrow import fs
@@ -92,8 +92,8 @@ def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | No
         maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
 
     Raises:
-        ValueError: If no trials lie there, or none has the metric, or a file of theirs cannot be read, or it is not known
-            which way is better.
+        ValueError: If no trials lie there, or none has the metric, or a file of theirs cannot be read, or it is not
+            known which way is better.
     """
     maximise = larger_is_better(metric, maximise)
     place = os.fspath(folder).rstrip("/")
@@ -126,7 +126,7 @@ def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | No
         told.append(f"A trial that ended after as many iterations as its {length} says counts as complete.")
     if num_repeated := sum(trial.num_repeated for trial in found):
         told.append(
-            f"Results whose iterations were done again after a restore, and of which the later ones count: {num_repeated}."
+            f"Results left out, since their iterations were done again after a restore: {num_repeated}."
         )
     if log_factors:
         told.append(
@@ -198,9 +198,7 @@ def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[
                 f"{where}: is no pair of texts, of which the first is a trial's state; got {_shown(pair)}"
             )
         row = _mapping(where, pair[0].encode())
-        if not isinstance(row.get("status"), str):
-            raise ValueError(f"{where}, status: must be a text; got {_shown(row.get('status'))}")
-        states[str(row.get("relative_logdir") or "")] = row["status"]
+        states[str(row.get("relative_logdir") or "")] = str(row.get("status") or "")
     return states
 
 
@@ -291,14 +289,13 @@ def _length(found: list[_Found], levels: list[dict[str, Any]], factors: list[str
         if trial.status == Status.COMPLETE and trial.results
     ]
     for name in factors:
-        pairs = [(done, params.get(name)) for done, params in ended]
-        if not pairs or not all(_is_number(level) and level == int(level) for _, level in pairs):
+        pairs = [(done, level) for done, params in ended if _is_number(level := params.get(name))]
+        if not pairs or len(pairs) < len(ended):
             continue
         is_named = LENGTHS.intersection(name.lower().replace(".", "_").split("_"))
+        has_equal = any(done == level for done, level in pairs)
         if all(done == level for done, level in pairs) or (
-            is_named
-            and all(done <= level for done, level in pairs)
-            and any(done == level for done, level in pairs)
+            is_named and has_equal and all(done <= level == int(level) for done, level in pairs)
         ):
             return name
     return None
@@ -366,5 +363,5 @@ def _parsed(cell: str) -> float | str:
     return cell if number is None else number
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

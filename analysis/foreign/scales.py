@@ -41,7 +41,7 @@ def scales_in_words(
         for first, second in pairs
     ]
     told += [
-        f"{_named(key)} has a {metric} of {min(values):.4g} at one seed and of {max(values):.4g} at another"
+        f"{_named(key)} has {metric} {min(values):.4g} at one seed and {max(values):.4g} at another"
         for key, values in scores.items()
         if len(values) > 1 and _is_hundredfold(min(values), max(values))
     ]

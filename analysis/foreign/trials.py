@@ -24,7 +24,10 @@ UNKNOWN = {
 }
 """Columns of which no foreign trial says anything."""
 
-ADDRESSES_CUT = "Addresses of functions and objects, which differ between processes, were cut off: those of one name are taken as one."
+ADDRESSES_CUT = (
+    "Addresses of functions and objects, which differ between processes, were cut off: those of one name are taken "
+    "as one."
+)
 """Said where there were any among the names or levels."""
 
 
