@@ -50,12 +50,18 @@ def _add_report(report: argparse.ArgumentParser) -> None:
     foreign.add_argument("--study", metavar="NAME", help="optuna: which study of the storage")
     foreign.add_argument("--metric", metavar="NAME", help="csv, ray-tune: the column or key that is compared")
     foreign.add_argument("--minimise", action="store_true", help="csv, ray-tune: a smaller metric is better")
+    foreign.add_argument("--maximise", action="store_true", help="csv, ray-tune: a larger metric is better")
     foreign.add_argument("--arm", metavar="COLUMN", help="csv: the arms' names (default: arm)")
     foreign.add_argument("--seed", metavar="COLUMN", help="csv: the seeds, whole numbers (default: seed)")
     foreign.add_argument("--context", metavar="COLUMN", help="csv: the contexts, where there are several")
     foreign.add_argument("--baseline", metavar="ARM", help="csv: what is compared with (default: baseline)")
     foreign.add_argument(
         "--delta", type=float, help="csv: the smallest effect that matters, in the metric's unit"
+    )
+    foreign.add_argument(
+        "--status",
+        metavar="COLUMN",
+        help="csv: how a trial ended (default: a column status, state or outcome)",
     )
     report.set_defaults(command=_report)
 
@@ -65,11 +71,13 @@ def _report(given: argparse.Namespace) -> None:
         study=given.study,
         metric=given.metric,
         minimise=given.minimise,
+        maximise=given.maximise,
         arm=given.arm,
         seed=given.seed,
         context=given.context,
         baseline=given.baseline,
         delta=given.delta,
+        status=given.status,
     )
     paths = report_on(given.runs, given.out, given.kind, options)
     for table in main_tables(paths.results):

@@ -69,7 +69,7 @@ def fanova(
         seed: Of the forest's own draws.
 
     Returns:
-        (factors,), mean over the trees, not summing to one: interactions have the rest. Zero where no tree finds any
+        (factors,), mean over the trees, not summing to one: interactions have the rest. NaN where no tree finds any
         variance.
 
     Raises:
@@ -110,7 +110,7 @@ def fanova(
             sums = [np.bincount(leaves.tree, height * choice, num_trees) for choice in choices.T]
             explained[index] = np.square(sums).mean(axis=0)
     if not (total > 0).any():
-        return np.zeros(len(factors))
+        return np.full(len(factors), np.nan)
     shares: NDArray[np.float64] = (explained[:, total > 0] / total[total > 0]).mean(axis=1)
     return shares
 

@@ -1,10 +1,11 @@
 """How much each factor of a search mattered for its score, and how far that can be told from so many arms.
 
 Two methods ask two questions. PED-ANOVA (Watanabe, Bansal, Hutter 2023; by Optuna, with conditional factors as in its
-condPED-ANOVA) asks which factors set the best tenth of the arms apart from all arms that were tried. fANOVA (Hutter,
-Hoos, Leyton-Brown 2014; see `analysis.fanova`) asks how much of the score's variance over the whole domain a factor
-explains by itself; it judges only factors that every arm has. Factors that were searched on a logarithmic scale are
-seen on it by both.
+condPED-ANOVA) asks which factors set the best tenth of the arms apart from all arms that were tried; its shares are a
+split among the factors, which sums to one. fANOVA (Hutter, Hoos, Leyton-Brown 2014; see `analysis.fanova`) asks how
+much of the score's variance over the whole domain a factor explains by itself; the rest, one minus the sum of its
+shares, is that of the factors' interactions and has a row of its own. It judges only factors that every arm has.
+Factors that were searched on a logarithmic scale are seen on it by both.
 
 **Pruned arms** are most of the bad ones. To leave them out, as Optuna's evaluators do, means to ask what mattered among
 the good arms: what made the others bad is hardly seen. Nor can their last scores stand beside those of complete arms,
@@ -22,7 +23,7 @@ Failed arms are left out: an arm may fail for reasons that are not its levels'.
 move with the arms that happened to be tried. A sample in which the best tenth is not known, or all scores are equal,
 tells nothing and is left out. They take arms for independent, which those of a sampler that learns are
 not; and a share is never negative, so that a factor without any influence has an interval above zero. What they do not
-show: a forest that has seen few arms gives the strongest factor more than its due.
+show: a forest that has seen few arms takes part of the scores' noise for interactions, or for single factors.
 """
 
 import math
@@ -60,7 +61,11 @@ NUM_TREES = 64
 """Of fANOVA's forest; Optuna's default."""
 
 NUM_TREES_OF_A_RESAMPLE = 16
-"""Of the forest of each resample: fewer make the interval a little wider, not narrower, and take less time."""
+"""Of the forest of each resample. A share is a mean over trees, so their number does not shift it: fewer make it
+scatter more, hence the interval a little wider, never narrower, in a quarter of the time."""
+
+INTERACTIONS = "interactions"
+"""Name of fANOVA's row of what no factor explains by itself."""
 
 COLUMNS = {
     "method": "str",
@@ -79,27 +84,41 @@ COLUMNS = {
 """Of the table of importances, with their types, which hold for an empty one too."""
 
 Evaluate = Callable[[NDArray[np.int64], int], NDArray[np.float64]]
-"""Arms, some of them perhaps twice, and the number of trees, if there are any -> the share of each factor; all are 0
-where these arms tell nothing."""
+"""(arm indices, number of trees, where there are any) -> shares (factors,), NaN if this sample tells nothing."""
+
+
+MEANINGS = {
+    "ped-anova": "PED-ANOVA splits among the factors what sets the best tenth of the arms apart: its shares sum to 1, "
+    "and are no shares of a variance.",
+    "fanova": "fANOVA: share of the variance of the score, as a forest of regression trees predicts it over the whole "
+    "domain, that a factor explains by itself; interactions of factors have the rest, and with them noise that the "
+    "forest has learnt.",
+}
+"""What the shares of each method are shares of."""
 
 
 class _UnknownError(ValueError):
-    """Why a method can say nothing of these arms."""
+    """Raised with the reason why a method can say nothing of these arms."""
 
 
-def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) -> "pd.DataFrame":
+def importance(
+    trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow, *, seed: int = 0
+) -> "pd.DataFrame":
     """Return the importance of every factor of a search by PED-ANOVA and by fANOVA.
 
     Args:
         trials: As `analysis.load` gives them; only those of a search's own stage are read.
         epochs: Likewise: scores on the way.
         study: What was searched.
+        seed: Of the bootstrap's draws, of the forest's, and of the choice of arms where there are too many.
 
     Returns:
-        ``method``, ``factor``, ``importance`` (sums to one within a method; NaN where ``reason`` says why), ``low`` and
-        ``high`` of its interval, ``first`` (share of the resamples in which no other factor has more), ``after_epoch``
-        (scored epochs after which the arms are compared; NaN: after their last), ``n_complete``, ``n_pruned`` and
-        ``n_failed`` (arms), ``reason``; most important first within a method. Empty where nothing was searched.
+        ``method``, ``factor``, ``importance`` (of ``ped-anova`` a split, which sums to one; of ``fanova`` shares of the
+        score's variance, which sum to one with the row `INTERACTIONS`, there where two factors or more are judged; NaN
+        where ``reason`` says why), ``low`` and ``high`` of its interval, ``first`` (share of the resamples in which no
+        other factor has more; NaN of interactions), ``after_epoch`` (scored epochs after which the arms are compared;
+        NaN: after their last), ``n_complete``, ``n_pruned`` and ``n_failed`` (arms), ``reason``; most important first
+        within a method, interactions last. Empty where nothing was searched.
 
     Raises:
         ValueError: If a table is none of trials or epochs, or lacks the metric, or the study is none.
@@ -115,21 +134,24 @@ def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow) 
         source="epochs, as analysis.load gives them",
     )
     on_the_way = scores_on_the_way(trials, epochs, study.metric)
-    return importance_of_arms(searched_arms(trials, on_the_way, study), on_the_way, study)
+    return importance_of_arms(searched_arms(trials, on_the_way, study), on_the_way, study, seed=seed)
 
 
-def importance_of_arms(arms: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow) -> "pd.DataFrame":
+def importance_of_arms(
+    arms: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow, *, seed: int = 0
+) -> "pd.DataFrame":
     """Return what `importance` returns.
 
     Args:
         arms: As `searched_arms` gives them.
         on_the_way: As `scores_on_the_way` gives them.
         study: What was searched.
+        seed: As there.
     """
     import pandas as pd
 
     ended = arms["status"].value_counts()
-    judged = _some(arms[arms["status"].isin(JUDGED)]).reset_index(drop=True)
+    judged = _some(arms[arms["status"].isin(JUDGED)], seed).reset_index(drop=True)
     is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}
     factors = [name for name, in_arm in is_set.items() if in_arm.any()]
     everywhere = [name for name in factors if is_set[name].all()]
@@ -137,8 +159,10 @@ def importance_of_arms(arms: "pd.DataFrame", on_the_way: "pd.DataFrame", study: 
     counts = {
         f"n_{status}": int(ended.get(status, 0)) for status in (Status.COMPLETE, Status.PRUNED, Status.FAILED)
     }
-    by_ped_anova = _shares(len(judged), factors, factors, partial(_ped_anova, judged, study))
-    by_fanova = _shares(len(judged), factors, everywhere, partial(_fanova, judged, study, scores))
+    by_ped_anova = _shares(len(judged), factors, factors, partial(_ped_anova, judged, study), seed)
+    by_fanova = _shares(
+        len(judged), factors, everywhere, partial(_fanova, judged, study, scores, seed), seed, with_rest=True
+    )
     tables = [
         by_ped_anova.assign(method="ped-anova"),
         by_fanova.assign(method="fanova", after_epoch=after_epoch),
@@ -150,17 +174,24 @@ def importance_of_arms(arms: "pd.DataFrame", on_the_way: "pd.DataFrame", study: 
 def importance_text(found: "pd.DataFrame") -> str:
     """Return how importances came about, in sentences, for a table or a figure of them; one is there at least."""
     told = found.dropna(subset="importance")
-    counts = told.iloc[0]
+    counts, methods = told.iloc[0], set(told["method"])
     pruned, after_epoch = counts["n_pruned"], told["after_epoch"].max()
     sentences = [
         f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
-        f"of them pruned; {counts['n_failed']} failed ones are left out). Shares of one evaluator sum to 1.",
-        f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing. "
+        f"of them pruned; {counts['n_failed']} failed ones are left out).",
+        *(text for method, text in MEANINGS.items() if method in methods),
+        f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing"
+        + (
+            f" (fANOVA: forests of {NUM_TREES_OF_A_RESAMPLE} trees, of {NUM_TREES} for the share itself, so that the "
+            "intervals are a little too wide)."
+            if "fanova" in methods
+            else "."
+        ),
         "A share cannot be negative, so that a factor without influence, too, has an interval above 0.",
     ]
     if counts["n_complete"] + pruned > MAX_ARMS:
         sentences.append(f"Judged by {MAX_ARMS} of the arms, drawn at random.")
-    if pruned and "ped-anova" in set(told["method"]):
+    if pruned and "ped-anova" in methods:
         sentences.append("PED-ANOVA counts a pruned arm as tried, and as not among the best.")
     if not np.isnan(after_epoch):
         sentences.append(
@@ -169,18 +200,24 @@ def importance_text(found: "pd.DataFrame") -> str:
     return " ".join(sentences)
 
 
-def _some(arms: "pd.DataFrame") -> "pd.DataFrame":
+def _some(arms: "pd.DataFrame", seed: int) -> "pd.DataFrame":
     """Return at most `MAX_ARMS` arms, in their order."""
     if len(arms) <= MAX_ARMS:
         return arms
-    drawn = np.random.default_rng(0).choice(len(arms), MAX_ARMS, replace=False)
+    drawn = np.random.default_rng(seed).choice(len(arms), MAX_ARMS, replace=False)
     return arms.iloc[np.sort(drawn)]
 
 
 def _shares(
-    num_arms: int, factors: list[str], can_be_judged: list[str], method: Callable[[list[str]], Evaluate]
+    num_arms: int,
+    factors: list[str],
+    can_be_judged: list[str],
+    method: Callable[[list[str]], Evaluate],
+    seed: int,
+    *,
+    with_rest: bool = False,
 ) -> "pd.DataFrame":
-    """Return the share of each factor with its interval, most important first."""
+    """Return the share of each factor with its interval, most important first; last, if wanted, what none has."""
     import pandas as pd
 
     figures = ["importance", "low", "high", "first"]
@@ -188,12 +225,26 @@ def _shares(
     found["reason"] = "not every arm has this factor"
     try:
         _require_enough(num_arms)
-        found.loc[can_be_judged, figures], reason = _bootstrapped(method(can_be_judged), num_arms)
+        shares, resampled, reason = _bootstrapped(method(can_be_judged), num_arms, seed)
+        found.loc[can_be_judged, figures[:3]] = _with_interval(shares, resampled)
+        found.loc[can_be_judged, "first"] = (resampled == resampled.max(axis=1, keepdims=True)).mean(axis=0)
     except _UnknownError as error:
         reason = str(error)
     found.loc[can_be_judged, "reason"] = reason
-    found = found.reset_index()
-    return found.sort_values(["importance", "factor"], ascending=[False, True], ignore_index=True)
+    found = found.reset_index().sort_values(["importance", "factor"], ascending=[False, True])
+    if with_rest and len(can_be_judged) > 1 and found["importance"].notna().any():
+        # No factor is called so twice: a path of a study has no blank in it, a foreign name may be anything.
+        name = INTERACTIONS if INTERACTIONS not in factors else f"{INTERACTIONS} of the factors"
+        rest = _with_interval(*(1.0 - part.sum(axis=-1, keepdims=True) for part in (shares, resampled)))
+        row = dict(zip(["factor", *figures, "reason"], [name, *rest.clip(0.0)[0], np.nan, ""], strict=True))
+        found = pd.concat([found, pd.DataFrame([row])])
+    return found.reset_index(drop=True)
+
+
+def _with_interval(shares: NDArray[np.float64], resampled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return share, low and high (factors, 3) of shares (factors,) and their resamples (resamples, factors)."""
+    ends = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    return np.column_stack([shares, *ends])
 
 
 def _require_enough(num_arms: int) -> None:
@@ -201,23 +252,23 @@ def _require_enough(num_arms: int) -> None:
         raise _UnknownError(f"{num_arms} complete or pruned arms; at least {MIN_ARMS} are needed")
 
 
-def _bootstrapped(evaluate: Evaluate, num_arms: int) -> tuple[NDArray[np.float64], str]:
-    """Return share, low, high, and how often first (factors, 4), and what the evaluator warns of."""
+def _bootstrapped(
+    evaluate: Evaluate, num_arms: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    """Return shares (factors,), those of the resamples that tell anything (resamples, factors), and warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         shares = evaluate(np.arange(num_arms), NUM_TREES)
-    draws = np.random.default_rng(0).integers(num_arms, size=(NUM_RESAMPLES, num_arms))
+    draws = np.random.default_rng(seed).integers(num_arms, size=(NUM_RESAMPLES, num_arms))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a resample, that of the whole has been said
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # trees grow in compiled code
             shares_of = threads.map(lambda arms: evaluate(arms, NUM_TREES_OF_A_RESAMPLE), draws)
             resampled = np.array(list(shares_of))
-    resampled = resampled[resampled.any(axis=1)]
-    if not (shares.any() and len(resampled)):
+    resampled = resampled[~np.isnan(resampled).any(axis=1)]
+    if np.isnan(shares).any() or not len(resampled):
         raise _UnknownError("no factor sets any arms apart")
-    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
-    first = (resampled == resampled.max(axis=1, keepdims=True)).mean(axis=0)
-    return np.column_stack([shares, low, high, first]), "; ".join(str(warning.message) for warning in caught)
+    return shares, resampled, "; ".join(str(warning.message) for warning in caught)
 
 
 def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> Evaluate:
@@ -244,11 +295,13 @@ def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> E
         tried.append(Tried(params, {name: domains[name] for name in params}, float(loss)))
 
     def evaluate(arms: NDArray[np.int64], _: int) -> NDArray[np.float64]:
+        nothing = np.full(len(factors), np.nan)
         if not _has_best(losses[arms]):
-            return np.zeros(len(factors))  # Optuna would say that all factors matter alike
-        shares = ped_anova([tried[arm] for arm in arms], BEST)
+            return nothing  # Optuna would say that all factors matter alike
+        by_factor = ped_anova([tried[arm] for arm in arms], BEST)
         # A conditional factor that none of these arms has cannot have set any apart.
-        return np.array([shares.get(name, 0.0) for name in factors])
+        shares = np.array([by_factor.get(name, 0.0) for name in factors])
+        return shares if shares.any() else nothing
 
     return evaluate
 
@@ -259,7 +312,7 @@ def _has_best(losses: NDArray[np.float64]) -> bool:
 
 
 def _fanova(
-    judged: "pd.DataFrame", study: StudyRow, scores: NDArray[np.float64], factors: list[str]
+    judged: "pd.DataFrame", study: StudyRow, scores: NDArray[np.float64], seed: int, factors: list[str]
 ) -> Evaluate:
     """Return the evaluator of these arms, of which each has a score, and factors."""
     if not np.isfinite(scores).all():
@@ -275,8 +328,7 @@ def _fanova(
     domains = [domain for _, domain in encoded]
 
     def evaluate(arms: NDArray[np.int64], num_trees: int) -> NDArray[np.float64]:
-        shares = fanova(levels[arms], scores[arms], domains, num_trees=num_trees)
-        return shares / (shares.sum() or 1.0)
+        return fanova(levels[arms], scores[arms], domains, num_trees=num_trees, seed=seed)
 
     return evaluate
 

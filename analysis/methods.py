@@ -97,8 +97,10 @@ def methods_text(results: Results) -> str:
             "after the last epoch that each of them has done. "
         )
         sentences.append(
-            "Importances are those of PED-ANOVA (which factors set the best tenth of the arms apart; Optuna's) and of "
-            f"fANOVA (share of the score's variance). {pruned if judged['n_pruned'].any() else ''}Their intervals are "
+            "Importances are those of PED-ANOVA (Optuna's: what sets the best tenth of the arms apart, split among the "
+            "factors) and of fANOVA (share of the variance of the score, as a forest of trees predicts it over the "
+            "whole domain, that a factor explains by itself; interactions have the rest). "
+            f"{pruned if judged['n_pruned'].any() else ''}Their intervals are "
             f"percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing."
         )
     return " ".join(sentences)

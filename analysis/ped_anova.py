@@ -1,13 +1,13 @@
 """PED-ANOVA by Optuna: the share of each factor in what sets the best arms apart (Watanabe, Bansal, Hutter 2023)."""
 
-from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
-import optuna
+from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 
@@ -26,13 +26,16 @@ def ped_anova(arms: Sequence[Tried], best: float) -> dict[str, float]:
         arms: Those that were tried, some of them perhaps twice.
         best: The part of them that is compared with all.
     """
-    with _quiet_optuna():
-        study = optuna.create_study(storage=_Held(arms))
-        return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=best))
+    study = Study("arms", _Arms(arms))
+    return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=best))
 
 
-class _Held(InMemoryStorage):
-    """Arms as the trials of any study. To add them to one would copy each deeply, which takes longer than to judge."""
+class _Arms(InMemoryStorage):
+    """A storage of one study, whose trials are the arms.
+
+    To add trials to a study copies each deeply, which takes longer than to judge them; and to create one is announced,
+    unless the log level of the user's process were changed.
+    """
 
     def __init__(self, arms: Sequence[Tried]) -> None:
         super().__init__()
@@ -53,6 +56,12 @@ class _Held(InMemoryStorage):
             for number, arm in enumerate(arms)
         ]
 
+    def get_study_id_from_name(self, study_name: str) -> int:  # noqa: ARG002
+        return 0
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:  # noqa: ARG002
+        return [StudyDirection.MINIMIZE]
+
     def get_all_trials(
         self,
         study_id: int,  # noqa: ARG002
@@ -60,14 +69,3 @@ class _Held(InMemoryStorage):
         states: Container[TrialState] | None = None,
     ) -> list[FrozenTrial]:
         return [trial for trial in self._trials if states is None or trial.state in states]
-
-
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Keep Optuna from announcing a study that nobody asked for."""
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)

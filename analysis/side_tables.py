@@ -15,6 +15,7 @@ from analysis.tables import (
     VERDICT,
     Rows,
     Table,
+    directed,
     effect_text,
     interval_text,
     marked,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 MOST_MOVED = 3
 """Numbers of the distillation's health that are told of each arm."""
 
+WITHOUT_DIRECTION = {"health", "importances", "teachers"}
+"""Tables whose figures are not of the metric."""
+
 HEALTH_DECIMALS = 3
 """Digits after the point of these numbers."""
 
@@ -51,7 +55,10 @@ def side_tables(results: Results) -> Found:
             add(results, found)
         except Exception as error:  # whatever it is, the other tables are worth having
             found[name] = unmade_table(name.replace("_", " ").capitalize(), error)
-    return {name: marked(table, results) for name, table in found.items()}
+    return {
+        name: marked(table if name in WITHOUT_DIRECTION else directed(table, results), results)
+        for name, table in found.items()
+    }
 
 
 def _add_over_contexts(results: Results, found: Found) -> None:
@@ -344,12 +351,22 @@ def confirmed_rows(results: Results) -> Rows:
 
 def importance_rows(results: Results) -> Rows:
     """Return every factor's importance by both evaluators, with intervals and how often it came first."""
-    found = results.importance.set_index(["method", "factor"])
+    import pandas as pd
+
     methods = {"ped-anova": "PED-ANOVA", "fanova": "fANOVA"}
-    head = [f"{text}{part}" for text in methods.values() for part in (" [95% interval]", ", first in %")]
+    kinds = {"ped-anova": "split", "fanova": "share of variance"}
+    head = [
+        f"{text}{part}"
+        for method, text in methods.items()
+        for part in (f", {kinds[method]} [95% interval]", ", first in %")
+    ]
     rows = [["factor", *head, NOTE]]
-    for factor in dict.fromkeys(results.importance["factor"]):
-        both = [found.loc[(method, factor)] for method in methods]
+    factors = list(dict.fromkeys(results.importance["factor"]))
+    found = results.importance.set_index(["factor", "method"])
+    # Interactions have a row of fANOVA alone.
+    found = found.reindex(pd.MultiIndex.from_product([factors, methods])).fillna({"reason": ""})
+    for factor in factors:
+        both = [found.loc[(factor, method)] for method in methods]
         cells = []
         for judged in both:
             interval = ", ".join(number_text(judged[name], 2) for name in ("low", "high"))

@@ -108,7 +108,7 @@ def main_tables(results: Results) -> list[Table]:
     Several contexts are first laid side by side. The tables of a smoke run say that they answer nothing.
     """
     try:
-        return [marked(table, results) for table in _main_tables(results)]
+        return [marked(directed(table, results), results) for table in _main_tables(results)]
     except Exception as error:  # whatever it is, the rest of the report is worth having
         return [unmade_table("Effects", error)]
 
@@ -116,6 +116,18 @@ def main_tables(results: Results) -> list[Table]:
 def unmade_table(title: str, error: Exception) -> Table:
     """Return what stands in the place of a table that could not be made."""
     return Table(title, [["table"], [reason(error)]], why_not=reason(error))
+
+
+def direction_text(results: Results) -> str:
+    """Return which of two values of the metric is the better one, as a sentence."""
+    study = results.facts.study
+    column = study.metric if main_name(results) == "leaderboard" else study.report_metric
+    return f"Of {quantity(column).name}, {'larger' if study.maximise else 'smaller'} is better."
+
+
+def directed(table: Table, results: Results) -> Table:
+    """Return the table, whose remark first says which direction is better."""
+    return replace(table, remark=f"{direction_text(results)} {table.remark}".rstrip())
 
 
 def marked(table: Table, results: Results) -> Table:

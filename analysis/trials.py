@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.columns import timestamps, typed_column
+from analysis.columns import Null, timestamps, typed_column
 from analysis.epochs import FINAL_METRICS
 from analysis.ledger import Ledger
 from analysis.other_names import COLUMN, in_column
@@ -15,9 +15,6 @@ TRIALS_FILE = "trials.parquet"
 
 LAST_EPOCH = "last_epoch"
 """Column: the last epoch that a trial has a row of; missing where it has none."""
-
-NULL = "null"
-"""Stands for a searched choice that is null, for in the column a null says that a trial does not have the factor."""
 
 TEACHER_METRICS = ("test_loss", "test_accuracy")
 """What is told of a trial's teacher, as its own training ended; missing where it was loaded from a file."""
@@ -121,7 +118,7 @@ def _level(row: PlannedRow, factor: str) -> Any:
     default that means nothing, so it is not looked at. A choice that is null is a level all the same.
     """
     if row.stage == Stage.SEARCH and factor in row.params and row.params[factor] is None:
-        return NULL
+        return Null.YAML
     if factor in row.params or row.stage == Stage.SEARCH:
         return row.params.get(factor)
     level: Any = row.config

@@ -11,7 +11,6 @@ does in several studies is summarised as over the contexts of one.
 Arms that were named by their factors are named anew, by as much of each path as tells the factors of all runs apart.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from analysis.columns import level_text
 from analysis.load import data_frame
 from analysis.results import Facts, Foreign, Results
 from cktf.names import arm_label, short_name
@@ -352,7 +352,7 @@ def _together(texts: Iterable[str], separator: str) -> str:
 def _joined(frames: "list[pd.DataFrame]") -> "pd.DataFrame":
     """Return frames one under the other; what one of them lacks is missing there.
 
-    A column that holds text in one and numbers in another holds text, numbers as JSON, as within one run.
+    A column that holds text in one and numbers in another holds text, numbers as text, as within one run.
     """
     tables = [pa.Table.from_pandas(frame, preserve_index=False) for frame in frames]
     texts = {field.name for table in tables for field in table.schema if _is_text(field.type)}
@@ -373,5 +373,5 @@ def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if _is_text(column.type) or pa.types.is_null(column.type):
         return column.cast(pa.string())
     values: list[Any] = column.to_pylist()
-    texts = [None if value is None else json.dumps(value) for value in values]
+    texts = [None if value is None else level_text(value) for value in values]
     return pa.chunked_array([pa.array(texts, pa.string())])

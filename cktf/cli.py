@@ -215,11 +215,13 @@ def report(
     study: foreign_options.Study = None,
     metric: foreign_options.Metric = None,
     minimise: foreign_options.Minimise = False,
+    maximise: foreign_options.Maximise = False,
     arm: foreign_options.Arm = None,
     seed: foreign_options.Seed = None,
     context: foreign_options.Context = None,
     baseline: foreign_options.Baseline = None,
     delta: foreign_options.Delta = None,
+    status: foreign_options.Status = None,
 ) -> None:
     """Turn runs, or foreign results, into Parquet tables, statistics, figures and one HTML page.
 
@@ -242,11 +244,13 @@ def report(
             study=study,
             metric=metric,
             minimise=minimise,
+            maximise=maximise,
             arm=arm,
             seed=seed,
             context=context,
             baseline=baseline,
             delta=delta,
+            status=status,
         )
         try:
             with _ledger_reader(engine, address) as reader:

@@ -27,6 +27,10 @@ Minimise = Annotated[
     bool,
     typer.Option("--minimise", help="csv, ray-tune: a smaller metric is better.", rich_help_panel=PANEL),
 ]
+Maximise = Annotated[
+    bool,
+    typer.Option("--maximise", help="csv, ray-tune: a larger metric is better.", rich_help_panel=PANEL),
+]
 Arm = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="csv: the arms' names; default arm.", rich_help_panel=PANEL),
@@ -48,4 +52,12 @@ Baseline = Annotated[
 Delta = Annotated[
     float | None,
     typer.Option(help="csv: the smallest effect that matters, in the metric's unit.", rich_help_panel=PANEL),
+]
+Status = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="csv: how a trial ended; default a column status, state or outcome.",
+        rich_help_panel=PANEL,
+    ),
 ]

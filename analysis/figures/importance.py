@@ -10,7 +10,10 @@ from analysis.results import Results
 if TYPE_CHECKING:
     import altair as alt
 
-METHODS = {"ped-anova": "PED-ANOVA: sets the best tenth apart", "fanova": "fANOVA: explains variance"}
+METHODS = {
+    "ped-anova": "PED-ANOVA: part in what sets the best tenth apart",
+    "fanova": "fANOVA: share of the score's variance",
+}
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Importances:
     """What is drawn.
 
     Attributes:
-        factors: In order, most important first by PED-ANOVA.
+        factors: In order, most important first by PED-ANOVA; after them fANOVA's interactions.
         rows: ``factor``, ``method`` (in words), ``importance`` (a share of one), ``low``, ``high``.
         caption: What to read.
     """
@@ -38,7 +41,14 @@ def record(results: Results) -> Importances | None:
         | {name: round(row[name], 6) for name in ("importance", "low", "high")}
         for row in found.to_dict("records")
     ]
-    return Importances(list(dict.fromkeys(found["factor"])), rows, importance_text(found))
+    without = results.importance[results.importance["importance"].isna()]
+    reasons = [
+        f"{text.partition(':')[0]} has no mark at {', '.join(missing['factor'])}: {reason}."
+        for method, text in METHODS.items()
+        for reason, missing in without[without["method"] == method].groupby("reason", sort=False)
+    ]
+    caption = " ".join([importance_text(results.importance), *reasons])
+    return Importances(list(dict.fromkeys(found["factor"])), rows, caption)
 
 
 def chart(importances: Importances) -> "alt.LayerChart | alt.FacetChart":
@@ -65,13 +75,11 @@ def chart(importances: Importances) -> "alt.LayerChart | alt.FacetChart":
     )
     x = alt.X(
         "importance:Q",
-        title="importance (share of 1)",
+        title="share",
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(tickCount=5),
     )
-    interval = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low:Q", title="importance (share of 1)"), x2="high:Q"
-    )
+    interval = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="share"), x2="high:Q")
     point = base.mark_point(size=70, filled=True, opacity=1).encode(
         x=x,
         shape=alt.Shape("method:N", sort=order, scale=alt.Scale(domain=order, range=["circle", "square"])),

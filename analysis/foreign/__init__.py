@@ -16,21 +16,25 @@ class Options:
         study: Name of the study, where a storage holds several.
         metric: Column or key that is compared or was optimised.
         minimise: Whether smaller is better.
+        maximise: Whether larger is better.
         arm: Column of the arms' names.
         seed: Column of the seeds.
         context: Column of the contexts.
         baseline: Name of the arm that the others are compared with.
         delta: The smallest effect that matters, in the metric's unit.
+        status: Column that says how a trial ended.
     """
 
     study: str | None = None
     metric: str | None = None
     minimise: bool = False
+    maximise: bool = False
     arm: str | None = None
     seed: str | None = None
     context: str | None = None
     baseline: str | None = None
     delta: float | None = None
+    status: str | None = None
 
     @property
     def given(self) -> list[str]:
@@ -42,9 +46,9 @@ class Options:
 NOTHING_SAID = Options()
 
 TAKES = {
-    "csv": ("metric", "minimise", "arm", "seed", "context", "baseline", "delta"),
+    "csv": ("metric", "minimise", "maximise", "arm", "seed", "context", "baseline", "delta", "status"),
     "optuna": ("study",),
-    "ray-tune": ("metric", "minimise"),
+    "ray-tune": ("metric", "minimise", "maximise"),
 }
 """Kind of foreign results to the options that it reads; the others follow from the results."""
 
@@ -71,15 +75,19 @@ def read(kind: str, place: str, options: Options) -> Results:
         return optuna_study(place, name=options.study)
     if options.metric is None:
         raise ValueError(f"--metric: results --from {kind} do not say which of their numbers is compared")
+    if options.minimise and options.maximise:
+        raise ValueError("--minimise, --maximise: they exclude each other; give one of them")
+    maximise = options.maximise if options.minimise or options.maximise else None
     if kind == "ray-tune":
-        return ray_tune(place, metric=options.metric, maximise=not options.minimise)
+        return ray_tune(place, metric=options.metric, maximise=maximise)
     return csv_file(
         place,
         metric=options.metric,
-        maximise=not options.minimise,
+        maximise=maximise,
         arm=options.arm or "arm",
         seed=options.seed or "seed",
         context=options.context,
         baseline=options.baseline or "baseline",
         delta=options.delta,
+        status=options.status,
     )

@@ -7,22 +7,30 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from pyarrow import fs
 
 from analysis.arguments import check_maximise
 from analysis.folder import has_file, open_folder, read
-from analysis.foreign.trials import ForeignTrial, foreign_results, in_words
+from analysis.foreign import cells
+from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
 from analysis.levels import is_logarithmic
+from analysis.quantities import larger_is_better
 from analysis.results import Foreign, Results
 from cktf.rows import Stage, Status
 
-PARAMS, RESULTS, PROGRESS, ERROR = "params.json", "result.json", "progress.csv", "error.txt"
+PARAMS, RESULTS, PROGRESS = "params.json", "result.json", "progress.csv"
 """Files of one trial; the results stand in the second or, failing it, in the third."""
 
+ERRORS = "error.txt", "error.pkl"
+"""Files of a trial that failed."""
+
 ITERATION = "training_iteration"
+
+LENGTHS = {"epoch", "epochs", "iteration", "iterations", "iters", "rounds"}
+"""Words of a param's name that may say how long a trial is to be."""
 
 CANNOT_BE_VOUCHED_FOR = [
     "The folder does not say why a trial ended: one that ended before the longest one counts as pruned.",
@@ -38,7 +46,8 @@ class _Found:
     Attributes:
         name: Of the folder.
         params: Its configuration, in one level.
-        results: In order, each in one level.
+        results: One for each iteration, in order, each in one level.
+        num_repeated: Results that were left out, for their iterations were done again after a restore.
         error: Last line of what it failed with; empty where it has not.
         state: What the experiment calls it: ``TERMINATED``, ``ERROR``, ``RUNNING``, ...; empty where it says nothing.
     """
@@ -46,34 +55,57 @@ class _Found:
     name: str
     params: dict[str, Any]
     results: list[dict[str, Any]]
+    num_repeated: int
     error: str
     state: str
 
     @property
     def start(self) -> tuple[float, str]:
         """What trials are ordered by: the second of the first result, and the name, which often counts."""
-        return float(self.results[0].get("timestamp", 0)) if self.results else math.inf, self.name
+        if not self.results:
+            return math.inf, self.name
+        time = self.results[0].get("timestamp")
+        return float(time) if _is_number(time) else 0.0, self.name
+
+    @property
+    def done(self) -> int:
+        """Its last iteration."""
+        return int(self.results[-1][ITERATION]) if self.results else 0
+
+    @property
+    def status(self) -> Status:
+        """How it ended, as far as the folder says; complete, too, where it ended early."""
+        if self.state == "ERROR" or (self.error and not self.state):
+            return Status.FAILED
+        return Status.COMPLETE if self.state in ("", "TERMINATED") else Status.RUNNING
 
 
-def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool = True) -> Results:
+def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | None = None) -> Results:
     """Return the trials of a Ray Tune experiment as a search.
 
-    What differs between the trials' configurations are the factors, and each reported result is a score on the way.
-    Failed trials are kept as such. A trial that ended before the longest one counts as pruned.
+    What differs between the trials' configurations are the factors, and each reported result is a score on the way;
+    of an iteration that was done again after a restore, the later one. Failed trials are kept as such. A trial that
+    ended before the longest one counts as pruned, unless a param says how long each trial was to be.
 
     Args:
         folder: Of the experiment, or its URI; the trials' folders lie in it.
         metric: Key that is compared; of a nested result ``outer/inner``.
-        maximise: Whether a larger metric is better.
+        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
 
     Raises:
-        ValueError: If no trials lie there, or none has the metric.
+        ValueError: If no trials lie there, or none has the metric, or a file of theirs cannot be read, or it is not
+            known which way is better.
     """
-    check_maximise(maximise)
+    if maximise is not None:
+        check_maximise(maximise)
+    maximise = larger_is_better(metric, maximise)
     place = os.fspath(folder).rstrip("/")
-    found = sorted(_trials(open_folder(place)), key=lambda trial: trial.start)
+    found = sorted(_trials(open_folder(place), place), key=lambda trial: trial.start)
     if not found:
-        raise ValueError(f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}")
+        raise ValueError(
+            f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}"
+            f"{_one_level_down(open_folder(place))}"
+        )
     numbers = {
         key for trial in found for result in trial.results for key in result if _is_number(result[key])
     }
@@ -82,11 +114,23 @@ def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool = Tr
             f"{place}: no result has a number called {metric!r} (--metric); there are: "
             f"{', '.join(sorted(numbers)) or 'none'}"
         )
-    longest = max(int(trial.results[-1].get(ITERATION, 0)) for trial in found if trial.results)
-    factors = _varying([trial.params for trial in found])
-    trials = [_trial(number, trial, metric, longest, factors) for number, trial in enumerate(found)]
-    log_factors = [name for name in factors if _is_log([trial.params.get(name) for trial in found])]
-    told = list(CANNOT_BE_VOUCHED_FOR)
+    levels, caveats = levels_of([trial.params for trial in found], place)
+    factors = _varying(levels)
+    length = _length(found, levels, factors)
+    longest = max(trial.done for trial in found)
+    trials = []
+    for number, (trial, params) in enumerate(zip(found, levels, strict=True)):
+        own = {name: params[name] for name in factors if name in params}
+        asked = int(params[length]) if length and length in params else longest
+        trials.append(_trial(number, trial, place, metric, asked, own))
+    log_factors = [name for name in factors if _is_log([trial.get(name) for trial in levels])]
+    told = [*CANNOT_BE_VOUCHED_FOR, *caveats]
+    if length:
+        told.append(f"A trial that ended after as many iterations as its {length} says counts as complete.")
+    if num_repeated := sum(trial.num_repeated for trial in found):
+        told.append(
+            f"Results left out, since their iterations were done again after a restore: {num_repeated}."
+        )
     if log_factors:
         told.append(
             f"Nor does it say on which scales factors were searched; by their levels, {', '.join(log_factors)} "
@@ -105,61 +149,181 @@ def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool = Tr
     )
 
 
-def _trials(folder: fs.SubTreeFileSystem) -> list[_Found]:
+def _trials(folder: fs.SubTreeFileSystem, place: str) -> list[_Found]:
     infos = folder.get_file_info(fs.FileSelector("", allow_not_found=True))
-    states = _states(folder, sorted(info.base_name for info in infos if info.is_file))
+    states = _states(folder, place, sorted(info.base_name for info in infos if info.is_file))
     found = []
     for name in (info.base_name for info in infos if not info.is_file):
         if not has_file(folder, f"{name}/{PARAMS}"):
             continue
-        params = _flat(json.loads(read(folder, f"{name}/{PARAMS}")), ".")
-        error = ""
-        if has_file(folder, f"{name}/{ERROR}"):
-            lines = read(folder, f"{name}/{ERROR}").decode(errors="replace").split("\n")
-            error = next((line.strip() for line in reversed(lines) if line.strip()), "failed without a word")
-        found.append(_Found(name, params, _results(folder, name), error, states.get(name, "")))
+        params = _mapping(f"{place}/{name}/{PARAMS}", read(folder, f"{name}/{PARAMS}"), ".")
+        results = _results(folder, place, name)
+        # A result takes the place of those that were reported before the restore that it follows.
+        current: list[dict[str, Any]] = []
+        for result in results:
+            while current and current[-1][ITERATION] >= result[ITERATION]:
+                current.pop()
+            current.append(result)
+        num_repeated = len(results) - len(current)
+        found.append(_Found(name, params, current, num_repeated, _error(folder, name), states.get(name, "")))
     return found
 
 
-def _states(folder: fs.SubTreeFileSystem, files: list[str]) -> dict[str, str]:
+def _one_level_down(folder: fs.SubTreeFileSystem) -> str:
+    """Return where trials lie instead, if they lie one level below, as a hint."""
+    deeper = folder.get_file_info(fs.FileSelector("", allow_not_found=True, recursive=True))
+    parts = [info.path.split("/") for info in deeper if info.base_name == PARAMS]
+    experiments = sorted({names[0] for names in parts if len(names) == 3})
+    return f"; they lie in its folder {', '.join(experiments)}" if experiments else ""
+
+
+def _error(folder: fs.SubTreeFileSystem, name: str) -> str:
+    """Return the last line of what a trial failed with; empty where it has not."""
+    files = [file for file in ERRORS if has_file(folder, f"{name}/{file}")]
+    if ERRORS[0] not in files:
+        return "failed without a word" if files else ""
+    lines = read(folder, f"{name}/{ERRORS[0]}").decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "failed without a word")
+
+
+def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[str, str]:
     """Return the name of each trial's folder and what the last snapshot of the experiment calls the trial."""
     snapshots = [name for name in files if name.startswith("experiment_state") and name.endswith(".json")]
     if not snapshots:
         return {}
-    trials = json.loads(read(folder, snapshots[-1])).get("trial_data", [])
-    rows = [json.loads(row) for row, *_ in trials]
-    return {row.get("relative_logdir") or "": row["status"] for row in rows}
+    file = f"{place}/{snapshots[-1]}"
+    trials = _mapping(file, read(folder, snapshots[-1])).get("trial_data", [])
+    states = {}
+    for number, pair in enumerate(trials if isinstance(trials, list) else [trials], 1):
+        where = f"{file}, trial_data, entry {number}"
+        if not (isinstance(pair, list) and pair and isinstance(pair[0], str)):
+            raise ValueError(
+                f"{where}: is no pair of texts, of which the first is a trial's state; got {_shown(pair)}"
+            )
+        row = _mapping(where, pair[0].encode())
+        states[str(row.get("relative_logdir") or "")] = str(row.get("status") or "")
+    return states
 
 
-def _results(folder: fs.SubTreeFileSystem, name: str) -> list[dict[str, Any]]:
+def _results(folder: fs.SubTreeFileSystem, place: str, name: str) -> list[dict[str, Any]]:
+    """Return all results of a trial in the order in which they were written, each with a whole iteration."""
+    results: list[tuple[str, dict[str, Any]]] = []
     if has_file(folder, f"{name}/{RESULTS}"):
-        # A last line without an end is still being written.
-        *lines, _ = read(folder, f"{name}/{RESULTS}").split(b"\n")
-        if lines:
-            return [_flat(json.loads(line), "/") for line in lines]
-    if not has_file(folder, f"{name}/{PROGRESS}"):
+        results = _lines(f"{place}/{name}/{RESULTS}", read(folder, f"{name}/{RESULTS}"))
+    if not results and has_file(folder, f"{name}/{PROGRESS}"):
+        results = _rows(f"{place}/{name}/{PROGRESS}", read(folder, f"{name}/{PROGRESS}"))
+    for where, result in results:
+        iteration = result.get(ITERATION)
+        if not (_is_number(iteration) and 0 <= iteration < 2**63 and iteration == int(iteration)):
+            got = _shown(iteration) if ITERATION in result else "nothing"
+            raise ValueError(f"{where}: {ITERATION} must be a whole number; got {got}")
+    return [result for _, result in results]
+
+
+def _lines(file: str, content: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Return the results in lines of JSON, each with its place."""
+    *whole, last = content.split(b"\n")
+    found = [
+        (where := f"{file}, line {number}", _mapping(where, line))
+        for number, line in enumerate(whole, 1)
+        if line.strip()
+    ]
+    where = f"{file}, line {len(whole) + 1}"
+    try:
+        _parsed_json(last)
+    except (ValueError, RecursionError):
+        return found  # a last line without its end is still being written
+    return [*found, (where, _mapping(where, last))]
+
+
+def _rows(file: str, content: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Return the results in a table of comma-separated values, each with its place."""
+    try:
+        rows = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{file}: no table of comma-separated values: {error}") from error
+    if not rows:
         return []
-    rows = csv.DictReader(io.StringIO(read(folder, f"{name}/{PROGRESS}").decode()))
-    return [{key: _parsed(cell) for key, cell in row.items()} for row in rows]
+    head, *rows = rows
+    if ITERATION not in head:
+        raise ValueError(
+            f"{file}: its first line, which names the columns, has no {ITERATION}; it has {_shown(', '.join(head))}"
+        )
+    if rows and len(rows[-1]) < len(head) and not content.endswith(b"\n"):
+        rows.pop()  # still being written
+    found = []
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(head):
+            raise ValueError(f"{file}, row {number}: has {len(row)} cells under {len(head)} columns")
+        found.append((f"{file}, row {number}", dict(zip(head, map(_parsed, row), strict=True))))
+    return found
 
 
-def _trial(number: int, found: _Found, metric: str, longest: int, factors: list[str]) -> ForeignTrial:
+def _mapping(where: str, content: bytes, separator: str = "/") -> dict[str, Any]:
+    """Return an object of JSON in one level, nested keys joined."""
+    try:
+        found = _parsed_json(content)
+        if isinstance(found, dict):
+            return _flat(found, separator)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: is no JSON that can be read: {error}") from error
+    raise ValueError(f"{where}: must hold a mapping; got {_shown(found)}")
+
+
+def _parsed_json(content: bytes) -> Any:
+    """Return what JSON holds; an integer that is long beyond 64 bits is a float, be it infinite."""
+    return json.loads(content, parse_int=lambda text: int(text) if len(text) < 30 else float(text))
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _length(found: list[_Found], levels: list[dict[str, Any]], factors: list[str]) -> str | None:
+    """Return the param that says how many iterations each trial was to do, where there is one.
+
+    It equals the last iteration of every trial that ended; or it is named so, equals that of some, and no trial exceeds
+    it.
+    """
+    ended = [
+        (trial.done, params)
+        for trial, params in zip(found, levels, strict=True)
+        if trial.status == Status.COMPLETE and trial.results
+    ]
+    for name in factors:
+        pairs = [(done, level) for done, params in ended if _is_number(level := params.get(name))]
+        if not pairs or len(pairs) < len(ended):
+            continue
+        is_named = LENGTHS.intersection(name.lower().replace(".", "_").split("_"))
+        has_equal = any(done == level for done, level in pairs)
+        if all(done == level for done, level in pairs) or (
+            is_named and has_equal and all(done <= level == int(level) for done, level in pairs)
+        ):
+            return name
+    return None
+
+
+def _trial(
+    number: int, found: _Found, place: str, metric: str, asked: int, params: dict[str, Any]
+) -> ForeignTrial:
+    """Return a trial, which was to do so many iterations, with its levels of the factors."""
+    for result in found.results:
+        if result.get(metric) not in (None, "") and not _is_number(result[metric]):
+            raise ValueError(
+                f"{place}/{found.name}: {metric} must be a number; {ITERATION} {result[ITERATION]:g} has "
+                f"{_shown(result[metric])}"
+            )
     scored = [result for result in found.results if _is_number(result.get(metric))]
     last = found.results[-1] if found.results else {}
-    done = int(last.get(ITERATION, 0))
-    if found.state == "ERROR" or (found.error and not found.state):
-        status, reason = Status.FAILED, found.error or "failed; the folder does not say why"
-    elif found.state not in ("", "TERMINATED"):
-        status, reason = Status.RUNNING, ""
-    elif not scored:
+    status, reason = found.status, ""
+    if status == Status.FAILED:
+        reason = found.error or "failed; the folder does not say why"
+    elif status == Status.COMPLETE and not scored:
         status, reason = Status.FAILED, f"no result has {metric}"
-    elif done < longest:
-        status, reason = Status.PRUNED, f"ended after {done} of {longest} iterations"
-    else:
-        status, reason = Status.COMPLETE, ""
-    params = {name: found.params[name] for name in factors if name in found.params}
-    # None is a choice like others there; here it would mean that the trial has not this factor.
-    params = {name: "None" if level is None else level for name, level in params.items()}
+    elif status == Status.COMPLETE and found.done < asked:
+        status, reason = Status.PRUNED, f"ended after {found.done} of {asked} iterations"
+    seconds, node = last.get("time_total_s"), last.get("hostname")
     return ForeignTrial(
         arm=f"trial {last.get('trial_id', number)}: {in_words(params)}",
         arm_id=f"arm-{number}",
@@ -168,16 +332,15 @@ def _trial(number: int, found: _Found, metric: str, longest: int, factors: list[
         reason=reason,
         params=params,
         on_the_way=[(int(result[ITERATION]), float(result[metric])) for result in scored],
-        wall_seconds=last.get("time_total_s"),
-        node=last.get("hostname"),
+        wall_seconds=float(seconds) if _is_number(seconds) else None,
+        node=node if isinstance(node, str) else None,
     )
 
 
-def _varying(params: list[dict[str, Any]]) -> list[str]:
-    """Return the keys whose values differ between trials, or which only some of them have."""
-    keys = dict.fromkeys(key for trial in params for key in trial)
-    texts = {key: {json.dumps(trial.get(key), sort_keys=True) for trial in params} for key in keys}
-    return [key for key in keys if len(texts[key]) > 1]
+def _varying(levels: list[dict[str, Any]]) -> list[str]:
+    """Return the keys whose levels differ between trials, or which only some of them have."""
+    keys = dict.fromkeys(key for trial in levels for key in trial)
+    return [key for key in keys if len({trial.get(key) for trial in levels}) > 1]
 
 
 def _is_log(levels: list[Any]) -> bool:
@@ -198,12 +361,10 @@ def _flat(values: Mapping[str, Any], separator: str, prefix: str = "") -> dict[s
 
 
 def _parsed(cell: str) -> float | str:
-    """Return a cell of a CSV file as a number where it is one."""
-    try:
-        return float(cell)
-    except ValueError:
-        return cell
+    """Return a cell of a CSV file as a number where it is one; an empty one stays empty."""
+    number = cells.number(cell) if cell else None
+    return cell if number is None else number
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,12 +1,15 @@
 """Trials that others ran, as the tables that a ledger gives; what is unknown of them is missing there."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 
-from analysis.columns import typed_column
+from analysis.columns import Null, levels_apart, typed_column
+from analysis.foreign.cells import differ_by_case, has_address, tidy_level, tidy_name
 from analysis.load import data_frame
 from analysis.quantities import FOREIGN
 from analysis.results import Facts, Foreign, Results
@@ -20,6 +23,12 @@ UNKNOWN = {
     "ended_time": pa.timestamp("us", tz="UTC"),
 }
 """Columns of which no foreign trial says anything."""
+
+ADDRESSES_CUT = (
+    "Addresses of functions and objects, which differ between processes, were cut off: those of one name are taken "
+    "as one."
+)
+"""Said where there were any among the names or levels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +76,7 @@ def foreign_results(
     log_factors: Sequence[str] = (),
     delta: float | None = None,
 ) -> Results:
-    """Return trials as results.
+    """Return trials as results. Those whose score is not finite are failed, and the caveats count them.
 
     Args:
         trials: In the order in which they were planned.
@@ -81,6 +90,9 @@ def foreign_results(
         delta: The smallest effect that matters.
     """
     column = f"{FOREIGN}{metric}"
+    trials = [_failed_where_not_finite(trial, metric) for trial in trials]
+    caveats = [*foreign.cannot_be_vouched_for, *_caveats(trials, metric)]
+    foreign = replace(foreign, cannot_be_vouched_for=caveats)
     baselines = {trial.context: trial.arm_id for trial in trials if trial.is_baseline}
     asked = StudyRow(
         study=name,
@@ -142,6 +154,76 @@ def foreign_results(
     }
     facts = Facts(launches=[], study_file="", torn_lines=0, ledger="", asked=asked, foreign=foreign)
     return Results(trials=data_frame(pa.table(columns)), epochs=data_frame(pa.table(epochs)), facts=facts)
+
+
+def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the levels of each trial, equal ones written alike and different ones differently; and caveats on them.
+
+    Args:
+        params: Of each trial, as they were found.
+        what: Where, as messages call it.
+
+    Raises:
+        ValueError: If two params of one trial have one name once blanks are cut.
+    """
+    told = []
+    # None is a choice like others there; here it would mean that the trial has not this factor.
+    tidied = [
+        {
+            tidy_name(name): Null.PYTHON if level is None else tidy_level(level)
+            for name, level in trial.items()
+        }
+        for trial in params
+    ]
+    for trial, found in zip(tidied, params, strict=True):
+        if len(trial) < len(found):
+            name, _ = Counter(map(tidy_name, found)).most_common(1)[0]
+            raise ValueError(
+                f"{what}: a trial has several params called {name!r}, but for blanks; rename all but one"
+            )
+    if any(has_address(level) for trial in params for level in trial.values()):
+        told.append(ADDRESSES_CUT)
+    columns = {
+        name: levels_apart([trial.get(name) for trial in tidied])
+        for name in dict.fromkeys(name for trial in tidied for name in trial)
+    }
+    for name, levels in columns.items():
+        texts = (level for level in levels if isinstance(level, str))
+        told += [f"Levels of {name}: {sentence}" for sentence in differ_by_case(texts)]
+    return [{name: columns[name][place] for name in trial} for place, trial in enumerate(tidied)], told
+
+
+def _failed_where_not_finite(trial: ForeignTrial, metric: str) -> ForeignTrial:
+    if (
+        trial.score is None
+        or math.isfinite(trial.score)
+        or trial.status not in (Status.COMPLETE, Status.PRUNED)
+    ):
+        return trial
+    return replace(trial, status=Status.FAILED, reason=f"{metric} is {trial.score}, which is not finite")
+
+
+def _caveats(trials: Sequence[ForeignTrial], metric: str) -> list[str]:
+    """Return what has to be known of failed trials that have a score, and of names."""
+    scores = [trial.score for trial in trials if trial.status == Status.FAILED and trial.score is not None]
+    num_finite = sum(map(math.isfinite, scores))
+    told = []
+    if num_finite:
+        told.append(
+            f"Failed trials that have a value of {metric} all the same, which does not count: {num_finite} of "
+            f"{len(trials)}."
+        )
+    if len(scores) > num_finite:
+        told.append(
+            f"Trials whose {metric} is infinite or not a number, which count as failed: {len(scores) - num_finite} of "
+            f"{len(trials)}."
+        )
+    for kind, names in (
+        ("Arms", [trial.arm for trial in trials]),
+        ("Contexts", [trial.context for trial in trials]),
+    ):
+        told += [f"{kind}: {sentence}" for sentence in differ_by_case(names)]
+    return told
 
 
 def in_words(params: Mapping[str, Any]) -> str:

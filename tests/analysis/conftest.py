@@ -1,10 +1,11 @@
 """Run directories of small ledgers with known effects, and what writes them."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
 import analysis.importance  # noqa: F401  # so that its module is there to be patched
@@ -30,6 +31,15 @@ def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let importances be resampled less often; intervals stay intervals."""
     # The module is hidden behind its function of the same name.
     monkeypatch.setattr(sys.modules["analysis.importance"], "NUM_RESAMPLES", NUM_RESAMPLES)
+
+
+@pytest.fixture(autouse=True)
+def log_level_of_optuna() -> Iterator[None]:
+    """Keep Optuna from announcing the studies that a test makes; its level is set anew for each."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    yield
+    optuna.logging.set_verbosity(verbosity)
 
 
 @pytest.fixture

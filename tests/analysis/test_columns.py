@@ -7,7 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from analysis.columns import repeated, timestamps, typed_column
+from analysis.columns import Null, repeated, timestamps, typed_column
+
+
+def test_minus_zero_is_zero() -> None:
+    for values in ([-0.0, 1.0], [0, -0.0], [-0.0, "a"]):
+        assert "-" not in str(typed_column(values).to_pylist())
 
 
 @pytest.mark.parametrize(
@@ -17,7 +22,21 @@ from analysis.columns import repeated, timestamps, typed_column
         ([1, 2, None], pa.int64(), [1, 2, None]),
         ([1, 0.5], pa.float64(), [1.0, 0.5]),
         (["last", None], pa.string(), ["last", None]),
-        ([1, "last", True], pa.string(), ["1", "last", "true"]),
+        ([1, "last", True], pa.string(), ["1", "last", "True"]),
+        ([1, "1", 1.5, True, Null.PYTHON, None], pa.string(), ["1", '"1"', "1.5", "True", "None", None]),
+        ([1, True], pa.string(), ["1", "True"]),
+        (["None", Null.PYTHON, "null"], pa.string(), ['"None"', "None", '"null"']),
+        (["sgd", Null.YAML], pa.string(), ["sgd", "null"]),
+        (["1", "2"], pa.string(), ["1", "2"]),
+        (["true", True, "a"], pa.string(), ['"true"', "True", "a"]),
+        (['"1"', "1", 1], pa.string(), ['"\\"1\\""', '"1"', "1"]),
+        ([[1, 2], "[1, 2]"], pa.string(), ["[1, 2]", '"[1, 2]"']),
+        ([1, 1.0, "a"], pa.string(), ["1", "1", "a"]),
+        ([1e300, 10**300, "a"], pa.string(), [str(int(1e300)), str(10**300), "a"]),
+        ([2**70, 1], pa.string(), [str(2**70), "1"]),
+        ([2**60 + 1, 0.5], pa.string(), [str(2**60 + 1), "0.5"]),
+        ([math.inf, 1.0], pa.string(), ["Infinity", "1"]),
+        (["[" * 9999, 1], pa.string(), ["[" * 9999, "1"]),
         ([[1, 2], None], pa.string(), ["[1, 2]", None]),
         ([None, None], pa.string(), [None, None]),
     ],

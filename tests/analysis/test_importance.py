@@ -38,6 +38,7 @@ def test_the_factor_that_matters_is_found_by_both_methods(search: Path) -> None:
         assert table["importance"].sum() == pytest.approx(1.0)
         assert (table["low"] <= table["high"]).all()
         assert table.at[TEMPERATURE, "low"] > table["high"].drop(TEMPERATURE).max()
+        assert ("interactions" in table.index) == (method == "fanova")
 
 
 def test_ped_anova_and_its_interval_are_optunas_over_resampled_arms(search: Path) -> None:
@@ -61,7 +62,6 @@ def test_ped_anova_and_its_interval_are_optunas_over_resampled_arms(search: Path
         return [found[name] for name in FACTORS]
 
     table = shares(results, "ped-anova").loc[FACTORS]
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     np.testing.assert_allclose(table["importance"], by_optuna(range(len(arms))), rtol=1e-9)
     draws = np.random.default_rng(0).integers(len(arms), size=(NUM_RESAMPLES, len(arms)))
     resampled = np.array([by_optuna(chosen) for chosen in draws])
@@ -141,7 +141,8 @@ def test_fanova_compares_all_arms_after_the_last_epoch_that_all_have_done(
         [*domains, Factor(num_choices=2)],
         num_trees=64,
     )
-    np.testing.assert_allclose(table["importance"][FACTORS], found / found.sum())
+    np.testing.assert_allclose(table["importance"][FACTORS], found)
+    assert table.at["interactions", "importance"] == pytest.approx(1 - found.sum())
     # All curves grow alike here, so that it is the importance for the last score, too.
     expected = shares(whole, "fanova")["importance"][FACTORS]
     np.testing.assert_allclose(table["importance"][FACTORS], expected, atol=0.01)
@@ -186,7 +187,6 @@ def test_a_conditional_factor_is_judged_by_ped_anova_alone(new_ledger: Any, make
     assert table.index.tolist() == factors
     assert (table["importance"] > 0).all()
     study = optuna.create_study(direction="maximize")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     domains = {factors[0]: IntDistribution(32, 512), factors[1]: FloatDistribution(1 + 1 / 30, 1 + 29 / 30)}
     for row in results.searched.to_dict("records"):
         params = {name: row[f"param.{name}"] for name in factors if not pd.isna(row[f"param.{name}"])}
@@ -198,7 +198,9 @@ def test_a_conditional_factor_is_judged_by_ped_anova_alone(new_ledger: Any, make
     theirs = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     assert table["importance"].to_dict() == pytest.approx(theirs)
     table = shares(results, "fanova")
-    assert table.at[factors[0], "importance"] == table.at[factors[0], "low"] == 1.0
+    assert table.at[factors[0], "importance"] == pytest.approx(1.0)
+    assert table.at[factors[0], "low"] == pytest.approx(1.0)
+    assert "interactions" not in table.index  # there is none of one factor
     assert np.isnan(table.at[factors[1], "importance"])
     assert table.at[factors[1], "reason"] == "not every arm has this factor"
 
@@ -212,7 +214,8 @@ def test_a_factor_alone_has_all_importance_and_an_interval_without_width(
     ledger.close_segment()
     for method in ("ped-anova", "fanova"):
         table = shares(load(ledger.run), method)
-        assert table[["importance", "low", "high", "first"]].to_numpy().tolist() == [[1.0] * 4]
+        figures = table[["importance", "low", "high", "first"]].to_numpy()
+        np.testing.assert_allclose(figures, [[1.0] * 4])
 
 
 @pytest.mark.parametrize(
@@ -308,6 +311,76 @@ def test_a_design_has_no_importances(ablation: Path) -> None:
     assert load(ablation).importance.empty
 
 
-def test_optuna_stays_quiet(search: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("level", [optuna.logging.INFO, optuna.logging.ERROR])
+def test_optuna_stays_quiet_and_its_log_level_as_it_was(
+    search: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, level: int
+) -> None:
+    optuna.logging.set_verbosity(level)
+    levels = []
+    monkeypatch.setattr(optuna.logging, "set_verbosity", levels.append)
     assert not load(search).importance.empty
+    assert optuna.logging.get_verbosity() == level
+    assert levels == []  # not even for a moment, for other threads of the process see it
     assert capfd.readouterr() == ("", "")
+
+
+def write_product(ledger: Any, study: Any) -> Any:
+    """Write a search of two numbers whose product alone matters: neither explains anything by itself."""
+    ledger.add(study)
+    draws = np.random.default_rng(1)
+    for number in range(200):
+        x, y = map(float, draws.uniform(-1, 1, 2))
+        params = dict(zip(study.factors, (x, y), strict=True))
+        score = 80 + 5 * x * y + 0.05 * float(draws.standard_normal())
+        ledger.train(ledger.plan(f"arm{number}", 0, params, Stage.SEARCH), score, tests=False)
+    return ledger
+
+
+@pytest.mark.parametrize("factors", [["x", "y"], ["interactions", "y"]])
+def test_what_only_two_factors_together_explain_is_no_share_of_either(
+    new_ledger: Any, make_study_row: Any, factors: list[str]
+) -> None:
+    write_product(new_ledger(), make_study_row(design="search", factors=factors)).close_segment()
+    results = load(new_ledger().run)
+    table = shares(results, "fanova")
+    assert sorted(table.index[:2]) == sorted(factors)
+    assert table["importance"].iloc[:2].max() < 0.15
+    rest = table.iloc[2]
+    assert rest["importance"] == pytest.approx(1 - table["importance"].iloc[:2].sum())
+    assert 0.7 < rest["low"] < rest["importance"] < rest["high"] < 1
+    assert np.isnan(rest["first"])
+    # The same resamples, seen from the other side.
+    arms = results.searched
+    domains = [Factor(*(float(f(arms[f"param.{name}"])) for f in (min, max))) for name in factors]
+    levels = arms[[f"param.{name}" for name in factors]].to_numpy(np.float64)
+    scores = arms["score"].to_numpy(np.float64)
+    sums = [
+        fanova(levels[drawn], scores[drawn], domains, num_trees=16).sum()
+        for drawn in np.random.default_rng(0).integers(200, size=(NUM_RESAMPLES, 200))
+    ]
+    np.testing.assert_allclose(rest[["low", "high"]].tolist(), 1 - np.percentile(sums, [97.5, 2.5]))
+    rows = sys.modules["analysis.side_tables"].importance_rows(results)
+    by_name = {row[0]: row for row in rows[1:]}
+    assert by_name[rest.name][1:3] == ["–", "–"]  # PED-ANOVA's split knows no interactions
+    assert len(by_name) == 3
+
+
+def test_another_seed_draws_other_samples_and_the_same_seed_the_same(search: Path) -> None:
+    results = load(search)
+    tables = [
+        importance(results.trials, results.epochs, results.facts.study, seed=seed) for seed in (0, 5, 5)
+    ]
+    pd.testing.assert_frame_equal(tables[1], tables[2])
+    pd.testing.assert_frame_equal(tables[0], results.importance)
+    for method in ("ped-anova", "fanova"):
+        first, other = (table[table["method"] == method].set_index("factor") for table in tables[:2])
+        assert first.at[TEMPERATURE, "low"] != other.at[TEMPERATURE, "low"]
+
+
+def test_sentences_say_what_a_share_is_of_for_the_methods_that_say_anything(search: Path) -> None:
+    module = sys.modules["analysis.importance"]
+    found = load(search).importance
+    text = module.importance_text(found)
+    assert "PED-ANOVA splits among the factors" in text
+    assert "fANOVA: share of the variance of the score" in text
+    assert "fANOVA" not in module.importance_text(found[found["method"] == "ped-anova"])

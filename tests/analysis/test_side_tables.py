@@ -81,11 +81,12 @@ def test_confirmed_arms_have_their_search_score_and_what_it_shrank_by(confirmed_
 def test_importances_have_a_row_for_every_factor(search: Path) -> None:
     table = side_tables(load(search))["importances"]
     assert table.rows[0][1:] == [
-        *("PED-ANOVA [95% interval]", "PED-ANOVA, first in %", "fANOVA [95% interval]", "fANOVA, first in %"),
-        "note",
+        *("PED-ANOVA, split [95% interval]", "PED-ANOVA, first in %"),
+        *("fANOVA, share of variance [95% interval]", "fANOVA, first in %", "note"),
     ]
     assert table.rows[1][0] == "objective.cktf.temperature"
-    assert len(table.rows) == 4
+    assert [table.rows[-1][index] for index in (0, 1, 2, 4)] == ["interactions", "–", "–", "–"]
+    assert len(table.rows) == 5
     assert "PED-ANOVA counts a pruned arm as tried, and as not among the best" in table.remark
 
 

@@ -29,6 +29,8 @@ from analysis.tables import (
 )
 from cktf.rows import Status
 
+DIRECTION = "Of test accuracy, larger is better. "
+
 
 def test_the_baseline_comes_first_and_effects_carry_their_sign(ablation: Path) -> None:
     header, baseline, *arms = effects_rows(load(ablation))
@@ -113,7 +115,10 @@ def test_several_contexts_stand_side_by_side_before_the_effects_of_each(contexts
     assert baseline[1].endswith(" (89.50)")
     assert kd[2].startswith(f"{mean['clothes', 'kd']:.2f} ± ")
     assert (fsp[0], fsp[2]) == ("fsp", "–")
-    assert across.remark == "n = 4 in each cell. In parentheses: the reference, Some et al. 2023, Table 1."
+    assert (
+        across.remark
+        == DIRECTION + "n = 4 in each cell. In parentheses: the reference, Some et al. 2023, Table 1."
+    )
 
 
 def test_cells_say_how_many_seeds_they_are_of_where_these_differ(contexts_writer: Callable[..., Any]) -> None:
@@ -123,7 +128,7 @@ def test_cells_say_how_many_seeds_they_are_of_where_these_differ(contexts_writer
     across = main_tables(load(ledger.run))[0]
     assert across.rows[2][1].endswith(", n = 4 (89.50)")
     assert across.rows[4][1].endswith(", n = 5")
-    assert across.remark.startswith("n is the number of seeds. In")
+    assert across.remark.startswith(DIRECTION + "n is the number of seeds. In")
 
 
 def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
@@ -156,7 +161,8 @@ def test_several_tables_in_markdown_stand_under_their_titles(contexts_writer: Ca
     text = markdown_tables(tables)
     assert [line for line in text.splitlines() if line.startswith("## ")] == [f"## {t.title}" for t in tables]
     assert (
-        "\n\nn = 5 in each cell. In parentheses: the reference, Some et al. 2023, Table 1. Bold: the " in text
+        f"\n\n{DIRECTION}n = 5 in each cell. In parentheses: the reference, Some et al. 2023, Table 1. Bold: the "
+        in text
     )
     # kd, the best on digits; the reference is not bold
     assert re.search(
@@ -272,3 +278,20 @@ def test_an_interval_of_a_mean_is_cut_where_an_accuracy_ends() -> None:
     assert interval_text(93.1, 105.9, quantity("test_accuracy")) == " [93.10, 100.00]"
     assert interval_text(-0.5, 0.2, quantity("test_loss")) == " [−0.5000, 0.2000]"
     assert interval_text(np.nan, np.nan, quantity("test_accuracy")) == ""
+
+
+@pytest.mark.parametrize(("maximise", "word"), [(True, "larger"), (False, "smaller")])
+def test_every_table_of_the_metric_says_which_direction_is_better(
+    contexts_writer: Callable[..., Any], *, maximise: bool, word: str
+) -> None:
+    ledger = contexts_writer(maximise=maximise)
+    ledger.close_segment()
+    results = load(ledger.run)
+    for table in (*main_tables(results), *side_tables(results).values()):
+        assert table.remark.startswith(f"Of test accuracy, {word} is better.")
+
+
+def test_a_search_says_it_too_but_not_of_what_is_no_score(search: Path) -> None:
+    results = load(search)
+    assert main_tables(results)[0].remark.startswith("Of validation accuracy, larger is better.")
+    assert "is better" not in side_tables(results)["importances"].remark

@@ -1,9 +1,12 @@
 """The figure of importances: what is drawn."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from analysis import load
 from analysis.figures.importance import record
+from cktf.rows import Stage
 
 
 def test_factors_stand_in_the_order_of_their_importance(search: Path) -> None:
@@ -11,11 +14,26 @@ def test_factors_stand_in_the_order_of_their_importance(search: Path) -> None:
     importances = record(results)
     assert importances is not None
     by_first_method = results.importance.query("method == 'ped-anova'")
-    assert importances.factors == by_first_method["factor"].tolist()
+    assert importances.factors[:-1] == by_first_method["factor"].tolist()
     assert importances.factors[0] == "objective.cktf.temperature"
-    assert len(importances.rows) == 6
+    assert importances.factors[-1] == "interactions"
+    assert len(importances.rows) == 7
     assert "n = 57 arms (6 of them pruned; 3 failed ones are left out)" in importances.caption
     assert "fANOVA compares all arms after 2 scored epochs" in importances.caption
+
+
+def test_a_factor_without_a_mark_has_a_reason(
+    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
+) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="search", factors=["theta", "width"]))
+    for number in range(20):
+        params = {"theta": number / 20} | ({"width": number} if number % 2 else {})
+        ledger.train(ledger.plan(f"arm{number}", 0, params, Stage.SEARCH), 80.0 + number, tests=False)
+    ledger.close_segment()
+    importances = record(load(ledger.run))
+    assert importances is not None
+    assert importances.caption.endswith(" fANOVA has no mark at width: not every arm has this factor.")
 
 
 def test_every_share_has_an_interval(search: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from analysis import csv_file, load, write_results
 from analysis.__main__ import main
 from analysis.methods import methods_text, provenance_rows
+from analysis.results import Results
+from analysis.tables import main_tables
 from cktf.rows import Status
 
 SCORES = {"none": [0.90, 0.88, 0.91], "kd": [0.93, 0.92, 0.94], "at": [0.91, None, 0.92]}
@@ -95,9 +97,29 @@ def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
         ("method,run,b\nnone,0,1\n", {}, "no column is called 'acc' (--metric); there are: method, run, b"),
         ("method,run,acc\nnone,0,1\n", {"context": "data"}, "no column is called 'data' (--context)"),
         ("method,run,acc\nnone,0,1\nkd,x,1\n", {}, "a seed is a whole number; row 2 has 'x'"),
-        ("method,run,acc\nnone,0,1\nkd,9223372036854775808,1\n", {}, "a seed has 64 bits; row 2 has '922"),
+        (
+            "method,run,acc\nnone,0,1\nkd,9223372036854775808,1\n",
+            {},
+            "a seed lies between -2^63 and 2^63 - 1; row 2 has '922",
+        ),
         ("method,run,acc,acc\nnone,0,1,2\n", {}, "2 columns are called 'acc' (--metric); rename all but one"),
-        ("method,run,acc\nnone,0,1,2\n", {}, "no table of comma-separated values"),
+        ("method,run,acc\nnone,0,1,2\n", {}, "row 1 has 4 cells under 3 columns (method, run, acc)"),
+        ("method,run,acc\nnone,0,1\nkd,0\n", {}, "row 2 has 2 cells under 3 columns"),
+        ("Method,run,acc\nnone,0,1\n", {}, "--arm Method names the one that differs by case alone"),
+        *(
+            (
+                f"method,run,acc\nnone,0,1\nkd,0,{cell}\n",
+                {},
+                f"column 'acc' holds numbers; row 2 has '{cell}'",
+            )
+            for cell in ("1_070.0", "0x1F", "٣", "7e1_0", "1e", "70 %", "--1", "1.2.3")
+        ),
+        *(
+            (f"method,run,acc\nnone,0,1\nkd,{cell},1\n", {}, f"a seed is a whole number; row 2 has '{cell}'")
+            for cell in ("1_0", "0.5", "٣", "0x1", "inf", "1e3")
+        ),
+        ("method,run,acc,s\nnone,0,1,x\n", {"status": "s"}, "column 's' (--status) says how a trial ended"),
+        ("method,run,acc\nnone,0,1\n", {"status": "s"}, "no column is called 's' (--status)"),
         ("method,run,acc\nnone,0,1\nkd,0,good\n", {}, "column 'acc' holds numbers; row 2 has 'good'"),
         (
             "method,run,acc\nkd,0,1\nat,0,1\n",
@@ -168,3 +190,105 @@ def test_the_command_line_names_the_columns(
     assert capsys.readouterr().err.startswith("--out is missing: the report of foreign results has no place")
     assert main(["report", str(file), "--from", "csv", *columns, "--out", str(tmp_path / "out")]) == 0
     assert "within ±0.01 (delta)" in capsys.readouterr().out
+
+
+def read_back(tmp_path: Path, lines: list[str], **options: object) -> Results:
+    """Return the results of a file of such lines."""
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return csv_file(tmp_path / "a.csv", metric="acc", **options)  # type: ignore[arg-type]
+
+
+def caveats(results: Results) -> str:
+    """Return what a report says of foreign results."""
+    assert results.facts.foreign is not None
+    return " ".join(results.facts.foreign.cannot_be_vouched_for)
+
+
+def test_names_that_look_alike_are_one_and_those_of_another_case_are_told(tmp_path: Path) -> None:
+    lines = ["\ufeffarm ,\u00a0seed,acc\u200b"]
+    for number, (arm, base) in enumerate(
+        [
+            ("kd", "baseline"),
+            ("kd ", " baseline"),
+            ("kd\u200b", "baseline\u00a0"),
+            ("\u00a0kd", "\ufeffbaseline"),
+        ]
+    ):
+        lines += [f"{arm},{number}.0,{80 + number + number % 2}", f"{base},{number},{79 + number}"]
+    lines += [f"caf{e},{number},{70 + number}" for number, e in enumerate(["\u00e9", "e\u0301"])]
+    results = read_back(tmp_path, lines, baseline="baseline ")
+    assert results.effects["arm"].tolist() == ["kd", "café"]
+    assert results.effects["n_pairs"].tolist() == [4, 2]
+    assert "case" not in caveats(results)
+    lines += ["KD,0,81", "<function f at 0x7f01>,0,80", "<function f at 0x7f02>,1,80"]
+    results = read_back(tmp_path, lines)
+    assert "Arms: 'kd', 'KD' differ by upper and lower case alone" in caveats(results)
+    assert results.effects["arm"].tolist()[-1] == "<function f>"
+    assert "Addresses of functions" in caveats(results)
+
+
+@pytest.mark.parametrize(("head", "options"), [("Status", {}), ("job_state", {}), ("end", {"status": "end"})])
+def test_a_number_beside_a_status_that_failed_does_not_count(
+    tmp_path: Path, head: str, options: dict[str, str]
+) -> None:
+    lines = [f"arm,seed,acc,{head}"]
+    for number in range(4):
+        lines += [f"kd,{number},{82 + 0.5 * number**2},finished", f"baseline,{number},{80 + number},ok"]
+    whole = read_back(tmp_path, [*lines, "kd,4,82,ok", "baseline,4,80,ok"], **options)
+    assert whole.effects["n_pairs"].tolist() == [5]
+    assert "failed" not in " ".join(caveats(whole).split("seed")[2:])
+    failed = read_back(tmp_path, [*lines, "kd,4,12,crashed", "baseline,4,80,ok", "kd,5,1,running"], **options)
+    assert failed.effects["n_pairs"].tolist() == [4]
+    assert failed.trials["status"].tolist()[-3:] == [Status.FAILED, Status.COMPLETE, Status.RUNNING]
+    assert failed.trials["reason"].tolist()[-3] == f"{head}: crashed"
+    assert "Failed trials that have a value of acc all the same, which does not count: 1 of 11." in caveats(
+        failed
+    )
+    if not options:
+        unread = read_back(tmp_path, [*lines, "kd,4,12,CA"])
+        assert f"Column {head} may say how trials ended, but its words, like 'CA'" in caveats(unread)
+
+
+def test_what_is_not_finite_has_failed(tmp_path: Path) -> None:
+    lines = ["arm,seed,acc"]
+    lines += [f"{arm},{number},{80 + number}" for number in range(3) for arm in ("kd", "baseline")]
+    results = read_back(tmp_path, [*lines, "kd,3,inf", "kd,4,nan", "kd,5,-Infinity"])
+    assert results.trials["status"].tolist()[-3:] == [Status.FAILED] * 3
+    assert results.trials["reason"].tolist()[-3:] == [
+        "acc is inf, which is not finite",
+        "no acc in the file",
+        "acc is -inf, which is not finite",
+    ]
+    assert "Trials whose acc is infinite or not a number, which count as failed: 2 of 9." in caveats(results)
+
+
+def test_a_factor_of_a_hundred_is_told_in_the_report(tmp_path: Path) -> None:
+    lines = ["arm,seed,acc"]
+    for number in range(3):
+        lines += [f"baseline,{number},{0.7 + number / 100}", f"kd,{number},{71 + number**2}"]
+    text = methods_text(read_back(tmp_path, lines))
+    assert "About a factor of 100: 'baseline' has a mean acc of 0.71, 'kd' of 72.67." in text
+
+
+def test_a_loss_is_not_taken_for_an_accuracy(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("arm,seed,loss\nbaseline,0,1\nbaseline,1,2\nkd,0,0.5\nkd,1,1.2\n")
+    with pytest.raises(
+        ValueError, match="--metric loss: not said whether a larger or a smaller value is better"
+    ):
+        csv_file(tmp_path / "a.csv", metric="loss")
+    for maximise, word in ((True, "larger"), (False, "smaller")):
+        results = csv_file(tmp_path / "a.csv", metric="loss", maximise=maximise)
+        assert main_tables(results)[0].remark.startswith(f"Of loss, {word} is better.")
+    options = ["--from", "csv", "--metric", "loss", "--out", str(tmp_path / "out")]
+    assert main(["report", str(tmp_path / "a.csv"), *options]) == 2
+    assert main(["report", str(tmp_path / "a.csv"), *options, "--minimise"]) == 0
+
+
+def test_a_file_may_be_of_utf_16_and_its_last_line_have_no_end(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "arm,seed,acc\nbaseline,0,1\nkd,0,2\nkd,1,3\nbaseline,1,1", encoding="utf-16"
+    )
+    assert csv_file(tmp_path / "a.csv", metric="acc").effects["n_pairs"].tolist() == [2]
+    (tmp_path / "a.csv").write_bytes(b"arm,seed,acc\nbaseline,0,1\nkd\xff,0,2\n")
+    with pytest.raises(ValueError, match=r"a\.csv: no table of comma-separated values: 'utf-8'"):
+        csv_file(tmp_path / "a.csv", metric="acc")

@@ -34,7 +34,6 @@ def objective(trial: optuna.Trial) -> float:
 @pytest.fixture
 def storage(tmp_path: Path) -> str:
     """Return the URL of a storage that holds one study."""
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     url = f"sqlite:///{tmp_path / 'study.db'}"
     study = optuna.create_study(
         storage=url, study_name="rates", direction="maximize", sampler=optuna.samplers.RandomSampler(seed=1)
@@ -129,4 +128,108 @@ def test_a_password_does_not_stand_in_the_report() -> None:
     from analysis.foreign.optuna_study import _without_password
 
     assert _without_password("mysql://user:secret@host/studies") == "mysql://user@host/studies"
+    assert (
+        _without_password("mysql://user:se@cret@host/studies?password=secret") == "mysql://user@host/studies"
+    )
+    assert _without_password("postgresql:///studies?user=u&password=secret") == "postgresql:///studies"
     assert _without_password("sqlite:///study.db") == "sqlite:///study.db"
+
+
+def test_nor_one_in_a_query_in_the_report_or_a_message(storage: str, tmp_path: Path) -> None:
+    paths = write_results(optuna_study(f"{storage}?password=hunter2"), tmp_path / "out")
+    for file in (tmp_path / "out").rglob("*"):
+        assert file.is_dir() or b"hunter2" not in file.read_bytes(), file
+    assert paths.html
+    for url in (
+        f"sqlite:///{tmp_path}/none.db?password=hunter2",
+        "nonsense://u:hunter2@host/x?password=hunter2",
+        "sqlite://u:hunter2@host:port/x",
+    ):
+        with pytest.raises(ValueError) as error:
+            optuna_study(url)
+        assert "hunter2" not in str(error.value)
+        assert error.value.__cause__ is None
+
+
+def write_choices(url: str, choices: list[object], values: list[float] | None = None) -> None:
+    """Write a study of a trial of each choice, in their order."""
+    study = optuna.create_study(storage=url, study_name="choices", direction="maximize")
+    domain = optuna.distributions.CategoricalDistribution(choices)  # type: ignore[arg-type]
+    for number, choice in enumerate(choices):
+        value = values[number] if values else 80.0 + number
+        study.add_trial(
+            optuna.create_trial(params={"c": choice}, distributions={"c": domain}, value=value)  # type: ignore[dict-item]
+        )
+
+
+def test_choices_of_several_kinds_are_different_levels(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    write_choices(url, [1, "1", 1.5, None, "None", "kd ", "KD"])
+    results = optuna_study(url)
+    assert results.trials["param.c"].tolist() == ["1", '"1"', "1.5", "None", '"None"', "kd", "KD"]
+    assert results.trials["arm"].tolist()[:2] == ["trial 0: c=1", 'trial 1: c="1"']
+    assert "Levels of c: 'kd', 'KD' differ by upper and lower case alone" in methods_text(results)
+
+
+def test_choices_that_optuna_itself_stores_as_one_are_told(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    write_choices(url, [1, "1", True])
+    results = optuna_study(url)
+    assert results.trials["param.c"].tolist() == ["1", '"1"', "1"]
+    assert "Of c, Optuna stores True as 1: the trials of these choices cannot be told apart." in methods_text(
+        results
+    )
+    truths = f"sqlite:///{tmp_path}/b.db"
+    write_choices(truths, [True, False])
+    assert optuna_study(truths).trials["param.c"].tolist() == [True, False]
+
+
+def test_values_that_are_not_finite_have_failed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    write_choices(url, ["a", "b", "c", "d"], [1.0, math.inf, 2.0, -math.inf])
+    results = optuna_study(url)
+    assert results.trials["status"].tolist() == [Status.COMPLETE, Status.FAILED] * 2
+    assert results.trials["reason"].tolist()[1] == "value is inf, which is not finite"
+    assert len(results.leaderboard) == 2
+    assert "Trials whose value is infinite or not a number, which count as failed: 2 of 4." in methods_text(
+        results
+    )
+
+
+def test_a_table_of_other_studies_is_no_storage_and_left_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "other.db"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE studies (id INTEGER, title TEXT)")
+    before = file.read_bytes()
+    with pytest.raises(
+        ValueError, match=r"a table of studies, but none of Optuna's alembic_version, .*study_name"
+    ):
+        optuna_study(f"sqlite:///{file}")
+    assert file.read_bytes() == before
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("studies",)]
+
+
+def test_a_storage_is_read_where_nothing_can_be_written(storage: str, tmp_path: Path) -> None:
+    odd = tmp_path / "a #1 100%.db"
+    Path(storage.removeprefix("sqlite:///")).rename(odd)
+    odd.chmod(0o444)
+    assert len(optuna_study(f"sqlite:///{odd}").trials) == TRIALS + 1
+    with closing(sqlite3.connect(odd)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_storage_whose_version_nobody_wrote_is_not_completed(storage: str) -> None:
+    file = storage.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DELETE FROM version_info")
+    before = Path(file).read_bytes()
+    with pytest.raises(ValueError, match="its table version_info is empty"):
+        optuna_study(storage)
+    assert Path(file).read_bytes() == before
+
+
+def test_the_path_of_a_file_is_told_as_a_url(storage: str) -> None:
+    file = storage.removeprefix("sqlite:///")
+    with pytest.raises(ValueError, match=f"it is no URL of a database; of a file it is sqlite:///{file}"):
+        optuna_study(file)

@@ -1,13 +1,17 @@
 """The folder of a Ray Tune experiment as a search; ``data/ray_tune`` is a real one."""
 
 import json
+import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analysis import load, ray_tune, write_results
+from analysis.figures.history import record as history
 from analysis.methods import methods_text, provenance_rows
+from analysis.results import Results
 from cktf.rows import Status
 
 REAL = Path(__file__).parents[1] / "data" / "ray_tune"
@@ -110,3 +114,173 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         ValueError, match=r"no result has a number called 'acc' \(--metric\); .* accuracy, .* nested/loss"
     ):
         ray_tune(REAL, metric="acc")
+
+
+def write(folder: Path, trials: list[dict[str, Any]]) -> Path:
+    """Write an experiment: of each trial its params and its lines, or its accuracies after each iteration."""
+    for number, trial in enumerate(trials):
+        place = folder / f"train_{number}"
+        place.mkdir(parents=True)
+        (place / "params.json").write_text(json.dumps(trial["params"]))
+        lines = trial.get("lines") or [
+            json.dumps({"training_iteration": step, "acc": acc}) for step, acc in enumerate(trial["acc"], 1)
+        ]
+        (place / "result.json").write_text("\n".join(lines) + trial.get("end", "\n"))
+    return folder
+
+
+def caveats(results: Results) -> str:
+    """Return what a report says of foreign results."""
+    assert results.facts.foreign is not None
+    return " ".join(results.facts.foreign.cannot_be_vouched_for)
+
+
+def test_a_last_line_that_is_whole_but_for_its_end_counts(tmp_path: Path) -> None:
+    trials = [{"params": {"lr": lr}, "acc": [1, 2, 3 + lr]} for lr in (1, 2, 3)]
+    trials[2]["end"] = ""
+    results = ray_tune(write(tmp_path, trials), metric="acc")
+    assert set(results.trials["status"]) == {Status.COMPLETE}
+    assert results.leaderboard["score"].tolist() == [6, 5, 4]
+
+
+def test_iterations_that_were_done_again_count_once_and_the_later_wins(tmp_path: Path) -> None:
+    steps = [(1, 10), (2, 20), (3, 30), (2, 21), (3, 31), (3, 32), (4, 40)]
+    lines = [json.dumps({"training_iteration": step, "acc": acc}) for step, acc in steps]
+    trials = [{"params": {"lr": 1}, "lines": lines}, {"params": {"lr": 2}, "acc": [1, 2, 3, 4]}]
+    results = ray_tune(write(tmp_path, trials), metric="acc")
+    first = results.epochs[results.epochs["trial_id"] == "trial-0"]
+    assert first["epoch"].tolist() == [1, 2, 3, 4]
+    assert first["metric.acc"].tolist() == [10, 21, 32, 40]
+    assert "done again after a restore: 3." in caveats(results)
+
+
+def test_what_is_not_finite_has_failed_wherever_it_is_counted(tmp_path: Path) -> None:
+    trials = [{"params": {"lr": lr}, "acc": [50 + lr] * 3} for lr in range(4)]
+    trials += [{"params": {"lr": 8}, "acc": [1, 2, value]} for value in (math.inf, math.nan, -math.inf)]
+    trials += [
+        {"params": {"lr": 9}, "acc": [1, math.nan]},
+        {"params": {"lr": 10}, "lines": [f'{{"training_iteration": 3, "acc": {"9" * 400}}}']},
+    ]
+    results = ray_tune(write(tmp_path, trials), metric="acc")
+    assert results.trials["status"].tolist() == [Status.COMPLETE] * 4 + [Status.FAILED] * 5
+    assert len(results.leaderboard) == 4
+    assert results.searched["status"].value_counts().to_dict() == {Status.FAILED: 5, Status.COMPLETE: 4}
+    drawn = history(results)
+    assert drawn is not None
+    assert len(drawn.rows) == 4
+    assert "which count as failed: 5 of 9" in caveats(results)
+
+
+def test_a_param_that_says_how_long_trials_are_makes_them_complete(tmp_path: Path) -> None:
+    trials = [
+        {"params": {"lr": lr, "budget": lr}, "acc": [70 + step for step in range(lr)]} for lr in (1, 2, 3)
+    ]
+    results = ray_tune(write(tmp_path / "equal", trials), metric="acc")
+    assert set(results.trials["status"]) == {Status.COMPLETE}
+    # By its name, too, where some were ended earlier; but no param of another name.
+    for name, pruned in (("max_epochs", 1), ("width", 3)):
+        trials = [
+            {"params": {"lr": 0, name: 2}, "acc": [1, 2]},
+            {"params": {"lr": 1, name: 3}, "acc": [1, 2, 3]},
+        ]
+        trials += [
+            {"params": {"lr": 2, name: 4}, "acc": [1]},
+            {"params": {"lr": 3, name: 5}, "acc": [1, 2, 3, 4, 5]},
+        ]
+        results = ray_tune(write(tmp_path / name, trials), metric="acc")
+        assert (results.trials["status"] == Status.PRUNED).sum() == pruned
+        assert ("as its max_epochs says" in caveats(results)) == (name == "max_epochs")
+
+
+def test_levels_of_several_kinds_stay_apart_and_addresses_do_not(tmp_path: Path) -> None:
+    levels = [1, "1", 1.5, True, None, 1.0]
+    trials: list[dict[str, Any]] = [
+        {
+            "params": {"c": level, "zero": -0.0 if number % 2 else 0, "f": f"<function f at 0x7f0{number}>"},
+            "acc": [80.0],
+        }
+        for number, level in enumerate(levels)
+    ]
+    results = ray_tune(write(tmp_path, trials), metric="acc")
+    assert results.facts.study.factors == ["c"]
+    assert results.trials["param.c"].tolist() == ["1", '"1"', "1.5", "True", "None", "1"]
+    assert results.trials["arm"][1] == 'trial 1: c="1"'
+    assert "Addresses of functions and objects" in caveats(results)
+
+
+def test_an_error_without_words_is_one(folder: Path) -> None:
+    (snapshot,) = folder.glob("experiment_state*")
+    snapshot.unlink()
+    for path in folder.glob("*/error.txt"):
+        path.unlink()
+    ray_pickles = list(folder.glob("*/error.pkl"))
+    for path in ray_pickles or [next(folder.glob("*/params.json")).with_name("error.pkl")]:
+        path.write_bytes(b"never read")
+    results = ray_tune(folder, metric="accuracy")
+    assert "failed without a word" in set(results.trials["reason"])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("params.json", "null", "train_1/params.json: must hold a mapping; got null"),
+        ("params.json", "[1]", "train_1/params.json: must hold a mapping; got [1]"),
+        ("params.json", '{"lr":', "train_1/params.json: is no JSON that can be read"),
+        ("params.json", "[" * 100_000, "train_1/params.json: is no JSON that can be read"),
+        ("result.json", "[1]\n", "train_1/result.json, line 1: must hold a mapping; got [1]"),
+        ("result.json", '{"training_iteration": 1}\n{"a\n{}\n', "train_1/result.json, line 2: is no JSON"),
+        ("result.json", '{"acc": 1}\n', "line 1: training_iteration must be a whole number; got nothing"),
+        ("result.json", '{"training_iteration": 1e400}\n', "must be a whole number; got Infinity"),
+        ("result.json", '{"training_iteration": "1"}\n', 'must be a whole number; got "1"'),
+        ("result.json", '{"training_iteration": null}\n', "must be a whole number; got null"),
+        (
+            "result.json",
+            '{"training_iteration": 1, "acc": "x"}\n',
+            'acc must be a number; training_iteration 1 has "x"',
+        ),
+        (
+            "progress.csv",
+            "training_iteration,acc\n1,2\n2\n",
+            "progress.csv, row 2: has 1 cells under 2 columns",
+        ),
+        ("progress.csv", "1,70\n2,71\n", 'has no training_iteration; it has "1, 70"'),
+        (
+            "progress.csv",
+            "training_iteration,acc\n1,1_0\n",
+            'acc must be a number; training_iteration 1 has "1_0"',
+        ),
+        ("../experiment_state-1.json", "null", "experiment_state-1.json: must hold a mapping; got null"),
+        ("../experiment_state-1.json", '{"trial_data": [1]}', "trial_data, entry 1: is no pair of texts"),
+        (
+            "../experiment_state-1.json",
+            '{"trial_data": [["null", ""]]}',
+            "entry 1: must hold a mapping; got null",
+        ),
+    ],
+)
+def test_odd_files_are_named_with_the_line_and_the_key(
+    tmp_path: Path, file: str, content: str, told: str
+) -> None:
+    write(tmp_path, [{"params": {"lr": lr}, "acc": [1, 2]} for lr in (1, 2)])
+    if file == "progress.csv":
+        (tmp_path / "train_1" / "result.json").unlink()
+    (tmp_path / "train_1" / file).write_text(content)
+    with pytest.raises(ValueError) as error:
+        ray_tune(tmp_path, metric="acc")
+    assert told in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_the_last_row_of_a_table_may_have_no_end_or_be_torn(tmp_path: Path) -> None:
+    write(tmp_path, [{"params": {"lr": lr}, "acc": [1, 2]} for lr in (1, 2)])
+    (tmp_path / "train_1" / "result.json").unlink()
+    for content, scores in (("1,5\n2,6", [5, 6]), ("1,5\n2", [5])):
+        (tmp_path / "train_1" / "progress.csv").write_text(f"training_iteration,acc\n{content}")
+        results = ray_tune(tmp_path, metric="acc")
+        assert results.epochs.loc[results.epochs["trial_id"] == "trial-1", "metric.acc"].tolist() == scores
+
+
+def test_where_trials_lie_one_level_down_it_says_so(tmp_path: Path) -> None:
+    write(tmp_path / "experiment", [{"params": {"lr": 1}, "acc": [1, 2]}])
+    with pytest.raises(ValueError, match="they lie in its folder experiment"):
+        ray_tune(tmp_path, metric="acc")

@@ -12,6 +12,13 @@ from analysis.report import report_on
         ("tsv", {}, "--from tsv: no such kind of results; there are: csv, optuna, ray-tune"),
         ("optuna", {"arm": "a"}, "--arm: results --from optuna do not take it; they take --study"),
         ("ray-tune", {"delta": 0.0}, "--delta: results --from ray-tune do not take it; they take --metric"),
+        (
+            "csv",
+            {"metric": "a", "minimise": True, "maximise": True},
+            "--minimise, --maximise: they exclude each",
+        ),
+        ("ray-tune", {"metric": "a", "status": "s"}, "--status: results --from ray-tune do not take it"),
+        ("csv", {"metric": "loss"}, "--metric loss: not said whether a larger or a smaller value is better"),
         ("csv", {}, "--metric: results --from csv do not say which of their numbers is compared"),
     ],
 )
@@ -22,7 +29,18 @@ def test_options_that_do_not_fit_are_told(kind: str, options: dict[str, object],
 
 
 def test_every_option_is_of_some_kind() -> None:
-    named = {"study", "metric", "minimise", "arm", "seed", "context", "baseline", "delta"}
+    named = {
+        "study",
+        "metric",
+        "minimise",
+        "maximise",
+        "arm",
+        "seed",
+        "context",
+        "baseline",
+        "delta",
+        "status",
+    }
     assert {name for taken in TAKES.values() for name in taken} == named
     assert set(vars(Options())) == named
 

@@ -1,0 +1,97 @@
+"""What is read of a foreign table or folder: a name, a number, a seed, a status."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+from cktf.rows import Status
+
+NO_VALUE = {"", "-", "–", "na", "n/a", "nan", "none", "null"}
+"""Cells, in small letters, that hold no number because there is none."""
+
+INFINITE = {sign + word for sign in ("", "+", "-") for word in ("inf", "infinity")}
+"""Cells, in small letters, that hold a number that is not finite."""
+
+# Characters without any width: soft hyphens, byte order marks, marks of direction, ... Joiners are part of what is
+# written between letters of some scripts and within emoji; beside a letter of ASCII or at an end they are nothing.
+_INVISIBLE = re.compile(
+    "[\u00ad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+    "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
+)
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+\b")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_SEED = re.compile(r"[+-]?[0-9]+(\.0*)?")
+
+_FAILED = re.compile(
+    r"fail(ed|ure|s)?|err(or|ors|ored)?|crash(ed|es)?|kill(ed)?|prun(ed|e)|time(d)?[ _-]?out|cancell?ed|abort(ed)?|oom"
+    r"|preempted|interrupted|diverged|exception|out of memory|stopped early|early stopped"
+)
+_UNFINISHED = re.compile(
+    r"running|pending|queued|waiting|unfinished|incomplete|not (finished|completed?|done)|planned|paused|partial"
+)
+_COMPLETE = re.compile(r"complete(d)?|finished|done|ok|okay|success(ful)?|succeeded|passed|terminated")
+_NEGATED = re.compile(r"\b(no|not|without|0|zero)\b (\w+ )?(fail|err|crash|exception)\w*")
+
+
+def tidy_name(text: str) -> str:
+    """Return a name in Unicode's composed form, without invisible characters, each run of blanks one space."""
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
+
+
+def has_address(level: Any) -> bool:
+    """Return whether a level, or part of one, is a text with the address of an object."""
+    return _ADDRESS.search(str(level)) is not None
+
+
+def tidy_level(level: Any) -> Any:
+    """Return a level, or part of one, with texts as `tidy_name` has them and without the addresses of objects.
+
+    ``<function loss at 0x7f32a8>`` differs from one process to the next; its name does not.
+    """
+    if isinstance(level, str):
+        return tidy_name(_ADDRESS.sub("", level))
+    if isinstance(level, list | tuple):
+        return [tidy_level(part) for part in level]
+    return level
+
+
+def number(cell: str) -> float | None:
+    """Return the number in a cell; NaN where it says that there is none; None where it holds something else."""
+    word = cell.lower()
+    if word in NO_VALUE:
+        return math.nan
+    # Python takes more for a number than a table means: 1_000, digits of other scripts.
+    return float(cell) if word in INFINITE or _NUMBER.fullmatch(cell) else None
+
+
+def seed(cell: str) -> int | None:
+    """Return the seed in a cell, also where a spreadsheet wrote 3.0; None where it holds something else."""
+    return int(cell.partition(".")[0]) if _SEED.fullmatch(cell) else None
+
+
+def status_in(cell: str) -> Status | None:
+    """Return what a cell in words says of how a trial ended; None where its words are not known."""
+    if cell.lower() in NO_VALUE:
+        return Status.COMPLETE
+    words = " ".join(re.sub(r"(?<=[a-z])(?=[A-Z])|[\W_]+", " ", cell).lower().split())
+    words = _NEGATED.sub("ok", words)
+    parts = [words, *words.split()]
+    if re.search(rf"\b({_UNFINISHED.pattern})\b", words):
+        return Status.RUNNING
+    if re.search(rf"\b({_FAILED.pattern})\b", words):
+        return Status.FAILED
+    return Status.COMPLETE if any(_COMPLETE.fullmatch(part) for part in parts) else None
+
+
+def differ_by_case(names: Iterable[str]) -> list[str]:
+    """Return sentences on names, all different, that differ by upper and lower case alone."""
+    alike: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        alike.setdefault(name.casefold(), []).append(name)
+    return [
+        f"{', '.join(map(repr, group))} differ by upper and lower case alone; they are taken as {len(group)}."
+        for group in alike.values()
+        if len(group) > 1
+    ]
