@@ -47,4 +47,4 @@ def planned_anew(ledger: Path, study: Path) -> list[str]:
 
 if __name__ == "__main__":
     said = planned_anew(*map(Path, sys.argv[1:])) if sys.argv[1:] else identities()
-    print(json.dumps(said, indent=1, ensure_ascii=False))
+    sys.stdout.write(json.dumps(said, indent=1, ensure_ascii=False) + "\n")
