@@ -159,8 +159,9 @@ class IntDomain(_Range):
 
 def choice_label(choice: Scalar) -> str:
     """Return a choice as a study writes it: 1 and 1.0 are one, but 1, '1' and true are three."""
-    is_whole = isinstance(choice, float) and choice.is_integer()
-    return in_one_line(int(choice) if is_whole else choice)
+    if isinstance(choice, float) and choice.is_integer():
+        return in_one_line(int(choice))
+    return in_one_line(choice)
 
 
 class ChoiceDomain(_Domain):
