@@ -123,6 +123,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
         for name, params in {arm.name: arm.params for arm in arms}.items():
             table.add_row(Text(name), Text(in_words.levels_in_words(params)))
     out.print(table)
+    _say_what_to_know((), in_words.similar_in_words(spec))
     lines = [in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)]
     _say_what_to_know(lines, in_words.alike_in_words(spec, arms))
 
@@ -314,6 +315,7 @@ def train(
 ) -> None:
     """Train one trial in this process, without Ray: for debugging. Only the cached teacher is written."""
     with _one_clear_message():
+        from cktf.names import as_name
         from cktf.search.runnable import require_runnable
         from cktf.study.designs import every_arm
         from cktf.study.problems import StudyError
@@ -321,6 +323,7 @@ def train(
         from cktf.trainer.train import train as train_trial
 
         spec = _load(study, overrides, smoke=smoke)
+        arm, context = as_name(arm), context if context is None else as_name(context)
         if context is None:
             context, *others = spec.baselines
             if others:

@@ -1,9 +1,31 @@
 """What arms and factors are called, alike in the ledger, on the command line and in reports."""
 
+import unicodedata
 from collections.abc import Iterable
 
 SAYS_NOTHING_ALONE = {"weight", "model", "name"}
 """Endings of paths that are called with their parent: ``kd.weight``, ``student.model``."""
+
+SHOWS_NOTHING = {"\u034f", "\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"} | {
+    chr(code) for code in range(0xFE00, 0xFE10)
+}
+"""Characters that are not seen and which Unicode does not list among its blanks and formats."""
+
+
+def as_name(text: str) -> str:
+    """Return a name without blanks around it and with composed letters (Unicode's NFC): é is one character, not two."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def similar_names(names: Iterable[str]) -> list[list[str]]:
+    """Return groups of names that differ by small and capital letters, blanks or invisible characters alone."""
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        seen = (
+            each for each in name if unicodedata.category(each)[0] not in "ZC" and each not in SHOWS_NOTHING
+        )
+        groups.setdefault(as_name("".join(seen).casefold()), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def short_name(path: str, factors: Iterable[str], *, fewest: int = 1) -> str:

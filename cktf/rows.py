@@ -47,13 +47,14 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a ledger."""
+    """One line of a ledger. JSON has no NaN and no infinity: they are written as null, and read as missing."""
 
     kind: ClassVar[str]
 
     def to_json(self) -> str:
         """Return the row as one line, ``kind`` first, without the newline."""
-        return json.dumps({"kind": self.kind, **asdict(self)}, separators=(",", ":"), allow_nan=True)
+        values = {"kind": self.kind, **_finite(asdict(self))}
+        return json.dumps(values, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -289,6 +290,15 @@ class EpochRow(EpochResult, Row):
     trial_id: str
     time: float = 0.0
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build a row from a parsed line; terms and health that were no numbers are left out."""
+        for name in ("terms", "health"):
+            if isinstance(numbers := values.get(name), dict):
+                known = {key: number for key, number in numbers.items() if number is not None}
+                values = {**values, name: known}
+        return super().from_dict(values)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EndRow(Row):
@@ -316,6 +326,15 @@ class EndRow(Row):
 
 
 ROWS: dict[str, type[Row]] = {row.kind: row for row in (StudyRow, PlannedRow, TeacherRow, EpochRow, EndRow)}
+
+
+def _finite(value: Any) -> Any:
+    """Return what JSON can say of a value: None for a number that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(below) for key, below in value.items()}
+    return [_finite(below) for below in value] if isinstance(value, list | tuple) else value
 
 
 def parse_row(line: str | bytes) -> Row:

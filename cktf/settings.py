@@ -1,7 +1,8 @@
 """The base of every settings model: frozen, hashable, closed to unknown keys."""
 
+from collections.abc import Mapping
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
@@ -46,6 +47,29 @@ class Settings(BaseModel):
                 if int in members:
                     raise PydanticKnownError("int_type")
         return value
+
+    @field_validator("*")
+    @classmethod
+    def _has_one_zero(cls, value: Any) -> Any:
+        """Turn -0.0 into 0.0: they are equal, but neither their names nor their bits are."""
+        return _without_minus_zero(value)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy, with some fields changed, that has derived nothing yet: cached properties are not copied."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
+
+
+def _without_minus_zero(value: Any) -> Any:
+    if isinstance(value, float):
+        return value + 0.0  # which is 0.0 for -0.0, and any other number itself
+    if isinstance(value, list | tuple):
+        return type(value)(_without_minus_zero(entry) for entry in value)
+    if isinstance(value, dict):
+        return {key: _without_minus_zero(entry) for key, entry in value.items()}
+    return value
 
 
 def union_members(annotation: Any) -> list[Any]:

@@ -136,6 +136,13 @@ def test_validate_says_which_names_are_one_arm_and_train_takes_any_of_them(study
     assert losses[0] == losses[1] != []
 
 
+def test_validate_tells_names_that_hardly_differ(study, tmp_path):
+    arms = "compare={kd: {objective: {kd: {}}}, KD: {epochs: 3}, k d: {epochs: 4}}"
+    code, _, error = cktf("validate", study, "--set", arms, cwd=tmp_path)
+    assert code == 0
+    assert "capitals, blanks or invisible characters alone set these arms apart: 'kd'; 'KD'; 'k d'" in error
+
+
 FRACTION = """\
 # Which of four settings matter?
 baseline:

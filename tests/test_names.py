@@ -1,6 +1,10 @@
 """What arms and factors are called."""
 
-from cktf.names import arm_label, short_name
+import unicodedata
+
+import pytest
+
+from cktf.names import arm_label, as_name, short_name, similar_names
 
 
 def test_whole_parts_of_a_path_make_a_name() -> None:
@@ -22,3 +26,30 @@ def test_a_name_has_as_many_parts_as_are_wanted_and_tell_it_from_the_others() ->
 def test_an_arm_is_called_after_its_context_where_it_has_one() -> None:
     assert arm_label("kd", "") == "kd"
     assert arm_label("kd", "vgg13/vgg8") == "vgg13/vgg8: kd"
+
+
+@pytest.mark.parametrize(
+    "written", [" résumé", "résumé\t", "\u00a0résumé ", unicodedata.normalize("NFD", "résumé")]
+)
+def test_a_name_has_no_blanks_around_it_and_composed_letters(written: str) -> None:
+    assert as_name(written) == "résumé"
+    assert len(as_name(written)) == 6
+
+
+def test_names_that_look_alike_are_found() -> None:
+    names = [
+        "kd",
+        "KD",
+        "crd",
+        "at",
+        "a\u200bt",
+        "a t",
+        "a\ufe0ft",
+        "vid",
+        "weight=1",
+        "weight='1'",
+        "Ö",
+        "o\u0308",
+    ]
+    assert similar_names(names) == [["kd", "KD"], ["at", "a\u200bt", "a t", "a\ufe0ft"], ["Ö", "o\u0308"]]
+    assert similar_names(["kd", "kd"]) == [], "one name is not similar to itself"

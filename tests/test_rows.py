@@ -136,7 +136,7 @@ def test_a_float_that_is_null_is_missing_and_one_with_a_default_has_it():
     }
     row = parse_row(json.dumps(values))
     assert math.isnan(row.train_loss)
-    assert math.isnan(row.terms["kd"])
+    assert row.terms == {}
     assert (row.time, row.test_loss) == (0.0, None)
     assert math.isnan(parse_row(EPOCH.to_json().replace('"train_loss":1.5', '"train_loss":NaN')).train_loss)
 
@@ -202,3 +202,28 @@ def test_each_context_has_its_baseline_and_a_study_without_contexts_has_one():
     several = replace(STUDY, baselines={"x": "a", "y": "b"}, reference_values={"y": {"kd": 74.92}})
     assert [several.baseline_of(context) for context in ("x", "y")] == ["a", "b"]
     assert parse_row(several.to_json()) == several
+
+
+def test_numbers_that_are_not_finite_are_null_in_a_line_and_missing_when_it_is_read():
+    row = replace(
+        EPOCH,
+        validation_loss=math.inf,
+        terms={"kd": 0.5, "sp": math.nan},
+        health={"kl": -math.inf, "cka": 1.0},
+    )
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    values = json.loads(row.to_json(), parse_constant=refuse)
+    assert (values["validation_loss"], values["terms"], values["health"]) == (
+        None,
+        {"kd": 0.5, "sp": None},
+        {"kl": None, "cka": 1.0},
+    )
+    assert parse_row(row.to_json()) == replace(EPOCH, validation_loss=None, health={"cka": 1.0})
+
+
+def test_what_earlier_versions_wrote_as_nan_is_still_read():
+    line = EPOCH.to_json().replace('{"kd":0.5}', '{"kd":NaN}')
+    assert math.isnan(parse_row(line).terms["kd"])

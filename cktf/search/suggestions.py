@@ -37,7 +37,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cktf.rows import Scalar, Status
 from cktf.seeding import derive
-from cktf.study.domains import ChoiceDomain, Domain, FloatDomain, draw
+from cktf.study.domains import ChoiceDomain, Domain, FloatDomain, choice_label, draw
 from cktf.study.spec import StudySpec
 
 OWN_ATTEMPTS = 10
@@ -227,7 +227,12 @@ class Suggestions:
         return self._study.ask()
 
     def _ask_again(self, values: Mapping[str, Scalar]) -> Trial:
-        self._study.enqueue_trial(dict(values))
+        self._study.enqueue_trial(
+            {
+                path: choice_label(value) if isinstance(self._domains[path], ChoiceDomain) else value
+                for path, value in values.items()
+            }
+        )
         trial = self._ask(self._sampler, len(self._trials))
         if self._sampler in _KEEP_NOTES:
             _ = trial.relative_params  # drawn, noted and set aside for the recorded values
@@ -240,7 +245,8 @@ class Suggestions:
 
 def _suggest(trial: Trial, path: str, domain: Domain) -> Scalar:
     if isinstance(domain, ChoiceDomain):
-        return trial.suggest_categorical(path, domain.choices)
+        # Optuna takes 1, true and 1.0 for one choice, so it is given their names.
+        return domain.labels[trial.suggest_categorical(path, list(domain.labels))]
     low, high = domain.bounds
     if isinstance(domain, FloatDomain):
         return trial.suggest_float(path, low, high, log=domain.log, step=domain.step)

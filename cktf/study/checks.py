@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from cktf.names import as_name
+from cktf.rows import Scalar
 from cktf.settings import LARGEST_SEED
 from cktf.study.designs import BASELINE, DESIGNS, arms_in, candidates, merge_alike, trial_config
-from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, drawing_order
+from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
 from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import exists, known_paths, leaves, overlay, section_at, suggestion, value_at
 from cktf.study.problems import Location, explain, shown, spelled
+from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 
 if TYPE_CHECKING:  # a spec is checked when it is made, so its module imports this one
@@ -85,8 +88,11 @@ def _check_names(spec: "StudySpec") -> Iterator[Finding]:
         yield ("compare", BASELINE), "this name is taken by the study's baseline"
     for key, noun in (("compare", "an arm"), ("contexts", "a context")):
         for name in getattr(spec, key) or {}:
-            if name != name.strip() or not name or not name.isprintable():
-                allowed = "must be one line of text, no spaces around it and no control characters in it"
+            if name != as_name(name) or not name or not name.isprintable():
+                allowed = (
+                    "must be one line of text, no spaces around it, no letters that are not composed (NFC) and no "
+                    "control characters in it"
+                )
                 yield (key,), f"{noun}'s name {allowed}; got {name!r}"
     yield from _check_skip(spec)
 
@@ -153,6 +159,7 @@ def _check_search(spec: "StudySpec") -> Iterator[Finding]:
         for edge in domain.edges:
             mapping = overlay(spec.baseline, {path: edge})
             yield from _check_trial(mapping, ("search", path), path, elsewhere=not domain.when)
+        yield from _check_choices(spec, path, domain)
         for condition in domain.conditions:
             yield from _check_condition(spec, condition, ("search", path, "when", condition.path))
     if spec.confirm_seeds and spec.confirm_seeds[-1] > LARGEST_SEED:
@@ -162,6 +169,19 @@ def _check_search(spec: "StudySpec") -> Iterator[Finding]:
         )
     if spec.confirm is not None and spec.confirm.top > spec.trials:
         yield ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
+
+
+def _check_choices(spec: "StudySpec", path: str, domain: Domain) -> Iterator[Finding]:
+    """Yield the choices that are read as an earlier one is: 1 and true where only true and false are meant."""
+    earlier: dict[str, Scalar] = {}
+    for index, choice in enumerate(domain.choices if isinstance(domain, ChoiceDomain) else ()):
+        try:
+            arm_id = trial_config(overlay(spec.baseline, {path: choice})).arm_id
+        except ValidationError:  # told above, or right only where the condition holds
+            continue
+        first = earlier.setdefault(arm_id, choice)
+        if first is not choice:
+            yield ("search", path, "choice", index), f"is read as {shown(first)} is; got {shown(choice)}"
 
 
 def _check_condition(spec: "StudySpec", condition: Condition, where: Location) -> Iterator[Finding]:
@@ -227,9 +247,13 @@ def _check_different(spec: "StudySpec", context: str) -> Iterator[Finding]:
     if equal := others.get(own[0].arm_id):
         yield ("contexts", context), f"equals arm {equal.name!r} in context {equal.context!r}"
         return
-    runs = [trial_config(run.mapping).model_dump() for run in candidates(spec, context) if spec.fractional]
+    runs = [
+        trial_config(run.mapping).model_dump(mode="json")
+        for run in candidates(spec, context)
+        if spec.fractional
+    ]
     for path, levels in (spec.fractional or {}).items():
-        if all(value_at(run, path) == value_at(runs[0], path) for run in runs):
+        if len({in_one_line(value_at(run, path)) for run in runs}) == 1:
             yield ("fractional", path), f"must be two levels that differ; got {shown(levels)}"
     names = {arm.arm_id: arm.name for arm in own}
     for candidate in candidates(spec, context):

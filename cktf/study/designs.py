@@ -223,6 +223,4 @@ def _spelled(value: Any, digits: int) -> str:
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(float(f"{value:.{digits}g}"))
-    if isinstance(value, str):
-        return value
-    return in_one_line(value)
+    return in_one_line(value)  # where the text '1' is not called as the number 1

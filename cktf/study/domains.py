@@ -15,6 +15,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from cktf.rows import Scalar
 from cktf.settings import Settings
 from cktf.study.paths import overlay, value_at
+from cktf.study.yaml_text import in_one_line
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -156,6 +157,13 @@ class IntDomain(_Range):
         return True
 
 
+def choice_label(choice: Scalar) -> str:
+    """Return a choice as a study writes it: 1 and 1.0 are one, but 1, '1' and true are three."""
+    if isinstance(choice, float) and choice.is_integer():
+        return in_one_line(int(choice))
+    return in_one_line(choice)
+
+
 class ChoiceDomain(_Domain):
     """One of some values without an order: ``{choice: [last, first]}``."""
 
@@ -165,9 +173,14 @@ class ChoiceDomain(_Domain):
     @field_validator("choices")
     @classmethod
     def _different(cls, choices: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
-        if len(set(choices)) < len(choices):
+        if len({choice_label(choice) for choice in choices}) < len(choices):
             raise ValueError(f"the values must differ from each other; got {list(choices)}")
         return choices
+
+    @cached_property
+    def labels(self) -> dict[str, Scalar]:
+        """What each choice is called, and the choice."""
+        return {choice_label(choice): choice for choice in self.choices}
 
     @property
     def edges(self) -> tuple[Scalar, ...]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cktf.names import short_name
+from cktf.names import short_name, similar_names
 from cktf.study.designs import BASELINE, Arm, arms_in
-from cktf.study.domains import Domain
+from cktf.study.domains import ChoiceDomain, Domain
 from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
 
@@ -39,6 +39,24 @@ def levels_in_words(levels: Mapping[str, Any]) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def similar_in_words(spec: StudySpec) -> Iterator[str]:
+    """Yield a warning of each group of names that a reader hardly tells apart."""
+    for group in similar_names(spec.contexts or ()):
+        yield _similar("contexts", group)
+    for context in spec.baselines:
+        within = f" in {context}" if context else ""
+        for group in similar_names(arm.name for arm in arms_in(spec, context)):
+            yield _similar(f"arms{within}", group)
+    for path, domain in (spec.search or {}).items():
+        for group in similar_names(domain.labels if isinstance(domain, ChoiceDomain) else ()):
+            yield _similar(f"choices of {path}", group)
+
+
+def _similar(what: str, names: Sequence[str]) -> str:
+    listed = "; ".join(map(repr, names))
+    return f"capitals, blanks or invisible characters alone set these {what} apart: {listed}"
 
 
 def confounded_in_words(spec: StudySpec) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cktf.names import as_name
 from cktf.study import yaml_text
 from cktf.study.paths import exists, known_paths, section_at, suggestion
 from cktf.study.problems import Location, StudyError, explain, shown, spelled
@@ -15,6 +16,9 @@ from cktf.trainer.config import TrialConfig
 
 BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
 """Sections whose keys are paths, dots and all."""
+
+PLACES = ("root", "checkpoint")
+"""Settings whose text is the name of a file or folder, which is taken letter by letter; all other texts are names."""
 
 
 def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> StudySpec:
@@ -59,7 +63,7 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySp
             f"{source}: must be a mapping with 'baseline:' and others; got {shown(document.value)}"
         )
     values, overridden = _override(document.value, overrides)
-    values = {"name": Path(source).stem, "question": _first_comment(text), **values}
+    values = _with_names({"name": Path(source).stem, "question": _first_comment(text), **values})
     try:
         return StudySpec.model_validate(values)
     except ValidationError as error:
@@ -79,6 +83,17 @@ def dump_study(spec: StudySpec) -> str:
     return comment + yaml_text.dump(values)
 
 
+def _with_names(value: Any, key: str = "") -> Any:
+    """Return a part of a study with every text as `as_name` has it, but those that say where files are."""
+    if key.rpartition(".")[2] in PLACES:
+        return value
+    if isinstance(value, dict):
+        return {below: _with_names(each, below) for below, each in value.items()}
+    if isinstance(value, list):
+        return [_with_names(each, key) for each in value]
+    return as_name(value) if isinstance(value, str) else value
+
+
 def _first_comment(text: str) -> str:
     first = text.lstrip().partition("\n")[0]
     return first.lstrip("# ").strip() if first.startswith("#") else ""
@@ -89,15 +104,16 @@ def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[st
     overridden: dict[Location, str] = {}
     for override in overrides:
         path, sign, text = override.partition("=")
-        if not sign or not path.strip():
+        path = as_name(path)
+        if not sign or not path:
             raise StudyError(f"--set {override}: must be path=value, such as seeds=3")
         try:
             value = yaml_text.parse(text).value
         except ValueError as error:
             raise StudyError(f"--set {override}: {error}") from None
-        keys = _keys(path.strip(), values, override)
+        keys = _keys(path, values, override)
         values = _replaced(values, keys, value)
-        overridden[keys] = path.strip()
+        overridden[keys] = path
     return values, overridden
 
 

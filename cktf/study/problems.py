@@ -46,7 +46,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[Locati
 
 def spelled(location: Location) -> str:
     """Return a location as a person writes it: ``ablate.objective.cktf.theta[0]``."""
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location)
+    words = (key if isinstance(key, int) or key.isprintable() else ascii(key) for key in location)
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in words)
     return text.removeprefix(".")
 
 

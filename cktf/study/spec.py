@@ -38,11 +38,12 @@ class Resources(Settings):
     """What one trial takes."""
 
     gpus: float | None = Field(default=None, ge=0)
-    """Of one trial, all its workers together: below 1, trials of one worker share one; several workers need a
-    whole one each, or none. None: one for each worker if the cluster has any."""
+    """Of one trial, all its workers together: below 1, trials of one worker share one; each worker uses one, or
+    none. None: one for each worker if the cluster has any."""
 
     cpus: float = Field(default=1.0, gt=0)
-    """Processor cores of one trial, all its workers together."""
+    """Processor cores of one trial, all its workers together. They set the number of threads, and on a CPU sums of
+    another number of threads may differ in their last bits."""
 
     workers: int = Field(default=1, ge=1, le=1024)
     """Processes that train one student together, data parallel: gradients, banks and what compares the samples of a
@@ -54,11 +55,11 @@ class Resources(Settings):
     @model_validator(mode="after")
     def _whole_gpus(self) -> Self:
         shares_one = self.workers == 1 and self.gpus is not None and self.gpus < 1
-        if self.gpus is not None and self.gpus % self.workers and not shares_one:
+        if self.gpus is not None and self.gpus not in (0, self.workers) and not shares_one:
             allowed = (
-                "a whole number, or a fraction below 1"
+                "0, a fraction below 1, or 1, for one worker trains on one GPU; 'workers:' sets how many do"
                 if self.workers == 1
-                else f"0 or a multiple of {self.workers}, so that each of the {self.workers} workers has whole ones"
+                else f"0 or {self.workers}, so that each of the {self.workers} workers has one; more would idle"
             )
             raise refusal([problem(("gpus",), f"must be {allowed}; got {self.gpus:g}")])
         return self

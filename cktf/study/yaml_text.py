@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from cktf.names import as_name
+
 # YAML 1.1, which PyYAML reads, takes 1e-4 for text, `on` for true, 010 for eight and 1:30 for ninety.
 _PLAIN = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -77,6 +79,7 @@ def parse(text: str) -> Document:
         lines = dict(itertools.islice(_lines(node, ()), MOST_ENTRIES + 1))
         if len(lines) > MOST_ENTRIES:
             raise ValueError(f"line 1: has more than {MOST_ENTRIES:,} entries with all aliases written out")
+        _name_keys(node, set())
         return Document(loader.construct_document(node), lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -99,7 +102,7 @@ def _lines(node: yaml.Node, above: tuple[str | int, ...]) -> Iterator[tuple[tupl
             yield (*above, index), entry.start_mark.line + 1
             yield from _lines(entry, (*above, index))
     elif isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
+        seen: dict[str, tuple[str, int]] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
             if key.tag == "tag:yaml.org,2002:merge":
@@ -107,13 +110,33 @@ def _lines(node: yaml.Node, above: tuple[str | int, ...]) -> Iterator[tuple[tupl
             if key.tag != "tag:yaml.org,2002:str":
                 hint = f"; put quotes around {key.value!r}" if isinstance(key, yaml.ScalarNode) else ""
                 raise ValueError(f"line {line}: keys must be text{hint}")
-            if key.value in seen:
+            name = as_name(key.value)
+            if name in seen:
+                first, its_line = seen[name]
+                if first == key.value:
+                    raise ValueError(f"line {line}: the key {name!r} stands twice, first on line {its_line}")
                 raise ValueError(
-                    f"line {line}: the key {key.value!r} stands twice, first on line {seen[key.value]}"
+                    f"line {line}: the keys {first!a}, on line {its_line}, and {key.value!a} are one name, for blanks "
+                    "around it and how its accents are encoded do not count"
                 )
-            seen[key.value] = line
-            yield (*above, key.value), line
-            yield from _lines(value, (*above, key.value))
+            seen[name] = key.value, line
+            yield (*above, name), line
+            yield from _lines(value, (*above, name))
+
+
+def _name_keys(node: yaml.Node, seen: set[int]) -> None:
+    """Write every key of a document as `as_name` has it; those of merged mappings too."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.value = as_name(key.value)
+            _name_keys(value, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for entry in node.value:
+            _name_keys(entry, seen)
 
 
 def in_one_line(value: Any) -> str:

@@ -1,7 +1,6 @@
 """The configuration of one trial: the parts' own settings, put together."""
 
-import hashlib
-import json
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from pydantic import model_validator
@@ -11,13 +10,11 @@ from cktf.models import ModelConfig
 from cktf.objectives import ObjectivesConfig, active_objectives, needs_teacher
 from cktf.settings import BatchSize, Epochs, Seed, Settings
 from cktf.trainer.content import TEACHER, Content
+from cktf.trainer.identity import identity
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import ProbeConfig
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_file import content_digest
-
-ID_LENGTH = 12
-"""Hexadecimal digits of a trial's or arm's identity: 48 bits, no collision to be expected below a million trials."""
 
 
 class TrialConfig(Settings):
@@ -133,28 +130,28 @@ class TrialConfig(Settings):
 
     @property
     def trial_id(self) -> str:
-        """Identity of this training: a hash of the full configuration."""
-        return _identity(self.model_dump(mode="json", exclude=self._places))
+        """Identity of this training: a hash of what differs from the frozen defaults, and of the seed."""
+        return identity(self, outside=self._outside, seed=self.seed)
 
-    @property
+    @cached_property  # asked for again and again while a study is planned
     def arm_id(self) -> str:
-        """Identity of the arm: a hash of the configuration without the seed."""
-        return _identity(self.model_dump(mode="json", exclude={"seed": True, **self._places}))
+        """Identity of the arm: the same without the seed."""
+        return identity(self, outside=self._outside)
 
     @property
-    def _places(self) -> dict[str, set[str]]:
-        """Fields that say where files are, or whether one is taken, which is no part of an identity.
+    def _outside(self) -> set[str]:
+        """Paths that are no part of what differs: the seed, which stands beside it, and where files are.
 
-        But a folder of one's own whose content is not known is known by its place.
+        Nor is it whether a teacher is taken that does no better than chance. A place does not decide what a student
+        learns. But a folder of one's own whose content is not known is known by its place.
         """
-        places = {}
+        outside = {"seed", "data.download", "source.download", "teacher.accept_any"}
         for name, data in (("data", self.data), ("source", self.source)):
-            if data is not None:
-                is_known = data.content is not None or not data.is_own
-                places[name] = {"root", "download"} if is_known else {"download"}
-        if self.teacher:
-            places["teacher"] = {"accept_any", "checkpoint"} if self.teacher.sha256 else {"accept_any"}
-        return places
+            if data is not None and (data.content is not None or not data.is_own):
+                outside.add(f"{name}.root")
+        if self.teacher and self.teacher.sha256:
+            outside.add("teacher.checkpoint")
+        return outside
 
     @property
     def contents(self) -> tuple[Content, ...]:
@@ -190,8 +187,3 @@ class TrialConfig(Settings):
     def with_seed(self, seed: int) -> Self:
         """Return the same arm at another seed."""
         return self.model_copy(update={"seed": seed})
-
-
-def _identity(values: dict[str, Any]) -> str:
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]

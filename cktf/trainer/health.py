@@ -16,10 +16,11 @@ and in the epoch's first step:
     gradient.OBJECTIVE.TERM       norm of the gradient of that term, times its factor in the sum, with respect to the
                                   student's parameters
 
-Nothing is drawn and nothing moves, so a trial learns the same bit for bit whether it is measured or not. The split is
-the same after every epoch, so the teacher runs over it once for a trial: what is kept of it is logits, the layers'
-means, and the objectives' readings. Only where an objective that tells something reads whole maps, the teacher runs
-again each time. All workers of a trial measure the same validation split; of the gradient each has its shard's part.
+Nothing is drawn and nothing moves, so a trial learns the same, with the same number of threads bit for bit, whether it
+is measured or not. The split is the same after every epoch, so the teacher runs over it once for a trial: what is kept
+of it is logits, the layers' means, and the objectives' readings. Only where an objective that tells something reads
+whole maps, the teacher runs again each time. All workers of a trial measure the same validation split; of the gradient
+each has its shard's part.
 
 A measurement costs the student's forward over the validation split, and one backward of one batch for each term, in
 the graph that the step has anyway. With `compile` no gradients are measured, for a compiled network's graph serves one

@@ -4,7 +4,6 @@ A teacher's training is a trial of its own, whose student is the teacher network
 cross-entropy. Its `trial_id` therefore says everything that decides it, and is its name in the cache.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -24,10 +23,11 @@ from cktf.models import ModelConfig, build_model, under_own_keys
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, trial_storage
-from cktf.trainer.config import ID_LENGTH, TrialConfig
+from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.held_data import held_dataset
-from cktf.trainer.teacher import RECIPE, TeacherConfig
+from cktf.trainer.identity import differing, identity_of
+from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_file import StateDict, differences, not_finite, read_weights, wrong_kinds
 from cktf.trainer.teacher_input import with_own_input
 from cktf.trainer.teacher_score import ValidationPart
@@ -65,15 +65,16 @@ def teacher_id(config: TrialConfig) -> str:
         return ""
     if teacher.checkpoint is None:
         return teacher_trial(teacher, data).trial_id
-    of_files = {"accept_any", "checkpoint"} if teacher.sha256 else {"accept_any"}
-    of_data = {"download", "train_fraction", "validation_fraction"}
+    of = "source." if config.source else "data."
+    outside = {"teacher.accept_any", f"{of}download", f"{of}train_fraction", f"{of}validation_fraction"}
+    if teacher.sha256:
+        outside.add("teacher.checkpoint")
     if data.content is not None or not data.is_own:
-        of_data.add("root")
-    values = [
-        teacher.model_dump(mode="json", exclude={*RECIPE, *of_files}),
-        data.model_dump(mode="json", exclude=of_data),
-    ]
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:ID_LENGTH]
+        outside.add(f"{of}root")
+    differs = differing(config, outside=outside)
+    return identity_of(
+        {path.removeprefix(of): value for path, value in differs.items() if path.startswith(("teacher.", of))}
+    )
 
 
 @lru_cache(maxsize=1)

@@ -8,12 +8,12 @@ Where nothing is augmented and no reading depends on the batch, one pass over al
 
 The values are rounded to float16: from 6e-5 to 65504 by 2^-11 of them at most, and logits that a network gives in
 bfloat16, which is coarser, not at all. A trial sees rounded values whether it has found, written or been unable to
-write the files, and whoever computes them runs the same batches. So its numbers do not depend on what was there
-before, and a resumed trial is bit-equal to one that was never interrupted. But they are not those of a trial with the
-live teacher: like the rounding of another machine, this one favours no arm, yet a long training may grow it into
-another result. Therefore by default the teacher runs live, and a study asks for the other from its beginning,
-``teacher_once: true``, which is no part of a trial's identity. In such a study arms whose objectives read whole maps
-keep the live teacher, and its float32.
+write the files, and whoever computes them runs the same batches. So its numbers do not depend on what was there before,
+and a resumed trial is, with the same number of threads, bit-equal to one that was never interrupted. But they are not
+those of a trial with the live teacher: like the rounding of another machine, this one favours no arm, yet a long
+training may grow it into another result. Therefore by default the teacher runs live, and a study asks for the other
+from its beginning, ``teacher_once: true``, which is no part of a trial's identity. In such a study arms whose
+objectives read whole maps keep the live teacher, and its float32.
 
 The teacher runs live where the other cannot pay or would not be right:
 

@@ -51,7 +51,8 @@ def train(
     """Train one student and yield each epoch's result, once its checkpoint is written.
 
     A trial that has a checkpoint in ``run`` goes on from it: the epochs in it are yielded again, not trained again.
-    On a CPU the results are then bit for bit those of a training that was never interrupted.
+    On a CPU with the same number of threads the results are then bit for bit those of a training that was never
+    interrupted.
 
     Args:
         config: All that decides the training.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from cktf.study.spec import StudySpec
 
@@ -32,7 +33,7 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
         ({"contexts": {"a": {"teacher": None}}}, "contexts.a: objective.cktf needs a teacher"),
         ({"contexts": {"a": {"student": None}}}, "contexts.a.student: must be a mapping of keys to values"),
         (
-            {"contexts": {" a": {}}},
+            {"contexts": {"a\tb": {}}},
             "contexts: a context's name must be one line of text, no spaces around it",
         ),
         ({"contexts": {"": {}}}, "contexts: a context's name must be one line of text"),
@@ -187,3 +188,32 @@ def test_what_is_wrong_in_the_baseline_stands_there_even_where_it_is_incomplete(
     baseline["epochs"] = 0
     (line,) = refused(**KEYS).splitlines()
     assert line.endswith("baseline.epochs: must be 1 or more; got 0")
+
+
+@pytest.mark.parametrize(
+    ("path", "choices", "message"),
+    [
+        ("augmentation.flip", [True, 1], "augmentation.flip.choice[1]: is read as true is; got 1"),
+        (
+            "augmentation.flip",
+            [False, True, "no"],
+            "augmentation.flip.choice[2]: is read as false is; got 'no'",
+        ),
+        ("objective.cktf.negatives", [8, "16", 16], "negatives.choice[2]: is read as '16' is; got 16"),
+    ],
+)
+def test_choices_that_a_setting_does_not_tell_apart_are_refused(
+    refused: Refused, path: str, choices: list[Any], message: str
+) -> None:
+    assert message in refused(search={path: {"choice": choices}})
+
+
+def test_names_that_are_given_by_a_program_are_refused_where_they_are_not_as_they_would_be_read(
+    make: Make,
+) -> None:
+    values = make(compare={"kd": {"epochs": 3}}).model_dump(exclude_unset=True)
+    for name in ("kd ", "cafe\u0301", "k\u200bd"):
+        with pytest.raises(
+            ValidationError, match="an arm's name must be one line of text, no spaces around it"
+        ):
+            StudySpec.model_validate({**values, "compare": {name: {"epochs": 3}}})

@@ -257,3 +257,11 @@ def test_a_skipped_arm_runs_in_the_other_contexts(make: Make) -> None:
     assert [arm.label for arm in arms] == [
         "small: baseline", "small: shorter", "large: baseline", "large: longer", "large: shorter",
     ]  # fmt: skip
+
+
+def test_levels_that_are_equal_numbers_are_one(make: Make, baseline: dict[str, Any]) -> None:
+    baseline["objective"]["kd"] = {"weight": 1.0}
+    spec = make(ablate={"objective.kd.weight": [0.0, -0.0, 0], "objective.kd.temperature": [2, 2.0, 4, 4.0]})
+    assert names(spec) == ["baseline", "kd.weight=0", "temperature=2"]
+    grid = make(grid={"objective.kd.weight": [-0.0, 1], "objective.kd.temperature": [2.0, 2]})
+    assert names(grid) == ["baseline", "kd.weight=0, temperature=2", "kd.weight=1, temperature=2"]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from cktf.study.domains import (
     ChoiceDomain,
@@ -128,3 +128,21 @@ def test_finite_domains_are_told_from_infinite_ones() -> None:
     finite = domains(a={"int": [1, 9]}, b={"choice": [1, 2]}, c={"float": [0, 1], "step": 0.5})
     assert all(domain.is_finite for domain in finite.values())
     assert not ADAPTER.validate_python({"float": [0, 1]}).is_finite
+
+
+def test_choices_that_are_equal_numbers_are_one_and_others_are_told_apart() -> None:
+    for choices in ([1, 1.0], [0.0, -0.0], ["a", "a"], [True, True], [None, None]):
+        with pytest.raises(ValidationError, match="the values must differ from each other"):
+            ADAPTER.validate_python({"choice": choices})
+    domain = ADAPTER.validate_python({"choice": [1, "1", True, None, "true", 0.5, "null"]})
+    assert isinstance(domain, ChoiceDomain)
+    assert list(domain.labels) == ["1", "'1'", "true", "null", "'true'", "0.5", "'null'"]
+    assert [type(choice) for choice in domain.labels.values()] == [
+        int,
+        str,
+        bool,
+        type(None),
+        str,
+        float,
+        str,
+    ]

@@ -275,13 +275,18 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
         ({"ablate": ABLATE, "resources": {"gpu": 1}}, "resources.gpu: unknown key. Did you mean 'gpus'?"),
         (
             {"ablate": ABLATE, "resources": {"gpus": 1.5}},
-            "resources.gpus: must be a whole number, or a fraction below 1; got 1.5",
+            "resources.gpus: must be 0, a fraction below 1, or 1, for one worker",
         ),
         (
             {"ablate": ABLATE, "resources": {"gpus": 3, "workers": 2}},
-            "resources.gpus: must be 0 or a multiple of 2, so that each of the 2 workers has whole ones; got 3",
+            "resources.gpus: must be 0 or 2, so that each of the 2 workers has one; more would idle; got 3",
         ),
-        ({"ablate": ABLATE, "resources": {"gpus": 0.5, "workers": 2}}, "must be 0 or a multiple of 2"),
+        ({"ablate": ABLATE, "resources": {"gpus": 0.5, "workers": 2}}, "must be 0 or 2, so that"),
+        ({"ablate": ABLATE, "resources": {"gpus": 4, "workers": 2}}, "must be 0 or 2, so that"),
+        (
+            {"ablate": ABLATE, "resources": {"gpus": 2}},
+            "one worker trains on one GPU; 'workers:' sets how many do",
+        ),
         ({"ablate": ABLATE, "resources": {"cpus": 0}}, "resources.cpus: must be greater than 0; got 0"),
         ({"ablate": ABLATE, "resources": 3}, "resources: must be a mapping of keys to values; got 3"),
         (
@@ -340,12 +345,8 @@ def test_a_conditioned_factor_need_not_go_with_the_baseline(
     assert "search.objective.kd.weight: must be 0 or more; got -1" in refused(search=search)
 
 
-@pytest.mark.parametrize(
-    ("gpus", "workers"), [(None, 3), (0, 1), (0.25, 1), (1, 1), (3, 1), (0, 2), (2, 2), (4, 2)]
-)
-def test_a_worker_has_whole_gpus_or_shares_one_or_has_none(
-    make: Make, gpus: float | None, workers: int
-) -> None:
+@pytest.mark.parametrize(("gpus", "workers"), [(None, 3), (0, 1), (0.25, 1), (1, 1), (0, 2), (2, 2)])
+def test_a_worker_has_a_gpu_or_shares_one_or_has_none(make: Make, gpus: float | None, workers: int) -> None:
     assert make(ablate=ABLATE, resources={"gpus": gpus, "workers": workers}).resources.gpus == gpus
 
 
@@ -362,3 +363,14 @@ def test_a_conditioned_choice_may_be_asked_for_its_baseline_value(make: Make) ->
     pairing = {"choice": ["first", "smallest"], "when": {"objective.cktf.theta": "> 0"}}
     epochs = {"int": [1, 4], "when": {"objective.cktf.pairing": "last"}}
     assert make(search={"objective.cktf.pairing": pairing, "epochs": epochs})
+
+
+def test_a_copy_derives_everything_anew(make: Make) -> None:
+    spec = make(ablate=ABLATE)
+    assert (spec.baseline_config.epochs, spec.factors) == (2, tuple(ABLATE))
+    copied = spec.model_copy(update={"baseline": {**spec.baseline, "epochs": 99}, "ablate": {"epochs": [3]}})
+    assert (copied.baseline_config.epochs, copied.factors) == (99, ("epochs",))
+    assert (spec.baseline_config.epochs, spec.factors) == (2, tuple(ABLATE)), "the first is as it was"
+    config = spec.baseline_config
+    assert config.arm_id != config.model_copy(update={"epochs": 99}).arm_id
+    assert config.arm_id == config.with_seed(5).arm_id

@@ -58,6 +58,8 @@ def test_every_key_and_entry_knows_its_line() -> None:
     [
         ("a: 1\nb: [1\n", "line 3: not valid YAML"),
         ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' stands twice, first on line 1"),
+        ("a: 1\n'a ': 2\n", "line 2: the keys 'a', on line 1, and 'a ' are one name"),
+        ("é: 1\nb: 1\ne\u0301: 2\n", r"line 3: the keys '\xe9', on line 1, and 'e\u0301' are one name"),
         ("a: {b: 1, b: 2}\n", "line 1: the key 'b' stands twice"),
         ("a: 1\n2: 3\n", "line 2: keys must be text; put quotes around '2'"),
         ("a: 1\n---\nb: 1\n", "line 2: not valid YAML"),
@@ -103,3 +105,9 @@ def test_merge_keys_still_work() -> None:
 def test_one_line_says_what_it_was_made_of(value: Any, text: str) -> None:
     assert in_one_line(value) == text
     assert parse(f"key: {text}").value == {"key": value}
+
+
+def test_keys_are_names_wherever_they_stand() -> None:
+    document = parse('"a ": {"e\u0301": 1, list: [{" b": 2}]}\nc: {<<: {"d ": 3}, e: 4}\n')
+    assert document.value == {"a": {"é": 1, "list": [{"b": 2}]}, "c": {"d": 3, "e": 4}}
+    assert ("a", "list", 0, "b") in document.lines
