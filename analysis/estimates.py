@@ -83,11 +83,13 @@ def estimate(values: NDArray[np.float64], confidence: float = CONFIDENCE) -> Est
     return Estimate(n, mean, sd, mean - half, mean + half)
 
 
-def grouped_estimates(frame: "pd.DataFrame", keys: list[str], column: str) -> "pd.DataFrame":
+def grouped_estimates(
+    frame: "pd.DataFrame", keys: list[str], column: str, confidence: float = CONFIDENCE
+) -> "pd.DataFrame":
     """Return the `Estimate` of ``column`` for each combination of ``keys``, in order of appearance."""
     grouped = frame.groupby(keys, sort=False, observed=True)[column]
     groups: pd.DataFrame = grouped.agg(n="count", mean="mean", sd="std").reset_index()
-    half = half_width(groups["sd"].to_numpy(), groups["n"].to_numpy())
+    half = half_width(groups["sd"].to_numpy(), groups["n"].to_numpy(), confidence)
     groups["low"], groups["high"] = groups["mean"] - half, groups["mean"] + half
     return groups
 

@@ -191,6 +191,7 @@ def _delete_earlier(folder: fs.SubTreeFileSystem, written: Iterable[str]) -> Non
 def page(results: Results, drawings: dict[str, Drawing]) -> str:
     """Return the HTML page. Whatever comes from the study is escaped, inside the embedded figures too."""
     from analysis.methods import methods_text, provenance_rows
+    from analysis.scope import scope_text
     from analysis.side_tables import side_tables
     from analysis.tables import SMOKE, main_tables
     from analysis.trial_table import trial_table
@@ -201,6 +202,7 @@ def page(results: Results, drawings: dict[str, Drawing]) -> str:
         "smoke": SMOKE,
         "main_tables": main_tables(results),
         "side_tables": side_tables(results),
+        "scope": scope_text(results),
         "is_search_score": results.arms.empty,
         "drawings": drawings,
         "trials": trial_table(results),
