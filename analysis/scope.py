@@ -53,11 +53,7 @@ def _taught(trials: "pd.DataFrame", in_each: str) -> str:
 
 def _images(trials: "pd.DataFrame") -> str:
     """Return which test images, with their number where it is known and the same in all contexts."""
-    counts = trials["test_images"].dropna().unique() if "test_images" in trials else ()
+    counts = sorted(trials["test_images"].dropna().unique()) if "test_images" in trials else []
     if len(counts) == 1:
         return f"these {counts[0]:,.0f} test images"
-    return (
-        f"these test images ({min(counts):,.0f} to {max(counts):,.0f})"
-        if len(counts)
-        else "these test images"
-    )
+    return f"these test images ({counts[0]:,.0f} to {counts[-1]:,.0f})" if counts else "these test images"

@@ -87,7 +87,7 @@ def record(results: Results) -> Health | None:
             "the baseline's at the end."
         )
     if len(numbers) < len(candidates):
-        caption += " The intervals are those of the selected: of the numbers drawn, 5% miss on average (false-coverage rate)."
+        caption += " The intervals are those of the selected: of those drawn, 5% miss on average (false-coverage rate)."
     return Health(arms=[names[arm_id] for arm_id in shown], panels=panels, rows=rows, caption=caption)
 
 
