@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.arguments import TRIAL_COLUMNS, check_columns, check_delta, check_maximise, check_trials, listed
-from analysis.estimates import CONFIDENCE, complete, failed_text, has_failed, reported
-from analysis.paired import TEST, equivalence_p, paired_effects, sign_flip_p
+from analysis.estimates import CONFIDENCE, complete, failed_text, half_width, has_failed, reported
+from analysis.paired import TEST, equivalence_p, paired_effects, sign_flip_p, smallest_flip_p
+from analysis.pairing import FEWEST_UNPAIRED, correlation_interval
 from analysis.plain import as_trials, doubts
-from analysis.verdicts import LEVEL, Verdict, decide, holm, more_seeds
+from analysis.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
 from cktf.rows import Status
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ COLUMNS = {
     "factor": "str",
     "metric": "str",
     "verdict": "str",
+    "detectable": "float64",
+    "more_seeds_low": "float64",
     "more_seeds": "float64",
     "n_pairs": "int64",
     "n_missing": "int64",
@@ -34,9 +37,13 @@ COLUMNS = {
     "sd": "float64",
     "low": "float64",
     "high": "float64",
+    "low_simultaneous": "float64",
+    "high_simultaneous": "float64",
     "confidence": "float64",
     "hedges_gz": "float64",
     "correlation": "float64",
+    "correlation_low": "float64",
+    "correlation_high": "float64",
     "n_unpaired": "float64",
     "test": "str",
     "statistic": "float64",
@@ -46,6 +53,8 @@ COLUMNS = {
     "p_equivalence": "float64",
     "p_equivalence_holm": "float64",
     "p_flip": "float64",
+    "p_flip_holm": "float64",
+    "p_flip_holm_least": "float64",
     "reason": "str",
 }
 """Of the table of effects, with their types, which hold for an empty one too."""
@@ -93,12 +102,17 @@ def effects(
         One row for each context and arm, contexts in the order of planning, in them arms of one factor together:
         ``context``, ``arm_id``, ``arm``, ``factor`` (paths in which it differs from the baseline), ``metric``,
         ``verdict`` (a word of `analysis.verdicts.Verdict`; *failed* is an arm that failed at each of its seeds, which
-        still counts in the family of comparisons), ``more_seeds`` (see there; of undecided arms alone),
+        still counts in the family of comparisons), ``detectable`` (the effect that so many pairs detect, see
+        `analysis.verdicts.mde`), ``more_seeds`` and ``more_seeds_low`` (of undecided arms where there is a ``delta``,
+        see `analysis.verdicts.more_seeds`: with the deviation at its upper and its lower bound),
         ``n_missing`` (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline`` (where
         that side alone ended without a result) and ``missing`` (which, and why), the fields of
-        `analysis.paired.PairedEffects`, the name of the deciding ``test`` (``none`` where there is none, and a
-        ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, and ``p_flip`` of the exact
-        sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over all rows.
+        `analysis.paired.PairedEffects` (``n_unpaired`` from `analysis.pairing.FEWEST_UNPAIRED` pairs on),
+        ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's: all of them together hold the effects with 95%),
+        ``correlation_low`` and ``correlation_high``, the name of the deciding ``test`` (``none`` where there is none,
+        and a ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, and ``p_flip`` of the exact
+        sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over all rows;
+        ``p_flip_holm_least`` is the smallest that the numbers of pairs and of rows allow.
 
     Raises:
         ValueError: If a table lacks a column or a context the baseline, the metric does not hold numbers, the direction
@@ -162,6 +176,12 @@ def effects(
     frame["p_equivalence"] = np.nan if delta is None else equivalence_p(found, delta)
     frame["p_equivalence_holm"] = holm(frame["p_equivalence"].to_numpy(np.float64))
     frame["p_flip"] = np.where(np.isnan(found.p), np.nan, sign_flip_p(values - base_values))
+    frame["p_flip_holm"] = holm(frame["p_flip"].to_numpy(np.float64))
+    least = np.where(frame["p_flip"].isna(), np.nan, smallest_flip_p(found.n_pairs))
+    frame["p_flip_holm_least"] = holm(least)
+    ends = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
+    frame["correlation_low"], frame["correlation_high"] = ends
+    frame.loc[found.n_pairs < FEWEST_UNPAIRED, "n_unpaired"] = np.nan
     frame["verdict"] = decide(
         found.effect,
         frame["p_holm"].to_numpy(),
@@ -169,12 +189,17 @@ def effects(
         maximise=maximise,
     )
     frame.loc[frame["arm_id"].isin(failed), "verdict"] = Verdict.FAILED
-    if len(frame):
-        # The level that Holm's method leaves to an arm when those that are told from zero have been set aside.
-        level = LEVEL / max(1, len(frame) - int((frame["p_holm"] < LEVEL).sum()))
-        target = found.effect if delta is None else np.full_like(found.effect, delta)
-        more = more_seeds(target, np.where(np.isnan(found.p), np.nan, found.sd), found.n_pairs, level)
-        frame["more_seeds"] = np.where(frame["verdict"] == Verdict.UNDECIDED, more, np.nan)
+    # The strictest level that Holm's method may ask of an arm: it depends on no result.
+    level = LEVEL / max(1, len(frame))
+    sd = np.where(np.isnan(found.p), np.nan, found.sd)
+    half = half_width(sd, found.n_pairs, 1 - level)
+    frame["low_simultaneous"], frame["high_simultaneous"] = found.effect - half, found.effect + half
+    frame["detectable"] = mde(found.n_pairs, level, sd)
+    if delta is not None:
+        is_open = frame["verdict"] == Verdict.UNDECIDED
+        for column, assurance in (("more_seeds", ASSURANCE), ("more_seeds_low", 1 - ASSURANCE)):
+            more = more_seeds(delta, sd, found.n_pairs, level, assurance)
+            frame[column] = np.where(is_open, more, np.nan)
     return frame.astype(COLUMNS).sort_values(
         ["context", "factor"], key=_first_seen, kind="stable", ignore_index=True
     )

@@ -102,7 +102,9 @@ def differ(least: NDArray[np.float64], most: NDArray[np.float64]) -> NDArray[np.
     return np.asarray(most - least > RELATIVE_ROUNDING * np.maximum(np.abs(least), np.abs(most)))
 
 
-def grouped_estimates(frame: "pd.DataFrame", keys: list[str], column: str) -> "pd.DataFrame":
+def grouped_estimates(
+    frame: "pd.DataFrame", keys: list[str], column: str, confidence: float = CONFIDENCE
+) -> "pd.DataFrame":
     """Return the `Estimate` of ``column`` for each combination of ``keys``, in order of appearance."""
     grouped = frame.groupby(keys, sort=False, observed=True)[column]
     groups: pd.DataFrame = grouped.agg(
@@ -110,7 +112,7 @@ def grouped_estimates(frame: "pd.DataFrame", keys: list[str], column: str) -> "p
     ).reset_index()
     least, most = (groups.pop(name).to_numpy(np.float64) for name in ("least", "most"))
     sd = np.where(differ(least, most), groups["sd"], np.nan)
-    half = half_width(sd, groups["n"].to_numpy())
+    half = half_width(sd, groups["n"].to_numpy(), confidence)
     groups["low"], groups["high"] = groups["mean"] - half, groups["mean"] + half
     return groups
 

@@ -1,13 +1,13 @@
 """What else moved: the health of the distillation as it was measured last, against the baseline at the same seeds."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis.comparisons import compared_arms
-from analysis.estimates import complete, reported
+from analysis.estimates import complete, half_width, reported
 from analysis.paired import paired_effects
-from analysis.verdicts import holm
+from analysis.verdicts import LEVEL, holm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,15 +109,40 @@ def health_effects(trials: "pd.DataFrame", epochs: "pd.DataFrame", *, metric: st
     return table[list(COLUMNS)].astype(COLUMNS)
 
 
+def selected_confidence(shown: Any, candidates: Any) -> Any:
+    r"""Return the confidence of the intervals of the numbers that are shown because they moved most.
+
+    Intervals of selected numbers miss more often than they say. At :math:`1 - 0.05 \, R / K`, of those that are shown
+    5% miss on average (the false-coverage rate; Benjamini and Yekutieli 2005, definition 1).
+
+    Args:
+        shown: R, numbers that were selected.
+        candidates: K, numbers that they were selected from: those of one arm in a table, of one figure in a figure.
+    """
+    return 1 - LEVEL * shown / candidates
+
+
 def moved_most(health: "pd.DataFrame", most: int) -> "pd.DataFrame":
     """Return of each arm the numbers that differ most from the baseline's, by the size of t, largest first.
 
     Left out are those without a t, of one pair or of differences that do not vary, and all but one of equal numbers.
+
+    Returns:
+        Rows of the table, whose intervals are those of the selected, the arm's numbers being the family, and their
+        ``confidence``; see `selected_confidence`.
     """
     told = health[health["statistic"].notna()]
     # Where the penultimate vector is the mean of the last stage, as in a ResNet, they are one number under two names.
     told = told.drop_duplicates(["arm_id", "n_pairs", "effect", "statistic"], keep="last")
     order = told["statistic"].abs().sort_values(ascending=False, kind="stable").index
     ranked = told.loc[order].groupby("arm_id", sort=False).head(most)
+    shown, candidates = (
+        ranked["arm_id"].map(frame["arm_id"].value_counts()).astype("float64") for frame in (ranked, told)
+    )
+    ranked = ranked.assign(confidence=selected_confidence(shown, candidates))
+    for _, group in ranked.groupby("arm_id"):
+        half = half_width(group["sd"].to_numpy(), group["n_pairs"].to_numpy(), group["confidence"].iloc[0])
+        ranked.loc[group.index, "low"] = group["effect"] - half
+        ranked.loc[group.index, "high"] = group["effect"] + half
     arms = {arm_id: position for position, arm_id in enumerate(dict.fromkeys(health["arm_id"]))}
     return ranked.sort_values("arm_id", key=lambda ids: ids.map(arms), kind="stable", ignore_index=True)

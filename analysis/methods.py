@@ -10,13 +10,15 @@ from analysis.factorial import models_and_family
 from analysis.importance import NUM_RESAMPLES
 from analysis.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.quantities import quantity
+from analysis.reading import open_text, reading_text
 from analysis.recipe import recipe_text
 from analysis.results import Results
+from analysis.scope import scope_text
 from analysis.side_tables import rank_test_text
 from analysis.tables import SMOKE, UNTESTED
 from analysis.teachers import teachers_text
 from analysis.unite import AROUND_ONE, SEVERAL, WINS
-from analysis.verdicts import LEVEL, POWER, Verdict
+from analysis.verdicts import LEVEL, Verdict
 from cktf.rows import SCHEMA_VERSION, Stage, Status, StudyRow
 
 if TYPE_CHECKING:
@@ -125,6 +127,7 @@ def _comparison_sentences(results: Results) -> list[str]:
         *([] if results.facts.foreign else [_SHARED_SEEDS]),
         f"An effect is the mean over seeds of the difference in {measured} between an arm and the baseline"
         f"{of_context} at the same seed{interval}.",
+        *([scope] if (scope := scope_text(results)) else []),
     ]
     if is_tested:
         sentences += _test_sentences(results)
@@ -137,7 +140,8 @@ def _comparison_sentences(results: Results) -> list[str]:
     if not results.over_contexts.empty:
         sentences.append(
             "Over contexts, an arm's effects are averaged, each context counted once; interval and p are Student's, "
-            "with the contexts as the sample."
+            "with the contexts as the sample: they speak of other contexts only if these were drawn from them, and "
+            "take no account of the seeds that contexts share."
         )
     if not results.ranks.empty:
         sentences.append(rank_test_text(results.ranks))
@@ -181,9 +185,7 @@ def _test_sentences(results: Results) -> list[str]:
     )
     sentences = [
         "The test that decides is the paired t test, two-sided, in every study and at every number of seeds; "
-        f"{adjusted}. An arm helps or "
-        f"hurts where the adjusted p is below {LEVEL}; an interval, and the p beside it, hold for one comparison "
-        "alone.",
+        f"{adjusted}. An arm helps or hurts where the adjusted p is below {LEVEL}. {reading_text(results)}",
     ]
     if study.delta is None:
         sentences.append("No smallest effect that matters was stated, so no arm could be called equivalent.")
@@ -191,7 +193,7 @@ def _test_sentences(results: Results) -> list[str]:
         sentences.append(
             f"An arm is equivalent where two one-sided t tests, adjusted likewise, show its effect to be within "
             f"±{study.delta:g} {measured.difference_unit}".rstrip()
-            + ", the smallest effect that matters."
+            + ", the smallest effect that matters. Wrong words of both kinds together come in at most 10% of studies."
         )
     stated = list(dict.fromkeys(launch.delta for launch in results.facts.launches))
     if len(stated) > 1:
@@ -207,11 +209,11 @@ def _test_sentences(results: Results) -> list[str]:
             f"{_counted(flipped, 'comparison')} with {FEWEST_FLIPPED} to "
             f"{MOST_FLIPPED} pairs (fewer cannot reach p < 0.05); it decides nothing."
         )
-    target = "an effect of the size seen" if study.delta is None else "delta"
+    if of_open := open_text(results):
+        sentences.append(of_open)
     sentences.append(
-        "The seeds that an undecided arm would still need are those at which the same test would have about "
-        f"{POWER:.0%} power to tell {target} from zero, if the differences keep varying as they did: a rough figure. "
-        "Judging a study again after seeds were added to it is another chance to err, which no p here accounts for."
+        "Judging a study again after seeds were added to it is another chance to err, which no p here accounts for: "
+        "judged at 5, 8, 12 and 20 seeds, 13% of studies without any effect err instead of 5%."
     )
     return sentences
 

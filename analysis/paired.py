@@ -149,8 +149,7 @@ def equivalence_p(found: PairedEffects, delta: float) -> Floats:
 def sign_flip_p(differences: Floats) -> Floats:
     """Return the two-sided p of the exact sign-flip test of the mean: the share of all flips that reach its size.
 
-    Exact where a difference is as likely as its negative, whatever its distribution. The smallest p of n pairs is
-    ``2 ** (1 - n)``.
+    Exact where a difference is as likely as its negative, whatever its distribution.
 
     Args:
         differences: (..., seeds), NaN where there is no pair.
@@ -167,6 +166,11 @@ def sign_flip_p(differences: Floats) -> Floats:
         num_parts = -(-(len(rows) * 2 ** (pairs - 1)) // FLIPS_HELD)
         p[n == pairs] = np.concatenate([_share_of_flips(part) for part in np.array_split(rows, num_parts)])
     return p
+
+
+def smallest_flip_p(n_pairs: NDArray[np.int64]) -> Floats:
+    """Return the smallest p that the sign-flip test of so many pairs can give (same shape)."""
+    return np.asarray(2.0 ** (1 - n_pairs))
 
 
 def _share_of_flips(differences: Floats) -> Floats:

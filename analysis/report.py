@@ -251,6 +251,7 @@ def page(
         unmade: Other parts that could not be made, with the reason; it grows.
     """
     from analysis.methods import provenance_rows
+    from analysis.scope import scope_text
     from analysis.side_tables import side_tables
     from analysis.tables import SMOKE, main_tables
     from analysis.trial_table import trial_table
@@ -261,6 +262,7 @@ def page(
         "smoke": SMOKE,
         "main_tables": main_tables(results),
         "side_tables": side_tables(results),
+        "scope": "",
         "is_search_score": False,
         "figures": {name: FIGURES[name].title for name in FIGURES if name in {*drawings, *why_not}},
         "drawings": drawings,
@@ -271,6 +273,8 @@ def page(
         "provenance": [],
         "libraries": libraries() if drawings else "",
     }
+    with noted(unmade, "scope"):
+        values["scope"] = scope_text(results)
     with noted(unmade, "table arms"):
         values["is_search_score"] = results.arms.empty
     with noted(unmade, "trials"):

@@ -1,11 +1,15 @@
 """Tables beside the answer: effects over contexts, combined factors, and what stands behind the verdicts."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from analysis.factorial import models_and_family
 from analysis.health import PREFIX, moved_most, number_label
 from analysis.importance import importance_text
 from analysis.paired import FEWEST_FLIPPED
+from analysis.pairing import FEWEST_CORRELATED, FEWEST_UNPAIRED
 from analysis.quantities import Quantity, quantity
 from analysis.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MANY_CONTEXTS, MIXED
 from analysis.results import Results
@@ -27,7 +31,9 @@ from analysis.tables import (
     unmade_table,
 )
 from analysis.teachers import NEAR_CHANCE
+from analysis.verdicts import POWER
 from cktf.names import arm_label
+from cktf.rows import StudyRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +44,9 @@ MOST_MOVED = 3
 
 WITHOUT_DIRECTION = {"health", "importances", "teachers"}
 """Tables whose figures are not of the metric."""
+
+SAMPLERS_WITHOUT_MEMORY = ("random", "qmc", "bruteforce")
+"""Optuna's samplers whose arms do not depend on the scores of earlier ones."""
 
 HEALTH_DECIMALS = 3
 """Digits after the point of these numbers."""
@@ -106,9 +115,7 @@ def _add_pairing(results: Results, found: Found) -> None:
         found["pairing"] = Table(
             "Pairing, effect sizes and other tests",
             pairing_rows(results),
-            "Correlation of arm and baseline over the seeds; the seeds that each of them would need, unpaired, for the "
-            "same standard error; the effect in standard deviations of the differences (g_z: d_z with Hedges' "
-            f"correction); the exact sign-flip test, from {FEWEST_FLIPPED} pairs on, which decides nothing.",
+            pairing_text(results),
         )
 
 
@@ -118,9 +125,10 @@ def _add_health(results: Results, found: Found) -> None:
             "What else moved",
             health_rows(moved),
             f"Of each arm the {MOST_MOVED} numbers of the distillation's health (see the figure) whose difference from "
-            "the baseline, paired by seed, is largest relative to its standard error, where they were measured last; "
-            f"with Student's 95% interval. p (Holm) is adjusted over all {len(results.health)} differences of all "
-            "arms, of which these are the largest: an interval alone does not show that a number has moved.",
+            "the baseline, paired by seed, is largest relative to its standard error, where they were measured last. "
+            f"Their intervals are Student's, those of the selected: {_levels(moved)}, so that of those shown 5% "
+            "miss on average (false-coverage rate over an arm's numbers, Benjamini and Yekutieli 2005). p (Holm) is "
+            f"adjusted over all {len(results.health)} differences of all arms: it says which number has moved.",
         )
 
 
@@ -131,8 +139,9 @@ def _add_confirmed(results: Results, found: Found) -> None:
             "Confirmed arms: search score and fresh seeds",
             confirmed_rows(results),
             f"Search score: {metric} in the search, which selected the arms. Mean: the same at fresh seeds, with "
-            "Student's 95% interval. Shrinkage: by how much the search score was too good. Effect: against the "
-            f"baseline at the same fresh seeds, on {quantity(results.facts.study.report_metric).name}.",
+            f"Student's 95% interval. Above fresh: the first minus the second. {luck_text(results.facts.study)} "
+            "Effect: against the baseline at the same fresh seeds, on "
+            f"{quantity(results.facts.study.report_metric).name}.",
         )
 
 
@@ -281,28 +290,61 @@ def _confounded(results: Results) -> str:
 
 def pairing_rows(results: Results) -> Rows:
     """Return for every arm of every context what stands behind its verdict, beside the deciding test."""
+    measured = quantity(results.facts.study.report_metric)
+    effects = results.effects
     has_delta = results.facts.study.delta is not None
-    equivalence = ["p (equivalence)", "p (equivalence, Holm)"] if has_delta else []
-    head = ["arm", "pairs", "correlation", "seeds if unpaired", "g_z", "p (t)", *equivalence, "p (sign flip)"]
-    rows = [head]
-    for _, effect in results.effects.iterrows():
-        tests = ["p", *(["p_equivalence", "p_equivalence_holm"] if has_delta else []), "p_flip"]
+    has_unpaired = bool(effects["n_unpaired"].notna().any())
+    p_names = {"p": "p (t)"}
+    if has_delta:
+        p_names |= {"p_equivalence": "p (equivalence)", "p_equivalence_holm": "p (equivalence, Holm)"}
+    p_names |= {"p_flip": "p (sign flip)", "p_flip_holm": "p (sign flip, Holm)"}
+    head = ["arm", "pairs", "correlation [95% interval]", *["seeds if unpaired"] * has_unpaired, "g_z"]
+    head += [f"{name}{unit_text(measured)}" for name in ("simultaneous interval", "detectable")]
+    rows = [[*head, *p_names.values()]]
+    for _, effect in effects.iterrows():
         rows.append(
             [
                 arm_label(effect["arm"], effect["context"]),
                 str(effect["n_pairs"]),
-                number_text(effect["correlation"], 2),
-                number_text(effect["n_unpaired"], 1),
+                number_text(effect["correlation"], 2) + _interval(effect, "correlation_{}", 2),
+                *[number_text(effect["n_unpaired"], 0)] * has_unpaired,
                 signed_text(effect["hedges_gz"], 2),
-                *(p_text(effect[name]) for name in tests),
+                _interval(effect, "{}_simultaneous", measured.decimals, signed_text).lstrip() or ABSENT,
+                number_text(effect["detectable"], measured.decimals),
+                *(p_text(effect[name]) for name in p_names),
             ]
         )
     return rows
 
 
+def pairing_text(results: Results) -> str:
+    """Return what the columns of the table of pairing are."""
+    unpaired = (
+        f" Seeds if unpaired, from {FEWEST_UNPAIRED} pairs on: those that each side would need, unpaired, for the same "
+        "standard error; as uncertain as the correlation, and without the degrees of freedom that pairing costs."
+        if results.effects["n_unpaired"].notna().any()
+        else ""
+    )
+    return (
+        "Correlation of arm and baseline over the seeds, with Fisher's interval from "
+        f"{FEWEST_CORRELATED} pairs on.{unpaired} g_z: the effect in standard deviations of the differences (d_z, with "
+        "Hedges' correction). Simultaneous intervals (Bonferroni's) hold all together in 95% of studies. Detectable: "
+        f"the effect that so many pairs tell from 0 with {POWER:.0%} power, if the differences vary as they did. The "
+        f"exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
+    )
+
+
+def _interval(
+    row: "pd.Series[Any]", columns: str, decimals: int, text: Callable[[float, int], str] = number_text
+) -> str:
+    """Return an interval in brackets, after a space; nothing where there is none."""
+    ends = [row[columns.format(end)] for end in ("low", "high")]
+    return "" if np.isnan(ends).any() else f" [{', '.join(text(end, decimals) for end in ends)}]"
+
+
 def health_rows(moved: "pd.DataFrame") -> Rows:
     """Return what has moved most in each arm."""
-    rows = [["arm", "number", "pairs", "baseline", "mean", "difference [95% interval]", "p (Holm)"]]
+    rows = [["arm", "number", "pairs", "baseline", "mean", "difference [interval]", "p (Holm)"]]
     for _, found in moved.iterrows():
         means = [number_text(found[name], HEALTH_DECIMALS) for name in ("baseline_mean", "mean")]
         named = arm_label(found["arm"], found["context"])
@@ -325,7 +367,8 @@ def confirmed_rows(results: Results) -> Rows:
                 "seeds",
                 f"mean [95% interval]{_unit(measured)}",
             ),
-            f"shrinkage{unit_text(measured)}",
+            f"above fresh{unit_text(measured)}",
+            f"luck of the selection{unit_text(measured)}",
             f"effect [95% interval]{unit_text(reported)}",
             VERDICT,
         ]
@@ -341,12 +384,34 @@ def confirmed_rows(results: Results) -> Rows:
                 number_text(arm["search_score"], measured.decimals),
                 str(arm["n"]),
                 mean,
-                signed_text(arm["shrinkage"], measured.decimals),
+                signed_text(arm["above_fresh"], measured.decimals),
+                signed_text(arm["selection_luck"], measured.decimals),
                 "baseline" if arm["is_baseline"] else effect_text(effect, reported.decimals),
                 arm["verdict"] or ABSENT,
             ]
         )
     return rows
+
+
+def _levels(moved: "pd.DataFrame") -> str:
+    """Return the confidence of the intervals of what has moved most, in words."""
+    levels = sorted({f"{100 * confidence:.4g}%" for confidence in moved["confidence"]})
+    return f"{', '.join(levels)} each" if len(levels) < 4 else f"{levels[0]} to {levels[-1]}"
+
+
+def luck_text(study: StudyRow) -> str:
+    """Return what of a search score is the luck of the selection, and what is not."""
+    learns = (
+        ""
+        if study.sampler in SAMPLERS_WITHOUT_MEMORY
+        else " It takes the arms of the search for independent, which those of a sampler that learns are not."
+    )
+    return (
+        "Luck of the selection: the part of the search score that an arm owes to being chosen for it, from the spread "
+        "of all complete arms of the search and from how much a run differs beside arm and seed at the fresh seeds."
+        f"{learns} The rest of the difference is the luck of the search's seeds, which all its arms share, and the "
+        "noise of the fresh ones."
+    )
 
 
 def importance_rows(results: Results) -> Rows:

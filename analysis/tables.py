@@ -11,9 +11,10 @@ from analysis.best import BOLD, DAGGER, NONE_BOLD, NOT_TOLD
 from analysis.contexts import shared_names
 from analysis.other_names import other_names
 from analysis.quantities import Quantity, quantity
+from analysis.reading import open_text, reading_text
 from analysis.results import Results
 from analysis.unmade import reason
-from analysis.verdicts import LEVEL, MOST_MORE_SEEDS, POWER, Verdict
+from analysis.verdicts import FEWEST_FOR_A_NUMBER, LEVEL, MOST_MORE_SEEDS, Verdict
 from cktf.rows import StudyRow
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def effects_rows(results: Results, context: str = "") -> Rows:
                 effect_text(effect, measured.decimals),
                 p_text(effect["p"]),
                 p_text(effect["p_holm"]),
-                verdict_text(effect),
+                verdict_text(effect, measured.decimals),
                 noted(effect["arm_id"], note_text(effect)),
             ]
         )
@@ -378,14 +379,20 @@ def effect_text(effect: "pd.Series[Any]", decimals: int) -> str:
     return f"{text} [{signed_text(effect['low'], decimals)}, {signed_text(effect['high'], decimals)}]"
 
 
-def verdict_text(effect: "pd.Series[Any]") -> str:
-    """Return a verdict and, where it is open, about how many more seeds could settle it."""
-    more = effect["more_seeds"]
-    if effect["verdict"] != Verdict.UNDECIDED or np.isnan(more):
+def verdict_text(effect: "pd.Series[Any]", decimals: int) -> str:
+    """Return a verdict and, where it is open, the seeds that decide about delta or, without one, what is detectable."""
+    low, more = effect["more_seeds_low"], effect["more_seeds"]
+    if effect["verdict"] != Verdict.UNDECIDED or np.isnan(effect["detectable"]):
         return str(effect["verdict"])
+    if np.isnan(more):
+        return f"{Verdict.UNDECIDED}, detectable: ±{number_text(effect['detectable'], decimals)}"
     if more == 0:
         return f"{Verdict.UNDECIDED}, though the seeds suffice for delta"
-    counted = f"more than {MOST_MORE_SEEDS}" if np.isinf(more) else f"about {more:.0f}"
+    counted = f"more than {MOST_MORE_SEEDS}" if np.isinf(more) else f"{more:.0f}"
+    if effect["n_pairs"] < FEWEST_FOR_A_NUMBER and low < more:
+        counted = f"{low:.0f} to {counted}"
+    elif np.isfinite(more):
+        counted = f"about {counted}"
     return f"{Verdict.UNDECIDED}, {counted} more seed{'s' * (more != 1)}"
 
 
@@ -399,9 +406,15 @@ def note_text(effect: "pd.Series[Any]") -> str:
     sides = [side for side, count in lost.items() if count]
     if len(sides) == 1 and effect["n_pairs"]:
         notes.append(f"only {sides[0]} failed: the effect is that of the seeds that it survived")
-    if effect["p_holm"] < LEVEL <= effect["p_flip"]:
+    if effect["p_holm"] < LEVEL <= effect["p_flip_holm_least"]:
         notes.append(
-            f"the exact sign-flip test alone does not tell it from 0 (p = {p_text(effect['p_flip'])})"
+            "the exact sign-flip test cannot confirm it at this number of seeds and comparisons (its smallest adjusted "
+            f"p is {p_text(effect['p_flip_holm_least'])})"
+        )
+    elif effect["p_holm"] < LEVEL <= effect["p_flip_holm"]:
+        notes.append(
+            "the exact sign-flip test does not tell it from 0 (p adjusted likewise: "
+            f"{p_text(effect['p_flip_holm'])})"
         )
     return "; ".join(note for note in notes if note)
 
@@ -420,12 +433,12 @@ def decision_text(results: Results) -> str:
     delta = (
         "no delta is set, so no arm can be called equivalent"
         if study.delta is None
-        else f"equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided t tests"
+        else f"equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided t tests, adjusted likewise"
     )
     return (
-        f"Verdict: paired t test, p adjusted by Holm's method {family}, level {LEVEL}; {delta}. An interval, "
-        f"and an unadjusted p, hold for one comparison alone. More seeds: for about {POWER:.0%} power, a rough figure."
-    )
+        f"Verdict: paired t test, p adjusted by Holm's method {family}, level {LEVEL}; {delta}. "
+        f"{reading_text(results)} {open_text(results)}"
+    ).rstrip()
 
 
 def missing_text(count: int) -> str:

@@ -1,6 +1,8 @@
-"""What is said of an arm: helps, hurts, equivalent, failed or undecided; and how many more seeds could tell."""
+"""What is said of an arm: helps, hurts, equivalent, failed or undecided; what its seeds detect, how many it lacks."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,10 +14,20 @@ LEVEL = 0.05
 """Family-wise: the chance that a study in which no arm does anything says of any that it helps or hurts."""
 
 POWER = 0.8
-"""With which the seeds that are asked for would tell an effect from zero."""
+"""With which a detectable effect is told from zero, and the seeds that are asked for decide."""
+
+ASSURANCE = 0.8
+"""Chance that the true standard deviation is below the bound that the seeds which are asked for are computed with."""
+
+FEWEST_FOR_A_NUMBER = 5
+"""Pairs below which the seeds that are asked for are a range: the standard deviation is hardly known."""
 
 MOST_MORE_SEEDS = 100
 """Above so many more seeds, how many there are is not told: the estimate is too rough."""
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
+_FARTHEST = 8.0
+"""Standard deviations beyond which nothing of a normal distribution is counted."""
 
 
 class Verdict(StrEnum):
@@ -77,25 +89,151 @@ def power(standardised: Floats, n: NDArray[np.int64], level: float = LEVEL) -> F
     """
     from scipy import stats
 
-    critical = stats.t.isf(level / 2, n - 1)
-    return np.asarray(1 - stats.nct.cdf(critical, n - 1, standardised * np.sqrt(n)))
+    shift, n = np.broadcast_arrays(np.asarray(standardised, np.float64) * np.sqrt(n), n)
+    critical = np.asarray(stats.t.isf(level / 2, n - 1))
+    return _chance(
+        -np.minimum(shift, _FARTHEST), _FARTHEST, lambda z: shift[..., np.newaxis] + z, critical, n - 1
+    )
 
 
-def more_seeds(target: Floats, sd: Floats, n: NDArray[np.int64], level: float) -> Floats:
-    """Return how many more seeds make the power `POWER`, roughly, for the deviation is an estimate itself.
+def equivalence_power(margin: Floats, n: NDArray[np.int64], level: float = LEVEL) -> Floats:
+    """Return the chance that two one-sided t tests show an effect of 0 to be within a margin.
 
     Args:
-        target: (contrasts,) effects that are to be told from zero, in the unit of the metric.
+        margin: Over the standard deviation of the differences (any shape).
+        n: Pairs, two or more (a shape that broadcasts with it).
+        level: Of each test.
+    """
+    from scipy import stats
+
+    shift, n = np.broadcast_arrays(np.asarray(margin, np.float64) * np.sqrt(n), n)
+    critical = np.asarray(stats.t.isf(level, n - 1))
+    return 2 * _chance(
+        0.0, np.minimum(shift, _FARTHEST), lambda z: shift[..., np.newaxis] - z, critical, n - 1
+    )
+
+
+def _chance(
+    first: Floats | float,
+    last: Floats | float,
+    reach: Callable[[Floats], Floats],
+    critical: Floats,
+    freedom: Any,
+) -> Floats:
+    r"""Return :math:`\int \varphi(z) \, P(c S \le \mathrm{reach}(z)) \, dz`, S the estimated over the true deviation.
+
+    With the standardised mean z of the noise, a t test rejects where c S is within what z reaches. This
+    holds for effects of any size, where computed noncentral t distributions do not.
+
+    Args:
+        first: Where the integral begins (...).
+        last: And ends.
+        reach: (..., points) of the points z of the same shape.
+        critical: c (...), of the t test.
+        freedom: Degrees of it (...).
+    """
+    from scipy.special import chdtr
+
+    first, last = np.broadcast_arrays(np.asarray(first, np.float64), last)
+    half = (last - first)[..., np.newaxis] / 2
+    z = first[..., np.newaxis] + half * (1 + _NODES)
+    freedom = freedom[..., np.newaxis]
+    inside = chdtr(freedom, freedom * (np.maximum(reach(z), 0) / critical[..., np.newaxis]) ** 2)
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    return np.asarray(np.sum(half * _WEIGHTS * density * inside, axis=-1))
+
+
+def mde(n: NDArray[np.int64], level: float, sd: Floats) -> Floats:
+    """Return the smallest effect that the paired t test detects with power `POWER`, in the unit of the metric.
+
+    It depends on the number of pairs and on how much they vary, not on the effect that was seen.
+
+    Args:
+        n: Pairs (any shape).
+        level: Of the test, two-sided.
+        sd: Standard deviations of the differences (same shape).
+
+    Returns:
+        (same shape): NaN below two pairs.
+    """
+    n, sd = np.broadcast_arrays(n, sd)
+    counts = [int(count) for count in np.unique(n)]
+    found = {count: _detectable(count, level) if count > 1 else np.nan for count in counts}
+    return np.asarray(np.vectorize(found.get, otypes=[float])(n) * sd) if n.size else np.empty(n.shape)
+
+
+@cache
+def _detectable(n: int, level: float) -> float:
+    """Return the detectable effect of ``n`` pairs, in standard deviations of the differences."""
+    from scipy import stats
+    from scipy.optimize import brentq
+
+    # Where both the noise and the estimated deviation are within these quantiles, the test rejects.
+    share = np.sqrt(POWER)
+    widest = stats.t.isf(level / 2, n - 1) * np.sqrt(stats.chi2.ppf(share, n - 1) / (n - 1))
+    largest = (widest + stats.norm.ppf(share)) / np.sqrt(n)
+    counted = np.array(n)
+    return float(brentq(lambda size: float(power(np.array(size), counted, level)) - POWER, 0, largest))
+
+
+def sd_bound(sd: Floats, n: NDArray[np.int64], share: float) -> Floats:
+    r"""Return the one-sided bound of a standard deviation, :math:`s \sqrt{(n - 1) / \chi^2_{1 - share, n - 1}}`.
+
+    Args:
+        sd: Estimated of ``n`` values each (any shape).
+        n: Same shape.
+        share: Chance that the true deviation of normal values is below the bound.
+
+    Returns:
+        (same shape): NaN below two values.
+    """
+    from scipy import stats
+
+    freedom = np.where(n > 1, n - 1, np.nan)
+    return np.asarray(sd * np.sqrt(freedom / stats.chi2.ppf(1 - share, freedom)))
+
+
+def seeds_needed(delta: float, sd: Floats, most: NDArray[np.int64], level: float) -> Floats:
+    """Return how many pairs decide about an effect of ``delta``, in all.
+
+    So many have the power `POWER` to tell an effect of ``delta`` from zero, and to show an effect of zero to be within
+    ``delta``, which takes about a tenth more.
+
+    Args:
+        delta: The smallest effect that matters, in the unit of the metric.
+        sd: (contrasts,) true standard deviations of the differences.
+        most: (contrasts,) pairs that are looked at.
+        level: Of the tests.
+
+    Returns:
+        (contrasts,): infinity where ``most`` are not enough, NaN where the deviation is unknown.
+    """
+    size = delta / sd
+    too_few, enough = np.ones_like(most), np.maximum(most, 2) + 1
+    while (enough - too_few).max(initial=0) > 1:
+        n = np.maximum((too_few + enough) // 2, 2)
+        decides = np.minimum(power(size, n, level), equivalence_power(size, n, level)) >= POWER
+        too_few, enough = np.where(decides, too_few, n), np.where(decides, n, enough)
+    return np.where(np.isnan(size), np.nan, np.where(enough > most, np.inf, enough))
+
+
+def more_seeds(
+    delta: float, sd: Floats, n: NDArray[np.int64], level: float, assurance: float = ASSURANCE
+) -> Floats:
+    """Return how many more seeds decide about an effect of ``delta`` with power `POWER`; see `seeds_needed`.
+
+    The standard deviation is taken at its upper bound, since it is an estimate: with the estimate itself, as many
+    studies would have too few seeds as enough. What effect was seen does not matter.
+
+    Args:
+        delta: The smallest effect that matters, in the unit of the metric.
         sd: (contrasts,) standard deviations of the differences.
         n: (contrasts,) pairs that there are.
-        level: Of the test.
+        level: Of the tests.
+        assurance: Chance that the standard deviation is below its bound.
 
     Returns:
         (contrasts,): 0 where there are enough, infinity above `MOST_MORE_SEEDS`, NaN where the deviation is unknown.
     """
-    more = np.arange(MOST_MORE_SEEDS + 1)
-    # Beyond 5 deviations a few seeds tell whatever they show, and the distribution is hard to compute.
-    standardised = np.minimum(np.abs(target) / sd, 5)[:, np.newaxis]
-    is_enough = power(standardised, np.maximum(n, 2)[:, np.newaxis] + more, level) >= POWER
-    found = np.where(is_enough.any(axis=1), is_enough.argmax(axis=1), np.inf)
-    return np.where(np.isnan(standardised[:, 0]), np.nan, found)
+    needed = seeds_needed(delta, sd_bound(sd, n, assurance), n + MOST_MORE_SEEDS, level)
+    return np.maximum(needed - n, 0)

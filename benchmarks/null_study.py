@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.paired import PairedEffects, equivalence_p, paired_effects, sign_flip_p
-from analysis.verdicts import LEVEL, Verdict, decide, holm, more_seeds, power
+from analysis.verdicts import LEVEL, MOST_MORE_SEEDS, Verdict, decide, holm, more_seeds, power, seeds_needed
 
 Floats = NDArray[np.float64]
 Seed = int | list[int]
@@ -348,8 +348,8 @@ def print_more_seeds(studies: int, seed: int) -> None:
             draws = np.random.default_rng(seed)
             sd = np.sqrt(draws.chisquare(seeds - 1, min(studies, 2000)) / (seeds - 1))
             n = np.full(sd.shape, seeds)
-            answered = seeds + more_seeds(np.full_like(sd, delta), sd, n, LEVEL / 10)
-            true = 2 + more_seeds(np.array([delta]), np.ones(1), np.array([2]), LEVEL / 10)[0]
+            answered = seeds + more_seeds(delta, sd, n, LEVEL / 10)
+            true = seeds_needed(delta, np.ones(1), np.array([MOST_MORE_SEEDS]), LEVEL / 10)[0]
             low, middle, high = np.quantile(answered, (0.1, 0.5, 0.9), method="nearest")
             shown = [f"{x:.0f}" if np.isfinite(x) else "> 100 more" for x in (low, middle, high)]
             print(f"| {seeds} | {delta:g} | {true:.0f} | {shown[1]} | {shown[0]} to {shown[2]} |")

@@ -25,6 +25,12 @@ SHAPES = {
 }
 """Of the points, so that a verdict can be read without colours; that of an undecided arm is hollow."""
 
+ENDS, SIMULTANEOUS = ("low", "high"), ("low_simultaneous", "high_simultaneous")
+"""Columns of the interval of one comparison alone, and of the one that holds together with all others."""
+
+FARTHEST = 0.5
+"""How far thin intervals are drawn beyond all others, as a share of what these span: with few seeds they are huge."""
+
 LINE = 14
 """Height of a line of a label, in pixels."""
 
@@ -38,8 +44,9 @@ class Forest:
 
     Attributes:
         axis: Title of the axis of effects, with its unit.
-        rows: For each arm ``label`` (name and n, in lines), ``arm``, ``n``, ``effect``, ``low``, ``high`` (None where
-            there is none), ``verdict``.
+        rows: For each arm ``label`` (name and n, in lines), ``arm``, ``n``, ``effect``, ``low``, ``high``, the ends
+            of the simultaneous interval (None where there is none), as far as they are drawn ``thin_low`` and
+            ``thin_high``, and ``verdict``.
         delta: The smallest effect that matters; None where the study names none.
         caption: What to read.
     """
@@ -61,15 +68,25 @@ def record(results: Results) -> Forest | None:
             "label": panel_title(effect["arm"], effect["context"], effect["n_pairs"]),
             "arm": arm_label(effect["arm"], effect["context"]),
             "n": effect["n_pairs"],
-            **{name: json_number(effect[name]) for name in ("effect", "low", "high")},
+            **{name: json_number(effect[name]) for name in ("effect", *ENDS, *SIMULTANEOUS)},
             "verdict": effect["verdict"],
         }
         for effect in largest_effects(effects, MAX_ARMS).to_dict("records")
     ]
+    is_cut = _draw_thin(rows)
     better = "right" if study.maximise else "left"
-    interval = (
-        ", with its 95% interval" if effects["low"].notna().any() else ", of too few seeds for an interval"
-    )
+    interval, reading = ", of too few seeds for an interval", ""
+    if effects["low"].notna().any():
+        interval = ", with its 95% interval"
+        if len(effects) > 1:
+            interval += (
+                f", and thin the {100 - 100 * LEVEL / len(effects):.4g}% intervals that hold all together"
+            )
+            reading = (
+                " An effect whose thin interval leaves out 0 is told from it; Holm's method may tell more."
+            )
+        if study.delta:
+            reading += " Equivalent goes with the 90% interval, which is not drawn."
     without = (
         " An arm without a point shares no complete seed with the baseline."
         if any(row["effect"] is None for row in rows)
@@ -82,9 +99,26 @@ def record(results: Results) -> Forest | None:
         delta=study.delta,
         caption=f"Mean difference from the baseline{of_context} at the same seeds{interval}; n counts the pairs. "
         f"Better is to the {better} of the line. A filled point is decided, at the level {LEVEL} for all arms together."
+        f"{reading}"
+        f"{' Thin lines that reach the edge go on beyond it.' if is_cut else ''}"
         f"{' The outer lines are at ±delta, the smallest effect that matters.' if study.delta else ''}"
         f"{without}{left_out(len(rows), len(effects))}",
     )
+
+
+def _draw_thin(rows: list[dict[str, Any]]) -> bool:
+    """Add to the rows where their thin intervals end in the drawing; return whether any is cut there."""
+    ends = [row[name] for row in rows for name in ("effect", *ENDS) if row[name] is not None]
+    margin = FARTHEST * (max(*ends, 0) - min(*ends, 0))
+    least, most = min(*ends, 0) - margin, max(*ends, 0) + margin
+    is_cut = False
+    for row in rows:
+        low, high = (row[name] for name in SIMULTANEOUS)
+        row["thin_low"], row["thin_high"] = (
+            (None, None) if low is None else (max(low, least), min(high, most))
+        )
+        is_cut |= (low, high) != (row["thin_low"], row["thin_high"])
+    return is_cut
 
 
 def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
@@ -101,7 +135,7 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
         axis=alt.Axis(ticks=False, domain=False, labelExpr=IN_LINES, labelOffset=alt.ExprRef(_RISE)),
     )
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("n:Q"), alt.Tooltip("verdict:N")]
-    tooltip += [alt.Tooltip(f"{name}:Q", format="+.3f") for name in ("effect", "low", "high")]
+    tooltip += [alt.Tooltip(f"{name}:Q", format="+.3f") for name in ("effect", *ENDS, *SIMULTANEOUS)]
     base = alt.Chart(data(forest.rows)).encode(y=y)
     zero = (
         alt.Chart(data([{"zero": 0}])).mark_rule(color=INK, strokeDash=[3, 3], opacity=0.7).encode(x="zero:Q")
@@ -110,6 +144,9 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
     x = alt.X("effect:Q", title=title_lines(forest.axis), scale=alt.Scale(padding=12), axis=signed)
     interval = base.mark_rule(color=BLUE, strokeWidth=2).encode(
         x=alt.X("low:Q", title=title_lines(forest.axis)), x2="high:Q", tooltip=tooltip
+    )
+    thin = base.mark_rule(color=BLUE, strokeWidth=1, opacity=0.6).encode(
+        x=alt.X("thin_low:Q", title=title_lines(forest.axis)), x2="thin_high:Q", tooltip=tooltip
     )
     point = base.mark_point(size=80, color=BLUE, opacity=1, strokeWidth=2).encode(
         x=x,
@@ -125,7 +162,7 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
         ),
         tooltip=tooltip,
     )
-    layers = [zero, interval, point]
+    layers = [zero, thin, interval, point]
     if forest.delta:
         edges = data([{"edge": -forest.delta}, {"edge": forest.delta}])
         layers.append(

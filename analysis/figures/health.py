@@ -1,4 +1,4 @@
-"""Health of the distillation: each number along the epochs, of a few arms and their baseline, mean and 95% band."""
+"""Health of the distillation: each number along the epochs, of a few arms and their baseline, mean and interval."""
 
 import textwrap
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.estimates import grouped_estimates
 from analysis.figures.arms import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
 from analysis.figures.theme import BLUE, GREY, epoch_axis
-from analysis.health import BOUNDS, PREFIX, WORDS, measured, number_label, numbers_of
+from analysis.health import BOUNDS, PREFIX, WORDS, measured, number_label, numbers_of, selected_confidence
 from analysis.results import Results
 
 if TYPE_CHECKING:
@@ -55,11 +55,13 @@ def record(results: Results) -> Health | None:
     shown = [arm_id for arm_id in (baseline, *others) if arm_id in names] or list(names)[: len(LINES)]
     epochs = epochs[epochs["arm_id"].isin(shown)]
     all_numbers = [name for name in numbers_of(epochs) if epochs[name].notna().any()]
-    numbers = _chosen([name for name in all_numbers if not name.startswith(OF_THE_GAP)], results, shown)
+    candidates = [name for name in all_numbers if not name.startswith(OF_THE_GAP)]
+    numbers = _chosen(candidates, results, shown)
+    confidence = selected_confidence(len(numbers), len(candidates))
     rows, panels = [], []
     for number in numbers:
         panels.append("\n".join(textwrap.wrap(number_label(number), TITLE_WIDTH)))
-        points = grouped_estimates(epochs[epochs[number].notna()], ["arm_id", "epoch"], number)
+        points = grouped_estimates(epochs[epochs[number].notna()], ["arm_id", "epoch"], number, confidence)
         points["arm"] = points.pop("arm_id").astype("str").map(names)
         # Of two seeds, an interval may reach far beyond what there is.
         least, most = BOUNDS.get(number.removeprefix(PREFIX).partition(".")[0], (None, None))
@@ -70,7 +72,9 @@ def record(results: Results) -> Health | None:
         points = points[["arm", "epoch", "n", "mean", "low", "high"]].astype(object)
         points = points.where(points.notna(), None).assign(panel=panels[-1])
         rows += [{str(name): value for name, value in row.items()} for row in points.to_dict("records")]
-    interval = " with its 95% interval" if any(row["low"] is not None for row in rows) else ""
+    interval = (
+        f" with its {100 * confidence:.4g}% interval" if any(row["low"] is not None for row in rows) else ""
+    )
     where = f", in context {context}" if context else ""
     caption = (
         "Student and teacher on the validation split, and gradients of the terms in an epoch's first step: mean over "
@@ -82,6 +86,8 @@ def record(results: Results) -> Health | None:
             f" Of {len(all_numbers)} numbers, {len(numbers)} are drawn: agreement, KL, and those that differ most from "
             "the baseline's at the end."
         )
+    if len(numbers) < len(candidates):
+        caption += " The intervals are those of the selected: of those drawn, 5% miss on average (false-coverage rate)."
     return Health(arms=[names[arm_id] for arm_id in shown], panels=panels, rows=rows, caption=caption)
 
 

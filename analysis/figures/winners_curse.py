@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from analysis.figures.theme import BLUE, GREY, WIDTH, data, json_number
 from analysis.quantities import quantity
 from analysis.results import Results
+from analysis.side_tables import luck_text
 from analysis.tables import arm_in_search, signed_text
 
 if TYPE_CHECKING:
     import altair as alt
+    import pandas as pd
 
 SEARCH, FRESH = "search score", "mean at fresh seeds"
 
@@ -34,8 +36,8 @@ class WinnersCurse:
 def record(results: Results) -> WinnersCurse | None:
     """Return the scores to be drawn; None where no arm of a search has a score at fresh seeds, too."""
     found = results.confirmed.dropna(subset="mean")
-    shrinkage = found.loc[~found["is_baseline"], "shrinkage"].dropna()
-    if shrinkage.empty:
+    chosen = found[~found["is_baseline"]].dropna(subset="search_score")
+    if chosen.empty:
         return None
     measured = quantity(results.facts.study.metric)
     rows = [
@@ -48,16 +50,30 @@ def record(results: Results) -> WinnersCurse | None:
         }
         for _, arm in found.iterrows()
     ]
-    unit = f" {measured.difference_unit}" if measured.difference_unit else ""
     interval = ", with the 95% interval of their mean" if found["low"].notna().any() else ""
     seeds = int(found["n_search"].max())
     return WinnersCurse(
         axis=measured.label,
         rows=rows,
         caption=f"{measured.name.capitalize()} of the confirmed arms: in the search, at {seeds} "
-        f"seed{'s' * (seeds != 1)}, and at n fresh seeds{interval}. The arms were chosen by "
-        f"their search scores, which were too good by {signed_text(shrinkage.mean(), measured.decimals)}{unit} on "
-        "average. The baseline was not chosen. The table of confirmed arms has their full names.",
+        f"seed{'s' * (seeds != 1)} which all its arms share, and at n fresh seeds{interval}. The baseline was not "
+        f"chosen.{_luck(results, chosen)} The table of confirmed arms has their full names.",
+    )
+
+
+def _luck(results: Results, chosen: "pd.DataFrame") -> str:
+    """Return how much of the scores of the chosen arms is the luck of the selection; nothing where that is unknown."""
+    if chosen["selection_luck"].isna().all():
+        return ""
+    study = results.facts.study
+    measured = quantity(study.metric)
+    unit = f" {measured.difference_unit}" if measured.difference_unit else ""
+    luck, above = (
+        signed_text(chosen[name].mean(), measured.decimals) for name in ("selection_luck", "above_fresh")
+    )
+    return (
+        f" Luck of the selection, on average over the arms that were chosen by their search scores: {luck}{unit}, of "
+        f"{above}{unit} by which the scores are above the fresh means. {luck_text(study)}"
     )
 
 

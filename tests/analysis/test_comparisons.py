@@ -13,7 +13,7 @@ from scipy import stats
 
 from analysis import effects, load
 from analysis.paired import sign_flip_p
-from analysis.verdicts import LEVEL, holm, more_seeds
+from analysis.verdicts import LEVEL, holm, mde, more_seeds
 from cktf.rows import Status
 
 
@@ -127,26 +127,64 @@ def test_verdicts_of_known_effects(ablation: Path) -> None:
         "pairing=first": "equivalent",
     }
     assert set(table["delta"]) == {2.0}
-    assert table["more_seeds"].isna().all()
+    assert table["more_seeds"].isna().all()  # all are decided
     without = effects(trials, maximise=False).set_index("arm")
     assert without.at["temperature=0.5", "verdict"] == "helps"
     assert without["p_equivalence_holm"].isna().all()
     assert "equivalent" not in set(without["verdict"])
 
 
-def test_an_undecided_arm_asks_for_seeds_at_the_level_that_the_decided_ones_leave(ablation: Path) -> None:
+def test_seeds_are_asked_for_where_there_is_a_delta_and_what_is_detectable_follows_from_none_that_was_seen(
+    ablation: Path,
+) -> None:
     trials = load(ablation).trials
     table = effects(trials)
-    is_told = table["p_holm"] < LEVEL
-    assert 0 < is_told.sum() < 4
-    level = LEVEL / (~is_told).sum()
-    for row in table[~is_told].to_dict("records"):
-        figures = (np.array([row[name]]) for name in ("effect", "sd", "n_pairs"))
-        assert row["verdict"] == "undecided"
-        assert row["more_seeds"] == more_seeds(*figures, level)[0] > 0
-    assert table.loc[is_told, "more_seeds"].isna().all()
-    of_delta = effects(trials, delta=0.1).set_index("arm")
-    assert of_delta.at["theta=0.0", "more_seeds"] > 50
+    assert table[["more_seeds", "more_seeds_low"]].isna().all(axis=None)
+    for row in table.to_dict("records"):
+        assert row["detectable"] == mde(np.array(row["n_pairs"]), LEVEL / 4, np.array(row["sd"]))
+    of_delta = effects(trials, delta=0.1)
+    np.testing.assert_array_equal(of_delta["detectable"], table["detectable"])
+    is_open = of_delta["verdict"] == "undecided"
+    assert of_delta.loc[~is_open, "more_seeds"].isna().all()
+    for row in of_delta[is_open].to_dict("records"):
+        sd, n = np.array([row["sd"]]), np.array([row["n_pairs"]])
+        assert row["more_seeds"] == more_seeds(0.1, sd, n, LEVEL / 4)
+        assert row["more_seeds_low"] <= row["more_seeds"]
+    # The effect that was seen does not enter: shifted scores change neither.
+    shifted = trials.assign(
+        test_accuracy=trials["test_accuracy"].where(trials["is_baseline"], lambda s: s + 0.04)
+    )
+    moved = effects(trials.assign(test_accuracy=shifted["test_accuracy"]))
+    np.testing.assert_allclose(moved["detectable"], table["detectable"])
+
+
+def test_simultaneous_intervals_are_bonferronis_and_leave_out_zero_only_where_holm_does(
+    ablation: Path,
+) -> None:
+    table = effects(load(ablation).trials)
+    for row in table.to_dict("records"):
+        half = stats.t.isf(0.05 / 4 / 2, row["n_pairs"] - 1) * row["sd"] / np.sqrt(row["n_pairs"])
+        assert row["high_simultaneous"] == pytest.approx(row["effect"] + half)
+        assert row["low_simultaneous"] == pytest.approx(row["effect"] - half)
+        leaves_out = row["low_simultaneous"] > 0 or row["high_simultaneous"] < 0
+        assert leaves_out == (4 * row["p"] < 0.05)
+        assert not leaves_out or row["p_holm"] < 0.05
+
+
+def test_sign_flips_are_adjusted_over_the_same_family_and_say_what_they_can_reach(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(seeds=6, noise=0.05)
+    ledger.train(ledger.plan("theta=0.0", 6), 95.0)
+    ledger.train(ledger.plan("baseline", 6), 95.5)
+    ledger.close_segment()
+    table = effects(load(ledger.run).trials)
+    np.testing.assert_allclose(table["p_flip_holm"], holm(table["p_flip"].to_numpy()))
+    np.testing.assert_allclose(table["p_flip_holm_least"], holm(2.0 ** (1 - table["n_pairs"].to_numpy())))
+    assert (table["p_flip_holm"] >= table["p_flip_holm_least"]).all()
+    few = ablation_writer(seeds=5)
+    few.close_segment()
+    assert effects(load(few.run).trials)[["p_flip", "p_flip_holm", "p_flip_holm_least"]].isna().all(axis=None)
 
 
 def test_the_sign_flip_test_stands_beside_the_deciding_one(ablation_writer: Callable[..., Any]) -> None:

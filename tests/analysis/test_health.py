@@ -12,6 +12,7 @@ from scipy import stats
 from analysis import load
 from analysis.collect import ledger_tables
 from analysis.health import moved_most, number_label
+from analysis.paired import paired_effects
 from analysis.side_tables import side_tables
 
 
@@ -72,7 +73,7 @@ def test_of_each_arm_the_numbers_that_moved_most_for_their_error_come_first(meas
 def test_the_side_table_says_what_else_moved_and_of_how_many_it_is_the_largest(measured: Path) -> None:
     table = side_tables(load(measured))["health"]
     head, *rows = table.rows
-    assert head == ["arm", "number", "pairs", "baseline", "mean", "difference [95% interval]", "p (Holm)"]
+    assert head == ["arm", "number", "pairs", "baseline", "mean", "difference [interval]", "p (Holm)"]
     assert len(rows) == 6
     (agreement,) = [row for row in rows if row[:2] == ["pairing=first", "agreement (%)"]]
     assert agreement[2:5] == ["5", "82.032", "85.034"]
@@ -84,3 +85,34 @@ def test_labels_say_what_a_number_is_and_of_what() -> None:
     assert number_label("health.agreement") == "agreement (%)"
     assert number_label("health.gap.cktf.stage1.teacher") == "gap of scores: cktf.stage1.teacher"
     assert number_label("health.sharpness.some") == "sharpness: some"
+
+
+def test_intervals_of_the_numbers_that_moved_most_are_those_of_the_selected(measured: Path) -> None:
+    health = load(measured).health
+    counts = health["arm"].value_counts()
+    for most in (1, 2, 3):
+        for row in moved_most(health, most).to_dict("records"):
+            confidence = 1 - 0.05 * min(most, counts[row["arm"]]) / counts[row["arm"]]
+            assert row["confidence"] == pytest.approx(confidence)
+            half = stats.t.isf((1 - confidence) / 2, row["n_pairs"] - 1) * row["sd"] / np.sqrt(row["n_pairs"])
+            assert row["high"] - row["effect"] == pytest.approx(half)
+            assert row["effect"] - row["low"] == pytest.approx(half)
+    assert "96.25%" in side_tables(load(measured))["health"].remark  # 3 of 4 numbers of one arm
+
+
+def test_of_the_intervals_shown_where_nothing_moved_one_in_twenty_leaves_out_zero() -> None:
+    draws = np.random.default_rng(4)
+    found = paired_effects(draws.normal(0, 1, (600, 30, 6)), np.zeros(6))
+    names = ("n_pairs", "effect", "sd", "low", "high", "statistic")
+    table = pd.DataFrame({name: getattr(found, name).ravel() for name in names})
+    table["arm_id"] = np.repeat([f"arm-{number}" for number in range(600)], 30)
+    wrong = {}
+    for name, shown in (("selected", moved_most(table, 3)), ("alone", table.loc[moved_index(table, 3)])):
+        wrong[name] = ((shown["low"] > 0) | (shown["high"] < 0)).mean()
+    assert wrong["selected"] < 0.07
+    assert wrong["alone"] > 0.4
+
+
+def moved_index(table: pd.DataFrame, most: int) -> pd.Index:
+    sizes = table["statistic"].abs().sort_values(ascending=False)
+    return table.loc[sizes.index].groupby("arm_id").head(most).index

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from analysis import load
 from analysis.side_tables import side_tables
 from analysis.tables import main_tables
@@ -16,12 +18,29 @@ def test_what_stands_behind_the_verdicts_has_a_row_for_every_arm(contexts_writer
     table = side_tables(results)["pairing"]
     head, *rows = table.rows
     assert head[2:] == [
-        *("correlation", "seeds if unpaired", "g_z", "p (t)", "p (equivalence)", "p (equivalence, Holm)"),
-        "p (sign flip)",
+        *("correlation [95% interval]", "g_z", "simultaneous interval (percentage points)"),
+        *("detectable (percentage points)", "p (t)", "p (equivalence)", "p (equivalence, Holm)"),
+        *("p (sign flip)", "p (sign flip, Holm)"),
     ]
     assert [row[0] for row in rows] == ["digits: kd", "digits: fsp", "clothes: kd"]
     assert all(cell != "–" for row in rows for cell in row)
     assert "within ±1 percentage points (delta)" in main_tables(results)[1].remark
+
+
+@pytest.mark.parametrize("seeds", [4, 7, 8])
+def test_seeds_if_unpaired_are_whole_and_said_from_eight_pairs_on(
+    ablation_writer: Callable[..., Any], seeds: int
+) -> None:
+    ledger = ablation_writer(seeds=seeds)
+    ledger.close_segment()
+    results = load(ledger.run)
+    table = side_tables(results)["pairing"]
+    head, *rows = table.rows
+    assert ("seeds if unpaired" in head) == (seeds >= 8) == ("Seeds if unpaired" in table.remark)
+    assert results.effects["n_unpaired"].isna().all() == (seeds < 8)
+    if seeds >= 8:
+        assert all(row[head.index("seeds if unpaired")].isdigit() for row in rows)
+    assert all((" [" in row[2]) == (seeds >= 5) for row in rows)
 
 
 def test_effects_over_contexts_stand_where_there_are_several(contexts: Path) -> None:
@@ -66,16 +85,22 @@ def test_confirmed_arms_have_their_search_score_and_what_it_shrank_by(confirmed_
     head, baseline, arm = table.rows
     assert head == [
         *("arm", "rank", "search score (%)", "seeds", "mean [95% interval] (%)"),
-        *("shrinkage (percentage points)", "effect [95% interval] (percentage points)", "verdict"),
+        *("above fresh (percentage points)", "luck of the selection (percentage points)"),
+        *("effect [95% interval] (percentage points)", "verdict"),
     ]
     assert baseline[:4] == ["baseline", "–", "–", "5"]
-    assert baseline[5:] == ["–", "baseline", "–"]
+    assert baseline[5:] == ["–", "–", "baseline", "–"]
     found = results.confirmed.set_index("arm").loc["search-1"]
     assert arm[2] == f"{found['search_score']:.2f}"
     assert arm[4] == f"{found['mean']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
-    assert arm[5] == f"{found['shrinkage']:+.2f}".replace("-", "−")
+    assert arm[5] == f"{found['above_fresh']:+.2f}".replace("-", "−")
+    assert arm[6] == f"{found['selection_luck']:+.2f}".replace("-", "−")
+    assert (
+        "The rest of the difference is the luck of the search's seeds, which all its arms share"
+        in table.remark
+    )
     effect = next(row for row in main_tables(results)[0].rows if row[0] == "search-1")
-    assert arm[6:] == [effect[3], "helps"]
+    assert arm[7:] == [effect[3], "helps"]
 
 
 def test_importances_have_a_row_for_every_factor(search: Path) -> None:

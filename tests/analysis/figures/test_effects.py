@@ -60,7 +60,7 @@ def test_a_long_name_stands_whole_and_with_its_n_in_lines_beside_its_row(
     assert max(map(len, label.split("\n"))) <= 34
     drawn = chart(forest).to_dict()
     assert drawn["height"] >= 14 * len(label.split("\n"))
-    axis = drawn["layer"][2]["encoding"]["y"]["axis"]
+    axis = drawn["layer"][3]["encoding"]["y"]["axis"]
     assert axis["labelExpr"] == "split(datum.label, '\\n')"
     assert axis["labelOffset"]["expr"] == "-7 * (length(split(datum.value, '\\n')) - 1)"
 
@@ -89,10 +89,10 @@ def test_a_verdict_is_a_shape_of_its_own_and_delta_a_pair_of_lines(
     assert forest is not None
     assert "±delta" in forest.caption
     drawn = chart(forest).to_dict()
-    shape, fill = (drawn["layer"][2]["encoding"][channel]["scale"] for channel in ("shape", "fill"))
+    shape, fill = (drawn["layer"][3]["encoding"][channel]["scale"] for channel in ("shape", "fill"))
     assert shape == {"domain": ["hurts", "equivalent"], "range": ["triangle-down", "square"]}
     assert fill["domain"] == shape["domain"]
-    edges = drawn["datasets"][drawn["layer"][3]["data"]["name"]]
+    edges = drawn["datasets"][drawn["layer"][4]["data"]["name"]]
     assert edges == [{"edge": -2.0}, {"edge": 2.0}]
     assert len(set(SHAPES.values())) == len(SHAPES)
 
@@ -120,3 +120,31 @@ def test_an_arm_that_failed_has_a_row_and_its_word_but_no_point(ablation_writer:
     assert "An arm without a point shares no complete seed with the baseline." in forest.caption
     assert set(SHAPES) == set(Verdict)
     assert '"failed"' in json.dumps(chart(forest).to_dict())
+
+
+def test_the_simultaneous_intervals_are_drawn_thin_and_end_where_the_drawing_does(ablation: Path) -> None:
+    results = load(ablation)
+    forest = record(results)
+    assert forest is not None
+    for row, effect in zip(forest.rows, results.effects.to_dict("records"), strict=True):
+        assert row["low_simultaneous"] == effect["low_simultaneous"] < row["low"]
+        assert row["thin_low"] == row["low_simultaneous"]
+    assert "thin the 98.75% intervals that hold all together" in forest.caption
+    assert "beyond it" not in forest.caption
+    drawn = chart(forest).to_dict()
+    widths = [layer["mark"]["strokeWidth"] for layer in drawn["layer"][1:3]]
+    assert widths == sorted(widths)
+
+
+def test_a_huge_simultaneous_interval_of_two_seeds_does_not_squeeze_the_others(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(seeds=2)
+    ledger.close_segment()
+    forest = record(load(ledger.run))
+    assert forest is not None
+    ends = [row[name] for row in forest.rows for name in ("effect", "low", "high")]
+    span = max(*ends, 0) - min(*ends, 0)
+    assert max(row["thin_high"] for row in forest.rows) <= max(*ends, 0) + span / 2
+    assert any(row["thin_high"] < row["high_simultaneous"] for row in forest.rows)
+    assert "Thin lines that reach the edge go on beyond it." in forest.caption

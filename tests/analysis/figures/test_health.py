@@ -41,14 +41,24 @@ def test_every_number_has_a_panel_with_the_means_of_a_few_arms(measured: Path) -
 def test_of_many_numbers_those_are_drawn_that_moved_most(
     measured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "MAX_PANELS", 3)
     results = load(measured)
+    unselected = record(results)
+    assert unselected is not None
+    assert "with its 95% interval" in unselected.caption
+    assert "selected" not in unselected.caption
+    monkeypatch.setattr(health, "MAX_PANELS", 3)
     drawn = record(results)
     assert drawn is not None
     sizes = results.health.groupby("number")["statistic"].agg(lambda t: t.abs().max())
     assert sizes["cka.stage1"] > sizes["gap.cktf.stage1.teacher"]
     assert drawn.panels == ["agreement (%)", "KL (nats)", "CKA: stage1"]
     assert "Of 4 numbers, 3 are drawn" in drawn.caption
+    # 3 of 4 were chosen: 1 - 0.05 x 3/4.
+    assert "with its 96.25% interval" in drawn.caption
+    assert "those of the selected" in drawn.caption
+    whole = next(row for row in unselected.rows if row["panel"] == "KL (nats)")
+    wider = next(row for row in drawn.rows if row["panel"] == "KL (nats)")
+    assert wider["high"] - wider["low"] > whole["high"] - whole["low"]
 
 
 def test_of_many_arms_those_with_the_largest_effects_stand_beside_the_baseline(
