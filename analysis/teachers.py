@@ -26,7 +26,10 @@ def teachers(rows: Iterable[TeacherRow], trials: "pd.DataFrame") -> "pd.DataFram
     """
     import pandas as pd
 
-    contexts = trials.groupby("teacher_id")["context"].unique() if "teacher_id" in trials else {}
+    contexts: dict[str, set[str]] = {}
+    if "teacher_id" in trials:
+        for identity, context in zip(trials["teacher_id"], trials["context"], strict=True):
+            contexts.setdefault(identity, set()).add(context)
     found = []
     for row in rows:
         values = asdict(row)

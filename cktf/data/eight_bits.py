@@ -54,7 +54,8 @@ def eight_bit_colour(image: "Image.Image") -> "Image.Image":
     """
     from PIL import Image
 
-    rawmode = str(image.tile[0].args) if image.format == "PNG" and image.tile else ""
+    tiles = getattr(image, "tile", [])  # of what comes from a file
+    rawmode = str(tiles[0].args) if image.format == "PNG" and tiles else ""
     image.load()  # turns a TIFF itself, and forgets then that it was to be turned
     turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     if image.mode in _WIDE:

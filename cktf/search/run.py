@@ -186,7 +186,8 @@ def _carry_out(
     with ledger:
         if stored_study(run) != stored:  # until the ledger was ours, another driver could have it
             raise RunInUse(f"{run.root}: another driver has changed its study just now; try again")
-        planner = _planner(spec, run, ledger, teachers, retry_failed=retry_failed)
+        planner = _planner(spec, run, ledger, retry_failed=retry_failed)
+        planner.on_teachers(teachers)
         keeper = Keeper(run, planner.state, spec)
         is_interrupted = False
         try:
@@ -210,24 +211,20 @@ def _carry_out(
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
 
 
-def _planner(
-    spec: StudySpec, run: Storage, ledger: Ledger, teachers: list[TeacherRow], *, retry_failed: bool
-) -> Planner:
+def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
     """Write what was asked, and return a planner that knows all rows before that; none of them is kept."""
     rows = list(read_ledger(run))
     require_same_contents(rows, run)
     require_known_contents(spec)
     with writing(run), ledger.planning():
         write_what_was_asked(spec, run, ledger)
-        planner = Planner(
+        return Planner(
             spec,
             writing(run)(ledger.append),
             rows,
             retry_failed=retry_failed,
             find_teacher=partial(trained_row, run),
         )
-        planner.on_teachers(teachers)
-        return planner
 
 
 def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: float) -> Summary:

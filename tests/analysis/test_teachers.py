@@ -110,7 +110,7 @@ def test_a_run_without_scores_of_teachers_has_no_such_table(tmp_path: Path) -> N
 
 def test_runs_that_are_read_together_have_each_teacher_once(tmp_path: Path) -> None:
     for run, teachers in (("a", [FROM_FILE]), ("b", [FROM_FILE, TRAINED])):
-        write(tmp_path / run, *teachers, run=run)
+        write(tmp_path / run, *teachers)
     found = analysis.load(tmp_path / "a", tmp_path / "b").teachers
     assert sorted(found["teacher_id"]) == ["file", "teacher-clothes"]
 
