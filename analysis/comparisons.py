@@ -7,6 +7,7 @@ import numpy as np
 from analysis.estimates import CONFIDENCE, complete, reported
 from analysis.paired import TEST, equivalence_p, paired_effects, sign_flip_p
 from analysis.plain import as_trials
+from analysis.quantities import larger_is_better
 from analysis.verdicts import LEVEL, Verdict, decide, holm, more_seeds
 from cktf.rows import Status
 
@@ -56,7 +57,7 @@ def effects(
     trials: "pd.DataFrame",
     *,
     metric: str = "test_accuracy",
-    maximise: bool = True,
+    maximise: bool | None = None,
     delta: float | None = None,
     baseline: str = "baseline",
 ) -> "pd.DataFrame":
@@ -81,7 +82,7 @@ def effects(
             selected. Or a plain table of any origin, with the columns ``arm``, ``seed`` and the metric, and
             ``context`` where there are several; see `analysis.plain.as_trials`.
         metric: Column that is compared.
-        maximise: Whether a larger metric is better.
+        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
         delta: The smallest effect that matters, in the unit of the metric; None: no arm can be called equivalent.
         baseline: Name of the arm that the others are compared with, in a plain table; trials say which it is.
 
@@ -96,10 +97,11 @@ def effects(
         sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over all rows.
 
     Raises:
-        ValueError: If a plain table lacks a column, or its baseline.
+        ValueError: If a plain table lacks a column, or its baseline; or if it is not known which way is better.
     """
     import pandas as pd
 
+    maximise = larger_is_better(metric, maximise)
     if "arm_id" not in trials:
         trials = as_trials(trials, metric=metric, baseline=baseline)
     pool = reported(trials)
