@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.arguments import TRIAL_COLUMNS, check_columns, check_delta, check_maximise, check_trials, listed
+from analysis.arguments import TRIAL_COLUMNS, check_columns, check_delta, check_trials, listed
 from analysis.estimates import CONFIDENCE, complete, failed_text, half_width, has_failed, reported
 from analysis.paired import TEST, equivalence_p, paired_effects, sign_flip_p, smallest_flip_p
 from analysis.pairing import FEWEST_UNPAIRED, correlation_interval
 from analysis.plain import as_trials, doubts
+from analysis.quantities import larger_is_better
 from analysis.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
 from cktf.rows import Status
 
@@ -67,7 +68,7 @@ def effects(
     trials: "pd.DataFrame",
     *,
     metric: str = "test_accuracy",
-    maximise: bool = True,
+    maximise: bool | None = None,
     delta: float | None = None,
     baseline: str | None = None,
 ) -> "pd.DataFrame":
@@ -92,7 +93,7 @@ def effects(
             selected. Or a plain table of any origin, which lacks some of the columns of trials and has ``arm``,
             ``seed`` and the metric, and ``context`` where there are several; see `analysis.plain.as_trials`.
         metric: Column that is compared.
-        maximise: Whether a larger metric is better.
+        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
         delta: The smallest effect that matters, in the unit of the metric; None: no arm can be called equivalent.
         baseline: Name of the arm that the others of its context are compared with. None: in trials the baseline of
             the study, in a plain table the arm that is called ``baseline``. Where trials are compared with another arm,
@@ -116,13 +117,13 @@ def effects(
 
     Raises:
         ValueError: If a table lacks a column or a context the baseline, the metric does not hold numbers, the direction
-            is neither true nor false, or delta is not above 0.
+            is neither true nor false or is not known, or delta is not above 0.
     """
     import pandas as pd
 
-    check_maximise(maximise)
     check_delta(delta)
     check_columns(trials, (), what="effects", source="a table of trials, or a plain one")
+    maximise = larger_is_better(metric, maximise)
     if set(TRIAL_COLUMNS).issubset(trials):
         check_trials(trials, metric, what="effects")
         pool = reported(trials)

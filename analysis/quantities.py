@@ -4,6 +4,8 @@ import math
 import re
 from dataclasses import dataclass
 
+from analysis.arguments import check_maximise
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -50,84 +52,14 @@ _KNOWN = {
 
 
 SMALLER_IS_BETTER = {
-    *(
-        "ace",
-        "aic",
-        "bce",
-        "bic",
-        "bits",
-        "bpb",
-        "bpc",
-        "bpd",
-        "brier",
-        "ce",
-        "cer",
-        "cost",
-        "costs",
-        "crossentropy",
-        "deviance",
-        "distance",
-        "divergence",
-        "duration",
-        "ece",
-        "eer",
-        "energy",
-        "entropy",
-        "err",
-        "error",
-        "errors",
-        "errs",
-        "far",
-        "fid",
-        "flops",
-        "fnr",
-        "fpr",
-        "frr",
-        "jsd",
-        "kid",
-        "kl",
-        "kld",
-        "latency",
-        "loss",
-        "losses",
-        "lpips",
-        "macs",
-        "mae",
-        "mape",
-        "mce",
-        "memory",
-        "misclassification",
-        "mmd",
-        "ms",
-        "mse",
-        "msle",
-        "nll",
-        "parameters",
-        "params",
-        "penalty",
-        "perplexities",
-        "perplexity",
-        "ppl",
-        "regret",
-        "residual",
-        "residuals",
-        "risk",
-        "rmse",
-        "rmsle",
-        "rss",
-        "runtime",
-        "sec",
-        "seconds",
-        "secs",
-        "smape",
-        "sse",
-        "ter",
-        "time",
-        "times",
-        "violations",
-        "wer",
-        "xent",
-    ),
+    *("ace", "aic", "bce", "bic", "bits", "bpb", "bpc", "bpd", "brier", "ce", "cer", "cost"),
+    *("costs", "crossentropy", "deviance", "distance", "divergence", "duration", "ece"),
+    *("eer", "energy", "entropy", "err", "error", "errors", "errs", "far", "fid", "flops"),
+    *("fnr", "fpr", "frr", "jsd", "kid", "kl", "kld", "latency", "loss", "losses", "lpips"),
+    *("macs", "mae", "mape", "mce", "memory", "misclassification", "mmd", "ms", "mse"),
+    *("msle", "nll", "parameters", "params", "penalty", "perplexities", "perplexity", "ppl"),
+    *("regret", "residual", "residuals", "risk", "rmse", "rmsle", "rss", "runtime", "sec"),
+    *("seconds", "secs", "smape", "sse", "ter", "time", "times", "violations", "wer", "xent"),
 }
 """Words of a metric's name that say, or may well say, that less is better."""
 
@@ -151,10 +83,11 @@ def larger_is_better(metric: str, maximise: bool | None) -> bool:
         maximise: What was said; None: nothing, so that the name has to say it.
 
     Raises:
-        ValueError: If nothing was said, and the name speaks of a loss, an error, a time or the like.
+        ValueError: If what was said is neither true nor false; or nothing was said, and the name speaks of a loss, an error, a time or the like.
     """
     if maximise is not None:
-        return maximise
+        check_maximise(maximise)
+        return bool(maximise)
     # Camel case is parted: testLoss, MSEOfTest, top1Error.
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", metric.removeprefix(FOREIGN))
     words = [word.lower() for word in re.findall(r"[^\W\d_]+", parted)]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from analysis.arguments import check_delta, check_maximise
+from analysis.arguments import check_delta
 from analysis.folder import open_folder, read
 from analysis.foreign import cells
 from analysis.foreign.scales import scales_in_words
@@ -65,8 +65,6 @@ def csv_file(
             delta is not above 0, or it is not known which way is better.
     """
     what = os.fspath(place)
-    if maximise is not None:
-        check_maximise(maximise)
     check_delta(delta, "--delta")
     maximise = larger_is_better(metric, maximise)
     table = _table(what)

@@ -12,7 +12,6 @@ from typing import Any, TypeGuard
 import numpy as np
 from pyarrow import fs
 
-from analysis.arguments import check_maximise
 from analysis.folder import has_file, open_folder, read
 from analysis.foreign import cells
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
@@ -96,8 +95,6 @@ def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | No
         ValueError: If no trials lie there, or none has the metric, or a file of theirs cannot be read, or it is not
             known which way is better.
     """
-    if maximise is not None:
-        check_maximise(maximise)
     maximise = larger_is_better(metric, maximise)
     place = os.fspath(folder).rstrip("/")
     found = sorted(_trials(open_folder(place), place), key=lambda trial: trial.start)

@@ -331,3 +331,13 @@ def test_a_plain_table_gives_the_same_effects_as_the_trials_it_was_cut_from(cont
     found, known = effects(plain, metric="test_accuracy"), results.effects
     same = ["context", "arm", "n_pairs", "effect", "low", "high", "p", "p_holm", "verdict"]
     assert sorted(map(tuple, found[same].to_numpy())) == sorted(map(tuple, known[same].to_numpy()))
+
+
+def test_a_loss_is_compared_only_where_its_direction_is_said() -> None:
+    rows = [(arm, seed, seed + (arm == "kd")) for seed in range(3) for arm in ("baseline", "kd")]
+    frame = pd.DataFrame(rows, columns=["arm", "seed", "val_loss"])
+    with pytest.raises(
+        ValueError, match="--metric val_loss: not said whether a larger or a smaller value is better"
+    ):
+        effects(frame, metric="val_loss")
+    assert len(effects(frame, metric="val_loss", maximise=False)) == 1
