@@ -224,7 +224,7 @@ def _shares(
     found = pd.DataFrame(np.nan, index=pd.Index(factors, name="factor"), columns=figures)
     found["reason"] = "not every arm has this factor"
     try:
-        _require_enough(num_arms)
+        _require_enough(num_arms, can_be_judged)
         shares, resampled, reason = _bootstrapped(method(can_be_judged), num_arms, seed)
         found.loc[can_be_judged, figures[:3]] = _with_interval(shares, resampled)
         found.loc[can_be_judged, "first"] = (resampled == resampled.max(axis=1, keepdims=True)).mean(axis=0)
@@ -247,9 +247,11 @@ def _with_interval(shares: NDArray[np.float64], resampled: NDArray[np.float64]) 
     return np.column_stack([shares, *ends])
 
 
-def _require_enough(num_arms: int) -> None:
+def _require_enough(num_arms: int, factors: list[str]) -> None:
     if num_arms < MIN_ARMS:
         raise _UnknownError(f"{num_arms} complete or pruned arms; at least {MIN_ARMS} are needed")
+    if not factors:
+        raise _UnknownError("no factor is one of every arm")
 
 
 def _bootstrapped(

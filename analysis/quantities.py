@@ -83,7 +83,8 @@ def larger_is_better(metric: str, maximise: bool | None) -> bool:
         maximise: What was said; None: nothing, so that the name has to say it.
 
     Raises:
-        ValueError: If what was said is neither true nor false; or nothing was said, and the name speaks of a loss, an error, a time or the like.
+        ValueError: If what was said is neither true nor false; or nothing was said, and the name speaks of a loss, an
+            error, a time or the like.
     """
     if maximise is not None:
         check_maximise(maximise)

@@ -137,7 +137,7 @@ def test_validate_says_which_names_are_one_arm_and_train_takes_any_of_them(study
 
 
 def test_validate_tells_names_that_hardly_differ(study, tmp_path):
-    arms = "compare={kd: {objective: {kd: {}}}, KD: {epochs: 3}, k d: {epochs: 4}}"
+    arms = "compare={kd: {batch_size: 8}, KD: {batch_size: 9}, k d: {batch_size: 10}}"
     code, _, error = cktf("validate", study, "--set", arms, cwd=tmp_path)
     assert code == 0
     assert "capitals, blanks or invisible characters alone set these arms apart: 'kd'; 'KD'; 'k d'" in error

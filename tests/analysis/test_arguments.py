@@ -24,6 +24,7 @@ CSV = "arm,seed,acc\n" + "".join(
 
 SHOWN_ELSEWHERE = {
     "collect": ("run", "out", "engine"),
+    "importance": ("seed",),
     "load": ("place", "more"),
     "optuna_study": ("storage", "name"),
     "write_report": ("run", "out", "engine"),
@@ -78,12 +79,17 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         for name in ("arms", "effects", "best", "ranks", "interactions", "confirmed", "leaderboard")
         for metric in ("accuracy", "arm", "status")
     ),
-    ("csv_file", {"metric": "loss"}, "no column is called 'loss' (--metric); there are: arm, seed, acc"),
+    ("csv_file", {"metric": "score"}, "no column is called 'score' (--metric); there are: arm, seed, acc"),
     *(
         (name, {"maximise": maximise}, "maximise: must be True (larger is better) or False; got ")
         for name in ("effects", "best", "ranks", "confirmed", "leaderboard", "csv_file", "ray_tune")
-        for maximise in ("min", 1, None, np.nan)
+        for maximise in ("min", 1, np.nan)
     ),
+    *(
+        (name, {"maximise": None}, "maximise: must be True (larger is better) or False; got ")
+        for name in ("best", "ranks", "confirmed", "leaderboard")
+    ),
+    ("csv_file", {"status": "state"}, "no column is called 'state' (--status)"),
     *(
         (name, {"delta": delta}, told)
         for name in ("effects", "csv_file")
@@ -189,7 +195,7 @@ def test_arguments_that_can_be_honoured_are(place: Path) -> None:
         swapped = {"helps": "hurts", "hurts": "helps", "undecided": "undecided"}
         assert turned["verdict"].tolist() == effects["verdict"].map(swapped).tolist()
     assert set(analysis.effects(trials, delta=np.float32(0.5))["delta"]) == {0.5}
-    loss = analysis.effects(trials, metric="test_loss")
+    loss = analysis.effects(trials, metric="test_loss", maximise=False)
     assert set(loss["metric"]) == {"test_loss"}
     assert analysis.arms(trials, metric="test_loss")["mean"].tolist() != ablation.arms["mean"].tolist()
     named = analysis.arms(trials, reference={"": {"baseline": 91.0}}).set_index("arm")["reference"]
