@@ -10,7 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOOR = {
     "cktf",
-    *(f"cktf.{name}" for name in ("batch", "exclusive", "names", "rows", "seeding", "settings", "storage")),
+    *(
+        f"cktf.{name}"
+        for name in ("batch", "exclusive", "names", "row_values", "rows", "seeding", "settings", "storage")
+    ),
 }
 MAY_IMPORT = {
     "cktf.objectives": FLOOR,
