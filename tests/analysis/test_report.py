@@ -323,30 +323,37 @@ def test_files_that_are_not_a_report_s_own_are_left_alone(
     assert {(out / name).read_text() for name in OWN} == {"mine"}
 
 
+@pytest.mark.parametrize("writes", ["write_report", "write_results", "command line"])
 @pytest.mark.parametrize(
     "name",
     [
-        *(
-            "trials.parquet",
-            "epochs.parquet/part-00000.parquet",
-            "epochs.parquet/more.parquet",
-            "effects.parquet",
-        ),
-        *("report.html", "figures/effects.png", "tables/effects.csv", "tables/methods.md", "report.json"),
+        "trials.parquet",
+        "epochs.parquet/more.parquet",
+        "figures/effects.png",
+        "tables/methods.md",
+        "report.json",
     ],
 )
 def test_a_file_in_the_place_of_one_of_the_report_s_is_refused_before_anything_is_written(
-    ablation: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    ablation_writer: Callable[..., Any],
+    tmp_path: Path,
+    name: str,
+    writes: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=2)
+    ledger.close_segment()
     out = tmp_path / "paper"
     (out / name).parent.mkdir(parents=True)
     (out / name).write_text("mine")
-    results = load(ablation)
-    for report in (lambda: write_report(ablation, out), lambda: write_results(results, out)):
+    if writes == "command line":
+        assert main(["report", str(ledger.run), "--out", str(out)]) == 2
+        assert f"{out}/{name}: is " in capsys.readouterr().err
+    else:
         with pytest.raises(ValueError, match=rf"^{out}/{name}: is "):
-            report()
-    assert main(["report", str(ablation), "--out", str(out)]) == 2
-    assert str(out) in capsys.readouterr().err
+            write_report(ledger.run, out) if writes == "write_report" else write_results(
+                load(ledger.run), out
+            )
     assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
     assert (out / name).read_text() == "mine"
 
