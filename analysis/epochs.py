@@ -30,6 +30,7 @@ FINAL_METRICS = (
     "validation_accuracy",
     "test_loss",
     "test_accuracy",
+    "test_images",
     "peak_memory_gib",
 )
 """Columns of a trial's last epoch that stand in the table of trials too."""

@@ -176,6 +176,18 @@ def _detectable(n: int, level: float) -> float:
     return float(brentq(lambda size: float(power(np.array(size), counted, level)) - POWER, 0, largest))
 
 
+def detectable_text(comparisons: int, n: int) -> str:
+    """Return which effect a study of so many comparisons at ``n`` seeds detects, before anything is trained."""
+    if n < 2:
+        return "one seed: no effect can be told from 0"
+    level = f"{LEVEL}/{comparisons}" if comparisons > 1 else f"{LEVEL}"
+    size = float(mde(np.array(n), LEVEL / comparisons, np.array(1.0)))
+    return (
+        f"detectable: an effect of {size:.1f} standard deviations of the differences at {n} seeds ({POWER:.0%} power "
+        f"at level {level})"
+    )
+
+
 def sd_bound(sd: Floats, n: NDArray[np.int64], share: float) -> Floats:
     r"""Return the one-sided bound of a standard deviation, :math:`s \sqrt{(n - 1) / \chi^2_{1 - share, n - 1}}`.
 

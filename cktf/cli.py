@@ -101,6 +101,7 @@ def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpe
 def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False) -> None:
     """Check a study without running it, and show what it would run. Data and networks are looked at by launch."""
     with _one_clear_message():
+        from analysis.verdicts import detectable_text
         from cktf.study import in_words
         from cktf.study.designs import plan_arms
         from cktf.study.paths import leaves
@@ -125,6 +126,8 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     out.print(table)
     _say_what_to_know((), in_words.similar_in_words(spec))
     lines = [in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)]
+    if compared := in_words.comparisons_of(spec, arms):
+        lines.append(detectable_text(*compared))
     _say_what_to_know(lines, in_words.alike_in_words(spec, arms))
 
 

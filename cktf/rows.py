@@ -257,6 +257,7 @@ class EpochResult:
         validation_accuracy: Top-1, per cent.
         test_loss: Cross-entropy, mean; None but at the last epoch of a trial that may read the test split.
         test_accuracy: Top-1, per cent; None likewise.
+        test_images: How many images these two are of; None likewise.
         epoch_seconds: Wall time of the epoch, evaluation included.
         samples_per_second: Training samples, evaluation excluded, but not what ``health`` tells of gradients.
         peak_memory_gib: Largest memory so far: on a GPU what the trial allocated; on a CPU what the process, which
@@ -275,6 +276,7 @@ class EpochResult:
     validation_accuracy: float | None
     test_loss: float | None = None
     test_accuracy: float | None = None
+    test_images: int | None = None
     epoch_seconds: float
     samples_per_second: float
     peak_memory_gib: float

@@ -110,11 +110,13 @@ def test_validate_shows_the_arms_and_runs_nothing(study, tmp_path):
     assert "Does a wrong learning rate hurt?" in out
     assert "diverging" in out
     assert "3 arms x 2 seeds = 6 trials" in out
+    assert "standard deviations of the differences at 2 seeds (80% power at level 0.05/2)" in out
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
     search = ("--set", "compare=null", "--set", "search={optimizer.momentum: {float: [0, 0.9]}}")
     _, out, _ = cktf("validate", study, *search, "--set", "seeds=1", "--set", "trials=3", cwd=tmp_path)
     assert "{float: [0.0, 0.9]}" in out
     assert "3 arms x 1 seed by tpe" in out
+    assert "detectable" not in out, "an arm of a search is compared with nothing"
 
 
 def test_validate_says_which_names_are_one_arm_and_train_takes_any_of_them(study, tmp_path):

@@ -35,7 +35,7 @@ def test_long_names_are_folded_and_leave_room_for_the_figures():
 def test_no_column_is_cut_where_long_names_leave_little_room():
     head = ["arm", "n", "test accuracy (%), mean ± sd", "effect [95% interval]", "p (Holm)", "verdict"]
     name = ", ".join(f"factor{index}=0.12345" for index in range(6))
-    row = [name, "3", "50.82 ± 17.23", "+5.46 [−4.02, +14.95]", "0.39", "undecided, about 6 more seeds"]
+    row = [name, "3", "50.82 ± 17.23", "+5.46 [−4.02, +14.95]", "0.39", "undecided, detectable: ±19.40"]
     lines = shown(answer_table("", [head, row], []), width=80).splitlines()
     assert {line.strip()[-1] for line in lines if line.strip()} == set("┓┃┩│┘")
 

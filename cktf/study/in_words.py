@@ -27,6 +27,14 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
     return words
 
 
+def comparisons_of(spec: StudySpec, arms: Sequence[Arm]) -> tuple[int, int] | None:
+    """Return how many arms are compared with a baseline, and at how many seeds; None where none is."""
+    if spec.search is not None:
+        return (spec.confirm.top, spec.confirm.seeds) if spec.confirm else None
+    compared = sum(arm.name != BASELINE for arm in arms)
+    return (compared, len(spec.seeds)) if compared else None
+
+
 def domain_in_words(domain: Domain) -> str:
     """Return what a factor of a search may be."""
     return in_one_line(domain.model_dump(mode="json", by_alias=True, exclude_defaults=True))

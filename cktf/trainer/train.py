@@ -184,6 +184,7 @@ def train(
             validation_accuracy=validation.accuracy if validation else None,
             test_loss=test.loss if test else None,
             test_accuracy=test.accuracy if test else None,
+            test_images=len(dataset.test_labels) if test else None,
             epoch_seconds=time.perf_counter() - started,
             samples_per_second=num_samples / train_seconds,
             peak_memory_gib=_peak_memory_gib(device),

@@ -124,6 +124,7 @@ class LedgerWriter:
                     validation_accuracy=now,
                     test_loss=1.1 / epoch if is_last else None,
                     test_accuracy=now if is_last else None,
+                    test_images=360 if is_last else None,
                     epoch_seconds=0.5,
                     samples_per_second=1000.0,
                     peak_memory_gib=0.4,

@@ -1,5 +1,6 @@
 """The sentence on what the effects of a study speak of."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +21,8 @@ def with_trials(run: Path, **columns: Any) -> Any:
 
 def test_the_sentence_names_pool_and_images_and_what_it_does_not_speak_of(ablation: Path) -> None:
     assert scope_text(load(ablation)) == (
-        "The effects speak of trainings by this recipe on random splits of this training pool, scored on these test "
-        "images; not of other images, pools or data sets."
+        "The effects speak of trainings by this recipe on random splits of this training pool, scored on these 360 "
+        "test images; not of other images, pools or data sets."
     )
 
 
@@ -34,6 +35,15 @@ def test_teachers_and_images_are_counted_where_they_are_known(ablation: Path) ->
     seeds = np.arange(len(one.trials)) % 3
     three = with_trials(ablation, **{"config.teacher.model": "resnet20", "config.teacher.seed": seeds})
     assert "taught by 3 teachers, scored" in scope_text(three)
+
+
+def test_ledgers_that_do_not_say_how_many_images_there_were_are_read(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(seeds=2)
+    ledger.lines = [re.sub(r',"test_images":(null|360)', "", line) for line in ledger.lines]
+    ledger.close_segment()
+    assert "scored on these test images;" in scope_text(load(ledger.run))
 
 
 def test_of_several_contexts_each_has_its_teachers_and_images(contexts: Path) -> None:

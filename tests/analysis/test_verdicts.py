@@ -15,6 +15,7 @@ from analysis.verdicts import (
     POWER,
     Verdict,
     decide,
+    detectable_text,
     equivalence_power,
     holm,
     mde,
@@ -112,6 +113,14 @@ def test_the_detectable_effect_has_the_power_and_scales_with_the_deviation(n: in
 def test_one_pair_and_an_unknown_deviation_have_no_detectable_effect() -> None:
     np.testing.assert_array_equal(mde(np.array([0, 1, 5]), 0.05, np.array([1.0, 1.0, NAN])), [NAN] * 3)
     assert mde(np.empty(0, np.int64), 0.05, np.empty(0)).shape == (0,)
+
+
+def test_what_a_plan_detects_is_said_in_deviations() -> None:
+    assert detectable_text(20, 3) == (
+        "detectable: an effect of 14.6 standard deviations of the differences at 3 seeds (80% power at level 0.05/20)"
+    )
+    assert detectable_text(1, 8).startswith("detectable: an effect of 1.2 standard deviations")
+    assert detectable_text(4, 1) == "one seed: no effect can be told from 0"
 
 
 def test_the_seeds_that_decide_are_the_first_with_enough_power_for_both_answers() -> None:

@@ -40,6 +40,10 @@ def test_a_student_learns_digits(tiny):
 def test_the_test_split_is_read_once_at_the_last_epoch_and_only_where_allowed(tiny):
     allowed = list(train(tiny(epochs=2), read_test=True))
     assert [result.test_accuracy is None for result in allowed] == [True, False]
+    assert allowed[0].test_images is None
+    assert allowed[1].test_images > 100
+    right = allowed[1].test_accuracy / 100 * allowed[1].test_images
+    assert right == pytest.approx(round(right), abs=1e-6)
     assert all(result.test_accuracy is None for result in train(tiny(epochs=2)))
 
 
