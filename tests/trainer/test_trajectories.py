@@ -13,7 +13,7 @@ number near 0, another processor's float32 turns the direction of an update by m
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -349,6 +349,16 @@ def test_there_are_trajectories() -> None:
     assert TOLD["cases"]
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Two threads of a small product wait for each other longer than one takes where others use the cores, too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", TOLD["cases"])
 def test_six_steps_equal_the_published_ones(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = TOLD["cases"][name]
