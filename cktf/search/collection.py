@@ -78,7 +78,7 @@ class RowsOnRay:
             number: Adds the column `PART` to any of the epochs.
             write: Takes a part's number and all its epochs, in any order.
         """
-        if self._rows is None:
+        if self._rows is None or not self.first_epochs.num_rows:  # nothing is shuffled of empty blocks alone
             return []
         numbered = self._rows.map_batches(
             partial(_numbered, number, sorted(self.terms)), batch_size=None, batch_format="pyarrow"
