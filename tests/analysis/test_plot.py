@@ -65,7 +65,7 @@ def test_what_cannot_be_drawn_is_told_with_what_can(
 
 
 def test_a_character_that_no_picture_can_show_ends_nothing(tmp_path: Path) -> None:
-    rows = [f"{arm},{seed},{seed}" for arm in ("baseline", "a\0b\x1f") for seed in (1, 2, 4)]
+    rows = [f"{arm},{seed},{seed}" for arm in ("baseline", "a\0b\x07") for seed in (1, 2, 4)]
     (tmp_path / "a.csv").write_text("\n".join(["arm,seed,acc", *rows]))
     write_figure(csv_file(tmp_path / "a.csv", metric="acc"), "paired_slopes", tmp_path / "a.svg")
     assert "a\ufffdb\ufffd" in (tmp_path / "a.svg").read_text()
