@@ -117,8 +117,11 @@ def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(run, cluster, t
     )
     assert done.returncode == 0, done.stdout + done.stderr
     collect(run.root, tmp_path / "here")
-    written = files_of(there)
-    for name, content in files_of(tmp_path / "here").items():
+    written, tables = files_of(there), files_of(tmp_path / "here")
+    # The record lists the figures and the page, too, which a collection alone does not make.
+    listed = json.loads(tables.pop("report.json"))["files"]
+    assert {*listed} < {*json.loads(written["report.json"])["files"]}
+    for name, content in tables.items():
         assert written[name] == content
     assert "report.html" in written
 
