@@ -12,10 +12,11 @@ from analysis.load import load
 from analysis.plot import WITHOUT_FIGURE, applicable, write_figure
 from analysis.report import report_on
 from analysis.tables import main_tables, markdown
+from cktf.errors import InputError, UserError, fault
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 2 the user's input is wrong."""
+    """Run the command line and return its exit code: 0 done, 2 the input is wrong, 70 a fault of the program."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__)
     commands = parser.add_subparsers(required=True)
     _add_report(commands.add_parser("report", help="write the tables, figures and page of runs"))
@@ -32,9 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         options.command(options)
-    except (ValueError, OSError) as error:
+    except UserError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except Exception as error:
+        sys.stderr.write(f"{fault(error)}\n")
+        return 70
     return 0
 
 
@@ -91,7 +95,7 @@ def _report(given: argparse.Namespace) -> None:
 
 def _plot(options: argparse.Namespace) -> None:
     if options.figure is None and (options.out or options.factor):
-        raise ValueError(WITHOUT_FIGURE)
+        raise InputError(WITHOUT_FIGURE)
     results = load(options.place)
     if options.figure is None:
         for name, title in applicable(results).items():

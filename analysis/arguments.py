@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cktf.errors import InputError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -32,9 +34,9 @@ def check_trials(
     check_columns(trials, columns, what=what, source="trials, as analysis.load gives them")
     if metric not in trials:
         known = [name for name in numeric_columns(trials) if name not in TRIAL_COLUMNS]
-        raise ValueError(f"metric {metric!r}: the trials have no such column; numbers are in {listed(known)}")
+        raise InputError(f"metric {metric!r}: the trials have no such column; numbers are in {listed(known)}")
     if not pd.api.types.is_numeric_dtype(trials[metric]) or pd.api.types.is_bool_dtype(trials[metric]):
-        raise ValueError(f"metric {metric!r}: the column does not hold numbers, but {trials[metric].dtype}")
+        raise InputError(f"metric {metric!r}: the column does not hold numbers, but {trials[metric].dtype}")
 
 
 def check_columns(frame: "pd.DataFrame", columns: Iterable[str], *, what: str, source: str) -> None:
@@ -46,9 +48,9 @@ def check_columns(frame: "pd.DataFrame", columns: Iterable[str], *, what: str, s
     import pandas as pd
 
     if not isinstance(frame, pd.DataFrame):
-        raise ValueError(f"{what} takes {source}; got {type(frame).__name__}")  # noqa: TRY004  # one class for all
+        raise InputError(f"{what} takes {source}; got {type(frame).__name__}")  # one class for all
     if missing := [name for name in columns if name not in frame]:
-        raise ValueError(f"{what} takes {source}; these columns are missing: {listed(missing)}")
+        raise InputError(f"{what} takes {source}; these columns are missing: {listed(missing)}")
 
 
 def check_factors(trials: "pd.DataFrame", factors: Iterable[str]) -> None:
@@ -62,14 +64,14 @@ def check_factors(trials: "pd.DataFrame", factors: Iterable[str]) -> None:
         ValueError: If one is unknown or there twice, or they are one text.
     """
     if isinstance(factors, str):
-        raise ValueError(f"factors: must be a list of paths; got {factors!r}")  # noqa: TRY004
+        raise InputError(f"factors: must be a list of paths; got {factors!r}")
     names = list(factors)
     known = [str(name).removeprefix("param.") for name in trials if str(name).startswith("param.")]
     for name in names:
         if name not in known:
-            raise ValueError(f"factors: no arm has a factor {name!r}; there are: {listed(known)}")
+            raise InputError(f"factors: no arm has a factor {name!r}; there are: {listed(known)}")
         if names.count(name) > 1:
-            raise ValueError(f"factors: {name!r} is named {names.count(name)} times")
+            raise InputError(f"factors: {name!r} is named {names.count(name)} times")
 
 
 def check_maximise(maximise: object) -> None:
@@ -80,7 +82,7 @@ def check_maximise(maximise: object) -> None:
     """
     if not isinstance(maximise, bool | np.bool_):
         told = f"maximise: must be True (larger is better) or False; got {maximise!r}"
-        raise ValueError(told)  # noqa: TRY004
+        raise InputError(told)
 
 
 def check_delta(delta: object, name: str = "delta") -> None:
@@ -96,9 +98,9 @@ def check_delta(delta: object, name: str = "delta") -> None:
     if delta is None:
         return
     if not isinstance(delta, int | float | np.integer | np.floating) or isinstance(delta, bool):
-        raise ValueError(f"{name} {delta!r}: must be a number")  # noqa: TRY004
+        raise InputError(f"{name} {delta!r}: must be a number")
     if not (math.isfinite(delta) and delta > 0):
-        raise ValueError(f"{name} {float(delta):g}: the smallest effect that matters is above 0, and finite")
+        raise InputError(f"{name} {float(delta):g}: the smallest effect that matters is above 0, and finite")
 
 
 def check_confidence(confidence: float) -> None:
@@ -108,7 +110,7 @@ def check_confidence(confidence: float) -> None:
         ValueError: If it is not between 0 and 1.
     """
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence: must be between 0 and 1, as 0.95 is; got {confidence!r}")
+        raise InputError(f"confidence: must be between 0 and 1, as 0.95 is; got {confidence!r}")
 
 
 def numeric_columns(frame: "pd.DataFrame") -> list[str]:

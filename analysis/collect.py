@@ -41,6 +41,7 @@ from analysis.parquet import metadata_of, parquet_bytes
 from analysis.record import Record
 from analysis.results import Facts
 from analysis.trials import TRIALS_FILE, trials_table
+from cktf.errors import InputError
 
 
 class Rows(Protocol):
@@ -176,7 +177,7 @@ def _read(run: str | os.PathLike[str], engine: Engine) -> Content:
         refuse_broken_lines(folder, segments)
         raise
     if not ledger.launches:
-        raise ValueError(f"{os.fspath(run)}: no study row in ledger/, so this is not a run directory")
+        raise InputError(f"{os.fspath(run)}: no study row in ledger/, so this is not a run directory")
     return Content(files, segments, rows, ledger, EpochTable.of(ledger, rows.terms))
 
 
@@ -185,7 +186,7 @@ def _study_file(run: str | os.PathLike[str]) -> str:
     try:
         return read(folder, name).decode() if has_file(folder, name) else ""
     except UnicodeDecodeError:
-        raise ValueError(f"{os.fspath(run)}/{name}: is not UTF-8 text") from None
+        raise InputError(f"{os.fspath(run)}/{name}: is not UTF-8 text") from None
 
 
 def _trials(run: str | os.PathLike[str], content: Content, finals: Iterable[pa.Table]) -> pa.Table:

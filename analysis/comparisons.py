@@ -12,6 +12,7 @@ from analysis.pairing import FEWEST_UNPAIRED, correlation_interval
 from analysis.plain import as_trials, doubts
 from analysis.quantities import larger_is_better
 from analysis.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
+from cktf.errors import InputError
 from cktf.rows import Status
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _compared_afresh(pool: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
     for context, arms in pool.drop_duplicates("arm_id").groupby("context", sort=False)["arm"]:
         if (count := int((arms == baseline).sum())) != 1:
             within = f" in context {context!r}" if context else ""
-            raise ValueError(
+            raise InputError(
                 f"baseline {baseline!r}: {count or 'no'} arms are called so{within}; there are: {listed(arms)}"
             )
     return pool.assign(is_baseline=pool["arm"] == baseline)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.arguments import check_confidence, check_maximise, check_trials
 from analysis.results import REPORTED_STAGES
+from cktf.errors import InputError
 from cktf.rows import Stage, Status
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def arms(
         for arm in of_arms:
             if (context, arm) not in known:
                 within = f" in context {context!r}" if context else ""
-                raise ValueError(f"reference: no arm is called {arm!r}{within}")
+                raise InputError(f"reference: no arm is called {arm!r}{within}")
     values = {
         arm: group[metric].to_numpy(np.float64) for arm, group in complete(pool, metric).groupby("arm_id")
     }

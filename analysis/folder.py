@@ -6,6 +6,8 @@ from uuid import uuid4
 
 from pyarrow import fs
 
+from cktf.errors import InputError
+
 
 def open_folder(place: str | os.PathLike[str]) -> fs.SubTreeFileSystem:
     """Return a file system whose root is ``place``.
@@ -24,7 +26,7 @@ def absolute(place: str | os.PathLike[str]) -> str:
     """Return a folder or a URI as any process would name it."""
     text = os.fspath(place)
     if not text.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
-        raise ValueError("the name of a folder is empty; use '.' for the one you are in")
+        raise InputError("the name of a folder is empty; use '.' for the one you are in")
     return text if "://" in text else str(Path(text).expanduser().resolve())
 
 

@@ -42,6 +42,7 @@ from analysis.estimates import CONFIDENCE
 from analysis.fanova import Factor, fanova
 from analysis.levels import is_numeric
 from analysis.searched import BEST, JUDGED, scores_on_the_way, searched_arms
+from cktf.errors import InputError
 from cktf.rows import Status, StudyRow
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def importance(
     """
     if not isinstance(study, StudyRow):
         told = f"importance takes the study that was searched, a StudyRow; got {type(study).__name__}"
-        raise ValueError(told)  # noqa: TRY004
+        raise InputError(told)
     check_trials(trials, study.metric, what="importance")
     check_columns(
         epochs,

@@ -19,6 +19,7 @@ from pyarrow import fs
 
 from analysis.folder import open_folder
 from analysis.row_lines import EPOCH_SCHEMA, POSITION, parse_lines
+from cktf.errors import InputError
 from cktf.rows import EndRow, PlannedRow, RowReader, StudyRow, TeacherRow, is_row
 
 PIECE_BYTES = 8 * 2**20
@@ -148,7 +149,7 @@ class Ledger:
             *(first_epochs[name].to_pylist() for name in ("trial_id", PLACE)), strict=True
         ):
             if place < self.first_planned.get(trial_id, place + 1):
-                raise ValueError(
+                raise InputError(
                     f"the ledger has epochs of trial {trial_id!r}, which no row before them has planned"
                 )
 
@@ -201,7 +202,7 @@ def parse_piece(run: str, piece: Piece) -> Parsed:
     try:
         tables, lines = parse_lines(content.removesuffix(b"\n").split(b"\n") if content else [])
     except ValueError as error:
-        raise ValueError(f"ledger/{piece.segment}: {error}") from error
+        raise InputError(f"ledger/{piece.segment}: {error}") from error
     others = [line for _, line in lines]
     first = piece.number << PLACE_BITS
     epochs = [

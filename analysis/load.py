@@ -16,6 +16,7 @@ from analysis.folder import absolute, has_file, open_folder, without_slash
 from analysis.ledger import ledger_files
 from analysis.parquet import FACTS_KEY, VERSION_KEY
 from analysis.results import Facts, Results
+from cktf.errors import InputError
 from cktf.rows import SCHEMA_VERSION, Status
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _load_one(place: str) -> Results:
     for prefix in ("", "report/"):
         if has_file(folder, f"{prefix}trials.parquet"):
             return _read_tables(folder, prefix, place)
-    raise ValueError(f"{place}: neither ledger/*.jsonl nor trials.parquet is there")
+    raise InputError(f"{place}: neither ledger/*.jsonl nor trials.parquet is there")
 
 
 def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
@@ -107,23 +108,23 @@ def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Resul
         try:
             tables.append(pa.parquet.read_table(f"{prefix}{name}", filesystem=folder))
         except (OSError, ValueError) as error:
-            raise ValueError(f"{place}: {prefix}{name} is missing or damaged: {error}") from error
+            raise InputError(f"{place}: {prefix}{name} is missing or damaged: {error}") from error
     trials, epochs = tables
     metadata = trials.schema.metadata or {}
     if VERSION_KEY not in metadata or FACTS_KEY not in metadata:
-        raise ValueError(
+        raise InputError(
             f"{place}: {prefix}trials.parquet lacks the facts of its run, which stand in its metadata: another program "
             "has written it; 'cktf report RUN' makes it anew"
         )
     if (version := _version(metadata)) != SCHEMA_VERSION:
-        raise ValueError(
+        raise InputError(
             f"{place}: {prefix}trials.parquet: schema version {version}; this code reads {SCHEMA_VERSION}"
         )
     facts = _facts(metadata)
     metrics = {facts.study.metric, facts.study.report_metric, *([] if facts.foreign else ["test_accuracy"])}
     for (name, columns), table in zip(NEEDED.items(), tables, strict=True):
         if missing := [column for column in (*columns, *metrics) if column not in table.column_names]:
-            raise ValueError(
+            raise InputError(
                 f"{place}: {prefix}{name} lacks columns that it had: {', '.join(missing)}; 'cktf report RUN' makes it "
                 "anew"
             )
@@ -136,13 +137,13 @@ def _refuse_odd_values(trials: pa.Table, place: str) -> None:
     for name, column in zip(trials.column_names, trials.columns, strict=True):
         is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
         if name in NUMBERS and not is_number and not pa.types.is_null(column.type):
-            raise ValueError(f"{place}: column {name} must hold numbers; it is of type {column.type}")
+            raise InputError(f"{place}: column {name} must hold numbers; it is of type {column.type}")
     unknown = sorted({*trials["status"].to_pylist()} - {*map(str, Status)}, key=str)
     if unknown:
-        raise ValueError(f"{place}: status must be one of {', '.join(Status)}; got {unknown[0]!r}")
+        raise InputError(f"{place}: status must be one of {', '.join(Status)}; got {unknown[0]!r}")
     twice = pc.value_counts(trials["trial_id"].cast(pa.string()))
     for found in twice.filter(pc.greater(twice.field("counts"), 1)).to_pylist()[:1]:
-        raise ValueError(f"{place}: a trial has one row; trial_id {found['values']!r} has {found['counts']}")
+        raise InputError(f"{place}: a trial has one row; trial_id {found['values']!r} has {found['counts']}")
 
 
 def _version(metadata: dict[bytes, bytes] | None) -> int | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.arguments import listed
+from cktf.errors import InputError
 from cktf.rows import Stage, Status
 
 if TYPE_CHECKING:
@@ -57,13 +58,13 @@ def as_trials(
         found = _seeds(cells) if name == "seed" else [None if cell is None else clean(cell) for cell in cells]
         for row, cell in enumerate(found, 1):
             if cell is None or (cell == "" and name != "context"):
-                raise ValueError(f"{what}: column {name!r} is empty in row {row}")
+                raise InputError(f"{what}: column {name!r} is empty in row {row}")
         trials[name] = found
     identity = ["context", "arm", "seed"]
     if (twice := trials.duplicated(identity).to_numpy()).any():
         context, arm, seed = trials[identity].iloc[twice.argmax()]
         within = f" in context {context!r}" if context else ""
-        raise ValueError(
+        raise InputError(
             f"{what}: arm {arm!r}{within} has several rows at seed {seed}; an arm has one row at each seed, "
             "the last epoch's"
         )
@@ -71,7 +72,7 @@ def as_trials(
     for context, rows in trials.groupby("context", sort=False).groups.items():
         if not is_baseline[rows].any():
             within = f" in context {context!r}" if context else ""
-            raise ValueError(
+            raise InputError(
                 f"{what}: no arm is called {baseline!r}{within}, which is to be the baseline; there are: "
                 f"{listed(trials.loc[rows, 'arm'].unique())}"
             )
@@ -137,16 +138,16 @@ def _check_names(frame: "pd.DataFrame", metric: str, what: str) -> None:
     columns = list(frame.columns)
     for name in ("arm", "seed", metric):
         if name not in columns:
-            raise ValueError(f"{what}: no column is called {name!r}; there are: {listed(columns)}")
+            raise InputError(f"{what}: no column is called {name!r}; there are: {listed(columns)}")
     for name in ("arm", "seed", metric, "context"):
         if columns.count(name) > 1:
-            raise ValueError(f"{what}: {columns.count(name)} columns are called {name!r}; rename all but one")
+            raise InputError(f"{what}: {columns.count(name)} columns are called {name!r}; rename all but one")
     if metric in ("context", "arm", "seed", "arm_id", "is_baseline", "stage", "status"):
-        raise ValueError(
+        raise InputError(
             f"{what}: the metric cannot be the column {metric!r}, which means something else here"
         )
     if not len(frame):
-        raise ValueError(f"{what}: there are no rows under the columns {listed(columns)}")
+        raise InputError(f"{what}: there are no rows under the columns {listed(columns)}")
 
 
 def _seeds(cells: list[Any]) -> list[int | str | None]:
@@ -177,7 +178,7 @@ def _numbers(column: "pd.Series[Any]", metric: str, what: str) -> "np.ndarray[An
             continue
         number = _number(cell)
         if number is None:
-            raise ValueError(
+            raise InputError(
                 f"{what}: column {metric!r} holds numbers, or nothing where a trial failed; row {row + 1} has "
                 f"{cell!r}"
             )

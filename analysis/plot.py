@@ -13,6 +13,7 @@ from analysis.folder import open_folder, write
 from analysis.pages import html_page, libraries
 from analysis.results import Results
 from analysis.unmade import noted
+from cktf.errors import InputError
 
 WITHOUT_FIGURE = "--out and --factor are of one figure: name it by --figure"
 """What a command line is told that has these alone."""
@@ -72,7 +73,7 @@ def write_figure(
     kind = file.rpartition(".")[2]
     if kind not in RENDER or kind == file:
         known = ", ".join(f".{suffix}" for suffix in RENDER)
-        raise ValueError(f"{place}: the suffix of a figure's file is one of {known}")
+        raise InputError(f"{place}: the suffix of a figure's file is one of {known}")
     content = RENDER[kind](drawing(results, name, factors))
     write(open_folder(folder or slash or "."), file, content)
     return place
@@ -85,15 +86,15 @@ def drawing(results: Results, name: str, factors: Sequence[str] = ()) -> Drawing
         ValueError: If the name or a factor is unknown, or the figure does not apply; it names what is allowed.
     """
     if name not in FIGURES:
-        raise ValueError(f"no figure is called {name!r}; those that apply: {_applicable(results)}")
+        raise InputError(f"no figure is called {name!r}; those that apply: {_applicable(results)}")
     if factors:
         _check_factors(results, name, factors)
     if drawn := _drawn(results, name, factors):
         return drawn
     needs = FIGURES[name].needs
     if factors:
-        raise ValueError(f"figure {name!r} cannot show {', '.join(factors)}: it needs {needs}")
-    raise ValueError(
+        raise InputError(f"figure {name!r} cannot show {', '.join(factors)}: it needs {needs}")
+    raise InputError(
         f"figure {name!r} does not apply: it needs {needs}; those that apply: {_applicable(results)}"
     )
 
@@ -117,7 +118,7 @@ def applicable(results: Results) -> dict[str, str]:
     """
     if titles := _titles(results):
         return titles
-    raise ValueError("no figure applies: each needs complete trials, and most need several arms")
+    raise InputError("no figure applies: each needs complete trials, and most need several arms")
 
 
 def _drawn(results: Results, name: str, factors: Sequence[str] = ()) -> Drawing | None:
@@ -155,10 +156,10 @@ def _check_factors(results: Results, name: str, factors: Sequence[str]) -> None:
     count, known = FIGURES[name].num_factors, results.facts.study.factors
     for factor in factors:
         if factor not in known:
-            raise ValueError(f"the study has no factor {factor!r}; it has: {', '.join(known) or 'none'}")
+            raise InputError(f"the study has no factor {factor!r}; it has: {', '.join(known) or 'none'}")
     if len(set(factors)) != count or len(factors) != count:
         takes = f"{count} different factors" if count > 1 else "one factor" if count else "no factors"
-        raise ValueError(f"figure {name!r} takes {takes}; got: {', '.join(factors)}")
+        raise InputError(f"figure {name!r} takes {takes}; got: {', '.join(factors)}")
 
 
 def _svg(drawing: Drawing) -> bytes:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from analysis.arguments import check_maximise
+from cktf.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def larger_is_better(metric: str, maximise: bool | None) -> bool:
     words = [word.lower() for word in re.findall(r"[^\W\d_]+", parted)]
     telling = [word for word in words if word in SMALLER_IS_BETTER or word.endswith(_COMPOUNDS)]
     if telling:
-        raise ValueError(
+        raise InputError(
             f"--metric {metric}: not said whether a larger or a smaller value is better, and its word {telling[0]!r} "
             "speaks for a smaller one; say --minimise or --maximise (in Python: maximise=False or True)"
         )

@@ -16,6 +16,7 @@ from analysis.contexts import rounding, shared_names
 from analysis.estimates import CONFIDENCE, complete, reported
 from analysis.mixed import mixed_effects
 from analysis.verdicts import LEVEL, holm
+from cktf.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,7 +178,7 @@ def ranks(
         effects, ("context", "arm", "effect"), what="ranks", source="effects, as analysis.effects gives them"
     )
     for other in set(effects.get("metric", ())) - {metric}:
-        raise ValueError(f"metric {metric!r}: the effects are of {other!r}")
+        raise InputError(f"metric {metric!r}: the effects are of {other!r}")
     contexts = list(dict.fromkeys(effects["context"]))
     if len(contexts) < 2:
         return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)

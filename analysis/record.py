@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from pyarrow import fs
 
 from analysis.folder import below, has_file, open_folder, read, write
+from cktf.errors import InputError
 
 RECORD = "report.json"
 RECORD_IS = "record of a report of cktf"
@@ -61,7 +62,7 @@ class Record:
             others += sorted(name for name in found if not name.rpartition("/")[2].startswith("."))
         if others:
             more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-            raise ValueError(
+            raise InputError(
                 f"{below(self._place, others[0])}: is in the place of a file of the report{more}, and {RECORD} does "
                 "not list it as the report's own; nothing is written. Move it, or choose another folder. (A report "
                 "from before there was such a list can be deleted as a whole.)"
@@ -92,7 +93,7 @@ class Record:
                 return {name for name in values["files"] if NAME.fullmatch(name)}
         except (ValueError, LookupError, TypeError):
             pass
-        raise ValueError(
+        raise InputError(
             f"{below(self._place, RECORD)}: is not the record of a report, and stands where one is written; move it, "
             "or choose another folder"
         )

@@ -24,6 +24,7 @@ from analysis.record import RECORD, Record
 from analysis.results import Facts, Results
 from analysis.trials import TRIALS_FILE
 from analysis.unmade import noted
+from cktf.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,25 +141,25 @@ def report_on(
         ValueError: If something is missing or does not fit, or the results cannot be read.
     """
     if kind is None and options.given:
-        raise ValueError(f"--{options.given[0]}: only foreign results take it (--from); a run says it itself")
+        raise InputError(f"--{options.given[0]}: only foreign results take it (--from); a run says it itself")
     if out is not None:
         _refuse_other_folder(out)
     if kind is None and len(places) == 1:
         return write_report(places[0], out, engine)
     if out is None:
         what = "several runs" if kind is None else "foreign results"
-        raise ValueError(f"--out is missing: the report of {what} has no place of its own")
+        raise InputError(f"--out is missing: the report of {what} has no place of its own")
     if kind is None:
         return write_results(load(*places), out)
     if len(places) > 1:
-        raise ValueError(f"--from {kind} reads one place; got {', '.join(places)}")
+        raise InputError(f"--from {kind} reads one place; got {', '.join(places)}")
     return write_results(read_foreign(kind, places[0], options), out)
 
 
 def _refuse_other_folder(out: str) -> None:
     """Refuse a file, and a folder that holds anything but a report, which would lie among it."""
     if "://" not in out and Path(out).expanduser().is_file():
-        raise ValueError(f"--out {out}: is a file; a report needs a folder")
+        raise InputError(f"--out {out}: is a file; a report needs a folder")
     selector = fs.FileSelector("", allow_not_found=True)
     names = sorted(info.base_name for info in open_folder(out).get_file_info(selector))
     if RECORD in names:
@@ -167,7 +168,7 @@ def _refuse_other_folder(out: str) -> None:
     if others := [
         name for name in names if not (name in own or name.endswith(".parquet") or name.startswith("."))
     ]:
-        raise ValueError(
+        raise InputError(
             f"--out {out}: holds no report, but {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}; "
             "choose a folder that is new or empty"
         )

@@ -21,6 +21,7 @@ import pyarrow as pa
 from analysis.columns import level_text
 from analysis.load import data_frame
 from analysis.results import Facts, Foreign, Results
+from cktf.errors import InputError
 from cktf.names import arm_label, short_name
 from cktf.rows import Stage, Status, StudyRow
 
@@ -66,7 +67,7 @@ def united(runs: Mapping[str, Results]) -> Results:
         return _one_study(studies[0])
     for place, results in runs.items():
         if (results.trials["stage"] == Stage.SEARCH).any():
-            raise ValueError(
+            raise InputError(
                 f"{place}: a search of another study than {', '.join(other for other in runs if other != place)}; "
                 "searches are read together only where they are of one study"
             )
@@ -80,7 +81,7 @@ def _require_same(runs: Mapping[str, Results], *names: str) -> None:
         found = {place: getattr(results.facts.study, name) for place, results in runs.items()}
         if len(set(found.values())) > 1:
             told = "; ".join(f"{value} in {place}" for place, value in found.items())
-            raise ValueError(f"runs are read together only where {name} is the same: it is {told}")
+            raise InputError(f"runs are read together only where {name} is the same: it is {told}")
 
 
 def _names(runs: Mapping[str, Results]) -> list[str]:
@@ -133,7 +134,7 @@ def _refuse_shared_trials(studies: list[dict[str, Results]]) -> None:
             trials = results.trials
             if (is_shared := trials["trial_id"].isin(places)).any():
                 trial_id, arm = trials.loc[is_shared, ["trial_id", "arm"]].iloc[0]
-                raise ValueError(
+                raise InputError(
                     f"{place}: holds trials of arm {arm!r} that {places[trial_id]} holds, and no baseline in a context "
                     "of the same name; such studies cannot be read together"
                 )
@@ -210,7 +211,7 @@ def _asked_together(runs: dict[str, Results]) -> StudyRow:
     for place, study in studies.items():
         for context, arm_id in _baselines(study).items():
             if baselines.setdefault(context, arm_id) != arm_id:
-                raise ValueError(f"{place}: context {context!r} has another baseline than in the other runs")
+                raise InputError(f"{place}: context {context!r} has another baseline than in the other runs")
     last = list(studies.values())[-1]
     designs = {
         (study.design, tuple(sorted(study.factors)) if study.design in OF_ALL_FACTORS else ())

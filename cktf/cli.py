@@ -1,7 +1,7 @@
 """The command line: parse, call, print.
 
-Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback); 130 interrupted (Ctrl-C,
-SIGTERM).
+Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback); 70 a fault of the program;
+130 interrupted (Ctrl-C, SIGTERM).
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cktf import foreign_options
+from cktf.errors import UserError, fault
 from cktf.terminal import answer_table, names_table
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 WRONG_INPUT = 2
 SOME_FAILED = 1
+FAULT = 70
 INTERRUPTED = 130
 
 app = typer.Typer(
@@ -74,15 +76,17 @@ class ReportEngine(StrEnum):
 
 @contextmanager
 def _one_clear_message() -> Iterator[None]:
-    """Turn what the user can mend into one message and exit code 2."""
-    from cktf.search.errors import UserError
-    from cktf.study.problems import StudyError
-
+    """Turn what the user can mend into one message and exit code 2, and tell any other exception from it."""
     try:
         yield
-    except (StudyError, UserError) as error:
+    except UserError as error:
         _say_what_is_wrong(error)
         raise typer.Exit(WRONG_INPUT) from None
+    except (typer.Exit, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        _say_what_is_wrong(fault(error))
+        raise typer.Exit(FAULT) from None
 
 
 def _say_what_is_wrong(error: object) -> None:
@@ -236,7 +240,6 @@ def report(
         from analysis.foreign import Options
         from analysis.report import report_on
         from analysis.tables import main_tables
-        from cktf.search.errors import UserError
 
         if address is not None and engine is not ReportEngine.RAY:
             raise UserError(f"--address {address}: only --engine ray joins a cluster")
@@ -256,11 +259,8 @@ def report(
             delta=delta,
             status=status,
         )
-        try:
-            with _ledger_reader(engine, address) as reader:
-                paths = report_on(runs, out_dir, kind, options, reader)
-        except (ValueError, OSError) as error:
-            raise UserError(str(error)) from error
+        with _ledger_reader(engine, address) as reader:
+            paths = report_on(runs, out_dir, kind, options, reader)
     for answer in main_tables(paths.results):
         rows, notes = answer.narrow()
         out.print(answer_table(answer.title, rows, [*notes, answer.remark]))
@@ -290,18 +290,14 @@ def plot(
         _refuse_another_analysis()
         from analysis.load import load
         from analysis.plot import WITHOUT_FIGURE, applicable, write_figure
-        from cktf.search.errors import UserError
 
         if figure is None and (out_file or factor):
             raise UserError(WITHOUT_FIGURE)
-        try:
-            results = load(run)
-            if figure is None:
-                out.print(names_table(applicable(results)))
-                return
-            written = write_figure(results, figure, out_file or f"{figure}.svg", factor or ())
-        except (ValueError, OSError) as error:
-            raise UserError(str(error)) from error
+        results = load(run)
+        if figure is None:
+            out.print(names_table(applicable(results)))
+            return
+        written = write_figure(results, figure, out_file or f"{figure}.svg", factor or ())
     out.print(written, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -340,20 +336,20 @@ def train(
             raise StudyError(f"--arm {arm}: the study has no such arm{within}; it has: {', '.join(arms)}")
         config = arms[arm].config.with_seed(seed)
         require_runnable(spec, replace(arms[arm], config=config))
-    try:
-        for result in train_trial(
-            config, teacher_once=spec.teacher_once, health=spec.health, teacher_is_scored=True
-        ):
-            score = result.validation_accuracy
-            validation = "" if score is None else f"validation {score:.2f} %  "
-            out.print(
-                f"epoch {result.epoch:>3}/{config.total_epochs}  {result.phase}  loss {result.train_loss:.4f}  "
-                f"{validation}{result.epoch_seconds:.1f} s",
-                highlight=False,
-            )
-    except TrainingFailed as error:
-        _say_what_is_wrong(error)
-        raise typer.Exit(SOME_FAILED) from None
+        try:
+            for result in train_trial(
+                config, teacher_once=spec.teacher_once, health=spec.health, teacher_is_scored=True
+            ):
+                score = result.validation_accuracy
+                validation = "" if score is None else f"validation {score:.2f} %  "
+                out.print(
+                    f"epoch {result.epoch:>3}/{config.total_epochs}  {result.phase}  loss {result.train_loss:.4f}  "
+                    f"{validation}{result.epoch_seconds:.1f} s",
+                    highlight=False,
+                )
+        except TrainingFailed as error:
+            _say_what_is_wrong(error)
+            raise typer.Exit(SOME_FAILED) from None
 
 
 @app.command()
@@ -365,20 +361,14 @@ def convert_teacher(
 ) -> None:
     """Take the weights out of a checkpoint and write them as safetensors; no code in it is run."""
     with _one_clear_message():
-        from cktf.search.errors import UserError
         from cktf.trainer.teacher_file import convert_weights
 
-        try:
-            convert_weights(source, target)
-        except (ValueError, OSError) as error:
-            raise UserError(str(error)) from error
+        convert_weights(source, target)
     out.print(str(target), markup=False, highlight=False, soft_wrap=True)
 
 
 def _refuse_another_analysis() -> None:
     """Refuse to go on where another module is found under the name of the half that analyses."""
-    from cktf.search.errors import UserError
-
     own = Path(__file__).resolve().parents[1] / "analysis" / "__init__.py"
     found = find_spec("analysis")
     places = [found.origin, *(found.submodule_search_locations or ())] if found else []

@@ -11,6 +11,8 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
+from cktf.errors import InputError
+
 LARGEST_INTEGER = 2**63 - 1
 """That tables can hold; the smallest is its negative, less one."""
 
@@ -60,7 +62,7 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
 def _whole_number(value: Any) -> int:
     is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if not is_whole or isinstance(value, bool) or not -LARGEST_INTEGER - 1 <= value <= LARGEST_INTEGER:
-        raise ValueError("a whole number of at most 64 bits")
+        raise InputError("a whole number of at most 64 bits")
     return int(value)
 
 
@@ -72,7 +74,7 @@ def _number(value: Any) -> float:
             return float(value)
     except OverflowError:
         pass
-    raise ValueError("a number")
+    raise InputError("a number")
 
 
 def _text(value: Any) -> str:
@@ -100,7 +102,7 @@ READERS: dict[Any, Callable[[Any], Any]] = {
 def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value not in allowed:
-            raise ValueError(f"one of {', '.join(allowed)}")
+            raise InputError(f"one of {', '.join(allowed)}")
         return str(value)
 
     return read
@@ -131,7 +133,7 @@ def _object_of(read_entry: Callable[[Any], Any]) -> Callable[[Any], dict[str, An
             try:
                 found[key] = read_entry(entry)
             except (TypeError, ValueError) as error:
-                raise ValueError(f"an object, and {key!r} in it {error}") from None
+                raise InputError(f"an object, and {key!r} in it {error}") from None
         return found
 
     return read
@@ -147,24 +149,24 @@ def json_value(line: str | bytes) -> Any:
         # Programs of another system begin a file with a byte order mark.
         text = line.decode("utf-8-sig") if isinstance(line, bytes) else line
     except UnicodeDecodeError as error:
-        raise ValueError(f"is not UTF-8 text: {error.reason} at byte {error.start + 1}") from None
+        raise InputError(f"is not UTF-8 text: {error.reason} at byte {error.start + 1}") from None
     try:
         values = json.loads(text, object_pairs_hook=_each_once)
     except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: {error.msg}, at character {error.pos + 1}") from None
+        raise InputError(f"is not JSON: {error.msg}, at character {error.pos + 1}") from None
     except KeyError as error:
-        raise ValueError(f"key {error} stands twice") from None
+        raise InputError(f"key {error} stands twice") from None
     except RecursionError:
-        raise ValueError(f"is nested more than {DEEPEST} deep") from None
+        raise InputError(f"is nested more than {DEEPEST} deep") from None
     except ValueError:  # Python's own limit
-        raise ValueError("holds an integer of thousands of digits") from None
+        raise InputError("holds an integer of thousands of digits") from None
     if text.count("{") + text.count("[") > DEEPEST and _depth(values) > DEEPEST:
-        raise ValueError(f"is nested more than {DEEPEST} deep")
+        raise InputError(f"is nested more than {DEEPEST} deep")
     if "\\u" in text:
         try:
             json.dumps(values, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise ValueError("holds half of a surrogate pair, which is no character") from None
+            raise InputError("holds half of a surrogate pair, which is no character") from None
     return values
 
 

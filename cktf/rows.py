@@ -19,6 +19,7 @@ from dataclasses import MISSING, asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
+from cktf.errors import InputError
 from cktf.row_values import fields_of, json_value, shown
 
 SCHEMA_VERSION = 1
@@ -68,7 +69,7 @@ class Row:
         """
         known = fields_of(cls)  # type: ignore[arg-type]  # mypy takes no class for hashable
         if missing := [name for name, of in known.items() if of.default is MISSING and name not in values]:
-            raise ValueError(f"a row of kind {cls.kind!r} without {', '.join(missing)}")
+            raise InputError(f"a row of kind {cls.kind!r} without {', '.join(missing)}")
         read = {}
         for name in known.keys() & values.keys():
             of, value = known[name], values[name]
@@ -78,7 +79,7 @@ class Row:
                 read[name] = of.read(value)
             except (TypeError, ValueError) as error:
                 wanted = f"{name!r} of a row of kind {cls.kind!r} must be {error}"
-                raise ValueError(f"{wanted}; got {shown(value)}") from None
+                raise InputError(f"{wanted}; got {shown(value)}") from None
         return cls(**read)
 
 
@@ -349,7 +350,7 @@ def parse_row(line: str | bytes) -> Row:
     values = json_value(line)
     kind = values.get("kind") if isinstance(values, dict) else None
     if not isinstance(kind, str) or kind not in ROWS:
-        raise ValueError(f"a row of unknown kind {shown(kind)}; known: {', '.join(ROWS)}")
+        raise InputError(f"a row of unknown kind {shown(kind)}; known: {', '.join(ROWS)}")
     return ROWS[kind].from_dict(values)
 
 
@@ -374,18 +375,18 @@ class RowReader:
             row = parse_row(line)
             self._check_order(row)
         except ValueError as error:
-            raise ValueError(f"{place}: {error}") from error
+            raise InputError(f"{place}: {error}") from error
         return row
 
     def _check_order(self, row: Row) -> None:
         if isinstance(row, StudyRow):
             self._is_begun = True
         elif not self._is_begun:
-            raise ValueError(f"a row of kind {row.kind!r} stands before the first study row")
+            raise InputError(f"a row of kind {row.kind!r} stands before the first study row")
         elif isinstance(row, PlannedRow):
             self._planned.add(row.trial_id)
         elif isinstance(row, EpochRow | EndRow) and row.trial_id not in self._planned:
-            raise ValueError(
+            raise InputError(
                 f"a row of kind {row.kind!r} tells of trial {row.trial_id!r}, which no row before it has planned"
             )
 

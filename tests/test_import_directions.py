@@ -12,7 +12,17 @@ FLOOR = {
     "cktf",
     *(
         f"cktf.{name}"
-        for name in ("batch", "exclusive", "names", "row_values", "rows", "seeding", "settings", "storage")
+        for name in (
+            "batch",
+            "errors",
+            "exclusive",
+            "names",
+            "row_values",
+            "rows",
+            "seeding",
+            "settings",
+            "storage",
+        )
     ),
 }
 MAY_IMPORT = {
@@ -22,7 +32,7 @@ MAY_IMPORT = {
     "cktf.trainer": FLOOR | {"cktf.objectives", "cktf.models", "cktf.data"},
     "cktf.study": FLOOR | {"cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
     "cktf.search": FLOOR | {"cktf.study", "cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
-    "analysis": {"cktf.names", "cktf.rows"},
+    "analysis": {"cktf.errors", "cktf.names", "cktf.rows"},
 }
 ONLY_IN = {
     "ray": {"cktf.search"},

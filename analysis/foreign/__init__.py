@@ -6,6 +6,7 @@ from analysis.foreign.csv_file import csv_file
 from analysis.foreign.optuna_study import optuna_study
 from analysis.foreign.ray_tune import ray_tune
 from analysis.results import Results
+from cktf.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,17 +67,17 @@ def read(kind: str, place: str, options: Options) -> Results:
             what is asked for; the message says what they have.
     """
     if kind not in TAKES:
-        raise ValueError(f"--from {kind}: no such kind of results; there are: {', '.join(TAKES)}")
+        raise InputError(f"--from {kind}: no such kind of results; there are: {', '.join(TAKES)}")
     for name in options.given:
         if name not in TAKES[kind]:
             taken = ", ".join(f"--{option}" for option in TAKES[kind])
-            raise ValueError(f"--{name}: results --from {kind} do not take it; they take {taken}")
+            raise InputError(f"--{name}: results --from {kind} do not take it; they take {taken}")
     if kind == "optuna":
         return optuna_study(place, name=options.study)
     if options.metric is None:
-        raise ValueError(f"--metric: results --from {kind} do not say which of their numbers is compared")
+        raise InputError(f"--metric: results --from {kind} do not say which of their numbers is compared")
     if options.minimise and options.maximise:
-        raise ValueError("--minimise, --maximise: they exclude each other; give one of them")
+        raise InputError("--minimise, --maximise: they exclude each other; give one of them")
     maximise = options.maximise if options.minimise or options.maximise else None
     if kind == "ray-tune":
         return ray_tune(place, metric=options.metric, maximise=maximise)

@@ -15,6 +15,7 @@ from analysis.foreign.trials import ADDRESSES_CUT, ForeignTrial, foreign_results
 from analysis.plain import as_trials
 from analysis.quantities import larger_is_better
 from analysis.results import Foreign, Results
+from cktf.errors import InputError
 from cktf.rows import Stage, Status
 
 if TYPE_CHECKING:
@@ -121,32 +122,32 @@ def _table(place: str) -> "pd.DataFrame":
         # A byte order mark would hide the quotes of the first name.
         lines = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), skipinitialspace=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{place}: no table of comma-separated values: {error}") from error
+        raise InputError(f"{place}: no table of comma-separated values: {error}") from error
     rows = [row for line in lines if any(row := [cells.tidy_name(cell) for cell in line])]
     if not rows:
-        raise ValueError(f"{place}: no table of comma-separated values: it is empty")
+        raise InputError(f"{place}: no table of comma-separated values: it is empty")
     head, *rows = rows
     for number, row in enumerate(rows, 1):
         while len(row) > len(head) and not row[-1]:
             row.pop()
         if len(row) != len(head):
-            raise ValueError(
+            raise InputError(
                 f"{place}: row {number} has {len(row)} cells under {len(head)} columns ({', '.join(head)}); "
                 "commas part cells, and a cell that has one in it stands in double quotes"
             )
     if not rows:
-        raise ValueError(f"{place}: there are no rows under the columns {', '.join(head)}")
+        raise InputError(f"{place}: there are no rows under the columns {', '.join(head)}")
     return pd.DataFrame(rows, columns=head, dtype=str)
 
 
 def _require_column(what: str, table: "pd.DataFrame", option: str, column: str) -> None:
     """Refuse a column that is not there, or stands there several times."""
     if (stands := list(table.columns).count(column)) > 1:
-        raise ValueError(f"{what}: {stands} columns are called {column!r} (--{option}); rename all but one")
+        raise InputError(f"{what}: {stands} columns are called {column!r} (--{option}); rename all but one")
     if not stands:
         alike = [name for name in table.columns if name.casefold() == column.casefold()]
         hint = f"; --{option} {alike[0]} names the one that differs by case alone" if alike else ""
-        raise ValueError(
+        raise InputError(
             f"{what}: no column is called {column!r} (--{option}); there are: {', '.join(table.columns)}{hint}"
         )
 
@@ -165,7 +166,7 @@ def _ends(
         for row, cell in enumerate(table.iloc[:, place]):
             found = cells.status_in(cell)
             if found is None and said:
-                raise ValueError(
+                raise InputError(
                     f"{what}: column {column!r} (--status) says how a trial ended: complete, failed, running or the "
                     f"like; row {row + 1} has {cell!r}"
                 )
@@ -206,9 +207,9 @@ def _trial(row: Mapping[Hashable, Any], end: tuple[Status, str], metric: str) ->
 def _seed(what: str, row: int, cell: str) -> int:
     seed = cells.seed(cell)
     if seed is None:
-        raise ValueError(f"{what}: a seed is a whole number; row {row} has {cell!r}")
+        raise InputError(f"{what}: a seed is a whole number; row {row} has {cell!r}")
     if not -(2**63) <= seed < 2**63:
-        raise ValueError(f"{what}: a seed lies between -2^63 and 2^63 - 1; row {row} has {cell!r}")
+        raise InputError(f"{what}: a seed lies between -2^63 and 2^63 - 1; row {row} has {cell!r}")
     return seed
 
 
@@ -216,5 +217,5 @@ def _number(what: str, column: str, row: int, cell: str) -> float:
     """Return a cell of the metric; NaN where it has no value."""
     number = cells.number(cell)
     if number is None:
-        raise ValueError(f"{what}: column {column!r} holds numbers; row {row} has {cell!r}")
+        raise InputError(f"{what}: column {column!r} holds numbers; row {row} has {cell!r}")
     return number

@@ -8,6 +8,7 @@ from urllib.parse import quote, quote_plus
 from analysis.foreign.cells import tidy_name
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
 from analysis.results import Foreign, Results
+from cktf.errors import InputError
 from cktf.rows import Stage, Status
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def optuna_study(storage: str, *, name: str | None = None) -> Results:
     place = _without_password(storage)
     study, found = _loaded(storage, name)
     if len(study.directions) > 1:
-        raise ValueError(
+        raise InputError(
             f"{place}: study {study.study_name!r} has {len(study.directions)} objectives; a report reads one"
         )
     distributions: dict[str, optuna.distributions.BaseDistribution] = {}
@@ -104,7 +105,7 @@ def _loaded(storage: str, name: str | None) -> "tuple[optuna.Study, list[optuna.
         url = sqlalchemy.make_url(storage)
     except SQLAlchemyError:  # its message repeats the URL
         hint = f"; of a file it is {SQLITE}{place}" if Path(storage).is_file() else ""
-        raise ValueError(
+        raise InputError(
             f"{place}: no Optuna storage that can be read: it is no URL of a database{hint}"
         ) from None
     options = _read_only(url, place)
@@ -127,7 +128,7 @@ def _loaded(storage: str, name: str | None) -> "tuple[optuna.Study, list[optuna.
                     if name is None
                     else f"there is no study {name!r} (--study)"
                 )
-                raise ValueError(f"{place}: {asked}; there are: {', '.join(names) or 'none'}")
+                raise InputError(f"{place}: {asked}; there are: {', '.join(names) or 'none'}")
             study = optuna.load_study(study_name=name, storage=opened)
             return study, study.get_trials(deepcopy=False)
         finally:
@@ -135,7 +136,7 @@ def _loaded(storage: str, name: str | None) -> "tuple[optuna.Study, list[optuna.
             opened.engine.dispose()
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, RuntimeError) as error:
         reason = _without_secrets(str(error), url)
-        raise ValueError(f"{place}: no Optuna storage that can be read: {reason}") from None
+        raise InputError(f"{place}: no Optuna storage that can be read: {reason}") from None
 
 
 def _read_only(url: "sqlalchemy.URL", place: str) -> dict[str, Any]:
@@ -144,7 +145,7 @@ def _read_only(url: "sqlalchemy.URL", place: str) -> dict[str, Any]:
         return {}
     file = Path(url.database or "")
     if not file.is_file():
-        raise ValueError(f"{place}: there is no file {file}")  # to open it would make it
+        raise InputError(f"{place}: there is no file {file}")  # to open it would make it
     address = f"{file.resolve().as_uri()}?mode=ro"
     return {"creator": lambda: sqlite3.connect(address, uri=True, check_same_thread=False)}
 
@@ -155,17 +156,17 @@ def _require_optunas(engine: "sqlalchemy.Engine", place: str) -> None:
 
     found = sqlalchemy.inspect(engine)
     if "studies" not in (tables := set(found.get_table_names())):
-        raise ValueError(f"{place}: no Optuna storage: it has no table of studies")
+        raise InputError(f"{place}: no Optuna storage: it has no table of studies")
     columns = {column["name"] for column in found.get_columns("studies")}
     if missing := [*sorted(TABLES - tables), *sorted({"study_id", "study_name"} - columns)]:
-        raise ValueError(
+        raise InputError(
             f"{place}: no Optuna storage: it has a table of studies, but none of Optuna's {', '.join(missing)}"
         )
     with engine.connect() as connection:
         for name in ("version_info", "alembic_version"):
             table = sqlalchemy.table(name)
             if not connection.scalar(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)):
-                raise ValueError(f"{place}: no Optuna storage: its table {name} is empty")
+                raise InputError(f"{place}: no Optuna storage: its table {name} is empty")
 
 
 def _trial(trial: "optuna.trial.FrozenTrial", params: dict[str, Any]) -> ForeignTrial:

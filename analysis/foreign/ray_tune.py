@@ -18,6 +18,7 @@ from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, lev
 from analysis.levels import is_logarithmic
 from analysis.quantities import larger_is_better
 from analysis.results import Foreign, Results
+from cktf.errors import InputError
 from cktf.rows import Stage, Status
 
 PARAMS, RESULTS, PROGRESS = "params.json", "result.json", "progress.csv"
@@ -99,7 +100,7 @@ def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | No
     place = os.fspath(folder).rstrip("/")
     found = sorted(_trials(open_folder(place), place), key=lambda trial: trial.start)
     if not found:
-        raise ValueError(
+        raise InputError(
             f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}"
             f"{_one_level_down(open_folder(place))}"
         )
@@ -107,7 +108,7 @@ def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | No
         key for trial in found for result in trial.results for key in result if _is_number(result[key])
     }
     if metric not in numbers:
-        raise ValueError(
+        raise InputError(
             f"{place}: no result has a number called {metric!r} (--metric); there are: "
             f"{', '.join(sorted(numbers)) or 'none'}"
         )
@@ -194,7 +195,7 @@ def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[
     for number, pair in enumerate(trials if isinstance(trials, list) else [trials], 1):
         where = f"{file}, trial_data, entry {number}"
         if not (isinstance(pair, list) and pair and isinstance(pair[0], str)):
-            raise ValueError(
+            raise InputError(
                 f"{where}: is no pair of texts, of which the first is a trial's state; got {_shown(pair)}"
             )
         row = _mapping(where, pair[0].encode())
@@ -213,7 +214,7 @@ def _results(folder: fs.SubTreeFileSystem, place: str, name: str) -> list[dict[s
         iteration = result.get(ITERATION)
         if not (_is_number(iteration) and 0 <= iteration < 2**63 and iteration == int(iteration)):
             got = _shown(iteration) if ITERATION in result else "nothing"
-            raise ValueError(f"{where}: {ITERATION} must be a whole number; got {got}")
+            raise InputError(f"{where}: {ITERATION} must be a whole number; got {got}")
     return [result for _, result in results]
 
 
@@ -238,12 +239,12 @@ def _rows(file: str, content: bytes) -> list[tuple[str, dict[str, Any]]]:
     try:
         rows = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{file}: no table of comma-separated values: {error}") from error
+        raise InputError(f"{file}: no table of comma-separated values: {error}") from error
     if not rows:
         return []
     head, *rows = rows
     if ITERATION not in head:
-        raise ValueError(
+        raise InputError(
             f"{file}: its first line, which names the columns, has no {ITERATION}; it has {_shown(', '.join(head))}"
         )
     if rows and len(rows[-1]) < len(head) and not content.endswith(b"\n"):
@@ -251,7 +252,7 @@ def _rows(file: str, content: bytes) -> list[tuple[str, dict[str, Any]]]:
     found = []
     for number, row in enumerate(rows, 1):
         if len(row) != len(head):
-            raise ValueError(f"{file}, row {number}: has {len(row)} cells under {len(head)} columns")
+            raise InputError(f"{file}, row {number}: has {len(row)} cells under {len(head)} columns")
         found.append((f"{file}, row {number}", dict(zip(head, map(_parsed, row), strict=True))))
     return found
 
@@ -263,8 +264,8 @@ def _mapping(where: str, content: bytes, separator: str = "/") -> dict[str, Any]
         if isinstance(found, dict):
             return _flat(found, separator)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: is no JSON that can be read: {error}") from error
-    raise ValueError(f"{where}: must hold a mapping; got {_shown(found)}")
+        raise InputError(f"{where}: is no JSON that can be read: {error}") from error
+    raise InputError(f"{where}: must hold a mapping; got {_shown(found)}")
 
 
 def _parsed_json(content: bytes) -> Any:
@@ -307,7 +308,7 @@ def _trial(
     """Return a trial, which was to do so many iterations, with its levels of the factors."""
     for result in found.results:
         if result.get(metric) not in (None, "") and not _is_number(result[metric]):
-            raise ValueError(
+            raise InputError(
                 f"{place}/{found.name}: {metric} must be a number; {ITERATION} {result[ITERATION]:g} has "
                 f"{_shown(result[metric])}"
             )

@@ -13,6 +13,7 @@ from analysis.foreign.cells import differ_by_case, has_address, tidy_level, tidy
 from analysis.load import data_frame
 from analysis.quantities import FOREIGN
 from analysis.results import Facts, Foreign, Results
+from cktf.errors import InputError
 from cktf.rows import Stage, Status, StudyRow
 
 UNKNOWN = {
@@ -178,7 +179,7 @@ def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict
     for trial, found in zip(tidied, params, strict=True):
         if len(trial) < len(found):
             name, _ = Counter(map(tidy_name, found)).most_common(1)[0]
-            raise ValueError(
+            raise InputError(
                 f"{what}: a trial has several params called {name!r}, but for blanks; rename all but one"
             )
     if any(has_address(level) for trial in params for level in trial.values()):

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.data.draws import uniform_integers
+from cktf.errors import InputError
 from cktf.seeding import derive
 from cktf.settings import Settings
 
@@ -48,7 +49,7 @@ class AugmentationConfig(Settings):
     @model_validator(mode="after")
     def _one_crop(self) -> Self:
         if self.crop and self.resized_crop:
-            raise ValueError(
+            raise InputError(
                 f"crop: {self.crop} and resized_crop: true exclude each other; leave one of them out"
             )
         return self

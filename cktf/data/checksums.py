@@ -4,6 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from cktf.errors import InputError
+
 GENERATED = "generated.json"
 """Name of the file, beside files that `cktf.data.generated` wrote, that holds their checksums."""
 
@@ -25,7 +27,7 @@ def checksums(folder: Path, published: dict[str, str]) -> dict[str, str]:
         generated: dict[str, str] = json.loads(path.read_text())
         return {name: generated[name] for name in published}
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"data.root: {path} is damaged: {error!r}; generate the folder anew") from error
+        raise InputError(f"data.root: {path} is damaged: {error!r}; generate the folder anew") from error
 
 
 def md5(path: Path) -> str:

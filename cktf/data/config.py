@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cktf.errors import InputError
 from cktf.settings import Settings
 
 IMAGE_FOLDER = "image_folder"
@@ -48,7 +49,7 @@ class DataConfig(Settings):
     def _is_cut_out_of_more(self) -> Self:
         if self.crop_from is not None and (self.side is None or self.crop_from <= self.side):
             smaller = "which is not set" if self.side is None else f"which is {self.side}"
-            raise ValueError(f"crop_from: must be larger than side, {smaller}; got {self.crop_from}")
+            raise InputError(f"crop_from: must be larger than side, {smaller}; got {self.crop_from}")
         return self
 
     @property
@@ -70,5 +71,5 @@ class DataConfig(Settings):
         from cktf.data import DATASETS  # here, since the package that lists them imports this module
 
         if name not in DATASETS:
-            raise ValueError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+            raise InputError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
         return name

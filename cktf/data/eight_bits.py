@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cktf.errors import InputError
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -40,7 +42,7 @@ _KEY_SCALE = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
 """Layout of a PNG to the factor from its transparent colour, as written, to 8 bits, as decoded."""
 
 
-class NoRange(ValueError):  # noqa: N818  # it names what an image lacks
+class NoRange(InputError):  # noqa: N818  # it names what an image lacks
     """An image is of a mode whose numbers have no stated range, or no colour."""
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cktf.data.eight_bits import MADE_BY, NoRange, eight_bit_colour
 from cktf.data.pixel_file import mapped_images
+from cktf.errors import InputError
 
 _AT_A_TIME = 1024  # images in memory while files are decoded
 
@@ -74,7 +75,7 @@ def _square(file: Path, side: int) -> Tensor:
             colour = eight_bit_colour(image)
             square = ImageOps.fit(colour, (side, side), Image.Resampling.BILINEAR)
     except NoRange as error:
-        raise ValueError(f"data.root: {file} is {error}") from error
+        raise InputError(f"data.root: {file} is {error}") from error
     except Exception as error:  # a damaged file raises whatever its bytes lead the decoder to
-        raise ValueError(f"data.root: {file} is not an image, or is damaged: {error}") from error
+        raise InputError(f"data.root: {file} is not an image, or is damaged: {error}") from error
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)  # PIL has the channels last

@@ -20,6 +20,7 @@ from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
 from cktf.data.image_files import image_names, read_image_files
 from cktf.data.places import DatasetMissing, data_folder
+from cktf.errors import InputError
 
 SERVICE_FOLDERS = frozenset(
     {
@@ -43,7 +44,7 @@ def load_image_folder(config: DataConfig) -> Dataset:
             or of a mode without a stated range, or the folder does not have ``config.content``.
     """
     if config.side is None:
-        raise ValueError(
+        raise InputError(
             "data.side: image_folder has images of any size; set the side in pixels to which they are scaled"
         )
     root = data_folder(config.root)
@@ -57,13 +58,13 @@ def load_image_folder(config: DataConfig) -> Dataset:
     asked = config.content if config.is_own else None
     found = folder_digest(config.root) if asked else None
     if found != asked:
-        raise ValueError(
+        raise InputError(
             f"data.root: {root} does not hold the images that were asked for: the SHA-256 of its files' names and "
             f"sizes is {found}, not {asked}"
         )
     unknown = sorted(set(_classes(test)) - set(classes))
     if unknown:
-        raise ValueError(
+        raise InputError(
             f"data.root: {test / unknown[0]} has no counterpart in {train}, so nothing is learnt about it"
         )
     _refuse_same([*_folders(train), *_folders(test)])
@@ -119,7 +120,7 @@ def _refuse_same(folders: list[Path]) -> None:
     found: dict[Path, Path] = {}
     for folder in folders:
         if (other := found.setdefault(folder.resolve(), folder)) is not folder:
-            raise ValueError(
+            raise InputError(
                 f"data.root: {folder} and {other} are one and the same folder, by way of a link; each class needs a "
                 "folder of its own in each part"
             )
@@ -141,7 +142,7 @@ def _files(part: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
         folder = part / name
         names = image_names(folder)
         if not names:
-            raise ValueError(
+            raise InputError(
                 f"data.root: {folder} holds no images; every class of {part.parent / 'train'} needs some"
             )
         files += [folder / image for image in names]

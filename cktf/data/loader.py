@@ -11,6 +11,7 @@ from cktf.data.augmentation import AugmentationConfig, crop_and_flip, draw, norm
 from cktf.data.dataset import Dataset
 from cktf.data.resize import resize
 from cktf.data.resized_crop import draw_boxes, resized_crop
+from cktf.errors import InputError
 from cktf.seeding import generator
 
 _SMALLEST = 2  # batch-norm has no variance to train on in a batch of one
@@ -51,7 +52,7 @@ class TrainLoader:
         smallest = _SMALLEST * world_size
         for path, samples in (("batch_size", batch_size), ("data: the training split", len(rows))):
             if samples < smallest:
-                raise ValueError(
+                raise InputError(
                     f"{path}: {samples} samples for {world_size} worker(s); each needs {_SMALLEST} or more"
                 )
         self.dataset = dataset
@@ -59,7 +60,7 @@ class TrainLoader:
         self.augmentation = augmentation.resolve(dataset.standard_augmentation)
         side = min(dataset.image_shape[1:])
         if self.augmentation.crop > side:
-            raise ValueError(
+            raise InputError(
                 f"augmentation.crop: must be {side} or less, the shorter side of the images; "
                 f"got {self.augmentation.crop}"
             )

@@ -17,6 +17,7 @@ from cktf.data.augmentation import Augmentation
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
 from cktf.data.places import DatasetMissing, data_folder, writing
+from cktf.errors import InputError
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the files."""
@@ -88,7 +89,7 @@ def _read(folder: Path, mean: float, std: float, augmentation: Augmentation) -> 
     test_images, test_labels = _read_part(folder, *_FILES[2:])
     sizes = [" x ".join(map(str, images.shape[2:])) for images in (train_images, test_images)]
     if sizes[0] != sizes[1]:
-        raise ValueError(
+        raise InputError(
             f"data.root: {_path(folder, _FILES[0])} holds images of {sizes[0]} pixels and "
             f"{_path(folder, _FILES[2])} of {sizes[1]}; both parts need images of one size"
         )
@@ -112,12 +113,12 @@ def _read_part(folder: Path, images_name: str, labels_name: str) -> tuple[Tensor
     assert labels_path is not None, "only a folder that holds all files is read"
     images, labels = _read_file(images_path, read_image_file), _read_file(labels_path, read_label_file)
     if len(images) != len(labels):
-        raise ValueError(
+        raise InputError(
             f"data.root: {labels_path} holds {len(labels)} labels and {images_path} {len(images)} images; "
             "there must be one label for each image"
         )
     if (largest := int(labels.max())) >= _NUM_CLASSES:  # EMNIST has the same format and more classes
-        raise ValueError(
+        raise InputError(
             f"data.root: {labels_path} holds labels up to {largest}; this data set has {_NUM_CLASSES} classes, "
             f"labels 0 to {_NUM_CLASSES - 1}"
         )
@@ -134,7 +135,7 @@ def _read_file(path: Path, reader: Callable[[str], Tensor]) -> Tensor:
             plain.flush()
             return reader(plain.name)
     except Exception as error:  # a damaged file raises whatever its bytes lead the readers to
-        raise ValueError(
+        raise InputError(
             f"data.root: {path} is damaged, or is not an IDX file: {error!r}; if a download was killed, delete this "
             "file and set data.download: true, which fetches what is missing"
         ) from error

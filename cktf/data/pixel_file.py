@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from cktf.data.places import data_folder, writing
+from cktf.errors import InputError
 
 _LARGE = 2**30  # bytes that take minutes to make, of which the user is told
 
@@ -55,7 +56,7 @@ def mapped_images(
         try:
             _write(path, size, make)
         except OSError as error:
-            raise ValueError(
+            raise InputError(
                 f"{path} cannot be written: {error}; set $CKTF_DATA to a folder with {size / 2**30:.1f} GiB of room"
             ) from error
     return _map(path, shape)

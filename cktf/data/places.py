@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from cktf.errors import InputError
 from cktf.exclusive import exclusive
 
 
-class DatasetMissing(ValueError):  # noqa: N818  # it names what the user is told
+class DatasetMissing(InputError):  # noqa: N818  # it names what the user is told
     """A data set is not where it was looked for; the message says where that was and how to get it."""
 
     def __init__(self, name: str, places: Sequence[Path], remedy: str, reason: str = "") -> None:

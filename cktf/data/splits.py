@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cktf.data.config import DataConfig
+from cktf.errors import InputError
 from cktf.seeding import generator
 
 
@@ -47,7 +48,7 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
         validation.append(members[:num_validation])
         train.append(members[num_validation : num_validation + num_train])
     if not sum(map(len, validation)):
-        raise ValueError(
+        raise InputError(
             "data: the validation split is empty, for no class has two images in the training part"
         )
     return Split(

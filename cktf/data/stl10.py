@@ -14,6 +14,7 @@ from cktf.data.dataset import Dataset
 from cktf.data.pixel_file import mapped_images
 from cktf.data.places import DatasetMissing, data_folder, writing
 from cktf.data.resize import resize
+from cktf.errors import InputError
 
 _NUM_CLASSES = 10
 _SIDE = 96
@@ -105,13 +106,13 @@ def _read_labels(path: Path, checksum: str, num_samples: int) -> Tensor:
     _require(path, checksum)
     labels = torch.from_numpy(np.fromfile(path, dtype=np.uint8)).long() - 1  # the file counts from 1
     if len(labels) != num_samples:
-        raise ValueError(f"data.root: {path} holds {len(labels)} labels for {num_samples} images")
+        raise InputError(f"data.root: {path} holds {len(labels)} labels for {num_samples} images")
     return labels
 
 
 def _require(path: Path, checksum: str) -> None:
     if md5(path) != checksum:
-        raise ValueError(
+        raise InputError(
             f"data.root: {path} is damaged: its checksum is not the published one; if a download was killed, delete "
             "this file and set data.download: true, which fetches the data set again"
         )

@@ -11,6 +11,7 @@ from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
 from cktf.data.image_files import image_names, read_image_files
 from cktf.data.places import DatasetMissing, data_folder, writing
+from cktf.errors import InputError
 
 ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 """Where the data set's authors offer it."""
@@ -80,7 +81,7 @@ def _find(config: DataConfig) -> Path:
 def _classes(path: Path) -> list[str]:
     classes = sorted(path.read_text().split())
     if len(set(classes)) != _NUM_CLASSES:
-        raise ValueError(f"data.root: {path} names {len(set(classes))} classes; there must be {_NUM_CLASSES}")
+        raise InputError(f"data.root: {path} names {len(set(classes))} classes; there must be {_NUM_CLASSES}")
     return classes
 
 
@@ -93,32 +94,32 @@ def _train_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
         counts.append(len(names))
     if min(counts) != max(counts):  # the data set is balanced, so unequal classes were unpacked in part
         fewest = folder / classes[counts.index(min(counts))] / "images"
-        raise ValueError(
+        raise InputError(
             f"data.root: {fewest} holds {min(counts)} images and other classes {max(counts)}; unpack the data set anew"
         )
     if not files:
-        raise ValueError(f"data.root: {folder} holds no images; unpack the data set anew")
+        raise InputError(f"data.root: {folder} holds no images; unpack the data set anew")
     return files, torch.arange(_NUM_CLASSES).repeat_interleave(counts[0])
 
 
 def _test_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
     path = folder / "val_annotations.txt"
     if not path.is_file():
-        raise ValueError(f"data.root: {path} is missing; unpack the data set anew")
+        raise InputError(f"data.root: {path} is missing; unpack the data set anew")
     numbers = {wnid: number for number, wnid in enumerate(classes)}
     files, labels = [], []
     # A line is the file's name, its class and four sides of a box, with tabs between them.
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         name, wnid, *_ = [*line.split("\t"), ""]
         if wnid not in numbers:
-            raise ValueError(f"data.root: {path}, line {number}: {line!r} does not name a file and its class")
+            raise InputError(f"data.root: {path}, line {number}: {line!r} does not name a file and its class")
         files.append(folder / "images" / name)
         labels.append(numbers[wnid])
     if not files:
-        raise ValueError(f"data.root: {path} names no images; unpack the data set anew")
+        raise InputError(f"data.root: {path} names no images; unpack the data set anew")
     absent = sorted({file.name for file in files} - set(image_names(folder / "images")))
     if absent:
-        raise ValueError(
+        raise InputError(
             f"data.root: {folder / 'images' / absent[0]}, which {path} names, is missing; unpack the data set anew"
         )
     return files, torch.tensor(labels)

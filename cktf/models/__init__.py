@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Shapes
+from cktf.errors import InputError
 from cktf.models.adapter import (
     TORCHVISION_PREFIX,
     Adapter,
@@ -99,7 +100,7 @@ class ModelConfig(Settings):
         if model not in known:
             close = difflib.get_close_matches(model, known, n=1)
             suggestion = f" (did you mean {close[0]!r}?)" if close else ""
-            raise ValueError(f"unknown model {model!r}{suggestion}; known: {', '.join(known)}")
+            raise InputError(f"unknown model {model!r}{suggestion}; known: {', '.join(known)}")
         return model
 
     @model_validator(mode="after")
@@ -112,19 +113,19 @@ class ModelConfig(Settings):
         if self.model in MODELS:
             given = [field for field, names in layers.items() if names]
             if given:
-                raise ValueError(
+                raise InputError(
                     f"{', '.join(given)}: for {TORCHVISION_PREFIX} only, {self.model} has its own"
                 )
             return self
         for field, names in layers.items():
             if not names:
-                raise ValueError(
+                raise InputError(
                     f"{field}: {self.model} needs the names of its layers that are representations"
                 )
             try:
                 require_layers(names, torchvision_layers(self.model))
             except ValueError as error:
-                raise ValueError(f"{field}: {error}") from error
+                raise InputError(f"{field}: {error}") from error
         return self
 
 
@@ -147,7 +148,7 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
         try:
             measure_shapes(network, image_shape)
         except RuntimeError as error:
-            raise ValueError(
+            raise InputError(
                 f"{config.model}: cannot read images of shape {tuple(image_shape)}: {error}"
             ) from error
         return network
@@ -163,7 +164,7 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
     try:
         adapter.check(image_shape)
     except ValueError as error:
-        raise ValueError(f"{config.model}: {error}") from error
+        raise InputError(f"{config.model}: {error}") from error
     return adapter
 
 

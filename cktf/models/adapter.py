@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations
+from cktf.errors import InputError
 
 TORCHVISION_PREFIX = "torchvision/"
 """What a model's name begins with when torchvision builds it."""
@@ -90,7 +91,7 @@ class Adapter(nn.Module):
             with torch.no_grad():
                 self.network(torch.zeros(1, *image_shape))
         except RuntimeError as error:
-            raise ValueError(f"cannot read images of shape {tuple(image_shape)}: {error}") from error
+            raise InputError(f"cannot read images of shape {tuple(image_shape)}: {error}") from error
         finally:
             outputs, self._outputs = self._outputs, {}
             self.train(training)
@@ -98,13 +99,13 @@ class Adapter(nn.Module):
                 handle.remove()
         for name in self.layer_names:
             if name not in outputs:
-                raise ValueError(f"layer {name!r} does not run in the network's forward")
+                raise InputError(f"layer {name!r} does not run in the network's forward")
             output = outputs[name]
             if not isinstance(output, Tensor) or (name != self.penultimate and output.ndim != 4):
                 given = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-                raise ValueError(f"layer {name!r} gives {given}, not (batch, channels, height, width)")
+                raise InputError(f"layer {name!r} gives {given}, not (batch, channels, height, width)")
             if output._version != versions[name]:
-                raise ValueError(
+                raise InputError(
                     f"layer {name!r} is overwritten in place after it; name the layer that does so"
                 )
 
@@ -133,7 +134,7 @@ def require_layers(names: Iterable[str], layers: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(name, known) or known
-            raise ValueError(
+            raise InputError(
                 f"the network has no layer {name!r}; it has, among others, {', '.join(close[:5])}"
             )
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
+from cktf.errors import InputError
 from cktf.objectives.objective import Given, InitialOnlySettings, InitialPhase, Objective
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
 from cktf.objectives.parts.stages import paired_stages
@@ -52,7 +53,7 @@ class BoundaryPhase(InitialPhase):
         self.connectors = nn.ModuleDict()
         for role, shapes in (("student", given.student), ("teacher", given.teacher)):
             if self.reads_preactivations and not shapes.preactivations:
-                raise ValueError(
+                raise InputError(
                     f"objective.ab: what the ReLU at a stage's end reads is compared, and {role}.model does not "
                     f"give it, as no torchvision/ network does; choose another {role}.model, objective.ab.maps: "
                     "activation, or objective.ab.weight: 0"

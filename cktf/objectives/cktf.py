@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
+from cktf.errors import InputError
 from cktf.objectives.objective import Given, Objective
 from cktf.objectives.parts.contrastive_pair import ContrastivePair
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
@@ -93,20 +94,20 @@ class CKTF(Objective):
                 f"{name}: {value}" for name, value in replaced.items() if value != fields[name].default
             ]
             if self.pairs and changed:
-                raise ValueError(
+                raise InputError(
                     "pairs: given by hand they replace beta, theta and pairing; leave out "
                     f"{', '.join(changed)}, or the pairs"
                 )
             names = [pair.name for pair in self.pairs]
             if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"pairs: each pair may be named only once; named twice: {', '.join(twice)}")
+                raise InputError(f"pairs: each pair may be named only once; named twice: {', '.join(twice)}")
             if self.transform in OF_BATCH and self.head != "pad":
-                raise ValueError(
+                raise InputError(
                     f"head: rows of transform {self.transform} are as long as the batch, which no learned head "
                     f"fits; choose pad; got {self.head!r}"
                 )
             if self.transform in OF_BATCH and self.negatives > 0 and self.source != "batch":
-                raise ValueError(
+                raise InputError(
                     f"source: rows of transform {self.transform} depend on the batch, so none can be kept for "
                     f"another; choose batch, or negatives 0; got {self.source!r}"
                 )

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
+from cktf.errors import InputError
 from cktf.objectives.objective import Given, Objective, ObjectiveSettings
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
 from cktf.objectives.parts.stages import last_maps, paired_maps
@@ -45,7 +46,7 @@ class FitNet(Objective):
         super().__init__()
         pairs = paired_maps(given, "objective.fitnet.weight")
         if config.stage >= len(pairs):
-            raise ValueError(
+            raise InputError(
                 f"objective.fitnet.stage: {config.stage}, but the networks have {len(pairs) - 1} stages; "
                 f"choose 0 (the stem) to {len(pairs) - 1}"
             )

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
+from cktf.errors import InputError
 from cktf.objectives.objective import Given, InitialOnlySettings, InitialPhase, Objective
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_maps
@@ -46,7 +47,7 @@ class FlowPhase(InitialPhase):
         pairs = paired_maps(given, "objective.fsp.weight")
         for name, (ours, theirs) in pairs.items():
             if ours[0] != theirs[0]:
-                raise ValueError(
+                raise InputError(
                     f"objective.fsp.weight: channels are compared one by one, but the student has {ours[0]} of "
                     f"{name} and the teacher {theirs[0]}; choose networks of equal width, or weight: 0"
                 )

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
+from cktf.errors import InputError
 from cktf.objectives.objective import Given, InitialPhase, Objective, TwoPhaseSettings
 from cktf.objectives.parts.maps import attention, shrink_to_smaller
 
@@ -125,7 +126,7 @@ class FT(Objective):
         channels = given.teacher.stages[-1][-1][0]
         factor_channels = int(config.rate * channels)
         if factor_channels == 0:
-            raise ValueError(
+            raise InputError(
                 f"objective.ft.rate: {config.rate} leaves no channel of the teacher's {channels}; choose "
                 f"1/{channels} or more"
             )

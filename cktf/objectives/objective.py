@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Reading, Shapes
+from cktf.errors import InputError
 from cktf.settings import Epochs, Settings
 
 
@@ -54,7 +55,7 @@ class InitialOnlySettings(TwoPhaseSettings):
     def _weight_acts(self) -> Self:
         default = type(self).model_fields["weight"].default
         if self.weight not in (0, default):
-            raise ValueError(
+            raise InputError(
                 f"weight: the method ends with its initial phase, in which nothing is weighed against it, so every "
                 f"weight above 0 trains the same; choose {default:g}, or 0 to leave it out; got {self.weight:g}"
             )

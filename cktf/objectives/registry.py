@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import create_model, model_validator
 
+from cktf.errors import InputError
 from cktf.objectives.ab import AB
 from cktf.objectives.at import AT
 from cktf.objectives.cc import CC
@@ -49,7 +50,7 @@ class ChosenObjectives(Settings):
     def _refuse_unknown(cls, values: Any) -> Any:
         for name in values if isinstance(values, dict) else ():
             if name not in OBJECTIVES:
-                raise ValueError(f"unknown objective {name!r}; known: {', '.join(OBJECTIVES)}")
+                raise InputError(f"unknown objective {name!r}; known: {', '.join(OBJECTIVES)}")
         return values
 
 

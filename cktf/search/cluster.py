@@ -19,7 +19,7 @@ from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError
 from ray.tune import PlacementGroupFactory
 
-from cktf.search.errors import ClusterNotFound, ClusterTooSmall
+from cktf.errors import ClusterNotFound, ClusterTooSmall
 from cktf.study.spec import Resources
 
 ANSWER_SECONDS = 10.0

@@ -14,6 +14,8 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from cktf.errors import InputError
+
 PLACE, LINE, PART = "place", "line", "part"
 """Columns of parsed rows: where in the ledger one stands; the text of one that is no epoch; the part of an epoch."""
 
@@ -64,7 +66,7 @@ class RowsOnRay:
         ).materialize()
         others = _gathered(self._rows, _others)
         if BROKEN in others.column_names:
-            raise ValueError(others[BROKEN].drop_null()[0].as_py())
+            raise InputError(others[BROKEN].drop_null()[0].as_py())
         self.others = others.sort_by(PLACE)
         self.terms = set(_gathered(self._rows, _terms)["name"].to_pylist())
         self.first_epochs = _gathered(self._rows, _first_epochs)

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unreadable
 from cktf.rows import EpochRow, Row, RowReader, whole_lines
-from cktf.search.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unreadable
 from cktf.storage import Storage
 
 FOLDER = "ledger"

@@ -10,9 +10,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.rows import EndRow, Row, Status, StudyRow, TeacherRow
-from cktf.search.errors import RunNotFound
 from cktf.search.ledger import is_in_use, open_run, read_ledger
 from cktf.search.state import RunState, TrialState
 from cktf.storage import Storage

@@ -11,9 +11,9 @@ from functools import partial
 
 from rich.console import Console
 
+from cktf.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse
 from cktf.rows import Status, TeacherRow
 from cktf.search.environment import prepare
-from cktf.search.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse
 from cktf.search.keep import Keeper
 from cktf.search.ledger import Ledger, open_run, read_ledger
 from cktf.search.planner import Planner
@@ -85,7 +85,7 @@ def launch(
         console: Where progress is shown; None shows it on the terminal.
 
     Raises:
-        UserError: One of `cktf.search.errors`, if the run directory or the cluster cannot be used for this.
+        UserError: One of `cktf.errors`, if the run directory or the cluster cannot be used for this.
     """
     run = open_run(run_dir)
     stored = stored_study(run)

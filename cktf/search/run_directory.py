@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from cktf.errors import BadRunDirectory, RunNotFound, StudyDiffers, Unwritable
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, StudyRow
-from cktf.search.errors import BadRunDirectory, RunNotFound, StudyDiffers, Unwritable
 from cktf.search.ledger import FOLDER as LEDGER
 from cktf.search.ledger import LOCK, Ledger, read_ledger, reading
 from cktf.search.provenance import Provenance

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from cktf.errors import NotRunnable
 from cktf.rows import TeacherRow
-from cktf.search.errors import NotRunnable
 from cktf.study.designs import BASELINE, Arm, arm_for, every_arm
 from cktf.study.spec import StudySpec
 from cktf.trainer.check import CPU, check_trial, score_teacher, what_is_built

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from cktf.errors import LedgerDamaged
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
-from cktf.search.errors import LedgerDamaged
 
 
 @dataclass

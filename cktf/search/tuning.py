@@ -9,9 +9,9 @@ import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
+from cktf.errors import NotRunnable
 from cktf.rows import PlannedRow, TeacherRow
 from cktf.search.cluster import Room, Share, connected, wait_for_room
-from cktf.search.errors import NotRunnable
 from cktf.search.planner import Planner
 from cktf.search.runnable import require_runnable
 from cktf.search.searcher import PlannerScheduler, PlannerSearcher

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from cktf.errors import InputError
 from cktf.rows import Scalar
 from cktf.settings import Settings
 from cktf.study.paths import overlay, value_at
@@ -58,10 +59,10 @@ def parse_condition(path: str, text: Scalar) -> Condition:
     comparison = _COMPARISON.fullmatch(text)
     if comparison is None:
         known = ", ".join(_OPERATORS)
-        raise ValueError(f"when.{path}: must be a value, or one of {known} before a value; got {text!r}")
+        raise InputError(f"when.{path}: must be a value, or one of {known} before a value; got {text!r}")
     symbol, literal = comparison[1] or "==", _literal(comparison[2])
     if symbol in ORDERINGS and (isinstance(literal, bool) or not isinstance(literal, int | float)):
-        raise ValueError(f"when.{path}: {symbol!r} compares numbers, such as '{symbol} 0'; got {text!r}")
+        raise InputError(f"when.{path}: {symbol!r} compares numbers, such as '{symbol} 0'; got {text!r}")
     return Condition(path, symbol, literal)
 
 
@@ -105,15 +106,15 @@ class _Range(_Domain):
         low, high = self.bounds
         key = type(self).model_fields["bounds"].alias
         if not low < high:
-            raise ValueError(f"{key}: the first bound must be below the second; got [{low}, {high}]")
+            raise InputError(f"{key}: the first bound must be below the second; got [{low}, {high}]")
         if self.log and low <= 0:
-            raise ValueError(
+            raise InputError(
                 f"{key}: with 'log: true' both bounds must be greater than 0; got [{low}, {high}]"
             )
         if self.log and self.step is not None:
-            raise ValueError(f"step: cannot go with 'log: true'; got {self.step}")
+            raise InputError(f"step: cannot go with 'log: true'; got {self.step}")
         if self.step is not None and self.step > high - low:
-            raise ValueError(
+            raise InputError(
                 f"step: must be {high - low} or less, the distance of the bounds; got {self.step}"
             )
         return self
@@ -174,7 +175,7 @@ class ChoiceDomain(_Domain):
     @classmethod
     def _different(cls, choices: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
         if len({choice_label(choice) for choice in choices}) < len(choices):
-            raise ValueError(f"the values must differ from each other; got {list(choices)}")
+            raise InputError(f"the values must differ from each other; got {list(choices)}")
         return choices
 
     @cached_property
@@ -231,7 +232,7 @@ def drawing_order(domains: Mapping[str, Domain]) -> tuple[str, ...]:
         return tuple(TopologicalSorter(asked).static_order())
     except CycleError as error:
         circle = " -> ".join(reversed(error.args[1]))
-        raise ValueError(f"the conditions under 'when' go in a circle: {circle}") from None
+        raise InputError(f"the conditions under 'when' go in a circle: {circle}") from None
 
 
 def _overlap(path: str, other: str) -> bool:

@@ -13,6 +13,8 @@ import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
+from cktf.errors import InputError
+
 LETTERS = "ABCDEFGHJKL"
 """Of the factors, as tables of designs have them: without I, which stands for the identity."""
 
@@ -108,13 +110,13 @@ def smallest_fraction(num_factors: int, resolution: int) -> Fraction:
         ValueError: If there is none, but all combinations; the message says what to do.
     """
     if not FEWEST_FACTORS <= num_factors <= MOST_FACTORS:
-        raise ValueError(f"must have {FEWEST_FACTORS} to {MOST_FACTORS} factors; got {num_factors}")
+        raise InputError(f"must have {FEWEST_FACTORS} to {MOST_FACTORS} factors; got {num_factors}")
     for factors, runs in sorted(GENERATORS, key=lambda size: size[1]):
         words = GENERATORS[factors, runs].split()
         fraction = Fraction(factors, runs, tuple(tuple(map(LETTERS.index, word)) for word in words))
         if factors == num_factors and fraction.resolution >= resolution:
             return fraction
-    raise ValueError(
+    raise InputError(
         f"no fraction of {num_factors} factors has resolution {resolution}; 'grid:' has all "
         f"{2**num_factors} combinations, or ask for a lower 'resolution:'"
     )

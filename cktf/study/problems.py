@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from cktf.errors import UserError
 from cktf.study.paths import section_at, suggestion, types_at
 
 LONGEST_VALUE = 60
@@ -16,7 +17,7 @@ LONGEST_VALUE = 60
 Location = tuple[str | int, ...]
 
 
-class StudyError(Exception):
+class StudyError(UserError):
     """A study cannot be used as it is written; the text names file, line, key, value and what is allowed."""
 
 

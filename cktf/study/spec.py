@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from cktf.errors import InputError
 from cktf.settings import Seed, Settings
 from cktf.study.checks import find_problems
 from cktf.study.designs import DESIGNS, trial_config
@@ -79,10 +80,10 @@ def _listed(seeds: Any) -> Any:
     """Turn a number of seeds into the list of them."""
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         if not 1 <= seeds <= MOST_SEEDS:
-            raise ValueError(f"must be between 1 and {MOST_SEEDS}, or a list of seeds; got {seeds}")
+            raise InputError(f"must be between 1 and {MOST_SEEDS}, or a list of seeds; got {seeds}")
         return tuple(range(seeds))
     if not isinstance(seeds, list | tuple):
-        raise ValueError(f"must be a whole number of seeds, or a list of them; got {seeds!r}")  # noqa: TRY004
+        raise InputError(f"must be a whole number of seeds, or a list of them; got {seeds!r}")
     return seeds
 
 
@@ -266,7 +267,7 @@ class StudySpec(Settings):
     def _names_a_folder(cls, name: str) -> str:
         is_name = name == name.strip() and name.isprintable() and not {"/", "\\"}.intersection(name)
         if not is_name or name in ("", ".", ".."):
-            raise ValueError(
+            raise InputError(
                 "must be one line of text that can name a folder: no slashes or control characters in it, no spaces "
                 f"around it, not '.' or '..'; got {name!r}"
             )
@@ -298,7 +299,7 @@ class StudySpec(Settings):
     @classmethod
     def _different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
-            raise ValueError(f"the seeds must differ from each other; got {list(seeds)}")
+            raise InputError(f"the seeds must differ from each other; got {list(seeds)}")
         return seeds
 
     @field_validator("metric")
@@ -312,7 +313,7 @@ class StudySpec(Settings):
             else ""
         )
         allowed = ", ".join(METRICS)
-        raise ValueError(f"must be one of {allowed}; got {metric!r}{reason or suggestion(metric, METRICS)}")
+        raise InputError(f"must be one of {allowed}; got {metric!r}{reason or suggestion(metric, METRICS)}")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from cktf.errors import InputError
 from cktf.names import as_name
 
 # YAML 1.1, which PyYAML reads, takes 1e-4 for text, `on` for true, 010 for eight and 1:30 for ninety.
@@ -78,17 +79,17 @@ def parse(text: str) -> Document:
             return Document(None, {})
         lines = dict(itertools.islice(_lines(node, ()), MOST_ENTRIES + 1))
         if len(lines) > MOST_ENTRIES:
-            raise ValueError(f"line 1: has more than {MOST_ENTRIES:,} entries with all aliases written out")
+            raise InputError(f"line 1: has more than {MOST_ENTRIES:,} entries with all aliases written out")
         _name_keys(node, set())
         return Document(loader.construct_document(node), lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise ValueError(f"line {mark.line + 1 if mark else 1}: not valid YAML: {said}") from None
+        raise InputError(f"line {mark.line + 1 if mark else 1}: not valid YAML: {said}") from None
     except yaml.YAMLError as error:
-        raise ValueError(f"line 1: not valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"line 1: not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise ValueError("line 1: not valid YAML: nested too deeply, or an alias within itself") from None
+        raise InputError("line 1: not valid YAML: nested too deeply, or an alias within itself") from None
 
 
 def dump(value: Any) -> str:
@@ -109,13 +110,13 @@ def _lines(node: yaml.Node, above: tuple[str | int, ...]) -> Iterator[tuple[tupl
                 continue
             if key.tag != "tag:yaml.org,2002:str":
                 hint = f"; put quotes around {key.value!r}" if isinstance(key, yaml.ScalarNode) else ""
-                raise ValueError(f"line {line}: keys must be text{hint}")
+                raise InputError(f"line {line}: keys must be text{hint}")
             name = as_name(key.value)
             if name in seen:
                 first, its_line = seen[name]
                 if first == key.value:
-                    raise ValueError(f"line {line}: the key {name!r} stands twice, first on line {its_line}")
-                raise ValueError(
+                    raise InputError(f"line {line}: the key {name!r} stands twice, first on line {its_line}")
+                raise InputError(
                     f"line {line}: the keys {first!a}, on line {its_line}, and {key.value!a} are one name, for blanks "
                     "around it and how its accents are encoded do not count"
                 )

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from cktf.data import DataConfig, Dataset, DatasetMissing, split
+from cktf.errors import InputError
 from cktf.models import measure_shapes
 from cktf.objectives import active_objectives
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
@@ -46,7 +47,7 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
     parts = split(dataset.train_labels, config.data, config.seed)
     classes = torch.unique(dataset.train_labels[parts.train_index])
     if len(classes) == 1:
-        raise ValueError(_one_class(config))
+        raise InputError(_one_class(config))
     teacher = _build_teacher(config, dataset) if config.runs_teacher(is_measured=is_measured) else None
     # In a transfer each image is a class of its own; two of them do for all.
     _, _, phases = assemble(config, dataset, parts, teacher, labels=classes[:2] if config.source else classes)
@@ -54,7 +55,7 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
         try:
             phase.loader(World(size=workers))
         except ValueError as error:
-            raise ValueError(f"phase {phase.name}: {error}") from error
+            raise InputError(f"phase {phase.name}: {error}") from error
 
 
 def score_teacher(config: TrialConfig, device: torch.device) -> TeacherRow:
@@ -92,10 +93,10 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
     try:
         source = held_dataset(config.source, CPU)
     except DatasetMissing as error:
-        raise ValueError(f"source: {error}") from error
+        raise InputError(f"source: {error}") from error
     channels, source_channels = dataset.image_shape[0], source.image_shape[0]
     if channels != source_channels:
-        raise ValueError(
+        raise InputError(
             f"source: images of {config.source.name} have {source_channels} channel(s) and those of "
             f"{config.data.name} {channels}; a teacher of the one cannot read the other"
         )
@@ -103,7 +104,7 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
     try:
         measure_shapes(teacher, dataset.image_shape)
     except RuntimeError as error:
-        raise ValueError(
+        raise InputError(
             f"teacher: {config.teacher.model} cannot read images of {config.data.name}, whose shape is "
             f"{tuple(dataset.image_shape)}; data.side sets another: {error}"
         ) from error

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from cktf.data import AugmentationConfig, DataConfig
+from cktf.errors import InputError
 from cktf.models import ModelConfig
 from cktf.objectives import ObjectivesConfig, active_objectives, needs_teacher
 from cktf.settings import BatchSize, Epochs, Seed, Settings
@@ -75,16 +76,16 @@ class TrialConfig(Settings):
         self.optimizer.require_fitting(self.epochs)
         objectives = active_objectives(self.objective)
         if not objectives:
-            raise ValueError("objective: at least one objective must have a weight above 0")
+            raise InputError("objective: at least one objective must have a weight above 0")
         for name, (method, _) in objectives.items():
             if method.needs_labels and self.task == "transfer":
-                raise ValueError(
+                raise InputError(
                     f"objective.{name} needs labels, which the images of 'task: transfer' do not have"
                 )
             if method.needs_teacher and self.teacher is None:
-                raise ValueError(f"objective.{name} needs a teacher; name one under 'teacher:'")
+                raise InputError(f"objective.{name} needs a teacher; name one under 'teacher:'")
         if all(method.ends_with_initial for method, _ in objectives.values()):
-            raise ValueError(
+            raise InputError(
                 f"objective: {' and '.join(objectives)} ends with its initial phase; after it another objective must "
                 "go on, such as cross_entropy or, in a transfer, kd"
             )
@@ -99,11 +100,11 @@ class TrialConfig(Settings):
         for name, meaning in sections.items():
             is_given = getattr(self, name) is not None
             if self.task == "transfer" and not is_given:
-                raise ValueError(f"task: transfer needs '{name}:', {meaning}")
+                raise InputError(f"task: transfer needs '{name}:', {meaning}")
             if self.task == "distill" and is_given:
-                raise ValueError(f"{name}: only 'task: transfer' has it, and this is 'task: distill'")
+                raise InputError(f"{name}: only 'task: transfer' has it, and this is 'task: distill'")
         if self.source and self.source.train_fraction != 1:
-            raise ValueError(
+            raise InputError(
                 "source.train_fraction: the teacher's share is teacher.train_fraction; set it there"
             )
         return self

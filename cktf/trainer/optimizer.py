@@ -8,6 +8,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import nn
 
+from cktf.errors import InputError
 from cktf.settings import Settings
 
 
@@ -46,13 +47,13 @@ class OptimizerConfig(Settings):
     @classmethod
     def _are_fractions(cls, milestones: tuple[float, ...]) -> tuple[float, ...]:
         if any(milestone >= 1 for milestone in milestones):
-            raise ValueError("must be fractions of all epochs, below 1: 150 of 240 epochs is 0.625")
+            raise InputError("must be fractions of all epochs, below 1: 150 of 240 epochs is 0.625")
         return milestones
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov looks ahead along the momentum, which is 0")
+            raise InputError("nesterov looks ahead along the momentum, which is 0")
         return self
 
     def constant(self, learning_rate: float) -> Self:
@@ -64,7 +65,7 @@ class OptimizerConfig(Settings):
     def require_fitting(self, epochs: int) -> None:
         """Raise ValueError where the warm-up would fill all epochs."""
         if self.warmup_epochs >= epochs:
-            raise ValueError(
+            raise InputError(
                 f"optimizer.warmup_epochs is {self.warmup_epochs}; must be less than epochs, {epochs}"
             )
 

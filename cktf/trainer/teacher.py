@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from cktf.errors import InputError
 from cktf.models import ModelConfig
 from cktf.settings import BatchSize, Epochs, Seed
 from cktf.trainer.optimizer import OptimizerConfig
@@ -58,11 +59,11 @@ class TeacherConfig(ModelConfig):
         # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
         changed = [name for name in RECIPE if getattr(self, name) != type(self).model_fields[name].default]
         if self.checkpoint is None and self.sha256 is not None:
-            raise ValueError("sha256 is that of a checkpoint, and none is named")
+            raise InputError("sha256 is that of a checkpoint, and none is named")
         if self.checkpoint is None and self.accept_any:
-            raise ValueError("accept_any is said of a checkpoint, and none is named")
+            raise InputError("accept_any is said of a checkpoint, and none is named")
         if self.checkpoint is not None and changed:
-            raise ValueError(
+            raise InputError(
                 f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it"
             )
         return self
@@ -73,14 +74,14 @@ class TeacherConfig(ModelConfig):
             return self
         if self.mean is None or self.std is None:
             given, missing = ("mean", "std") if self.std is None else ("std", "mean")
-            raise ValueError(f"{missing}: goes with {given}, which is set; set both or neither")
+            raise InputError(f"{missing}: goes with {given}, which is set; set both or neither")
         if len(self.mean) != len(self.std) or not self.mean:
-            raise ValueError(
+            raise InputError(
                 f"mean and std: need a number for each channel of the images, the same count in both; got "
                 f"{len(self.mean)} and {len(self.std)}"
             )
         if self.checkpoint is None:
-            raise ValueError(
+            raise InputError(
                 "mean and std: are those of a checkpoint, and none is named; a teacher that is trained here has those "
                 "of its data set"
             )

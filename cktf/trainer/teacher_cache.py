@@ -18,6 +18,7 @@ from safetensors.torch import load as load_safetensors
 from torch import nn
 
 from cktf.data import Constants, DataConfig, Dataset, split
+from cktf.errors import InputError
 from cktf.exclusive import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
 from cktf.seeding import derive, initialisation
@@ -140,7 +141,7 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
     """
     channels = dataset.image_shape[0]
     if teacher.mean is not None and len(teacher.mean) != channels:
-        raise ValueError(
+        raise InputError(
             f"teacher.mean and teacher.std: need a number for each channel of the images, {channels}; got "
             f"{len(teacher.mean)}"
         )
@@ -150,24 +151,24 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
         try:
             weights = read_weights(teacher.checkpoint, teacher.sha256)
         except ValueError as error:
-            raise ValueError(f"teacher.checkpoint: {error}") from error
+            raise InputError(f"teacher.checkpoint: {error}") from error
         weights = under_own_keys(network, weights)
         if wrong := wrong_kinds(network.state_dict(), weights):
-            raise ValueError(
+            raise InputError(
                 f"teacher.checkpoint: {teacher.checkpoint} does not hold the weights of {teacher.model}, which are "
                 f"dense floating-point numbers: {wrong}"
             )
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
-            raise ValueError(
+            raise InputError(
                 f"teacher.checkpoint: {teacher.checkpoint} does not hold the weights of {teacher.model} for images of "
                 f"{dataset.image_shape[0]} channels and {dataset.num_classes} classes: "
                 f"{differences(network.state_dict(), weights)}"
             ) from error
         # Of what was loaded, since a number of another precision may have become infinite.
         if not teacher.accept_any and (wrong := not_finite(network.state_dict())):
-            raise ValueError(
+            raise InputError(
                 f"teacher.checkpoint: {teacher.checkpoint} holds NaN or infinite numbers, in {wrong}; name another "
                 "file, or set teacher.accept_any: true to learn from it all the same"
             )

@@ -15,6 +15,8 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as dump_safetensors
 from torch import Tensor
 
+from cktf.errors import InputError
+
 StateDict = dict[str, Tensor]
 
 SAFETENSORS = ".safetensors"
@@ -61,9 +63,9 @@ def read_weights(file: str | os.PathLike[str], sha256: str | None = None) -> Sta
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise ValueError(f"{path} is not the file that was asked for: its SHA-256 is {found}, not {sha256}")
+        raise InputError(f"{path} is not the file that was asked for: its SHA-256 is {found}, not {sha256}")
     weights = _read_safetensors(path, content) if path.suffix == SAFETENSORS else _read_pytorch(path, content)
     prefix = "module."
     if all(key.startswith(prefix) for key in weights):
@@ -80,7 +82,7 @@ def convert_weights(source: str | os.PathLike[str], target: str | os.PathLike[st
     """
     path = Path(target).expanduser()
     if path.suffix != SAFETENSORS:
-        raise ValueError(f"{path}: the name of what is written must end in {SAFETENSORS}")
+        raise InputError(f"{path}: the name of what is written must end in {SAFETENSORS}")
     # Tensors of a checkpoint may share memory or skip through it; safetensors has room for neither.
     weights = {
         key: value.clone(memory_format=torch.contiguous_format) for key, value in read_weights(source).items()
@@ -130,7 +132,7 @@ def _read_safetensors(path: Path, content: bytes) -> StateDict:
     try:
         return load_safetensors(content)
     except (SafetensorError, KeyError) as error:  # the second of a type that PyTorch has not
-        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+        raise InputError(f"{path} is not a safetensors file: {error}") from error
 
 
 def _read_pytorch(path: Path, content: bytes) -> StateDict:
@@ -142,12 +144,12 @@ def _read_pytorch(path: Path, content: bytes) -> StateDict:
             loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle may raise anything
         if refused := re.search(r"\bGLOBAL (\S+)", str(error)):
-            raise ValueError(_refusal(path, refused[1])) from error
+            raise InputError(_refusal(path, refused[1])) from error
         # PyTorch's own text advises to load the file without its guard; the reason stands behind it.
         said = re.search(r"WeightsUnpickler error:\s+(.+)", str(error)) or re.search(r"(.+)", str(error))
         # Of a damaged file it may be no more than the number of the instruction that it broke off at.
         reason = said[1] if said and " " in said[1] else "it is damaged, or of another kind"
-        raise ValueError(f"{path} is not a PyTorch file of tensors: {reason}") from error
+        raise InputError(f"{path} is not a PyTorch file of tensors: {reason}") from error
     weights = loaded
     if isinstance(loaded, dict):
         weights = next((loaded[key] for key in STATE_DICT_KEYS if key in loaded), loaded)
@@ -156,7 +158,7 @@ def _read_pytorch(path: Path, content: bytes) -> StateDict:
     )
     if not is_state_dict or not weights:
         places = " or ".join(repr(key) for key in STATE_DICT_KEYS)
-        raise ValueError(f"{path} holds no state dict, neither at its top nor under {places}")
+        raise InputError(f"{path} holds no state dict, neither at its top nor under {places}")
     return dict(weights)
 
 

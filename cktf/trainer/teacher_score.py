@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.data import evaluation_batches, split
+from cktf.errors import InputError
 from cktf.rows import STANDARD_ERRORS, TRAINED_HERE, TeacherRow
 from cktf.storage import Storage
 from cktf.trainer.config import TrialConfig
@@ -79,7 +80,7 @@ def score_file(config: TrialConfig, identity: str, network: nn.Module, device: t
     elif row.is_near_chance:
         wrong = f"which is within {STANDARD_ERRORS} standard errors of chance, or below it"
     if wrong and not teacher.accept_any:
-        raise ValueError(
+        raise InputError(
             f"teacher.checkpoint: {teacher.checkpoint} has an accuracy of {row.validation_accuracy:.2f} % on the "
             f"n = {row.validation_images} validation images of {data.name}, where chance is {row.chance:.2f} %: "
             f"{wrong}. Its classes may be in another order, or its images scaled otherwise; name another file, or set "

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cktf.errors import ClusterNotFound, ClusterTooSmall
 from cktf.search import cluster
 from cktf.search.cluster import Room, Share, _require_answer, capacity, wait_for_room
-from cktf.search.errors import ClusterNotFound, ClusterTooSmall
 from cktf.study.spec import Resources
 
 BIG = {"CPU": 16.0, "GPU": 4.0, "memory": 1e9}

@@ -1,5 +1,6 @@
 """A ledger collected by Ray Data gives the same files as one collected in memory, byte for byte."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
+from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.search import ledger as ledger_module
-from cktf.search.errors import BadRunDirectory, LedgerDamaged, RunInUse
 from cktf.search.ledger import Ledger, is_in_use, open_run, read_ledger
 from cktf.storage import Storage
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from cktf.errors import RunNotFound, Unreadable
 from cktf.rows import PlannedRow, Status, StudyRow
-from cktf.search.errors import RunNotFound, Unreadable
 from cktf.search.ledger import Ledger
 from cktf.search.planner import Planner
 from cktf.search.progress import status, watch

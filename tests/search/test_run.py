@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
-from cktf.search import run as run_module
-from cktf.search.errors import (
+from cktf.errors import (
     ClusterTooSmall,
     NotExtensible,
     NotRunnable,
@@ -22,6 +20,8 @@ from cktf.search.errors import (
     StudyDiffers,
     Unwritable,
 )
+from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
+from cktf.search import run as run_module
 from cktf.search.keep import Keeper
 from cktf.search.ledger import Ledger
 from cktf.search.planner import Planner

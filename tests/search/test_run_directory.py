@@ -3,10 +3,7 @@
 import pytest
 import torch
 
-from cktf.models import build_model
-from cktf.rows import PlannedRow, StudyRow
-from cktf.search import run as run_module
-from cktf.search.errors import (
+from cktf.errors import (
     BadRunDirectory,
     ClusterTooSmall,
     NotRunnable,
@@ -15,6 +12,9 @@ from cktf.search.errors import (
     StudyDiffers,
     Unwritable,
 )
+from cktf.models import build_model
+from cktf.rows import PlannedRow, StudyRow
+from cktf.search import run as run_module
 from cktf.search.ledger import Ledger, read_ledger
 from cktf.search.progress import status
 from cktf.search.run import extend, launch, resume

@@ -2,8 +2,8 @@
 
 import pytest
 
+from cktf.errors import NotRunnable
 from cktf.search import runnable
-from cktf.search.errors import NotRunnable
 from cktf.search.runnable import MOST_BUILT, require_runnable
 from cktf.study.designs import every_arm
 

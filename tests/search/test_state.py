@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
+from cktf.errors import LedgerDamaged
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status
-from cktf.search.errors import LedgerDamaged
 from cktf.search.planner import Planner
 from cktf.search.state import RunState
 

@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 
 from cktf.data import DataConfig
+from cktf.errors import NotRunnable
 from cktf.rows import TRAINED_HERE, EndRow, EpochRow, PlannedRow, Row, StudyRow, TeacherRow
-from cktf.search.errors import NotRunnable
 from cktf.search.ledger import Ledger, read_ledger
 from cktf.search.planner import Planner
 from cktf.search.progress import status

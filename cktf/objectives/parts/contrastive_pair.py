@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cktf import seeding
 from cktf.batch import Batch
+from cktf.errors import InputError
 from cktf.objectives.objective import Given
 from cktf.objectives.parts.contrast import estimate_partition, noise_contrastive_loss
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
@@ -138,7 +139,7 @@ class ContrastivePair(nn.Module):
             dim = max(ours.numel(), theirs.numel())
         elif config.head == "regressor":
             if ours[1:] != theirs[1:]:
-                raise ValueError(
+                raise InputError(
                     f"objective.cktf.head: a regressor needs maps of equal size, but those of {name} are "
                     f"{tuple(ours[1:])} and {tuple(theirs[1:])}; choose linear, mlp or pad"
                 )

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from cktf.errors import InputError
 from cktf.objectives.objective import ObjectiveSettings
 from cktf.objectives.parts.bank import BankPrecision
 from cktf.objectives.parts.critics import Critic
@@ -63,17 +64,17 @@ class ContrastiveSettings(ObjectiveSettings):
     @model_validator(mode="after")
     def _is_bounded(self) -> Self:
         if not self.unit_length and self.critic == "cosine":
-            raise ValueError(
+            raise InputError(
                 "unit_length: a cosine is of vectors of length 1; choose true, or critic squared_distance"
             )
         softmax_of_batch = self.source == "batch" and self.estimator == "infonce"
         if not self.unit_length and self.negatives > 0 and not softmax_of_batch:
-            raise ValueError(
+            raise InputError(
                 "unit_length: with false, distances have no bound, and neither Z nor a bank can take them; choose "
                 "true, negatives 0, or source batch with estimator infonce"
             )
         if self.critic == "squared_distance" and self.negatives > 0 and self.temperature < 0.04:
-            raise ValueError(
+            raise InputError(
                 f"temperature: squared_distance needs 0.04 or more, or exponentials could overflow; got "
                 f"{self.temperature}"
             )

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from cktf.batch import Activations, Shapes
+from cktf.errors import InputError
 from cktf.settings import Settings
 
 _LAYER = re.compile(r"stem|penultimate|stage[1-9][0-9]*(\.[0-9]+)?")
@@ -34,7 +35,7 @@ class LayerPair(Settings):
     @classmethod
     def _names_a_layer(cls, name: str) -> str:
         if not _LAYER.fullmatch(name):
-            raise ValueError(
+            raise InputError(
                 f"must be stem, penultimate, a stage such as stage3 (counted from 1) or one of its blocks such as "
                 f"stage3.0 (counted from 0); got {name!r}"
             )
@@ -72,5 +73,5 @@ def blocks_of(network: Activations | Shapes, layer: str) -> tuple[Tensor | torch
         chosen = chosen[int(block) : int(block) + 1]
     if not chosen:
         counts = ", ".join(str(len(blocks)) for blocks in network.stages)
-        raise ValueError(f"has no {layer}; its stages have {counts} blocks")
+        raise InputError(f"has no {layer}; its stages have {counts} blocks")
     return chosen

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cktf.errors import InputError
+
 
 class ConvolutionalRegressor(nn.Module):
     """A convolution to the teacher's shape, batch-norm, and a ReLU where the teacher's map has gone through one.
@@ -35,7 +37,7 @@ class ConvolutionalRegressor(nn.Module):
         elif all(ours >= theirs for ours, theirs in sizes):
             self.conv = nn.Conv2d(*channels, (1 + sizes[0][0] - sizes[0][1], 1 + sizes[1][0] - sizes[1][1]))
         else:
-            raise ValueError(
+            raise InputError(
                 f"{key}: no regressor leads from the student's {tuple(student[1:])} positions to the teacher's "
                 f"{tuple(teacher[1:])}; the student's map must be half as wide and high as the teacher's, or "
                 "nowhere smaller"

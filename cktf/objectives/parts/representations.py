@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cktf import seeding
 from cktf.batch import Activations, Batch, Reading
+from cktf.errors import InputError
 from cktf.objectives.objective import Given
 from cktf.objectives.parts import maps
 from cktf.objectives.parts.layers import LayerPair, blocks_of, is_block
@@ -46,9 +47,9 @@ class Representations:
             try:
                 sizes.append(blocks_of(network, layer)[-1])
             except ValueError as reason:
-                raise ValueError(f"objective.cktf.pairs: the {side} {reason}") from None
+                raise InputError(f"objective.cktf.pairs: the {side} {reason}") from None
         if self.pairing in BY_SIMILARITY and is_block(pair.teacher) and sizes[0][1:] != sizes[1][1:]:
-            raise ValueError(
+            raise InputError(
                 f"objective.cktf.pairing: {self.pairing!r} compares maps of equal size, but those of "
                 f"{pair.name} are {tuple(sizes[0][1:])} and {tuple(sizes[1][1:])}; choose last, first or random"
             )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations
+from cktf.errors import InputError
 from cktf.objectives.objective import Given
 
 _Map = TypeVar("_Map", Tensor, torch.Size)
@@ -31,7 +32,7 @@ def paired_maps(
     """
     student, teacher = given.student, given.teacher
     if len(student.stages) != len(teacher.stages):
-        raise ValueError(
+        raise InputError(
             f"{key}: stage is paired with stage, but the student has {len(student.stages)} and the teacher "
             f"{len(teacher.stages)}; choose networks with equally many, or {remedy}"
         )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Batch
+from cktf.errors import InputError
 from cktf.objectives.parts.bank import Bank
 from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
 from cktf.objectives.parts.memory_bank import MemoryBank
@@ -73,7 +74,7 @@ def build_bank(config: ContrastiveSettings, num_samples: int, dim: int) -> Bank 
 
 def _labelled_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Source:
     if bool((labels == labels[0]).all()):
-        raise ValueError(
+        raise InputError(
             f"negatives are samples of other classes, but all {len(labels)} samples have one label"
         )
     match config.source:
