@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import UnionType
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
@@ -12,6 +12,9 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 
 BatchSize = Annotated[int, Field(ge=2, le=1_000_000)]
 """Samples of one step; batch-norm has no variance to train on in a batch of one."""
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Precision of a forward pass in training; `auto` is bfloat16 on a GPU and float32 elsewhere."""
 
 LARGEST_SEED = 2**31 - 1
 """Of a replicate."""

@@ -9,7 +9,7 @@ from cktf.data import AugmentationConfig, DataConfig
 from cktf.errors import InputError
 from cktf.models import ModelConfig
 from cktf.objectives import ObjectivesConfig, active_objectives, needs_teacher
-from cktf.settings import BatchSize, Epochs, Seed, Settings
+from cktf.settings import BatchSize, Epochs, Precision, Seed, Settings
 from cktf.trainer.content import TEACHER, Content
 from cktf.trainer.identity import identity
 from cktf.trainer.optimizer import OptimizerConfig
@@ -61,7 +61,7 @@ class TrialConfig(Settings):
     probe: ProbeConfig | None = None
     """For `transfer`: how the labelled images of the training split are learnt from; `{}` takes the defaults."""
 
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     """`bfloat16`: autocast of both networks in training; losses, banks, parameters and what accuracies are counted from
     stay float32. `auto`: on a GPU only."""
 
@@ -150,6 +150,8 @@ class TrialConfig(Settings):
         for name, data in (("data", self.data), ("source", self.source)):
             if data is not None and (data.content is not None or not data.is_own):
                 outside.add(f"{name}.root")
+        if self.teacher and self.teacher.checkpoint is not None:
+            outside.add("teacher.precision")
         if self.teacher and self.teacher.sha256:
             outside.add("teacher.checkpoint")
         return outside

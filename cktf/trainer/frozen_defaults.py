@@ -169,5 +169,6 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "teacher.std": None,
     "teacher.accept_any": False,
     "objective.ab.maps": "preactivation",
+    "teacher.precision": "auto",
 }
 """Path in a trial's configuration to its first default; `{}` is a section that is there by default."""

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from cktf.errors import InputError
 from cktf.models import ModelConfig
-from cktf.settings import BatchSize, Epochs, Seed
+from cktf.settings import BatchSize, Epochs, Precision, Seed
 from cktf.trainer.optimizer import OptimizerConfig
 
 RECIPE = ("epochs", "batch_size", "optimizer", "train_fraction", "seed")
@@ -49,6 +49,10 @@ class TeacherConfig(ModelConfig):
 
     train_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the training split that the teacher learns from, whatever the student's share is."""
+
+    precision: Precision = "auto"
+    """Precision of its own training, as `precision` of a trial. The student's precision does not decide it, and of a
+    checkpoint, which is not trained here, it means nothing: it may stand beside one, for a context to name a file."""
 
     seed: Seed = 0
     """The teacher's own replicate; the same teacher serves all of the student's seeds."""

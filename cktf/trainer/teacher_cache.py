@@ -49,6 +49,7 @@ def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
             "optimizer": teacher.optimizer,
             "epochs": teacher.epochs,
             "batch_size": teacher.batch_size,
+            "precision": teacher.precision,
             # A teacher and a student of the same network and seed must not begin with the same parameters.
             "seed": derive(teacher.seed, "teacher") % 2**31,
         }
@@ -67,7 +68,13 @@ def teacher_id(config: TrialConfig) -> str:
     if teacher.checkpoint is None:
         return teacher_trial(teacher, data).trial_id
     of = "source." if config.source else "data."
-    outside = {"teacher.accept_any", f"{of}download", f"{of}train_fraction", f"{of}validation_fraction"}
+    outside = {
+        "teacher.accept_any",
+        "teacher.precision",
+        f"{of}download",
+        f"{of}train_fraction",
+        f"{of}validation_fraction",
+    }
     if teacher.sha256:
         outside.add("teacher.checkpoint")
     if data.content is not None or not data.is_own:

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.teacher_cache import teacher_trial
+from cktf.trainer.teacher_cache import teacher_id, teacher_trial
 
 
 def test_the_identity_of_a_trial_changes_with_every_setting_and_the_arm_s_with_all_but_the_seed(tiny):
@@ -41,6 +41,23 @@ def test_a_teacher_s_file_is_known_by_its_content_wherever_it_is(tiny, tmp_path)
     assert moved.arm_id == first.arm_id != other.arm_id
     assert TrialConfig.model_validate_json(first.model_dump_json()).trial_id == first.trial_id
     assert first.with_contents() == first, "what is planned does not change with the file"
+
+
+def test_a_teacher_s_precision_is_that_of_its_own_training_and_means_nothing_beside_a_file(tiny):
+    def teacher(**values):
+        return tiny(teacher={"model": "resnet8", **values})
+
+    plain, exact = teacher(epochs=1), teacher(epochs=1, precision="float32")
+    assert exact.trial_id != plain.trial_id
+    assert teacher_id(exact) != teacher_id(plain)
+    assert teacher_trial(exact.teacher, exact.data).precision == "float32"
+    assert tiny(precision="float32").teacher == plain.teacher
+    from_file, beside = (
+        teacher(checkpoint="/nowhere/a.pth"),
+        teacher(checkpoint="/nowhere/a.pth", precision="float32"),
+    )
+    assert beside.trial_id == from_file.trial_id
+    assert teacher_id(beside) == teacher_id(from_file)
 
 
 def test_a_teacher_s_file_that_only_other_machines_have_is_known_by_its_name(tiny):
