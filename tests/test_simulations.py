@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from benchmarks.simulations import JUDGED, PAGE, ROOT, STUDIES, blob, page, printed, tables
+from benchmarks.simulations import JUDGED, PAGE, ROOT, STUDIES, code, digest, page, printed, tables
 
 
 def test_the_numbers_of_the_page_are_of_this_code() -> None:
     named = dict(
         re.findall(r"^\| (\S+\.py) \| ([0-9a-f]{40}) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     )
-    changed = [file for file in JUDGED if named.get(file) != blob(ROOT / file)]
+    changed = [file for file in JUDGED if named.get(file) != digest(ROOT / file)]
     assert not changed, (
         f"{', '.join(changed)}: changed since docs/simulations.md was written; run 'python benchmarks/simulations.py', "
         "which takes some minutes, and look whether docs/statistics.md still says what its tables show"
@@ -25,10 +25,11 @@ def test_the_page_has_every_table() -> None:
             assert f"\n## {title}\n\n| " in text
 
 
-def test_a_blob_is_named_as_git_names_it(tmp_path) -> None:
-    file = tmp_path / "file"
-    file.write_bytes(b"hello\n")
-    assert blob(file) == "ce013625030ba8dba906f756967f9e9ca394464a"
+def test_a_hash_is_of_what_is_computed_and_not_of_what_is_said_about_it() -> None:
+    source = '"""Areas."""\n\nimport math\n\n\ndef area(r):\n    """An area."""\n    return math.pi * r**2  # πr²\n'
+    assert code(source) == "def area(r):\n    return math.pi * r**2"
+    assert code(source.replace("An area", "A surface").replace("# πr²", "")) == code(source)
+    assert code(source.replace("r**2", "r**3")) != code(source)
 
 
 @pytest.mark.parametrize("module", ["null_factorial"])
@@ -40,4 +41,4 @@ def test_a_table_is_markdown_and_the_page_names_the_files(module: str) -> None:
     assert len(rows) == 27
     assert {line.count("|") for line in (head, rule, *rows)} == {10}
     written = page({title: text}, {module: 3}, 0, 1.0)
-    assert all(f"| {file} | {blob(ROOT / file)} |" in written for file in JUDGED)
+    assert all(f"| {file} | {digest(ROOT / file)} |" in written for file in JUDGED)
