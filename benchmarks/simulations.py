@@ -66,6 +66,7 @@ def code(source: str) -> str:
             and isinstance(node.value.value, str)
         )
         if is_text or isinstance(node, ast.Import | ast.ImportFrom):
+            assert isinstance(node, ast.stmt)
             for row in range(node.lineno - 1, node.end_lineno or node.lineno):
                 lines[row] = ""
     return "\n".join(line.rstrip() for line in lines if line.strip())
