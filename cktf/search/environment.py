@@ -15,16 +15,25 @@ _TUNE = {
 }
 
 
-def prepare(*, is_local: bool) -> None:
+def prepare(*, is_local: bool) -> str:
     """Set what a driver's Ray is to find. To be called before Ray is imported.
 
     Args:
         is_local: Whether this process will start a Ray of its own. A cluster's settings are its owner's.
+
+    Returns:
+        A warning for the user; mostly empty.
     """
     os.environ.update(_TUNE)
-    if is_local and "ray" not in sys.modules:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Ray's ports listen on every interface: only who knows this token may run code through them.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        if os.environ["RAY_AUTH_MODE"] == "token":
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    if not is_local or "ray" in sys.modules:
+        return ""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray's ports listen on every interface: only who knows this token may run code through them.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if os.environ["RAY_AUTH_MODE"] == "token":
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        return ""
+    return (
+        f"RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} in the environment: whoever reaches this machine's ports may run "
+        "code through them while the study runs; unset it, and a token keeps them out"
+    )

@@ -9,7 +9,8 @@ PROGRAM = """
 import os, sys
 {before}
 from cktf.search.environment import prepare
-prepare(is_local={is_local})
+warning = prepare(is_local={is_local})
+assert bool(warning) == (os.environ.get("RAY_AUTH_MODE") == "disabled"), warning
 print(os.environ.get("RAY_AUTH_MODE"), len(os.environ.get("RAY_AUTH_TOKEN", "")))
 """
 
