@@ -6,7 +6,7 @@ from cktf.credentials import masked, require_no_secret
 from cktf.errors import InputError
 from cktf.storage import Storage
 
-SECRET = "hunter2SECRETvalue"
+SECRET = "hunter2SECRETvalue"  # noqa: S105
 
 
 @pytest.mark.parametrize(

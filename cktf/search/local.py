@@ -57,7 +57,7 @@ def _private_folder() -> Iterator[str]:
     """
     usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     is_short = len(os.fsencode(usual + _SOCKET)) <= LONGEST_SOCKET
-    place = usual if is_short else "/tmp"
+    place = usual if is_short else "/tmp"  # noqa: S108  # a folder of a name of its own is made in it
     try:
         folder = tempfile.TemporaryDirectory(
             prefix="cktf-", dir=place, ignore_cleanup_errors=True

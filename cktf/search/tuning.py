@@ -23,7 +23,7 @@ from cktf.study.spec import StudySpec
 TRIALS_PER_TUNE_RUN = 1000
 """Tune copies the state of all its trials again and again; a study of more is given to it in parts."""
 
-# Tune would write these into Ray's state and logs. Local workers have them from this process; elsewhere a role gives them.
+# Tune would write these into Ray's state and logs. Local workers have them from this process, others from a role.
 class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
     {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
 )

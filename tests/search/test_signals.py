@@ -34,7 +34,12 @@ def test_what_is_ignored_from_the_beginning_stays_ignored():
 @pytest.mark.parametrize("number", [signal.SIGINT, *ENDING])
 def test_what_is_held_back_is_heard_at_the_end(number):
     done = []
-    with pytest.raises(KeyboardInterrupt), held_back():
-        signal.raise_signal(number)
-        done.append(number)
+
+    def work():
+        with held_back():
+            signal.raise_signal(number)
+            done.append(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert done == [number]
