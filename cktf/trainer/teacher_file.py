@@ -206,7 +206,7 @@ def _read_safetensors(path: Path, content: bytes) -> StateDict:
         return load_safetensors(content)
     except KeyError as error:  # a type that PyTorch has not
         kind = error.args[0]
-        (key, *_) = (key for key, view in deserialize(content) if view["dtype"] == kind)
+        (key, *_) = (key for key, view in deserialize(content) if view["dtype"] == kind)  # type: ignore[no-untyped-call]
         raise InputError(f"{path} cannot be read: {key} is {kind}, which is no type of PyTorch's") from error
     except Exception as error:  # of a header that is wrong, SafetensorError and several others
         raise InputError(f"{path} is not a safetensors file: {error}") from error
