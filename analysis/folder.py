@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from pyarrow import fs
 
+from cktf.credentials import require_no_secret
 from cktf.errors import InputError
 
 
@@ -27,7 +28,10 @@ def absolute(place: str | os.PathLike[str]) -> str:
     text = os.fspath(place)
     if not text.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
         raise InputError("the name of a folder is empty; use '.' for the one you are in")
-    return text if "://" in text else str(Path(text).expanduser().resolve())
+    if "://" in text:
+        require_no_secret(text)
+        return text
+    return str(Path(text).expanduser().resolve())
 
 
 def without_slash(place: str | os.PathLike[str]) -> str:

@@ -390,7 +390,8 @@ def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engin
         return
     from cktf.search.environment import prepare
 
-    prepare(is_local=address is None)
+    if warning := prepare(is_local=address is None):
+        _say_what_to_know((), [warning])
     from cktf.search.cluster import connected
     from cktf.search.collection import RowsOnRay
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from pyarrow import fs
 
+from cktf.credentials import require_no_secret
+
 _PARTIAL = ".partial"
 
 
@@ -19,7 +21,9 @@ class Storage:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         text = os.fspath(root)
-        if "://" not in text:
+        if "://" in text:
+            require_no_secret(text)
+        else:
             text = str(Path(text).expanduser().resolve())
         self.filesystem, self.path = fs.FileSystem.from_uri(text)
         self.root = text

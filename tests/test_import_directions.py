@@ -14,6 +14,7 @@ FLOOR = {
         f"cktf.{name}"
         for name in (
             "batch",
+            "credentials",
             "errors",
             "exclusive",
             "names",
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "cktf.trainer": FLOOR | {"cktf.objectives", "cktf.models", "cktf.data"},
     "cktf.study": FLOOR | {"cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
     "cktf.search": FLOOR | {"cktf.study", "cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
-    "analysis": {"cktf.errors", "cktf.names", "cktf.rows"},
+    "analysis": {"cktf.credentials", "cktf.errors", "cktf.names", "cktf.rows"},
 }
 ONLY_IN = {
     "ray": {"cktf.search"},

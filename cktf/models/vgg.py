@@ -87,7 +87,7 @@ def rename_numbered_layers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _renamed(key: str) -> str:
-    if numbered := re.fullmatch(r"(block\d)\.(\d+)\.(\w+)", key):
+    if numbered := re.fullmatch(r"((?:.+\.)?block\d)\.(\d+)\.(\w+)", key):
         stage, layer, name = numbered.groups()
         block, part = divmod(int(layer), 3)
         return f"{stage}.{block}.{('conv2d', 'bn', 'relu')[part]}.{name}"

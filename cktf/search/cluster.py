@@ -2,16 +2,12 @@
 
 import logging
 import math
-import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import ray
 import yaml
@@ -20,6 +16,8 @@ from ray.exceptions import RayError
 from ray.tune import PlacementGroupFactory
 
 from cktf.errors import ClusterNotFound, ClusterTooSmall
+from cktf.search.local import started
+from cktf.search.signals import as_ctrl_c
 from cktf.study.spec import Resources
 
 ANSWER_SECONDS = 10.0
@@ -90,52 +88,24 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    with started() if address is None else _joined(address), as_ctrl_c():  # Ray has its own way with SIGTERM
+        yield
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[None]:
+    _require_answer(address)
     try:
-        if address is None:
-            with _ctrl_c_waits():
-                ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            _require_answer(address)
-            try:
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-                raise ClusterNotFound(
-                    f"--address {address}: cannot join the Ray cluster: {error}; an address is auto or HOST:PORT, "
-                    "and the cluster's token must be on this machine if it has one"
-                ) from error
-        with _sigterm_is_ctrl_c():
-            yield
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        raise ClusterNotFound(
+            f"--address {address}: cannot join the Ray cluster: {error}; an address is auto or HOST:PORT, "
+            "and the cluster's token must be on this machine if it has one"
+        ) from error
+    try:
+        yield
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Hold Ctrl-C back for the seconds in which processes are started: Python drops what is raised within a fork."""
-    heard = threading.Event()
-    try:
-        with _handling(signal.SIGINT, lambda *_: heard.set()):
-            yield
-    finally:
-        if heard.is_set():
-            signal.raise_signal(signal.SIGINT)
-
-
-def _sigterm_is_ctrl_c() -> AbstractContextManager[None]:
-    """Take SIGTERM, by which machines end a driver, as Ctrl-C; Ray aborts with a native stack trace."""
-    return _handling(signal.SIGTERM, signal.default_int_handler)
-
-
-@contextmanager
-def _handling(number: signal.Signals, handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
-        yield
-        return
-    before = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        signal.signal(number, before)
 
 
 def _require_answer(address: str) -> None:

@@ -1,8 +1,12 @@
 """Settings that Ray takes from the environment alone, some of them at the moment when it is imported."""
 
+import getpass
 import os
 import secrets
 import sys
+from pathlib import Path
+
+from cktf.errors import ClusterNotFound
 
 _TUNE = {
     "RAY_TRAIN_V2_ENABLED": "1",
@@ -15,16 +19,44 @@ _TUNE = {
 }
 
 
-def prepare(*, is_local: bool) -> None:
+def prepare(*, is_local: bool) -> str:
     """Set what a driver's Ray is to find. To be called before Ray is imported.
 
     Args:
         is_local: Whether this process will start a Ray of its own. A cluster's settings are its owner's.
+
+    Returns:
+        A warning for the user; mostly empty.
+
+    Raises:
+        ClusterNotFound: If this process has no home folder.
     """
     os.environ.update(_TUNE)
-    if is_local and "ray" not in sys.modules:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Ray's ports listen on every interface: only who knows this token may run code through them.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        if os.environ["RAY_AUTH_MODE"] == "token":
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    _require_home()
+    if not is_local or "ray" in sys.modules:
+        return ""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray's ports listen on every interface: only who knows this token may run code through them.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if os.environ["RAY_AUTH_MODE"] == "token":
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        return ""
+    return (
+        f"RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} in the environment: whoever reaches this machine's ports may run "
+        "code through them while the study runs; unset it, and a token keeps them out"
+    )
+
+
+def _require_home() -> None:
+    """Make do without a user's name, and refuse to go on without a home folder, which Ray looks for at its import."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # a number that the machine's list of users does not have, as in containers
+        os.environ["USER"] = f"user{os.getuid()}"
+    try:
+        Path.home()
+    except RuntimeError:
+        raise ClusterNotFound(
+            f"there is no home folder: $HOME is not set, and the machine does not know user {os.getuid()}; set HOME to "
+            "a folder that can be written to"
+        ) from None

@@ -21,7 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unreadable
+from cktf.credentials import require_no_secret
+from cktf.errors import BadRunDirectory, InputError, LedgerDamaged, RunInUse, Unreadable, Unwritable
 from cktf.rows import EpochRow, Row, RowReader, whole_lines
 from cktf.storage import Storage
 
@@ -46,6 +47,11 @@ def open_run(run_dir: str) -> Storage:
     use = "use a folder, or a URI such as s3://bucket/run"
     if not run_dir.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
         raise BadRunDirectory(f"the name of the run directory is empty; {use}")
+    try:
+        if "://" in run_dir:
+            require_no_secret(run_dir)
+    except InputError as error:
+        raise BadRunDirectory(str(error)) from None
     try:
         run = Storage(run_dir)
     except (ValueError, OSError) as error:  # pyarrow says the first of most URIs, the second of HDFS's
@@ -98,6 +104,8 @@ def is_in_use(run: Storage) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except OSError:  # some network folders have no locks, so that no driver can hold one
+            return False
     return False
 
 
@@ -237,4 +245,10 @@ def _try_lock(file: BinaryIO) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        file.close()
+        raise Unwritable(
+            f"{file.name}: cannot be locked: {error.strerror}; the file system has no locks, without which two drivers "
+            "could write one ledger: choose a --run-dir in another"
+        ) from error
     return True

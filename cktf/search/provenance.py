@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from cktf.credentials import masked
+
 PACKAGES = ("cktf", "torch", "torchvision", "ray", "optuna", "numpy", "pyarrow")
 
 
@@ -20,7 +22,7 @@ class Provenance:
         git_commit: Of the code, with ``+dirty`` where files were changed; empty outside a checkout.
         versions: Package name to version, Python's included.
         machine: What the driver ran on, in words.
-        command: The command line.
+        command: The command line, with a mask in place of secrets.
     """
 
     git_commit: str
@@ -35,7 +37,7 @@ class Provenance:
             git_commit=_git_commit(),
             versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
             machine=f"{platform.node()}, {platform.platform()}, {os.cpu_count()} cores",
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            command=shlex.join([Path(sys.argv[0]).name, *map(masked, sys.argv[1:])]),
         )
 
 

@@ -29,6 +29,7 @@ from cktf.search.run_directory import (
     writing,
 )
 from cktf.search.runnable import require_known_contents, require_runnable
+from cktf.search.signals import as_ctrl_c
 from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
@@ -167,6 +168,7 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
         raise NotExtensible(str(error)) from error
 
 
+@as_ctrl_c()
 def _carry_out(
     spec: StudySpec,
     run: Storage,
@@ -192,7 +194,8 @@ def _carry_out(
         is_interrupted = False
         try:
             if not planner.is_done():
-                prepare(is_local=address is None)
+                if warning := prepare(is_local=address is None):
+                    console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
                 from cktf.search.tuning import tune_to_end  # here, for Ray looks around while it is imported
 
                 with watch(planner, console) as show:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.tune.execution import class_cache
 
 from cktf.errors import NotRunnable
 from cktf.rows import PlannedRow, TeacherRow
@@ -21,6 +22,11 @@ from cktf.study.spec import StudySpec
 
 TRIALS_PER_TUNE_RUN = 1000
 """Tune copies the state of all its trials again and again; a study of more is given to it in parts."""
+
+# Tune would write these into Ray's state and logs. Local workers have them from this process, others from a role.
+class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
+    {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+)
 
 
 def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Callable[[str], None]) -> None:
@@ -92,7 +98,7 @@ def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None
     searcher = PlannerSearcher(planner, assign, room)
     with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:
         # Not the newer Tuner: it would pickle the searcher, and with it the planner and its open ledger.
-        tune.run(
+        analysis = tune.run(
             Slot,
             num_samples=TRIALS_PER_TUNE_RUN,
             search_alg=searcher,
@@ -106,3 +112,6 @@ def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None
             raise_on_failed_trial=False,
             verbose=0,
         )
+    # Tune takes SIGUSR1 for itself, and leaves what runs behind.
+    if len(analysis.trials or ()) < TRIALS_PER_TUNE_RUN and not planner.is_done():
+        raise KeyboardInterrupt

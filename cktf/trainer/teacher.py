@@ -21,7 +21,8 @@ class TeacherConfig(ModelConfig):
     """
 
     checkpoint: str | None = None
-    """File of trained weights: safetensors, or a PyTorch file of tensors (a state dict, alone or under `model`)."""
+    """File of trained weights: safetensors, or a PyTorch file of tensors: a state dict, alone or under a key such as
+    `model`, whose own keys may have the prefixes of wrappers and of the larger modules that it stood in."""
 
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the checkpoint file's bytes, which are refused if they have another. A study fills it in when it is

@@ -18,7 +18,7 @@ from safetensors.torch import load as load_safetensors
 from torch import nn
 
 from cktf.data import Constants, DataConfig, Dataset, split
-from cktf.errors import InputError
+from cktf.errors import InputError, naming
 from cktf.exclusive import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
 from cktf.seeding import derive, initialisation
@@ -28,15 +28,24 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.held_data import held_dataset
 from cktf.trainer.identity import differing, identity_of
+from cktf.trainer.state_dicts import StateDict, part_of
 from cktf.trainer.teacher import TeacherConfig
-from cktf.trainer.teacher_file import StateDict, differences, not_finite, read_weights, wrong_kinds
+from cktf.trainer.teacher_file import differences, read_weights, unusable, wrong_kinds
 from cktf.trainer.teacher_input import with_own_input
 from cktf.trainer.teacher_score import ValidationPart
 
 
 def cache_directory() -> Path:
-    """Return where artefacts that studies share are kept: ``$CKTF_CACHE``, else ``~/.cache/cktf``."""
-    return Path(os.environ.get("CKTF_CACHE", "~/.cache/cktf")).expanduser()
+    """Return where artefacts that studies share are kept: ``$CKTF_CACHE``, else ``~/.cache/cktf``.
+
+    Raises:
+        InputError: If it stands below the home folder of a user who has none.
+    """
+    place = os.environ.get("CKTF_CACHE") or "~/.cache/cktf"
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{place}: {error}; set $CKTF_CACHE to a folder that can be written to") from error
 
 
 def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
@@ -155,29 +164,31 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
     with initialisation(teacher.seed, "teacher"):
         network = build_model(teacher, dataset.num_classes, dataset.image_shape)
     if teacher.checkpoint is not None:
+        expected, place = network.state_dict(), f"teacher.checkpoint: {teacher.checkpoint}"
         try:
-            weights = read_weights(teacher.checkpoint, teacher.sha256)
+            weights = under_own_keys(network, read_weights(teacher.checkpoint, teacher.sha256))
         except ValueError as error:
             raise InputError(f"teacher.checkpoint: {error}") from error
-        weights = under_own_keys(network, weights)
-        if wrong := wrong_kinds(network.state_dict(), weights):
+        try:
+            weights = part_of(expected, weights)
+        except ValueError as error:
+            raise InputError(f"{place} {error}") from error
+        if wrong := wrong_kinds(expected, weights):
             raise InputError(
-                f"teacher.checkpoint: {teacher.checkpoint} does not hold the weights of {teacher.model}, which are "
-                f"dense floating-point numbers: {wrong}"
+                f"{place} does not hold the weights of {teacher.model}, which are dense floating-point numbers: {wrong}"
             )
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
             raise InputError(
-                f"teacher.checkpoint: {teacher.checkpoint} does not hold the weights of {teacher.model} for images of "
-                f"{dataset.image_shape[0]} channels and {dataset.num_classes} classes: "
-                f"{differences(network.state_dict(), weights)}"
+                f"{place} does not hold the weights of {teacher.model} for images of {channels} channels and "
+                f"{dataset.num_classes} classes: {differences(expected, weights) or error}"
             ) from error
         # Of what was loaded, since a number of another precision may have become infinite.
-        if not teacher.accept_any and (wrong := not_finite(network.state_dict())):
+        if not teacher.accept_any and (wrong := unusable(network.state_dict())):
             raise InputError(
-                f"teacher.checkpoint: {teacher.checkpoint} holds NaN or infinite numbers, in {wrong}; name another "
-                "file, or set teacher.accept_any: true to learn from it all the same"
+                f"{place} holds {wrong}; name another file, or set teacher.accept_any: true to learn from it all the "
+                "same"
             )
     return network
 
@@ -218,7 +229,7 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
     if content is not None:  # before there is a lock, which cannot be made where the cache may only be read
         return content
     # Trials that start together all need the same teacher: the first trains it, the others wait for the file.
-    with exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
+    with naming(folder), exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
         content = cache.read(name)
         if content is None:
             workspace = Storage(folder).child("training")

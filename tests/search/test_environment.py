@@ -9,7 +9,8 @@ PROGRAM = """
 import os, sys
 {before}
 from cktf.search.environment import prepare
-prepare(is_local={is_local})
+warning = prepare(is_local={is_local})
+assert bool(warning) == (os.environ.get("RAY_AUTH_MODE") == "disabled"), warning
 print(os.environ.get("RAY_AUTH_MODE"), len(os.environ.get("RAY_AUTH_TOKEN", "")))
 """
 
@@ -29,3 +30,28 @@ def test_a_ray_of_our_own_lets_in_only_who_has_its_token(before, is_local, found
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={}
     )
     assert result.stdout.strip() == found
+
+
+UNKNOWN_USER = """
+import getpass, os, pwd
+def unknown(number):
+    raise KeyError(f"getpwuid(): uid not found: {number}")
+pwd.getpwuid = unknown
+from cktf.errors import ClusterNotFound
+from cktf.search.environment import prepare
+try:
+    prepare(is_local=True)
+    print(getpass.getuser() == f"user{os.getuid()}")
+except ClusterNotFound as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "said"), [({"HOME": "/h"}, "True"), ({}, "there is no home folder: $HOME is not set")]
+)
+def test_a_user_that_the_machine_does_not_know_needs_a_home_and_no_name(env, said):
+    found = subprocess.run(
+        [sys.executable, "-c", UNKNOWN_USER], capture_output=True, text=True, check=True, env=env
+    )
+    assert found.stdout.startswith(said)

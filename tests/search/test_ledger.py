@@ -1,5 +1,6 @@
 """The ledger on a disk, killed and whole, and in a bucket."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse
+from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unwritable
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.search import ledger as ledger_module
 from cktf.search.ledger import Ledger, is_in_use, open_run, read_ledger
@@ -239,3 +240,28 @@ def test_a_uri_that_cannot_be_opened_is_told_in_one_line(uri):
         open_run(uri)
     assert str(told.value).startswith(uri)
     assert "\n" not in str(told.value)
+
+
+def test_a_file_system_without_locks_is_said_in_one_message(tmp_path, monkeypatch):
+    run = Storage(tmp_path)
+    with Ledger(run):
+        pass
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert not is_in_use(run)
+    with pytest.raises(
+        Unwritable, match=r"driver\.lock: cannot be locked: No locks available; the file system has no"
+    ):
+        Ledger(run)
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://KEY:SECRET@bucket/run", "s3://bucket/run?secret_key=SECRET", "gs://SECRET@b/r"]
+)
+def test_credentials_in_the_name_of_a_run_are_refused_and_not_repeated(uri):
+    with pytest.raises(BadRunDirectory, match=r"\*\*\*.*: holds a user's key, password or token") as raised:
+        open_run(uri)
+    assert "SECRET" not in str(raised.value)

@@ -19,6 +19,14 @@ def test_it_names_code_versions_machine_and_command(monkeypatch):
     assert here.command == "cktf launch 'a study.yaml'"
 
 
+def test_secrets_of_the_command_line_are_masked(monkeypatch):
+    secret = ["--set", "a.token=SECRET", "--set=b.api_key=SECRET", "--out", "s3://KEY:SECRET@bucket/x"]
+    monkeypatch.setattr(sys, "argv", ["cktf", "launch", "s.yaml", *secret])
+    command = Provenance.now().command
+    assert "SECRET" not in command
+    assert command == "cktf launch s.yaml --set 'a.token=***' '--set=b.api_key=***' --out 's3://***@bucket/x'"
+
+
 def test_a_changed_checkout_is_told_from_a_clean_one(tmp_path, monkeypatch):
     def git(*arguments):
         identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]

@@ -2,13 +2,16 @@ import errno
 import json
 import re
 from functools import partialmethod
+from pathlib import Path
 
 import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
+from cktf.errors import InputError
 from cktf.models import build_model
 from cktf.storage import Storage
 from cktf.trainer import teacher_cache
@@ -160,13 +163,89 @@ def test_a_checkpoint_file_is_loaded_in_each_usual_layout(tiny, tmp_path, layout
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
 
 
+def checkpoint_of(path, weights):
+    torch.save(weights, path)
+    return {"model": "resnet8", "checkpoint": str(path)}
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda weights: {f"_orig_mod.{key}": value for key, value in weights.items()},
+        lambda weights: {f"{'module.' * ('layer' in key)}{key}": value for key, value in weights.items()},
+        lambda weights: {"state_dict": {f"model.{key}": value for key, value in weights.items()}},
+        lambda weights: {
+            **{f"student.{key}": value for key, value in weights.items()},
+            "classifier.weight": torch.ones(10, 64),
+        },
+        lambda weights: {"model": "resnet8", "net": {**weights, "bn1._extra_state": torch.zeros(1)}},
+        lambda weights: AveragedModel(_loaded(weights)).state_dict(),
+    ],
+)
+def test_a_checkpoint_is_loaded_whatever_stands_before_its_keys_or_beside_them(tiny, tmp_path, around):
+    weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
+    config = tiny(teacher=checkpoint_of(tmp_path / "file.pth", around(weights)))
+    loaded = load_teacher(config.teacher, config.data, CPU, None).state_dict()
+    assert all(torch.equal(loaded[name], weights[name]) for name in weights)
+
+
+def _loaded(weights):
+    network = build_model("resnet8", 10, (1, 8, 8))
+    network.load_state_dict(weights)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (torch.Tensor.long, r"which are dense floating-point numbers: fc\.weight is int64$"),
+        (torch.Tensor.bool, r"fc\.weight is bool$"),
+        (lambda tensor: tensor.to(torch.complex64), r"fc\.weight is complex64$"),
+        (lambda tensor: tensor.to("meta"), r"fc\.weight is without data$"),
+        (torch.Tensor.to_sparse, r"fc\.weight is sparse or nested$"),
+        (lambda tensor: tensor * float("nan"), r"holds NaN or infinite numbers, in fc\.weight; name another"),
+        (
+            lambda tensor: tensor * 0 + 1e30,
+            r"holds numbers beyond 1e\+10, in fc\.weight; name another file, or set teacher\.accept_any: true",
+        ),
+        (lambda tensor: tensor.repeat(2, 1), r"shapes: fc\.weight is \(20, 64\), not \(10, 64\)$"),
+    ],
+)
+def test_weights_that_were_not_trained_are_refused_by_tensor_and_kind(tiny, tmp_path, change, message):
+    weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
+    file = checkpoint_of(tmp_path / "file.pth", {**weights, "fc.weight": change(weights["fc.weight"])})
+    wrong = tiny(teacher=file)
+    with pytest.raises(InputError, match=rf"^teacher\.checkpoint: .*file\.pth .*{message}"):
+        load_teacher(wrong.teacher, wrong.data, CPU, None)
+
+
+def test_a_teacher_of_images_with_other_channels_is_called_that(tiny, tmp_path):
+    file = checkpoint_of(tmp_path / "file.pth", build_model("resnet8", 10, (3, 8, 8)).state_dict())
+    wrong = tiny(teacher=file)
+    with pytest.raises(
+        InputError, match=r"shapes: conv1\.weight is \(16, 3, 3, 3\), .*: it reads images of 3 channels$"
+    ):
+        load_teacher(wrong.teacher, wrong.data, CPU, None)
+
+
+def test_a_checkpoint_of_two_networks_of_the_kind_is_refused(tiny, tmp_path):
+    weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
+    both = {f"{part}.{key}": value for part in ("teacher", "student") for key, value in weights.items()}
+    wrong = tiny(teacher=checkpoint_of(tmp_path / "file.pth", both))
+    with pytest.raises(
+        InputError, match=r"^teacher\.checkpoint: .* holds several networks of this kind, under 'tea"
+    ):
+        load_teacher(wrong.teacher, wrong.data, CPU, None)
+
+
 @pytest.mark.parametrize(
     ("file", "message"),
     [
         (
             {"weight": torch.zeros(1)},
             r"teacher\.checkpoint: .*file\.pth does not hold the weights of resnet8 for images of 1 channels and "
-            r"10 classes: missing: conv1\.weight, bn1\.weight, bn1\.bias and \d+ more; not among its keys: weight$",
+            r"10 classes: missing: conv1\.weight, bn1\.weight, bn1\.bias and \d+ more; not among its keys: "
+            r"weight \(1,\)$",
         ),
         (None, r"shapes: fc\.weight is \(100, 64\), not \(10, 64\), fc\.bias is \(100,\), not \(10,\)$"),
         ([1], r"teacher\.checkpoint: .*file\.pth holds no state dict"),
@@ -222,3 +301,29 @@ def test_a_digest_without_a_checkpoint_is_refused():
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
     assert teacher_cache.cache_directory() == tmp_path
+
+
+def test_an_empty_variable_is_none(monkeypatch):
+    monkeypatch.setenv("CKTF_CACHE", "")
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert teacher_cache.cache_directory() == Path("/home/someone/.cache/cktf")
+
+
+def test_a_user_without_a_home_is_asked_for_a_place(monkeypatch):
+    monkeypatch.setenv("CKTF_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(InputError, match=r"~nobody-of-this-name/cache: .* set \$CKTF_CACHE to a folder"):
+        teacher_cache.cache_directory()
+
+
+def test_a_full_disk_is_said_with_the_place(tiny, cache, monkeypatch):
+    write = Storage.write
+
+    def refuse(place, name, content):
+        if name.endswith("checkpoint.pt"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(place, name, content)
+
+    monkeypatch.setattr(Storage, "write", refuse)
+    config = tiny(teacher={"model": "resnet8", "epochs": 2})
+    with pytest.raises(InputError, match=rf"^{cache}: No space left on device$"):
+        load_teacher(config.teacher, config.data, CPU, None)
