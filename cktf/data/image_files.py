@@ -77,7 +77,8 @@ def read_image_files(
             of all parts are counted.
         ValueError: If the decoded images cannot be written.
     """
-    images, damaged = [], []
+    images: list[Tensor] = []
+    damaged: list[tuple[str, str]] = []
     for part, files in parts.items():
         try:
             images.append(_read_part(f"{name}-{part}", files, side, is_kept=is_kept))
@@ -161,7 +162,7 @@ def _opened(file: Path) -> Iterator["Image.Image"]:
     Raises:
         DamagedImages: If it is no image, is too large or damaged, or is of a mode without a stated range.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     name = shown(file)
     try:
@@ -175,7 +176,7 @@ def _opened(file: Path) -> Iterator["Image.Image"]:
         raise DamagedImages([(name, f"is {error}")]) from error
     except Image.DecompressionBombError as error:
         raise DamagedImages([(name, f"{_TOO_LARGE} more")]) from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise DamagedImages([(name, "is not an image, or is damaged")]) from error
     except Exception as error:  # a damaged file raises whatever its bytes lead the decoder to
         raise DamagedImages([(name, f"is not an image, or is damaged: {str(error)[:200]}")]) from error

@@ -112,7 +112,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     whole = [pickle.dumps(CONTENT, protocol=protocol) for protocol in range(6)]
     assert all(pickletools.genops(content) for content in whole)
     refused = 0
-    for _ in range(3000):
+    for _ in range(600):
         content = bytearray(random.choice(whole))
         for _ in range(random.randint(1, 4)):
             content[random.randrange(len(content))] = random.randrange(256)
@@ -122,4 +122,4 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
         except ValueError as error:
             assert str(error).startswith(f"data.root: {path} is")  # noqa: PT017
             refused += 1
-    assert 1000 < refused < 3000
+    assert 200 < refused < 600
