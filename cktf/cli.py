@@ -103,15 +103,17 @@ def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpe
 
 @app.command()
 def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False) -> None:
-    """Check a study without running it, and show what it would run. Data and networks are looked at by launch."""
+    """Check a study without running it, and show what it would run. Image folders are looked at, all else by launch."""
     with _one_clear_message():
         from analysis.verdicts import detectable_text
+        from cktf.search.runnable import remarks_on_data
         from cktf.study import in_words
         from cktf.study.designs import plan_arms
         from cktf.study.paths import leaves
 
         spec = _load(study, overrides, smoke=smoke)
         arms = plan_arms(spec)
+        remarks = remarks_on_data(spec)
     out.print(spec.question, style="bold", markup=False)
     if spec.search:
         table = Table("factor", "domain")
@@ -132,7 +134,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     lines = [in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)]
     if compared := in_words.comparisons_of(spec, arms):
         lines.append(detectable_text(*compared))
-    _say_what_to_know(lines, in_words.alike_in_words(spec, arms))
+    _say_what_to_know(lines, [*in_words.alike_in_words(spec, arms), *remarks])
 
 
 @app.command()
@@ -149,12 +151,13 @@ def launch(
     """Run a study's trials on Ray. Launching again into the same run directory goes on where it stopped."""
     with _one_clear_message():
         from cktf.search.run import launch as launch_study
+        from cktf.search.runnable import remarks_on_data
         from cktf.study import in_words
         from cktf.study.designs import plan_arms
 
         spec = _load(study, overrides, smoke=smoke)
         arms = plan_arms(spec)
-        _say_what_to_know((), in_words.alike_in_words(spec, arms))
+        _say_what_to_know((), [*in_words.alike_in_words(spec, arms), *remarks_on_data(spec)])
         place = f"runs/{spec.name}-smoke" if smoke else f"runs/{spec.name}"
         summary = launch_study(spec, place if run_dir is None else run_dir, address=address)
     _finish(summary)
@@ -315,7 +318,7 @@ def train(
     """Train one trial in this process, without Ray: for debugging. Only the cached teacher is written."""
     with _one_clear_message():
         from cktf.names import as_name
-        from cktf.search.runnable import require_runnable
+        from cktf.search.runnable import remarks_on_data, require_runnable
         from cktf.study.designs import every_arm
         from cktf.study.problems import StudyError
         from cktf.trainer.train import TrainingFailed
@@ -335,6 +338,7 @@ def train(
             within = f" in context {context}" if context else ""
             raise StudyError(f"--arm {arm}: the study has no such arm{within}; it has: {', '.join(arms)}")
         config = arms[arm].config.with_seed(seed)
+        _say_what_to_know((), remarks_on_data(spec))
         require_runnable(spec, replace(arms[arm], config=config))
         try:
             for result in train_trial(

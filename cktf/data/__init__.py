@@ -5,18 +5,21 @@ from dataclasses import replace
 
 from cktf.data.augmentation import Augmentation, AugmentationConfig
 from cktf.data.cifar import load_cifar10, load_cifar100
-from cktf.data.config import IMAGE_FOLDER, DataConfig
+from cktf.data.config import DataConfig
+from cktf.data.content import content_of
 from cktf.data.dataset import Constants, Dataset
 from cktf.data.digits import load_digits
 from cktf.data.generated import load_few
-from cktf.data.image_folder import load_image_folder
+from cktf.data.image_folder import load_image_folder, look_at_image_folder
+from cktf.data.image_layout import IMAGE_FOLDER
 from cktf.data.loader import TrainLoader, evaluation_batches
 from cktf.data.mnist import load_fashion_mnist, load_mnist
-from cktf.data.places import DatasetMissing
+from cktf.data.places import DatasetMissing, data_folder, reading, shown
 from cktf.data.samples import Samples, unlabelled_samples
 from cktf.data.splits import Split, split
 from cktf.data.stl10 import load_stl10
 from cktf.data.tiny_imagenet import load_tiny_imagenet
+from cktf.errors import InputError
 
 DATASETS: dict[str, Callable[[DataConfig], Dataset]] = {
     "digits": load_digits,
@@ -36,18 +39,37 @@ def load_dataset(config: DataConfig) -> Dataset:
 
     Raises:
         DatasetMissing: If it is not there; the message says where it was looked for and how to get it.
-        ValueError: If a file of it is damaged.
+        ValueError: If a file of it is damaged or cannot be read, or it does not have ``config.content``.
     """
     load = DATASETS[config.name]
     if config.crop_from is not None:
         stored = config.model_copy(update={"side": config.crop_from, "crop_from": None})
         return replace(load_dataset(stored), shown_side=config.side)
-    dataset = load_few(config, load) if config.generated else load(config)
+    if config.generated:
+        dataset = load_few(config, load)
+    else:
+        with reading(config.root):
+            _require_content(config)
+            dataset = load(config)
     return dataset if config.side is None else dataset.resized(config.side)
+
+
+def _require_content(config: DataConfig) -> None:
+    """Refuse images of one's own that are others than those that a study was planned with."""
+    asked = config.content if config.is_own else None
+    found = content_of(config.name, config.root) if asked else None
+    if found and found != asked:
+        what = "its files' names and sizes" if config.verify else "its files"
+        place = shown(data_folder(config.root))
+        raise InputError(
+            f"data.root: {place} does not hold the images that were asked for: the SHA-256 of {what} is {found}, not "
+            f"{asked}"
+        )
 
 
 __all__ = [
     "DATASETS",
+    "IMAGE_FOLDER",
     "Augmentation",
     "AugmentationConfig",
     "Constants",
@@ -59,6 +81,7 @@ __all__ = [
     "TrainLoader",
     "evaluation_batches",
     "load_dataset",
+    "look_at_image_folder",
     "split",
     "unlabelled_samples",
 ]

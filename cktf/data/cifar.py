@@ -1,70 +1,68 @@
 """CIFAR-10 and CIFAR-100, 32x32 colour, 50,000 and 10,000 samples (Krizhevsky, 2009)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cktf.data.augmentation import Augmentation
-from cktf.data.checksums import checksums
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
-from cktf.data.places import DatasetMissing, data_folder, writing
+from cktf.data.places import shown
+from cktf.data.plain_pickle import read_plain_pickle
+from cktf.data.published import CIFAR10, CIFAR100, Published
+from cktf.errors import InputError
+
+_SIDE = 32
 
 
 def load_cifar10(config: DataConfig) -> Dataset:
     """Return CIFAR-10.
 
     Raises:
-        DatasetMissing: If it is not there, is damaged, or cannot be fetched.
+        DatasetMissing: If it is not there and cannot be fetched.
+        ValueError: If a file is damaged, or is another one than the published.
     """
-    from torchvision.datasets import CIFAR10  # here, since it takes seconds
-
     mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-    return _load(config, CIFAR10, num_classes=10, mean=mean, std=std)
+    train = [f"data_batch_{number}" for number in range(1, 6)]
+    return _load(config, CIFAR10, train, "test_batch", "labels", num_classes=10, mean=mean, std=std)
 
 
 def load_cifar100(config: DataConfig) -> Dataset:
     """Return CIFAR-100 with its 100 fine labels.
 
     Raises:
-        DatasetMissing: If it is not there, is damaged, or cannot be fetched.
+        DatasetMissing: If it is not there and cannot be fetched.
+        ValueError: If a file is damaged, or is another one than the published.
     """
-    from torchvision.datasets import CIFAR100  # here, since it takes seconds
-
     mean, std = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
-    return _load(config, CIFAR100, num_classes=100, mean=mean, std=std)
+    return _load(config, CIFAR100, ["train"], "test", "fine_labels", num_classes=100, mean=mean, std=std)
 
 
 def _load(
     config: DataConfig,
-    torchvision_class: Any,
+    published: Published,
+    train_files: Sequence[str],
+    test_file: str,
+    label_key: str,
     *,
     num_classes: int,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
 ) -> Dataset:
-    folder = data_folder(config.root)
-    reader = _reader(folder, torchvision_class)
-    try:
-        if config.download:
-            with writing(folder):
-                reader(folder, download=True)
-        train, test = reader(folder, train=True), reader(folder, train=False)
-    except (OSError, RuntimeError) as error:
-        unpacked = torchvision_class.base_folder
-        remedy = (
-            f"set data.download: true, or data.root to the folder that holds {unpacked}/, "
-            f"as unpacked from {torchvision_class.filename}"
-        )
-        reason = str(error).partition(". ")[0]  # what follows is advice on torchvision's own arguments
-        raise DatasetMissing(config.name, [folder / unpacked], remedy, reason) from error
+    folder = published.fetch(config.root, download=config.download)
+    for name in (*train_files, test_file):
+        published.check(folder / name, verify=config.verify)
+    batches = [_read_batch(folder / name, label_key, num_classes) for name in train_files]
+    test_images, test_labels = _read_batch(folder / test_file, label_key, num_classes)
     return Dataset(
-        train_images=_channels_first(train.data),
-        train_labels=torch.tensor(train.targets),
-        test_images=_channels_first(test.data),
-        test_labels=torch.tensor(test.targets),
+        train_images=torch.cat([images for images, _ in batches]),
+        train_labels=torch.cat([labels for _, labels in batches]),
+        test_images=test_images,
+        test_labels=test_labels,
         num_classes=num_classes,
         mean=torch.tensor(mean),
         std=torch.tensor(std),
@@ -72,19 +70,36 @@ def _load(
     )
 
 
-def _reader(folder: Path, torchvision_class: Any) -> Any:
-    """Return the class, which reads no file whose checksum it does not know, with the checksums of these files."""
-    train, test, meta = torchvision_class.train_list, torchvision_class.test_list, torchvision_class.meta
-    published = dict([*train, *test, (meta["filename"], meta["md5"])])
-    sums = checksums(folder / torchvision_class.base_folder, published)
-    members = {
-        "train_list": [[name, sums[name]] for name, _ in train],
-        "test_list": [[name, sums[name]] for name, _ in test],
-        "meta": {**meta, "md5": sums[meta["filename"]]},
-    }
-    return type(torchvision_class.__name__, (torchvision_class,), members)
+def _read_batch(path: Path, label_key: str, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Return images (samples, 3, 32, 32), uint8, and labels (samples,), int64, of one file."""
+    batch = read_plain_pickle(path, ("data", label_key))
+    for key in ("data", label_key):
+        if key not in batch:
+            raise InputError(
+                f"data.root: {shown(path)} has no entry {key!r}, so it is no batch of this data set"
+            )
+    # A row is the red plane of an image, then the green one, then the blue one.
+    pixels = batch["data"]
+    row = 3 * _SIDE * _SIDE
+    is_image = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 2
+    if not (is_image and pixels.shape[1] == row and len(pixels)):
+        raise InputError(f"data.root: {shown(path)}: 'data' must be rows of {row} bytes, one for each image")
+    labels = _labels(batch[label_key])
+    if labels is None or len(labels) != len(pixels) or not ((labels >= 0) & (labels < num_classes)).all():
+        raise InputError(
+            f"data.root: {shown(path)}: {label_key!r} must be {len(pixels)} whole numbers from 0 to {num_classes - 1}, "
+            "one for each image"
+        )
+    images = torch.from_numpy(pixels.reshape(-1, 3, _SIDE, _SIDE).copy())
+    return images, torch.from_numpy(labels.astype(np.int64))
 
 
-def _channels_first(images: Any) -> Tensor:
-    # torchvision keeps (samples, height, width, channels), as PIL wants it.
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+def _labels(values: Any) -> np.ndarray[Any, Any] | None:
+    """Return a list or array of whole numbers as an array; None where it is none."""
+    if isinstance(values, list | tuple) and all(type(value) is int for value in values):
+        try:
+            return np.array(values, dtype=np.int64)
+        except OverflowError:
+            return None
+    is_whole = isinstance(values, np.ndarray) and values.dtype.kind in "iu" and values.ndim == 1
+    return values if is_whole else None

@@ -1,14 +1,15 @@
 """Which data a trial learns from."""
 
+import os
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cktf.data.content import content_of
+from cktf.data.image_layout import IMAGE_FOLDER
+from cktf.data.published import PUBLISHED
 from cktf.errors import InputError
 from cktf.settings import Settings
-
-IMAGE_FOLDER = "image_folder"
-"""The data set of one's own."""
 
 
 class DataConfig(Settings):
@@ -28,8 +29,9 @@ class DataConfig(Settings):
     the data are there. Of the digits, which are always there, a few are taken. No file is looked for."""
 
     content: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """Of an `image_folder`: SHA-256 of its files' names and sizes. A study fills it in when it is planned, so that a
-    trial is known by its images, wherever the folder is, and refuses a folder that has changed."""
+    """Of an `image_folder`: SHA-256 of its files' names and sizes; of files that are not verified: of all their bytes.
+    A study fills it in when it is planned, so that a trial is known by its images, wherever the folder is, and refuses
+    a folder that has changed."""
 
     side: int | None = Field(default=None, ge=8, le=1024)
     """Side of the images in pixels, to which they are scaled and cut, as a square out of the middle. Not set: the data
@@ -45,6 +47,10 @@ class DataConfig(Settings):
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the data set's training part that is set aside for validation, of each class alike."""
 
+    verify: bool = True
+    """Compare the files' checksums with the published ones, of `cifar10`, `cifar100` and `stl10`. `false` reads other
+    files of the same form; a trial is then known by their content."""
+
     @model_validator(mode="after")
     def _is_cut_out_of_more(self) -> Self:
         if self.crop_from is not None and (self.side is None or self.crop_from <= self.side):
@@ -52,18 +58,35 @@ class DataConfig(Settings):
             raise InputError(f"crop_from: must be larger than side, {smaller}; got {self.crop_from}")
         return self
 
+    @model_validator(mode="after")
+    def _has_checksums(self) -> Self:
+        if not self.verify and self.name not in PUBLISHED:
+            raise InputError(
+                f"verify: must be true for {self.name}, which has no published checksums; false is for "
+                f"{', '.join(PUBLISHED)}"
+            )
+        return self
+
     @property
     def is_own(self) -> bool:
-        """Whether the images are those of a folder of one's own, which its name does not tell."""
-        return self.name == IMAGE_FOLDER and not self.generated
+        """Whether the images are of one's own, so that the data set's name does not say which they are."""
+        return not self.generated and (self.name == IMAGE_FOLDER or not self.verify)
 
     def with_content(self) -> Self:
-        """Return the same data known by content, if they are a folder of one's own that is on this machine."""
-        from cktf.data.image_folder import folder_digest  # here, since that module imports this one
-
+        """Return the same data known by content, if they are images of one's own that are on this machine."""
         if not self.is_own or self.content is not None:
             return self
-        return self.model_copy(update={"content": folder_digest(self.root)})
+        return self.model_copy(update={"content": content_of(self.name, self.root)})
+
+    @field_validator("root")
+    @classmethod
+    def _is_path(cls, root: str | None) -> str | None:
+        try:
+            if "\0" not in os.fsencode(root or "").decode(errors="replace"):
+                return root
+        except UnicodeEncodeError:
+            pass
+        raise InputError(f"must be a path, without characters that no path has; got {ascii(root)[:80]}")
 
     @field_validator("name")
     @classmethod

@@ -87,7 +87,7 @@ def _from_wide(image: "Image.Image") -> "Image.Image":
         white = 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1  # some have 12
         is_negative = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     # PIL says what bytes come first in a wide mode; NumPy reads them by that.
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image).astype(np.int32)  # which hold 255 times the largest
     grey = (255 * values + white // 2) // white
     shown = 255 - grey if is_negative else grey
     if (key := image.info.get("transparency")) is not None:

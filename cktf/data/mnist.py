@@ -4,11 +4,10 @@ The four files may lie as torchvision lays them below the data folder, or direct
 """
 
 import gzip
-import shutil
-from collections.abc import Callable
+import math
+import struct
+import zlib
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from torch import Tensor
 from cktf.data.augmentation import Augmentation
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
-from cktf.data.places import DatasetMissing, data_folder, writing
+from cktf.data.places import DatasetMissing, data_folder, no_file, shown, size_in_words, writing
 from cktf.errors import InputError
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
@@ -29,6 +28,10 @@ _FILES = (
     "t10k-labels-idx1-ubyte",
 )
 _NUM_CLASSES = 10
+_LARGEST = 2**30  # bytes of one file, unpacked: twenty times those of MNIST
+_MOST_PACKED = 100  # times its packed size; MNIST comes to 5
+_SMALL = 2**24  # bytes that may be packed as closely as they can
+_AT_A_TIME = 2**20  # bytes that are unpacked
 _REMEDY = "set data.download: true, or data.root to the folder that holds its four IDX files, gzipped or not"
 
 
@@ -39,9 +42,7 @@ def load_mnist(config: DataConfig) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged, or its labels are not those of this data set.
     """
-    from torchvision.datasets import MNIST  # here, since it takes seconds
-
-    folder = _find(config, MNIST, elsewhere=[], remedy=_REMEDY)
+    folder = _find(config, "MNIST", elsewhere=[], remedy=_REMEDY)
     return _read(folder, mean=0.1307, std=0.3081, augmentation=Augmentation(crop=2, flip=False))
 
 
@@ -54,27 +55,35 @@ def load_fashion_mnist(config: DataConfig) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged, or its labels are not those of this data set.
     """
-    from torchvision.datasets import FashionMNIST  # here, since it takes seconds
-
     elsewhere = [DEBIAN_FASHION_MNIST] if config.root is None else []
     remedy = f"{_REMEDY}, or install Debian's package dataset-fashion-mnist and leave data.root out"
-    folder = _find(config, FashionMNIST, elsewhere, remedy)
+    folder = _find(config, "FashionMNIST", elsewhere, remedy)
     return _read(folder, mean=0.2860, std=0.3530, augmentation=Augmentation(crop=2, flip=True))
 
 
-def _find(config: DataConfig, torchvision_class: Any, elsewhere: list[Path], remedy: str) -> Path:
-    """Return the folder that holds all four files, after a download where that is asked for and needed."""
+def _find(config: DataConfig, kind: str, elsewhere: list[Path], remedy: str) -> Path:
+    """Return the folder that holds all four files, after a download where that is asked for and needed.
+
+    Args:
+        config: Of the data.
+        kind: As torchvision calls it.
+        elsewhere: Places besides the data folder.
+        remedy: What is advised where they are missing.
+    """
     root = data_folder(config.root)
-    downloaded = root / str(torchvision_class.__name__) / "raw"
+    downloaded = root / kind / "raw"
     places = [downloaded, root, *elsewhere]
     for place in places:
         if all(_path(place, name) for name in _FILES):
             return place
-    if not config.download:
-        raise DatasetMissing(config.name, places, remedy)
+    odd = no_file(place / f"{name}{suffix}" for place in places for name in _FILES for suffix in ("", ".gz"))
+    if not config.download or odd:
+        raise DatasetMissing(config.name, places, remedy, odd)
+    from torchvision import datasets  # here, since it takes seconds
+
     try:
         with writing(root):
-            torchvision_class(root, download=True)
+            getattr(datasets, kind)(root, download=True)
     except (OSError, RuntimeError) as error:
         raise DatasetMissing(config.name, places, remedy, f"the download failed: {error}") from error
     return downloaded
@@ -106,36 +115,60 @@ def _read(folder: Path, mean: float, std: float, augmentation: Augmentation) -> 
 
 
 def _read_part(folder: Path, images_name: str, labels_name: str) -> tuple[Tensor, Tensor]:
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
     images_path, labels_path = _path(folder, images_name), _path(folder, labels_name)
     assert images_path is not None, "only a folder that holds all files is read"
     assert labels_path is not None, "only a folder that holds all files is read"
-    images, labels = _read_file(images_path, read_image_file), _read_file(labels_path, read_label_file)
+    images, labels = _read_file(images_path, 3), _read_file(labels_path, 1).long()
     if len(images) != len(labels):
         raise InputError(
-            f"data.root: {labels_path} holds {len(labels)} labels and {images_path} {len(images)} images; "
-            "there must be one label for each image"
+            f"data.root: {shown(labels_path)} holds {len(labels)} labels and {shown(images_path)} {len(images)} "
+            "images; there must be one label for each image"
         )
     if (largest := int(labels.max())) >= _NUM_CLASSES:  # EMNIST has the same format and more classes
         raise InputError(
-            f"data.root: {labels_path} holds labels up to {largest}; this data set has {_NUM_CLASSES} classes, "
+            f"data.root: {shown(labels_path)} holds labels up to {largest}; this data set has {_NUM_CLASSES} classes, "
             f"labels 0 to {_NUM_CLASSES - 1}"
         )
     return images[:, None], labels
 
 
-def _read_file(path: Path, reader: Callable[[str], Tensor]) -> Tensor:
+def _read_file(path: Path, num_dimensions: int) -> Tensor:
+    """Return the numbers of an IDX file, uint8: no more bytes of it are read than its header states.
+
+    Raises:
+        ValueError: If it is damaged, is no such file, or states or unpacks to more than any data set of this form.
+    """
     try:
-        if path.suffix != ".gz":
-            return reader(str(path))
-        # torchvision's reader wants the name of a file that is not compressed.
-        with gzip.open(path) as compressed, NamedTemporaryFile() as plain:
-            shutil.copyfileobj(compressed, plain)
-            plain.flush()
-            return reader(plain.name)
-    except Exception as error:  # a damaged file raises whatever its bytes lead the readers to
-        raise InputError(
-            f"data.root: {path} is damaged, or is not an IDX file: {error!r}; if a download was killed, delete this "
-            "file and set data.download: true, which fetches what is missing"
-        ) from error
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            shape = _stated_shape(path, stream.read(4 * (1 + num_dimensions)), num_dimensions)
+            size = math.prod(shape)
+            values = bytearray()
+            while len(values) <= size and (some := stream.read(_AT_A_TIME)):
+                values += some
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise _damaged(path, str(error)) from error
+    if len(values) != size or not size:
+        found = "more" if len(values) > size else size_in_words(len(values))
+        raise _damaged(path, f"its header states {size_in_words(size)}, and it holds {found}")
+    return torch.frombuffer(values, dtype=torch.uint8).view(shape)
+
+
+def _stated_shape(path: Path, header: bytes, num_dimensions: int) -> tuple[int, ...]:
+    """Return the sizes that the first bytes of an IDX file state."""
+    if header[:4] != bytes((0, 0, 8, num_dimensions)) or len(header) < 4 * (1 + num_dimensions):
+        raise _damaged(path, f"it does not begin as unsigned bytes in {num_dimensions} dimension(s) do")
+    shape = struct.unpack(f">{num_dimensions}I", header[4:])
+    packed_size = path.stat().st_size
+    if math.prod(shape) > min(_LARGEST, max(_MOST_PACKED * packed_size, _SMALL)):
+        stated = " x ".join(f"{size:,}" for size in shape)
+        raise _damaged(
+            path, f"its header states {stated} bytes, and the file has {size_in_words(packed_size)}"
+        )
+    return shape
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(
+        f"data.root: {shown(path)} is damaged, or is not an IDX file: {why}; if a download was killed, delete this "
+        "file and set data.download: true, which fetches what is missing"
+    )

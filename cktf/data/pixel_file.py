@@ -4,10 +4,12 @@ A map costs no memory of its own: what is read stays in the system's file cache,
 and goes where memory is wanted for something else. So a data set may be larger than memory.
 """
 
+import errno
 import hashlib
 import logging
 import math
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cktf.data.places import data_folder, writing
+from cktf.data.places import data_folder, shown, size_in_words, writing
 from cktf.errors import InputError
 
 _LARGE = 2**30  # bytes that take minutes to make, of which the user is told
@@ -49,16 +51,17 @@ def mapped_images(
     """
     if not is_kept:
         return torch.cat(list(make()))
-    digest = hashlib.sha256("\n".join(str(part) for part in (shape, *sources)).encode()).hexdigest()
+    digest = hashlib.sha256(os.fsencode("\n".join(str(part) for part in (shape, *sources)))).hexdigest()
     path = data_folder(None) / "pixels" / f"{name}-{digest[:16]}.uint8"
     size = math.prod(shape)
-    if not _is_whole(path, size):
-        try:
+    try:
+        if not _is_whole(path, size):
             _write(path, size, make)
-        except OSError as error:
-            raise InputError(
-                f"{path} cannot be written: {error}; set $CKTF_DATA to a folder with {size / 2**30:.1f} GiB of room"
-            ) from error
+    except OSError as error:
+        raise InputError(
+            f"{shown(path)} cannot be written: {error.strerror or error}; it needs {size_in_words(size)}: make room "
+            "there, or set $CKTF_DATA to a folder that has it and can be written"
+        ) from error
     return _map(path, shape)
 
 
@@ -70,6 +73,8 @@ def _write(path: Path, size: int, make: Callable[[], Iterator[Tensor]]) -> None:
     with writing(path.parent):
         if _is_whole(path, size):  # by another process, while this one waited
             return
+        if shutil.disk_usage(path.parent).free < size:  # found out before minutes of work
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if size > _LARGE:
             logging.getLogger(__name__).warning(
                 "making %s (%.1f GiB), once; this takes a while", path, size / 2**30

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation import Augmentation
-from cktf.data.checksums import checksums, md5
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
 from cktf.data.pixel_file import mapped_images
-from cktf.data.places import DatasetMissing, data_folder, writing
+from cktf.data.places import shown
+from cktf.data.published import STL10
 from cktf.data.resize import resize
 from cktf.errors import InputError
 
@@ -34,18 +34,14 @@ def load_stl10(config: DataConfig) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged.
     """
-    from torchvision.datasets import STL10  # here, since it takes seconds
-
-    published = {str(name): str(checksum) for name, checksum in (*STL10.train_list, *STL10.test_list)}
-    folder = _find(config, list(published), STL10.base_folder)
-    sums = checksums(folder, published)
+    folder = STL10.fetch(config.root, download=config.download)
     side = config.side or _SIDE
 
     def images(name: str) -> Tensor:
-        return _read_images(folder / name, sums[name], side, is_kept=not config.generated)
+        return _read_images(folder / name, side, verify=config.verify, is_kept=not config.generated)
 
     def labels(name: str, num_samples: int) -> Tensor:
-        return _read_labels(folder / name, sums[name], num_samples)
+        return _read_labels(folder / name, num_samples, verify=config.verify)
 
     train_images, test_images = images("train_X.bin"), images("test_X.bin")
     return Dataset(
@@ -61,40 +57,21 @@ def load_stl10(config: DataConfig) -> Dataset:
     )
 
 
-def _find(config: DataConfig, names: list[str], base_folder: str) -> Path:
-    from torchvision.datasets import STL10
-
-    root = data_folder(config.root)
-    downloaded = root / base_folder
-    places = [downloaded, root]
-    for place in places:
-        if all((place / name).is_file() for name in names):
-            return place
-    remedy = (
-        f"set data.download: true, or data.root to the folder that holds {base_folder}/, as unpacked from "
-        f"{STL10.filename}"
-    )
-    if not config.download:
-        raise DatasetMissing(config.name, places, remedy)
-    try:
-        with writing(root):
-            STL10(root, split="test", download=True)
-    except (OSError, RuntimeError) as error:
-        raise DatasetMissing(config.name, places, remedy, f"the download failed: {error}") from error
-    return downloaded
-
-
-def _read_images(path: Path, checksum: str, side: int, *, is_kept: bool) -> Tensor:
+def _read_images(path: Path, side: int, *, verify: bool, is_kept: bool) -> Tensor:
     state = path.stat()
-    sources = [path.absolute(), state.st_size, state.st_mtime_ns, side]
+    if not state.st_size or state.st_size % _IMAGE_BYTES:
+        raise InputError(
+            f"data.root: {shown(path)} is damaged: it has {state.st_size} bytes, and each image {_IMAGE_BYTES}"
+        )
+    sources = [path.absolute(), state.st_size, state.st_mtime_ns, side, *([] if verify else ["not verified"])]
     shape = (state.st_size // _IMAGE_BYTES, 3, side, side)
     return mapped_images(
-        f"stl10-{path.stem}", sources, shape, lambda: _row_by_row(path, checksum, side), is_kept=is_kept
+        f"stl10-{path.stem}", sources, shape, lambda: _row_by_row(path, side, verify=verify), is_kept=is_kept
     )
 
 
-def _row_by_row(path: Path, checksum: str, side: int) -> Iterator[Tensor]:
-    _require(path, checksum)
+def _row_by_row(path: Path, side: int, *, verify: bool) -> Iterator[Tensor]:
+    STL10.check(path, verify=verify)
     pixels = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, *_IMAGE)
     for start in range(0, len(pixels), _AT_A_TIME):
         # The file has the columns before the rows.
@@ -102,17 +79,11 @@ def _row_by_row(path: Path, checksum: str, side: int) -> Iterator[Tensor]:
         yield resize(torch.from_numpy(some.copy()), side)
 
 
-def _read_labels(path: Path, checksum: str, num_samples: int) -> Tensor:
-    _require(path, checksum)
+def _read_labels(path: Path, num_samples: int, *, verify: bool) -> Tensor:
+    STL10.check(path, verify=verify)
+    if (num_labels := path.stat().st_size) != num_samples:
+        raise InputError(f"data.root: {shown(path)} holds {num_labels} labels for {num_samples} images")
     labels = torch.from_numpy(np.fromfile(path, dtype=np.uint8)).long() - 1  # the file counts from 1
-    if len(labels) != num_samples:
-        raise InputError(f"data.root: {path} holds {len(labels)} labels for {num_samples} images")
+    if not ((labels >= 0) & (labels < _NUM_CLASSES)).all():
+        raise InputError(f"data.root: {shown(path)} holds labels other than 1 to {_NUM_CLASSES}")
     return labels
-
-
-def _require(path: Path, checksum: str) -> None:
-    if md5(path) != checksum:
-        raise InputError(
-            f"data.root: {path} is damaged: its checksum is not the published one; if a download was killed, delete "
-            "this file and set data.download: true, which fetches the data set again"
-        )

@@ -9,8 +9,9 @@ from torch import Tensor
 from cktf.data.augmentation import Augmentation
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
-from cktf.data.image_files import image_names, read_image_files
-from cktf.data.places import DatasetMissing, data_folder, writing
+from cktf.data.image_files import read_image_files
+from cktf.data.image_layout import entries_of
+from cktf.data.places import DatasetMissing, data_folder, no_file, shown, size_in_words, writing
 from cktf.errors import InputError
 
 ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -20,6 +21,8 @@ ARCHIVE_MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 
 _NUM_CLASSES = 200
 _SIDE = 64
+_LARGEST_TEXT = 2**25  # bytes; the real lists have less than a hundredth of it
+_LONGEST_LINE = 100  # characters that are shown of one
 _UNPACKED = "tiny-imagenet-200"
 
 
@@ -37,14 +40,17 @@ def load_tiny_imagenet(config: DataConfig) -> Dataset:
         ValueError: If a file is damaged or missing.
     """
     folder = _find(config)
-    side, is_kept = config.side or _SIDE, not config.generated
     classes = _classes(folder / "wnids.txt")
     train_files, train_labels = _train_files(folder / "train", classes)
     test_files, test_labels = _test_files(folder / "val", classes)
+    parts = {"train": train_files, "val": test_files}
+    train_images, test_images = read_image_files(
+        config.name, parts, config.side or _SIDE, is_kept=not config.generated
+    )
     return Dataset(
-        train_images=read_image_files("tiny_imagenet-train", train_files, side, is_kept=is_kept),
+        train_images=train_images,
         train_labels=train_labels,
-        test_images=read_image_files("tiny_imagenet-val", test_files, side, is_kept=is_kept),
+        test_images=test_images,
         test_labels=test_labels,
         num_classes=_NUM_CLASSES,
         mean=torch.tensor([0.485, 0.456, 0.406]),
@@ -62,7 +68,7 @@ def _find(config: DataConfig) -> Path:
             return place
     remedy = f"set data.download: true, or unpack {ARCHIVE} and set data.root to the folder that holds {_UNPACKED}/"
     if not config.download:
-        raise DatasetMissing(config.name, places, remedy)
+        raise DatasetMissing(config.name, places, remedy, no_file(place / "wnids.txt" for place in places))
     from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
 
     try:
@@ -79,47 +85,64 @@ def _find(config: DataConfig) -> Path:
 
 
 def _classes(path: Path) -> list[str]:
-    classes = sorted(path.read_text().split())
+    classes = sorted(_text(path).split())
     if len(set(classes)) != _NUM_CLASSES:
-        raise InputError(f"data.root: {path} names {len(set(classes))} classes; there must be {_NUM_CLASSES}")
+        raise InputError(
+            f"data.root: {shown(path)} names {len(set(classes))} classes; there must be {_NUM_CLASSES}"
+        )
     return classes
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"data.root: {shown(path)} is missing, or is no file; unpack the data set anew")
+    if (size := path.stat().st_size) > _LARGEST_TEXT:
+        raise InputError(
+            f"data.root: {shown(path)} has {size_in_words(size)}; a list of names has {size_in_words(_LARGEST_TEXT)} "
+            "or less"
+        )
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"data.root: {shown(path)} is no text; unpack the data set anew") from error
 
 
 def _train_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
     files, counts = [], []
     for wnid in classes:
         images = folder / wnid / "images"
-        names = image_names(images)
+        names = entries_of(images).images
         files += [images / name for name in names]
         counts.append(len(names))
     if min(counts) != max(counts):  # the data set is balanced, so unequal classes were unpacked in part
         fewest = folder / classes[counts.index(min(counts))] / "images"
         raise InputError(
-            f"data.root: {fewest} holds {min(counts)} images and other classes {max(counts)}; unpack the data set anew"
+            f"data.root: {shown(fewest)} holds {min(counts)} images and other classes {max(counts)}; unpack the data "
+            "set anew"
         )
     if not files:
-        raise InputError(f"data.root: {folder} holds no images; unpack the data set anew")
+        raise InputError(f"data.root: {shown(folder)} holds no images; unpack the data set anew")
     return files, torch.arange(_NUM_CLASSES).repeat_interleave(counts[0])
 
 
 def _test_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
     path = folder / "val_annotations.txt"
-    if not path.is_file():
-        raise InputError(f"data.root: {path} is missing; unpack the data set anew")
     numbers = {wnid: number for number, wnid in enumerate(classes)}
-    files, labels = [], []
+    names, labels = [], []
     # A line is the file's name, its class and four sides of a box, with tabs between them.
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(_text(path).splitlines(), start=1):
         name, wnid, *_ = [*line.split("\t"), ""]
         if wnid not in numbers:
-            raise InputError(f"data.root: {path}, line {number}: {line!r} does not name a file and its class")
-        files.append(folder / "images" / name)
+            raise InputError(
+                f"data.root: {shown(path)}, line {number}: {line[:_LONGEST_LINE]!r} does not name a file and its class"
+            )
+        names.append(name)
         labels.append(numbers[wnid])
-    if not files:
-        raise InputError(f"data.root: {path} names no images; unpack the data set anew")
-    absent = sorted({file.name for file in files} - set(image_names(folder / "images")))
-    if absent:
+    if not names:
+        raise InputError(f"data.root: {shown(path)} names no images; unpack the data set anew")
+    images = folder / "images"
+    if absent := sorted(set(names) - set(entries_of(images).images)):
         raise InputError(
-            f"data.root: {folder / 'images' / absent[0]}, which {path} names, is missing; unpack the data set anew"
+            f"data.root: {shown(images / absent[0])}, which {shown(path)} names, is missing; unpack the data set anew"
         )
-    return files, torch.tensor(labels)
+    return [images / name for name in names], torch.tensor(labels)

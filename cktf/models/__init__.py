@@ -149,7 +149,7 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
             measure_shapes(network, image_shape)
         except RuntimeError as error:
             raise InputError(
-                f"{config.model}: cannot read images of shape {tuple(image_shape)}: {error}"
+                f"{config.model}: cannot read images of shape {tuple(image_shape)}; data.side sets another: {error}"
             ) from error
         return network
     assert config.stem

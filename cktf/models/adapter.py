@@ -90,8 +90,11 @@ class Adapter(nn.Module):
         try:
             with torch.no_grad():
                 self.network(torch.zeros(1, *image_shape))
-        except RuntimeError as error:
-            raise InputError(f"cannot read images of shape {tuple(image_shape)}: {error}") from error
+        except (RuntimeError, AssertionError) as error:  # the transformers assert their one size
+            shape = tuple(image_shape)
+            raise InputError(
+                f"cannot read images of shape {shape}; data.side sets another: {error}"
+            ) from error
         finally:
             outputs, self._outputs = self._outputs, {}
             self.train(training)

@@ -7,7 +7,7 @@ from cktf.errors import NotRunnable
 from cktf.rows import TeacherRow
 from cktf.study.designs import BASELINE, Arm, arm_for, every_arm
 from cktf.study.spec import StudySpec
-from cktf.trainer.check import CPU, check_trial, score_teacher, what_is_built
+from cktf.trainer.check import CPU, check_trial, look_at_data, score_teacher, what_is_built
 from cktf.trainer.content import TEACHER
 from cktf.trainer.reading_files import size_limit
 from cktf.trainer.teacher_cache import teacher_id
@@ -56,6 +56,24 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
                 if (identity := teacher_id(config)) not in scores:
                     scores[identity] = score_teacher(config, device)
     return list(scores.values())
+
+
+def remarks_on_data(spec: StudySpec) -> list[str]:
+    """Return what a user should know of the data of a study's arms, each once; see `look_at_data`.
+
+    Raises:
+        NotRunnable: If an arm's data cannot be learnt from.
+    """
+    found: dict[str, None] = {}
+    looked_at = set()
+    for arm in every_arm(spec):
+        named = [data for data in (arm.config.data, arm.config.source) if data]
+        key = tuple((data.name, data.root, data.generated, data.side, data.verify) for data in named)
+        if key not in looked_at:
+            looked_at.add(key)
+            with _naming(spec, arm):
+                found |= dict.fromkeys(look_at_data(arm.config))
+    return list(found)
 
 
 @contextmanager

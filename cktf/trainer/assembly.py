@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.data import Dataset, Samples, Split, unlabelled_samples
+from cktf.errors import InputError
 from cktf.models import build_model, measure_shapes
 from cktf.objectives import Given, WeightedSum
 from cktf.seeding import initialisation
@@ -46,8 +47,11 @@ def assemble(
     teacher_shapes = measure_shapes(teacher, dataset.image_shape) if teacher else None
     # The student's own classifier tells its teacher's classes, which in a transfer are not the data set's.
     num_classes = teacher_shapes.logits.numel() if teacher_shapes else dataset.num_classes
-    with initialisation(config.seed, "student"):
-        student = build_model(config.student, num_classes, dataset.image_shape)
+    try:
+        with initialisation(config.seed, "student"):
+            student = build_model(config.student, num_classes, dataset.image_shape)
+    except InputError as error:
+        raise InputError(f"student.model: {error}") from error
     shapes = measure_shapes(student, dataset.image_shape)
     given = Given(
         student=shapes,

@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from cktf.data import DataConfig, Dataset, DatasetMissing, split
+from cktf.data import IMAGE_FOLDER, DataConfig, Dataset, DatasetMissing, look_at_image_folder, split
 from cktf.errors import InputError
 from cktf.models import measure_shapes
 from cktf.objectives import active_objectives
@@ -56,6 +56,31 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
             phase.loader(World(size=workers))
         except ValueError as error:
             raise InputError(f"phase {phase.name}: {error}") from error
+
+
+def look_at_data(config: TrialConfig) -> list[str]:
+    """Return what a user should know of a trial's data before it is trained, as far as a quick look tells.
+
+    Of a folder of images the layout is looked at, and the first images are. What is not on this machine is not.
+
+    Raises:
+        ValueError: If the data cannot be learnt from.
+    """
+    found: list[str] = []
+    for data in (config.data, config.source):
+        if data is None or not data.is_own:
+            continue
+        if data.name != IMAGE_FOLDER:
+            found.append(
+                f"data.verify: false: the files of {data.name} are not compared with the published ones; the trials "
+                "are known by the content of the files"
+            )
+            continue
+        num_classes, remarks = look_at_image_folder(data)
+        if num_classes == 1 and data is config.data:
+            raise InputError(_one_class(config))
+        found += remarks
+    return found
 
 
 def score_teacher(config: TrialConfig, device: torch.device) -> TeacherRow:

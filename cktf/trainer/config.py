@@ -161,7 +161,9 @@ class TrialConfig(Settings):
         """What this trial names that is known by content, or may be."""
         named = [("data.root", self.data), ("source.root", self.source)]
         found = [
-            Content(key, data.root or "", data.content or "") for key, data in named if data and data.is_own
+            Content(key, data.root or "", data.content or "", data.name)
+            for key, data in named
+            if data and data.is_own
         ]
         if self.teacher and self.teacher.checkpoint is not None:
             found.append(Content(TEACHER, self.teacher.checkpoint, self.teacher.sha256 or ""))

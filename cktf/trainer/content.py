@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cktf.data.image_folder import folder_digest
+from cktf.data.content import content_of
 from cktf.trainer.teacher_file import content_digest
 
 TEACHER = "teacher.checkpoint"
@@ -16,13 +16,16 @@ class Content:
         key: Of the configuration, that names it.
         place: What stands there; empty where nothing does, for a folder's place may be the default one.
         digest: By which it is known; empty where it is known by its place.
+        dataset: Name of the data set; empty of a teacher's file.
     """
 
     key: str
     place: str
     digest: str
+    dataset: str = ""
 
     def here(self) -> str:
         """Return the digest of what lies at the place on this machine; empty where nothing can be read there."""
-        found = content_digest(self.place) if self.key == TEACHER else folder_digest(self.place or None)
-        return found or ""
+        if self.key == TEACHER:
+            return content_digest(self.place) or ""
+        return content_of(self.dataset, self.place or None) or ""

@@ -170,5 +170,7 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "teacher.accept_any": False,
     "objective.ab.maps": "preactivation",
     "teacher.precision": "auto",
+    "data.verify": True,
+    "source.verify": True,
 }
 """Path in a trial's configuration to its first default; `{}` is a section that is there by default."""

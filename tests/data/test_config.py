@@ -70,3 +70,12 @@ def test_images_that_crops_are_cut_out_of_are_scaled_where_they_are_not_cropped(
 
 def test_a_side_scales_any_data_set() -> None:
     assert load_dataset(DataConfig(name="digits", side=16)).image_shape == (1, 16, 16)
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "tiny_imagenet", "image_folder"])
+def test_only_what_has_checksums_may_be_left_unverified(name: str) -> None:
+    assert DataConfig(name="stl10", verify=False).is_own
+    with pytest.raises(
+        ValidationError, match=f"verify: must be true for {name}, .* cifar10, cifar100, stl10"
+    ):
+        DataConfig(name=name, verify=False)

@@ -1,12 +1,13 @@
 """Folders with a folder for each class."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from cktf.data import DataConfig, Dataset, DatasetMissing, load_dataset
+from cktf.data import DataConfig, Dataset, DatasetMissing, load_dataset, look_at_image_folder
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 128, 0), "red": (255, 0, 0)}
 
@@ -98,7 +99,8 @@ def test_data_sets_that_everybody_knows_need_no_content() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["@eaDir", "lost+found", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "__MACOSX", ".cache"]
+    "name",
+    ["@eaDir", "lost+found", "#recycle", "$RECYCLE.BIN", "$Recycle.Bin", "__MACOSX", ".ipynb_checkpoints"],
 )
 def test_folders_of_servers_and_systems_are_no_classes(root: Path, name: str) -> None:
     before = DataConfig(name="image_folder", root=str(root), side=16).with_content().content
@@ -129,3 +131,162 @@ def test_a_class_that_lies_elsewhere_is_read(root: Path, tmp_path: Path) -> None
     (root / "train" / "red").rename(tmp_path / "elsewhere")
     (root / "train" / "red").symlink_to(tmp_path / "elsewhere")
     assert torch.equal(load(root).train_images, before.train_images)
+
+
+def not_files(folder: Path) -> None:
+    """Put what is called as images are, and is none, into a folder."""
+    (folder / "nothing.png").symlink_to("nowhere")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    (folder / "folder.png").mkdir()
+    os.mkfifo(folder / "pipe.png")
+
+
+def test_what_is_called_like_an_image_and_is_no_file_is_passed_over_with_a_word(root: Path) -> None:
+    config = DataConfig(name="image_folder", root=str(root), side=16)
+    before = config.with_content()
+    not_files(root / "train" / "red")
+    not_files(root / "val" / "blue")
+    assert config.with_content() == before
+    assert len(load_dataset(before).train_images) == 9
+    _, remarks = look_at_image_folder(config)
+    assert any(
+        "train/red/loop.png, train/red/nothing.png, train/red/pipe.png and 5 more" in each for each in remarks
+    )
+    assert any(
+        "folders within a class: train/red/folder.png, val/blue/folder.png" in each for each in remarks
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["features.h5", "a.eps", "a.mpg", "a.grib", "a.fits", "a.pcd", "notes.txt", "a.ico"]
+)
+def test_files_of_other_formats_are_passed_over_with_a_word(root: Path, name: str) -> None:
+    (root / "train" / "red" / name).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
+    assert len(load(root).train_images) == 9
+    _, remarks = look_at_image_folder(DataConfig(name="image_folder", root=str(root), side=16))
+    assert any(f"train/red/{name}" in each for each in remarks)
+
+
+def test_names_that_are_not_utf_8_are_read(root: Path) -> None:
+    before = load(root)
+    for part in ("train", "val"):
+        (root / part / "red").rename(root / part / os.fsdecode(b"r\xe9d"))
+    strange = root / "train" / "blue" / os.fsdecode(b"\xff.png")
+    (root / "train" / "blue" / "0.png").rename(strange)
+    config = DataConfig(name="image_folder", root=str(root), side=16).with_content()
+    assert config.content
+    assert torch.equal(load_dataset(config).train_images, before.train_images)
+    strange.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"train/blue/\\xff\.png is not an image, or is damaged"):
+        load(root)
+
+
+def test_a_class_of_decomposed_letters_is_the_same(root: Path) -> None:
+    before = load(root)
+    for part, name in (("train", "caf\u00e9"), ("val", "cafe\u0301")):
+        (root / part / "green").rename(root / part / name)
+    assert torch.equal(load(root).train_images, before.train_images)
+    assert load(root).test_labels.tolist() == [0, 1, 2]
+    (root / "train" / "cafe\u0301").mkdir()
+    with pytest.raises(ValueError, match=r"(caf\\xe9|cafe\\u0301)' and .* are one name"):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Red", "did you mean 'red'"),
+        ("red ", "did you mean 'red'"),
+        ("redd", "did you mean 'red'"),
+        ("r\u200bed", r"did you mean 'red' \(this one is 'r\\u200bed'\)"),
+        ("white", r"nothing is learnt about it$"),
+    ],
+)
+def test_the_nearest_name_of_a_class_is_offered(root: Path, name: str, said: str) -> None:
+    (root / "val" / "red").rename(root / "val" / name)
+    with pytest.raises(ValueError, match=f"has no counterpart in {root}/train, so .*{said}"):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("val", "valid", "holds train/, valid/; valid/ must be called val/"),
+        ("val", "validation", "validation/ must be called val/"),
+        ("val", "Test", "Test/ must be called test/"),
+        ("val", "eval", "eval/ must be called test/"),
+        ("train", "Train", "Train/ must be called train/"),
+        ("train", "training", "training/ must be called train/"),
+    ],
+)
+def test_parts_of_other_names_are_named(root: Path, old: str, new: str, said: str) -> None:
+    (root / old).rename(root / new)
+    with pytest.raises(DatasetMissing, match=said):
+        load(root)
+
+
+def test_what_is_there_instead_of_parts_is_said(root: Path, tmp_path: Path) -> None:
+    for place, said in (
+        (tmp_path / "nowhere", "no such folder is there"),
+        (root / "train", "train holds blue/, green/, red/: classes that are not divided"),
+        (root / "train" / "red", r"red holds 0\.png, 1\.png, 2\.png"),
+        (root / "train" / "red" / "0.png", r"0\.png is no folder"),
+    ):
+        with pytest.raises(DatasetMissing, match=said):
+            load(place)
+    flat = tmp_path / "flat" / "train"
+    flat.mkdir(parents=True)
+    Image.new("RGB", (9, 9)).save(flat / "cat.0.png")
+    with pytest.raises(DatasetMissing, match="train holds 1 images and no folders of classes"):
+        load(flat.parent)
+
+
+def test_images_that_lie_one_folder_deeper_are_found(root: Path) -> None:
+    for name in COLOURS:
+        inner = root / "train" / name / "images"
+        inner.mkdir()
+        for path in (root / "train" / name).glob("*.png"):
+            path.rename(inner / path.name)
+    place = root / "train" / "blue"
+    with pytest.raises(
+        ValueError,
+        match=f"{place} holds no images, nor do 2 other .*; they lie in {place}/images, and must lie in",
+    ):
+        load(root)
+
+
+def test_all_that_is_damaged_in_both_parts_is_named_at_once(root: Path) -> None:
+    damaged = [
+        root / "train" / "red" / "1.png",
+        root / "train" / "blue" / "0.png",
+        root / "val" / "green" / "0.png",
+    ]
+    for path in damaged:
+        path.write_bytes(b"no image")
+    for look in (
+        load,
+        lambda root: look_at_image_folder(DataConfig(name="image_folder", root=str(root), side=16)),
+    ):
+        with pytest.raises(ValueError, match="3 files cannot be read") as told:
+            look(root)
+        assert all(str(path) in str(told.value) for path in damaged)
+
+
+def test_a_look_finds_what_loading_would(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"data\.side: image_folder has images of any size"):
+        look_at_image_folder(DataConfig(name="image_folder", root=str(root)))
+    num_classes, remarks = look_at_image_folder(DataConfig(name="image_folder", root=str(root), side=16))
+    assert num_classes == 3
+    assert [said.partition("root: ")[2] for said in remarks] == [
+        f"{root}: 3 of the test images are training images, too, so the test accuracy will look better than it is: "
+        "val/blue/0.png is train/blue/0.png, val/green/0.png is train/green/0.png, val/red/0.png is train/red/0.png"
+    ]
+    num_classes, remarks = look_at_image_folder(
+        DataConfig(name="image_folder", root=str(tmp_path / "nowhere"), side=16)
+    )
+    assert num_classes == 0
+    assert "nowhere is not on this machine" in remarks[0]
+    (root / "val" / "red" / "0.png").unlink()
+    with pytest.raises(ValueError, match="val/red holds no images"):
+        look_at_image_folder(DataConfig(name="image_folder", root=str(root), side=16))

@@ -2,7 +2,9 @@
 
 import gzip
 import hashlib
+import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,57 @@ def test_images_without_a_label_are_refused(tmp_path: Path) -> None:
     path.write_bytes(idx(np.zeros(9, dtype=np.uint8)))
     with pytest.raises(ValueError, match=f"{path} holds 9 labels and .*t10k-images-idx3-ubyte 10 images"):
         load_dataset(DataConfig(name="mnist", root=str(tmp_path / "files")))
+
+
+def bomb(path: Path, stated: tuple[int, ...], unpacked: int) -> None:
+    """Write a gzipped file of zeros whose header states a shape."""
+    header = struct.pack(f">HBB{len(stated)}I", 0, 8, len(stated), *stated)
+    with gzip.open(path, "wb", compresslevel=9) as stream:
+        stream.write(header)
+        for _ in range(unpacked // 2**20):
+            stream.write(bytes(2**20))
+
+
+@pytest.mark.parametrize(
+    ("stated", "unpacked", "said"),
+    [
+        ((NUM_TRAIN, 28, 28), 2**28, "its header states 23 KiB, and it holds more"),
+        ((2**18, 32, 32), 2**28, "its header states 262,144 x 32 x 32 bytes, and the file has 255 KiB"),
+        ((2**31, 28, 28), 0, "its header states 2,147,483,648 x 28 x 28 bytes, and the file has"),
+        ((2**31, 0, 28), 0, "its header states 0 bytes, and it holds 0 bytes"),
+    ],
+)
+def test_a_file_that_unpacks_to_far_too_much_is_refused(
+    tmp_path: Path, stated: tuple[int, ...], unpacked: int, said: str
+) -> None:
+    write_files(tmp_path / "files", compress=True)
+    path = tmp_path / "files" / "train-images-idx3-ubyte.gz"
+    bomb(path, stated, unpacked)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=f"{path} is damaged, or is not an IDX file: {said}"):
+        load_dataset(DataConfig(name="mnist", root=str(tmp_path / "files")))
+    assert tracemalloc.get_traced_memory()[1] < 2**25
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [15, 17 + NUM_TRAIN * 28 * 28])
+def test_a_plain_file_has_as_many_bytes_as_its_header_states(tmp_path: Path, size: int) -> None:
+    write_files(tmp_path / "files", compress=False)
+    path = tmp_path / "files" / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes().ljust(size, b"x")[:size])
+    with pytest.raises(ValueError, match=f"{path} is damaged, or is not an IDX file"):
+        load_dataset(DataConfig(name="mnist", root=str(tmp_path / "files")))
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte.gz"])
+def test_a_pipe_and_a_device_are_no_files(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "files"
+    write_files(folder, compress=name.endswith(".gz"))
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        (folder / name).unlink()
+        make(folder / name)
+        with pytest.raises(DatasetMissing, match=f"{name} is no regular file"):
+            load_dataset(DataConfig(name="mnist", root=str(folder), download=True))
 
 
 def test_parts_of_different_sizes_are_refused(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Files of pixels that are made once and mapped."""
 
 import errno
+import fcntl
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -80,16 +82,21 @@ def test_of_those_who_start_together_one_makes_the_file() -> None:
     assert maker.times == 1
 
 
-def test_a_disk_without_room_is_told_and_a_file_larger_than_memory_is_mapped() -> None:
+def test_a_disk_without_room_is_told_and_a_file_larger_than_memory_is_mapped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     shape = (2 * memory // (3 * 1024 * 1024), 3, 1024, 1024)
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, math.prod(shape)))
 
     def fill_the_disk() -> Iterator[Tensor]:
         yield torch.ones(1, 3, 1024, 1024, dtype=torch.uint8)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(
-        ValueError, match=r"No space left on device; set \$CKTF_DATA to a folder with .* GiB"
+        ValueError,
+        match=r"No space left on device; it needs [\d.,]+ GiB: make room there, or set \$CKTF_DATA",
     ) as told:
         mapped_images("large", [], shape, fill_the_disk)
     path = Path(str(told.value).partition(" cannot be written")[0])
@@ -98,3 +105,31 @@ def test_a_disk_without_room_is_told_and_a_file_larger_than_memory_is_mapped() -
     images = mapped_images("large", [], shape, fill_the_disk)
     assert images.shape == shape
     assert not images[-1].any()
+
+
+def test_a_disk_that_is_too_small_is_found_out_before_anything_is_made(cache: Path) -> None:
+    maker = Maker()
+    shape = (shutil.disk_usage(cache.parent.parent).free // 1000 + 10**6, 10, 10, 10)
+    with pytest.raises(ValueError, match=r"cannot be written: No space left on device; it needs [\d.,]+ GiB"):
+        mapped_images("large", [], shape, maker)
+    assert maker.times == 0
+    assert list(cache.glob("large-*")) == []
+
+
+def test_a_file_system_without_locks_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(
+        ValueError, match=f"{cache}/.lock cannot be locked: No locks available; the file system"
+    ):
+        mapped_images("some", [1], tuple(IMAGES.shape), Maker())
+
+
+def test_a_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CKTF_DATA", "/dev/null/data")
+    with pytest.raises(
+        ValueError, match=r"/dev/null/data/pixels/some-.* cannot be written: Not a directory; it"
+    ):
+        mapped_images("some", [1], tuple(IMAGES.shape), Maker())

@@ -1,6 +1,8 @@
 """STL-10 from its binary files."""
 
+import hashlib
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ import torch
 from torchvision import datasets
 from torchvision.transforms import functional
 
-from cktf.data import Augmentation, DataConfig, Dataset, DatasetMissing, load_dataset
+from cktf.data import Augmentation, DataConfig, Dataset, DatasetMissing, load_dataset, stl10
+from cktf.data.published import STL10, Published
 
 
 @pytest.fixture
@@ -18,7 +21,18 @@ def folder(tmp_path: Path, generated: Path) -> Path:
 
 
 def load(root: Path, **settings: object) -> Dataset:
-    return load_dataset(DataConfig.model_validate({"name": "stl10", "root": str(root), **settings}))
+    values = {"name": "stl10", "root": str(root), "verify": False, **settings}
+    return load_dataset(DataConfig.model_validate(values))
+
+
+@pytest.fixture
+def published(generated: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
+    """Let the checksums of the generated files be the published ones."""
+    files = {name: generated / "stl10_binary" / name for name in STL10.sums}
+    sums = {name: hashlib.md5(path.read_bytes()).hexdigest() for name, path in files.items()}  # noqa: S324
+    published = replace(STL10, sums=sums)
+    monkeypatch.setattr(stl10, "STL10", published)
+    return published
 
 
 def test_the_files_are_read_as_torchvision_reads_them(
@@ -77,21 +91,49 @@ def test_one_file_of_five_missing_is_a_missing_data_set(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["train_X.bin", "test_y.bin", "unlabeled_X.bin"])
-def test_a_damaged_file_is_named(folder: Path, name: str) -> None:
+@pytest.mark.usefixtures("published")
+def test_a_file_of_another_checksum_is_named(folder: Path, name: str) -> None:
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    content[5] = content[5] % 9 + 1
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=f"{path} is damaged, or of another .* its MD5 sum is .*verify: false"
+    ):
+        load(folder.parent, verify=True)
+    assert len(load(folder.parent).train_images) == 200
+    with pytest.raises(ValueError, match=f"{path} is damaged, or of another"):
+        load(folder.parent, verify=True)  # the pixels that are stored by now are not verified
+
+
+@pytest.mark.usefixtures("published")
+def test_the_published_files_are_read(generated: Path) -> None:
+    assert len(load(generated, verify=True).test_images) == 50
+
+
+@pytest.mark.parametrize("name", ["train_X.bin", "test_X.bin"])
+def test_a_part_of_an_image_is_refused(folder: Path, name: str) -> None:
     path = folder / name
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=f"{path} is damaged: its checksum is not the published one"):
+    with pytest.raises(ValueError, match=f"{path} is damaged: it has .* bytes, and each image 27648"):
+        load(folder.parent)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=f"{path} is damaged: it has 0 bytes"):
         load(folder.parent)
 
 
-def test_files_without_checksums_of_their_own_must_have_the_published_ones(folder: Path) -> None:
-    (folder / "generated.json").unlink()
-    with pytest.raises(ValueError, match=r"train_X\.bin is damaged: its checksum is not the published one"):
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"\x0b" * 50, "labels other than 1 to 10"), (b"\x01", "1 labels for 50")]
+)
+def test_labels_that_do_not_go_with_the_images_are_refused(folder: Path, content: bytes, said: str) -> None:
+    (folder / "test_y.bin").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"test_y\.bin holds {said}"):
         load(folder.parent)
 
 
 def test_a_download_that_fails_is_a_missing_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(datasets.STL10, "url", "http://127.0.0.1:9/stl10_binary.tar.gz")  # nobody listens
+    nowhere = replace(STL10, url="http://127.0.0.1:9/stl10_binary.tar.gz")  # nobody listens
+    monkeypatch.setattr(stl10, "STL10", nowhere)
     with pytest.raises(DatasetMissing, match="the download failed"):
         load(tmp_path / "data", download=True)

@@ -1,6 +1,7 @@
 """Tiny-ImageNet from folders as its authors laid them out."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_annotations_must_be_there_and_name_files_and_classes(folder: Path) -> N
     with pytest.raises(ValueError, match=r"val_annotations\.txt names no images"):
         load(folder)
     path.unlink()
-    with pytest.raises(ValueError, match=r"val_annotations\.txt is missing; unpack"):
+    with pytest.raises(ValueError, match=r"val_annotations\.txt is missing, or is no file"):
         load(folder)
 
 
@@ -129,3 +130,26 @@ def test_a_download_is_unpacked_below_the_folder_once(
     archive.unlink()
     (tmp_path / "data" / archive.name).unlink()
     assert torch.equal(load(tmp_path / "data", download=True).train_images, first.train_images)
+
+
+@pytest.mark.parametrize("name", ["wnids.txt", "val/val_annotations.txt"])
+def test_lists_of_names_are_small_texts(folder: Path, name: str) -> None:
+    path = folder / name
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=f"{path} is no text"):
+        load(folder)
+    with path.open("wb") as stream:
+        stream.truncate(2**40)  # a hole takes no room
+    with pytest.raises(ValueError, match=f"{path} has 1,024 GiB; a list of names has 32 MiB or less"):
+        load(folder)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=f"{path} is (no regular file|missing, or is no file)"):
+        load(folder)
+
+
+def test_annotations_name_no_files_elsewhere(folder: Path) -> None:
+    path = folder / "val" / "val_annotations.txt"
+    path.write_text(path.read_text().replace("val_3.JPEG", "../images/val_3.JPEG"))
+    with pytest.raises(ValueError, match=r"images/\.\./images/val_3\.JPEG, which .* names, is missing"):
+        load(folder)

@@ -1,10 +1,11 @@
 """What would fail trials is told before one starts."""
 
 import pytest
+from PIL import Image
 
 from cktf.errors import NotRunnable
 from cktf.search import runnable
-from cktf.search.runnable import MOST_BUILT, require_runnable
+from cktf.search.runnable import MOST_BUILT, remarks_on_data, require_runnable
 from cktf.study.designs import every_arm
 
 KD = {"objective": {"cross_entropy": {"weight": 0.1}, "kd": {"weight": 0.9}}}
@@ -17,13 +18,26 @@ ONE_PIXEL = {
 }
 """A network that leaves nothing of images as small as the digits."""
 
+VISION_TRANSFORMER = {
+    "model": "torchvision/vit_b_16",
+    "stem": "conv_proj",
+    "stages": [["encoder.layers.encoder_layer_3"], ["encoder.layers.encoder_layer_11"]],
+    "penultimate": "encoder.ln",
+}
+"""A network that reads images of one size alone."""
+
 
 @pytest.mark.parametrize(
     ("path", "level", "told"),
     [
         ("augmentation.crop", 64, r"arm crop=64: phase train: augmentation\.crop: must be 8 or less"),
         ("data", {"name": "cifar10", "root": "void"}, r"arm data=.*: cifar10 is not there.*void"),
-        ("student", ONE_PIXEL, r"arm student=.*: torchvision/resnet18: cannot read images"),
+        ("student", ONE_PIXEL, r"arm student=.*: student\.model: torchvision/resnet18: cannot read images"),
+        (
+            "student",
+            VISION_TRANSFORMER,
+            r"student\.model: torchvision/vit_b_16: cannot read .*\(1, 8, 8\); data\.side sets another: .*height",
+        ),
         ("objective.cktf", {"pairs": [{"student": "stage9", "teacher": "stage1"}]}, r"arm .*: .*stage9"),
     ],
 )
@@ -93,3 +107,42 @@ def test_a_level_that_cannot_be_built_is_found_among_many_combinations(make_spec
     }
     with pytest.raises(NotRunnable, match=r"crop=64: phase train: augmentation\.crop: must be 8 or less"):
         require_runnable(make_spec({"teacher": {"model": "resnet5"}, **KD}, grid=factors))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder of two classes, of which one image stands in both parts."""
+    for number, place in enumerate(("train/cat", "train/dog", "test/cat", "test/dog")):
+        (tmp_path / place).mkdir(parents=True)
+        for shade in range(2):
+            Image.new("L", (9, 9), 60 * number + shade).save(tmp_path / place / f"{shade}.png")
+    (tmp_path / "test" / "dog" / "copy.png").write_bytes((tmp_path / "train" / "cat" / "0.png").read_bytes())
+    return tmp_path
+
+
+def test_what_is_odd_about_a_study_s_images_is_said_once(make_spec, folder):
+    data = {"name": "image_folder", "root": str(folder), "side": 16}
+    (said,) = remarks_on_data(make_spec({"data": data}, ablate={"data.train_fraction": [0.5, 0.7]}))
+    assert "1 of the test images are training images" in said
+    assert remarks_on_data(make_spec()) == []
+
+
+def test_images_that_cannot_be_learnt_from_are_named_with_the_arm(make_spec, folder):
+    data = {"name": "image_folder", "root": str(folder), "side": 16}
+    spec = make_spec({"data": data}, ablate={"data.side": [None, 24]})
+    with pytest.raises(NotRunnable, match=r"arm side=null: data\.side: image_folder has images of any size"):
+        remarks_on_data(spec)
+    for part in ("train", "test"):
+        for path in (folder / part / "dog").iterdir():
+            path.unlink()
+        (folder / part / "dog").rmdir()
+    with pytest.raises(
+        NotRunnable, match=r"arm baseline: data\.root: .* has one class in its training split"
+    ):
+        remarks_on_data(make_spec({"data": data}))
+
+
+def test_files_that_are_not_verified_are_said(make_spec, tmp_path):
+    data = {"name": "cifar10", "root": str(tmp_path), "verify": False}
+    (said,) = remarks_on_data(make_spec({"data": data}))
+    assert said.startswith("data.verify: false: the files of cifar10 are not compared")

@@ -114,3 +114,24 @@ def test_folders_of_images_are_known_by_their_content_or_else_by_their_place(tin
     assert one.trial_id == same.trial_id != other.trial_id
     assert teacher_trial(one.teacher, one.data).trial_id != teacher_trial(other.teacher, other.data).trial_id
     assert planned("nothing").trial_id != planned("void").trial_id
+
+
+def test_files_that_are_not_verified_are_known_by_their_content_wherever_they_are(tiny, tmp_path):
+    def planned(name, *, byte, verify=False):
+        folder = tmp_path / name / "cifar-100-python"
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in ("train", "test"):
+            (folder / file).write_bytes(byte)
+        data = {"name": "cifar100", "root": str(tmp_path / name), "verify": verify}
+        return tiny(data=data).with_contents()
+
+    one, same, other = planned("one", byte=b"1"), planned("same", byte=b"1"), planned("other", byte=b"2")
+    assert one.trial_id == same.trial_id != other.trial_id
+    assert teacher_trial(one.teacher, one.data).trial_id != teacher_trial(other.teacher, other.data).trial_id
+    (content,) = one.contents
+    assert (content.key, content.here()) == ("data.root", one.data.content)
+    planned("one", byte=b"2")
+    assert content.here() == other.data.content
+    real = tiny(data={"name": "cifar100"})
+    assert planned("two", byte=b"1", verify=True).trial_id == real.trial_id != one.trial_id
+    assert real.contents == ()

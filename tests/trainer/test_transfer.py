@@ -163,10 +163,10 @@ def test_the_weights_that_are_kept_are_those_of_the_network_that_was_evaluated(t
 
 def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_there_is(transfer):
     def results(train_fraction):
-        data = {"name": "stl10", "side": 16, "train_fraction": train_fraction}
+        data = {"name": "stl10", "verify": False, "side": 16, "train_fraction": train_fraction}
         # A hundred classes: as many as the student's own classifier tells, and none of them the target's.
         config = transfer(
-            source={"name": "cifar100", "side": 16},
+            source={"name": "cifar100", "verify": False, "side": 16},
             data=data,
             objective={"kd": {}, **CKTF},
             epochs=1,
@@ -181,7 +181,10 @@ def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_t
 
 
 def test_what_is_read_of_the_teacher_once_is_of_the_images_without_labels(transfer, tmp_path, monkeypatch):
-    config = transfer(source={"name": "cifar100", "side": 16}, data={"name": "stl10", "side": 16})
+    config = transfer(
+        source={"name": "cifar100", "verify": False, "side": 16},
+        data={"name": "stl10", "verify": False, "side": 16},
+    )
     live = list(train(config))
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
     cold, warm = ([timeless(result) for result in train(config, teacher_once=True)] for _ in range(2))
@@ -257,7 +260,7 @@ def test_a_teacher_that_cannot_read_images_of_the_target_s_side_is_told(transfer
     }
     config = transfer(
         source={"name": "cifar100"},
-        data={"name": "stl10", "side": 16},
+        data={"name": "stl10", "verify": False, "side": 16},
         teacher=squeezenet,
         objective={"kd": {}},
     )

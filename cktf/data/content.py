@@ -1,0 +1,19 @@
+"""What images of one's own are known by, wherever they lie: a hash of their files."""
+
+from cktf.data.image_layout import folder_digest
+from cktf.data.places import reading
+from cktf.data.published import PUBLISHED
+
+
+def content_of(name: str, root: str | None) -> str | None:
+    """Return the SHA-256 that a data set's files are known by; None where this machine has none of them there.
+
+    Args:
+        name: `image_folder`, or a data set whose files have published checksums.
+        root: As `data.root`.
+
+    Raises:
+        ValueError: If they cannot be read.
+    """
+    with reading(root):
+        return PUBLISHED[name].content(root) if name in PUBLISHED else folder_digest(root)
