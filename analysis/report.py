@@ -13,7 +13,6 @@ from analysis.collect import Engine, collect, report_place
 from analysis.epochs import FOLDER, part_name
 from analysis.figures import FIGURES
 from analysis.folder import below, open_folder, without_slash, write
-from analysis.foreign import NOTHING_SAID, Options
 from analysis.foreign import read as read_foreign
 from analysis.in_memory import RowsInMemory
 from analysis.load import load
@@ -25,6 +24,7 @@ from analysis.results import Facts, Results
 from analysis.trials import TRIALS_FILE
 from analysis.unmade import noted
 from cktf.errors import InputError
+from cktf.foreign_options import NOTHING_SAID, Options
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,9 +19,6 @@ LARGEST_INTEGER = 2**63 - 1
 DEEPEST = 50
 """Objects and lists within each other that a row may have."""
 
-SHOWN = 60
-"""Characters of a wrong value that a message shows."""
-
 
 class Field(NamedTuple):
     """What a field of a row may hold.
@@ -185,9 +182,3 @@ def _depth(value: Any) -> int:
         depth += 1
         level = [below for entry in level for below in (entry.values() if isinstance(entry, dict) else entry)]
     return depth
-
-
-def shown(value: Any) -> str:
-    """Return a value of JSON as a message shows it, the first characters of a long one."""
-    text = json.dumps(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-from analysis.foreign.cells import tidy_name
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
 from analysis.results import Foreign, Results
 from cktf.errors import InputError
+from cktf.names import tidy_name
 from cktf.rows import Stage, Status
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import Any, TypeGuard
 import numpy as np
 from pyarrow import fs
 
+from analysis import cells
 from analysis.folder import has_file, open_folder, read
-from analysis.foreign import cells
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
 from analysis.levels import is_logarithmic
 from analysis.quantities import larger_is_better
 from analysis.results import Foreign, Results
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.rows import Stage, Status
 
 PARAMS, RESULTS, PROGRESS = "params.json", "result.json", "progress.csv"
@@ -196,7 +196,7 @@ def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[
         where = f"{file}, trial_data, entry {number}"
         if not (isinstance(pair, list) and pair and isinstance(pair[0], str)):
             raise InputError(
-                f"{where}: is no pair of texts, of which the first is a trial's state; got {_shown(pair)}"
+                f"{where}: is no pair of texts, of which the first is a trial's state; got {shown(pair)}"
             )
         row = _mapping(where, pair[0].encode())
         states[str(row.get("relative_logdir") or "")] = str(row.get("status") or "")
@@ -213,7 +213,7 @@ def _results(folder: fs.SubTreeFileSystem, place: str, name: str) -> list[dict[s
     for where, result in results:
         iteration = result.get(ITERATION)
         if not (_is_number(iteration) and 0 <= iteration < 2**63 and iteration == int(iteration)):
-            got = _shown(iteration) if ITERATION in result else "nothing"
+            got = shown(iteration) if ITERATION in result else "nothing"
             raise InputError(f"{where}: {ITERATION} must be a whole number; got {got}")
     return [result for _, result in results]
 
@@ -245,7 +245,7 @@ def _rows(file: str, content: bytes) -> list[tuple[str, dict[str, Any]]]:
     head, *rows = rows
     if ITERATION not in head:
         raise InputError(
-            f"{file}: its first line, which names the columns, has no {ITERATION}; it has {_shown(', '.join(head))}"
+            f"{file}: its first line, which names the columns, has no {ITERATION}; it has {shown(', '.join(head))}"
         )
     if rows and len(rows[-1]) < len(head) and not content.endswith(b"\n"):
         rows.pop()  # still being written
@@ -265,17 +265,12 @@ def _mapping(where: str, content: bytes, separator: str = "/") -> dict[str, Any]
             return _flat(found, separator)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: is no JSON that can be read: {error}") from error
-    raise InputError(f"{where}: must hold a mapping; got {_shown(found)}")
+    raise InputError(f"{where}: must hold a mapping; got {shown(found)}")
 
 
 def _parsed_json(content: bytes) -> Any:
     """Return what JSON holds; an integer that is long beyond 64 bits is a float, be it infinite."""
     return json.loads(content, parse_int=lambda text: int(text) if len(text) < 30 else float(text))
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _length(found: list[_Found], levels: list[dict[str, Any]], factors: list[str]) -> str | None:
@@ -310,7 +305,7 @@ def _trial(
         if result.get(metric) not in (None, "") and not _is_number(result[metric]):
             raise InputError(
                 f"{place}/{found.name}: {metric} must be a number; {ITERATION} {result[ITERATION]:g} has "
-                f"{_shown(result[metric])}"
+                f"{shown(result[metric])}"
             )
     scored = [result for result in found.results if _is_number(result.get(metric))]
     last = found.results[-1] if found.results else {}

@@ -168,7 +168,7 @@ def test_choices_of_several_kinds_are_different_levels(tmp_path: Path) -> None:
     results = optuna_study(url)
     assert results.trials["param.c"].tolist() == ["1", '"1"', "1.5", "None", '"None"', "kd", "KD"]
     assert results.trials["arm"].tolist()[:2] == ["trial 0: c=1", 'trial 1: c="1"']
-    assert "Levels of c: 'kd', 'KD' differ by upper and lower case alone" in methods_text(results)
+    assert "alone set these levels of c apart: 'kd'; 'KD'." in methods_text(results)
 
 
 def test_choices_that_optuna_itself_stores_as_one_are_told(tmp_path: Path) -> None:
