@@ -157,7 +157,7 @@ def json_value(line: str | bytes) -> Any:
         raise InputError(f"is nested more than {DEEPEST} deep") from None
     except ValueError:  # Python's own limit
         raise InputError("holds an integer of thousands of digits") from None
-    if text.count("{") + text.count("[") > DEEPEST and _depth(values) > DEEPEST:
+    if text.count("{") + text.count("[") > DEEPEST and depth(values) > DEEPEST:
         raise InputError(f"is nested more than {DEEPEST} deep")
     if "\\u" in text:
         try:
@@ -175,7 +175,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _depth(value: Any) -> int:
+def depth(value: Any) -> int:
     """Return how deep objects and lists lie within each other, without recursion."""
     depth, level = 0, [value]
     while level := [entry for entry in level if isinstance(entry, dict | list)]:

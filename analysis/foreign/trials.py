@@ -196,6 +196,8 @@ def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict
 
 
 def _failed_where_not_finite(trial: ForeignTrial, metric: str) -> ForeignTrial:
+    if trial.status == Status.COMPLETE and trial.score is None:
+        return replace(trial, status=Status.FAILED, reason=f"no {metric} is there")
     if (
         trial.score is None
         or math.isfinite(trial.score)
