@@ -307,9 +307,10 @@ def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[s
         derived: Its tables.
         unmade: Parts that could not be made, with the reason; it grows.
     """
-    from analysis.latex import latex, text
+    from analysis.latex import latex
+    from analysis.latex_text import text
     from analysis.side_tables import side_tables
-    from analysis.tables import csv, main_name, main_tables, markdown_tables
+    from analysis.tables import csv, main_name, main_tables, markdown_tables, markdown_text
 
     papers = {f"{name}.csv": csv(frame) for name, frame in derived.items()}
     answer = "effects"
@@ -320,4 +321,4 @@ def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[s
         unmade |= {f"table {table.title}": table.why_not for table in tables if table.why_not}
         papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
     methods = _methods(results, unmade)
-    return papers | {"methods.md": f"{methods}\n", "methods.tex": f"{text(methods)}\n"}
+    return papers | {"methods.md": f"{markdown_text(methods)}\n", "methods.tex": f"{text(methods)}\n"}

@@ -44,8 +44,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False)
 
 StudyFile = Annotated[
     Path, typer.Argument(help="A study: a YAML file, see search_spaces/.", show_default=False)
