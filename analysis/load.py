@@ -166,7 +166,7 @@ def _refuse_odd_types(table: pa.Table, place: str) -> None:
         if name == "is_baseline":
             wanted = "" if pa.types.is_boolean(kind) else "true or false"
         elif name in TEXTS:
-            wanted = "" if pa.types.is_string(kind) else "texts"
+            wanted = "" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else "texts"
         elif name in NUMBERS or name.startswith(BEFORE_NUMBERS):
             wanted = "" if is_number or pa.types.is_null(kind) else "numbers"
         elif pa.types.is_nested(kind):

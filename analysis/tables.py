@@ -352,8 +352,11 @@ def csv(frame: "pd.DataFrame") -> str:
 
 
 def _no_formula(cell: Any) -> Any:
-    is_formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{cell}" if is_formula and not PLAIN_NUMBER.fullmatch(cell) else cell
+    if not isinstance(cell, str):
+        return cell
+    is_formula = cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not PLAIN_NUMBER.fullmatch(cell)
+    # Pandas puts no quotes around this end of a line.
+    return ("'" if is_formula else "") + cell.replace("\r", " ")
 
 
 def number_text(value: float | None, decimals: int) -> str:

@@ -375,5 +375,5 @@ def test_cells_that_a_spreadsheet_would_compute_stand_behind_an_apostrophe() -> 
     rows = list(reader(io.StringIO(written, newline="")))
     found = pd.DataFrame(rows[1:], columns=rows[0])
     assert list(found.columns) == ["arm", "'=x"]
-    assert found["arm"].tolist() == ["'=1+1", "+1", "'-2+3", "'@x", "'\tx", "'\rx", "-2", "-1.5e3", "a=b"]
+    assert found["arm"].tolist() == ["'=1+1", "+1", "'-2+3", "'@x", "'\tx", "' x", "-2", "-1.5e3", "a=b"]
     assert set(found["'=x"]) == {"-1.5"}
