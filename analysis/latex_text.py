@@ -132,7 +132,7 @@ def _letter(letter: str) -> str:
         return WRITTEN[letter]
     if letter.isascii():
         return letter if letter.isprintable() else ""
-    base, *marks = unicodedata.normalize("NFD", letter)
+    base, *marks = list(unicodedata.normalize("NFD", letter))
     if marks and all(mark in ACCENTS for mark in marks):
         written = _letter(base)
         for mark in marks:

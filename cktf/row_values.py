@@ -16,6 +16,9 @@ from cktf.errors import InputError
 LARGEST_INTEGER = 2**63 - 1
 """That tables can hold; the smallest is its negative, less one."""
 
+LAST_MOMENT = 253402300799
+"""Seconds since the epoch that a date can be made of."""
+
 DEEPEST = 50
 """Objects and lists within each other that a row may have."""
 
@@ -40,7 +43,7 @@ def fields_of(row: Any) -> dict[str, Field]:
     for f in fields(row):
         default = f.default if f.default_factory is MISSING else f.default_factory()
         read = _one_of(f.metadata["allowed"]) if "allowed" in f.metadata else _reader(types[f.name])
-        found[f.name] = Field(default, read)
+        found[f.name] = Field(default, _moment if f.name == "time" else read)
     return found
 
 
@@ -72,6 +75,13 @@ def _number(value: Any) -> float:
     except OverflowError:
         pass
     raise InputError("a number")
+
+
+def _moment(value: Any) -> float:
+    seconds = _number(value)
+    if seconds < 0 or seconds > LAST_MOMENT:
+        raise InputError(f"seconds from 0 to {LAST_MOMENT}, the end of the year 9999")
+    return seconds
 
 
 def _text(value: Any) -> str:

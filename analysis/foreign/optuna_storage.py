@@ -68,10 +68,11 @@ def _content(path: str, size: int = -1) -> bytes:
 def _in_journal(path: str, name: str | None) -> "tuple[optuna.Study, list[optuna.trial.FrozenTrial]]":
     """Return a study out of the file of a journal."""
     import optuna
+    from optuna.storages.journal import BaseJournalBackend
 
     logs = _logs(path)
 
-    class Logs(optuna.storages.journal.BaseJournalBackend):
+    class Logs(BaseJournalBackend):
         """The lines of the file, which can only be read."""
 
         def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
