@@ -6,13 +6,14 @@
 
 import argparse
 import sys
+from dataclasses import fields
 
-from analysis.foreign import TAKES, Options
 from analysis.load import load
 from analysis.plot import WITHOUT_FIGURE, applicable, write_figure
 from analysis.report import report_on
 from analysis.tables import main_tables, markdown
 from cktf.errors import InputError, UserError, fault
+from cktf.foreign_options import TAKES, Options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,38 +52,18 @@ def _add_report(report: argparse.ArgumentParser) -> None:
     )
     foreign = report.add_argument_group("foreign results, which were not measured here")
     foreign.add_argument("--from", dest="kind", metavar="KIND", help=f"what is read: {', '.join(TAKES)}")
-    foreign.add_argument("--study", metavar="NAME", help="optuna: which study of the storage")
-    foreign.add_argument("--metric", metavar="NAME", help="csv, ray-tune: the column or key that is compared")
-    foreign.add_argument("--minimise", action="store_true", help="csv, ray-tune: a smaller metric is better")
-    foreign.add_argument("--maximise", action="store_true", help="csv, ray-tune: a larger metric is better")
-    foreign.add_argument("--arm", metavar="COLUMN", help="csv: the arms' names (default: arm)")
-    foreign.add_argument("--seed", metavar="COLUMN", help="csv: the seeds, whole numbers (default: seed)")
-    foreign.add_argument("--context", metavar="COLUMN", help="csv: the contexts, where there are several")
-    foreign.add_argument("--baseline", metavar="ARM", help="csv: what is compared with (default: baseline)")
-    foreign.add_argument(
-        "--delta", type=float, help="csv: the smallest effect that matters, in the metric's unit"
-    )
-    foreign.add_argument(
-        "--status",
-        metavar="COLUMN",
-        help="csv: how a trial ended (default: a column status, state or outcome)",
-    )
+    for of in fields(Options):
+        text = of.metadata["help"]
+        if isinstance(of.default, bool):
+            foreign.add_argument(f"--{of.name}", action="store_true", help=text)
+        else:
+            kind = float if of.name == "delta" else str
+            foreign.add_argument(f"--{of.name}", type=kind, metavar=of.metadata["metavar"], help=text)
     report.set_defaults(command=_report)
 
 
 def _report(given: argparse.Namespace) -> None:
-    options = Options(
-        study=given.study,
-        metric=given.metric,
-        minimise=given.minimise,
-        maximise=given.maximise,
-        arm=given.arm,
-        seed=given.seed,
-        context=given.context,
-        baseline=given.baseline,
-        delta=given.delta,
-        status=given.status,
-    )
+    options = Options(**{of.name: getattr(given, of.name) for of in fields(Options)})
     paths = report_on(given.runs, given.out, given.kind, options)
     for table in main_tables(paths.results):
         sys.stdout.write(f"{table.title}\n\n{markdown(table.rows)}\n")

@@ -9,10 +9,12 @@ from analysis.arguments import TRIAL_COLUMNS, check_columns, check_delta, check_
 from analysis.estimates import CONFIDENCE, complete, failed_text, half_width, has_failed, reported
 from analysis.paired import TEST, equivalence_p, paired_effects, sign_flip_p, smallest_flip_p
 from analysis.pairing import FEWEST_UNPAIRED, correlation_interval
-from analysis.plain import as_trials, doubts
+from analysis.plain import as_trials
 from analysis.quantities import larger_is_better
+from analysis.scales import scales_in_words
 from analysis.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
 from cktf.errors import InputError
+from cktf.names import similar_in_words
 from cktf.rows import Status
 
 if TYPE_CHECKING:
@@ -131,7 +133,8 @@ def effects(
         pool = pool if baseline is None else _compared_afresh(pool, baseline)
     else:
         pool = as_trials(trials, metric=metric, baseline="baseline" if baseline is None else baseline)
-        for doubt in doubts(pool, metric):
+        doubts = similar_in_words("arms", pool["arm"]) + similar_in_words("contexts", pool["context"])
+        for doubt in doubts + scales_in_words(pool, metric):
             warnings.warn(doubt, stacklevel=2)
     arms, compared, against = compared_arms(pool)
     statuses = pool.pivot(index="seed", columns="arm_id", values="status")

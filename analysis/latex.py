@@ -1,10 +1,9 @@
 """Tables of formatted cells in LaTeX: booktabs, a caption, and under the table what is said about it."""
 
-import re
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 
+from analysis.latex_text import BY_NUMBER, text
 from analysis.tables import NOTE, UNADJUSTED, VERDICT, Table
 
 WORDS = {VERDICT, NOTE, "against", "number"}
@@ -16,46 +15,6 @@ NAME_WIDTH, WORDS_WIDTH = 24, 18
 LETTER_EM = 0.48
 """Width of a letter, about, in the width of an m."""
 
-GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu "
-    "nu xi pi rho sigma tau upsilon phi chi psi omega"
-)
-"""Letters that settings are called by, as LaTeX has them."""
-
-WRITTEN = {
-    unicodedata.lookup(f"GREEK SMALL LETTER {name.replace('lambda', 'lamda')}"): rf"$\{name}$"
-    for name in GREEK.split()
-} | {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "|": r"\textbar{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"$<$",
-    ">": r"$>$",
-    "−": r"$-$",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "–": "--",
-    "…": r"\ldots{}",
-    "→": r"$\rightarrow$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "∞": r"$\infty$",
-    "†": r"$^\dagger$",
-    "[": "{[}",  # after a line break it would open an option
-    "\n": " ",
-}
-"""Characters that LaTeX reads as commands or its text fonts lack, and how they are written."""
-
-_SPECIAL = re.compile("|".join(map(re.escape, WRITTEN)))
-
 
 def latex(tables: Sequence[Table]) -> str:
     r"""Return tables for a document that loads ``booktabs``, each a float that most pages have room for.
@@ -63,12 +22,8 @@ def latex(tables: Sequence[Table]) -> str:
     A column without an entry is left out, unless the table has no rows at all; so is that of the unadjusted p beside
     a verdict, which tells no more than the interval.
     """
-    return "\n".join(_float(table) for table in tables)
-
-
-def text(words: str) -> str:
-    """Return words as LaTeX prints them."""
-    return _SPECIAL.sub(lambda match: WRITTEN[match[0]], words)
+    written = "\n".join(_float(table) for table in tables)
+    return BY_NUMBER * ("(U+" in written) + written
 
 
 def _float(table: Table) -> str:

@@ -1,5 +1,6 @@
 """Levels of a factor as figures show them: one by one, or in groups of about equally many arms."""
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,9 @@ def is_logarithmic(levels: "NDArray[np.float64]") -> bool:
     Args:
         levels: (levels,), ascending; of fewer than three nothing can be told.
     """
-    if len(levels) < 3 or levels[0] <= 0:
+    if len(levels) < 3 or levels[0] <= 0 or not math.isfinite(levels[-1]):
         return False
+    levels = levels / levels[-1]  # a sum of the largest numbers would not be finite
     ratios, differences = np.diff(np.log(levels)), np.diff(levels)
     return bool(np.std(ratios) / np.mean(ratios) < np.std(differences) / np.mean(differences))
 

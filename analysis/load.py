@@ -14,16 +14,33 @@ from analysis.collect import ledger_tables
 from analysis.epochs import FINAL_METRICS
 from analysis.folder import absolute, has_file, open_folder, without_slash
 from analysis.ledger import ledger_files
+from analysis.other_names import is_written_names
 from analysis.parquet import FACTS_KEY, VERSION_KEY
+from analysis.quantities import FOREIGN
 from analysis.results import Facts, Results
-from cktf.errors import InputError
-from cktf.rows import SCHEMA_VERSION, Status
+from cktf.errors import InputError, shown
+from cktf.rows import SCHEMA_VERSION, Stage, Status
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBERS = ("seed", "number", "epochs", "wall_seconds", *FINAL_METRICS)
-"""Columns of trials that hold numbers."""
+NUMBERS = ("seed", "number", "epoch", "epochs", "wall_seconds", *FINAL_METRICS)
+"""Columns that hold numbers."""
+
+BEFORE_NUMBERS = (
+    "teacher_test_",
+    "teacher_validation_",
+    "train_",
+    "validation_",
+    "test_",
+    "term.",
+    "health.",
+    FOREIGN,
+)
+"""What begins the names of others that do."""
+
+TEXTS = ("run", "trial_id", "context", "arm", "arm_id", "stage", "status", "phase")
+"""Columns that hold texts, and are empty nowhere."""
 
 LATER_COLUMNS: dict[str, str | float] = {
     "context": "",
@@ -107,7 +124,7 @@ def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Resul
     for name in NEEDED:
         try:
             tables.append(pa.parquet.read_table(f"{prefix}{name}", filesystem=folder))
-        except (OSError, ValueError) as error:
+        except (OSError, pa.ArrowException) as error:
             raise InputError(f"{place}: {prefix}{name} is missing or damaged: {error}") from error
     trials, epochs = tables
     metadata = trials.schema.metadata or {}
@@ -116,11 +133,17 @@ def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Resul
             f"{place}: {prefix}trials.parquet lacks the facts of its run, which stand in its metadata: another program "
             "has written it; 'cktf report RUN' makes it anew"
         )
-    if (version := _version(metadata)) != SCHEMA_VERSION:
+    version = metadata[VERSION_KEY].decode(errors="replace")
+    if version != str(SCHEMA_VERSION):
         raise InputError(
-            f"{place}: {prefix}trials.parquet: schema version {version}; this code reads {SCHEMA_VERSION}"
+            f"{place}: {prefix}trials.parquet: schema version {shown(version)[1:-1]}; this code reads {SCHEMA_VERSION}"
         )
-    facts = _facts(metadata)
+    try:
+        facts = _facts(metadata)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{place}: {prefix}trials.parquet: the facts in its metadata cannot be read: {error}"
+        ) from error
     metrics = {facts.study.metric, facts.study.report_metric, *([] if facts.foreign else ["test_accuracy"])}
     for (name, columns), table in zip(NEEDED.items(), tables, strict=True):
         if missing := [column for column in (*columns, *metrics) if column not in table.column_names]:
@@ -128,26 +151,55 @@ def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Resul
                 f"{place}: {prefix}{name} lacks columns that it had: {', '.join(missing)}; 'cktf report RUN' makes it "
                 "anew"
             )
-    _refuse_odd_values(trials, f"{place}: {prefix}trials.parquet")
+    for (name, _), table in zip(NEEDED.items(), tables, strict=True):
+        _refuse_odd_types(table, f"{place}: {prefix}{name}")
+    _refuse_odd_values(trials, facts, f"{place}: {prefix}trials.parquet")
     return results_from_tables(trials, epochs)
 
 
-def _refuse_odd_values(trials: pa.Table, place: str) -> None:
+def _refuse_odd_types(table: pa.Table, place: str) -> None:
+    """Refuse columns of types that no report writes."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        wanted = ""
+        if name == "is_baseline":
+            wanted = "" if pa.types.is_boolean(kind) else "true or false"
+        elif name in TEXTS:
+            wanted = "" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else "texts"
+        elif name in NUMBERS or name.startswith(BEFORE_NUMBERS):
+            wanted = "" if is_number or pa.types.is_null(kind) else "numbers"
+        elif pa.types.is_nested(kind):
+            wanted = "single values"
+        if wanted:
+            raise InputError(f"{place}: column {name} must hold {wanted}; it is of type {column.type}")
+        if column.null_count and name in ("is_baseline", *TEXTS):
+            raise InputError(f"{place}: column {name} is empty in {column.null_count} of {len(column)} rows")
+
+
+def _refuse_odd_values(trials: pa.Table, facts: Facts, place: str) -> None:
     """Refuse what no report writes, and a program or a person may have: it would be told as if it had been measured."""
-    for name, column in zip(trials.column_names, trials.columns, strict=True):
-        is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-        if name in NUMBERS and not is_number and not pa.types.is_null(column.type):
-            raise InputError(f"{place}: column {name} must hold numbers; it is of type {column.type}")
-    unknown = sorted({*trials["status"].to_pylist()} - {*map(str, Status)}, key=str)
-    if unknown:
-        raise InputError(f"{place}: status must be one of {', '.join(Status)}; got {unknown[0]!r}")
+    for name, allowed in (("status", Status), ("stage", Stage)):
+        if unknown := sorted({*trials[name].to_pylist()} - {*map(str, allowed)}):
+            raise InputError(f"{place}: {name} must be one of {', '.join(allowed)}; got {shown(unknown[0])}")
     twice = pc.value_counts(trials["trial_id"].cast(pa.string()))
     for found in twice.filter(pc.greater(twice.field("counts"), 1)).to_pylist()[:1]:
         raise InputError(f"{place}: a trial has one row; trial_id {found['values']!r} has {found['counts']}")
-
-
-def _version(metadata: dict[bytes, bytes] | None) -> int | None:
-    return int(metadata[VERSION_KEY]) if metadata and VERSION_KEY in metadata else None
+    if not facts.foreign:
+        counts = trials.group_by(["arm_id", "seed", "stage"]).aggregate([([], "count_all")])
+        for found in counts.filter(pc.greater(counts["count_all"], 1)).to_pylist()[:1]:
+            raise InputError(
+                f"{place}: an arm has one trial at each seed of a stage; arm_id {shown(found['arm_id'])} has "
+                f"{found['count_all']} at seed {found['seed']}"
+            )
+    lacking = [factor for factor in facts.study.factors if f"param.{factor}" not in trials.column_names]
+    if lacking:
+        raise InputError(
+            f"{place} lacks columns that it had: param.{lacking[0]}; 'cktf report RUN' makes it anew"
+        )
+    for text in set(trials["aliases"].to_pylist() if "aliases" in trials.column_names else ()):
+        if not is_written_names(text):
+            raise InputError(f"{place}: column aliases must hold other names, as JSON; got {shown(text)}")
 
 
 def _facts(metadata: dict[bytes, bytes]) -> Facts:

@@ -2,9 +2,10 @@
 
 import json
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from analysis.figures import FIGURES
@@ -22,6 +23,9 @@ NOT_DRAWABLE = dict.fromkeys(
     [*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd"
 )
 """Characters that XML, and so SVG, does not have, and what is drawn in their place."""
+
+IN_NO_FONT = "\U0010fffe"
+"""A character that no font has."""
 
 PNG_SCALE = 2
 """Pixels of a PNG for one of the page."""
@@ -169,14 +173,35 @@ def _svg(drawing: Drawing) -> bytes:
 def _png(drawing: Drawing) -> bytes:
     import vl_convert
 
-    content: bytes = vl_convert.svg_to_png(drawing.svg, scale=PNG_SCALE)
+    content: bytes = vl_convert.svg_to_png(_with_known_letters(drawing.svg), scale=PNG_SCALE)
+    return content
+
+
+def _with_known_letters(svg: str) -> str:
+    """Return a vector file in which letters that no font here has, of which boxes would be drawn, are numbers."""
+    for letter in {*svg}:
+        is_seen = unicodedata.category(letter)[0] not in "MCZ"
+        if not letter.isascii() and is_seen and _pixels(letter) == _pixels(IN_NO_FONT):
+            svg = svg.replace(letter, f"(U+{ord(letter):04X})")
+    return svg
+
+
+@cache
+def _pixels(letter: str) -> bytes:
+    """Return the picture of a letter by itself."""
+    import vl_convert
+
+    attributes = 'x="2" y="22" font-size="18" font-family="sans-serif"'
+    content: bytes = vl_convert.svg_to_png(
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="30" height="30"><text {attributes}>{letter}</text></svg>'
+    )
     return content
 
 
 def _pdf(drawing: Drawing) -> bytes:
     import vl_convert
 
-    content: bytes = vl_convert.svg_to_pdf(drawing.svg)
+    content: bytes = vl_convert.svg_to_pdf(_with_known_letters(drawing.svg))
     return content
 
 

@@ -13,7 +13,6 @@ from analysis.collect import Engine, collect, report_place
 from analysis.epochs import FOLDER, part_name
 from analysis.figures import FIGURES
 from analysis.folder import below, open_folder, without_slash, write
-from analysis.foreign import NOTHING_SAID, Options
 from analysis.foreign import read as read_foreign
 from analysis.in_memory import RowsInMemory
 from analysis.load import load
@@ -25,6 +24,7 @@ from analysis.results import Facts, Results
 from analysis.trials import TRIALS_FILE
 from analysis.unmade import noted
 from cktf.errors import InputError
+from cktf.foreign_options import NOTHING_SAID, Options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -307,9 +307,10 @@ def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[s
         derived: Its tables.
         unmade: Parts that could not be made, with the reason; it grows.
     """
-    from analysis.latex import latex, text
+    from analysis.latex import latex
+    from analysis.latex_text import text
     from analysis.side_tables import side_tables
-    from analysis.tables import csv, main_name, main_tables, markdown_tables
+    from analysis.tables import csv, main_name, main_tables, markdown_tables, markdown_text
 
     papers = {f"{name}.csv": csv(frame) for name, frame in derived.items()}
     answer = "effects"
@@ -320,4 +321,4 @@ def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[s
         unmade |= {f"table {table.title}": table.why_not for table in tables if table.why_not}
         papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
     methods = _methods(results, unmade)
-    return papers | {"methods.md": f"{methods}\n", "methods.tex": f"{text(methods)}\n"}
+    return papers | {"methods.md": f"{markdown_text(methods)}\n", "methods.tex": f"{text(methods)}\n"}

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
+from cktf.row_values import LAST_MOMENT
 from cktf.rows import EpochRow, parse_row
 
 NAMED = {"terms": "term.", "health": "health."}
@@ -126,6 +127,8 @@ def _in_columns(texts: pa.Array) -> pa.Table | None:
             if not (_is_number(values.type) or pa.types.is_null(values.type)):
                 return None
             columns[f"{prefix}{numbers.type.field(index).name}"] = values.cast(pa.float64(), safe=False)
+    if pc.any(pc.or_(pc.less(columns["time"], 0), pc.greater(columns["time"], LAST_MOMENT))).as_py():
+        return None
     # What is too large for a float is infinite here; only a line by itself says whether it says so.
     if any(pc.any(pc.is_inf(values)).as_py() for values in columns.values() if _is_number(values.type)):
         return None

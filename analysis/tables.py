@@ -20,6 +20,8 @@ from cktf.rows import StudyRow
 if TYPE_CHECKING:
     import pandas as pd
 
+PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
+
 ABSENT = "–"
 """Stands where a figure cannot be computed."""
 
@@ -302,35 +304,59 @@ def markdown_tables(tables: Sequence[Table]) -> str:
     """Return tables in Markdown, one after the other, each under its title where there are several."""
     parts = []
     for table in tables:
-        parts += [f"## {table.title}\n"] if len(tables) > 1 else []
+        parts += [f"## {markdown_text(table.title)}\n"] if len(tables) > 1 else []
         cells = [
             [
                 f"**{mean}**{rest}" if (number, column) in table.bold else mean + rest
                 for column in range(len(row))
-                for mean, rest in [table.parts(number, column)]
+                for mean, rest in [map(markdown_text, table.parts(number, column))]
             ]
             for number, row in enumerate(table.rows)
         ]
-        parts.append(markdown(cells))
-        parts += [f"{table.footnote}\n"] if table.footnote else []
+        parts.append(_markdown_lines(cells))
+        parts += [f"{markdown_text(table.footnote)}\n"] if table.footnote else []
     return "\n".join(parts)
 
 
 def markdown(rows: Rows) -> str:
     """Return rows as a Markdown table."""
-    cells = [[_in_markdown(cell) for cell in row] for row in rows]
+    return _markdown_lines([[markdown_text(cell) for cell in row] for row in rows])
+
+
+def _markdown_lines(cells: Rows) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]]) + "\n"
+    return "\n".join([lines[0], "|" + " --- |" * len(cells[0]), *lines[1:]]) + "\n"
 
 
-def _in_markdown(cell: str) -> str:
-    """Return a cell in one line that neither ends it nor opens an element of HTML."""
-    return re.sub(r"\||<(?=[A-Za-z/!?])", r"\\\g<0>", cell.replace("\n", " "))
+_MARKUP = re.compile(
+    r"[\\`*~|]"  # escapes, code, emphasis, ends of cells
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; within a word it is none
+    r"|<(?=[A-Za-z/!?])|&(?=#?\w+;)"  # elements of HTML, links, entities
+    r"|\](?=[(\[:])"  # links, pictures, and what they refer to
+)
+
+
+def markdown_text(words: str) -> str:
+    """Return words as Markdown shows them, in one line: none of them is a link, a picture, HTML or emphasis."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(words.splitlines()))
 
 
 def csv(frame: "pd.DataFrame") -> str:
-    """Return a table of statistics with every digit, for other programs."""
-    return frame.to_csv(index=False, lineterminator="\n")
+    """Return a table of statistics with every digit, for other programs.
+
+    A text that a spreadsheet would compute stands behind an apostrophe.
+    """
+    texts = frame.select_dtypes(exclude=["number", "bool", "datetime"]).columns
+    safe = frame.assign(**{name: frame[name].map(_no_formula) for name in texts})
+    return safe.rename(columns=_no_formula).to_csv(index=False, lineterminator="\n")
+
+
+def _no_formula(cell: Any) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    is_formula = cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not PLAIN_NUMBER.fullmatch(cell)
+    # Pandas puts no quotes around this end of a line.
+    return ("'" if is_formula else "") + cell.replace("\r", " ")
 
 
 def number_text(value: float | None, decimals: int) -> str:

@@ -4,21 +4,23 @@ Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no 
 130 interrupted (Ctrl-C, SIGTERM).
 """
 
-from collections.abc import Iterable, Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cktf import foreign_options
 from cktf.errors import UserError, fault
+from cktf.foreign_options import TAKES, Options
 from cktf.terminal import answer_table, names_table
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
@@ -32,6 +34,9 @@ SOME_FAILED = 1
 FAULT = 70
 INTERRUPTED = 130
 
+FOREIGN = "Results that were not measured here"
+"""Heading of the options of foreign results in the help."""
+
 app = typer.Typer(
     name="cktf",
     help="Find out which parts of a knowledge-transfer recipe matter, and by how much.",
@@ -39,8 +44,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console()
-err = Console(stderr=True)
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False)
 
 StudyFile = Annotated[
     Path, typer.Argument(help="A study: a YAML file, see search_spaces/.", show_default=False)
@@ -205,7 +210,39 @@ def status(run: RunDirectory) -> None:
         out.print(run_status(run))
 
 
+def _with_foreign_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that has each field of `Options` as an option of its own."""
+    own = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        options = Options(**{of.name: given.pop(of.name) for of in fields(Options)})
+        command(**given, options=options)
+
+    added = [
+        inspect.Parameter(
+            of.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=of.default,
+            annotation=Annotated[
+                of.type,
+                typer.Option(
+                    f"--{of.name}",
+                    metavar=of.metadata["metavar"],
+                    help=of.metadata["help"],
+                    rich_help_panel=FOREIGN,
+                ),
+            ],
+        )
+        for of in fields(Options)
+    ]
+    parameters = [of for name, of in own.parameters.items() if name != "options"]
+    run.__signature__ = own.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
+    return run
+
+
 @app.command()
+@_with_foreign_options
 def report(
     runs: Annotated[
         list[str],
@@ -222,17 +259,14 @@ def report(
         ReportEngine, typer.Option(help="What reads the ledger: this process, or Ray Data on all machines.")
     ] = ReportEngine.LOCAL,
     address: Address = None,
-    kind: foreign_options.Kind = None,
-    study: foreign_options.Study = None,
-    metric: foreign_options.Metric = None,
-    minimise: foreign_options.Minimise = False,
-    maximise: foreign_options.Maximise = False,
-    arm: foreign_options.Arm = None,
-    seed: foreign_options.Seed = None,
-    context: foreign_options.Context = None,
-    baseline: foreign_options.Baseline = None,
-    delta: foreign_options.Delta = None,
-    status: foreign_options.Status = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="KIND", help=f"What is read: {', '.join(TAKES)}.", rich_help_panel=FOREIGN
+        ),
+    ] = None,
+    *,
+    options: Options,
 ) -> None:
     """Turn runs, or foreign results, into Parquet tables, statistics, figures and one HTML page.
 
@@ -240,7 +274,6 @@ def report(
     """
     with _one_clear_message():
         _refuse_another_analysis()
-        from analysis.foreign import Options
         from analysis.report import report_on
         from analysis.tables import main_tables
 
@@ -250,18 +283,6 @@ def report(
             raise UserError(
                 "--engine ray: it reads the ledger of one run, not of several, and no foreign results"
             )
-        options = Options(
-            study=study,
-            metric=metric,
-            minimise=minimise,
-            maximise=maximise,
-            arm=arm,
-            seed=seed,
-            context=context,
-            baseline=baseline,
-            delta=delta,
-            status=status,
-        )
         with _ledger_reader(engine, address) as reader:
             paths = report_on(runs, out_dir, kind, options, reader)
     for answer in main_tables(paths.results):

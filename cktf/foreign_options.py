@@ -1,63 +1,52 @@
-"""Options of ``cktf report`` that say of foreign results what these do not say themselves."""
+"""What must be said of results that other programs wrote: options of both command lines, in one place."""
 
-from typing import Annotated
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-import typer
 
-PANEL = "Results that were not measured here"
-"""Heading of these options in the help."""
+def _said(kinds: str, metavar: str | None, told: str, default: bool | None = None) -> Any:
+    """Return an option's field.
 
-Kind = Annotated[
-    str | None,
-    typer.Option(
-        "--from", metavar="KIND", help="csv, optuna or ray-tune: what is read.", rich_help_panel=PANEL
-    ),
-]
-Study = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="optuna: which study of the storage.", rich_help_panel=PANEL),
-]
-Metric = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help="csv, ray-tune: the column or key that is compared.", rich_help_panel=PANEL
-    ),
-]
-Minimise = Annotated[
-    bool,
-    typer.Option("--minimise", help="csv, ray-tune: a smaller metric is better.", rich_help_panel=PANEL),
-]
-Maximise = Annotated[
-    bool,
-    typer.Option("--maximise", help="csv, ray-tune: a larger metric is better.", rich_help_panel=PANEL),
-]
-Arm = Annotated[
-    str | None,
-    typer.Option(metavar="COLUMN", help="csv: the arms' names; default arm.", rich_help_panel=PANEL),
-]
-Seed = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COLUMN", help="csv: the seeds, whole numbers; default seed.", rich_help_panel=PANEL
-    ),
-]
-Context = Annotated[
-    str | None,
-    typer.Option(metavar="COLUMN", help="csv: the contexts, where there are several.", rich_help_panel=PANEL),
-]
-Baseline = Annotated[
-    str | None,
-    typer.Option(metavar="ARM", help="csv: what is compared with; default baseline.", rich_help_panel=PANEL),
-]
-Delta = Annotated[
-    float | None,
-    typer.Option(help="csv: the smallest effect that matters, in the metric's unit.", rich_help_panel=PANEL),
-]
-Status = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COLUMN",
-        help="csv: how a trial ended; default a column status, state or outcome.",
-        rich_help_panel=PANEL,
-    ),
-]
+    Args:
+        kinds: Of foreign results that it is of.
+        metavar: What its value is, as the help calls it; None: a number, or nothing.
+        told: What the help tells of it.
+        default: What it is where nothing was said.
+    """
+    help_text = f"{', '.join(kinds.split())}: {told}."
+    return field(default=default, metadata={"kinds": kinds.split(), "metavar": metavar, "help": help_text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What must be said of foreign results, since they do not say it themselves."""
+
+    study: str | None = _said("optuna", "NAME", "which study of the storage")
+    metric: str | None = _said("csv ray-tune", "NAME", "the column or key that is compared")
+    minimise: bool = _said("csv ray-tune", None, "a smaller metric is better", default=False)
+    maximise: bool = _said("csv ray-tune", None, "a larger metric is better", default=False)
+    arm: str | None = _said("csv", "COLUMN", "the arms' names; default arm")
+    seed: str | None = _said("csv", "COLUMN", "the seeds, whole numbers; default seed")
+    context: str | None = _said("csv", "COLUMN", "the contexts, where there are several")
+    baseline: str | None = _said("csv", "ARM", "what is compared with; default baseline")
+    delta: float | None = _said("csv", None, "the smallest effect that matters, in the metric's unit")
+    status: str | None = _said(
+        "csv", "COLUMN", "how a trial ended; default a column status, state or outcome"
+    )
+    separator: str | None = _said("csv", "SIGN", "what parts the cells: a sign, or tab; default what fits")
+    decimal: str | None = _said("csv", "SIGN", "the decimal sign of numbers: a point or a comma")
+    encoding: str | None = _said("csv", "NAME", "of the text: utf-8, utf-16, cp1252, latin-1, ...")
+
+    @property
+    def given(self) -> list[str]:
+        """Names of those that were said."""
+        return [of.name for of in fields(self) if getattr(self, of.name) is not of.default]
+
+
+NOTHING_SAID = Options()
+
+TAKES = {
+    kind: tuple(of.name for of in fields(Options) if kind in of.metadata["kinds"])
+    for kind in ("csv", "optuna", "ray-tune")
+}
+"""Kind of foreign results to the options that it takes; the others follow from the results."""

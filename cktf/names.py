@@ -1,5 +1,6 @@
 """What arms and factors are called, alike in the ledger, on the command line and in reports."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -11,10 +12,26 @@ SHOWS_NOTHING = {"\u034f", "\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"} | {
 }
 """Characters that are not seen and which Unicode does not list among its blanks and formats."""
 
+# Characters without any width: soft hyphens, byte order marks, marks of direction, ... Joiners are part of what is
+# written between letters of some scripts and within emoji; beside a letter of ASCII or at an end they are nothing.
+_INVISIBLE = re.compile(
+    "[\u00ad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+    "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
+)
+
 
 def as_name(text: str) -> str:
     """Return a name without blanks around it and with composed letters (Unicode's NFC): é is one character, not two."""
     return unicodedata.normalize("NFC", text.strip())
+
+
+def tidy_name(text: str) -> str:
+    """Return a name that another program wrote, as `as_name` has it, without invisible characters and double blanks.
+
+    Halves of surrogate pairs, which are no characters and which no table can hold, are written as escapes.
+    """
+    composed = as_name(text.encode(errors="backslashreplace").decode())
+    return " ".join(_INVISIBLE.sub("", composed).split())
 
 
 def similar_names(names: Iterable[str]) -> list[list[str]]:
@@ -26,6 +43,19 @@ def similar_names(names: Iterable[str]) -> list[list[str]]:
         )
         groups.setdefault(as_name("".join(seen).casefold()), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def similar_in_words(what: str, names: Iterable[str]) -> list[str]:
+    """Return a sentence on each group of `similar_names`.
+
+    Args:
+        what: They are: ``arms``.
+        names: Of them.
+    """
+    return [
+        f"Capitals, blanks or invisible characters alone set these {what} apart: {'; '.join(map(repr, group))}."
+        for group in similar_names(names)
+    ]
 
 
 def short_name(path: str, factors: Iterable[str], *, fewest: int = 1) -> str:

@@ -16,11 +16,11 @@ from cktf.errors import InputError
 LARGEST_INTEGER = 2**63 - 1
 """That tables can hold; the smallest is its negative, less one."""
 
+LAST_MOMENT = 253402300799
+"""Seconds since the epoch that a date can be made of."""
+
 DEEPEST = 50
 """Objects and lists within each other that a row may have."""
-
-SHOWN = 60
-"""Characters of a wrong value that a message shows."""
 
 
 class Field(NamedTuple):
@@ -43,7 +43,7 @@ def fields_of(row: Any) -> dict[str, Field]:
     for f in fields(row):
         default = f.default if f.default_factory is MISSING else f.default_factory()
         read = _one_of(f.metadata["allowed"]) if "allowed" in f.metadata else _reader(types[f.name])
-        found[f.name] = Field(default, read)
+        found[f.name] = Field(default, _moment if f.name == "time" else read)
     return found
 
 
@@ -75,6 +75,13 @@ def _number(value: Any) -> float:
     except OverflowError:
         pass
     raise InputError("a number")
+
+
+def _moment(value: Any) -> float:
+    seconds = _number(value)
+    if seconds < 0 or seconds > LAST_MOMENT:
+        raise InputError(f"seconds from 0 to {LAST_MOMENT}, the end of the year 9999")
+    return seconds
 
 
 def _text(value: Any) -> str:
@@ -160,7 +167,7 @@ def json_value(line: str | bytes) -> Any:
         raise InputError(f"is nested more than {DEEPEST} deep") from None
     except ValueError:  # Python's own limit
         raise InputError("holds an integer of thousands of digits") from None
-    if text.count("{") + text.count("[") > DEEPEST and _depth(values) > DEEPEST:
+    if text.count("{") + text.count("[") > DEEPEST and depth(values) > DEEPEST:
         raise InputError(f"is nested more than {DEEPEST} deep")
     if "\\u" in text:
         try:
@@ -178,16 +185,10 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _depth(value: Any) -> int:
+def depth(value: Any) -> int:
     """Return how deep objects and lists lie within each other, without recursion."""
     depth, level = 0, [value]
     while level := [entry for entry in level if isinstance(entry, dict | list)]:
         depth += 1
         level = [below for entry in level for below in (entry.values() if isinstance(entry, dict) else entry)]
     return depth
-
-
-def shown(value: Any) -> str:
-    """Return a value of JSON as a message shows it, the first characters of a long one."""
-    text = json.dumps(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -19,8 +19,8 @@ from dataclasses import MISSING, asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from cktf.errors import InputError
-from cktf.row_values import fields_of, json_value, shown
+from cktf.errors import InputError, shown
+from cktf.row_values import fields_of, json_value
 
 SCHEMA_VERSION = 1
 """Of the rows and of the Parquet tables made of them; raised when a column changes its meaning."""

@@ -17,6 +17,7 @@ FLOOR = {
             "credentials",
             "errors",
             "exclusive",
+            "foreign_options",
             "names",
             "row_values",
             "rows",
@@ -33,7 +34,14 @@ MAY_IMPORT = {
     "cktf.trainer": FLOOR | {"cktf.objectives", "cktf.models", "cktf.data"},
     "cktf.study": FLOOR | {"cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
     "cktf.search": FLOOR | {"cktf.study", "cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
-    "analysis": {"cktf.credentials", "cktf.errors", "cktf.names", "cktf.rows"},
+    "analysis": {
+        "cktf.credentials",
+        "cktf.errors",
+        "cktf.foreign_options",
+        "cktf.names",
+        "cktf.row_values",
+        "cktf.rows",
+    },
 }
 ONLY_IN = {
     "ray": {"cktf.search"},

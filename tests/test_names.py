@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from cktf.names import arm_label, as_name, short_name, similar_names
+from cktf.names import arm_label, as_name, short_name, similar_in_words, similar_names, tidy_name
 
 
 def test_whole_parts_of_a_path_make_a_name() -> None:
@@ -53,3 +53,31 @@ def test_names_that_look_alike_are_found() -> None:
     ]
     assert similar_names(names) == [["kd", "KD"], ["at", "a\u200bt", "a t", "a\ufe0ft"], ["Ö", "o\u0308"]]
     assert similar_names(["kd", "kd"]) == [], "one name is not similar to itself"
+
+
+def test_similar_names_are_told_in_a_sentence() -> None:
+    assert similar_in_words("arms", ["KD", "kd", "at", "kd"]) == [
+        "Capitals, blanks or invisible characters alone set these arms apart: 'KD'; 'kd'."
+    ]
+    assert similar_in_words("arms", ["kd", "at"]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("kd ", "kd"),
+        ("\ufeffkd\u200b", "kd"),
+        ("my\u00a0kd", "my kd"),
+        ("my \u3000\t kd", "my kd"),
+        ("k\u200dd\u2060", "kd"),
+        ("kd\u00ad", "kd"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("\u6559\u5e2b", "\u6559\u5e2b"),
+        ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
+        ("KD", "KD"),
+        ("half \ud800", "half \\ud800"),
+        ("x\u00b2", "x\u00b2"),  # no other letter takes a letter's place
+    ],
+)
+def test_a_name_is_composed_and_has_no_blanks_but_single_ones(text: str, name: str) -> None:
+    assert tidy_name(text) == name

@@ -99,12 +99,12 @@ WRONG = [
 @pytest.mark.parametrize(("row", "name", "value", "wanted"), WRONG)
 def test_a_value_of_another_type_is_refused_with_field_value_and_what_is_allowed(row, name, value, wanted):
     line = json.dumps({**json.loads(row.to_json()), name: value})
-    shown = json.dumps(value)[:60]
+    told = repr(value) if isinstance(value, str) else json.dumps(value)
     with pytest.raises(
         ValueError, match=f"^'{name}' of a row of kind '{row.kind}' must be {wanted}"
     ) as caught:
         parse_row(line)
-    assert f"; got {shown}" in str(caught.value)
+    assert f"; got {told[:60]}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_key_of_a_later_version_is_dropped():
 
 
 def test_an_unknown_kind_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"unknown kind \"note\".*planned"):
+    with pytest.raises(ValueError, match=r"unknown kind 'note'.*planned"):
         parse_row('{"kind":"note"}')
 
 
@@ -227,3 +227,12 @@ def test_numbers_that_are_not_finite_are_null_in_a_line_and_missing_when_it_is_r
 def test_what_earlier_versions_wrote_as_nan_is_still_read():
     line = EPOCH.to_json().replace('{"kd":0.5}', '{"kd":NaN}')
     assert math.isnan(parse_row(line).terms["kd"])
+
+
+@pytest.mark.parametrize("time", [1e308, -1, 253402300800])
+def test_a_time_that_is_no_moment_is_refused(time):
+    line = EndRow(trial_id="t", status="complete").to_json().replace('"time":0.0', f'"time":{time}')
+    with pytest.raises(
+        ValueError, match=r"^'time' of a row of kind 'end' must be seconds from 0 to 253402300799"
+    ):
+        parse_row(line)

@@ -1,57 +1,11 @@
 """Results that were not measured here: an Optuna study, a folder of Ray Tune, a CSV file -> `Results`."""
 
-from dataclasses import dataclass, fields
-
 from analysis.foreign.csv_file import csv_file
 from analysis.foreign.optuna_study import optuna_study
 from analysis.foreign.ray_tune import ray_tune
 from analysis.results import Results
-from cktf.errors import InputError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What must be said of foreign results, since they do not say it themselves.
-
-    Attributes:
-        study: Name of the study, where a storage holds several.
-        metric: Column or key that is compared or was optimised.
-        minimise: Whether smaller is better.
-        maximise: Whether larger is better.
-        arm: Column of the arms' names.
-        seed: Column of the seeds.
-        context: Column of the contexts.
-        baseline: Name of the arm that the others are compared with.
-        delta: The smallest effect that matters, in the metric's unit.
-        status: Column that says how a trial ended.
-    """
-
-    study: str | None = None
-    metric: str | None = None
-    minimise: bool = False
-    maximise: bool = False
-    arm: str | None = None
-    seed: str | None = None
-    context: str | None = None
-    baseline: str | None = None
-    delta: float | None = None
-    status: str | None = None
-
-    @property
-    def given(self) -> list[str]:
-        """Names of those that were said."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return [name for name, value in values.items() if value is not None and value is not False]
-
-
-NOTHING_SAID = Options()
-
-TAKES = {
-    "csv": ("metric", "minimise", "maximise", "arm", "seed", "context", "baseline", "delta", "status"),
-    "optuna": ("study",),
-    "ray-tune": ("metric", "minimise", "maximise"),
-}
-"""Kind of foreign results to the options that it reads; the others follow from the results."""
+from cktf.errors import InputError, shown
+from cktf.foreign_options import TAKES, Options
 
 
 def read(kind: str, place: str, options: Options) -> Results:
@@ -63,11 +17,11 @@ def read(kind: str, place: str, options: Options) -> Results:
         options: What is said of them.
 
     Raises:
-        ValueError: If the kind is unknown, an option is not one of its own or is missing, or the results do not have
+        InputError: If the kind is unknown, an option is not one of its own or is missing, or the results do not have
             what is asked for; the message says what they have.
     """
     if kind not in TAKES:
-        raise InputError(f"--from {kind}: no such kind of results; there are: {', '.join(TAKES)}")
+        raise InputError(f"--from {shown(kind)}: no such kind of results; there are: {', '.join(TAKES)}")
     for name in options.given:
         if name not in TAKES[kind]:
             taken = ", ".join(f"--{option}" for option in TAKES[kind])
@@ -91,4 +45,7 @@ def read(kind: str, place: str, options: Options) -> Results:
         baseline=options.baseline or "baseline",
         delta=options.delta,
         status=options.status,
+        separator=options.separator,
+        decimal=options.decimal,
+        encoding=options.encoding,
     )

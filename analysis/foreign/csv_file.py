@@ -1,21 +1,21 @@
 """A CSV file, one row for each arm and seed, whose columns are named by whoever reads it -> a design."""
 
-import csv
-import io
 import math
 import os
+import re
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from analysis.arguments import check_delta
-from analysis.folder import open_folder, read
-from analysis.foreign import cells
-from analysis.foreign.scales import scales_in_words
+from analysis import cells
+from analysis.arguments import check_delta, listed
+from analysis.foreign.table_file import table_rows
 from analysis.foreign.trials import ADDRESSES_CUT, ForeignTrial, foreign_results
 from analysis.plain import as_trials
 from analysis.quantities import larger_is_better
 from analysis.results import Foreign, Results
-from cktf.errors import InputError
+from analysis.scales import scales_in_words
+from cktf.errors import InputError, shown
+from cktf.names import tidy_name
 from cktf.rows import Stage, Status
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ CANNOT_BE_VOUCHED_FOR = [
     "Nor was who chose the epoch at which a trial was scored, and on which data; nor whether all trials that were run "
     "are in the file.",
 ]
+
+WORD_AND_NUMBER = re.compile(r"([^\W\d]+[ _.:=-]*)[0-9]+")
+"""A seed that is called ``s0``, or ``seed 0``."""
+
+WITH_COMMA = re.compile(r"[+-]?([0-9]*)(,[0-9]+)?([eE][+-]?[0-9]+)?")
+"""A number whose decimal sign is a comma, or has none."""
 
 SAY_STATUS = {"status", "state", "outcome"}
 """Last words of a column's name that is read for how trials ended, unless another is named."""
@@ -43,14 +49,17 @@ def csv_file(
     maximise: bool | None = None,
     delta: float | None = None,
     status: str | None = None,
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
 ) -> Results:
-    """Return the results in a CSV file, as those of a comparison of named arms.
+    """Return the results in a CSV file, or another of a table (JSON, Parquet), as those of a comparison of named arms.
 
     A row whose metric is empty or not finite, or that says that it failed, is a failed trial: it is counted, and its
     seed forms no pair. Names are read without blanks at their ends and invisible characters.
 
     Args:
-        place: The file, or its URI; its first line names the columns.
+        place: The file, or its URI; its first line names the columns. See `analysis.foreign.table_file`.
         metric: Column that is compared.
         arm: Column of the arms' names.
         seed: Column of the seeds, whole numbers.
@@ -60,39 +69,54 @@ def csv_file(
         delta: The smallest effect that matters, in the metric's unit.
         status: Column that says how a trial ended; None: those whose names end in one of `SAY_STATUS`, if there are
             any.
+        separator: What parts the cells of a line, a sign or ``tab``; None: the first line says it, or it is found out.
+        decimal: The decimal sign of numbers; None: a comma is one where it can be nothing else.
+        encoding: Of the text; None: its first bytes say it, or it is UTF-8.
 
     Raises:
-        ValueError: If the file is no such table, lacks a column or the baseline, or has a cell that cannot be read, or
+        InputError: If the file is no such table, lacks a column or the baseline, or has a cell that cannot be read, or
             delta is not above 0, or it is not known which way is better.
     """
     what = os.fspath(place)
     check_delta(delta, "--delta")
+    if decimal not in (None, ".", ","):
+        raise InputError(f"--decimal {shown(decimal)}: is a point or a comma")
+    import pandas as pd
+
     maximise = larger_is_better(metric, maximise)
-    table = _table(what)
     said = {"arm": arm, "seed": seed, "context": context, "metric": metric, "status": status}
-    named = {option: cells.tidy_name(column) for option, column in said.items() if column is not None}
-    for option, column in named.items():
-        _require_column(what, table, option, column)
-    frame = table[list(named.values())].set_axis(list(named), axis="columns")
+    named = {option: tidy_name(column) for option, column in said.items() if column is not None}
+    head, rows = table_rows(what, columns=list(named.values()), separator=separator, encoding=encoding)
+    if not rows:
+        raise InputError(f"{what}: there are no rows under the columns {listed(head)}")
+    table = pd.DataFrame(rows, columns=head, dtype=str)
+    _require_columns(what, head, named)
+    frame = (
+        table[list(named.values())]
+        .set_axis(list(named), axis="columns")
+        .drop(columns="status", errors="ignore")
+    )
     names = [option for option in ("arm", "context") if option in named]
     has_addresses = any(cells.has_address(cell) for option in names for cell in frame[option])
     frame[names] = frame[names].map(cells.tidy_level)
-    frame = frame.mask(frame == "").assign(
-        seed=[_seed(what, row, cell) for row, cell in enumerate(frame["seed"], 1)],
-        metric=[_number(what, named["metric"], row, cell) for row, cell in enumerate(frame["metric"], 1)],
-    )
-    baseline = cells.tidy_name(baseline)
-    plain = as_trials(frame, metric="metric", baseline=baseline, what=what)
-    ends, caveats = _ends(what, table, named)
+    numbers, caveats = _numbers(what, named["metric"], frame["metric"].tolist(), decimal)
+    seeds = _seeds(what, named["seed"], frame["seed"].tolist(), decimal)
+    others = [name for name in head if name not in named.values() and head.count(name) == 1]
+    frame = frame.assign(seed=seeds).mask(lambda cells: cells == "").assign(metric=numbers)
+    frame = pd.concat([frame, table[others].add_prefix("other.")], axis="columns")
+    called = named | {f"other.{name}": name for name in others}
+    plain = as_trials(frame, metric="metric", baseline=baseline, what=what, called=called)
+    ends, unread = _ends(what, table, named)
+    plain["status"] = [
+        status if end == Status.COMPLETE else end
+        for (end, _), status in zip(ends, plain["status"], strict=True)
+    ]
+    caveats += unread
     trials = [
         _trial(row, end, named["metric"]) for row, end in zip(plain.to_dict("records"), ends, strict=True)
     ]
-    scores: dict[tuple[str, str], list[float]] = {}
-    for trial in trials:
-        if trial.status == Status.COMPLETE and trial.score is not None and math.isfinite(trial.score):
-            scores.setdefault((trial.context, trial.arm), []).append(trial.score)
     caveats += [ADDRESSES_CUT] * has_addresses
-    caveats += scales_in_words(scores, baseline, named["metric"])
+    caveats += scales_in_words(plain, "metric", named["metric"])
     foreign = Foreign(
         origin=f"the CSV file {what} ("
         + ", ".join(f"{option}: column {column}" for option, column in named.items())
@@ -110,46 +134,30 @@ def csv_file(
     )
 
 
-def _table(place: str) -> "pd.DataFrame":
-    """Return the file's cells, all of them text, without blanks around it."""
-    import pandas as pd
-
-    above, slash, file = place.rpartition("/")
-    content = read(open_folder(above or slash or "."), file)
-    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    try:
-        text = content.decode(encoding)
-        # A byte order mark would hide the quotes of the first name.
-        lines = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), skipinitialspace=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{place}: no table of comma-separated values: {error}") from error
-    rows = [row for line in lines if any(row := [cells.tidy_name(cell) for cell in line])]
-    if not rows:
-        raise InputError(f"{place}: no table of comma-separated values: it is empty")
-    head, *rows = rows
-    for number, row in enumerate(rows, 1):
-        while len(row) > len(head) and not row[-1]:
-            row.pop()
-        if len(row) != len(head):
+def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> None:
+    """Refuse columns that are not there, or stand there several times."""
+    for option, column in named.items():
+        if (stands := head.count(column)) > 1:
             raise InputError(
-                f"{place}: row {number} has {len(row)} cells under {len(head)} columns ({', '.join(head)}); "
-                "commas part cells, and a cell that has one in it stands in double quotes"
+                f"{what}: {stands} columns are called {column!r} (--{option}); rename all but one"
             )
-    if not rows:
-        raise InputError(f"{place}: there are no rows under the columns {', '.join(head)}")
-    return pd.DataFrame(rows, columns=head, dtype=str)
-
-
-def _require_column(what: str, table: "pd.DataFrame", option: str, column: str) -> None:
-    """Refuse a column that is not there, or stands there several times."""
-    if (stands := list(table.columns).count(column)) > 1:
-        raise InputError(f"{what}: {stands} columns are called {column!r} (--{option}); rename all but one")
-    if not stands:
-        alike = [name for name in table.columns if name.casefold() == column.casefold()]
-        hint = f"; --{option} {alike[0]} names the one that differs by case alone" if alike else ""
-        raise InputError(
-            f"{what}: no column is called {column!r} (--{option}); there are: {', '.join(table.columns)}{hint}"
-        )
+    missing = {option: column for option, column in named.items() if column not in head}
+    if not missing:
+        return
+    alike = {
+        option: name
+        for option, column in missing.items()
+        for name in head
+        if name.casefold() == column.casefold()
+    }
+    hint = ""
+    if alike:
+        options = " ".join(f"--{option} {name}" for option, name in alike.items())
+        hint = f"; {options} names what differs by capitals alone"
+    elif {"arm", "seed", "metric"} & {*missing}:
+        hint = "; a row is one arm at one seed, with a column each for the arm, the seed and the metric"
+    wanted = ", ".join(f"{column!r} (--{option})" for option, column in missing.items())
+    raise InputError(f"{what}: no column is called {wanted}; there are: {listed(head)}{hint}")
 
 
 def _ends(
@@ -204,18 +212,57 @@ def _trial(row: Mapping[Hashable, Any], end: tuple[Status, str], metric: str) ->
     )
 
 
-def _seed(what: str, row: int, cell: str) -> int:
-    seed = cells.seed(cell)
-    if seed is None:
-        raise InputError(f"{what}: a seed is a whole number; row {row} has {cell!r}")
-    if not -(2**63) <= seed < 2**63:
-        raise InputError(f"{what}: a seed lies between -2^63 and 2^63 - 1; row {row} has {cell!r}")
-    return seed
+def _numbers(what: str, column: str, texts: list[str], decimal: str | None) -> tuple[list[float], list[str]]:
+    """Return the numbers in the cells of the metric, NaN where there is none; and what was made of other signs.
+
+    Args:
+        what: The file.
+        column: Of the metric.
+        texts: Its cells.
+        decimal: The decimal sign; None: a comma is one where no cell has a point and some comma can part no thousands.
+    """
+    told = []
+    filled = [text for text in texts if text.lower() not in cells.NO_VALUE]
+    if filled and all(text.endswith("%") for text in filled):
+        texts = [text.removesuffix("%").rstrip() for text in texts]
+        filled = [text.removesuffix("%").rstrip() for text in filled]
+        told.append(f"The signs for per cent behind {column} were cut off.")
+    parts = [found for text in filled if (found := WITH_COMMA.fullmatch(text))]
+    no_thousands = [found for found in parts if found[2] and (len(found[2]) != 4 or found[1] in ("", "0"))]
+    if decimal is None and no_thousands and len(parts) == len(filled):
+        decimal = ","
+        told.append(f"Commas in {column} were read as decimal signs.")
+    numbers = []
+    for row, text in enumerate(texts, 1):
+        is_other = decimal == "," and "." in text
+        number = None if is_other else cells.number(text.replace(",", ".") if decimal == "," else text)
+        if number is None:
+            hint = ""
+            if decimal == ",":
+                hint = " (--decimal ,)"
+            elif "," in text:
+                hint = "; --decimal , reads a comma as the decimal sign"
+            raise InputError(f"{cells.no_number(what, column, row, text)}{hint}")
+        numbers.append(number)
+    return numbers, told
 
 
-def _number(what: str, column: str, row: int, cell: str) -> float:
-    """Return a cell of the metric; NaN where it has no value."""
-    number = cells.number(cell)
-    if number is None:
-        raise InputError(f"{what}: column {column!r} holds numbers; row {row} has {cell!r}")
-    return number
+def _seeds(what: str, column: str, seeds: list[str], decimal: str | None) -> list[str]:
+    """Return seeds as whole numbers are written; a word that stands before all of them alike is cut off.
+
+    Args:
+        what: The file.
+        column: Of the seeds.
+        seeds: As they stand there.
+        decimal: Their decimal sign; None: a point.
+    """
+    parted = [WORD_AND_NUMBER.fullmatch(seed) for seed in seeds if seed]
+    words = {found[1] for found in parted if found}
+    word = words.pop() if len(words) == 1 and all(parted) else ""
+    found = [seed.removeprefix(word).replace(decimal or ".", ".") for seed in seeds]
+    for row, (seed, number) in enumerate(zip(seeds, found, strict=True), 1):
+        if seed and cells.whole_number(number) is None:
+            raise InputError(
+                f"{what}: column {column!r}: a seed is a whole number of at most 64 bits; row {row} has {shown(seed)}"
+            )
+    return found

@@ -12,13 +12,15 @@ from typing import Any, TypeGuard
 import numpy as np
 from pyarrow import fs
 
-from analysis.folder import has_file, open_folder, read
-from analysis.foreign import cells
+from analysis import cells
+from analysis.folder import open_folder, read
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
 from analysis.levels import is_logarithmic
 from analysis.quantities import larger_is_better
 from analysis.results import Foreign, Results
-from cktf.errors import InputError
+from cktf.errors import InputError, naming, shown
+from cktf.names import tidy_name
+from cktf.row_values import DEEPEST, depth
 from cktf.rows import Stage, Status
 
 PARAMS, RESULTS, PROGRESS = "params.json", "result.json", "progress.csv"
@@ -26,6 +28,9 @@ PARAMS, RESULTS, PROGRESS = "params.json", "result.json", "progress.csv"
 
 ERRORS = "error.txt", "error.pkl"
 """Files of a trial that failed."""
+
+FAILED_SILENTLY = "failed without a word"
+"""Said of a trial whose folder says that it failed, and no more."""
 
 ITERATION = "training_iteration"
 
@@ -98,7 +103,8 @@ def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | No
     """
     maximise = larger_is_better(metric, maximise)
     place = os.fspath(folder).rstrip("/")
-    found = sorted(_trials(open_folder(place), place), key=lambda trial: trial.start)
+    with naming(place):
+        found = sorted(_trials(open_folder(place), place), key=lambda trial: trial.start)
     if not found:
         raise InputError(
             f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}"
@@ -119,7 +125,8 @@ def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | No
     trials = []
     for number, (trial, params) in enumerate(zip(found, levels, strict=True)):
         own = {name: params[name] for name in factors if name in params}
-        asked = int(params[length]) if length and length in params else longest
+        level = params.get(length) if length else None
+        asked = int(level) if _is_number(level) and math.isfinite(level) else longest
         trials.append(_trial(number, trial, place, metric, asked, own))
     log_factors = [name for name in factors if _is_log([trial.get(name) for trial in levels])]
     told = [*CANNOT_BE_VOUCHED_FOR, *caveats]
@@ -152,9 +159,9 @@ def _trials(folder: fs.SubTreeFileSystem, place: str) -> list[_Found]:
     states = _states(folder, place, sorted(info.base_name for info in infos if info.is_file))
     found = []
     for name in (info.base_name for info in infos if not info.is_file):
-        if not has_file(folder, f"{name}/{PARAMS}"):
+        if (content := _file(folder, place, f"{name}/{PARAMS}")) is None:
             continue
-        params = _mapping(f"{place}/{name}/{PARAMS}", read(folder, f"{name}/{PARAMS}"), ".")
+        params = _mapping(f"{place}/{name}/{PARAMS}", content, ".")
         results = _results(folder, place, name)
         # A result takes the place of those that were reported before the restore that it follows.
         current: list[dict[str, Any]] = []
@@ -163,8 +170,27 @@ def _trials(folder: fs.SubTreeFileSystem, place: str) -> list[_Found]:
                 current.pop()
             current.append(result)
         num_repeated = len(results) - len(current)
-        found.append(_Found(name, params, current, num_repeated, _error(folder, name), states.get(name, "")))
+        found.append(
+            _Found(name, params, current, num_repeated, _error(folder, place, name), states.get(name, ""))
+        )
     return found
+
+
+def _file(folder: fs.SubTreeFileSystem, place: str, name: str) -> bytes | None:
+    """Return the bytes of a file; None where there is none.
+
+    Raises:
+        InputError: If it cannot be read, or is a folder or the like.
+    """
+    kind = folder.get_file_info(name).type
+    if kind == fs.FileType.NotFound:
+        return None
+    if kind != fs.FileType.File:
+        raise InputError(
+            f"{place}/{name}: must be a file; it is {'a folder' if kind == fs.FileType.Directory else 'none'}"
+        )
+    with naming(f"{place}/{name}"):
+        return read(folder, name)
 
 
 def _one_level_down(folder: fs.SubTreeFileSystem) -> str:
@@ -175,13 +201,13 @@ def _one_level_down(folder: fs.SubTreeFileSystem) -> str:
     return f"; they lie in its folder {', '.join(experiments)}" if experiments else ""
 
 
-def _error(folder: fs.SubTreeFileSystem, name: str) -> str:
+def _error(folder: fs.SubTreeFileSystem, place: str, name: str) -> str:
     """Return the last line of what a trial failed with; empty where it has not."""
-    files = [file for file in ERRORS if has_file(folder, f"{name}/{file}")]
-    if ERRORS[0] not in files:
-        return "failed without a word" if files else ""
-    lines = read(folder, f"{name}/{ERRORS[0]}").decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "failed without a word")
+    content, *others = (_file(folder, place, f"{name}/{file}") for file in ERRORS)
+    if content is None:
+        return FAILED_SILENTLY if any(other is not None for other in others) else ""
+    lines = content.decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), FAILED_SILENTLY)
 
 
 def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[str, str]:
@@ -190,13 +216,13 @@ def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[
     if not snapshots:
         return {}
     file = f"{place}/{snapshots[-1]}"
-    trials = _mapping(file, read(folder, snapshots[-1])).get("trial_data", [])
+    trials = _mapping(file, _file(folder, place, snapshots[-1]) or b"").get("trial_data", [])
     states = {}
     for number, pair in enumerate(trials if isinstance(trials, list) else [trials], 1):
         where = f"{file}, trial_data, entry {number}"
         if not (isinstance(pair, list) and pair and isinstance(pair[0], str)):
             raise InputError(
-                f"{where}: is no pair of texts, of which the first is a trial's state; got {_shown(pair)}"
+                f"{where}: is no pair of texts, of which the first is a trial's state; got {shown(pair)}"
             )
         row = _mapping(where, pair[0].encode())
         states[str(row.get("relative_logdir") or "")] = str(row.get("status") or "")
@@ -206,14 +232,14 @@ def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[
 def _results(folder: fs.SubTreeFileSystem, place: str, name: str) -> list[dict[str, Any]]:
     """Return all results of a trial in the order in which they were written, each with a whole iteration."""
     results: list[tuple[str, dict[str, Any]]] = []
-    if has_file(folder, f"{name}/{RESULTS}"):
-        results = _lines(f"{place}/{name}/{RESULTS}", read(folder, f"{name}/{RESULTS}"))
-    if not results and has_file(folder, f"{name}/{PROGRESS}"):
-        results = _rows(f"{place}/{name}/{PROGRESS}", read(folder, f"{name}/{PROGRESS}"))
+    if content := _file(folder, place, f"{name}/{RESULTS}"):
+        results = _lines(f"{place}/{name}/{RESULTS}", content)
+    if not results and (content := _file(folder, place, f"{name}/{PROGRESS}")):
+        results = _rows(f"{place}/{name}/{PROGRESS}", content)
     for where, result in results:
         iteration = result.get(ITERATION)
         if not (_is_number(iteration) and 0 <= iteration < 2**63 and iteration == int(iteration)):
-            got = _shown(iteration) if ITERATION in result else "nothing"
+            got = shown(iteration) if ITERATION in result else "nothing"
             raise InputError(f"{where}: {ITERATION} must be a whole number; got {got}")
     return [result for _, result in results]
 
@@ -245,7 +271,7 @@ def _rows(file: str, content: bytes) -> list[tuple[str, dict[str, Any]]]:
     head, *rows = rows
     if ITERATION not in head:
         raise InputError(
-            f"{file}: its first line, which names the columns, has no {ITERATION}; it has {_shown(', '.join(head))}"
+            f"{file}: its first line, which names the columns, has no {ITERATION}; it has {shown(', '.join(head))}"
         )
     if rows and len(rows[-1]) < len(head) and not content.endswith(b"\n"):
         rows.pop()  # still being written
@@ -261,21 +287,18 @@ def _mapping(where: str, content: bytes, separator: str = "/") -> dict[str, Any]
     """Return an object of JSON in one level, nested keys joined."""
     try:
         found = _parsed_json(content)
-        if isinstance(found, dict):
-            return _flat(found, separator)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: is no JSON that can be read: {error}") from error
-    raise InputError(f"{where}: must hold a mapping; got {_shown(found)}")
+    if depth(found) > DEEPEST:
+        raise InputError(f"{where}: is nested more than {DEEPEST} deep")
+    if isinstance(found, dict):
+        return _flat(found, separator)
+    raise InputError(f"{where}: must hold a mapping; got {shown(found)}")
 
 
 def _parsed_json(content: bytes) -> Any:
     """Return what JSON holds; an integer that is long beyond 64 bits is a float, be it infinite."""
     return json.loads(content, parse_int=lambda text: int(text) if len(text) < 30 else float(text))
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _length(found: list[_Found], levels: list[dict[str, Any]], factors: list[str]) -> str | None:
@@ -296,7 +319,9 @@ def _length(found: list[_Found], levels: list[dict[str, Any]], factors: list[str
         is_named = LENGTHS.intersection(name.lower().replace(".", "_").split("_"))
         has_equal = any(done == level for done, level in pairs)
         if all(done == level for done, level in pairs) or (
-            is_named and has_equal and all(done <= level == int(level) for done, level in pairs)
+            is_named
+            and has_equal
+            and all(done <= level and float(level).is_integer() for done, level in pairs)
         ):
             return name
     return None
@@ -310,7 +335,7 @@ def _trial(
         if result.get(metric) not in (None, "") and not _is_number(result[metric]):
             raise InputError(
                 f"{place}/{found.name}: {metric} must be a number; {ITERATION} {result[ITERATION]:g} has "
-                f"{_shown(result[metric])}"
+                f"{shown(result[metric])}"
             )
     scored = [result for result in found.results if _is_number(result.get(metric))]
     last = found.results[-1] if found.results else {}
@@ -323,7 +348,7 @@ def _trial(
         status, reason = Status.PRUNED, f"ended after {found.done} of {asked} iterations"
     seconds, node = last.get("time_total_s"), last.get("hostname")
     return ForeignTrial(
-        arm=f"trial {last.get('trial_id', number)}: {in_words(params)}",
+        arm=f"trial {tidy_name(str(last.get('trial_id', number)))}: {in_words(params)}",
         arm_id=f"arm-{number}",
         status=status,
         score=float(scored[-1][metric]) if scored else None,
@@ -331,7 +356,7 @@ def _trial(
         params=params,
         on_the_way=[(int(result[ITERATION]), float(result[metric])) for result in scored],
         wall_seconds=float(seconds) if _is_number(seconds) else None,
-        node=node if isinstance(node, str) else None,
+        node=tidy_name(node) if isinstance(node, str) else None,
     )
 
 

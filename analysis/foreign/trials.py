@@ -8,12 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from analysis.cells import has_address, tidy_level
 from analysis.columns import Null, levels_apart, typed_column
-from analysis.foreign.cells import differ_by_case, has_address, tidy_level, tidy_name
 from analysis.load import data_frame
 from analysis.quantities import FOREIGN
 from analysis.results import Facts, Foreign, Results
 from cktf.errors import InputError
+from cktf.names import similar_in_words, tidy_name
 from cktf.rows import Stage, Status, StudyRow
 
 UNKNOWN = {
@@ -190,11 +191,13 @@ def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict
     }
     for name, levels in columns.items():
         texts = (level for level in levels if isinstance(level, str))
-        told += [f"Levels of {name}: {sentence}" for sentence in differ_by_case(texts)]
+        told += similar_in_words(f"levels of {name}", texts)
     return [{name: columns[name][place] for name in trial} for place, trial in enumerate(tidied)], told
 
 
 def _failed_where_not_finite(trial: ForeignTrial, metric: str) -> ForeignTrial:
+    if trial.status == Status.COMPLETE and trial.score is None:
+        return replace(trial, status=Status.FAILED, reason=f"no {metric} is there")
     if (
         trial.score is None
         or math.isfinite(trial.score)
@@ -219,12 +222,8 @@ def _caveats(trials: Sequence[ForeignTrial], metric: str) -> list[str]:
             f"Trials whose {metric} is infinite or not a number, which count as failed: {len(scores) - num_finite} of "
             f"{len(trials)}."
         )
-    for kind, names in (
-        ("Arms", [trial.arm for trial in trials]),
-        ("Contexts", [trial.context for trial in trials]),
-    ):
-        told += [f"{kind}: {sentence}" for sentence in differ_by_case(names)]
-    return told
+    told += similar_in_words("arms", (trial.arm for trial in trials))
+    return told + similar_in_words("contexts", (trial.context for trial in trials))
 
 
 def in_words(params: Mapping[str, Any]) -> str:

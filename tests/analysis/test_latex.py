@@ -6,18 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis import load
-from analysis.latex import latex, text
+from analysis.latex import latex
 from analysis.side_tables import side_tables
 from analysis.tables import Table, main_tables
-
-
-def test_what_latex_would_read_as_a_command_is_written_out() -> None:
-    assert text(r"50% of a_b & {c} \ #1 $x$ ~ ^") == (
-        r"50\% of a\_b \& \{c\} \textbackslash{} \#1 \$x\$ \textasciitilde{} \textasciicircum{}"
-    )
-    assert text("β=0.8, λ→∞") == r"$\beta$=0.8, $\lambda$$\rightarrow$$\infty$"
-    assert text("a|b") == r"a\textbar{}b", "the usual fonts have a dash there"
-    assert text("−1.0 ± 0.2 [–] p < 0.05") == r"$-$1.0 $\pm$ 0.2 {[}--] p $<$ 0.05"
 
 
 def test_a_table_computed_by_hand() -> None:
@@ -105,3 +96,12 @@ def test_all_tables_of_a_report_are_floats_in_plain_characters(contexts_writer: 
     assert r"\textbf{" in written
     for line in re.findall(r"\\begin\{tabular\}\{(\w+)\}\n\\toprule\n(.*)", written):
         assert len(line[0]) == line[1].count(" & ") + 1
+
+
+def test_letters_that_are_written_by_number_are_said_above_the_table() -> None:
+    rows = [["arm", "n"], ["\u6559\u5e2b", "3"], ["\u0394 caf\u00e9", "3"]]
+    written = latex([Table("\U0001f4a5", rows, "\u2260")])
+    assert written.isascii()
+    assert written.startswith("% Letters that pdfLaTeX lacks are written by their numbers in Unicode")
+    assert "(U+6559)(U+5E2B) & 3" in written
+    assert "Unicode" not in latex([Table("A", [["arm"], ["\u0394"]])])

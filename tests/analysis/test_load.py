@@ -1,5 +1,6 @@
 """Results from a ledger and from tables alone."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ import pyarrow.parquet
 import pytest
 
 from analysis import collect, csv_file, load, write_results
-from analysis.parquet import VERSION_KEY
+from analysis.parquet import FACTS_KEY, VERSION_KEY
+from cktf.errors import InputError
 
 
 def test_tables_and_ledger_give_the_same_results(ablation: Path) -> None:
@@ -192,3 +194,63 @@ def test_results_are_equal_to_themselves_alone_and_shown_in_three_lines(contexts
         "  trials: 20 complete; 5 arms in 2 contexts\n"
         f"  epochs: {len(results.epochs)} rows"
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "told"),
+    [
+        ("arm", [[1]] * 25, "column arm must hold texts; it is of type list"),
+        ("arm", [1] * 25, "column arm must hold texts; it is of type int64"),
+        ("arm_id", [None] * 25, "column arm_id must hold texts; it is of type null"),
+        ("arm_id", ["a", None] * 12 + ["a"], "column arm_id is empty in 12 of 25 rows"),
+        ("arm_id", ["a"] * 25, "an arm has one trial at each seed of a stage; arm_id 'a' has 5 at seed"),
+        ("is_baseline", ["x"] * 25, "column is_baseline must hold true or false"),
+        ("seed", ["x"] * 25, "column seed must hold numbers"),
+        (
+            "status",
+            ["done"] * 25,
+            "status must be one of complete, pruned, failed, running, planned; got 'done'",
+        ),
+        ("stage", ["x"] * 25, "stage must be one of design, search, confirm; got 'x'"),
+        ("aliases", ["x"] * 25, "column aliases must hold other names, as JSON; got 'x'"),
+        ("config.epochs", [[1]] * 25, "column config.epochs must hold single values"),
+        ("teacher_test_accuracy", ["x"] * 25, "column teacher_test_accuracy must hold numbers"),
+    ],
+)
+def test_tables_that_were_changed_by_hand_are_refused_by_column(
+    ablation: Path, tmp_path: Path, column: str, values: list[Any], told: str
+) -> None:
+    collect(ablation)
+    shutil.copytree(ablation / "report", tmp_path / "sent")
+    file = tmp_path / "sent" / "trials.parquet"
+    table = pa.parquet.read_table(file)
+    table = table.set_column(table.column_names.index(column), column, pa.array(values))
+    pa.parquet.write_table(table, file)
+    with pytest.raises(InputError, match=re.escape(told)):
+        load(tmp_path / "sent")
+
+
+def test_facts_that_were_changed_by_hand_are_refused(ablation: Path, tmp_path: Path) -> None:
+    collect(ablation)
+    shutil.copytree(ablation / "report", tmp_path / "sent")
+    file = tmp_path / "sent" / "trials.parquet"
+    table = pa.parquet.read_table(file)
+    for key, value, told in (
+        (VERSION_KEY, b"x", "schema version x; this code reads"),
+        *(
+            (FACTS_KEY, text, "the facts in its metadata cannot be read")
+            for text in (b"{", b"[]", b"{}", b"\xff")
+        ),
+    ):
+        pa.parquet.write_table(table.replace_schema_metadata({**table.schema.metadata, key: value}), file)
+        with pytest.raises(InputError, match=told):
+            load(tmp_path / "sent")
+
+
+def test_a_ledger_that_was_edited_and_kept_its_size_is_read_again(ablation: Path) -> None:
+    collect(ablation)
+    before = load(ablation).trials["arm"]
+    (file,) = (ablation / "ledger").glob("*.jsonl")
+    file.write_text(file.read_text().replace('"arm":"temperature=0.5"', '"arm":"temperature=0.7"'))
+    after = load(ablation).trials["arm"]
+    assert before.ne(after).sum() == 5

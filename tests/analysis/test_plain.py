@@ -101,7 +101,14 @@ def test_one_seed_is_no_fault() -> None:
     ("frame", "told"),
     [
         (FRAME.head(0), "there are no rows under the columns arm, seed, m"),
-        (FRAME.assign(m="n/a"), "column 'm' holds numbers, or nothing where a trial failed; row 1 has 'n/a'"),
+        (FRAME.assign(m="x/y"), "column 'm' holds numbers, or nothing where a trial failed; row 1 has 'x/y'"),
+        (FRAME.assign(m="٣"), "row 1 has '٣'"),
+        (FRAME.assign(m="x" * 5000), "row 1 has '" + "x" * 59 + "..."),
+        (
+            pd.concat([FRAME.assign(fold=0), FRAME.assign(fold=1)]),
+            "an arm has one row at each seed, the last epoch's; or each fold is a context: --context fold (in Python",
+        ),
+        (FRAME.assign(arm=FRAME["arm"].str.title()), "there are: None, Kd; 'None' differs by capitals alone"),
         (FRAME.assign(m="1_0"), "row 1 has '1_0'"),
         (FRAME.assign(m=1j), "row 1 has 1j"),
         (FRAME.assign(m=pd.Timestamp(0)), "row 1 has Timestamp"),
@@ -127,8 +134,28 @@ def test_a_metric_whose_name_means_something_else_is_refused(metric: str) -> Non
 
 
 def test_what_may_be_a_slip_is_warned_of() -> None:
-    with pytest.warns(UserWarning, match="Arms 'KD' and 'kd' differ by small and capital letters alone"):
+    with pytest.warns(UserWarning, match="set these arms apart: 'kd'; 'KD'"):
         effects(pd.concat([FRAME, FRAME[1:2].assign(arm="KD")]), metric="m", baseline="none")
     shares = FRAME.assign(m=[0.7, 70.9, 0.71, 71.5, 0.69, 70.1])
-    with pytest.warns(UserWarning, match=r"about 100 times as large as others \(70.9 and 0.7\)"):
+    with pytest.warns(UserWarning, match="About a factor of 100: 'none' has a mean m of 0.7, 'kd' of 70.83"):
         effects(shares, metric="m", baseline="none")
+
+
+def test_epochs_of_a_trial_are_no_contexts() -> None:
+    frame = pd.concat([FRAME.assign(epoch=0), FRAME.assign(epoch=1)])
+    with pytest.raises(ValueError, match=r"the last epoch's$"):
+        effects(frame, metric="m", baseline="none")
+
+
+def test_words_say_of_a_plain_table_too_how_trials_ended_and_that_there_is_no_number() -> None:
+    frame = FRAME.assign(m=FRAME["m"].map(str), status=["ok", "done", "ok", "crashed", "killed", "ok"])
+    found = effects(frame, metric="m", baseline="none")
+    assert found[["n_pairs", "n_lost_by_arm", "n_lost_by_baseline"]].to_numpy().tolist() == [[1, 1, 1]]
+    frame.loc[1, "m"] = "n/a"
+    assert effects(frame, metric="m", baseline="none")["n_pairs"].tolist() == [0]
+
+
+def test_seeds_of_thousands_of_digits_are_names() -> None:
+    seeds = ["9" * 5000, "8" * 5000, "7"]
+    frame = FRAME.assign(seed=[seed for seed in seeds for _ in range(2)])
+    assert effects(frame, metric="m", baseline="none")["n_pairs"].tolist() == [3]

@@ -12,7 +12,7 @@ from analysis import load, write_figure
 from analysis.__main__ import main
 from analysis.figures import FIGURES
 from analysis.foreign.csv_file import csv_file
-from analysis.plot import RENDER, all_drawings, applicable, drawing
+from analysis.plot import RENDER, _with_known_letters, all_drawings, applicable, drawing
 
 RUNS = ("ablation", "contexts", "grid", "search", "confirmed_search")
 BEGINS = {"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG", "html": b"<!doctype html>", "json": b"{"}
@@ -114,3 +114,9 @@ def test_a_run_to_which_no_figure_applies_says_so(ablation_writer: Callable[...,
     ledger.close_segment()
     with pytest.raises(ValueError, match="no figure applies"):
         applicable(load(ledger.run))
+
+
+def test_letters_that_no_font_has_are_drawn_as_numbers_not_as_boxes() -> None:
+    drawn = _with_known_letters("<text>kd \u0394 caf\u00e9 \U000e0fff \U0010fffd\u0e5f\u0301</text>")
+    assert "kd \u0394 caf\u00e9" in drawn
+    assert _with_known_letters("\U0001e900") in ("\U0001e900", "(U+1E900)"), "an alphabet that few fonts have"

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from analysis import load
-from analysis.foreign import Options, read
+from analysis.foreign import read
 from analysis.methods import methods_text
 from analysis.scope import scope_text
+from cktf.foreign_options import Options
 
 
 def with_trials(run: Path, **columns: Any) -> Any:

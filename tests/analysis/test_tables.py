@@ -1,8 +1,10 @@
 """Tables as people read them."""
 
+import io
 import json
 import re
 from collections.abc import Callable
+from csv import reader
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,13 @@ from analysis.tables import (
     MEAN_COLUMN,
     SMOKE,
     Table,
+    csv,
     effects_rows,
     interval_text,
     main_tables,
     markdown,
     markdown_tables,
+    markdown_text,
     number_text,
     p_text,
     verdict_text,
@@ -343,3 +347,33 @@ def test_a_search_says_it_too_but_not_of_what_is_no_score(search: Path) -> None:
     results = load(search)
     assert main_tables(results)[0].remark.startswith("Of validation accuracy, larger is better.")
     assert "is better" not in side_tables(results)["importances"].remark
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("<script>alert(1)</script>", r"\<script>alert(1)\</script>"),
+        ("![x](http://e/x.png) [a](javascript:1)", r"![x\](http://e/x.png) [a\](javascript:1)"),
+        ("[a]: http://x [b][a]", r"[a\]: http://x [b\][a]"),
+        ("a_b _c_ **d** `x` ~e~ a|b", r"a_b \_c\_ \*\*d\*\* \`x\` \~e\~ a\|b"),
+        ("&lt;b&gt; a & b", r"\&lt;b\&gt; a & b"),
+        ("a\n# b\u2028c", "a # b c"),
+        ("p < 0.05, effect [95% interval] (points)", "p < 0.05, effect [95% interval] (points)"),
+    ],
+)
+def test_words_in_markdown_are_no_markup(words: str, shown: str) -> None:
+    assert markdown_text(words) == shown
+    table = Table(words, [["arm"], [words]], words)
+    written = markdown_tables([table, Table("b", [["c"], ["d"]])])
+    assert written.splitlines()[0] == f"## {shown}"
+    assert f"\n| {shown} |\n\n{shown}\n" in written
+
+
+def test_cells_that_a_spreadsheet_would_compute_stand_behind_an_apostrophe() -> None:
+    names = ["=1+1", "+1", "-2+3", "@x", "\tx", "\rx", "-2", "-1.5e3", "a=b"]
+    written = csv(pd.DataFrame({"arm": names, "=x": [-1.5] * len(names)}))
+    rows = list(reader(io.StringIO(written, newline="")))
+    found = pd.DataFrame(rows[1:], columns=rows[0])
+    assert list(found.columns) == ["arm", "'=x"]
+    assert found["arm"].tolist() == ["'=1+1", "+1", "'-2+3", "'@x", "'\tx", "' x", "-2", "-1.5e3", "a=b"]
+    assert set(found["'=x"]) == {"-1.5"}

@@ -79,7 +79,7 @@ def test_names_that_look_alike_are_one_arm_and_seeds_of_a_spreadsheet_whole_numb
     assert results.effects[["arm", "n_pairs"]].to_numpy().tolist() == [["kd", 2], ["\u00e9", 2], ["KD", 1]]
     assert results.trials["seed"].tolist() == [0, 1, 0, 1, 0, 1, 0]
     text = methods_text(results)
-    assert "'kd', 'KD' differ by upper and lower case alone" in text
+    assert "set these arms apart: 'kd'; 'KD'." in text
     assert "About a factor of 100: 'none' has a mean" in text
 
 
@@ -91,42 +91,54 @@ def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "options", "told"),
     [
-        ("", {}, "results.csv: no table of comma-separated values"),
+        ("", {}, "results.csv: no table: it is empty"),
         ("method,run,acc\n", {}, "results.csv: there are no rows under the columns method, run, acc"),
         ("a,run,acc\nnone,0,1\n", {}, "no column is called 'method' (--arm); there are: a, run, acc"),
         ("method,run,b\nnone,0,1\n", {}, "no column is called 'acc' (--metric); there are: method, run, b"),
         ("method,run,acc\nnone,0,1\n", {"context": "data"}, "no column is called 'data' (--context)"),
-        ("method,run,acc\nnone,0,1\nkd,x,1\n", {}, "a seed is a whole number; row 2 has 'x'"),
+        (
+            "method,run,acc\nnone,0,1\nkd,x,1\n",
+            {},
+            "column 'run': a seed is a whole number of at most 64 bits; row 2 has 'x'",
+        ),
         (
             "method,run,acc\nnone,0,1\nkd,9223372036854775808,1\n",
             {},
-            "a seed lies between -2^63 and 2^63 - 1; row 2 has '922",
+            "a seed is a whole number of at most 64 bits; row 2 has '922",
         ),
         ("method,run,acc,acc\nnone,0,1,2\n", {}, "2 columns are called 'acc' (--metric); rename all but one"),
         ("method,run,acc\nnone,0,1,2\n", {}, "row 1 has 4 cells under 3 columns (method, run, acc)"),
         ("method,run,acc\nnone,0,1\nkd,0\n", {}, "row 2 has 2 cells under 3 columns"),
-        ("Method,run,acc\nnone,0,1\n", {}, "--arm Method names the one that differs by case alone"),
+        ("Method,run,acc\nnone,0,1\n", {}, "--arm Method names what differs by capitals alone"),
         *(
             (
                 f"method,run,acc\nnone,0,1\nkd,0,{cell}\n",
                 {},
-                f"column 'acc' holds numbers; row 2 has '{cell}'",
+                f"column 'acc' holds numbers, or nothing where a trial failed; row 2 has '{cell}'",
             )
             for cell in ("1_070.0", "0x1F", "٣", "7e1_0", "1e", "70 %", "--1", "1.2.3")
         ),
         *(
-            (f"method,run,acc\nnone,0,1\nkd,{cell},1\n", {}, f"a seed is a whole number; row 2 has '{cell}'")
+            (
+                f"method,run,acc\nnone,0,1\nkd,{cell},1\n",
+                {},
+                f"a seed is a whole number of at most 64 bits; row 2 has '{cell}'",
+            )
             for cell in ("1_0", "0.5", "٣", "0x1", "inf", "1e3")
         ),
         ("method,run,acc,s\nnone,0,1,x\n", {"status": "s"}, "column 's' (--status) says how a trial ended"),
         ("method,run,acc\nnone,0,1\n", {"status": "s"}, "no column is called 's' (--status)"),
-        ("method,run,acc\nnone,0,1\nkd,0,good\n", {}, "column 'acc' holds numbers; row 2 has 'good'"),
+        (
+            "method,run,acc\nnone,0,1\nkd,0,good\n",
+            {},
+            "column 'acc' holds numbers, or nothing where a trial failed; row 2 has 'good'",
+        ),
         (
             "method,run,acc\nkd,0,1\nat,0,1\n",
             {},
             "no arm is called 'none', which is to be the baseline; there are: kd, at",
         ),
-        ("method,run,acc\nnone,0,1\n,0,1\n", {}, "column 'arm' is empty in row 2"),
+        ("method,run,acc\nnone,0,1\n,0,1\n", {}, "column 'method' is empty in row 2"),
         ("method,run,acc\nnone,0,1\nnone,0,2\n", {}, "arm 'none' has several rows at seed 0"),
     ],
 )
@@ -219,10 +231,10 @@ def test_names_that_look_alike_are_one_and_those_of_another_case_are_told(tmp_pa
     results = read_back(tmp_path, lines, baseline="baseline ")
     assert results.effects["arm"].tolist() == ["kd", "café"]
     assert results.effects["n_pairs"].tolist() == [4, 2]
-    assert "case" not in caveats(results)
+    assert "Capitals" not in caveats(results)
     lines += ["KD,0,81", "<function f at 0x7f01>,0,80", "<function f at 0x7f02>,1,80"]
     results = read_back(tmp_path, lines)
-    assert "Arms: 'kd', 'KD' differ by upper and lower case alone" in caveats(results)
+    assert "set these arms apart: 'kd'; 'KD'." in caveats(results)
     assert results.effects["arm"].tolist()[-1] == "<function f>"
     assert "Addresses of functions" in caveats(results)
 
@@ -290,5 +302,7 @@ def test_a_file_may_be_of_utf_16_and_its_last_line_have_no_end(tmp_path: Path) -
     )
     assert csv_file(tmp_path / "a.csv", metric="acc").effects["n_pairs"].tolist() == [2]
     (tmp_path / "a.csv").write_bytes(b"arm,seed,acc\nbaseline,0,1\nkd\xff,0,2\n")
-    with pytest.raises(ValueError, match=r"a\.csv: no table of comma-separated values: 'utf-8'"):
+    with pytest.raises(
+        ValueError, match=r"a\.csv: is not text in utf-8 at byte 29; --encoding names another"
+    ):
         csv_file(tmp_path / "a.csv", metric="acc")

@@ -11,6 +11,7 @@ import pytest
 from analysis import load, optuna_study, write_results
 from analysis.__main__ import main
 from analysis.methods import methods_text
+from cktf.errors import InputError
 from cktf.rows import Status
 
 TRIALS = 24
@@ -125,14 +126,14 @@ def test_what_cannot_be_read_is_told(
 
 
 def test_a_password_does_not_stand_in_the_report() -> None:
-    from analysis.foreign.optuna_study import _without_password
+    from analysis.foreign.optuna_storage import without_password
 
-    assert _without_password("mysql://user:secret@host/studies") == "mysql://user@host/studies"
+    assert without_password("mysql://user:secret@host/studies") == "mysql://user@host/studies"
     assert (
-        _without_password("mysql://user:se@cret@host/studies?password=secret") == "mysql://user@host/studies"
+        without_password("mysql://user:se@cret@host/studies?password=secret") == "mysql://user@host/studies"
     )
-    assert _without_password("postgresql:///studies?user=u&password=secret") == "postgresql:///studies"
-    assert _without_password("sqlite:///study.db") == "sqlite:///study.db"
+    assert without_password("postgresql:///studies?user=u&password=secret") == "postgresql:///studies"
+    assert without_password("sqlite:///study.db") == "sqlite:///study.db"
 
 
 def test_nor_one_in_a_query_in_the_report_or_a_message(storage: str, tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_choices_of_several_kinds_are_different_levels(tmp_path: Path) -> None:
     results = optuna_study(url)
     assert results.trials["param.c"].tolist() == ["1", '"1"', "1.5", "None", '"None"', "kd", "KD"]
     assert results.trials["arm"].tolist()[:2] == ["trial 0: c=1", 'trial 1: c="1"']
-    assert "Levels of c: 'kd', 'KD' differ by upper and lower case alone" in methods_text(results)
+    assert "alone set these levels of c apart: 'kd'; 'KD'." in methods_text(results)
 
 
 def test_choices_that_optuna_itself_stores_as_one_are_told(tmp_path: Path) -> None:
@@ -229,7 +230,107 @@ def test_a_storage_whose_version_nobody_wrote_is_not_completed(storage: str) -> 
     assert Path(file).read_bytes() == before
 
 
-def test_the_path_of_a_file_is_told_as_a_url(storage: str) -> None:
+def test_the_path_of_a_database_is_read_and_not_written(storage: str) -> None:
     file = storage.removeprefix("sqlite:///")
-    with pytest.raises(ValueError, match=f"it is no URL of a database; of a file it is sqlite:///{file}"):
-        optuna_study(file)
+    before = Path(file).read_bytes()
+    assert len(optuna_study(file).trials) == len(optuna_study(Path(file)).trials) == TRIALS + 1
+    assert Path(file).read_bytes() == before
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Return the file of a journal that holds one study."""
+    path = tmp_path / "journal.log"
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    study = optuna.create_study(storage=optuna.storages.JournalStorage(backend), study_name="rates")
+    for number in range(3):
+        study.add_trial(optuna.create_trial(value=80.0 + number, intermediate_values={0: 1.0}))
+    return path
+
+
+def test_a_journal_is_read_and_not_written(journal: Path) -> None:
+    before = journal.read_bytes()
+    for place in (str(journal), journal, f"journal:///{journal}"):
+        assert optuna_study(place).trials["metric.value"].tolist() == [80, 81, 82]
+    assert [journal.read_bytes(), [*journal.parent.iterdir()]] == [before, [journal]]
+
+
+def test_the_last_line_of_a_journal_may_have_no_end_or_be_torn(journal: Path) -> None:
+    content = journal.read_bytes()
+    journal.write_bytes(content.rstrip())
+    assert len(optuna_study(journal).trials) == 3
+    journal.write_bytes(content.rstrip()[:-5])
+    assert len(optuna_study(journal).trials) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (
+            b"nonsense",
+            "line 2: no Optuna storage that can be read: neither a database nor a journal's line of JSON",
+        ),
+        (
+            b"[1]",
+            "line 2: no Optuna storage that can be read: a line of a journal is a mapping with an op_code; got [1]",
+        ),
+        (b'{"op_code": "4"}', 'an op_code; got {"op_code": "4"}'),
+        (b'{"op_code": 4}', "no Optuna storage that can be read: KeyError"),
+        (b'{"op_code": 99, "worker_id": ""}', "no Optuna storage that can be read: "),
+        (b"[" * 100_000, "line 2: no Optuna storage that can be read"),
+        (
+            b'{"op_code": 4, "a": ' + b"[" * 99 + b"]" * 99 + b"}",
+            "line 2: no Optuna storage that can be read",
+        ),
+        (b'{"op_code": ' + b"9" * 5000 + b"}", "line 2: no Optuna storage that can be read"),
+    ],
+)
+def test_a_line_of_a_journal_that_is_none_is_named(journal: Path, line: bytes, told: str) -> None:
+    first, *rest = journal.read_bytes().split(b"\n")
+    journal.write_bytes(b"\n".join([first, line, *rest]))
+    with pytest.raises(InputError) as error:
+        optuna_study(journal)
+    assert str(error.value).startswith(str(journal))
+    assert told in str(error.value)
+
+
+def test_a_value_that_is_no_number_is_named_with_its_trial(journal: Path) -> None:
+    content = journal.read_text()
+    for wrong in ('"x"', "[1]", "{}"):
+        journal.write_text(content.replace('"value":81.0', f'"value":{wrong}'))
+        with pytest.raises(InputError, match=r"no Optuna storage|trial 1: steps and values are numbers"):
+            optuna_study(journal)
+    journal.write_text(content.replace('"value":81.0', '"value":null'))
+    assert optuna_study(journal).trials["status"].tolist() == ["complete", "failed", "complete"]
+    journal.write_text(content.replace('"0":1.0', f'"{2**70}":1.0'))
+    with pytest.raises(InputError, match=f"trial 0: steps and values are numbers; got {2**70}"):
+        optuna_study(journal)
+
+
+def test_a_database_that_was_changed_by_hand_is_named(storage: str) -> None:
+    file = storage.removeprefix("sqlite:///")
+    for change in (
+        "UPDATE trial_params SET distribution_json = '{'",
+        "UPDATE trial_values SET value = 'x'",
+        "UPDATE trials SET state = 'DONE'",
+    ):
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(change)
+        with pytest.raises(InputError, match=f"^{storage}: "):
+            optuna_study(storage)
+
+
+def test_a_study_without_trials_or_params_has_a_report(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    study = optuna.create_study(storage=url)
+    assert optuna_study(url).trials.empty
+    study.add_trials([optuna.create_trial(value=float(number)) for number in range(12)])
+    paths = write_results(optuna_study(url), tmp_path / "out")
+    assert not paths.unmade
+    assert "slices" not in paths.figures
+
+
+@pytest.mark.parametrize("place", ["", "nowhere", "sqlite://", "x://y", "journal:///", "sqlite:///."])
+def test_what_is_no_storage_is_one_message(place: str) -> None:
+    with pytest.raises(InputError, match=r"no Optuna storage that can be read|there is no file|no such file"):
+        optuna_study(place)

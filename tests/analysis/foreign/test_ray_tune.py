@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from analysis import load, ray_tune, write_results
 from analysis.figures.history import record as history
 from analysis.methods import methods_text, provenance_rows
 from analysis.results import Results
+from cktf.errors import InputError
 from cktf.rows import Status
 
 REAL = Path(__file__).parents[1] / "data" / "ray_tune"
@@ -227,27 +229,35 @@ def test_an_error_without_words_is_one(folder: Path) -> None:
         ("params.json", "[1]", "train_1/params.json: must hold a mapping; got [1]"),
         ("params.json", '{"lr":', "train_1/params.json: is no JSON that can be read"),
         ("params.json", "[" * 100_000, "train_1/params.json: is no JSON that can be read"),
+        ("params.json", '{"a":' * 60 + "1" + "}" * 60, "train_1/params.json: is nested more than 50 deep"),
+        ("params.json", '{"a":' + "[" * 1500 + "]" * 1500 + "}", "train_1/params.json: is n"),
+        (
+            "result.json",
+            '{"a":' + "[" * 99 + "]" * 99 + "}\n",
+            "result.json, line 1: is nested more than 50 deep",
+        ),
+        ("result.json", f'{{"training_iteration": {"9" * 5000}}}\n', "must be a whole number; got Infinity"),
         ("result.json", "[1]\n", "train_1/result.json, line 1: must hold a mapping; got [1]"),
         ("result.json", '{"training_iteration": 1}\n{"a\n{}\n', "train_1/result.json, line 2: is no JSON"),
         ("result.json", '{"acc": 1}\n', "line 1: training_iteration must be a whole number; got nothing"),
         ("result.json", '{"training_iteration": 1e400}\n', "must be a whole number; got Infinity"),
-        ("result.json", '{"training_iteration": "1"}\n', 'must be a whole number; got "1"'),
+        ("result.json", '{"training_iteration": "1"}\n', "must be a whole number; got '1'"),
         ("result.json", '{"training_iteration": null}\n', "must be a whole number; got null"),
         (
             "result.json",
             '{"training_iteration": 1, "acc": "x"}\n',
-            'acc must be a number; training_iteration 1 has "x"',
+            "acc must be a number; training_iteration 1 has 'x'",
         ),
         (
             "progress.csv",
             "training_iteration,acc\n1,2\n2\n",
             "progress.csv, row 2: has 1 cells under 2 columns",
         ),
-        ("progress.csv", "1,70\n2,71\n", 'has no training_iteration; it has "1, 70"'),
+        ("progress.csv", "1,70\n2,71\n", "has no training_iteration; it has '1, 70'"),
         (
             "progress.csv",
             "training_iteration,acc\n1,1_0\n",
-            'acc must be a number; training_iteration 1 has "1_0"',
+            "acc must be a number; training_iteration 1 has '1_0'",
         ),
         ("../experiment_state-1.json", "null", "experiment_state-1.json: must hold a mapping; got null"),
         ("../experiment_state-1.json", '{"trial_data": [1]}', "trial_data, entry 1: is no pair of texts"),
@@ -284,3 +294,41 @@ def test_where_trials_lie_one_level_down_it_says_so(tmp_path: Path) -> None:
     write(tmp_path / "experiment", [{"params": {"lr": 1}, "acc": [1, 2]}])
     with pytest.raises(ValueError, match="they lie in its folder experiment"):
         ray_tune(tmp_path, metric="acc")
+
+
+@pytest.mark.parametrize("name", ["params.json", "result.json", "progress.csv", "error.txt"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    write(tmp_path, [{"params": {"lr": lr}, "acc": [1, 2]} for lr in (1, 2)])
+    path = tmp_path / "train_1" / name
+    if name == "progress.csv":
+        path.with_name("result.json").unlink()
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    with pytest.raises(InputError, match=f"{name}: must be a file; it is a folder"):
+        ray_tune(tmp_path, metric="acc")
+    path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=f"{name}: must be a file; it is none"):
+        ray_tune(tmp_path, metric="acc")
+
+
+@pytest.mark.parametrize(
+    "level", ["Infinity", "-Infinity", "NaN", "9" * 400, "1e308", "null", '"\\ud800"', "[[1]]", "{}"]
+)
+def test_odd_levels_and_scores_are_read(tmp_path: Path, level: str) -> None:
+    write(tmp_path, [{"params": {"epochs": lr}, "acc": [1, 2]} for lr in (2, 3, 1e307)])
+    (tmp_path / "train_1" / "params.json").write_text(f'{{"epochs": {level}}}')
+    text = (
+        f'{{"training_iteration": 1, "acc": {level if level[-1] in "y9N8" else 1}, "hostname": "\\ud800"}}\n'
+    )
+    (tmp_path / "train_2" / "result.json").write_text(text)
+    results = ray_tune(tmp_path, metric="acc")
+    assert len(results.trials) == 3
+
+
+def test_a_place_that_is_no_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("file", "fifo", "none"):
+        with pytest.raises(InputError, match=f"^{tmp_path / name}: "):
+            ray_tune(tmp_path / name, metric="acc")

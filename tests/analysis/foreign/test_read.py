@@ -2,14 +2,15 @@
 
 import pytest
 
-from analysis.foreign import TAKES, Options, read
+from analysis.foreign import read
 from analysis.report import report_on
+from cktf.foreign_options import TAKES, Options
 
 
 @pytest.mark.parametrize(
     ("kind", "options", "told"),
     [
-        ("tsv", {}, "--from tsv: no such kind of results; there are: csv, optuna, ray-tune"),
+        ("tsv", {}, "--from 'tsv': no such kind of results; there are: csv, optuna, ray-tune"),
         ("optuna", {"arm": "a"}, "--arm: results --from optuna do not take it; they take --study"),
         ("ray-tune", {"delta": 0.0}, "--delta: results --from ray-tune do not take it; they take --metric"),
         (
@@ -40,6 +41,9 @@ def test_every_option_is_of_some_kind() -> None:
         "baseline",
         "delta",
         "status",
+        "separator",
+        "decimal",
+        "encoding",
     }
     assert {name for taken in TAKES.values() for name in taken} == named
     assert set(vars(Options())) == named

@@ -4,28 +4,8 @@ import math
 
 import pytest
 
-from analysis.foreign.cells import differ_by_case, has_address, number, seed, status_in, tidy_level, tidy_name
+from analysis.cells import has_address, number, status_in, tidy_level, whole_number
 from cktf.rows import Status
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("kd ", "kd"),
-        ("\ufeffkd\u200b", "kd"),
-        ("my\u00a0kd", "my kd"),
-        ("my \u3000\t kd", "my kd"),
-        ("k\u200dd\u2060", "kd"),
-        ("kd\u00ad", "kd"),
-        ("cafe\u0301", "caf\u00e9"),
-        ("\u6559\u5e2b", "\u6559\u5e2b"),
-        ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
-        ("KD", "KD"),
-        ("x\u00b2", "x\u00b2"),  # no other letter takes a letter's place
-    ],
-)
-def test_a_name_is_composed_and_has_no_blanks_but_single_ones(text: str, name: str) -> None:
-    assert tidy_name(text) == name
 
 
 @pytest.mark.parametrize(
@@ -51,11 +31,15 @@ def test_numbers_are_those_of_a_table_not_of_python() -> None:
     assert {number(cell) for cell in ("1_0", "0x1F", "1,5", "\u0663", "1 0", "70%", "1e1_0", "e3")} == {None}
 
 
-def test_seeds_are_whole_numbers_as_spreadsheets_write_them_too() -> None:
-    assert [seed(cell) for cell in ("0", "3.0", "-1", "7.", "9007199254740993.0")] == [
+def test_whole_numbers_are_read_as_spreadsheets_write_them_too() -> None:
+    assert [whole_number(cell) for cell in ("0", "3.0", "-1", "7.", "9007199254740993.0")] == [
         *(0, 3, -1, 7, 9007199254740993),
     ]
-    assert {seed(cell) for cell in ("1_0", "0.5", "1e3", "\u0663", "s0", "")} == {None}
+    assert whole_number("0" * 5000 + "7") == 7
+    assert [whole_number(str(end)) for end in (2**63 - 1, -(2**63))] == [2**63 - 1, -(2**63)]
+    assert {
+        whole_number(cell) for cell in ("9" * 5000, str(2**63), "1_0", "0.5", "1e3", "\u0663", "s0", "")
+    } == {None}
 
 
 @pytest.mark.parametrize(
@@ -85,8 +69,7 @@ def test_words_say_how_a_trial_ended(cells: tuple[str, ...], status: Status | No
     assert {cell: status_in(cell) for cell in cells} == dict.fromkeys(cells, status)
 
 
-def test_names_that_differ_by_case_alone_are_told() -> None:
-    assert differ_by_case(["KD", "kd", "at", "kd"]) == [
-        "'KD', 'kd' differ by upper and lower case alone; they are taken as 2."
-    ]
-    assert differ_by_case(["kd", "at"]) == []
+def test_a_long_cell_takes_no_longer_than_its_length() -> None:
+    assert number("9" * 100_000 + "x") is None
+    assert number("9" * 5000) == math.inf
+    assert whole_number("9" * 100_000 + "x") is None

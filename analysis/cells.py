@@ -1,11 +1,12 @@
-"""What is read of a foreign table or folder: a name, a number, a seed, a status."""
+"""What a cell of a table says that another program wrote: a level, a number, a whole number, a status."""
 
 import math
 import re
-import unicodedata
-from collections.abc import Iterable
 from typing import Any
 
+from cktf.errors import shown
+from cktf.names import tidy_name
+from cktf.row_values import LARGEST_INTEGER
 from cktf.rows import Status
 
 NO_VALUE = {"", "-", "–", "na", "n/a", "nan", "none", "null"}
@@ -14,15 +15,9 @@ NO_VALUE = {"", "-", "–", "na", "n/a", "nan", "none", "null"}
 INFINITE = {sign + word for sign in ("", "+", "-") for word in ("inf", "infinity")}
 """Cells, in small letters, that hold a number that is not finite."""
 
-# Characters without any width: soft hyphens, byte order marks, marks of direction, ... Joiners are part of what is
-# written between letters of some scripts and within emoji; beside a letter of ASCII or at an end they are nothing.
-_INVISIBLE = re.compile(
-    "[\u00ad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
-    "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
-)
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+\b")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_SEED = re.compile(r"[+-]?[0-9]+(\.0*)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 
 _FAILED = re.compile(
     r"fail(ed|ure|s)?|err(or|ors|ored)?|crash(ed|es)?|kill(ed)?|prun(ed|e)|time(d)?[ _-]?out|cancell?ed|abort(ed)?|oom"
@@ -33,11 +28,6 @@ _UNFINISHED = re.compile(
 )
 _COMPLETE = re.compile(r"complete(d)?|finished|done|ok|okay|success(ful)?|succeeded|passed|terminated")
 _NEGATED = re.compile(r"\b(no|not|without|0|zero)\b (\w+ )?(fail|err|crash|exception)\w*")
-
-
-def tidy_name(text: str) -> str:
-    """Return a name in Unicode's composed form, without invisible characters, each run of blanks one space."""
-    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
 
 
 def has_address(level: Any) -> bool:
@@ -66,9 +56,23 @@ def number(cell: str) -> float | None:
     return float(cell) if word in INFINITE or _NUMBER.fullmatch(cell) else None
 
 
-def seed(cell: str) -> int | None:
-    """Return the seed in a cell, also where a spreadsheet wrote 3.0; None where it holds something else."""
-    return int(cell.partition(".")[0]) if _SEED.fullmatch(cell) else None
+def no_number(what: str, column: str, row: int, cell: object) -> str:
+    """Return the message on a cell of a column of numbers that holds none."""
+    return f"{what}: column {column!r} holds numbers, or nothing where a trial failed; row {row} has {shown(cell)}"
+
+
+def whole_number(cell: str) -> int | None:
+    """Return the whole number in a cell, also where a spreadsheet wrote 3.0; None where it holds something else.
+
+    So it does where the number has more than 64 bits, which tables cannot hold.
+    """
+    if not _WHOLE.fullmatch(cell):
+        return None
+    digits = cell.partition(".")[0].lstrip("+-").lstrip("0") or "0"
+    if len(digits) > len(str(LARGEST_INTEGER)):  # Python refuses to read thousands of digits
+        return None
+    found = -int(digits) if cell.startswith("-") else int(digits)
+    return found if -LARGEST_INTEGER - 1 <= found <= LARGEST_INTEGER else None
 
 
 def status_in(cell: str) -> Status | None:
@@ -83,15 +87,3 @@ def status_in(cell: str) -> Status | None:
     if re.search(rf"\b({_FAILED.pattern})\b", words):
         return Status.FAILED
     return Status.COMPLETE if any(_COMPLETE.fullmatch(part) for part in parts) else None
-
-
-def differ_by_case(names: Iterable[str]) -> list[str]:
-    """Return sentences on names, all different, that differ by upper and lower case alone."""
-    alike: dict[str, list[str]] = {}
-    for name in dict.fromkeys(names):
-        alike.setdefault(name.casefold(), []).append(name)
-    return [
-        f"{', '.join(map(repr, group))} differ by upper and lower case alone; they are taken as {len(group)}."
-        for group in alike.values()
-        if len(group) > 1
-    ]

@@ -1,0 +1,149 @@
+"""Words as LaTeX prints them: in ASCII alone, so that pdfLaTeX knows every letter."""
+
+import re
+import unicodedata
+
+GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu "
+    "nu xi pi rho sigma tau upsilon phi chi psi omega"
+)
+"""Letters that settings are called by, as LaTeX has them."""
+
+CAPITALS = "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+"""Greek letters that Latin does not have."""
+
+SYMBOLS = (
+    "− - ± pm × times → rightarrow ≤ leq ≥ geq ∞ infty ≠ neq ≈ approx ≡ equiv ∼ sim ≃ simeq ≅ cong ∝ propto · cdot "
+    "• bullet √ surd ✓ surd ✔ surd ✗ times ✘ times ∑ sum ∏ prod ∂ partial ∇ nabla ∈ in ∅ emptyset ∩ cap ∪ cup "
+    "∧ wedge ∨ vee ¬ neg ← leftarrow ↑ uparrow ↓ downarrow ↔ leftrightarrow ⇒ Rightarrow ⇔ Leftrightarrow « ll » gg "
+    "÷ div ∗ ast ⋅ cdot µ mu ς varsigma ϵ epsilon ϑ vartheta"
+)
+"""Signs, each before its command in mathematics."""
+
+LOOK_ALIKE = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΧο", "ABEZHIKMNOPTXo")
+"""Greek letters that look as Latin ones do."""
+
+
+def _commands(words: str, form: str) -> dict[str, str]:
+    """Return Greek letters by their names in LaTeX."""
+    return {
+        unicodedata.lookup(form.format(name.upper().replace("LAMBDA", "LAMDA"))): rf"$\{name}$"
+        for name in words.split()
+    }
+
+
+_SIGNS = SYMBOLS.split()
+
+WRITTEN = (
+    _commands(GREEK, "GREEK SMALL LETTER {}")
+    | _commands(CAPITALS, "GREEK CAPITAL LETTER {}")
+    | {sign: rf"$\{command}$" for sign, command in zip(_SIGNS[::2], _SIGNS[1::2], strict=True)}
+    | {
+        "−": r"$-$",
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "|": r"\textbar{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"$<$",
+        ">": r"$>$",
+        "–": "--",
+        "—": "---",
+        "…": r"\ldots{}",
+        "†": r"$^\dagger$",
+        "[": "{[}",  # after a line break it would open an option
+        "“": "``",
+        "”": "''",
+        "„": ",,",
+        "‘": "`",
+        "’": "'",
+        "‚": ",",
+        "′": "$'$",
+        "″": "$''$",
+        "¡": "!`",
+        "¿": "?`",
+        "°": r"$^\circ$",
+        "£": r"\pounds{}",
+        "€": "EUR",
+        "§": r"\S{}",
+        "¶": r"\P{}",
+        "©": r"\copyright{}",
+        "ß": r"\ss{}",
+        "æ": r"\ae{}",
+        "Æ": r"\AE{}",
+        "œ": r"\oe{}",
+        "Œ": r"\OE{}",
+        "ø": r"\o{}",
+        "Ø": r"\O{}",
+        "ł": r"\l{}",
+        "Ł": r"\L{}",
+        "ı": r"\i{}",
+        "⁄": "/",
+        "\u00a0": "~",
+        "\n": " ",
+        "\t": " ",
+    }
+)
+"""Characters that LaTeX reads as commands or its text fonts lack, and how they are written."""
+
+ACCENTS = {
+    "\u0300": "`",
+    "\u0301": "'",
+    "\u0302": "^",
+    "\u0303": "~",
+    "\u0304": "=",
+    "\u0306": "u",
+    "\u0307": ".",
+    "\u0308": '"',
+    "\u030a": "r",
+    "\u030b": "H",
+    "\u030c": "v",
+    "\u0323": "d",
+    "\u0327": "c",
+    "\u0331": "b",
+}
+"""Combining marks and the accents that LaTeX has for them in all encodings of fonts."""
+
+BY_NUMBER = "% Letters that pdfLaTeX lacks are written by their numbers in Unicode, as (U+6559).\n"
+"""Stands above what has such letters."""
+
+_LETTER = re.compile("[^\u0300-\u036f][\u0300-\u036f]*|[\u0300-\u036f]+")
+
+
+def text(words: str) -> str:
+    """Return words as LaTeX prints them.
+
+    A letter that it has neither as a command nor with an accent is written by its number in Unicode, so that different
+    names stay different.
+    """
+    words = unicodedata.normalize("NFC", words.translate(LOOK_ALIKE))
+    return _LETTER.sub(lambda match: _letter(match[0]), words)
+
+
+def _letter(letter: str) -> str:
+    """Return a character, with the combining marks behind it, as it is written."""
+    if letter in WRITTEN:
+        return WRITTEN[letter]
+    if letter.isascii():
+        return letter if letter.isprintable() else ""
+    base, *marks = list(unicodedata.normalize("NFD", letter))
+    if marks and all(mark in ACCENTS for mark in marks):
+        written = _letter(base)
+        for mark in marks:
+            written = rf"\{ACCENTS[mark]}{{{written}}}"
+        return written
+    if len(letter) > 1:
+        return "".join(map(_letter, letter))
+    if unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp") or "\ufe00" <= letter <= "\ufe0f":
+        return ""  # it is not seen
+    kind, *numbers = unicodedata.decomposition(letter).split() or [""]
+    if kind.startswith("<"):
+        same = "".join(_letter(chr(int(number, 16))) for number in numbers)
+        return {"<super>": f"$^{{{same}}}$", "<sub>": f"$_{{{same}}}$"}.get(kind, same)
+    return f"(U+{ord(letter):04X})"
