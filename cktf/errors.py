@@ -1,9 +1,17 @@
 """The exceptions that a user sees as one message; every other exception is a fault of this program."""
 
+import json
 import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+
+LONGEST_PLACE = 300
+"""Characters of a path or of a library's own words that a message shows."""
 
 
 class UserError(Exception):
@@ -34,6 +42,18 @@ def naming(place: str | os.PathLike[str]) -> Iterator[None]:
     except Exception as error:
         error.add_note(f"while at work on {os.fspath(place)}")
         raise
+
+
+def shown(value: Any) -> str:
+    """Return a wrong value as a message shows it: the first characters of a long one, invisible ones as escapes."""
+    try:
+        text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except TypeError:  # not of JSON
+        text = repr(value)
+    except (ValueError, RecursionError):  # thousands of digits, or of levels
+        return f"a long {type(value).__name__}"
+    visible = (each if each.isprintable() else ascii(each)[1:-1] for each in text[:SHOWN])
+    return "".join(visible) + "..." * (len(text) > SHOWN)
 
 
 class RunInUse(UserError):  # noqa: N818  # these names say what the user sees
@@ -78,6 +98,12 @@ class Unreadable(UserError):  # noqa: N818
 
 class Unwritable(UserError):  # noqa: N818
     """The run directory cannot be written to."""
+
+
+def visible(text: str) -> str:
+    """Return a text, such as a path, as a message shows it: whole, unless it is very long, and nothing in it unseen."""
+    seen = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:LONGEST_PLACE])
+    return seen + "..." * (len(text) > LONGEST_PLACE)
 
 
 def fault(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Shapes
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.models.adapter import (
     TORCHVISION_PREFIX,
     Adapter,
@@ -99,8 +99,8 @@ class ModelConfig(Settings):
         known = torchvision_names() if model.startswith(TORCHVISION_PREFIX) else tuple(MODELS)
         if model not in known:
             close = difflib.get_close_matches(model, known, n=1)
-            suggestion = f" (did you mean {close[0]!r}?)" if close else ""
-            raise InputError(f"unknown model {model!r}{suggestion}; known: {', '.join(known)}")
+            suggestion = f" (did you mean {shown(close[0])}?)" if close else ""
+            raise InputError(f"unknown model {shown(model)}{suggestion}; known: {', '.join(known)}")
         return model
 
     @model_validator(mode="after")

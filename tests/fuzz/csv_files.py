@@ -1,4 +1,4 @@
-"""Tables of results in CSV files, damaged in their cells, their lines and their bytes, and the options that read them."""
+"""Tables of results in CSV files, damaged in cells, lines and bytes, and the options that read them."""
 
 import csv
 import io
@@ -61,7 +61,13 @@ def csv_files(draws: Random, folder: Path) -> Case:
     return Case(
         f"{', '.join([*words, what])}; {given}",
         lambda: read_through(read("csv", str(file), options)),
-        (file.name, *(f"--{option}" for option in ("metric", "arm", "seed", "context", "baseline", "delta", "status", "minimise"))),
+        (
+            file.name,
+            *(
+                f"--{option}"
+                for option in ("metric", "arm", "seed", "context", "baseline", "delta", "status", "minimise")
+            ),
+        ),
     )
 
 
@@ -84,7 +90,7 @@ def _encoded(text: str, draws: Random) -> tuple[bytes, str]:
             return changed_bytes(text.encode(), draws)
         case 2:
             encoding = draws.choice(("utf-16", "utf-8-sig", "latin-1", "utf-32"))
-            return (text + "é,1,2\n").encode(encoding), encoding
+            return (text + "é,1,2\n").encode(encoding, errors="replace"), encoding
     return text.encode(), "utf-8"
 
 

@@ -54,14 +54,46 @@ ODD_TEXTS = (
     ";",
 )
 ODD_NUMBERS = (
-    *(0, 1, -1, 2, 3, 255, 256, 10**6, 2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 10**30, 10**400),
+    *(
+        0,
+        1,
+        -1,
+        2,
+        3,
+        255,
+        256,
+        10**6,
+        2**31 - 1,
+        2**31,
+        2**53 + 1,
+        2**63 - 1,
+        2**63,
+        -(2**63) - 1,
+        10**30,
+        10**400,
+    ),
     *(0.0, -0.0, 0.5, 1.5, -0.5, 1e-320, 1e-8, 1e308, -1e308, 99.9, math.inf, -math.inf, math.nan),
 )
-ODD_VALUES = (None, True, False, [], {}, [[]], [{}], [None], {"": 1}, {"x": {}}, [1, "1", True], {"weight": 1})
+ODD_VALUES = (
+    None,
+    True,
+    False,
+    [],
+    {},
+    [[]],
+    [{}],
+    [None],
+    {"": 1},
+    {"x": {}},
+    [1, "1", True],
+    {"weight": 1},
+)
 HALF_A_PAIR = "a\ud800"
 """No character; JSON can write it."""
 
-CHARACTERS = "{}[]:,#&*!|>'\"%@`-? \t\n\r\\/=~<.0123456789eE\x00\x07\x1b\x7f\x85\xa0\u200b\u2028\ufeff\U0001f4a5é"
+CHARACTERS = (
+    "{}[]:,#&*!|>'\"%@`-? \t\n\r\\/=~<.0123456789eE\x00\x07\x1b\x7f\x85\xa0\u200b\u2028\ufeff\U0001f4a5é"
+)
 
 
 def odd_value(draws: Random) -> Any:
@@ -124,7 +156,9 @@ def _rename(here: Any, key: Any, _: Any, draws: Random) -> str:
         here.insert(draws.randrange(len(here) + 1), odd_value(draws))
         return "one more entry"
     value = here.pop(key)
-    name = draws.choice((f"{key} ", f"{key}\u200b", key.upper(), key[:-1], f"{key}.{key}", draws.choice(ODD_TEXTS)))
+    name = draws.choice(
+        (f"{key} ", f"{key}\u200b", key.upper(), key[:-1], f"{key}.{key}", draws.choice(ODD_TEXTS))
+    )
     here[name] = value
     return "another key"
 
@@ -132,7 +166,9 @@ def _rename(here: Any, key: Any, _: Any, draws: Random) -> str:
 def _scale(here: Any, key: Any, _: Any, draws: Random) -> str:
     value = here[key]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        here[key] = draws.choice((-value, value * 10**6, value / 7, value + 1, value - 1, float(value), 0 * value))
+        here[key] = draws.choice(
+            (-value, value * 10**6, value / 7, value + 1, value - 1, float(value), 0 * value)
+        )
     else:
         here[key] = draws.choice(ODD_NUMBERS)
     return "another number"
@@ -190,7 +226,9 @@ def changed_bytes(content: bytes, draws: Random) -> tuple[bytes, str]:
         case "cut":
             return content[:at], f"ends at byte {at}"
         case "insert":
-            return content[:at] + draws.randbytes(draws.choice((1, 3, 100))) + content[at:], f"more bytes at {at}"
+            return content[:at] + draws.randbytes(draws.choice((1, 3, 100))) + content[
+                at:
+            ], f"more bytes at {at}"
         case "zeros":
             length = draws.choice((1, 16, 1000))
             return content[:at] + bytes(length) + content[at + length :], f"zeros at byte {at}"

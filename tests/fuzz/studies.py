@@ -14,7 +14,15 @@ from cktf.study.smoke import smoke_study
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from tests.fuzz.driver import Case
-from tests.fuzz.mutations import HALF_A_PAIR, ODD_NUMBERS, ODD_TEXTS, changed, changed_bytes, changed_text, odd_value
+from tests.fuzz.mutations import (
+    HALF_A_PAIR,
+    ODD_NUMBERS,
+    ODD_TEXTS,
+    changed,
+    changed_bytes,
+    changed_text,
+    odd_value,
+)
 
 SHIPPED = Path(__file__).parents[2] / "search_spaces"
 
@@ -25,11 +33,63 @@ BOMB = "\n".join(
     ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 9))]
 )
 PIECES = (
-    *("!!bool foo", "!!timestamp foo", "!!float x", "!!int x", "!!int ''", "!!set {a, b}", "!!binary é", "!!null x"),
-    *("!!python/object:os.system x", "!mine x", "!!omap [a: 1]", "!!pairs [a]", "!<x> y", "!!str 1", "!!seq x", "!!map 1"),
-    *("&a ", "*a", "<<: {1: 2}", "<<: *x", "<<: [1]", "<<: x", "? x", "? [a]: 1", "---", "...", "%YAML 9.9", "|", ">"),
-    *("9" * 5000, "-" + "9" * 5000, "0x" + "f" * 5000, "1e400", "[" * 2000, "{a: " * 2000, "\\ud800", '"\\ud800"'),
-    *('"\\ud83d\\udca5"', "\u200b", "\xa0", "\x00", "\ufeff", "\x85", "\u2028", "__class__: 1", BOMB, f"{{{'a' * 30_000}: 1}}"),
+    *(
+        "!!bool foo",
+        "!!timestamp foo",
+        "!!float x",
+        "!!int x",
+        "!!int ''",
+        "!!set {a, b}",
+        "!!binary é",
+        "!!null x",
+    ),
+    *(
+        "!!python/object:os.system x",
+        "!mine x",
+        "!!omap [a: 1]",
+        "!!pairs [a]",
+        "!<x> y",
+        "!!str 1",
+        "!!seq x",
+        "!!map 1",
+    ),
+    *(
+        "&a ",
+        "*a",
+        "<<: {1: 2}",
+        "<<: *x",
+        "<<: [1]",
+        "<<: x",
+        "? x",
+        "? [a]: 1",
+        "---",
+        "...",
+        "%YAML 9.9",
+        "|",
+        ">",
+    ),
+    *(
+        "9" * 5000,
+        "-" + "9" * 5000,
+        "0x" + "f" * 5000,
+        "1e400",
+        "[" * 2000,
+        "{a: " * 2000,
+        "\\ud800",
+        '"\\ud800"',
+    ),
+    *(
+        '"\\ud83d\\udca5"',
+        "\u200b",
+        "\xa0",
+        "\x00",
+        "\ufeff",
+        "\x85",
+        "\u2028",
+        "__class__: 1",
+        BOMB,
+        f"{{{'a' * 30_000}: 1}}",
+    ),
 )
 
 
@@ -118,7 +178,9 @@ def _override(draws: Random, study: dict[str, Any]) -> str:
         case 0:
             path = changed_text(path, draws)[0]
         case 1:
-            path = draws.choice((f"{path}.{draws.choice(paths)}", draws.choice(ODD_TEXTS), path.upper(), f" {path} "))
+            path = draws.choice(
+                (f"{path}.{draws.choice(paths)}", draws.choice(ODD_TEXTS), path.upper(), f" {path} ")
+            )
     match draws.randrange(5):
         case 0:
             value = draws.choice(PIECES)
