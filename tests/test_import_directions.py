@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "cktf.trainer": FLOOR | {"cktf.objectives", "cktf.models", "cktf.data"},
     "cktf.study": FLOOR | {"cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
     "cktf.search": FLOOR | {"cktf.study", "cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
-    "analysis": {"cktf.errors", "cktf.names", "cktf.rows"},
+    "analysis": {"cktf.errors", "cktf.names", "cktf.rows", "cktf.storage"},
 }
 ONLY_IN = {
     "ray": {"cktf.search"},

@@ -1,5 +1,6 @@
 """The ledger on a disk, killed and whole, and in a bucket."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse
+from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unreadable, Unwritable
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.search import ledger as ledger_module
 from cktf.search.ledger import Ledger, is_in_use, open_run, read_ledger
+from cktf.search.run_directory import writing
 from cktf.storage import Storage
 
 
@@ -167,6 +169,7 @@ FULL = """
 import resource, sys
 from cktf.rows import EndRow
 from cktf.search.ledger import Ledger
+from cktf.search.run_directory import writing
 from cktf.storage import Storage
 
 def end(trial_id):
@@ -239,3 +242,29 @@ def test_a_uri_that_cannot_be_opened_is_told_in_one_line(uri):
         open_run(uri)
     assert str(told.value).startswith(uri)
     assert "\n" not in str(told.value)
+
+
+def test_a_place_whose_name_is_too_long_is_told_once(tmp_path):
+    run = open_run(str(tmp_path / ("x" * 260)))
+    with pytest.raises(Unreadable, match=r"ledger: cannot be read: File name too long$") as said:
+        list(read_ledger(run))
+    assert str(said.value).count("x" * 200) == 1
+
+
+def test_a_file_system_without_locks_cannot_tell_who_is_at_work_and_takes_no_driver(run, monkeypatch):
+    Ledger(run).close()
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert not is_in_use(run)
+    with pytest.raises(Unwritable, match="cannot be written to: No locks available"), writing(run):
+        Ledger(run)
+
+
+def test_a_lock_that_its_holder_has_not_signed_names_nobody(run):
+    with Ledger(run):
+        Path(run.full("driver.lock")).write_text("[1")
+        with pytest.raises(RunInUse, match="in use by process unknown on an unknown machine"):
+            Ledger(run)
