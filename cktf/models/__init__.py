@@ -124,7 +124,7 @@ class ModelConfig(Settings):
                 )
             try:
                 require_layers(names, torchvision_layers(self.model))
-            except ValueError as error:
+            except InputError as error:
                 raise InputError(f"{field}: {error}") from error
         return self
 
@@ -163,7 +163,7 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
     )
     try:
         adapter.check(image_shape)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{config.model}: {error}") from error
     return adapter
 

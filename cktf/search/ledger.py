@@ -85,7 +85,7 @@ def read_ledger(run: Storage) -> Iterator[Row]:
         for number, line in enumerate(whole_lines(content), start=1):
             try:
                 yield reader.read(line, f"{segments.full(name)}, line {number}")
-            except ValueError as error:
+            except InputError as error:
                 raise LedgerDamaged(str(error)) from error
 
 

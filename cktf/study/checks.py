@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from cktf.errors import shown
+from cktf.errors import InputError, shown
 from cktf.names import as_name
 from cktf.rows import Scalar
 from cktf.settings import LARGEST_SEED
@@ -77,7 +77,7 @@ def _check_keys(spec: "StudySpec") -> Iterator[Finding]:
     if spec.fractional is not None:
         try:
             smallest_fraction(len(spec.fractional), spec.resolution)
-        except ValueError as error:
+        except InputError as error:
             yield ("fractional",), str(error)
 
 
@@ -164,7 +164,7 @@ def _check_search(spec: "StudySpec") -> Iterator[Finding]:
         return
     try:
         drawing_order(spec.search)
-    except ValueError as error:
+    except InputError as error:
         yield ("search",), str(error)
     for path, domain in spec.search.items():
         if spec.sampler == "bruteforce" and domain.num_values is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cktf.errors import shown, visible
+from cktf.errors import InputError, shown, visible
 from cktf.names import as_name
 from cktf.study import yaml_text
 from cktf.study.paths import Location, exists, known_paths, section_at, spelled, suggestion
@@ -79,7 +79,7 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySp
     """
     try:
         document = yaml_text.parse(text)
-    except ValueError as error:
+    except InputError as error:
         raise StudyError(f"{source}, {error}") from None
     if document.value is None:
         raise StudyError(f"{source}: is empty; a study has at least 'baseline:', and what varies around it")
@@ -145,7 +145,7 @@ def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[st
             raise StudyError(f"{_option(override)}: must be path=value, such as seeds=3")
         try:
             value = yaml_text.parse(text).value
-        except ValueError as error:
+        except InputError as error:
             raise StudyError(f"{_option(override)}: {error}") from None
         keys = _keys(path, values, override)
         values = _replaced(values, keys, value)

@@ -74,7 +74,9 @@ def _plain_words(details: ErrorDetails, location: Location, model: type[BaseMode
                 value = f"{last}: {shown(details['input'])}{'}' * len(sections)}"
                 return f"is a path; write its sections one within the other: {nested}{value}"
             return f"unknown key{suggestion(key, known) or '.'} Known here: {', '.join(known)}"
-        case "value_error":
+        case "value_error" | "assertion_error":
+            if not isinstance(context["error"], UserError):
+                raise context["error"]  # a fault of ours in a validator
             return str(context["error"])
         case "greater_than":
             return f"must be greater than {context['gt']:.10g}{got}"
