@@ -1,5 +1,6 @@
 """Runs generated inputs: each must be valid, or refused by one message that names the place."""
 
+import os
 import resource
 import signal
 import time
@@ -18,7 +19,7 @@ from cktf.errors import UserError
 MOST_SECONDS = 5.0
 """Of processor time that one case may take, so that a busy machine decides nothing."""
 
-MOST_WAITED = 60.0
+MOST_WAITED = 30.0
 """Seconds that one case may take by the clock: what waits for ever uses no processor."""
 
 MOST_BYTES = 2**30
@@ -86,7 +87,8 @@ def outcome(name: str, kind: Kind, seed: int, number: int) -> Outcome:
             fault = _complaint(message, case.places)
         except BaseException:  # a fault of any kind is what is looked for, panics of compiled code among them
             fault = traceback.format_exc()
-    seconds = time.monotonic() - began
+        seconds = time.monotonic() - began
+        _let_go(Path(folder))
     return Outcome(not (message or fault), fault, message, case.words, seconds)
 
 
@@ -108,12 +110,20 @@ def _complaint(message: str, places: tuple[str, ...]) -> str:
     return ""
 
 
+def _let_go(folder: Path) -> None:
+    """End the waiting of threads that still read a pipe of a case."""
+    for path in folder.rglob("*"):
+        if path.is_fifo():
+            os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))
+
+
 @contextmanager
 def _limited() -> Iterator[None]:
     """Raise where what happens inside takes too much time or memory."""
     handlers = {number: signal.signal(number, _stop) for number in (signal.SIGPROF, signal.SIGALRM)}
-    outer = signal.setitimer(signal.ITIMER_REAL, MOST_WAITED)
-    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
+    # Again and again, for what is being left may wait too, as a pool does for its threads.
+    outer = signal.setitimer(signal.ITIMER_REAL, MOST_WAITED, 1.0)
+    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS, 1.0)
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if (used := _bytes_used()) is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (used + MOST_BYTES, hard))

@@ -47,7 +47,7 @@ STUDIES: dict[str, dict[str, Any]] = {
 
 
 @cache
-def _runs() -> dict[str, dict[str, bytes]]:
+def runs() -> dict[str, dict[str, bytes]]:
     """Return the files of finished runs, whose results are made up, by the name of the study."""
     runs = {}
     for name, keys in STUDIES.items():
@@ -104,8 +104,8 @@ def _train(planner: Planner, row: PlannedRow) -> None:
 
 def ledgers(draws: Random, folder: Path) -> Case:
     """Return a run directory in which something was changed, read in all ways."""
-    name = draws.choice(list(_runs()))
-    files = dict(_runs()[name])
+    name = draws.choice(list(runs()))
+    files = dict(runs()[name])
     words = [name]
     (segment,) = [file for file in files if file.endswith(".jsonl")]
     for _ in range(draws.choice((1, 1, 1, 2))):
