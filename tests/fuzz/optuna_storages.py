@@ -106,7 +106,7 @@ def _changed(database: sqlite3.Connection, way: str, draws: Random) -> str:
         database.execute(f"CREATE TABLE {draws.choice(('studies', 'x'))} (study_id INTEGER, study_name TEXT)")
         return "another database"
     if way == "table":
-        database.execute(draws.choice((f'DROP TABLE "{table}"', f'DELETE FROM "{table}"')))
+        database.execute(draws.choice((f'DROP TABLE "{table}"', f'DELETE FROM "{table}"')))  # noqa: S608
         return f"{table} is gone or empty"
     full = [each for each in tables if database.execute(f'SELECT count(*) FROM "{each}"').fetchone()[0]]  # noqa: S608
     table = draws.choice(full)

@@ -7,15 +7,15 @@ from tests.fuzz.kinds import KINDS
 
 SEED = 20
 CASES = {
-    "studies": 70,
-    "overrides": 70,
-    "commands": 30,
-    "ledgers": 12,
-    "csv": 40,
-    "optuna": 20,
-    "ray-tune": 10,
-    "checkpoints": 40,
-    "data": 40,
+    "studies": 60,
+    "overrides": 40,
+    "commands": 15,
+    "ledgers": 8,
+    "csv": 30,
+    "optuna": 15,
+    "ray-tune": 6,
+    "checkpoints": 30,
+    "data": 30,
 }
 """So many of each kind as take a few seconds; ``make fuzz`` runs thousands."""
 
