@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STUDY ?= search_spaces/digits_ablation.yaml
 RUN ?= runs/quickstart
+CASES ?= 1000
+SEED ?= 0
+KIND ?=
 
-.PHONY: quickstart test check bench lock clean
+.PHONY: quickstart test fuzz check bench lock clean
 .DEFAULT_GOAL := quickstart
 
 # The stamp is a copy of the lock that the environment was made from: an environment with the right lock is used as it is.
@@ -23,6 +26,10 @@ quickstart: $(VENV)/requirements.lock
 
 test: $(VENV)/requirements.lock
 	$(BIN)/python -m pytest
+
+# Thousands of generated inputs of every kind: make fuzz CASES=7000 SEED=1 KIND="--kind studies"
+fuzz: $(VENV)/requirements.lock
+	$(BIN)/python -m tests.fuzz $(KIND) --cases $(CASES) --seed $(SEED)
 
 check: $(VENV)/requirements.lock
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check

@@ -22,7 +22,7 @@ from analysis.epochs import (
     part_name,
     write_part,
 )
-from analysis.folder import absolute, below, has_file, open_folder, read, without_slash, write
+from analysis.folder import below, has_file, open_folder, read, without_slash, write
 from analysis.in_memory import RowsInMemory
 from analysis.ledger import (
     NO_EPOCHS,
@@ -42,6 +42,7 @@ from analysis.record import Record
 from analysis.results import Facts
 from analysis.trials import TRIALS_FILE, trials_table
 from cktf.errors import InputError
+from cktf.storage import absolute
 
 
 class Rows(Protocol):

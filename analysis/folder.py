@@ -1,13 +1,14 @@
 """Run directories and report directories: a local folder or a bucket, through `pyarrow.fs`."""
 
+import errno
 import os
-from pathlib import Path
+from contextlib import suppress
 from uuid import uuid4
 
 from pyarrow import fs
 
-from cktf.credentials import require_no_secret
-from cktf.errors import InputError
+from cktf.errors import InputError, refusal_of, visible
+from cktf.storage import absolute, opened
 
 
 def open_folder(place: str | os.PathLike[str]) -> fs.SubTreeFileSystem:
@@ -17,21 +18,10 @@ def open_folder(place: str | os.PathLike[str]) -> fs.SubTreeFileSystem:
         place: A folder, or a URI that `pyarrow.fs` knows (``s3://bucket/run``, ``gs://...``).
 
     Raises:
-        ValueError: If the place is empty, or the URI's scheme is unknown.
+        ValueError: If the place cannot be opened; see `cktf.storage`.
     """
-    filesystem, path = fs.FileSystem.from_uri(absolute(place))
+    filesystem, path = opened(absolute(place))
     return fs.SubTreeFileSystem(path, filesystem)
-
-
-def absolute(place: str | os.PathLike[str]) -> str:
-    """Return a folder or a URI as any process would name it."""
-    text = os.fspath(place)
-    if not text.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
-        raise InputError("the name of a folder is empty; use '.' for the one you are in")
-    if "://" in text:
-        require_no_secret(text)
-        return text
-    return str(Path(text).expanduser().resolve())
 
 
 def without_slash(place: str | os.PathLike[str]) -> str:
@@ -60,17 +50,26 @@ def read(folder: fs.FileSystem, name: str) -> bytes:
 
 
 def write(folder: fs.SubTreeFileSystem, name: str, content: bytes) -> None:
-    """Write a file whole, making the folders above it: a reader sees the old content or the new."""
+    """Write a file whole, making the folders above it: a reader sees the old content or the new.
+
+    Raises:
+        ValueError: If it cannot be written, as on a full disk; nothing is left of it then.
+    """
     above, _, last = name.rpartition("/")
-    folder.base_fs.create_dir(f"{folder.base_path}{above}", recursive=True)
     # The name is this writer's own, for another report may be written at the same time; and hidden, for a folder of
     # tables may be read meanwhile.
     partial = f"{above}/.{last}.{uuid4().hex}.partial".lstrip("/")
     try:
+        folder.base_fs.create_dir(f"{folder.base_path}{above}", recursive=True)
         with folder.open_output_stream(partial, compression=None) as stream:
             stream.write(content)
         folder.move(partial, name)
-    except OSError as error:  # as on a full disk
-        if has_file(folder, partial):
-            folder.delete_file(partial)
-        raise OSError(f"{folder.base_path}{name}: cannot be written: {error}") from error
+    except OSError as error:
+        with suppress(OSError):
+            if has_file(folder, partial):
+                folder.delete_file(partial)
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        room = f"; it needs {len(content):,} bytes of room" if is_full else ""
+        raise InputError(
+            f"{visible(folder.base_path + name)}: cannot be written: {refusal_of(error)}{room}"
+        ) from error

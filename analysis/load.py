@@ -12,14 +12,15 @@ from pyarrow import fs
 
 from analysis.collect import ledger_tables
 from analysis.epochs import FINAL_METRICS
-from analysis.folder import absolute, has_file, open_folder, without_slash
+from analysis.folder import has_file, open_folder, without_slash
 from analysis.ledger import ledger_files
 from analysis.other_names import is_written_names
 from analysis.parquet import FACTS_KEY, VERSION_KEY
 from analysis.quantities import FOREIGN
 from analysis.results import Facts, Results
-from cktf.errors import InputError, shown
+from cktf.errors import InputError, naming, shown
 from cktf.rows import SCHEMA_VERSION, Stage, Status
+from cktf.storage import absolute
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,10 +79,11 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
     once: dict[str, str] = {}
     for run in (place, *more):
         once.setdefault(_folder_of(os.fspath(run)), os.fspath(run))
-    first, *others = once.values()
-    if not others:
-        return _load_one(first)
-    return united({run: _load_one(run) for run in (first, *others)})
+    results = {}
+    for run in once.values():
+        with naming(run):
+            results[run] = _load_one(run)
+    return united(results) if len(results) > 1 else next(iter(results.values()))
 
 
 def _folder_of(place: str) -> str:

@@ -23,8 +23,9 @@ from analysis.record import RECORD, Record
 from analysis.results import Facts, Results
 from analysis.trials import TRIALS_FILE
 from analysis.unmade import noted
-from cktf.errors import InputError
+from cktf.errors import InputError, naming
 from cktf.foreign_options import NOTHING_SAID, Options
+from cktf.storage import absolute
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,10 +94,14 @@ def write_report(
             of an earlier report's is in the place of one that is to be written.
     """
     place = report_place(run, out)
-    record = Record(place)
-    if record.others(POSSIBLE):  # whether they are in its way, only the report itself can tell
+    open_folder(run)  # what is wrong with its name is said of that, not of its report's
+    with naming(run if out is None else place):
+        record = Record(place)
+        has_others = record.others(POSSIBLE)
+    if has_others:  # whether they are in its way, only the report itself can tell
         record.refuse_others(_made(load(run)).files)
-    trials, epochs = collect(run, place, engine)
+    with naming(run):
+        trials, epochs = collect(run, place, engine)
     return _write_rest(_made(load(place)), place, {"trials": trials, "epochs": epochs})
 
 
@@ -158,10 +163,11 @@ def report_on(
 
 def _refuse_other_folder(out: str) -> None:
     """Refuse a file, and a folder that holds anything but a report, which would lie among it."""
-    if "://" not in out and Path(out).expanduser().is_file():
+    if "://" not in out and Path(absolute(out)).is_file():
         raise InputError(f"--out {out}: is a file; a report needs a folder")
     selector = fs.FileSelector("", allow_not_found=True)
-    names = sorted(info.base_name for info in open_folder(out).get_file_info(selector))
+    with naming(f"--out {out}"):
+        names = sorted(info.base_name for info in open_folder(out).get_file_info(selector))
     if RECORD in names:
         return
     own = ("figures", "tables", "report.html")

@@ -6,11 +6,14 @@ Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no 
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from enum import StrEnum
+from importlib.metadata import version
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperCommand
 
 from cktf.errors import UserError, fault
 from cktf.foreign_options import TAKES, Options
@@ -39,6 +43,7 @@ FOREIGN = "Results that were not measured here"
 
 app = typer.Typer(
     name="cktf",
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Find out which parts of a knowledge-transfer recipe matter, and by how much.",
     no_args_is_help=True,
     add_completion=False,
@@ -87,7 +92,7 @@ def _one_clear_message() -> Iterator[None]:
     except UserError as error:
         _say_what_is_wrong(error)
         raise typer.Exit(WRONG_INPUT) from None
-    except (typer.Exit, KeyboardInterrupt):
+    except (typer.Exit, KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:
         _say_what_is_wrong(fault(error))
@@ -104,6 +109,22 @@ def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpe
 
     spec = load_study(study, overrides or ())
     return smoke_study(spec) if smoke else spec
+
+
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        out.print(f"cktf {version('cktf')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Find out which parts of a knowledge-transfer recipe matter, and by how much."""
 
 
 @app.command()
@@ -177,10 +198,9 @@ def resume(
     address: Address = None,
 ) -> None:
     """Go on with a run after anything: a crash, a lost machine, Ctrl-C."""
-    with _one_clear_message():
-        from cktf.search.run import resume as resume_run
+    from cktf.search.run import resume as resume_run
 
-        summary = resume_run(run, retry_failed=retry_failed, address=address)
+    summary = resume_run(run, retry_failed=retry_failed, address=address)
     _finish(summary)
 
 
@@ -194,20 +214,18 @@ def extend(
     address: Address = None,
 ) -> None:
     """Add trials or seeds to a run; what is there is kept."""
-    with _one_clear_message():
-        from cktf.search.run import extend as extend_run
+    from cktf.search.run import extend as extend_run
 
-        summary = extend_run(run, trials=trials, seeds=seeds, address=address)
+    summary = extend_run(run, trials=trials, seeds=seeds, address=address)
     _finish(summary)
 
 
 @app.command()
 def status(run: RunDirectory) -> None:
     """Show how a run stands, from its ledger alone; also while it is running."""
-    with _one_clear_message():
-        from cktf.search.progress import status as run_status
+    from cktf.search.progress import status as run_status
 
-        out.print(run_status(run))
+    out.print(run_status(run))
 
 
 def _with_foreign_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -310,18 +328,17 @@ def plot(
     ] = None,
 ) -> None:
     """Write one figure of a run, or list those that apply to it."""
-    with _one_clear_message():
-        _refuse_another_analysis()
-        from analysis.load import load
-        from analysis.plot import WITHOUT_FIGURE, applicable, write_figure
+    _refuse_another_analysis()
+    from analysis.load import load
+    from analysis.plot import WITHOUT_FIGURE, applicable, write_figure
 
-        if figure is None and (out_file or factor):
-            raise UserError(WITHOUT_FIGURE)
-        results = load(run)
-        if figure is None:
-            out.print(names_table(applicable(results)))
-            return
-        written = write_figure(results, figure, out_file or f"{figure}.svg", factor or ())
+    if figure is None and (out_file or factor):
+        raise UserError(WITHOUT_FIGURE)
+    results = load(run)
+    if figure is None:
+        out.print(names_table(applicable(results)))
+        return
+    written = write_figure(results, figure, out_file or f"{figure}.svg", factor or ())
     out.print(written, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -385,10 +402,9 @@ def convert_teacher(
     ],
 ) -> None:
     """Take the weights out of a checkpoint and write them as safetensors; no code in it is run."""
-    with _one_clear_message():
-        from cktf.trainer.teacher_file import convert_weights
+    from cktf.trainer.teacher_file import convert_weights
 
-        convert_weights(source, target)
+    convert_weights(source, target)
     out.print(str(target), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -441,8 +457,25 @@ def _finish(summary: "Summary") -> None:
         raise typer.Exit(SOME_FAILED)
 
 
+class _Command(TyperCommand):
+    """A command of which whatever it raises, while it prints too, ends in one message."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it."""
+        with _one_clear_message():
+            return super().invoke(ctx)
+
+
+for _each in app.registered_commands:
+    _each.cls = _Command
+
+
 def main() -> None:
     """Enter the command line."""
+    # A terminal without UTF-8, or a path with odd bytes, must not keep anything from being said.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 

@@ -10,6 +10,9 @@ from typing import Any
 SHOWN = 60
 """Characters of a wrong value that a message shows."""
 
+LONGEST_PLACE = 600
+"""Characters of a path or of a library's own words that a message shows."""
+
 
 class UserError(Exception):
     """What a user can mend; the text says what is wrong, where, and what to do."""
@@ -34,10 +37,9 @@ def naming(place: str | os.PathLike[str]) -> Iterator[None]:
     except UserError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise InputError(f"{os.fspath(place)}: {reason}") from error
+        raise InputError(f"{visible(os.fspath(place))}: {refusal_of(error)}") from error
     except Exception as error:
-        error.add_note(f"while at work on {os.fspath(place)}")
+        error.add_note(f"while at work on {visible(os.fspath(place))}")
         raise
 
 
@@ -95,6 +97,18 @@ class Unreadable(UserError):  # noqa: N818
 
 class Unwritable(UserError):  # noqa: N818
     """The run directory cannot be written to."""
+
+
+def visible(text: str) -> str:
+    """Return a text, such as a path, as a message shows it: whole, unless it is very long, and nothing in it unseen."""
+    seen = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:LONGEST_PLACE])
+    return seen + "..." * (len(text) > LONGEST_PLACE)
+
+
+def refusal_of(error: OSError) -> str:
+    """Return why the machine refused something, in one line, without the place, which a library puts into its text."""
+    said = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]
+    return visible(said) or type(error).__name__
 
 
 def fault(error: BaseException) -> str:

@@ -7,8 +7,53 @@ from pathlib import Path
 from pyarrow import fs
 
 from cktf.credentials import require_no_secret
+from cktf.errors import InputError, visible
 
 _PARTIAL = ".partial"
+
+
+def absolute(place: str | os.PathLike[str]) -> str:
+    """Return a folder or a URI as any process would name it.
+
+    Raises:
+        InputError: If it is empty, a URI with a password or token, below the home folder of a user who is not known, or
+            no name of a folder.
+    """
+    text = os.fspath(place)
+    if not text.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
+        raise InputError("the name of a folder is empty; use '.' for the one you are in")
+    if "://" in text:
+        require_no_secret(text)
+        return text
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"{visible(text)}: no home folder is known on this machine for {Path(text).parts[0]}; give a path that "
+            "begins with /"
+        ) from error
+    try:
+        return str(path.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # links in a circle are the last
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{visible(text)}: is no name of a folder: {visible(reason)}") from error
+
+
+def opened(place: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of an `absolute` place, and its path there.
+
+    Raises:
+        InputError: If it is a URI that cannot be read, names no bucket, or is of a kind that is not known here.
+    """
+    use = "use a folder, or a URI such as s3://bucket/run"
+    try:
+        filesystem, path = fs.FileSystem.from_uri(place)
+    except (ValueError, OSError) as error:  # pyarrow says the first of most URIs, the second of HDFS's
+        said = str(error).partition("\n")[0].replace(place, "").rstrip(": ")
+        raise InputError(f"{visible(place)}: is not a run directory: {visible(said)}; {use}") from error
+    if place.endswith("://"):
+        raise InputError(f"{visible(place)}: names no bucket; {use}")
+    return filesystem, path
 
 
 class Storage:
@@ -17,16 +62,14 @@ class Storage:
     Args:
         root: A folder, or a URI that `pyarrow.fs` knows (``s3://bucket/run``, ``gs://...``). Credentials come from the
             environment or a role, never from the URI, since the URI is written into logs and rows.
+
+    Raises:
+        InputError: If the root cannot be opened.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        text = os.fspath(root)
-        if "://" in text:
-            require_no_secret(text)
-        else:
-            text = str(Path(text).expanduser().resolve())
-        self.filesystem, self.path = fs.FileSystem.from_uri(text)
-        self.root = text
+        self.root = absolute(root)
+        self.filesystem, self.path = opened(self.root)
         self.is_local = isinstance(self.filesystem, fs.LocalFileSystem)
 
     def __reduce__(self) -> tuple[type["Storage"], tuple[str]]:

@@ -4,11 +4,15 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from cktf import cli
 
 STUDY = """\
 # Does a wrong learning rate hurt?
@@ -371,3 +375,49 @@ def test_another_module_called_analysis_is_named(tmp_path, file, command):
     assert done.returncode == 2
     assert done.stderr.startswith(f"{path}: this module is called analysis and hides ")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_version_and_a_short_help_are_there(tmp_path):
+    code, out, _ = cktf("--version", cwd=tmp_path)
+    assert (code, out) == (0, f"cktf {version('cktf')}\n")
+    for asked in (["-h"], ["validate", "-h"]):
+        code, out, _ = cktf(*asked, cwd=tmp_path)
+        assert code == 0
+        assert "Usage:" in out
+
+
+def test_what_fails_while_a_command_prints_is_a_fault_and_no_bare_traceback(monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("while printing")
+
+    monkeypatch.setattr(cli, "_finish", broken)
+    monkeypatch.setattr("cktf.search.run.resume", lambda *_, **__: None)
+    result = CliRunner().invoke(cli.app, ["resume", "run"])
+    assert result.exit_code == cli.FAULT
+    assert "This is a fault of cktf (ZeroDivisionError at " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["resume"], ["report"], ["plot"], ["extend", "--seeds", "1"]]
+)
+@pytest.mark.parametrize("place", ["~nobody-of-this-name/run", "s3://", "a:b\x1b\udcff"])
+def test_a_place_is_named_in_one_message_whatever_the_command(command, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli.app, [*command, place])
+    assert result.exit_code == 2
+    (message,) = result.stderr.splitlines()
+    assert message.isprintable()
+    assert message.startswith((place, f"{tmp_path}/a:b", "a:b"))
+
+
+def test_what_is_said_of_a_fault_is_printed_as_it_is_where_the_terminal_has_no_such_letters(tmp_path):
+    (tmp_path / "é:b:.yaml").write_text("baseline: 1\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "cktf.cli", "validate", "é:b:.yaml"],
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        timeout=300,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(rb"\xe9:b:.yaml, line 1: baseline: ")

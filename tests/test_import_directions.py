@@ -41,6 +41,7 @@ MAY_IMPORT = {
         "cktf.names",
         "cktf.row_values",
         "cktf.rows",
+        "cktf.storage",
     },
 }
 ONLY_IN = {

@@ -1,9 +1,11 @@
 import pickle
 import resource
 import signal
+from pathlib import Path
 
 import pytest
 
+from cktf.errors import InputError
 from cktf.storage import Storage
 
 
@@ -62,6 +64,42 @@ def test_a_bucket_s_options_stay_behind_its_folders():
 def test_a_question_mark_in_a_local_folder_is_part_of_its_name(tmp_path):
     Storage(tmp_path / "why?").child("trials").write("x", b"1")
     assert (tmp_path / "why?" / "trials" / "x").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("", "the name of a folder is empty"),
+        (
+            "~nobody-of-this-name/run",
+            "no home folder is known on this machine for ~nobody-of-this-name; give a path",
+        ),
+        ("a\0b", r"a\x00b: is no name of a folder: embedded null byte"),
+        ("s3://", "s3://: names no bucket; use a folder, or a URI such as s3://bucket/run"),
+        ("s3:///run", "s3:///run: is not a run directory: Missing bucket name in S3 URI; use"),
+        ("foo://x\x1b", r"foo://x\x1b: is not a run directory: "),
+        ("loop", "loop: is no name of a folder: Symlink loop"),
+    ],
+)
+def test_a_place_that_cannot_be_opened_is_told_in_one_line_that_names_it_once(
+    place, told, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(InputError) as error:
+        Storage(place)
+    assert told in str(error.value)
+    assert str(error.value).isprintable()
+    assert not place or str(error.value).count(f"{place}:") <= 1
+
+
+def test_without_a_home_folder_a_place_below_it_is_refused(monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}["no such user"])
+    with pytest.raises(
+        InputError, match=r"^~/run: no home folder is known on this machine for ~; give a path"
+    ):
+        Storage("~/run")
 
 
 def test_a_place_that_cannot_be_written_raises_an_os_error(tmp_path):

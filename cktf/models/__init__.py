@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Shapes
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.models.adapter import (
     TORCHVISION_PREFIX,
     Adapter,
@@ -99,8 +99,8 @@ class ModelConfig(Settings):
         known = torchvision_names() if model.startswith(TORCHVISION_PREFIX) else tuple(MODELS)
         if model not in known:
             close = difflib.get_close_matches(model, known, n=1)
-            suggestion = f" (did you mean {close[0]!r}?)" if close else ""
-            raise InputError(f"unknown model {model!r}{suggestion}; known: {', '.join(known)}")
+            suggestion = f" (did you mean {shown(close[0])}?)" if close else ""
+            raise InputError(f"unknown model {shown(model)}{suggestion}; known: {', '.join(known)}")
         return model
 
     @model_validator(mode="after")
@@ -124,7 +124,7 @@ class ModelConfig(Settings):
                 )
             try:
                 require_layers(names, torchvision_layers(self.model))
-            except ValueError as error:
+            except InputError as error:
                 raise InputError(f"{field}: {error}") from error
         return self
 
@@ -163,7 +163,7 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
     )
     try:
         adapter.check(image_shape)
-    except ValueError as error:
+    except InputError as error:
         raise InputError(f"{config.model}: {error}") from error
     return adapter
 

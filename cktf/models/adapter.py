@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 
 TORCHVISION_PREFIX = "torchvision/"
 """What a model's name begins with when torchvision builds it."""
@@ -102,14 +102,14 @@ class Adapter(nn.Module):
                 handle.remove()
         for name in self.layer_names:
             if name not in outputs:
-                raise InputError(f"layer {name!r} does not run in the network's forward")
+                raise InputError(f"layer {shown(name)} does not run in the network's forward")
             output = outputs[name]
             if not isinstance(output, Tensor) or (name != self.penultimate and output.ndim != 4):
                 given = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-                raise InputError(f"layer {name!r} gives {given}, not (batch, channels, height, width)")
+                raise InputError(f"layer {shown(name)} gives {given}, not (batch, channels, height, width)")
             if output._version != versions[name]:
                 raise InputError(
-                    f"layer {name!r} is overwritten in place after it; name the layer that does so"
+                    f"layer {shown(name)} is overwritten in place after it; name the layer that does so"
                 )
 
     def _collect(self, name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -138,7 +138,7 @@ def require_layers(names: Iterable[str], layers: Iterable[str]) -> None:
         if name not in known:
             close = difflib.get_close_matches(name, known) or known
             raise InputError(
-                f"the network has no layer {name!r}; it has, among others, {', '.join(close[:5])}"
+                f"the network has no layer {shown(name)}; it has, among others, {', '.join(close[:5])}"
             )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import create_model, model_validator
 
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.objectives.ab import AB
 from cktf.objectives.at import AT
 from cktf.objectives.cc import CC
@@ -50,7 +50,7 @@ class ChosenObjectives(Settings):
     def _refuse_unknown(cls, values: Any) -> Any:
         for name in values if isinstance(values, dict) else ():
             if name not in OBJECTIVES:
-                raise InputError(f"unknown objective {name!r}; known: {', '.join(OBJECTIVES)}")
+                raise InputError(f"unknown objective {shown(name)}; known: {', '.join(OBJECTIVES)}")
         return values
 
 

@@ -94,7 +94,7 @@ def _parsed(piece: type, parse: Parse, batch: pa.Table) -> pa.Table:
     (values,) = batch.to_pylist()
     try:
         return pa.concat_tables(parse(piece(**values)), promote_options="default")
-    except ValueError as error:
+    except InputError as error:
         return pa.table({BROKEN: [str(error)]})
 
 

@@ -21,8 +21,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from cktf.credentials import require_no_secret
-from cktf.errors import BadRunDirectory, InputError, LedgerDamaged, RunInUse, Unreadable, Unwritable
+from cktf.errors import (
+    BadRunDirectory,
+    InputError,
+    LedgerDamaged,
+    RunInUse,
+    Unreadable,
+    Unwritable,
+    refusal_of,
+    visible,
+)
 from cktf.rows import EpochRow, Row, RowReader, whole_lines
 from cktf.storage import Storage
 
@@ -44,22 +52,10 @@ def open_run(run_dir: str) -> Storage:
     Raises:
         BadRunDirectory: If it names nothing, or is a URI that cannot be read or of a kind that is not known here.
     """
-    use = "use a folder, or a URI such as s3://bucket/run"
-    if not run_dir.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
-        raise BadRunDirectory(f"the name of the run directory is empty; {use}")
     try:
-        if "://" in run_dir:
-            require_no_secret(run_dir)
+        return Storage(run_dir)
     except InputError as error:
-        raise BadRunDirectory(str(error)) from None
-    try:
-        run = Storage(run_dir)
-    except (ValueError, OSError) as error:  # pyarrow says the first of most URIs, the second of HDFS's
-        said = str(error).partition("\n")[0]
-        raise BadRunDirectory(f"{run_dir}: is not a run directory: {said}; {use}") from error
-    if not run.path:
-        raise BadRunDirectory(f"{run_dir}: names no bucket; {use}")
-    return run
+        raise BadRunDirectory(str(error)) from error
 
 
 @contextmanager
@@ -68,7 +64,7 @@ def reading(run: Storage) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unreadable(f"{run.root}: cannot be read: {error.strerror or error}") from error
+        raise Unreadable(f"{visible(run.root)}: cannot be read: {refusal_of(error)}") from error
 
 
 def read_ledger(run: Storage) -> Iterator[Row]:
@@ -90,22 +86,22 @@ def read_ledger(run: Storage) -> Iterator[Row]:
         for number, line in enumerate(whole_lines(content), start=1):
             try:
                 yield reader.read(line, f"{segments.full(name)}, line {number}")
-            except ValueError as error:
+            except InputError as error:
                 raise LedgerDamaged(str(error)) from error
 
 
 def is_in_use(run: Storage) -> bool:
-    """Return whether a driver has the run open at this moment; a bucket cannot tell."""
+    """Return whether a driver has the run open at this moment; False where the place cannot tell, as a bucket."""
     path = Path(run.full(LOCK))
     if not run.is_local or not path.is_file():
         return False
-    with path.open("rb") as file:
-        try:
+    try:
+        with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # some network folders have no locks, so that no driver can hold one
-            return False
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks, or somebody else's file
+        return False
     return False
 
 
@@ -227,11 +223,13 @@ def _lock(run: Storage) -> BinaryIO:
         time.sleep(0.05)
     if not is_ours:
         file.seek(0)
-        holder = json.loads(file.read() or b"{}")
+        holder = {}
+        with suppress(ValueError, TypeError):  # the holder may be about to write this
+            holder = dict(json.loads(file.read()))
         file.close()
         who = f"process {holder.get('pid', 'unknown')} on {holder.get('host', 'an unknown machine')}"
         raise RunInUse(
-            f"{run.root} is in use by {who}, started {holder.get('started', 'just now')}; "
+            f"{run.root} is in use by {visible(who)}, started {visible(str(holder.get('started', 'just now')))}; "
             "wait until it has ended, or end it"
         )
     file.truncate(0)

@@ -7,7 +7,17 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from cktf.errors import BadRunDirectory, RunNotFound, StudyDiffers, Unwritable
+from pydantic import ValidationError
+
+from cktf.errors import (
+    BadRunDirectory,
+    LedgerDamaged,
+    RunNotFound,
+    StudyDiffers,
+    Unwritable,
+    refusal_of,
+    visible,
+)
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, StudyRow
 from cktf.search.ledger import FOLDER as LEDGER
 from cktf.search.ledger import LOCK, Ledger, read_ledger, reading
@@ -15,7 +25,8 @@ from cktf.search.provenance import Provenance
 from cktf.storage import Storage
 from cktf.study.designs import BASELINE, every_arm, plan_arms
 from cktf.study.load import dump_study, read_study
-from cktf.study.problems import StudyError
+from cktf.study.paths import spelled
+from cktf.study.problems import StudyError, explain
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 
@@ -37,7 +48,7 @@ def writing(run: Storage) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unwritable(f"{run.root}: cannot be written to: {error.strerror or error}") from error
+        raise Unwritable(f"{visible(run.root)}: cannot be written to: {refusal_of(error)}") from error
 
 
 def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
@@ -159,10 +170,8 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
     Raises:
         StudyDiffers: If it has, or is read here for the first or the last time.
     """
-    configs = {row.arm_id: row.config for row in rows if isinstance(row, PlannedRow)}
-    named = {
-        content for config in configs.values() for content in TrialConfig.model_validate(config).contents
-    }
+    planned = {row.arm_id: row for row in rows if isinstance(row, PlannedRow)}
+    named = {content for row in planned.values() for content in _config(row, run).contents}
     for content in sorted(named):
         found = content.here()
         if found == content.digest:
@@ -178,6 +187,18 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
             f"{what} {changed} since trials were planned with it, when its SHA-256 was {content.digest}; put that one "
             "back, or choose another --run-dir"
         )
+
+
+def _config(row: PlannedRow, run: Storage) -> TrialConfig:
+    """Return the configuration of a planned trial, as it is read."""
+    try:
+        return TrialConfig.model_validate(row.config)
+    except ValidationError as error:
+        where, said = explain(error, TrialConfig)[0]
+        raise LedgerDamaged(
+            f"{visible(run.full(LEDGER))}: the configuration of trial {visible(row.trial_id)} is none that this code "
+            f"knows: {spelled(where)}: {said}"
+        ) from error
 
 
 def forget(run: Storage, ledger: Ledger) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from cktf.errors import NotRunnable
+from cktf.errors import InputError, NotRunnable
 from cktf.rows import TeacherRow
 from cktf.study.designs import BASELINE, Arm, arm_for, every_arm
 from cktf.study.spec import StudySpec
@@ -39,7 +39,7 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
     if spec.teacher_once:
         try:
             size_limit()
-        except ValueError as error:
+        except InputError as error:
             raise NotRunnable(str(error)) from error
     is_measured = spec.health is not None
     arms = (arm,) if arm else (*every_arm(spec), *_edges(spec))
@@ -81,7 +81,7 @@ def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
     """Tell with the study's and the arm's name what is wrong with an arm."""
     try:
         yield
-    except ValueError as error:
+    except InputError as error:
         raise NotRunnable(f"{spec.name}, arm {arm.label}: {error}{_hint(spec, arm)}") from error
 
 

@@ -182,7 +182,7 @@ class Suggestions:
             number: How many arms were proposed before; the address of what is drawn.
             is_new: Whether these values make an arm that was not tried.
         """
-        finite = all(domain.is_finite for domain in self._domains.values())
+        finite = all(domain.num_values is not None for domain in self._domains.values())
         for attempt in range(ATTEMPTS):
             name = self._sampler
             if attempt >= OWN_ATTEMPTS:  # it keeps returning to where nothing is to be found

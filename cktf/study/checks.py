@@ -6,14 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from cktf.errors import InputError, shown
 from cktf.names import as_name
 from cktf.rows import Scalar
 from cktf.settings import LARGEST_SEED
 from cktf.study.designs import BASELINE, DESIGNS, arms_in, candidates, merge_alike, trial_config
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
 from cktf.study.fractional import smallest_fraction
-from cktf.study.paths import exists, known_paths, leaves, overlay, section_at, suggestion, value_at
-from cktf.study.problems import Location, explain, shown, spelled
+from cktf.study.paths import (
+    Location,
+    exists,
+    known_paths,
+    leaves,
+    overlay,
+    section_at,
+    spelled,
+    suggestion,
+    value_at,
+)
+from cktf.study.problems import explain
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 
@@ -66,7 +77,7 @@ def _check_keys(spec: "StudySpec") -> Iterator[Finding]:
     if spec.fractional is not None:
         try:
             smallest_fraction(len(spec.fractional), spec.resolution)
-        except ValueError as error:
+        except InputError as error:
             yield ("fractional",), str(error)
 
 
@@ -93,7 +104,7 @@ def _check_names(spec: "StudySpec") -> Iterator[Finding]:
                     "must be one line of text, no spaces around it, no letters that are not composed (NFC) and no "
                     "control characters in it"
                 )
-                yield (key,), f"{noun}'s name {allowed}; got {name!r}"
+                yield (key,), f"{noun}'s name {allowed}; got {shown(name)}"
     yield from _check_skip(spec)
 
 
@@ -128,7 +139,10 @@ def _check_skip(spec: "StudySpec") -> Iterator[Finding]:
             yield ("skip", context), "leaves no arm to be compared with the baseline"
     for arm in arms:
         if contexts and all(arm in spec.skip.get(context, ()) for context in contexts):
-            yield ("skip",), f"arm {arm!r} is skipped in every context; take it out of 'compare:' instead"
+            yield (
+                ("skip",),
+                f"arm {shown(arm)} is skipped in every context; take it out of 'compare:' instead",
+            )
 
 
 def _check_baselines(spec: "StudySpec") -> Iterator[Finding]:
@@ -142,7 +156,7 @@ def _check_baselines(spec: "StudySpec") -> Iterator[Finding]:
         if not found:
             earlier = contexts.setdefault(trial_config(baseline).arm_id, context)
             if earlier != context:
-                yield ("contexts", context), f"equals context {earlier!r}"
+                yield ("contexts", context), f"equals context {shown(earlier)}"
 
 
 def _check_search(spec: "StudySpec") -> Iterator[Finding]:
@@ -150,10 +164,10 @@ def _check_search(spec: "StudySpec") -> Iterator[Finding]:
         return
     try:
         drawing_order(spec.search)
-    except ValueError as error:
+    except InputError as error:
         yield ("search",), str(error)
     for path, domain in spec.search.items():
-        if spec.sampler == "bruteforce" and not domain.is_finite:
+        if spec.sampler == "bruteforce" and domain.num_values is None:
             yield ("search", path), "needs a 'step' here, for sampler bruteforce tries every value"
         # What applies under a condition alone may clash with the baseline, and be right where it applies.
         for edge in domain.edges:
@@ -245,7 +259,7 @@ def _check_different(spec: "StudySpec", context: str) -> Iterator[Finding]:
     }
     own = arms_in(spec, context)
     if equal := others.get(own[0].arm_id):
-        yield ("contexts", context), f"equals arm {equal.name!r} in context {equal.context!r}"
+        yield ("contexts", context), f"equals arm {shown(equal.name)} in context {shown(equal.context)}"
         return
     runs = [
         trial_config(run.mapping).model_dump(mode="json")
@@ -259,9 +273,9 @@ def _check_different(spec: "StudySpec", context: str) -> Iterator[Finding]:
     for candidate in candidates(spec, context):
         arm_id = trial_config(candidate.mapping).arm_id
         if equal := others.get(arm_id):
-            yield candidate.where, f"equals arm {equal.name!r} in context {equal.context!r}"
+            yield candidate.where, f"equals arm {shown(equal.name)} in context {shown(equal.context)}"
         elif candidate.name not in (None, names[arm_id]):
-            yield candidate.where, f"equals arm {names[arm_id]!r}"
+            yield candidate.where, f"equals arm {shown(names[arm_id])}"
     if len(own) == 1 and spec.compare is None and spec.fractional is None:
         yield (spec.kind,), "every arm equals the baseline, so there is nothing to compare"
 
@@ -272,7 +286,7 @@ def _check_reference(spec: "StudySpec") -> Iterator[Finding]:
         return
     if reference.metric != spec.report_metric:
         allowed = f"must be {spec.report_metric}, which this study reports"
-        yield ("reference", "metric"), f"{allowed}; got {reference.metric!r}"
+        yield ("reference", "metric"), f"{allowed}; got {shown(reference.metric)}"
     for key, found in (("values", reference.by_context()), ("teacher", reference.teachers())):
         for context in found:
             where: Location = ("reference", key, context) if context else ("reference", key)
@@ -292,7 +306,7 @@ def _check_reference(spec: "StudySpec") -> Iterator[Finding]:
             for one in merge_alike(spec, arms_in(spec, context)):
                 found = {name: values[name] for name in one.names if name in values}
                 if len(set(found.values())) > 1:
-                    told = ", ".join(f"{value:g} for {name!r}" for name, value in found.items())
+                    told = ", ".join(f"{value:g} for {shown(name)}" for name, value in found.items())
                     yield above, f"arms that train alike are one arm, which has one value; got {told}"
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.rows import Scalar
 from cktf.settings import Settings
 from cktf.study.paths import overlay, value_at
@@ -59,10 +59,10 @@ def parse_condition(path: str, text: Scalar) -> Condition:
     comparison = _COMPARISON.fullmatch(text)
     if comparison is None:
         known = ", ".join(_OPERATORS)
-        raise InputError(f"when.{path}: must be a value, or one of {known} before a value; got {text!r}")
+        raise InputError(f"when.{path}: must be a value, or one of {known} before a value; got {shown(text)}")
     symbol, literal = comparison[1] or "==", _literal(comparison[2])
     if symbol in ORDERINGS and (isinstance(literal, bool) or not isinstance(literal, int | float)):
-        raise InputError(f"when.{path}: {symbol!r} compares numbers, such as '{symbol} 0'; got {text!r}")
+        raise InputError(f"when.{path}: {symbol!r} compares numbers, such as '{symbol} 0'; got {shown(text)}")
     return Condition(path, symbol, literal)
 
 
@@ -124,7 +124,7 @@ class _Range(_Domain):
         """The values that stand for all when a study is checked: the lowest and the highest that are drawn."""
         low, high = self.bounds
         if self.step is not None:
-            high = low + math.floor((high - low) / self.step + 1e-9) * self.step
+            high = low + (_num_steps(low, high, self.step) - 1) * self.step
         return low, high
 
 
@@ -138,9 +138,9 @@ class FloatDomain(_Range):
     """Distance of the values that are drawn; None: any value."""
 
     @property
-    def is_finite(self) -> bool:
-        """Whether all values can be listed."""
-        return self.step is not None
+    def num_values(self) -> int | None:
+        """How many values there are; None: any number."""
+        return None if self.step is None else _num_steps(*self.bounds, self.step)
 
 
 class IntDomain(_Range):
@@ -153,9 +153,14 @@ class IntDomain(_Range):
     """Distance of the values that are drawn; None: 1."""
 
     @property
-    def is_finite(self) -> bool:
-        """Whether all values can be listed."""
-        return True
+    def num_values(self) -> int:
+        """How many values there are."""
+        return _num_steps(*self.bounds, self.step or 1)
+
+
+def _num_steps(low: float, high: float, step: float) -> int:
+    """Return how many values lie between two bounds, the lower one included, at a distance from each other."""
+    return math.floor((high - low) / step + 1e-9) + 1
 
 
 def choice_label(choice: Scalar) -> str:
@@ -175,7 +180,7 @@ class ChoiceDomain(_Domain):
     @classmethod
     def _different(cls, choices: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
         if len({choice_label(choice) for choice in choices}) < len(choices):
-            raise InputError(f"the values must differ from each other; got {list(choices)}")
+            raise InputError(f"the values must differ from each other; got {shown(list(choices))}")
         return choices
 
     @cached_property
@@ -189,9 +194,9 @@ class ChoiceDomain(_Domain):
         return self.choices
 
     @property
-    def is_finite(self) -> bool:
-        """Whether all values can be listed."""
-        return True
+    def num_values(self) -> int:
+        """How many values there are."""
+        return len(self.choices)
 
 
 _TYPES = {"float": FloatDomain, "int": IntDomain, "choice": ChoiceDomain}

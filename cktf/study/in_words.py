@@ -1,5 +1,6 @@
 """What a study will run, in words, and what its user should know before it does."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,14 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
         if len(arms) < names * contexts:
             words += f" ({len(arms)} in all)"
         return f"{words} x {seeds} = {_counted(len(arms) * len(spec.seeds), 'trial')}"
-    words = f"{_counted(spec.trials, 'arm')} x {seeds} by {spec.sampler}, pruned by {spec.prune}"
+    sizes = [domain.num_values for domain in spec.search.values()]
+    most = math.prod(size for size in sizes if size is not None)
+    if None in sizes or most >= spec.trials:
+        words = _counted(spec.trials, "arm")
+    else:
+        why = f"for the factors have no more values together ('trials: {spec.trials}')"
+        words = f"{_counted(most, 'arm')} at most, {why},"
+    words += f" x {seeds} by {spec.sampler}, pruned by {spec.prune}"
     if spec.confirm:
         words += f"; then the best {spec.confirm.top} and the baseline x {_counted(spec.confirm.seeds, 'fresh seed')}"
     return words

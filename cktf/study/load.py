@@ -1,21 +1,27 @@
 """From a study file and the command line's overrides to a checked `StudySpec`, and back."""
 
 import os
-from collections.abc import Iterable, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from cktf.errors import InputError, shown, visible
 from cktf.names import as_name
 from cktf.study import yaml_text
-from cktf.study.paths import exists, known_paths, section_at, suggestion
-from cktf.study.problems import Location, StudyError, explain, shown, spelled
+from cktf.study.paths import Location, exists, known_paths, section_at, spelled, suggestion
+from cktf.study.problems import StudyError, explain
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 
 BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
 """Sections whose keys are paths, dots and all."""
+
+MOST_BYTES = 500_000
+"""Of a study file: a hundred times what the largest has, and read within seconds."""
 
 PLACES = ("root", "checkpoint")
 """Settings whose text is the name of a file or folder, which is taken letter by letter; all other texts are names."""
@@ -33,17 +39,36 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
         StudyError: If the file cannot be read or the study is wrong; one line for each problem.
     """
     file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise StudyError(f"{file}: there is no such file") from None
-    except IsADirectoryError:
-        raise StudyError(f"{file}: is a folder; name the study's YAML file") from None
-    except UnicodeDecodeError:
-        raise StudyError(f"{file}: is not UTF-8 text") from None
-    except OSError as error:
-        raise StudyError(f"{file}: cannot be read: {error.strerror}") from None
+    with _one_reason(file):
+        kind = file.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise StudyError(f"{visible(str(file))}: is a folder; name the study's YAML file")
+        if not stat.S_ISREG(kind):  # reading it could take for ever
+            raise StudyError(f"{visible(str(file))}: is no regular file; name the study's YAML file")
+        with file.open("rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise StudyError(
+                f"{visible(str(file))}: is larger than {MOST_BYTES // 1000:,} kB; a study has a few"
+            )
+        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     return read_study(text, str(file), overrides)
+
+
+@contextmanager
+def _one_reason(file: Path) -> Iterator[None]:
+    """Tell in one message that a file cannot be read, and why."""
+    place = visible(str(file))
+    try:
+        yield
+    except FileNotFoundError:
+        raise StudyError(f"{place}: there is no such file") from None
+    except UnicodeDecodeError:
+        raise StudyError(f"{place}: is not UTF-8 text") from None
+    except OSError as error:
+        raise StudyError(f"{place}: cannot be read: {error.strerror}") from None
+    except ValueError:  # a NUL in the name
+        raise StudyError(f"{place}: is no file's name") from None
 
 
 def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySpec:
@@ -54,7 +79,7 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySp
     """
     try:
         document = yaml_text.parse(text)
-    except ValueError as error:
+    except InputError as error:
         raise StudyError(f"{source}, {error}") from None
     if document.value is None:
         raise StudyError(f"{source}: is empty; a study has at least 'baseline:', and what varies around it")
@@ -63,15 +88,26 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySp
             f"{source}: must be a mapping with 'baseline:' and others; got {shown(document.value)}"
         )
     values, overridden = _override(document.value, overrides)
-    values = _with_names({"name": Path(source).stem, "question": _first_comment(text), **values})
+    own = {"name": Path(source).stem, "question": _first_comment(text)}
+    spec, problems = _checked({**own, **values})
+    if spec is not None:
+        return spec
+    of_the_file = _checked({**own, **document.value})[1] if overridden else problems
+    raise StudyError(
+        "\n".join(
+            ": ".join(filter(None, (_place(source, where, document.lines, options), spelled(where), said)))
+            for where, said in problems
+            for options in [overridden if (where, said) not in of_the_file else {}]
+        )
+    )
+
+
+def _checked(values: dict[str, Any]) -> tuple[StudySpec | None, list[tuple[Location, str]]]:
+    """Return a study that is right, or the place of each problem and what is wrong there."""
     try:
-        return StudySpec.model_validate(values)
+        return StudySpec.model_validate(_with_names(values)), []
     except ValidationError as error:
-        problems = []
-        for location, said in explain(error, StudySpec):
-            place = _place(source, location, document.lines, overridden)
-            problems.append(": ".join(filter(None, (place, spelled(location), said))))
-        raise StudyError("\n".join(problems)) from None
+        return None, explain(error, StudySpec)
 
 
 def dump_study(spec: StudySpec) -> str:
@@ -100,20 +136,20 @@ def _first_comment(text: str) -> str:
 
 
 def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], dict[Location, str]]:
-    """Return the study with the overrides laid over it, and the path given for each key they set."""
+    """Return the study with the overrides laid over it, and the option that has set each key."""
     overridden: dict[Location, str] = {}
     for override in overrides:
         path, sign, text = override.partition("=")
         path = as_name(path)
         if not sign or not path:
-            raise StudyError(f"--set {override}: must be path=value, such as seeds=3")
+            raise StudyError(f"{_option(override)}: must be path=value, such as seeds=3")
         try:
             value = yaml_text.parse(text).value
-        except ValueError as error:
-            raise StudyError(f"--set {override}: {error}") from None
+        except InputError as error:
+            raise StudyError(f"{_option(override)}: {error}") from None
         keys = _keys(path, values, override)
         values = _replaced(values, keys, value)
-        overridden[keys] = path
+        overridden[keys] = _option(override)
     return values, overridden
 
 
@@ -125,7 +161,7 @@ def _keys(path: str, values: dict[str, Any], override: str) -> tuple[str, ...]:
             known = known_paths(TrialConfig) | StudySpec.model_fields.keys()
             beginnings = ", ".join([*StudySpec.model_fields, *section_at((), TrialConfig)])
             close = suggestion(path, known) or f"; a path begins with one of {beginnings}"
-            raise StudyError(f"--set {override}: no such path{close}")
+            raise StudyError(f"{_option(override)}: no such path{close}")
         path = f"baseline.{path}"
     keys: tuple[str, ...] = ()
     here: Any = values
@@ -150,13 +186,28 @@ def _replaced(values: Any, keys: tuple[str, ...], value: Any) -> Any:
     return {**below, keys[0]: _replaced(below.get(keys[0]), keys[1:], value)}
 
 
+def _option(override: str) -> str:
+    """Return an override as the command line has it, in quotes and cut where it could not be read otherwise."""
+    return f"--set {spelled((override,))}"
+
+
 def _place(
     source: str, location: Location, lines: dict[Location, int], overridden: dict[Location, str]
 ) -> str:
-    """Return where a problem stands: the override or line of the key, or of the nearest section above."""
-    above = [location[:length] for length in range(len(location), 0, -1)]
-    if found := next((keys for keys in above if keys in overridden), None):
-        return f"{source}, --set {overridden[found]}"
-    if found := next((keys for keys in above if keys in lines), None):
+    """Return where a problem stands: the overrides that make it, or the line of the key or of the nearest above.
+
+    Args:
+        source: What the file is called.
+        location: Of the problem.
+        lines: Of the file's keys.
+        overridden: Keys that overrides set, and the options; none where the file alone has the problem.
+    """
+    depths = range(len(location), 0, -1)
+    if found := next((location[:depth] for depth in depths if location[:depth] in overridden), None):
+        return f"{source}, {overridden[found]}"
+    below = [option for keys, option in overridden.items() if keys[: len(location)] == location]
+    if below or overridden:  # one that stands elsewhere, such as a setting that an arm does not go with
+        return f"{source}, {' '.join(below or overridden.values())}"
+    if found := next((location[:depth] for depth in depths if location[:depth] in lines), None):
         return f"{source}, line {lines[found]}"
     return source

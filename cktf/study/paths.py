@@ -7,7 +7,11 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from cktf.errors import SHOWN, shown
 from cktf.settings import union_members
+
+Location = tuple[str | int, ...]
+"""Keys and rows of lists, from the top of a configuration to a place in it."""
 
 
 @cache
@@ -21,7 +25,7 @@ def exists(path: str, model: type[BaseModel]) -> bool:
     return bool(types_at(tuple(path.split(".")), model))
 
 
-def types_at(location: tuple[str | int, ...], model: type[BaseModel]) -> list[Any]:
+def types_at(location: Location, model: type[BaseModel]) -> list[Any]:
     """Return the types that may stand at a location of a model; none where nothing may."""
     here: list[Any] = [model]
     for key in location:
@@ -39,7 +43,7 @@ def types_at(location: tuple[str | int, ...], model: type[BaseModel]) -> list[An
     return here
 
 
-def section_at(location: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
+def section_at(location: Location, model: type[BaseModel]) -> list[str]:
     """Return the names of the fields that a section has; empty where the location is no section."""
     names = [name for part in types_at(location, model) if _is_model(part) for name in _fields(part)]
     return list(dict.fromkeys(names))
@@ -47,13 +51,27 @@ def section_at(location: tuple[str | int, ...], model: type[BaseModel]) -> list[
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``. Did you mean 'x'?`` for the closest known words, or nothing where none is close."""
+    if len(word) > SHOWN:
+        return ""
     ending = word.rpartition(".")[2]
-    candidates = sorted(known)
-    close = get_close_matches(word, candidates, n=1, cutoff=0.6)
-    close += [c for c in candidates if "." in c and c.rpartition(".")[2] == ending and c not in close]
+    candidates = sorted(known, key=lambda path: (path.count("."), path))
+    close = [path for path in candidates if word.endswith(f".{path}")]
+    close += get_close_matches(word, candidates, n=1, cutoff=0.6)
+    close = list(dict.fromkeys([*close, *(path for path in candidates if path.rpartition(".")[2] == ending)]))
     if not close:
         return ""
     return f". Did you mean {' or '.join(repr(word) for word in close[:3])}?"
+
+
+def spelled(location: Location) -> str:
+    """Return a location as a person writes it: ``ablate.objective.cktf.theta[0]``."""
+    words = (f"[{key}]" if isinstance(key, int) else f".{_as_key(key)}" for key in location)
+    return "".join(words).removeprefix(".")
+
+
+def _as_key(key: str) -> str:
+    """Return a key as it is, or in quotes where it would not be seen, or cut where it is long."""
+    return key if key and key.isprintable() and len(key) <= SHOWN else shown(key)
 
 
 def value_at(configuration: Mapping[str, Any], path: str) -> Any:
@@ -66,7 +84,7 @@ def value_at(configuration: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def stands_in(location: tuple[str | int, ...], configuration: Any) -> bool:
+def stands_in(location: Location, configuration: Any) -> bool:
     """Return whether a configuration, as written, has something at a location below its top."""
     here = configuration
     for key in location:

@@ -1,20 +1,13 @@
 """What is wrong with a study, in plain words: where it stands, the value, and what is allowed."""
 
-import json
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from cktf.errors import UserError
-from cktf.study.paths import section_at, suggestion, types_at
-
-LONGEST_VALUE = 60
-"""Characters of a wrong value that are shown."""
-
-Location = tuple[str | int, ...]
+from cktf.errors import UserError, shown
+from cktf.study.paths import Location, section_at, suggestion, types_at
 
 
 class StudyError(UserError):
@@ -36,26 +29,18 @@ def refusal(problems: Sequence[InitErrorDetails]) -> ValidationError:
 def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[Location, str]]:
     """Return location and message of each problem that pydantic found in a model's input."""
     found: dict[Location, str] = {}
-    for details in error.errors(include_url=False):
-        location = _without_tags(details, model)
+    all_details = error.errors(include_url=False)
+    locations = [_without_tags(details, model) for details in all_details]
+    for details, location in zip(all_details, locations, strict=True):
+        if isinstance(details["input"], dict | list) and details["type"].endswith("_type"):
+            depth = len(location)
+            if any(len(other) > depth and other[:depth] == location for other in locations):
+                continue  # the member of a union that a mapping is meant for says what is wrong within it
         message = _plain_words(details, location, model)
         if location in found:  # the members of a union complain one by one about the same value
             message = found[location] if message in found[location] else f"{found[location]}, or {message}"
         found[location] = message
     return list(found.items())
-
-
-def spelled(location: Location) -> str:
-    """Return a location as a person writes it: ``ablate.objective.cktf.theta[0]``."""
-    words = (key if isinstance(key, int) or key.isprintable() else ascii(key) for key in location)
-    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in words)
-    return text.removeprefix(".")
-
-
-def shown(value: Any) -> str:
-    """Return a value nearly as it stands in YAML, shortened where it is long."""
-    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 
 def _without_tags(details: ErrorDetails, model: type[BaseModel]) -> Location:
@@ -89,7 +74,9 @@ def _plain_words(details: ErrorDetails, location: Location, model: type[BaseMode
                 value = f"{last}: {shown(details['input'])}{'}' * len(sections)}"
                 return f"is a path; write its sections one within the other: {nested}{value}"
             return f"unknown key{suggestion(key, known) or '.'} Known here: {', '.join(known)}"
-        case "value_error":
+        case "value_error" | "assertion_error":
+            if not isinstance(context["error"], UserError):
+                raise context["error"]  # a fault of ours in a validator
             return str(context["error"])
         case "greater_than":
             return f"must be greater than {context['gt']:.10g}{got}"

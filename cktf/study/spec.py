@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.settings import Seed, Settings
 from cktf.study.checks import find_problems
 from cktf.study.designs import DESIGNS, trial_config
@@ -83,7 +83,7 @@ def _listed(seeds: Any) -> Any:
             raise InputError(f"must be between 1 and {MOST_SEEDS}, or a list of seeds; got {seeds}")
         return tuple(range(seeds))
     if not isinstance(seeds, list | tuple):
-        raise InputError(f"must be a whole number of seeds, or a list of them; got {seeds!r}")
+        raise InputError(f"must be a whole number of seeds, or a list of them; got {shown(seeds)}")
     return seeds
 
 
@@ -269,7 +269,7 @@ class StudySpec(Settings):
         if not is_name or name in ("", ".", ".."):
             raise InputError(
                 "must be one line of text that can name a folder: no slashes or control characters in it, no spaces "
-                f"around it, not '.' or '..'; got {name!r}"
+                f"around it, not '.' or '..'; got {shown(name)}"
             )
         return name
 
@@ -299,7 +299,7 @@ class StudySpec(Settings):
     @classmethod
     def _different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds):
-            raise InputError(f"the seeds must differ from each other; got {list(seeds)}")
+            raise InputError(f"the seeds must differ from each other; got {shown(list(seeds))}")
         return seeds
 
     @field_validator("metric")
@@ -313,7 +313,9 @@ class StudySpec(Settings):
             else ""
         )
         allowed = ", ".join(METRICS)
-        raise InputError(f"must be one of {allowed}; got {metric!r}{reason or suggestion(metric, METRICS)}")
+        raise InputError(
+            f"must be one of {allowed}; got {shown(metric)}{reason or suggestion(metric, METRICS)}"
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

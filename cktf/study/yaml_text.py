@@ -1,15 +1,17 @@
 """YAML as people mean it: version 1.2's plain values, no key twice, and the line of every key."""
 
-import itertools
 import re
-from collections.abc import Iterator
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from cktf.errors import InputError
+from cktf.errors import InputError, shown, visible
 from cktf.names import as_name
+from cktf.study.paths import Location, spelled
+
+_TAG = "tag:yaml.org,2002:"
 
 # YAML 1.1, which PyYAML reads, takes 1e-4 for text, `on` for true, 010 for eight and 1:30 for ninety.
 _PLAIN = {
@@ -36,21 +38,16 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-for _tag, (_pattern, _first) in _PLAIN.items():
+for _name, (_pattern, _first) in _PLAIN.items():
     for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
-
-
-def _whole_number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    text = loader.construct_scalar(node)
-    return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+        _class.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), _first)
 
 MOST_ENTRIES = 100_000
-"""Keys and list entries of one text, those behind aliases counted wherever they are used: aliases of aliases can make
-billions out of ten lines."""
+"""Keys and list entries of one text, those behind aliases and merge keys counted wherever they are used: aliases of
+aliases can make billions out of ten lines."""
+
+MOST_DIGITS = 100
+"""Of a whole number; Python refuses to write one of thousands down."""
 
 
 @dataclass(frozen=True)
@@ -63,33 +60,33 @@ class Document:
     """
 
     value: Any
-    lines: dict[tuple[str | int, ...], int]
+    lines: dict[Location, int]
 
 
 def parse(text: str) -> Document:
     """Read a YAML text of one document.
 
     Raises:
-        ValueError: If it is no YAML, or a key stands twice or is no text; the message begins with the line.
+        ValueError: If it is no YAML, has a tag or a value that no study has, or a key stands twice or is no text; the
+            message begins with the line.
     """
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is None:
-            return Document(None, {})
-        lines = dict(itertools.islice(_lines(node, ()), MOST_ENTRIES + 1))
-        if len(lines) > MOST_ENTRIES:
-            raise InputError(f"line 1: has more than {MOST_ENTRIES:,} entries with all aliases written out")
-        _name_keys(node, set())
-        return Document(loader.construct_document(node), lines)
+        node = _Loader(text).get_single_node()
+        reader = _Reader()
+        return Document(None if node is None else reader.value(node, ()), reader.lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise InputError(f"line {mark.line + 1 if mark else 1}: not valid YAML: {said}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"line 1: not valid YAML: {' '.join(str(error).split())}") from None
+        raise InputError(f"line {line}: not valid YAML: {visible(said)}{_odd_blank(text, line)}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        sign = ascii(text[error.position])
+        raise InputError(
+            f"line {line}: not valid YAML: it holds {sign}, a character that YAML has not"
+        ) from None
     except RecursionError:
-        raise InputError("line 1: not valid YAML: nested too deeply, or an alias within itself") from None
+        raise InputError("line 1: not valid YAML: nested too deeply") from None
 
 
 def dump(value: Any) -> str:
@@ -97,47 +94,141 @@ def dump(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _lines(node: yaml.Node, above: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], int]]:
-    if isinstance(node, yaml.SequenceNode):
-        for index, entry in enumerate(node.value):
-            yield (*above, index), entry.start_mark.line + 1
-            yield from _lines(entry, (*above, index))
-    elif isinstance(node, yaml.MappingNode):
-        seen: dict[str, tuple[str, int]] = {}
+class _Reader:
+    """From the nodes of one document to its value.
+
+    Attributes:
+        lines: As in `Document`.
+    """
+
+    def __init__(self) -> None:
+        self.lines: dict[Location, int] = {}
+        self._entries = 0
+        self._above: set[int] = set()
+
+    def value(self, node: yaml.Node, where: Location) -> Any:
+        """Return the value of a node that stands at a place."""
+        if id(node) in self._above:
+            raise _refused(node, where, "an alias stands within what it is an alias of")
+        self._above.add(id(node))
+        kind = node.tag.removeprefix(_TAG)
+        if isinstance(node, yaml.ScalarNode):
+            value: Any = _scalar(node, where, kind)
+        elif isinstance(node, yaml.MappingNode) and kind == "map":
+            value = self._mapping(node, where)
+        elif isinstance(node, yaml.SequenceNode) and kind == "seq":
+            value = [self._entry(entry, entry, (*where, row)) for row, entry in enumerate(node.value)]
+        else:
+            raise _unknown_tag(node, where)
+        self._above.discard(id(node))
+        return value
+
+    def _entry(self, marked: yaml.Node, node: yaml.Node, where: Location) -> Any:
+        self._count()
+        self.lines[where] = marked.start_mark.line + 1
+        return self.value(node, where)
+
+    def _mapping(self, node: yaml.MappingNode, where: Location) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
         for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.tag == "tag:yaml.org,2002:merge":
+            if key.tag == f"{_TAG}merge":
+                merged |= self._merged(value, where)
+        seen: dict[str, tuple[str, int]] = {}
+        own: dict[str, Any] = {}
+        for key, value in node.value:
+            if key.tag == f"{_TAG}merge":
                 continue
-            if key.tag != "tag:yaml.org,2002:str":
-                hint = f"; put quotes around {key.value!r}" if isinstance(key, yaml.ScalarNode) else ""
-                raise InputError(f"line {line}: keys must be text{hint}")
-            name = as_name(key.value)
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode) or key.tag != f"{_TAG}str":
+                hint = f"; put quotes around {shown(key.value)}" if isinstance(key, yaml.ScalarNode) else ""
+                raise _refused(key, where, f"keys must be text{hint}")
+            name = as_name(_characters(key, where))
             if name in seen:
                 first, its_line = seen[name]
                 if first == key.value:
-                    raise InputError(f"line {line}: the key {name!r} stands twice, first on line {its_line}")
+                    raise InputError(
+                        f"line {line}: the key {shown(name)} stands twice, first on line {its_line}"
+                    )
                 raise InputError(
                     f"line {line}: the keys {first!a}, on line {its_line}, and {key.value!a} are one name, for blanks "
                     "around it and how its accents are encoded do not count"
                 )
             seen[name] = key.value, line
-            yield (*above, name), line
-            yield from _lines(value, (*above, name))
+            own[name] = self._entry(key, value, (*where, name))
+        return {**merged, **own}
+
+    def _merged(self, node: yaml.Node, where: Location) -> dict[str, Any]:
+        """Return what a merge key asks for: a mapping, or a list of them, of which the first to have a key decides."""
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        if not all(isinstance(part, yaml.MappingNode) for part in parts):
+            raise _refused(node, where, "'<<' must have a mapping, or a list of mappings")
+        merged: dict[str, Any] = {}
+        for part in reversed(parts):
+            self._count()  # one without keys takes its time too
+            merged |= self.value(part, where)
+        return merged
+
+    def _count(self) -> None:
+        self._entries += 1
+        if self._entries > MOST_ENTRIES:
+            raise InputError(f"line 1: has more than {MOST_ENTRIES:,} entries with all aliases written out")
 
 
-def _name_keys(node: yaml.Node, seen: set[int]) -> None:
-    """Write every key of a document as `as_name` has it; those of merged mappings too."""
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                key.value = as_name(key.value)
-            _name_keys(value, seen)
-    elif isinstance(node, yaml.SequenceNode):
-        for entry in node.value:
-            _name_keys(entry, seen)
+def _scalar(node: yaml.ScalarNode, where: Location, kind: str) -> Any:
+    """Return the value of a text, plain or in quotes, that is tagged or looks like one of a kind."""
+    text = _characters(node, where)
+    if kind == "str" or (kind == "merge" and node.style is None):
+        return text
+    kinds = ("int", "float") if kind == "float" else (kind,)
+    if kind not in _PLAIN or kind == "merge":
+        raise _unknown_tag(node, where)
+    if not any(re.fullmatch(_PLAIN[each][0], text) for each in kinds):
+        raise _refused(node, where, f"{shown(text)} is not what the tag !!{kind} says")
+    if kind == "int":
+        if len(text) > MOST_DIGITS:
+            raise _refused(node, where, f"a whole number may have {MOST_DIGITS} digits; got {shown(text)}")
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if kind == "float":
+        return float(re.sub(r"\.(inf|nan)", r"\1", text.lower()))
+    return None if kind == "null" else text.lower() == "true"
+
+
+def _characters(node: yaml.ScalarNode, where: Location) -> str:
+    """Return a text whose surrogate pairs, as JSON writes what lies beyond 16 bits, are one character each."""
+    text: str = node.value
+    if text.isascii():
+        joined = text
+    else:
+        joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    wrong = next((sign for sign in joined if sign == "\0" or "\ud800" <= sign <= "\udfff"), None)
+    if wrong is not None:
+        what = "NUL" if wrong == "\0" else "half of a surrogate pair, which is no character"
+        raise _refused(node, where, f"{shown(joined)} holds {what}")
+    return joined
+
+
+def _refused(node: yaml.Node, where: Location, what: str) -> InputError:
+    """Return the exception for what stands at a place."""
+    place = f"{spelled(where)}: " if where else ""
+    return InputError(f"line {node.start_mark.line + 1}: {place}{what}")
+
+
+def _unknown_tag(node: yaml.Node, where: Location) -> InputError:
+    tag = node.tag.replace(_TAG, "!!")
+    known = ", ".join(f"!!{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map"))
+    return _refused(
+        node, where, f"the tag {shown(tag)} is not known here; write none, or where it fits one of {known}"
+    )
+
+
+def _odd_blank(text: str, line: int) -> str:
+    """Name a sign on a line, or the one before it, that looks like a blank or like nothing, and is neither to YAML."""
+    for row in text.split("\n")[max(0, line - 2) : line]:
+        for sign in row:
+            if not sign.isascii() and not sign.isprintable():
+                name = unicodedata.name(sign, "a control character").lower()
+                return f"; {sign!a} stands there ({name}), which is no blank to YAML"
+    return ""
 
 
 def in_one_line(value: Any) -> str:

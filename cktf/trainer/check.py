@@ -54,7 +54,7 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
     for phase in phases:
         try:
             phase.loader(World(size=workers))
-        except ValueError as error:
+        except InputError as error:
             raise InputError(f"phase {phase.name}: {error}") from error
 
 

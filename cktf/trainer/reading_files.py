@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.exclusive import exclusive
 from cktf.storage import Storage
 
@@ -43,7 +43,7 @@ def size_limit() -> int:
     with suppress(ValueError):
         if 0 <= (gigabytes := float(text)) < float("inf"):
             return round(gigabytes * 10**9)
-    raise InputError(f"$CKTF_CACHE_GB: must be a number of gigabytes, 0 or more; got {text!r}")
+    raise InputError(f"$CKTF_CACHE_GB: must be a number of gigabytes, 0 or more; got {shown(text)}")
 
 
 class ReadingFiles:

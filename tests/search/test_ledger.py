@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
-from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unwritable
+from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unreadable, Unwritable
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.search import ledger as ledger_module
 from cktf.search.ledger import Ledger, is_in_use, open_run, read_ledger
@@ -168,6 +168,7 @@ FULL = """
 import resource, sys
 from cktf.rows import EndRow
 from cktf.search.ledger import Ledger
+from cktf.search.run_directory import writing
 from cktf.storage import Storage
 
 def end(trial_id):
@@ -242,10 +243,15 @@ def test_a_uri_that_cannot_be_opened_is_told_in_one_line(uri):
     assert "\n" not in str(told.value)
 
 
-def test_a_file_system_without_locks_is_said_in_one_message(tmp_path, monkeypatch):
-    run = Storage(tmp_path)
-    with Ledger(run):
-        pass
+def test_a_place_whose_name_is_too_long_is_told_once(tmp_path):
+    run = open_run(str(tmp_path / ("x" * 260)))
+    with pytest.raises(Unreadable, match=r"ledger: cannot be read: File name too long$") as said:
+        list(read_ledger(run))
+    assert str(said.value).count("x" * 200) == 1
+
+
+def test_a_file_system_without_locks_cannot_tell_who_is_at_work_and_takes_no_driver(run, monkeypatch):
+    Ledger(run).close()
 
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")

@@ -1,11 +1,14 @@
 """Run directories: whose they are, and what may be gone on with in them."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from cktf.errors import (
     BadRunDirectory,
     ClusterTooSmall,
+    LedgerDamaged,
     NotRunnable,
     RunInUse,
     RunNotFound,
@@ -150,9 +153,7 @@ def test_a_place_that_cannot_be_opened_is_refused(make_spec):
             act("foo://x")
 
 
-@pytest.mark.parametrize(
-    ("place", "told"), [("", "is empty; use a folder"), ("s3://", "s3://: names no bucket")]
-)
+@pytest.mark.parametrize(("place", "told"), [("", "is empty; use '.'"), ("s3://", "s3://: names no bucket")])
 def test_a_place_without_a_name_is_refused(make_spec, place, told):
     for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
         with pytest.raises(BadRunDirectory, match=told):
@@ -175,3 +176,13 @@ def test_planning_writes_one_object_of_a_bucket(make_spec, tmp_path):
         assert len(planner.state.trials) == 20
         assert len(run.child("ledger").names(".jsonl")) == 1
         assert sum(isinstance(row, PlannedRow) for row in read_ledger(run)) == 20
+
+
+def test_a_planned_trial_that_is_none_of_this_version_s_is_named(make_spec, run_dir, console):
+    begin(make_spec(), run_dir)
+    (segment,) = Path(run_dir, "ledger").iterdir()
+    segment.write_text(segment.read_text().replace('"batch_size":32', '"batch_size":-1'))
+    with pytest.raises(
+        LedgerDamaged, match=r"ledger: the configuration of trial .*: batch_size: must be 2 or more; got"
+    ):
+        resume(run_dir, console=console)

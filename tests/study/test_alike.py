@@ -122,3 +122,16 @@ def test_published_values_of_two_names_of_one_arm_must_agree():
     reference["values"]["temperature=1"] = 70.5
     with pytest.raises(ValueError, match=r"one arm, which has one value; got 70 for 'baseline', 70.5 for"):
         spec(KD_OFF, **design, reference=reference)
+
+
+def test_a_search_says_where_its_space_has_fewer_arms_than_it_has_trials():
+    few = {WEIGHT: {"choice": [0.0, 1.0]}, "epochs": {"int": [1, 5], "step": 2}}
+    study = spec(KD_ON, search=few, trials=10)
+    said = plan_in_words(study, plan_arms(study))
+    assert said.startswith(
+        "6 arms at most, for the factors have no more values together ('trials: 10'), x 2 seeds by"
+    )
+    study = spec(KD_ON, search=few, trials=6)
+    assert plan_in_words(study, plan_arms(study)).startswith("6 arms x 2 seeds by tpe")
+    study = spec(KD_ON, search={**few, TEMPERATURE: {"float": [1, 8]}}, trials=40)
+    assert plan_in_words(study, plan_arms(study)).startswith("40 arms x 2 seeds")

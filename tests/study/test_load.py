@@ -1,10 +1,13 @@
 """Study files: reading, overrides, messages, and writing back."""
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from cktf.study.designs import plan_arms
 from cktf.study.domains import FloatDomain
@@ -135,19 +138,36 @@ def test_overrides_change_no_other_study() -> None:
         ("epohs=3", "--set epohs=3: no such path. Did you mean 'epochs'?"),
         ("objective.kd.temprature=3", "no such path. Did you mean 'objective.kd.temperature'?"),
         ("seeds=[1", "--set seeds=[1: line 1: not valid YAML"),
-        ("epochs=0", "x.yaml, --set epochs: baseline.epochs: must be 1 or more; got 0"),
+        ("epochs=0", "x.yaml, --set epochs=0: baseline.epochs: must be 1 or more; got 0"),
         (
             "ablate.objective.cktf.theta=[-1]",
-            "x.yaml, --set ablate.objective.cktf.theta: ablate.objective.cktf.theta[0]: must be 0",
+            "x.yaml, --set ablate.objective.cktf.theta=[-1]: ablate.objective.cktf.theta[0]: must be 0",
         ),
-        ("seeds=true", "x.yaml, --set seeds: seeds: must be a whole number of seeds"),
-        ("seeds=[true,2]", "x.yaml, --set seeds: seeds[0]: must be a whole number; got true"),
+        ("seeds=true", "x.yaml, --set seeds=true: seeds: must be a whole number of seeds"),
+        ("seeds=[true,2]", "x.yaml, --set seeds=[true,2]: seeds[0]: must be a whole number; got true"),
         ("nonsense=3", "--set nonsense=3: no such path; a path begins with one of name, question, contexts"),
         ("ablate.x=[1]", "ablate.x: no such path in a trial's configuration; a path begins with one of task"),
         ("name=..", "name: must be one line of text that can name a folder"),
         ("name=a/b", "name: must be one line of text that can name a folder"),
         ("name=", "name: must be text; got null"),
-        ('name="a\\0"', "name: must be one line of text that can name a folder"),
+        ('name="a\\x07"', "name: must be one line of text that can name a folder"),
+        ('name="a\\0"', r"""--set name="a\0": line 1: 'a\x00' holds NUL"""),
+        (
+            "objective.fsp.weight=010",
+            "x.yaml, --set objective.fsp.weight=010: baseline.objective.fsp: weight",
+        ),
+        ("objective.fsp={a: 1}", "x.yaml, --set objective.fsp={a: 1}: baseline.objective.fsp.a: unknown key"),
+        ("batch_size=1", "x.yaml, --set batch_size=1: baseline.batch_size: must be 2 or more; got 1"),
+        ("teacher=null", "x.yaml, --set teacher=null: baseline: objective.cktf needs a teacher"),
+        (
+            "epochs=" + "9" * 5000,
+            "--set 'epochs=9999999999999999999999999999999999999999999999999999...: line 1: ",
+        ),
+        ("x\u200b=1", r"--set 'x\u200b=1': no such path"),
+        (
+            "name=!!timestamp foo",
+            "--set name=!!timestamp foo: line 1: the tag '!!timestamp' is not known here",
+        ),
         ('compare={"a\\x07": {epochs: 3}}', "compare: an arm's name must be one line of text"),
         ("epochs=true", "baseline.epochs: must be a whole number; got true"),
         ("delta=true", "delta: must be a finite number; got true"),
@@ -241,6 +261,55 @@ def test_messages_speak_no_pydantic() -> None:
 )
 def test_what_is_no_study_is_named(text: str, message: str) -> None:
     assert refused(text).startswith(message)
+
+
+def test_only_the_member_of_a_union_that_a_mapping_is_meant_for_complains_about_what_is_in_it() -> None:
+    said = refused(TEXT, "reference={source: Some 2023, values: {VGG: {baseline: 54.61, kd: many}}}")
+    assert said.splitlines() == [
+        "x.yaml, --set 'reference={source: Some 2023, values: {VGG: {baseline: 54.6...: "
+        "reference.values.VGG.kd: must be a finite number; got 'many'"
+    ]
+
+
+def test_the_file_is_blamed_for_what_is_wrong_without_an_override_too() -> None:
+    said = refused(TEXT.replace("epochs: 2", "epochs: 0"), "seeds=x").splitlines()
+    assert said[0].startswith("x.yaml, line 10: baseline.epochs: must be 1 or more; got 0")
+    assert said[1].startswith("x.yaml, --set seeds=x: seeds: must be a whole number of seeds")
+
+
+def test_a_pair_of_surrogates_in_json_is_one_character() -> None:
+    text = json.dumps(
+        {"name": "\U0001f4a5", "baseline": {**yaml.safe_load(TEXT)["baseline"]}, "ablate": {"epochs": [3]}}
+    )
+    assert "\\ud83d\\udca5" in text
+    assert read_study(text, "x.json").name == "\U0001f4a5"
+    assert refused(text.replace("\\udca5", "")) == (
+        r"x.yaml, line 1: name: '\ud83d' holds half of a surrogate pair, which is no character"
+    )
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "large"])
+def test_what_could_be_read_for_ever_is_refused(kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "device":
+        file.symlink_to("/dev/zero")
+    else:
+        with file.open("wb") as stream:
+            stream.truncate(2**40)
+    with pytest.raises(StudyError, match=r"study\.yaml: is (no regular file|larger than 500 kB)"):
+        load_study(file)
+    with pytest.raises(StudyError, match=r"is no file's name|cannot be read"):
+        load_study(f"{file}\0")
+
+
+def test_long_and_invisible_values_are_cut_and_shown() -> None:
+    for change in ("student: {model: %s}", "student: {model: resnet8, ? %s : 1}"):
+        said = refused(TEXT.replace("student: {model: resnet8}", change % ("x" * 20_000)))
+        assert f"{'x' * 59}..." in said
+        assert max(map(len, said.splitlines())) < 1000
+    assert r"unknown model 'a\u200bb'" in refused(TEXT.replace("{model: resnet8}", "{model: a\u200bb}"))
 
 
 def test_a_file_that_cannot_be_read_is_named(study_file: Write, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from cktf.study.paths import (
     leaves,
     overlay,
     section_at,
+    spelled,
     stands_in,
     suggestion,
     value_at,
@@ -67,6 +68,13 @@ def test_the_closest_path_is_suggested_and_so_are_those_with_the_same_ending() -
         ". Did you mean 'objective.kd.temperature' or 'objective.cktf.temperature'?"
     )
     assert suggestion("zzz", known) == ""
+    assert suggestion("objective.epochs", known).startswith(". Did you mean 'epochs' or ")
+    assert suggestion("x" * 20_000, ["x" * 20_001]) == ""
+
+
+def test_a_location_is_spelled_so_that_its_keys_can_be_seen() -> None:
+    assert spelled(("ablate", "objective.cktf.theta", 0)) == "ablate.objective.cktf.theta[0]"
+    assert spelled(("a", "", "\u200bb", "x" * 100)) == rf"a.''.'\u200bb'.'{'x' * 59}..."
 
 
 def test_laying_values_over_makes_missing_sections_and_changes_no_argument() -> None:

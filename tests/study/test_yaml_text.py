@@ -63,9 +63,38 @@ def test_every_key_and_entry_knows_its_line() -> None:
         ("a: {b: 1, b: 2}\n", "line 1: the key 'b' stands twice"),
         ("a: 1\n2: 3\n", "line 2: keys must be text; put quotes around '2'"),
         ("a: 1\n---\nb: 1\n", "line 2: not valid YAML"),
-        ("a: !!python/object:os.system {}\n", "line 1: not valid YAML"),
-        ("a: \x00\n", "line 1: not valid YAML"),
-        ("&a {x: *a}\n", "line 1: not valid YAML: nested too deeply, or an alias within itself"),
+        (
+            "a: !!python/object:os.system {}\n",
+            "line 1: a: the tag '!!python/object:os.system' is not known here",
+        ),
+        ("a: 1\nb: \x00\n", r"line 2: not valid YAML: it holds '\x00', a character that YAML has not"),
+        ('a: ["x\\0"]\n', r"line 1: a[0]: 'x\x00' holds NUL"),
+        ('"a\\ud800": 1\n', r"line 1: 'a\ud800' holds half of a surrogate pair"),
+        ("a: {x: &b {y: *b}}\n", "line 1: a.x.y: an alias stands within what it is an alias of"),
+        ("[" * 3000, "line 1: not valid YAML: nested too deeply"),
+        ("a:\n  b: !!bool foo\n", "line 2: a.b: 'foo' is not what the tag !!bool says"),
+        ("a: !!float x\n", "line 1: a: 'x' is not what the tag !!float says"),
+        ("a: !!int\n", "line 1: a: '' is not what the tag !!int says"),
+        ("a: !!int 1_000\n", "line 1: a: '1_000' is not what the tag !!int says"),
+        ("a: !!null x\n", "line 1: a: 'x' is not what the tag !!null says"),
+        (
+            "a: !!timestamp foo\n",
+            "line 1: a: the tag '!!timestamp' is not known here; write none, or where it fits",
+        ),
+        ("a: !!set {b, c}\n", "line 1: a: the tag '!!set' is not known here"),
+        ("a: !!binary x\n", "line 1: a: the tag '!!binary' is not known here"),
+        ("a: [!mine 1]\n", "line 1: a[0]: the tag '!mine' is not known here"),
+        ("a: !!map 1\n", "line 1: a: the tag '!!map' is not known here"),
+        ("a: !!int {b: 1}\n", "line 1: a: the tag '!!int' is not known here"),
+        ("a: {<<: {1: 2}}\n", "line 1: a: keys must be text; put quotes around '1'"),
+        ("a: {<<: 1}\n", "line 1: a: '<<' must have a mapping, or a list of mappings"),
+        ("a: {<<: [{b: 1}, 2]}\n", "line 1: a: '<<' must have a mapping, or a list of mappings"),
+        (f"a: {'9' * 5000}\n", f"line 1: a: a whole number may have 100 digits; got '{'9' * 59}..."),
+        (f"a: 0x{'f' * 5000}\n", "line 1: a: a whole number may have 100 digits; got '0xf"),
+        (
+            "a:\xa01\nb: 2\n",
+            r"line 2: not valid YAML: mapping values are not allowed here; '\xa0' stands there (no-b",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, message: str) -> None:
@@ -82,6 +111,22 @@ def test_aliases_of_aliases_are_refused_before_they_fill_the_memory() -> None:
         parse("a: &a x\n" + "\n".join(tenfold))
 
 
+@pytest.mark.parametrize("first", ["{x: 1}", "{}"])
+def test_merge_keys_of_merge_keys_are_refused_likewise(first: str) -> None:
+    tenfold = [
+        f"{name}: &{name} {{<<: [{', '.join([f'*{below}'] * 10)}]}}" for below, name in pairwise("abcdefghij")
+    ]
+    with pytest.raises(ValueError, match="line 1: has more than 100,000 entries"):
+        parse(f"a: &a {first}\n" + "\n".join(tenfold))
+
+
+def test_tags_that_say_what_is_there_are_read() -> None:
+    text = (
+        "a: !!int '7'\nb: !!float 7\nc: !!str 7\nd: !!bool TRUE\ne: !!null ''\nf: !!seq [!!map {g: .inf}]\n"
+    )
+    assert parse(text).value == {"a": 7, "b": 7.0, "c": "7", "d": True, "e": None, "f": [{"g": float("inf")}]}
+
+
 def test_an_empty_text_is_nothing() -> None:
     assert parse("# a comment alone\n").value is None
 
@@ -89,6 +134,9 @@ def test_an_empty_text_is_nothing() -> None:
 def test_merge_keys_still_work() -> None:
     value = parse("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n").value
     assert value["b"] == {"x": 1, "y": 3}
+    document = parse("a: {<<: [{x: 1, y: 2},\n {y: 3, z: 4}], z: 5}\n")
+    assert document.value == {"a": {"x": 1, "y": 2, "z": 5}}
+    assert (document.lines["a", "y"], document.lines["a", "z"]) == (1, 2)
 
 
 @pytest.mark.parametrize(

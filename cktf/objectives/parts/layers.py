@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from cktf.batch import Activations, Shapes
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
 from cktf.settings import Settings
 
 _LAYER = re.compile(r"stem|penultimate|stage[1-9][0-9]*(\.[0-9]+)?")
@@ -37,7 +37,7 @@ class LayerPair(Settings):
         if not _LAYER.fullmatch(name):
             raise InputError(
                 f"must be stem, penultimate, a stage such as stage3 (counted from 1) or one of its blocks such as "
-                f"stage3.0 (counted from 0); got {name!r}"
+                f"stage3.0 (counted from 0); got {shown(name)}"
             )
         return name
 
