@@ -241,7 +241,7 @@ def test_what_would_fail_every_trial_is_told_before(transfer, tmp_path):
     for changes, message in (
         ({"source": {"name": "mnist", "root": str(tmp_path)}}, f"source: .*mnist is not there.*{tmp_path}"),
         (
-            {"source": {"name": "cifar100"}},
+            {"source": {"name": "cifar100", "verify": False}},
             r"source: images of cifar100 have 3 channel\(s\) and those of digits 1; a teacher",
         ),
         ({"probe": {"batch_size": 3}}, "phase probe: batch_size: 3 samples for 2 worker"),
@@ -259,7 +259,7 @@ def test_a_teacher_that_cannot_read_images_of_the_target_s_side_is_told(transfer
         "penultimate": "features.12",
     }
     config = transfer(
-        source={"name": "cifar100"},
+        source={"name": "cifar100", "verify": False},
         data={"name": "stl10", "verify": False, "side": 16},
         teacher=squeezenet,
         objective={"kd": {}},
