@@ -9,6 +9,11 @@ from pyarrow import fs
 _PARTIAL = ".partial"
 
 
+def cache_directory() -> Path:
+    """Return the folder of artefacts that studies share: ``$CKTF_CACHE``, else ``~/.cache/cktf``."""
+    return Path(os.environ.get("CKTF_CACHE", "~/.cache/cktf")).expanduser()
+
+
 class Storage:
     """Files below one root, through `pyarrow.fs`.
 
