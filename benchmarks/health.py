@@ -2,7 +2,7 @@
 
 Two trials of CKTF + KD from resnet20 to resnet8: the baseline of `search_spaces/digits_ablation.yaml`, whose epochs of
 112 images of 8x8 are nearly as short as its validation split of 126, and the same on all 1,122 training images at
-32x32, in batches of 64. Each is trained with and without, in turns, through `cktf.trainer.train.train`, evaluation
+32x32, in batches of 64. Each is trained with and without, in turns, through `cktf.trainer.run.run_trial`, evaluation
 included; figures are medians of epochs, in seconds of this process, so that other work on the machine counts little.
 The first epoch, in which the teacher runs over the validation split, is left out.
 
@@ -18,7 +18,8 @@ import torch
 
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
-from cktf.trainer.train import train
+from cktf.trainer.options import TrainOptions
+from cktf.trainer.run import run_trial
 
 BASELINE: dict[str, Any] = {
     "data": {"name": "digits", "train_fraction": 0.1},
@@ -49,7 +50,7 @@ def epoch_seconds(config: TrialConfig, health: HealthConfig | None) -> list[floa
     """Return the processor seconds of each epoch, without the first one's setting up."""
     seconds = []
     began = 0.0
-    for number, _ in enumerate(train(config, health=health)):
+    for number, _ in enumerate(run_trial(config, TrainOptions(health=health))):
         now = time.process_time()
         if number > 0:
             seconds.append(now - began)
@@ -68,7 +69,7 @@ def main() -> None:
     print(f"{'trial':<28} {'epoch':>9} {'measured':>9} {'ratio':>6}   with 'every: {DEFAULT}'")
     for name, values in TRIALS.items():
         config = TrialConfig.model_validate(values)
-        list(train(config.model_copy(update={"epochs": 1})))  # the teacher is there, and all is warm
+        list(run_trial(config.model_copy(update={"epochs": 1})))  # the teacher is there, and all is warm
         without, measured = [], []
         for _ in range(repeats):
             without += epoch_seconds(config, None)

@@ -5,7 +5,7 @@
    checkpoint and the way of its result to the driver, which the ledger cannot tell apart. Beside it one Ray Train run
    for each trial, from ``fit`` to the first training step, and all that such a run takes besides training.
 2. The driver: trials of one second on two slots, against the ideal of half a second for each. What trains is a
-   function that waits for a second, put into every worker in the place of `cktf.trainer.train.train`; the planner,
+   function that waits for a second, put into every worker in the place of `cktf.trainer.run.run_trial`; the planner,
    Ray Tune, the slots, Ray Train and the ledger are those of any study. With ``--sampler`` it is a search, planned
    trial by trial, instead of a design. Overhead is told of the session from launch to end and, between the first
    trial's beginning and the last one's end, of each quarter of the trials: a driver that slows down shows there.
@@ -38,7 +38,7 @@ from cktf.storage import Storage
 from cktf.study.designs import plan_arms
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.train import train
+from cktf.trainer.run import run_trial
 
 SLOTS = 2
 QUARTERS = 4
@@ -121,13 +121,13 @@ def train_one(settings: dict[str, str]) -> None:
     """Train a trial of one epoch; what the worker of a Ray Train run of its own does."""
     torch.set_num_threads(1)
     config = TrialConfig.model_validate_json(settings["trial"])
-    (result,) = train(config, device=torch.device("cpu"))
+    (result,) = run_trial(config, device=torch.device("cpu"))
     told = {"began": time.time() - result.epoch_seconds, "seconds": result.epoch_seconds}
     (Path(settings["folder"]) / TOLD).write_text(json.dumps(told))
 
 
-def one_second(config: TrialConfig, **_settings: object) -> Iterator[EpochResult]:
-    """Train nothing, for a second; takes what `cktf.trainer.train.train` takes."""
+def one_second(config: TrialConfig, *_given: object, **_settings: object) -> Iterator[EpochResult]:
+    """Train nothing, for a second; takes what `cktf.trainer.run.run_trial` takes."""
     time.sleep(1.0)
     yield EpochResult(
         epoch=1,
@@ -148,7 +148,7 @@ def wait_instead_of_training() -> None:
     """Put `one_second` where slots of this process find what trains."""
     from cktf.search import trial
 
-    trial.train = one_second  # type: ignore[attr-defined]
+    trial.run_trial = one_second  # type: ignore[attr-defined]
 
 
 def waiting_study(trials: int, sampler: str) -> tuple[list[Row], float, float]:

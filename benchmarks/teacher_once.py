@@ -1,6 +1,6 @@
 """A study with the teacher once, and with the live teacher: what `teacher_once: true` saves, and for which networks.
 
-First a study of 12 trials, 6 arms at 2 seeds, trained to the end through `cktf.trainer.train.train` in this process,
+First a study of 12 trials, 6 arms at 2 seeds, trained to the end through `cktf.trainer.run.run_trial` in this process,
 trial by trial with and without, evaluation included: real digits, scaled to 32x32, cropped at random. The teacher is
 trained beforehand. The first trial that reads something computes and writes it; that is in its time. Peak memory is
 that of a process of its own, which trains the baseline once.
@@ -36,11 +36,12 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.live_teacher import LiveTeacher, Teacher
 from cktf.trainer.optimizer import build_optimizer
+from cktf.trainer.options import TrainOptions
 from cktf.trainer.phases import Phase
 from cktf.trainer.reading_files import ReadingFiles
+from cktf.trainer.run import run_trial
 from cktf.trainer.teacher_cache import load_teacher
 from cktf.trainer.teacher_once import TeacherOnce
-from cktf.trainer.train import train
 
 CKTF = {"beta": 0.8, "theta": 0.1, "negatives": 512}
 BASELINE = {"cross_entropy": {}, "kd": {}, "cktf": CKTF}
@@ -113,7 +114,7 @@ def study(teacher: str, student: str, side: int, epochs: int, device: torch.devi
 
 def train_to_end(config: TrialConfig, once: bool, device: torch.device) -> None:
     """Train a trial and forget its results."""
-    for _ in train(config, teacher_once=once, device=device):
+    for _ in run_trial(config, TrainOptions(teacher_once=once), device=device):
         pass
 
 

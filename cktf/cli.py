@@ -359,8 +359,8 @@ def train(
         from cktf.search.runnable import remarks_on_data, require_runnable
         from cktf.study.designs import every_arm
         from cktf.study.problems import StudyError
+        from cktf.trainer.run import run_trial
         from cktf.trainer.train import TrainingFailed
-        from cktf.trainer.train import train as train_trial
 
         spec = _load(study, overrides, smoke=smoke)
         arm, context = as_name(arm), context if context is None else as_name(context)
@@ -379,9 +379,7 @@ def train(
         _say_what_to_know((), remarks_on_data(spec))
         require_runnable(spec, replace(arms[arm], config=config))
         try:
-            for result in train_trial(
-                config, teacher_once=spec.teacher_once, health=spec.health, teacher_is_scored=True
-            ):
+            for result in run_trial(config, spec.train_options(read_test=False, teacher_is_scored=True)):
                 score = result.validation_accuracy
                 validation = "" if score is None else f"validation {score:.2f} %  "
                 out.print(

@@ -56,6 +56,19 @@ def opened(place: str) -> tuple[fs.FileSystem, str]:
     return filesystem, path
 
 
+def cache_directory() -> Path:
+    """Return the folder of artefacts that studies share: ``$CKTF_CACHE``, else ``~/.cache/cktf``.
+
+    Raises:
+        InputError: If it stands below the home folder of a user who has none.
+    """
+    place = os.environ.get("CKTF_CACHE") or "~/.cache/cktf"
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{place}: {error}; set $CKTF_CACHE to a folder that can be written to") from error
+
+
 class Storage:
     """Files below one root, through `pyarrow.fs`.
 

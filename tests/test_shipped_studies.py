@@ -12,7 +12,8 @@ from cktf.study.designs import Arm, every_arm, plan_arms
 from cktf.study.load import load_study
 from cktf.study.smoke import MANY_ARMS, smoke_study
 from cktf.study.spec import StudySpec
-from cktf.trainer.train import train
+from cktf.trainer.options import TrainOptions
+from cktf.trainer.run import run_trial
 
 STUDIES = {file.stem: file for file in (Path(__file__).parents[1] / "search_spaces").glob("*.yaml")}
 
@@ -30,7 +31,7 @@ def test_every_arm_of_a_shipped_study_is_built_and_trained(name: str, tmp_path: 
     assert {arm.name for arm in trained} | elsewhere >= {arm.name for arm in every_arm(spec)}
     assert {arm.context for arm in trained} == set(spec.baselines)
     for arm in trained:
-        *_, last = train(arm.config, read_test=True, device=torch.device("cpu"))
+        *_, last = run_trial(arm.config, TrainOptions(read_test=True), device=torch.device("cpu"))
         assert last.epoch == arm.config.total_epochs
         assert math.isfinite(last.train_loss)
         assert last.test_accuracy is not None

@@ -14,8 +14,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from cktf.rows import PlannedRow, Status
+from cktf.search.assignment import Assignment
 from cktf.search.planner import Nothing, Planner
-from cktf.search.trial import Assignment
 
 
 class PlannerSearcher(Searcher):

@@ -11,12 +11,13 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from ray.tune.execution import class_cache
 
 from cktf.errors import NotRunnable
-from cktf.rows import PlannedRow, TeacherRow
+from cktf.rows import PlannedRow, Stage, TeacherRow
+from cktf.search.assignment import Assignment
 from cktf.search.cluster import Room, Share, connected, wait_for_room
 from cktf.search.planner import Planner
 from cktf.search.runnable import require_runnable
 from cktf.search.searcher import PlannerScheduler, PlannerSearcher
-from cktf.search.trial import Assignment, Slot
+from cktf.search.trial import Slot
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 
@@ -92,8 +93,11 @@ def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room())  # slots start together, not one after the other
 
     def assign(row: PlannedRow) -> Assignment:
-        is_scored = row.teacher_id in planner.state.teachers
-        return Assignment.of(row, run, share, planner.spec, teacher_is_scored=is_scored)
+        options = planner.spec.train_options(
+            read_test=row.stage != Stage.SEARCH,  # of what a search tries none is read
+            teacher_is_scored=row.teacher_id in planner.state.teachers,
+        )
+        return Assignment.of(row, run, share, options)
 
     searcher = PlannerSearcher(planner, assign, room)
     with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:

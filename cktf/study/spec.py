@@ -24,6 +24,7 @@ from cktf.study.problems import explain, problem, refusal
 from cktf.study.reference import Reference
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
+from cktf.trainer.options import TrainOptions
 
 METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "validation_loss": "min"}
 """What may decide a study, and which end is better: the validation columns of `cktf.rows.EpochResult`."""
@@ -200,6 +201,15 @@ class StudySpec(Settings):
     def design(self) -> str:
         """The design's name, such as ``one_at_a_time`` or ``search``."""
         return DESIGNS[self.kind]
+
+    def train_options(self, *, read_test: bool, teacher_is_scored: bool) -> TrainOptions:
+        """Return how a trial of this study is run."""
+        return TrainOptions(
+            read_test=read_test,
+            teacher_once=self.teacher_once,
+            health=self.health,
+            teacher_is_scored=teacher_is_scored,
+        )
 
     @property
     def baselines(self) -> dict[str, dict[str, Any]]:

@@ -34,6 +34,10 @@ class Checkpoint:
     optimizer: dict[str, Any]
     history: list[EpochResult]
 
+    def is_complete(self, total_epochs: int) -> bool:
+        """Return whether the trial has ended, which has so many epochs in all phases."""
+        return len(self.history) == total_epochs
+
 
 def trial_storage(run: Storage, trial_id: str) -> Storage:
     """Return the folder of one trial within a run."""

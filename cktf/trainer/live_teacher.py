@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Reading
+from cktf.data import TrainLoader
+from cktf.trainer.phases import Phase
 
 ReadTeacher = Callable[[Tensor, Batch], Activations]
 """Images in the networks' order of memory, and their batch, to the teacher's activations."""
@@ -17,6 +19,10 @@ class Teacher(Protocol):
 
     def epoch(self, epoch: int) -> ReadTeacher:
         """Return what gives the activations of the batches of one epoch, from 1, without gradients."""
+
+
+PhaseTeacher = Callable[[Phase, TrainLoader, torch.autocast], Teacher | None]
+"""A phase, its batches and the precision of the teacher's forward to the phase's teacher; None where it reads none."""
 
 
 class LiveTeacher:
@@ -44,3 +50,8 @@ class LiveTeacher:
         with torch.autocast(images.device.type, enabled=False):  # as objectives compute
             values = {reading.name: reading.compute(activations, batch) for reading in self.readings}
         return Activations.of_readings(values)
+
+
+def live_teacher(phase: Phase, loader: TrainLoader, autocast: torch.autocast) -> Teacher | None:  # noqa: ARG001
+    """Return a phase's teacher as the network itself; None where the phase reads none."""
+    return LiveTeacher(phase.teacher, phase.readings) if phase.teacher else None

@@ -5,7 +5,6 @@ cross-entropy. Its `trial_id` therefore says everything that decides it, and is 
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,31 +20,21 @@ from cktf.data import Constants, DataConfig, Dataset, split
 from cktf.errors import InputError, naming
 from cktf.exclusive import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
+from cktf.rows import EpochResult
 from cktf.seeding import derive, initialisation
-from cktf.storage import Storage
-from cktf.trainer.checkpoint import STUDENT, trial_storage
+from cktf.storage import Storage, cache_directory
+from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.held_data import held_dataset
 from cktf.trainer.identity import differing, identity_of
+from cktf.trainer.options import TrainOptions
 from cktf.trainer.state_dicts import StateDict, part_of
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_file import differences, read_weights, unusable, wrong_kinds
 from cktf.trainer.teacher_input import with_own_input
 from cktf.trainer.teacher_score import ValidationPart
-
-
-def cache_directory() -> Path:
-    """Return where artefacts that studies share are kept: ``$CKTF_CACHE``, else ``~/.cache/cktf``.
-
-    Raises:
-        InputError: If it stands below the home folder of a user who has none.
-    """
-    place = os.environ.get("CKTF_CACHE") or "~/.cache/cktf"
-    try:
-        return Path(place).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"{place}: {error}; set $CKTF_CACHE to a folder that can be written to") from error
+from cktf.trainer.train import TrainingFailed, train
 
 
 def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
@@ -220,9 +209,17 @@ def _cache(trial: TrialConfig) -> Iterator[Path]:
         yield cache_directory()
 
 
-def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -> bytes:
-    from cktf.trainer.train import TrainingFailed, train  # here, since that loop in turn loads teachers
+def _trained(trial: TrialConfig, place: Storage, device: torch.device) -> Iterator[EpochResult]:
+    """Yield the epochs of a teacher's own training, which goes on from the checkpoint in ``place`` if there is one."""
+    options = TrainOptions(read_test=True)
+    checkpoint = load_checkpoint(place, device)
+    if checkpoint and checkpoint.is_complete(trial.total_epochs):
+        return iter(checkpoint.history)
+    dataset = held_dataset(trial.data, device)
+    return train(trial, dataset, None, options, place=place, checkpoint=checkpoint, world=World())
 
+
+def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -> bytes:
     cache = Storage(folder).child("teachers")
     name = f"{trial.trial_id}.safetensors"
     content = cache.read(name)
@@ -232,12 +229,12 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
     with naming(folder), exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
         content = cache.read(name)
         if content is None:
-            workspace = Storage(folder).child("training")
+            place = trial_storage(Storage(folder).child("training"), trial.trial_id)
             try:
-                *_, last = train(trial, run=workspace, read_test=True, device=device, world=World())
+                *_, last = _trained(trial, place, device)
             except TrainingFailed as error:
                 raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
-            content = trial_storage(workspace, trial.trial_id).read(STUDENT)
+            content = place.read(STUDENT)
             assert content is not None, "training ends with the student's weights"
             dataset = held_dataset(trial.data, torch.device("cpu"))
             rows = split(dataset.train_labels, trial.data, trial.seed).validation_index
@@ -249,5 +246,5 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
             }
             cache.write(f"{trial.trial_id}.json", json.dumps(record, indent=1).encode())
             cache.write(name, content)
-            trial_storage(workspace, trial.trial_id).clear()
+            place.clear()
     return content

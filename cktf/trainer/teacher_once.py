@@ -39,12 +39,12 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Reading
 from cktf.data import Augmentation, TrainLoader, evaluation_batches
+from cktf.storage import cache_directory
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.live_teacher import LiveTeacher, ReadTeacher, Teacher
+from cktf.trainer.live_teacher import LiveTeacher, PhaseTeacher, ReadTeacher, Teacher
 from cktf.trainer.phases import Phase
 from cktf.trainer.reading_files import ReadingFiles, size_limit
 from cktf.trainer.reading_identity import batches_of, digest_of, identity_of
-from cktf.trainer.teacher_cache import cache_directory
 
 _NOT_AUGMENTED = Augmentation(crop=0, flip=False)
 
@@ -181,38 +181,33 @@ def reads(tables: Mapping[Reading, Tensor], row_of: Tensor | None = None) -> Rea
     return read
 
 
-def teacher_of(
-    phase: Phase, loader: TrainLoader, config: TrialConfig, autocast: torch.autocast, *, once: bool
-) -> Teacher | None:
-    """Return the teacher of a phase; None where it reads none.
-
-    Args:
-        phase: The phase.
-        loader: Its batches.
-        config: Of the trial.
-        autocast: The precision of the network's forward.
-        once: Whether the study asks for `TeacherOnce`.
+def shared_teacher(config: TrialConfig) -> PhaseTeacher:
+    """Return what gives each phase of a trial the teacher that is run once, or live where that cannot be.
 
     Raises:
-        ValueError: If ``$CKTF_CACHE_GB`` is not a number.
+        InputError: If ``$CKTF_CACHE_GB`` is not a number.
     """
-    if phase.teacher is None:
-        return None
-    if not once or phase.readings is None or loader.world_size > 1 or config.data.generated:
-        return LiveTeacher(phase.teacher, phase.readings)
     files = ReadingFiles(cache_directory() / "readings", size_limit())
-    identity = identity_of(phase.teacher, loader, config)
-    shared = TeacherOnce(phase.teacher, phase.readings, loader, autocast, identity, phase.epochs, files)
-    if shared.shared_epochs < phase.epochs:
-        logging.getLogger(__name__).warning(
-            "the teacher runs live after epoch %d of %d: what is read of it in one takes %.2f GB, and $CKTF_CACHE_GB "
-            "allows %.1f in all",
-            shared.shared_epochs,
-            phase.epochs,
-            shared.pass_bytes / 10**9,
-            files.limit / 10**9,
-        )
-    return shared
+
+    def teacher_of(phase: Phase, loader: TrainLoader, autocast: torch.autocast) -> Teacher | None:
+        if phase.teacher is None:
+            return None
+        if phase.readings is None or loader.world_size > 1 or config.data.generated:
+            return LiveTeacher(phase.teacher, phase.readings)
+        identity = identity_of(phase.teacher, loader, config)
+        shared = TeacherOnce(phase.teacher, phase.readings, loader, autocast, identity, phase.epochs, files)
+        if shared.shared_epochs < phase.epochs:
+            logging.getLogger(__name__).warning(
+                "the teacher runs live after epoch %d of %d: what is read of it in one takes %.2f GB, and "
+                "$CKTF_CACHE_GB allows %.1f in all",
+                shared.shared_epochs,
+                phase.epochs,
+                shared.pass_bytes / 10**9,
+                files.limit / 10**9,
+            )
+        return shared
+
+    return teacher_of
 
 
 def _name(place: str, reading: Reading) -> str:

@@ -14,23 +14,21 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from cktf.data import evaluation_batches, split
+from cktf.data import Dataset, evaluation_batches, split
 from cktf.rows import EpochResult
 from cktf.seeding import derive
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
-from cktf.trainer.check import score_teacher
-from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, save_student, trial_storage
+from cktf.trainer.checkpoint import Checkpoint, save_checkpoint, save_student
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.evaluate import evaluate
-from cktf.trainer.health import Health, HealthConfig, health_of
-from cktf.trainer.held_data import held_dataset
+from cktf.trainer.health import Health, health_of
+from cktf.trainer.live_teacher import PhaseTeacher, Teacher, live_teacher
 from cktf.trainer.optimizer import build_optimizer, learning_rate
+from cktf.trainer.options import TrainOptions
 from cktf.trainer.phases import Phase, epochs_of
 from cktf.trainer.running_means import RunningMeans
-from cktf.trainer.teacher_cache import load_teacher
-from cktf.trainer.teacher_once import teacher_of
 
 
 class TrainingFailed(RuntimeError):  # noqa: N818  # it names what happened to the trial
@@ -39,63 +37,36 @@ class TrainingFailed(RuntimeError):  # noqa: N818  # it names what happened to t
 
 def train(
     config: TrialConfig,
+    dataset: Dataset,
+    teacher: nn.Module | None,
+    options: TrainOptions,
     *,
-    run: Storage | None = None,
-    read_test: bool = False,
-    teacher_once: bool = False,
-    health: HealthConfig | None = None,
-    teacher_is_scored: bool = False,
-    device: torch.device | None = None,
+    phase_teacher: PhaseTeacher = live_teacher,
+    place: Storage | None = None,
+    checkpoint: Checkpoint | None = None,
     world: World | None = None,
 ) -> Iterator[EpochResult]:
     """Train one student and yield each epoch's result, once its checkpoint is written.
 
-    A trial that has a checkpoint in ``run`` goes on from it: the epochs in it are yielded again, not trained again.
-    On a CPU with the same number of threads the results are then bit for bit those of a training that was never
-    interrupted.
-
     Args:
         config: All that decides the training.
-        run: The run directory, for checkpoints, the teacher and the student's weights; None writes nothing.
-        read_test: Whether the test split is evaluated, once, at the last epoch.
-        teacher_once: Whether what is read of the teacher is rounded to float16 and shared with other trials (see
-            `cktf.trainer.teacher_once`).
-        health: How often the distillation's health is measured, which changes nothing else; None: never. A trial
-            that names a teacher which no objective needs is then measured against it.
-        teacher_is_scored: Whether it is known how well a teacher from a file does; otherwise it is scored on the
-            trial's validation split before anything is learnt from it.
-        device: None takes the GPU if there is one.
-        world: The workers that share this trial; None asks PyTorch, which Ray Train has told.
+        dataset: What the student learns from, on the device that trains.
+        teacher: The frozen teacher, on that device; None where the trial runs none (`TrialConfig.runs_teacher`).
+        options: How the trial is run.
+        phase_teacher: Gives each phase its teacher.
+        place: The trial's folder, for the checkpoint and the student's weights; None writes nothing.
+        checkpoint: Where to go on; the epochs in it are yielded first.
+        world: The workers that share this trial; None asks PyTorch, where Ray Train has registered them.
 
     Raises:
         TrainingFailed: If the loss is no longer finite.
-        DatasetMissing: If the data set is not there.
-        ValueError: If the teacher's checkpoint does not fit, or does no better than chance.
+        InputError: If networks, images and objectives do not go together.
     """
-    device = device or default_device()
+    device = dataset.device
     world = world or World.current()
-    place = trial_storage(run, config.trial_id) if run else None
-    checkpoint = load_checkpoint(place, device) if place else None
     history = checkpoint.history if checkpoint else []
     yield from tuple(history)
-    if len(history) == config.total_epochs:
-        return
-
-    dataset = held_dataset(config.data, device)
     parts = split(dataset.train_labels, config.data, config.seed)
-    teacher = None
-    if config.runs_teacher(is_measured=health is not None):
-        assert config.teacher is not None
-        if config.teacher.checkpoint is not None and not (teacher_is_scored or config.teacher.accept_any):
-            score_teacher(config, device)
-        teacher = load_teacher(
-            config.teacher,
-            config.teacher_data,
-            device,
-            run,
-            shown=dataset.constants,
-            is_compiled=config.compile,
-        )
     if device.type == "cuda":
         # A warm process has seen other trials, and this one may just have trained its teacher.
         torch.cuda.reset_peak_memory_stats(device)
@@ -109,6 +80,7 @@ def train(
         device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16"
     )
     current: Phase | None = None
+    of_phase: Teacher | None = None
     monitor: Health | None = None
     for number, (phase, epoch) in enumerate(epochs_of(phases), start=1):
         if number <= len(history):
@@ -119,8 +91,8 @@ def train(
             if checkpoint and history[-1].phase == phase.name:
                 optimizer.load_state_dict(checkpoint.optimizer)
             loader = phase.loader(world)
-            phase_teacher = teacher_of(phase, loader, config, bfloat16, once=teacher_once)
-            monitor = health_of(health, phase, config, objective, teacher, dataset, parts)
+            of_phase = phase_teacher(phase, loader, bfloat16)
+            monitor = health_of(options.health, phase, config, objective, teacher, dataset, parts)
         started = time.perf_counter()
         rate = learning_rate(phase.optimizer, epoch, phase.epochs)
         for group in optimizer.param_groups:
@@ -129,7 +101,7 @@ def train(
         if phase.student:
             phase.student.train()
         means = RunningMeans()
-        read_teacher = phase_teacher.epoch(epoch) if phase_teacher else None
+        read_teacher = of_phase.epoch(epoch) if of_phase else None
         measured: dict[str, float] = {}
         measuring = monitor if monitor and monitor.is_due(epoch) else None
         with _network_stream(device, phase.seed, epoch, world.rank):
@@ -171,7 +143,7 @@ def train(
         if measuring:
             with bfloat16:
                 measured |= measuring.on_validation()
-        if read_test and is_last:
+        if options.read_test and is_last:
             test = evaluate(network, evaluation_batches(dataset, "test"))
         accuracy = values.pop("correct", None)
         result = EpochResult(

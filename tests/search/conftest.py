@@ -26,7 +26,8 @@ from cktf.search.runnable import require_runnable
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.train import train
+from cktf.trainer.options import TrainOptions
+from cktf.trainer.run import run_trial
 
 BASELINE: dict[str, Any] = {
     "data": {"name": "digits", "train_fraction": 0.1},
@@ -130,7 +131,9 @@ def train_without_ray() -> Callable[[StudySpec, Storage], list[tuple[PlannedRow,
             planner = Planner(spec, ledger.append)
             while isinstance(row := planner.next_trial(), PlannedRow):
                 config = TrialConfig.model_validate(row.config)
-                for result in train(config, run=run, read_test=True, device=torch.device("cpu")):
+                for result in run_trial(
+                    config, TrainOptions(read_test=True), run=run, device=torch.device("cpu")
+                ):
                     planner.on_epoch(row.trial_id, result)
                 planner.on_end(row.trial_id, Status.COMPLETE)
                 tested.append((row, result.test_accuracy))

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from cktf.rows import PlannedRow, Status
+from cktf.search.assignment import Assignment
 from cktf.search.cluster import Share
 from cktf.search.planner import Planner
-from cktf.search.trial import Assignment, _epochs, _run_config
+from cktf.search.trial import outcomes
+from cktf.search.worker_group import run_config
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 
@@ -19,16 +21,13 @@ def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None
     assignment = Assignment(
         "abc",
         configuration="",
-        read_test=False,
+        options="",
         run=run,
-        teacher_once=False,
-        health=None,
-        teacher_is_scored=True,
         workers=2,
         cpus=1.0,
         gpus=0.0,
     )
-    config = _run_config(assignment)
+    config = run_config(assignment)
     assert config.storage_path == "s3://bucket/run/trials/abc?region=us-east-1"
     assert config.name == "workers"
 
@@ -46,8 +45,12 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
     threads = torch.get_num_threads()
     while isinstance(row := planner.next_trial(), PlannedRow):
         share = Share(workers=1, cpus=1.0, gpus=0.0)
-        assignment = Assignment.of(row, run, share, spec, teacher_is_scored=False)
-        assert len(list(_epochs(assignment, torch.device("cpu")))) == 2
+        assignment = Assignment.of(
+            row, run, share, spec.train_options(read_test=True, teacher_is_scored=False)
+        )
+        *epochs, end = outcomes(assignment)
+        assert len(epochs) == 2
+        assert end.status is Status.COMPLETE
         planner.on_end(row.trial_id, Status.COMPLETE)
     torch.set_num_threads(threads)
     assert planner.total() == 2
@@ -67,9 +70,12 @@ def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_iden
         row = Planner(make_spec(seeds=1, health=health), record=lambda _: None).next_trial()
         assert isinstance(row, PlannedRow)
         share = Share(workers=1, cpus=1.0, gpus=0.0)
-        assignment = Assignment.of(row, run, share, make_spec(health=health), teacher_is_scored=False)
+        assignment = Assignment.of(
+            row, run, share, make_spec(health=health).train_options(read_test=True, teacher_is_scored=False)
+        )
         trial_ids.add(row.trial_id)
-        found.append([set(result.health) for result in _epochs(assignment, torch.device("cpu"))])
+        *epochs, _ = outcomes(assignment)
+        found.append([set(result.health) for result in epochs])
     torch.set_num_threads(threads)
     assert len(trial_ids) == 1
     assert found == [[set(), set()], [set(), {"gradient.cross_entropy.logits"}]]

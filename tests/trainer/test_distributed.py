@@ -7,7 +7,8 @@ from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
-from cktf.trainer.train import train
+from cktf.trainer.options import TrainOptions
+from cktf.trainer.run import run_trial
 
 CPU = torch.device("cpu")
 SOURCES = ("all", "queue")
@@ -51,7 +52,7 @@ def _trained(folder, source):
             }
         )
         run = Storage(folder)
-        results = list(train(config, run=run, read_test=True, device=CPU))
+        results = list(run_trial(config, TrainOptions(read_test=True), run=run, device=CPU))
         return results, load_checkpoint(trial_storage(run, config.trial_id), CPU)
     finally:
         del MODELS["plain"]

@@ -17,8 +17,9 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.health import HealthConfig, health_of, layer_pairs
 from cktf.trainer.held_data import held_dataset
+from cktf.trainer.options import TrainOptions
+from cktf.trainer.run import run_trial
 from cktf.trainer.similarity import agreement, divergence, linear_cka
-from cktf.trainer.train import train
 
 CPU = torch.device("cpu")
 ALWAYS = HealthConfig(every=1)
@@ -57,8 +58,8 @@ def built(config):
 )
 def test_a_trial_learns_the_same_bit_for_bit_whether_it_is_measured_or_not(tiny, changes):
     config = tiny(epochs=2, **changes)
-    alone, nothing = trained(train(config))
-    beside, measured = trained(train(config, health=ALWAYS))
+    alone, nothing = trained(run_trial(config))
+    beside, measured = trained(run_trial(config, TrainOptions(health=ALWAYS)))
     assert beside == alone
     assert not any(nothing)
     assert all({"agreement", "kl", "cka.penultimate"} <= numbers.keys() for numbers in measured[-2:])
@@ -69,34 +70,38 @@ def test_a_trial_learns_the_same_bit_for_bit_whether_it_is_measured_or_not(tiny,
 
 def test_a_measured_trial_that_is_resumed_is_bit_equal_to_one_that_was_not_interrupted(tiny, tmp_path):
     config = tiny()
-    whole = trained(train(config, health=ALWAYS))
+    whole = trained(run_trial(config, TrainOptions(health=ALWAYS)))
     run = Storage(tmp_path / "run")
-    first = train(config, run=run, health=ALWAYS)
+    first = run_trial(config, TrainOptions(health=ALWAYS), run=run)
     next(first)
     first.close()
-    assert trained(train(config, run=run, health=ALWAYS)) == whole
-    assert trained(train(config, run=run)) == whole, "what was measured is in the checkpoint"
+    assert trained(run_trial(config, TrainOptions(health=ALWAYS), run=run)) == whole
+    assert trained(run_trial(config, run=run)) == whole, "what was measured is in the checkpoint"
 
 
 def test_measuring_neither_reads_nor_moves_global_randomness(tiny):
     config = tiny(epochs=1)
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    found = trained(train(config, health=ALWAYS))
+    found = trained(run_trial(config, TrainOptions(health=ALWAYS)))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(4)
-    assert trained(train(config, health=ALWAYS)) == found
+    assert trained(run_trial(config, TrainOptions(health=ALWAYS))) == found
 
 
 def test_every_so_many_epochs_and_the_last_are_measured(tiny):
-    results = list(train(tiny(epochs=5, objective={"kd": {}}), health=HealthConfig(every=2)))
+    results = list(
+        run_trial(tiny(epochs=5, objective={"kd": {}}), TrainOptions(health=HealthConfig(every=2)))
+    )
     assert [bool(result.health) for result in results] == [False, True, False, True, True]
     with pytest.raises(ValidationError, match="every"):
         HealthConfig(every=0)
 
 
 def test_without_a_teacher_the_gradients_are_measured_alone(tiny):
-    (result,) = train(tiny(epochs=1, objective={"cross_entropy": {}}, teacher=None), health=ALWAYS)
+    (result,) = run_trial(
+        tiny(epochs=1, objective={"cross_entropy": {}}, teacher=None), TrainOptions(health=ALWAYS)
+    )
     assert set(result.health) == {"gradient.cross_entropy.logits"}
 
 
@@ -217,7 +222,7 @@ def _worker(rank, folder, of_step, of_trial, *of_splits):
         world = World.current()
         health, _, terms, share = step(TrialConfig.model_validate_json(of_step), world)
         config = TrialConfig.model_validate_json(of_trial)
-        alone, beside = trained(train(config)), trained(train(config, health=ALWAYS))
+        alone, beside = trained(run_trial(config)), trained(run_trial(config, TrainOptions(health=ALWAYS)))
         splits = [on_validation(TrialConfig.model_validate_json(text)) for text in of_splits]
         torch.save((health.gradient_norms(terms, share, world), alone, beside, splits), f"{folder}/{rank}.pt")
     finally:
@@ -227,7 +232,7 @@ def _worker(rank, folder, of_step, of_trial, *of_splits):
 def test_two_workers_measure_the_same_split_and_their_gradients_add_up(tiny, tmp_path):
     config = tiny(objective={"cross_entropy": {}, "kd": {}}, epochs=1)
     banks = tiny(objective={"cross_entropy": {}, "crd": {"negatives": 8}}, epochs=1)
-    list(train(config))  # the teacher is there
+    list(run_trial(config))  # the teacher is there
     normalised = {"negatives": 8}
     of_batch = {"negatives": 8, "source": "batch", "transform": "similarity", "head": "pad"}
     splits = [tiny(objective={"cktf": cktf}) for cktf in (normalised, of_batch)]

@@ -14,7 +14,7 @@ from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.held_data import held_dataset
-from cktf.trainer.train import train
+from cktf.trainer.run import run_trial
 
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
 
@@ -44,7 +44,7 @@ def figures(result):
 
 def test_initial_phases_come_first_each_with_its_epochs_rate_and_terms(two_phased):
     assert two_phased.total_epochs == 5
-    results = list(train(two_phased))
+    results = list(run_trial(two_phased))
     assert [(r.epoch, r.phase) for r in results] == [
         (1, "ab"), (2, "ab"), (3, "ft"), (4, "train"), (5, "train"),
     ]  # fmt: skip
@@ -55,7 +55,7 @@ def test_initial_phases_come_first_each_with_its_epochs_rate_and_terms(two_phase
 
 
 def test_an_initial_phase_is_not_scored_for_no_classifier_has_learnt_yet(two_phased):
-    scores = [(r.train_accuracy, r.validation_loss, r.validation_accuracy) for r in train(two_phased)]
+    scores = [(r.train_accuracy, r.validation_loss, r.validation_accuracy) for r in run_trial(two_phased)]
     assert scores[:3] == [(None, None, None)] * 3
     assert all(None not in values for values in scores[3:])
     assert two_phased.scored_epochs == 2
@@ -78,15 +78,15 @@ def test_the_teacher_runs_as_long_as_an_objective_reads_it(tiny):
 def test_a_run_killed_after_any_epoch_of_any_phase_and_resumed_is_bit_equal(tiny, tmp_path, objective):
     config = tiny(objective=objective, epochs=2, optimizer={"learning_rate": 1e-3})
     whole = Storage(tmp_path / "whole")
-    uninterrupted = [figures(result) for result in train(config, run=whole)]
+    uninterrupted = [figures(result) for result in run_trial(config, run=whole)]
     expected = load_checkpoint(trial_storage(whole, config.trial_id), torch.device("cpu"))
     for killed_after in range(1, config.total_epochs):
         run = Storage(tmp_path / f"killed after {killed_after}")
-        first = train(config, run=run)
+        first = run_trial(config, run=run)
         for _ in range(killed_after):
             next(first)
         first.close()
-        assert [figures(result) for result in train(config, run=run)] == uninterrupted
+        assert [figures(result) for result in run_trial(config, run=run)] == uninterrupted
         found = load_checkpoint(trial_storage(run, config.trial_id), torch.device("cpu"))
         for key, value in {**expected.student, **expected.objective}.items():
             torch.testing.assert_close({**found.student, **found.objective}[key], value, rtol=0, atol=0)
@@ -95,7 +95,7 @@ def test_a_run_killed_after_any_epoch_of_any_phase_and_resumed_is_bit_equal(tiny
 def test_what_an_initial_phase_has_trained_is_frozen_afterwards(two_phased, tmp_path):
     run = Storage(tmp_path)
     paraphrasers = []
-    for result in train(two_phased, run=run):
+    for result in run_trial(two_phased, run=run):
         state = load_checkpoint(trial_storage(run, two_phased.trial_id), torch.device("cpu")).objective
         paraphrasers.append({key: value for key, value in state.items() if "paraphraser" in key})
         assert paraphrasers[-1], result.phase
@@ -110,9 +110,11 @@ def test_what_an_initial_phase_has_trained_is_frozen_afterwards(two_phased, tmp_
 
 def test_the_student_s_own_phase_draws_what_it_draws_without_others(tiny):
     # The paraphraser's phase leaves the student alone, and a factor of next to nothing changes none of its digits.
-    alone = list(train(tiny(objective={"cross_entropy": {}}, epochs=1)))
+    alone = list(run_trial(tiny(objective={"cross_entropy": {}}, epochs=1)))
     after = list(
-        train(tiny(objective={"cross_entropy": {}, "ft": {"weight": 1e-30, "initial_epochs": 1}}, epochs=1))
+        run_trial(
+            tiny(objective={"cross_entropy": {}, "ft": {"weight": 1e-30, "initial_epochs": 1}}, epochs=1)
+        )
     )
     assert after[-1].train_accuracy == alone[-1].train_accuracy
     assert after[-1].validation_loss == pytest.approx(alone[-1].validation_loss, rel=1e-6)

@@ -16,9 +16,10 @@ from cktf.models import build_model
 from cktf.storage import Storage
 from cktf.trainer import teacher_cache
 from cktf.trainer.live_teacher import LiveTeacher
+from cktf.trainer.run import run_trial
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.teacher_cache import load_teacher, teacher_trial
-from cktf.trainer.train import TrainingFailed, train
+from cktf.trainer.train import TrainingFailed
 
 CPU = torch.device("cpu")
 
@@ -136,9 +137,9 @@ def test_a_warm_worker_s_teacher_is_compiled_for_those_trials_alone_that_ask_for
         used.append(phase.teacher._compiled_call_impl is not None)
         return LiveTeacher(phase.teacher)
 
-    monkeypatch.setattr("cktf.trainer.train.teacher_of", teacher_of)
+    monkeypatch.setattr("cktf.trainer.run.live_teacher", teacher_of)
     for is_compiled in (False, True, False):
-        list(train(tiny(objective={"kd": {}}, epochs=1, compile=is_compiled)))
+        list(run_trial(tiny(objective={"kd": {}}, epochs=1, compile=is_compiled)))
     assert used == [False, True, False]
 
 

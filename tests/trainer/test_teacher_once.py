@@ -16,9 +16,10 @@ from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.held_data import held_dataset
-from cktf.trainer.live_teacher import LiveTeacher
-from cktf.trainer.teacher_once import teacher_of
-from cktf.trainer.train import train
+from cktf.trainer.live_teacher import LiveTeacher, live_teacher
+from cktf.trainer.options import TrainOptions
+from cktf.trainer.run import run_trial
+from cktf.trainer.teacher_once import shared_teacher
 
 CPU = torch.device("cpu")
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
@@ -50,7 +51,7 @@ def main_phase(config, weights_seed=0, num_workers=1, once=True):
     network.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
     bfloat16 = torch.autocast("cpu", torch.bfloat16, enabled=config.precision_on("cpu") == "bfloat16")
     loader = phase.loader(World(0, num_workers))
-    teacher = teacher_of(phase, loader, config, bfloat16, once=once)
+    teacher = (shared_teacher(config) if once else live_teacher)(phase, loader, bfloat16)
     return SimpleNamespace(
         teacher=teacher, loader=loader, seen=seen, phase=phase, network=network, autocast=bfloat16
     )
@@ -122,9 +123,9 @@ def test_of_a_live_teacher_only_what_is_read_is_kept(tiny, objective, precision)
 
 def test_a_student_learns_the_same_of_what_is_kept_as_of_all(tiny, monkeypatch):
     config = tiny(objective={"cross_entropy": {}, "kd": {}, "cktf": {"negatives": 8}}, epochs=2)
-    losses = [result.terms for result in train(config)]
-    monkeypatch.setattr("cktf.trainer.train.teacher_of", lambda phase, *_, **__: LiveTeacher(phase.teacher))
-    assert [result.terms for result in train(config)] == losses
+    losses = [result.terms for result in run_trial(config)]
+    monkeypatch.setattr("cktf.trainer.run.live_teacher", lambda phase, *_, **__: LiveTeacher(phase.teacher))
+    assert [result.terms for result in run_trial(config)] == losses
 
 
 def test_whatever_decides_the_values_is_in_the_name_of_their_files(tiny, cache, monkeypatch):
@@ -161,7 +162,7 @@ def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny):
     reordered = replace(parts.phase, seed=1)
     loader = reordered.loader(World())
     assert torch.equal(loader.rows, parts.loader.rows)
-    other = teacher_of(reordered, loader, config, parts.autocast, once=True)
+    other = shared_teacher(config)(reordered, loader, parts.autocast)
     assert other.folder != parts.teacher.folder
     dataset = parts.loader.dataset
     changed = dataset.train_images.clone()
@@ -171,7 +172,7 @@ def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny):
         samples=replace(parts.phase.samples, dataset=replace(dataset, train_images=changed)),
     )
     loader = phase.loader(World())
-    other = teacher_of(phase, loader, config, parts.autocast, once=True)
+    other = shared_teacher(config)(phase, loader, parts.autocast)
     assert other.folder != parts.teacher.folder
 
 
@@ -229,7 +230,7 @@ def test_where_it_cannot_pay_the_teacher_runs_live(tiny, changes):
         network = build_model("resnet14", 10, dataset.image_shape).eval()
         phase = assemble(config, dataset, parts, network)[2][-1]
         autocast = torch.autocast("cpu", torch.bfloat16, enabled=False)
-        teacher = teacher_of(phase, phase.loader(World()), config, autocast, once=True)
+        teacher = shared_teacher(config)(phase, phase.loader(World()), autocast)
     else:
         teacher = main_phase(config).teacher
     assert isinstance(teacher, LiveTeacher)
@@ -274,7 +275,7 @@ def test_values_that_float16_cannot_hold_are_the_live_teacher_s_cold_and_warm(ti
             some.network.fc.weight.fill_(0.0)
             some.network.fc.bias.fill_(1e6)
         # The weights have changed, and with them the name of the files.
-        teacher = teacher_of(parts.phase, parts.loader, config, parts.autocast, once=True)
+        teacher = shared_teacher(config)(parts.phase, parts.loader, parts.autocast)
         for found, expected in zip(values(parts, 1, teacher), values(live, 1), strict=True):
             assert torch.equal(found[0], expected[0]), attempt
 
@@ -315,26 +316,26 @@ def figures(results):
 )
 def test_a_trial_s_numbers_do_not_depend_on_what_was_there(tiny, cache, tmp_path, changes):
     config = tiny(**changes, epochs=2)
-    live = figures(train(config))
-    cold = figures(train(config, teacher_once=True))
+    live = figures(run_trial(config))
+    cold = figures(run_trial(config, TrainOptions(teacher_once=True)))
     written = files_in(cache)
-    warm = figures(train(config, teacher_once=True))
+    warm = figures(run_trial(config, TrainOptions(teacher_once=True)))
     assert warm == cold
     assert files_in(cache) == written
     assert written
 
     # Interrupted, and taken up where the files are gone.
     run = Storage(tmp_path / "run")
-    first = train(config, run=run, teacher_once=True)
+    first = run_trial(config, TrainOptions(teacher_once=True), run=run)
     next(first)
     first.close()
     shutil.rmtree(cache / "readings")
-    assert figures(train(config, run=run, teacher_once=True)) == cold
+    assert figures(run_trial(config, TrainOptions(teacher_once=True), run=run)) == cold
 
     # Where nothing can be written.
     shutil.rmtree(cache / "readings")
     (cache / "readings").write_text("no folder")
-    assert figures(train(config, teacher_once=True)) == cold
+    assert figures(run_trial(config, TrainOptions(teacher_once=True))) == cold
 
     assert live != cold
     for ours, theirs in zip(cold, live, strict=True):  # what was rounded grows from step to step
@@ -344,5 +345,5 @@ def test_a_trial_s_numbers_do_not_depend_on_what_was_there(tiny, cache, tmp_path
 
 def test_an_arm_that_reads_maps_learns_the_same_with_and_without(tiny, cache):
     config = tiny(objective={"cross_entropy": {}, "at": {}}, epochs=1)
-    assert figures(train(config, teacher_once=True)) == figures(train(config))
+    assert figures(run_trial(config, TrainOptions(teacher_once=True))) == figures(run_trial(config))
     assert not files_in(cache)

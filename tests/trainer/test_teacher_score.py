@@ -13,9 +13,9 @@ from cktf.rows import TRAINED_HERE, TeacherRow
 from cktf.storage import Storage
 from cktf.trainer.check import CPU, check_trial, score_teacher
 from cktf.trainer.held_data import held_dataset
+from cktf.trainer.run import run_trial
 from cktf.trainer.teacher_cache import build_teacher, load_teacher, teacher_id, teacher_trial
 from cktf.trainer.teacher_score import ValidationPart, trained_row
-from cktf.trainer.train import train
 
 KD = {"cross_entropy": {}, "kd": {}}
 DIGITS = DataConfig(name="digits")
@@ -67,7 +67,7 @@ def test_a_good_teacher_is_scored_on_the_trial_s_own_validation_split(taught, go
     )
     assert (row.seed, row.origin, row.sha256) == (3, config.teacher.checkpoint, config.teacher.sha256)
     assert not row.is_near_chance
-    assert list(train(config, device=CPU))
+    assert list(run_trial(config, device=CPU))
 
 
 def test_a_teacher_whose_classes_are_in_another_order_is_refused_on_every_way_in(taught, good):
@@ -80,13 +80,13 @@ def test_a_teacher_whose_classes_are_in_another_order_is_refused_on_every_way_in
     with pytest.raises(ValueError, match=message):
         score_teacher(config, CPU)
     with pytest.raises(ValueError, match=message):
-        next(train(config, device=CPU))
+        next(run_trial(config, device=CPU))
     accepted = taught(shifted, accept_any=True)
     assert score_teacher(accepted, CPU).is_near_chance
     assert accepted.trial_id == config.trial_id
     assert accepted.arm_id == config.arm_id
     assert teacher_id(accepted) == teacher_id(config)
-    assert list(train(accepted, device=CPU))
+    assert list(run_trial(accepted, device=CPU))
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e30])

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch._dynamo.utils import counters
 
-from cktf.data import evaluation_batches
+from cktf.data import Dataset, evaluation_batches
 from cktf.models import build_model
 from cktf.models.wide_resnet import WideResNet
 from cktf.seeding import derive
@@ -19,7 +19,9 @@ from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.held_data import held_dataset
-from cktf.trainer.train import TrainingFailed, _network_stream, train
+from cktf.trainer.options import TrainOptions
+from cktf.trainer.run import run_trial
+from cktf.trainer.train import TrainingFailed, _network_stream
 
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
 
@@ -31,20 +33,20 @@ def figures(result):
 
 def test_a_student_learns_digits(tiny):
     config = tiny(objective={"cross_entropy": {}}, teacher=None, epochs=4, data={"name": "digits"})
-    results = list(train(config))
+    results = list(run_trial(config))
     assert [result.epoch for result in results] == [1, 2, 3, 4]
     assert results[-1].validation_accuracy > 80
     assert results[-1].train_loss < results[0].train_loss
 
 
 def test_the_test_split_is_read_once_at_the_last_epoch_and_only_where_allowed(tiny):
-    allowed = list(train(tiny(epochs=2), read_test=True))
+    allowed = list(run_trial(tiny(epochs=2), TrainOptions(read_test=True)))
     assert [result.test_accuracy is None for result in allowed] == [True, False]
     assert allowed[0].test_images is None
     assert allowed[1].test_images > 100
     right = allowed[1].test_accuracy / 100 * allowed[1].test_images
     assert right == pytest.approx(round(right), abs=1e-6)
-    assert all(result.test_accuracy is None for result in train(tiny(epochs=2)))
+    assert all(result.test_accuracy is None for result in run_trial(tiny(epochs=2)))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +59,13 @@ def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(tiny, tmp_path, k
         optimizer={"learning_rate": 0.05, "schedule": "cosine"},
     )
     whole, broken = Storage(tmp_path / "whole"), Storage(tmp_path / "broken")
-    uninterrupted = list(train(config, run=whole))
+    uninterrupted = list(run_trial(config, run=whole))
 
-    first = train(config, run=broken)
+    first = run_trial(config, run=broken)
     for _ in range(killed_after):
         next(first)
     first.close()
-    resumed = list(train(config, run=broken))
+    resumed = list(run_trial(config, run=broken))
 
     assert [figures(result) for result in resumed] == [figures(result) for result in uninterrupted]
     device = torch.device("cpu")
@@ -81,20 +83,20 @@ def test_a_network_s_own_randomness_is_addressed_too(tmp_path, tiny):
     config = tiny(student={"model": "wrn_16_1"}, objective={"cross_entropy": {}}, teacher=None, epochs=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cktf.models.wide_resnet.WideResNet.forward", _with_dropout(WideResNet.forward))
-        whole = [figures(result) for result in train(config)]
+        whole = [figures(result) for result in run_trial(config)]
         torch.rand(7)
         run = Storage(tmp_path / "run")
-        first = train(config, run=run)
+        first = run_trial(config, run=run)
         next(first)
         first.close()
         torch.rand(3)
-        assert [figures(result) for result in train(config, run=run)] == whole
+        assert [figures(result) for result in run_trial(config, run=run)] == whole
 
 
 def test_accuracies_are_counted_in_float32_whatever_the_training_s_precision(tiny, tmp_path):
     config = tiny(epochs=1, objective={"cross_entropy": {}}, teacher=None, precision="bfloat16")
     run = Storage(tmp_path)
-    *_, last = train(config, run=run, read_test=True)
+    *_, last = run_trial(config, TrainOptions(read_test=True), run=run)
     dataset = held_dataset(config.data, torch.device("cpu"))
     network = build_model(config.student, dataset.num_classes, dataset.image_shape)
     network.load_state_dict(load_safetensors(trial_storage(run, config.trial_id).read(STUDENT)))
@@ -106,16 +108,14 @@ def test_accuracies_are_counted_in_float32_whatever_the_training_s_precision(tin
 
 def test_a_warm_worker_compiles_the_networks_of_every_trial(tiny, monkeypatch):
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
-    monkeypatch.setattr(
-        torch._dynamo.config, "recompile_limit", 8
-    )  # PyTorch's own, to be put back afterwards
-    torch.compiler.reset()
-    compiled = []
-    for model in ("resnet5", "resnet8", "resnet14", "resnet20"):
-        before = counters["stats"]["unique_graphs"]
-        changes = {"student": {"model": model}, "objective": {"cross_entropy": {}}, "teacher": None}
-        list(train(tiny(epochs=1, compile=True, **changes)))
-        compiled.append(counters["stats"]["unique_graphs"] - before)
+    with torch._dynamo.config.patch(recompile_limit=8):  # PyTorch's own, to be put back afterwards
+        torch.compiler.reset()
+        compiled = []
+        for model in ("resnet5", "resnet8", "resnet14", "resnet20"):
+            before = counters["stats"]["unique_graphs"]
+            changes = {"student": {"model": model}, "objective": {"cross_entropy": {}}, "teacher": None}
+            list(run_trial(tiny(epochs=1, compile=True, **changes)))
+            compiled.append(counters["stats"]["unique_graphs"] - before)
     # The first also learns that batches differ in size.
     assert compiled[0] > compiled[1] == compiled[2] == compiled[3] > 0
 
@@ -150,44 +150,45 @@ def test_on_a_gpu_a_network_s_own_randomness_is_that_of_the_trial_s_gpu(monkeypa
 def test_on_a_gpu_the_peak_memory_is_without_the_teacher_s_training(tiny, monkeypatch):
     calls = []
     cpu_dataset = held_dataset(tiny().data, torch.device("cpu"))
-    monkeypatch.setattr("cktf.trainer.train.held_dataset", lambda *_: cpu_dataset)
-    monkeypatch.setattr("cktf.trainer.train.load_teacher", lambda *_, **__: calls.append("teacher"))
+    monkeypatch.setattr(Dataset, "device", property(lambda _: torch.device("cuda")))
+    monkeypatch.setattr("cktf.trainer.run.held_dataset", lambda *_: cpu_dataset)
+    monkeypatch.setattr("cktf.trainer.run.load_teacher", lambda *_, **__: calls.append("teacher"))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: calls.append("reset"))
     monkeypatch.setattr("cktf.trainer.train.assemble", Mock(side_effect=RuntimeError("far enough")))
     with pytest.raises(RuntimeError, match="far enough"):
-        next(train(tiny(), device=torch.device("cuda")))
+        next(run_trial(tiny(), device=torch.device("cuda")))
     assert calls == ["teacher", "reset"]
 
 
 def test_a_finished_trial_yields_its_history_again_and_trains_nothing(tiny, tmp_path):
     run = Storage(tmp_path)
     config = tiny(epochs=1)
-    (first,) = train(config, run=run)
-    (again,) = train(config, run=run)
+    (first,) = run_trial(config, run=run)
+    (again,) = run_trial(config, run=run)
     assert again == first, "wall times included: nothing was trained"
 
 
 def test_the_same_seed_gives_the_same_results_and_another_seed_others(tiny):
     config = tiny(epochs=1)
-    assert figures(*train(config)) == figures(*train(config))
-    assert figures(*train(config))["train_loss"] != figures(*train(config.with_seed(1)))["train_loss"]
+    assert figures(*run_trial(config)) == figures(*run_trial(config))
+    assert figures(*run_trial(config))["train_loss"] != figures(*run_trial(config.with_seed(1)))["train_loss"]
 
 
 def test_global_randomness_is_neither_read_nor_moved(tiny):
     config = tiny(epochs=1)
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    one = figures(*train(config))
+    one = figures(*run_trial(config))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    assert figures(*train(config)) == one
+    assert figures(*run_trial(config)) == one
 
 
 def test_an_objective_that_cannot_matter_leaves_the_student_alone(tiny):
     # Paired by construction: a term of vanishing weight draws numbers of its own and shifts nobody else's.
-    alone = list(train(tiny(objective={"cross_entropy": {}}, epochs=1)))
+    alone = list(run_trial(tiny(objective={"cross_entropy": {}}, epochs=1)))
     beside = list(
-        train(tiny(objective={"cross_entropy": {}, "crd": {"weight": 1e-30, "negatives": 32}}, epochs=1))
+        run_trial(tiny(objective={"cross_entropy": {}, "crd": {"weight": 1e-30, "negatives": 32}}, epochs=1))
     )
     assert beside[0].validation_loss == pytest.approx(alone[0].validation_loss, rel=1e-6)
     assert beside[0].train_accuracy == alone[0].train_accuracy
@@ -197,7 +198,7 @@ def test_a_loss_that_is_not_finite_fails_the_trial_and_leaves_no_checkpoint_of_i
     run = Storage(tmp_path)
     config = tiny(optimizer={"learning_rate": 1e18, "momentum": 0.0}, epochs=5)
     with pytest.raises(TrainingFailed, match=r"loss is (nan|inf) (in|after) epoch \d"):
-        list(train(config, run=run))
+        list(run_trial(config, run=run))
     checkpoint = load_checkpoint(trial_storage(run, config.trial_id), torch.device("cpu"))
     assert checkpoint is None or all(tensor.isfinite().all() for tensor in checkpoint.student.values())
 
@@ -212,12 +213,12 @@ def test_a_last_step_that_destroys_the_student_fails_the_trial(tiny):
         optimizer={"learning_rate": 1e30},
     )
     with pytest.raises(TrainingFailed, match="the validation loss is nan after epoch 1"):
-        list(train(config))
+        list(run_trial(config))
 
 
 def test_the_finished_student_s_weights_are_those_of_the_checkpoint(tiny, tmp_path):
     config = tiny(epochs=1)
-    list(train(config, run=Storage(tmp_path)))
+    list(run_trial(config, run=Storage(tmp_path)))
     weights = load_file(tmp_path / "trials" / config.trial_id / "student.safetensors")
     checkpoint = load_checkpoint(trial_storage(Storage(tmp_path), config.trial_id), torch.device("cpu"))
     assert weights.keys() == checkpoint.student.keys()
@@ -225,7 +226,7 @@ def test_the_finished_student_s_weights_are_those_of_the_checkpoint(tiny, tmp_pa
 
 
 def test_the_terms_of_every_objective_are_in_the_result(tiny):
-    (result,) = train(tiny(epochs=1))
+    (result,) = run_trial(tiny(epochs=1))
     assert any(name.startswith("cktf.") for name in result.terms)
     assert any(name.startswith("cross_entropy") for name in result.terms)
     assert all(math.isfinite(value) for value in result.terms.values())

@@ -16,8 +16,9 @@ from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.health import HealthConfig
+from cktf.trainer.options import TrainOptions
 from cktf.trainer.probe import Probe
-from cktf.trainer.train import train
+from cktf.trainer.run import run_trial
 
 CPU = torch.device("cpu")
 CKTF = {"cktf": {"beta": 1, "theta": 0.04, "temperature": 0.07, "negatives": 32}}
@@ -64,7 +65,7 @@ def timeless(result):
 
 def test_each_phase_has_its_epochs_and_only_the_probe_is_scored(transfer):
     config = transfer(probe={"epochs": 3})
-    results = list(train(config, read_test=True))
+    results = list(run_trial(config, TrainOptions(read_test=True)))
     assert [(result.epoch, result.phase) for result in results] == [
         (1, "transfer"), (2, "transfer"), (3, "probe"), (4, "probe"), (5, "probe"),
     ]  # fmt: skip
@@ -82,8 +83,8 @@ def test_each_phase_has_its_epochs_and_only_the_probe_is_scored(transfer):
 
 def test_the_health_of_a_transfer_is_measured_while_the_teacher_is_learnt_from(transfer):
     config = transfer()
-    alone = [timeless(result) for result in train(config)]
-    beside = [timeless(result) for result in train(config, health=HealthConfig(every=1))]
+    alone = [timeless(result) for result in run_trial(config)]
+    beside = [timeless(result) for result in run_trial(config, TrainOptions(health=HealthConfig(every=1)))]
     assert [replace(result, health={}) for result in beside] == alone
     assert [bool(result.health) for result in beside] == [True, True, False, False]
     assert {"agreement", "cka.stem", "gap.cktf.stage3.teacher", "gradient.cktf.stem"} <= beside[
@@ -102,7 +103,7 @@ def test_a_student_of_a_teacher_of_digits_learns_clothes(transfer):
         optimizer={"schedule": "cosine"},
         probe={"epochs": 12, "batch_size": 16},
     )
-    results = list(train(config, read_test=True))
+    results = list(run_trial(config, TrainOptions(read_test=True)))
     assert results[7].train_loss < results[0].train_loss / 2
     assert results[-1].test_accuracy > 30  # chance is 10
 
@@ -114,13 +115,13 @@ def test_a_run_killed_after_any_epoch_of_either_phase_and_resumed_is_bit_equal(
 ):
     config = transfer(probe={"epochs": 2, "mode": mode})
     whole, broken = Storage(tmp_path / "whole"), Storage(tmp_path / "broken")
-    uninterrupted = list(train(config, run=whole, read_test=True))
+    uninterrupted = list(run_trial(config, TrainOptions(read_test=True), run=whole))
 
-    first = train(config, run=broken, read_test=True)
+    first = run_trial(config, TrainOptions(read_test=True), run=broken)
     for _ in range(killed_after):
         next(first)
     first.close()
-    resumed = list(train(config, run=broken, read_test=True))
+    resumed = list(run_trial(config, TrainOptions(read_test=True), run=broken))
 
     assert list(map(timeless, resumed)) == list(map(timeless, uninterrupted))
     one, other = (
@@ -133,7 +134,7 @@ def test_a_run_killed_after_any_epoch_of_either_phase_and_resumed_is_bit_equal(
 def test_a_linear_probe_trains_on_the_student_that_the_transfer_has_left(transfer, tmp_path):
     config, run = transfer(), Storage(tmp_path)
     place = trial_storage(run, config.trial_id)
-    training = train(config, run=run)
+    training = run_trial(config, run=run)
     next(training), next(training)
     after_transfer = load_checkpoint(place, CPU)
     next(training), next(training)
@@ -151,7 +152,7 @@ def test_a_linear_probe_trains_on_the_student_that_the_transfer_has_left(transfe
 
 def test_the_weights_that_are_kept_are_those_of_the_network_that_was_evaluated(transfer, tmp_path):
     config = transfer(probe={"epochs": 1, "mode": "full"})
-    *_, last = train(config, run=Storage(tmp_path), read_test=True)
+    *_, last = run_trial(config, TrainOptions(read_test=True), run=Storage(tmp_path))
 
     dataset = load_dataset(config.data)
     network = Probe(config.probe, build_model("resnet5", 10, dataset.image_shape), 64, 10, seed=9)
@@ -173,7 +174,7 @@ def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_t
             probe={"epochs": 1},
         )
         check_trial(config)
-        return [timeless(result) for result in train(config)]
+        return [timeless(result) for result in run_trial(config)]
 
     few, all_ = results(0.2), results(1.0)
     assert few[0] == all_[0]
@@ -185,9 +186,11 @@ def test_what_is_read_of_the_teacher_once_is_of_the_images_without_labels(transf
         source={"name": "cifar100", "verify": False, "side": 16},
         data={"name": "stl10", "verify": False, "side": 16},
     )
-    live = list(train(config))
+    live = list(run_trial(config))
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
-    cold, warm = ([timeless(result) for result in train(config, teacher_once=True)] for _ in range(2))
+    cold, warm = (
+        [timeless(result) for result in run_trial(config, TrainOptions(teacher_once=True))] for _ in range(2)
+    )
     assert warm == cold
     assert len({path.parent for path in tmp_path.rglob("*.float16")}) == 1, "the probe reads no teacher"
     assert cold[1].train_loss == pytest.approx(live[1].train_loss, rel=1e-3)
@@ -196,7 +199,7 @@ def test_what_is_read_of_the_teacher_once_is_of_the_images_without_labels(transf
 
 def test_a_method_s_own_initial_phase_comes_before_the_transfer(transfer):
     config = transfer(objective={"kd": {}, "fsp": {"initial_epochs": 1}}, epochs=1, probe={"epochs": 1})
-    results = list(train(config))
+    results = list(run_trial(config))
     assert [result.phase for result in results] == ["fsp", "transfer", "probe"]
     assert [result.validation_accuracy is None for result in results] == [True, True, False]
     assert config.total_epochs == 3
