@@ -24,6 +24,7 @@ CSV = "arm,seed,acc\n" + "".join(
 
 SHOWN_ELSEWHERE = {
     "collect": ("run", "out", "engine"),
+    "csv_file": ("separator", "decimal", "encoding"),
     "importance": ("seed",),
     "load": ("place", "more"),
     "optuna_study": ("storage", "name"),
