@@ -18,18 +18,18 @@ From a notebook::
 Pandas, scipy, Optuna and Altair are imported where they are first used, so ``import analysis`` is quick.
 """
 
-from analysis.collect import collect
-from analysis.comparisons import effects
-from analysis.estimates import arms
-from analysis.factorial import interactions
 from analysis.foreign.csv_file import csv_file
 from analysis.foreign.optuna_study import optuna_study
 from analysis.foreign.ray_tune import ray_tune
-from analysis.importance import importance
+from analysis.ledger.collect import collect
 from analysis.load import load
-from analysis.plot import write_figure
-from analysis.report import ReportPaths, write_report, write_results
+from analysis.report.drawing import write_figure
+from analysis.report.write import ReportPaths, write_report, write_results
 from analysis.results import Results
+from analysis.searches.importance import importance
+from analysis.statistics.arms import arms
+from analysis.statistics.effects import effects
+from analysis.statistics.interactions import interactions
 
 __all__ = [
     "ReportPaths",

@@ -10,20 +10,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 from pyarrow import fs
 
-from analysis.collect import ledger_tables
-from analysis.epochs import FINAL_METRICS
+from analysis.facts import Facts
 from analysis.folder import has_file, open_folder, without_slash
-from analysis.ledger import ledger_files
-from analysis.other_names import is_written_names
-from analysis.parquet import FACTS_KEY, VERSION_KEY
-from analysis.quantities import FOREIGN
-from analysis.results import Facts, Results
+from analysis.ledger.collect import ledger_tables
+from analysis.ledger.columns import data_frame
+from analysis.ledger.epochs import FINAL_METRICS
+from analysis.ledger.other_names import is_written_names
+from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
+from analysis.ledger.pieces import ledger_files
+from analysis.results import Results
+from analysis.wording import FOREIGN
 from cktf.errors import InputError, naming, shown
 from cktf.rows import SCHEMA_VERSION, Stage, Status
 from cktf.storage import absolute
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 NUMBERS = ("seed", "number", "epoch", "epochs", "wall_seconds", *FINAL_METRICS)
 """Columns that hold numbers."""
@@ -63,7 +65,7 @@ NEEDED = {
 
 
 def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Results:
-    """Return the results of a run, or of several runs read together as `analysis.unite` has it. Nothing is written.
+    """Return the results of a run, or of several runs read together; nothing is written.
 
     Args:
         place: A run directory, or a folder with ``trials.parquet`` and the folder ``epochs.parquet`` alone, or one of
@@ -74,7 +76,7 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
         ValueError: If there are neither a ledger nor tables, the tables are of another schema version or lack what
             they had, or the runs cannot be read together.
     """
-    from analysis.unite import united
+    from analysis.several_runs import united
 
     once: dict[str, str] = {}
     for run in (place, *more):
@@ -206,16 +208,3 @@ def _refuse_odd_values(trials: pa.Table, facts: Facts, place: str) -> None:
 
 def _facts(metadata: dict[bytes, bytes]) -> Facts:
     return Facts.from_json(metadata[FACTS_KEY].decode())
-
-
-def data_frame(table: pa.Table) -> "pd.DataFrame":
-    """Return a table as a data frame whose integers and truth values stay such beside missing ones."""
-    import pandas as pd
-
-    frame: pd.DataFrame = table.to_pandas()
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if column.null_count and pa.types.is_integer(column.type):
-            frame[name] = pd.array(column.to_pylist(), dtype="Int64")
-        elif column.null_count and pa.types.is_boolean(column.type):
-            frame[name] = pd.array(column.to_pylist(), dtype="boolean")
-    return frame

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Batch
-from cktf.objectives.parts.contrast import EPSILON
-from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.contrastive.nce import EPSILON
+from cktf.objectives.contrastive.negatives import Negatives
 
 TEMPERATURE = 0.1
 

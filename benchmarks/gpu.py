@@ -41,8 +41,8 @@ from contrast import Call, OneSide, in_turns, one_side, seconds, sources
 from gather import TEMPERATURE
 from step import BFLOAT16, Sizes, training_step
 
-from cktf.objectives.parts import contrast
-from cktf.objectives.parts.contrast import noise_contrastive_loss
+from cktf.objectives.contrastive import nce as contrast
+from cktf.objectives.contrastive.nce import noise_contrastive_loss
 
 TINY = Sizes(batch=8, negatives=32, num_samples=200, dim=8, classes=5, student="resnet8", teacher="resnet8")
 MIB = 2**20

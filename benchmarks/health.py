@@ -2,7 +2,7 @@
 
 Two trials of CKTF + KD from resnet20 to resnet8: the baseline of `search_spaces/digits_ablation.yaml`, whose epochs of
 112 images of 8x8 are nearly as short as its validation split of 126, and the same on all 1,122 training images at
-32x32, in batches of 64. Each is trained with and without, in turns, through `cktf.trainer.run.run_trial`, evaluation
+32x32, in batches of 64. Each is trained with and without, in turns, through `cktf.trial.run.run_trial`, evaluation
 included; figures are medians of epochs, in seconds of this process, so that other work on the machine counts little.
 The first epoch, in which the teacher runs over the validation split, is left out.
 
@@ -19,7 +19,7 @@ import torch
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
 from cktf.trainer.options import TrainOptions
-from cktf.trainer.run import run_trial
+from cktf.trial.run import run_trial
 
 BASELINE: dict[str, Any] = {
     "data": {"name": "digits", "train_fraction": 0.1},

@@ -35,8 +35,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cktf.cluster.environment import prepare
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
-from cktf.search.environment import prepare
 
 SEEDS = 20
 """Of each arm of the comparison."""
@@ -216,7 +216,7 @@ def write_tune_folders(run: Path, folder: Path, share: int) -> None:
 
 def collect_run(run: Path) -> None:
     """Collect a run as ``cktf report`` does."""
-    from analysis.collect import collect
+    from analysis.ledger.collect import collect
 
     collect(run)
 
@@ -224,9 +224,9 @@ def collect_run(run: Path) -> None:
 def collect_on_ray(run: Path, out: Path) -> float:
     """Collect a run by Ray Data, and return the seconds this takes without Ray's start."""
     prepare(is_local=True)
-    from analysis.collect import collect
-    from cktf.search.cluster import connected
-    from cktf.search.collection import RowsOnRay
+    from analysis.ledger.collect import collect
+    from cktf.cluster.ledger_tables import RowsOnRay
+    from cktf.cluster.nodes import connected
 
     with connected(None):
         started = time.perf_counter()
@@ -262,7 +262,7 @@ def load_with_tune(folder: Path) -> float:
 
 def report(run: Path, out: Path) -> None:
     """Write a report from the ledger alone."""
-    from analysis.report import write_report
+    from analysis.report.write import write_report
 
     write_report(run, out)
 

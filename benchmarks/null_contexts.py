@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.mixed import mixed_effects
-from analysis.ranks import critical_difference, friedman, ranks_in_blocks
-from analysis.verdicts import LEVEL, holm
+from analysis.statistics.mixed_model import mixed_effects
+from analysis.statistics.ranks import critical_difference, friedman, ranks_in_blocks
+from analysis.statistics.verdicts import LEVEL, holm
 
 Floats = NDArray[np.float64]
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.factorial import VANISHES, contrast_figures, contrasts
-from analysis.seed_contrasts import WITHIN
-from analysis.verdicts import LEVEL, holm
+from analysis.statistics.interactions import VANISHES, contrast_figures, contrasts
+from analysis.statistics.seed_contrasts import WITHIN
+from analysis.statistics.verdicts import LEVEL, holm
 
 Floats = NDArray[np.float64]
 

@@ -15,8 +15,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.paired import PairedEffects, equivalence_p, paired_effects, sign_flip_p
-from analysis.verdicts import LEVEL, MOST_MORE_SEEDS, Verdict, decide, holm, more_seeds, power, seeds_needed
+from analysis.statistics.paired import PairedEffects, equivalence_p, paired_effects, sign_flip_p
+from analysis.statistics.verdicts import (
+    LEVEL,
+    MOST_MORE_SEEDS,
+    Verdict,
+    decide,
+    holm,
+    more_seeds,
+    power,
+    seeds_needed,
+)
 
 Floats = NDArray[np.float64]
 Seed = int | list[int]

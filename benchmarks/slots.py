@@ -5,7 +5,7 @@
    checkpoint and the way of its result to the driver, which the ledger cannot tell apart. Beside it one Ray Train run
    for each trial, from ``fit`` to the first training step, and all that such a run takes besides training.
 2. The driver: trials of one second on two slots, against the ideal of half a second for each. What trains is a
-   function that waits for a second, put into every worker in the place of `cktf.trainer.run.run_trial`; the planner,
+   function that waits for a second, put into every worker in the place of `cktf.trial.run.run_trial`; the planner,
    Ray Tune, the slots, Ray Train and the ledger are those of any study. With ``--sampler`` it is a search, planned
    trial by trial, instead of a design. Overhead is told of the session from launch to end and, between the first
    trial's beginning and the last one's end, of each quarter of the trials: a driver that slows down shows there.
@@ -30,15 +30,15 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from cktf.cluster.environment import prepare
+from cktf.launch import launch
 from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Status
-from cktf.search.environment import prepare
-from cktf.search.ledger import read_ledger
-from cktf.search.run import launch
+from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
 from cktf.study.designs import plan_arms
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.run import run_trial
+from cktf.trial.run import run_trial
 
 SLOTS = 2
 QUARTERS = 4
@@ -92,7 +92,7 @@ def ray_train_runs(runs: int) -> dict[str, list[float]]:
     from ray import train as ray_train  # here, as in the product: Ray looks around while it is imported
     from ray.train.torch import TorchTrainer
 
-    from cktf.search.cluster import connected
+    from cktf.cluster.nodes import connected
 
     (baseline,) = plan_arms(study(1, "random", slots=1))
     times: dict[str, list[float]] = {"step": [], "besides": []}
@@ -127,7 +127,7 @@ def train_one(settings: dict[str, str]) -> None:
 
 
 def one_second(config: TrialConfig, *_given: object, **_settings: object) -> Iterator[EpochResult]:
-    """Train nothing, for a second; takes what `cktf.trainer.run.run_trial` takes."""
+    """Train nothing, for a second; takes what `cktf.trial.run.run_trial` takes."""
     time.sleep(1.0)
     yield EpochResult(
         epoch=1,
@@ -146,7 +146,7 @@ def one_second(config: TrialConfig, *_given: object, **_settings: object) -> Ite
 
 def wait_instead_of_training() -> None:
     """Put `one_second` where slots of this process find what trains."""
-    from cktf.search import trial
+    from cktf.cluster import slot as trial
 
     trial.run_trial = one_second  # type: ignore[attr-defined]
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from cktf.batch import Batch, Reading
 from cktf.models import build_model, measure_shapes
 from cktf.objectives import Given, ObjectivesConfig, WeightedSum
-from cktf.objectives.parts import contrastive_pair
-from cktf.trainer.live_teacher import LiveTeacher, ReadTeacher
+from cktf.objectives.contrastive import pair as contrastive_pair
+from cktf.trainer.phase_teacher import LiveTeacher, ReadTeacher
 
 IMAGE_SHAPE = (3, 32, 32)
 CPU = torch.device("cpu")
@@ -109,7 +109,7 @@ def random_readings(
     readings: tuple[Reading, ...] | None, num_samples: int, device: torch.device
 ) -> ReadTeacher:
     """Return what looks up random numbers in place of a teacher's, from such tables as `TeacherOnce` maps."""
-    from cktf.trainer.teacher_once import reads  # with safetensors, which `gpu.py` does without
+    from cktf.trial.teacher_once import reads  # with safetensors, which `gpu.py` does without
 
     assert readings
     generator = torch.Generator().manual_seed(0)

@@ -1,6 +1,6 @@
 """A study with the teacher once, and with the live teacher: what `teacher_once: true` saves, and for which networks.
 
-First a study of 12 trials, 6 arms at 2 seeds, trained to the end through `cktf.trainer.run.run_trial` in this process,
+First a study of 12 trials, 6 arms at 2 seeds, trained to the end through `cktf.trial.run.run_trial` in this process,
 trial by trial with and without, evaluation included: real digits, scaled to 32x32, cropped at random. The teacher is
 trained beforehand. The first trial that reads something computes and writes it; that is in its time. Peak memory is
 that of a process of its own, which trains the baseline once.
@@ -34,14 +34,14 @@ from cktf.seeding import initialisation
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
-from cktf.trainer.live_teacher import LiveTeacher, Teacher
 from cktf.trainer.optimizer import build_optimizer
 from cktf.trainer.options import TrainOptions
+from cktf.trainer.phase_teacher import LiveTeacher, Teacher
 from cktf.trainer.phases import Phase
-from cktf.trainer.reading_files import ReadingFiles
-from cktf.trainer.run import run_trial
-from cktf.trainer.teacher_cache import load_teacher
-from cktf.trainer.teacher_once import TeacherOnce
+from cktf.trial.reading_files import ReadingFiles
+from cktf.trial.run import run_trial
+from cktf.trial.teacher_cache import load_teacher
+from cktf.trial.teacher_once import TeacherOnce
 
 CKTF = {"beta": 0.8, "theta": 0.1, "negatives": 512}
 BASELINE = {"cross_entropy": {}, "kd": {}, "cktf": CKTF}

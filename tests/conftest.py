@@ -1,9 +1,255 @@
-"""Fixtures that every room's tests share."""
+"""Fixtures that every room's tests share: small studies of real trainings, a Ray for the tests that need one."""
 
+import io
 import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from rich.console import Console
+
+from cktf.cluster.environment import prepare
+from cktf.plan.planner import Planner
+from cktf.rows import EpochResult, PlannedRow, Row, Status
+from cktf.run.directory import write_what_was_asked
+from cktf.run.ledger import Ledger
+from cktf.run.preflight import require_runnable
+from cktf.storage import Storage
+from cktf.study.spec import StudySpec
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.options import TrainOptions
+from cktf.trial.run import run_trial
+
+BASELINE: dict[str, Any] = {
+    "data": {"name": "digits", "train_fraction": 0.1},
+    "student": {"model": "resnet5"},
+    "objective": {"cross_entropy": {"weight": 1.0}},
+    "epochs": 2,
+    "batch_size": 32,
+}
+DESIGN: dict[str, Any] = {"ablate": {"optimizer.momentum": [0.0]}, "seeds": 2}
+SEARCH: dict[str, Any] = {
+    "search": {"optimizer.learning_rate": {"float": [0.001, 0.5], "log": True}},
+    "trials": 6,
+    "sampler": "random",
+}
+RESOURCES = {"cpus": 1, "gpus": 0}
+
+NODE_SECONDS = 120.0
+"""How long a node of a cluster may take to start on a busy machine."""
+
+
+@pytest.fixture(scope="session")
+def make_spec() -> Callable[..., StudySpec]:
+    """Return a maker of tiny studies: a design of two arms and two seeds, unless told otherwise."""
+
+    def make(baseline: dict[str, Any] | None = None, **keys: Any) -> StudySpec:
+        kinds = {"ablate", "compare", "leave_one_out", "grid", "fractional", "search"}
+        asked = keys if kinds & keys.keys() else {**DESIGN, **keys}
+        values = {
+            "name": "tiny",
+            "resources": RESOURCES,
+            **asked,
+            "baseline": {**BASELINE, **(baseline or {})},
+        }
+        return StudySpec.model_validate(values)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_search(make_spec: Callable[..., StudySpec]) -> Callable[..., StudySpec]:
+    """Return a maker of tiny searches."""
+    return lambda **keys: make_spec(**{**SEARCH, **keys})
+
+
+@pytest.fixture(scope="session")
+def make_result() -> Callable[..., EpochResult]:
+    """Return a maker of epoch results."""
+
+    def make(epoch: int, accuracy: float, **keys: Any) -> EpochResult:
+        values: dict[str, Any] = {
+            "phase": "train",
+            "learning_rate": 0.1,
+            "train_loss": 1.0,
+            "train_accuracy": 50.0,
+            "validation_loss": 1.0,
+            "epoch_seconds": 2.0,
+            "samples_per_second": 100.0,
+            "peak_memory_gib": 0.1,
+            "terms": {"cross_entropy": 1.0},
+        }
+        return EpochResult(epoch=epoch, validation_accuracy=accuracy, **{**values, **keys})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_to_end(make_result: Callable[..., EpochResult]) -> Callable[..., list[str]]:
+    """Return what stands in for trainings, two at a time, in tests of the planner alone."""
+
+    def run(
+        planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000
+    ):
+        order: list[str] = []
+        running: list[PlannedRow] = []
+        while len(order) < most:
+            while len(running) < at_once and isinstance(row := planner.next_trial(), PlannedRow):
+                running.append(row)
+            if not running:
+                break
+            row = running.pop(0)
+            order.append(row.trial_id)
+            for epoch in range(1, row.config["epochs"] + 1):
+                if planner.on_epoch(row.trial_id, make_result(epoch, score(row, epoch))):
+                    break
+            else:
+                planner.on_end(row.trial_id, Status.COMPLETE, device="cpu", node="here")
+        return order
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def train_without_ray() -> Callable[[StudySpec, Storage], list[tuple[PlannedRow, float | None]]]:
+    """Return what trains a study for real, one trial after the other, into a run; it gives their test accuracies."""
+
+    def run_study(spec: StudySpec, run: Storage) -> list[tuple[PlannedRow, float | None]]:
+        require_runnable(spec)
+        tested = []
+        with Ledger(run) as ledger:
+            write_what_was_asked(spec, run, ledger)
+            planner = Planner(spec, ledger.append)
+            while isinstance(row := planner.next_trial(), PlannedRow):
+                config = TrialConfig.model_validate(row.config)
+                for result in run_trial(
+                    config, TrainOptions(read_test=True), run=run, device=torch.device("cpu")
+                ):
+                    planner.on_epoch(row.trial_id, result)
+                planner.on_end(row.trial_id, Status.COMPLETE)
+                tested.append((row, result.test_accuracy))
+        return tested
+
+    return run_study
+
+
+@pytest.fixture
+def rows() -> list[Row]:
+    """Return a ledger in memory."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def ray_on_this_machine() -> Iterator[None]:
+    """Start one Ray for all tests of this session that run in this process."""
+    prepare(is_local=True)
+    from cktf.cluster.nodes import connected
+
+    with connected(None):
+        yield
+
+
+@pytest.fixture(scope="session")
+def processes_below() -> Callable[..., list[int]]:
+    """Return a finder of the processes that a process has started, directly or not."""
+
+    def find(ancestor: int, title: bytes = b"") -> list[int]:
+        parents, titles = {}, {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has just ended
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                titles[int(folder.name)] = (folder / "cmdline").read_bytes()
+
+        def is_below(process: int) -> bool:
+            while process > 1:
+                process = parents.get(process, 0)
+                if process == ancestor:
+                    return True
+            return False
+
+        return [key for key in titles if titles[key].startswith(title) and is_below(key)]
+
+    return find
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[str, Callable[[], int], dict[str, str]]]:
+    """Yield the address of a head that runs no trials, a starter of worker nodes, and what a driver's environment is.
+
+    They are processes of this machine that only a token lets in.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="cktf-", dir="/tmp"))  # a socket's path must be short
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {
+        **os.environ,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": "a" * 64,
+        "RAY_health_check_initial_delay_ms": "1000",
+        "RAY_health_check_period_ms": "1000",
+        "RAY_health_check_timeout_ms": "5000",
+        "RAY_health_check_failure_threshold": "2",
+        "OMP_NUM_THREADS": "1",
+    }
+    ray = Path(sys.executable).parent / "ray"
+
+    def start(*arguments: str) -> int:
+        before = set(raylets(folder))
+        command = [ray, "start", "--node-ip-address=127.0.0.1", *arguments, "--disable-usage-stats"]
+        subprocess.run(command, env=env, check=True, capture_output=True, timeout=NODE_SECONDS)
+        (raylet,) = set(raylets(folder)) - before
+        return raylet
+
+    def start_worker() -> int:
+        return start(f"--address=127.0.0.1:{port}", "--num-cpus=1")
+
+    try:
+        start("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", f"--temp-dir={folder}")
+        yield f"127.0.0.1:{port}", start_worker, env
+    finally:
+        for process in processes_of(folder):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Return the processes that were started with this folder: those of the test's own cluster."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def raylets(folder: Path) -> Iterator[int]:
+    """Yield the nodes of this cluster."""
+    for process in processes_of(folder):
+        with suppress(OSError):
+            if Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/raylet"):
+                yield process
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return str(tmp_path / "run")
+
+
+@pytest.fixture
+def console():
+    """A console that is no terminal; what it was told is in its file."""
+    return Console(file=io.StringIO(), width=200)
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "analysis": {
         "cktf.credentials",
         "cktf.errors",
-        "cktf.foreign_options",
+        "cktf.cli.foreign",
         "cktf.names",
         "cktf.row_values",
         "cktf.rows",

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from cktf.search.runnable import require_runnable
+from cktf.run.preflight import require_runnable
 from cktf.study.designs import Arm, every_arm, plan_arms
 from cktf.study.load import load_study
 from cktf.study.smoke import MANY_ARMS, smoke_study
 from cktf.study.spec import StudySpec
 from cktf.trainer.options import TrainOptions
-from cktf.trainer.run import run_trial
+from cktf.trial.run import run_trial
 
 STUDIES = {file.stem: file for file in (Path(__file__).parents[1] / "search_spaces").glob("*.yaml")}
 

@@ -3,12 +3,15 @@
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from analysis.figures.theme import data
 from cktf.names import arm_label
 
 if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
+
 
 MAX_PANELS = 12
 """Arms that have a panel of their own in one figure."""
@@ -69,3 +72,14 @@ def largest_effects(effects: "pd.DataFrame", most: int) -> "pd.DataFrame":
 def left_out(drawn: int, total: int) -> str:
     """Return the sentence that says which arms are drawn; nothing where all are."""
     return f" Only the {drawn} arms with the largest effects are drawn, of {total}." if drawn < total else ""
+
+
+LONG_NAME = 36
+"""Letters of an arm's name that a figure has room for."""
+
+
+def arm_in_search(arm: "pd.Series[Any]") -> str:
+    """Return what a confirmed arm is called where its full name is too long: its rank in the search."""
+    if len(arm["arm"]) <= LONG_NAME or np.isnan(arm["rank"]):
+        return str(arm["arm"])
+    return f"rank {arm['rank']:.0f} of the search"

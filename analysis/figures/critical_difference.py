@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures.theme import BLUE, INK, data
-from analysis.ranks import FRIEDMAN, alike
 from analysis.results import Results
-from analysis.tables import p_words
-from analysis.verdicts import LEVEL
+from analysis.statistics.ranks import FRIEDMAN, alike
+from analysis.statistics.verdicts import LEVEL
+from analysis.wording import p_words
 
 if TYPE_CHECKING:
     import altair as alt

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.figures.arms import IN_LINES, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, INK, WIDTH, data, json_number, title_lines
-from analysis.quantities import quantity
 from analysis.results import Results
-from analysis.verdicts import LEVEL, Verdict
+from analysis.statistics.verdicts import LEVEL, Verdict
+from analysis.wording import quantity
 from cktf.names import arm_label
 
 if TYPE_CHECKING:

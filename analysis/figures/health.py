@@ -4,11 +4,19 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.estimates import grouped_estimates
 from analysis.figures.arms import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
 from analysis.figures.theme import BLUE, GREY, epoch_axis
-from analysis.health import BOUNDS, PREFIX, WORDS, measured, number_label, numbers_of, selected_confidence
 from analysis.results import Results
+from analysis.statistics.health import (
+    BOUNDS,
+    PREFIX,
+    WORDS,
+    measured,
+    number_label,
+    numbers_of,
+    selected_confidence,
+)
+from analysis.statistics.intervals import grouped_estimates
 
 if TYPE_CHECKING:
     import altair as alt

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.estimates import complete, reported
-from analysis.factorial import factorial_cells
 from analysis.figures.arms import panels_of
+from analysis.figures.factors import factor_order
 from analysis.figures.theme import WIDTH, data
-from analysis.levels import factor_label, factor_order, in_groups, is_numeric
-from analysis.other_names import under_every_name
-from analysis.quantities import quantity
+from analysis.ledger.other_names import under_every_name
 from analysis.results import Results
-from analysis.tables import number_text
+from analysis.statistics.arms import complete, reported
+from analysis.statistics.interactions import factorial_cells
+from analysis.statistics.levels import factor_label, in_groups, is_numeric
+from analysis.wording import number_text, quantity
 from cktf.rows import Stage
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import numpy as np
 
 from analysis.figures.theme import BLUE, INK, WIDTH, by_status, data, json_number
 from analysis.figures.thinning import thinned, thinned_text
-from analysis.quantities import quantity
 from analysis.results import Results
+from analysis.wording import quantity
 from cktf.rows import Stage, Status
 
 if TYPE_CHECKING:

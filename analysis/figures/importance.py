@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.theme import BLUE, GREY, WIDTH, data
-from analysis.importance import importance_text
 from analysis.results import Results
+from analysis.searches.importance import importance_text
 
 if TYPE_CHECKING:
     import altair as alt

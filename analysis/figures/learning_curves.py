@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.estimates import complete, grouped_estimates, reported
 from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, GREY, epoch_axis
-from analysis.quantities import quantity
 from analysis.results import Results
+from analysis.statistics.arms import complete, reported
+from analysis.statistics.intervals import grouped_estimates
+from analysis.wording import quantity
 
 if TYPE_CHECKING:
     import altair as alt

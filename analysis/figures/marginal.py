@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.estimates import grouped_estimates
+from analysis.figures.factors import factor_order
 from analysis.figures.theme import BLUE, INK, data, json_number, level_scale, title_lines
-from analysis.levels import factor_label, factor_order, in_groups, is_logarithmic, is_numeric
-from analysis.quantities import quantity
 from analysis.results import Results
+from analysis.statistics.intervals import grouped_estimates
+from analysis.statistics.levels import factor_label, in_groups, is_logarithmic, is_numeric
+from analysis.wording import quantity
 from cktf.names import arm_label
 from cktf.rows import Stage
 

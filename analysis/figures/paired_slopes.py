@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.estimates import complete, reported
 from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, GREY, INK
-from analysis.quantities import quantity
 from analysis.results import Results
+from analysis.statistics.arms import complete, reported
+from analysis.wording import quantity
 
 if TYPE_CHECKING:
     import altair as alt

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.figures.factors import searched_factors
 from analysis.figures.theme import BLUE, GREY, INK, WIDTH, data
 from analysis.figures.thinning import thinned, thinned_text
-from analysis.levels import factor_label, is_numeric
-from analysis.quantities import quantity
 from analysis.results import Results
-from analysis.searched import JUDGED, is_best, searched_factors
+from analysis.searches.arms import JUDGED, is_best
+from analysis.statistics.levels import factor_label, is_numeric
+from analysis.wording import quantity
 from cktf.rows import Status
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from analysis.figures.theme import BLUE, GREY, WIDTH, data
 from analysis.figures.thinning import thinned, thinned_text
-from analysis.quantities import quantity
 from analysis.results import Results
+from analysis.wording import quantity
 from cktf.rows import Stage, Status
 
 if TYPE_CHECKING:

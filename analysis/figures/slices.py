@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from analysis.figures.factors import searched_factors
 from analysis.figures.theme import STATUS_MARKS, by_status, data, level_scale
 from analysis.figures.thinning import thinned, thinned_text
-from analysis.levels import factor_label, is_numeric
-from analysis.quantities import quantity
 from analysis.results import Results
-from analysis.searched import searched_factors
+from analysis.statistics.levels import factor_label, is_numeric
+from analysis.wording import quantity
 from cktf.rows import Status
 
 if TYPE_CHECKING:

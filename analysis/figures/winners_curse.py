@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from analysis.figures.arms import arm_in_search
 from analysis.figures.theme import BLUE, GREY, WIDTH, data, json_number
-from analysis.quantities import quantity
+from analysis.report.side_tables import luck_text
 from analysis.results import Results
-from analysis.side_tables import luck_text
-from analysis.tables import arm_in_search, signed_text
+from analysis.wording import quantity, signed_text
 
 if TYPE_CHECKING:
     import altair as alt

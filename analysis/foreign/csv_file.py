@@ -6,14 +6,15 @@ import re
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from analysis import cells
 from analysis.arguments import check_delta, listed
+from analysis.facts import Foreign
 from analysis.foreign.table_file import table_rows
 from analysis.foreign.trials import ADDRESSES_CUT, ForeignTrial, foreign_results
-from analysis.plain import as_trials
-from analysis.quantities import larger_is_better
-from analysis.results import Foreign, Results
-from analysis.scales import scales_in_words
+from analysis.results import Results
+from analysis.statistics import cells
+from analysis.statistics.any_table import as_trials
+from analysis.statistics.scales import scales_in_words
+from analysis.wording import larger_is_better
 from cktf.errors import InputError, shown
 from cktf.names import tidy_name
 from cktf.rows import Stage, Status

@@ -3,9 +3,10 @@
 import os
 from typing import TYPE_CHECKING, Any
 
+from analysis.facts import Foreign
 from analysis.foreign.optuna_storage import stored_study, without_password
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
-from analysis.results import Foreign, Results
+from analysis.results import Results
 from cktf.errors import InputError
 from cktf.names import tidy_name
 from cktf.rows import Stage, Status

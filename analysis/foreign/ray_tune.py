@@ -12,12 +12,13 @@ from typing import Any, TypeGuard
 import numpy as np
 from pyarrow import fs
 
-from analysis import cells
+from analysis.facts import Foreign
 from analysis.folder import open_folder, read
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
-from analysis.levels import is_logarithmic
-from analysis.quantities import larger_is_better
-from analysis.results import Foreign, Results
+from analysis.results import Results
+from analysis.statistics import cells
+from analysis.statistics.levels import is_logarithmic
+from analysis.wording import larger_is_better
 from cktf.errors import InputError, naming, shown
 from cktf.names import tidy_name
 from cktf.row_values import DEEPEST, depth

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.cells import has_address, tidy_level
-from analysis.columns import Null, levels_apart, typed_column
-from analysis.load import data_frame
-from analysis.quantities import FOREIGN
-from analysis.results import Facts, Foreign, Results
+from analysis.facts import Facts, Foreign
+from analysis.ledger.columns import Null, data_frame, levels_apart, typed_column
+from analysis.results import Results
+from analysis.statistics.cells import has_address, tidy_level
+from analysis.wording import FOREIGN
 from cktf.errors import InputError
 from cktf.names import similar_in_words, tidy_name
 from cktf.rows import Stage, Status, StudyRow
@@ -83,7 +83,7 @@ def foreign_results(
     Args:
         trials: In the order in which they were planned.
         name: What they are called together.
-        metric: As it is called where it comes from; its column stands under `analysis.quantities.FOREIGN`.
+        metric: As it is called where it comes from; its column stands under `analysis.wording.FOREIGN`.
         maximise: Whether a larger metric is better.
         stage: ``DESIGN`` where the arms were fixed before any result, ``SEARCH`` where results chose them.
         foreign: Where they come from.

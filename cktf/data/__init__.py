@@ -3,22 +3,22 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from cktf.data.augmentation import Augmentation, AugmentationConfig
-from cktf.data.cifar import load_cifar10, load_cifar100
+from cktf.data.augmentation.crop import Augmentation, AugmentationConfig
 from cktf.data.config import DataConfig
 from cktf.data.content import content_of
 from cktf.data.dataset import Constants, Dataset
-from cktf.data.digits import load_digits
+from cktf.data.files.image_layout import IMAGE_FOLDER
+from cktf.data.files.places import DatasetMissing, data_folder, reading, shown
 from cktf.data.generated import load_few
-from cktf.data.image_folder import load_image_folder, look_at_image_folder
-from cktf.data.image_layout import IMAGE_FOLDER
 from cktf.data.loader import TrainLoader, evaluation_batches
-from cktf.data.mnist import load_fashion_mnist, load_mnist
-from cktf.data.places import DatasetMissing, data_folder, reading, shown
 from cktf.data.samples import Samples, unlabelled_samples
+from cktf.data.sets.cifar import load_cifar10, load_cifar100
+from cktf.data.sets.digits import load_digits
+from cktf.data.sets.image_folder import load_image_folder, look_at_image_folder
+from cktf.data.sets.mnist import load_fashion_mnist, load_mnist
+from cktf.data.sets.stl10 import load_stl10
+from cktf.data.sets.tiny_imagenet import load_tiny_imagenet
 from cktf.data.splits import Split, split
-from cktf.data.stl10 import load_stl10
-from cktf.data.tiny_imagenet import load_tiny_imagenet
 from cktf.errors import InputError
 
 DATASETS: dict[str, Callable[[DataConfig], Dataset]] = {

@@ -6,8 +6,8 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from cktf.data.content import content_of
-from cktf.data.image_layout import IMAGE_FOLDER
-from cktf.data.published import PUBLISHED
+from cktf.data.files.image_layout import IMAGE_FOLDER
+from cktf.data.files.published import PUBLISHED
 from cktf.errors import InputError
 from cktf.settings import Settings
 

@@ -1,8 +1,8 @@
 """What images of one's own are known by, wherever they lie: a hash of their files."""
 
-from cktf.data.image_layout import folder_digest
-from cktf.data.places import reading
-from cktf.data.published import PUBLISHED
+from cktf.data.files.image_layout import folder_digest
+from cktf.data.files.places import reading
+from cktf.data.files.published import PUBLISHED
 
 
 def content_of(name: str, root: str | None) -> str | None:

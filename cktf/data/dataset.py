@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation import Augmentation
+from cktf.data.augmentation.crop import Augmentation
 from cktf.data.resize import resize
 
 WHOLE_ON_DEVICE = 4 * 2**30

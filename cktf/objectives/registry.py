@@ -8,8 +8,8 @@ from cktf.errors import InputError, shown
 from cktf.objectives.ab import AB
 from cktf.objectives.at import AT
 from cktf.objectives.cc import CC
-from cktf.objectives.cktf import CKTF
-from cktf.objectives.crd import CRD
+from cktf.objectives.contrastive.cktf import CKTF
+from cktf.objectives.contrastive.crd import CRD
 from cktf.objectives.cross_entropy import CrossEntropy
 from cktf.objectives.fitnet import FitNet
 from cktf.objectives.fsp import FSP

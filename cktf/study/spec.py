@@ -15,7 +15,7 @@ from pydantic import (
 
 from cktf.errors import InputError, shown
 from cktf.settings import Seed, Settings
-from cktf.study.checks import find_problems
+from cktf.study.consistency import find_problems
 from cktf.study.designs import DESIGNS, trial_config
 from cktf.study.domains import Domain, drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction

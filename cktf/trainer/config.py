@@ -10,12 +10,12 @@ from cktf.errors import InputError
 from cktf.models import ModelConfig
 from cktf.objectives import ObjectivesConfig, active_objectives, needs_teacher
 from cktf.settings import BatchSize, Epochs, Precision, Seed, Settings
-from cktf.trainer.content import TEACHER, Content
 from cktf.trainer.identity import identity
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import ProbeConfig
 from cktf.trainer.teacher import TeacherConfig
-from cktf.trainer.teacher_file import content_digest
+from cktf.trial.content import TEACHER, Content
+from cktf.trial.weights import content_digest
 
 
 class TrialConfig(Settings):

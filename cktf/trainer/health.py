@@ -9,7 +9,7 @@ student is in eval mode and nothing is augmented:
                                   stage's last block where both networks have as many stages, and of the penultimate
                                   vectors, whatever the objectives are; and of layers that an objective matches besides
     NUMBER.OBJECTIVE.PART         what an objective tells itself, such as the gap between the scores of positives and
-                                  negatives at a bank (see `cktf.objectives.parts.scores`)
+                                  negatives at a bank (see `cktf.objectives.contrastive.scores`)
 
 and in the epoch's first step:
 
@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from cktf.batch import Activations, Batch, Shapes
 from cktf.data import Dataset, Split, evaluation_batches
 from cktf.objectives import WeightedSum
-from cktf.objectives.parts.layers import LayerPair, blocks_of
+from cktf.objectives.contrastive.layers import LayerPair, blocks_of
 from cktf.objectives.parts.workers import whole_batches
 from cktf.settings import Settings
 from cktf.trainer.config import TrialConfig

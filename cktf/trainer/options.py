@@ -11,7 +11,7 @@ class TrainOptions(Settings):
     """Evaluate the test split, once, at the last epoch."""
 
     teacher_once: bool = False
-    """Round what is read of the teacher to float16 and share it with other trials, see `cktf.trainer.teacher_once`."""
+    """Round what is read of the teacher to float16 and share it with other trials, see `cktf.trial.teacher_once`."""
 
     health: HealthConfig | None = None
     """How often the health of the distillation is measured, which changes nothing else; None: never. A trial that names

@@ -24,9 +24,9 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.health import Health, health_of
-from cktf.trainer.live_teacher import PhaseTeacher, Teacher, live_teacher
 from cktf.trainer.optimizer import build_optimizer, learning_rate
 from cktf.trainer.options import TrainOptions
+from cktf.trainer.phase_teacher import PhaseTeacher, Teacher, live_teacher
 from cktf.trainer.phases import Phase, epochs_of
 from cktf.trainer.running_means import RunningMeans
 

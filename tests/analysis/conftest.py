@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-import analysis.importance  # noqa: F401  # so that its module is there to be patched
+import analysis.searches.importance  # noqa: F401  # so that its module is there to be patched
 from cktf.rows import EpochRow, PlannedRow, StudyRow, parse_row
 from tests.analysis.ledgers import (
     EPOCHS,
@@ -30,7 +30,7 @@ NUM_RESAMPLES = 20
 def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let importances be resampled less often; intervals stay intervals."""
     # The module is hidden behind its function of the same name.
-    monkeypatch.setattr(sys.modules["analysis.importance"], "NUM_RESAMPLES", NUM_RESAMPLES)
+    monkeypatch.setattr(sys.modules["analysis.searches.importance"], "NUM_RESAMPLES", NUM_RESAMPLES)
 
 
 @pytest.fixture(autouse=True)

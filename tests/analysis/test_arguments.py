@@ -11,11 +11,11 @@ import pytest
 
 import analysis
 from analysis import load
-from analysis.best import best
-from analysis.confirmed import confirmed
-from analysis.contexts import over_contexts
-from analysis.estimates import leaderboard
-from analysis.ranks import ranks
+from analysis.searches.confirmed import confirmed
+from analysis.searches.leaderboard import leaderboard
+from analysis.statistics.best import best
+from analysis.statistics.over_contexts import over_contexts
+from analysis.statistics.ranks import ranks
 from tests.analysis.ledgers import write_ablation, write_grid, write_search
 
 CSV = "arm,seed,acc\n" + "".join(

@@ -8,11 +8,11 @@ import pytest
 from analysis import load
 from analysis.figures import FIGURES
 from analysis.figures.theme import themed
-from analysis.plot import RENDER, Drawing
-from analysis.report import DERIVED
+from analysis.report.drawing import RENDER, Drawing
+from analysis.report.effects_table import main_tables
+from analysis.report.side_tables import side_tables
+from analysis.report.write import DERIVED
 from analysis.results import Results
-from analysis.side_tables import side_tables
-from analysis.tables import main_tables
 from cktf.rows import EndRow, Stage, Status
 from tests.analysis.ledgers import ARMS, EPOCHS, LedgerWriter, study_row, write_ablation, write_contexts
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.verdicts import power
+from analysis.statistics.verdicts import power
 from benchmarks.null_study import Rate, Scenario, equivalence_rates, heavy, null_rates, power_rates, skewed
 
 STUDIES = 3000

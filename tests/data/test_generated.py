@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from cktf.data import DATASETS, DataConfig, load_dataset, split
+from cktf.data.files.published import PUBLISHED
 from cktf.data.generated import FEW_CLASSES, FEW_SAMPLES, generate
-from cktf.data.published import PUBLISHED
 
 # Classes, channels, side: those of the real data sets; an image folder has what it is given.
 TRUE_SHAPES = {

@@ -8,7 +8,7 @@ import torch
 
 from cktf.batch import Batch
 from cktf.data import AugmentationConfig, Dataset, TrainLoader, evaluation_batches
-from cktf.data.pixel_file import mapped_images
+from cktf.data.files.mapped import mapped_images
 
 PLAIN = AugmentationConfig(crop=0, flip=False)
 ROWS = torch.arange(100, 0, -2)  # row 0 of 101 is not learnt from, nor are the odd ones

@@ -11,7 +11,7 @@ from random import Random
 
 from typer.testing import CliRunner
 
-from cktf import cli
+from cktf.cli import app as cli
 from cktf.errors import UserError
 from tests.fuzz.driver import Case
 from tests.fuzz.ledgers import runs

@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from analysis.load import load
+from cktf import launch as run_module
 from cktf.errors import UserError
+from cktf.plan.planner import Planner
 from cktf.rows import EpochResult, PlannedRow, Status
-from cktf.search import run as run_module
-from cktf.search.ledger import Ledger
-from cktf.search.planner import Planner
-from cktf.search.progress import status
-from cktf.search.run_directory import STUDY, require_study
+from cktf.run.directory import STUDY, require_study
+from cktf.run.ledger import Ledger
+from cktf.run.progress import status
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 from tests.fuzz.driver import Case

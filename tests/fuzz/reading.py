@@ -1,13 +1,15 @@
 """What a report makes of results, but for drawing: every table, sentence and figure's record."""
 
-from analysis.methods import methods_text, provenance_rows
-from analysis.plot import all_drawings
-from analysis.report import DERIVED
+from analysis.report.drawing import all_drawings
+from analysis.report.effects_table import main_tables
+from analysis.report.methods import methods_text
+from analysis.report.provenance import provenance_rows
+from analysis.report.scope import scope_text
+from analysis.report.side_tables import side_tables
+from analysis.report.table import markdown_tables
+from analysis.report.trial_table import trial_table
+from analysis.report.write import DERIVED
 from analysis.results import Results
-from analysis.scope import scope_text
-from analysis.side_tables import side_tables
-from analysis.tables import main_tables, markdown_tables
-from analysis.trial_table import trial_table
 
 
 def read_through(results: Results) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import Given
-from cktf.objectives.parts.negatives import Negatives
+from cktf.objectives.contrastive.negatives import Negatives
 
 
 def activations(width: int, batch: int = 6, blocks: int = 2, seed: int = 0) -> Activations:

@@ -11,9 +11,9 @@ from torch.nn import functional
 from cktf.batch import Activations, Batch
 from cktf.objectives import Given
 from cktf.objectives.at import attention_loss
-from cktf.objectives.cktf import CKTF
+from cktf.objectives.contrastive.cktf import CKTF
+from cktf.objectives.contrastive.transforms import Transform
 from cktf.objectives.fitnet import hint_loss
-from cktf.objectives.parts.transforms import Transform
 from cktf.objectives.sp import similarity_loss
 
 SMALL = {"negatives": 8, "dim": 4}

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import Given
-from cktf.objectives.crd import CRD
-from cktf.objectives.parts.contrastive_settings import Estimator, SourceKind
-from cktf.objectives.parts.critics import Critic
-from cktf.objectives.parts.heads import HeadKind
+from cktf.objectives.contrastive.crd import CRD
+from cktf.objectives.contrastive.critics import Critic
+from cktf.objectives.contrastive.heads import HeadKind
+from cktf.objectives.contrastive.settings import Estimator, SourceKind
 
 K, DIM, TAU = 8, 4, 0.3
 COMBINATIONS = list(itertools.product(get_args(SourceKind), get_args(Estimator), get_args(Critic)))

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from cktf.batch import Activations, Batch, Shapes
 from cktf.models import MODELS, build_model
 from cktf.objectives import Given
-from cktf.objectives.cktf import CKTF
-from cktf.objectives.crd import CRD
+from cktf.objectives.contrastive.cktf import CKTF
+from cktf.objectives.contrastive.crd import CRD
+from cktf.objectives.contrastive.heads import Head
+from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.kd import softened_divergence
-from cktf.objectives.parts.contrastive_pair import ContrastivePair
-from cktf.objectives.parts.heads import Head
 from tests.objectives.golden import CASES, Case, assert_close
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import Given, ObjectivesConfig, WeightedSum
-from cktf.objectives.parts import contrastive_pair
+from cktf.objectives.contrastive import pair as contrastive_pair
 
 SMALL = {"negatives": 8, "dim": 4, "temperature": 0.2}
 

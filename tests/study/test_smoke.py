@@ -19,7 +19,7 @@ from cktf.study.smoke import (
 )
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.teacher_cache import teacher_trial
+from cktf.trial.teacher_cache import teacher_trial
 
 Make = Callable[..., StudySpec]
 SOURCE = {"name": "fashion_mnist", "side": 8, "root": "elsewhere"}

@@ -8,7 +8,7 @@ from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.options import TrainOptions
-from cktf.trainer.run import run_trial
+from cktf.trial.run import run_trial
 
 CPU = torch.device("cpu")
 SOURCES = ("all", "queue")

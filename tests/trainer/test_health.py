@@ -16,10 +16,10 @@ from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
 from cktf.trainer.health import HealthConfig, health_of, layer_pairs
-from cktf.trainer.held_data import held_dataset
 from cktf.trainer.options import TrainOptions
-from cktf.trainer.run import run_trial
 from cktf.trainer.similarity import agreement, divergence, linear_cka
+from cktf.trial.held_data import held_dataset
+from cktf.trial.run import run_trial
 
 CPU = torch.device("cpu")
 ALWAYS = HealthConfig(every=1)

@@ -15,13 +15,13 @@ from pydantic_core import to_jsonable_python
 import cktf
 from cktf.objectives import ObjectivesConfig
 from cktf.objectives.kd import KD
-from cktf.search.planner import Planner
+from cktf.plan.planner import Planner
 from cktf.settings import Settings, union_members
 from cktf.study.load import load_study
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.frozen_defaults import FROZEN_DEFAULTS
 from cktf.trainer.identity import differing, identity
-from cktf.trainer.teacher_cache import teacher_trial
+from cktf.trial.teacher_cache import teacher_trial
 from tests.trainer.identities import STUDIES, identities
 
 PINS = Path(__file__).parent / "identities.json"

@@ -9,12 +9,12 @@ import torch
 from cktf.data import split
 from cktf.models import build_model
 from cktf.objectives import OBJECTIVES, TwoPhaseSettings
-from cktf.objectives.parts.contrastive_settings import ContrastiveSettings
+from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
-from cktf.trainer.held_data import held_dataset
-from cktf.trainer.run import run_trial
+from cktf.trial.held_data import held_dataset
+from cktf.trial.run import run_trial
 
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
 

@@ -18,10 +18,10 @@ from cktf.seeding import derive
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
 from cktf.trainer.evaluate import evaluate
-from cktf.trainer.held_data import held_dataset
 from cktf.trainer.options import TrainOptions
-from cktf.trainer.run import run_trial
 from cktf.trainer.train import TrainingFailed, _network_stream
+from cktf.trial.held_data import held_dataset
+from cktf.trial.run import run_trial
 
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
 
@@ -151,8 +151,8 @@ def test_on_a_gpu_the_peak_memory_is_without_the_teacher_s_training(tiny, monkey
     calls = []
     cpu_dataset = held_dataset(tiny().data, torch.device("cpu"))
     monkeypatch.setattr(Dataset, "device", property(lambda _: torch.device("cuda")))
-    monkeypatch.setattr("cktf.trainer.run.held_dataset", lambda *_: cpu_dataset)
-    monkeypatch.setattr("cktf.trainer.run.load_teacher", lambda *_, **__: calls.append("teacher"))
+    monkeypatch.setattr("cktf.trial.run.held_dataset", lambda *_: cpu_dataset)
+    monkeypatch.setattr("cktf.trial.run.load_teacher", lambda *_, **__: calls.append("teacher"))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: calls.append("reset"))
     monkeypatch.setattr("cktf.trainer.train.assemble", Mock(side_effect=RuntimeError("far enough")))
     with pytest.raises(RuntimeError, match="far enough"):

@@ -26,16 +26,16 @@ from cktf.batch import Batch
 from cktf.data import Augmentation, Dataset, Split
 from cktf.models import build_model
 from cktf.objectives import OBJECTIVES, WeightedSum
+from cktf.objectives.contrastive import representations
+from cktf.objectives.contrastive.banks.memory_bank import MemoryBank
+from cktf.objectives.contrastive.negatives import Negatives
+from cktf.objectives.contrastive.pair import ContrastivePair
+from cktf.objectives.contrastive.pairing import choose_block
 from cktf.objectives.ft import FT
-from cktf.objectives.parts import representations
-from cktf.objectives.parts.contrastive_pair import ContrastivePair
-from cktf.objectives.parts.memory_bank import MemoryBank
-from cktf.objectives.parts.negatives import Negatives
-from cktf.objectives.parts.pairing import choose_block
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.live_teacher import LiveTeacher
 from cktf.trainer.optimizer import build_optimizer, learning_rate
+from cktf.trainer.phase_teacher import LiveTeacher
 from cktf.trainer.phases import MAIN, Phase
 
 PRIME = 1000003

@@ -11,14 +11,14 @@ from cktf.data import evaluation_batches, load_dataset
 from cktf.data.generated import generate
 from cktf.models import build_model
 from cktf.storage import Storage
-from cktf.trainer.check import check_trial
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.health import HealthConfig
 from cktf.trainer.options import TrainOptions
 from cktf.trainer.probe import Probe
-from cktf.trainer.run import run_trial
+from cktf.trial.check import check_trial
+from cktf.trial.run import run_trial
 
 CPU = torch.device("cpu")
 CKTF = {"cktf": {"beta": 1, "theta": 0.04, "temperature": 0.07, "negatives": 32}}

@@ -10,7 +10,7 @@ import pytest
 from analysis import load
 from analysis.figures import effects
 from analysis.figures.effects import SHAPES, chart, record
-from analysis.verdicts import Verdict
+from analysis.statistics.verdicts import Verdict
 from cktf.rows import Status
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from analysis import load
-from analysis.collect import ledger_tables
 from analysis.figures import health
 from analysis.figures.health import chart, record
-from analysis.plot import RENDER, drawing
+from analysis.ledger.collect import ledger_tables
+from analysis.report.drawing import RENDER, drawing
 from cktf.rows import EpochRow, parse_row
 
 

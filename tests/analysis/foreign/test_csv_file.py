@@ -8,9 +8,10 @@ import pytest
 
 from analysis import csv_file, load, write_results
 from analysis.__main__ import main
-from analysis.methods import methods_text, provenance_rows
+from analysis.report.effects_table import main_tables
+from analysis.report.methods import methods_text
+from analysis.report.provenance import provenance_rows
 from analysis.results import Results
-from analysis.tables import main_tables
 from cktf.rows import Status
 
 SCORES = {"none": [0.90, 0.88, 0.91], "kd": [0.93, 0.92, 0.94], "at": [0.91, None, 0.92]}

@@ -10,7 +10,7 @@ import pytest
 
 from analysis import load, optuna_study, write_results
 from analysis.__main__ import main
-from analysis.methods import methods_text
+from analysis.report.methods import methods_text
 from cktf.errors import InputError
 from cktf.rows import Status
 

@@ -3,8 +3,8 @@
 import pytest
 
 from analysis.foreign import read
-from analysis.report import report_on
-from cktf.foreign_options import TAKES, Options
+from analysis.report.write import report_on
+from cktf.cli.foreign import TAKES, Options
 
 
 @pytest.mark.parametrize(

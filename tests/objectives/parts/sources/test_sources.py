@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from cktf.batch import Batch
-from cktf.objectives.parts.contrastive_settings import ContrastiveSettings, SourceKind
-from cktf.objectives.parts.sources import build_bank, build_source
+from cktf.objectives.contrastive.settings import ContrastiveSettings, SourceKind
+from cktf.objectives.contrastive.sources import build_bank, build_source
 
 LABELS = torch.arange(30) % 3
 INDEX = torch.tensor([4, 9, 17])

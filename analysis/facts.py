@@ -1,0 +1,73 @@
+"""What holds for a whole run, stored in the metadata of its Parquet files."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+from cktf.rows import StudyRow, TeacherRow
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """Where results come from that were not measured here.
+
+    Attributes:
+        origin: What was read, in words, and its place.
+        cannot_be_vouched_for: What a reader has to take on trust: sentences.
+    """
+
+    origin: str
+    cannot_be_vouched_for: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What holds for a whole run; stored in the metadata of its Parquet files.
+
+    Attributes:
+        launches: One row for each launch and resume, in order; of several runs, those of one after those of another.
+            Foreign results have none.
+        study_file: Text of the study's YAML file; empty where the run directory has none.
+        torn_lines: Ledger lines that a killed writer left unfinished; they are ignored.
+        ledger: Fingerprint of the ledger that the tables were made of.
+        asked: What is asked, where it is not what the last launch has: of several runs, and of foreign results.
+        foreign: Where the results come from; None where they were measured here.
+        teachers: How well each teacher does, in the order in which that was found out.
+        num_repeated: Trials that several of the runs hold, which are read together.
+    """
+
+    launches: list[StudyRow]
+    study_file: str
+    torn_lines: int
+    ledger: str
+    asked: StudyRow | None = None
+    foreign: Foreign | None = None
+    teachers: list[TeacherRow] = field(default_factory=list)
+    num_repeated: int = 0
+
+    @property
+    def study(self) -> StudyRow:
+        """What is asked."""
+        return self.asked or self.launches[-1]
+
+    def to_json(self) -> str:
+        """Return the facts as one JSON object."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Facts":
+        """Return the facts that `to_json` wrote."""
+        values = json.loads(text)
+        asked, foreign = values.get("asked"), values.get("foreign")
+        return cls(
+            **values
+            | {
+                "launches": [StudyRow.from_dict(row) for row in values["launches"]],
+                "teachers": [TeacherRow.from_dict(row) for row in values.get("teachers", [])],
+                "asked": asked and StudyRow.from_dict(asked),
+                "foreign": foreign and Foreign(**foreign),
+            }
+        )

@@ -1,0 +1,104 @@
+"""Columns of the tables: texts that repeat, moments, and values whose type is found out."""
+
+import json
+from enum import StrEnum
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def repeated(values: list[str], indices: pa.Array) -> pa.Array:
+    """Return ``values[indices]``, each text held once however often it occurs."""
+    encoded = pa.array(values, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices.take(indices), encoded.dictionary)
+
+
+def timestamps(seconds: Any) -> pa.Array:
+    """Return seconds since the epoch as UTC timestamps, to the microsecond; missing ones stay missing."""
+    floats = np.array(seconds, dtype=np.float64)
+    return (
+        pa.array(np.round(floats * 1e6), mask=np.isnan(floats))
+        .cast(pa.int64())
+        .cast(pa.timestamp("us", tz="UTC"))
+    )
+
+
+class Null(StrEnum):
+    """A level that is null, and how it is written; None in a column says that a trial does not have the factor."""
+
+    YAML = "null"
+    PYTHON = "None"
+
+
+def typed_column(values: list[Any]) -> pa.Array:
+    """Return values as an array of the narrowest type that holds them all: bool, int, float or else string.
+
+    Args:
+        values: As `levels_apart` takes them; in a column of strings they stand as it writes them.
+    """
+    values = levels_apart(values)
+    kinds = set(map(type, values)) - {type(None)}
+    for held, arrow_type in (({bool}, pa.bool_()), ({int}, pa.int64()), ({int, float}, pa.float64())):
+        if kinds and kinds <= held:
+            return pa.array(values, arrow_type)
+    return pa.array(values, pa.string())
+
+
+def levels_apart(values: list[Any]) -> list[Any]:
+    """Return values of one column so that equal ones, and only these, are written alike.
+
+    Truth values, numbers or texts by themselves stay what they are, but for -0.0, which is 0.0. Where kinds are mixed,
+    all become texts: 1 and 1.0 are ``1``, the text 1 is ``"1"``, and True is ``True``.
+
+    Args:
+        values: Of any kind; None where there is none, `Null` where there is one that is null.
+    """
+    values = [value + 0.0 if isinstance(value, float) else value for value in values]
+    present = [value for value in values if value is not None]
+    kinds = {type(value) for value in present}
+    if kinds <= {int, float}:
+        largest = 2**53 if float in kinds else 2**63 - 1
+        is_plain = all(abs(value) <= largest if type(value) is int else isfinite(value) for value in present)
+    else:
+        is_plain = kinds in ({bool}, {str})
+    return values if is_plain else [None if value is None else level_text(value) for value in values]
+
+
+def level_text(value: Any) -> str:
+    """Return a value as it is written in a column of several kinds; no two different values are written alike."""
+    if isinstance(value, bool | Null):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, str) and not _reads_as_another_kind(value):
+        return value
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _reads_as_another_kind(text: str) -> bool:
+    if text.casefold() in ("true", "false", "null", "none", "nan"):
+        return True
+    try:
+        json.loads(text)
+    except (RecursionError, ValueError):
+        return False
+    return True
+
+
+def data_frame(table: pa.Table) -> "pd.DataFrame":
+    """Return a table as a data frame whose integers and truth values stay such beside missing ones."""
+    import pandas as pd
+
+    frame: pd.DataFrame = table.to_pandas()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if column.null_count and pa.types.is_integer(column.type):
+            frame[name] = pd.array(column.to_pylist(), dtype="Int64")
+        elif column.null_count and pa.types.is_boolean(column.type):
+            frame[name] = pd.array(column.to_pylist(), dtype="boolean")
+    return frame

@@ -1,0 +1,63 @@
+"""The other names of an arm: of arms that train alike one is trained, and stands for them all."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from analysis.ledger.columns import typed_column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMN = "aliases"
+"""Of trials: a JSON list of the arm's other names, each with what it sets; empty where there are none."""
+
+
+def in_column(aliases: list[dict[str, Any]]) -> str:
+    """Return other names as the column has them."""
+    return json.dumps(aliases, ensure_ascii=False) if aliases else ""
+
+
+def is_written_names(text: object) -> bool:
+    """Return whether a cell of the column is what `in_column` writes, or empty."""
+    try:
+        found = json.loads(text) if isinstance(text, str) and text else []
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, list) and all(
+        isinstance(alias, dict)
+        and isinstance(alias.get("arm"), str)
+        and isinstance(alias.get("params"), dict)
+        for alias in found
+    )
+
+
+def other_names(trials: "pd.DataFrame") -> dict[str, list[str]]:
+    """Return the other names of each arm that has some, by its ``arm_id``."""
+    if COLUMN not in trials:
+        return {}
+    named = trials[trials[COLUMN].fillna("") != ""].drop_duplicates("arm_id")
+    return {
+        str(arm_id): [alias["arm"] for alias in json.loads(text)]
+        for arm_id, text in zip(named["arm_id"], named[COLUMN], strict=True)
+    }
+
+
+def under_every_name(arms: "pd.DataFrame") -> "pd.DataFrame":
+    """Return arms, and after them a copy of an arm for each of its other names, with the levels that this name sets.
+
+    Args:
+        arms: Their trials, one of each. The copies are True in a new column ``is_other_name``.
+    """
+    import pandas as pd
+
+    parts = [arms.assign(is_other_name=False)]
+    texts = arms[COLUMN].fillna("") if COLUMN in arms else [""] * len(arms)
+    for position, text in enumerate(texts):
+        for alias in json.loads(text) if text else ():
+            part = arms.iloc[[position]].assign(is_other_name=True)
+            for factor, level in alias["params"].items():
+                column = arms[f"param.{factor}"]
+                value = level if column.dtype.kind in "biuf" else typed_column([level, ""]).to_pylist()[0]
+                part[f"param.{factor}"] = pd.Series([value], part.index).astype(column.dtype)
+            parts.append(part)
+    return pd.concat(parts)

@@ -1,0 +1,254 @@
+"""Reading a ledger: its segments in pieces, each piece parsed alone, and the rows that are no epochs put in order.
+
+A piece knows where it lies in the ledger, and so does every row read from it: pieces may be read in any order, on any
+machine. Where one of them cannot be read, the ledger is read once more from its beginning, row by row, to say where.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BufferedReader
+from itertools import count
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import fs
+
+from analysis.folder import open_folder
+from analysis.ledger.lines import EPOCH_SCHEMA, POSITION, parse_lines
+from cktf.errors import InputError
+from cktf.rows import EndRow, PlannedRow, RowReader, StudyRow, TeacherRow, is_row
+
+PIECE_BYTES = 8 * 2**20
+"""Of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
+
+LINE_BYTES = 64 * 2**10
+"""Read at a time where a line's end is looked for."""
+
+OPENED_AT_ONCE = 16
+"""Segments whose ends are looked at, at the same time: in a bucket, each look waits for the network."""
+
+SEGMENT = re.compile(r"\d{6}\.jsonl")
+"""Names of a ledger's segments; other files beside them are nobody's rows."""
+
+PLACE = "place"
+"""Column that says where in the ledger a row stands, before it becomes a row of the report: the number of its piece,
+and in the lower bits which of the piece's lines it is."""
+
+PLACE_BITS = 32
+
+NO_EPOCHS = pa.Table.from_batches([], pa.schema([*EPOCH_SCHEMA, (PLACE, pa.int64())]))
+"""The epochs of a piece without any."""
+
+OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), ("line", pa.binary())])
+"""Of the rows that are no epochs, as they stand in the ledger."""
+
+
+class Segment(NamedTuple):
+    """One file of a ledger, as it is found.
+
+    Attributes:
+        name: ``000001.jsonl``.
+        size: Of the file, in bytes.
+        end: Where its last whole line ends; what a killed writer left of another follows.
+    """
+
+    name: str
+    size: int
+    end: int
+
+
+class Piece(NamedTuple):
+    """A part of a segment, to be parsed alone: the lines that begin in it.
+
+    Attributes:
+        number: Of the piece, from 0, in the order of the ledger.
+        segment: Name of the file.
+        start: First byte.
+        stop: Byte after the last.
+        end: Where the segment's last whole line ends.
+    """
+
+    number: int
+    segment: str
+    start: int
+    stop: int
+    end: int
+
+
+class Parsed(NamedTuple):
+    """The rows of a piece.
+
+    Attributes:
+        epochs: `EPOCH_SCHEMA`, a ``term.<name>`` or ``health.<name>`` column for each name that occurs, and
+            their `PLACE`.
+        others: `OTHER_SCHEMA`.
+    """
+
+    epochs: pa.Table
+    others: pa.Table
+
+
+@dataclass
+class Ledger:
+    """What the rows say that are no epochs; of each trial's several planned rows and ends, the last one holds.
+
+    Attributes:
+        launches: Study rows in order.
+        planned: Trial to its planned row, in the order of first planning.
+        teachers: Teacher to the last row that says how well it does.
+        ends: Trial to its end and the launch it ended in (an index into ``launches``).
+        first_planned: Trial to the `PLACE` of its first planned row.
+    """
+
+    launches: list[StudyRow] = field(default_factory=list)
+    planned: dict[str, PlannedRow] = field(default_factory=dict)
+    teachers: dict[str, TeacherRow] = field(default_factory=dict)
+    ends: dict[str, tuple[EndRow, int]] = field(default_factory=dict)
+    first_planned: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def trial_ids(self) -> list[str]:
+        """The trials in the order of planning."""
+        return sorted(self.planned, key=lambda trial_id: self.planned[trial_id].number)
+
+    @classmethod
+    def of(cls, others: pa.Table) -> "Ledger":
+        """Return what rows say that are no epochs (`OTHER_SCHEMA`), in their order.
+
+        Raises:
+            ValueError: If one is broken, or comes before those that it needs.
+        """
+        ledger, reader = cls(), RowReader()
+        for place, segment, line in zip(
+            *(others[name].to_pylist() for name in OTHER_SCHEMA.names), strict=True
+        ):
+            match reader.read(line, f"ledger/{segment}"):
+                case StudyRow() as row:
+                    ledger.launches.append(row)
+                case PlannedRow() as row:
+                    ledger.planned[row.trial_id] = row
+                    ledger.first_planned.setdefault(row.trial_id, place)
+                    ledger.ends.pop(row.trial_id, None)  # planned again: a failed trial is tried once more
+                case TeacherRow() as row:
+                    ledger.teachers[row.teacher_id] = row
+                case EndRow() as row:
+                    ledger.ends[row.trial_id] = (row, len(ledger.launches) - 1)
+        return ledger
+
+    def refuse_early(self, first_epochs: pa.Table) -> None:
+        """Raise a ValueError if there are epochs of a trial that no row before them has planned.
+
+        Args:
+            first_epochs: ``trial_id``, and the `PLACE` of one of its epochs: for each piece, the first.
+        """
+        for trial_id, place in zip(
+            *(first_epochs[name].to_pylist() for name in ("trial_id", PLACE)), strict=True
+        ):
+            if place < self.first_planned.get(trial_id, place + 1):
+                raise InputError(
+                    f"the ledger has epochs of trial {trial_id!r}, which no row before them has planned"
+                )
+
+
+def ledger_files(folder: fs.SubTreeFileSystem) -> list[fs.FileInfo]:
+    """Return the files of the ledger of a run directory, in order; none where there is no ledger."""
+    infos = folder.get_file_info(fs.FileSelector("ledger", allow_not_found=True))
+    files = [info for info in infos if info.is_file and SEGMENT.fullmatch(info.base_name)]
+    return sorted(files, key=lambda info: str(info.base_name))
+
+
+def fingerprint(files: list[fs.FileInfo]) -> str:
+    """Return a text that changes when the ledger does; since it only grows, names and sizes tell."""
+    text = ",".join(f"{info.base_name}:{info.size}" for info in files)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def segments_of(folder: fs.SubTreeFileSystem, files: Sequence[fs.FileInfo]) -> list[Segment]:
+    """Return files as segments, with the ends of their last whole lines."""
+
+    def segment(info: fs.FileInfo) -> Segment:
+        with folder.open_input_file(info.path) as file:
+            return Segment(str(info.base_name), int(info.size), _end_of_lines(file, int(info.size)))
+
+    with ThreadPoolExecutor(OPENED_AT_ONCE) as threads:
+        return list(threads.map(segment, files))
+
+
+def pieces_of(segments: Iterable[Segment]) -> list[Piece]:
+    """Divide segments, in their order, into pieces."""
+    ranges = [(segment, start) for segment in segments for start in range(0, segment.end, PIECE_BYTES)]
+    return [
+        Piece(number, segment.name, start, min(start + PIECE_BYTES, segment.end), segment.end)
+        for number, (segment, start) in enumerate(ranges)
+    ]
+
+
+def parse_piece(run: str, piece: Piece) -> Parsed:
+    """Read and parse one piece.
+
+    Args:
+        run: The run directory, a folder or a URI.
+        piece: Which one.
+
+    Raises:
+        ValueError: If a line of it is broken.
+    """
+    with open_folder(run).open_input_file(f"ledger/{piece.segment}") as file:
+        content = _lines_of(file, piece)
+    try:
+        tables, lines = parse_lines(content.removesuffix(b"\n").split(b"\n") if content else [])
+    except ValueError as error:
+        raise InputError(f"ledger/{piece.segment}: {error}") from error
+    others = [line for _, line in lines]
+    first = piece.number << PLACE_BITS
+    epochs = [
+        table.drop_columns(POSITION).append_column(PLACE, pc.add(table[POSITION], first)) for table in tables
+    ]
+    columns = [[first + position for position, _ in lines], [piece.segment] * len(lines), others]
+    return Parsed(
+        pa.concat_tables(epochs, promote_options="default") if epochs else NO_EPOCHS,
+        pa.table(columns, schema=OTHER_SCHEMA),
+    )
+
+
+def refuse_broken_lines(folder: fs.SubTreeFileSystem, segments: Iterable[Segment]) -> None:
+    """Raise a ValueError that names the first line which is no row, or comes before those that it needs.
+
+    It is slow, for when it is known that there is one.
+    """
+    reader = RowReader()
+    for segment in segments:
+        name = f"{folder.base_path}ledger/{segment.name}"
+        with folder.open_input_file(f"ledger/{segment.name}") as file:
+            lines = BufferedReader(file)
+            for number in count(1):
+                if lines.tell() >= segment.end:
+                    break
+                reader.read(lines.readline().removesuffix(b"\n"), f"{name}, line {number}")
+
+
+def _end_of_lines(file: pa.NativeFile, size: int) -> int:
+    """Return where the last whole line ends, looking backwards; other programs may end a file without a newline."""
+    stop, end = size, 0
+    while stop and not end:
+        start = max(0, stop - LINE_BYTES)
+        newline = file.read_at(stop - start, start).rfind(b"\n")
+        end, stop = start + newline + 1 if newline >= 0 else 0, start
+    return size if is_row(file.read_at(size - end, end)) else end
+
+
+def _lines_of(file: pa.NativeFile, piece: Piece) -> bytes:
+    """Return the lines that begin in a piece."""
+    before = max(0, piece.start - 1)  # whether a line begins at the first byte, the one before it tells
+    content: bytes = file.read_at(min(piece.stop + LINE_BYTES, piece.end) - before, before)
+    last = piece.stop - 1 - before  # of the piece's bytes
+    start = content.find(b"\n", 0, last) + 1 if piece.start else 0
+    if piece.start and not start:
+        return b""  # it is the middle of a line
+    while (newline := content.find(b"\n", last)) < 0 and before + len(content) < piece.end:
+        content += file.read_at(min(LINE_BYTES, piece.end - before - len(content)), before + len(content))
+    return content[start:] if newline < 0 else content[start : newline + 1]

@@ -1,0 +1,137 @@
+"""The table of trials: a row each, with what was planned, how it ended, and the scores of its last epoch."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+from analysis.ledger.columns import Null, timestamps, typed_column
+from analysis.ledger.epochs import FINAL_METRICS
+from analysis.ledger.other_names import COLUMN, in_column
+from analysis.ledger.pieces import Ledger
+from cktf.rows import PlannedRow, Stage, Status
+
+TRIALS_FILE = "trials.parquet"
+
+LAST_EPOCH = "last_epoch"
+"""Column: the last epoch that a trial has a row of; missing where it has none."""
+
+TEACHER_METRICS = ("test_loss", "test_accuracy")
+"""What is told of a trial's teacher, as its own training ended; missing where it was loaded from a file."""
+
+
+def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.Table) -> pa.Table:
+    """Return one row a trial, in the order of planning.
+
+    Args:
+        ledger: What was planned and how it ended.
+        teachers: Teacher to the result of its training, of those that lie in the run directory.
+        final: Their last epochs, a row each, null where there is none.
+    """
+    trial_ids = ledger.trial_ids
+    planned = [ledger.planned[trial_id] for trial_id in trial_ids]
+    ends = [ledger.ends.get(trial_id) for trial_id in trial_ids]
+    final_epoch = final["epoch"].to_pylist()
+    study = ledger.launches[-1]
+    own_names = {(row.context, row.arm) for row in planned if row.stage != Stage.SEARCH}
+    launch = pa.array([end[1] if end else len(ledger.launches) - 1 for end in ends], pa.int64())
+
+    columns: dict[str, pa.Array] = {
+        "study": pa.array([study.study] * len(planned), pa.string()),
+        "run": pa.array([study.run] * len(planned), pa.string()),
+        "trial_id": pa.array(trial_ids, pa.string()),
+        "context": pa.array([row.context for row in planned], pa.string()),
+        "arm": pa.array([row.arm for row in planned], pa.string()),
+        "arm_id": pa.array([row.arm_id for row in planned], pa.string()),
+        "is_baseline": pa.array(
+            [row.arm_id == study.baseline_of(row.context) for row in planned], pa.bool_()
+        ),
+        "teacher_id": pa.array([row.teacher_id for row in planned], pa.string()),
+        "seed": pa.array([row.seed for row in planned], pa.int64()),
+        "stage": pa.array([row.stage for row in planned], pa.string()),
+        COLUMN: pa.array([in_column(_other_names(row, own_names)) for row in planned], pa.string()),
+        "number": pa.array([row.number for row in planned], pa.int64()),
+        "status": pa.array(
+            [
+                end[0].status if end else Status.RUNNING if epoch else Status.PLANNED
+                for end, epoch in zip(ends, final_epoch, strict=True)
+            ],
+            pa.string(),
+        ),
+        "reason": pa.array([end[0].reason if end else "" for end in ends], pa.string()),
+        "epochs": pa.array(
+            [end[0].epochs if end else epoch or 0 for end, epoch in zip(ends, final_epoch, strict=True)],
+            pa.int64(),
+        ),
+        LAST_EPOCH: final["epoch"],
+        **{name: final[name] for name in FINAL_METRICS},
+        **{
+            f"teacher_{name}": pa.array(
+                [teachers.get(row.teacher_id, {}).get(name) for row in planned], pa.float64()
+            )
+            for name in TEACHER_METRICS
+        },
+        "wall_seconds": pa.array([end[0].wall_seconds if end else None for end in ends], pa.float64()),
+        "device": pa.array([end[0].device if end else None for end in ends], pa.string()),
+        "node": pa.array([end[0].node if end else None for end in ends], pa.string()),
+        "git_commit": pa.array([row.git_commit for row in ledger.launches], pa.string()).take(launch),
+        "versions": pa.array(
+            [json.dumps(row.versions, sort_keys=True) for row in ledger.launches], pa.string()
+        ).take(launch),
+        "planned_time": timestamps([row.time for row in planned]),
+        "ended_time": timestamps([end[0].time if end else None for end in ends]),
+    }
+    # Of each arm, since its replicates differ in the seed alone.
+    firsts: dict[tuple[str, str, str], PlannedRow] = {}
+    for row in planned:
+        firsts.setdefault(_arm_of(row), row)
+    position = {arm: index for index, arm in enumerate(firsts)}
+    arm = pa.array([position[_arm_of(row)] for row in planned], pa.int64())
+    configs = [_flatten(row.config, {}) for row in firsts.values()]
+    aliases = [alias["params"] for row in firsts.values() for alias in row.aliases]
+    for factor in dict.fromkeys((*study.factors, *(name for row in firsts.values() for name in row.params))):
+        levels = [_level(row, factor) for row in firsts.values()]
+        # Levels of an arm's other names count for the type, so that they can be spelled like the others.
+        levels += [params[factor] for params in aliases if factor in params]
+        columns[f"param.{factor}"] = typed_column(levels).take(arm)
+    for path in sorted({path for config in configs for path in config}):
+        columns[f"config.{path}"] = typed_column([config.get(path) for config in configs]).take(arm)
+    if "config.seed" in columns:
+        columns["config.seed"] = columns["seed"]
+    return pa.table(columns)
+
+
+def _arm_of(row: PlannedRow) -> tuple[str, str, str]:
+    """Return what trials have in common that have the same levels and the same configuration but for the seed."""
+    return row.arm_id, row.stage, row.arm
+
+
+def _other_names(row: PlannedRow, own_names: set[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return the other names of a trial's arm, but for those under which the run has trials of their own."""
+    return [alias for alias in row.aliases if (row.context, alias["arm"]) not in own_names]
+
+
+def _level(row: PlannedRow, factor: str) -> Any:
+    """Return the level of a factor in a trial: what its arm sets or, in a design, what it leaves as it is.
+
+    A searched trial may well not have a factor (its condition does not hold); its configuration then holds a
+    default that means nothing, so it is not looked at. A choice that is null is a level all the same.
+    """
+    if row.stage == Stage.SEARCH and factor in row.params and row.params[factor] is None:
+        return Null.YAML
+    if factor in row.params or row.stage == Stage.SEARCH:
+        return row.params.get(factor)
+    level: Any = row.config
+    for key in factor.split("."):
+        level = level.get(key) if isinstance(level, dict) else None
+    return level
+
+
+def _flatten(values: dict[str, Any], into: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Add a nested mapping to another as one level of dotted paths, and return that."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            _flatten(value, into, f"{prefix}{key}.")
+        else:
+            into[prefix + key] = value
+    return into

@@ -1,0 +1,180 @@
+"""A table of a report with what is said about it, and its forms as Markdown and CSV."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from analysis.report.unmade import reason
+from analysis.results import Results
+from analysis.statistics.best import BOLD, DAGGER, NONE_BOLD, NOT_TOLD
+from analysis.wording import quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = list[list[str]]
+"""A table of formatted cells; its first row is the head."""
+
+Cells = frozenset[tuple[int, int]]
+"""Of a table, by row and column."""
+
+PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
+
+
+UNADJUSTED = "p"
+"""Head of the column of p values of one comparison alone."""
+
+
+VERDICT = "verdict"
+"""Head of the column that answers."""
+
+
+NOTE = "note"
+"""Head of a last column that holds remarks, not figures."""
+
+
+SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
+"""Said of every table of such a run."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with what is said about it.
+
+    Attributes:
+        title: Its heading.
+        rows: Head and rows.
+        remark: How its figures came about: which test, where those that were not measured come from, and that none
+            means anything where that is so.
+        bold: Cells, by row and column, that have the best mean and are set in bold; see `analysis.statistics.best`.
+        daggered: Cells that are not told from it, and have a dagger.
+        has_means: Whether it has means, of which the best would be bold.
+        why_not: Of a table that could not be made, the reason; it then stands in the only cell.
+    """
+
+    title: str
+    rows: Rows
+    remark: str = ""
+    bold: frozenset[tuple[int, int]] = frozenset()
+    daggered: frozenset[tuple[int, int]] = frozenset()
+    has_means: bool = False
+    why_not: str = ""
+
+    @property
+    def footnote(self) -> str:
+        """The remark, and what bold and the dagger mean, or why there are none."""
+        bold = BOLD if self.bold else NONE_BOLD if self.has_means else ""
+        return " ".join(text for text in (self.remark, bold, NOT_TOLD if self.daggered else "") if text)
+
+    def parts(self, number: int, column: int) -> tuple[str, str]:
+        """Return a mean, with its dagger where it has one, and what stands behind it and gets no mark: a reference.
+
+        Args:
+            number: Of the row; 0 is the head.
+            column: Of the cell in it.
+        """
+        measured, parenthesis, published = self.rows[number][column].partition(" (")
+        dagger = DAGGER if (number, column) in self.daggered else ""
+        return measured + dagger, parenthesis + published
+
+    def narrow(self) -> tuple[Rows, list[str]]:
+        """Return the rows for a terminal, and the notes apart, each after its row's name.
+
+        The column of notes is left out, and that of the unadjusted p, which tells no more than the interval.
+        """
+        kept = [index for index, name in enumerate(self.rows[0]) if name not in {NOTE, UNADJUSTED}]
+        last = self.rows[0][-1]
+        notes = [f"{row[0]}: {row[-1]}" for row in self.rows[1:] if row[-1]] if last == NOTE else []
+        return [[row[index] for index in kept] for row in self.rows], notes
+
+
+def unmade_table(title: str, error: Exception) -> Table:
+    """Return what stands in the place of a table that could not be made."""
+    return Table(title, [["table"], [reason(error)]], why_not=reason(error))
+
+
+def direction_text(results: Results) -> str:
+    """Return which of two values of the metric is the better one, as a sentence."""
+    study = results.facts.study
+    column = study.metric if main_name(results) == "leaderboard" else study.report_metric
+    return f"Of {quantity(column).name}, {'larger' if study.maximise else 'smaller'} is better."
+
+
+def directed(table: Table, results: Results) -> Table:
+    """Return the table, whose remark first says which direction is better."""
+    return replace(table, remark=f"{direction_text(results)} {table.remark}".rstrip())
+
+
+def marked(table: Table, results: Results) -> Table:
+    """Return the table, which says that it answers nothing where it is of a smoke run."""
+    if not results.facts.study.is_smoke:
+        return table
+    return replace(table, title=f"Smoke run: {table.title}", remark=f"{SMOKE} {table.remark}".rstrip())
+
+
+def markdown_tables(tables: Sequence[Table]) -> str:
+    """Return tables in Markdown, one after the other, each under its title where there are several."""
+    parts = []
+    for table in tables:
+        parts += [f"## {markdown_text(table.title)}\n"] if len(tables) > 1 else []
+        cells = [
+            [
+                f"**{mean}**{rest}" if (number, column) in table.bold else mean + rest
+                for column in range(len(row))
+                for mean, rest in [map(markdown_text, table.parts(number, column))]
+            ]
+            for number, row in enumerate(table.rows)
+        ]
+        parts.append(_markdown_lines(cells))
+        parts += [f"{markdown_text(table.footnote)}\n"] if table.footnote else []
+    return "\n".join(parts)
+
+
+def markdown(rows: Rows) -> str:
+    """Return rows as a Markdown table."""
+    return _markdown_lines([[markdown_text(cell) for cell in row] for row in rows])
+
+
+def _markdown_lines(cells: Rows) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([lines[0], "|" + " --- |" * len(cells[0]), *lines[1:]]) + "\n"
+
+
+_MARKUP = re.compile(
+    r"[\\`*~|]"  # escapes, code, emphasis, ends of cells
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; within a word it is none
+    r"|<(?=[A-Za-z/!?])|&(?=#?\w+;)"  # elements of HTML, links, entities
+    r"|\](?=[(\[:])"  # links, pictures, and what they refer to
+)
+
+
+def markdown_text(words: str) -> str:
+    """Return words as Markdown shows them, in one line: none of them is a link, a picture, HTML or emphasis."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(words.splitlines()))
+
+
+def csv(frame: "pd.DataFrame") -> str:
+    """Return a table of statistics with every digit, for other programs.
+
+    A text that a spreadsheet would compute stands behind an apostrophe.
+    """
+    texts = frame.select_dtypes(exclude=["number", "bool", "datetime"]).columns
+    safe = frame.assign(**{name: frame[name].map(_no_formula) for name in texts})
+    return safe.rename(columns=_no_formula).to_csv(index=False, lineterminator="\n")
+
+
+def _no_formula(cell: Any) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    is_formula = cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not PLAIN_NUMBER.fullmatch(cell)
+    # Pandas puts no quotes around this end of a line.
+    return ("'" if is_formula else "") + cell.replace("\r", " ")
+
+
+def main_name(results: Results) -> str:
+    """Return what the tables that answer the question are: ``effects``, or scores, a search's ``leaderboard``."""
+    if not results.arms.empty:
+        return "effects"
+    is_search = results.facts.study.design == "search" or not results.trials.empty
+    return "leaderboard" if is_search else "effects"

@@ -1,0 +1,333 @@
+"""Everything a run has to say, written at once: Parquet tables, figures, tables for a paper, one page."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyarrow import fs
+
+from analysis.facts import Facts
+from analysis.figures import FIGURES
+from analysis.folder import below, open_folder, without_slash, write
+from analysis.foreign import read as read_foreign
+from analysis.ledger.collect import Engine, collect, report_place
+from analysis.ledger.epochs import FOLDER, part_name
+from analysis.ledger.in_memory import RowsInMemory
+from analysis.ledger.parquet import metadata_of, parquet_bytes
+from analysis.ledger.trials import TRIALS_FILE
+from analysis.load import load
+from analysis.report.drawing import RENDER, Drawing, all_drawings
+from analysis.report.pages import html_page, libraries
+from analysis.report.record import RECORD, Record
+from analysis.report.unmade import noted
+from analysis.results import Results
+from cktf.cli.foreign import NOTHING_SAID, Options
+from cktf.errors import InputError, naming
+from cktf.storage import absolute
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DERIVED = (
+    *("arms", "effects", "best", "over_contexts", "ranks", "interactions"),
+    *("teachers", "health", "leaderboard", "confirmed", "importance"),
+)
+"""Tables that are derived from trials and epochs; written where they hold anything."""
+
+FOR_PAPERS = (*DERIVED, "pairing", "importances")
+"""Tables that people read; written, in some of these kinds, where they hold anything."""
+
+PAPER_KINDS = ("csv", "md", "tex")
+
+FIGURE_KINDS = ("svg", "png", "pdf")
+"""In which each figure is written."""
+
+POSSIBLE = frozenset(
+    {"report.html"}
+    | {f"{name}.parquet" for name in DERIVED}
+    | {f"tables/{name}.{kind}" for name in (*FOR_PAPERS, "methods") for kind in PAPER_KINDS}
+    | {f"figures/{name}.{kind}" for name in FIGURES for kind in FIGURE_KINDS}
+)
+"""Files that a report may have beside those of trials and epochs."""
+
+
+@dataclass(frozen=True)
+class ReportPaths:
+    """Where a report lies.
+
+    Attributes:
+        html: The page: one file that needs no network.
+        tables: Name to Parquet file: ``trials``, ``epochs``, ``arms``, ``effects``, ...
+        figures: Name to vector file; a PNG and a PDF of the same name lie beside each.
+        papers: Tables in Markdown, LaTeX and CSV.
+        results: What is reported.
+        unmade: Parts that could not be made, with the reason, which stands in their place.
+    """
+
+    html: str
+    tables: dict[str, str]
+    figures: dict[str, str]
+    papers: list[str]
+    results: Results
+    unmade: dict[str, str]
+
+    @property
+    def files(self) -> list[str]:
+        """All of them, the page first."""
+        return [self.html, *self.tables.values(), *self.figures.values(), *self.papers]
+
+
+def write_report(
+    run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = RowsInMemory
+) -> ReportPaths:
+    """Write the report of a run and return where everything lies.
+
+    Args:
+        run: The run directory, a folder or a URI. It may still be running.
+        out: Where the report goes; ``RUN/report`` by default.
+        engine: What parses the ledger; see `analysis.ledger.collect.collect`.
+
+    Raises:
+        ValueError: If there is no ledger, a line of it is broken other than by a killed writer, or a file that is none
+            of an earlier report's is in the place of one that is to be written.
+    """
+    place = report_place(run, out)
+    open_folder(run)  # what is wrong with its name is said of that, not of its report's
+    with naming(run if out is None else place):
+        record = Record(place)
+        has_others = record.others(POSSIBLE)
+    if has_others:  # whether they are in its way, only the report itself can tell
+        record.refuse_others(_made(load(run)).files)
+    with naming(run):
+        trials, epochs = collect(run, place, engine)
+    return _write_rest(_made(load(place)), place, {"trials": trials, "epochs": epochs})
+
+
+def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
+    """Write the report of results of any origin, several runs or foreign ones, and return where everything lies.
+
+    Args:
+        results: As `analysis.load` and `analysis.foreign` give them.
+        out: Where the report goes. `analysis.load` reads it again.
+
+    Raises:
+        ValueError: If a file that is none of an earlier report's is in the place of one that is to be written.
+    """
+    place = without_slash(out)
+    made, parts = _made(results), {TRIALS_FILE: results.trials, part_name(0): results.epochs}
+    record, folder = Record(place), open_folder(place)
+    record.claim({*parts, *made.files})
+    for name, frame in parts.items():
+        write(folder, name, _parquet(frame, results.facts))
+    record.release({name for name in record.names if _is_of_tables(name)} - {*parts})
+    return _write_rest(made, place, {"trials": below(place, TRIALS_FILE), "epochs": below(place, FOLDER)})
+
+
+def report_on(
+    places: Sequence[str],
+    out: str | None,
+    kind: str | None = None,
+    options: Options = NOTHING_SAID,
+    engine: Engine = RowsInMemory,
+) -> ReportPaths:
+    """Write the report that a command line asks for, and return where everything lies.
+
+    Args:
+        places: Run directories; or one place of foreign results.
+        out: Where the report goes; None, which only one run allows: beside it.
+        kind: Of foreign results; None: they are runs.
+        options: What is said of foreign results.
+        engine: What parses the ledger of one run, see `analysis.ledger.collect.collect`; those of several are parsed in
+            this process.
+
+    Raises:
+        ValueError: If something is missing or does not fit, or the results cannot be read.
+    """
+    if kind is None and options.given:
+        raise InputError(f"--{options.given[0]}: only foreign results take it (--from); a run says it itself")
+    if out is not None:
+        _refuse_other_folder(out)
+    if kind is None and len(places) == 1:
+        return write_report(places[0], out, engine)
+    if out is None:
+        what = "several runs" if kind is None else "foreign results"
+        raise InputError(f"--out is missing: the report of {what} has no place of its own")
+    if kind is None:
+        return write_results(load(*places), out)
+    if len(places) > 1:
+        raise InputError(f"--from {kind} reads one place; got {', '.join(places)}")
+    return write_results(read_foreign(kind, places[0], options), out)
+
+
+def _refuse_other_folder(out: str) -> None:
+    """Refuse a file, and a folder that holds anything but a report, which would lie among it."""
+    if "://" not in out and Path(absolute(out)).is_file():
+        raise InputError(f"--out {out}: is a file; a report needs a folder")
+    selector = fs.FileSelector("", allow_not_found=True)
+    with naming(f"--out {out}"):
+        names = sorted(info.base_name for info in open_folder(out).get_file_info(selector))
+    if RECORD in names:
+        return
+    own = ("figures", "tables", "report.html")
+    if others := [
+        name for name in names if not (name in own or name.endswith(".parquet") or name.startswith("."))
+    ]:
+        raise InputError(
+            f"--out {out}: holds no report, but {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}; "
+            "choose a folder that is new or empty"
+        )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A report but for the tables of trials and epochs, before any of it is written.
+
+    Attributes:
+        results: What is reported.
+        files: Name to content, the page last.
+        derived: Names of the tables that are derived.
+        figures: Names of the figures.
+        papers: Names of the tables for papers.
+        unmade: Parts that could not be made, with the reason.
+    """
+
+    results: Results
+    files: dict[str, bytes]
+    derived: list[str]
+    figures: list[str]
+    papers: list[str]
+    unmade: dict[str, str]
+
+
+def _made(results: Results) -> _Made:
+    unmade: dict[str, str] = {}
+    derived: dict[str, pd.DataFrame] = {}
+    for name in DERIVED:
+        with noted(unmade, f"table {name}"):
+            if not (frame := getattr(results, name)).empty:
+                derived[name] = frame
+    papers = {f"tables/{name}": text.encode() for name, text in _papers(results, derived, unmade).items()}
+    drawings, why_not = all_drawings(results)
+    pictures: dict[str, bytes] = {}
+    for name, drawing in [*drawings.items()]:
+        with noted(why_not, name):
+            pictures |= {f"figures/{name}.{kind}": RENDER[kind](drawing) for kind in FIGURE_KINDS}
+        if name in why_not:
+            del drawings[name]
+    html = page(results, drawings, why_not, unmade)
+    unmade |= {f"figure {name}": reason for name, reason in why_not.items()}
+    files = {f"{name}.parquet": _parquet(frame, results.facts) for name, frame in derived.items()}
+    files |= papers | pictures | {"report.html": html.encode()}
+    return _Made(results, files, [*derived], [*drawings], [*papers], unmade)
+
+
+def _write_rest(made: _Made, place: str, tables: dict[str, str]) -> ReportPaths:
+    """Write all but the two tables that everything else is derived from."""
+    record, folder = Record(place), open_folder(place)
+    record.claim({*made.files})
+    for name, content in made.files.items():
+        write(folder, name, content)
+    # Nothing that is left of an earlier report may contradict this one.
+    record.release({name for name in record.names if not _is_of_tables(name)} - {*made.files})
+    return ReportPaths(
+        html=below(place, "report.html"),
+        tables=tables | {name: below(place, f"{name}.parquet") for name in made.derived},
+        figures={name: below(place, f"figures/{name}.svg") for name in made.figures},
+        papers=[below(place, name) for name in made.papers],
+        results=made.results,
+        unmade=made.unmade,
+    )
+
+
+def _is_of_tables(name: str) -> bool:
+    """Return whether a file is one of the tables of trials and epochs."""
+    return name == TRIALS_FILE or name.startswith(f"{FOLDER}/")
+
+
+def page(
+    results: Results, drawings: dict[str, Drawing], why_not: dict[str, str], unmade: dict[str, str]
+) -> str:
+    """Return the HTML page. Whatever comes from the study is escaped, inside the embedded figures too.
+
+    Args:
+        results: What is reported.
+        drawings: Its figures.
+        why_not: Figures that could not be made, with the reason.
+        unmade: Other parts that could not be made, with the reason; it grows.
+    """
+    from analysis.report.effects_table import main_tables
+    from analysis.report.provenance import provenance_rows
+    from analysis.report.scope import scope_text
+    from analysis.report.side_tables import side_tables
+    from analysis.report.table import SMOKE
+    from analysis.report.trial_table import trial_table
+
+    values = {
+        "study": results.facts.study,
+        "facts": results.facts,
+        "smoke": SMOKE,
+        "main_tables": main_tables(results),
+        "side_tables": side_tables(results),
+        "scope": "",
+        "is_search_score": False,
+        "figures": {name: FIGURES[name].title for name in FIGURES if name in {*drawings, *why_not}},
+        "drawings": drawings,
+        "why_not": why_not,
+        "trials": {"columns": [], "rows": []},
+        "status_counts": results.trials["status"].value_counts().to_dict(),
+        "methods": _methods(results, unmade),
+        "provenance": [],
+        "libraries": libraries() if drawings else "",
+    }
+    with noted(unmade, "scope"):
+        values["scope"] = scope_text(results)
+    with noted(unmade, "table arms"):
+        values["is_search_score"] = results.arms.empty
+    with noted(unmade, "trials"):
+        values["trials"] = trial_table(results)
+    with noted(unmade, "provenance"):
+        values["provenance"] = provenance_rows(results)
+    values["unmade"] = unmade
+    return html_page("report.html", values)
+
+
+def _methods(results: Results, unmade: dict[str, str]) -> str:
+    from analysis.report.methods import methods_text
+
+    with noted(unmade, "methods"):
+        return methods_text(results)
+    return unmade["methods"]
+
+
+def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    return parquet_bytes(table.replace_schema_metadata(metadata_of(facts)))
+
+
+def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[str, str]) -> dict[str, str]:
+    """Return files by name: the statistics as CSV with every digit, what people read in Markdown and LaTeX.
+
+    Args:
+        results: What is reported.
+        derived: Its tables.
+        unmade: Parts that could not be made, with the reason; it grows.
+    """
+    from analysis.report.effects_table import main_tables
+    from analysis.report.latex import latex
+    from analysis.report.latex_text import text
+    from analysis.report.side_tables import side_tables
+    from analysis.report.table import csv, main_name, markdown_tables, markdown_text
+
+    papers = {f"{name}.csv": csv(frame) for name, frame in derived.items()}
+    answer = "effects"
+    with noted(unmade, "table effects"):
+        answer = main_name(results)
+    sides = {name: [table] for name, table in side_tables(results).items()}
+    for name, tables in {answer: main_tables(results), **sides}.items():
+        unmade |= {f"table {table.title}": table.why_not for table in tables if table.why_not}
+        papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
+    methods = _methods(results, unmade)
+    return papers | {"methods.md": f"{markdown_text(methods)}\n", "methods.tex": f"{text(methods)}\n"}

@@ -1,0 +1,110 @@
+"""The arms of a search, one row each: their levels, how they ended, and how they stand to each other."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cktf.rows import Stage, Status, StudyRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+BEST = 0.1
+"""Share of the arms that are called the best; PED-ANOVA's default in Optuna."""
+
+JUDGED = (Status.COMPLETE, Status.PRUNED)
+"""How an arm may end of which the search has learnt how good it is; a failed one tells nothing of its levels."""
+
+
+def searched_arms(trials: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow) -> "pd.DataFrame":
+    """Return the arms of a search that have ended, in the order of planning.
+
+    As in the search itself, an arm is pruned if one of its seeds is, else failed if one is or has no finite score.
+
+    A pruned arm has a score, too, but one of fewer epochs, which must not be compared with those of others at their
+    end. It stands behind all complete arms; among pruned arms those stand first that came further, then those that were
+    better where they ended. That is the order that Optuna's TPE sampler reckons with.
+
+    Args:
+        trials: As `analysis.load` gives them; only those of a search's own stage are read.
+        on_the_way: As `scores_on_the_way` gives them.
+        study: What was searched.
+
+    Returns:
+        ``arm_id``, ``arm``, ``number`` (in order of planning, from 1), ``status`` (complete, pruned or failed), ``n``
+        (seeds), ``score`` (mean over seeds after the last epoch; NaN but for a complete arm), ``reached`` (epochs with
+        a score that all its seeds have done), ``last`` (mean score after these), ``wall_seconds`` (mean over seeds),
+        ``rank`` (from 1; NaN of failed arms), and ``param.<factor>`` for every factor that was ever set, missing where
+        the factor's condition did not hold.
+    """
+    import pandas as pd
+
+    searched = trials[trials["stage"] == Stage.SEARCH]
+    factors = [f"param.{name}" for name in study.factors if searched[f"param.{name}"].notna().any()]
+    by_arm = searched.groupby("arm_id", sort=False)
+    found = by_arm[["arm", "number", *factors]].first(skipna=False)
+    found["number"] = found["number"] + 1
+    found["n"] = by_arm.size()
+    found["wall_seconds"] = by_arm["wall_seconds"].mean()
+    found["score"] = by_arm[study.metric].agg(lambda values: values.mean(skipna=False)).astype(np.float64)
+    has = {status: searched["status"].eq(status).groupby(searched["arm_id"]).any() for status in Status}
+    is_pruned = has[Status.PRUNED].reindex(found.index)
+    is_failed = has[Status.FAILED].reindex(found.index) | ~found["score"].abs().lt(np.inf)
+    found["status"] = np.select([is_pruned, is_failed], [Status.PRUNED, Status.FAILED], Status.COMPLETE)
+    found["score"] = found["score"].where(found["status"] == Status.COMPLETE)
+    found["reached"] = (
+        on_the_way.groupby("arm_id")["step"].max().reindex(found.index).fillna(0).astype(np.int64)
+    )
+    ends = on_the_way.drop_duplicates("arm_id", keep="last").set_index("arm_id")["score"]
+    found["last"] = ends.reindex(found.index)
+    is_running = (has[Status.PLANNED] | has[Status.RUNNING]).reindex(found.index)
+    found = found[~is_running].reset_index()
+    found["rank"] = _ranks(found, maximise=study.maximise)
+    columns = ["arm_id", "arm", "number", "status", "n", "score", "reached", "last", "wall_seconds", "rank"]
+    ended: pd.DataFrame = found[[*columns, *factors]]
+    return ended
+
+
+def scores_on_the_way(trials: "pd.DataFrame", epochs: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+    """Return the mean score over a searched arm's seeds after each of its scored epochs that all of them have done.
+
+    Epochs of a method's initial phase have no score and are not counted, as in the search itself.
+
+    Returns:
+        ``arm_id``, ``step`` (scored epochs done, from 1), ``score``; the steps of an arm ascend.
+    """
+    searched = trials[trials["stage"] == Stage.SEARCH]
+    rows = epochs[epochs["trial_id"].isin(searched["trial_id"]) & epochs[metric].abs().lt(np.inf)]
+    rows = rows[["trial_id", "epoch", metric]].astype({"trial_id": "str"})
+    rows = rows.merge(searched[["trial_id", "arm_id"]], on="trial_id")
+    rows = rows.sort_values("epoch", kind="stable")
+    rows["step"] = rows.groupby("trial_id").cumcount() + 1
+    grouped = rows.groupby(["arm_id", "step"])[metric]
+    means: pd.DataFrame = grouped.agg(score="mean", n="count").reset_index()
+    num_seeds = searched.groupby("arm_id").size()
+    return means.loc[means["n"] == means["arm_id"].map(num_seeds), ["arm_id", "step", "score"]]
+
+
+def _ranks(arms: "pd.DataFrame", *, maximise: bool) -> "pd.Series[float]":
+    """Return each arm's place, equal ones the same."""
+    import pandas as pd
+
+    sign = -1.0 if maximise else 1.0
+    keys: dict[Any, tuple[float, float, float]] = {}
+    for index, status, score, reached, last in arms[["status", "score", "reached", "last"]].itertuples():
+        if status == Status.COMPLETE:
+            keys[index] = (0.0, 0.0, sign * score)
+        elif status == Status.PRUNED:
+            keys[index] = (1.0, -float(reached), sign * last)
+    places: dict[tuple[float, float, float], int] = {}
+    for place, key in enumerate(sorted(keys.values()), 1):
+        places.setdefault(key, place)
+    return pd.Series({index: places[key] for index, key in keys.items()}, index=arms.index, dtype=np.float64)
+
+
+def is_best(arms: "pd.DataFrame") -> "pd.Series[bool]":
+    """Return which arms are the best tenth of those that can be ranked, complete ones alone; at least one."""
+    num_best = math.ceil(BEST * arms["rank"].notna().sum())
+    return (arms["rank"] <= num_best) & (arms["status"] == Status.COMPLETE)

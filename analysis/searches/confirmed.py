@@ -1,0 +1,148 @@
+"""What the best arms of a search are worth: their scores in it beside those at fresh seeds."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.arguments import check_columns, check_maximise, check_trials
+from analysis.searches.leaderboard import leaderboard
+from analysis.statistics.arms import complete
+from analysis.statistics.intervals import CONFIDENCE, grouped_estimates
+from cktf.rows import Stage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+COLUMNS = {
+    "arm_id": "str",
+    "arm": "str",
+    "is_baseline": "bool",
+    "metric": "str",
+    "rank": "float64",
+    "n_search": "int64",
+    "search_score": "float64",
+    "n": "int64",
+    "mean": "float64",
+    "sd": "float64",
+    "low": "float64",
+    "high": "float64",
+    "confidence": "float64",
+    "above_fresh": "float64",
+    "selection_luck": "float64",
+    "effect_metric": "str",
+    "effect": "float64",
+    "effect_low": "float64",
+    "effect_high": "float64",
+    "verdict": "str",
+}
+"""Of the table of confirmed arms, with their types, which hold for an empty one too."""
+
+
+def confirmed(
+    trials: "pd.DataFrame", effects: "pd.DataFrame", *, metric: str, maximise: bool
+) -> "pd.DataFrame":
+    """Return every confirmed arm's score in the search beside its mean at fresh seeds.
+
+    The best of many noisy scores owes part of its rank to luck, which does not come again: the winner's curse. That is
+    ``selection_luck``, estimated from how much the arms of the search differ beside how much a run does by itself.
+    ``above_fresh`` is another thing: the search score minus the mean at fresh seeds, which also holds the luck of the
+    search's seeds. All arms of a search share these, often there is but one, and no interval says how lucky it was. The
+    effect against the baseline, which was confirmed at the same seeds, is of the metric that is reported.
+
+    Args:
+        trials: As `analysis.load` gives them.
+        effects: As `analysis.statistics.effects.effects` gives them.
+        metric: Column that was optimised.
+        maximise: True where larger is better.
+
+    Returns:
+        The baseline first, then the arms by their rank in the search: ``arm_id``, ``arm``, ``is_baseline``, ``metric``,
+        ``rank`` (from 1), ``n_search`` (seeds) and ``search_score``, which are missing where the search did not try the
+        arm; the fields of `analysis.statistics.intervals.Estimate` at fresh seeds; ``above_fresh`` and
+        ``selection_luck``, by how much the search score was too good (negative: too bad); and of the arm's row of
+        effects ``effect_metric``, ``effect``, ``effect_low``, ``effect_high``, ``verdict``. Empty where nothing was
+        confirmed.
+
+    Raises:
+        ValueError: If a table is none of trials or effects, or lacks the metric, or the direction is neither true nor
+            false.
+    """
+    check_trials(trials, metric, what="confirmed")
+    check_maximise(maximise)
+    columns = ("arm_id", "metric", "effect", "low", "high", "verdict")
+    check_columns(effects, columns, what="confirmed", source="effects, as analysis.effects gives them")
+    pool = trials[trials["stage"] == Stage.CONFIRM]
+    arms = pool.drop_duplicates("arm_id")[["arm_id", "arm", "is_baseline"]]
+    searched = leaderboard(trials, metric=metric, maximise=maximise)[["arm_id", "rank", "n", "score"]]
+    searched = searched.rename(columns={"n": "n_search", "score": "search_score"})
+    fresh = grouped_estimates(complete(pool, metric), ["arm_id"], metric)
+    compared = effects[list(columns)]
+    compared = compared.rename(
+        columns={"metric": "effect_metric", "low": "effect_low", "high": "effect_high"}
+    )
+    found = arms
+    for part in (searched, fresh, compared):
+        found = found.merge(part, on="arm_id", how="left")
+    sign = 1 if maximise else -1
+    values = complete(pool, metric).pivot(index="arm_id", columns="seed", values=metric).to_numpy(np.float64)
+    luck = selection_luck(
+        found["search_score"].to_numpy(np.float64),
+        searched["search_score"].to_numpy(np.float64),
+        found["n_search"].to_numpy(np.float64),
+        run_variance(values),
+    )
+    found = found.assign(
+        metric=metric,
+        confidence=CONFIDENCE,
+        above_fresh=sign * (found["search_score"] - found["mean"]),
+        selection_luck=sign * luck,
+    ).fillna({"n_search": 0, "n": 0, "effect_metric": "", "verdict": ""})
+    found = found[list(COLUMNS)].astype(COLUMNS)
+    return found.sort_values(
+        ["is_baseline", "rank"], ascending=[False, True], kind="stable", ignore_index=True
+    )
+
+
+def run_variance(values: Floats) -> float:
+    """Return the variance of a run beside what its arm and its seed do: of the residuals of arm + seed.
+
+    Args:
+        values: (arms, seeds), NaN where there is no result.
+
+    Returns:
+        The variance; NaN where the results are too few for one.
+    """
+    arm, seed = np.nonzero(np.isfinite(values))
+    observed = values[arm, seed]
+    design = np.hstack([np.eye(values.shape[0])[arm], np.eye(values.shape[1])[seed]])
+    fitted, _, rank, _ = np.linalg.lstsq(design, observed)
+    freedom = len(observed) - rank
+    return float(np.sum((observed - design @ fitted) ** 2) / freedom) if freedom else np.nan
+
+
+def selection_luck(score: Floats, searched: Floats, n_search: Floats, variance: float) -> Floats:
+    r"""Return which part of search scores is luck, as far as it was selected: :math:`B \, (y - \bar y)`.
+
+    B is the share of the variance of the scores that runs of an arm make by themselves, at most 1; the rest is what
+    arms differ by (the best linear prediction of an arm's luck from its score, as in James and Stein 1961). What the
+    search's seeds did to all arms alike is in the mean and drops out.
+
+    Args:
+        score: (arms,) of the confirmed arms in the search, NaN where there is none.
+        searched: Of all arms that the search completed.
+        n_search: (arms,) seeds of each score.
+        variance: Of a run beside its arm and seed; see `run_variance`.
+
+    Returns:
+        (arms,): NaN where there is no score, the search completed fewer than two arms, or the variance is unknown.
+    """
+    if len(searched) < 2:
+        return np.full_like(score, np.nan)
+    spread = np.var(searched, ddof=1)
+    if spread == 0:
+        return np.where(np.isnan(score), np.nan, variance * 0)
+    share = np.minimum(variance / n_search / spread, 1)
+    return share * (score - np.mean(searched))

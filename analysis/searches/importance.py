@@ -1,0 +1,376 @@
+"""How much each factor of a search mattered for its score, and how far that can be told from so many arms.
+
+Two methods ask two questions. PED-ANOVA (Watanabe, Bansal, Hutter 2023; by Optuna, with conditional factors as in its
+condPED-ANOVA) asks which factors set the best tenth of the arms apart from all arms that were tried; its shares are a
+split among the factors, which sums to one. fANOVA (Hutter, Hoos, Leyton-Brown 2014; see `analysis.searches.fanova`)
+asks how much of the score's variance over the whole domain a factor explains by itself; the rest, one minus the sum of
+its shares, is that of the factors' interactions and has a row of its own. It judges only factors that every arm has.
+Factors that were searched on a logarithmic scale are seen on it by both.
+
+**Pruned arms** are most of the bad ones. To leave them out, as Optuna's evaluators do, means to ask what mattered among
+the good arms: what made the others bad is hardly seen. Nor can their last scores stand beside those of complete arms,
+since they are of fewer epochs. So:
+
+- PED-ANOVA needs to know of an arm no more than whether it is among the best. A pruned one was behind its peers when it
+  was ended, so it counts as tried and as not among the best. Where fewer arms are complete than make a tenth of all,
+  the best tenth is not known, and nothing is said.
+- fANOVA needs scores that can be compared. Where an arm was pruned, all arms are compared after the last epoch that all
+  of them have done, ``after_epoch``; factors that act late look smaller there than they are.
+
+Failed arms are left out: an arm may fail for reasons that are not its levels'.
+
+**Intervals** are percentiles of the bootstrap over arms, the evaluators' own draws fixed. They say how far the shares
+move with the arms that happened to be tried. A sample in which the best tenth is not known, or all scores are equal,
+tells nothing and is left out. They take arms for independent, which those of a sampler that learns are
+not; and a share is never negative, so that a factor without any influence has an interval above zero. What they do not
+show: a forest that has seen few arms takes part of the scores' noise for interactions, or for single factors.
+"""
+
+import math
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.arguments import check_columns, check_trials
+from analysis.searches.arms import BEST, JUDGED, scores_on_the_way, searched_arms
+from analysis.searches.fanova import Factor, fanova
+from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.levels import is_numeric
+from cktf.errors import InputError
+from cktf.rows import Status, StudyRow
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+MIN_ARMS = 10
+"""Arms, complete or pruned, below which an importance says nothing: PED-ANOVA compares the best tenth with all."""
+
+MAX_ARMS = 1000
+"""Arms that are judged; of more, so many at random. What their shares are uncertain by, the intervals tell."""
+
+NUM_RESAMPLES = 100
+"""Of the bootstrap."""
+
+NUM_TREES = 64
+"""Of fANOVA's forest; Optuna's default."""
+
+NUM_TREES_OF_A_RESAMPLE = 16
+"""Of the forest of each resample. A share is a mean over trees, so their number does not shift it: fewer make it
+scatter more, hence the interval a little wider, never narrower, in a quarter of the time."""
+
+INTERACTIONS = "interactions"
+"""Name of fANOVA's row of what no factor explains by itself."""
+
+COLUMNS = {
+    "method": "str",
+    "factor": "str",
+    "importance": "float64",
+    "low": "float64",
+    "high": "float64",
+    "confidence": "float64",
+    "first": "float64",
+    "after_epoch": "float64",
+    "n_complete": "int64",
+    "n_pruned": "int64",
+    "n_failed": "int64",
+    "reason": "str",
+}
+"""Of the table of importances, with their types, which hold for an empty one too."""
+
+Evaluate = Callable[[NDArray[np.int64], int], NDArray[np.float64]]
+"""(arm indices, number of trees, where there are any) -> shares (factors,), NaN if this sample tells nothing."""
+
+
+MEANINGS = {
+    "ped-anova": "PED-ANOVA splits among the factors what sets the best tenth of the arms apart: its shares sum to 1, "
+    "and are no shares of a variance.",
+    "fanova": "fANOVA: share of the variance of the score, as a forest of regression trees predicts it over the whole "
+    "domain, that a factor explains by itself; interactions of factors have the rest, and with them noise that the "
+    "forest has learnt.",
+}
+"""What the shares of each method are shares of."""
+
+
+class _UnknownError(ValueError):
+    """Raised with the reason why a method can say nothing of these arms."""
+
+
+def importance(
+    trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow, *, seed: int = 0
+) -> "pd.DataFrame":
+    """Return the importance of every factor of a search by PED-ANOVA and by fANOVA.
+
+    Args:
+        trials: As `analysis.load` gives them; only those of a search's own stage are read.
+        epochs: Likewise: scores on the way.
+        study: What was searched.
+        seed: Of the bootstrap's draws, of the forest's, and of the choice of arms where there are too many.
+
+    Returns:
+        ``method``, ``factor``, ``importance`` (of ``ped-anova`` a split, which sums to one; of ``fanova`` shares of the
+        score's variance, which sum to one with the row `INTERACTIONS`, there where two factors or more are judged; NaN
+        where ``reason`` says why), ``low`` and ``high`` of its interval, ``first`` (share of the resamples in which no
+        other factor has more; NaN of interactions), ``after_epoch`` (scored epochs after which the arms are compared;
+        NaN: after their last), ``n_complete``, ``n_pruned`` and ``n_failed`` (arms), ``reason``; most important first
+        within a method, interactions last. Empty where nothing was searched.
+
+    Raises:
+        ValueError: If a table is none of trials or epochs, or lacks the metric, or the study is none.
+    """
+    if not isinstance(study, StudyRow):
+        told = f"importance takes the study that was searched, a StudyRow; got {type(study).__name__}"
+        raise InputError(told)
+    check_trials(trials, study.metric, what="importance")
+    check_columns(
+        epochs,
+        ("trial_id", "epoch", study.metric),
+        what="importance",
+        source="epochs, as analysis.load gives them",
+    )
+    on_the_way = scores_on_the_way(trials, epochs, study.metric)
+    return importance_of_arms(searched_arms(trials, on_the_way, study), on_the_way, study, seed=seed)
+
+
+def importance_of_arms(
+    arms: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow, *, seed: int = 0
+) -> "pd.DataFrame":
+    """Return what `importance` returns.
+
+    Args:
+        arms: As `searched_arms` gives them.
+        on_the_way: As `scores_on_the_way` gives them.
+        study: What was searched.
+        seed: As there.
+    """
+    import pandas as pd
+
+    ended = arms["status"].value_counts()
+    judged = _some(arms[arms["status"].isin(JUDGED)], seed).reset_index(drop=True)
+    is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}
+    factors = [name for name, in_arm in is_set.items() if in_arm.any()]
+    everywhere = [name for name in factors if is_set[name].all()]
+    scores, after_epoch = _comparable_scores(judged, on_the_way)
+    counts = {
+        f"n_{status}": int(ended.get(status, 0)) for status in (Status.COMPLETE, Status.PRUNED, Status.FAILED)
+    }
+    by_ped_anova = _shares(len(judged), factors, factors, partial(_ped_anova, judged, study), seed)
+    by_fanova = _shares(
+        len(judged), factors, everywhere, partial(_fanova, judged, study, scores, seed), seed, with_rest=True
+    )
+    tables = [
+        by_ped_anova.assign(method="ped-anova"),
+        by_fanova.assign(method="fanova", after_epoch=after_epoch),
+    ]
+    found = pd.concat(tables, ignore_index=True).assign(confidence=CONFIDENCE, **counts)
+    return found.reindex(columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def importance_text(found: "pd.DataFrame") -> str:
+    """Return how importances came about, in sentences, for a table or a figure of them; one is there at least."""
+    told = found.dropna(subset="importance")
+    counts, methods = told.iloc[0], set(told["method"])
+    pruned, after_epoch = counts["n_pruned"], told["after_epoch"].max()
+    sentences = [
+        f"How much each factor mattered for the search score, from n = {counts['n_complete'] + pruned} arms ({pruned} "
+        f"of them pruned; {counts['n_failed']} failed ones are left out).",
+        *(text for method, text in MEANINGS.items() if method in methods),
+        f"95% intervals: percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing"
+        + (
+            f" (fANOVA: forests of {NUM_TREES_OF_A_RESAMPLE} trees, of {NUM_TREES} for the share itself, so that the "
+            "intervals are a little too wide)."
+            if "fanova" in methods
+            else "."
+        ),
+        "A share cannot be negative, so that a factor without influence, too, has an interval above 0.",
+    ]
+    if counts["n_complete"] + pruned > MAX_ARMS:
+        sentences.append(f"Judged by {MAX_ARMS} of the arms, drawn at random.")
+    if pruned and "ped-anova" in methods:
+        sentences.append("PED-ANOVA counts a pruned arm as tried, and as not among the best.")
+    if not np.isnan(after_epoch):
+        sentences.append(
+            f"fANOVA compares all arms after {after_epoch:.0f} scored epochs, the most that all of them have done."
+        )
+    return " ".join(sentences)
+
+
+def _some(arms: "pd.DataFrame", seed: int) -> "pd.DataFrame":
+    """Return at most `MAX_ARMS` arms, in their order."""
+    if len(arms) <= MAX_ARMS:
+        return arms
+    drawn = np.random.default_rng(seed).choice(len(arms), MAX_ARMS, replace=False)
+    return arms.iloc[np.sort(drawn)]
+
+
+def _shares(
+    num_arms: int,
+    factors: list[str],
+    can_be_judged: list[str],
+    method: Callable[[list[str]], Evaluate],
+    seed: int,
+    *,
+    with_rest: bool = False,
+) -> "pd.DataFrame":
+    """Return the share of each factor with its interval, most important first; last, if wanted, what none has."""
+    import pandas as pd
+
+    figures = ["importance", "low", "high", "first"]
+    found = pd.DataFrame(np.nan, index=pd.Index(factors, name="factor"), columns=figures)
+    found["reason"] = "not every arm has this factor"
+    try:
+        _require_enough(num_arms, can_be_judged)
+        shares, resampled, reason = _bootstrapped(method(can_be_judged), num_arms, seed)
+        found.loc[can_be_judged, figures[:3]] = _with_interval(shares, resampled)
+        found.loc[can_be_judged, "first"] = (resampled == resampled.max(axis=1, keepdims=True)).mean(axis=0)
+    except _UnknownError as error:
+        reason = str(error)
+    found.loc[can_be_judged, "reason"] = reason
+    found = found.reset_index().sort_values(["importance", "factor"], ascending=[False, True])
+    if with_rest and len(can_be_judged) > 1 and found["importance"].notna().any():
+        # No factor is called so twice: a path of a study has no blank in it, a foreign name may be anything.
+        name = INTERACTIONS if INTERACTIONS not in factors else f"{INTERACTIONS} of the factors"
+        rest = _with_interval(*(1.0 - part.sum(axis=-1, keepdims=True) for part in (shares, resampled)))
+        row = dict(zip(["factor", *figures, "reason"], [name, *rest.clip(0.0)[0], np.nan, ""], strict=True))
+        found = pd.concat([found, pd.DataFrame([row])])
+    return found.reset_index(drop=True)
+
+
+def _with_interval(shares: NDArray[np.float64], resampled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return share, low and high (factors, 3) of shares (factors,) and their resamples (resamples, factors)."""
+    ends = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)
+    return np.column_stack([shares, *ends])
+
+
+def _require_enough(num_arms: int, factors: list[str]) -> None:
+    if num_arms < MIN_ARMS:
+        raise _UnknownError(f"{num_arms} complete or pruned arms; at least {MIN_ARMS} are needed")
+    if not factors:
+        raise _UnknownError("no factor is one of every arm")
+
+
+def _bootstrapped(
+    evaluate: Evaluate, num_arms: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    """Return shares (factors,), those of the resamples that tell anything (resamples, factors), and warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        shares = evaluate(np.arange(num_arms), NUM_TREES)
+    draws = np.random.default_rng(seed).integers(num_arms, size=(NUM_RESAMPLES, num_arms))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a resample, that of the whole has been said
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # trees grow in compiled code
+            shares_of = threads.map(lambda arms: evaluate(arms, NUM_TREES_OF_A_RESAMPLE), draws)
+            resampled = np.array(list(shares_of))
+    resampled = resampled[~np.isnan(resampled).any(axis=1)]
+    if np.isnan(shares).any() or not len(resampled):
+        raise _UnknownError("no factor sets any arms apart")
+    return shares, resampled, "; ".join(str(warning.message) for warning in caught)
+
+
+def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> Evaluate:
+    """Return the evaluator of these arms and factors."""
+    import pandas as pd
+
+    from analysis.searches.ped_anova import Tried, ped_anova
+
+    is_complete = (judged["status"] == Status.COMPLETE).to_numpy()
+    num_best = math.ceil(BEST * len(judged))
+    if is_complete.sum() < num_best:
+        raise _UnknownError(
+            f"{is_complete.sum()} of {len(judged)} arms are complete: the best tenth is not known"
+        )
+    losses = judged["score"].to_numpy(np.float64) * (-1.0 if study.maximise else 1.0)
+    losses[~is_complete] = np.nextafter(losses[is_complete].max(), np.inf)  # however large, it is above
+    if not _has_best(losses):
+        raise _UnknownError("the best tenth of the arms is no better than the worst arm")
+    domains = {name: _domain(judged[f"param.{name}"].dropna(), name in study.log_factors) for name in factors}
+    tried = []
+    for index, loss in enumerate(losses):
+        levels = {name: judged[f"param.{name}"].iloc[index] for name in factors}
+        params = {name: _plain(level) for name, level in levels.items() if not pd.isna(level)}
+        tried.append(Tried(params, {name: domains[name] for name in params}, float(loss)))
+
+    def evaluate(arms: NDArray[np.int64], _: int) -> NDArray[np.float64]:
+        nothing = np.full(len(factors), np.nan)
+        if not _has_best(losses[arms]):
+            return nothing  # Optuna would say that all factors matter alike
+        by_factor = ped_anova([tried[arm] for arm in arms], BEST)
+        # A conditional factor that none of these arms has cannot have set any apart.
+        shares = np.array([by_factor.get(name, 0.0) for name in factors])
+        return shares if shares.any() else nothing
+
+    return evaluate
+
+
+def _has_best(losses: NDArray[np.float64]) -> bool:
+    """Return whether the best tenth of these arms is better than the worst of them: it is known, then."""
+    return bool(np.sort(losses)[math.ceil(BEST * len(losses)) - 1] < losses.max())
+
+
+def _fanova(
+    judged: "pd.DataFrame", study: StudyRow, scores: NDArray[np.float64], seed: int, factors: list[str]
+) -> Evaluate:
+    """Return the evaluator of these arms, of which each has a score, and factors."""
+    if not np.isfinite(scores).all():
+        raise _UnknownError("there is no epoch that all arms have done")
+    if np.ptp(scores) == 0 or not factors:
+        raise _UnknownError("all arms have the same score" if factors else "no factor is one of every arm")
+    try:
+        import sklearn  # noqa: F401
+    except ImportError:
+        raise _UnknownError("fANOVA needs scikit-learn") from None
+    encoded = [_encoded(judged[f"param.{name}"], name in study.log_factors) for name in factors]
+    levels = np.column_stack([column for column, _ in encoded])
+    domains = [domain for _, domain in encoded]
+
+    def evaluate(arms: NDArray[np.int64], num_trees: int) -> NDArray[np.float64]:
+        return fanova(levels[arms], scores[arms], domains, num_trees=num_trees, seed=seed)
+
+    return evaluate
+
+
+def _comparable_scores(
+    judged: "pd.DataFrame", on_the_way: "pd.DataFrame"
+) -> tuple[NDArray[np.float64], float]:
+    """Return the scores of all arms after as many epochs (arms,), and after how many; NaN: each after its last."""
+    if (judged["status"] == Status.COMPLETE).all():
+        return judged["score"].to_numpy(np.float64), np.nan
+    step = judged["reached"].min()
+    at_step = on_the_way[on_the_way["step"] == step].set_index("arm_id")["score"]
+    return at_step.reindex(judged["arm_id"]).to_numpy(np.float64), float(step)
+
+
+def _encoded(levels: "pd.Series[Any]", is_log: bool) -> tuple[NDArray[np.float64], Factor]:
+    """Return levels as numbers (arms,), and what they may be: the range or the choices that were tried."""
+    if not is_numeric(levels):
+        codes, choices = levels.astype(str).factorize(sort=True)
+        return codes.astype(np.float64), Factor(num_choices=len(choices))
+    numbers = levels.to_numpy(np.float64)
+    numbers = np.log(numbers) if is_log else numbers
+    low, high = float(numbers.min()), float(numbers.max())
+    return numbers, Factor(low, high if high > low else low + 1.0)
+
+
+def _domain(levels: "pd.Series[Any]", is_log: bool) -> "optuna.distributions.BaseDistribution":
+    """Return the range or the choices that were tried, as Optuna has them."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    plain = sorted({_plain(level) for level in levels})
+    if not is_numeric(levels):
+        return CategoricalDistribution(plain)
+    if isinstance(plain[0], int):
+        return IntDistribution(plain[0], int(plain[-1]), log=is_log)
+    return FloatDistribution(float(plain[0]), float(plain[-1]), log=is_log)
+
+
+def _plain(level: Any) -> bool | int | float | str:
+    """Return a cell of a data frame as Python's own type."""
+    value: bool | int | float | str = level.item() if isinstance(level, np.generic) else level
+    return value

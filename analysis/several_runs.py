@@ -1,0 +1,378 @@
+"""Several runs read together.
+
+Runs that share a baseline, in a context of the same name, are parts of one study: seeds that were split over machines,
+a study that was launched twice, or one that was asked more. Their trials are united. A trial that several runs have is
+counted once: a complete one before a pruned, a failed, a running and a planned one; of equals, that of the run that is
+named first. Scores choose nothing.
+
+Runs without a baseline in common are contexts: each study's arms are compared with its own baseline, and what an arm
+does in several studies is summarised as over the contexts of one.
+
+Arms that were named by their factors are named anew, by as much of each path as tells the factors of all runs apart.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from analysis.facts import Facts, Foreign
+from analysis.ledger.columns import data_frame, level_text
+from analysis.results import Results
+from cktf.errors import InputError
+from cktf.names import arm_label, short_name
+from cktf.rows import Stage, Status, StudyRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEVERAL = "several"
+"""Design of what is read together of studies, each a context, of different designs or factors."""
+
+AROUND_ONE = "around_one_baseline"
+"""Design of what is read together of different designs around the same baselines."""
+
+OF_ALL_FACTORS = ("grid", "fractional", "search")
+"""Designs whose arms have a level of every factor: with other factors it is another design."""
+
+WINS = [Status.COMPLETE, Status.PRUNED, Status.FAILED, Status.RUNNING, Status.PLANNED]
+"""Which of several rows of one trial is counted: the first of these."""
+
+
+def united(runs: Mapping[str, Results]) -> Results:
+    """Return several runs as one.
+
+    Args:
+        runs: Place to results, those first that win where a trial is in several.
+
+    Raises:
+        ValueError: If they do not agree on the metrics, the direction, delta or on being smoke runs; if those of one
+            study do not agree on the workers of a trial, or on the baseline of a context; if different studies share
+            trials; or if one of different studies is a search, whose arms no baseline was compared with.
+    """
+    _require_same(runs, "metric", "report_metric", "maximise", "delta", "is_smoke")
+    factors = dict.fromkeys(factor for results in runs.values() for factor in results.facts.study.factors)
+    named = {
+        place: _renamed(results, name, list(factors))
+        for name, (place, results) in zip(_names(runs), runs.items(), strict=True)
+    }
+    studies = _studies(named)
+    for group in studies:
+        _require_same(
+            group, "workers"
+        )  # a trial's name does not tell them, and batch-norm sees each one's shard
+    if len(studies) == 1:
+        return _one_study(studies[0])
+    for place, results in runs.items():
+        if (results.trials["stage"] == Stage.SEARCH).any():
+            raise InputError(
+                f"{place}: a search of another study than {', '.join(other for other in runs if other != place)}; "
+                "searches are read together only where they are of one study"
+            )
+    _refuse_shared_trials(studies)
+    return _contexts([_one_study(group) for group in studies])
+
+
+def _require_same(runs: Mapping[str, Results], *names: str) -> None:
+    """Refuse runs whose numbers cannot stand beside each other."""
+    for name in names:
+        found = {place: getattr(results.facts.study, name) for place, results in runs.items()}
+        if len(set(found.values())) > 1:
+            told = "; ".join(f"{value} in {place}" for place, value in found.items())
+            raise InputError(f"runs are read together only where {name} is the same: it is {told}")
+
+
+def _names(runs: Mapping[str, Results]) -> list[str]:
+    """Return a name for each run: its own, with a number where another has it too."""
+    names: list[str] = []
+    for results in runs.values():
+        own, number = results.facts.study.run, 1
+        while (name := own if number == 1 else f"{own} ({number})") in names:
+            number += 1
+        names.append(name)
+    return names
+
+
+def _studies(runs: Mapping[str, Results]) -> list[dict[str, Results]]:
+    """Return the runs study by study: those that share a baseline, directly or by way of others, are of one."""
+    groups: list[tuple[set[object], dict[str, Results]]] = []
+    for place, results in runs.items():
+        marks, members = _marks(place, results), {place: results}
+        for other in [group for group in groups if group[0] & marks]:
+            groups.remove(other)
+            marks, members = other[0] | marks, other[1] | members
+        groups.append((marks, members))
+    order = list(runs)
+    return sorted((members for _, members in groups), key=lambda members: min(map(order.index, members)))
+
+
+def _marks(place: str, results: Results) -> set[object]:
+    """Return what a run shares with the others of its study."""
+    study = results.facts.study
+    if results.facts.foreign:
+        return {place}  # arms that only have a name are not known to be the same in two places
+    baselines = sorted(_baselines(study).items())
+    if study.design == "search":
+        return {("search", *baselines, *sorted(study.factors))}
+    return set(baselines)
+
+
+def _baselines(study: StudyRow) -> dict[str, str]:
+    return study.baselines or {"": study.baseline_arm_id}
+
+
+def _refuse_shared_trials(studies: list[dict[str, Results]]) -> None:
+    """Refuse studies that share trials: one training cannot stand in two contexts."""
+    places: dict[str, str] = {}
+    for study in studies:
+        own: dict[str, str] = {}
+        for place, results in study.items():
+            if results.facts.foreign:
+                continue
+            trials = results.trials
+            if (is_shared := trials["trial_id"].isin(places)).any():
+                trial_id, arm = trials.loc[is_shared, ["trial_id", "arm"]].iloc[0]
+                raise InputError(
+                    f"{place}: holds trials of arm {arm!r} that {places[trial_id]} holds, and no baseline in a context "
+                    "of the same name; such studies cannot be read together"
+                )
+            own |= dict.fromkeys(trials["trial_id"], place)
+        places |= own
+
+
+def _renamed(results: Results, name: str, factors: list[str]) -> Results:
+    """Return a run under the name by which it is known among the others, and its arms by all factors."""
+    own = results.facts.study.factors
+    new = {short_name(factor, own): short_name(factor, factors) for factor in own}
+    is_named = re.compile(rf"(^|, )({'|'.join(map(re.escape, new))})=") if new else None
+    if results.facts.foreign:
+        is_named = None
+
+    def called(arm: str) -> str:
+        return is_named.sub(lambda found: f"{found[1]}{new[found[2]]}=", arm) if is_named else arm
+
+    def renamed(frame: "pd.DataFrame") -> "pd.DataFrame":
+        arms = frame["arm"].astype("str")
+        return frame.assign(run=name, arm=arms.map({arm: called(arm) for arm in arms.unique()}))
+
+    def known(study: StudyRow) -> StudyRow:
+        values = {
+            context: {called(arm): value for arm, value in of_arms.items()}
+            for context, of_arms in study.reference_values.items()
+        }
+        return replace(study, run=name, reference_values=values)
+
+    facts = results.facts
+    facts = replace(
+        facts, launches=[known(launch) for launch in facts.launches], asked=facts.asked and known(facts.asked)
+    )
+    return Results(trials=renamed(results.trials), epochs=renamed(results.epochs), facts=facts)
+
+
+def _one_study(runs: dict[str, Results]) -> Results:
+    """Return the runs of one study as one run."""
+    parts = list(runs.values())
+    if len(parts) == 1:
+        return parts[0]
+    asked = _asked_together(runs)
+    trials = _joined([_with_levels(part, asked.factors) for part in parts])
+    order = trials["status"].map({status: place for place, status in enumerate(WINS)})
+    counted = ~trials.loc[order.sort_values(kind="stable").index].duplicated("trial_id").sort_index()
+    num_repeated = int((trials["trial_id"].value_counts() > 1).sum())
+    trials = trials[counted].reset_index(drop=True)
+    trials = trials.assign(number=range(len(trials)), arm=trials["arm_id"].map(_names_of_arms(trials)))
+    owners = trials.set_index("trial_id")["run"]
+    epochs = _joined(
+        [
+            part.epochs[
+                (part.epochs["trial_id"].astype("str").map(owners) == part.facts.study.run).to_numpy()
+            ]
+            for part in parts
+        ]
+    )
+    arms = trials.drop_duplicates("arm_id").set_index("arm_id")["arm"]
+    return Results(
+        trials=trials,
+        epochs=epochs.assign(arm=epochs["arm_id"].astype("str").map(arms)),
+        facts=replace(_facts(parts, asked), num_repeated=num_repeated),
+    )
+
+
+def _asked_together(runs: dict[str, Results]) -> StudyRow:
+    """Return what the runs of one study ask together.
+
+    Raises:
+        ValueError: If a context has two baselines.
+    """
+    studies = {place: results.facts.study for place, results in runs.items()}
+    baselines: dict[str, str] = {}
+    for place, study in studies.items():
+        for context, arm_id in _baselines(study).items():
+            if baselines.setdefault(context, arm_id) != arm_id:
+                raise InputError(f"{place}: context {context!r} has another baseline than in the other runs")
+    last = list(studies.values())[-1]
+    designs = {
+        (study.design, tuple(sorted(study.factors)) if study.design in OF_ALL_FACTORS else ())
+        for study in studies.values()
+    }
+    values: dict[str, dict[str, float]] = {}
+    for study in studies.values():
+        for context, of_arms in study.reference_values.items():
+            values[context] = {**values.get(context, {}), **of_arms}
+    return replace(
+        last,
+        run=" + ".join(study.run for study in studies.values()),
+        study=_together((study.study for study in studies.values()), " + "),
+        design=last.design if len(designs) == 1 else AROUND_ONE,
+        baselines=baselines,
+        factors=_all(study.factors for study in studies.values()),
+        log_factors=_all(study.log_factors for study in studies.values()),
+        reference_source=_together((study.reference_source for study in studies.values()), "; "),
+        reference_values=values,
+        reference_teachers={
+            context: value
+            for study in studies.values()
+            for context, value in study.reference_teachers.items()
+        },
+    )
+
+
+def _all(names: Iterable[list[str]]) -> list[str]:
+    return list(dict.fromkeys(name for some in names for name in some))
+
+
+def _with_levels(results: Results, factors: list[str]) -> "pd.DataFrame":
+    """Return a run's trials with the level of each factor: of those that it does not vary, what it leaves as it is."""
+    trials = results.trials
+    missing = {
+        f"param.{factor}": trials[f"config.{factor}"]
+        for factor in factors
+        if f"param.{factor}" not in trials and f"config.{factor}" in trials
+    }
+    return trials.assign(**missing)
+
+
+def _names_of_arms(trials: "pd.DataFrame") -> dict[str, str]:
+    """Return the name of each arm: its first; where another of its context has that, with its run."""
+    names: dict[str, str] = {}
+    taken: set[tuple[str, str]] = set()
+    arms = trials.drop_duplicates("arm_id")
+    for arm_id, arm, context, run in zip(
+        *(arms[name] for name in ("arm_id", "arm", "context", "run")), strict=True
+    ):
+        names[arm_id] = arm if (context, arm) not in taken else f"{arm} ({run})"
+        taken.add((context, arm))
+    return names
+
+
+def _contexts(parts: list[Results]) -> Results:
+    """Return different studies as contexts, each under the names of its runs."""
+    parts = [_in_context(results, results.facts.study.run) for results in parts]
+    found = [part.facts.study for part in parts]
+    designs = {(study.design, tuple(study.factors)) for study in found}
+    asked = replace(
+        found[-1],
+        study=_together((study.study for study in found), " + "),
+        run=_together((study.run for study in found), " + "),
+        question=_together((study.question for study in found), " "),
+        design=found[0].design if len(designs) == 1 else SEVERAL,
+        baseline_arm_id=found[0].baseline_arm_id,
+        baselines={context: arm for study in found for context, arm in study.baselines.items()},
+        factors=_all(study.factors for study in found),
+        log_factors=_all(study.log_factors for study in found),
+        reference_source=_together((study.reference_source for study in found), "; "),
+        reference_values={
+            context: values for study in found for context, values in study.reference_values.items()
+        },
+        reference_teachers={
+            context: value for study in found for context, value in study.reference_teachers.items()
+        },
+    )
+    trials = _joined([part.trials for part in parts])
+    return Results(
+        trials=trials.assign(number=range(len(trials))),
+        epochs=_joined([part.epochs for part in parts]),
+        facts=_facts(parts, asked),
+    )
+
+
+def _in_context(results: Results, label: str) -> Results:
+    """Return a study whose contexts, arms and trials carry its label, so that none is taken for another's."""
+
+    def known(context: str) -> str:
+        return arm_label(context, label) if context else label
+
+    def own(frame: "pd.DataFrame") -> "pd.DataFrame":
+        ids = {name: f"{label}/" + frame[name].astype("str") for name in ("arm_id", "trial_id")}
+        return frame.assign(context=frame["context"].astype("str").map(known), **ids)
+
+    study = results.facts.study
+    baselines = _baselines(study)
+    asked = replace(
+        study,
+        baseline_arm_id=f"{label}/{study.baseline_arm_id}",
+        baselines={known(context): f"{label}/{arm_id}" for context, arm_id in baselines.items()},
+        reference_values={known(context): values for context, values in study.reference_values.items()},
+        reference_teachers={known(context): value for context, value in study.reference_teachers.items()},
+    )
+    return Results(
+        trials=own(results.trials), epochs=own(results.epochs), facts=replace(results.facts, asked=asked)
+    )
+
+
+def _facts(parts: list[Results], asked: StudyRow) -> Facts:
+    """Return what holds for several runs together."""
+    facts = [part.facts for part in parts]
+    foreign = [part.foreign for part in facts if part.foreign]
+    return Facts(
+        launches=[launch for part in facts for launch in part.launches],
+        study_file=_together((part.study_file for part in facts), "\n"),
+        torn_lines=sum(part.torn_lines for part in facts),
+        teachers=list({row.teacher_id: row for part in reversed(facts) for row in part.teachers}.values()),
+        num_repeated=sum(part.num_repeated for part in facts),
+        ledger=_together((part.ledger for part in facts), " + "),
+        asked=asked,
+        foreign=Foreign(
+            origin=_together((part.origin for part in foreign), "; "),
+            cannot_be_vouched_for=list(
+                dict.fromkeys(sentence for part in foreign for sentence in part.cannot_be_vouched_for)
+            ),
+        )
+        if foreign
+        else None,
+    )
+
+
+def _together(texts: Iterable[str], separator: str) -> str:
+    """Return the different ones of some texts as one."""
+    return separator.join(dict.fromkeys(text for text in texts if text))
+
+
+def _joined(frames: "list[pd.DataFrame]") -> "pd.DataFrame":
+    """Return frames one under the other; what one of them lacks is missing there.
+
+    A column that holds text in one and numbers in another holds text, numbers as text, as within one run.
+    """
+    tables = [pa.Table.from_pandas(frame, preserve_index=False) for frame in frames]
+    texts = {field.name for table in tables for field in table.schema if _is_text(field.type)}
+    tables = [
+        pa.table(
+            {name: _as_text(table[name]) if name in texts else table[name] for name in table.column_names}
+        )
+        for table in tables
+    ]
+    return data_frame(pa.concat_tables(tables, promote_options="permissive"))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if _is_text(column.type) or pa.types.is_null(column.type):
+        return column.cast(pa.string())
+    values: list[Any] = column.to_pylist()
+    texts = [None if value is None else level_text(value) for value in values]
+    return pa.chunked_array([pa.array(texts, pa.string())])

@@ -1,0 +1,183 @@
+"""A plain table of results, one row for each arm and seed, as a table of trials of a design."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.arguments import listed
+from analysis.statistics.cells import no_number, number, status_in, whole_number
+from cktf.errors import InputError, shown
+from cktf.names import tidy_name
+from cktf.rows import Stage, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TELL_WHEN = {"epoch", "epochs", "step", "steps", "iteration", "iterations", "time", "timestamp"}
+"""Columns whose rows are one trial's at several times."""
+
+
+def as_trials(
+    frame: "pd.DataFrame",
+    *,
+    metric: str,
+    baseline: str,
+    what: str = "the table",
+    called: Mapping[str, str] | None = None,
+) -> "pd.DataFrame":
+    """Return a plain table with the columns that a table of trials has besides.
+
+    Names that look alike are one: blanks around them, invisible characters and the two ways to write é do not count.
+    So are seeds that are the same number, as 0, 0.0 and "0".
+
+    Args:
+        frame: Has the columns ``arm``, ``seed`` and the metric; a column ``context`` where there are several. A row
+            without a finite value of the metric is a failed trial: it is counted, and its seed forms no pair. So is one
+            that a column ``status`` says to have failed; planned and running ones have no result yet.
+        metric: Column that is compared: numbers, of whatever type, or numbers as text.
+        baseline: Name of the arm that the others of its context are compared with.
+        what: The table, as messages call it.
+        called: Column to what messages call it, where it has another name.
+
+    Raises:
+        InputError: If the table is empty, a column is missing or there twice, one of ``arm``, ``seed`` and ``context``
+            has an empty cell, the metric has one that is no number, an arm has two rows at one seed, or a context has
+            no arm that is called as the baseline.
+    """
+    called = called or {}
+    _check_names(frame, metric, what)
+    trials = frame.copy().reset_index(drop=True)
+    if "context" not in trials:
+        trials["context"] = ""
+    for name in ("context", "arm", "seed"):
+        cells = list(trials[name].astype(object).where(trials[name].notna(), None))
+        found: list[Any] = [None if cell is None else tidy_name(str(cell)) for cell in cells]
+        for row, cell in enumerate(found, 1):
+            if cell is None or (cell == "" and name != "context"):
+                raise InputError(f"{what}: column {called.get(name, name)!r} is empty in row {row}")
+        trials[name] = _seeds(cells, found) if name == "seed" else found
+    identity = ["context", "arm", "seed"]
+    if (twice := trials.duplicated(identity).to_numpy()).any():
+        context, arm, seed = trials[identity].iloc[twice.argmax()]
+        raise InputError(
+            f"{what}: arm {shown(arm)}{_within(context)} has several rows at seed {seed}; an arm has one row at each "
+            f"seed, the last epoch's{_told_apart(trials, metric, called)}"
+        )
+    wanted = tidy_name(baseline)
+    is_baseline = trials["arm"] == wanted
+    for context, rows in trials.groupby("context", sort=False).groups.items():
+        if not is_baseline[rows].any():
+            names = trials.loc[rows, "arm"].unique()
+            alike = [name for name in names if name.casefold() == wanted.casefold()]
+            hint = f"; {alike[0]!r} differs by capitals alone" if alike else ""
+            raise InputError(
+                f"{what}: no arm is called {shown(wanted)}{_within(context)}, which is to be the baseline; there are: "
+                f"{listed(names)}{hint}"
+            )
+    values = _numbers(trials[metric], called.get(metric, metric), what)
+    statuses = np.where(np.isfinite(values), Status.COMPLETE, Status.FAILED).astype(object)
+    if "status" in trials:
+        ends = [None if cell is None else status_in(tidy_name(str(cell))) for cell in trials["status"]]
+        statuses = np.array(
+            [
+                found if end in (None, Status.COMPLETE) else end
+                for end, found in zip(ends, statuses, strict=True)
+            ]
+        )
+    arms = trials.groupby(["context", "arm"], sort=False).ngroup()
+    return trials.assign(
+        **{metric: values},
+        arm_id=[f"arm-{number}" for number in arms],
+        is_baseline=is_baseline,
+        stage=Stage.DESIGN.value,
+        status=statuses,
+    )
+
+
+def _within(context: object) -> str:
+    return f" in context {shown(context)}" if context else ""
+
+
+def _told_apart(trials: "pd.DataFrame", metric: str, called: Mapping[str, str]) -> str:
+    """Return how rows of one arm and seed can be told apart, where a column does it, as a hint."""
+    for name in trials.columns:
+        told = called.get(name, name)
+        is_taken = name in ("context", "arm", "seed", metric) or str(told).lower() in TELL_WHEN
+        if is_taken or list(trials.columns).count(name) > 1 or trials["context"].ne("").any():
+            continue
+        column = trials[name].astype(str)
+        # A fold has rows of all arms; what differs from row to row tells nothing apart but rows.
+        if (
+            column.nunique() <= len(trials) / 2
+            and not trials.assign(context=column).duplicated(["context", "arm", "seed"]).any()
+        ):
+            return f"; or each {told} is a context: --context {told} (in Python: a column 'context')"
+    return ""
+
+
+def _check_names(frame: "pd.DataFrame", metric: str, what: str) -> None:
+    """Refuse a table whose columns are not there, or not once, or that has no rows."""
+    columns = list(frame.columns)
+    for name in ("arm", "seed", metric):
+        if name not in columns:
+            raise InputError(f"{what}: no column is called {name!r}; there are: {listed(columns)}")
+    for name in ("arm", "seed", metric, "context"):
+        if columns.count(name) > 1:
+            raise InputError(f"{what}: {columns.count(name)} columns are called {name!r}; rename all but one")
+    if metric in ("context", "arm", "seed", "arm_id", "is_baseline", "stage", "status"):
+        raise InputError(
+            f"{what}: the metric cannot be the column {metric!r}, which means something else here"
+        )
+    if not len(frame):
+        raise InputError(f"{what}: there are no rows under the columns {listed(columns)}")
+
+
+def _seeds(cells: list[Any], texts: list[str]) -> list[int] | list[str]:
+    """Return seeds as whole numbers where all are such, in whatever type or text; else as text.
+
+    Args:
+        cells: As they were found.
+        texts: The same, as names are read.
+    """
+    found: list[int] = []
+    for cell, text in zip(cells, texts, strict=True):
+        whole = None if isinstance(cell, bool | np.bool_) else whole_number(text)
+        if whole is None and isinstance(cell, float) and cell.is_integer():
+            whole = int(cell)  # so large that it is written with an exponent
+        if whole is None:
+            return texts
+        found.append(whole)
+    return found
+
+
+def _numbers(column: "pd.Series[Any]", metric: str, what: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Return the cells of the metric as numbers; NaN where there is none.
+
+    Raises:
+        ValueError: If a cell is no number.
+    """
+    values = np.full(len(column), np.nan)
+    is_missing = column.isna().to_numpy()
+    for row, cell in enumerate(column.astype(object)):
+        if is_missing[row]:
+            continue
+        value = _number(cell)
+        if value is None:
+            raise InputError(no_number(what, metric, row + 1, cell))
+        values[row] = value
+    return values
+
+
+def _number(cell: object) -> float | None:
+    """Return a cell as a number; None where it is none."""
+    if isinstance(cell, str):
+        return number(tidy_name(cell))
+    if not isinstance(cell, int | float | np.integer | np.floating | np.bool_ | Decimal | Fraction):
+        return None
+    try:
+        return float(cell)
+    except (ValueError, OverflowError):  # a signalling NaN; an integer of hundreds of digits
+        return None

@@ -1,0 +1,299 @@
+"""What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.arguments import TRIAL_COLUMNS, check_columns, check_delta, check_trials, listed
+from analysis.statistics.any_table import as_trials
+from analysis.statistics.arms import complete, failed_text, has_failed, reported
+from analysis.statistics.intervals import CONFIDENCE, half_width
+from analysis.statistics.paired import TEST, equivalence_p, paired_effects, sign_flip_p, smallest_flip_p
+from analysis.statistics.pairing import FEWEST_UNPAIRED, correlation_interval
+from analysis.statistics.scales import scales_in_words
+from analysis.statistics.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
+from analysis.wording import larger_is_better
+from cktf.errors import InputError
+from cktf.names import similar_in_words
+from cktf.rows import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = {
+    "context": "str",
+    "arm_id": "str",
+    "arm": "str",
+    "factor": "str",
+    "metric": "str",
+    "verdict": "str",
+    "detectable": "float64",
+    "more_seeds_low": "float64",
+    "more_seeds": "float64",
+    "n_pairs": "int64",
+    "n_missing": "int64",
+    "n_lost_by_arm": "int64",
+    "n_lost_by_baseline": "int64",
+    "missing": "str",
+    "mean": "float64",
+    "baseline_mean": "float64",
+    "effect": "float64",
+    "sd": "float64",
+    "low": "float64",
+    "high": "float64",
+    "low_simultaneous": "float64",
+    "high_simultaneous": "float64",
+    "confidence": "float64",
+    "hedges_gz": "float64",
+    "correlation": "float64",
+    "correlation_low": "float64",
+    "correlation_high": "float64",
+    "n_unpaired": "float64",
+    "test": "str",
+    "statistic": "float64",
+    "p": "float64",
+    "p_holm": "float64",
+    "delta": "float64",
+    "p_equivalence": "float64",
+    "p_equivalence_holm": "float64",
+    "p_flip": "float64",
+    "p_flip_holm": "float64",
+    "p_flip_holm_least": "float64",
+    "reason": "str",
+}
+"""Of the table of effects, with their types, which hold for an empty one too."""
+
+ENDED = [Status.COMPLETE, Status.PRUNED, Status.FAILED]
+"""Statuses after which no result is to come."""
+
+
+def effects(
+    trials: "pd.DataFrame",
+    *,
+    metric: str = "test_accuracy",
+    maximise: bool | None = None,
+    delta: float | None = None,
+    baseline: str | None = None,
+) -> "pd.DataFrame":
+    """Return the effect of every arm of a design, or every confirmed arm of a search, against its baseline.
+
+    An arm is compared with the baseline of its own context; an arm's identity is that of one context alone.
+
+    Any table will do that has a row for each arm and seed:
+
+    >>> import pandas as pd
+    >>> scores = {"none": [0.90, 0.88, 0.91], "kd": [0.93, 0.92, 0.94], "at": [0.91, 0.87, 0.92]}
+    >>> rows = [(arm, seed, score) for arm in scores for seed, score in enumerate(scores[arm])]
+    >>> frame = pd.DataFrame(rows, columns=["arm", "seed", "accuracy"])
+    >>> found = effects(frame, metric="accuracy", baseline="none")
+    >>> print(found[["arm", "n_pairs", "effect", "p_holm", "verdict"]].round(3).to_string(index=False))
+    arm  n_pairs  effect  p_holm   verdict
+     kd        3   0.033   0.020     helps
+     at        3   0.003   0.667 undecided
+
+    Args:
+        trials: As `analysis.load` gives them; those of a search's own stage are left out, since they were
+            selected. Or a plain table of any origin, which lacks some of the columns of trials and has ``arm``,
+            ``seed`` and the metric, and ``context`` where there are several; see
+            `analysis.statistics.any_table.as_trials`.
+        metric: Column that is compared.
+        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        delta: The smallest effect that matters, in the unit of the metric; None: no arm can be called equivalent.
+        baseline: Name of the arm that the others of its context are compared with. None: in trials the baseline of
+            the study, in a plain table the arm that is called ``baseline``. Where trials are compared with another arm,
+            the study's baseline is an arm like others.
+
+    Returns:
+        One row for each context and arm, contexts in the order of planning, in them arms of one factor together:
+        ``context``, ``arm_id``, ``arm``, ``factor`` (paths in which it differs from the baseline), ``metric``,
+        ``verdict`` (a word of `analysis.statistics.verdicts.Verdict`; *failed* is an arm that failed at each of its
+        seeds, which still counts in the family of comparisons), ``detectable`` (the effect that so many pairs detect,
+        see `analysis.statistics.verdicts.mde`), ``more_seeds`` and ``more_seeds_low`` (of undecided arms where there is
+        a ``delta``, see `analysis.statistics.verdicts.more_seeds`: with the deviation at its upper and its lower
+        bound), ``n_missing`` (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline``
+        (where that side alone ended without a result) and ``missing`` (which, and why), the fields of
+        `analysis.statistics.paired.PairedEffects` (``n_unpaired`` from `analysis.statistics.pairing.FEWEST_UNPAIRED`
+        pairs on), ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's: all of them together hold the effects
+        with 95%), ``correlation_low`` and ``correlation_high``, the name of the deciding ``test`` (``none`` where there
+        is none, and a ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, and ``p_flip`` of the
+        exact sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over all rows;
+        ``p_flip_holm_least`` is the smallest that the numbers of pairs and of rows allow.
+
+    Raises:
+        ValueError: If a table lacks a column or a context the baseline, the metric does not hold numbers, the direction
+            is neither true nor false or is not known, or delta is not above 0.
+    """
+    import pandas as pd
+
+    check_delta(delta)
+    check_columns(trials, (), what="effects", source="a table of trials, or a plain one")
+    maximise = larger_is_better(metric, maximise)
+    if set(TRIAL_COLUMNS).issubset(trials):
+        check_trials(trials, metric, what="effects")
+        pool = reported(trials)
+        pool = pool if baseline is None else _compared_afresh(pool, baseline)
+    else:
+        pool = as_trials(trials, metric=metric, baseline="baseline" if baseline is None else baseline)
+        doubts = similar_in_words("arms", pool["arm"]) + similar_in_words("contexts", pool["context"])
+        for doubt in doubts + scales_in_words(pool, metric):
+            warnings.warn(doubt, stacklevel=2)
+    arms, compared, against = compared_arms(pool)
+    statuses = pool.pivot(index="seed", columns="arm_id", values="status")
+    scores = (
+        complete(pool, metric)
+        .pivot(index="seed", columns="arm_id", values=metric)
+        .reindex(index=statuses.index, columns=arms.index)
+    )
+    values, base_values = (scores[ids].to_numpy(np.float64).T for ids in (compared.index, against))
+    found = paired_effects(values, base_values)
+    rows = []
+    for arm_id, baseline_id in zip(compared.index, against, strict=True):
+        both = [arm_id, baseline_id]
+        is_pair = scores[both].notna().all(axis="columns")
+        states = statuses.loc[~is_pair, both].dropna(how="all")
+        lost = states.isin(ENDED) & scores.loc[states.index, both].isna()
+        rows.append(
+            {
+                "context": arms.at[arm_id, "context"],
+                "arm_id": arm_id,
+                "arm": arms.at[arm_id, "arm"],
+                "factor": ", ".join(_differing_factors(arms.loc[arm_id], arms.loc[baseline_id])),
+                "metric": metric,
+                "n_missing": len(states),
+                "n_lost_by_arm": int((lost[arm_id] & ~lost[baseline_id]).sum()),
+                "n_lost_by_baseline": int((lost[baseline_id] & ~lost[arm_id]).sum()),
+                "missing": _missing_text(states),
+                "confidence": CONFIDENCE,
+                "delta": np.nan if delta is None else delta,
+            }
+        )
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    for field, column in vars(found).items():
+        frame[field] = column
+    frame["test"] = np.where(np.isnan(found.p), "none", TEST)
+    failed = _failed_arms(statuses, scores)
+    frame["reason"] = [
+        _reason(n_pairs, p, failed.get(arm_id, 0), failed.get(baseline_id, 0))
+        for arm_id, baseline_id, n_pairs, p in zip(
+            compared.index, against, found.n_pairs, found.p, strict=True
+        )
+    ]
+    frame["p_holm"] = holm(found.p)
+    frame["p_equivalence"] = np.nan if delta is None else equivalence_p(found, delta)
+    frame["p_equivalence_holm"] = holm(frame["p_equivalence"].to_numpy(np.float64))
+    frame["p_flip"] = np.where(np.isnan(found.p), np.nan, sign_flip_p(values - base_values))
+    frame["p_flip_holm"] = holm(frame["p_flip"].to_numpy(np.float64))
+    least = np.where(frame["p_flip"].isna(), np.nan, smallest_flip_p(found.n_pairs))
+    frame["p_flip_holm_least"] = holm(least)
+    ends = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
+    frame["correlation_low"], frame["correlation_high"] = ends
+    frame.loc[found.n_pairs < FEWEST_UNPAIRED, "n_unpaired"] = np.nan
+    frame["verdict"] = decide(
+        found.effect,
+        frame["p_holm"].to_numpy(),
+        frame["p_equivalence_holm"].to_numpy(),
+        maximise=maximise,
+    )
+    frame.loc[frame["arm_id"].isin(failed), "verdict"] = Verdict.FAILED
+    # The strictest level that Holm's method may ask of an arm: it depends on no result.
+    level = LEVEL / max(1, len(frame))
+    sd = np.where(np.isnan(found.p), np.nan, found.sd)
+    half = half_width(sd, found.n_pairs, 1 - level)
+    frame["low_simultaneous"], frame["high_simultaneous"] = found.effect - half, found.effect + half
+    frame["detectable"] = mde(found.n_pairs, level, sd)
+    if delta is not None:
+        is_open = frame["verdict"] == Verdict.UNDECIDED
+        for column, assurance in (("more_seeds", ASSURANCE), ("more_seeds_low", 1 - ASSURANCE)):
+            more = more_seeds(delta, sd, found.n_pairs, level, assurance)
+            frame[column] = np.where(is_open, more, np.nan)
+    return frame.astype(COLUMNS).sort_values(
+        ["context", "factor"], key=_first_seen, kind="stable", ignore_index=True
+    )
+
+
+def compared_arms(pool: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame", list[Any]]:
+    """Return all arms, those whose context has a baseline, and the id of that baseline for each of these.
+
+    Args:
+        pool: Trials; of each arm the first row is taken, by its ``arm_id``.
+    """
+    arms = pool.drop_duplicates("arm_id").set_index("arm_id")
+    baselines = {arms.at[arm_id, "context"]: str(arm_id) for arm_id in arms.index[arms["is_baseline"]]}
+    compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
+    return arms, compared, [baselines[context] for context in compared["context"]]
+
+
+def _compared_afresh(pool: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
+    """Return trials in which the arm of this name is the baseline of every context.
+
+    Raises:
+        ValueError: If a context has no such arm.
+    """
+    for context, arms in pool.drop_duplicates("arm_id").groupby("context", sort=False)["arm"]:
+        if (count := int((arms == baseline).sum())) != 1:
+            within = f" in context {context!r}" if context else ""
+            raise InputError(
+                f"baseline {baseline!r}: {count or 'no'} arms are called so{within}; there are: {listed(arms)}"
+            )
+    return pool.assign(is_baseline=pool["arm"] == baseline)
+
+
+def _failed_arms(statuses: "pd.DataFrame", scores: "pd.DataFrame") -> dict[str, int]:
+    """Return the arms that failed at each of their seeds, and the number of these.
+
+    Args:
+        statuses: Seed x arm.
+        scores: Likewise, missing where a trial has no finite one.
+    """
+    states = {arm_id: statuses[arm_id].dropna() for arm_id in scores.columns[scores.isna().all()]}
+    return {str(arm_id): len(found) for arm_id, found in states.items() if has_failed(found)}
+
+
+def _reason(n_pairs: int, p: float, num_failed: int, num_baseline_failed: int) -> str:
+    """Return why there is no p; nothing where there is one.
+
+    Args:
+        n_pairs: Seeds at which both sides have a result.
+        p: Of the test.
+        num_failed: Seeds of an arm that failed at all of them; 0 of any other.
+        num_baseline_failed: Likewise, of its baseline.
+    """
+    if not np.isnan(p):
+        return ""
+    if num_failed or num_baseline_failed:
+        sides = {"": num_failed, "the baseline ": num_baseline_failed}
+        return "; ".join(f"{side}{failed_text(count)}" for side, count in sides.items() if count)
+    if n_pairs < 2:
+        return "one pair: no interval" if n_pairs else "no seed is complete in both arms"
+    return f"all {n_pairs} differences are equal: no error to test against"
+
+
+def _first_seen(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return for each value the position of its first occurrence among the different ones."""
+    positions = {value: position for position, value in enumerate(dict.fromkeys(column))}
+    return column.map(positions)
+
+
+def _missing_text(states: "pd.DataFrame") -> str:
+    """Return which seeds form no pair and why, from an arm's and the baseline's statuses at these seeds."""
+    seeds: dict[str, list[str]] = {}
+    for seed, *statuses in states.fillna("not planned").itertuples():
+        named = zip(("", "baseline "), statuses, strict=True)
+        wrong = [f"{side}{status}" for side, status in named if status != Status.COMPLETE]
+        seeds.setdefault(", ".join(wrong) or "not a finite number", []).append(str(seed))
+    return "; ".join(
+        f"seed{'s' * (len(which) > 1)} {', '.join(which)}: {why}" for why, which in seeds.items()
+    )
+
+
+def _differing_factors(arm: "pd.Series[Any]", baseline: "pd.Series[Any]") -> list[str]:
+    """Return the paths in which an arm's levels differ from the baseline's."""
+    names = [str(name) for name in arm.index if str(name).startswith("param.")]
+    levels = [
+        [None if missing else level for level, missing in zip(side, side.isna(), strict=True)]
+        for side in (arm[names], baseline[names])
+    ]
+    return [
+        name.removeprefix("param.") for name, here, there in zip(names, *levels, strict=True) if here != there
+    ]

@@ -1,0 +1,150 @@
+"""What else moved: the health of the distillation as it was measured last, against the baseline at the same seeds."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.statistics.arms import complete, reported
+from analysis.statistics.effects import compared_arms
+from analysis.statistics.intervals import half_width
+from analysis.statistics.paired import paired_effects
+from analysis.statistics.verdicts import LEVEL, holm
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PREFIX = "health."
+"""Begins the names of the columns of epochs that are measured of the distillation's health."""
+
+WORDS = {
+    "agreement": "agreement (%)",
+    "kl": "KL (nats)",
+    "cka": "CKA",
+    "positive": "score of positives",
+    "negative": "score of negatives",
+    "gap": "gap of scores",
+    "temperature": "effective temperature",
+    "gradient": "gradient norm",
+}
+"""First word of a number's name to what people read; the rest of the name says of what it is."""
+
+BOUNDS = {"agreement": (0, 100), "kl": (0, None), "cka": (0, 1), "gradient": (0, None)}
+"""First word of a number's name to the smallest and the largest value that there may be; None where there is none."""
+
+COLUMNS = {
+    "context": "str",
+    "arm_id": "str",
+    "arm": "str",
+    "number": "str",
+    "n_pairs": "int64",
+    "mean": "float64",
+    "baseline_mean": "float64",
+    "effect": "float64",
+    "sd": "float64",
+    "low": "float64",
+    "high": "float64",
+    "hedges_gz": "float64",
+    "statistic": "float64",
+    "p": "float64",
+    "p_holm": "float64",
+}
+"""Of the table, with their types, which hold for an empty one too."""
+
+
+def numbers_of(epochs: "pd.DataFrame") -> list[str]:
+    """Return the columns of epochs that hold numbers of health."""
+    return [name for name in epochs.columns if name.startswith(PREFIX)]
+
+
+def number_label(column: str) -> str:
+    """Return what a number is called: ``health.cka.stage1`` is ``CKA: stage1``."""
+    first, _, rest = column.removeprefix(PREFIX).partition(".")
+    return ": ".join(part for part in (WORDS.get(first, first), rest) if part)
+
+
+def measured(trials: "pd.DataFrame", epochs: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+    """Return the epochs in which the health of complete trials was measured, those of a search's own stage left out.
+
+    Args:
+        trials: As `analysis.load` gives them.
+        epochs: Likewise.
+        metric: Column of trials without which a trial does not count.
+    """
+    chosen = complete(reported(trials), metric)["trial_id"]
+    is_measured = epochs[numbers_of(epochs)].notna().any(axis="columns")
+    return epochs[is_measured & epochs["trial_id"].isin(chosen)]
+
+
+def health_effects(trials: "pd.DataFrame", epochs: "pd.DataFrame", *, metric: str) -> "pd.DataFrame":
+    """Return by how much each number of each arm differs from its context's baseline, paired by seed.
+
+    Args:
+        trials: As `analysis.load` gives them.
+        epochs: Likewise; of a trial, the last epoch counts in which anything was measured.
+        metric: Column of trials without which a trial does not count.
+
+    Returns:
+        One row for each arm and number that both sides have: ``context``, ``arm_id``, ``arm``, ``number`` (the column
+        without its prefix), fields of `analysis.statistics.paired.PairedEffects`, and ``p_holm``, adjusted over all
+        rows.
+    """
+    import pandas as pd
+
+    last = measured(trials, epochs, metric).sort_values("epoch").drop_duplicates("trial_id", keep="last")
+    arms, compared, against = compared_arms(reported(trials))
+    frames = []
+    for column in numbers_of(epochs):
+        values = last.astype({"arm_id": "str"}).pivot(index="seed", columns="arm_id", values=column)
+        values = values.reindex(columns=arms.index)
+        arm, baseline = (values[ids].to_numpy(np.float64).T for ids in (compared.index, against))
+        found = paired_effects(arm, baseline)
+        frame = pd.DataFrame({name: getattr(found, name) for name in COLUMNS if hasattr(found, name)})
+        frame["context"], frame["arm"] = compared["context"].to_numpy(), compared["arm"].to_numpy()
+        frame["arm_id"], frame["number"] = compared.index.to_numpy(), column.removeprefix(PREFIX)
+        frames.append(frame[frame["n_pairs"] > 0])
+    if not frames:
+        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+    table = pd.concat(frames, ignore_index=True)
+    table["p_holm"] = holm(table["p"].to_numpy(np.float64))
+    order = {arm_id: position for position, arm_id in enumerate(compared.index)}
+    table = table.sort_values("arm_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
+    return table[list(COLUMNS)].astype(COLUMNS)
+
+
+def selected_confidence(shown: Any, candidates: Any) -> Any:
+    r"""Return the confidence of the intervals of the numbers that are shown because they moved most.
+
+    Intervals of selected numbers miss more often than they say. At :math:`1 - 0.05 \, R / K`, of those that are shown
+    5% miss on average (the false-coverage rate; Benjamini and Yekutieli 2005, definition 1).
+
+    Args:
+        shown: R, numbers that were selected.
+        candidates: K, numbers that they were selected from: those of one arm in a table, of one figure in a figure.
+    """
+    return 1 - LEVEL * shown / candidates
+
+
+def moved_most(health: "pd.DataFrame", most: int) -> "pd.DataFrame":
+    """Return of each arm the numbers that differ most from the baseline's, by the size of t, largest first.
+
+    Left out are those without a t, of one pair or of differences that do not vary, and all but one of equal numbers.
+
+    Returns:
+        Rows of the table, whose intervals are those of the selected, the arm's numbers being the family, and their
+        ``confidence``; see `selected_confidence`.
+    """
+    told = health[health["statistic"].notna()]
+    # Where the penultimate vector is the mean of the last stage, as in a ResNet, they are one number under two names.
+    told = told.drop_duplicates(["arm_id", "n_pairs", "effect", "statistic"], keep="last")
+    order = told["statistic"].abs().sort_values(ascending=False, kind="stable").index
+    ranked = told.loc[order].groupby("arm_id", sort=False).head(most)
+    shown, candidates = (
+        ranked["arm_id"].map(frame["arm_id"].value_counts()).astype("float64") for frame in (ranked, told)
+    )
+    ranked = ranked.assign(confidence=selected_confidence(shown, candidates))
+    for _, group in ranked.groupby("arm_id"):
+        half = half_width(group["sd"].to_numpy(), group["n_pairs"].to_numpy(), group["confidence"].iloc[0])
+        ranked.loc[group.index, "low"] = group["effect"] - half
+        ranked.loc[group.index, "high"] = group["effect"] + half
+    arms = {arm_id: position for position, arm_id in enumerate(dict.fromkeys(health["arm_id"]))}
+    return ranked.sort_values("arm_id", key=lambda ids: ids.map(arms), kind="stable", ignore_index=True)

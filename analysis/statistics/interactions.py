@@ -1,0 +1,317 @@
+"""What each factor of a grid or a fraction does on average over the others, and what two of them do together.
+
+Every figure is a contrast of the arms' means with equal weights on the levels of the other factors: a Type III
+hypothesis. No interaction is assumed away; those of three and more factors are averaged over. A contrast is computed
+within each seed and tested by how it varies from seed to seed (see `analysis.statistics.seed_contrasts`): what a factor
+does may differ by seed, and arms may vary differently.
+
+In a fraction of a grid of two levels some contrasts are one: what is estimated is the sum of what they stand for, and
+each row names its aliases. They are read off the arms themselves, so the analysis need not know how these were chosen.
+
+Arms that train alike are one arm, which stands in several cells: the weights of its cells add up. A contrast of which
+nothing is left then is not tested.
+
+Where an arm has no result at all, the means follow main effects and interactions of two factors alone, if the other
+arms suffice for these; the rows name the model.
+"""
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.arguments import check_factors, check_trials
+from analysis.ledger.other_names import under_every_name
+from analysis.statistics.arms import complete, reported
+from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.levels import factor_label
+from analysis.statistics.seed_contrasts import SeedTest, seed_test
+from analysis.statistics.verdicts import holm
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Cell = tuple[str, ...]
+"""One combination of the levels of a grid: the level of each factor, as text."""
+
+COLUMNS = {
+    "context": "str",
+    "kind": "str",
+    "factor": "str",
+    "contrast": "str",
+    "against": "str",
+    "aliases": "str",
+    "metric": "str",
+    "effect": "float64",
+    "low": "float64",
+    "high": "float64",
+    "confidence": "float64",
+    "statistic": "float64",
+    "p": "float64",
+    "p_holm": "float64",
+    "factor_f": "float64",
+    "factor_df": "int64",
+    "factor_p": "float64",
+    "factor_reason": "str",
+    "df_error": "float64",
+    "n_seeds": "int64",
+    "n": "int64",
+    "model": "str",
+    "reason": "str",
+}
+"""Of the table of main effects and interactions, with their types, which hold for an empty one too."""
+
+
+REDUCED = ", no interactions of three and more factors"
+"""Ends the name of the model where an arm has no result, and its mean is taken to follow from the others'."""
+
+VANISHES = "all arms that it compares train alike, so there is nothing to test"
+
+SMALL = 1e-9
+"""Weights below it come of rounding."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A combination of the means of the cells.
+
+    Attributes:
+        kind: ``main`` or ``interaction``.
+        factors: The one or two factors that it is about.
+        labels: Them as people read them.
+        levels: Their levels that are looked at.
+        against: Their reference levels.
+        signs: (cells,) 1 at the level, -1 at the reference level, 0 elsewhere; of two factors, the product of both.
+        aliases: Effects that cannot be told from it, those that are subtracted after a minus.
+    """
+
+    kind: str
+    factors: tuple[str, ...]
+    labels: tuple[str, ...]
+    levels: tuple[str, ...]
+    against: tuple[str, ...]
+    signs: Floats
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def weights(self) -> Floats:
+        """Of the cells' means (cells,): a difference of means; of two factors, a difference of differences."""
+        return np.asarray(self.signs / np.sum(np.abs(self.signs)) * 2 ** len(self.factors))
+
+    @property
+    def name(self) -> str:
+        """Its levels, each after its factor."""
+        return " × ".join(_named(self.labels, self.levels))
+
+
+def interactions(
+    trials: "pd.DataFrame", *, factors: list[str], metric: str = "test_accuracy"
+) -> "pd.DataFrame":
+    """Return the main effects and two-factor interactions of a grid or a fraction, context by context.
+
+    A main effect is the difference that a level makes to the reference level (the baseline's where the grid has it,
+    or else the first), averaged over all levels of the other factors. An interaction is by how much the difference that
+    one factor makes changes with the other: 0 where effects add up. Of effects that a fraction confounds there is one
+    row: a main effect plus or minus half of the interactions that are its ``aliases``; an interaction plus or minus
+    others.
+
+    Args:
+        trials: As `analysis.load` gives them, of a study whose design is a grid or a fraction.
+        factors: Paths of its factors; none: there is nothing to find.
+        metric: Column that is compared.
+
+    Returns:
+        One row for each contrast: ``kind`` (``main`` or ``interaction``), ``factor``, ``contrast`` and ``against``
+        (its levels and the reference levels), ``aliases``, ``effect`` with its interval, the t ``statistic``, ``p`` (of
+        it alone) and ``p_holm`` (adjusted over all rows but those that compare nothing), ``factor_f``, ``factor_df``
+        and ``factor_p`` (Hotelling's test of all contrasts of these factors together) and ``factor_reason`` where it
+        is missing, ``df_error``, ``n_seeds`` and ``n`` (seeds and trials used), the ``model``, and a ``reason`` where
+        a figure is missing.
+
+    Raises:
+        ValueError: If the table is none of trials, or lacks the metric or a factor.
+    """
+    import pandas as pd
+
+    columns = ("context", "arm_id", "is_baseline", "seed", "stage", "status")
+    check_trials(trials, metric, what="interactions", columns=columns)
+    check_factors(trials, factors)
+    rows = []
+    designed = reported(trials) if factors else trials.head(0)
+    for context, pool in designed.groupby("context", sort=False):
+        cells, reference = factorial_cells(pool, factors)
+        if not cells:
+            continue
+        arms = list(dict.fromkeys(cells.values()))
+        scores = complete(pool[pool["arm_id"].isin(arms)], metric).pivot(
+            index="seed", columns="arm_id", values=metric
+        )
+        values = scores.reindex(columns=arms).to_numpy(np.float64)
+        found = contrasts(list(cells), factors, reference)
+        of_cell = np.array([[arm == arm_id for arm in arms] for arm_id in cells.values()], np.float64)
+        for figures in contrast_figures(values, found, of_cell):
+            rows.append({"context": context, "metric": metric, **figures})
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    is_asked = (frame["reason"] != VANISHES).to_numpy()
+    frame.loc[is_asked, "p_holm"] = holm(frame.loc[is_asked, "p"].to_numpy(np.float64))
+    return frame
+
+
+def models_and_family(table: "pd.DataFrame") -> tuple[str, int]:
+    """Return how the rows of `interactions` were tested, in words, and over how many of them p is adjusted."""
+    asked = table[table["reason"] != VANISHES]
+    return "; or by ".join(asked["model"].unique()), len(asked)
+
+
+def factorial_cells(pool: "pd.DataFrame", factors: list[str]) -> tuple[dict[Cell, str], Cell]:
+    """Return the cells of a context's grid or fraction with the arm in each of them, and the reference levels.
+
+    An arm stands in its own cell and in those of its other names. The baseline's own is one of them where it completes
+    the design, and stands outside otherwise. Without two levels of any factor, or where the arms are neither, there
+    are no cells.
+    """
+    arms = under_every_name(pool.drop_duplicates("arm_id"))
+    levels = arms[[f"param.{factor}" for factor in factors]].astype(str).to_numpy()
+    every = [
+        (tuple(map(str, cell)), str(arm_id)) for cell, arm_id in zip(levels, arms["arm_id"], strict=True)
+    ]
+    is_baseline = arms["is_baseline"].to_numpy(bool) & ~arms["is_other_name"].to_numpy(bool)
+    for pairs in (every, [pair for pair, is_it in zip(every, is_baseline, strict=True) if not is_it]):
+        cells = [cell for cell, _ in pairs]
+        if _is_grid(cells) or _is_fraction(cells):
+            of_baseline = every[int(is_baseline.argmax())][0] if is_baseline.any() else cells[0]
+            reference = [
+                of_baseline[position] if of_baseline[position] in side else cells[0][position]
+                for position, side in enumerate(zip(*cells, strict=True))
+            ]
+            return dict(pairs), tuple(reference)
+    return {}, ()
+
+
+def _is_grid(cells: list[Cell]) -> bool:
+    """Return whether every combination of the levels is there once, and there are two or more."""
+    counts = [len(set(side)) for side in zip(*cells, strict=True)]
+    return len(set(cells)) == len(cells) == np.prod(counts) and max(counts, default=0) > 1
+
+
+def _is_fraction(cells: list[Cell]) -> bool:
+    """Return whether these are a regular fraction of resolution III or more of a grid of two levels each.
+
+    In it, the sum of the levels (0 and 1, modulo 2) of two runs and the first one's is those of another run, and no two
+    factors go together.
+    """
+    level = np.array(cells)
+    if not level.size or any(len(set(side)) != 2 for side in level.T):
+        return False
+    runs = [tuple(row) for row in (level != level[0]).tolist()]
+    sums = {tuple(np.logical_xor(one, other).tolist()) for one in runs for other in runs}
+    is_closed = len(set(runs)) == len(runs) and sums == set(runs)
+    sides = {side for row in np.array(runs).T for side in (tuple(row), tuple(~row))}
+    return is_closed and len(sides) == 2 * level.shape[1]
+
+
+def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Contrast]:
+    """Return every level of every factor, then of every two factors, against the reference levels.
+
+    Of contrasts that are the same up to their sign the first is returned, and the others are its aliases.
+    """
+    level = np.array(cells)
+    others = [
+        [value for value in dict.fromkeys(level[:, position]) if value != reference[position]]
+        for position in range(len(factors))
+    ]
+    labels = [factor_label(factor, factors) for factor in factors]
+    found: list[Contrast] = []
+    for size, kind in ((1, "main"), (2, "interaction")):
+        for positions in itertools.combinations(range(len(factors)), size):
+            against = tuple(reference[position] for position in positions)
+            for looked in itertools.product(*(others[position] for position in positions)):
+                signs = np.prod(
+                    [
+                        (level[:, position] == value) * 1.0 - (level[:, position] == reference[position])
+                        for position, value in zip(positions, looked, strict=True)
+                    ],
+                    axis=0,
+                )
+                named, read = (tuple(names[place] for place in positions) for names in (factors, labels))
+                _add(Contrast(kind, named, read, tuple(map(str, looked)), against, signs), found)
+    return found
+
+
+def _add(contrast: Contrast, found: list[Contrast]) -> None:
+    """Put a contrast to those found before, or its name to the one that it cannot be told from."""
+    for index, earlier in enumerate(found):
+        for sign, prefix in ((1, ""), (-1, "−")):
+            if np.array_equal(contrast.signs, sign * earlier.signs):
+                aliases = (*earlier.aliases, f"{prefix}{contrast.name}")
+                found[index] = replace(earlier, aliases=aliases)
+                return
+    found.append(contrast)
+
+
+def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> list[dict[str, Any]]:
+    """Return the figures of contrasts, those of the same factors together, as rows of `interactions`.
+
+    Args:
+        scores: (seeds, arms), NaN where a trial has no result.
+        found: Contrasts of the cells.
+        of_cell: (cells, arms), 1 where an arm stands in a cell, 0 elsewhere.
+    """
+    weights = np.array([contrast.weights for contrast in found]) @ of_cell
+    weights[np.abs(weights) < SMALL] = 0.0
+    vanishes = np.abs(weights).max(axis=1) == 0
+    has_results = np.isfinite(scores).any(axis=0)
+    suffix = ""
+    if not has_results.all():
+        # The mean of each arm by a general mean, the main effects and the interactions of two factors.
+        signs = np.stack([np.ones(len(of_cell)), *(contrast.signs for contrast in found)], axis=1)
+        effects = of_cell.T @ signs / of_cell.sum(axis=0)[:, np.newaxis]
+        if has_results.any() and np.linalg.matrix_rank(effects[has_results]) == effects.shape[1]:
+            suffix = REDUCED
+            weights[:, has_results] = weights @ effects @ np.linalg.pinv(effects[has_results])
+            weights[:, ~has_results] = 0.0
+            weights[np.abs(weights) < SMALL] = 0.0
+    rows = []
+    for _, positions in itertools.groupby(range(len(found)), key=lambda position: found[position].factors):
+        term = list(positions)
+        asked = [position for position in term if not vanishes[position]]
+        tests = {position: seed_test(scores, weights[[position]]) for position in asked}
+        joint = seed_test(scores, weights[asked]) if len(asked) > 1 else next(iter(tests.values()), None)
+        rows += [_row(found[position], tests.get(position), joint, suffix) for position in term]
+    return rows
+
+
+def _row(contrast: Contrast, test: SeedTest | None, joint: SeedTest | None, suffix: str) -> dict[str, Any]:
+    """Return the figures of a contrast; without a test it vanishes."""
+    row: dict[str, Any] = {
+        "kind": contrast.kind,
+        "factor": " × ".join(contrast.factors),
+        "contrast": contrast.name,
+        "against": ", ".join(_named(contrast.labels, contrast.against)),
+        "aliases": ", ".join(contrast.aliases),
+        "confidence": CONFIDENCE,
+        "factor_df": 0,
+        "n_seeds": 0,
+        "n": 0,
+        "model": "",
+        "factor_reason": VANISHES,
+        "reason": VANISHES,
+    }
+    if joint is not None:
+        row |= {"factor_f": joint.statistic, "factor_p": joint.p, "factor_df": joint.freedom[0]}
+        row["factor_reason"] = joint.reason
+    if test is not None:
+        low, high = test.interval()
+        row |= {"effect": float(test.effect[0]), "low": low, "high": high, "p": test.p}
+        row["statistic"] = float(test.effect[0] / test.standard_error[0])
+        row |= {"df_error": test.freedom[1], "n_seeds": test.n_seeds, "n": test.n}
+        row |= {"model": test.model + suffix, "reason": test.reason}
+    return row
+
+
+def _named(labels: tuple[str, ...], levels: tuple[str, ...]) -> list[str]:
+    """Return levels as people read them, each after its factor."""
+    return [f"{label}={level}" for label, level in zip(labels, levels, strict=True)]

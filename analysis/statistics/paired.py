@@ -1,0 +1,203 @@
+"""Arms that share their seeds: effects, intervals and tests, for any number of contrasts at once.
+
+Pure functions of arrays. The last axis is the seeds, the axes before it are contrasts; NaN stands for a seed at which
+there is no result, and a pair is a seed at which both sides have one.
+
+The test of every study is Student's paired t test, whatever the number of seeds: it can reject from two pairs on, and
+a study that is extended keeps its test. The exact sign-flip test stands beside it and decides nothing: with few seeds
+it cannot reject at all. ``docs/statistics.md`` has what both do where their assumptions fail.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, half_width
+
+Floats = NDArray[np.float64]
+
+TEST = "paired t"
+"""Name of the test that decides."""
+
+FEWEST_FLIPPED, MOST_FLIPPED = 6, 20
+"""Pairs between which the sign-flip test is made: fewer cannot reach p < 0.05, more have too many flips to count."""
+
+FLIPS_HELD = 2**20
+"""Flips that are held in memory at a time."""
+
+EQUAL_SUMS = 1e-9
+"""Sums of flipped differences that differ by less than this share of the differences' sizes are equal."""
+
+
+@dataclass(frozen=True)
+class PairedEffects:
+    """Contrasts of arms with their baselines, each field an array over contrasts; what cannot be computed is NaN.
+
+    Attributes:
+        n_pairs: Pairs used.
+        mean: Of the arm, over the pairs.
+        baseline_mean: Of the baseline, over the pairs.
+        effect: Mean difference, in the unit of the values.
+        sd: Standard deviation of the differences.
+        low: Lower end of the interval of the effect.
+        high: Upper end.
+        correlation: Pearson's, of the two sides: what pairing gains.
+        n_unpaired: Seeds that each arm of an unpaired design would need for the same standard error.
+        hedges_gz: Standardised effect: mean difference over ``sd`` (d_z), times Hedges' correction.
+        statistic: Student's t, with ``n_pairs - 1`` degrees of freedom.
+        p: Its two-sided p: below 0.05 exactly where the 95% interval leaves out 0.
+    """
+
+    n_pairs: NDArray[np.int64]
+    mean: Floats
+    baseline_mean: Floats
+    effect: Floats
+    sd: Floats
+    low: Floats
+    high: Floats
+    correlation: Floats
+    n_unpaired: Floats
+    hedges_gz: Floats
+    statistic: Floats
+    p: Floats
+
+    @property
+    def standard_error(self) -> Floats:
+        """Of the effect; NaN where nothing was tested."""
+        return np.where(np.isnan(self.p), np.nan, self.sd / np.sqrt(np.maximum(self.n_pairs, 1)))
+
+
+def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDENCE) -> PairedEffects:
+    """Compare arms with their baselines at the same seeds.
+
+    Differences that do not vary at all (two quantised accuracies, say) hold no information on their own
+    error: the test would call any of them infinitely sure. They get an effect, but neither interval nor p.
+
+    Every contrast is computed of its own pairs alone, to the last bit: neither the size of other contrasts nor the
+    seeds that only these have change any of its figures.
+
+    Args:
+        values: (..., seeds) of the arms.
+        baseline: (..., seeds) of their baselines, or a shape that broadcasts to it.
+        confidence: Of the interval.
+
+    Raises:
+        ValueError: If the confidence is not between 0 and 1.
+    """
+    from scipy import stats
+
+    values, baseline = np.broadcast_arrays(values, baseline)
+    is_pair = np.isfinite(values) & np.isfinite(baseline)
+    n = is_pair.sum(axis=-1)
+    arm, base = (np.where(is_pair, side, 0.0) for side in (values, baseline))
+    largest = np.maximum(np.abs(arm), np.abs(base)).max(axis=-1, initial=0)
+    # A power of two, which changes no digit, brings each contrast to the size of 1: no square of it overflows.
+    exponent = np.frexp(largest)[1]
+    arm, base = (np.ldexp(side, -exponent[..., np.newaxis]) for side in (arm, base))
+    sides = (arm, base, arm - base)
+    means = [_sum(side) / np.where(n > 0, n, np.nan) for side in sides]
+    deviations = [
+        np.where(is_pair, side - mean[..., np.newaxis], 0.0) for side, mean in zip(sides, means, strict=True)
+    ]
+    squares = [_sum(deviation**2) for deviation in deviations]
+    enough = np.where(n > 1, n, np.nan)
+    variances = [square / (enough - 1) for square in squares]
+    effect, sd = means[2], np.sqrt(variances[2])
+
+    rounding = RELATIVE_ROUNDING * np.ldexp(largest, -exponent)
+    arm_varies, base_varies, differs = (_spread(side, is_pair) > rounding for side in sides)
+    products = _sum(deviations[0] * deviations[1])
+    norm = np.where(arm_varies & base_varies, np.sqrt(squares[0] * squares[1]), np.nan)
+    tested = np.where(differs, sd, np.nan)
+    half = half_width(tested, n, confidence)
+    statistic = effect / (tested / np.sqrt(enough))
+    return PairedEffects(
+        n_pairs=n,
+        mean=np.ldexp(means[0], exponent),
+        baseline_mean=np.ldexp(means[1], exponent),
+        effect=np.ldexp(effect, exponent),
+        sd=np.ldexp(sd, exponent),
+        low=np.ldexp(effect - half, exponent),
+        high=np.ldexp(effect + half, exponent),
+        correlation=products / norm,
+        n_unpaired=n * (variances[0] + variances[1]) / tested**2,
+        hedges_gz=effect / tested * hedges_correction(n - 1),
+        statistic=statistic,
+        p=np.asarray(2 * stats.t.sf(np.abs(statistic), enough - 1)),
+    )
+
+
+def equivalence_p(found: PairedEffects, delta: float) -> Floats:
+    """Return p of two one-sided t tests (Schuirmann 1987) that an effect is not within ``delta`` of zero.
+
+    Below 0.05 exactly where the 90% interval of the effect lies within ``-delta`` and ``delta``.
+
+    Args:
+        found: The contrasts.
+        delta: The smallest effect that matters, in the unit of the values.
+    """
+    from scipy import stats
+
+    freedom = np.where(found.n_pairs > 1, found.n_pairs - 1, np.nan)
+    is_below = stats.t.sf((found.effect + delta) / found.standard_error, freedom)
+    is_above = stats.t.sf((delta - found.effect) / found.standard_error, freedom)
+    return np.asarray(np.maximum(is_below, is_above))
+
+
+def sign_flip_p(differences: Floats) -> Floats:
+    """Return the two-sided p of the exact sign-flip test of the mean: the share of all flips that reach its size.
+
+    Exact where a difference is as likely as its negative, whatever its distribution.
+
+    Args:
+        differences: (..., seeds), NaN where there is no pair.
+
+    Returns:
+        (...): NaN where there are fewer than `FEWEST_FLIPPED` pairs or more than `MOST_FLIPPED`.
+    """
+    n = np.isfinite(differences).sum(axis=-1)
+    is_made = (n >= FEWEST_FLIPPED) & (n <= MOST_FLIPPED)
+    p = np.full(n.shape, np.nan)
+    for pairs in np.unique(n[is_made]):
+        chosen = differences[n == pairs]
+        rows = chosen[np.isfinite(chosen)].reshape(-1, pairs)
+        num_parts = -(-(len(rows) * 2 ** (pairs - 1)) // FLIPS_HELD)
+        p[n == pairs] = np.concatenate([_share_of_flips(part) for part in np.array_split(rows, num_parts)])
+    return p
+
+
+def smallest_flip_p(n_pairs: NDArray[np.int64]) -> Floats:
+    """Return the smallest p that the sign-flip test of so many pairs can give (same shape)."""
+    return np.asarray(2.0 ** (1 - n_pairs))
+
+
+def _share_of_flips(differences: Floats) -> Floats:
+    """Return which share of all sign flips of differences (rows, pairs) has a sum as large as theirs, (rows,)."""
+    sums = differences[:, :1]  # the first sign stays, for a flip of all leaves the size of the sum
+    for column in differences.T[1:, :, np.newaxis]:
+        sums = np.concatenate([sums + column, sums - column], axis=1)
+    seen = np.abs(differences.sum(axis=1, keepdims=True))
+    rounding = EQUAL_SUMS * np.abs(differences).sum(axis=1, keepdims=True)
+    return np.asarray((np.abs(sums) >= seen - rounding).mean(axis=1))
+
+
+def hedges_correction(freedom: NDArray[np.int64]) -> Floats:
+    """Return what makes a standardised mean unbiased (Hedges 1981), exactly; NaN below two degrees of freedom."""
+    from scipy.special import gammaln
+
+    half = np.where(freedom > 1, freedom, np.nan) / 2
+    return np.asarray(np.exp(gammaln(half) - gammaln(half - 0.5)) / np.sqrt(half))
+
+
+def _sum(values: Floats) -> Floats:
+    """Return sums over the last axis, taken seed by seed, so that zeros between the values change no bit of them."""
+    return reduce(np.add, np.moveaxis(values, -1, 0), np.zeros(values.shape[:-1]))
+
+
+def _spread(side: Floats, is_pair: NDArray[np.bool_]) -> Floats:
+    """Return largest minus smallest value over the pairs; ``-inf`` where there is none."""
+    largest = np.max(side, axis=-1, initial=-np.inf, where=is_pair)
+    smallest = np.min(side, axis=-1, initial=np.inf, where=is_pair)
+    return np.asarray(largest - smallest)

@@ -1,0 +1,271 @@
+"""Which arms are better over several contexts: mean ranks, Friedman's test, and Nemenyi's critical difference.
+
+A context is a block. An arm's value in it is its mean effect at the same seeds, and the baseline's is 0; seeds are no
+blocks of their own, for a method that wins at ten seeds of one data set has won there alone. The tests are those of
+Demšar (2006). Contexts too few for them are judged by a mixed model (`analysis.statistics.mixed_model`).
+"""
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.arguments import check_columns, check_maximise, check_trials
+from analysis.statistics.arms import complete, reported
+from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.mixed_model import mixed_effects
+from analysis.statistics.over_contexts import rounding, shared_names
+from analysis.statistics.verdicts import LEVEL, holm
+from cktf.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+FEWEST_CONTEXTS = 5
+"""Blocks that Friedman's test is made with: with fewer, not even arms that always take the same order stand out."""
+
+MANY_CONTEXTS = 10
+"""Blocks from which on a difference of middling size is told (see ``docs/statistics.md``)."""
+
+FEWEST_ARMS = 3
+"""Arms, the baseline among them, that are ranked: two have one difference, of which ranks leave the sign."""
+
+FRIEDMAN = "Friedman, Nemenyi"
+MIXED = "mixed model"
+"""Tests that decide, as the table has them; ``none`` where there is none."""
+
+COLUMNS = {
+    "arm": "str",
+    "is_baseline": "bool",
+    "metric": "str",
+    "n_contexts": "int64",
+    "n_blocks": "int64",
+    "mean_rank": "float64",
+    "test": "str",
+    "friedman": "float64",
+    "friedman_p": "float64",
+    "critical_difference": "float64",
+    "effect": "float64",
+    "low": "float64",
+    "high": "float64",
+    "confidence": "float64",
+    "p_adjusted": "float64",
+    "missing": "str",
+    "reason": "str",
+}
+"""Of the table of ranks, with their types, which hold for an empty one too."""
+
+
+def without_rounding(values: Floats, rounding: Floats) -> Floats:
+    """Return values in which those of one block that differ by rounding alone are equal: each as the smallest of them.
+
+    Args:
+        values: (blocks, arms).
+        rounding: (blocks, arms) by how much each may be off; two are tied by the larger of theirs, for the other arms
+            of the block say nothing on it.
+    """
+    found = values.copy()
+    for block, order in enumerate(np.argsort(values, axis=1)):
+        for before, after in itertools.pairwise(order):
+            if values[block, after] - values[block, before] <= max(rounding[block, [before, after]]):
+                found[block, after] = found[block, before]
+    return found
+
+
+def ranks_in_blocks(values: Floats, *, maximise: bool) -> Floats:
+    """Return the rank of every arm in its block, 1 for the best; equal ones share the mean of theirs.
+
+    Args:
+        values: (blocks, arms).
+        maximise: Whether a larger value is better.
+    """
+    from scipy import stats
+
+    return np.asarray(stats.rankdata(-values if maximise else values, axis=1))
+
+
+def friedman(values: Floats) -> tuple[float, float]:
+    """Return Friedman's chi-square, corrected for ties, and its p; NaN where all arms are equal in every block.
+
+    Args:
+        values: (blocks, arms), three arms or more.
+    """
+    from scipy import stats
+
+    if np.all(values == values[:, :1]):
+        return np.nan, np.nan
+    found = stats.friedmanchisquare(*values.T)
+    return float(found.statistic), float(found.pvalue)
+
+
+def critical_difference(num_arms: int, num_blocks: int, level: float = LEVEL) -> float:
+    r"""Return Nemenyi's critical difference of mean ranks, :math:`q \sqrt{k (k + 1) / 6 n}` (Demšar 2006, eq. 6).
+
+    Two arms whose mean ranks differ by as much are told apart; of arms that are all alike, some two are so in a share
+    ``level`` of cases at most.
+    """
+    from scipy import stats
+
+    quantile = stats.studentized_range.ppf(1 - level, num_arms, np.inf) / np.sqrt(2)
+    return float(quantile * rank_error(num_arms, num_blocks))
+
+
+def nemenyi_p(differences: Floats, num_arms: int, num_blocks: int) -> Floats:
+    """Return p of differences of mean ranks (any shape), adjusted for all pairs of arms."""
+    from scipy import stats
+
+    standardised = np.abs(differences) / rank_error(num_arms, num_blocks) * np.sqrt(2)
+    return np.asarray(stats.studentized_range.sf(standardised, num_arms, np.inf))
+
+
+def rank_error(num_arms: int, num_blocks: int) -> float:
+    """Return the standard error of a difference of two mean ranks, where all arms are alike."""
+    return float(np.sqrt(num_arms * (num_arms + 1) / (6 * num_blocks)))
+
+
+def alike(mean_ranks: Floats, difference: float) -> list[tuple[int, int]]:
+    """Return the first and last of each longest run of ascending mean ranks that lie within a critical difference.
+
+    Args:
+        mean_ranks: (arms,) ascending.
+        difference: Two that differ by as much are told apart.
+    """
+    found: list[tuple[int, int]] = []
+    for first in range(len(mean_ranks)):
+        last = int(np.searchsorted(mean_ranks, mean_ranks[first] + difference)) - 1
+        if last > first and (not found or last > found[-1][1]):
+            found.append((first, last))
+    return found
+
+
+def ranks(
+    trials: "pd.DataFrame", effects: "pd.DataFrame", *, metric: str = "test_accuracy", maximise: bool = True
+) -> "pd.DataFrame":
+    """Return how every arm ranks over the contexts of a study, and how it differs from the baseline over them.
+
+    Ranked are the arms that are planned in every context and have an effect in any, in the contexts in which all of
+    these have one. The baselines of all contexts are one arm, whatever they are called (see
+    `analysis.statistics.over_contexts.shared_names`).
+
+    Friedman's test and Nemenyi's are made where there are enough of both; otherwise the mixed model, with all arms that
+    have results in two contexts or more.
+
+    Args:
+        trials: As `analysis.load` gives them.
+        effects: As `analysis.statistics.effects.effects` gives them.
+        metric: Column that is compared.
+        maximise: Whether a larger metric is better.
+
+    Returns:
+        One row for each arm, the best mean rank first and those without one last; none where there is one context:
+        ``n_contexts`` (in which it has an effect), ``n_blocks`` (in which it was ranked), ``mean_rank``, the ``test``,
+        of Friedman's ``friedman`` (chi-square), ``friedman_p`` and ``critical_difference``, of the mixed model
+        ``effect`` with its interval, and ``p_adjusted`` against the baseline: Nemenyi's, but no smaller than
+        Friedman's, or that of the mixed model by Holm's method. ``missing`` says in which contexts an arm has no
+        effect, and ``reason`` why it was not ranked or tested.
+
+    Raises:
+        ValueError: If a table is none of trials or effects, or lacks the metric, or the direction is neither true nor
+            false.
+    """
+    import pandas as pd
+
+    check_trials(trials, metric, what="ranks")
+    check_maximise(maximise)
+    check_columns(
+        effects, ("context", "arm", "effect"), what="ranks", source="effects, as analysis.effects gives them"
+    )
+    for other in set(effects.get("metric", ())) - {metric}:
+        raise InputError(f"metric {metric!r}: the effects are of {other!r}")
+    contexts = list(dict.fromkeys(effects["context"]))
+    if len(contexts) < 2:
+        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+    pool = reported(trials)
+    pool = pool.assign(arm=pool["arm_id"].map(shared_names(pool)))
+    baseline = str(pool.loc[pool["is_baseline"], "arm"].iloc[0])
+    order = [baseline, *dict.fromkeys(effects["arm"])]
+    values = effects.pivot(index="context", columns="arm", values="effect").reindex(contexts, columns=order)
+    values[baseline] = np.where(values.notna().any(axis="columns"), 0.0, np.nan)
+    errors = effects.assign(error=rounding).pivot(index="context", columns="arm", values="error")
+    errors = errors.reindex(contexts, columns=order).fillna({baseline: 0.0})
+    planned = pool.drop_duplicates("arm_id").pivot(index="context", columns="arm", values="arm_id").notna()
+    planned = planned.reindex(contexts, columns=order, fill_value=False)
+
+    is_ranked = planned.all() & values.notna().any()
+    ranked = values.loc[:, is_ranked].dropna()
+    ties = errors.loc[ranked.index, ranked.columns].to_numpy(np.float64)
+    ranked[:] = without_rounding(ranked.to_numpy(np.float64), ties)
+    frame = pd.DataFrame(
+        {
+            "arm": order,
+            "is_baseline": [arm == baseline for arm in order],
+            "metric": metric,
+            "n_contexts": values.notna().sum().to_numpy(),
+            "n_blocks": np.where(is_ranked, len(ranked), 0),
+            "confidence": CONFIDENCE,
+            "missing": [_missing(values[arm], planned[arm]) for arm in order],
+            "reason": "",
+        },
+        index=order,
+    ).reindex(columns=list(COLUMNS))
+    frame["test"] = "none"
+    if len(ranked):
+        in_blocks = ranks_in_blocks(ranked.to_numpy(np.float64), maximise=maximise)
+        frame.loc[ranked.columns, "mean_rank"] = in_blocks.mean(axis=0)
+    frame.loc[~is_ranked, "reason"] = "not ranked, for it is missing in a context"
+    if len(ranked) >= FEWEST_CONTEXTS and ranked.shape[1] >= FEWEST_ARMS:
+        _test_ranks(frame, ranked.to_numpy(np.float64))
+    else:
+        _test_by_model(frame, complete(pool, metric).rename(columns={metric: "score"}), baseline)
+    return frame.astype(COLUMNS).sort_values("mean_rank", kind="stable", ignore_index=True)
+
+
+def _test_ranks(frame: "pd.DataFrame", values: Floats) -> None:
+    """Put Friedman's test of values (blocks, ranked arms) and Nemenyi's against the baseline into the table."""
+    num_blocks, num_arms = values.shape
+    statistic, p = friedman(values)
+    if np.isnan(p):
+        frame["reason"] = "all arms are equal in every context"
+        return
+    is_ranked = frame["mean_rank"].notna()
+    frame.loc[is_ranked, "test"] = FRIEDMAN
+    frame["friedman"], frame["friedman_p"] = statistic, p
+    frame["critical_difference"] = critical_difference(num_arms, num_blocks)
+    mean_ranks = frame["mean_rank"].to_numpy(np.float64)
+    is_baseline = frame["is_baseline"].to_numpy(bool)
+    pairwise = np.maximum(nemenyi_p(mean_ranks - mean_ranks[is_baseline], num_arms, num_blocks), p)
+    frame["p_adjusted"] = np.where(is_baseline, np.nan, pairwise)
+
+
+def _test_by_model(frame: "pd.DataFrame", scores: "pd.DataFrame", baseline: str) -> None:
+    """Put the effects of the mixed model and their p against the baseline into the table."""
+    has_two = frame["n_contexts"] > 1
+    arms = list(frame.index[has_two & ~frame["is_baseline"]])
+    found = mixed_effects(scores, arms, baseline)
+    frame.loc[~has_two, "reason"] = "results in fewer than two contexts"
+    if found.reason:
+        frame.loc[arms, "reason"] = found.reason
+        return
+    frame.loc[[baseline, *arms], "test"] = MIXED
+    frame.loc[arms, "reason"] = ""
+    for column in ("effect", "low", "high"):
+        frame.loc[arms, column] = getattr(found, column)
+    family = frame.index[~frame["is_baseline"]]
+    p = frame.loc[family, "p_adjusted"].to_numpy(np.float64, copy=True)
+    p[family.isin(arms)] = found.p
+    frame.loc[family, "p_adjusted"] = holm(p)
+
+
+def _missing(values: "pd.Series[float]", planned: "pd.Series[bool]") -> str:
+    """Return in which contexts an arm has no effect, and why."""
+    parts = []
+    for words, contexts in (
+        ("not planned in", planned.index[~planned]),
+        ("no effect in", planned.index[planned & values.isna()]),
+    ):
+        if len(contexts):
+            parts.append(f"{words} {', '.join(contexts)}")
+    return "; ".join(parts)

@@ -1,0 +1,158 @@
+"""Quantities, numbers, p values and intervals as people read them."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.arguments import check_maximise
+from cktf.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measured quantity as people read it.
+
+    Attributes:
+        name: In words.
+        unit: Of a value; empty for a pure number.
+        difference_unit: Of a difference of two values.
+        decimals: Digits after the point that are worth printing.
+        bounds: Smallest and largest value that there may be; None where there are none, or they are not known.
+    """
+
+    name: str
+    unit: str = ""
+    difference_unit: str = ""
+    decimals: int = 4
+    bounds: tuple[float, float] | None = None
+
+    def cut(self, value: float) -> float:
+        """Return the end of an interval as it is shown: cut at the bounds; NaN stays NaN."""
+        least, most = self.bounds or (-math.inf, math.inf)
+        return min(max(value, least), most)
+
+    @property
+    def label(self) -> str:
+        """Name and unit: an axis title or a column's head."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
+    def effect_label(self) -> str:
+        """What a difference of two values is called, and its unit: an axis title."""
+        unit = f" ({self.difference_unit})" if self.difference_unit else ""
+        return f"effect on {self.name}{unit}"
+
+
+_KNOWN = {
+    f"{split}_{kind}": Quantity(f"{split} accuracy", "%", "percentage points", 2, (0.0, 100.0))
+    if kind == "accuracy"
+    else Quantity(f"{split} loss")
+    for split in ("train", "validation", "test")
+    for kind in ("accuracy", "loss")
+}
+
+
+SMALLER_IS_BETTER = {
+    *("ace", "aic", "bce", "bic", "bits", "bpb", "bpc", "bpd", "brier", "ce", "cer", "cost"),
+    *("costs", "crossentropy", "deviance", "distance", "divergence", "duration", "ece"),
+    *("eer", "energy", "entropy", "err", "error", "errors", "errs", "far", "fid", "flops"),
+    *("fnr", "fpr", "frr", "jsd", "kid", "kl", "kld", "latency", "loss", "losses", "lpips"),
+    *("macs", "mae", "mape", "mce", "memory", "misclassification", "mmd", "ms", "mse"),
+    *("msle", "nll", "parameters", "params", "penalty", "perplexities", "perplexity", "ppl"),
+    *("regret", "residual", "residuals", "risk", "rmse", "rmsle", "rss", "runtime", "sec"),
+    *("seconds", "secs", "smape", "sse", "ter", "time", "times", "violations", "wer", "xent"),
+}
+"""Words of a metric's name that say, or may well say, that less is better."""
+
+_COMPOUNDS = ("loss", "error", "perplexity", "entropy", "latency", "regret", "mse", "mae", "nll")
+"""What a word may end in that says so as well: ``testloss``."""
+
+FOREIGN = "metric."
+"""Before the name of a foreign metric: its column is none of ours, and its unit was not stated."""
+
+
+def quantity(column: str) -> Quantity:
+    """Return the quantity in a column; an unknown one is named by its column."""
+    return _KNOWN.get(column) or Quantity(column.removeprefix(FOREIGN).replace("_", " "))
+
+
+def larger_is_better(metric: str, maximise: bool | None) -> bool:
+    """Return whether a larger value of a metric is better.
+
+    Args:
+        metric: Its name.
+        maximise: What was said; None: nothing, so that the name has to say it.
+
+    Raises:
+        ValueError: If what was said is neither true nor false; or nothing was said, and the name speaks of a loss, an
+            error, a time or the like.
+    """
+    if maximise is not None:
+        check_maximise(maximise)
+        return bool(maximise)
+    # Camel case is parted: testLoss, MSEOfTest, top1Error.
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", metric.removeprefix(FOREIGN))
+    words = [word.lower() for word in re.findall(r"[^\W\d_]+", parted)]
+    telling = [word for word in words if word in SMALLER_IS_BETTER or word.endswith(_COMPOUNDS)]
+    if telling:
+        raise InputError(
+            f"--metric {metric}: not said whether a larger or a smaller value is better, and its word {telling[0]!r} "
+            "speaks for a smaller one; say --minimise or --maximise (in Python: maximise=False or True)"
+        )
+    return True
+
+
+ABSENT = "–"
+"""Stands where a figure cannot be computed."""
+
+
+def number_text(value: float | None, decimals: int) -> str:
+    """Return a number as people read it."""
+    return ABSENT if value is None or np.isnan(value) else f"{value:.{decimals}f}".replace("-", "−")
+
+
+def interval_text(low: float, high: float, measured: Quantity) -> str:
+    """Return the interval of a mean in brackets, cut at what the quantity can be; nothing where there is none."""
+    if np.isnan(low):
+        return ""
+    ends = (number_text(measured.cut(end), measured.decimals) for end in (low, high))
+    return f" [{', '.join(ends)}]"
+
+
+def signed_text(value: float, decimals: int) -> str:
+    """Return a difference with its sign."""
+    return ABSENT if np.isnan(value) else f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def unit_text(measured: Quantity) -> str:
+    """Return the unit of a difference, as the head of a column has it."""
+    return f" ({measured.difference_unit})" if measured.difference_unit else ""
+
+
+def p_text(p: float) -> str:
+    """Return a p value: two digits, and never a zero."""
+    if np.isnan(p):
+        return ABSENT
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def p_words(p: float) -> str:
+    """Return a p value in a sentence: ``p = 0.03``."""
+    text = p_text(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def effect_text(effect: "pd.Series[Any]", decimals: int) -> str:
+    """Return an effect with its interval: ``+1.20 [+0.40, +2.00]``."""
+    if np.isnan(effect["effect"]):
+        return ABSENT
+    text = signed_text(effect["effect"], decimals)
+    if np.isnan(effect["low"]):
+        return text
+    return f"{text} [{signed_text(effect['low'], decimals)}, {signed_text(effect['high'], decimals)}]"

@@ -1,0 +1,65 @@
+"""A trial as it travels to a slot, and what comes back."""
+
+import json
+from dataclasses import dataclass
+
+from cktf.cluster.nodes import Share
+from cktf.rows import EpochResult, PlannedRow, Status
+from cktf.storage import Storage
+from cktf.trainer.checkpoint import trial_storage
+from cktf.trainer.options import TrainOptions
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One trial as it travels to a slot: plain values, for Tune copies and saves them many times.
+
+    Attributes:
+        trial_id: The trial.
+        configuration: Its `TrialConfig`, as JSON.
+        options: Its `TrainOptions`, as JSON.
+        run: Root of the run directory, as every node of the cluster sees it.
+        workers: Processes that train it.
+        cpus: Of each worker.
+        gpus: Of each worker.
+    """
+
+    trial_id: str
+    configuration: str
+    options: str
+    run: str
+    workers: int
+    cpus: float
+    gpus: float
+
+    @classmethod
+    def of(cls, row: PlannedRow, run: Storage, share: Share, options: TrainOptions) -> "Assignment":
+        """Return the assignment of a planned trial."""
+        return cls(
+            trial_id=row.trial_id,
+            configuration=json.dumps(row.config),
+            options=options.model_dump_json(),
+            run=run.root,
+            workers=share.workers,
+            cpus=share.cpus,
+            gpus=share.gpus,
+        )
+
+
+@dataclass(frozen=True)
+class TrialEnd:
+    """How a training ended, as its worker saw it."""
+
+    status: Status
+    reason: str = ""
+    device: str = ""
+    node: str = ""
+
+
+Outcome = EpochResult | TrialEnd
+"""What one step of a training comes to."""
+
+
+def trial_folder(assignment: Assignment) -> Storage:
+    """Return the folder of an assignment's trial within its run."""
+    return trial_storage(Storage(assignment.run), assignment.trial_id)

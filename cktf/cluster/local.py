@@ -1,0 +1,101 @@
+"""A Ray of this machine's own: as large as what this process may use, and closed to the machine's other users."""
+
+import logging
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import ray
+
+from cktf.cluster.signals import held_back
+from cktf.errors import ClusterNotFound
+
+LONGEST_SOCKET = 107
+"""Bytes that the path of a Unix socket may have."""
+
+_SOCKET = "/cktf-00000000/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+"""What stands behind the temporary folder in the path of Ray's longest socket."""
+
+
+@contextmanager
+def started() -> Iterator[None]:
+    """Start Ray on this machine, and shut it down at the end.
+
+    Raises:
+        ClusterNotFound: If it does not start.
+    """
+    num_cpus = cores()
+    with _private_folder() as folder, ExitStack() as stack:
+        stack.callback(ray.shutdown)
+        try:
+            with held_back():
+                ray.init(
+                    "local",
+                    num_cpus=num_cpus,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=f"{folder}/ray",
+                )
+        except Exception as error:  # Ray raises its plain sort where a process of it is slow, and many others
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ClusterNotFound(
+                f"Ray could not be started on this machine, in {folder}: {reason} The machine may be too busy, or the "
+                "disk full ($TMPDIR names another folder); launching again goes on where this one stopped"
+            ) from error
+        yield
+
+
+@contextmanager
+def _private_folder() -> Iterator[str]:
+    """Yield a folder for Ray's logs and sockets, which it opens to all users of the machine: they cannot reach them.
+
+    It lies in the temporary folder, or in /tmp where the paths of sockets would be too long.
+    """
+    usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    is_short = len(os.fsencode(usual + _SOCKET)) <= LONGEST_SOCKET
+    place = usual if is_short else "/tmp"  # noqa: S108  # a folder of a name of its own is made in it
+    try:
+        folder = tempfile.TemporaryDirectory(
+            prefix="cktf-", dir=place, ignore_cleanup_errors=True
+        )  # mode 0700
+    except OSError as error:
+        shorter = (
+            f", nor one of at most {LONGEST_SOCKET - len(_SOCKET)} bytes, as sockets need"
+            if not is_short
+            else ""
+        )
+        raise ClusterNotFound(
+            f"Ray could not be started on this machine: {place}: {error.strerror}; $TMPDIR ({usual}) is no folder that "
+            f"can be written to{shorter}"
+        ) from error
+    with folder as path:
+        yield path
+
+
+def cores() -> int:
+    """Return how many CPUs this process may use: by its affinity, and by the quota of its control groups."""
+    may_run_on = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = min(may_run_on, _quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")))
+    return max(1, math.ceil(quota))
+
+
+def _quota(root: Path, own: Path) -> float:
+    """Return how many CPUs' time a process's control groups allow it; infinite where they do not say.
+
+    Args:
+        root: Where control groups of version 2 are mounted.
+        own: The file in which the kernel says which group is the process's.
+    """
+    least = math.inf
+    with suppress(OSError):
+        (*_, line) = own.read_text().splitlines() or ["::/"]
+        group = Path(line.rpartition("::")[2].lstrip("/"))
+        for folder in (group, *group.parents):
+            with suppress(OSError, ValueError):  # the root has no such file; "max" is no number
+                quota, period = (root / folder / "cpu.max").read_text().split()
+                least = min(least, int(quota) / int(period))
+    return least

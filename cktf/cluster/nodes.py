@@ -1,0 +1,234 @@
+"""The machines: starting a local Ray or joining a cluster, and how many trials fit."""
+
+import logging
+import math
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+import yaml
+from ray.autoscaler.sdk import request_resources
+from ray.exceptions import RayError
+from ray.tune import PlacementGroupFactory
+
+from cktf.cluster.local import started
+from cktf.cluster.signals import as_ctrl_c
+from cktf.errors import ClusterNotFound, ClusterTooSmall
+from cktf.study.spec import Resources
+
+ANSWER_SECONDS = 10.0
+"""How long a cluster's head may take to accept a connection."""
+
+JOIN_SECONDS = 60.0
+"""How long a cluster without an autoscaler may take to show a node on which a trial fits."""
+
+SCALE_UP_SECONDS = 900.0
+"""The same with an autoscaler: a cloud's GPU node takes minutes to come up."""
+
+LOOK_SECONDS = 2.0
+"""How old a view of the cluster may be; nodes come and go."""
+
+LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")
+"""On the head of a cluster that Ray's launcher has started (``ray up``): what its autoscaler may do."""
+
+HEAD = "node:__internal_head__"
+"""A resource that every cluster's head node has one of: room for slots that take no CPU or GPU themselves."""
+
+Node = Mapping[str, float]
+"""Resources of one node: ``CPU``, ``GPU``, ... to amount."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one trial takes.
+
+    Attributes:
+        workers: Processes.
+        cpus: Of each.
+        gpus: Of each.
+    """
+
+    workers: int
+    cpus: float
+    gpus: float
+
+    @classmethod
+    def of(cls, resources: Resources, nodes: Sequence[Node]) -> "Share":
+        """Divide a trial's resources among its workers; GPUs left open mean one each if there is any."""
+        open_gpus = float(any(node.get("GPU", 0) for node in nodes)) * resources.workers
+        gpus = open_gpus if resources.gpus is None else resources.gpus
+        return cls(resources.workers, resources.cpus / resources.workers, gpus / resources.workers)
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """The resources of one worker, as Ray writes them."""
+        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+
+    def placement(self) -> PlacementGroupFactory:
+        """Return what a slot holds itself. Several workers are started by Ray Train, and hold their own."""
+        if self.workers == 1:
+            return PlacementGroupFactory([self.bundle])
+        return PlacementGroupFactory([{HEAD: 0.001}])
+
+    def __str__(self) -> str:
+        each = f"{_amount(self.cpus, 'CPU')}" + (f" and {_amount(self.gpus, 'GPU')}" if self.gpus else "")
+        return each if self.workers == 1 else f"{self.workers} workers with {each} each"
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Start a Ray on this machine, or join the one at ``address``; leave it at the end.
+
+    A Ray that this process has already started is used as it is.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    with started() if address is None else _joined(address), as_ctrl_c():  # Ray has its own way with SIGTERM
+        yield
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[None]:
+    _require_answer(address)
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        raise ClusterNotFound(
+            f"--address {address}: cannot join the Ray cluster: {error}; an address is auto or HOST:PORT, "
+            "and the cluster's token must be on this machine if it has one"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Find out at once what Ray would find out after minutes of trying."""
+    if "://" in address:
+        raise ClusterNotFound(
+            f"--address {address}: a driver runs on a machine of the cluster; use --address auto there"
+        )
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+        except OSError as error:
+            raise ClusterNotFound(f"--address {address}: no Ray cluster answers there: {error}") from error
+
+
+def alive_nodes() -> list[Node]:
+    """Return the resources of every node that is up."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def capacity(share: Share, nodes: Sequence[Node]) -> int:
+    """Return how many trials fit on these nodes at the same time."""
+    workers = sum(
+        min(_times(node.get(name, 0), amount) for name, amount in share.bundle.items()) for node in nodes
+    )
+    return workers // share.workers
+
+
+def wait_for_room(resources: Resources, *, is_local: bool, say: Callable[[str], None]) -> Share:
+    """Wait, for a bounded time, until one trial fits on the cluster, and return what it takes.
+
+    Args:
+        resources: What the study says that a trial takes.
+        is_local: Whether Ray runs on this machine alone, where nothing is to be waited for.
+        say: Is told what is waited for.
+
+    Raises:
+        ClusterTooSmall: If it does not fit, and no node is to be expected on which it would.
+    """
+    kinds = [] if is_local else _node_kinds()
+    expected = [node for node, _ in kinds]
+    patience = 0.0 if is_local else SCALE_UP_SECONDS if kinds else JOIN_SECONDS
+    deadline = time.monotonic() + patience
+    is_asked = False
+    try:
+        while True:
+            nodes = alive_nodes()
+            share = Share.of(resources, [*nodes, *expected])
+            if capacity(share, nodes):
+                return share
+            if time.monotonic() > deadline or (kinds and not _potential(share, kinds)):
+                raise ClusterTooSmall(_does_not_fit(share, nodes, expected))
+            if not is_asked:
+                say(f"waiting for a node with {share}")
+                request_resources(bundles=[share.bundle] * share.workers)
+                is_asked = True
+            time.sleep(1.0)
+    finally:
+        if is_asked:
+            request_resources(bundles=[])  # from here on, the trials themselves are the demand
+
+
+class Room:
+    """How many trials may run at the same time: as fit now, or would on nodes that an autoscaler may add.
+
+    Args:
+        share: What one takes.
+        slots: The study's own limit.
+        is_local: Whether Ray runs on this machine alone.
+    """
+
+    def __init__(self, share: Share, slots: int | None, *, is_local: bool) -> None:
+        self._share = share
+        self._slots = slots
+        self._potential = 0 if is_local else _potential(share, _node_kinds())
+        self._looked = -math.inf
+        self._now = 1
+
+    def __call__(self) -> int:
+        """Return the number; at least 1, for a cluster that has just lost its last node may get another."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._now = max(1, capacity(self._share, alive_nodes()), self._potential)
+        return min(self._now, self._slots or self._now)
+
+
+def _node_kinds() -> list[tuple[Node, int]]:
+    """Return what kinds of nodes the cluster's autoscaler may add, and how many of each; none without it.
+
+    Ray's launcher leaves its configuration on the head, where the driver runs; a cluster cannot be asked for it.
+    """
+    file = LAUNCHER_FILE.expanduser()
+    if not file.is_file():
+        return []
+    launcher = yaml.safe_load(file.read_text())
+    most = launcher.get("max_workers", 0)
+    return [
+        (kind.get("resources", {}), min(kind.get("max_workers", most), most))
+        for name, kind in launcher.get("available_node_types", {}).items()
+        if name != launcher.get("head_node_type")
+    ]
+
+
+def _potential(share: Share, kinds: Sequence[tuple[Node, int]]) -> int:
+    return capacity(share, [node for node, count in kinds for _ in range(count)])
+
+
+def _times(total: float, amount: float) -> int:
+    return math.floor(total / amount + 1e-9)  # three times 1/3 of a GPU fit
+
+
+def _does_not_fit(share: Share, nodes: Sequence[Node], expected: Sequence[Node]) -> str:
+    found = ", ".join(_describe(node) for node in [*nodes, *expected]) or "none"
+    return (
+        f"one trial takes {share}, which no node of the cluster has (nodes: {found}); "
+        "ask for less under 'resources:', or add nodes"
+    )
+
+
+def _describe(node: Node) -> str:
+    return f"{_amount(node.get('CPU', 0), 'CPU')} and {_amount(node.get('GPU', 0), 'GPU')}"
+
+
+def _amount(number: float, unit: str) -> str:
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"

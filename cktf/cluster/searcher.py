@@ -1,0 +1,101 @@
+"""Ray Tune's view of the planner: a searcher that hands out its trials, a scheduler that brings it results.
+
+Both only translate. Nothing of Tune's is restored after a crash, and what Tune saves by itself is thrown
+away: the ledger is the truth, and the planner speaks for it.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from cktf.cluster.assignment import Assignment
+from cktf.plan.planner import Nothing, Planner
+from cktf.rows import PlannedRow, Status
+
+
+class PlannerSearcher(Searcher):
+    """Hands out the planner's trials.
+
+    Args:
+        planner: The planner.
+        assign: Makes a trial's assignment.
+        room: How many trials may run at the same time, asked before each.
+    """
+
+    def __init__(
+        self, planner: Planner, assign: Callable[[PlannedRow], Assignment], room: Callable[[], int]
+    ) -> None:
+        super().__init__()
+        self._planner = planner
+        self._assign = assign
+        self._room = room
+        self._trial_ids: dict[str, str] = {}
+        self.deaths: dict[str, str] = {}
+        """Trial to the last death of its worker, noted by the scheduler, which Tune tells more."""
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the next trial's assignment, None to be asked again, or that the study is done."""
+        if self._planner.running >= self._room():
+            return None
+        row = self._planner.next_trial()
+        if isinstance(row, Nothing):
+            return None if row is Nothing.YET else Searcher.FINISHED
+        self._trial_ids[trial_id] = row.trial_id
+        return asdict(self._assign(row))
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell the planner how a trial ended, unless it has ended it itself."""
+        key = self._trial_ids.pop(trial_id)
+        end = (result or {}).get("end")
+        if error:
+            self._planner.on_end(key, Status.FAILED, self.deaths.pop(key, "its worker died"))
+        elif end:
+            self._planner.on_end(key, end.status, end.reason, end.device, end.node)
+
+    def save_to_dir(self, *_: Any, **__: Any) -> None:
+        """Save nothing."""
+
+
+class PlannerScheduler(FIFOScheduler):
+    """Brings the planner each epoch, and stops the trials that it prunes."""
+
+    supports_buffered_results = False
+
+    def __init__(self, planner: Planner, searcher: PlannerSearcher) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._planner = planner
+        self._searcher = searcher
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Return which trial starts before the others, if any; Tune asks at every step."""
+        # Tune does not raise it where it came up at a trial's end, but tries that again.
+        if self._planner.failure:
+            raise self._planner.failure
+        return super().choose_trial_to_run(tune_controller)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
+        """Return whether the trial goes on."""
+        is_pruned = self._planner.on_epoch(trial.config["trial_id"], result["epoch"])
+        return str(TrialScheduler.STOP if is_pruned else TrialScheduler.CONTINUE)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+        """Note how a worker died; Tune starts the trial again, or gives it up."""
+        self._searcher.deaths[trial.config["trial_id"]] = _last_words(trial)
+
+
+def _last_words(trial: Trial) -> str:
+    """Return one line about a trial's last failure out of the file that Tune writes about all of them."""
+    file = Path(trial.error_file or "")
+    text = file.read_text() if file.is_file() else ""
+    lines = [line.strip() for line in text.rpartition("Failure #")[2].splitlines()[1:] if line.strip()]
+    if not lines:
+        return "its worker died"
+    # An exception's traceback ends with what it says; the notice of a dead process begins with it.
+    return f"its worker died: {lines[-1] if lines[0].startswith('ray::') else lines[0]}"

@@ -1,0 +1,146 @@
+"""What runs on a Ray worker: a slot that trains one trial after the other in a warm process.
+
+Starting a process, its imports, CUDA, the data set and the teacher cost seconds, so a slot keeps them: it is
+a Tune trainable whose actor is used again for the next trial. Inside it, a Ray Train worker wraps each trial's
+training: one in the slot's own process, or several that Ray Train starts on the cluster.
+"""
+
+import gc
+import platform
+import traceback
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from typing import Any
+
+import ray.train.torch
+import torch
+from ray import train as ray_train
+from ray import tune
+
+from cktf.cluster.assignment import Assignment, Outcome, TrialEnd, trial_folder
+from cktf.cluster.worker_group import WorkerGroup
+from cktf.rows import EpochResult, Status
+from cktf.run.kept_files import ERROR
+from cktf.storage import Storage
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.options import TrainOptions
+from cktf.trainer.train import TrainingFailed, device_name
+from cktf.trial.run import run_trial
+
+
+class Slot(tune.Trainable):
+    """A place where trials are trained one after the other; one step is one epoch."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Begin the first trial."""
+        self._training = _training(Assignment(**config))
+
+    def step(self) -> dict[str, Any]:
+        """Return ``epoch``, an `EpochResult`, or at the end of the trial ``end``, a `TrialEnd`."""
+        outcome = self._training.advance()
+        if isinstance(outcome, TrialEnd):
+            return {"end": outcome, "done": True}
+        return {"epoch": outcome}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin the next trial in the same process."""
+        self._training.stop()
+        self._training = _training(Assignment(**new_config))
+        return True
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Save nothing: trials keep their own checkpoints. Tune reuses no actor without this method."""
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Load nothing."""
+
+    def cleanup(self) -> None:
+        """Let go of a training that was interrupted; its checkpoint keeps what it has done."""
+        self._training.stop(patience=5.0)
+
+
+class OneWorker:
+    """One trial's training in this process; between two epochs nothing of it runs.
+
+    Each epoch is one call of Ray Train, which takes a millisecond: so the loop can stay a generator, and no epoch is
+    trained that a pruner has decided against.
+    """
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._outcomes = outcomes(assignment)
+
+    def advance(self) -> Outcome:
+        """Train the next epoch and return its result, or the trial's end."""
+        found: list[Outcome] = []
+        ray.train.torch.TorchTrainer(
+            lambda: found.append(next(self._outcomes)),
+            # None besides this process, which holds the trial's resources already.
+            scaling_config=ray_train.ScalingConfig(num_workers=0),
+        ).fit()
+        return found[0]
+
+    def stop(self, patience: float | None = None) -> None:  # noqa: ARG002  # nothing is waited for
+        """Leave the training where it is."""
+        self._outcomes.close()
+
+
+def _training(assignment: Assignment) -> OneWorker | WorkerGroup:
+    return OneWorker(assignment) if assignment.workers == 1 else WorkerGroup(assignment, outcomes)
+
+
+def outcomes(assignment: Assignment) -> Generator[Outcome]:
+    """Yield a trial's epochs and then its end, on one Ray Train worker.
+
+    Whatever a training raises is how its trial ended; but where another worker of the trial was lost, that is raised.
+    """
+    device = _device()
+    where = {"device": device_name(device), "node": platform.node()}
+    end = TrialEnd(Status.COMPLETE, **where)
+    try:
+        yield from _epochs(assignment, device)
+    except Exception as error:
+        if _has_lost_another(error):
+            raise  # that one says why, or has died, which Tune tries again
+        end = TrialEnd(Status.FAILED, _reason(error), **where)
+        _write_traceback(assignment, error)
+    if end.status is Status.FAILED:
+        _free_memory()
+    yield end
+
+
+def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResult]:
+    # A process begins with OpenMP's default, all cores; the trial has only its share of them.
+    torch.set_num_threads(max(1, int(assignment.cpus)))
+    run = Storage(assignment.run)
+    if not run.names():
+        raise FileNotFoundError(f"{run.root} does not exist on {platform.node()}; all nodes must share it")
+    config = TrialConfig.model_validate_json(assignment.configuration)
+    options = TrainOptions.model_validate_json(assignment.options)
+    yield from run_trial(config, options, run=run, device=device)
+
+
+def _has_lost_another(error: Exception) -> bool:
+    """Return whether the exchange with other workers failed, as it does where one of them is gone."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
+
+
+def _reason(error: Exception) -> str:
+    first_line = (str(error).splitlines() or [""])[0]
+    return first_line if isinstance(error, TrainingFailed) else f"{type(error).__name__}: {first_line}"
+
+
+def _write_traceback(assignment: Assignment, error: Exception) -> None:
+    text = "".join(traceback.format_exception(error))
+    with suppress(OSError):  # the row has the reason; that no file can be written may be the reason itself
+        trial_folder(assignment).write(ERROR, text.encode())
+
+
+def _device() -> torch.device:
+    """Return the GPU that Ray gave this process, else the CPU, also where the machine has a GPU."""
+    return ray.train.torch.get_device() if ray.get_gpu_ids() else torch.device("cpu")
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

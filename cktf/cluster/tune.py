@@ -1,0 +1,121 @@
+"""Running a planner's trials on Ray Tune, wherever that runs."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+
+import ray
+from ray import tune
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.tune.execution import class_cache
+
+from cktf.cluster.assignment import Assignment
+from cktf.cluster.nodes import Room, Share, connected, wait_for_room
+from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher
+from cktf.cluster.slot import Slot
+from cktf.errors import NotRunnable
+from cktf.plan.planner import Planner
+from cktf.rows import PlannedRow, Stage, TeacherRow
+from cktf.run.preflight import require_runnable
+from cktf.storage import Storage
+from cktf.study.spec import StudySpec
+
+TRIALS_PER_TUNE_RUN = 1000
+"""Tune copies the state of all its trials again and again; a study of more is given to it in parts."""
+
+# Tune would write these into Ray's state and logs. Local workers have them from this process, others from a role.
+class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
+    {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+)
+
+
+def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Callable[[str], None]) -> None:
+    """Run trials until the planner has no more.
+
+    Args:
+        planner: Says what runs, and is told what comes of it.
+        run: The run directory.
+        address: A running Ray cluster; None starts Ray on this machine.
+        say: Is told what is waited for.
+
+    Raises:
+        ClusterNotFound: If no cluster answers.
+        ClusterTooSmall: If a trial does not fit on it.
+        NotRunnable: If what trials need is not on its nodes or does not go together.
+        Exception: The planner's `failure`, if it has one.
+    """
+    resources = planner.spec.resources
+    # Tune mourns at every end the results files that it was told not to write.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    with connected(address):
+        is_local = address is None
+        share = wait_for_room(resources, is_local=is_local, say=say)
+        if not is_local:
+            planner.on_teachers(_require_runnable_there(planner.spec, share, say))
+        room = Room(share, resources.slots, is_local=is_local)
+        while not planner.is_done():
+            try:
+                _tune_part(planner, run, share, room)
+            except Exception as error:
+                if planner.failure:
+                    raise planner.failure from None  # and not what Tune has made of it
+                # Of all deaths of a worker this is the one that Tune does not expect, and ends everything for.
+                if not isinstance(error.__cause__, OutOfMemoryError):
+                    raise
+                say("a machine has run out of memory, and Ray has ended trials on it; they are tried again")
+                planner.take_back("its worker died: the machine ran out of memory")
+
+
+def _require_runnable_there(spec: StudySpec, share: Share, say: Callable[[str], None]) -> list[TeacherRow]:
+    """Have a node on which a worker of a trial fits do what a launch without a cluster does on its own machine.
+
+    Returns:
+        How well the teachers from files do; none where the node was lost. Trials then score theirs themselves.
+    """
+    there = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus)(require_runnable)
+    try:
+        scores: list[TeacherRow] = ray.get(there.remote(spec))
+    except RayTaskError as error:
+        if isinstance(error.cause, NotRunnable):
+            raise error.cause from None
+        raise
+    except (
+        RayError
+    ) as error:  # the node was lost, say, which trials outlive; they tell what is wrong, if anything
+        say(f"the study could not be checked on the cluster: {error}")
+        return []
+    return scores
+
+
+def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None:
+    """Let Tune run trials until the planner has no more, or Tune has had enough."""
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room())  # slots start together, not one after the other
+
+    def assign(row: PlannedRow) -> Assignment:
+        options = planner.spec.train_options(
+            read_test=row.stage != Stage.SEARCH,  # of what a search tries none is read
+            teacher_is_scored=row.teacher_id in planner.state.teachers,
+        )
+        return Assignment.of(row, run, share, options)
+
+    searcher = PlannerSearcher(planner, assign, room)
+    with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:
+        # Not the newer Tuner: it would pickle the searcher, and with it the planner and its open ledger.
+        analysis = tune.run(
+            Slot,
+            num_samples=TRIALS_PER_TUNE_RUN,
+            search_alg=searcher,
+            scheduler=PlannerScheduler(planner, searcher),
+            resources_per_trial=share.placement(),
+            reuse_actors=True,
+            max_failures=planner.spec.max_failures,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            storage_path=scratch,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+            raise_on_failed_trial=False,
+            verbose=0,
+        )
+    # Tune takes SIGUSR1 for itself, and leaves what runs behind.
+    if len(analysis.trials or ()) < TRIALS_PER_TUNE_RUN and not planner.is_done():
+        raise KeyboardInterrupt

@@ -1,0 +1,123 @@
+"""The training of one trial on several Ray Train workers, one epoch at a time.
+
+Ray Train wants a function that trains to the end, and its workers are other processes. So the run is in a thread, and
+the first worker waits after each epoch until it is allowed to go on: no epoch is trained that a pruner has decided
+against, and a stopped worker ends by itself, with its GPU given back, instead of being killed.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import ray.train.collective
+import ray.train.torch
+import ray.util.queue
+from ray import train as ray_train
+
+from cktf.cluster.assignment import Assignment, Outcome, TrialEnd, trial_folder
+from cktf.rows import Status
+
+_WORKERS = "workers"
+"""Name, within a trial's folder, of the one that Ray Train wants for a run whose workers are on other machines."""
+
+
+class WorkerGroup:
+    """One trial's Ray Train run.
+
+    Args:
+        assignment: The trial.
+        outcomes: Trains it: yields its epochs and then its end, on every worker.
+    """
+
+    def __init__(self, assignment: Assignment, outcomes: Callable[[Assignment], Iterator[Outcome]]) -> None:
+        # Seconds after which Ray Train notices that its workers have started, or ended; it would wait for 2.
+        os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+        self._messages = ray.util.queue.Queue(actor_options={"num_cpus": 0})
+        self._orders = ray.util.queue.Queue(actor_options={"num_cpus": 0})
+        self._folder = trial_folder(assignment).child(_WORKERS)
+        self._is_waiting = False
+        self._is_over = False
+        self._error: BaseException | None = None
+        self._trainer = ray.train.torch.TorchTrainer(
+            partial(_work, assignment, outcomes, self._messages, self._orders),
+            scaling_config=ray_train.ScalingConfig(
+                num_workers=assignment.workers,
+                use_gpu=assignment.gpus > 0,
+                resources_per_worker={"CPU": assignment.cpus, "GPU": assignment.gpus},
+            ),
+            run_config=run_config(assignment),
+        )
+        self._thread = threading.Thread(target=self._fit, name=assignment.trial_id, daemon=True)
+        self._thread.start()
+
+    def advance(self) -> Outcome:
+        """Let the workers go on and return what the first of them says next.
+
+        Raises:
+            RuntimeError: If a worker has died; Tune will start the trial again.
+        """
+        if self._is_waiting:
+            self._orders.put(True)
+        while True:
+            was_alive = self._thread.is_alive()
+            try:
+                outcome: Outcome = self._messages.get(timeout=1.0)
+            except queue.Empty:
+                if was_alive:
+                    continue
+                raise RuntimeError("a worker of the trial died") from self._error
+            self._is_over = isinstance(outcome, TrialEnd)
+            self._is_waiting = not self._is_over
+            return outcome
+
+    def stop(self, patience: float | None = None) -> None:
+        """Make the workers leave after their present epoch, and wait for that, ``patience`` seconds at most."""
+        if not self._is_over:
+            self._orders.put(False)
+        self._thread.join(patience)
+        if not self._thread.is_alive():
+            self._folder.clear()
+
+    def _fit(self) -> None:
+        try:
+            self._trainer.fit()
+        except BaseException as error:  # raised by advance, in the thread that can
+            self._error = error
+
+
+def run_config(assignment: Assignment) -> ray_train.RunConfig:
+    """Return where Ray Train keeps its own state of a trial: in the trial's folder, which all nodes see."""
+    return ray_train.RunConfig(
+        name=_WORKERS,
+        storage_path=trial_folder(assignment).root,
+        failure_config=ray_train.FailureConfig(
+            max_failures=0,
+            controller_failure_limit=3,  # type: ignore[call-arg]  # its types are still those of version 1
+        ),
+    )
+
+
+def _work(
+    assignment: Assignment,
+    outcomes: Callable[[Assignment], Iterator[Outcome]],
+    messages: ray.util.queue.Queue,
+    orders: ray.util.queue.Queue,
+) -> None:
+    """Train one trial; the function that every worker runs."""
+    is_first = ray_train.get_context().get_world_rank() == 0
+    for outcome in outcomes(assignment):
+        if isinstance(outcome, TrialEnd):
+            has_failed = outcome.status is Status.FAILED
+            if is_first or has_failed:
+                messages.put(outcome)
+            if has_failed:  # the others wait for this one; Ray Train ends them when it raises
+                raise RuntimeError(outcome.reason)
+            return
+        goes_on = True
+        if is_first:
+            messages.put(outcome)
+            goes_on = orders.get()
+        if not ray.train.collective.broadcast_from_rank_zero(goes_on):
+            return

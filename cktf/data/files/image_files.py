@@ -1,0 +1,195 @@
+"""Images in files of several formats, as one tensor of square colour images."""
+
+import os
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cktf.data.files.eight_bits import MADE_BY, NoRange, eight_bit_colour
+from cktf.data.files.mapped import mapped_images
+from cktf.data.files.places import shown, some_of
+from cktf.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MOST_PIXELS = 2**26
+"""Pixels of the largest image that is decoded, 8,192 x 8,192; a small file may unpack to any number."""
+
+_TOO_LARGE = f"is too large: an image may have {MOST_PIXELS:,} pixels, and this has"
+
+_FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+"""PIL's names of those formats that files are read as, whatever their names end in; EPS would be run by Ghostscript."""
+
+_AT_A_TIME = 1024  # images in memory while files are decoded
+
+_MOST_REASONS = 5  # that are said; there may be as many as damaged files
+
+
+class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
+    """Files cannot be read as images; the message names the first of them and says how many there are.
+
+    Args:
+        found: Each file, as it is shown, and what it is instead.
+    """
+
+    def __init__(self, found: Sequence[tuple[str, str]]) -> None:
+        self.found = tuple(found)
+        alike: dict[str, list[str]] = defaultdict(list)
+        for file, what in self.found:
+            alike[what].append(file)
+        said = [
+            f"{some_of(files)} {what}" if len(files) == 1 else f"{some_of(files)}: each {what}"
+            for what, files in alike.items()
+        ]
+        intro = f"{len(self.found):,} files cannot be read: " if len(self.found) > 1 else ""
+        more = f"; and {len(said) - _MOST_REASONS} more reasons" if len(said) > _MOST_REASONS else ""
+        super().__init__(f"data.root: {intro}{'; '.join(said[:_MOST_REASONS])}{more}")
+
+
+def read_image_files(
+    name: str, parts: Mapping[str, Sequence[Path]], side: int, *, is_kept: bool = True
+) -> list[Tensor]:
+    """Return the images of each part, decoded once and mapped from then on (see `cktf.data.files.mapped`).
+
+    They are decoded again when a file's path, size or time of change is another one. What is made of an image's mode,
+    rotation and transparency: see `cktf.data.files.eight_bits`.
+
+    Args:
+        name: Of the data set.
+        parts: Name of each part to its files, at least one.
+        side: Of the square, in pixels, to which each image is scaled and cut, out of its middle.
+        is_kept: As for `cktf.data.files.mapped.mapped_images`.
+
+    Returns:
+        (samples, 3, side, side), uint8, of each part.
+
+    Raises:
+        DamagedImages: If files are no images, are too large, or are of a mode without a stated range; all such files
+            of all parts are counted.
+        ValueError: If the decoded images cannot be written.
+    """
+    images: list[Tensor] = []
+    damaged: list[tuple[str, str]] = []
+    for part, files in parts.items():
+        try:
+            images.append(_read_part(f"{name}-{part}", files, side, is_kept=is_kept))
+        except DamagedImages as error:
+            damaged += error.found
+    if damaged:
+        raise DamagedImages(damaged)
+    return images
+
+
+def require_whole(files: Iterable[Path], *, most_files: int, most_pixels: int) -> None:
+    """Open files, decode the first of them, and keep nothing.
+
+    Args:
+        files: In the order in which they are looked at.
+        most_files: That are opened.
+        most_pixels: That are decoded.
+
+    Raises:
+        DamagedImages: If some of these are no images, or too large.
+    """
+    damaged: list[tuple[str, str]] = []
+    with _without_warnings():
+        for file, _ in zip(files, range(most_files), strict=False):
+            try:
+                with _opened(file) as image:
+                    most_pixels -= image.width * image.height
+                    if most_pixels >= 0:
+                        eight_bit_colour(image)
+            except DamagedImages as error:
+                damaged += error.found
+    if damaged:
+        raise DamagedImages(damaged)
+
+
+def _read_part(name: str, files: Sequence[Path], side: int, *, is_kept: bool) -> Tensor:
+    states = [(file, file.stat()) for file in files]
+    sources = [MADE_BY, *(f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states)]
+    return mapped_images(
+        name, sources, (len(files), 3, side, side), lambda: _decode(files, side), is_kept=is_kept
+    )
+
+
+def _decode(files: Sequence[Path], side: int) -> Iterator[Tensor]:
+    # Threads will do, for PIL decodes and scales without Python's lock.
+    # Only some systems tell which cores a process may use.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    damaged: list[tuple[str, str]] = []
+    with ThreadPoolExecutor(cores) as pool:
+        for start in range(0, len(files), _AT_A_TIME):
+            some = files[start : start + _AT_A_TIME]
+            with _without_warnings():
+                found = list(pool.map(lambda file: _square(file, side), some))
+            damaged += [each for each in found if not isinstance(each, Tensor)]
+            if not damaged:  # else the rest is only looked at, so that all damaged files are named at once
+                yield torch.stack([image for image in found if isinstance(image, Tensor)])
+    if damaged:
+        raise DamagedImages(damaged)
+
+
+def _square(file: Path, side: int) -> Tensor | tuple[str, str]:
+    """Return one image, (3, side, side), uint8: scaled bilinearly with antialiasing, cut where it is too long.
+
+    Of a file that cannot be read, its name and what it is instead.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with _opened(file) as image:
+            colour = eight_bit_colour(image)
+            square = ImageOps.fit(colour, (side, side), Image.Resampling.BILINEAR)
+    except DamagedImages as error:
+        return error.found[0]
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1)  # PIL has the channels last
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator["Image.Image"]:
+    """Open an image that is not too large, and let what is wrong with it name the file.
+
+    Raises:
+        DamagedImages: If it is no image, is too large or damaged, or is of a mode without a stated range.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    name = shown(file)
+    try:
+        Image.init()
+        with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+            _require_small(image, name)
+            yield image
+    except DamagedImages:
+        raise
+    except NoRange as error:
+        raise DamagedImages([(name, f"is {error}")]) from error
+    except Image.DecompressionBombError as error:
+        raise DamagedImages([(name, f"{_TOO_LARGE} more")]) from error
+    except UnidentifiedImageError as error:
+        raise DamagedImages([(name, "is not an image, or is damaged")]) from error
+    except Exception as error:  # a damaged file raises whatever its bytes lead the decoder to
+        raise DamagedImages([(name, f"is not an image, or is damaged: {str(error)[:200]}")]) from error
+
+
+def _require_small(image: "Image.Image", name: str) -> None:
+    if image.width * image.height > MOST_PIXELS:
+        raise DamagedImages([(name, f"{_TOO_LARGE} {image.width:,} x {image.height:,}")])
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Let PIL be silent: what is wrong with a file is said by the one who reads it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,264 @@
+"""How a folder of images is laid out: a folder for each part, in it a folder for each class, in that the images.
+
+root/train/<class>/<image>    learnt from and validated on
+root/test/<class>/<image>     the test part; root/val where test/ is not there or, as ImageNet's, has no classes
+
+Folders that begin with a dot, and those of file servers and systems (`SERVICE_FOLDERS`), are no classes.
+"""
+
+import difflib
+import hashlib
+import os
+import unicodedata
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from cktf.data.files.places import DatasetMissing, data_folder, shown, some_of
+from cktf.errors import InputError
+from cktf.names import similar_names
+
+IMAGE_FOLDER = "image_folder"
+"""The data set of one's own."""
+
+SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".png", ".apng", ".gif", ".webp", ".avif"),
+        *(".tif", ".tiff", ".bmp", ".dib", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
+    }
+)
+"""Endings, in small letters, of the files that count as images."""
+
+SERVICE_FOLDERS = frozenset(
+    {
+        *("@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin"),
+        *("lost+found", "__macosx", "system volume information"),
+    }
+)
+"""Names, in small letters, of folders that file servers, systems and archivers put beside those of their users."""
+
+_SERVICE_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"})
+
+_OTHER_NAMES = {
+    "train": ("train", "training", "trn"),
+    "test": ("test", "testing", "tst", "eval", "evaluation"),
+    "val": ("val", "valid", "validation", "dev"),
+}
+"""Name of a part to what it is called elsewhere, in small letters."""
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What lies directly in a folder, by name and in order.
+
+    Attributes:
+        images: Files whose names end as images' do.
+        folders: Folders, but for those of file servers and systems.
+        services: These.
+        broken: What is neither file nor folder: a link to nothing or to itself, a pipe, a device.
+        others: All other files, but for hidden ones.
+    """
+
+    images: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+def entries_of(folder: Path) -> Entries:
+    """Return what lies directly in a folder; nothing where there is no such folder."""
+    if not folder.is_dir():
+        return Entries()
+    found: dict[str, list[str]] = {name: [] for name in Entries.__dataclass_fields__}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if kind := _kind(entry):
+                found[kind].append(entry.name)
+    return Entries(**{kind: tuple(sorted(names)) for kind, names in found.items()})
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    is_hidden = entry.name.startswith(".")
+    is_image = Path(entry.name).suffix.lower() in SUFFIXES
+    try:
+        is_folder, is_file = entry.is_dir(), entry.is_file()
+    except OSError:  # links that lead to each other
+        is_folder = is_file = False
+    if is_folder and (is_hidden or entry.name.lower() in SERVICE_FOLDERS):
+        return "services"
+    if is_hidden or (is_file and entry.name.lower() in _SERVICE_FILES):
+        return ""
+    if is_folder:
+        return "folders"
+    if is_file:
+        return "images" if is_image else "others"
+    return "broken"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a folder of images.
+
+    Attributes:
+        folder: Of the part.
+        classes: Name of each class, in Unicode's composed form, to its folder, in the order of the names.
+    """
+
+    folder: Path
+    classes: dict[str, Path]
+
+    @cached_property
+    def files(self) -> dict[str, list[Path]]:
+        """Name of each class to its images, in the order of their names."""
+        return {
+            name: [folder / image for image in entries_of(folder).images]
+            for name, folder in self.classes.items()
+        }
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The parts that are read; both have the same classes, each with at least one image."""
+
+    train: Part
+    test: Part
+
+
+def layout_of(root: str | None) -> Layout:
+    """Return what is read of a folder of images.
+
+    Raises:
+        DatasetMissing: If the folder has no such parts; the message says what it has.
+        ValueError: If the classes of the parts differ, one has no images, or two are one and the same folder.
+    """
+    folder = data_folder(root)
+    train = _part(folder / "train")
+    test = _part(folder / "test")
+    if not test.classes:
+        test = _part(folder / "val")
+    if not train.classes or not test.classes:
+        remedy = "set data.root to a folder with train/<class>/<image>, and test/ or val/ likewise"
+        looked = [folder / part for part in ("train", "test", "val")]
+        raise DatasetMissing(IMAGE_FOLDER, looked, remedy, _what_is_there(folder))
+    if unknown := [name for name in test.classes if name not in train.classes]:
+        raise InputError(_without_counterpart(unknown, train, test))
+    _refuse_same([*train.classes.values(), *test.classes.values()])
+    empty = [
+        part.folder / name for part in (train, test) for name in train.classes if not part.files.get(name)
+    ]
+    if empty:
+        raise InputError(_without_images(empty, train))
+    return Layout(train, test)
+
+
+def folder_digest(root: str | None) -> str | None:
+    """Return the SHA-256 of the names and sizes of a folder's images; None where this machine has none there."""
+    folder = data_folder(root)
+    parts = [folder / name for name in ("train", "test", "val")]
+    changed = tuple(
+        path.stat().st_mtime_ns for part in parts for path in (part, *_folders(part)) if path.is_dir()
+    )
+    return _digest(folder, changed) if changed else None
+
+
+@lru_cache  # a study makes the configurations of all its arms, and checks each
+def _digest(folder: Path, _changed: tuple[int, ...]) -> str:
+    digest = hashlib.sha256()
+    for part in ("train", "test", "val"):
+        for of_class in _folders(folder / part):
+            for name in entries_of(of_class).images:
+                size = (of_class / name).stat().st_size
+                digest.update(os.fsencode(f"{size} {part}/{of_class.name}/{name}\n"))
+    return digest.hexdigest()
+
+
+def _folders(part: Path) -> list[Path]:
+    return [part / name for name in entries_of(part).folders]
+
+
+def _part(folder: Path) -> Part:
+    classes: dict[str, Path] = {}
+    for of_class in _folders(folder):
+        other = classes.setdefault(_composed(of_class.name), of_class)
+        if other is not of_class:
+            raise InputError(
+                f"data.root: {str(other)!a} and {of_class.name!a} are one name, with a letter in one "
+                "character or in two; put their images into one folder"
+            )
+    return Part(folder, dict(sorted(classes.items())))
+
+
+def _composed(name: str) -> str:
+    """Return a name with composed letters: file systems differ in how they spell é."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _refuse_same(folders: list[Path]) -> None:
+    """Refuse links by which one folder is two classes, or the same images are learnt from and tested on."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        if (other := found.setdefault(folder.resolve(), folder)) is not folder:
+            raise InputError(
+                f"data.root: {shown(folder)} and {shown(other)} are one and the same folder, by way of a link; each "
+                "class needs a folder of its own in each part"
+            )
+
+
+def _without_counterpart(unknown: list[str], train: Part, test: Part) -> str:
+    """Say which classes are only tested on, and what the nearest to the first of them is called."""
+    first = unknown[0]
+    alike = next((group for group in similar_names([first, *train.classes]) if first in group), [])
+    near = [name for name in alike if name != first] or difflib.get_close_matches(first, train.classes, n=1)
+    hint = f"; did you mean {_told_apart(near[0], first)}?" if near else ""
+    more = f", nor have {len(unknown) - 1} other classes" if len(unknown) > 1 else ""
+    return (
+        f"data.root: {shown(test.classes[first])} has no counterpart in {shown(train.folder)}{more}, so nothing is "
+        f"learnt about it{hint}"
+    )
+
+
+def _told_apart(name: str, other: str) -> str:
+    """Return a name so that it is seen what sets it apart from another."""
+    is_plain = name.isascii() and other.isascii()
+    return repr(name) if is_plain else f"{name!a} (this one is {other!a})"
+
+
+def _without_images(empty: list[Path], train: Part) -> str:
+    """Say which classes of a part have no images, and where those of the first of them may lie."""
+    first = empty[0]
+    deeper = next((d for d in _folders(first) if entries_of(d).images), None)
+    hint = f"; they lie in {shown(deeper)}, and must lie in {shown(first)} itself" if deeper else ""
+    more = f", nor do {len(empty) - 1} other classes of a part" if len(empty) > 1 else ""
+    return (
+        f"data.root: {shown(first)} holds no images{more}; every class of {shown(train.folder)} needs some in both "
+        f"parts{hint}"
+    )
+
+
+def _what_is_there(folder: Path) -> str:
+    """Say what a folder holds that has no train/ or no test/ and val/ with classes."""
+    if not folder.is_dir():
+        return "no such folder is there" if not folder.exists() else f"{shown(folder)} is no folder"
+    found = entries_of(folder)
+    for part in ("train", "test", "val"):
+        inside = entries_of(folder / part)
+        if inside.images and not inside.folders:
+            return f"{shown(folder / part)} holds {len(inside.images)} images and no folders of classes"
+    renamed = [
+        f"{shown(name)}/ must be called {part}/"
+        for part, names in _OTHER_NAMES.items()
+        for name in found.folders
+        if name != part and name.strip().lower() in names and part not in found.folders
+    ]
+    if renamed:
+        return f"{shown(folder)} holds {some_of([f'{shown(name)}/' for name in found.folders])}; {', '.join(renamed)}"
+    if any(entries_of(folder / name).images for name in found.folders):
+        return (
+            f"{shown(folder)} holds {some_of([f'{shown(name)}/' for name in found.folders])}: classes that are not "
+            "divided into a training and a test part"
+        )
+    held = [f"{shown(name)}/" for name in found.folders] + [
+        shown(name) for name in found.images + found.others
+    ]
+    return f"{shown(folder)} holds {some_of(held)}" if held else f"{shown(folder)} is empty"

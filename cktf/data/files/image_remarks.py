@@ -1,0 +1,112 @@
+"""What a user should know of a folder of images before anything is learnt from it; nothing is decoded for it."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from cktf.data.files.image_layout import Entries, Layout, Part, entries_of
+from cktf.data.files.places import shown, size_in_words, some_of
+from cktf.names import similar_names
+
+MOST_COMPARED = 2**30
+"""Bytes of files of equal size that are read to find the same image in both parts."""
+
+
+def remarks_on(layout: Layout) -> Iterator[str]:
+    """Yield what is left out of a folder of images, and which of its classes and images are odd."""
+    root = layout.train.folder.parent
+    read = {layout.train.folder.name, layout.test.folder.name}
+    unread = [f"{shown(name)}/" for name in entries_of(root).folders if name not in read]
+    if unread:
+        yield (
+            f"data.root: {shown(root)}: {some_of(unread)} is not read: images are learnt from and validated on in "
+            f"{layout.train.folder.name}/, and tested on in {layout.test.folder.name}/"
+        )
+    for what, names in _left_out((layout.train, layout.test)).items():
+        yield f"data.root: {shown(root)}: left out, since {what}: {some_of(names)}"
+    for group in similar_names(layout.train.classes):
+        yield (
+            f"data.root: {shown(layout.train.folder)}: capitals, blanks or invisible characters alone set these "
+            f"classes apart: {some_of([ascii(name) for name in group])}"
+        )
+    single = [shown(name) for name, files in layout.train.files.items() if len(files) == 1]
+    if single:
+        yield (
+            f"data.root: {shown(layout.train.folder)}: of one image alone, which is learnt from and so never validated "
+            f"on: {some_of(single)}"
+        )
+    yield from _in_both(layout)
+
+
+def _left_out(parts: Iterable[Part]) -> dict[str, list[str]]:
+    """Return why something is left out to what it is."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for part in parts:
+        for folder in (part.folder, *part.classes.values()):
+            entries = entries_of(folder)
+            within = folder.relative_to(part.folder.parent)
+            # In a part folders are classes, and files of any kind are read by nobody.
+            is_part = folder == part.folder
+            for why, names in _reasons(entries, is_part=is_part).items():
+                found[why] += [shown(within / name) for name in names]
+    return found
+
+
+def _reasons(entries: Entries, *, is_part: bool) -> dict[str, tuple[str, ...]]:
+    reasons = {
+        "they are hidden, or a file server's or a system's": entries.services,
+        "nothing that can be read is behind the name": entries.broken,
+    }
+    if is_part:
+        reasons["they lie outside the classes' folders"] = entries.images
+    else:
+        reasons["they are folders within a class"] = entries.folders
+        reasons["their names do not end as images' do"] = entries.others
+    return {why: names for why, names in reasons.items() if names}
+
+
+def _in_both(layout: Layout) -> Iterator[str]:
+    """Yield how many files of the test part are the same, byte by byte, as one of the training part."""
+    by_size: dict[int, list[Path]] = defaultdict(list)
+    for file in _files(layout.train):
+        by_size[file.stat().st_size].append(file)
+    known: dict[int, dict[bytes, Path]] = {}
+    pairs: list[str] = []
+    left = MOST_COMPARED
+    for file in _files(layout.test):
+        size = file.stat().st_size
+        if not size or size not in by_size:
+            continue
+        if size not in known:
+            left -= size * len(by_size[size])
+        left -= size
+        if left < 0:
+            yield (
+                f"data.root: {shown(layout.train.folder.parent)}: not all files of equal size are compared, for they "
+                f"have more than {size_in_words(MOST_COMPARED)}; some images may be in both parts"
+            )
+            break
+        if size not in known:
+            known[size] = {_hash(other): other for other in by_size[size]}
+        if other := known[size].get(_hash(file)):
+            pairs.append(f"{_short(file)} is {_short(other)}")
+    if pairs:
+        yield (
+            f"data.root: {shown(layout.train.folder.parent)}: {len(pairs)} of the test images are training images, "
+            f"too, so the test accuracy will look better than it is: {some_of(pairs)}"
+        )
+
+
+def _files(part: Part) -> Iterator[Path]:
+    for files in part.files.values():
+        yield from files
+
+
+def _hash(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").digest()
+
+
+def _short(file: Path) -> str:
+    return shown(Path(*file.parts[-3:]))

@@ -1,0 +1,96 @@
+"""Where data sets are, what is said where one is missing or cannot be read, and what counts as a file."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cktf.errors import InputError
+from cktf.storage.locks import exclusive
+
+
+class DatasetMissing(InputError):  # noqa: N818  # it names what the user is told
+    """A data set is not where it was looked for; the message says where that was and how to get it."""
+
+    def __init__(self, name: str, places: Sequence[Path], remedy: str, reason: str = "") -> None:
+        looked = ", ".join(shown(place) for place in places)
+        because = f" ({reason})" if reason else ""
+        super().__init__(f"data.name: {name} is not there{because}; looked in {looked}. To get it, {remedy}")
+
+
+def data_folder(root: str | None) -> Path:
+    """Return the folder of data sets: ``root``, else ``$CKTF_DATA``, else ``~/.cache/cktf/data``.
+
+    Raises:
+        ValueError: If it is below the home folder of a user who is not known or has none.
+    """
+    place = root or os.environ.get("CKTF_DATA") or "~/.cache/cktf/data"
+    try:
+        return Path(place).expanduser()
+    except RuntimeError as error:
+        key = "data.root" if root else "$CKTF_DATA"
+        raise InputError(
+            f"{key}: {place}: no home folder is known on this machine for {Path(place).parts[0]}; set {key} to a path "
+            "that begins with /"
+        ) from error
+
+
+@contextmanager
+def reading(root: str | None) -> Iterator[None]:
+    """Let what the machine refuses inside be one message that names the file or folder.
+
+    Args:
+        root: As `data_folder` takes it; it is named where the error names no file.
+
+    Raises:
+        ValueError: In place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = shown(error.filename or data_folder(root))
+        if len(place) > _LONGEST_SHOWN:
+            place = f"{place[:_LONGEST_SHOWN]}… ({len(place)} characters)"
+        raise InputError(f"data.root: {place} cannot be read: {error.strerror or error}") from error
+
+
+_LONGEST_SHOWN = 300
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Let one process at a time write into ``folder``, for trials that start together all want the data.
+
+    Raises:
+        OSError: If the folder cannot be written.
+        ValueError: If its file system has no locks.
+    """
+    with exclusive(folder / ".lock"):
+        yield
+
+
+def shown(place: str | bytes | os.PathLike[str]) -> str:
+    """Return a path that can be printed: bytes that are not UTF-8, and what is not seen, as escapes."""
+    text = os.fsencode(place).decode(errors="backslashreplace")
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def no_file(places: Iterable[Path]) -> str:
+    """Say which of some places has something that is no regular file (a pipe, a device, a link to nothing), if any."""
+    odd = (p for p in places if (p.exists() or p.is_symlink()) and not p.is_file())
+    return next((f"{shown(place)} is no regular file" for place in odd), "")
+
+
+def some_of(names: Sequence[object], most: int = 3) -> str:
+    """Return the first few of a list, and how many there are besides."""
+    listed = ", ".join(map(str, names[:most]))
+    return f"{listed} and {len(names) - most:,} more" if len(names) > most else listed
+
+
+def size_in_words(num_bytes: int) -> str:
+    """Return a number of bytes with three digits or so and its unit."""
+    size, unit = float(num_bytes), "bytes"
+    for larger in ("KiB", "MiB", "GiB"):
+        if size >= 1024:
+            size, unit = size / 1024, larger
+    return f"{size:.3g} {unit}" if size < 1000 else f"{size:,.0f} {unit}"

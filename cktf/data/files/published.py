@@ -1,0 +1,210 @@
+"""Data sets of which every file has a published checksum: where they are found, fetched and compared."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+from cktf.data.files.places import (
+    DatasetMissing,
+    data_folder,
+    no_file,
+    shown,
+    size_in_words,
+    some_of,
+    writing,
+)
+from cktf.errors import InputError
+
+_OTHER_FORMS = {
+    ".bin": "the binary version",
+    ".mat": "the Matlab version",
+    ".parquet": "Parquet files",
+    ".arrow": "Arrow files",
+}
+"""Ending of a file to what it is of, where the data set was fetched in a form that is not read."""
+
+_MOST_LOOKED_AT = 10_000  # entries of a folder that may hold anything
+
+
+@dataclass(frozen=True, eq=False)
+class Published:
+    """The files of a data set, as its authors offer them.
+
+    Attributes:
+        name: As `data.name` has it.
+        folder: That the archive unpacks to.
+        url: Of the archive.
+        md5: Of the archive.
+        sums: Name of each file that is read to its MD5 sum.
+        largest: Bytes that no file of it comes near.
+    """
+
+    name: str
+    folder: str
+    url: str
+    md5: str
+    sums: Mapping[str, str]
+    largest: int
+
+    @property
+    def archive(self) -> str:
+        """Name of the archive."""
+        return self.url.rpartition("/")[2]
+
+    def places(self, root: str | None) -> list[Path]:
+        """Return where the files are looked for: as the archive unpacks below the folder, and in the folder itself."""
+        return [data_folder(root) / self.folder, data_folder(root)]
+
+    def find(self, root: str | None) -> Path | None:
+        """Return the folder that holds all files, or None."""
+        return next((p for p in self.places(root) if all((p / name).is_file() for name in self.sums)), None)
+
+    def fetch(self, root: str | None, *, download: bool) -> Path:
+        """Return the folder that holds all files, after a download where that is asked for and needed.
+
+        Raises:
+            DatasetMissing: If they are not there; the message says what is there instead.
+        """
+        found = self.find(root)
+        if found is None and download:
+            found = self._download(root)
+        if found is None:
+            raise DatasetMissing(self.name, self.places(root), self._remedy, self._what_is_there(root))
+        return found
+
+    def check(self, path: Path, *, verify: bool) -> None:
+        """Look whether a file may be read.
+
+        Raises:
+            ValueError: If it is far too large or, where that is to be verified, does not have its published checksum.
+        """
+        size, changed = self._state(path)
+        found = _digest(path, "md5", size, changed) if verify else self.sums[path.name]
+        if found != self.sums[path.name]:
+            raise InputError(
+                f"data.root: {shown(path)} is damaged, or of another data set of this form: its MD5 sum is {found}, "
+                f"and that of the published file {self.sums[path.name]}. If a download was killed, delete "
+                f"{shown(path.parent)} and set data.download: true, which fetches the data set again. To read it as "
+                "it is, set data.verify: false; such trials are known by the content of the files"
+            )
+
+    def content(self, root: str | None) -> str | None:
+        """Return the SHA-256 of all files together; None where they are not there."""
+        folder = self.find(root)
+        if folder is None:
+            return None
+        digests = (
+            f"{name} {_digest(folder / name, 'sha256', *self._state(folder / name))}\n"
+            for name in sorted(self.sums)
+        )
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def _state(self, path: Path) -> tuple[int, int]:
+        """Return a file's size and time of change; a size that none can have is refused before anything is read."""
+        state = path.stat()
+        if state.st_size > self.largest:
+            raise InputError(
+                f"data.root: {shown(path)} has {size_in_words(state.st_size)}; no file of this data set is larger than "
+                f"{size_in_words(self.largest)}"
+            )
+        return state.st_size, state.st_mtime_ns
+
+    @property
+    def _remedy(self) -> str:
+        return (
+            f"set data.download: true, or data.root to the folder that holds {self.folder}/, as unpacked from "
+            f"{self.archive}"
+        )
+
+    def _download(self, root: str | None) -> Path | None:
+        from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
+
+        folder = data_folder(root)
+        try:
+            with writing(folder):
+                if self.find(root) is None:  # another process may have been first
+                    download_and_extract_archive(self.url, str(folder), filename=self.archive, md5=self.md5)
+        except (OSError, RuntimeError) as error:
+            raise DatasetMissing(
+                self.name, self.places(root), self._remedy, f"the download failed: {error}"
+            ) from error
+        return self.find(root)
+
+    def _what_is_there(self, root: str | None) -> str:
+        """Say what lies there instead of the files; nothing where nothing of theirs does."""
+        for place in self.places(root):
+            if odd := no_file(place / name for name in self.sums):
+                return odd
+            absent = [name for name in self.sums if not (place / name).is_file()]
+            if (num_found := len(self.sums) - len(absent)) > 0:
+                return f"{shown(place)} holds {num_found} of its {len(self.sums)} files and lacks {some_of(absent)}"
+        folder = data_folder(root)
+        if (folder / self.archive).is_file():
+            return f"{shown(folder / self.archive)} is there and not unpacked"
+        if root is None:  # the folder of all data sets, whose files are of others
+            return ""
+        for path in islice(_below(folder, depth=3), _MOST_LOOKED_AT):
+            if path.suffix in _OTHER_FORMS:
+                return f"{shown(path)} is of {_OTHER_FORMS[path.suffix]}, which is not read"
+        return ""
+
+
+def _below(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield what lies in a folder and, down to a depth, in the folders within it, but for links."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        yield path
+        if depth > 1 and path.is_dir() and not path.is_symlink():
+            yield from _below(path, depth - 1)
+
+
+@lru_cache  # a study makes the configurations of all its arms
+def _digest(path: Path, kind: str, _size: int, _changed: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
+
+
+CIFAR10 = Published(
+    name="cifar10",
+    folder="cifar-10-batches-py",
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    md5="c58f30108f718f92721af3b95e74349a",
+    sums={
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        "test_batch": "40351d587109b95175f43aff81a1287e",
+    },
+    largest=2**30,
+)
+
+CIFAR100 = Published(
+    name="cifar100",
+    folder="cifar-100-python",
+    url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+    md5="eb9058c3a382ffc7106e4002c42a8d85",
+    sums={"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
+    largest=2**30,
+)
+
+STL10 = Published(
+    name="stl10",
+    folder="stl10_binary",
+    url="http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+    md5="91f7769df0f17e558f3565bffb0c7dfb",
+    sums={
+        "train_X.bin": "918c2871b30a85fa023e0c44e0bee87f",
+        "train_y.bin": "5a34089d4802c674881badbb80307741",
+        "unlabeled_X.bin": "5242ba1fed5e4be9e1e742405eb56ca4",
+        "test_X.bin": "7f263ba9f9e0b06b93213547f721ac82",
+        "test_y.bin": "36f9794fa4beb8a2c72628de14fa638e",
+    },
+    largest=2**32,
+)
+
+PUBLISHED = {published.name: published for published in (CIFAR10, CIFAR100, STL10)}
+"""Name of a data set to its files."""

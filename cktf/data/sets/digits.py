@@ -1,0 +1,41 @@
+"""Handwritten digits, 8x8 grey, 1,797 samples: bundled with scikit-learn, so nothing is ever fetched.
+
+Optical recognition of handwritten digits (Alpaydin and Kaynak, UCI, 1998), of which this is the test part.
+"""
+
+import torch
+from torch import Tensor
+
+from cktf.data.augmentation.crop import Augmentation
+from cktf.data.config import DataConfig
+from cktf.data.dataset import Dataset
+
+_LARGEST = 16  # a pixel counts the dark points of a 4x4 field
+
+
+def load_digits(_: DataConfig) -> Dataset:
+    """Return the digits, of which the same 30 per cent of every class are always the test part."""
+    from sklearn import datasets  # here, since it takes seconds
+
+    bunch = datasets.load_digits()
+    images = (torch.from_numpy(bunch.images)[:, None] * 255 / _LARGEST).round().to(torch.uint8)
+    labels = torch.from_numpy(bunch.target).long()
+    is_test = _position_in_class(labels) % 10 < 3
+    train_images = images[~is_test]
+    scaled = train_images.double() / 255
+    return Dataset(
+        train_images=train_images,
+        train_labels=labels[~is_test],
+        test_images=images[is_test],
+        test_labels=labels[is_test],
+        num_classes=10,
+        mean=scaled.mean().float()[None],
+        std=scaled.std(correction=0).float()[None],
+        standard_augmentation=Augmentation(crop=1, flip=False),
+    )
+
+
+def _position_in_class(labels: Tensor) -> Tensor:
+    # Counted in the order of the file, so that the division needs no draw and every writer is in both parts.
+    one_hot = torch.nn.functional.one_hot(labels)
+    return (one_hot.cumsum(dim=0) * one_hot).sum(dim=1) - 1

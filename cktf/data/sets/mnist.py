@@ -1,0 +1,174 @@
+"""MNIST and Fashion-MNIST, 28x28 grey, 60,000 and 10,000 samples, from files in the IDX format.
+
+The four files may lie as torchvision lays them below the data folder, or directly in it, each gzipped or not.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cktf.data.augmentation.crop import Augmentation
+from cktf.data.config import DataConfig
+from cktf.data.dataset import Dataset
+from cktf.data.files.places import DatasetMissing, data_folder, no_file, shown, size_in_words, writing
+from cktf.errors import InputError
+
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package dataset-fashion-mnist puts the files."""
+
+_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_NUM_CLASSES = 10
+_LARGEST = 2**30  # bytes of one file, unpacked: twenty times those of MNIST
+_MOST_PACKED = 100  # times its packed size; MNIST comes to 5
+_SMALL = 2**24  # bytes that may be packed as closely as they can
+_AT_A_TIME = 2**20  # bytes that are unpacked
+_REMEDY = "set data.download: true, or data.root to the folder that holds its four IDX files, gzipped or not"
+
+
+def load_mnist(config: DataConfig) -> Dataset:
+    """Return MNIST (LeCun, Bottou, Bengio and Haffner, 1998).
+
+    Raises:
+        DatasetMissing: If it is not there and cannot be fetched.
+        ValueError: If a file is damaged, or its labels are not those of this data set.
+    """
+    folder = _find(config, "MNIST", elsewhere=[], remedy=_REMEDY)
+    return _read(folder, mean=0.1307, std=0.3081, augmentation=Augmentation(crop=2, flip=False))
+
+
+def load_fashion_mnist(config: DataConfig) -> Dataset:
+    """Return Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017).
+
+    Where no root is named, the files of Debian's package dataset-fashion-mnist will do.
+
+    Raises:
+        DatasetMissing: If it is not there and cannot be fetched.
+        ValueError: If a file is damaged, or its labels are not those of this data set.
+    """
+    elsewhere = [DEBIAN_FASHION_MNIST] if config.root is None else []
+    remedy = f"{_REMEDY}, or install Debian's package dataset-fashion-mnist and leave data.root out"
+    folder = _find(config, "FashionMNIST", elsewhere, remedy)
+    return _read(folder, mean=0.2860, std=0.3530, augmentation=Augmentation(crop=2, flip=True))
+
+
+def _find(config: DataConfig, kind: str, elsewhere: list[Path], remedy: str) -> Path:
+    """Return the folder that holds all four files, after a download where that is asked for and needed.
+
+    Args:
+        config: Of the data.
+        kind: As torchvision calls it.
+        elsewhere: Places besides the data folder.
+        remedy: What is advised where they are missing.
+    """
+    root = data_folder(config.root)
+    downloaded = root / kind / "raw"
+    places = [downloaded, root, *elsewhere]
+    for place in places:
+        if all(_path(place, name) for name in _FILES):
+            return place
+    odd = no_file(place / f"{name}{suffix}" for place in places for name in _FILES for suffix in ("", ".gz"))
+    if not config.download or odd:
+        raise DatasetMissing(config.name, places, remedy, odd)
+    from torchvision import datasets  # here, since it takes seconds
+
+    try:
+        with writing(root):
+            getattr(datasets, kind)(root, download=True)
+    except (OSError, RuntimeError) as error:
+        raise DatasetMissing(config.name, places, remedy, f"the download failed: {error}") from error
+    return downloaded
+
+
+def _path(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def _read(folder: Path, mean: float, std: float, augmentation: Augmentation) -> Dataset:
+    train_images, train_labels = _read_part(folder, *_FILES[:2])
+    test_images, test_labels = _read_part(folder, *_FILES[2:])
+    sizes = [" x ".join(map(str, images.shape[2:])) for images in (train_images, test_images)]
+    if sizes[0] != sizes[1]:
+        raise InputError(
+            f"data.root: {_path(folder, _FILES[0])} holds images of {sizes[0]} pixels and "
+            f"{_path(folder, _FILES[2])} of {sizes[1]}; both parts need images of one size"
+        )
+    return Dataset(
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        num_classes=_NUM_CLASSES,
+        mean=torch.tensor([mean]),
+        std=torch.tensor([std]),
+        standard_augmentation=augmentation,
+    )
+
+
+def _read_part(folder: Path, images_name: str, labels_name: str) -> tuple[Tensor, Tensor]:
+    images_path, labels_path = _path(folder, images_name), _path(folder, labels_name)
+    assert images_path is not None, "only a folder that holds all files is read"
+    assert labels_path is not None, "only a folder that holds all files is read"
+    images, labels = _read_file(images_path, 3), _read_file(labels_path, 1).long()
+    if len(images) != len(labels):
+        raise InputError(
+            f"data.root: {shown(labels_path)} holds {len(labels)} labels and {shown(images_path)} {len(images)} "
+            "images; there must be one label for each image"
+        )
+    if (largest := int(labels.max())) >= _NUM_CLASSES:  # EMNIST has the same format and more classes
+        raise InputError(
+            f"data.root: {shown(labels_path)} holds labels up to {largest}; this data set has {_NUM_CLASSES} classes, "
+            f"labels 0 to {_NUM_CLASSES - 1}"
+        )
+    return images[:, None], labels
+
+
+def _read_file(path: Path, num_dimensions: int) -> Tensor:
+    """Return the numbers of an IDX file, uint8: no more bytes of it are read than its header states.
+
+    Raises:
+        ValueError: If it is damaged, is no such file, or states or unpacks to more than any data set of this form.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            shape = _stated_shape(path, stream.read(4 * (1 + num_dimensions)), num_dimensions)
+            size = math.prod(shape)
+            values = bytearray()
+            while len(values) <= size and (some := stream.read(_AT_A_TIME)):
+                values += some
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise _damaged(path, str(error)) from error
+    if len(values) != size or not size:
+        found = "more" if len(values) > size else size_in_words(len(values))
+        raise _damaged(path, f"its header states {size_in_words(size)}, and it holds {found}")
+    return torch.frombuffer(values, dtype=torch.uint8).view(shape)
+
+
+def _stated_shape(path: Path, header: bytes, num_dimensions: int) -> tuple[int, ...]:
+    """Return the sizes that the first bytes of an IDX file state."""
+    if header[:4] != bytes((0, 0, 8, num_dimensions)) or len(header) < 4 * (1 + num_dimensions):
+        raise _damaged(path, f"it does not begin as unsigned bytes in {num_dimensions} dimension(s) do")
+    shape = struct.unpack(f">{num_dimensions}I", header[4:])
+    packed_size = path.stat().st_size
+    if math.prod(shape) > min(_LARGEST, max(_MOST_PACKED * packed_size, _SMALL)):
+        stated = " x ".join(f"{size:,}" for size in shape)
+        raise _damaged(
+            path, f"its header states {stated} bytes, and the file has {size_in_words(packed_size)}"
+        )
+    return shape
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(
+        f"data.root: {shown(path)} is damaged, or is not an IDX file: {why}; if a download was killed, delete this "
+        "file and set data.download: true, which fetches what is missing"
+    )

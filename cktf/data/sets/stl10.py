@@ -1,0 +1,89 @@
+"""STL-10, 96x96 colour, 5,000 and 8,000 samples, and 100,000 without labels (Coates, Ng and Lee, 2011)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cktf.data.augmentation.crop import Augmentation
+from cktf.data.config import DataConfig
+from cktf.data.dataset import Dataset
+from cktf.data.files.mapped import mapped_images
+from cktf.data.files.places import shown
+from cktf.data.files.published import STL10
+from cktf.data.resize import resize
+from cktf.errors import InputError
+
+_NUM_CLASSES = 10
+_SIDE = 96
+_IMAGE = (3, _SIDE, _SIDE)
+_IMAGE_BYTES = 3 * _SIDE * _SIDE
+_AT_A_TIME = 1000  # images in memory while a file is rewritten
+
+
+def load_stl10(config: DataConfig) -> Dataset:
+    """Return STL-10 and its unlabelled images.
+
+    In the paper's transfer learning (its figure 2) networks see them at 64x64, cut out of the images of 96: that is
+    ``side: 64`` and ``crop_from: 96``. The resized crop and the flip are the standard here, too. The files hold images
+    column by column. They are rewritten once, row by row and at the side that is asked for, and mapped from then on.
+
+    Raises:
+        DatasetMissing: If it is not there and cannot be fetched.
+        ValueError: If a file is damaged.
+    """
+    folder = STL10.fetch(config.root, download=config.download)
+    side = config.side or _SIDE
+
+    def images(name: str) -> Tensor:
+        return _read_images(folder / name, side, verify=config.verify, is_kept=not config.generated)
+
+    def labels(name: str, num_samples: int) -> Tensor:
+        return _read_labels(folder / name, num_samples, verify=config.verify)
+
+    train_images, test_images = images("train_X.bin"), images("test_X.bin")
+    return Dataset(
+        train_images=train_images,
+        train_labels=labels("train_y.bin", len(train_images)),
+        test_images=test_images,
+        test_labels=labels("test_y.bin", len(test_images)),
+        num_classes=_NUM_CLASSES,
+        mean=torch.tensor([0.4467, 0.4398, 0.4066]),
+        std=torch.tensor([0.2603, 0.2566, 0.2713]),
+        standard_augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
+        unlabelled_images=images("unlabeled_X.bin"),
+    )
+
+
+def _read_images(path: Path, side: int, *, verify: bool, is_kept: bool) -> Tensor:
+    state = path.stat()
+    if not state.st_size or state.st_size % _IMAGE_BYTES:
+        raise InputError(
+            f"data.root: {shown(path)} is damaged: it has {state.st_size} bytes, and each image {_IMAGE_BYTES}"
+        )
+    sources = [path.absolute(), state.st_size, state.st_mtime_ns, side, *([] if verify else ["not verified"])]
+    shape = (state.st_size // _IMAGE_BYTES, 3, side, side)
+    return mapped_images(
+        f"stl10-{path.stem}", sources, shape, lambda: _row_by_row(path, side, verify=verify), is_kept=is_kept
+    )
+
+
+def _row_by_row(path: Path, side: int, *, verify: bool) -> Iterator[Tensor]:
+    STL10.check(path, verify=verify)
+    pixels = np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, *_IMAGE)
+    for start in range(0, len(pixels), _AT_A_TIME):
+        # The file has the columns before the rows.
+        some = pixels[start : start + _AT_A_TIME].transpose(0, 1, 3, 2)
+        yield resize(torch.from_numpy(some.copy()), side)
+
+
+def _read_labels(path: Path, num_samples: int, *, verify: bool) -> Tensor:
+    STL10.check(path, verify=verify)
+    if (num_labels := path.stat().st_size) != num_samples:
+        raise InputError(f"data.root: {shown(path)} holds {num_labels} labels for {num_samples} images")
+    labels = torch.from_numpy(np.fromfile(path, dtype=np.uint8)).long() - 1  # the file counts from 1
+    if not ((labels >= 0) & (labels < _NUM_CLASSES)).all():
+        raise InputError(f"data.root: {shown(path)} holds labels other than 1 to {_NUM_CLASSES}")
+    return labels

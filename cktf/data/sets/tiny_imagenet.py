@@ -1,0 +1,148 @@
+"""Tiny-ImageNet, 64x64 colour, 200 classes, 100,000 and 10,000 samples (Le and Yang, 2015)."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cktf.data.augmentation.crop import Augmentation
+from cktf.data.config import DataConfig
+from cktf.data.dataset import Dataset
+from cktf.data.files.image_files import read_image_files
+from cktf.data.files.image_layout import entries_of
+from cktf.data.files.places import DatasetMissing, data_folder, no_file, shown, size_in_words, writing
+from cktf.errors import InputError
+
+ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+"""Where the data set's authors offer it."""
+
+ARCHIVE_MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
+
+_NUM_CLASSES = 200
+_SIDE = 64
+_LARGEST_TEXT = 2**25  # bytes; the real lists have less than a hundredth of it
+_LONGEST_LINE = 100  # characters that are shown of one
+_UNPACKED = "tiny-imagenet-200"
+
+
+def load_tiny_imagenet(config: DataConfig) -> Dataset:
+    """Return Tiny-ImageNet; classes are numbered in the order of their sorted WordNet ids.
+
+    The labels of its own test part were never published. The test part here is its labelled `val` part, as it is
+    throughout the literature; validation is split off the training part, as for every data set.
+
+    Normalisation and augmentation are those of the published code: ImageNet's constants, a random resized crop and a
+    flip.
+
+    Raises:
+        DatasetMissing: If it is not there and cannot be fetched.
+        ValueError: If a file is damaged or missing.
+    """
+    folder = _find(config)
+    classes = _classes(folder / "wnids.txt")
+    train_files, train_labels = _train_files(folder / "train", classes)
+    test_files, test_labels = _test_files(folder / "val", classes)
+    parts = {"train": train_files, "val": test_files}
+    train_images, test_images = read_image_files(
+        config.name, parts, config.side or _SIDE, is_kept=not config.generated
+    )
+    return Dataset(
+        train_images=train_images,
+        train_labels=train_labels,
+        test_images=test_images,
+        test_labels=test_labels,
+        num_classes=_NUM_CLASSES,
+        mean=torch.tensor([0.485, 0.456, 0.406]),
+        std=torch.tensor([0.229, 0.224, 0.225]),
+        standard_augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
+    )
+
+
+def _find(config: DataConfig) -> Path:
+    root = data_folder(config.root)
+    unpacked = root / _UNPACKED
+    places = [unpacked, root]
+    for place in places:
+        if (place / "wnids.txt").is_file():
+            return place
+    remedy = f"set data.download: true, or unpack {ARCHIVE} and set data.root to the folder that holds {_UNPACKED}/"
+    if not config.download:
+        raise DatasetMissing(config.name, places, remedy, no_file(place / "wnids.txt" for place in places))
+    from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
+
+    try:
+        with writing(root):
+            if not unpacked.is_dir():  # another process may have been first
+                # Unpacked elsewhere, so that the folder is whole once it is there.
+                partial = root / f"{_UNPACKED}.partial"
+                download_and_extract_archive(ARCHIVE, str(root), str(partial), md5=ARCHIVE_MD5)
+                (partial / _UNPACKED).rename(unpacked)
+                shutil.rmtree(partial)
+    except (OSError, RuntimeError) as error:
+        raise DatasetMissing(config.name, places, remedy, f"the download failed: {error}") from error
+    return unpacked
+
+
+def _classes(path: Path) -> list[str]:
+    classes = sorted(_text(path).split())
+    if len(set(classes)) != _NUM_CLASSES:
+        raise InputError(
+            f"data.root: {shown(path)} names {len(set(classes))} classes; there must be {_NUM_CLASSES}"
+        )
+    return classes
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise InputError(f"data.root: {shown(path)} is missing, or is no file; unpack the data set anew")
+    if (size := path.stat().st_size) > _LARGEST_TEXT:
+        raise InputError(
+            f"data.root: {shown(path)} has {size_in_words(size)}; a list of names has {size_in_words(_LARGEST_TEXT)} "
+            "or less"
+        )
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"data.root: {shown(path)} is no text; unpack the data set anew") from error
+
+
+def _train_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
+    files, counts = [], []
+    for wnid in classes:
+        images = folder / wnid / "images"
+        names = entries_of(images).images
+        files += [images / name for name in names]
+        counts.append(len(names))
+    if min(counts) != max(counts):  # the data set is balanced, so unequal classes were unpacked in part
+        fewest = folder / classes[counts.index(min(counts))] / "images"
+        raise InputError(
+            f"data.root: {shown(fewest)} holds {min(counts)} images and other classes {max(counts)}; unpack the data "
+            "set anew"
+        )
+    if not files:
+        raise InputError(f"data.root: {shown(folder)} holds no images; unpack the data set anew")
+    return files, torch.arange(_NUM_CLASSES).repeat_interleave(counts[0])
+
+
+def _test_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
+    path = folder / "val_annotations.txt"
+    numbers = {wnid: number for number, wnid in enumerate(classes)}
+    names, labels = [], []
+    # A line is the file's name, its class and four sides of a box, with tabs between them.
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        name, wnid, *_ = [*line.split("\t"), ""]
+        if wnid not in numbers:
+            raise InputError(
+                f"data.root: {shown(path)}, line {number}: {line[:_LONGEST_LINE]!r} does not name a file and its class"
+            )
+        names.append(name)
+        labels.append(numbers[wnid])
+    if not names:
+        raise InputError(f"data.root: {shown(path)} names no images; unpack the data set anew")
+    images = folder / "images"
+    if absent := sorted(set(names) - set(entries_of(images).images)):
+        raise InputError(
+            f"data.root: {shown(images / absent[0])}, which {shown(path)} names, is missing; unpack the data set anew"
+        )
+    return [images / name for name in names], torch.tensor(labels)

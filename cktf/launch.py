@@ -1,0 +1,245 @@
+"""Launch, resume, extend: one path for all three.
+
+Whatever has happened before, a driver reads the ledger, lets the planner find out what is left, and has Ray
+Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what the ledger holds.
+"""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+
+from rich.console import Console
+
+from cktf.cluster.environment import prepare
+from cktf.cluster.signals import as_ctrl_c
+from cktf.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse
+from cktf.plan.planner import Planner
+from cktf.rows import Status, TeacherRow
+from cktf.run.directory import (
+    forget,
+    require_own,
+    require_same,
+    require_same_contents,
+    require_study,
+    stored_study,
+    write_what_was_asked,
+    writing,
+)
+from cktf.run.kept_files import Keeper
+from cktf.run.ledger import Ledger, open_run, read_ledger
+from cktf.run.preflight import require_known_contents, require_runnable
+from cktf.run.progress import watch
+from cktf.storage import Storage
+from cktf.study.load import dump_study, read_study
+from cktf.study.problems import StudyError
+from cktf.study.spec import MOST_SEEDS, StudySpec
+from cktf.trial.teacher_score import trained_row
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run stands when its driver leaves it.
+
+    Attributes:
+        run: The run directory.
+        complete: Trials that have all their epochs.
+        pruned: Trials that a pruner has ended.
+        failed: Trials that have failed.
+        failures: Reason to the number of trials that failed for it.
+        unfound: Arms that a search was to try, and there are no others.
+        is_interrupted: Whether there is more to run.
+        seconds: Wall time of this session.
+    """
+
+    run: str
+    complete: int
+    pruned: int
+    failed: int
+    failures: dict[str, int]
+    unfound: int
+    is_interrupted: bool
+    seconds: float
+
+    def in_words(self) -> str:
+        """Return one line for the user."""
+        counts = [f"{self.complete} complete"]
+        counts += [f"{self.pruned} pruned"] if self.pruned else []
+        counts += [f"{self.failed} failed"] if self.failed else []
+        counts += [f"{self.unfound} arms not found"] if self.unfound else []
+        verb = "interrupted" if self.is_interrupted else "done"
+        then = f"; 'cktf resume {self.run}' continues" if self.is_interrupted else ""
+        if self.failed and not self.is_interrupted:
+            then = f"; 'cktf resume {self.run} --retry-failed' tries the failed ones again"
+        return f"{verb} after {self.seconds:.0f} s: {', '.join(counts)}{then}"
+
+
+def launch(
+    spec: StudySpec, run_dir: str, *, address: str | None = None, console: Console | None = None
+) -> Summary:
+    """Run a study's trials, or those that are left of them.
+
+    Args:
+        spec: The study.
+        run_dir: Where the run is kept: a folder, or a bucket's URI. On a cluster every node must see it.
+        address: A running Ray cluster; None starts Ray on this machine.
+        console: Where progress is shown; None shows it on the terminal.
+
+    Raises:
+        UserError: One of `cktf.errors`, if the run directory or the cluster cannot be used for this.
+    """
+    run = open_run(run_dir)
+    stored = stored_study(run)
+    if stored is None:
+        require_own(run)
+    else:
+        require_same(spec, stored, run)
+    return _carry_out(spec, run, stored, address=address, console=console)
+
+
+def resume(
+    run_dir: str, *, retry_failed: bool = False, address: str | None = None, console: Console | None = None
+) -> Summary:
+    """Go on with a run after anything.
+
+    Args:
+        run_dir: The run directory.
+        retry_failed: Whether failed trials are run again, from their checkpoints.
+        address: As for `launch`.
+        console: As for `launch`.
+
+    Raises:
+        UserError: As `launch`; `RunNotFound` if there is no run.
+    """
+    run = open_run(run_dir)
+    spec = require_study(run)
+    return _carry_out(spec, run, spec, retry_failed=retry_failed, address=address, console=console)
+
+
+def extend(
+    run_dir: str,
+    *,
+    trials: int = 0,
+    seeds: int = 0,
+    address: str | None = None,
+    console: Console | None = None,
+) -> Summary:
+    """Add trials or seeds to a run, and run them; what is there is kept.
+
+    Args:
+        run_dir: The run directory.
+        trials: More arms of a search.
+        seeds: More seeds for every arm of a design, or of a search's confirm stage.
+        address: As for `launch`.
+        console: As for `launch`.
+
+    Raises:
+        UserError: As `resume`; `NotExtensible` if the study has no such thing to extend.
+    """
+    run = open_run(run_dir)
+    stored = require_study(run)
+    spec = extended(stored, trials=trials, seeds=seeds)
+    return _carry_out(spec, run, stored, address=address, console=console)
+
+
+def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
+    """Return the study with more trials or seeds.
+
+    Raises:
+        NotExtensible: If the study has no such thing to extend, or may not have so many.
+    """
+    if not trials and not seeds:
+        raise NotExtensible("nothing to add: use --trials or --seeds, and a number")
+    if trials and spec.search is None:
+        raise NotExtensible("--trials: only a search has trials to add; a design grows by --seeds")
+    if seeds and spec.search is not None and spec.confirm is None:
+        raise NotExtensible("--seeds: a search without 'confirm:' grows by --trials")
+    changes: dict[str, object] = {"trials": spec.trials + trials} if trials else {}
+    if seeds and spec.confirm:
+        changes["confirm"] = spec.confirm.model_copy(update={"seeds": spec.confirm.seeds + seeds})
+    elif seeds:
+        if (count := len(spec.seeds) + seeds) > MOST_SEEDS:  # found before billions are written down
+            raise NotExtensible(f"--seeds: seeds: must be between 1 and {MOST_SEEDS} in all; got {count}")
+        first = max(spec.seeds) + 1
+        changes["seeds"] = (*spec.seeds, *range(first, first + seeds))
+    try:  # a copy is not checked; what is written must be readable
+        return read_study(dump_study(spec.model_copy(update=changes)), "the extended study")
+    except StudyError as error:
+        raise NotExtensible(str(error)) from error
+
+
+@as_ctrl_c()
+def _carry_out(
+    spec: StudySpec,
+    run: Storage,
+    stored: StudySpec | None,
+    *,
+    retry_failed: bool = False,
+    address: str | None,
+    console: Console | None,
+) -> Summary:
+    began = time.monotonic()
+    console = console or Console()
+    teachers: list[TeacherRow] = []
+    if address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
+        teachers = require_runnable(spec)
+    with writing(run):
+        ledger = Ledger(run)
+    with ledger:
+        if stored_study(run) != stored:  # until the ledger was ours, another driver could have it
+            raise RunInUse(f"{run.root}: another driver has changed its study just now; try again")
+        planner = _planner(spec, run, ledger, retry_failed=retry_failed)
+        planner.on_teachers(teachers)
+        keeper = Keeper(run, planner.state, spec)
+        is_interrupted = False
+        try:
+            if not planner.is_done():
+                if warning := prepare(is_local=address is None):
+                    console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
+                from cktf.cluster.tune import tune_to_end  # here, for Ray looks around while it is imported
+
+                with watch(planner, console) as show:
+                    planner.listeners += [writing(run)(keeper), show]
+                    tune_to_end(planner, run, address=address, say=console.print)
+            with writing(run):
+                keeper.finish()
+        except (ClusterNotFound, ClusterTooSmall, NotRunnable):
+            if stored is None and planner.state.is_untouched:  # the study may have to be another
+                forget(run, ledger)
+            raise
+        except KeyboardInterrupt:
+            is_interrupted = True
+        with writing(run):
+            ledger.flush()
+        return _summary(planner, run, is_interrupted, time.monotonic() - began)
+
+
+def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
+    """Write what was asked, and return a planner that knows all rows before that; none of them is kept."""
+    rows = list(read_ledger(run))
+    require_same_contents(rows, run)
+    require_known_contents(spec)
+    with writing(run), ledger.planning():
+        write_what_was_asked(spec, run, ledger)
+        return Planner(
+            spec,
+            writing(run)(ledger.append),
+            rows,
+            retry_failed=retry_failed,
+            find_teacher=partial(trained_row, run),
+        )
+
+
+def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: float) -> Summary:
+    counts = planner.state.counts()
+    reasons = Counter(trial.end.reason for trial in planner.state.failures() if trial.end)
+    return Summary(
+        run=run.root,
+        complete=counts[Status.COMPLETE],
+        pruned=counts[Status.PRUNED],
+        failed=counts[Status.FAILED],
+        failures=dict(reasons.most_common()),
+        unfound=planner.num_unfound,
+        is_interrupted=is_interrupted,
+        seconds=seconds,
+    )

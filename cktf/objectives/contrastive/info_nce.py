@@ -1,0 +1,100 @@
+"""The contrast of a batch of anchors with many candidates by softmax: InfoNCE (van den Oord et al., arXiv 1807.03748).
+
+Anchor v, positive m+, candidates m, temperature tau, and w how often a candidate is a negative of the anchor:
+
+    e(m) = exp(v . m / tau)
+    loss = -mean over anchors of log(e(m+) / (e(m+) + sum over candidates of w e(m)))
+
+It needs neither Z nor n. As in `parts.contrast` the scores are one matrix product, and the gradients are taken in
+the forward pass, tile by tile. The sum is kept relative to the largest exponent so far, so nothing overflows.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from cktf.objectives.contrastive.nce import tiles
+from cktf.objectives.contrastive.negatives import Negatives
+from cktf.objectives.contrastive.products import times_transposed
+
+SMALLEST_EXPONENT = -115.0
+"""In bits, relative to the largest one: less counts nothing, and what is below -126 is slow to compute with."""
+
+FAR = 1e30
+"""More than any two scores differ."""
+
+
+def info_nce_loss(
+    anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, *, temperature: float
+) -> Tensor:
+    """Return the InfoNCE loss of one side of one pair, a scalar, in nats.
+
+    Gradients go to the anchors, and to positives and rows where these require any.
+
+    Args:
+        anchors: (batch, dim), float32.
+        positives: (batch, dim), float32: of each anchor, an embedding of the other side.
+        rows: (candidates, dim), float32 or bfloat16: embeddings of the other side.
+        negatives: Which rows are each anchor's negatives.
+        temperature: tau.
+    """
+    loss: Tensor = _InfoNCELoss.apply(anchors, positives, rows, negatives, temperature)
+    return loss
+
+
+class _InfoNCELoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        anchors: Tensor,
+        positives: Tensor,
+        rows: Tensor,
+        negatives: Negatives,
+        temperature: float,
+    ) -> Tensor:
+        batch = len(anchors)
+        scaled = anchors / temperature
+        in_bits = scaled / math.log(2)  # as in `parts.contrast`
+        positive = (in_bits * positives).sum(1, keepdim=True)
+        # Of each anchor: the largest score so far, the sum of the exponentials relative to it, and their sum
+        # with the candidates they belong to.
+        peak, total, centre = positive, torch.ones_like(positive), positives.clone()
+        for columns, tile in tiles(in_bits, rows):
+            scores = times_transposed(in_bits, tile)
+            # Far below: what does not count. A sixth of the time of `torch.where`.
+            lowered = (negatives.weights[:, columns] - 1).clamp_(max=0)
+            counted = torch.add(scores, lowered, alpha=FAR)
+            higher = torch.maximum(peak, counted.amax(1, keepdim=True))
+            shrink = torch.exp2(peak - higher)
+            values = _exponentials(scores, higher, negatives, columns)
+            total = total * shrink + values.sum(1, keepdim=True)
+            centre = centre * shrink + times_transposed(values, tile.T)
+            peak = higher
+        loss = (peak - positive) * math.log(2) + total.log()
+
+        pull = torch.expm1(-loss)  # the positive's probability less 1
+        of_positives = scaled * pull / batch if ctx.needs_input_grad[1] else None
+        of_rows = None
+        if ctx.needs_input_grad[2]:
+            of_rows = torch.empty_like(rows)
+            for columns, tile in tiles(in_bits, rows):
+                values = _exponentials(times_transposed(in_bits, tile), peak, negatives, columns)
+                of_rows[columns] = values.T @ (scaled / (total * batch))
+        of_anchors = (centre / total - positives) / (batch * temperature)
+        ctx.save_for_backward(of_anchors, of_positives, of_rows)
+        return loss.mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = (g if g is None else gradient_of_loss * g for g in ctx.saved_tensors)
+        return *gradients, None, None
+
+
+def _exponentials(scores: Tensor, peak: Tensor, negatives: Negatives, columns: slice) -> Tensor:
+    """Return w 2^(score - peak), (batch, rows of the tile); the scores are overwritten."""
+    values = scores.sub_(peak).clamp_(SMALLEST_EXPONENT, 0).exp2_().mul_(negatives.weights[:, columns])
+    return values if negatives.scale is None else values.mul_(negatives.scale.unsqueeze(1))

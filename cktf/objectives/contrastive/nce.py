@@ -1,0 +1,193 @@
+"""The contrast of a batch of anchors with many candidates, by noise-contrastive estimation (NCE).
+
+Notation of "Contrastive Representation Distillation" (Tian et al., 2020, arXiv 1910.10699, eq. 18) and of
+CKTF (Zhao et al., 2023, arXiv 2303.07599): anchor v, candidate m, temperature tau, K negatives, n samples,
+c = K / n, and
+
+    p = exp(v . m / tau) / Z
+    loss = -mean over anchors of [log(p_positive / (p_positive + c)) + sum over negatives of log(c / (p + c))]
+
+with 1e-7 added to c in the denominators. Dividing both fractions by their numerators turns this into logistic
+regression on x = log(p / c):
+
+    loss = mean over anchors of [softplus(-x_positive) + sum over negatives of softplus(x)]
+
+The scores of all candidates, the rows of a memory bank, are one matrix product; which of them count, and how
+often, says a weight for each anchor and row. The gradient with respect to the anchors, sigmoid(x) times the
+rows, is a second product, taken in the forward pass, tile by tile. So nothing of the size of the scores is
+kept. Where the rows are the whole bank, neither time nor memory grows with K; of a part of it, shared by the
+batch, and of a queue K is the number of rows. Rows that are no constants, as the embeddings of the batch itself,
+get their gradient by a third product.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import softplus
+
+from cktf.objectives.contrastive.banks.bank import LARGEST_NORM
+from cktf.objectives.contrastive.negatives import Negatives
+from cktf.objectives.contrastive.products import multiplies_bfloat16, times_transposed
+
+EPSILON = 1e-7
+"""Added to c in the denominators, as published."""
+
+TILE_ELEMENTS = 2**19
+"""Scores of one tile: 2 MiB a temporary. Smaller tiles cost more launches, and more waits among threads."""
+
+LARGEST_LOG = 80.0
+"""Of a product of denominators: float32 ends at exp(88.7)."""
+
+
+def noise_contrastive_loss(
+    anchors: Tensor,
+    positives: Tensor,
+    rows: Tensor,
+    negatives: Negatives,
+    *,
+    temperature: float,
+    partition: float,
+    num_samples: int,
+) -> Tensor:
+    """Return the NCE loss of one side of one pair, a scalar.
+
+    Gradients go to the anchors, and to positives and rows where these require any.
+
+    Args:
+        anchors: (batch, dim), float32, L2-normalised.
+        positives: (batch, dim), float32: of each anchor, an embedding of the other side.
+        rows: (candidates, dim), float32 or bfloat16: embeddings of the other side.
+        negatives: Which rows are each anchor's negatives.
+        temperature: tau.
+        partition: Z, see `estimate_partition`.
+        num_samples: n.
+    """
+    loss: Tensor = _NoiseContrastiveLoss.apply(
+        anchors, positives, rows, negatives, temperature, partition, num_samples
+    )
+    return loss
+
+
+@torch.no_grad()
+def estimate_partition(
+    anchors: Tensor,
+    positives: Tensor,
+    rows: Tensor,
+    negatives: Negatives,
+    *,
+    temperature: float,
+    num_samples: int,
+) -> Tensor:
+    """Return Z as published, a scalar.
+
+    It is the mean of exp(v . m / tau) over the positives and negatives of a batch, times n.
+    """
+    scaled = anchors / temperature
+    in_bits = scaled / math.log(2)
+    total = (scaled * positives).sum(1).exp_().sum()
+    for columns, tile in tiles(in_bits, rows):
+        scores = times_transposed(in_bits, tile).exp2_().mul_(negatives.weights[:, columns])
+        total += _sum(scores, negatives.scale)
+    return total * (num_samples / (len(anchors) * (negatives.per_anchor + 1)))
+
+
+class _NoiseContrastiveLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        anchors: Tensor,
+        positives: Tensor,
+        rows: Tensor,
+        negatives: Negatives,
+        temperature: float,
+        partition: float,
+        num_samples: int,
+    ) -> Tensor:
+        batch, scale = len(anchors), negatives.scale
+        noise = negatives.count / num_samples
+        # p / c = odds * exp(score). Scaling after the exponential keeps its argument within 1 / tau, where it
+        # can neither overflow nor underflow. It is taken as a power of two, which PyTorch computes itself, in a
+        # third of the time that MKL takes for exp.
+        odds = 1 / (partition * (noise + EPSILON))
+        scaled = anchors / temperature
+        in_bits = scaled / math.log(2)
+        one = anchors.new_ones(())
+        largest_log = math.log1p(odds * math.exp(LARGEST_NORM / temperature))
+
+        x = (scaled * positives).sum(1) + math.log(odds)
+        loss = softplus(-x).sum()
+        pull = (torch.sigmoid(x) - 1).unsqueeze(1)
+        gradient = positives * pull
+        of_rows = torch.zeros_like(rows) if ctx.needs_input_grad[2] else None
+
+        push = gradient if scale is None else torch.zeros_like(gradient)
+        for columns, tile in tiles(in_bits, rows):
+            weights = negatives.weights[:, columns]
+            scores = times_transposed(in_bits, tile).exp2_()
+            if negatives.distinct:
+                # Where the weight is 0, so are then loss and gradient: one pass for both.
+                scores.mul_(weights)
+            denominators = torch.add(one, scores, alpha=odds)
+            scores.div_(denominators)
+            if negatives.distinct:
+                logarithms = _logs_of_products(denominators, largest_log)
+            else:
+                scores.mul_(weights)
+                logarithms = denominators.log_().mul_(weights)
+            loss += _sum(logarithms, scale)
+            push.add_(times_transposed(scores, tile.T), alpha=odds)
+            if of_rows is not None:
+                factor = scaled if scale is None else scaled * scale.unsqueeze(1)
+                of_rows[columns] = (scores.T @ factor).mul_(odds / batch)
+        if scale is not None:
+            gradient.addcmul_(push, scale.unsqueeze(1))
+
+        of_positives = scaled * pull / batch if ctx.needs_input_grad[1] else None
+        ctx.save_for_backward(gradient.div_(batch * temperature), of_positives, of_rows)
+        return loss / batch + negatives.per_anchor * math.log1p(EPSILON / noise)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient_of_loss: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = (g if g is None else gradient_of_loss * g for g in ctx.saved_tensors)
+        return *gradients, None, None, None, None
+
+
+def _sum(values: Tensor, scale: Tensor | None) -> Tensor:
+    """Return the sum of values (batch, candidates), a scalar, each anchor's times its scale (batch,)."""
+    return values.sum() if scale is None else values.sum(1) @ scale.to(values.dtype)
+
+
+def _logs_of_products(values: Tensor, largest_log: float) -> Tensor:
+    """Return logarithms of values that are 1 or more, (batch, products), with the same sum for each anchor.
+
+    A logarithm costs as much as ten products. So the values are multiplied with one another first, half of the
+    columns by the other half, as long as no product can leave float32. The values are overwritten.
+
+    Args:
+        values: (batch, candidates).
+        largest_log: No value's logarithm is larger.
+    """
+    while (width := values.shape[1]) > 1 and 2 * largest_log < LARGEST_LOG:
+        half = (width + 1) // 2  # of an odd number the middle column stays as it is
+        values[:, : width - half] *= values[:, half:]
+        values = values[:, :half]
+        largest_log *= 2
+    return values.log_()
+
+
+def tiles(anchors: Tensor, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Yield slices of the rows with these rows, so few that their scores are one tile.
+
+    Rows in bfloat16 stay so where the device multiplies in it; else they come in the anchors' precision.
+    """
+    is_native = rows.dtype == torch.bfloat16 and multiplies_bfloat16(rows.device.type)
+    precision = rows.dtype if is_native else anchors.dtype
+    width = max(1, TILE_ELEMENTS // len(anchors))
+    for start in range(0, len(rows), width):
+        columns = slice(start, min(start + width, len(rows)))
+        yield columns, rows[columns].to(precision)

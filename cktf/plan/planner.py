@@ -1,0 +1,240 @@
+"""The planner: which trial runs next, which one ends early, and when a study is done. It knows no Ray.
+
+Everything the planner knows is in the ledger. Whatever happens becomes a row; a row is written first and then
+applied, by the same method that applies the rows of earlier sessions when a run is taken up again. A planner
+that replays a ledger is therefore the planner that wrote it.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from enum import Enum
+
+from cktf.plan.searched_arms import SearchedArms
+from cktf.plan.state import RunState, TrialState
+from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
+from cktf.study.designs import Arm, merge_alike, plan_arms
+from cktf.study.spec import StudySpec
+from cktf.trial.teacher_cache import teacher_id
+
+
+class Nothing(Enum):
+    """Why there is no next trial."""
+
+    YET = "what comes next depends on trials that still run"
+    LEFT = "the study is done"
+
+
+class Planner:
+    """Plans a study and keeps its ledger.
+
+    A design is planned whole, seed by seed, so that a study that is interrupted has all arms of the seeds it
+    has done. A search is planned arm by arm, as results come; its ``confirm`` stage follows when the search
+    has ended.
+
+    Args:
+        spec: The study.
+        record: Writes a row to the ledger.
+        rows: The ledger of earlier sessions. Their trials without an end are the first to be handed out.
+        retry_failed: Whether failed trials are run again, from their checkpoints.
+        find_teacher: Returns how well a teacher does that this run has trained; None while that is not known.
+        clock: Seconds since the epoch, for the rows.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        record: Callable[[Row], None],
+        rows: Iterable[Row] = (),
+        *,
+        retry_failed: bool = False,
+        find_teacher: Callable[[str], TeacherRow | None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.spec = spec
+        self.state = RunState(spec.metric)
+        self._record = record
+        self._find_teacher = find_teacher
+        self._clock = clock
+        self._search = SearchedArms(spec, self.state) if spec.search else None
+        self._running: set[str] = set()
+        self._taken_back: Counter[str] = Counter()
+        self.listeners: list[Callable[[Row], None]] = []
+        """Called with each new row after it is written and applied."""
+        self.failure: Exception | None = None
+        """Why a row could not be written, or a listener could not take it: from then on nothing is written."""
+
+        for row in rows:
+            self._apply(row)
+        if retry_failed:
+            for trial in [*self.state.failures()]:
+                self._write(trial.planned)
+        if self._search:
+            self._plan(self._search.incomplete(), spec.seeds, Stage.SEARCH)
+        else:
+            self._plan(plan_arms(spec, self._apart(Stage.DESIGN)), spec.seeds, Stage.DESIGN)
+        self._queue = deque(key for key, trial in self.state.trials.items() if trial.end is None)
+
+    def is_done(self) -> bool:
+        """Plan what can be planned now; return whether nothing is left to run."""
+        if not self._queue:
+            self._queue.extend(self._plan_more())
+        return not self._queue and not self._running
+
+    def next_trial(self) -> PlannedRow | Nothing:
+        """Hand out the next trial, or say why there is none."""
+        if self.is_done():
+            return Nothing.LEFT
+        if not self._queue:
+            return Nothing.YET
+        trial_id = self._queue.popleft()
+        self._running.add(trial_id)
+        return self.state.trials[trial_id].planned
+
+    def on_teachers(self, teachers: Iterable[TeacherRow]) -> None:
+        """Take in how well teachers do; what the ledger has of them is not written again."""
+        for row in teachers:
+            known = self.state.teachers.get(row.teacher_id)
+            if known is None or replace(known, time=row.time) != row:
+                self._write(row)
+
+    def on_epoch(self, trial_id: str, result: EpochResult) -> bool:
+        """Take in a trial's epoch; return whether the trial ends here because it is pruned.
+
+        An epoch that the ledger has (a resumed trial tells its history first) is not written again.
+        """
+        trial = self.state.trials[trial_id]
+        if not trial.curve:
+            self._look_for_teacher(trial)
+        if trial.end is None and result.epoch not in trial.curve:
+            self._write(EpochRow(trial_id=trial_id, time=self._clock(), **asdict(result)))
+        has_all = trial.epochs in trial.curve  # while its history is told, too
+        if has_all or not (self._search and self._search.is_pruned(trial_id)):
+            return False
+        self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {max(trial.curve)}")
+        return True
+
+    def on_end(
+        self, trial_id: str, status: Status, reason: str = "", device: str = "", node: str = ""
+    ) -> None:
+        """Take in a trial's end. A trial that has ended stays as it is."""
+        self._running.discard(trial_id)
+        trial = self.state.trials[trial_id]
+        if trial.end is None:
+            self._look_for_teacher(trial)
+            self._write(
+                EndRow(
+                    trial_id=trial_id,
+                    status=status,
+                    reason=reason,
+                    epochs=len(trial.curve),
+                    wall_seconds=trial.wall_seconds,
+                    device=device,
+                    node=node,
+                    time=self._clock(),
+                )
+            )
+
+    def take_back(self, reason: str) -> None:
+        """Put what is running back at the head of the queue, since whoever ran it is gone.
+
+        A trial that this befell more often than the study's ``max_failures`` is failed, with the reason.
+        """
+        for trial_id in sorted(self._running, key=lambda key: -self.state.trials[key].planned.number):
+            self._taken_back[trial_id] += 1
+            if self._taken_back[trial_id] > self.spec.max_failures:
+                self.on_end(trial_id, Status.FAILED, reason)
+            else:
+                self._running.discard(trial_id)
+                self._queue.appendleft(trial_id)
+
+    @property
+    def running(self) -> int:
+        """How many trials are handed out and have not ended."""
+        return len(self._running)
+
+    @property
+    def num_unfound(self) -> int:
+        """How many arms of a search there are none of, for its sampler finds no others."""
+        is_exhausted = self._search is not None and self._search.is_exhausted
+        return max(0, self.spec.trials - self._search.num_arms) if self._search and is_exhausted else 0
+
+    def total(self) -> int:
+        """Return how many trials the study will have, as far as can be said now."""
+        if self._search is None:
+            return len(self.state.trials)
+        tried = self._search.num_arms
+        arms = tried if self._search.is_exhausted else max(self.spec.trials, tried)
+        confirm = self.spec.confirm
+        planned = self.state.num_planned(Stage.CONFIRM)
+        expected = (confirm.top + 1) * confirm.seeds if confirm else 0
+        return arms * len(self.spec.seeds) + (planned or expected)
+
+    def _plan_more(self) -> Sequence[str]:
+        """Plan a search's next arm, or its confirm stage when all arms have ended; return the new trials."""
+        if self._search is None:
+            return []
+        if arm := self._search.propose():
+            return self._plan([arm], self.spec.seeds, Stage.SEARCH)
+        if self._running or self.spec.confirm is None:
+            return []
+        best = self._search.best(self.spec.confirm.top)
+        arms = merge_alike(self.spec, [*plan_arms(self.spec), *best], self._apart(Stage.CONFIRM))
+        return self._plan(arms, self.spec.confirm_seeds, Stage.CONFIRM)
+
+    def _apart(self, stage: Stage) -> set[str]:
+        """Return the arms of a stage that have trials of their own, in which they go on, whatever they train like."""
+        planned = (trial.planned for trial in self.state.trials.values())
+        return {row.arm_id for row in planned if row.stage == stage}
+
+    def _plan(self, arms: Sequence[Arm], seeds: Sequence[int], stage: Stage) -> list[str]:
+        """Write down the trials that are not planned yet, all arms of one seed before the next seed."""
+        new = []
+        for seed in seeds:
+            for arm in arms:
+                config = arm.config.with_seed(seed)
+                if config.trial_id in self.state.trials:
+                    continue
+                new.append(config.trial_id)
+                self._write(
+                    PlannedRow(
+                        trial_id=config.trial_id,
+                        arm_id=config.arm_id,
+                        arm=arm.name,
+                        seed=seed,
+                        stage=stage,
+                        number=len(self.state.trials),
+                        params=arm.params,
+                        config=config.model_dump(mode="json"),
+                        epochs=config.total_epochs,
+                        context=arm.context,
+                        teacher_id=teacher_id(config),
+                        aliases=list(arm.aliases),
+                        time=self._clock(),
+                    )
+                )
+        return new
+
+    def _look_for_teacher(self, trial: TrialState) -> None:
+        """Write how well a trial's teacher does, if that is not known yet and can be by now."""
+        identity = trial.planned.teacher_id
+        if identity and identity not in self.state.teachers and (row := self._find_teacher(identity)):
+            self._write(row)
+
+    def _write(self, row: Row) -> None:
+        if self.failure:
+            raise self.failure
+        try:
+            self._record(row)
+            self._apply(row)
+            for listener in self.listeners:
+                listener(row)
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def _apply(self, row: Row) -> None:
+        self.state.apply(row)
+        if self._search:
+            self._search.apply(row)

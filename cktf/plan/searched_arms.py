@@ -1,0 +1,127 @@
+"""The arms of a search: their replicates, what Optuna is told of them, and which were best."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from pydantic import ValidationError
+
+from cktf.plan.state import RunState, TrialState, mean_score
+from cktf.plan.suggestions import Suggestions
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Scalar, Stage, Status
+from cktf.study.designs import Arm, arm_for
+from cktf.study.spec import StudySpec
+from cktf.trainer.config import TrialConfig
+
+
+@dataclass
+class _SearchedArm:
+    arm: Arm
+    trials: list[TrialState] = field(default_factory=list)
+    is_pruned: bool = False
+    is_told: bool = False
+
+
+class SearchedArms:
+    """Stands between the trials, one for each replicate, and Optuna, to which an arm is one trial.
+
+    Optuna gets the mean over an arm's replicates: of an epoch once all of them have reached it, of the end
+    once all have ended. An arm is failed where one of its replicates failed, for a mean of fewer would be a
+    luckier draw.
+
+    Args:
+        spec: A study with ``search:``.
+        state: The run's state. Rows are applied to it before they are applied here.
+    """
+
+    def __init__(self, spec: StudySpec, state: RunState) -> None:
+        self._spec = spec
+        self._state = state
+        self._suggestions = Suggestions(spec)
+        self._arms: dict[str, _SearchedArm] = {}
+        self.is_exhausted = False
+
+    @property
+    def num_arms(self) -> int:
+        """How many arms were tried, or are being tried."""
+        return len(self._arms)
+
+    def apply(self, row: Row) -> None:
+        """Take in a row."""
+        match row:
+            case PlannedRow(stage=Stage.SEARCH):
+                self._planned(row)
+            case EpochRow() if arm := self._arm_of(row.trial_id):
+                self._advanced(arm, row.epoch)
+            case EndRow() if arm := self._arm_of(row.trial_id):
+                self._ended(arm)
+
+    def propose(self) -> Arm | None:
+        """Return the next arm to try; None where enough are tried, or nothing new is found."""
+        if self.num_arms >= self._spec.trials or self.is_exhausted:
+            return None
+        values = self._suggestions.propose(self.num_arms, self._is_new)
+        if values is None:
+            self.is_exhausted = True
+            return None
+        arm = arm_for(self._spec, values)
+        return Arm(arm.name, values, arm.config)  # the drawn values, also where they make the baseline
+
+    def incomplete(self) -> list[Arm]:
+        """Return the arms of which a kill between two rows has left replicates unplanned."""
+        return [arm.arm for arm in self._arms.values() if len(arm.trials) < len(self._spec.seeds)]
+
+    def is_pruned(self, trial_id: str) -> bool:
+        """Return whether a trial belongs to an arm that is not worth its remaining epochs."""
+        arm = self._arm_of(trial_id)
+        return arm is not None and arm.is_pruned
+
+    def best(self, top: int) -> list[Arm]:
+        """Return the arms with the best mean score on the validation split."""
+        ranking = self._state.ranking(Stage.SEARCH, maximise=self._spec.maximise)
+        return [self._arms[scored.arm_id].arm for scored in ranking[:top]]
+
+    def _is_new(self, values: Mapping[str, Scalar]) -> bool:
+        try:
+            return arm_for(self._spec, values).arm_id not in self._arms
+        except ValidationError:  # values that are allowed one by one, and not together
+            return False
+
+    def _planned(self, row: PlannedRow) -> None:
+        if row.arm_id not in self._arms:
+            config = TrialConfig.model_validate(row.config)
+            self._arms[row.arm_id] = _SearchedArm(Arm(row.arm, row.params, config))
+            self._suggestions.begin(row.arm_id, row.params)
+        arm, trial = self._arms[row.arm_id], self._state.trials[row.trial_id]
+        if trial not in arm.trials:
+            arm.trials.append(trial)
+        elif arm.is_told:  # it failed, is tried again, and is a new trial for Optuna
+            arm.is_told = arm.is_pruned = False
+            self._suggestions.begin(row.arm_id, row.params)
+            for epoch in trial.curve:
+                self._advanced(arm, epoch)
+
+    def _advanced(self, arm: _SearchedArm, epoch: int) -> None:
+        reached = (trial.curve.get(epoch) for trial in arm.trials)
+        values = [value for value in reached if value is not None]
+        if len(values) == len(self._spec.seeds) and not arm.is_told:
+            # Epochs of a method's initial phase have no score, and do not put its arm behind the others.
+            step = arm.trials[0].scored_epochs(epoch)
+            arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, step, fmean(values))
+
+    def _ended(self, arm: _SearchedArm) -> None:
+        ends = {trial.status for trial in arm.trials if trial.end}
+        ended = sum(trial.end is not None for trial in arm.trials)
+        if ended < len(self._spec.seeds) or arm.is_told:
+            return
+        score = mean_score(arm.trials)
+        if Status.PRUNED in ends:
+            status = Status.PRUNED
+        else:
+            status = Status.FAILED if score is None else Status.COMPLETE
+        self._suggestions.tell(arm.arm.arm_id, status, score if status is Status.COMPLETE else None)
+        arm.is_told = True
+
+    def _arm_of(self, trial_id: str) -> _SearchedArm | None:
+        planned = self._state.trials[trial_id].planned
+        return self._arms[planned.arm_id] if planned.stage == Stage.SEARCH else None

@@ -1,0 +1,210 @@
+"""What was asked of a run, as its directory keeps it, and whether a study may be run there."""
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cktf.errors import (
+    BadRunDirectory,
+    LedgerDamaged,
+    RunNotFound,
+    StudyDiffers,
+    Unwritable,
+    refusal_of,
+    visible,
+)
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, StudyRow
+from cktf.run.ledger import FOLDER as LEDGER
+from cktf.run.ledger import LOCK, Ledger, read_ledger, reading
+from cktf.run.provenance import Provenance
+from cktf.storage import Storage
+from cktf.study.designs import BASELINE, every_arm, plan_arms
+from cktf.study.load import dump_study, read_study
+from cktf.study.paths import spelled
+from cktf.study.problems import StudyError, explain
+from cktf.study.spec import StudySpec
+from cktf.trainer.config import TrialConfig
+
+STUDY = "study.yaml"
+PROVENANCE = "provenance.json"
+
+HOW_ONLY = {"name", "question", "delta", "reference", "resources", "health", "keep", "max_failures"}
+"""Keys of a study that say how it is run and told, not what is trained: they may change between launches. But
+``resources.workers`` may not, for batch-norm sees each worker's shard alone.
+
+A ``delta`` that changes after results were seen was not fixed beforehand: the ledger keeps that of every launch, and
+the report says so.
+"""
+
+
+@contextmanager
+def writing(run: Storage) -> Iterator[None]:
+    """Tell in one message that a run directory cannot be written to."""
+    try:
+        yield
+    except OSError as error:
+        raise Unwritable(f"{visible(run.root)}: cannot be written to: {refusal_of(error)}") from error
+
+
+def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
+    """Write the study and its provenance, beside the ledger and in it."""
+    provenance = Provenance.now()
+    baselines = {arm.context: arm.arm_id for arm in every_arm(spec) if arm.name == BASELINE}
+    reference = spec.reference
+    run.write(STUDY, dump_study(spec).encode())
+    run.write(PROVENANCE, json.dumps(asdict(provenance), indent=1).encode())
+    ledger.append(
+        StudyRow(
+            study=spec.name,
+            run=Path(run.path).name,
+            question=spec.question,
+            design=spec.design,
+            metric=spec.metric,
+            report_metric=spec.report_metric,
+            maximise=spec.maximise,
+            baseline_arm_id=next(iter(baselines.values())),
+            baselines=baselines,
+            delta=spec.delta,
+            factors=list(spec.factors),
+            log_factors=list(spec.log_factors),
+            sampler=spec.sampler if spec.search else "",
+            pruner=spec.prune if spec.search and spec.prune != "none" else "",
+            is_smoke=spec.smoke,
+            teacher_once=spec.teacher_once,
+            workers=spec.resources.workers,
+            reference_source=reference.source if reference else "",
+            reference_values=_reference_values(spec),
+            reference_teachers=reference.teachers() if reference else {},
+            time=time.time(),
+            **asdict(provenance),
+        )
+    )
+
+
+def _reference_values(spec: StudySpec) -> dict[str, dict[str, float]]:
+    """Return context to arm to published value; an arm that has several names has the value of any of them."""
+    values = (
+        {context: {**own} for context, own in spec.reference.by_context().items()} if spec.reference else {}
+    )
+    for arm in plan_arms(spec) if values else ():
+        own = values.get(arm.context, {})
+        for name in arm.names:
+            if name in own:
+                own.setdefault(arm.name, own[name])
+    return values
+
+
+def require_own(run: Storage) -> None:
+    """Refuse a folder that holds something else than a run, which would lie among it.
+
+    Raises:
+        BadRunDirectory: If it does.
+    """
+    folder = Path(run.path)
+    if not (run.is_local and folder.is_dir()):
+        return
+    own = {STUDY, PROVENANCE, LEDGER, LOCK, "teachers", "trials", "report"}
+    half_written = (".", f"{STUDY}.", f"{PROVENANCE}.")
+    with reading(run):
+        names = sorted(path.name for path in folder.iterdir())
+    if others := [name for name in names if name not in own and not name.startswith(half_written)]:
+        raise BadRunDirectory(
+            f"{run.root}: holds no run, but {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}; choose a "
+            "folder that is new or empty"
+        )
+
+
+def stored_study(run: Storage) -> StudySpec | None:
+    """Return the study of a run; None where there is no run."""
+    with reading(run):
+        text = run.read(STUDY)
+    try:
+        return None if text is None else read_study(text.decode(), run.full(STUDY))
+    except UnicodeDecodeError:
+        raise StudyError(f"{run.full(STUDY)}: is not UTF-8 text") from None
+
+
+def require_study(run: Storage) -> StudySpec:
+    """Return the study of a run.
+
+    Raises:
+        RunNotFound: If there is no run.
+    """
+    spec = stored_study(run)
+    if spec is None:
+        raise RunNotFound(f"{run.root}: there is no run; 'cktf launch' starts one")
+    return spec
+
+
+def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
+    """Refuse to go on with a run of another study.
+
+    Raises:
+        StudyDiffers: If what is trained differs.
+    """
+    asked, before = (
+        {**study.model_dump(exclude=HOW_ONLY), "resources.workers": study.resources.workers}
+        for study in (spec, stored)
+    )
+    differing = [key for key in asked if asked[key] != before[key]]
+    if not differing:
+        return
+    grown = set(differing) <= {"trials", "seeds", "confirm"}
+    hint = f"use 'cktf extend {run.root}' to add to it, or " if grown else ""
+    if not (grown or any(isinstance(row, EpochRow | EndRow) for row in read_ledger(run))):
+        hint = "nothing has been trained in it, so delete it, or "
+    raise StudyDiffers(
+        f"{run.root}: holds a run of a study that differs in: {', '.join(differing)}; {hint}choose another "
+        f"--run-dir, or use 'cktf resume {run.root}' to go on with what it holds"
+    )
+
+
+def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
+    """Refuse to go on where a file has changed: arms of one name would have learned from two teachers, or images.
+
+    Raises:
+        StudyDiffers: If it has, or is read here for the first or the last time.
+    """
+    planned = {row.arm_id: row for row in rows if isinstance(row, PlannedRow)}
+    named = {content for row in planned.values() for content in _config(row, run).contents}
+    for content in sorted(named):
+        found = content.here()
+        if found == content.digest:
+            continue
+        what = f"{run.root}: {content.key}: {content.place}"
+        if not content.digest:
+            raise StudyDiffers(
+                f"{what} can be read here, and could not be where trials were planned with it, which are therefore "
+                "known by its place; go on where it cannot be read, or choose another --run-dir"
+            )
+        changed = "has changed" if found else "can no longer be read here"
+        raise StudyDiffers(
+            f"{what} {changed} since trials were planned with it, when its SHA-256 was {content.digest}; put that one "
+            "back, or choose another --run-dir"
+        )
+
+
+def _config(row: PlannedRow, run: Storage) -> TrialConfig:
+    """Return the configuration of a planned trial, as it is read."""
+    try:
+        return TrialConfig.model_validate(row.config)
+    except ValidationError as error:
+        where, said = explain(error, TrialConfig)[0]
+        raise LedgerDamaged(
+            f"{visible(run.full(LEDGER))}: the configuration of trial {visible(row.trial_id)} is none that this code "
+            f"knows: {spelled(where)}: {said}"
+        ) from error
+
+
+def forget(run: Storage, ledger: Ledger) -> None:
+    """Take back that a run was begun."""
+    with writing(run):
+        ledger.close()
+        run.child(LEDGER).clear()
+        run.delete(STUDY)
+        run.delete(PROVENANCE)

@@ -1,0 +1,160 @@
+"""How a run stands: live while a driver works on it, and from its ledger alone at any time. No Ray here."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from cktf.errors import RunNotFound
+from cktf.names import arm_label
+from cktf.plan.state import RunState, TrialState
+from cktf.rows import EndRow, Row, Status, StudyRow, TeacherRow
+from cktf.run.ledger import is_in_use, open_run, read_ledger
+from cktf.storage import Storage
+
+if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
+    from cktf.plan.planner import Planner
+
+LOOK_SECONDS = 0.25
+"""How often the live line is made anew; a large study brings hundreds of epochs a second."""
+
+
+@contextmanager
+def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None]]:
+    """Show a study's progress: a live line on a terminal, one line for each ended trial elsewhere.
+
+    Yields:
+        What is to be called after each row.
+    """
+    clock = _Clock(planner)
+    if not console.is_terminal:
+
+        def print_end(row: Row) -> None:
+            if isinstance(row, EndRow):
+                trial = planner.state.trials[row.trial_id]
+                told = f"[{planner.state.num_ended}/{planner.total()}] {_told(trial, planner.state.metric)}"
+                words = f"{told}; {clock.in_words()}"
+                console.print(words, markup=False, highlight=False, soft_wrap=True)
+
+        yield print_end
+        return
+
+    name = TextColumn("{task.description}", markup=False)
+    words = TextColumn("{task.fields[words]}", markup=False)
+    bars = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(name, *bars, words, console=console) as bar:
+        task = bar.add_task(
+            planner.spec.name, total=planner.total(), completed=planner.state.num_ended, words=""
+        )
+
+        shown = 0.0
+
+        def move(row: Row) -> None:
+            nonlocal shown
+            if isinstance(row, EndRow) and row.status == Status.FAILED:
+                told = _told(planner.state.trials[row.trial_id], planner.state.metric)
+                bar.console.print(told, style="red", markup=False, highlight=False)
+            if isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS:
+                shown = time.monotonic()
+                bar.update(
+                    task, completed=planner.state.num_ended, total=planner.total(), words=clock.in_words()
+                )
+
+        yield move
+
+
+def status(run_dir: str) -> RenderableType:
+    """Return how a run stands, in a form that Rich prints.
+
+    Raises:
+        UserError: `RunNotFound` if there is no ledger; others if the place or the ledger cannot be read.
+    """
+    run = open_run(run_dir)
+    rows = list(read_ledger(run))
+    launches = [row for row in rows if isinstance(row, StudyRow)]
+    if not launches:
+        raise RunNotFound(f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' starts one")
+    study = launches[-1]  # its question may have changed, as the report tells it
+    state = RunState(study.metric, rows)
+    counts = state.counts()
+
+    lines: list[tuple[str, str]] = [
+        ("left to run" if kind is Status.PLANNED else kind, str(counts[kind])) for kind in Status
+    ]
+    lines.append(("driver", _driver(run, state)))
+    lines += [
+        ("best", f"{arm_label(best.arm, best.context)}, {study.metric} {best.score:.4g}")
+        for best in state.best_arms(maximise=study.maximise).values()
+    ]
+    lines += [("teacher", _teacher_told(teacher, study)) for teacher in state.teachers.values()]
+    lines += [("failed", _told(trial, study.metric)) for trial in state.failures()]
+
+    name = f"smoke run of {study.study}" if study.is_smoke else study.study
+    title = f"{name}: {study.question}" if study.question else name
+    # Text, for in plain strings Rich takes [what stands in brackets], as in a reason, for markup.
+    table = Table(title=Text(title, style="table.title"), title_justify="left")
+    table.add_column("trials")
+    table.add_column("", justify="right")
+    for line in lines:
+        table.add_row(*map(Text, line))
+    return table
+
+
+def _driver(run: Storage, state: RunState) -> str:
+    if is_in_use(run):
+        return "at work"
+    is_open = any(trial.end is None for trial in state.trials.values())
+    return "none; 'cktf resume' continues the run" if is_open else "none"
+
+
+def _teacher_told(teacher: TeacherRow, study: StudyRow) -> str:
+    images = "" if teacher.validation_images is None else f" of {teacher.validation_images} images"
+    # The few images of a smoke run teach nothing, and nobody expects it of them.
+    warning = ", no better than chance" if teacher.is_near_chance and not study.is_smoke else ""
+    return f"{teacher.model} on {teacher.data}, validation_accuracy {teacher.validation_accuracy:.4g}{images}{warning}"
+
+
+def _told(trial: TrialState, metric: str) -> str:
+    row = trial.planned
+    latest = trial.curve[max(trial.curve)] if trial.curve else None
+    score = "" if latest is None else f", {metric} {latest:.4g}"
+    reason = f": {trial.end.reason}" if trial.end and trial.end.reason else ""
+    return f"{arm_label(row.arm, row.context)}, seed {row.seed}, {trial.status}{score}{reason}"
+
+
+class _Clock:
+    """What is done, and when the rest will be, at the pace of this session."""
+
+    def __init__(self, planner: "Planner") -> None:
+        self._planner = planner
+        self._began: float | None = None
+        self._before = planner.state.num_ended
+
+    def in_words(self) -> str:
+        planner = self._planner
+        # Begun at the first row: starting Ray says nothing about the pace.
+        self._began = self._began or time.monotonic()
+        counts = planner.state.counts()
+        words = [f"{planner.running} running", f"{counts[Status.FAILED]} failed"]
+        if planner.spec.prune != "none":
+            words.append(f"{counts[Status.PRUNED]} pruned")
+        if len(planner.spec.baselines) == 1:  # for the best of each of several, this line has no room
+            best = planner.state.best_arms(maximise=planner.spec.maximise)
+            words += [f"best {planner.state.metric} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
+        ended = planner.state.num_ended
+        if done := ended - self._before:
+            seconds = (time.monotonic() - self._began) / done * (planner.total() - ended)
+            words.append(f"{_spelled(seconds)} left")
+        return ", ".join(words)
+
+
+def _spelled(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "under a minute"
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -1,0 +1,142 @@
+"""Find out before a study starts what would fail every one of its trials."""
+
+from copy import deepcopy
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from cktf.data import IMAGE_FOLDER, DataConfig, Dataset, DatasetMissing, look_at_image_folder, split
+from cktf.errors import InputError
+from cktf.models import measure_shapes
+from cktf.objectives import active_objectives
+from cktf.objectives.contrastive.settings import ContrastiveSettings
+from cktf.rows import TeacherRow
+from cktf.trainer.assembly import assemble
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.distributed import World
+from cktf.trainer.teacher import TeacherConfig
+from cktf.trial.held_data import held_dataset
+from cktf.trial.teacher_cache import at_own_input, build_teacher, teacher_id
+from cktf.trial.teacher_score import score_file
+
+CPU = torch.device("cpu")
+
+NOT_BUILT = {"seed", "optimizer", "epochs", "precision", "compile"}
+"""Fields of a trial's configuration that do not decide whether its parts can be built."""
+
+
+def what_is_built(config: TrialConfig) -> tuple[object, ...]:
+    """Return what decides whether a trial's parts can be built: where it is the same, one check does."""
+    return tuple(getattr(config, name) for name in TrialConfig.model_fields if name not in NOT_BUILT)
+
+
+def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = False) -> None:
+    """Build on the CPU all that a trial is made of, with memory banks of one sample for each class.
+
+    Args:
+        config: Of the trial.
+        workers: Processes that train it together.
+        is_measured: Whether its health is.
+
+    Raises:
+        ValueError: If a data set or the teacher's file is not there, networks, data, batches and objectives do not go
+            together, or all images that are learnt from are of one class.
+    """
+    dataset = held_dataset(config.data, CPU)
+    parts = split(dataset.train_labels, config.data, config.seed)
+    classes = torch.unique(dataset.train_labels[parts.train_index])
+    if len(classes) == 1:
+        raise InputError(_one_class(config))
+    teacher = _build_teacher(config, dataset) if config.runs_teacher(is_measured=is_measured) else None
+    # In a transfer each image is a class of its own; two of them do for all.
+    _, _, phases = assemble(config, dataset, parts, teacher, labels=classes[:2] if config.source else classes)
+    for phase in phases:
+        try:
+            phase.loader(World(size=workers))
+        except InputError as error:
+            raise InputError(f"phase {phase.name}: {error}") from error
+
+
+def look_at_data(config: TrialConfig) -> list[str]:
+    """Return what a user should know of a trial's data before it is trained, as far as a quick look tells.
+
+    Of a folder of images the layout is looked at, and the first images are. What is not on this machine is not.
+
+    Raises:
+        ValueError: If the data cannot be learnt from.
+    """
+    found: list[str] = []
+    for data in (config.data, config.source):
+        if data is None or not data.is_own:
+            continue
+        if data.name != IMAGE_FOLDER:
+            found.append(
+                f"data.verify: false: the files of {data.name} are not compared with the published ones; the trials "
+                "are known by the content of the files"
+            )
+            continue
+        num_classes, remarks = look_at_image_folder(data)
+        if num_classes == 1 and data is config.data:
+            raise InputError(_one_class(config))
+        found += remarks
+    return found
+
+
+def score_teacher(config: TrialConfig, device: torch.device) -> TeacherRow:
+    """Return how well a trial's teacher, which is read from a file, does on the trial's validation split.
+
+    Raises:
+        ValueError: As `build_teacher` and `cktf.trial.teacher_score.score_file`.
+    """
+    assert config.teacher is not None, "only of a trial that has one"
+    dataset = held_dataset(config.teacher_data, CPU)
+    teacher = _held_teacher(config.teacher, config.teacher_data)
+    network = at_own_input(teacher, config.teacher, dataset, dataset.constants)
+    return score_file(
+        config, teacher_id(config), network if device == CPU else deepcopy(network).to(device), device
+    )
+
+
+def _one_class(config: TrialConfig) -> str:
+    """Say that there is nothing to tell apart, and which objectives find no negatives."""
+    methods = active_objectives(config.objective).items()
+    contrastive = [
+        f"objective.{name}" for name, (_, settings) in methods if isinstance(settings, ContrastiveSettings)
+    ]
+    found = f", and {' and '.join(contrastive)} would have no negatives" if contrastive else ""
+    return (
+        f"data.root: {config.data.root or config.data.name} has one class in its training split, so there is nothing "
+        f"to tell apart{found}; two classes or more are needed"
+    )
+
+
+def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
+    assert config.teacher is not None, "checked with the configuration"
+    if config.source is None:
+        return _held_teacher(config.teacher, config.data)
+    try:
+        source = held_dataset(config.source, CPU)
+    except DatasetMissing as error:
+        raise InputError(f"source: {error}") from error
+    channels, source_channels = dataset.image_shape[0], source.image_shape[0]
+    if channels != source_channels:
+        raise InputError(
+            f"source: images of {config.source.name} have {source_channels} channel(s) and those of "
+            f"{config.data.name} {channels}; a teacher of the one cannot read the other"
+        )
+    teacher = _held_teacher(config.teacher, config.source)
+    try:
+        measure_shapes(teacher, dataset.image_shape)
+    except RuntimeError as error:
+        raise InputError(
+            f"teacher: {config.teacher.model} cannot read images of {config.data.name}, whose shape is "
+            f"{tuple(dataset.image_shape)}; data.side sets another: {error}"
+        ) from error
+    return teacher
+
+
+@lru_cache(maxsize=1)
+def _held_teacher(teacher: TeacherConfig, data: DataConfig) -> nn.Module:
+    """Return the teacher's network; the last one stays, since a study's arms mostly share it."""
+    return build_teacher(teacher, held_dataset(data, CPU))

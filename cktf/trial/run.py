@@ -1,0 +1,78 @@
+"""One whole trial: its data, its teacher and its checkpoint are loaded, then the loop runs."""
+
+from collections.abc import Iterator
+
+import torch
+
+from cktf.rows import EpochResult
+from cktf.storage import Storage
+from cktf.trainer.checkpoint import load_checkpoint, trial_storage
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.distributed import World
+from cktf.trainer.options import TrainOptions
+from cktf.trainer.phase_teacher import live_teacher
+from cktf.trainer.train import default_device, train
+from cktf.trial.check import score_teacher
+from cktf.trial.held_data import held_dataset
+from cktf.trial.teacher_cache import load_teacher
+from cktf.trial.teacher_once import shared_teacher
+
+
+def run_trial(
+    config: TrialConfig,
+    options: TrainOptions | None = None,
+    *,
+    run: Storage | None = None,
+    device: torch.device | None = None,
+    world: World | None = None,
+) -> Iterator[EpochResult]:
+    """Train one student and yield each epoch's result, once its checkpoint is written.
+
+    A trial that has a checkpoint in ``run`` goes on from it: the epochs in it are yielded again, not trained again.
+    On a CPU with the same number of threads the results are then bit for bit those of a training that was never
+    interrupted.
+
+    Args:
+        config: All that decides the training.
+        options: How it is run; None takes the defaults.
+        run: The run directory, for checkpoints, the teacher and the student's weights; None writes nothing.
+        device: None takes the GPU if there is one.
+        world: The workers that share this trial; None asks PyTorch, where Ray Train has registered them.
+
+    Raises:
+        TrainingFailed: If the loss is no longer finite.
+        DatasetMissing: If the data set is not there.
+        InputError: If the teacher's checkpoint does not fit, or does no better than chance.
+    """
+    options = options or TrainOptions()
+    device = device or default_device()
+    place = trial_storage(run, config.trial_id) if run else None
+    checkpoint = load_checkpoint(place, device) if place else None
+    if checkpoint and checkpoint.is_complete(config.total_epochs):
+        yield from checkpoint.history
+        return
+    dataset = held_dataset(config.data, device)
+    teacher = None
+    if config.runs_teacher(is_measured=options.health is not None):
+        assert config.teacher is not None, "or it could not run"
+        is_scored = options.teacher_is_scored or config.teacher.accept_any
+        if config.teacher.checkpoint is not None and not is_scored:
+            score_teacher(config, device)
+        teacher = load_teacher(
+            config.teacher,
+            config.teacher_data,
+            device,
+            run,
+            shown=dataset.constants,
+            is_compiled=config.compile,
+        )
+    yield from train(
+        config,
+        dataset,
+        teacher,
+        options,
+        phase_teacher=shared_teacher(config) if options.teacher_once else live_teacher,
+        place=place,
+        checkpoint=checkpoint,
+        world=world,
+    )

@@ -1,0 +1,250 @@
+"""Teachers: trained once, kept under their content's hash, loaded frozen.
+
+A teacher's training is a trial of its own, whose student is the teacher network and whose only objective is
+cross-entropy. Its `trial_id` therefore says everything that decides it, and is its name in the cache.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from safetensors.torch import load as load_safetensors
+from torch import nn
+
+from cktf.data import Constants, DataConfig, Dataset, split
+from cktf.errors import InputError, naming
+from cktf.models import ModelConfig, build_model, under_own_keys
+from cktf.rows import EpochResult
+from cktf.seeding import derive, initialisation
+from cktf.storage import Storage, cache_directory
+from cktf.storage.locks import exclusive
+from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.distributed import World
+from cktf.trainer.identity import differing, identity_of
+from cktf.trainer.options import TrainOptions
+from cktf.trainer.teacher import TeacherConfig
+from cktf.trainer.train import TrainingFailed, train
+from cktf.trial.held_data import held_dataset
+from cktf.trial.state_dicts import StateDict, part_of
+from cktf.trial.teacher_input import with_own_input
+from cktf.trial.teacher_score import ValidationPart
+from cktf.trial.weights import differences, read_weights, unusable, wrong_kinds
+
+
+def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
+    """Return the trial that trains a teacher on a data set."""
+    return TrialConfig.model_validate(
+        {
+            "data": {**data.model_dump(), "train_fraction": teacher.train_fraction},
+            "student": teacher.model_dump(include=set(ModelConfig.model_fields)),
+            "objective": {"cross_entropy": {}},
+            "optimizer": teacher.optimizer,
+            "epochs": teacher.epochs,
+            "batch_size": teacher.batch_size,
+            "precision": teacher.precision,
+            # A teacher and a student of the same network and seed must not begin with the same parameters.
+            "seed": derive(teacher.seed, "teacher") % 2**31,
+        }
+    )
+
+
+def teacher_id(config: TrialConfig) -> str:
+    """Return the identity of a trial's teacher; empty where it names none.
+
+    A teacher that is trained is known by the trial that trains it; one from a file by the file's content, its network
+    and the data set whose classes it knows.
+    """
+    teacher, data = config.teacher, config.teacher_data
+    if teacher is None:
+        return ""
+    if teacher.checkpoint is None:
+        return teacher_trial(teacher, data).trial_id
+    of = "source." if config.source else "data."
+    outside = {
+        "teacher.accept_any",
+        "teacher.precision",
+        f"{of}download",
+        f"{of}train_fraction",
+        f"{of}validation_fraction",
+    }
+    if teacher.sha256:
+        outside.add("teacher.checkpoint")
+    if data.content is not None or not data.is_own:
+        outside.add(f"{of}root")
+    differs = differing(config, outside=outside)
+    return identity_of(
+        {path.removeprefix(of): value for path, value in differs.items() if path.startswith(("teacher.", of))}
+    )
+
+
+@lru_cache(maxsize=1)
+def load_teacher(
+    teacher: TeacherConfig,
+    data: DataConfig,
+    device: torch.device,
+    run: Storage | None,
+    *,
+    shown: Constants | None = None,
+    is_compiled: bool = False,
+) -> nn.Module:
+    """Return the frozen teacher in eval mode, training it first where nobody has yet.
+
+    A warm worker keeps the last one: the trials of a study mostly share it.
+
+    Args:
+        teacher: The network, and its recipe or file.
+        data: What it was, or will be, trained on.
+        device: Where it is to be.
+        run: The run directory. The first worker that has the teacher puts it there and every other worker takes it
+            from there, so that all trials of a run learn from one and the same teacher, whatever machine they are on.
+        shown: What the images are normalised by that it is given; None: as those of ``data``. It sees them normalised
+            by its own constants.
+        is_compiled: Whether its forward is compiled. It is not compiled later, for then a trial that does not want it
+            would be given a teacher that an earlier trial of the worker has compiled.
+
+    Raises:
+        TrainingFailed: If the teacher's own training fails.
+        ValueError: If a checkpoint file does not hold the weights of the named network.
+    """
+    dataset = held_dataset(data, torch.device("cpu"))  # of which shapes and constants are read
+    network = build_teacher(teacher, dataset)
+    if teacher.checkpoint is None:
+        network.load_state_dict(_trained_weights(teacher_trial(teacher, data), device, run))
+    network.to(device).requires_grad_(False).eval()
+    if is_compiled:
+        network.compile()
+    return at_own_input(network, teacher, dataset, shown or dataset.constants).eval().to(device)
+
+
+def at_own_input(network: nn.Module, teacher: TeacherConfig, dataset: Dataset, shown: Constants) -> nn.Module:
+    """Return a teacher's network for images that are normalised by ``shown``: it sees them by its own constants.
+
+    Args:
+        network: The teacher's, as it was trained.
+        teacher: Its settings, whose constants are its own where it has any.
+        dataset: What it was trained on, whose constants are its own otherwise.
+        shown: What the images are normalised by that it is given.
+    """
+    own = dataset.constants
+    if teacher.mean is not None and teacher.std is not None:
+        own = Constants.of(teacher.mean, teacher.std)
+    return with_own_input(network, shown, own)
+
+
+def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
+    """Return the teacher's network on the CPU, with the weights of its checkpoint file if it names one.
+
+    Raises:
+        ValueError: If the file is missing, does not hold the weights of the named network, or holds NaN or infinite
+            ones and ``accept_any`` is not set; or if the teacher's own constants are of other channels.
+    """
+    channels = dataset.image_shape[0]
+    if teacher.mean is not None and len(teacher.mean) != channels:
+        raise InputError(
+            f"teacher.mean and teacher.std: need a number for each channel of the images, {channels}; got "
+            f"{len(teacher.mean)}"
+        )
+    with initialisation(teacher.seed, "teacher"):
+        network = build_model(teacher, dataset.num_classes, dataset.image_shape)
+    if teacher.checkpoint is not None:
+        expected, place = network.state_dict(), f"teacher.checkpoint: {teacher.checkpoint}"
+        try:
+            weights = under_own_keys(network, read_weights(teacher.checkpoint, teacher.sha256))
+        except ValueError as error:
+            raise InputError(f"teacher.checkpoint: {error}") from error
+        try:
+            weights = part_of(expected, weights)
+        except ValueError as error:
+            raise InputError(f"{place} {error}") from error
+        if wrong := wrong_kinds(expected, weights):
+            raise InputError(
+                f"{place} does not hold the weights of {teacher.model}, which are dense floating-point numbers: {wrong}"
+            )
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise InputError(
+                f"{place} does not hold the weights of {teacher.model} for images of {channels} channels and "
+                f"{dataset.num_classes} classes: {differences(expected, weights) or error}"
+            ) from error
+        # Of what was loaded, since a number of another precision may have become infinite.
+        if not teacher.accept_any and (wrong := unusable(network.state_dict())):
+            raise InputError(
+                f"{place} holds {wrong}; name another file, or set teacher.accept_any: true to learn from it all the "
+                "same"
+            )
+    return network
+
+
+def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | None) -> StateDict:
+    name = f"{trial.trial_id}.safetensors"
+    shared = run.child("teachers") if run else None
+    content = shared.read(name) if shared else None
+    if content is None:
+        with _cache(trial) as folder:
+            content = _cached_or_trained(trial, device, folder)
+            if shared:
+                if not shared.exists(name):
+                    record = Storage(folder).child("teachers").read(f"{trial.trial_id}.json")
+                    shared.write(f"{trial.trial_id}.json", record or b"{}")
+                    shared.write(name, content)  # last: who finds it looks no further
+                # Another machine may have been first: what is in the run directory is the run's teacher.
+                content = shared.read(name) or content
+    return load_safetensors(content)
+
+
+@contextmanager
+def _cache(trial: TrialConfig) -> Iterator[Path]:
+    """Yield where a teacher is kept for other studies; one of generated data, which is of no use to them, is not."""
+    if trial.data.generated:
+        with TemporaryDirectory(prefix="cktf-") as folder:
+            yield Path(folder)
+    else:
+        yield cache_directory()
+
+
+def _trained(trial: TrialConfig, place: Storage, device: torch.device) -> Iterator[EpochResult]:
+    """Yield the epochs of a teacher's own training, which goes on from the checkpoint in ``place`` if there is one."""
+    options = TrainOptions(read_test=True)
+    checkpoint = load_checkpoint(place, device)
+    if checkpoint and checkpoint.is_complete(trial.total_epochs):
+        return iter(checkpoint.history)
+    dataset = held_dataset(trial.data, device)
+    return train(trial, dataset, None, options, place=place, checkpoint=checkpoint, world=World())
+
+
+def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -> bytes:
+    cache = Storage(folder).child("teachers")
+    name = f"{trial.trial_id}.safetensors"
+    content = cache.read(name)
+    if content is not None:  # before there is a lock, which cannot be made where the cache may only be read
+        return content
+    # Trials that start together all need the same teacher: the first trains it, the others wait for the file.
+    with naming(folder), exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
+        content = cache.read(name)
+        if content is None:
+            place = trial_storage(Storage(folder).child("training"), trial.trial_id)
+            try:
+                *_, last = _trained(trial, place, device)
+            except TrainingFailed as error:
+                raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
+            content = place.read(STUDENT)
+            assert content is not None, "training ends with the student's weights"
+            dataset = held_dataset(trial.data, torch.device("cpu"))
+            rows = split(dataset.train_labels, trial.data, trial.seed).validation_index
+            part = ValidationPart.of(dataset.train_labels[rows], dataset.num_classes)
+            record = {
+                "config": trial.model_dump(mode="json"),
+                "result": asdict(last),
+                "validation": asdict(part),
+            }
+            cache.write(f"{trial.trial_id}.json", json.dumps(record, indent=1).encode())
+            cache.write(name, content)
+            place.clear()
+    return content

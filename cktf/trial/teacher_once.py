@@ -1,0 +1,214 @@
+"""The teacher of a phase: live, or run once for all trials that read the same of it.
+
+All arms of a study see the same images at one seed and epoch, since order and augmentation are keyed by these alone,
+and the teacher is frozen. So where a trial's objectives read only vectors of it (logits, penultimate, pooled maps:
+their `Reading`s), the first trial that comes to an epoch runs the teacher over its batches and writes what is read to
+files below ``$CKTF_CACHE/readings``, one for each reading, while those that want the same wait; all map these files.
+Where nothing is augmented and no reading depends on the batch, one pass over all images does for all seeds and epochs.
+
+The values are rounded to float16: from 6e-5 to 65504 by 2^-11 of them at most, and logits that a network gives in
+bfloat16, which is coarser, not at all. A trial sees rounded values whether it has found, written or been unable to
+write the files, and whoever computes them runs the same batches. So its numbers do not depend on what was there before,
+and a resumed trial is, with the same number of threads, bit-equal to one that was never interrupted. But they are not
+those of a trial with the live teacher: like the rounding of another machine, this one favours no arm, yet a long
+training may grow it into another result. Therefore by default the teacher runs live, and a study asks for the other
+from its beginning, ``teacher_once: true``, which is no part of a trial's identity. In such a study arms whose
+objectives read whole maps keep the live teacher, and its float32.
+
+The teacher runs live where the other cannot pay or would not be right:
+
+- an objective reads whole maps, many times larger than the images they are of;
+- in the epochs whose files no longer fit within ``$CKTF_CACHE_GB`` beside those before, which they would displace
+  before the next trial came to them. (A design runs all arms of a seed before the next seed; only a search of several
+  seeds wants room for all of them.) So this limit decides which epochs are rounded: keep it through a run;
+- the images are generated: those of a smoke run are of no use to another;
+- a trial has several workers, each of which sees shards of the batches;
+- values are larger than float16 holds, in the epochs in which they are.
+
+Whether another arm will come is not asked, for a study has two at least; nor whether reading is faster than
+computing: on one core a batch of 64 is read in 0.05 ms, and the smallest network here takes 0.2 ms for one image of
+8x8. `benchmarks/teacher_once.py` has the ratios.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cktf.batch import Activations, Batch, Reading
+from cktf.data import Augmentation, TrainLoader, evaluation_batches
+from cktf.storage import cache_directory
+from cktf.trainer.config import TrialConfig
+from cktf.trainer.phase_teacher import LiveTeacher, PhaseTeacher, ReadTeacher, Teacher
+from cktf.trainer.phases import Phase
+from cktf.trial.reading_files import ReadingFiles, size_limit
+from cktf.trial.reading_identity import batches_of, digest_of, identity_of
+
+_NOT_AUGMENTED = Augmentation(crop=0, flip=False)
+
+
+class TeacherOnce:
+    """What is read of the network, from files that trials share.
+
+    Args:
+        network: The frozen teacher.
+        readings: All that is read of it.
+        loader: The phase's batches.
+        autocast: The precision of the network's forward.
+        identity: All that decides the values besides the batches.
+        epochs: Of the phase.
+        files: Where they are kept.
+
+    Attributes:
+        is_static: Whether one pass does for all seeds and epochs.
+        pass_bytes: Size of the files of one pass, over an epoch's batches or over all images.
+        shared_epochs: As many of the phase's epochs, from the first, as there is room for; in others the teacher is
+            live.
+        folder: Name of the files' folder: a digest of all that decides their values but the epoch and the reading.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        readings: tuple[Reading, ...],
+        loader: TrainLoader,
+        autocast: torch.autocast,
+        identity: Mapping[str, Any],
+        epochs: int,
+        files: ReadingFiles,
+    ) -> None:
+        self.network = network
+        self.live = LiveTeacher(network, readings)
+        self.readings = readings
+        self.loader = loader
+        self.autocast = autocast
+        self.files = files
+        num_images, num_samples = len(loader.dataset.train_images), len(loader.rows)
+        depends_on_batch = any(reading.of_batch for reading in readings)
+        # A pass over all images must not cost more than the trial's own passes would.
+        is_cheap = num_images <= epochs * num_samples
+        self.is_static = loader.augmentation == _NOT_AUGMENTED and not depends_on_batch and is_cheap
+        self.num_rows = num_images if self.is_static else num_samples
+        self.pass_bytes = 2 * self.num_rows * sum(reading.shape.numel() for reading in readings)
+        num_passes = files.limit // self.pass_bytes
+        self.shared_epochs = epochs if self.is_static and num_passes else min(epochs, num_passes)
+        batches = {"all images, by": loader.batch_size} if self.is_static else batches_of(loader)
+        self.folder = digest_of({**identity, "batches": batches})
+        self._static: ReadTeacher | None = None
+
+    def epoch(self, epoch: int) -> ReadTeacher:
+        """Return what reads the values of one epoch's batches; first they are computed, where nobody has yet."""
+        if epoch > self.shared_epochs:
+            return self.live.epoch(epoch)
+        if not self.is_static:
+            return self._reader(f"{self.folder}/{epoch}", epoch)
+        if self._static is None:
+            self._static = self._reader(f"{self.folder}/all", epoch)
+        return self._static
+
+    def _reader(self, place: str, epoch: int) -> ReadTeacher:
+        device = self.loader.dataset.device
+        # On a GPU whole, so that no batch waits for its rows.
+        tables = {reading: table.to(device) for reading, table in self._tables(place, epoch).items()}
+        if not all(bool(table.isfinite().all()) for table in tables.values()):
+            return self.live.epoch(epoch)
+        return reads(tables, self.loader.rows.to(device) if self.is_static else None)
+
+    def _tables(self, place: str, epoch: int) -> dict[Reading, Tensor]:
+        found = self._read(self.readings, place)
+        if len(found) < len(self.readings):
+            with self.files.turn(place):
+                found |= self._read([reading for reading in self.readings if reading not in found], place)
+                missing = [reading for reading in self.readings if reading not in found]
+                if missing:
+                    computed = self._computed(missing, epoch)
+                    for reading, table in computed.items():
+                        self.files.write(_name(place, reading), table)
+                    found |= computed
+                    found |= self._read(missing, place)  # maps of the files, in place of the copies in memory
+        return {reading: found[reading] for reading in self.readings}
+
+    def _read(self, readings: Iterable[Reading], place: str) -> dict[Reading, Tensor]:
+        tables = {
+            reading: self.files.read(_name(place, reading), self.num_rows, reading.shape.numel())
+            for reading in readings
+        }
+        return {reading: table for reading, table in tables.items() if table is not None}
+
+    def _computed(self, readings: Iterable[Reading], epoch: int) -> dict[Reading, Tensor]:
+        """Run the network over all batches; rows of samples that are in none stay 0."""
+        tables = {
+            reading: torch.zeros(self.num_rows, reading.shape.numel(), dtype=torch.float16)
+            for reading in readings
+        }
+        read = LiveTeacher(self.network, tuple(tables)).epoch(epoch)
+        for batch in self._all_images() if self.is_static else self.loader.epoch(epoch):
+            with self.autocast:
+                found = read(batch.images.contiguous(memory_format=torch.channels_last), batch).readings
+            rows = batch.index.cpu()
+            for reading, table in tables.items():
+                values = found[reading.name].flatten(1)
+                table.index_copy_(0, rows, values.to(device="cpu", dtype=torch.float16))
+        return tables
+
+    def _all_images(self) -> Iterable[Batch]:
+        index = torch.arange(self.num_rows)
+        size = self.loader.batch_size
+        batches = evaluation_batches(self.loader.dataset, index, batch_size=size)
+        for (images, labels), rows in zip(batches, torch.split(index, size), strict=True):
+            yield Batch(images=images, labels=labels, index=rows, step=0)
+
+
+def reads(tables: Mapping[Reading, Tensor], row_of: Tensor | None = None) -> ReadTeacher:
+    """Return what looks the teacher's values up in tables.
+
+    Args:
+        tables: Of each reading a table (rows, numbers), float16, on the device.
+        row_of: (samples,), int64: each sample's row; None where samples are rows.
+    """
+
+    def read(images: Tensor, batch: Batch) -> Activations:  # noqa: ARG001  # they have been seen before
+        rows = batch.index if row_of is None else row_of[batch.index]
+        return Activations.of_readings(
+            {
+                reading.name: table.index_select(0, rows).float().view(-1, *reading.shape)
+                for reading, table in tables.items()
+            }
+        )
+
+    return read
+
+
+def shared_teacher(config: TrialConfig) -> PhaseTeacher:
+    """Return what gives each phase of a trial the teacher that is run once, or live where that cannot be.
+
+    Raises:
+        InputError: If ``$CKTF_CACHE_GB`` is not a number.
+    """
+    files = ReadingFiles(cache_directory() / "readings", size_limit())
+
+    def teacher_of(phase: Phase, loader: TrainLoader, autocast: torch.autocast) -> Teacher | None:
+        if phase.teacher is None:
+            return None
+        if phase.readings is None or loader.world_size > 1 or config.data.generated:
+            return LiveTeacher(phase.teacher, phase.readings)
+        identity = identity_of(phase.teacher, loader, config)
+        shared = TeacherOnce(phase.teacher, phase.readings, loader, autocast, identity, phase.epochs, files)
+        if shared.shared_epochs < phase.epochs:
+            logging.getLogger(__name__).warning(
+                "the teacher runs live after epoch %d of %d: what is read of it in one takes %.2f GB, and "
+                "$CKTF_CACHE_GB allows %.1f in all",
+                shared.shared_epochs,
+                phase.epochs,
+                shared.pass_bytes / 10**9,
+                files.limit / 10**9,
+            )
+        return shared
+
+    return teacher_of
+
+
+def _name(place: str, reading: Reading) -> str:
+    return f"{place}-{digest_of(reading.name)}"

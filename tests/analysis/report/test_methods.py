@@ -1,0 +1,172 @@
+"""Sentences and facts of a report."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import load
+from analysis.report.effects_table import main_tables
+from analysis.report.methods import methods_text
+from analysis.report.provenance import provenance_rows
+from cktf.rows import Stage, Status, StudyRow, parse_row
+
+
+def test_the_methods_of_an_ablation_state_its_facts(ablation: Path) -> None:
+    text = methods_text(load(ablation))
+    for fact in (
+        "25 trials, 5 arms × 5 seeds: one factor at a time was changed",
+        "25 trials read the test split once, at the last epoch",
+        "The test that decides is the paired t test, two-sided",
+        "adjusted by Holm's method over 4 comparisons",
+        "no arm could be called equivalent",
+        "Detectable: the effect that so many seeds tell from 0 with 80% power",
+        "judged at 5, 8, 12 and 20 seeds, 13% of studies without any effect err",
+    ):
+        assert fact in text
+    assert "gave no result" not in text
+    assert "sign-flip" not in text
+
+
+def test_trials_without_result_are_counted(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=2)
+    ledger.train(ledger.plan("theta=0.0", 2), 9.0, epochs=1, status=Status.FAILED, tests=False)
+    ledger.close_segment()
+    assert "Of 11 trials, 1 gave no result (1 failed)" in methods_text(load(ledger.run))
+
+
+def test_a_search_never_reads_the_test_split(search: Path) -> None:
+    text = methods_text(load(search))
+    assert (
+        "A search over 3 factors ran 60 trials (6 pruned, 3 failed) to maximise validation accuracy" in text
+    )
+    assert "the test split was not read" in text
+    assert "Holm" not in text
+    assert "Pruned arms are counted" in text
+
+
+def test_a_search_that_is_not_at_its_end_says_so(search_writer: Callable[..., Any]) -> None:
+    ledger = search_writer(trials=5)
+    ledger.plan("later", 0, stage=Stage.SEARCH)
+    ledger.train(ledger.plan("now", 0, stage=Stage.SEARCH), 80.0, epochs=1, status=None, tests=False)
+    ledger.close_segment()
+    text = methods_text(load(ledger.run))
+    assert "ran 7 trials (0 pruned, 0 failed, 2 unfinished) to maximise" in text
+
+
+def test_a_search_names_its_sampler_and_pruner(search_writer: Callable[..., Any], tmp_path: Path) -> None:
+    ledger = search_writer(trials=5)
+    asked = parse_row(ledger.lines[0])
+    assert isinstance(asked, StudyRow)
+    for sampler, pruner, told in (
+        ("tpe", "median", "3 factors, by Optuna's sampler tpe and its pruner median, ran"),
+        ("random", "", "3 factors, by Optuna's sampler random, ran"),
+    ):
+        ledger.lines[0] = replace(asked, sampler=sampler, pruner=pruner).to_json()
+        path = tmp_path / sampler / "ledger" / "000001.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_text("".join(f"{line}\n" for line in ledger.lines))
+        assert told in methods_text(load(tmp_path / sampler))
+
+
+def test_one_seed_has_no_test_and_no_interval_that_could_be_told_of(
+    ablation_writer: Callable[..., Any], grid_writer: Callable[..., Any]
+) -> None:
+    for writer in (ablation_writer, grid_writer):
+        ledger = writer(seeds=1)
+        ledger.close_segment()
+        results = load(ledger.run)
+        text = methods_text(results)
+        assert "No comparison could be tested, so none is decided" in text
+        for told in ("95%", "Holm", "t test", "contrasts", "more seeds"):
+            assert told not in text
+        assert "No comparison could be tested" in main_tables(results)[0].remark
+
+
+def test_seeds_are_shared_but_for_what_a_factor_changes(grid: Path) -> None:
+    text = methods_text(load(grid))
+    assert "the arms are the grid of the factors' levels" in text
+    assert "augmentations and negatives, but for what a factor or the context changes" in text
+
+
+def test_confirmation_reads_it_once(confirmed_search: Path) -> None:
+    text = methods_text(load(confirmed_search))
+    assert "at seeds that the search had not used: 2 arms × 5 seeds" in text
+    assert "10 trials read the test split once" in text
+    assert "its p needs no adjustment, for there is one comparison. An arm helps" in text
+
+
+def test_provenance_names_commit_versions_and_machine(ablation: Path) -> None:
+    rows = dict(provenance_rows(load(ablation)))
+    assert rows["launch 1"] == "2023-11-14 22:13 UTC, commit 0123abcd"
+    assert rows["versions"] == "ray 2.60.0, torch 2.15.0"
+    assert rows["machine"] == "a test, 2 cores"
+    assert (rows["devices"], rows["nodes"]) == ("cpu", "node-1")
+
+
+def test_contexts_and_references_are_told(contexts: Path) -> None:
+    text = methods_text(load(contexts))
+    for fact in (
+        "20 trials, 3 arms in 2 contexts × 4 seeds: named arms were compared",
+        "between an arm and the baseline of its context at the same seed",
+        "over 3 comparisons",
+        "Over contexts, an arm's effects are averaged",
+        "Reference values are those of Some et al. 2023, Table 1; they were not measured here",
+    ):
+        assert fact in text
+    assert dict(provenance_rows(load(contexts)))["reference"] == "Some et al. 2023, Table 1"
+
+
+def test_delta_and_the_test_beside_it_are_told(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=6, delta=0.5)
+    ledger.close_segment()
+    text = methods_text(load(ledger.run))
+    assert "within ±0.5 percentage points, the smallest effect that matters" in text
+    assert (
+        "The exact sign-flip test stands beside the t test, for the 4 comparisons with 6 to 20 pairs" in text
+    )
+    assert "With so many" not in text
+    assert "Wrong words of both kinds together come in at most 10% of studies" in text
+    assert "changed between launches" not in text
+
+
+def test_a_delta_that_came_late_is_told(
+    ablation_writer: Callable[..., Any], make_study_row: Callable[..., Any]
+) -> None:
+    ledger = ablation_writer()
+    ledger.add(make_study_row(delta=0.5), make_study_row(delta=0.75), make_study_row(delta=0.75))
+    ledger.close_segment()
+    text = methods_text(load(ledger.run))
+    assert "within ±0.75 percentage points" in text
+    assert "changed between launches (none, then 0.5, then 0.75): results may have been seen" in text
+
+
+def test_the_model_of_a_grid_is_told(grid: Path) -> None:
+    text = methods_text(load(grid))
+    assert "(Type III), by the contrast's values within each seed (Student's t, Hotelling's F)" in text
+    assert "over 5 contrasts" in text
+
+
+def test_what_a_fraction_cannot_tell_apart_is_told(fraction: Path) -> None:
+    text = methods_text(load(fraction))
+    for fact in (
+        "32 trials, 8 arms × 4 seeds: the arms are a fraction of all combinations of two levels of each factor",
+        "confounded with interactions of three or more factors, and some of them with one another",
+    ):
+        assert fact in text
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_workers_of_a_trial_are_told(ablation_writer: Callable[..., Any], workers: int) -> None:
+    ledger = ablation_writer(workers=workers)
+    ledger.close_segment()
+    assert ("Each student was trained by 2 processes" in methods_text(load(ledger.run))) == (workers == 2)
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_teacher_that_was_read_once_is_told(ablation_writer: Callable[..., Any], once: bool) -> None:
+    ledger = ablation_writer(teacher_once=once)
+    ledger.close_segment()
+    assert ("rounded to float16" in methods_text(load(ledger.run))) == once

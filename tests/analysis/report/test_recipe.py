@@ -1,0 +1,118 @@
+"""The recipe in words: of the baseline, as far as configurations tell it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import load
+from analysis.report.methods import methods_text
+from analysis.report.recipe import recipe_text
+
+OPTIMIZER = {"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 5e-4, "schedule": "cosine"}
+TEACHER = {"model": "resnet20", "epochs": 30, "batch_size": 64, "train_fraction": 1.0, "optimizer": OPTIMIZER}
+CONFIG: dict[str, Any] = {
+    "task": "distill",
+    "data": {"name": "digits", "train_fraction": 0.1},
+    "student": {"model": "resnet8"},
+    "teacher": TEACHER,
+    "optimizer": OPTIMIZER,
+    "epochs": 16,
+    "batch_size": 32,
+}
+SGD = "learning rate 0.05, momentum 0.9, weight decay 0.0005, cosine schedule"
+
+
+@pytest.fixture
+def recipe(ablation_writer: Callable[..., Any]) -> Callable[..., str]:
+    """Return what is said of trials with these configurations, the first one's arm being the baseline."""
+
+    def recipe(*configs: dict[str, Any], baseline: bool = True) -> str:
+        ledger = ablation_writer(arms=[])
+        for number, config in enumerate(configs):
+            ledger.plan("baseline" if baseline and not number else f"arm-{number}", 0, **config)
+        ledger.close_segment()
+        return recipe_text(load(ledger.run).trials)
+
+    return recipe
+
+
+def test_the_baseline_s_recipe_is_told(recipe: Callable[..., str]) -> None:
+    other = CONFIG | {"student": {"model": "resnet14"}, "epochs": 3}
+    assert recipe(CONFIG, other) == (
+        "The baseline's student, resnet8, learns from the images of digits (10% of its training split) for 16 epochs "
+        f"in batches of 32, by stochastic gradient descent ({SGD}). The teacher, resnet20, was trained for 30 epochs "
+        f"in batches of 64 ({SGD}) and is frozen."
+    )
+
+
+def test_without_a_baseline_the_values_of_all_arms_are_named(recipe: Callable[..., str]) -> None:
+    many = [
+        CONFIG | {"student": {"model": model}, "epochs": epochs} for epochs, model in enumerate("aabb", 1)
+    ]
+    text = recipe(*many, baseline=False)
+    assert text.startswith("The student, a or b, learns from the images of digits")
+    assert "for 4 different values epochs" not in text
+    assert "for 1 to 4 epochs" in text
+
+
+def test_steps_and_warm_up_of_the_learning_rate_are_told(recipe: Callable[..., str]) -> None:
+    steps = OPTIMIZER | {"schedule": "step", "decay": 0.1, "milestones": [0.5, 0.75], "warmup_epochs": 2}
+    text = recipe(CONFIG | {"optimizer": steps})
+    assert "step schedule by 0.1 at the fractions 0.5, 0.75 of the epochs, 2 epochs of warm-up" in text
+
+
+def test_a_transfer_tells_source_and_probe(recipe: Callable[..., str]) -> None:
+    transfer = {
+        "task": "transfer",
+        "source": {"name": "fashion_mnist"},
+        "data": {"name": "digits", "side": 32, "train_fraction": 1.0},
+        "teacher": {"model": "resnet20", "checkpoint": "t.safetensors"},
+        "probe": {"mode": "linear", "epochs": 60, "batch_size": 16, "optimizer": OPTIMIZER},
+    }
+    text = recipe(CONFIG | transfer)
+    assert "from the images of digits at 32 x 32 pixels without their labels for 16 epochs" in text
+    assert f"Then a linear layer on it learns the labels for 60 epochs in batches of 16 ({SGD})." in text
+    assert text.endswith("The teacher of fashion_mnist, resnet20, was read from a file and is frozen.")
+
+
+def test_a_student_that_learns_alone_has_no_teacher(recipe: Callable[..., str]) -> None:
+    assert "teacher" not in recipe(CONFIG | {"teacher": None})
+
+
+def test_nothing_is_said_of_what_is_not_known(ablation: Path) -> None:
+    assert recipe_text(load(ablation).trials) == ""
+
+
+def test_what_a_table_lacks_leaves_no_gap_in_a_sentence(recipe: Callable[..., str]) -> None:
+    teacher = {"model": "resnet20"}
+    text = recipe({"data": {"name": "digits"}, "student": {"model": "resnet8"}, "teacher": teacher})
+    assert text == (
+        "The baseline's student, resnet8, learns from the images of digits for 4 epochs, by stochastic gradient "
+        "descent. The teacher, resnet20, was trained and is frozen."
+    )
+    probe = {"data": {"name": "digits"}, "student": {"model": "resnet8"}, "probe": {"epochs": 3}}
+    text = recipe(probe | {"epochs": 2, "optimizer": {"schedule": "step"}})
+    assert text == (
+        "The baseline's student, resnet8, learns from the images of digits for 2 epochs, by stochastic gradient "
+        "descent (step schedule). Then a linear layer on it learns the labels for 3 epochs."
+    )
+
+
+def test_the_methods_tell_the_recipe(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=[])
+    ledger.train(ledger.plan("baseline", 0, **CONFIG), 90.0)
+    ledger.close_segment()
+    assert "The baseline's student, resnet8, learns" in methods_text(load(ledger.run))
+
+
+def test_teachers_that_were_read_and_those_that_were_trained_are_told_apart(
+    recipe: Callable[..., str],
+) -> None:
+    read = CONFIG | {"teacher": {"model": "vgg13", "checkpoint": "t.safetensors"}}
+    text = recipe(CONFIG, read, baseline=False)
+    assert text.endswith(
+        f"The teacher, resnet20, was trained for 30 epochs in batches of 64 ({SGD}) and is frozen. "
+        "The teacher, vgg13, was read from a file and is frozen."
+    )

@@ -1,0 +1,84 @@
+"""The sentence on what the effects of a study speak of."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis import load
+from analysis.foreign import read
+from analysis.report.methods import methods_text
+from analysis.report.scope import scope_text
+from cktf.cli.foreign import Options
+
+
+def with_trials(run: Path, **columns: Any) -> Any:
+    results = load(run)
+    return replace(results, trials=results.trials.assign(**columns))
+
+
+def test_the_sentence_names_pool_and_images_and_what_it_does_not_speak_of(ablation: Path) -> None:
+    assert scope_text(load(ablation)) == (
+        "The effects speak of trainings by this recipe on random splits of this training pool, scored on these 360 "
+        "test images; not of other images, pools or data sets."
+    )
+
+
+def test_teachers_and_images_are_counted_where_they_are_known(ablation: Path) -> None:
+    one = with_trials(ablation, **{"config.teacher.model": "resnet20", "test_images": 10_000.0})
+    assert scope_text(one) == (
+        "The effects speak of trainings by this recipe on random splits of this training pool, taught by one teacher, "
+        "scored on these 10,000 test images; not of other images, pools, teachers or data sets."
+    )
+    seeds = np.arange(len(one.trials)) % 3
+    three = with_trials(ablation, **{"config.teacher.model": "resnet20", "config.teacher.seed": seeds})
+    assert "taught by 3 teachers, scored" in scope_text(three)
+
+
+def test_ledgers_that_do_not_say_how_many_images_there_were_are_read(
+    ablation_writer: Callable[..., Any],
+) -> None:
+    ledger = ablation_writer(seeds=2)
+    ledger.lines = [re.sub(r',"test_images":(null|360)', "", line) for line in ledger.lines]
+    ledger.close_segment()
+    assert "scored on these test images;" in scope_text(load(ledger.run))
+
+
+def test_of_several_contexts_each_has_its_teachers_and_images(contexts: Path) -> None:
+    each = with_trials(contexts, **{"config.teacher.model": "resnet20"})
+    each.trials["test_images"] = each.trials["context"].map({"digits": 360, "clothes": 10_000})
+    assert (
+        "taught by one teacher in each context, scored on these test images (360 to 10,000);"
+        in scope_text(each)
+    )
+
+
+def test_it_stands_in_the_methods_once(ablation: Path) -> None:
+    results = load(ablation)
+    assert methods_text(results).count(scope_text(results)) == 1
+
+
+def test_a_search_without_effects_has_none(search: Path) -> None:
+    assert scope_text(load(search)) == ""
+    assert "The effects speak" not in methods_text(load(search))
+
+
+def test_of_foreign_results_it_says_what_is_not_known(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("arm,seed,acc\nbaseline,0,0.5\nbaseline,1,0.6\nkd,0,0.7\nkd,1,0.75\n")
+    found = scope_text(read("csv", str(path), Options(metric="acc")))
+    assert "at other seeds" in found
+    assert "is not known here; they speak of no others" in found
+
+
+def test_the_page_has_it_below_the_verdicts(ablation_writer: Callable[..., Any]) -> None:
+    from analysis.report.write import page
+
+    ledger = ablation_writer(seeds=2)
+    ledger.close_segment()
+    results = load(ledger.run)
+    html = page(results, {}, {}, {})
+    assert html.index("effect [95% interval]") < html.index(scope_text(results)) < html.index("Every trial")

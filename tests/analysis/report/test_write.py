@@ -1,0 +1,415 @@
+"""The report: its files, its page, and what hostile names do to them: nothing."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+
+import analysis
+from analysis import load, write_report, write_results
+from analysis.__main__ import main
+from analysis.figures import FIGURES
+from analysis.folder import write
+from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
+from analysis.report.methods import methods_text
+from analysis.report.write import report_on
+from cktf.rows import SCHEMA_VERSION, Stage, Status
+
+FIGURES_OF_A_SEARCH = {"importance", "history", "slices", "rank_map", "parallel", "pareto"}
+LAST_SECTIONS = ["trials", "methods", "provenance"]
+HOSTILE = "</script><script>document.title='broken'</script><img src=x onerror=alert(1)>&\"'"
+
+
+class Page(HTMLParser):
+    """The parts of a page that the tests look at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    @property
+    def sections(self) -> list[str | None]:
+        """Names of the sections, in order."""
+        return [attributes["id"] for tag, attributes in self.tags if tag == "section"]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note a text, apart where it is a script's."""
+        (self.scripts if self.cdata_elem == "script" else self.texts).append(data)
+
+
+@pytest.fixture
+def hostile(ablation_writer: Callable[..., Any]) -> Path:
+    ledger = ablation_writer(seeds=2, question=HOSTILE, study=HOSTILE, machine=HOSTILE)
+    for seed in range(2):
+        ledger.train(ledger.plan(HOSTILE, seed, {"objective.cktf.pairing": HOSTILE}), 85.0 + seed**2)
+    failed = ledger.plan("theta=0.0", 2)
+    ledger.train(failed, 9.0, epochs=1, status=Status.FAILED, reason=HOSTILE, tests=False)
+    ledger.close_segment()
+    (ledger.run / "study.yaml").write_text(f"# {HOSTILE}\n")
+    run: Path = ledger.run
+    return run
+
+
+def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Path) -> None:
+    paths = write_report(ablation)
+    assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "best"}
+    assert set(paths.figures) >= {"effects", "paired_slopes", "learning_curves"}
+    assert all(Path(path).stat().st_size > 0 for path in paths.files)
+    for name, path in paths.tables.items():
+        metadata = pyarrow.parquet.read_table(path).schema.metadata
+        assert metadata[VERSION_KEY] == str(SCHEMA_VERSION).encode()
+        assert (FACTS_KEY in metadata) == (name != "epochs")
+    effects = pyarrow.parquet.read_table(paths.tables["effects"]).to_pylist()
+    assert [row["arm"] for row in effects] == paths.results.effects["arm"].tolist()
+    for figure in paths.figures.values():
+        assert Path(figure).read_text().startswith("<svg")
+        assert Path(figure).with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        assert Path(figure).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    assert "temperature=0.5" in Path(paths.figures["effects"]).read_text()
+    assert {Path(path).name for path in paths.papers} == {
+        *("arms.csv", "best.csv", "effects.csv", "effects.md", "effects.tex", "pairing.md", "pairing.tex"),
+        *("methods.md", "methods.tex"),
+    }
+
+    again = write_report(ablation, ablation.parent / "again")
+    files = [path for path in paths.files if Path(path).is_file()]
+    assert len(files) == len(paths.files) - 1, "the table of epochs is a folder"
+    for path in files:
+        other = ablation.parent / "again" / Path(path).relative_to(ablation / "report")
+        assert Path(path).read_bytes() == other.read_bytes(), path
+    assert len(again.files) == len(paths.files)
+
+
+def test_the_methods_lie_beside_the_tables_for_a_paper(ablation: Path) -> None:
+    paths = write_report(ablation)
+    folder = Path(paths.html).parent / "tables"
+    text = (folder / "methods.md").read_text()
+    assert text == f"{methods_text(paths.results)}\n"
+    assert "its 95% interval" in text
+    assert r"its 95\% interval" in (folder / "methods.tex").read_text()
+
+
+def test_the_report_of_a_confirmed_search_has_all_figures(confirmed_search: Path) -> None:
+    paths = write_report(confirmed_search)
+    assert set(paths.figures) >= {"effects", "learning_curves", *FIGURES_OF_A_SEARCH, "winners_curse"}
+    assert set(paths.tables) == {
+        *("trials", "epochs", "arms", "effects", "best", "leaderboard", "confirmed", "importance"),
+    }
+    page = Path(paths.html).read_text()
+    sections = [attributes["id"] for tag, attributes in Page(page).tags if tag == "section"]
+    assert len(sections) == len(set(sections))
+    assert {"confirmed", "importances"} <= set(sections)
+
+
+def test_nothing_is_left_of_an_earlier_report_in_the_same_place(
+    confirmed_search: Path, ablation: Path, tmp_path: Path
+) -> None:
+    earlier = write_report(confirmed_search, tmp_path / "report")
+    (tmp_path / "report" / "tables" / "notes.tex").write_text("a user's own")
+    paths = write_report(ablation, tmp_path / "report")
+    found = {str(path) for path in (tmp_path / "report").rglob("*") if path.is_file()}
+    assert not found & (set(earlier.files) - set(paths.files))
+    kinds = {
+        str(Path(path).with_suffix(f".{kind}")) for path in paths.figures.values() for kind in ("png", "pdf")
+    }
+    epochs = {path for path in found if "epochs.parquet" in path}
+    own = {str(tmp_path / "report" / name) for name in ("report.json", "tables/notes.tex")}
+    assert found == {path for path in paths.files if Path(path).is_file()} | kinds | epochs | own
+
+
+def test_the_report_of_a_search_says_that_its_scores_are_optimistic(search: Path) -> None:
+    paths = write_report(search)
+    assert "effects" not in paths.tables
+    assert "effects" not in paths.figures
+    assert set(paths.figures) >= {"heat_map", "marginal", *FIGURES_OF_A_SEARCH}
+    assert "selected on it: optimistic" in Path(paths.html).read_text()
+    assert any(path.endswith("leaderboard.md") for path in paths.papers)
+
+
+def test_a_run_of_which_nothing_is_complete_has_a_report(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=[])
+    ledger.plan("baseline", 0)
+    ledger.close_segment()
+    paths = write_report(ledger.run)
+    assert paths.figures == {}
+    assert "no complete trial" in Path(paths.html).read_text()
+
+
+def test_a_design_that_was_killed_before_it_planned_a_trial_has_a_report_of_its_own(
+    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
+) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="grid"))
+    ledger.close_segment()
+    paths = write_report(ledger.run)
+    assert not any("leaderboard" in path for path in paths.papers)
+    for answer in [paths.html, *(path for path in paths.papers if "effects" in path)]:
+        assert "No trial is planned yet." in Path(answer).read_text()
+
+
+@pytest.mark.parametrize("trials", [0, 3])
+def test_a_search_of_which_no_arm_is_complete_has_a_report(
+    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any], trials: int
+) -> None:
+    ledger = new_ledger()
+    ledger.add(make_study_row(design="search"))
+    for number in range(trials):
+        level = {"objective.cktf.theta": 0.1 * number}
+        ledger.train(ledger.plan(f"search-{number}", 0, level, Stage.SEARCH), 90.0, epochs=1, status=None)
+    ledger.close_segment()
+    paths = write_report(ledger.run)
+    assert paths.figures == {}
+    for answer in [paths.html, *(path for path in paths.papers if "leaderboard" in path)]:
+        assert "No arm of the search has all of its seeds complete." in Path(answer).read_text()
+
+
+def test_the_page_loads_nothing_and_states_the_verdict_first(ablation: Path) -> None:
+    paths = write_report(ablation)
+    page = Page(Path(paths.html).read_text())
+    for tag, attributes in page.tags:
+        assert tag not in {"link", "img", "iframe", "object", "embed"}
+        assert not {"src", "href", "srcset", "data"} & set(attributes)
+    policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert page.sections == ["verdict", *paths.figures, "pairing", *LAST_SECTIONS]
+
+
+def test_names_with_markup_stay_text(hostile: Path) -> None:
+    paths = write_report(hostile)
+    text = Path(paths.html).read_text()
+    page = Page(text)
+    # The figures, the trials, the libraries, and the page's own two.
+    assert [tag for tag, _ in page.tags].count("script") == len(paths.figures) + 4
+    assert "img" not in {tag for tag, _ in page.tags}
+    assert HOSTILE not in text
+    assert HOSTILE in "".join(page.texts)
+    drawn = json.loads(page.scripts[0])["datasets"].values()
+    assert HOSTILE in [row["arm"] for rows in drawn for row in rows if "arm" in row]
+
+
+def test_the_command_line_prints_the_table_and_the_files(
+    ablation: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(ablation)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Effects on test accuracy\n\n| arm |")
+    assert str(ablation / "report" / "report.html") in printed
+
+
+def test_the_command_line_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == 2
+    assert "not a run directory" in capsys.readouterr().err
+    assert main(["report", ""]) == 2
+    assert "is empty" in capsys.readouterr().err
+
+
+def test_a_report_is_not_written_to_a_place_without_a_name(
+    ablation: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(ablation), "--out", ""]) == 2
+    assert main(["report", str(ablation), str(ablation), "--out", ""]) == 2
+    assert capsys.readouterr().err.count("the name of a folder is empty") == 2
+
+
+def test_a_study_file_that_is_no_text_is_named(ablation: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (ablation / "study.yaml").write_bytes(b"\xff")
+    assert main(["report", str(ablation)]) == 2
+    assert capsys.readouterr().err == f"{ablation}/study.yaml: is not UTF-8 text\n"
+
+
+def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_reference(
+    contexts: Path,
+) -> None:
+    paths = write_report(contexts)
+    arms = pyarrow.parquet.read_table(paths.tables["arms"]).to_pylist()
+    assert {(row["context"], row["arm"]): row["reference"] for row in arms}["digits", "kd"] == 91.25
+    text = Path(paths.html).read_text()
+    assert text.index("Test accuracy (%), mean ± sd") < text.index("Effects on test accuracy: digits")
+    assert text.index("Effects on test accuracy: digits") < text.index("Effects on test accuracy: clothes")
+    assert "In parentheses: the reference, Some et al. 2023, Table 1." in text
+    assert "<td>96.50 (97.50)</td>" in text
+    assert Page(text).sections == [
+        *("verdict", *paths.figures, "over_contexts", "ranks", "pairing"),
+        *LAST_SECTIONS,
+    ]
+
+
+def test_the_command_line_prints_the_tables_of_all_contexts(
+    contexts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(contexts)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("Test accuracy (%), mean ± sd\n\n| arm | digits | clothes |")
+    assert "Effects on test accuracy: clothes\n\n| arm |" in printed
+
+
+def test_the_verdict_is_a_word_in_the_first_table(ablation: Path) -> None:
+    paths = write_report(ablation)
+    page = Path(paths.html).read_text()
+    words = [row["verdict"] for row in pyarrow.parquet.read_table(paths.tables["effects"]).to_pylist()]
+    for word in ("hurts", "undecided"):
+        assert word in words
+        assert f'<td class="words verdict {word}">{word}' in page
+    assert "Verdict: paired t test, p adjusted by Holm's method over 4 comparisons" in unescape(page)
+
+
+def test_the_report_of_a_grid_has_its_main_effects_and_interactions(grid: Path) -> None:
+    paths = write_report(grid)
+    assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "best", "interactions"}
+    page = Page(Path(paths.html).read_text())
+    assert page.sections == ["verdict", *paths.figures, "interactions", "pairing", *LAST_SECTIONS]
+    assert "cktf.temperature=1.0 × cktf.theta=0.0" in page.texts
+
+
+def test_the_page_of_a_smoke_run_says_so_at_its_top(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=2, is_smoke=True)
+    ledger.close_segment()
+    write_report(ledger.run)
+    page = (ledger.run / "report" / "report.html").read_text()
+    assert "<title>Smoke run of " in page
+    assert page.index('<p class="alarm">A smoke run: ') < page.index("<main>")
+    assert "its numbers mean nothing" in page[page.index('id="methods"') :]
+
+
+def test_a_folder_of_something_else_is_no_place_for_a_report(ablation: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").touch()
+    with pytest.raises(
+        ValueError, match=r"--out .*out: holds no report, but notes\.txt; choose a folder that is new"
+    ):
+        report_on([str(ablation)], str(out))
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+    with pytest.raises(ValueError, match=r"--out .*notes\.txt: is a file; a report needs a folder"):
+        report_on([str(ablation)], str(out / "notes.txt"))
+    (out / "notes.txt").unlink()
+    report_on([str(ablation)], str(out))
+    (out / "notes.txt").touch()
+    report_on([str(ablation)], str(out))  # it is a report now, whatever else is there
+
+
+OWN = ("figures/history.pdf", "tables/ranks.tex", "figures/mine.svg", "notes.txt")
+"""Files of a user's own, some of them called like those of other reports."""
+
+
+@pytest.mark.parametrize("writes", ["write_report", "write_results", "collect"])
+def test_files_that_are_not_a_report_s_own_are_left_alone(
+    ablation: Path, tmp_path: Path, writes: str
+) -> None:
+    out = tmp_path / "paper"
+    for name in OWN:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("mine")
+    results = load(ablation)
+    for _ in range(2):
+        if writes == "write_results":
+            write_results(results, out)
+        else:
+            getattr(analysis, writes)(ablation, out)
+    assert {(out / name).read_text() for name in OWN} == {"mine"}
+
+
+@pytest.mark.parametrize("writes", ["write_report", "write_results", "command line"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trials.parquet",
+        "epochs.parquet/more.parquet",
+        "figures/effects.png",
+        "tables/methods.md",
+        "report.json",
+    ],
+)
+def test_a_file_in_the_place_of_one_of_the_report_s_is_refused_before_anything_is_written(
+    ablation_writer: Callable[..., Any],
+    tmp_path: Path,
+    name: str,
+    writes: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=2)
+    ledger.close_segment()
+    out = tmp_path / "paper"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).write_text("mine")
+    if writes == "command line":
+        assert main(["report", str(ledger.run), "--out", str(out)]) == 2
+        assert f"{out}/{name}: is " in capsys.readouterr().err
+    else:
+        with pytest.raises(ValueError, match=rf"^{out}/{name}: is "):
+            write_report(ledger.run, out) if writes == "write_report" else write_results(
+                load(ledger.run), out
+            )
+    assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
+    assert (out / name).read_text() == "mine"
+
+
+def test_what_a_killed_report_has_written_is_still_its_own(
+    ablation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Any, name: str, content: bytes) -> None:
+        if name == "report.html":
+            raise KeyboardInterrupt
+        write(folder, name, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("analysis.report.write.write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_report(ablation, tmp_path / "out")
+    assert (tmp_path / "out" / "figures" / "effects.svg").is_file()
+    paths = write_report(ablation, tmp_path / "out")
+    assert Path(paths.html).is_file()
+
+
+def test_a_table_and_a_figure_that_cannot_be_made_say_why_in_their_place(
+    ablation: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("margin")
+
+    monkeypatch.setitem(FIGURES, "learning_curves", replace(FIGURES["learning_curves"], record=fail))
+    monkeypatch.setitem(
+        FIGURES, "paired_slopes", replace(FIGURES["paired_slopes"], chart=lambda _: {"mark": 3})
+    )
+    monkeypatch.setattr("analysis.report.side_tables.pairing_rows", fail)
+    monkeypatch.setattr("analysis.statistics.best.best", fail)
+    monkeypatch.setattr("analysis.report.trial_table.trial_table", fail)
+    monkeypatch.setattr("analysis.report.provenance.provenance_rows", fail)
+    monkeypatch.setattr("analysis.report.methods.methods_text", fail)
+    assert main(["report", str(ablation)]) == 0
+    printed = capsys.readouterr()
+    report = ablation / "report"
+    why = "cannot be made: KeyError: 'margin'"
+    page = unescape((report / "report.html").read_text())
+    for name in ("learning_curves", "pairing", "trials", "methods", "provenance"):
+        assert why in page[page.index(f'id="{name}"') :].partition("</section>")[0], name
+    assert "cannot be made: " in page[page.index('id="paired_slopes"') :].partition("</section>")[0]
+    assert why in (report / "tables" / "pairing.md").read_text()
+    assert "margin" in (report / "tables" / "effects.tex").read_text()
+    assert "cannot be made" in printed.out
+    for part in (
+        "figure learning_curves",
+        "figure paired_slopes",
+        "table best",
+        "trials",
+        "methods",
+        "provenance",
+    ):
+        assert f"{part} cannot be made: " in printed.err
+    assert (report / "figures" / "effects.svg").is_file()
+    assert not (report / "figures" / "paired_slopes.svg").exists()
+    assert (report / "tables" / "arms.csv").is_file()

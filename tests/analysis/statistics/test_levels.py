@@ -1,0 +1,61 @@
+"""Levels of a factor, one by one or in groups."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import load
+from analysis.figures.factors import factor_order
+from analysis.statistics.levels import factor_label, in_groups, is_logarithmic, is_numeric
+
+
+@pytest.mark.parametrize(
+    ("levels", "is_log"),
+    [
+        ([16, 64, 256, 1024], True),
+        ([0.05, 0.1, 0.5], True),
+        ([0.1, 0.5, 1.0], False),
+        ([1, 2, 3, 4, 5], False),
+        ([0.0, 0.1, 1.0], False),  # zero has no logarithm
+        ([0.01, 1.0], False),  # of two levels nothing can be told
+    ],
+)
+def test_levels_are_logarithmic_where_their_ratios_are_evener_than_their_differences(
+    levels: list[float], *, is_log: bool
+) -> None:
+    assert is_logarithmic(np.array(levels, np.float64)) is is_log
+
+
+def test_truth_values_are_no_numbers() -> None:
+    assert is_numeric(pd.Series([1, 2]))
+    assert not is_numeric(pd.Series([True, False]))
+    assert not is_numeric(pd.Series(["a", "b"]))
+
+
+def test_few_levels_stand_one_by_one_numbers_in_their_order() -> None:
+    numbers = in_groups(pd.Series([0.5, 0.1, np.nan, 0.5]), most=3)
+    assert numbers.cat.categories.tolist() == ["0.1", "0.5"]
+    assert numbers.tolist() == ["0.5", "0.1", np.nan, "0.5"]
+    assert in_groups(pd.Series([16, None, 4], dtype="Int64")).tolist() == ["16", np.nan, "4"]
+    assert in_groups(pd.Series(["last", None, "first"])).cat.categories.tolist() == ["last", "first"]
+    assert in_groups(pd.Series([False, True])).cat.categories.tolist() == ["False", "True"]
+    assert in_groups(pd.Series([True, None], dtype="boolean")).tolist() == ["True", np.nan]
+
+
+def test_many_numbers_are_cut_into_groups_of_equal_size() -> None:
+    groups = in_groups(pd.Series(np.arange(1.0, 13.0)), most=3)
+    assert groups.value_counts(sort=False).to_dict() == {"1 to 4": 4, "5 to 8": 4, "9 to 12": 4}
+
+
+def test_factors_stand_by_their_importance_in_a_search(search: Path) -> None:
+    results = load(search)
+    assert factor_order(results)[0] == "objective.cktf.temperature"
+    assert sorted(factor_order(results)) == sorted(results.facts.study.factors)
+    assert factor_label("objective.cktf.temperature", results.facts.study.factors) == "cktf.temperature"
+
+
+def test_factors_of_a_design_keep_the_order_of_the_study(ablation: Path) -> None:
+    results = load(ablation)
+    assert factor_order(results) == results.facts.study.factors

@@ -1,0 +1,423 @@
+"""The command line as a user meets it: real commands, real exit codes, one clear message for what is wrong."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from cktf.cli import app as cli
+
+STUDY = """\
+# Does a wrong learning rate hurt?
+baseline:
+  data: {name: digits, train_fraction: 0.1}
+  student: {model: resnet8}
+  objective: {cross_entropy: {weight: 1.0}}
+  epochs: 2
+compare:
+  careful: {optimizer: {learning_rate: 0.01}}
+  diverging: {optimizer: {learning_rate: 1.0e+18}}
+seeds: 2
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    path = tmp_path / "rates.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+def cktf(*arguments, cwd):
+    """Run the command as a user does; return exit code, standard output and standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cktf.cli.app", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200"},
+        timeout=300,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_only_a_report_on_ray_joins_a_cluster(tmp_path):
+    told = message_for("report", "run", "--address", "auto", cwd=tmp_path)
+    assert told == "--address auto: only --engine ray joins a cluster\n"
+    told = message_for("report", "one", "other", "--engine", "ray", "--out", "both", cwd=tmp_path)
+    assert told == "--engine ray: it reads the ledger of one run, not of several, and no foreign results\n"
+
+
+def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path):
+    rows = [
+        f"{arm},{seed},{score + seed % 2}" for arm, score in (("none", 90), ("kd", 92)) for seed in range(3)
+    ]
+    (tmp_path / "results.csv").write_text("\n".join(["method,seed,acc", *rows]))
+    asked = ("report", "results.csv", "--from", "csv", "--arm", "method", "--metric", "acc")
+    told = message_for(*asked, "--out", "report", cwd=tmp_path)
+    assert "no arm is called 'baseline', which is to be the baseline; there are: none, kd" in told
+    assert "--out is missing" in message_for(*asked, "--baseline", "none", cwd=tmp_path)
+    code, out, _ = cktf(*asked, "--baseline", "none", "--out", "report", cwd=tmp_path)
+    assert code == 0
+    assert "92.3333" in out
+    code, out, _ = cktf("plot", "report", "--figure", "effects", cwd=tmp_path)
+    assert (code, out) == (0, "effects.svg\n")
+    assert "--out is missing: the report of several runs" in message_for("report", "a", "b", cwd=tmp_path)
+
+
+def test_the_whole_way_from_a_study_to_a_report(study, tmp_path):
+    code, out, err = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
+    assert code == 1, "some trials failed"
+    assert re.search(r"failed: the (validation )?loss is (nan|inf) (in|after) epoch 1", err)
+    assert "4 complete, 2 failed" in out
+    assert "--retry-failed" in out
+    assert "Traceback" not in out + err
+
+    code, out, _ = cktf("status", "run", cwd=tmp_path)
+    assert code == 0
+    assert "Does a wrong learning rate hurt?" in out
+
+    code, out, _ = cktf("report", "run", cwd=tmp_path)
+    assert code == 0
+    assert "careful" in out
+    for name in ("trials.parquet", "epochs.parquet", "arms.parquet", "effects.parquet", "report.html"):
+        assert name in out
+        assert (tmp_path / "run" / "report" / name).exists()
+
+    code, out, _ = cktf("plot", "run", cwd=tmp_path)
+    assert code == 0
+    assert "paired_slopes" in out
+    code, out, _ = cktf("plot", "run", "--figure", "effects", "--out", "forest.pdf", cwd=tmp_path)
+    assert (code, out) == (0, "forest.pdf\n")
+    assert (tmp_path / "forest.pdf").read_bytes().startswith(b"%PDF")
+    told = message_for("plot", "run", "--figure", "history", cwd=tmp_path)
+    assert "it needs a search with a score; those that apply: effects, paired_slopes" in told
+
+    code, out, _ = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
+    assert code == 1, "nothing is left to run, and the failures are still there"
+
+    code, _, err = cktf("launch", study, "--run-dir", "run", "--set", "epochs=3", cwd=tmp_path)
+    assert code == 2
+    assert "--run-dir" in err
+
+
+def test_validate_shows_the_arms_and_runs_nothing(study, tmp_path):
+    code, out, _ = cktf("validate", study, cwd=tmp_path)
+    assert code == 0
+    assert "Does a wrong learning rate hurt?" in out
+    assert "diverging" in out
+    assert "3 arms x 2 seeds = 6 trials" in out
+    assert "standard deviations of the differences at 2 seeds (80% power at level 0.05/2)" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
+    search = ("--set", "compare=null", "--set", "search={optimizer.momentum: {float: [0, 0.9]}}")
+    _, out, _ = cktf("validate", study, *search, "--set", "seeds=1", "--set", "trials=3", cwd=tmp_path)
+    assert "{float: [0.0, 0.9]}" in out
+    assert "3 arms x 1 seed by tpe" in out
+    assert "detectable" not in out, "an arm of a search is compared with nothing"
+
+
+def test_validate_says_which_names_are_one_arm_and_train_takes_any_of_them(study, tmp_path):
+    alike = (
+        "--set",
+        "ablate={objective.kd.temperature: [2.0], optimizer.momentum: [0.0]}",
+        "--set",
+        "baseline.objective.kd={weight: 0.0}",
+    )
+    alike = (*alike, "--set", "compare=null")
+    code, out, error = cktf("validate", study, *alike, cwd=tmp_path)
+    assert code == 0
+    assert error.strip().endswith("what sets them apart: baseline; temperature=2")
+    assert "2 arms x 2 seeds = 4 trials" in out
+    losses = [
+        re.findall(r"loss (\S+)", cktf("train", study, *alike, "--arm", arm, cwd=tmp_path)[1])
+        for arm in ("baseline", "temperature=2")
+    ]
+    assert losses[0] == losses[1] != []
+
+
+def test_validate_tells_names_that_hardly_differ(study, tmp_path):
+    arms = "compare={kd: {batch_size: 8}, KD: {batch_size: 9}, k d: {batch_size: 10}}"
+    code, _, error = cktf("validate", study, "--set", arms, cwd=tmp_path)
+    assert code == 0
+    assert "capitals, blanks or invisible characters alone set these arms apart: 'kd'; 'KD'; 'k d'" in error
+
+
+FRACTION = """\
+# Which of four settings matter?
+baseline:
+  data: {name: digits, train_fraction: 0.1}
+  student: {model: resnet5}
+  objective: {cross_entropy: {weight: 1.0}}
+  epochs: 2
+fractional:
+  optimizer.momentum: [0.9, 0.0]
+  optimizer.learning_rate: [0.05, 0.01]
+  batch_size: [64, 32]
+  epochs: [2, 1]
+seeds: 2
+"""
+
+
+def test_validate_tells_what_a_fraction_confounds(tmp_path):
+    (tmp_path / "four.yaml").write_text(FRACTION)
+    code, out, _ = cktf("validate", "four.yaml", cwd=tmp_path)
+    assert code == 0
+    assert "8 arms x 2 seeds = 16 trials" in out
+    assert "fraction of resolution 4: 8 of 16 combinations, the baseline one of them" in out
+    assert "confounded: momentum x learning_rate, batch_size x epochs" in out
+
+
+SMOKE = """\
+# Which objective suits objects?
+baseline:
+  data: {name: cifar10, root: void, train_fraction: 0.5}
+  teacher: {model: resnet8}
+  student: {model: resnet5}
+  objective: {cross_entropy: {weight: 1.0}}
+compare:
+  kd: {objective: {kd: {weight: 1.0}}}
+  cktf: {objective: {cktf: {negatives: 4096}}}
+  longer: {epochs: 300}
+"""
+
+
+def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(tmp_path, monkeypatch):
+    for variable in ("CKTF_DATA", "CKTF_CACHE"):
+        monkeypatch.setenv(variable, str(tmp_path / "kept"))
+    (tmp_path / "objects.yaml").write_text(SMOKE)
+    assert "cifar10 is not there" in message_for("launch", "objects.yaml", cwd=tmp_path)
+    code, out, err = cktf("validate", "objects.yaml", "--smoke", cwd=tmp_path)
+    assert code == 0
+    assert "3 arms x 2 seeds = 6 trials" in out
+    assert "one arm, trained once, since a smoke run makes them one: baseline; longer" in out + err
+    code, out, err = cktf("launch", "objects.yaml", "--smoke", cwd=tmp_path)
+    assert code == 0, err
+    assert "longer" in err
+    assert "6 complete" in out
+    code, out, _ = cktf("report", "runs/objects-smoke", cwd=tmp_path)
+    assert code == 0
+    assert "Smoke run: Effects on test accuracy" in out
+    assert "its numbers mean nothing" in out
+    assert "smoke run of objects" in cktf("status", "runs/objects-smoke", cwd=tmp_path)[1]
+    told = message_for("launch", "objects.yaml", "--run-dir", "runs/objects-smoke", *REPLACED, cwd=tmp_path)
+    assert "differs in" in told
+    assert "smoke" in told
+    code, out, _ = cktf("train", "objects.yaml", "--arm", "longer", "--smoke", cwd=tmp_path)
+    assert "epoch   2/2" in out
+    assert not (tmp_path / "kept").exists()
+
+
+REPLACED = ("--set", "data.generated=true")
+"""A data set that is there, so that nothing but the run directory is in the way."""
+
+
+def test_train_trains_one_trial_without_ray(study, tmp_path):
+    code, out, _ = cktf("train", study, "--arm", "careful", "--seed", "1", "--set", "epochs=1", cwd=tmp_path)
+    assert code == 0
+    assert "epoch   1/1" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
+
+
+def test_train_shows_phases_that_no_split_can_score(study, tmp_path):
+    study.write_text(
+        study.read_text()
+        .replace("baseline:", "baseline:\n  task: transfer\n  source: {name: digits}\n  probe: {epochs: 2}")
+        .replace("cross_entropy: {weight: 1.0}", "kd: {weight: 1.0}")
+        .replace("  epochs: 2", "  teacher: {model: resnet5, epochs: 1}\n  epochs: 1")
+    )
+    code, out, _ = cktf("train", study, cwd=tmp_path)
+    assert code == 0
+    transfer, *probe = (line for line in out.splitlines() if line.startswith("epoch"))
+    assert "1/3  transfer  loss" in transfer
+    assert "validation" not in transfer
+    assert len(probe) == 2
+    assert all(re.search(r"[23]/3  probe  loss .*  validation \d+\.\d\d %", line) for line in probe)
+
+
+def test_train_tells_a_diverging_trial_in_one_line(study, tmp_path):
+    code, _, err = cktf("train", study, "--arm", "diverging", cwd=tmp_path)
+    assert code == 1
+    assert "loss is" in err
+    assert "Traceback" not in err
+
+
+def message_for(*arguments, cwd):
+    code, out, err = cktf(*arguments, cwd=cwd)
+    assert code == 2, out + err
+    assert "Traceback" not in out + err
+    return err
+
+
+def test_wrong_input_is_told_in_one_message_and_nothing_is_begun(study, tmp_path):
+    assert "absent.yaml" in message_for("launch", "absent.yaml", cwd=tmp_path)
+    wrong = message_for("launch", study, "--set", "baseline.epochz=3", cwd=tmp_path)
+    assert "baseline.epochz" in wrong
+    assert "epochs" in wrong
+    assert "got 0" in message_for("validate", study, "--set", "epochs=0", cwd=tmp_path)
+    assert "resnet9" in message_for("validate", study, "--set", "student.model=resnet9", cwd=tmp_path)
+    assert "careful, diverging" in message_for("train", study, "--arm", "bold", cwd=tmp_path)
+    assert "nowhere" in message_for("resume", "nowhere", cwd=tmp_path)
+    assert "nowhere" in message_for("status", "nowhere", cwd=tmp_path)
+    assert "nowhere" in message_for("report", "nowhere", cwd=tmp_path)
+    assert "nowhere" in message_for("plot", "nowhere", cwd=tmp_path)
+    assert "name it by --figure" in message_for("plot", "run", "--out", "x.svg", cwd=tmp_path)
+    assert "nowhere" in message_for("extend", "nowhere", "--seeds", "1", cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
+
+
+def test_a_run_directory_that_cannot_be_written_is_named(study, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    assert "file/run" in message_for("launch", study, "--run-dir", "file/run", cwd=tmp_path)
+
+
+def test_a_data_set_that_is_missing_is_told_before_anything_starts(study, tmp_path):
+    told = message_for(
+        "launch", study, "--set", "data={name: cifar10, root: void}", "--run-dir", "run", cwd=tmp_path
+    )
+    assert "cifar10" in told
+    assert "void" in told
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_is_converted_and_one_that_could_run_code_is_not(tmp_path):
+    torch.save({"model": {"weight": torch.ones(2)}, "epoch": 3}, tmp_path / "good.pth")
+    torch.save({"model": {"weight": torch.ones(2)}, "path": tmp_path}, tmp_path / "bad.pth")
+    code, out, _ = cktf("convert-teacher", "good.pth", "good.safetensors", cwd=tmp_path)
+    assert code == 0
+    assert "good.safetensors" in out
+    assert load_file(tmp_path / "good.safetensors")["weight"].tolist() == [1, 1]
+    told = message_for("convert-teacher", "bad.pth", "bad.safetensors", cwd=tmp_path)
+    assert "bad.pth is not loaded, for it asks for pathlib" in told
+    assert "python -c" in told
+    assert not (tmp_path / "bad.safetensors").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_told(study, tmp_path):
+    told = message_for("launch", study, "--run-dir", "run", "--address", "127.0.0.1:1", cwd=tmp_path)
+    assert "127.0.0.1:1" in told
+
+
+def test_a_trial_that_no_machine_can_hold_is_told_and_does_not_hang(study, tmp_path):
+    told = message_for("launch", study, "--run-dir", "run", "--set", "resources={cpus: 4096}", cwd=tmp_path)
+    assert "4096 CPUs" in told
+    assert "resources" in told
+
+
+def test_the_commands_of_the_readme_exist(tmp_path):
+    _, out, _ = cktf("--help", cwd=tmp_path)
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    for command in ("validate", "launch", "resume", "extend", "status", "report", "train"):
+        assert f"cktf {command}" in readme
+        assert command in out
+
+
+CONTEXTS = """\
+# Does the rate matter for each student?
+baseline:
+  data: {name: digits, train_fraction: 0.1}
+  objective: {cross_entropy: {weight: 1.0}}
+  epochs: 1
+contexts:
+  tiny: {student: {model: resnet5}}
+  small: {student: {model: resnet8}}
+compare:
+  careful: {optimizer: {learning_rate: 0.01}}
+  slow: {optimizer: {learning_rate: 0.001}}
+skip: {small: [slow]}
+seeds: 2
+"""
+
+
+def test_a_study_of_several_contexts_is_shown_and_one_of_its_trials_is_trained(tmp_path):
+    (tmp_path / "study.yaml").write_text(CONTEXTS)
+    code, out, _ = cktf("validate", "study.yaml", cwd=tmp_path)
+    assert code == 0
+    assert "student.model: resnet5" in out
+    assert "3 arms x 2 contexts (5 in all) x 2 seeds = 10 trials" in out
+
+    train = ("train", "study.yaml", "--arm", "slow")
+    assert "--context: the study has several; name one of tiny, small" in message_for(*train, cwd=tmp_path)
+    assert "it has: tiny, small" in message_for(*train, "--context", "large", cwd=tmp_path)
+    told = message_for(*train, "--context", "small", cwd=tmp_path)
+    assert "the study has no such arm in context small; it has: baseline, careful" in told
+    code, out, _ = cktf(*train, "--context", "tiny", cwd=tmp_path)
+    assert code == 0
+    assert "epoch   1/1" in out
+
+
+def test_a_context_is_refused_by_a_study_without_any(study, tmp_path):
+    told = message_for("train", study, "--context", "tiny", cwd=tmp_path)
+    assert "--context tiny: the study has no such context; it has: none" in told
+
+
+@pytest.mark.parametrize("file", ["analysis.py", "analysis/__init__.py"])
+@pytest.mark.parametrize("command", ["report", "plot"])
+def test_another_module_called_analysis_is_named(tmp_path, file, command):
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("raise RuntimeError('it is not even run')\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-m", "cktf.cli.app", command, "run"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{path}: this module is called analysis and hides ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_version_and_a_short_help_are_there(tmp_path):
+    code, out, _ = cktf("--version", cwd=tmp_path)
+    assert (code, out) == (0, f"cktf {version('cktf')}\n")
+    for asked in (["-h"], ["validate", "-h"]):
+        code, out, _ = cktf(*asked, cwd=tmp_path)
+        assert code == 0
+        assert "Usage:" in out
+
+
+def test_what_fails_while_a_command_prints_is_a_fault_and_no_bare_traceback(monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("while printing")
+
+    monkeypatch.setattr(cli, "_finish", broken)
+    monkeypatch.setattr("cktf.launch.resume", lambda *_, **__: None)
+    result = CliRunner().invoke(cli.app, ["resume", "run"])
+    assert result.exit_code == cli.FAULT
+    assert "This is a fault of cktf (ZeroDivisionError at " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["resume"], ["report"], ["plot"], ["extend", "--seeds", "1"]]
+)
+@pytest.mark.parametrize("place", ["~nobody-of-this-name/run", "s3://", "a:b\x1b\udcff"])
+def test_a_place_is_named_in_one_message_whatever_the_command(command, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli.app, [*command, place])
+    assert result.exit_code == 2
+    (message,) = result.stderr.splitlines()
+    assert message.isprintable()
+    assert message.startswith((place, f"{tmp_path}/a:b", "a:b"))
+
+
+def test_what_is_said_of_a_fault_is_printed_as_it_is_where_the_terminal_has_no_such_letters(tmp_path):
+    (tmp_path / "é:b:.yaml").write_text("baseline: 1\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "cktf.cli.app", "validate", "é:b:.yaml"],
+        capture_output=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        timeout=300,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(rb"\xe9:b:.yaml, line 1: baseline: ")

@@ -1,0 +1,123 @@
+"""How many trials fit on which nodes."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from cktf.cluster import nodes as cluster
+from cktf.cluster.nodes import Room, Share, _require_answer, capacity, wait_for_room
+from cktf.errors import ClusterNotFound, ClusterTooSmall
+from cktf.study.spec import Resources
+
+BIG = {"CPU": 16.0, "GPU": 4.0, "memory": 1e9}
+SMALL = {"CPU": 2.0}
+
+
+def share(nodes=(BIG, SMALL), **resources):
+    return Share.of(Resources(**resources), nodes)
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "fits"),
+    [
+        ({"cpus": 1, "gpus": 0}, [SMALL], 2),
+        ({"cpus": 1, "gpus": 0}, [BIG, SMALL], 18),
+        ({"cpus": 3, "gpus": 0}, [BIG, SMALL], 5),
+        ({"cpus": 4, "gpus": 1}, [BIG, SMALL], 4),
+        ({"cpus": 1, "gpus": 0.25}, [BIG], 16),
+        ({"cpus": 0.1, "gpus": 1 / 3}, [BIG], 12),
+        ({"cpus": 100, "gpus": 1}, [BIG, BIG], 0),
+        ({"cpus": 8, "gpus": 8, "workers": 8}, [BIG, BIG], 1),
+        ({"cpus": 4, "gpus": 0, "workers": 2}, [SMALL, SMALL], 1),
+        ({"cpus": 4, "gpus": 0}, [SMALL, SMALL], 0),
+        ({"cpus": 1, "gpus": 0}, [], 0),
+    ],
+)
+def test_as_many_trials_fit_as_the_nodes_have_room_for(resources, nodes, fits):
+    assert capacity(share(nodes, **resources), nodes) == fits
+
+
+def test_gpus_left_open_are_taken_where_there_are_any():
+    assert share([BIG]).gpus == 1
+    assert share([BIG], workers=2, cpus=2).gpus == 1
+    assert share([SMALL]).gpus == 0
+    assert share([BIG], gpus=0).gpus == 0
+
+
+def test_workers_divide_what_the_trial_takes():
+    assert share(workers=4, cpus=8, gpus=4) == Share(workers=4, cpus=2, gpus=1)
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"cpus": 1, "gpus": 0}, "1 CPU"),
+        ({"cpus": 2, "gpus": 0.5}, "2 CPUs and 0.5 GPUs"),
+        ({"cpus": 4, "gpus": 2, "workers": 2}, "2 workers with 2 CPUs and 1 GPU each"),
+    ],
+)
+def test_a_share_is_said_in_words(resources, words):
+    assert str(share(**resources)) == words
+
+
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_slots_limit_what_runs_at_the_same_time():
+    one_cpu = Share(workers=1, cpus=1, gpus=0)
+    assert Room(one_cpu, slots=1, is_local=True)() == 1
+    assert Room(one_cpu, slots=None, is_local=True)() >= 1
+    assert Room(Share(workers=1, cpus=1000, gpus=0), slots=None, is_local=True)() == 1
+
+
+@pytest.fixture
+def launcher_file(monkeypatch, tmp_path):
+    """What Ray's launcher would leave on the head of our cluster.yaml's cluster."""
+    file = tmp_path / "ray_bootstrap_config.yaml"
+    file.write_text((Path(__file__).parents[2] / "cluster.yaml").read_text())
+    monkeypatch.setattr(cluster, "LAUNCHER_FILE", file)
+    return file
+
+
+@pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
+def test_nodes_that_an_autoscaler_may_add_count_as_room():
+    one_gpu = Share(workers=1, cpus=4, gpus=1)
+    assert Room(one_gpu, slots=None, is_local=False)() == 8
+    assert Room(one_gpu, slots=3, is_local=False)() == 3
+    assert Room(Share(workers=4, cpus=8, gpus=1), slots=None, is_local=False)() == 2
+
+
+@pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
+def test_what_no_node_of_an_autoscaler_has_is_refused_without_waiting():
+    with pytest.raises(ClusterTooSmall, match=r"takes 9 CPUs and 1 GPU, .*8 CPUs and 1 GPU\)"):
+        wait_for_room(Resources(cpus=9, gpus=1), is_local=False, say=print)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001"])
+def test_an_address_at_which_there_is_no_cluster_is_refused_at_once(address):
+    with pytest.raises(ClusterNotFound, match=f"--address {address}: "):
+        _require_answer(address)
+
+
+@pytest.fixture
+def ctrl_c_is_heard():
+    """Python leaves SIGINT ignored where it was when the process began, as behind ``&`` in a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heard")
+def test_ctrl_c_while_ray_starts_its_processes_is_heard_when_it_has(monkeypatch):
+    done = []
+
+    def start(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+        done.append("started")
+
+    monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster.ray, "init", start)
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: done.append("ended"))
+    with pytest.raises(KeyboardInterrupt), cluster.connected(None):
+        done.append("used")
+    assert done == ["started", "ended"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -1,0 +1,81 @@
+"""How a trial's training is described to Ray Train, and how a worker carries it out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from cktf.cluster.assignment import Assignment
+from cktf.cluster.nodes import Share
+from cktf.cluster.slot import outcomes
+from cktf.cluster.worker_group import run_config
+from cktf.plan.planner import Planner
+from cktf.rows import PlannedRow, Status
+from cktf.storage import Storage
+from cktf.study.spec import StudySpec
+
+
+def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None:
+    run = "s3://bucket/run?region=us-east-1"
+    assignment = Assignment(
+        "abc",
+        configuration="",
+        options="",
+        run=run,
+        workers=2,
+        cpus=1.0,
+        gpus=0.0,
+    )
+    config = run_config(assignment)
+    assert config.storage_path == "s3://bucket/run/trials/abc?region=us-east-1"
+    assert config.name == "workers"
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for_it(
+    once: bool, make_spec: Callable[..., StudySpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
+    baseline = {"teacher": {"model": "resnet5", "epochs": 1}, "objective": {"cross_entropy": {}, "kd": {}}}
+    spec = make_spec(baseline, ablate={"objective.kd.temperature": [2.0]}, seeds=1, teacher_once=once)
+    run = Storage(tmp_path / "run")
+    run.write("study.yaml", b"")
+    planner = Planner(spec, record=lambda _: None)
+    threads = torch.get_num_threads()
+    while isinstance(row := planner.next_trial(), PlannedRow):
+        share = Share(workers=1, cpus=1.0, gpus=0.0)
+        assignment = Assignment.of(
+            row, run, share, spec.train_options(read_test=True, teacher_is_scored=False)
+        )
+        *epochs, end = outcomes(assignment)
+        assert len(epochs) == 2
+        assert end.status is Status.COMPLETE
+        planner.on_end(row.trial_id, Status.COMPLETE)
+    torch.set_num_threads(threads)
+    assert planner.total() == 2
+    kept = list((tmp_path / "cache").rglob("*.float16"))
+    assert len(kept) == (2 if once else 0), "the logits of two epochs, for both arms"
+
+
+def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_identity(
+    make_spec: Callable[..., StudySpec], tmp_path: Path
+) -> None:
+    run = Storage(tmp_path / "run")
+    run.write("study.yaml", b"")
+    threads = torch.get_num_threads()
+    trial_ids, found = set(), []
+    for health in (None, {"every": 2}):
+        Storage(tmp_path / "run" / "trials").clear()
+        row = Planner(make_spec(seeds=1, health=health), record=lambda _: None).next_trial()
+        assert isinstance(row, PlannedRow)
+        share = Share(workers=1, cpus=1.0, gpus=0.0)
+        assignment = Assignment.of(
+            row, run, share, make_spec(health=health).train_options(read_test=True, teacher_is_scored=False)
+        )
+        trial_ids.add(row.trial_id)
+        *epochs, _ = outcomes(assignment)
+        found.append([set(result.health) for result in epochs])
+    torch.set_num_threads(threads)
+    assert len(trial_ids) == 1
+    assert found == [[set(), set()], [set(), {"gradient.cross_entropy.logits"}]]

@@ -1,0 +1,137 @@
+"""The contrastive knowledge transfer framework."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional
+
+from cktf.batch import Activations, Batch
+from cktf.objectives import Given
+from cktf.objectives.contrastive.cktf import CKTF
+from cktf.objectives.contrastive.pairing import Pairing
+
+SMALL = {"negatives": 8, "dim": 4}
+ALL_PAIRS = ["stem", "stage1", "stage2", "stage3", "penultimate"]
+
+
+def test_terms_are_stem_stages_and_penultimate(
+    student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    cktf = CKTF(CKTF.Config(beta=0.8, theta=0.1, **SMALL), given)
+    terms = cktf(student, teacher, batch)
+    assert list(terms) == ALL_PAIRS
+    assert all(value.shape == () and value > 0 for value in terms.values())
+    assert cktf.term_weights == {"stem": 0.1, "stage1": 0.1, "stage2": 0.1, "stage3": 0.1, "penultimate": 0.8}
+
+
+@pytest.mark.parametrize(("beta", "theta", "pairs"), [(0.8, 0, ALL_PAIRS[4:]), (0, 0.1, ALL_PAIRS[:4])])
+def test_a_factor_of_zero_builds_no_heads_and_no_banks(
+    beta: float, theta: float, pairs: list[str], given: Given
+) -> None:
+    cktf = CKTF(CKTF.Config(beta=beta, theta=theta, **SMALL), given)
+    assert list(cktf.pairs) == pairs == list(cktf.term_weights)
+    assert {name.split(".")[1] for name in cktf.state_dict()} == set(pairs)
+
+
+def test_switching_a_pair_on_does_not_shift_the_numbers_of_another(
+    student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    every = CKTF(CKTF.Config(**SMALL), given)(student, teacher, batch)
+    for factors in ({"beta": 0}, {"theta": 0}):
+        alone = CKTF(CKTF.Config(**factors, **SMALL), given)(student, teacher, batch)
+        assert all(torch.equal(value, every[name]) for name, value in alone.items())
+
+
+def test_representations_of_a_stage_are_normalised_padded_and_pooled(
+    student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    cktf = CKTF(CKTF.Config(**SMALL), given)
+    ours, theirs = cktf.representations(cktf.layers["stage2"], student, teacher, batch)
+    # Stage 2 of 8x8 images: 4x4 maps of 4 and 8 channels, in windows of 2x2.
+    maps = student.stages[1][0] / student.stages[1][0].square().sum(0).sqrt()
+    padded = torch.zeros(6, 8, 4, 4)
+    padded[:, 2:6] = maps
+    expected = padded.view(6, 8, 2, 2, 2, 2).mean((3, 5))
+    torch.testing.assert_close(ours, expected)
+    last = functional.normalize(teacher.stages[1][1], dim=0)
+    torch.testing.assert_close(theirs, last.view(6, 8, 2, 2, 2, 2).mean((3, 5)))
+
+
+def test_the_stem_is_pooled_only_and_the_penultimate_vector_taken_as_it_is(
+    student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    cktf = CKTF(CKTF.Config(**SMALL), given)
+    ours, theirs = cktf.representations(cktf.layers["stem"], student, teacher, batch)
+    torch.testing.assert_close(ours, functional.avg_pool2d(student.stem, 2))
+    torch.testing.assert_close(theirs, functional.avg_pool2d(teacher.stem, 2))
+    ours, _ = cktf.representations(cktf.layers["penultimate"], student, teacher, batch)
+    assert ours is student.penultimate
+
+
+def test_without_normalisation_the_loss_does_not_depend_on_who_else_is_in_the_batch(
+    student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    for normalize, independent in (("none", True), ("batch", False)):
+        cktf = CKTF(CKTF.Config(normalize=normalize, **SMALL), given)
+        whole = cktf.representations(cktf.layers["stage1"], student, teacher, batch)[0]
+        fewer = replace(
+            student, stages=tuple(tuple(block[:3] for block in blocks) for blocks in student.stages)
+        )
+        part = cktf.representations(cktf.layers["stage1"], fewer, teacher, batch)[0]
+        assert torch.allclose(whole[:3], part) == independent
+
+
+@pytest.mark.parametrize("pairing", ["last", "first", "random", "largest", "smallest"])
+def test_every_pairing_trains_the_student(
+    pairing: Pairing, student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    cktf = CKTF(CKTF.Config(pairing=pairing, **SMALL), given)
+    sum(cktf(student, teacher, batch).values()).backward()
+    assert all(blocks[-1].grad is not None and blocks[-1].grad.abs().sum() > 0 for blocks in student.stages)
+
+
+def test_a_student_wider_than_its_teacher_is_not_cut(
+    make_activations: Callable[..., Activations], batch: Batch
+) -> None:
+    wide, narrow = make_activations(width=4), make_activations(width=2)
+    given = Given(wide.shapes(batch.images), narrow.shapes(batch.images), torch.arange(30) % 5, seed=0)
+    terms = CKTF(CKTF.Config(pairing="largest", **SMALL), given)(wide, narrow, batch)
+    assert list(terms) == ALL_PAIRS
+
+
+def test_unequal_numbers_of_stages_are_refused_unless_only_the_penultimate_pair_is_used(
+    given: Given,
+) -> None:
+    shorter = replace(given, teacher=replace(given.teacher, stages=given.teacher.stages[1:]))
+    with pytest.raises(
+        ValueError, match=r"objective\.cktf\.theta.*student has 3 and the teacher 2.*pairs by hand"
+    ):
+        CKTF(CKTF.Config(**SMALL), shorter)
+    CKTF(CKTF.Config(theta=0, **SMALL), shorter)
+
+
+def test_similarity_needs_maps_of_equal_size(given: Given) -> None:
+    stages = tuple(
+        tuple(torch.Size([c, h // 2, w // 2]) for c, h, w in blocks) for blocks in given.teacher.stages
+    )
+    smaller = replace(given, teacher=replace(given.teacher, stages=stages))
+    with pytest.raises(ValueError, match=r"objective\.cktf\.pairing: 'largest'"):
+        CKTF(CKTF.Config(pairing="largest", **SMALL), smaller)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", 0.01),
+        ("negatives", -1),
+        ("momentum", 1.0),
+        ("dim", 0),
+        ("theta", -1),
+        ("pairing", "middle"),
+    ],
+)
+def test_settings_out_of_range_are_refused(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        CKTF.Config.model_validate({name: value})

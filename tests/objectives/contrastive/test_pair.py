@@ -1,0 +1,77 @@
+"""One pair, contrasted both ways."""
+
+import torch
+
+from cktf.batch import Batch
+from cktf.objectives import Given
+from cktf.objectives.contrastive.negatives import Negatives
+from cktf.objectives.contrastive.pair import ContrastivePair
+from cktf.objectives.contrastive.settings import ContrastiveSettings
+
+CONFIG = ContrastiveSettings(negatives=8, dim=4)
+SHAPES = torch.Size([5]), torch.Size([7])
+
+
+def inputs(step: int) -> tuple[torch.Tensor, torch.Tensor, Batch, Negatives]:
+    generator = torch.Generator().manual_seed(step)
+    index = torch.randperm(30, generator=generator)[:6]
+    weights = torch.zeros(6, 30).scatter_(1, torch.rand(6, 30, generator=generator).argsort(1)[:, :8], 1.0)
+    return (
+        torch.randn(6, 5, generator=generator),
+        torch.randn(6, 7, generator=generator),
+        Batch(torch.empty(0), index % 5, index, step),
+        Negatives(weights, 8, distinct=True),
+    )
+
+
+def test_both_heads_learn_and_the_banks_do_not(given: Given) -> None:
+    pair = ContrastivePair("stem", SHAPES, CONFIG, given)
+    pair(*inputs(0)).backward()
+    for side in (pair.student, pair.teacher):
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in side.head.parameters())
+        assert side.bank.embeddings.grad is None
+
+
+def test_rows_move_after_scoring_and_only_those_of_the_batch(given: Given) -> None:
+    pair = ContrastivePair("stem", SHAPES, CONFIG, given)
+    before = pair.teacher.bank.embeddings.clone()
+    student, teacher, batch, negatives = inputs(0)
+    pair(student, teacher, batch, negatives)
+    index = batch.index
+    moved = (pair.teacher.bank.embeddings != before).any(1).nonzero().flatten()
+    assert moved.tolist() == sorted(index.tolist())
+    expected = torch.nn.functional.normalize(0.5 * before[index] + 0.5 * pair.teacher.head(teacher), dim=1)
+    torch.testing.assert_close(pair.teacher.bank.embeddings[index], expected.detach())
+
+
+def test_normalisation_constants_are_fixed_at_the_first_batch(given: Given) -> None:
+    pair = ContrastivePair("stem", SHAPES, CONFIG, given)
+    assert pair.student.partition is None
+    pair(*inputs(0))
+    first = pair.student.partition, pair.teacher.partition
+    pair(*inputs(1))
+    assert (pair.student.partition, pair.teacher.partition) == first
+
+
+def test_a_pair_goes_on_from_its_state_dict_as_if_nothing_had_happened(given: Given) -> None:
+    pair, resumed = (ContrastivePair("stem", SHAPES, CONFIG, given) for _ in range(2))
+    resumed.load_state_dict(pair.state_dict())
+    assert resumed.student.partition is None
+    pair(*inputs(0))
+    resumed(*inputs(3))
+    resumed.load_state_dict(pair.state_dict())
+    assert torch.equal(pair(*inputs(1)), resumed(*inputs(1)))
+    assert torch.equal(pair.student.bank.embeddings, resumed.student.bank.embeddings)
+
+
+def test_initial_values_are_addressed_by_seed_pair_and_side(given: Given) -> None:
+    torch.manual_seed(1)
+    one = ContrastivePair("stem", (SHAPES[0], SHAPES[0]), CONFIG, given)
+    torch.manual_seed(2)
+    ContrastivePair("stage1", (SHAPES[0], SHAPES[0]), CONFIG, given)
+    two = ContrastivePair("stem", (SHAPES[0], SHAPES[0]), CONFIG, given)
+    other = ContrastivePair("stage1", (SHAPES[0], SHAPES[0]), CONFIG, given)
+    for name, value in one.named_parameters():
+        assert torch.equal(value, two.get_parameter(name))
+        assert not torch.equal(value, other.get_parameter(name))
+    assert not torch.equal(one.student.bank.embeddings, one.teacher.bank.embeddings)

@@ -1,0 +1,43 @@
+"""Pairing of a student stage with a block of the teacher's."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from cktf import seeding
+from cktf.objectives.contrastive.pairing import Pairing, choose_block, map_similarity
+
+
+def choose(pairing: Pairing, student: Tensor, teacher: tuple[Tensor, ...], step: int = 0) -> int:
+    return choose_block(pairing, student, teacher, lambda block: block, seeding.generator(0, "pairing", step))
+
+
+def maps(*values: float) -> Tensor:
+    return torch.tensor(values).view(1, -1, 1, 1)
+
+
+STUDENT = maps(1.0, 0.0)
+TEACHER = (maps(0.0, 2.0), maps(9.0, 0.1), maps(-1.0, 0.0), maps(1.0, 1.0))
+
+
+@pytest.mark.parametrize(("pairing", "block"), [("last", 3), ("first", 0), ("largest", 1), ("smallest", 2)])
+def test_block_by_rule(pairing: Pairing, block: int) -> None:
+    assert choose(pairing, STUDENT, TEACHER) == block
+
+
+def test_random_blocks_are_addressed_and_all_come() -> None:
+    blocks = [choose("random", STUDENT, TEACHER, step) for step in range(100)]
+    assert blocks == [choose("random", STUDENT, TEACHER, step) for step in range(100)]
+    assert min(blocks.count(block) for block in range(4)) > 10
+
+
+def test_maps_are_compared_after_their_transform() -> None:
+    def negative(block: Tensor) -> Tensor:
+        return -block
+
+    assert choose_block("largest", STUDENT, TEACHER, negative, torch.Generator()) == 2
+
+
+def test_similarity_by_hand_and_with_a_narrower_student() -> None:
+    assert float(map_similarity(maps(3.0, 4.0), maps(4.0, 3.0))) == pytest.approx(24 / 25)
+    assert float(map_similarity(maps(2.0), maps(5.0, 3.0, 4.0))) == pytest.approx(3 / 50**0.5)

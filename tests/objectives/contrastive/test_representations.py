@@ -1,0 +1,123 @@
+"""From activations to what heads are given; the published representations are tested with CKTF."""
+
+from dataclasses import replace
+
+import torch
+
+from cktf.batch import Activations, Batch
+from cktf.objectives import Given
+from cktf.objectives.contrastive.layers import LayerPair
+from cktf.objectives.contrastive.representations import Representations
+
+STAGE = LayerPair(student="stage1", teacher="stage1")
+
+
+def test_random_blocks_are_addressed_by_seed_pair_and_step(
+    student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    def blocks(seed: int, pair: LayerPair) -> list[int]:
+        """Return which of two blocks is chosen in each of 40 steps."""
+        chosen = Representations("random", "hint", replace(given, seed=seed), normalize=False)
+        stage = int(pair.teacher[-1]) - 1
+        return [
+            [
+                block is chosen(pair, student, teacher, replace(batch, step=step))[1]
+                for block in teacher.stages[stage]
+            ].index(True)
+            for step in range(40)
+        ]
+
+    first = blocks(0, STAGE)
+    assert 10 < sum(first) < 30
+    assert first == blocks(0, STAGE)
+    assert first != blocks(1, STAGE)
+    assert first != blocks(0, LayerPair(student="stage1", teacher="stage2"))
+
+
+def test_a_named_block_is_taken_whatever_the_pairing(
+    student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    pair = LayerPair(student="stage1.0", teacher="stage2.1")
+    representations = Representations("first", "hint", given, normalize=False)
+    ours, theirs = representations(pair, student, teacher, batch)
+    assert ours is student.stages[0][0]
+    assert theirs is teacher.stages[1][1]
+
+
+def test_shapes_are_those_of_the_representations(
+    student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    for transform in ("map", "hint", "attention", "factor"):
+        representations = Representations("last", transform, given, normalize=True)
+        for ours in ("stem", "stage2", "penultimate"):
+            pair = LayerPair(student=ours, teacher="stage3")
+            values = representations(pair, student, teacher, batch)
+            assert representations.shapes(pair, given) == tuple(value.shape[1:] for value in values)
+            assert all(value.dtype == torch.float32 for value in values)
+
+
+def test_a_reading_is_what_is_compared_of_the_teacher(
+    student: Activations, teacher: Activations, batch: Batch, given: Given
+) -> None:
+    for pairing in ("last", "first", "random"):
+        for normalize in (True, False):
+            representations = Representations(pairing, "map", given, normalize=normalize)
+            for layer in ("stem", "stage2", "stage3.0", "penultimate"):
+                pair = LayerPair(student="stage3", teacher=layer)
+                reading = representations.reading(pair, given)
+                values = reading.compute(teacher, batch)
+                left = Activations.of_readings({reading.name: values})
+                for ours, theirs in zip(
+                    representations(pair, student, left, batch),
+                    representations(pair, student, teacher, batch),
+                    strict=True,
+                ):
+                    assert torch.equal(ours, theirs)
+                assert values.shape[1:] == reading.shape
+                # A row alone is the row among others, unless the reading says that it is not.
+                alone = replace(batch, index=batch.index[:1])
+                first = reading.compute(_first_sample(teacher), alone)
+                assert reading.of_batch or torch.allclose(first, values[:1])
+                assert not (normalize and layer.startswith("stage") and torch.allclose(first, values[:1]))
+
+
+def _first_sample(network: Activations) -> Activations:
+    return replace(
+        network,
+        penultimate=network.penultimate[:1],
+        stem=network.stem[:1],
+        stages=tuple(tuple(block[:1] for block in blocks) for blocks in network.stages),
+    )
+
+
+def test_readings_that_differ_in_anything_have_different_names(given: Given) -> None:
+    names = [
+        Representations(pairing, "map", replace(given, seed=seed), normalize=normalize)
+        .reading(pair, given)
+        .name
+        for pairing, seed, normalize, pair in (
+            ("last", 0, True, STAGE),
+            ("first", 0, True, STAGE),
+            ("last", 0, False, STAGE),
+            ("last", 0, True, LayerPair(student="stage1", teacher="stage1.0")),
+            ("last", 0, True, LayerPair(student="stage1", teacher="stage2")),
+            ("random", 0, True, STAGE),
+            ("random", 1, True, STAGE),
+            ("random", 0, True, LayerPair(student="stage2", teacher="stage1")),
+        )
+    ]
+    assert len(set(names)) == len(names)
+
+
+def test_whole_maps_and_blocks_that_the_student_chooses_have_no_reading(given: Given) -> None:
+    def reading(pairing: str, transform: str, teacher: str = "stage1"):
+        pair = LayerPair(student="stage1", teacher=teacher)
+        return Representations(pairing, transform, given, normalize=True).reading(pair, given)
+
+    assert reading("last", "map")
+    assert all(
+        reading("last", other) is None for other in ("hint", "attention", "factor", "similarity", "relation")
+    )
+    assert reading("largest", "map") is None
+    assert reading("largest", "map", teacher="stage1.1"), "a named block is chosen already"
+    assert reading("largest", "hint", teacher="penultimate").name == "penultimate"

@@ -1,0 +1,399 @@
+"""The planner of searches: suggestions, pruning, confirmation, and all of it again after a restart."""
+
+from collections import Counter
+
+import optuna
+import pytest
+from pydantic import ValidationError
+
+from cktf.plan.planner import Nothing
+from cktf.plan.suggestions import PRUNERS, SAMPLERS
+from cktf.rows import EndRow, PlannedRow, Stage, Status
+from tests.planning import by_learning_rate, ends, fifty, ledger, planned
+
+PRUNED = {
+    "search": {"optimizer.learning_rate": {"float": [0.001, 0.5]}},
+    "trials": 9,
+    "sampler": "random",
+    "prune": "median",
+}
+"""A search that prunes after the first half of a trial's epochs."""
+
+
+def test_a_search_is_planned_arm_by_arm_up_to_its_number_of_trials(make_search, rows, run_to_end):
+    planner = ledger(make_search(trials=6), rows)
+    assert rows == []
+    first = planner.next_trial()
+    assert [row.trial_id for row in planned(rows)] == [first.trial_id]
+    assert first.stage == Stage.SEARCH
+    assert list(first.params) == ["optimizer.learning_rate"]
+    planner.on_end(first.trial_id, Status.FAILED, "no memory")
+    run_to_end(planner, by_learning_rate)
+    assert len({row.arm_id for row in planned(rows)}) == 6
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_every_sampler_goes_on_after_a_restart_as_if_there_was_none(sampler, make_search, run_to_end):
+    step = {"step": 0.001} if sampler == "bruteforce" else {}
+    domains = {
+        "optimizer.learning_rate": {"float": [0.01, 0.11], **step},
+        "optimizer.momentum": {"float": [0.0, 0.9], **step},
+    }
+    spec = make_search(search=domains, sampler=sampler, trials=14)
+    whole, cut = [], []
+    run_to_end(ledger(spec, whole), by_learning_rate)
+    for _ in range(3):
+        run_to_end(ledger(spec, cut), by_learning_rate, most=5, at_once=1)
+    one_by_one = []
+    run_to_end(ledger(spec, one_by_one), by_learning_rate, at_once=1)
+
+    assert len({row.arm_id for row in planned(whole)}) == 14
+    assert [row.params for row in planned(cut)] == [row.params for row in planned(one_by_one)]
+    assert cut == one_by_one
+
+
+def test_what_was_running_at_a_kill_comes_first_and_optuna_counts_it_once(
+    make_search, rows, run_to_end, make_result
+):
+    spec = make_search(sampler="tpe", trials=8)
+    planner = ledger(spec, rows)
+    run_to_end(planner, by_learning_rate, most=3, at_once=1)
+    running = [planner.next_trial().trial_id, planner.next_trial().trial_id]
+    planner.on_epoch(running[0], make_result(1, 80.0))
+
+    restarted = ledger(spec, rows)
+    assert [restarted.next_trial().trial_id for _ in running] == running
+    for trial_id in running:
+        restarted.on_end(trial_id, Status.COMPLETE)
+    run_to_end(restarted, by_learning_rate)
+    assert len(planned(rows)) == 8
+    assert len({row.trial_id for row in ends(rows)}) == 8
+
+
+def test_the_state_that_is_replayed_is_the_state_that_was_lived(make_search, rows, run_to_end):
+    spec = make_search(sampler="tpe", prune="median", trials=12, seeds=2, confirm={"top": 2, "seeds": 2})
+    planner = ledger(spec, rows)
+    for most in (3, 9, 30, 1000):
+        run_to_end(planner, by_learning_rate, most=most)
+        replayed = ledger(spec, rows)
+        assert replayed.state.trials == planner.state.trials
+        assert replayed.total() == planner.total()
+        assert optuna_view(replayed) == optuna_view(planner)
+
+
+def optuna_view(planner):
+    return [
+        (trial.params, trial.state, trial.value, trial.intermediate_values)
+        for trial in planner._search._suggestions.trials()
+    ]
+
+
+def test_optuna_gets_the_mean_over_an_arms_seeds_when_all_are_in(make_search, rows, make_result):
+    planner = ledger(make_search(seeds=2), rows)
+    first, second = planner.next_trial(), planner.next_trial()
+    assert first.arm_id == second.arm_id
+    for row, accuracy in ((first, 60.0), (second, 80.0)):
+        (before,) = (trial for trial in planner._search._suggestions.trials() if trial.params == first.params)
+        assert before.value is None
+        for epoch in (1, 2):
+            planner.on_epoch(row.trial_id, make_result(epoch, accuracy - 2 + epoch))
+        planner.on_end(row.trial_id, Status.COMPLETE)
+    (told,) = (trial for trial in planner._search._suggestions.trials() if trial.params == first.params)
+    assert told.value == 70.0
+    assert told.intermediate_values == {1: 69.0, 2: 70.0}
+
+
+@pytest.mark.parametrize("pruner", sorted(PRUNERS.keys() - {"none"}))
+def test_bad_arms_are_pruned_and_told_so(pruner, make_spec, rows, run_to_end):
+    domains = {"optimizer.learning_rate": {"float": [0.001, 0.5]}}
+    spec = make_spec({"epochs": 20}, search=domains, trials=30, sampler="random", prune=pruner)
+    planner = ledger(spec, rows)
+    run_to_end(planner, lambda row, epoch: epoch * (1 - row.params["optimizer.learning_rate"]))
+    told = Counter(trial.state.name for trial in planner._search._suggestions.trials())
+    pruned = [row for row in ends(rows) if row.status == Status.PRUNED]
+    assert told["PRUNED"] == len(pruned) >= 3
+    assert told["COMPLETE"] == 30 - len(pruned) >= 2
+    assert all(row.epochs < 20 for row in pruned)
+    assert pruned[0].reason == f"pruned ({pruner}) after epoch {pruned[0].epochs}"
+
+
+def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_its_history(
+    make_spec, rows, make_result
+):
+    spec = make_spec({"epochs": 9}, **PRUNED)
+    planner = ledger(spec, rows)
+    for _ in range(6):
+        good = planner.next_trial().trial_id
+        for epoch in range(1, 10):
+            planner.on_epoch(good, make_result(epoch, 90.0))
+        planner.on_end(good, Status.COMPLETE)
+    bad = planner.next_trial().trial_id
+    told = [planner.on_epoch(bad, make_result(epoch, 10.0)) for epoch in range(1, 5)]
+    assert told == [False, False, False, True]  # nothing is pruned in the first half of nine epochs
+
+    assert isinstance(rows.pop(), EndRow)
+    restarted = ledger(spec, rows)
+    assert restarted.next_trial().trial_id == bad
+    assert restarted.on_epoch(bad, make_result(1, 10.0))
+    assert rows[-1].status == Status.PRUNED
+    assert (rows[-1].epochs, rows[-1].reason) == (4, "pruned (median) after epoch 4")
+
+
+def test_a_trial_that_only_a_kill_kept_from_its_end_is_not_pruned_when_it_tells_its_history(
+    make_spec, rows, make_result
+):
+    spec = make_spec({"epochs": 9}, **PRUNED)
+    planner = ledger(spec, rows)
+    for _ in range(6):
+        late = planner.next_trial().trial_id
+        for epoch in range(1, 10):
+            planner.on_epoch(late, make_result(epoch, 90.0 if epoch == 9 else 10.0))
+        planner.on_end(late, Status.COMPLETE)
+    early = planner.next_trial().trial_id  # ahead until the last epoch, in which nothing is pruned
+    assert not any(planner.on_epoch(early, make_result(epoch, 50.0)) for epoch in range(1, 10))
+
+    restarted = ledger(spec, rows)
+    assert restarted.next_trial().trial_id == early
+    assert not any(restarted.on_epoch(early, make_result(epoch, 50.0)) for epoch in range(1, 10))
+
+
+@pytest.mark.parametrize("pruner", ["median", "percentile", "hyperband", "successive_halving"])
+def test_an_initial_phase_puts_no_arm_behind_the_others(pruner, make_search, rows, make_result):
+    # Arms with a phase of four epochs of its own are the better ones in every epoch that is scored.
+    spec = make_search(
+        baseline={
+            "data": {"name": "digits"},
+            "teacher": {"model": "resnet8"},
+            "student": {"model": "resnet8"},
+            "objective": {"cross_entropy": {}, "ft": {"weight": 0, "initial_epochs": 4}},
+            "epochs": 8,
+        },
+        search={
+            "objective.ft.weight": {"choice": [0, 200]},
+            "optimizer.learning_rate": {"float": [0.01, 0.1]},
+        },
+        sampler="random",
+        prune=pruner,
+        trials=24,
+    )
+    planner = ledger(spec, rows)
+    with_phase = set()
+    while isinstance(trial := planner.next_trial(), PlannedRow):
+        initial = trial.epochs - 8
+        if initial:
+            with_phase.add(trial.trial_id)
+        for epoch in range(1, trial.epochs + 1):
+            accuracy = None if epoch <= initial else 50.0 + epoch - initial + (5 if initial else 0)
+            if planner.on_epoch(trial.trial_id, make_result(epoch, accuracy)):
+                break
+        else:
+            planner.on_end(trial.trial_id, Status.COMPLETE)
+    pruned = {end.trial_id for end in ends(rows) if end.status == Status.PRUNED}
+    assert len(with_phase) > 5
+    assert pruned, "some arm was bad"
+    assert not pruned & with_phase
+
+
+def test_the_last_epoch_is_never_pruned(make_search, rows, run_to_end):
+    planner = ledger(make_search(prune="median", trials=20), rows)
+    run_to_end(planner, by_learning_rate)
+    assert {row.status for row in ends(rows)} == {Status.COMPLETE}
+
+
+def test_a_failed_arm_is_told_as_failed_and_a_retry_as_a_trial_of_its_own(make_search, rows, run_to_end):
+    spec = make_search(sampler="tpe", trials=3)
+    planner = ledger(spec, rows)
+    failing = planner.next_trial()
+    planner.on_end(failing.trial_id, Status.FAILED, "no memory")
+    run_to_end(planner, by_learning_rate)
+    again = ledger(spec, rows, retry_failed=True)
+    run_to_end(again, by_learning_rate)
+    told = [t.state.name for t in again._search._suggestions.trials() if t.params == failing.params]
+    assert told == ["FAIL", "COMPLETE"]
+    assert optuna_view(ledger(spec, rows)) == optuna_view(again)
+
+
+def test_a_known_arm_is_not_trained_twice_and_a_small_space_ends_the_search(make_search, rows, run_to_end):
+    domains = {
+        "optimizer.momentum": {"choice": [0.0, 0.5, 0.9]},
+        "optimizer.nesterov": {"choice": [True, False], "when": {"optimizer.momentum": "> 0"}},
+    }
+    for sampler in SAMPLERS:
+        rows.clear()
+        planner = ledger(make_search(search=domains, sampler=sampler, trials=50), rows)
+        run_to_end(planner, fifty)
+        assert len(planned(rows)) == 5, sampler
+        assert planner.next_trial() is Nothing.LEFT
+        assert planner.total() == 5
+
+
+def test_a_factor_whose_condition_fails_is_not_drawn(make_search, rows, run_to_end):
+    domains = {
+        "optimizer.momentum": {"choice": [0.0, 0.9]},
+        "optimizer.weight_decay": {"float": [0.0, 0.1], "when": {"optimizer.momentum": "> 0"}},
+    }
+    run_to_end(ledger(make_search(search=domains, trials=6), rows), fifty)
+    for row in planned(rows):
+        assert ("optimizer.weight_decay" in row.params) == (row.params["optimizer.momentum"] > 0)
+
+
+def test_replicates_that_a_kill_left_unplanned_are_planned_at_the_restart(make_search, rows):
+    spec = make_search(seeds=3)
+    first = ledger(spec, rows).next_trial()
+    del rows[1:]
+    restarted = ledger(spec, rows)
+    assert [(row.arm_id, row.seed) for row in planned(rows)] == [(first.arm_id, seed) for seed in range(3)]
+    assert restarted.next_trial().trial_id == first.trial_id
+
+
+def test_confirm_runs_the_best_arms_and_the_baseline_on_fresh_seeds_after_the_search(
+    make_search, rows, run_to_end
+):
+    spec = make_search(trials=5, seeds=2, confirm={"top": 2, "seeds": 3})
+    planner = ledger(spec, rows)
+    run_to_end(planner, by_learning_rate)
+    searched = [row for row in planned(rows) if row.stage == Stage.SEARCH]
+    confirmed = [row for row in planned(rows) if row.stage == Stage.CONFIRM]
+
+    ranked = sorted(
+        {row.arm_id: by_learning_rate(row, 2) for row in searched}.items(), key=lambda pair: -pair[1]
+    )
+    assert {row.arm_id for row in confirmed} == {spec.baseline_config.arm_id, ranked[0][0], ranked[1][0]}
+    assert {row.seed for row in searched} == {0, 1}
+    assert [row.seed for row in confirmed] == [2] * 3 + [3] * 3 + [4] * 3
+    assert planned(rows)[-9:] == confirmed
+    assert planner.total() == len(planned(rows)) == 19
+
+
+def test_confirm_waits_for_the_last_trial_of_the_search(make_search, rows):
+    planner = ledger(make_search(trials=2, confirm={"top": 1, "seeds": 1}), rows)
+    first, second = planner.next_trial(), planner.next_trial()
+    planner.on_end(first.trial_id, Status.COMPLETE)
+    assert planner.next_trial() is Nothing.YET
+    planner.on_end(second.trial_id, Status.COMPLETE)
+    assert planner.next_trial().stage == Stage.CONFIRM
+
+
+def test_more_trials_search_on_and_confirm_what_is_best_then(make_search, rows, run_to_end):
+    few = make_search(trials=3, confirm={"top": 1, "seeds": 2})
+    run_to_end(ledger(few, rows), by_learning_rate)
+    before = [row.trial_id for row in planned(rows)]
+    more = make_search(trials=12, confirm={"top": 1, "seeds": 2})
+    run_to_end(ledger(more, rows), by_learning_rate)
+    searched = [row for row in planned(rows) if row.stage == Stage.SEARCH]
+    best = max(searched, key=lambda row: by_learning_rate(row, 2))
+    assert len(searched) == 12
+    assert len({row.trial_id for row in planned(rows)}) == len(planned(rows)) > len(before)
+    assert best.arm_id in {row.arm_id for row in planned(rows) if row.stage == Stage.CONFIRM}
+
+
+def test_a_search_of_a_loss_looks_for_the_smallest(make_search, rows, make_result):
+    spec = make_search(metric="validation_loss", trials=4, confirm={"top": 1, "seeds": 1})
+    planner = ledger(spec, rows)
+    while isinstance(row := planner.next_trial(), PlannedRow):
+        loss = row.params.get("optimizer.learning_rate", 1.0)
+        planner.on_epoch(row.trial_id, make_result(2, 50.0, validation_loss=loss))
+        planner.on_end(row.trial_id, Status.COMPLETE)
+    searched = [row for row in planned(rows) if row.stage == Stage.SEARCH]
+    lowest = min(searched, key=lambda row: row.params["optimizer.learning_rate"])
+    confirmed = {row.arm_id for row in planned(rows) if row.stage == Stage.CONFIRM}
+    assert confirmed == {spec.baseline_config.arm_id, lowest.arm_id}
+
+
+def test_no_sampler_speaks_up_about_conditions(make_search, rows, run_to_end, caplog):
+    domains = {
+        "optimizer.momentum": {"choice": [0.0, 0.9]},
+        "optimizer.learning_rate": {"float": [0.01, 0.11], "step": 0.01},
+        "optimizer.weight_decay": {"float": [0.0, 0.1], "step": 0.01, "when": {"optimizer.momentum": "> 0"}},
+    }
+    optuna.logging.enable_propagation()
+    try:
+        for sampler in SAMPLERS:
+            rows.clear()
+            run_to_end(
+                ledger(make_search(search=domains, sampler=sampler, trials=12), rows), fifty, at_once=4
+            )
+            assert caplog.messages == [], sampler
+    finally:
+        optuna.logging.disable_propagation()
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_a_sampler_that_keeps_to_values_that_do_not_go_together_is_helped_out(
+    sampler, make_search, rows, run_to_end
+):
+    cktf = {
+        "unit_length": {"choice": [True, False]},
+        "critic": {"choice": ["squared_distance", "cosine"]},
+        "source": {"choice": ["batch", "sampled", "all", "shared", "queue"]},
+        "transform": {"choice": ["map", "similarity", "relation"]},
+        "temperature": {"float": [0.04, 10], "log": True},
+    }
+    fitting = {
+        "head": "pad",
+        "source": "batch",
+        "estimator": "infonce",
+        "critic": "squared_distance",
+        "negatives": 16,
+    }
+    spec = make_search(
+        baseline={"objective": {"cktf": {**fitting, "temperature": 1}}, "teacher": {"model": "resnet5"}},
+        search={f"objective.cktf.{name}": domain for name, domain in cktf.items()},
+        sampler=sampler,
+        trials=40,
+    )
+    run_to_end(ledger(spec, rows), lambda row, _: 50.0 + row.number * 7 % 20)
+    assert len({row.arm_id for row in planned(rows)}) == 40
+
+
+def test_a_sequence_moves_what_conditions_hide_too_and_follows_the_seed(make_search, run_to_end):
+    domains = {
+        "objective.kd.weight": {"choice": [1, 0]},
+        "objective.kd.temperature": {"float": [1.0, 8.0], "when": {"objective.kd.weight": 1}},
+        "optimizer.learning_rate": {"float": [0.01, 0.11]},
+    }
+    sequences = []
+    for seed in (0, 1):
+        rows = []
+        spec = make_search(
+            baseline={"objective": {"kd": {}, "cross_entropy": {}}, "teacher": {"model": "resnet5"}},
+            search=domains,
+            sampler="qmc",
+            sampler_seed=seed,
+            trials=10,
+        )
+        run_to_end(ledger(spec, rows), by_learning_rate)
+        sequences.append([row.params for row in planned(rows)])
+        drawn = [
+            params["objective.kd.temperature"]
+            for params in sequences[-1]
+            if "objective.kd.temperature" in params
+        ]
+        assert len(set(drawn)) == len(drawn) > 2
+    assert sequences[0] != sequences[1]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_ledger_that_is_replayed_judges_running_arms_as_before(sampler, make_search, rows, make_result):
+    # Of so few cells many suggestions are of known arms, which are set aside and take numbers in the live study alone.
+    domains = {"optimizer.momentum": {"choice": [0.0, 0.3, 0.6]}, "batch_size": {"choice": [8, 16, 32, 64]}}
+    spec = make_search(baseline={"epochs": 20}, search=domains, sampler=sampler, trials=12, prune="hyperband")
+    planner = ledger(spec, rows)
+    verdicts = 0
+    for number in range(12):
+        trial_id = planner.next_trial().trial_id
+        for epoch in range(1, 21):
+            is_over = planner.on_epoch(trial_id, make_result(epoch, 50.0 + (number * 7) % 12 + epoch))
+            searched = ledger(spec, list(rows))._search
+            assert searched.is_pruned(trial_id) == planner._search.is_pruned(trial_id), (number, epoch)
+            verdicts += is_over
+            if is_over:
+                break
+        else:
+            planner.on_end(trial_id, Status.COMPLETE)
+    assert verdicts > 0
+
+
+def test_fresh_seeds_beyond_the_largest_are_refused(make_search):
+    with pytest.raises(ValidationError, match="leave no room for the fresh seeds of 'confirm:'"):
+        make_search(seeds=[2**31 - 1], confirm={"top": 1, "seeds": 2})

@@ -1,0 +1,80 @@
+"""A run's state: which arms count as best, and rows that cannot be."""
+
+import math
+from collections import Counter
+
+import pytest
+
+from cktf.errors import LedgerDamaged
+from cktf.plan.planner import Planner
+from cktf.plan.state import RunState
+from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status
+
+
+def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(
+    make_spec, rows, run_to_end, make_result
+):
+    scores = {"baseline": 70.0, "momentum=0": 90.0, "momentum=0.5": math.nan, "momentum=0.7": 60.0}
+    spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
+    planner = Planner(spec, rows.append)
+    run_to_end(planner, lambda row, _: scores[row.arm], at_once=1, most=4)
+    assert planner.state.best_arms(maximise=True) == {}
+    while isinstance(row := planner.next_trial(), PlannedRow):
+        planner.on_epoch(row.trial_id, make_result(2, scores[row.arm]))
+        planner.on_end(row.trial_id, Status.FAILED if row.arm == "momentum=0" else Status.COMPLETE)
+    ranking = planner.state.ranking(Stage.DESIGN, maximise=True)
+    assert [arm.arm for arm in ranking] == ["baseline", "momentum=0.7"]
+    assert planner.state.best_arms(maximise=True) == {"": ranking[0]}
+
+
+def test_a_row_of_a_trial_that_was_never_planned_is_damage(make_result):
+    for stray in (
+        EpochRow(trial_id="stray", **vars(make_result(1, 50.0))),
+        EndRow(trial_id="stray", status="failed"),
+    ):
+        with pytest.raises(LedgerDamaged, match="trial stray"):
+            RunState("validation_accuracy", [stray])
+
+
+def test_each_context_has_its_best_arm(make_spec, rows, run_to_end):
+    scores = {"one": {"baseline": 70.0, "momentum=0": 90.0}, "two": {"baseline": 50.0, "momentum=0": 40.0}}
+    contexts = {"one": {}, "two": {"student": {"model": "resnet8"}}, "three": {"batch_size": 16}}
+    spec = make_spec(contexts=contexts, ablate={"optimizer.momentum": [0.0]}, seeds=1)
+    planner = Planner(spec, rows.append)
+    run_to_end(planner, lambda row, _: scores[row.context][row.arm], most=4, at_once=1)
+    best = planner.state.best_arms(maximise=True)
+    assert [(context, arm.arm, arm.score) for context, arm in best.items()] == [
+        ("one", "momentum=0", 90.0),
+        ("two", "baseline", 50.0),
+    ]
+
+
+def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(
+    make_spec, rows, run_to_end, make_result
+):
+    spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
+    planner = Planner(spec, rows.append)
+    run_to_end(planner, lambda row, epoch: 10 * row.number + epoch, at_once=1, most=5)
+    failed = planner.next_trial()
+    planner.on_end(failed.trial_id, Status.FAILED, "out of memory")
+    pruned, running = planner.next_trial(), planner.next_trial()
+    planner.on_epoch(pruned.trial_id, make_result(1, 1.0))
+    planner.on_end(pruned.trial_id, Status.PRUNED)
+    planner.on_epoch(running.trial_id, make_result(1, 1.0))
+    Planner(spec, rows.append, list(rows), retry_failed=True)
+
+    seen = set()
+    for length in range(1, len(rows) + 1):
+        state = RunState("validation_accuracy", rows[:length])
+        trials = list(state.trials.values())
+        assert state.counts() == Counter(trial.status for trial in trials)
+        assert state.num_ended == sum(trial.end is not None for trial in trials)
+        assert (state.num_planned(Stage.DESIGN), state.num_planned(Stage.CONFIRM)) == (len(trials), 0)
+        scores = {}
+        for arm in dict.fromkeys(trial.planned.arm for trial in trials):
+            of_arm = [trial.score for trial in trials if trial.planned.arm == arm]
+            if None not in of_arm:
+                scores[arm] = sum(of_arm) / len(of_arm)
+        assert {arm.arm: arm.score for arm in state.ranking(Stage.DESIGN, maximise=True)} == scores
+        seen |= {*state.counts()} | {bool(scores)}
+    assert seen == {*Status, True, False}

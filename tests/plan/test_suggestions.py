@@ -1,0 +1,20 @@
+"""What Optuna is told of a search's values."""
+
+from cktf.plan.suggestions import Suggestions
+from cktf.study.domains import ChoiceDomain
+
+CHOICES = (1, "1", True, None, 2.5, 0, False)
+
+
+def test_choices_of_other_types_are_other_choices_before_and_after_a_restart(make_search):
+    spec = make_search(sampler="random").model_copy(
+        update={"search": {"level": ChoiceDomain(choice=CHOICES)}}
+    )
+    first = Suggestions(spec)
+    levels = [first._values(first._ask("random", number))["level"] for number in range(200)]
+    assert {(type(level), level) for level in levels} == {(type(choice), choice) for choice in CHOICES}
+    again = Suggestions(spec)
+    for number, level in enumerate(levels):
+        again.begin(str(number), {"level": level})
+    had = [again._domains["level"].labels[trial.params["level"]] for trial in again.trials()]
+    assert [(type(level), level) for level in had] == [(type(level), level) for level in levels]

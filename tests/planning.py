@@ -1,0 +1,28 @@
+"""A planner with a ledger in memory, and made-up results, for the tests of what it plans."""
+
+import math
+
+from cktf.plan.planner import Planner
+from cktf.rows import EndRow, PlannedRow
+
+
+def ledger(spec, rows, **keys):
+    """A planner that reads the rows and adds to them."""
+    return Planner(spec, rows.append, list(rows), clock=lambda: 0.0, **keys)
+
+
+def planned(rows):
+    return [row for row in rows if isinstance(row, PlannedRow)]
+
+
+def ends(rows):
+    return [row for row in rows if isinstance(row, EndRow)]
+
+
+def fifty(*_):
+    return 50.0
+
+
+def by_learning_rate(row, epoch):
+    """Best at 0.05, better with each epoch."""
+    return 90 - 10 * abs(math.log10(row.params.get("optimizer.learning_rate", 0.05) / 0.05)) + epoch

@@ -1,0 +1,188 @@
+"""Run directories: whose they are, and what may be gone on with in them."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cktf import launch as run_module
+from cktf.errors import (
+    BadRunDirectory,
+    ClusterTooSmall,
+    LedgerDamaged,
+    NotRunnable,
+    RunInUse,
+    RunNotFound,
+    StudyDiffers,
+    Unwritable,
+)
+from cktf.launch import extend, launch, resume
+from cktf.models import build_model
+from cktf.rows import PlannedRow, StudyRow
+from cktf.run.directory import STUDY, write_what_was_asked
+from cktf.run.ledger import Ledger, read_ledger
+from cktf.run.progress import status
+from cktf.storage import Storage
+from cktf.study.problems import StudyError
+from tests.runs import begin, rows_of
+
+pytestmark = pytest.mark.usefixtures("ray_on_this_machine")
+
+
+def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console):
+    begin(make_spec(), run_dir)
+    with pytest.raises(
+        StudyDiffers, match="differs in: baseline, ablate, seeds; nothing has been trained in it"
+    ):
+        launch(make_spec({"epochs": 3}, ablate={"batch_size": [16]}), run_dir, console=console)
+    # Its rounding holds for all trials of a run or for none.
+    with pytest.raises(StudyDiffers, match="differs in: teacher_once; nothing"):
+        launch(make_spec(teacher_once=True), run_dir, console=console)
+
+
+def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_sees(
+    make_spec, run_dir, console
+):
+    begin(make_spec(resources={"cpus": 1}), run_dir)
+    with pytest.raises(ClusterTooSmall):  # so far it comes
+        launch(make_spec(resources={"cpus": 1001, "slots": 1}), run_dir, console=console)
+    with pytest.raises(StudyDiffers, match=r"differs in: resources\.workers; nothing"):
+        launch(make_spec(resources={"cpus": 1000, "workers": 2}), run_dir, console=console)
+
+
+def test_what_is_measured_beside_the_results_may_change_between_launches(make_spec, run_dir, console):
+    begin(make_spec(), run_dir)
+    with pytest.raises(ClusterTooSmall):  # so far it comes
+        launch(make_spec(resources={"cpus": 1000}, health={"every": 1}), run_dir, console=console)
+
+
+def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(
+    make_spec, run_dir, console, tmp_path
+):
+    path = tmp_path / "teacher.pth"
+
+    def spec():
+        baseline = {
+            "objective": {"cross_entropy": {}, "kd": {}},
+            "teacher": {"model": "resnet5", "checkpoint": str(path), "accept_any": True},
+        }
+        return make_spec(baseline, resources={"cpus": 1000})
+
+    def carry_out():
+        launch(spec(), run_dir, console=console)
+
+    weights = build_model("resnet5", 10, (1, 8, 8)).state_dict()
+    torch.save(weights, path)
+    begin(spec(), run_dir)
+    torch.save({key: value + 1 for key, value in weights.items()}, path)
+    with pytest.raises(StudyDiffers, match=r"teacher\.pth has changed since trials were planned with it"):
+        carry_out()
+    with pytest.raises(StudyDiffers, match="has changed"):
+        resume(run_dir, console=console)
+    path.unlink()
+    with pytest.raises(StudyDiffers, match="can no longer be read here since trials were planned"):
+        resume(run_dir, address="auto", console=console)
+    torch.save(weights, path)
+    with pytest.raises(ClusterTooSmall):
+        carry_out()
+
+
+def test_a_teacher_s_file_that_was_not_there_when_it_was_planned_is_not_known_anew(
+    make_spec, run_dir, tmp_path
+):
+    path = tmp_path / "teacher.pth"
+    baseline = {"objective": {"cross_entropy": {}}, "teacher": {"model": "resnet5", "checkpoint": str(path)}}
+    begin(make_spec(baseline), run_dir)  # no arm learns from it
+    with pytest.raises(
+        NotRunnable, match=r"arm baseline: teacher\.checkpoint: .*cannot be read on this machine"
+    ):
+        begin(make_spec(baseline, health={}), run_dir)
+    torch.save(build_model("resnet5", 10, (1, 8, 8)).state_dict(), path)
+    with pytest.raises(StudyDiffers, match=r"teacher\.pth can be read here, and could not be where trials"):
+        begin(make_spec(baseline), run_dir)
+    assert len(rows_of(run_dir, PlannedRow)) == 4
+
+
+def test_a_folder_of_something_else_is_no_run_directory(make_spec, tmp_path, console):
+    for name in ("README.md", "driver.lock", ".hidden"):
+        (tmp_path / name).touch()
+    with pytest.raises(
+        BadRunDirectory, match=r"holds no run, but README\.md; choose a folder that is new or empty"
+    ):
+        launch(make_spec(), str(tmp_path), console=console)
+    assert not (tmp_path / "ledger").exists()
+    (tmp_path / "README.md").unlink()
+    with pytest.raises(ClusterTooSmall):  # so far it comes
+        launch(make_spec(resources={"cpus": 1000}), str(tmp_path), console=console)
+
+
+def test_a_run_directory_that_another_driver_uses_is_refused(make_spec, run_dir, console):
+    with Ledger(Storage(run_dir)), pytest.raises(RunInUse, match="in use by process"):
+        launch(make_spec(), run_dir, console=console)
+
+
+def test_a_run_directory_that_cannot_be_written_is_refused(make_spec, tmp_path, console):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Unwritable, match="cannot be written to"):
+        launch(make_spec(), str(tmp_path / "file" / "run"), console=console)
+
+
+@pytest.mark.timeout(120)
+def test_a_run_that_another_driver_has_begun_meanwhile_is_not_made_another_study_s(
+    make_spec, run_dir, console, monkeypatch
+):
+    def be_overtaken(*_):
+        with Ledger(Storage(run_dir)) as ledger:
+            write_what_was_asked(make_spec({"epochs": 3}), Storage(run_dir), ledger)
+
+    monkeypatch.setattr(run_module, "require_runnable", be_overtaken)
+    with pytest.raises(RunInUse, match="another driver has changed its study just now"):
+        launch(make_spec(), run_dir, console=console)
+    assert len(rows_of(run_dir, StudyRow)) == 1
+
+
+def test_a_run_that_is_not_there_is_said_to_be_not_there(run_dir):
+    for act in (status, resume, extend):
+        with pytest.raises(RunNotFound, match="there is no run"):
+            act(run_dir)
+
+
+def test_a_place_that_cannot_be_opened_is_refused(make_spec):
+    for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
+        with pytest.raises(BadRunDirectory, match="foo://x: is not a run directory"):
+            act("foo://x")
+
+
+@pytest.mark.parametrize(("place", "told"), [("", "is empty; use '.'"), ("s3://", "s3://: names no bucket")])
+def test_a_place_without_a_name_is_refused(make_spec, place, told):
+    for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
+        with pytest.raises(BadRunDirectory, match=told):
+            act(place)
+
+
+def test_a_study_that_is_no_text_is_told(run_dir):
+    Storage(run_dir).write(STUDY, b"\xff\x00")
+    for act in (resume, extend):
+        with pytest.raises(StudyError, match=r"study\.yaml: is not UTF-8 text"):
+            act(run_dir)
+
+
+def test_planning_writes_one_object_of_a_bucket(make_spec, tmp_path):
+    (tmp_path / "bucket" / "ledger").mkdir(parents=True)  # as buckets need not be told
+    run = Storage(tmp_path / "bucket")
+    run.is_local = False
+    with Ledger(run) as ledger:
+        planner = run_module._planner(make_spec(seeds=10), run, ledger, retry_failed=False)
+        assert len(planner.state.trials) == 20
+        assert len(run.child("ledger").names(".jsonl")) == 1
+        assert sum(isinstance(row, PlannedRow) for row in read_ledger(run)) == 20
+
+
+def test_a_planned_trial_that_is_none_of_this_version_s_is_named(make_spec, run_dir, console):
+    begin(make_spec(), run_dir)
+    (segment,) = Path(run_dir, "ledger").iterdir()
+    segment.write_text(segment.read_text().replace('"batch_size":32', '"batch_size":-1'))
+    with pytest.raises(
+        LedgerDamaged, match=r"ledger: the configuration of trial .*: batch_size: must be 2 or more; got"
+    ):
+        resume(run_dir, console=console)

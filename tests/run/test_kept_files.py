@@ -1,0 +1,83 @@
+"""Which files of the trials stay."""
+
+import pytest
+
+from cktf.plan.planner import Planner
+from cktf.rows import EndRow, Status
+from cktf.run.kept_files import Keeper
+from cktf.storage import Storage
+
+
+def by_arm(row, _):
+    return 90.0 if row.arm == "baseline" else 80.0
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("all", 4), ("best", 2), ("none", 0)])
+def test_students_stay_as_the_study_says(keep, kept, make_spec, tmp_path, rows, run_to_end):
+    spec, run = make_spec(keep=keep), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    keeper = Keeper(run, planner.state, spec)
+    for trial_id in planner.state.trials:
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+        run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
+    planner.listeners.append(keeper)
+    run_to_end(planner, by_arm)
+    keeper.finish()
+    assert len(list(tmp_path.glob("trials/*/student.safetensors"))) == kept
+    assert not list(tmp_path.glob("trials/*/checkpoint.pt"))
+
+
+def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(make_spec, tmp_path, rows):
+    spec, run = make_spec(), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    run.write("trials/a/checkpoint.pt", b"all")
+    run.write("trials/a/error.txt", b"why")
+    (tmp_path / "trials/a/checkpoint.pt.0f.partial").write_bytes(b"of a killed worker")
+    keeper = Keeper(run, planner.state, spec)
+    keeper(EndRow(trial_id="a", status=Status.FAILED))
+    assert run.exists("trials/a/checkpoint.pt")
+    keeper(EndRow(trial_id="a", status=Status.COMPLETE))
+    assert not list(tmp_path.glob("trials/a/*"))
+
+
+def test_a_checkpoint_that_a_kill_left_behind_an_end_is_deleted_when_the_study_ends(
+    make_spec, tmp_path, rows, run_to_end
+):
+    spec, run = make_spec(seeds=1), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    failing = planner.next_trial().trial_id
+    planner.on_end(failing, Status.FAILED, "out of memory")
+    (complete,) = run_to_end(planner, by_arm)
+    for trial_id in (failing, complete):
+        run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
+    Keeper(run, planner.state, spec).finish()
+    assert [path.parent.name for path in tmp_path.glob("trials/*/checkpoint.pt")] == [failing]
+
+
+def test_an_arm_with_a_failed_seed_is_not_kept_as_the_best(make_spec, tmp_path, rows, run_to_end):
+    spec, run = make_spec(keep="best"), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    failing = planner.next_trial()
+    assert failing.arm == "baseline"
+    planner.on_end(failing.trial_id, Status.FAILED, "out of memory")
+    done = run_to_end(planner, by_arm)
+    for trial_id in done:
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+    Keeper(run, planner.state, spec).finish()
+    kept = {path.parent.name for path in tmp_path.glob("trials/*/student.safetensors")}
+    assert {planner.state.trials[trial_id].planned.arm for trial_id in kept} == {"momentum=0"}
+
+
+def test_the_best_arm_of_each_context_is_kept(make_spec, tmp_path, rows, run_to_end):
+    contexts = {"one": {}, "two": {"student": {"model": "resnet8"}}}
+    spec, run = make_spec(contexts=contexts, ablate={"optimizer.momentum": [0.0]}, seeds=2), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    best = {"one": "baseline", "two": "momentum=0"}
+    done = run_to_end(planner, lambda row, _: 10.0 * (row.arm == best[row.context]))
+    for trial_id in done:
+        run.write(f"trials/{trial_id}/student.safetensors", b"weights")
+    Keeper(run, planner.state, spec).finish()
+    kept = [path.parent.name for path in tmp_path.glob("trials/*/student.safetensors")]
+    rows_kept = [planner.state.trials[trial_id].planned for trial_id in kept]
+    assert {(row.context, row.arm) for row in rows_kept} == {("one", "baseline"), ("two", "momentum=0")}
+    assert len(kept) == 4

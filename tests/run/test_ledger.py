@@ -1,0 +1,273 @@
+"""The ledger on a disk, killed and whole, and in a bucket."""
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unreadable, Unwritable
+from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
+from cktf.run import ledger as ledger_module
+from cktf.run.ledger import Ledger, is_in_use, open_run, read_ledger
+from cktf.storage import Storage
+
+
+def end(trial_id):
+    return EndRow(trial_id=trial_id, status=Status.COMPLETE)
+
+
+def told(run):
+    """The rows that follow those of `begin`."""
+    return [row for row in read_ledger(run) if isinstance(row, EpochRow | EndRow)]
+
+
+def ids(run):
+    return [row.trial_id for row in told(run)]
+
+
+def begin(run):
+    """Write the rows that all others need, as an earlier session's."""
+    asked = StudyRow(
+        study="s",
+        run="r",
+        question="?",
+        design="compare",
+        metric="validation_accuracy",
+        report_metric="test_accuracy",
+        maximise=True,
+        baseline_arm_id="a",
+        factors=[],
+    )
+    trials = [
+        PlannedRow(
+            trial_id=name, arm_id="a", arm="x", seed=0, stage=Stage.DESIGN, number=0, params={}, config={}
+        )
+        for name in ("a", "b", "c", "lost", *map(str, range(100)))
+    ]
+    run.write("ledger/000000.jsonl", "".join(f"{row.to_json()}\n" for row in (asked, *trials)).encode())
+
+
+@pytest.fixture
+def run(tmp_path):
+    storage = Storage(tmp_path / "run")
+    begin(storage)
+    return storage
+
+
+def test_a_row_is_readable_as_soon_as_it_is_written(run):
+    with Ledger(run) as ledger:
+        ledger.append(end("a"))
+        assert told(run) == [end("a")]
+
+
+def test_each_session_writes_a_segment_of_its_own(run):
+    for trial_id in "abc":
+        with Ledger(run) as ledger:
+            ledger.append(end(trial_id))
+    assert run.child("ledger").names()[1:] == ["000001.jsonl", "000002.jsonl", "000003.jsonl"]
+    assert ids(run) == ["a", "b", "c"]
+
+
+def test_a_session_without_rows_leaves_no_segment(run):
+    Ledger(run).close()
+    assert run.child("ledger").names() == ["000000.jsonl"]
+
+
+def test_a_torn_last_line_of_each_segment_is_left_out(run):
+    for trial_id in "ab":
+        with Ledger(run) as ledger:
+            ledger.append(end(trial_id))
+    for name in run.child("ledger").names():
+        with Path(run.full(f"ledger/{name}")).open("ab") as segment:
+            segment.write(b'{"kind":"end","trial_id":"to')
+    with Ledger(run) as ledger:
+        ledger.append(end("c"))
+    assert ids(run) == ["a", "b", "c"]
+
+
+def test_a_broken_line_that_is_not_the_last_is_an_error_that_names_it(run):
+    run.write("ledger/000001.jsonl", b'{"kind":"end","trial_id":"a","status":"complete"}\n{"kind":\n')
+    with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 2"):
+        list(read_ledger(run))
+
+
+def test_a_second_driver_is_refused_and_told_who_the_first_is(run):
+    with Ledger(run):
+        assert is_in_use(run)
+        with pytest.raises(RunInUse, match=f"in use by process {os.getpid()} on "):
+            Ledger(run)
+    assert not is_in_use(run)
+    Ledger(run).close()
+
+
+def test_a_driver_that_is_killed_loses_no_row_and_leaves_no_lock(run):
+    program = (
+        "import os, signal, sys\n"
+        "from cktf.rows import EndRow\n"
+        "from cktf.run.ledger import Ledger\n"
+        "from cktf.storage import Storage\n"
+        "ledger = Ledger(Storage(sys.argv[1]))\n"
+        "for number in range(100):\n"
+        "    ledger.append(EndRow(trial_id=str(number), status='complete'))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, run.root], check=False).returncode == -9
+    assert ids(run) == [str(number) for number in range(100)]
+    Ledger(run).close()
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    """A storage that is not local, as a bucket is not: nothing in it is appended to or locked."""
+    storage = Storage(tmp_path / "bucket")
+    begin(storage)
+    storage.filesystem = fs.SubTreeFileSystem("/", fs.LocalFileSystem())
+    storage.is_local = False
+    storage.filesystem.create_dir(storage.full("ledger"), recursive=True)
+    storage.child = lambda name: _child(storage, name)
+    return storage
+
+
+def _child(storage, name):
+    child = Storage(f"{storage.root}/{name}")
+    child.filesystem, child.is_local = storage.filesystem, False
+    return child
+
+
+def epoch(trial_id, number, make_result):
+    return EpochRow(trial_id=trial_id, **vars(make_result(number, 50.0)))
+
+
+def test_in_a_bucket_epochs_wait_and_ends_do_not(bucket, make_result):
+    ledger = Ledger(bucket)
+    ledger.append(epoch("a", 1, make_result))
+    ledger.append(epoch("a", 2, make_result))
+    assert ids(bucket) == []
+    ledger.append(end("a"))
+    assert ids(bucket) == ["a", "a", "a"]
+    assert bucket.child("ledger").names()[1:] == ["000001.jsonl"]
+    ledger.append(epoch("b", 1, make_result))
+    ledger.close()
+    assert ids(bucket) == ["a", "a", "a", "b"]
+
+
+def test_in_a_bucket_epochs_do_not_wait_long(bucket, make_result, monkeypatch):
+    monkeypatch.setattr(ledger_module, "FLUSH_SECONDS", 0.0)
+    ledger = Ledger(bucket)
+    ledger.append(epoch("a", 1, make_result))
+    assert ids(bucket) == ["a"]
+
+
+FULL = """
+import resource, sys
+from cktf.rows import EndRow
+from cktf.run.ledger import Ledger
+from cktf.run.directory import writing
+from cktf.storage import Storage
+
+def end(trial_id):
+    return EndRow(trial_id=trial_id, status="complete")
+
+def fill(room):  # files may grow to this size, as on a disk that is full then
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+
+with Ledger(Storage(sys.argv[1])) as ledger:
+    ledger.append(end("a"))
+    size = len(end("a").to_json()) + 1
+    for room in (size + 20, 0):  # a part of a line can be written, and nothing
+        fill(room)
+        try:
+            ledger.append(end("lost"))
+        except OSError as error:
+            print("refused")
+        fill(resource.RLIM_INFINITY)
+    ledger.append(end("b"))
+    ledger.append(end("c"))
+"""
+
+
+def test_a_full_disk_is_told_and_what_follows_stays_readable(run):
+    command = [sys.executable, "-c", FULL, run.root]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.split() == ["refused", "refused"]
+    assert Path(run.full("ledger/000001.jsonl")).read_bytes().count(b"{") == 2
+    assert ids(run) == ["a", "b", "c"]
+
+
+def test_files_that_are_no_segments_are_overlooked(run):
+    run.write("ledger/notes.jsonl", b"to do\n")
+    run.write("ledger/000001 (copy).jsonl", b"to do\n")
+    with Ledger(run) as ledger:
+        ledger.append(end("a"))
+    assert ids(run) == ["a"]
+
+
+@pytest.mark.parametrize("line", [b'{"kind":"end","trial_id":"a"}', b'{"kind":"planned"}', b"7", b"\xff"])
+def test_a_line_that_is_no_whole_row_is_an_error_that_names_it(line, run):
+    run.write("ledger/000001.jsonl", line + b"\n")
+    with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 1"):
+        list(read_ledger(run))
+
+
+@pytest.mark.parametrize("name", ["stranger", "a"])
+def test_a_row_before_those_that_it_needs_is_an_error_that_names_it(name, tmp_path):
+    run = Storage(tmp_path / "run")
+    if name == "stranger":
+        begin(run)
+    run.write("ledger/000001.jsonl", f"{end(name).to_json()}\n".encode())
+    with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 1: a row of kind 'end' "):
+        list(read_ledger(run))
+
+
+def test_somebody_who_only_looks_does_not_keep_a_driver_out(run):
+    Ledger(run).close()
+    with Path(run.full("driver.lock")).open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        leaves = threading.Timer(0.2, looking.close)
+        leaves.start()
+        Ledger(run).close()
+        leaves.join()
+
+
+@pytest.mark.parametrize("uri", ["foo://x", "file:///no such"])
+def test_a_uri_that_cannot_be_opened_is_told_in_one_line(uri):
+    with pytest.raises(BadRunDirectory, match="is not a run directory") as told:
+        open_run(uri)
+    assert str(told.value).startswith(uri)
+    assert "\n" not in str(told.value)
+
+
+def test_a_place_whose_name_is_too_long_is_told_once(tmp_path):
+    run = open_run(str(tmp_path / ("x" * 260)))
+    with pytest.raises(Unreadable, match=r"ledger: cannot be read: File name too long$") as said:
+        list(read_ledger(run))
+    assert str(said.value).count("x" * 200) == 1
+
+
+def test_a_file_system_without_locks_cannot_tell_who_is_at_work_and_takes_no_driver(run, monkeypatch):
+    Ledger(run).close()
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert not is_in_use(run)
+    with pytest.raises(
+        Unwritable, match=r"driver\.lock: cannot be locked: No locks available; the file system has no"
+    ):
+        Ledger(run)
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://KEY:SECRET@bucket/run", "s3://bucket/run?secret_key=SECRET", "gs://SECRET@b/r"]
+)
+def test_credentials_in_the_name_of_a_run_are_refused_and_not_repeated(uri):
+    with pytest.raises(BadRunDirectory, match=r"\*\*\*.*: holds a user's key, password or token") as raised:
+        open_run(uri)
+    assert "SECRET" not in str(raised.value)

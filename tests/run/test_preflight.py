@@ -1,0 +1,148 @@
+"""What would fail trials is told before one starts."""
+
+import pytest
+from PIL import Image
+
+from cktf.errors import NotRunnable
+from cktf.run import preflight as runnable
+from cktf.run.preflight import MOST_BUILT, remarks_on_data, require_runnable
+from cktf.study.designs import every_arm
+
+KD = {"objective": {"cross_entropy": {"weight": 0.1}, "kd": {"weight": 0.9}}}
+
+ONE_PIXEL = {
+    "model": "torchvision/resnet18",
+    "stem": "relu",
+    "stages": [["layer1.0"], ["layer1.1"], ["layer2"], ["layer3"]],
+    "penultimate": "avgpool",
+}
+"""A network that leaves nothing of images as small as the digits."""
+
+VISION_TRANSFORMER = {
+    "model": "torchvision/vit_b_16",
+    "stem": "conv_proj",
+    "stages": [["encoder.layers.encoder_layer_3"], ["encoder.layers.encoder_layer_11"]],
+    "penultimate": "encoder.ln",
+}
+"""A network that reads images of one size alone."""
+
+
+@pytest.mark.parametrize(
+    ("path", "level", "told"),
+    [
+        ("augmentation.crop", 64, r"arm crop=64: phase train: augmentation\.crop: must be 8 or less"),
+        ("data", {"name": "cifar10", "root": "void"}, r"arm data=.*: cifar10 is not there.*void"),
+        ("student", ONE_PIXEL, r"arm student=.*: student\.model: torchvision/resnet18: cannot read images"),
+        (
+            "student",
+            VISION_TRANSFORMER,
+            r"student\.model: torchvision/vit_b_16: cannot read .*\(1, 8, 8\); data\.side sets another: .*height",
+        ),
+        ("objective.cktf", {"pairs": [{"student": "stage9", "teacher": "stage1"}]}, r"arm .*: .*stage9"),
+    ],
+)
+def test_an_arm_that_cannot_be_built_is_told_with_its_name(make_spec, path, level, told):
+    spec = make_spec({"teacher": {"model": "resnet5"}}, ablate={path: [level], "optimizer.momentum": [0.1]})
+    with pytest.raises(NotRunnable, match=told):
+        require_runnable(spec)
+    for arm in every_arm(spec):
+        if arm.name in ("baseline", "momentum=0.1"):
+            require_runnable(spec, arm)
+
+
+@pytest.mark.parametrize("domain", [{"int": [0, 64]}, {"choice": [2, 64]}])
+def test_the_edges_of_a_search_are_tried_where_no_condition_stands_before_them(make_spec, domain):
+    with pytest.raises(NotRunnable, match=r"arm crop=64: .*must be 8 or less.*; 'when:' keeps a factor"):
+        require_runnable(make_spec(search={"augmentation.crop": domain}))
+    sides = {"data.side": {"choice": [8, 64]}, "augmentation.crop": {**domain, "when": {"data.side": 64}}}
+    require_runnable(make_spec(search=sides))
+
+
+def test_a_teacher_that_a_student_is_measured_against_is_missed(make_spec):
+    missing = {"teacher": {"model": "resnet5", "checkpoint": "void"}}
+    ablated = {"ablate": {"optimizer.momentum": [0.1]}}
+    require_runnable(make_spec(missing, **ablated))
+    with pytest.raises(NotRunnable, match=r"arm baseline: teacher\.checkpoint: .*void"):
+        require_runnable(make_spec(missing, **ablated, health={}))
+
+
+def test_an_arm_that_cannot_be_built_in_a_context_is_named_with_it(make_spec):
+    contexts = {"digits": {}, "void": {"data": {"name": "cifar10", "root": "void"}}}
+    spec = make_spec(contexts=contexts, compare={"kd": {"epochs": 3}})
+    with pytest.raises(NotRunnable, match=r"tiny, arm void: baseline: .*cifar10"):
+        require_runnable(spec)
+    # Its teacher's file is missed where an arm learns from the teacher, and in that context alone.
+    missing = {"teacher": {"model": "resnet5", "checkpoint": "void"}}
+    contexts = {"trained": {"teacher": {"model": "resnet5"}}, "void": missing}
+    keys = {"contexts": contexts, "compare": {"kd": KD, "longer": {"epochs": 3}}}
+    spec = make_spec(**keys)
+    with pytest.raises(
+        NotRunnable, match=r"tiny, arm void: kd: .*void.*; 'skip:' keeps an arm out of a context"
+    ):
+        require_runnable(spec)
+    spec = make_spec(**keys, skip={"void": ["kd"]})
+    require_runnable(spec)
+
+
+def test_of_many_combinations_as_many_are_built_as_show_every_level(make_spec, monkeypatch):
+    levels = [1.0 + step / 8 for step in range(20)]
+    factors = {"objective.kd.temperature": levels, "objective.kd.weight": levels, "augmentation.crop": [0, 2]}
+    spec = make_spec({"teacher": {"model": "resnet5"}, **KD}, grid=factors)
+    assert len(every_arm(spec)) > MOST_BUILT
+    built = []
+    monkeypatch.setattr(runnable, "check_trial", lambda config, *_, **__: built.append(config))
+    require_runnable(spec)
+    assert len(built) < 50
+    assert {config.objective.kd.temperature for config in built} >= set(levels)
+    assert {config.objective.kd.weight for config in built} >= set(levels)
+    assert {config.augmentation.crop for config in built} >= {0, 2}
+
+
+def test_a_level_that_cannot_be_built_is_found_among_many_combinations(make_spec):
+    levels = [1.0 + step / 8 for step in range(20)]
+    factors = {
+        "objective.kd.temperature": levels,
+        "objective.kd.weight": levels,
+        "augmentation.crop": [0, 64],
+    }
+    with pytest.raises(NotRunnable, match=r"crop=64: phase train: augmentation\.crop: must be 8 or less"):
+        require_runnable(make_spec({"teacher": {"model": "resnet5"}, **KD}, grid=factors))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder of two classes, of which one image stands in both parts."""
+    for number, place in enumerate(("train/cat", "train/dog", "test/cat", "test/dog")):
+        (tmp_path / place).mkdir(parents=True)
+        for shade in range(2):
+            Image.new("L", (9, 9), 60 * number + shade).save(tmp_path / place / f"{shade}.png")
+    (tmp_path / "test" / "dog" / "copy.png").write_bytes((tmp_path / "train" / "cat" / "0.png").read_bytes())
+    return tmp_path
+
+
+def test_what_is_odd_about_a_study_s_images_is_said_once(make_spec, folder):
+    data = {"name": "image_folder", "root": str(folder), "side": 16}
+    (said,) = remarks_on_data(make_spec({"data": data}, ablate={"data.train_fraction": [0.5, 0.7]}))
+    assert "1 of the test images are training images" in said
+    assert remarks_on_data(make_spec()) == []
+
+
+def test_images_that_cannot_be_learnt_from_are_named_with_the_arm(make_spec, folder):
+    data = {"name": "image_folder", "root": str(folder), "side": 16}
+    spec = make_spec({"data": data}, ablate={"data.side": [None, 24]})
+    with pytest.raises(NotRunnable, match=r"arm side=null: data\.side: image_folder has images of any size"):
+        remarks_on_data(spec)
+    for part in ("train", "test"):
+        for path in (folder / part / "dog").iterdir():
+            path.unlink()
+        (folder / part / "dog").rmdir()
+    with pytest.raises(
+        NotRunnable, match=r"arm baseline: data\.root: .* has one class in its training split"
+    ):
+        remarks_on_data(make_spec({"data": data}))
+
+
+def test_files_that_are_not_verified_are_said(make_spec, tmp_path):
+    data = {"name": "cifar10", "root": str(tmp_path), "verify": False}
+    (said,) = remarks_on_data(make_spec({"data": data}))
+    assert said.startswith("data.verify: false: the files of cifar10 are not compared")

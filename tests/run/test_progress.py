@@ -1,0 +1,143 @@
+"""What a person sees of a run, while it runs and at any other time."""
+
+import io
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from cktf.errors import RunNotFound, Unreadable
+from cktf.plan.planner import Planner
+from cktf.rows import PlannedRow, Status, StudyRow
+from cktf.run.ledger import Ledger
+from cktf.run.progress import status, watch
+from cktf.storage import Storage
+
+
+def screen(**keys):
+    return Console(file=io.StringIO(), width=160, **keys)
+
+
+def shown(run):
+    console = screen()
+    console.print(status(run.root))
+    return console.file.getvalue()
+
+
+def study_row(spec):
+    return StudyRow(
+        study=spec.name,
+        run="run",
+        question="Does it matter?",
+        design=spec.design,
+        metric=spec.metric,
+        report_metric=spec.report_metric,
+        maximise=spec.maximise,
+        baseline_arm_id=next(iter(spec.baseline_configs.values())).arm_id,
+        factors=list(spec.factors),
+    )
+
+
+def by_arm(row, _):
+    return 90.0 if row.arm == "baseline" else 80.0
+
+
+def test_without_a_terminal_each_end_is_one_line(make_spec, rows, run_to_end):
+    planner, console = Planner(make_spec(), rows.append), screen()
+    with watch(planner, console) as show:
+        planner.listeners.append(show)
+        first = planner.next_trial()
+        planner.on_end(first.trial_id, Status.FAILED, "out of memory")
+        run_to_end(planner, by_arm, at_once=1)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("[1/4] baseline, seed 0, failed: out of memory; 0 running, 1 failed, ")
+    assert lines[3].startswith(
+        "[4/4] momentum=0, seed 1, complete, validation_accuracy 80; "
+        "0 running, 1 failed, best validation_accuracy 80 (momentum=0)"
+    )
+
+
+def test_on_a_terminal_one_line_is_made_anew_and_failures_stay(make_spec, rows, run_to_end):
+    planner, console = Planner(make_spec(), rows.append), screen(force_terminal=True)
+    with watch(planner, console) as show:
+        planner.listeners.append(show)
+        first = planner.next_trial()
+        planner.on_end(first.trial_id, Status.FAILED, "out of memory")
+        run_to_end(planner, by_arm)
+    text = console.file.getvalue()
+    assert "baseline, seed 0, failed: out of memory" in text
+    assert "4/4" in text
+    assert "best validation_accuracy 80 (momentum=0)" in text
+
+
+def test_the_status_follows_from_the_ledger_alone(make_spec, tmp_path, run_to_end):
+    run = Storage(tmp_path / "run")
+    with Ledger(run) as ledger:
+        spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5]}, seeds=2)
+        ledger.append(study_row(spec))
+        planner = Planner(spec, ledger.append)
+        run_to_end(planner, by_arm, most=4, at_once=1)
+        failing = planner.next_trial()
+        assert isinstance(failing, PlannedRow)
+        planner.on_end(failing.trial_id, Status.FAILED, "out of memory")
+        text = shown(run)
+        assert "tiny: Does it matter?" in text
+        ledger.append(replace(study_row(spec), question="What did this launch ask?"))
+        assert "tiny: What did this launch ask?" in shown(run)
+        assert "at work" in text
+        assert f"{failing.arm}, seed 1, failed: out of memory" in text
+        assert "baseline, validation_accuracy 90" in text
+    assert "none; 'cktf resume' continues the run" in shown(run)
+
+
+def test_the_status_of_nothing_says_so(tmp_path):
+    with pytest.raises(RunNotFound, match="there is no run"):
+        status(str(tmp_path))
+
+
+def test_the_status_of_a_run_that_cannot_be_read_says_so(tmp_path):
+    (tmp_path / "ledger").write_text("a file where a folder is expected")
+    with pytest.raises(Unreadable, match=r"ledger: cannot be read: .*[Nn]ot a directory"):
+        status(str(tmp_path))
+
+
+def test_the_status_needs_neither_ray_nor_pytorch_nor_optuna():
+    program = "import sys, cktf.run.progress; print({'ray', 'torch', 'optuna'} & sys.modules.keys())"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+
+
+def test_what_stands_in_brackets_is_shown_as_it_is(make_spec, tmp_path):
+    run, reason = Storage(tmp_path / "run"), "no [/x] in [bold]"
+    spec = make_spec(name="tiny [last]")
+    live = screen(force_terminal=True)
+    with Ledger(run) as ledger:
+        ledger.append(study_row(spec))
+        planner = Planner(spec, ledger.append)
+        with watch(planner, live) as show:
+            planner.listeners.append(show)
+            planner.on_end(planner.next_trial().trial_id, Status.FAILED, reason)
+    assert "tiny [last]: Does it matter?" in shown(run)
+    assert reason in shown(run)
+    assert "tiny [last]" in live.file.getvalue()
+    assert reason in live.file.getvalue()
+
+
+def test_arms_of_several_contexts_are_named_with_them(make_spec, tmp_path, run_to_end):
+    contexts = {"one": {}, "two": {"student": {"model": "resnet8"}}}
+    spec = make_spec(contexts=contexts, ablate={"optimizer.momentum": [0.0]}, seeds=1)
+    run, console = Storage(tmp_path / "run"), screen()
+    with Ledger(run) as ledger:
+        ledger.append(study_row(spec))
+        planner = Planner(spec, ledger.append)
+        with watch(planner, console) as show:
+            planner.listeners.append(show)
+            run_to_end(planner, by_arm, at_once=1)
+    lines = console.file.getvalue().splitlines()
+    assert lines[3].startswith("[4/4] two: momentum=0, seed 0, complete, validation_accuracy 80; ")
+    assert "best" not in lines[3]
+    for best in ("one: baseline, validation_accuracy 90", "two: baseline, validation_accuracy 90"):
+        assert best in shown(run)

@@ -1,0 +1,16 @@
+"""Runs on a disk, for the tests of what a driver does with them."""
+
+from cktf import launch as run_module
+from cktf.run.ledger import Ledger, read_ledger
+from cktf.storage import Storage
+
+
+def rows_of(run_dir, kind):
+    return [row for row in read_ledger(Storage(run_dir)) if isinstance(row, kind)]
+
+
+def begin(spec, run_dir):
+    """Plan a study, as a driver does that is killed before anything is trained."""
+    run = Storage(run_dir)
+    with Ledger(run) as ledger:
+        run_module._planner(spec, run, ledger, retry_failed=False)

@@ -1,0 +1,285 @@
+"""Whole studies on a Ray of this machine: launched, broken, resumed, extended."""
+
+import errno
+import io
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cktf import launch as run_module
+from cktf.errors import (
+    ClusterTooSmall,
+    NotExtensible,
+    NotRunnable,
+    RunNotFound,
+    StudyDiffers,
+    Unwritable,
+)
+from cktf.launch import extend, extended, launch, resume
+from cktf.plan.planner import Planner
+from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
+from cktf.run.directory import STUDY, write_what_was_asked
+from cktf.run.kept_files import Keeper
+from cktf.run.ledger import Ledger
+from cktf.run.progress import status
+from cktf.storage import Storage
+from cktf.study.load import dump_study, read_study
+from tests.runs import begin, rows_of
+
+pytestmark = pytest.mark.usefixtures("ray_on_this_machine")
+
+
+def printed(renderable):
+    console = Console(file=io.StringIO(), width=200)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+@contextmanager
+def killing(find, run_dir, title):
+    """Kill a process of this title, once the run has three epochs; yield a list that holds it then."""
+    killed = []
+
+    def kill_after_three_epochs():
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not killed:
+            if len(rows_of(run_dir, EpochRow)) >= 3:
+                killed.extend(find(os.getpid(), title)[:1])
+                for process in killed:
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=kill_after_three_epochs)
+    thread.start()
+    yield killed
+    thread.join()
+
+
+def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec, run_dir, console):
+    spec = make_spec()
+    summary = launch(spec, run_dir, console=console)
+    assert (summary.complete, summary.failed, summary.is_interrupted) == (4, 0, False)
+    assert summary.in_words().endswith("4 complete")
+    assert "[4/4]" in console.file.getvalue()
+
+    planned, ends = rows_of(run_dir, PlannedRow), rows_of(run_dir, EndRow)
+    assert {row.trial_id for row in ends} == {row.trial_id for row in planned}
+    assert [row.status for row in ends] == [Status.COMPLETE] * 4
+    assert {row.device for row in ends} == {"cpu"}
+    assert all(row.node and row.wall_seconds > 0 and row.epochs == 2 for row in ends)
+    epochs = rows_of(run_dir, EpochRow)
+    assert sorted((row.trial_id, row.epoch) for row in epochs) == sorted(
+        (row.trial_id, epoch) for row in planned for epoch in (1, 2)
+    )
+    assert all((row.test_accuracy is not None) == (row.epoch == 2) for row in epochs)
+
+    arms = {row.trial_id: row.arm_id for row in planned}
+    last = {row.trial_id: row.validation_accuracy for row in epochs}
+    totals = {arm: sum(last[key] for key in arms if arms[key] == arm) for arm in set(arms.values())}
+    kept = [path.parent.name for path in Path(run_dir).glob("trials/*/student.safetensors")]
+    assert [arms[key] for key in kept] == [max(totals, key=totals.get)] * 2
+    assert not list(Path(run_dir).glob("trials/*/checkpoint.pt"))
+
+    (study,) = rows_of(run_dir, StudyRow)
+    assert (study.study, study.run, study.design) == ("tiny", "run", "one_at_a_time")
+    assert study.factors == ["optimizer.momentum"]
+    assert (study.sampler, study.pruner) == ("", "")
+    assert {"torch", "ray", "optuna"} <= study.versions.keys()
+    assert study.machine
+    assert (Path(run_dir) / "provenance.json").is_file()
+
+    again = launch(spec.model_copy(update={"delta": 0.5}), run_dir, console=console)
+    assert again.complete == 4
+    assert [row.delta for row in rows_of(run_dir, StudyRow)] == [None, 0.5]
+    assert rows_of(run_dir, EpochRow) == epochs
+    assert len(rows_of(run_dir, EndRow)) == 4
+
+    more = extend(run_dir, seeds=1, console=console)
+    assert more.complete == 6
+    assert len(rows_of(run_dir, PlannedRow)) == 6
+    assert resume(run_dir, console=console).complete == 6
+    with pytest.raises(StudyDiffers, match=r"differs in: seeds; use 'cktf extend"):
+        launch(spec, run_dir, console=console)
+
+
+def test_a_trial_that_fails_is_a_row_and_the_study_goes_on(make_spec, run_dir, console):
+    spec = make_spec(ablate={"optimizer.learning_rate": [1e30]}, seeds=2)
+    summary = launch(spec, run_dir, console=console)
+    assert (summary.complete, summary.failed) == (2, 2)
+    (reason,) = summary.failures
+    assert reason.startswith("the loss is nan in epoch")
+    assert summary.failures[reason] == 2
+    failed = [row for row in rows_of(run_dir, EndRow) if row.status == Status.FAILED]
+    assert {row.reason for row in failed} == {reason}
+    for row in failed:
+        assert "TrainingFailed" in (Path(run_dir) / "trials" / row.trial_id / "error.txt").read_text()
+    assert reason in printed(status(run_dir))
+
+
+def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(make_spec, run_dir, console):
+    spec = make_spec(
+        {"epochs": 5, "data": {"name": "digits", "train_fraction": 0.5}},
+        search={"optimizer.learning_rate": {"float": [1e-6, 0.2], "log": True}},
+        trials=10,
+        prune="median",
+        confirm={"top": 1, "seeds": 1},
+        resources={"cpus": 1, "gpus": 0, "slots": 1},
+    )
+    summary = launch(spec, run_dir, console=console)
+    assert summary.pruned >= 1
+    assert summary.complete + summary.pruned == 12
+    (study,) = rows_of(run_dir, StudyRow)
+    assert (study.sampler, study.pruner) == ("tpe", "median")
+    stages = {row.trial_id: row.stage for row in rows_of(run_dir, PlannedRow)}
+    for row in rows_of(run_dir, EpochRow):
+        assert (row.test_accuracy is not None) == (stages[row.trial_id] == Stage.CONFIRM and row.epoch == 5)
+    pruned = [row for row in rows_of(run_dir, EndRow) if row.status == Status.PRUNED]
+    assert all(3 <= row.epochs < 5 and row.reason.startswith("pruned (median)") for row in pruned)
+
+
+def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_dir, console, processes_below):
+    spec = make_spec({"epochs": 40}, seeds=1, resources={"cpus": 1, "gpus": 0, "slots": 1})
+    with killing(processes_below, run_dir, b"ray::Slot") as killed:
+        summary = launch(spec, run_dir, console=console)
+    assert len(killed) == 1
+    assert (summary.complete, summary.failed) == (2, 0)
+    for end in rows_of(run_dir, EndRow):
+        assert [row.epoch for row in rows_of(run_dir, EpochRow) if row.trial_id == end.trial_id] == [
+            *range(1, 41)
+        ]
+
+
+def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spec, run_dir, console):
+    spec = make_spec(resources={"cpus": 1000, "gpus": 0})
+    with pytest.raises(ClusterTooSmall, match=r"one trial takes 1000 CPUs, which no node of the cluster has"):
+        launch(spec, run_dir, console=console)
+    # No run is left behind that a mended study would differ from; but one that was there stays.
+    with pytest.raises(RunNotFound):
+        status(run_dir)
+    begin(make_spec(seeds=1), run_dir)
+    with pytest.raises(ClusterTooSmall):
+        launch(make_spec(seeds=1, resources={"cpus": 1000, "gpus": 0}), run_dir, console=console)
+    assert len(rows_of(run_dir, PlannedRow)) == 2
+
+
+def test_a_refused_launch_leaves_what_was_trained_though_its_study_is_gone(
+    make_spec, run_dir, console, run_to_end
+):
+    spec = make_spec(seeds=1)
+    with Ledger(Storage(run_dir)) as ledger:
+        write_what_was_asked(spec, Storage(run_dir), ledger)
+        run_to_end(Planner(spec, ledger.append), lambda *_: 50.0, most=1)
+    (Path(run_dir) / STUDY).unlink()
+    trained = rows_of(run_dir, EpochRow)
+    with pytest.raises(ClusterTooSmall):
+        launch(make_spec(seeds=1, resources={"cpus": 1000, "gpus": 0}), run_dir, console=console)
+    assert rows_of(run_dir, EpochRow) == trained != []
+
+
+def test_what_a_cluster_cannot_build_is_told_before_anything_starts(make_spec, run_dir, console):
+    spec = make_spec(ablate={"augmentation.crop": [64]})
+    with pytest.raises(
+        NotRunnable, match=r"^tiny, arm crop=64: phase train: augmentation\.crop: must be 8 or less.*64$"
+    ):
+        launch(spec, run_dir, address="auto", console=console)
+    assert not rows_of(run_dir, EpochRow)
+
+
+def test_a_size_of_the_cache_that_is_no_number_is_refused_before_anything_starts(
+    make_spec, run_dir, console, monkeypatch
+):
+    monkeypatch.setenv("CKTF_CACHE_GB", "much")
+    with pytest.raises(NotRunnable, match=r"\$CKTF_CACHE_GB: must be a number of gigabytes"):
+        launch(make_spec(teacher_once=True), run_dir, console=console)
+
+
+@pytest.mark.parametrize(
+    ("writer", "name", "kind", "at"),
+    [
+        (Ledger, "append", PlannedRow, 2),
+        (Ledger, "append", EpochRow, 3),
+        (Ledger, "append", EndRow, 2),  # the last one, after which nothing else would be written
+        (Keeper, "__call__", EndRow, 2),
+    ],
+)
+def test_a_full_disk_ends_a_launch_with_one_message_and_a_resume_goes_on(
+    writer, name, kind, at, make_spec, run_dir, console, monkeypatch
+):
+    write, seen = getattr(writer, name), []
+
+    def fail_once(self, row):
+        seen.append(row) if isinstance(row, kind) else None
+        if len(seen) == at and row is seen[-1]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, row)
+
+    monkeypatch.setattr(writer, name, fail_once)
+    with pytest.raises(Unwritable, match="cannot be written to: No space left on device"):
+        launch(make_spec(seeds=1), run_dir, console=console)
+    monkeypatch.undo()
+    assert resume(run_dir, console=console).complete == 2
+    ended = [row.trial_id for row in rows_of(run_dir, EndRow)]
+    assert len(ended) == len(set(ended)) == 2
+    epochs = [(row.trial_id, row.epoch) for row in rows_of(run_dir, EpochRow)]
+    assert len(epochs) == len(set(epochs)) == 4
+    assert not list(Path(run_dir).glob("trials/*/checkpoint.pt"))
+
+
+def test_only_what_a_study_has_can_be_extended(make_spec, make_search):
+    assert extended(make_spec(seeds=2), seeds=2).seeds == (0, 1, 2, 3)
+    assert extended(make_search(trials=6), trials=4).trials == 10
+    confirming = make_search(confirm={"top": 1, "seeds": 2})
+    assert extended(confirming, seeds=3).confirm_seeds == (1, 2, 3, 4, 5)
+    with pytest.raises(NotExtensible, match="only a search has trials"):
+        extended(make_spec(), trials=1)
+    with pytest.raises(NotExtensible, match="grows by --trials"):
+        extended(make_search(), seeds=1)
+    with pytest.raises(NotExtensible, match="use --trials or --seeds"):
+        extended(make_spec())
+
+
+def test_a_study_is_extended_only_to_what_can_be_read_again(make_spec, make_search):
+    for seeds in (995, 10**15):
+        with pytest.raises(NotExtensible, match="seeds: must be between 1 and 1000"):
+            extended(make_spec(seeds=8), seeds=seeds)
+    confirming = make_search(confirm={"top": 1, "seeds": 8})
+    with pytest.raises(NotExtensible, match=r"confirm\.seeds"):
+        extended(confirming, seeds=995)
+    spec = make_spec(seeds=8)
+    text = dump_study(extended(spec, seeds=992))
+    assert read_study(text, "study.yaml") == extended(spec, seeds=992)
+
+
+def test_a_trial_of_two_workers_ends_and_fails_as_one_of_one_does_and_outlives_a_worker_s_death(
+    make_spec, run_dir, console, processes_below
+):
+    spec = make_spec(
+        {"epochs": 8},
+        ablate={"optimizer.learning_rate": [1e30]},
+        seeds=1,
+        resources={"workers": 2, "cpus": 2, "gpus": 0},
+    )
+    with killing(processes_below, run_dir, b"ray::RayTrainWorker") as killed:
+        summary = launch(spec, run_dir, console=console)
+    assert len(killed) == 1
+    assert (summary.complete, summary.failed) == (1, 1)
+    assert next(iter(summary.failures)).startswith("the loss is nan in epoch")
+    assert [row.epoch for row in rows_of(run_dir, EpochRow)] == [*range(1, 9)]
+    assert not list(Path(run_dir).glob("trials/*/workers"))
+
+
+def test_a_search_that_finds_no_more_arms_says_so(make_spec, run_dir, run_to_end):
+    spec = make_spec(search={"batch_size": {"choice": [16, 32]}}, trials=5, seeds=1)
+    run = Storage(run_dir)
+    with Ledger(run) as ledger:
+        planner = run_module._planner(spec, run, ledger, retry_failed=False)
+        run_to_end(planner, lambda *_: 50.0)
+    summary = run_module._summary(planner, run, is_interrupted=False, seconds=1.0)
+    assert summary.complete == 2
+    assert summary.in_words().endswith("2 complete, 3 arms not found")

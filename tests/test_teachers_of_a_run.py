@@ -1,0 +1,164 @@
+"""What a run knows of its teachers, and when."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from cktf.data import DataConfig
+from cktf.errors import NotRunnable
+from cktf.launch import extend, launch, resume
+from cktf.plan.planner import Planner
+from cktf.rows import TRAINED_HERE, EndRow, EpochRow, PlannedRow, Row, StudyRow, TeacherRow
+from cktf.run.directory import write_what_was_asked
+from cktf.run.ledger import Ledger, read_ledger
+from cktf.run.preflight import require_runnable
+from cktf.run.progress import status
+from cktf.storage import Storage
+from cktf.trainer.teacher import TeacherConfig
+from cktf.trial.teacher_cache import load_teacher
+from tests.runs import rows_of
+
+OBJECTIVE = {"cross_entropy": {}, "kd": {}}
+ROW = TeacherRow(
+    teacher_id="t",
+    model="resnet8",
+    data="digits",
+    origin=TRAINED_HERE,
+    validation_accuracy=11.0,
+    validation_loss=2.0,
+    validation_images=100,
+    num_classes=10,
+    chance=10.0,
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("CKTF_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A good teacher of the digits."""
+    network = load_teacher(
+        TeacherConfig(model="resnet8", epochs=6), DataConfig(name="digits"), torch.device("cpu"), None
+    )
+    torch.save(network.state_dict(), tmp_path / "good.pth")
+    return tmp_path / "good.pth"
+
+
+@pytest.fixture
+def shifted(file):
+    """The same, whose classes are in another order."""
+    weights = torch.load(file)
+    for key in ("fc.weight", "fc.bias"):
+        weights[key] = weights[key].roll(1, 0)
+    torch.save(weights, file.with_name("shifted.pth"))
+    return file.with_name("shifted.pth")
+
+
+@pytest.fixture
+def taught(make_spec):
+    """A maker of studies of one seed whose students learn from a file, and in one arm from a teacher trained here."""
+
+    def make(path, **teacher):
+        trained = {"teacher": {"model": "resnet5", "epochs": 1, "checkpoint": None, "accept_any": False}}
+        learns = {
+            "teacher": {"model": "resnet8", "checkpoint": str(path), **teacher},
+            "objective": OBJECTIVE,
+            "epochs": 1,
+        }
+        return make_spec(learns, compare={"trained": trained}, seeds=1)
+
+    return make
+
+
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_teachers_are_scored_before_their_students_end_and_once(taught, file, run_dir, console):
+    assert launch(taught(file), run_dir, console=console).complete == 2
+    rows = list(read_ledger(Storage(run_dir)))
+    from_file, trained = [row for row in rows if isinstance(row, TeacherRow)]
+    assert (from_file.origin, trained.origin) == (str(file), TRAINED_HERE)
+    assert from_file.validation_accuracy > 80
+    trials = {row.trial_id: row.teacher_id for row in rows if isinstance(row, PlannedRow)}
+    assert set(trials.values()) == {from_file.teacher_id, trained.teacher_id}
+    first = next(index for index, row in enumerate(rows) if isinstance(row, EpochRow))
+    assert rows.index(from_file) < first
+    for index, row in enumerate(rows):
+        if isinstance(row, EpochRow | EndRow) and trials[row.trial_id] == trained.teacher_id:
+            assert rows.index(trained) < index
+    resume(run_dir, console=console)
+    assert len(rows_of(run_dir, TeacherRow)) == 2
+    assert extend(run_dir, seeds=1, console=console).complete == 4
+    assert len(rows_of(run_dir, TeacherRow)) == 2
+
+
+def test_a_launch_with_a_teacher_near_chance_leaves_nothing(taught, shifted, run_dir, console):
+    with pytest.raises(
+        NotRunnable, match=r"arm baseline: teacher\.checkpoint: .*shifted\.pth has an accuracy"
+    ):
+        launch(taught(shifted), run_dir, console=console)
+    assert not Path(run_dir).exists()
+
+
+def test_of_an_arm_alone_the_teacher_is_scored_at_its_own_seed(taught, file, shifted):
+    from cktf.study.designs import every_arm
+
+    baseline, trained = every_arm(taught(shifted))
+    assert require_runnable(taught(shifted), trained) == []
+    with pytest.raises(NotRunnable, match=r"teacher\.checkpoint: .*shifted\.pth has an accuracy"):
+        require_runnable(taught(shifted), baseline)
+    (row,) = require_runnable(taught(shifted, accept_any=True))
+    assert row.is_near_chance
+    arm, _ = every_arm(taught(file))
+    (row,) = require_runnable(taught(file), replace(arm, config=arm.config.with_seed(7)))
+    assert row.seed == 7
+
+
+def test_a_row_that_the_ledger_has_is_not_written_again(make_spec, rows):
+    planner = Planner(make_spec(), rows.append)
+    for time in (1.0, 2.0):
+        planner.on_teachers([replace(ROW, time=time)])
+    assert [row for row in rows if isinstance(row, TeacherRow)] == [replace(ROW, time=1.0)]
+    again: list[Row] = []
+    Planner(make_spec(), again.append, rows).on_teachers([ROW, replace(ROW, validation_accuracy=12.0)])
+    assert [row.validation_accuracy for row in again] == [12.0]
+
+
+def test_a_trained_teacher_is_looked_for_at_its_student_s_first_epoch_and_its_end(
+    make_spec, rows, make_result
+):
+    spec = make_spec({"teacher": {"model": "resnet5"}, "objective": OBJECTIVE})
+    asked: list[str] = []
+
+    def find(identity):
+        asked.append(identity)
+        return replace(ROW, teacher_id=identity) if len(asked) == 2 else None
+
+    planner = Planner(spec, rows.append, find_teacher=find)
+    trial = planner.next_trial()
+    for epoch in (1, 2):
+        planner.on_epoch(trial.trial_id, make_result(epoch, 50.0))
+    assert asked == [trial.teacher_id]
+    planner.on_end(trial.trial_id, "complete")
+    assert [type(row) for row in rows[-4:]] == [EpochRow, EpochRow, TeacherRow, EndRow]
+    planner.on_epoch(planner.next_trial().trial_id, make_result(1, 50.0))
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("is_smoke", [True, False])
+def test_the_status_tells_of_teachers_and_of_those_near_chance(make_spec, tmp_path, is_smoke):
+    run, spec = Storage(tmp_path / "run"), make_spec(smoke=is_smoke)
+    with Ledger(run) as ledger:
+        write_what_was_asked(spec, run, ledger)
+        Planner(spec, ledger.append).on_teachers([ROW])
+    console = Console(file=io.StringIO(), width=200)
+    console.print(status(run.root))
+    text = console.file.getvalue()
+    assert "resnet8 on digits, validation_accuracy 11 of 100 images" in text
+    assert ("no better than chance" in text) == (not is_smoke)
+    assert len(rows_of(run.root, StudyRow)) == 1

@@ -1,0 +1,87 @@
+from unittest.mock import patch
+
+import pytest
+import torch
+from PIL import Image
+
+from cktf.trial import check
+from cktf.trial.check import check_trial
+
+
+def test_a_trial_that_can_run_passes_and_moves_no_randomness(tiny):
+    before = torch.get_rng_state()
+    check_trial(tiny())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_teacher_that_arms_share_is_built_once_and_others_anew(tiny):
+    with patch.object(check, "build_teacher", wraps=check.build_teacher) as built:
+        for seed in range(2):
+            check_trial(tiny(seed=seed, teacher={"model": "resnet8x4"}))
+            assert built.call_count == 1
+        check_trial(tiny(teacher={"model": "resnet14"}))
+        check_trial(tiny(teacher={"model": "resnet14"}, data={"name": "digits", "side": 16}))
+    assert built.call_count == 3
+
+
+def test_a_missing_data_set_is_told(tiny, tmp_path):
+    with pytest.raises(ValueError, match=f"cifar100 is not there.*{tmp_path}"):
+        check_trial(tiny(data={"name": "cifar100", "root": str(tmp_path)}))
+
+
+def test_a_missing_teacher_file_is_told(tiny, tmp_path):
+    with pytest.raises(ValueError, match=r"teacher\.checkpoint: .*absent\.pth cannot be read: No such file"):
+        check_trial(tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "absent.pth")}))
+
+
+def test_a_teacher_that_no_objective_needs_is_not_looked_for(tiny):
+    teacher = {"model": "resnet8", "checkpoint": "absent.pth"}
+    student_alone = tiny(teacher=teacher, objective={"cross_entropy": {}})
+    check_trial(student_alone)
+    with pytest.raises(ValueError, match=r"teacher\.checkpoint: .*absent\.pth"):  # but to be measured against
+        check_trial(student_alone, is_measured=True)
+
+
+def test_a_network_that_cannot_read_the_images_is_told(tiny):
+    student = {
+        "model": "torchvision/resnet18",
+        "stem": "relu",
+        "stages": [["layer1.0"], ["layer1.1"], ["layer2"], ["layer3"]],
+        "penultimate": "avgpool",
+    }
+    with pytest.raises(ValueError, match=r"torchvision/resnet18: cannot read images of shape \(1, 8, 8\)"):
+        check_trial(tiny(student=student))
+
+
+def test_a_teacher_file_of_another_network_is_told(tiny, tmp_path):
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other\.pth does not hold the weights of resnet8"):
+        check_trial(tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "other.pth")}))
+
+
+def test_a_batch_too_small_for_the_workers_is_told(tiny):
+    with pytest.raises(ValueError, match="batch_size: 2 samples for 2 worker"):
+        check_trial(tiny(batch_size=2), workers=2)
+
+
+@pytest.fixture
+def one_class(tmp_path, monkeypatch):
+    """A folder of one class."""
+    monkeypatch.setenv("CKTF_DATA", str(tmp_path / "data"))
+    for part in ("train", "test"):
+        (tmp_path / "own" / part / "cat").mkdir(parents=True)
+        for number in range(6):
+            Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(
+                tmp_path / "own" / part / "cat" / f"{number}.png"
+            )
+    return {"name": "image_folder", "root": str(tmp_path / "own"), "side": 8}
+
+
+def test_a_training_split_of_one_class_is_refused(tiny, one_class):
+    message = rf"data\.root: {one_class['root']} has one class in its training split, .* objective\.cktf would have no"
+    with pytest.raises(ValueError, match=message):
+        check_trial(tiny(data=one_class))
+    with pytest.raises(
+        ValueError, match="one class in its training split, so there is nothing to tell apart; two"
+    ):
+        check_trial(tiny(data=one_class, objective={"cross_entropy": {}}))
