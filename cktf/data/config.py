@@ -7,7 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from cktf.data.content import content_of
 from cktf.data.files.image_layout import IMAGE_FOLDER
+from cktf.data.files.places import DataPlace
 from cktf.data.files.published import PUBLISHED
+from cktf.data.sets import DATASETS
 from cktf.errors import InputError
 from cktf.settings import Settings
 
@@ -16,7 +18,7 @@ class DataConfig(Settings):
     """Data set, its place, and how its training part is divided; the test part is never touched."""
 
     name: str
-    """A key of `cktf.data.DATASETS`."""
+    """A key of `cktf.data.sets.DATASETS`."""
 
     root: str | None = None
     """Folder that holds the data set. Not set: `$CKTF_DATA`, else `~/.cache/cktf/data`."""
@@ -72,6 +74,18 @@ class DataConfig(Settings):
         """Whether the images are of one's own, so that the data set's name does not say which they are."""
         return not self.generated and (self.name == IMAGE_FOLDER or not self.verify)
 
+    @property
+    def place(self) -> DataPlace:
+        """Where the files are and how they are read."""
+        return DataPlace(
+            name=self.name,
+            root=self.root,
+            download=self.download,
+            side=self.side,
+            verify=self.verify,
+            generated=self.generated,
+        )
+
     def with_content(self) -> Self:
         """Return the same data known by content, if they are images of one's own that are on this machine."""
         if not self.is_own or self.content is not None:
@@ -91,8 +105,6 @@ class DataConfig(Settings):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        from cktf.data import DATASETS  # here, since the package that lists them imports this module
-
         if name not in DATASETS:
             raise InputError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
         return name

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
+from cktf.data.files.places import DataPlace
 from cktf.seeding import generator
 
 FEW_CLASSES = 4
@@ -28,18 +28,18 @@ FEW_SAMPLES = 3
 """Samples of each of them that there are to train on, of which one is validated on; there is one to test with."""
 
 
-def load_few(config: DataConfig, load: Callable[[DataConfig], Dataset]) -> Dataset:
+def load_few(place: DataPlace, load: Callable[[DataPlace], Dataset]) -> Dataset:
     """Generate a data set and return a few samples of its first classes; nothing of it stays on the disk.
 
     It has as many classes as the real one, so that networks are as large.
 
     Args:
-        config: With ``generated`` set; its place does not matter.
+        place: Its name and side; no file of it is looked for.
         load: The data set's loader.
     """
     with TemporaryDirectory(prefix="cktf-") as folder:
-        generate(config.name, Path(folder))
-        dataset = load(config.model_copy(update={"root": folder, "download": False, "verify": False}))
+        generate(place.name, Path(folder))
+        dataset = load(replace(place, root=folder, download=False, verify=False))
     train, test = _few(dataset.train_labels, FEW_SAMPLES), _few(dataset.test_labels, 1)
     unlabelled = dataset.unlabelled_images
     return replace(

@@ -76,7 +76,7 @@ def look_at_data(config: TrialConfig) -> list[str]:
                 "are known by the content of the files"
             )
             continue
-        num_classes, remarks = look_at_image_folder(data)
+        num_classes, remarks = look_at_image_folder(data.place)
         if num_classes == 1 and data is config.data:
             raise InputError(_one_class(config))
         found += remarks

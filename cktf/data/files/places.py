@@ -3,10 +3,32 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cktf.errors import InputError
 from cktf.storage.locks import exclusive
+
+
+@dataclass(frozen=True)
+class DataPlace:
+    """Where a data set's files are and how they are read.
+
+    Attributes:
+        name: Of the data set.
+        root: Folder that holds it; None: `data_folder` says which.
+        download: Whether it is fetched if it is not there.
+        side: Side of the images in pixels; None: the data set's own.
+        verify: Whether checksums are compared with the published ones.
+        generated: Whether the files are drawn for a smoke run, and of no use to another.
+    """
+
+    name: str
+    root: str | None = None
+    download: bool = False
+    side: int | None = None
+    verify: bool = True
+    generated: bool = False
 
 
 class DatasetMissing(InputError):  # noqa: N818  # it names what the user is told

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
-from cktf.data.files.places import shown
+from cktf.data.files.places import DataPlace, shown
 from cktf.data.files.plain_pickle import read_plain_pickle
 from cktf.data.files.published import CIFAR10, CIFAR100, Published
 from cktf.errors import InputError
@@ -19,7 +18,7 @@ from cktf.errors import InputError
 _SIDE = 32
 
 
-def load_cifar10(config: DataConfig) -> Dataset:
+def load_cifar10(place: DataPlace) -> Dataset:
     """Return CIFAR-10.
 
     Raises:
@@ -28,10 +27,10 @@ def load_cifar10(config: DataConfig) -> Dataset:
     """
     mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
     train = [f"data_batch_{number}" for number in range(1, 6)]
-    return _load(config, CIFAR10, train, "test_batch", "labels", num_classes=10, mean=mean, std=std)
+    return _load(place, CIFAR10, train, "test_batch", "labels", num_classes=10, mean=mean, std=std)
 
 
-def load_cifar100(config: DataConfig) -> Dataset:
+def load_cifar100(place: DataPlace) -> Dataset:
     """Return CIFAR-100 with its 100 fine labels.
 
     Raises:
@@ -39,11 +38,11 @@ def load_cifar100(config: DataConfig) -> Dataset:
         ValueError: If a file is damaged, or is another one than the published.
     """
     mean, std = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
-    return _load(config, CIFAR100, ["train"], "test", "fine_labels", num_classes=100, mean=mean, std=std)
+    return _load(place, CIFAR100, ["train"], "test", "fine_labels", num_classes=100, mean=mean, std=std)
 
 
 def _load(
-    config: DataConfig,
+    place: DataPlace,
     published: Published,
     train_files: Sequence[str],
     test_file: str,
@@ -53,9 +52,9 @@ def _load(
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
 ) -> Dataset:
-    folder = published.fetch(config.root, download=config.download)
+    folder = published.fetch(place.root, download=place.download)
     for name in (*train_files, test_file):
-        published.check(folder / name, verify=config.verify)
+        published.check(folder / name, verify=place.verify)
     batches = [_read_batch(folder / name, label_key, num_classes) for name in train_files]
     test_images, test_labels = _read_batch(folder / test_file, label_key, num_classes)
     return Dataset(

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
+from cktf.data.files.places import DataPlace
 
 _LARGEST = 16  # a pixel counts the dark points of a 4x4 field
 
 
-def load_digits(_: DataConfig) -> Dataset:
+def load_digits(_: DataPlace) -> Dataset:
     """Return the digits, of which the same 30 per cent of every class are always the test part."""
     from sklearn import datasets  # here, since it takes seconds
 

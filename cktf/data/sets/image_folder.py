@@ -6,19 +6,18 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
 from cktf.data.files.image_files import read_image_files, require_whole
 from cktf.data.files.image_layout import Part, layout_of
 from cktf.data.files.image_remarks import remarks_on
-from cktf.data.files.places import data_folder, reading, shown
+from cktf.data.files.places import DataPlace, data_folder, reading, shown
 from cktf.errors import InputError
 
 _MOST_OPENED = 10_000  # files, at a look
 _MOST_DECODED = 2**26  # pixels, which take about a second
 
 
-def load_image_folder(config: DataConfig) -> Dataset:
+def load_image_folder(place: DataPlace) -> Dataset:
     """Return the images of a folder, decoded once; classes are numbered in the order of their folders' names.
 
     Images are those files directly in a class's folder whose names end as `cktf.data.files.image_layout.SUFFIXES` has
@@ -27,15 +26,15 @@ def load_image_folder(config: DataConfig) -> Dataset:
 
     Raises:
         DatasetMissing: If the folder is not laid out like this.
-        ValueError: If ``config.side`` is not set, a class has no images, two classes are one folder, or files are
+        ValueError: If ``place.side`` is not set, a class has no images, two classes are one folder, or files are
             damaged or of a mode without a stated range.
     """
-    side = _side_of(config)
-    layout = layout_of(config.root)
+    side = _side_of(place)
+    layout = layout_of(place.root)
     train_files, train_labels = _labelled(layout.train)
     test_files, test_labels = _labelled(layout.test)
     parts = {"train": train_files, layout.test.folder.name: test_files}
-    train_images, test_images = read_image_files(config.name, parts, side, is_kept=not config.generated)
+    train_images, test_images = read_image_files(place.name, parts, side, is_kept=not place.generated)
     return Dataset(
         train_images=train_images,
         train_labels=train_labels,
@@ -48,7 +47,7 @@ def load_image_folder(config: DataConfig) -> Dataset:
     )
 
 
-def look_at_image_folder(config: DataConfig) -> tuple[int, list[str]]:
+def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
     """Return how many classes a folder has, and what its user should know before anything is decoded and learnt.
 
     Its first images are decoded. Where no folder is on this machine, there are no classes, and that is said.
@@ -57,31 +56,31 @@ def look_at_image_folder(config: DataConfig) -> tuple[int, list[str]]:
         DatasetMissing: If the folder is not laid out as it must be.
         ValueError: As `load_image_folder`, as far as this look tells.
     """
-    _side_of(config)
-    folder = data_folder(config.root)
-    with reading(config.root):
+    _side_of(place)
+    folder = data_folder(place.root)
+    with reading(place.root):
         if not (folder.exists() or folder.is_symlink()):
             return 0, [
                 f"data.root: {shown(folder)} is not on this machine, so that its images are not looked at"
             ]
-        layout = layout_of(config.root)
+        layout = layout_of(place.root)
         parts = (layout.train, layout.test)
         files = (file for part in parts for files in part.files.values() for file in files)
         require_whole(files, most_files=_MOST_OPENED, most_pixels=_MOST_DECODED)
         return len(layout.train.classes), list(remarks_on(layout))
 
 
-def _side_of(config: DataConfig) -> int:
+def _side_of(place: DataPlace) -> int:
     """Return the side to which the images of a folder are scaled.
 
     Raises:
         ValueError: If it is not set.
     """
-    if config.side is None:
+    if place.side is None:
         raise InputError(
             "data.side: image_folder has images of any size; set the side in pixels to which they are scaled"
         )
-    return config.side
+    return place.side
 
 
 def _labelled(part: Part) -> tuple[list[Path], Tensor]:

@@ -13,9 +13,16 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
-from cktf.data.files.places import DatasetMissing, data_folder, no_file, shown, size_in_words, writing
+from cktf.data.files.places import (
+    DataPlace,
+    DatasetMissing,
+    data_folder,
+    no_file,
+    shown,
+    size_in_words,
+    writing,
+)
 from cktf.errors import InputError
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
@@ -35,18 +42,18 @@ _AT_A_TIME = 2**20  # bytes that are unpacked
 _REMEDY = "set data.download: true, or data.root to the folder that holds its four IDX files, gzipped or not"
 
 
-def load_mnist(config: DataConfig) -> Dataset:
+def load_mnist(place: DataPlace) -> Dataset:
     """Return MNIST (LeCun, Bottou, Bengio and Haffner, 1998).
 
     Raises:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged, or its labels are not those of this data set.
     """
-    folder = _find(config, "MNIST", elsewhere=[], remedy=_REMEDY)
+    folder = _find(place, "MNIST", elsewhere=[], remedy=_REMEDY)
     return _read(folder, mean=0.1307, std=0.3081, augmentation=Augmentation(crop=2, flip=False))
 
 
-def load_fashion_mnist(config: DataConfig) -> Dataset:
+def load_fashion_mnist(place: DataPlace) -> Dataset:
     """Return Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017).
 
     Where no root is named, the files of Debian's package dataset-fashion-mnist will do.
@@ -55,37 +62,39 @@ def load_fashion_mnist(config: DataConfig) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged, or its labels are not those of this data set.
     """
-    elsewhere = [DEBIAN_FASHION_MNIST] if config.root is None else []
+    elsewhere = [DEBIAN_FASHION_MNIST] if place.root is None else []
     remedy = f"{_REMEDY}, or install Debian's package dataset-fashion-mnist and leave data.root out"
-    folder = _find(config, "FashionMNIST", elsewhere, remedy)
+    folder = _find(place, "FashionMNIST", elsewhere, remedy)
     return _read(folder, mean=0.2860, std=0.3530, augmentation=Augmentation(crop=2, flip=True))
 
 
-def _find(config: DataConfig, kind: str, elsewhere: list[Path], remedy: str) -> Path:
+def _find(place: DataPlace, kind: str, elsewhere: list[Path], remedy: str) -> Path:
     """Return the folder that holds all four files, after a download where that is asked for and needed.
 
     Args:
-        config: Of the data.
+        place: Of the data.
         kind: As torchvision calls it.
         elsewhere: Places besides the data folder.
         remedy: What is advised where they are missing.
     """
-    root = data_folder(config.root)
+    root = data_folder(place.root)
     downloaded = root / kind / "raw"
     places = [downloaded, root, *elsewhere]
-    for place in places:
-        if all(_path(place, name) for name in _FILES):
-            return place
-    odd = no_file(place / f"{name}{suffix}" for place in places for name in _FILES for suffix in ("", ".gz"))
-    if not config.download or odd:
-        raise DatasetMissing(config.name, places, remedy, odd)
+    for folder in places:
+        if all(_path(folder, name) for name in _FILES):
+            return folder
+    odd = no_file(
+        folder / f"{name}{suffix}" for folder in places for name in _FILES for suffix in ("", ".gz")
+    )
+    if not place.download or odd:
+        raise DatasetMissing(place.name, places, remedy, odd)
     from torchvision import datasets  # here, since it takes seconds
 
     try:
         with writing(root):
             getattr(datasets, kind)(root, download=True)
     except (OSError, RuntimeError) as error:
-        raise DatasetMissing(config.name, places, remedy, f"the download failed: {error}") from error
+        raise DatasetMissing(place.name, places, remedy, f"the download failed: {error}") from error
     return downloaded
 
 

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
 from cktf.data.files.mapped import mapped_images
-from cktf.data.files.places import shown
+from cktf.data.files.places import DataPlace, shown
 from cktf.data.files.published import STL10
 from cktf.data.resize import resize
 from cktf.errors import InputError
@@ -23,7 +22,7 @@ _IMAGE_BYTES = 3 * _SIDE * _SIDE
 _AT_A_TIME = 1000  # images in memory while a file is rewritten
 
 
-def load_stl10(config: DataConfig) -> Dataset:
+def load_stl10(place: DataPlace) -> Dataset:
     """Return STL-10 and its unlabelled images.
 
     In the paper's transfer learning (its figure 2) networks see them at 64x64, cut out of the images of 96: that is
@@ -34,14 +33,14 @@ def load_stl10(config: DataConfig) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged.
     """
-    folder = STL10.fetch(config.root, download=config.download)
-    side = config.side or _SIDE
+    folder = STL10.fetch(place.root, download=place.download)
+    side = place.side or _SIDE
 
     def images(name: str) -> Tensor:
-        return _read_images(folder / name, side, verify=config.verify, is_kept=not config.generated)
+        return _read_images(folder / name, side, verify=place.verify, is_kept=not place.generated)
 
     def labels(name: str, num_samples: int) -> Tensor:
-        return _read_labels(folder / name, num_samples, verify=config.verify)
+        return _read_labels(folder / name, num_samples, verify=place.verify)
 
     train_images, test_images = images("train_X.bin"), images("test_X.bin")
     return Dataset(

@@ -7,11 +7,18 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.config import DataConfig
 from cktf.data.dataset import Dataset
 from cktf.data.files.image_files import read_image_files
 from cktf.data.files.image_layout import entries_of
-from cktf.data.files.places import DatasetMissing, data_folder, no_file, shown, size_in_words, writing
+from cktf.data.files.places import (
+    DataPlace,
+    DatasetMissing,
+    data_folder,
+    no_file,
+    shown,
+    size_in_words,
+    writing,
+)
 from cktf.errors import InputError
 
 ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -26,7 +33,7 @@ _LONGEST_LINE = 100  # characters that are shown of one
 _UNPACKED = "tiny-imagenet-200"
 
 
-def load_tiny_imagenet(config: DataConfig) -> Dataset:
+def load_tiny_imagenet(place: DataPlace) -> Dataset:
     """Return Tiny-ImageNet; classes are numbered in the order of their sorted WordNet ids.
 
     The labels of its own test part were never published. The test part here is its labelled `val` part, as it is
@@ -39,13 +46,13 @@ def load_tiny_imagenet(config: DataConfig) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged or missing.
     """
-    folder = _find(config)
+    folder = _find(place)
     classes = _classes(folder / "wnids.txt")
     train_files, train_labels = _train_files(folder / "train", classes)
     test_files, test_labels = _test_files(folder / "val", classes)
     parts = {"train": train_files, "val": test_files}
     train_images, test_images = read_image_files(
-        config.name, parts, config.side or _SIDE, is_kept=not config.generated
+        place.name, parts, place.side or _SIDE, is_kept=not place.generated
     )
     return Dataset(
         train_images=train_images,
@@ -59,16 +66,16 @@ def load_tiny_imagenet(config: DataConfig) -> Dataset:
     )
 
 
-def _find(config: DataConfig) -> Path:
-    root = data_folder(config.root)
+def _find(place: DataPlace) -> Path:
+    root = data_folder(place.root)
     unpacked = root / _UNPACKED
     places = [unpacked, root]
-    for place in places:
-        if (place / "wnids.txt").is_file():
-            return place
+    for folder in places:
+        if (folder / "wnids.txt").is_file():
+            return folder
     remedy = f"set data.download: true, or unpack {ARCHIVE} and set data.root to the folder that holds {_UNPACKED}/"
-    if not config.download:
-        raise DatasetMissing(config.name, places, remedy, no_file(place / "wnids.txt" for place in places))
+    if not place.download:
+        raise DatasetMissing(place.name, places, remedy, no_file(folder / "wnids.txt" for folder in places))
     from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
 
     try:
@@ -80,7 +87,7 @@ def _find(config: DataConfig) -> Path:
                 (partial / _UNPACKED).rename(unpacked)
                 shutil.rmtree(partial)
     except (OSError, RuntimeError) as error:
-        raise DatasetMissing(config.name, places, remedy, f"the download failed: {error}") from error
+        raise DatasetMissing(place.name, places, remedy, f"the download failed: {error}") from error
     return unpacked
 
 

@@ -1,0 +1,44 @@
+"""Loading the data set that a trial names."""
+
+from dataclasses import replace
+
+from cktf.data.config import DataConfig
+from cktf.data.content import content_of
+from cktf.data.dataset import Dataset
+from cktf.data.files.places import data_folder, reading, shown
+from cktf.data.generated import load_few
+from cktf.data.sets import DATASETS
+from cktf.errors import InputError
+
+
+def load_dataset(config: DataConfig) -> Dataset:
+    """Return the data set that the settings name, at the side they name, on the CPU.
+
+    Raises:
+        DatasetMissing: If it is not there; the message says where it was looked for and how to get it.
+        ValueError: If a file of it is damaged or cannot be read, or it does not have ``config.content``.
+    """
+    load = DATASETS[config.name]
+    if config.crop_from is not None:
+        stored = config.model_copy(update={"side": config.crop_from, "crop_from": None})
+        return replace(load_dataset(stored), shown_side=config.side)
+    if config.generated:
+        dataset = load_few(config.place, load)
+    else:
+        with reading(config.root):
+            _require_content(config)
+            dataset = load(config.place)
+    return dataset if config.side is None else dataset.resized(config.side)
+
+
+def _require_content(config: DataConfig) -> None:
+    """Refuse images of one's own that are others than those that a study was planned with."""
+    asked = config.content if config.is_own else None
+    found = content_of(config.name, config.root) if asked else None
+    if found and found != asked:
+        what = "its files' names and sizes" if config.verify else "its files"
+        place = shown(data_folder(config.root))
+        raise InputError(
+            f"data.root: {place} does not hold the images that were asked for: the SHA-256 of {what} is {found}, not "
+            f"{asked}"
+        )
