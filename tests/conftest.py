@@ -24,6 +24,7 @@ from cktf.run.directory import write_what_was_asked
 from cktf.run.ledger import Ledger
 from cktf.run.preflight import require_runnable
 from cktf.storage import Storage
+from cktf.study.load import checked_study
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.options import TrainOptions
@@ -61,7 +62,7 @@ def make_spec() -> Callable[..., StudySpec]:
             **asked,
             "baseline": {**BASELINE, **(baseline or {})},
         }
-        return StudySpec.model_validate(values)
+        return checked_study(values)
 
     return make
 

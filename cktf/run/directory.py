@@ -23,12 +23,13 @@ from cktf.run.ledger import FOLDER as LEDGER
 from cktf.run.ledger import LOCK, Ledger, read_ledger, reading
 from cktf.run.provenance import Provenance
 from cktf.storage import Storage
-from cktf.study.designs import BASELINE, every_arm, plan_arms
+from cktf.study.designs import every_arm, plan_arms
 from cktf.study.load import dump_study, read_study
 from cktf.study.paths import spelled
 from cktf.study.problems import StudyError, explain
-from cktf.study.spec import StudySpec
+from cktf.study.spec import BASELINE, StudySpec
 from cktf.trainer.config import TrialConfig
+from cktf.trial.content import contents_of
 
 STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
@@ -171,7 +172,7 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
         StudyDiffers: If it has, or is read here for the first or the last time.
     """
     planned = {row.arm_id: row for row in rows if isinstance(row, PlannedRow)}
-    named = {content for row in planned.values() for content in _config(row, run).contents}
+    named = {content for row in planned.values() for content in contents_of(_config(row, run))}
     for content in sorted(named):
         found = content.here()
         if found == content.digest:

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 from cktf.errors import InputError, NotRunnable
 from cktf.rows import TeacherRow
-from cktf.study.designs import BASELINE, Arm, arm_for, every_arm
-from cktf.study.spec import StudySpec
+from cktf.study.designs import Arm, arm_for, every_arm
+from cktf.study.spec import BASELINE, StudySpec
 from cktf.trainer.train import default_device
 from cktf.trial.check import CPU, check_trial, look_at_data, score_teacher, what_is_built
-from cktf.trial.content import TEACHER
+from cktf.trial.content import TEACHER, contents_of
 from cktf.trial.reading_files import size_limit
 from cktf.trial.teacher_cache import teacher_id
 
@@ -93,7 +93,7 @@ def require_known_contents(spec: StudySpec) -> None:
     """
     for arm in every_arm(spec):
         runs_teacher = arm.config.runs_teacher(is_measured=spec.health is not None)
-        for content in arm.config.contents:
+        for content in contents_of(arm.config):
             if not content.digest and (runs_teacher or content.key != TEACHER):
                 raise NotRunnable(
                     f"{spec.name}, arm {arm.label}: {content.key}: {content.place} cannot be read on this machine, "

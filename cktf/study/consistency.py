@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -10,7 +10,7 @@ from cktf.errors import InputError, shown
 from cktf.names import as_name
 from cktf.rows import Scalar
 from cktf.settings import LARGEST_SEED
-from cktf.study.designs import BASELINE, DESIGNS, arms_in, candidates, merge_alike, trial_config
+from cktf.study.designs import arms_in, candidates, merge_alike
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
 from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import (
@@ -25,11 +25,10 @@ from cktf.study.paths import (
     value_at,
 )
 from cktf.study.problems import explain
+from cktf.study.spec import BASELINE, DESIGNS, StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
-
-if TYPE_CHECKING:  # a spec is checked when it is made, so its module imports this one
-    from cktf.study.spec import StudySpec
+from cktf.trial.content import trial_config
 
 ONLY_WITH = {
     "search": ("sampler", "sampler_seed", "prune", "trials", "confirm"),
@@ -44,7 +43,7 @@ Finding = tuple[Location, str]
 """Keys in the study file, and what is wrong there."""
 
 
-def find_problems(spec: "StudySpec") -> list[Finding]:
+def find_problems(spec: StudySpec) -> list[Finding]:
     """Return what is wrong with a study whose keys are right one by one.
 
     A step is taken only where those before it found nothing, so that one slip is told once.
@@ -53,7 +52,7 @@ def find_problems(spec: "StudySpec") -> list[Finding]:
     return next((problems for step in steps if (problems := [*step(spec)])), [])
 
 
-def _check_keys(spec: "StudySpec") -> Iterator[Finding]:
+def _check_keys(spec: StudySpec) -> Iterator[Finding]:
     kinds = [key for key in DESIGNS if getattr(spec, key) is not None]
     if len(kinds) != 1:
         found = f"got {' and '.join(kinds)}" if kinds else "got none of them"
@@ -81,7 +80,7 @@ def _check_keys(spec: "StudySpec") -> Iterator[Finding]:
             yield ("fractional",), str(error)
 
 
-def _check_names(spec: "StudySpec") -> Iterator[Finding]:
+def _check_names(spec: StudySpec) -> Iterator[Finding]:
     for where, path in _named_paths(spec):
         if path == "seed" or path.startswith("seed."):
             yield where, "the seed cannot be a factor; all arms share the study's 'seeds:'"
@@ -108,7 +107,7 @@ def _check_names(spec: "StudySpec") -> Iterator[Finding]:
     yield from _check_skip(spec)
 
 
-def _named_paths(spec: "StudySpec") -> Iterator[tuple[Location, str]]:
+def _named_paths(spec: StudySpec) -> Iterator[tuple[Location, str]]:
     for key in ("ablate", "leave_one_out", "grid", "fractional", "search"):
         for path in getattr(spec, key) or {}:
             yield (key, path), path
@@ -121,7 +120,7 @@ def _named_paths(spec: "StudySpec") -> Iterator[tuple[Location, str]]:
             yield ("search", path, "when", asked), asked
 
 
-def _check_skip(spec: "StudySpec") -> Iterator[Finding]:
+def _check_skip(spec: StudySpec) -> Iterator[Finding]:
     contexts, arms = spec.contexts or {}, spec.compare or {}
     for context, skipped in spec.skip.items():
         if context not in contexts:
@@ -145,7 +144,7 @@ def _check_skip(spec: "StudySpec") -> Iterator[Finding]:
             )
 
 
-def _check_baselines(spec: "StudySpec") -> Iterator[Finding]:
+def _check_baselines(spec: StudySpec) -> Iterator[Finding]:
     """Yield what is wrong with the baselines of contexts; one without a context is checked where it stands."""
     if spec.contexts is None:
         return
@@ -159,7 +158,7 @@ def _check_baselines(spec: "StudySpec") -> Iterator[Finding]:
                 yield ("contexts", context), f"equals context {shown(earlier)}"
 
 
-def _check_search(spec: "StudySpec") -> Iterator[Finding]:
+def _check_search(spec: StudySpec) -> Iterator[Finding]:
     if spec.search is None:
         return
     try:
@@ -185,7 +184,7 @@ def _check_search(spec: "StudySpec") -> Iterator[Finding]:
         yield ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
 
 
-def _check_choices(spec: "StudySpec", path: str, domain: Domain) -> Iterator[Finding]:
+def _check_choices(spec: StudySpec, path: str, domain: Domain) -> Iterator[Finding]:
     """Yield the choices that are read as an earlier one is: 1 and true where only true and false are meant."""
     earlier: dict[str, Scalar] = {}
     for index, choice in enumerate(domain.choices if isinstance(domain, ChoiceDomain) else ()):
@@ -198,7 +197,7 @@ def _check_choices(spec: "StudySpec", path: str, domain: Domain) -> Iterator[Fin
             yield ("search", path, "choice", index), f"is read as {shown(first)} is; got {shown(choice)}"
 
 
-def _check_condition(spec: "StudySpec", condition: Condition, where: Location) -> Iterator[Finding]:
+def _check_condition(spec: StudySpec, condition: Condition, where: Location) -> Iterator[Finding]:
     """Yield what is wrong with a condition that no trial, or every trial, could meet."""
     # Nothing, null, may stand at any path: the section above it may be missing.
     if condition.symbol in ORDERINGS or condition.literal is None:
@@ -217,7 +216,7 @@ def _check_condition(spec: "StudySpec", condition: Condition, where: Location) -
         yield where, f"must be one of its choices, {listed}; got {shown(condition.literal)}{close}"
 
 
-def _check_arms(spec: "StudySpec") -> Iterator[Finding]:
+def _check_arms(spec: StudySpec) -> Iterator[Finding]:
     """Yield what is wrong with the arms of a design, naming the contexts where it is not wrong in all of them."""
     if spec.search is not None:
         return
@@ -233,7 +232,7 @@ def _check_arms(spec: "StudySpec") -> Iterator[Finding]:
             return
 
 
-def _check_levels(spec: "StudySpec", context: str) -> Iterator[Finding]:
+def _check_levels(spec: StudySpec, context: str) -> Iterator[Finding]:
     """Yield the wrong levels of combined factors, each once and not in every combination that has it."""
     for key in ("grid", "fractional"):
         for path, levels in (getattr(spec, key) or {}).items():
@@ -242,12 +241,12 @@ def _check_levels(spec: "StudySpec", context: str) -> Iterator[Finding]:
                 yield from _check_trial(mapping, (key, path, index), path, elsewhere=False)
 
 
-def _check_trials(spec: "StudySpec", context: str) -> Iterator[Finding]:
+def _check_trials(spec: StudySpec, context: str) -> Iterator[Finding]:
     for candidate in candidates(spec, context):
         yield from _check_trial(candidate.mapping, candidate.where, candidate.factor)
 
 
-def _check_different(spec: "StudySpec", context: str) -> Iterator[Finding]:
+def _check_different(spec: StudySpec, context: str) -> Iterator[Finding]:
     """Yield the arms that equal an arm of an earlier context, and the named ones that equal another of their own.
 
     One training cannot stand in two contexts; and who gives a name expects to find it in the results. Levels that
@@ -280,7 +279,7 @@ def _check_different(spec: "StudySpec", context: str) -> Iterator[Finding]:
         yield (spec.kind,), "every arm equals the baseline, so there is nothing to compare"
 
 
-def _check_reference(spec: "StudySpec") -> Iterator[Finding]:
+def _check_reference(spec: StudySpec) -> Iterator[Finding]:
     reference = spec.reference
     if reference is None:
         return

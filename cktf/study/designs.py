@@ -3,30 +3,16 @@
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cktf.names import arm_label, short_name
 from cktf.study.alike import acting
 from cktf.study.paths import lay_over, leaves, overlay, value_at
-from cktf.study.smoke import smoke_trial
+from cktf.study.spec import BASELINE, StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
-
-if TYPE_CHECKING:  # a spec checks its arms, so it imports this module
-    from cktf.study.spec import StudySpec
-
-BASELINE = "baseline"
-"""Name of the arm that the others are compared with."""
-
-DESIGNS = {
-    "ablate": "one_at_a_time",
-    "compare": "compare",
-    "leave_one_out": "leave_one_out",
-    "grid": "grid",
-    "fractional": "fractional",
-    "search": "search",
-}
-"""Key in the study file to the design's name. A study has exactly one of these keys."""
+from cktf.trainer.smoke import smoke_trial
+from cktf.trial.content import trial_config
 
 
 @dataclass(frozen=True)
@@ -82,16 +68,7 @@ class Candidate:
     mapping: dict[str, Any]
 
 
-def trial_config(mapping: Mapping[str, Any]) -> TrialConfig:
-    """Return the checked configuration of a mapping as written, its teacher's file and its images known by content.
-
-    Raises:
-        pydantic.ValidationError: If it is no valid configuration.
-    """
-    return TrialConfig.model_validate(mapping).with_contents()
-
-
-def candidates(spec: "StudySpec", context: str = "") -> Iterator[Candidate]:
+def candidates(spec: StudySpec, context: str = "") -> Iterator[Candidate]:
     """Yield every arm that a design asks for beside a context's baseline, equal ones included; none for a search."""
     base = spec.baselines[context]
     for path, levels in (spec.ablate or {}).items():
@@ -107,13 +84,13 @@ def candidates(spec: "StudySpec", context: str = "") -> Iterator[Candidate]:
             yield Candidate((key,), None, tuple(values), "", overlay(base, values))
 
 
-def _grid_cells(spec: "StudySpec") -> Iterator[dict[str, Any]]:
+def _grid_cells(spec: StudySpec) -> Iterator[dict[str, Any]]:
     if spec.grid:
         for cell in itertools.product(*spec.grid.values()):
             yield dict(zip(spec.grid, cell, strict=True))
 
 
-def _fraction_cells(spec: "StudySpec") -> Iterator[dict[str, Any]]:
+def _fraction_cells(spec: StudySpec) -> Iterator[dict[str, Any]]:
     """Yield the runs of a fraction; the first has the first level of every factor."""
     if spec.fractional and spec.fraction:
         for run in spec.fraction.runs:
@@ -121,7 +98,7 @@ def _fraction_cells(spec: "StudySpec") -> Iterator[dict[str, Any]]:
             yield {path: both[which] for (path, both), which in levels}
 
 
-def plan_arms(spec: "StudySpec", apart: Collection[str] = ()) -> tuple[Arm, ...]:
+def plan_arms(spec: StudySpec, apart: Collection[str] = ()) -> tuple[Arm, ...]:
     """Return the arms that a study trains: of those that train alike, one, which lists the other names.
 
     Args:
@@ -131,7 +108,7 @@ def plan_arms(spec: "StudySpec", apart: Collection[str] = ()) -> tuple[Arm, ...]
     return merge_alike(spec, every_arm(spec), apart)
 
 
-def merge_alike(spec: "StudySpec", arms: Iterable[Arm], apart: Collection[str] = ()) -> tuple[Arm, ...]:
+def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = ()) -> tuple[Arm, ...]:
     """Return arms without those that train like an earlier one of their context, which lists them as its other names.
 
     Trained apart, they would be one result that counts as several.
@@ -155,7 +132,7 @@ def merge_alike(spec: "StudySpec", arms: Iterable[Arm], apart: Collection[str] =
     return tuple(merged.values())
 
 
-def every_arm(spec: "StudySpec") -> tuple[Arm, ...]:
+def every_arm(spec: StudySpec) -> tuple[Arm, ...]:
     """Return every arm that a study asks for, context by context, the baseline of each first.
 
     Of a search it is the baseline alone. Arms that train alike are all there: `plan_arms` says which are trained.
@@ -163,11 +140,11 @@ def every_arm(spec: "StudySpec") -> tuple[Arm, ...]:
     return tuple(_as_run(spec, arm) for context in spec.baselines for arm in arms_in(spec, context))
 
 
-def _as_run(spec: "StudySpec", arm: Arm) -> Arm:
+def _as_run(spec: StudySpec, arm: Arm) -> Arm:
     return replace(arm, config=smoke_trial(arm.config)) if spec.smoke else arm
 
 
-def arms_in(spec: "StudySpec", context: str) -> tuple[Arm, ...]:
+def arms_in(spec: StudySpec, context: str) -> tuple[Arm, ...]:
     """Return the arms of one context as the study asks for them, its baseline first.
 
     A level that equals an earlier one is left out, so that no training is counted twice.
@@ -183,7 +160,7 @@ def arms_in(spec: "StudySpec", context: str) -> tuple[Arm, ...]:
     return tuple(arms.values())
 
 
-def arm_for(spec: "StudySpec", params: Mapping[str, Any]) -> Arm:
+def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
     """Return the arm of a search that has these values.
 
     Raises:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cktf.names import short_name, similar_names
-from cktf.study.designs import BASELINE, Arm, arms_in
+from cktf.study.designs import Arm, arms_in
 from cktf.study.domains import ChoiceDomain, Domain
-from cktf.study.spec import StudySpec
+from cktf.study.spec import BASELINE, StudySpec
 from cktf.study.yaml_text import in_one_line
 
 

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from cktf.errors import InputError, shown, visible
 from cktf.names import as_name
 from cktf.study import yaml_text
+from cktf.study.consistency import find_problems
 from cktf.study.paths import Location, exists, known_paths, section_at, spelled, suggestion
 from cktf.study.problems import StudyError, explain
 from cktf.study.spec import StudySpec
@@ -105,9 +106,25 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySp
 def _checked(values: dict[str, Any]) -> tuple[StudySpec | None, list[tuple[Location, str]]]:
     """Return a study that is right, or the place of each problem and what is wrong there."""
     try:
-        return StudySpec.model_validate(_with_names(values)), []
+        spec = StudySpec.model_validate(_with_names(values))
+        problems = find_problems(spec)
     except ValidationError as error:
         return None, explain(error, StudySpec)
+    return (None, problems) if problems else (spec, [])
+
+
+def checked_study(values: Mapping[str, Any]) -> StudySpec:
+    """Return the study of these values, which a program has put together.
+
+    Raises:
+        StudyError: If the study is wrong; one line for each problem.
+    """
+    spec, problems = _checked(dict(values))
+    if spec is None:
+        raise StudyError(
+            "\n".join(": ".join(filter(None, (spelled(where), said))) for where, said in problems)
+        )
+    return spec
 
 
 def dump_study(spec: StudySpec) -> str:

@@ -15,8 +15,6 @@ from pydantic import (
 
 from cktf.errors import InputError, shown
 from cktf.settings import Seed, Settings
-from cktf.study.consistency import find_problems
-from cktf.study.designs import DESIGNS, trial_config
 from cktf.study.domains import Domain, drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
 from cktf.study.paths import lay_over, leaves, stands_in, suggestion
@@ -25,6 +23,20 @@ from cktf.study.reference import Reference
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
 from cktf.trainer.options import TrainOptions
+from cktf.trial.content import trial_config
+
+BASELINE = "baseline"
+"""Name of the arm that the others are compared with."""
+
+DESIGNS = {
+    "ablate": "one_at_a_time",
+    "compare": "compare",
+    "leave_one_out": "leave_one_out",
+    "grid": "grid",
+    "fractional": "fractional",
+    "search": "search",
+}
+"""Key in the study file to the design's name. A study has exactly one of these keys."""
 
 METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "validation_loss": "min"}
 """What may decide a study, and which end is better: the validation columns of `cktf.rows.EpochResult`."""
@@ -326,9 +338,3 @@ class StudySpec(Settings):
         raise InputError(
             f"must be one of {allowed}; got {shown(metric)}{reason or suggestion(metric, METRICS)}"
         )
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if problems := find_problems(self):
-            raise refusal([problem(where, text) for where, text in problems])
-        return self

@@ -1,7 +1,7 @@
 """The configuration of one trial: the parts' own settings, put together."""
 
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
@@ -14,8 +14,6 @@ from cktf.trainer.identity import identity
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import ProbeConfig
 from cktf.trainer.teacher import TeacherConfig
-from cktf.trial.content import TEACHER, Content
-from cktf.trial.weights import content_digest
 
 
 class TrialConfig(Settings):
@@ -155,33 +153,6 @@ class TrialConfig(Settings):
         if self.teacher and self.teacher.sha256:
             outside.add("teacher.checkpoint")
         return outside
-
-    @property
-    def contents(self) -> tuple[Content, ...]:
-        """What this trial names that is known by content, or may be."""
-        named = [("data.root", self.data), ("source.root", self.source)]
-        found = [
-            Content(key, data.root or "", data.content or "", data.name)
-            for key, data in named
-            if data and data.is_own
-        ]
-        if self.teacher and self.teacher.checkpoint is not None:
-            found.append(Content(TEACHER, self.teacher.checkpoint, self.teacher.sha256 or ""))
-        return tuple(found)
-
-    def with_contents(self) -> Self:
-        """Return the same trial with what it names known by content: its teacher's file, a folder of one's own images.
-
-        What is not on this machine stays known by its place.
-        """
-        changes: dict[str, Any] = {"data": self.data.with_content()}
-        if self.source:
-            changes["source"] = self.source.with_content()
-        teacher = self.teacher
-        if teacher and teacher.checkpoint is not None and teacher.sha256 is None:
-            digest = content_digest(teacher.checkpoint)
-            changes["teacher"] = teacher.model_copy(update={"sha256": digest})
-        return self.model_copy(update=changes)
 
     def precision_on(self, device_type: str) -> Literal["float32", "bfloat16"]:
         """Return the precision of the networks' forward pass on a ``cpu`` or ``cuda`` device."""

@@ -16,6 +16,7 @@ from cktf.run.directory import STUDY, require_study
 from cktf.run.ledger import Ledger
 from cktf.run.progress import status
 from cktf.storage import Storage
+from cktf.study.load import checked_study
 from cktf.study.spec import StudySpec
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import HALF_A_PAIR, changed, changed_bytes, changed_text, odd_value
@@ -53,7 +54,7 @@ def runs() -> dict[str, dict[str, bytes]]:
     for name, keys in STUDIES.items():
         with TemporaryDirectory(prefix="cktf-fuzz-") as folder:
             _finish(
-                StudySpec.model_validate({"name": name, "baseline": BASELINE, **keys}),
+                checked_study({"name": name, "baseline": BASELINE, **keys}),
                 Storage(f"{folder}/run"),
             )
             _report(Path(folder) / "run")  # so that no case pays for what is imported then

@@ -4,8 +4,8 @@ import pytest
 
 from cktf.study.designs import every_arm, plan_arms
 from cktf.study.in_words import alike_in_words, plan_in_words
+from cktf.study.load import checked_study
 from cktf.study.smoke import smoke_study
-from cktf.study.spec import StudySpec
 
 KD_OFF = {"cross_entropy": {"weight": 1.0}, "kd": {"weight": 0.0, "temperature": 4.0}}
 KD_ON = {**KD_OFF, "kd": {"weight": 1.0, "temperature": 4.0}}
@@ -20,7 +20,7 @@ def spec(objective, **design):
         "objective": objective,
         "epochs": 1,
     }
-    return StudySpec.model_validate({"name": "tiny", "baseline": baseline, "seeds": 2, **design})
+    return checked_study({"name": "tiny", "baseline": baseline, "seeds": 2, **design})
 
 
 def names(study):

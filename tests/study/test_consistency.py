@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from cktf.study.load import checked_study
 from cktf.study.spec import StudySpec
 
 Make = Callable[..., StudySpec]
@@ -216,4 +217,4 @@ def test_names_that_are_given_by_a_program_are_refused_where_they_are_not_as_the
         with pytest.raises(
             ValidationError, match="an arm's name must be one line of text, no spaces around it"
         ):
-            StudySpec.model_validate({**values, "compare": {name: {"epochs": 3}}})
+            checked_study({**values, "compare": {name: {"epochs": 3}}})

@@ -8,17 +8,11 @@ import pytest
 
 from cktf.study.designs import arm_for, every_arm, plan_arms
 from cktf.study.load import dump_study, read_study
-from cktf.study.smoke import (
-    LARGEST_NORM,
-    MANY_ARMS,
-    MOST_EPOCHS,
-    MOST_SEEDS,
-    MOST_TRIALS,
-    smoke_study,
-    smoke_trial,
-)
+from cktf.study.smoke import MANY_ARMS, MOST_SEEDS, MOST_TRIALS, smoke_study
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.smoke import LARGEST_NORM, MOST_EPOCHS, smoke_trial
+from cktf.trial.content import with_contents
 from cktf.trial.teacher_cache import teacher_trial
 
 Make = Callable[..., StudySpec]
@@ -82,7 +76,7 @@ def test_a_teacher_from_a_file_is_trained_instead(tmp_path: Path) -> None:
     file = tmp_path / "teacher.pth"
     file.write_bytes(b"weights")
     teacher = {"model": "resnet20", "checkpoint": str(file)}
-    config = TrialConfig.model_validate({**TRANSFER, "teacher": teacher}).with_contents()
+    config = with_contents(TrialConfig.model_validate({**TRANSFER, "teacher": teacher}))
     small = smoke_trial(config)
     assert small.teacher
     assert (small.teacher.checkpoint, small.teacher.sha256) == (None, None)

@@ -18,6 +18,7 @@ from cktf.trainer.phase_teacher import LiveTeacher
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.train import TrainingFailed
 from cktf.trial import teacher_cache
+from cktf.trial.content import with_contents
 from cktf.trial.run import run_trial
 from cktf.trial.teacher_cache import load_teacher, teacher_trial
 
@@ -281,7 +282,7 @@ def test_a_file_that_has_changed_since_the_trial_was_planned_is_refused(tiny, tm
     path = tmp_path / "teacher.pth"
     weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
     torch.save(weights, path)
-    planned = tiny(teacher={"model": "resnet8", "checkpoint": str(path)}).with_contents()
+    planned = with_contents(tiny(teacher={"model": "resnet8", "checkpoint": str(path)}))
     load_teacher(planned.teacher, planned.data, CPU, None)
     torch.save({key: value + 1 for key, value in weights.items()}, path)
     load_teacher.cache_clear()  # as in another process

@@ -12,6 +12,7 @@ from cktf.data import DataConfig, split
 from cktf.rows import TRAINED_HERE, TeacherRow
 from cktf.storage import Storage
 from cktf.trial.check import CPU, check_trial, score_teacher
+from cktf.trial.content import with_contents
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from cktf.trial.teacher_cache import build_teacher, load_teacher, teacher_id, teacher_trial
@@ -36,7 +37,7 @@ def taught(tiny, tmp_path):
     def make(weights, **keys):
         torch.save(weights, tmp_path / "teacher.pth")
         teacher = {"model": "resnet8", "checkpoint": str(tmp_path / "teacher.pth"), **keys}
-        return tiny(objective=KD, teacher=teacher, epochs=1).with_contents()
+        return with_contents(tiny(objective=KD, teacher=teacher, epochs=1))
 
     return make
 
