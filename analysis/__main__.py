@@ -13,8 +13,8 @@ from analysis.report.drawing import WITHOUT_FIGURE, applicable, write_figure
 from analysis.report.effects_table import main_tables
 from analysis.report.table import markdown
 from analysis.report.write import report_on
-from cktf.cli.foreign import TAKES, Options
 from cktf.errors import InputError, UserError, fault
+from cktf.foreign_options import TAKES, Options
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -73,8 +73,8 @@ class Results:
 
     @cached_property
     def teachers(self) -> "pd.DataFrame":
-        """How well each teacher does on its validation split; see `analysis.report.teachers.teachers`."""
-        from analysis.report.teachers import teachers
+        """How well each teacher does on its validation split; see `analysis.statistics.teachers.teachers`."""
+        from analysis.statistics.teachers import teachers
 
         return teachers(self.facts.teachers, self.trials)
 

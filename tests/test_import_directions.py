@@ -1,52 +1,66 @@
-"""Imports go one way: cli -> search -> study -> trainer -> {objectives, models, data} -> the shared floor."""
+"""Data flow one way: rooms import only rooms below them, and no two modules import each other, however indirectly."""
 
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOOR = {
-    "cktf",
-    *(
-        f"cktf.{name}"
-        for name in (
-            "batch",
-            "credentials",
-            "errors",
-            "exclusive",
-            "foreign_options",
-            "names",
-            "row_values",
-            "rows",
-            "seeding",
-            "settings",
-            "storage",
-        )
-    ),
+    f"cktf.{name}"
+    for name in (
+        "batch",
+        "credentials",
+        "errors",
+        "foreign_options",
+        "names",
+        "row_values",
+        "rows",
+        "seeding",
+        "settings",
+        "storage",
+    )
 }
-MAY_IMPORT = {
-    "cktf.objectives": FLOOR,
-    "cktf.models": FLOOR,
-    "cktf.data": FLOOR,
-    "cktf.trainer": FLOOR | {"cktf.objectives", "cktf.models", "cktf.data"},
-    "cktf.study": FLOOR | {"cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
-    "cktf.search": FLOOR | {"cktf.study", "cktf.trainer", "cktf.objectives", "cktf.models", "cktf.data"},
-    "analysis": {
-        "cktf.credentials",
-        "cktf.errors",
-        "cktf.cli.foreign",
-        "cktf.names",
-        "cktf.row_values",
-        "cktf.rows",
-        "cktf.storage",
-    },
+ROOMS = (
+    FLOOR | {"cktf"},
+    {"cktf.objectives"},
+    {"cktf.models"},
+    {"cktf.data"},
+    {"cktf.trainer"},
+    {"cktf.trial"},
+    {"cktf.study"},
+    {"cktf.plan"},
+    {"cktf.run"},
+    {"cktf.cluster"},
+    {"cktf.launch"},
+    {"cktf.cli"},
+)
+"""From the floor up."""
+
+APART = {"cktf.objectives", "cktf.models", "cktf.data"}
+"""Rooms that do not know each other."""
+
+ANALYSIS = (
+    {"analysis.arguments", "analysis.facts", "analysis.folder", "analysis.wording", "analysis.record"},
+    {"analysis.ledger"},
+    {"analysis.statistics"},
+    {"analysis.searches"},
+    {"analysis.results"},
+    {"analysis.figures", "analysis.foreign", "analysis.several_runs"},
+    {"analysis.load"},
+    {"analysis.report"},
+    {"analysis", "analysis.__main__"},
+)
+ANALYSIS_MAY_IMPORT = {
+    f"cktf.{name}"
+    for name in ("credentials", "errors", "foreign_options", "names", "row_values", "rows", "storage")
 }
 ONLY_IN = {
-    "ray": {"cktf.search"},
-    "optuna": {"cktf.search", "analysis"},
+    "ray": {"cktf.cluster"},
+    "optuna": {"cktf.plan", "analysis.searches", "analysis.foreign"},
     "torch": {
         "cktf.batch",
         "cktf.seeding",
@@ -54,75 +68,121 @@ ONLY_IN = {
         "cktf.models",
         "cktf.data",
         "cktf.trainer",
-        "cktf.search",
+        "cktf.trial",
+        "cktf.cluster",
     },
     "torchvision": {"cktf.models", "cktf.data"},
 }
 
 
-def room(module):
-    """The part of a module's name that a rule speaks of: cktf.<room>, or analysis."""
-    parts = module.split(".")
-    return parts[0] if parts[0] == "analysis" else ".".join(parts[:2])
+def modules() -> dict[str, Path]:
+    """Return name to file of every module of the product."""
+    files = sorted([*ROOT.glob("cktf/**/*.py"), *ROOT.glob("analysis/**/*.py")])
+    parts = {path: path.relative_to(ROOT).with_suffix("").parts for path in files}
+    return {".".join(part for part in parts[path] if part != "__init__"): path for path in files}
 
 
-def imports():
-    for path in sorted([*ROOT.glob("cktf/**/*.py"), *ROOT.glob("analysis/**/*.py")]):
-        relative = path.relative_to(ROOT).with_suffix("")
-        module = ".".join(part for part in relative.parts if part != "__init__")
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{path}: relative import"
-                names = [node.module]
-            for name in names:
-                yield module, name
+def imports_of(path: Path, known: dict[str, Path]) -> set[str]:
+    """Return what a module imports, within functions and for type checkers too; a module by its own name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in known else node.module)
+    return found
 
 
-IMPORTS = list(imports())
+MODULES = modules()
+IMPORTS = {module: imports_of(path, MODULES) for module, path in MODULES.items()}
 
 
-def test_there_are_imports_to_check():
-    assert len(IMPORTS) > 100
+def room(module: str) -> str:
+    """Return the first two parts of a module's name, which are those that the rules speak of."""
+    return ".".join(module.split(".")[:2])
 
 
-@pytest.mark.parametrize("source", MAY_IMPORT)
-def test_a_room_imports_only_what_lies_below_it(source):
+def arrows() -> set[tuple[str, str]]:
+    """Return which module imports which other of the product."""
+    return {(module, name) for module, names in IMPORTS.items() for name in names if name in MODULES}
+
+
+def test_no_two_modules_import_each_other() -> None:
+    graph = {
+        module: {name for name in names if name in MODULES} - {module} for module, names in IMPORTS.items()
+    }
+    assert sum(map(len, graph.values())) > 500
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize(("half", "order"), [("cktf", ROOMS), ("analysis", ANALYSIS)])
+def test_a_room_imports_only_what_lies_below_it(half: str, order: tuple[set[str], ...]) -> None:
+    height = {name: level for level, names in enumerate(order) for name in names}
+    own = {room(module) for module in MODULES if module.split(".")[0] == half}
+    assert own == {*height}, "every room has its place in the order"
     wrong = [
-        (module, name)
-        for module, name in IMPORTS
-        if room(module) == source
-        and name.split(".")[0] in ("cktf", "analysis")
-        and room(name) not in MAY_IMPORT[source] | {source}
+        f"{one} -> {other}"
+        for one, other in arrows()
+        if {room(one), room(other)} <= own
+        and room(one) != room(other)
+        and height[room(other)] > height[room(one)]
     ]
     assert not wrong
 
 
-def test_the_floor_imports_nothing_above_it():
+def test_objectives_models_and_data_do_not_know_each_other() -> None:
     wrong = [
-        (module, name)
-        for module, name in IMPORTS
-        if module in FLOOR and name.split(".")[0] in ("cktf", "analysis") and room(name) not in FLOOR
+        (one, other)
+        for one, other in arrows()
+        if {room(one), room(other)} <= APART and room(one) != room(other)
     ]
     assert not wrong
+
+
+def test_the_analysis_stands_alone_and_only_the_command_line_uses_it() -> None:
+    wrong = [
+        (one, other)
+        for one, other in arrows()
+        if (
+            one.startswith("analysis") and other.startswith("cktf") and room(other) not in ANALYSIS_MAY_IMPORT
+        )
+        or (
+            one.startswith("cktf")
+            and room(one) not in ("cktf.cli", "cktf.cluster")
+            and other.startswith("analysis")
+        )
+    ]
+    assert not wrong
+
+
+def test_statistics_take_frames_and_arrays_and_never_results() -> None:
+    for module in MODULES:
+        if room(module) == "analysis.statistics":
+            assert "analysis.results" not in IMPORTS[module], module
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
-def test_a_heavy_library_stays_in_its_rooms(library):
+def test_a_heavy_library_stays_in_its_rooms(library: str) -> None:
     wrong = [
         (module, name)
-        for module, name in IMPORTS
+        for module, names in IMPORTS.items()
+        for name in names
         if name.split(".")[0] == library and room(module) not in ONLY_IN[library]
     ]
     assert not wrong
 
 
-def test_the_help_loads_neither_ray_nor_torch_nor_optuna():
+def test_the_help_loads_neither_ray_nor_torch_nor_optuna() -> None:
     code = (
         "import sys\n"
-        "from cktf.cli import app\n"
+        "from cktf.cli.app import app\n"
         "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
         "print([name for name in ('ray', 'torch', 'optuna', 'pandas') if name in sys.modules])"
     )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.figures.arms import arm_in_search
 from analysis.figures.theme import BLUE, GREY, WIDTH, data, json_number
-from analysis.report.side_tables import luck_text
 from analysis.results import Results
+from analysis.searches.confirmed import luck_text
 from analysis.wording import quantity, signed_text
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from analysis.foreign.csv_file import csv_file
 from analysis.foreign.optuna_study import optuna_study
 from analysis.foreign.ray_tune import ray_tune
 from analysis.results import Results
-from cktf.cli.foreign import TAKES, Options
 from cktf.errors import InputError, shown
+from cktf.foreign_options import TAKES, Options
 
 
 def read(kind: str, place: str, options: Options) -> Results:

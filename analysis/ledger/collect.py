@@ -40,7 +40,7 @@ from analysis.ledger.pieces import (
     segments_of,
 )
 from analysis.ledger.trials import TRIALS_FILE, trials_table
-from analysis.report.record import Record
+from analysis.record import Record
 from cktf.errors import InputError
 from cktf.storage import absolute
 

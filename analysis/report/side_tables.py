@@ -8,6 +8,7 @@ import numpy as np
 from analysis.report.table import NOTE, VERDICT, Rows, Table, directed, marked, unmade_table
 from analysis.report.teachers import NEAR_CHANCE
 from analysis.results import Results
+from analysis.searches.confirmed import luck_text
 from analysis.searches.importance import importance_text
 from analysis.statistics.health import PREFIX, moved_most, number_label
 from analysis.statistics.interactions import models_and_family
@@ -28,7 +29,6 @@ from analysis.wording import (
     unit_text,
 )
 from cktf.names import arm_label
-from cktf.rows import StudyRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +40,6 @@ MOST_MOVED = 3
 WITHOUT_DIRECTION = {"health", "importances", "teachers"}
 """Tables whose figures are not of the metric."""
 
-SAMPLERS_WITHOUT_MEMORY = ("random", "qmc", "bruteforce")
-"""Optuna's samplers whose arms do not depend on the scores of earlier ones."""
 
 HEALTH_DECIMALS = 3
 """Digits after the point of these numbers."""
@@ -392,21 +390,6 @@ def _levels(moved: "pd.DataFrame") -> str:
     """Return the confidence of the intervals of what has moved most, in words."""
     levels = sorted({f"{100 * confidence:.4g}%" for confidence in moved["confidence"]})
     return f"{', '.join(levels)} each" if len(levels) < 4 else f"{levels[0]} to {levels[-1]}"
-
-
-def luck_text(study: StudyRow) -> str:
-    """Return what of a search score is the luck of the selection, and what is not."""
-    learns = (
-        ""
-        if study.sampler in SAMPLERS_WITHOUT_MEMORY
-        else " It takes the arms of the search for independent, which those of a sampler that learns are not."
-    )
-    return (
-        "Luck of the selection: the part of the search score that an arm owes to being chosen for it, from the spread "
-        "of all complete arms of the search and from how much a run differs beside arm and seed at the fresh seeds."
-        f"{learns} The rest of the difference is the luck of the search's seeds, which all its arms share, and the "
-        "noise of the fresh ones."
-    )
 
 
 def importance_rows(results: Results) -> Rows:

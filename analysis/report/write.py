@@ -19,13 +19,13 @@ from analysis.ledger.in_memory import RowsInMemory
 from analysis.ledger.parquet import metadata_of, parquet_bytes
 from analysis.ledger.trials import TRIALS_FILE
 from analysis.load import load
+from analysis.record import RECORD, Record
 from analysis.report.drawing import RENDER, Drawing, all_drawings
 from analysis.report.pages import html_page, libraries
-from analysis.report.record import RECORD, Record
 from analysis.report.unmade import noted
 from analysis.results import Results
-from cktf.cli.foreign import NOTHING_SAID, Options
 from cktf.errors import InputError, naming
+from cktf.foreign_options import NOTHING_SAID, Options
 from cktf.storage import absolute
 
 if TYPE_CHECKING:

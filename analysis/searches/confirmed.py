@@ -9,10 +9,11 @@ from analysis.arguments import check_columns, check_maximise, check_trials
 from analysis.searches.leaderboard import leaderboard
 from analysis.statistics.arms import complete
 from analysis.statistics.intervals import CONFIDENCE, grouped_estimates
-from cktf.rows import Stage
+from cktf.rows import Stage, StudyRow
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 Floats = NDArray[np.float64]
 
@@ -146,3 +147,22 @@ def selection_luck(score: Floats, searched: Floats, n_search: Floats, variance: 
         return np.where(np.isnan(score), np.nan, variance * 0)
     share = np.minimum(variance / n_search / spread, 1)
     return share * (score - np.mean(searched))
+
+
+SAMPLERS_WITHOUT_MEMORY = ("random", "qmc", "bruteforce")
+"""Optuna's samplers whose arms do not depend on the scores of earlier ones."""
+
+
+def luck_text(study: StudyRow) -> str:
+    """Return what of a search score is the luck of the selection, and what is not."""
+    learns = (
+        ""
+        if study.sampler in SAMPLERS_WITHOUT_MEMORY
+        else " It takes the arms of the search for independent, which those of a sampler that learns are not."
+    )
+    return (
+        "Luck of the selection: the part of the search score that an arm owes to being chosen for it, from the spread "
+        "of all complete arms of the search and from how much a run differs beside arm and seed at the fresh seeds."
+        f"{learns} The rest of the difference is the luck of the search's seeds, which all its arms share, and the "
+        "noise of the fresh ones."
+    )

@@ -23,9 +23,9 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
-from cktf.cli.foreign import TAKES, Options
 from cktf.cli.terminal import answer_table, names_table
 from cktf.errors import UserError, fault
+from cktf.foreign_options import TAKES, Options
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
 if TYPE_CHECKING:

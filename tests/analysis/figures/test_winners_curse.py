@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from analysis import load
 from analysis.figures.winners_curse import record
-from analysis.report.side_tables import luck_text
+from analysis.searches.confirmed import luck_text
 
 
 def test_confirmed_arms_stand_beside_their_search_scores(confirmed_search: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from analysis.foreign import read
 from analysis.report.write import report_on
-from cktf.cli.foreign import TAKES, Options
+from cktf.foreign_options import TAKES, Options
 
 
 @pytest.mark.parametrize(

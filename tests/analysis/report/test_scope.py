@@ -12,7 +12,7 @@ from analysis import load
 from analysis.foreign import read
 from analysis.report.methods import methods_text
 from analysis.report.scope import scope_text
-from cktf.cli.foreign import Options
+from cktf.foreign_options import Options
 
 
 def with_trials(run: Path, **columns: Any) -> Any:

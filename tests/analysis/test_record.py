@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.report.record import RECORD, Record
+from analysis.record import RECORD, Record
 
 
 def write(folder: Path, *names: str) -> None:
