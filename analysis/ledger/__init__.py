@@ -1,1 +1,1 @@
-"""TODO room."""
+"""The ledger's lines to the tables of trials and epochs."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Results to files: tables, sentences, figures and the page."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""What a search found: its arms, its best, and which factors mattered."""

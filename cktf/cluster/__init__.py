@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Ray, and nothing else: nodes, slots, Tune and Train."""

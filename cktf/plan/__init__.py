@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Which trial is trained next, which ends early, and when a study is done."""

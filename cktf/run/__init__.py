@@ -1,1 +1,1 @@
-"""TODO room."""
+"""One run directory: its ledger, its files, its progress."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""One whole trial, around the loop: its checks, its teacher, its files."""

@@ -38,7 +38,7 @@ def study(tmp_path):
 def cktf(*arguments, cwd):
     """Run the command as a user does; return exit code, standard output and standard error."""
     done = subprocess.run(
-        [sys.executable, "-m", "cktf.cli.app", *map(str, arguments)],
+        [sys.executable, "-m", "cktf.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -365,7 +365,7 @@ def test_another_module_called_analysis_is_named(tmp_path, file, command):
     path.write_text("raise RuntimeError('it is not even run')\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, "-m", "cktf.cli.app", command, "run"],
+        [sys.executable, "-m", "cktf.cli", command, "run"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -413,7 +413,7 @@ def test_a_place_is_named_in_one_message_whatever_the_command(command, place, tm
 def test_what_is_said_of_a_fault_is_printed_as_it_is_where_the_terminal_has_no_such_letters(tmp_path):
     (tmp_path / "é:b:.yaml").write_text("baseline: 1\n")
     done = subprocess.run(
-        [sys.executable, "-m", "cktf.cli.app", "validate", "é:b:.yaml"],
+        [sys.executable, "-m", "cktf.cli", "validate", "é:b:.yaml"],
         capture_output=True,
         cwd=tmp_path,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},

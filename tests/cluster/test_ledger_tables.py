@@ -115,7 +115,7 @@ def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(run, cluster, t
     command = [
         sys.executable,
         "-m",
-        "cktf.cli.app",
+        "cktf.cli",
         "report",
         run.root,
         "--engine",

@@ -112,7 +112,7 @@ def test_a_launch_writes_no_secret_and_ends_at_a_signal_like_ctrl_c(make_spec, t
     study, run = tmp_path / "study.yaml", tmp_path / "run"
     study.write_text(dump_study(make_spec({"epochs": 400})))
     driver = subprocess.Popen(
-        [sys.executable, "-m", "cktf.cli.app", "launch", str(study), "--run-dir", str(run)],
+        [sys.executable, "-m", "cktf.cli", "launch", str(study), "--run-dir", str(run)],
         env={**os.environ, **secrets, "RAY_TMPDIR": short},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Random crops and flips, drawn for each sample by its address."""

@@ -1,1 +1,1 @@
-"""TODO room."""
+"""CKTF, CRD and all that only they need."""

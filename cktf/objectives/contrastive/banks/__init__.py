@@ -1,1 +1,1 @@
-"""TODO room."""
+"""Banks: each stores the embeddings of one network, which the other one is contrasted with."""

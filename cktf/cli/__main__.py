@@ -1,0 +1,5 @@
+"""``python -m cktf.cli``."""
+
+from cktf.cli.app import main
+
+main()
