@@ -1,5 +1,10 @@
 """What a report makes of results, but for drawing: every table, sentence and figure's record."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import analysis.importance  # noqa: F401  # so that its module is there to be changed
 from analysis.methods import methods_text, provenance_rows
 from analysis.plot import all_drawings
 from analysis.report import DERIVED
@@ -10,8 +15,28 @@ from analysis.tables import main_tables, markdown_tables
 from analysis.trial_table import trial_table
 
 
+NUM_RESAMPLES = 10
+"""Of the importances' bootstrap: fewer than in a report, whose time is not what is looked for."""
+
+
+@contextmanager
+def _fewer_resamples() -> Iterator[None]:
+    module = sys.modules["analysis.importance"]  # which is hidden behind its function of the same name
+    before = module.NUM_RESAMPLES
+    module.NUM_RESAMPLES = NUM_RESAMPLES
+    try:
+        yield
+    finally:
+        module.NUM_RESAMPLES = before
+
+
 def read_through(results: Results) -> None:
     """Make all that a report says of results; what a report would leave out with a reason raises here."""
+    with _fewer_resamples():
+        _read_through(results)
+
+
+def _read_through(results: Results) -> None:
     for name in DERIVED:
         getattr(results, name)
     markdown_tables(main_tables(results))
