@@ -36,7 +36,7 @@ def test_a_report_is_written_where_torch_and_ray_are_not_installed(ablation: Pat
 COMMAND = f"""{REFUSE}
 import builtins, runpy
 
-half_that_trains = {{"cluster", "run", "plan", "study", "trial", "trainer", "objectives", "models", "data", "cli", "batch"}}
+half_that_trains = {{"cluster", "run", "plan", "study", "trial", "trainer", "objectives", "models", "data", "cli"}}
 imported = builtins.__import__
 
 def refuse(name, *rest, **options):

@@ -31,7 +31,7 @@ def csv_files(draws: Random, folder: Path) -> Case:
     headers = draws.choice(HEADERS)
     rows = _rows(headers, draws)
     words = []
-    for _ in range(draws.choice((0, 1, 1, 1, 2, 5))):
+    for _ in range(draws.choice((0, 0, 0, 1, 1, 1, 2, 5))):
         row = draws.randrange(len(rows))
         match draws.randrange(7):
             case 0:
@@ -52,7 +52,7 @@ def csv_files(draws: Random, folder: Path) -> Case:
                 rows[row][column] = str(draws.choice((*ODD_TEXTS, *ODD_NUMBERS[:-20])))
                 words.append(f"line {row + 1}, cell {column + 1}")
     text = io.StringIO()
-    csv.writer(text, delimiter=draws.choice((",", ",", ",", ",", ";", "\t"))).writerows(rows)
+    csv.writer(text, delimiter="," if draws.random() < 0.85 else draws.choice((";", "\t"))).writerows(rows)
     content, what = _encoded(text.getvalue(), draws)
     file = folder / draws.choice(("results.csv", "results.csv", "results.tsv", "a b#c?%.csv"))
     file.write_bytes(content)
@@ -109,5 +109,5 @@ def _options(headers: tuple[str, ...], draws: Random) -> Options:
         context=said("dataset") if "dataset" in more and draws.random() < 0.8 else None,
         status=said("status") if "status" in more and draws.random() < 0.5 else None,
         baseline=said("baseline"),
-        delta=draws.choice((None, None, None, 0.5, 0.0, -1.0, float("nan"), 1e300)),
+        delta=draws.choice((None, 0.5) if draws.random() < 0.9 else (0.0, -1.0, float("nan"), 1e300)),
     )

@@ -1,5 +1,8 @@
 """What a report makes of results, but for drawing: every table, sentence and figure's record."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from analysis.report.drawing import all_drawings
 from analysis.report.effects_table import main_tables
 from analysis.report.methods import methods_text
@@ -10,10 +13,29 @@ from analysis.report.table import markdown_tables
 from analysis.report.trial_table import trial_table
 from analysis.report.write import DERIVED
 from analysis.results import Results
+from analysis.searches import importance
+
+NUM_RESAMPLES = 10
+"""Of the importances' bootstrap: fewer than in a report, whose time is not what is looked for."""
+
+
+@contextmanager
+def _fewer_resamples() -> Iterator[None]:
+    before = importance.NUM_RESAMPLES
+    importance.NUM_RESAMPLES = NUM_RESAMPLES
+    try:
+        yield
+    finally:
+        importance.NUM_RESAMPLES = before
 
 
 def read_through(results: Results) -> None:
     """Make all that a report says of results; what a report would leave out with a reason raises here."""
+    with _fewer_resamples():
+        _read_through(results)
+
+
+def _read_through(results: Results) -> None:
     for name in DERIVED:
         getattr(results, name)
     markdown_tables(main_tables(results))
