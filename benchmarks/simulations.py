@@ -32,8 +32,8 @@ if __name__ == "__main__":  # a script's own folder is where Python looks first
         os.environ[f"{library}_NUM_THREADS"] = "1"
 
 JUDGED = (
-    *(f"analysis/{name}.py" for name in ("paired", "estimates", "verdicts", "factorial", "seed_contrasts")),
-    *(f"analysis/{name}.py" for name in ("clustered", "ranks", "mixed")),
+    *(f"analysis/statistics/{name}.py" for name in ("paired", "intervals", "arms", "verdicts", "interactions")),
+    *(f"analysis/statistics/{name}.py" for name in ("seed_contrasts", "clustered", "ranks", "mixed_model")),
     *(f"benchmarks/{name}.py" for name in ("null_study", "null_factorial", "null_contexts")),
 )
 """Files that the numbers come from: those that judge, and those that simulate."""
