@@ -8,7 +8,7 @@ CASES ?= 1000
 SEED ?= 0
 KIND ?=
 
-.PHONY: quickstart test fuzz check bench lock clean
+.PHONY: quickstart test test-quick coverage fuzz check bench lock clean
 .DEFAULT_GOAL := quickstart
 
 # The stamp is a copy of the lock that the environment was made from: an environment with the right lock is used as it is.
@@ -24,8 +24,17 @@ quickstart: $(VENV)/requirements.lock
 	$(BIN)/cktf launch $(STUDY) --run-dir $(RUN) || [ $$? -eq 1 ] # 1: some trials failed; the report says which
 	$(BIN)/cktf report $(RUN)
 
+# Two processes at once; the tests that start Ray share one of them, see tests/conftest.py.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
 test: $(VENV)/requirements.lock
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-quick: $(VENV)/requirements.lock
+	$(PYTEST) -m "not slow"
+
+coverage: $(VENV)/requirements.lock
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 # Thousands of generated inputs of every kind: make fuzz CASES=7000 SEED=1 KIND="--kind studies"
 fuzz: $(VENV)/requirements.lock

@@ -253,6 +253,23 @@ def console():
     return Console(file=io.StringIO(), width=200)
 
 
+STARTS_RAY = (
+    "tests/cluster/",
+    "tests/cli/",
+    "tests/run/test_directory.py",
+    "tests/test_launch.py",
+    "tests/test_teachers_of_a_run.py",
+)
+"""Tests that start Ray: one after the other, in one process of several."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that start Ray into one group, which one process runs."""
+    for item in items:
+        if item.nodeid.startswith(STARTS_RAY):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(scope="session")
 def golden_directory() -> Path:
     """Return the folder of golden cases: the environment variable CKTF_GOLDEN, or ``tests/golden``."""
