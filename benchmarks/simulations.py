@@ -32,7 +32,10 @@ if __name__ == "__main__":  # a script's own folder is where Python looks first
         os.environ[f"{library}_NUM_THREADS"] = "1"
 
 JUDGED = (
-    *(f"analysis/statistics/{name}.py" for name in ("paired", "intervals", "arms", "verdicts", "interactions")),
+    *(
+        f"analysis/statistics/{name}.py"
+        for name in ("paired", "intervals", "arms", "verdicts", "interactions")
+    ),
     *(f"analysis/statistics/{name}.py" for name in ("seed_contrasts", "clustered", "ranks", "mixed_model")),
     *(f"benchmarks/{name}.py" for name in ("null_study", "null_factorial", "null_contexts")),
 )

@@ -408,7 +408,7 @@ def convert_teacher(
 
 def _refuse_another_analysis() -> None:
     """Refuse to go on where another module is found under the name of the half that analyses."""
-    own = Path(__file__).resolve().parents[1] / "analysis" / "__init__.py"
+    own = Path(__file__).resolve().parents[2] / "analysis" / "__init__.py"
     found = find_spec("analysis")
     places = [found.origin, *(found.submodule_search_locations or ())] if found else []
     places = [place for place in places if place]

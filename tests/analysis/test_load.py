@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from analysis import csv_file, load, write_results
-from analysis.ledger import collect
+from analysis import collect, csv_file, load, write_results
 from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
 from cktf.errors import InputError
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from analysis.ledger import collect, epochs
+from analysis import collect
+from analysis.ledger import epochs
 from analysis.ledger import pieces as segments
 from cktf.launch import write_what_was_asked
 from cktf.plan.planner import Planner

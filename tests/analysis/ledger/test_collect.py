@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from analysis import load
-from analysis.ledger import collect
+from analysis import collect, load
 from analysis.ledger.collect import ledger_tables
 from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
 from cktf.rows import SCHEMA_VERSION, EndRow, EpochRow, Stage, Status, parse_row

@@ -13,9 +13,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-from analysis import load
+from analysis import importance, load
 from analysis.results import Results
-from analysis.searches import importance
 from analysis.searches.fanova import Factor, fanova
 from cktf.rows import Stage, Status
 from tests.analysis.conftest import NUM_RESAMPLES
