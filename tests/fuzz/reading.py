@@ -14,7 +14,6 @@ from analysis.side_tables import side_tables
 from analysis.tables import main_tables, markdown_tables
 from analysis.trial_table import trial_table
 
-
 NUM_RESAMPLES = 10
 """Of the importances' bootstrap: fewer than in a report, whose time is not what is looked for."""
 
