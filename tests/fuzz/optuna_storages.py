@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import optuna
 
 from analysis.foreign import Options, read
+from cktf.errors import visible
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import ODD_NUMBERS, ODD_TEXTS, changed_bytes
 from tests.fuzz.reading import read_through
@@ -90,7 +91,9 @@ def optuna_storages(draws: Random, folder: Path) -> Case:
             assert Path(before).read_bytes() == file.read_bytes(), "something was written into the storage"
 
     return Case(
-        f"{', '.join(words)}; study {str(name)[:40]!a}", use, (str(file), "--study", place[:40] or "empty")
+        f"{', '.join(words)}; study {str(name)[:40]!a}",
+        use,
+        (str(file), "--study", visible(place)[:40] or "empty"),
     )
 
 
