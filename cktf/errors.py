@@ -10,12 +10,26 @@ from typing import Any
 SHOWN = 60
 """Characters of a wrong value that a message shows."""
 
+LONGEST_LINE = 2000
+"""Characters of a line of a message that are shown."""
+
 LONGEST_PLACE = 600
 """Characters of a path or of a library's own words that a message shows."""
 
 
 class UserError(Exception):
-    """What a user can mend; the text says what is wrong, where, and what to do."""
+    """What a user can mend; the text says what is wrong, where, and what to do.
+
+    It shows no character that a terminal obeys, whatever a file's names and values hold, and no line without an end.
+    """
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return "\n".join(
+            "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line[:LONGEST_LINE])
+            + "..." * (len(line) > LONGEST_LINE)
+            for line in super().__str__().split("\n")
+        )
 
 
 class InputError(UserError, ValueError):

@@ -25,7 +25,7 @@ MOST_WAITED = 30.0
 MOST_BYTES = 2**30
 """By which one case may grow the process."""
 
-LONGEST_LINE = 1000
+LONGEST_LINE = 2003
 """Characters of one line of a message; more is a value that nobody has cut."""
 
 
