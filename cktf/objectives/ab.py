@@ -10,7 +10,7 @@ from torch.nn import functional
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.objective import Given, InitialOnlySettings, InitialPhase, Objective
+from cktf.objectives.objective import BuildContext, InitialOnly, InitialOnlySettings, InitialPhase
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
 from cktf.objectives.parts.stages import paired_stages
 
@@ -46,7 +46,7 @@ class BoundaryPhase(InitialPhase):
 
     trains_student = True
 
-    def __init__(self, config: "AB.Config", given: Given) -> None:
+    def __init__(self, config: "AB.Config", given: BuildContext) -> None:
         super().__init__(config)
         self.margin = config.margin
         self.reads_preactivations = config.maps == "preactivation"
@@ -70,12 +70,8 @@ class BoundaryPhase(InitialPhase):
             name: 0.003 * 2.0 ** (number - last) for number, name in enumerate(self.connectors, start=1)
         }
 
-    def forward(
-        self, student: Activations | None, teacher: Activations | None, batch: Batch
-    ) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
-        assert student is not None
-        assert teacher is not None
         stages = zip(self.connectors.items(), self._maps(student), self._maps(teacher), strict=True)
         return {
             name: boundary_loss(connector(ours.float()), theirs.float(), self.margin)
@@ -88,14 +84,11 @@ class BoundaryPhase(InitialPhase):
         return tuple(blocks[-1] for blocks in network.stages)
 
 
-class AB(Objective):
+class AB(InitialOnly):
     """The student begins with the teacher's activation boundaries, and then learns without this objective.
 
     All is done in the initial phase, as published (see `BoundaryPhase`); the ``weight`` is 0 or the default.
     """
-
-    ends_with_initial = True
-    readings = ()
 
     class Config(InitialOnlySettings):
         """Settings of `AB`."""
@@ -108,11 +101,6 @@ class AB(Objective):
         comparisons on CIFAR-100; `activation`, the last block's output, which for a VGG is behind the ReLU: so
         published by CKTF for Tiny-ImageNet."""
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.initial = BoundaryPhase(config, given)
-        self.term_weights = {}
-
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
-        """Return no term: the student's own training has no part of this objective."""
-        return {}

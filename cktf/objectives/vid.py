@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_stages
 
@@ -81,7 +81,7 @@ class VID(Objective):
         smallest_variance: float = Field(default=1e-5, gt=0, lt=0.1)
         """What is added to the trained part of sigma^2."""
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.regressors = nn.ModuleDict()
         for name, (ours, theirs) in paired_stages(given, "objective.vid.weight").items():
@@ -91,9 +91,8 @@ class VID(Objective):
                 )
         self.term_weights = dict.fromkeys(self.regressors, 1.0)
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each, in nats."""
-        assert teacher is not None
         ours, theirs = last_maps(student), last_maps(teacher)
         terms = {}
         for name, regressor in self.regressors.items():

@@ -14,7 +14,7 @@ from cktf.objectives.contrastive.representations import Representations
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.contrastive.sources import build_source
 from cktf.objectives.contrastive.transforms import OF_BATCH, Transform
-from cktf.objectives.objective import Given, Objective
+from cktf.objectives.objective import BuildContext, Objective
 from cktf.objectives.parts.stages import paired_maps
 
 
@@ -113,7 +113,7 @@ class CKTF(Objective):
                 )
             return self
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.representations = Representations(
             config.pairing, config.transform, given, normalize=config.normalize == "batch"
@@ -133,9 +133,8 @@ class CKTF(Objective):
         self.health_readings = self.readings if self.source else ()
         self.matched = tuple(self.representations.matched(pair) for pair in self.layers.values())
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; move the banks."""
-        assert teacher is not None
         negatives = self.source(batch) if self.source else None
         return {
             name: pair(*self.representations(self.layers[name], student, teacher, batch), batch, negatives)
@@ -143,12 +142,11 @@ class CKTF(Objective):
         }
 
     def health(
-        self, student: Activations, teacher: Activations | None, batch: Batch
+        self, student: Activations, teacher: Activations, batch: Batch
     ) -> dict[str, dict[str, Tensor]]:
         """Return `parts.scores.score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
         if self.source is None:
             return {}
-        assert teacher is not None
         classes = self.source.classes(batch)
         found: dict[str, dict[str, Tensor]] = {}
         for name, pair in self.pairs.items():
@@ -158,7 +156,7 @@ class CKTF(Objective):
         return found
 
     @staticmethod
-    def _pairs_by_depth(config: Config, given: Given) -> tuple[LayerPair, ...]:
+    def _pairs_by_depth(config: Config, given: BuildContext) -> tuple[LayerPair, ...]:
         factors: dict[str, float] = {}
         if config.theta > 0:
             remedy = "name the pairs by hand under objective.cktf.pairs, or theta: 0"

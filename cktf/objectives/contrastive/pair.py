@@ -16,7 +16,7 @@ from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.scores import MOST_ROWS, score_health
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.contrastive.sources import build_bank
-from cktf.objectives.objective import Given
+from cktf.objectives.objective import BuildContext
 from cktf.objectives.parts.workers import gather_batch
 
 
@@ -46,7 +46,7 @@ class Side(nn.Module):
         shape: torch.Size,
         dim: int,
         config: ContrastiveSettings,
-        given: Given,
+        given: BuildContext,
     ) -> None:
         super().__init__()
         self.config = config
@@ -128,7 +128,7 @@ class ContrastivePair(nn.Module):
         name: str,
         shapes: tuple[torch.Size, torch.Size],
         config: ContrastiveSettings,
-        given: Given,
+        given: BuildContext,
     ) -> None:
         super().__init__()
         self.config = config

@@ -11,7 +11,7 @@ from cktf.errors import InputError
 from cktf.objectives.contrastive.layers import LayerPair, blocks_of, is_block
 from cktf.objectives.contrastive.pairing import BY_SIMILARITY, Pairing, choose_block
 from cktf.objectives.contrastive.transforms import OF_BATCH, Transform, transformed
-from cktf.objectives.objective import Given
+from cktf.objectives.objective import BuildContext
 from cktf.objectives.parts import maps
 from cktf.objectives.parts.readings import penultimate_of
 
@@ -26,14 +26,16 @@ class Representations:
         given: What it is built for.
     """
 
-    def __init__(self, pairing: Pairing, transform: Transform, given: Given, *, normalize: bool) -> None:
+    def __init__(
+        self, pairing: Pairing, transform: Transform, given: BuildContext, *, normalize: bool
+    ) -> None:
         self.pairing: Pairing = pairing
         self.transform: Transform = transform
         self.normalize = normalize
         self.seed = given.seed
         self.windows = maps.pooling_window(given.student), maps.pooling_window(given.teacher)
 
-    def shapes(self, pair: LayerPair, given: Given) -> tuple[torch.Size, torch.Size]:
+    def shapes(self, pair: LayerPair, given: BuildContext) -> tuple[torch.Size, torch.Size]:
         """Return the shapes, without the batch dimension, of what the heads of a pair are given.
 
         Raises:
@@ -68,7 +70,7 @@ class Representations:
         is_first = self.pairing == "first" and re.fullmatch(r"stage\d+", pair.teacher)
         return pair.student, f"{pair.teacher}.0" if is_first else pair.teacher
 
-    def reading(self, pair: LayerPair, given: Given) -> Reading | None:
+    def reading(self, pair: LayerPair, given: BuildContext) -> Reading | None:
         """Return all that is read of the teacher for a pair.
 
         None where that is a whole map, or a block that is chosen by the student's.
@@ -93,7 +95,7 @@ class Representations:
         self, pair: LayerPair, student: Activations, teacher: Activations, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         """Return the representations (batch, ...) of student and teacher, float32."""
-        ours = self._normalised(blocks_of(student, pair.student)[-1], pair.student)
+        ours = self._normalised(blocks_of(student, pair.student)[-1], pair.student, batch)
         theirs = teacher.readings.get(self._name(pair))
         if theirs is None:
             theirs = self._of_teacher(self._chosen(pair, ours, teacher, batch), batch)
@@ -116,13 +118,18 @@ class Representations:
         if len(blocks) > 1:
             generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
             chosen = choose_block(
-                self.pairing, ours, blocks, lambda block: self._normalised(block, pair.teacher), generator
+                self.pairing,
+                ours,
+                blocks,
+                lambda block: self._normalised(block, pair.teacher, batch),
+                generator,
+                batch,
             )
-        return self._normalised(blocks[chosen], pair.teacher)
+        return self._normalised(blocks[chosen], pair.teacher, batch)
 
-    def _normalised(self, values: Tensor, layer: str) -> Tensor:
+    def _normalised(self, values: Tensor, layer: str, batch: Batch) -> Tensor:
         values = values.float()
-        return maps.normalise_over_batch(values) if self.normalize and is_block(layer) else values
+        return maps.normalise_over_batch(values, batch) if self.normalize and is_block(layer) else values
 
     def _of_student(self, pair: LayerPair, ours: Tensor, num_channels: int, batch: Batch) -> Tensor:
         """Return what is compared of the student's layer, a map padded to as many channels as the teacher's."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cktf.batch import Activations
 from cktf.errors import InputError
-from cktf.objectives.objective import Given
+from cktf.objectives.objective import BuildContext
 
 _Map = TypeVar("_Map", Tensor, torch.Size)
 
@@ -18,7 +18,7 @@ def last_maps(activations: Activations) -> dict[str, Tensor]:
 
 
 def paired_maps(
-    given: Given, key: str, remedy: str = "weight: 0"
+    given: BuildContext, key: str, remedy: str = "weight: 0"
 ) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return the shapes of what `last_maps` gives of student and teacher: (channels, height, width) each.
 
@@ -40,7 +40,7 @@ def paired_maps(
     return {name: (ours, theirs[name]) for name, ours in _named(student.stem, student.stages).items()}
 
 
-def paired_stages(given: Given, key: str) -> dict[str, tuple[torch.Size, torch.Size]]:
+def paired_stages(given: BuildContext, key: str) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return `paired_maps` without the stem."""
     return {name: shapes for name, shapes in paired_maps(given, key).items() if name != "stem"}
 
