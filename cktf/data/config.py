@@ -27,8 +27,8 @@ class DataConfig(Settings):
     """Fetch the data set into its folder where it is not there yet."""
 
     generated: bool = False
-    """Draw a few images of the data set's kind, in its true format, and learn from these, to try a study out before
-    the data are there. Of the digits, which are always there, a few are taken. No file is looked for."""
+    """Draw a few images of the data set's kind and learn from these, to try a study out before the data are there. No
+    file is looked for."""
 
     content: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Of an `image_folder`: SHA-256 of its files' names and sizes; of files that are not verified: of all their bytes.
@@ -83,7 +83,6 @@ class DataConfig(Settings):
             download=self.download,
             side=self.side,
             verify=self.verify,
-            generated=self.generated,
         )
 
     def with_content(self) -> Self:

@@ -27,6 +27,50 @@ class Constants:
         return cls(*(tuple(torch.tensor(values).tolist()) for values in (mean, std)))
 
 
+@dataclass(frozen=True)
+class Kind:
+    """The facts about a data set that are known without its files.
+
+    Attributes:
+        num_classes: Number of classes.
+        channels: Channels of an image.
+        side: Side of the images, which are square, in pixels.
+        mean: Of each channel, of the training images scaled to [0, 1].
+        std: Standard deviation, likewise.
+        augmentation: Standard augmentation in the literature.
+        has_unlabelled: Whether there is a third part, of images without labels.
+    """
+
+    num_classes: int
+    channels: int
+    side: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augmentation: Augmentation
+    has_unlabelled: bool = False
+
+    def dataset(
+        self,
+        train_images: Tensor,
+        train_labels: Tensor,
+        test_images: Tensor,
+        test_labels: Tensor,
+        unlabelled_images: Tensor | None = None,
+    ) -> "Dataset":
+        """Return a data set of this kind; the tensors are those of `Dataset`."""
+        return Dataset(
+            train_images=train_images,
+            train_labels=train_labels,
+            test_images=test_images,
+            test_labels=test_labels,
+            num_classes=self.num_classes,
+            mean=torch.tensor(self.mean),
+            std=torch.tensor(self.std),
+            standard_augmentation=self.augmentation,
+            unlabelled_images=unlabelled_images,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and labels of both parts, raw, each in one tensor.

@@ -5,9 +5,11 @@ from dataclasses import replace
 from cktf.data.config import DataConfig
 from cktf.data.content import content_of
 from cktf.data.dataset import Dataset
+from cktf.data.files.image_layout import IMAGE_FOLDER
 from cktf.data.files.places import data_folder, reading, shown
-from cktf.data.generated import load_few
-from cktf.data.sets import DATASETS
+from cktf.data.generated import few_images
+from cktf.data.sets import DATASETS, KINDS
+from cktf.data.sets.image_folder import side_of
 from cktf.errors import InputError
 
 
@@ -18,16 +20,16 @@ def load_dataset(config: DataConfig) -> Dataset:
         DatasetMissing: If it is not there; the message says where it was looked for and how to get it.
         ValueError: If a file of it is damaged or cannot be read, or it does not have ``config.content``.
     """
-    load = DATASETS[config.name]
     if config.crop_from is not None:
         stored = config.model_copy(update={"side": config.crop_from, "crop_from": None})
         return replace(load_dataset(stored), shown_side=config.side)
     if config.generated:
-        dataset = load_few(config.place, load)
-    else:
-        with reading(config.root):
-            _require_content(config)
-            dataset = load(config.place)
+        kind = KINDS[config.name]
+        side = side_of(config.place) if config.name == IMAGE_FOLDER else config.side or kind.side
+        return few_images(kind, side)
+    with reading(config.root):
+        _require_content(config)
+        dataset = DATASETS[config.name](config.place)
     return dataset if config.side is None else dataset.resized(config.side)
 
 

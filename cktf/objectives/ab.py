@@ -37,7 +37,7 @@ class BoundaryPhase(InitialPhase):
     Stage k of n has the factor 0.003 / 2^(n - k), as in the authors' code.
 
     Attributes:
-        connectors: Of ``stage1``, ``stage2``, ...: from the student's maps to the teacher's shape; nothing where the
+        connectors: For ``stage1``, ``stage2``, ...: from the student's maps to the teacher's shape; the identity if the
             shapes are equal.
 
     Raises:
@@ -58,12 +58,14 @@ class BoundaryPhase(InitialPhase):
                     f"give it, as no torchvision/ network does; choose another {role}.model, objective.ab.maps: "
                     "activation, or objective.ab.weight: 0"
                 )
-        for name, (ours, theirs) in paired_stages(given, "objective.ab.weight").items():
+        for name, (student_shape, teacher_shape) in paired_stages(given, "objective.ab.weight").items():
             with seeding.initialisation(given.seed, "connector", "ab", name):
                 self.connectors[name] = (
                     nn.Identity()
-                    if ours == theirs
-                    else ConvolutionalRegressor(ours, theirs, relu=False, key="objective.ab.weight")
+                    if student_shape == teacher_shape
+                    else ConvolutionalRegressor(
+                        student_shape, teacher_shape, relu=False, key="objective.ab.weight"
+                    )
                 )
         last = len(self.connectors)
         self.term_weights = {
@@ -74,8 +76,8 @@ class BoundaryPhase(InitialPhase):
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
         stages = zip(self.connectors.items(), self._maps(student), self._maps(teacher), strict=True)
         return {
-            name: boundary_loss(connector(ours.float()), theirs.float(), self.margin)
-            for (name, connector), ours, theirs in stages
+            name: boundary_loss(connector(student_maps.float()), teacher_maps.float(), self.margin)
+            for (name, connector), student_maps, teacher_maps in stages
         }
 
     def _maps(self, network: Activations) -> tuple[Tensor, ...]:
@@ -97,9 +99,9 @@ class AB(InitialOnly):
         """mu: how far on the right side of 0 a pre-activation costs nothing."""
 
         maps: Literal["preactivation", "activation"] = "preactivation"
-        """What of a stage's end is compared: `preactivation`, what its ReLU reads, as in the method's paper and in the
-        comparisons on CIFAR-100; `activation`, the last block's output, which for a VGG is behind the ReLU: so
-        published by CKTF for Tiny-ImageNet."""
+        """The map of a stage's end that is compared: `preactivation`, the input of its ReLU, as in the method's paper
+        and in the comparisons on CIFAR-100; `activation`, the last block's output, which for a VGG is behind the ReLU:
+        so published by CKTF for Tiny-ImageNet."""
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()

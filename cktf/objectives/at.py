@@ -45,8 +45,8 @@ class AT(Objective):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
-        ours, theirs = last_maps(student), last_maps(teacher)
+        student_maps, teacher_maps = last_maps(student), last_maps(teacher)
         return {
-            name: attention_loss(ours[name].float(), theirs[name].float(), self.power)
+            name: attention_loss(student_maps[name].float(), teacher_maps[name].float(), self.power)
             for name in self.term_weights
         }

@@ -53,6 +53,7 @@ class CC(Objective):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: a scalar."""
-        ours, theirs = self.student(student.penultimate.float()), self.teacher(teacher.penultimate.float())
-        embeddings = (gather_with_gradient(side, batch) for side in (ours, theirs))
+        of_student = self.student(student.penultimate.float())
+        of_teacher = self.teacher(teacher.penultimate.float())
+        embeddings = (gather_with_gradient(side, batch) for side in (of_student, of_teacher))
         return {"penultimate": correlation_loss(*embeddings)}

@@ -8,7 +8,7 @@ from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 
 
 class CrossEntropy(Objective):
-    """What a student learns without a teacher.
+    """The supervised loss, without a teacher.
 
     -log softmax(logits)[label], mean over the batch. The ``weight`` is the gamma of CKTF's paper (arXiv
     2303.07599).

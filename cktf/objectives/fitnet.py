@@ -25,7 +25,7 @@ def hint_loss(guided: Tensor, hint: Tensor) -> Tensor:
 
 
 class FitNet(Objective):
-    """One middle map of the student, through a regressor of its own, follows the teacher's map: the hint.
+    """One middle map of the student, through a trained regressor, follows the teacher's map: the hint.
 
     As in the published comparisons the hint is part of the whole training, not of a phase before it.
 
@@ -39,7 +39,7 @@ class FitNet(Objective):
         weight: Weight = 100.0
 
         stage: int = Field(default=2, ge=0)
-        """Whose map is the hint: 0 the stem's, 1 the first stage's, 2 the second's, ..."""
+        """Stage whose map is the hint: 0 the stem's, 1 the first stage's, 2 the second's, ..."""
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()

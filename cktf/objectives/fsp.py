@@ -44,20 +44,22 @@ class FlowPhase(InitialPhase):
     def __init__(self, config: "FSP.Config", given: BuildContext) -> None:
         super().__init__(config)
         pairs = paired_maps(given, "objective.fsp.weight")
-        for name, (ours, theirs) in pairs.items():
-            if ours[0] != theirs[0]:
+        for name, (student_shape, teacher_shape) in pairs.items():
+            if student_shape[0] != teacher_shape[0]:
                 raise InputError(
-                    f"objective.fsp.weight: channels are compared one by one, but the student has {ours[0]} of "
-                    f"{name} and the teacher {theirs[0]}; choose networks of equal width, or weight: 0"
+                    f"objective.fsp.weight: channels are compared one by one, but the student has "
+                    f"{student_shape[0]} of {name} and the teacher {teacher_shape[0]}; choose networks of equal width, or weight: 0"
                 )
         self.term_weights = {name: 1.0 for name in pairs if name != "stem"}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``stage1``, ``stage2``, ...: of the flow into each stage, a scalar."""
-        ours = [maps.float() for maps in last_maps(student).values()]
-        theirs = [maps.float() for maps in last_maps(teacher).values()]
-        flows = zip(self.term_weights, pairwise(ours), pairwise(theirs), strict=True)
-        return {name: flow_loss(flow(*ours_of), flow(*theirs_of)) for name, ours_of, theirs_of in flows}
+        """Return ``stage1``, ``stage2``, ...: a scalar for the flow into each stage."""
+        student_maps = [maps.float() for maps in last_maps(student).values()]
+        teacher_maps = [maps.float() for maps in last_maps(teacher).values()]
+        flows = zip(self.term_weights, pairwise(student_maps), pairwise(teacher_maps), strict=True)
+        return {
+            name: flow_loss(flow(*of_student), flow(*of_teacher)) for name, of_student, of_teacher in flows
+        }
 
 
 class FSP(InitialOnly):

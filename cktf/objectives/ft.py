@@ -25,7 +25,7 @@ def factor_loss(student: Tensor, teacher: Tensor, power: int, exponent: int) -> 
         student: (batch, channels, height, width), float32: F_S, the translator's factor.
         teacher: (batch, channels, height, width), float32: F_T, the paraphraser's. Factors of unequal size are
             compared at the smaller one.
-        power: Of the attention.
+        power: Power of the activations in the attention.
         exponent: p.
     """
     student, teacher = shrink_to_smaller(student, teacher)
@@ -50,11 +50,11 @@ def convolutions(
 
 
 class Paraphraser(nn.Module):
-    """An autoencoder of the teacher's map; what lies between encoder and decoder is the factor.
+    """An autoencoder of the teacher's map; its code, between encoder and decoder, is the factor.
 
     Args:
-        channels: Of the teacher's map.
-        factor_channels: Of the factor.
+        channels: Channels of the teacher's map.
+        factor_channels: Channels of the factor.
     """
 
     def __init__(self, channels: int, factor_channels: int) -> None:
@@ -106,7 +106,7 @@ class FT(Objective):
         weight: Weight = 200.0
 
         initial_learning_rate: float | None = Field(default=0.01, gt=0)
-        """Of the initial phase, constant, as published for the CIFAR ResNets and WRNs; None: the trial's own."""
+        """Constant learning rate of the initial phase, as published for the CIFAR ResNets and WRNs; None: the trial's."""
 
         rate: float = Field(default=0.5, gt=0, le=4)
         """k, the paraphrase rate: channels of a factor for each channel of the teacher's map, rounded down."""
@@ -129,16 +129,18 @@ class FT(Objective):
         self.power = config.power
         self.exponent = config.exponent
         self.initial = ParaphrasePhase(config, given, factor_channels)
-        ours = given.student.stages[-1][-1][0]
+        student_channels = given.student.stages[-1][-1][0]
         with seeding.initialisation(given.seed, "translator", "ft"):
             self.translator = convolutions(
-                nn.Conv2d, (ours, ours, factor_channels, factor_channels), batch_norm=True
+                nn.Conv2d,
+                (student_channels, student_channels, factor_channels, factor_channels),
+                batch_norm=True,
             )
         self.term_weights = {"last_stage": 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``last_stage``: a scalar."""
         with torch.no_grad():
-            theirs = self.initial.paraphraser.encoder(teacher.stages[-1][-1].float())
-        ours = self.translator(student.stages[-1][-1].float())
-        return {"last_stage": factor_loss(ours, theirs, self.power, self.exponent)}
+            teacher_factor = self.initial.paraphraser.encoder(teacher.stages[-1][-1].float())
+        student_factor = self.translator(student.stages[-1][-1].float())
+        return {"last_stage": factor_loss(student_factor, teacher_factor, self.power, self.exponent)}

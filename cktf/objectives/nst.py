@@ -60,7 +60,8 @@ class NST(Objective):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
-        ours, theirs = last_maps(student), last_maps(teacher)
+        student_maps, teacher_maps = last_maps(student), last_maps(teacher)
         return {
-            name: selectivity_loss(ours[name].float(), theirs[name].float()) for name in self.term_weights
+            name: selectivity_loss(student_maps[name].float(), teacher_maps[name].float())
+            for name in self.term_weights
         }

@@ -49,7 +49,7 @@ def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class RKD(Objective):
-    """The samples' penultimate vectors lie to one another as the teacher's do.
+    """Distances and angles between the samples' penultimate vectors match the teacher's.
 
     On several workers it compares the samples of the whole batch.
     """
@@ -77,5 +77,7 @@ class RKD(Objective):
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``distance`` and ``angle``, a scalar each; one whose factor is 0 is not computed."""
         losses = {"distance": distance_loss, "angle": angle_loss}
-        ours, theirs = (gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher))
-        return {name: losses[name](ours, theirs) for name in self.term_weights}
+        student_vectors, teacher_vectors = (
+            gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher)
+        )
+        return {name: losses[name](student_vectors, teacher_vectors) for name in self.term_weights}

@@ -20,10 +20,10 @@ class WeightedSum(nn.Module):
 
     Args:
         config: Settings of each objective; those without a weight are not built.
-        given: What they are built for.
+        given: Networks, labels and seed that they are built for.
 
     Attributes:
-        given: What they are built for.
+        given: Networks, labels and seed that they are built for.
         objectives: Name to objective.
         initial_phases: Name to initial phase, of the objectives that have one, in the registry's order.
     """

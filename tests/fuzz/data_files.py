@@ -10,7 +10,7 @@ from typing import Any
 
 from cktf.data import DATASETS
 from cktf.data.config import DataConfig
-from cktf.data.generated import generate
+from tests.data.generated import generate
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import changed_bytes
 

@@ -55,9 +55,7 @@ class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
         super().__init__(f"data.root: {intro}{'; '.join(said[:_MOST_REASONS])}{more}")
 
 
-def read_image_files(
-    name: str, parts: Mapping[str, Sequence[Path]], side: int, *, is_kept: bool = True
-) -> list[Tensor]:
+def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) -> list[Tensor]:
     """Return the images of each part, decoded once and mapped from then on (see `cktf.data.files.mapped`).
 
     They are decoded again when a file's path, size or time of change is another one. What is made of an image's mode,
@@ -67,7 +65,6 @@ def read_image_files(
         name: Of the data set.
         parts: Name of each part to its files, at least one.
         side: Of the square, in pixels, to which each image is scaled and cut, out of its middle.
-        is_kept: As for `cktf.data.files.mapped.mapped_images`.
 
     Returns:
         (samples, 3, side, side), uint8, of each part.
@@ -81,7 +78,7 @@ def read_image_files(
     damaged: list[tuple[str, str]] = []
     for part, files in parts.items():
         try:
-            images.append(_read_part(f"{name}-{part}", files, side, is_kept=is_kept))
+            images.append(_read_part(f"{name}-{part}", files, side))
         except DamagedImages as error:
             damaged += error.found
     if damaged:
@@ -114,12 +111,10 @@ def require_whole(files: Iterable[Path], *, most_files: int, most_pixels: int) -
         raise DamagedImages(damaged)
 
 
-def _read_part(name: str, files: Sequence[Path], side: int, *, is_kept: bool) -> Tensor:
+def _read_part(name: str, files: Sequence[Path], side: int) -> Tensor:
     states = [(file, file.stat()) for file in files]
     sources = [MADE_BY, *(f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states)]
-    return mapped_images(
-        name, sources, (len(files), 3, side, side), lambda: _decode(files, side), is_kept=is_kept
-    )
+    return mapped_images(name, sources, (len(files), 3, side, side), lambda: _decode(files, side))
 
 
 def _decode(files: Sequence[Path], side: int) -> Iterator[Tensor]:

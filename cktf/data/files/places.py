@@ -20,7 +20,6 @@ class DataPlace:
         download: Whether it is fetched if it is not there.
         side: Side of the images in pixels; None: the data set's own.
         verify: Whether checksums are compared with the published ones.
-        generated: Whether the files are drawn for a smoke run, and of no use to another.
     """
 
     name: str
@@ -28,7 +27,6 @@ class DataPlace:
     download: bool = False
     side: int | None = None
     verify: bool = True
-    generated: bool = False
 
 
 class DatasetMissing(InputError):  # noqa: N818  # it names what the user is told

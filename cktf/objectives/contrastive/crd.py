@@ -17,7 +17,7 @@ class CRD(Objective):
     (batch, dim).
 
     Attributes:
-        source: What chooses a batch's negatives; None where there are none.
+        source: Chooses a batch's negatives; None if there are none.
         pair: Heads and banks of the penultimate vectors.
     """
 
@@ -36,7 +36,7 @@ class CRD(Objective):
         self.health_readings = self.readings if self.source else ()
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return ``penultimate``: the loss of the pair, a scalar; move the banks."""
+        """Return ``penultimate``: the loss of the pair, a scalar; update the banks."""
         negatives = self.source(batch) if self.source else None
         loss = self.pair(student.penultimate.float(), teacher.penultimate.float(), batch, negatives)
         return {"penultimate": loss}
@@ -44,7 +44,7 @@ class CRD(Objective):
     def health(
         self, student: Activations, teacher: Activations, batch: Batch
     ) -> dict[str, dict[str, Tensor]]:
-        """Return `parts.scores.score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""
+        """Return `scores.score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""
         if self.source is None:
             return {}
         classes = self.source.classes(batch)

@@ -31,7 +31,7 @@ def choose_block(
         student: (batch, channels, height, width): the map, transformed; None where ``pairing`` is not one of
             `BY_SIMILARITY`.
         teacher: The maps of the teacher's blocks, not yet transformed.
-        transform: What is done to a map before it is compared or contrasted.
+        transform: Applied to each of the teacher's maps before it is compared.
         generator: A CPU generator that ``random`` draws from.
         batch: The batch, of which this worker may hold a shard.
     """

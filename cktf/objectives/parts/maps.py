@@ -1,4 +1,4 @@
-"""What is done to a feature map before it is compared or reaches its head."""
+"""Operations on feature maps: windows, normalisation, padding, pooling, attention."""
 
 import math
 from typing import Any
@@ -41,7 +41,7 @@ class _NormaliseOverBatch(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor, batch: Batch) -> Tensor:
         ctx.batch = batch
-        # With the channels innermost, in that order of memory, or every sum jumps through it.
+        # In the map's own order of memory, or every sum would jump through it.
         ctx.order = (0, 1, 2, 3) if maps.is_contiguous() else (0, 2, 3, 1)
         values = maps.permute(ctx.order)
         scale = sum_over_workers(values.square().sum(0), batch).clamp_min_(1e-24).rsqrt_()
@@ -87,7 +87,7 @@ def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def attention(maps: Tensor, power: int) -> Tensor:
-    """Return where maps are active, L2-normalised: (batch, positions), the mean over channels of a power.
+    """Return the attention of maps, L2-normalised: (batch, positions), the mean over channels of a power.
 
     Negative activations count negative in an odd power, as published; after a ReLU there are none.
     """

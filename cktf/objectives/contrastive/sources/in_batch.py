@@ -25,7 +25,7 @@ class BatchNegatives(Source):
 
 
 class CurrentEmbeddings(Bank):
-    """One side's embeddings of the batch itself, in a bank's place: nothing is kept, and gradients go through."""
+    """One side's embeddings of the batch itself, as a bank: nothing is stored, and gradients flow through."""
 
     def candidates(
         self,
@@ -41,4 +41,4 @@ class CurrentEmbeddings(Bank):
         return embeddings
 
     def update(self, batch: Batch, embeddings: Tensor) -> None:
-        """Keep nothing."""
+        """Store nothing."""
