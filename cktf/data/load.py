@@ -1,4 +1,4 @@
-"""Loading the data set that a trial names."""
+"""Loading the data set of a trial."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def load_dataset(config: DataConfig) -> Dataset:
 
 
 def _require_content(config: DataConfig) -> None:
-    """Refuse images of one's own that are others than those that a study was planned with."""
+    """Refuse a user's images if they are not the ones that the study was planned with."""
     asked = config.content if config.is_own else None
     found = content_of(config.name, config.root) if asked else None
     if found and found != asked:

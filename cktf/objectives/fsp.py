@@ -48,7 +48,8 @@ class FlowPhase(InitialPhase):
             if student_shape[0] != teacher_shape[0]:
                 raise InputError(
                     f"objective.fsp.weight: channels are compared one by one, but the student has "
-                    f"{student_shape[0]} of {name} and the teacher {teacher_shape[0]}; choose networks of equal width, or weight: 0"
+                    f"{student_shape[0]} of {name} and the teacher {teacher_shape[0]}; choose networks of equal width, "
+                    "or weight: 0"
                 )
         self.term_weights = {name: 1.0 for name in pairs if name != "stem"}
 

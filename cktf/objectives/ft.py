@@ -106,7 +106,7 @@ class FT(Objective):
         weight: Weight = 200.0
 
         initial_learning_rate: float | None = Field(default=0.01, gt=0)
-        """Constant learning rate of the initial phase, as published for the CIFAR ResNets and WRNs; None: the trial's."""
+        """Constant learning rate of the initial phase, as published for CIFAR ResNets and WRNs; None: the trial's."""
 
         rate: float = Field(default=0.5, gt=0, le=4)
         """k, the paraphrase rate: channels of a factor for each channel of the teacher's map, rounded down."""

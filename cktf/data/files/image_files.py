@@ -62,9 +62,9 @@ def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) 
     rotation and transparency: see `cktf.data.files.eight_bits`.
 
     Args:
-        name: Of the data set.
+        name: Name of the data set.
         parts: Name of each part to its files, at least one.
-        side: Of the square, in pixels, to which each image is scaled and cut, out of its middle.
+        side: Side of the square, in pixels, to which each image is scaled and cut, out of its middle.
 
     Returns:
         (samples, 3, side, side), uint8, of each part.
@@ -87,12 +87,12 @@ def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) 
 
 
 def require_whole(files: Iterable[Path], *, most_files: int, most_pixels: int) -> None:
-    """Open files, decode the first of them, and keep nothing.
+    """Open files and decode the first of them, to refuse damaged ones early.
 
     Args:
-        files: In the order in which they are looked at.
-        most_files: That are opened.
-        most_pixels: That are decoded.
+        files: Files, in this order.
+        most_files: Largest number of files that are opened.
+        most_pixels: Largest number of pixels that are decoded.
 
     Raises:
         DamagedImages: If some of these are no images, or too large.
@@ -137,7 +137,7 @@ def _decode(files: Sequence[Path], side: int) -> Iterator[Tensor]:
 def _square(file: Path, side: int) -> Tensor | tuple[str, str]:
     """Return one image, (3, side, side), uint8: scaled bilinearly with antialiasing, cut where it is too long.
 
-    Of a file that cannot be read, its name and what it is instead.
+    For a file that cannot be read: its name, and what it is instead.
     """
     from PIL import Image, ImageOps
 
@@ -184,7 +184,7 @@ def _require_small(image: "Image.Image", name: str) -> None:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Let PIL be silent: what is wrong with a file is said by the one who reads it."""
+    """Silence PIL: damaged files are reported by the caller."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

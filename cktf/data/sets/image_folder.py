@@ -1,4 +1,4 @@
-"""A data set of one's own, or one of ImageNet's kind, from a folder as `cktf.data.files.image_layout` describes it."""
+"""A user's own images, or a data set laid out as ImageNet, from a folder (see `cktf.data.files.image_layout`)."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -50,13 +50,13 @@ def load_image_folder(place: DataPlace) -> Dataset:
 
 
 def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
-    """Return how many classes a folder has, and what its user should know before anything is decoded and learnt.
+    """Return the number of classes in a folder, and remarks for its user before the training.
 
-    Its first images are decoded. Where no folder is on this machine, there are no classes, and that is said.
+    Its first images are decoded. If the folder is not on this machine, there are no classes, and a remark says so.
 
     Raises:
         DatasetMissing: If the folder is not laid out as it must be.
-        ValueError: As `load_image_folder`, as far as this look tells.
+        ValueError: As `load_image_folder`, as far as these images show.
     """
     side_of(place)
     folder = data_folder(place.root)

@@ -85,13 +85,13 @@ def load_fashion_mnist(place: DataPlace) -> Dataset:
 
 
 def _find(place: DataPlace, kind: str, elsewhere: list[Path], remedy: str) -> Path:
-    """Return the folder that holds all four files, after a download where that is asked for and needed.
+    """Return the folder that holds all four files, after a download if that is asked for and needed.
 
     Args:
-        place: Of the data.
-        kind: As torchvision calls it.
+        place: Place of the data.
+        kind: Torchvision's name of the data set.
         elsewhere: Places besides the data folder.
-        remedy: What is advised where they are missing.
+        remedy: Advice if the files are missing.
     """
     root = data_folder(place.root)
     downloaded = root / kind / "raw"
