@@ -149,10 +149,7 @@ class OptionalParts:
     initial: InitialPhase | None
 
     def health(
-        self,
-        student: Activations,
-        teacher: Activations,
-        batch: Batch,
+        self, student: Activations, teacher: Activations, batch: Batch
     ) -> dict[str, dict[str, Tensor]]:
         """Return diagnostics of the method on validation samples; by default there are none.
 
@@ -206,11 +203,6 @@ class InitialOnly(Objective):
         super().__init__()
         self.term_weights = {}
 
-    def forward(
-        self,
-        student: Activations,
-        teacher: Activations,
-        batch: Batch,
-    ) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return no term."""
         return {}

@@ -28,12 +28,7 @@ class MemoryBank(Bank):
         self.momentum = momentum
         self.register_buffer("embeddings", random_rows(num_samples, dim, precision))
 
-    def candidates(
-        self,
-        embeddings: Tensor,
-        batch: Batch,
-        negatives: Negatives,
-    ) -> tuple[Tensor, Tensor]:
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
         """Return the rows of the batch's samples, and the rows that the negatives name; all rows if they name none."""
         positives = self.embeddings[batch.index].float()
         if negatives.rows is None:

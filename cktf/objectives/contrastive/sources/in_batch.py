@@ -27,12 +27,7 @@ class BatchNegatives(Source):
 class CurrentEmbeddings(Bank):
     """One side's embeddings of the batch itself, as a bank: nothing is stored, and gradients flow through."""
 
-    def candidates(
-        self,
-        embeddings: Tensor,
-        batch: Batch,
-        negatives: Negatives,
-    ) -> tuple[Tensor, Tensor]:
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
         """Return this worker's embeddings as positives, and those of all workers as rows."""
         return embeddings, gather_with_gradient(embeddings, batch)
 

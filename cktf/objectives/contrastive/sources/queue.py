@@ -87,12 +87,7 @@ class EmbeddingQueue(Bank):
         super().__init__()
         self.embeddings = Queue(random_rows(length, dim, precision))
 
-    def candidates(
-        self,
-        embeddings: Tensor,
-        batch: Batch,
-        negatives: Negatives,
-    ) -> tuple[Tensor, Tensor]:
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
         """Return the current embeddings as positives, constants as the rows are, and all rows."""
         return embeddings.detach(), self.embeddings.values
 
