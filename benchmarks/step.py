@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cktf.batch import Batch, Reading
 from cktf.models import build_model, measure_shapes
-from cktf.objectives import Given, ObjectivesConfig, WeightedSum
+from cktf.objectives import BuildContext, ObjectivesConfig, WeightedSum
 from cktf.objectives.contrastive import pair as contrastive_pair
 from cktf.trainer.phase_teacher import LiveTeacher, ReadTeacher
 
@@ -63,7 +63,9 @@ def training_step(
     student, teacher = (
         build_model(name, sizes.classes, IMAGE_SHAPE) for name in (sizes.student, sizes.teacher)
     )
-    given = Given(measure_shapes(student, IMAGE_SHAPE), measure_shapes(teacher, IMAGE_SHAPE), labels, seed=0)
+    given = BuildContext(
+        measure_shapes(student, IMAGE_SHAPE), measure_shapes(teacher, IMAGE_SHAPE), labels, seed=0
+    )
     teacher.requires_grad_(False).eval()
     for network in (student, teacher):
         network.to(device).to(memory_format=torch.channels_last)  # as the trainer does

@@ -69,8 +69,7 @@ class Activations:
         stages: For each stage, the output of each of its blocks: (batch, channels, height, width).
         preactivations: For each stage, what the ReLU after its last block reads; shaped as that block's output.
             Empty for a network of which that is not known.
-        readings: Name of a `Reading` to its values, where they were kept. Then ``logits`` and ``penultimate`` are
-            there if they are among them, and all else is empty.
+        readings: Name of a `Reading` to its values, if only these were stored (see `of_readings`).
     """
 
     logits: Tensor
@@ -82,16 +81,15 @@ class Activations:
 
     @classmethod
     def of_readings(cls, readings: Mapping[str, Tensor]) -> Self:
-        """Return activations of which these readings are all that is left."""
-        nothing = torch.empty(0)
-        return cls(
-            logits=readings.get("logits", nothing),
-            penultimate=readings.get("penultimate", nothing),
-            stem=nothing,
-            stages=(),
-            preactivations=(),
-            readings=readings,
-        )
+        """Return activations that hold readings alone.
+
+        ``logits`` and ``penultimate`` are there if they are among the readings. To read any other attribute is an
+        AttributeError, at the place that reads it.
+        """
+        stored = cls.__new__(cls)
+        fields = {name: readings[name] for name in ("logits", "penultimate") if name in readings}
+        vars(stored).update(fields, readings=readings)
+        return stored
 
     def shapes(self, images: Tensor) -> Shapes:
         """Return the shapes without the batch dimension; ``images`` is what the network was given."""

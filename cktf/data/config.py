@@ -1,4 +1,4 @@
-"""Which data a trial learns from."""
+"""Settings of a trial's data."""
 
 import os
 from typing import Self
@@ -15,7 +15,7 @@ from cktf.settings import Settings
 
 
 class DataConfig(Settings):
-    """Data set, its place, and how its training part is divided; the test part is never touched."""
+    """The data set, its folder, and how its training part is divided; the test part is never changed."""
 
     name: str
     """A key of `cktf.data.sets.DATASETS`."""
@@ -27,8 +27,8 @@ class DataConfig(Settings):
     """Fetch the data set into its folder where it is not there yet."""
 
     generated: bool = False
-    """Draw a few images of the data set's kind, in its true format, and learn from these, to try a study out before
-    the data are there. Of the digits, which are always there, a few are taken. No file is looked for."""
+    """Draw a few images of the data set's kind and learn from these, to try a study out before the data are there. No
+    file is looked for."""
 
     content: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """Of an `image_folder`: SHA-256 of its files' names and sizes; of files that are not verified: of all their bytes.
@@ -44,10 +44,10 @@ class DataConfig(Settings):
     scales to `side`. Images that are not cropped so are scaled to `side` whole. Not set: `side`."""
 
     train_fraction: float = Field(default=1.0, gt=0, le=1)
-    """Share of the training split that is learnt from, of each class alike; validation stays whole."""
+    """Share of the training split that is trained on, the same for each class; validation stays whole."""
 
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
-    """Share of the data set's training part that is set aside for validation, of each class alike."""
+    """Share of the data set's training part that is used for validation, the same for each class."""
 
     verify: bool = True
     """Compare the files' checksums with the published ones, of `cifar10`, `cifar100` and `stl10`. `false` reads other
@@ -71,23 +71,22 @@ class DataConfig(Settings):
 
     @property
     def is_own(self) -> bool:
-        """Whether the images are of one's own, so that the data set's name does not say which they are."""
+        """Whether the images are the user's own, so that the data set's name does not identify them."""
         return not self.generated and (self.name == IMAGE_FOLDER or not self.verify)
 
     @property
     def place(self) -> DataPlace:
-        """Where the files are and how they are read."""
+        """Place of the files, and how they are read."""
         return DataPlace(
             name=self.name,
             root=self.root,
             download=self.download,
             side=self.side,
             verify=self.verify,
-            generated=self.generated,
         )
 
     def with_content(self) -> Self:
-        """Return the same data known by content, if they are images of one's own that are on this machine."""
+        """Return the same data with its content hash, if they are the user's own images and on this machine."""
         if not self.is_own or self.content is not None:
             return self
         return self.model_copy(update={"content": content_of(self.name, self.root)})

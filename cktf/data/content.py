@@ -1,4 +1,4 @@
-"""What images of one's own are known by, wherever they lie: a hash of their files."""
+"""Content hash that identifies a user's images, wherever they are stored."""
 
 from cktf.data.files.image_layout import folder_digest
 from cktf.data.files.places import reading
@@ -6,7 +6,7 @@ from cktf.data.files.published import PUBLISHED
 
 
 def content_of(name: str, root: str | None) -> str | None:
-    """Return the SHA-256 that a data set's files are known by; None where this machine has none of them there.
+    """Return the SHA-256 that identifies a data set's files; None if this machine has none of them there.
 
     Args:
         name: `image_folder`, or a data set whose files have published checksums.

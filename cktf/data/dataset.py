@@ -1,4 +1,4 @@
-"""A data set: everything of it, as the networks see it before augmentation."""
+"""A data set in memory, and the facts of its kind that are known without its files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +11,12 @@ from cktf.data.augmentation.crop import Augmentation
 from cktf.data.resize import resize
 
 WHOLE_ON_DEVICE = 4 * 2**30
-"""Bytes of the largest tensor of images that is kept on a GPU: 349,525 images of 64x64, 28,532 of 224x224."""
+"""Largest tensor of images, in bytes, that is stored on a GPU: 349,525 images of 64x64, 28,532 of 224x224."""
 
 
 @dataclass(frozen=True)
 class Constants:
-    """What images in [0, 1] are normalised by: a mean and a standard deviation for each channel."""
+    """Mean and standard deviation of each channel, by which images in [0, 1] are normalised."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -25,6 +25,50 @@ class Constants:
     def of(cls, mean: Sequence[float], std: Sequence[float]) -> Self:
         """Return constants in float32, in which images are, so that equal ones are equal wherever they come from."""
         return cls(*(tuple(torch.tensor(values).tolist()) for values in (mean, std)))
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The facts about a data set that are known without its files.
+
+    Attributes:
+        num_classes: Number of classes.
+        channels: Channels of an image.
+        side: Side of the images, which are square, in pixels.
+        mean: Of each channel, of the training images scaled to [0, 1].
+        std: Standard deviation, likewise.
+        augmentation: Standard augmentation in the literature.
+        has_unlabelled: Whether there is a third part, of images without labels.
+    """
+
+    num_classes: int
+    channels: int
+    side: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    augmentation: Augmentation
+    has_unlabelled: bool = False
+
+    def dataset(
+        self,
+        train_images: Tensor,
+        train_labels: Tensor,
+        test_images: Tensor,
+        test_labels: Tensor,
+        unlabelled_images: Tensor | None = None,
+    ) -> "Dataset":
+        """Return a data set of this kind; the tensors are those of `Dataset`."""
+        return Dataset(
+            train_images=train_images,
+            train_labels=train_labels,
+            test_images=test_images,
+            test_labels=test_labels,
+            num_classes=self.num_classes,
+            mean=torch.tensor(self.mean),
+            std=torch.tensor(self.std),
+            standard_augmentation=self.augmentation,
+            unlabelled_images=unlabelled_images,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +83,11 @@ class Dataset:
         train_labels: (samples,), int64, from 0.
         test_images: (samples, channels, height, width), uint8.
         test_labels: (samples,), int64, from 0.
-        num_classes: Classes in all.
+        num_classes: Number of classes.
         mean: (channels,), of the training images scaled to [0, 1].
         std: (channels,), likewise.
-        standard_augmentation: What the literature draws for this data set.
-        unlabelled_images: (samples, channels, height, width), uint8: a third part, of images alone; None where the
+        standard_augmentation: Standard augmentation of this data set in the literature.
+        unlabelled_images: (samples, channels, height, width), uint8: a third part, of images alone; None if the
             data set has none.
         shown_side: Side to which images, which are square and larger, are scaled batch by batch; None: networks see
             them as large as they are.
@@ -74,7 +118,7 @@ class Dataset:
 
     @property
     def device(self) -> torch.device:
-        """Where the labels are, and all images but those that are too many for it."""
+        """Device of the labels, and of all images but those that are too many for it."""
         return self.train_labels.device
 
     def resized(self, side: int) -> Self:

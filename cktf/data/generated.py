@@ -1,214 +1,51 @@
-"""Small data sets in the true format of each real one, for tests and for trying a study out before the data are there.
-
-What is drawn is learnable: every class is a pattern of its own, and a sample is that pattern under noise. Number of
-classes, size and colour of the images, and every file are those of the real data set; there are only fewer samples.
-"""
-
-import gzip
-import pickle
-import struct
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+"""A few drawn images of a data set's kind, to try a study out before the data are there."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cktf.data.dataset import Dataset
-from cktf.data.files.places import DataPlace
+from cktf.data.dataset import Dataset, Kind
 from cktf.seeding import generator
 
 FEW_CLASSES = 4
-"""Classes that `load_few` has samples of."""
+"""Classes that `few_images` has samples of; there are as many classes as in the real data set."""
 
 FEW_SAMPLES = 3
-"""Samples of each of them that there are to train on, of which one is validated on; there is one to test with."""
+"""Training samples of each of them, of which one is validated on; there is one test sample."""
 
 
-def load_few(place: DataPlace, load: Callable[[DataPlace], Dataset]) -> Dataset:
-    """Generate a data set and return a few samples of its first classes; nothing of it stays on the disk.
-
-    It has as many classes as the real one, so that networks are as large.
+def few_images(kind: Kind, side: int) -> Dataset:
+    """Return a data set of a few drawn images, the same ones every time.
 
     Args:
-        place: Its name and side; no file of it is looked for.
-        load: The data set's loader.
+        kind: The kind of the real data set.
+        side: Side of the images in pixels.
     """
-    with TemporaryDirectory(prefix="cktf-") as folder:
-        generate(place.name, Path(folder))
-        dataset = load(replace(place, root=folder, download=False, verify=False))
-    train, test = _few(dataset.train_labels, FEW_SAMPLES), _few(dataset.test_labels, 1)
-    unlabelled = dataset.unlabelled_images
-    return replace(
-        dataset,
-        train_images=dataset.train_images[train],
-        train_labels=dataset.train_labels[train],
-        test_images=dataset.test_images[test],
-        test_labels=dataset.test_labels[test],
-        unlabelled_images=None if unlabelled is None else unlabelled[: FEW_CLASSES * FEW_SAMPLES],
+    labels = torch.arange(min(kind.num_classes, FEW_CLASSES))
+
+    def images(part: str, of_a_class: int) -> Tensor:
+        shape = kind.channels, side, side
+        return patterned(labels.repeat(of_a_class), kind.num_classes, shape, part)
+
+    return kind.dataset(
+        images("train", FEW_SAMPLES),
+        labels.repeat(FEW_SAMPLES),
+        images("test", 1),
+        labels,
+        images("unlabelled", FEW_SAMPLES) if kind.has_unlabelled else None,
     )
 
 
-def _few(labels: Tensor, of_a_class: int) -> Tensor:
-    """Return rows: of each of the first classes the first samples, all where it has fewer."""
-    rows = [(labels == label).nonzero().squeeze(1)[:of_a_class] for label in range(FEW_CLASSES)]
-    return torch.cat(rows).sort().values
-
-
-def generate(name: str, folder: Path) -> None:
-    """Write the files of a data set, so that it is loaded with ``root`` set to ``folder``, and not verified.
-
-    The same files are written every time. A class has 20 samples to train on and 5 to test with, or 4 and 1 where there
-    are 100 classes or more.
+def patterned(labels: Tensor, num_classes: int, shape: tuple[int, int, int], part: str) -> Tensor:
+    """Return images (samples, *shape), uint8, that can be learnt: each its class's pattern of 4x4 fields, under noise.
 
     Args:
-        name: A key of `cktf.data.DATASETS`; for ``digits``, which are bundled, nothing is written.
-        folder: Is made where it is not there yet; each data set has its own place in it.
-
-    Raises:
-        KeyError: If the name is unknown.
-        OSError: If the folder cannot be written.
+        labels: (samples,), int64.
+        num_classes: Number of patterns.
+        shape: (channels, height, width) of an image.
+        part: Addresses the noise.
     """
-    _WRITERS[name](folder)
-
-
-def _write_digits(_: Path) -> None:
-    """Write nothing: these come with scikit-learn."""
-
-
-def _write_mnist(folder: Path) -> None:
-    _write_idx(folder / "MNIST" / "raw")
-
-
-def _write_fashion_mnist(folder: Path) -> None:
-    _write_idx(folder / "FashionMNIST" / "raw")
-
-
-def _write_idx(folder: Path) -> None:
-    for part, file in (("train", "train"), ("test", "t10k")):
-        images, labels = _samples(part, num_classes=10, channels=1, side=28)
-        for kind, values in (("images-idx3", images[:, 0]), ("labels-idx1", labels.to(torch.uint8))):
-            # Two zeros, the type (8: unsigned byte), the number of dimensions, their sizes, the values.
-            header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
-            _write(folder / f"{file}-{kind}-ubyte.gz", gzip.compress(header + _bytes(values), mtime=0))
-
-
-def _write_cifar10(folder: Path) -> None:
-    folder = folder / "cifar-10-batches-py"
-    images, labels = _samples("train", num_classes=10, channels=3, side=32)
-    for batch in range(5):
-        some = slice(batch, None, 5)
-        _write_batch(folder / f"data_batch_{batch + 1}", images[some], labels=labels[some].tolist())
-    images, labels = _samples("test", num_classes=10, channels=3, side=32)
-    _write_batch(folder / "test_batch", images, labels=labels.tolist())
-    _write_pickle(folder / "batches.meta", {"label_names": [f"class {label}" for label in range(10)]})
-
-
-def _write_cifar100(folder: Path) -> None:
-    folder = folder / "cifar-100-python"
-    for part in ("train", "test"):
-        images, labels = _samples(part, num_classes=100, channels=3, side=32)
-        superclasses = (labels // 5).tolist()
-        _write_batch(folder / part, images, fine_labels=labels.tolist(), coarse_labels=superclasses)
-    names = {
-        "fine_label_names": [f"class {label}" for label in range(100)],
-        "coarse_label_names": [f"superclass {label}" for label in range(20)],
-    }
-    _write_pickle(folder / "meta", names)
-
-
-def _write_batch(path: Path, images: Tensor, **labels: list[int]) -> None:
-    # A row is the red plane of an image, then the green one, then the blue one.
-    _write_pickle(path, {"data": images.flatten(1).numpy(), **labels})
-
-
-def _write_pickle(path: Path, content: dict[str, Any]) -> None:
-    _write(path, pickle.dumps(content, protocol=2))  # the real ones were written by Python 2
-
-
-def _write_stl10(folder: Path) -> None:
-    folder = folder / "stl10_binary"
-    for part, file in (("train", "train"), ("test", "test"), ("unlabelled", "unlabeled")):
-        images, labels = _samples(part, num_classes=10, channels=3, side=96)
-        _write(folder / f"{file}_X.bin", _bytes(images.transpose(2, 3)))  # column by column
-        if part != "unlabelled":
-            _write(folder / f"{file}_y.bin", _bytes(labels.to(torch.uint8) + 1))  # counted from 1
-
-
-def _write_tiny_imagenet(folder: Path) -> None:
-    folder = folder / "tiny-imagenet-200"
-    classes = [f"n{90_000_000 + label}" for label in range(200)]
-    images, labels = _samples("train", num_classes=200, channels=3, side=64)
-    for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-        wnid = classes[label]
-        _write_image(folder / "train" / wnid / "images" / f"{wnid}_{number}.JPEG", image)
-    lines = []
-    images, labels = _samples("test", num_classes=200, channels=3, side=64)
-    for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-        _write_image(folder / "val" / "images" / f"val_{number}.JPEG", image)
-        lines.append(f"val_{number}.JPEG\t{classes[label]}\t0\t0\t63\t63\n")  # the box is the whole image
-    _write(folder / "val" / "val_annotations.txt", "".join(lines).encode())
-    _write(folder / "wnids.txt", "".join(f"{wnid}\n" for wnid in classes).encode())
-
-
-def _write_image_folder(folder: Path) -> None:
-    for part, file in (("train", "train"), ("test", "val")):
-        images, labels = _samples(part, num_classes=3, channels=3, side=80)
-        for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-            # Neither square nor of one size, and of two formats.
-            suffix = ("jpg", "png")[number % 2]
-            _write_image(
-                folder / file / f"class_{label}" / f"{number}.{suffix}", image[:, : 60 + number % 20]
-            )
-
-
-def _write_image(path: Path, image: Tensor) -> None:
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(path)  # PIL has the channels last
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def _samples(part: str, *, num_classes: int, channels: int, side: int) -> tuple[Tensor, Tensor]:
-    """Return images and labels in a random order: of each class its pattern of 4x4 fields, under noise.
-
-    Args:
-        part: ``train``, ``test`` or ``unlabelled``.
-        num_classes: All have the same number of samples.
-        channels: Of an image.
-        side: Of an image, in pixels.
-
-    Returns:
-        (samples, channels, side, side), uint8, and (samples,), int64.
-    """
-    of_a_class = {"train": 20, "test": 5, "unlabelled": 20} if num_classes < 100 else {"train": 4, "test": 1}
-    labels = torch.arange(num_classes).repeat(of_a_class[part])
-    labels = labels[torch.randperm(len(labels), generator=generator(0, "generated labels", part))]
-    patterns = torch.rand(num_classes, channels, 4, 4, generator=generator(0, "generated patterns"))
-    fields = functional.interpolate(patterns, size=(side, side))
-    noise = torch.rand(len(labels), channels, side, side, generator=generator(0, "generated noise", part))
-    return (160 * fields[labels] + 95 * noise).to(torch.uint8), labels
-
-
-def _bytes(values: Tensor) -> bytes:
-    return values.contiguous().numpy().tobytes()
-
-
-_WRITERS: dict[str, Callable[[Path], None]] = {
-    "digits": _write_digits,
-    "fashion_mnist": _write_fashion_mnist,
-    "mnist": _write_mnist,
-    "cifar10": _write_cifar10,
-    "cifar100": _write_cifar100,
-    "tiny_imagenet": _write_tiny_imagenet,
-    "stl10": _write_stl10,
-    "image_folder": _write_image_folder,
-}
+    patterns = torch.rand(num_classes, shape[0], 4, 4, generator=generator(0, "generated patterns"))
+    fields = functional.interpolate(patterns, size=shape[1:])
+    noise = torch.rand(len(labels), *shape, generator=generator(0, "generated noise", part))
+    return (160 * fields[labels] + 95 * noise).to(torch.uint8)

@@ -1,13 +1,15 @@
-"""Loading the data set that a trial names."""
+"""Loading the data set of a trial."""
 
 from dataclasses import replace
 
 from cktf.data.config import DataConfig
 from cktf.data.content import content_of
 from cktf.data.dataset import Dataset
+from cktf.data.files.image_layout import IMAGE_FOLDER
 from cktf.data.files.places import data_folder, reading, shown
-from cktf.data.generated import load_few
-from cktf.data.sets import DATASETS
+from cktf.data.generated import few_images
+from cktf.data.sets import DATASETS, KINDS
+from cktf.data.sets.image_folder import side_of
 from cktf.errors import InputError
 
 
@@ -18,21 +20,21 @@ def load_dataset(config: DataConfig) -> Dataset:
         DatasetMissing: If it is not there; the message says where it was looked for and how to get it.
         ValueError: If a file of it is damaged or cannot be read, or it does not have ``config.content``.
     """
-    load = DATASETS[config.name]
     if config.crop_from is not None:
         stored = config.model_copy(update={"side": config.crop_from, "crop_from": None})
         return replace(load_dataset(stored), shown_side=config.side)
     if config.generated:
-        dataset = load_few(config.place, load)
-    else:
-        with reading(config.root):
-            _require_content(config)
-            dataset = load(config.place)
+        kind = KINDS[config.name]
+        side = side_of(config.place) if config.name == IMAGE_FOLDER else config.side or kind.side
+        return few_images(kind, side)
+    with reading(config.root):
+        _require_content(config)
+        dataset = DATASETS[config.name](config.place)
     return dataset if config.side is None else dataset.resized(config.side)
 
 
 def _require_content(config: DataConfig) -> None:
-    """Refuse images of one's own that are others than those that a study was planned with."""
+    """Refuse a user's images if they are not the ones that the study was planned with."""
     asked = config.content if config.is_own else None
     found = content_of(config.name, config.root) if asked else None
     if found and found != asked:

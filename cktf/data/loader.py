@@ -1,4 +1,4 @@
-"""Batches of a data set, made on its device: no processes, and no copies where the images are there too."""
+"""Batches of a data set, made on its device: no processes, and no copies if the images are there too."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -20,13 +20,13 @@ _SMALLEST = 2  # batch-norm has no variance to train on in a batch of one
 class TrainLoader:
     """Training batches, shuffled and augmented anew in every epoch, on the data set's device.
 
-    An epoch is a pure function of (seed, epoch), so that a resumed trial sees the batches it would have seen.
+    An epoch is a pure function of (seed, epoch), so a resumed trial sees the same batches.
 
     Args:
         dataset: The data set.
         rows: (samples,), int64: the training split, as rows of the training part; `Batch.index` is a position
             in it.
-        augmentation: What is drawn for each sample.
+        augmentation: Random changes of each sample.
         batch_size: Samples of a batch, over all workers together.
         seed: The replicate's seed.
         rank: This worker, from 0. Workers share the batches that one worker would see: each has a contiguous
@@ -68,7 +68,7 @@ class TrainLoader:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        # What is left over is a batch too, unless some worker could not train batch-norm on its shard.
+        # The remainder is a batch too, unless some worker could not train batch-norm on its shard.
         remainder = len(rows) % batch_size
         self.num_samples = len(rows) if remainder >= smallest else len(rows) - remainder
 
@@ -151,8 +151,8 @@ def _read(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:
 
     Args:
         images: (samples, channels, height, width), on ``device`` or on the CPU.
-        rows: (batch,), int64, where the images are.
-        device: Where the batch is made.
+        rows: (batch,), int64, on the images' device.
+        device: Device of the batch.
     """
     if images.device == device:
         return images.index_select(0, rows)

@@ -1,4 +1,4 @@
-"""The samples that are learnt from: some images of a data set, with labels or without."""
+"""Training samples: some images of a data set, with labels or without."""
 
 from dataclasses import dataclass, replace
 
@@ -27,17 +27,14 @@ class Samples:
 
 
 def unlabelled_samples(dataset: Dataset, validation_index: Tensor) -> Samples:
-    """Return all images that can be learnt from without labels: the data set's unlabelled ones.
+    """Return all images for training without labels: the data set's unlabelled ones.
 
-    Where it has none, they are those of its training part outside the validation split: also those whose labels
-    ``train_fraction`` leaves out.
-
-    Nothing is known of an image but that it is another one. So each is a class of its own, and its label is its
-    position among the samples.
+    If it has none, they are the images of its training part outside the validation split, including those that
+    ``train_fraction`` leaves out. Each image is a class of its own; its label is its position among the samples.
 
     Args:
         dataset: The data set.
-        validation_index: (samples,), int64, CPU: rows of the training part that are set aside.
+        validation_index: (samples,), int64, CPU: rows of the training part that are used for validation.
     """
     if dataset.unlabelled_images is not None:
         images = dataset.unlabelled_images

@@ -15,8 +15,8 @@ class Split:
     """Rows of the training part, ascending, on the CPU.
 
     Attributes:
-        train_index: (samples,), int64: what is learnt from; a sample's position here is its `Batch.index`.
-        validation_index: (samples,), int64: what decisions are made on.
+        train_index: (samples,), int64: training samples; a sample's position here is its `Batch.index`.
+        validation_index: (samples,), int64: validation samples.
     """
 
     train_index: Tensor
@@ -32,11 +32,11 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
 
     Args:
         labels: (samples,), int64: labels of the data set's training part.
-        config: The two fractions. Of each class at least one sample is learnt from.
+        config: The two fractions. At least one sample of each class is trained on.
         seed: The replicate's seed.
 
     Raises:
-        ValueError: If there is nothing to validate on.
+        ValueError: If the validation split is empty.
     """
     labels = labels.cpu()
     order = torch.randperm(len(labels), generator=generator(seed, "split"))

@@ -1,4 +1,4 @@
-"""Any network as student or teacher: its representations are the outputs of layers that are named."""
+"""Any network as student or teacher: its representations are the outputs of named layers."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from cktf.batch import Activations
 from cktf.errors import InputError, shown
 
 TORCHVISION_PREFIX = "torchvision/"
-"""What a model's name begins with when torchvision builds it."""
+"""Prefix of the names of torchvision's networks."""
 
 
 class Adapter(nn.Module):
@@ -23,9 +23,9 @@ class Adapter(nn.Module):
     checkpoints load here and the other way round.
 
     Args:
-        network: Maps images to logits (batch, classes). Kept and changed, not copied.
+        network: Maps images to logits (batch, classes). Stored and changed, not copied.
         stem: Layer whose output is the stem's representation: (batch, channels, height, width).
-        stages: For each stage, the layers that are its blocks, whose outputs are maps alike.
+        stages: For each stage, the layers that are its blocks, whose outputs are maps of one shape.
         penultimate: Layer whose output, flattened, is the vector that the classifier reads.
 
     A layer is named as in ``network.named_modules()``: ``layer1.0``. Of a layer that runs more than once in a
@@ -62,7 +62,7 @@ class Adapter(nn.Module):
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width).
 
-        There are no preactivations: what the ReLU at a stage's end reads is no layer's output in general.
+        There are no preactivations: the input of the ReLU at a stage's end is in general no layer's output.
         """
         logits = self.network(images)
         # Emptied, or the batch's graph would live on until the next forward.

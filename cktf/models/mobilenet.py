@@ -22,11 +22,11 @@ _GROUPS = (
 """Expansion, channels, number of blocks and first stride of each group of blocks; the paper's channels halved."""
 
 _STAGES = (1, 2, 4, 6)
-"""Numbers of the groups that are stages: of the groups whose maps have one size, the last."""
+"""Indices of the groups used as stages: the last group at each resolution."""
 
 
 class InvertedResidual(nn.Module):
-    """A depthwise 3x3 convolution between two 1x1 ones; gives the sum with the input where it is shaped alike."""
+    """A depthwise 3x3 convolution between two 1x1 ones; the input is added if the output has its shape."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -52,8 +52,8 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """A stem, seven groups of blocks and a wide 1x1 convolution; the stem and three groups halve the side.
 
-    Of the groups whose maps have one size, the last is a stage; the blocks of the others are no representations,
-    since those of a stage are shaped alike. A block ends without a ReLU, so its output is the preactivation, too.
+    The last group at each resolution is a stage. The blocks of the other groups are no representations, since all
+    blocks of a stage must have one shape. A block ends without a ReLU, so its output is also the preactivation.
 
     Args:
         num_classes: Number of logits.

@@ -17,10 +17,10 @@ _STEM = 24
 
 
 class GroupedBlock(nn.Module):
-    """A depthwise 3x3 convolution between two grouped 1x1 ones; gives what the last ReLU reads.
+    """A depthwise 3x3 convolution between two grouped 1x1 ones; returns the input of the last ReLU.
 
-    With a stride of one the input is added. With two, the input's average over 3x3 pixels is appended, and the
-    convolutions give the channels that are missing.
+    With a stride of one the input is added. With a stride of two, the input's average over 3x3 pixels is appended, and
+    the convolutions make the remaining channels.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -82,8 +82,8 @@ class ShuffleNet(nn.Module):
 class SplitBlock(nn.Module):
     """Half of the channels pass as they are, half through a depthwise 3x3 convolution between two 1x1 ones.
 
-    Gives both halves, shuffled, before the ReLU of the second; that of the first, which the block before has
-    already been through, changes nothing.
+    Returns both halves, shuffled, before the final ReLU. The left half already went through a ReLU, so applying it
+    again is a no-op.
     """
 
     def __init__(self, channels: int) -> None:
@@ -105,7 +105,7 @@ class SplitBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Two branches of convolutions that halve the side; gives both, shuffled, before their ReLUs."""
+    """Two branches of convolutions that halve the side; returns both, shuffled, before their ReLUs."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

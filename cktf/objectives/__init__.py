@@ -1,17 +1,29 @@
 """Objectives of knowledge transfer: one method a file, the parts they share, and their weighted sum."""
 
-from cktf.objectives.objective import Given, InitialPhase, Objective, ObjectiveSettings, TwoPhaseSettings
+from cktf.objectives.objective import (
+    BuildContext,
+    InitialOnly,
+    InitialOnlySettings,
+    InitialPhase,
+    Objective,
+    ObjectiveSettings,
+    TwoPhaseSettings,
+    Weight,
+)
 from cktf.objectives.registry import OBJECTIVES, ObjectivesConfig, active_objectives, needs_teacher
 from cktf.objectives.weighted_sum import WeightedSum
 
 __all__ = [
     "OBJECTIVES",
-    "Given",
+    "BuildContext",
+    "InitialOnly",
+    "InitialOnlySettings",
     "InitialPhase",
     "Objective",
     "ObjectiveSettings",
     "ObjectivesConfig",
     "TwoPhaseSettings",
+    "Weight",
     "WeightedSum",
     "active_objectives",
     "needs_teacher",

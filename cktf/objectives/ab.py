@@ -10,7 +10,7 @@ from torch.nn import functional
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.objective import Given, InitialOnlySettings, InitialPhase, Objective
+from cktf.objectives.objective import BuildContext, InitialOnly, InitialOnlySettings, InitialPhase
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
 from cktf.objectives.parts.stages import paired_stages
 
@@ -37,7 +37,7 @@ class BoundaryPhase(InitialPhase):
     Stage k of n has the factor 0.003 / 2^(n - k), as in the authors' code.
 
     Attributes:
-        connectors: Of ``stage1``, ``stage2``, ...: from the student's maps to the teacher's shape; nothing where the
+        connectors: For ``stage1``, ``stage2``, ...: from the student's maps to the teacher's shape; the identity if the
             shapes are equal.
 
     Raises:
@@ -46,7 +46,7 @@ class BoundaryPhase(InitialPhase):
 
     trains_student = True
 
-    def __init__(self, config: "AB.Config", given: Given) -> None:
+    def __init__(self, config: "AB.Config", given: BuildContext) -> None:
         super().__init__(config)
         self.margin = config.margin
         self.reads_preactivations = config.maps == "preactivation"
@@ -58,28 +58,26 @@ class BoundaryPhase(InitialPhase):
                     f"give it, as no torchvision/ network does; choose another {role}.model, objective.ab.maps: "
                     "activation, or objective.ab.weight: 0"
                 )
-        for name, (ours, theirs) in paired_stages(given, "objective.ab.weight").items():
+        for name, (student_shape, teacher_shape) in paired_stages(given, "objective.ab.weight").items():
             with seeding.initialisation(given.seed, "connector", "ab", name):
                 self.connectors[name] = (
                     nn.Identity()
-                    if ours == theirs
-                    else ConvolutionalRegressor(ours, theirs, relu=False, key="objective.ab.weight")
+                    if student_shape == teacher_shape
+                    else ConvolutionalRegressor(
+                        student_shape, teacher_shape, relu=False, key="objective.ab.weight"
+                    )
                 )
         last = len(self.connectors)
         self.term_weights = {
             name: 0.003 * 2.0 ** (number - last) for number, name in enumerate(self.connectors, start=1)
         }
 
-    def forward(
-        self, student: Activations | None, teacher: Activations | None, batch: Batch
-    ) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
-        assert student is not None
-        assert teacher is not None
         stages = zip(self.connectors.items(), self._maps(student), self._maps(teacher), strict=True)
         return {
-            name: boundary_loss(connector(ours.float()), theirs.float(), self.margin)
-            for (name, connector), ours, theirs in stages
+            name: boundary_loss(connector(student_maps.float()), teacher_maps.float(), self.margin)
+            for (name, connector), student_maps, teacher_maps in stages
         }
 
     def _maps(self, network: Activations) -> tuple[Tensor, ...]:
@@ -88,14 +86,11 @@ class BoundaryPhase(InitialPhase):
         return tuple(blocks[-1] for blocks in network.stages)
 
 
-class AB(Objective):
+class AB(InitialOnly):
     """The student begins with the teacher's activation boundaries, and then learns without this objective.
 
     All is done in the initial phase, as published (see `BoundaryPhase`); the ``weight`` is 0 or the default.
     """
-
-    ends_with_initial = True
-    readings = ()
 
     class Config(InitialOnlySettings):
         """Settings of `AB`."""
@@ -104,15 +99,10 @@ class AB(Objective):
         """mu: how far on the right side of 0 a pre-activation costs nothing."""
 
         maps: Literal["preactivation", "activation"] = "preactivation"
-        """What of a stage's end is compared: `preactivation`, what its ReLU reads, as in the method's paper and in the
-        comparisons on CIFAR-100; `activation`, the last block's output, which for a VGG is behind the ReLU: so
-        published by CKTF for Tiny-ImageNet."""
+        """The map of a stage's end that is compared: `preactivation`, the input of its ReLU, as in the method's paper
+        and in the comparisons on CIFAR-100; `activation`, the last block's output, which for a VGG is behind the ReLU:
+        so published by CKTF for Tiny-ImageNet."""
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.initial = BoundaryPhase(config, given)
-        self.term_weights = {}
-
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
-        """Return no term: the student's own training has no part of this objective."""
-        return {}

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.maps import attention, shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_stages
 
@@ -33,22 +33,20 @@ class AT(Objective):
     class Config(ObjectiveSettings):
         """Settings of `AT`."""
 
-        weight: float = Field(default=1000.0, ge=0)
-        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+        weight: Weight = 1000.0
 
         power: int = Field(default=2, ge=1, le=8)
         """p: the larger, the more the most active positions count."""
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.power = config.power
         self.term_weights = dict.fromkeys(paired_stages(given, "objective.at.weight"), 1.0)
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
-        assert teacher is not None
-        ours, theirs = last_maps(student), last_maps(teacher)
+        student_maps, teacher_maps = last_maps(student), last_maps(teacher)
         return {
-            name: attention_loss(ours[name].float(), theirs[name].float(), self.power)
+            name: attention_loss(student_maps[name].float(), teacher_maps[name].float(), self.power)
             for name in self.term_weights
         }

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.readings import penultimate_of
 from cktf.objectives.parts.workers import gather_with_gradient
 
@@ -37,13 +37,12 @@ class CC(Objective):
     class Config(ObjectiveSettings):
         """Settings of `CC`."""
 
-        weight: float = Field(default=0.02, ge=0)
-        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+        weight: Weight = 0.02
 
         dim: int = Field(default=128, ge=1, le=65_536)
         """Dimensions of the embeddings."""
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         with seeding.initialisation(given.seed, "embedding", "cc", "student"):
             self.student = nn.Linear(given.student.penultimate.numel(), config.dim)
@@ -52,9 +51,9 @@ class CC(Objective):
         self.term_weights = {"penultimate": 1.0}
         self.readings = (penultimate_of(given.teacher),)
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: a scalar."""
-        assert teacher is not None
-        ours, theirs = self.student(student.penultimate.float()), self.teacher(teacher.penultimate.float())
-        embeddings = (gather_with_gradient(side, batch) for side in (ours, theirs))
+        of_student = self.student(student.penultimate.float())
+        of_teacher = self.teacher(teacher.penultimate.float())
+        embeddings = (gather_with_gradient(side, batch) for side in (of_student, of_teacher))
         return {"penultimate": correlation_loss(*embeddings)}

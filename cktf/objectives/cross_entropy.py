@@ -4,11 +4,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 
 
 class CrossEntropy(Objective):
-    """What a student learns without a teacher.
+    """The supervised loss, without a teacher.
 
     -log softmax(logits)[label], mean over the batch. The ``weight`` is the gamma of CKTF's paper (arXiv
     2303.07599).
@@ -21,10 +21,10 @@ class CrossEntropy(Objective):
     class Config(ObjectiveSettings):
         """Settings of `CrossEntropy`."""
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.term_weights = {"logits": 1.0}
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``logits``: the mean over the batch, a scalar, in nats."""
         return {"logits": functional.cross_entropy(student.logits.float(), batch.labels)}

@@ -7,7 +7,7 @@ from torch.nn import functional
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
 from cktf.objectives.parts.stages import last_maps, paired_maps
 
@@ -25,7 +25,7 @@ def hint_loss(guided: Tensor, hint: Tensor) -> Tensor:
 
 
 class FitNet(Objective):
-    """One middle map of the student, through a regressor of its own, follows the teacher's map: the hint.
+    """One middle map of the student, through a trained regressor, follows the teacher's map: the hint.
 
     As in the published comparisons the hint is part of the whole training, not of a phase before it.
 
@@ -36,13 +36,12 @@ class FitNet(Objective):
     class Config(ObjectiveSettings):
         """Settings of `FitNet`."""
 
-        weight: float = Field(default=100.0, ge=0)
-        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+        weight: Weight = 100.0
 
         stage: int = Field(default=2, ge=0)
-        """Whose map is the hint: 0 the stem's, 1 the first stage's, 2 the second's, ..."""
+        """Stage whose map is the hint: 0 the stem's, 1 the first stage's, 2 the second's, ..."""
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         pairs = paired_maps(given, "objective.fitnet.weight")
         if config.stage >= len(pairs):
@@ -57,8 +56,7 @@ class FitNet(Objective):
             )
         self.term_weights = {self.hint: 1.0}
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the hint's ``stem``, ``stage1``, ... alone: a scalar."""
-        assert teacher is not None
         guided = self.regressor(last_maps(student)[self.hint].float())
         return {self.hint: hint_loss(guided, last_maps(teacher)[self.hint].float())}

@@ -2,13 +2,12 @@
 
 from itertools import pairwise
 
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.objective import Given, InitialOnlySettings, InitialPhase, Objective
+from cktf.objectives.objective import BuildContext, InitialOnly, InitialOnlySettings, InitialPhase, Weight
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_maps
 
@@ -42,49 +41,39 @@ class FlowPhase(InitialPhase):
 
     trains_student = True
 
-    def __init__(self, config: "FSP.Config", given: Given) -> None:
+    def __init__(self, config: "FSP.Config", given: BuildContext) -> None:
         super().__init__(config)
         pairs = paired_maps(given, "objective.fsp.weight")
-        for name, (ours, theirs) in pairs.items():
-            if ours[0] != theirs[0]:
+        for name, (student_shape, teacher_shape) in pairs.items():
+            if student_shape[0] != teacher_shape[0]:
                 raise InputError(
-                    f"objective.fsp.weight: channels are compared one by one, but the student has {ours[0]} of "
-                    f"{name} and the teacher {theirs[0]}; choose networks of equal width, or weight: 0"
+                    f"objective.fsp.weight: channels are compared one by one, but the student has "
+                    f"{student_shape[0]} of {name} and the teacher {teacher_shape[0]}; choose networks of equal width, "
+                    "or weight: 0"
                 )
         self.term_weights = {name: 1.0 for name in pairs if name != "stem"}
 
-    def forward(
-        self, student: Activations | None, teacher: Activations | None, batch: Batch
-    ) -> dict[str, Tensor]:
-        """Return ``stage1``, ``stage2``, ...: of the flow into each stage, a scalar."""
-        assert student is not None
-        assert teacher is not None
-        ours = [maps.float() for maps in last_maps(student).values()]
-        theirs = [maps.float() for maps in last_maps(teacher).values()]
-        flows = zip(self.term_weights, pairwise(ours), pairwise(theirs), strict=True)
-        return {name: flow_loss(flow(*ours_of), flow(*theirs_of)) for name, ours_of, theirs_of in flows}
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """Return ``stage1``, ``stage2``, ...: a scalar for the flow into each stage."""
+        student_maps = [maps.float() for maps in last_maps(student).values()]
+        teacher_maps = [maps.float() for maps in last_maps(teacher).values()]
+        flows = zip(self.term_weights, pairwise(student_maps), pairwise(teacher_maps), strict=True)
+        return {
+            name: flow_loss(flow(*of_student), flow(*of_teacher)) for name, of_student, of_teacher in flows
+        }
 
 
-class FSP(Objective):
+class FSP(InitialOnly):
     """The student begins with the teacher's flows from layer to layer, and then learns without this objective.
 
     All is done in the initial phase, as published (see `FlowPhase`); the ``weight`` is 0 or the default.
     """
 
-    ends_with_initial = True
-    readings = ()
-
     class Config(InitialOnlySettings):
         """Settings of `FSP`."""
 
-        weight: float = Field(default=50.0, ge=0)
-        """As published, or 0: then it is never built or computed."""
+        weight: Weight = 50.0
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.initial = FlowPhase(config, given)
-        self.term_weights = {}
-
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
-        """Return no term: the student's own training has no part of this objective."""
-        return {}

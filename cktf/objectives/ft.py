@@ -11,7 +11,7 @@ from torch.nn import functional
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.objective import Given, InitialPhase, Objective, TwoPhaseSettings
+from cktf.objectives.objective import BuildContext, InitialPhase, Objective, TwoPhaseSettings, Weight
 from cktf.objectives.parts.maps import attention, shrink_to_smaller
 
 
@@ -25,7 +25,7 @@ def factor_loss(student: Tensor, teacher: Tensor, power: int, exponent: int) -> 
         student: (batch, channels, height, width), float32: F_S, the translator's factor.
         teacher: (batch, channels, height, width), float32: F_T, the paraphraser's. Factors of unequal size are
             compared at the smaller one.
-        power: Of the attention.
+        power: Power of the activations in the attention.
         exponent: p.
     """
     student, teacher = shrink_to_smaller(student, teacher)
@@ -50,11 +50,11 @@ def convolutions(
 
 
 class Paraphraser(nn.Module):
-    """An autoencoder of the teacher's map; what lies between encoder and decoder is the factor.
+    """An autoencoder of the teacher's map; its code, between encoder and decoder, is the factor.
 
     Args:
-        channels: Of the teacher's map.
-        factor_channels: Of the factor.
+        channels: Channels of the teacher's map.
+        factor_channels: Channels of the factor.
     """
 
     def __init__(self, channels: int, factor_channels: int) -> None:
@@ -78,17 +78,14 @@ class ParaphrasePhase(InitialPhase):
 
     trains_student = False
 
-    def __init__(self, config: "FT.Config", given: Given, factor_channels: int) -> None:
+    def __init__(self, config: "FT.Config", given: BuildContext, factor_channels: int) -> None:
         super().__init__(config)
         with seeding.initialisation(given.seed, "paraphraser", "ft"):
             self.paraphraser = Paraphraser(given.teacher.stages[-1][-1][0], factor_channels)
         self.term_weights = {"reconstruction": 1.0}
 
-    def forward(
-        self, student: Activations | None, teacher: Activations | None, batch: Batch
-    ) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``reconstruction``: the mean squared difference of map and reconstruction, a scalar (eq. 1)."""
-        assert teacher is not None
         maps = teacher.stages[-1][-1].float()
         return {"reconstruction": functional.mse_loss(self.paraphraser(maps), maps)}
 
@@ -106,11 +103,10 @@ class FT(Objective):
     class Config(TwoPhaseSettings):
         """Settings of `FT`."""
 
-        weight: float = Field(default=200.0, ge=0)
-        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+        weight: Weight = 200.0
 
         initial_learning_rate: float | None = Field(default=0.01, gt=0)
-        """Of the initial phase, constant, as published for the CIFAR ResNets and WRNs; None: the trial's own."""
+        """Constant learning rate of the initial phase, as published for CIFAR ResNets and WRNs; None: the trial's."""
 
         rate: float = Field(default=0.5, gt=0, le=4)
         """k, the paraphrase rate: channels of a factor for each channel of the teacher's map, rounded down."""
@@ -121,7 +117,7 @@ class FT(Objective):
         exponent: int = Field(default=1, ge=1, le=8)
         """p: exponent of the factors' difference."""
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         channels = given.teacher.stages[-1][-1][0]
         factor_channels = int(config.rate * channels)
@@ -133,17 +129,18 @@ class FT(Objective):
         self.power = config.power
         self.exponent = config.exponent
         self.initial = ParaphrasePhase(config, given, factor_channels)
-        ours = given.student.stages[-1][-1][0]
+        student_channels = given.student.stages[-1][-1][0]
         with seeding.initialisation(given.seed, "translator", "ft"):
             self.translator = convolutions(
-                nn.Conv2d, (ours, ours, factor_channels, factor_channels), batch_norm=True
+                nn.Conv2d,
+                (student_channels, student_channels, factor_channels, factor_channels),
+                batch_norm=True,
             )
         self.term_weights = {"last_stage": 1.0}
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``last_stage``: a scalar."""
-        assert teacher is not None
         with torch.no_grad():
-            theirs = self.initial.paraphraser.encoder(teacher.stages[-1][-1].float())
-        ours = self.translator(student.stages[-1][-1].float())
-        return {"last_stage": factor_loss(ours, theirs, self.power, self.exponent)}
+            teacher_factor = self.initial.paraphraser.encoder(teacher.stages[-1][-1].float())
+        student_factor = self.translator(student.stages[-1][-1].float())
+        return {"last_stage": factor_loss(student_factor, teacher_factor, self.power, self.exponent)}

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 from cktf.objectives.parts.readings import logits_of
 
 
@@ -42,15 +42,14 @@ class KD(Objective):
         temperature: float = Field(default=4.0, gt=0, le=1000)
         """T: both networks' logits are divided by it."""
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.temperature = config.temperature
         self.term_weights = {"logits": 1.0}
         self.readings = (logits_of(given.teacher),)
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``logits``: the divergence, a scalar, in nats times T^2."""
-        assert teacher is not None
         return {
             "logits": softened_divergence(student.logits.float(), teacher.logits.float(), self.temperature)
         }

@@ -1,11 +1,10 @@
 """Neuron selectivity transfer: Huang and Wang, 2017, arXiv 1707.01219."""
 
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_stages
 
@@ -53,17 +52,16 @@ class NST(Objective):
     class Config(ObjectiveSettings):
         """Settings of `NST`."""
 
-        weight: float = Field(default=50.0, ge=0)
-        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+        weight: Weight = 50.0
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.term_weights = dict.fromkeys(paired_stages(given, "objective.nst.weight"), 1.0)
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
-        assert teacher is not None
-        ours, theirs = last_maps(student), last_maps(teacher)
+        student_maps, teacher_maps = last_maps(student), last_maps(teacher)
         return {
-            name: selectivity_loss(ours[name].float(), theirs[name].float()) for name in self.term_weights
+            name: selectivity_loss(student_maps[name].float(), teacher_maps[name].float())
+            for name in self.term_weights
         }

@@ -1,8 +1,12 @@
-"""The contract that every objective keeps, so that neither loop nor set-up names a method."""
+"""The interface of every objective: a training loop that calls it names no method.
+
+A method needs four things: its settings (``Config``), ``needs_teacher``, ``term_weights`` and ``forward``. All else is
+in `OptionalParts`, with a default.
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -11,12 +15,19 @@ from cktf.batch import Activations, Batch, Reading, Shapes
 from cktf.errors import InputError
 from cktf.settings import Epochs, Settings
 
+Weight = Annotated[
+    float,
+    Field(
+        ge=0, description="Factor of this objective in the sum; 0 means that it is never built or computed."
+    ),
+]
+"""Type of `ObjectiveSettings.weight`, for methods whose published weight is not 1."""
+
 
 class ObjectiveSettings(Settings):
-    """What every objective's settings have."""
+    """Settings that every objective has."""
 
-    weight: float = Field(default=1.0, ge=0)
-    """Factor of this objective in the sum; 0 means that it is never built or computed."""
+    weight: Weight = 1.0
 
     @property
     def active(self) -> bool:
@@ -25,27 +36,27 @@ class ObjectiveSettings(Settings):
 
     @property
     def phase_epochs(self) -> int:
-        """Epochs of the method's own phase, before the student's; 0 for a method without one."""
+        """Epochs of the method's initial phase; 0 for a method without one."""
         return 0
 
 
 class TwoPhaseSettings(ObjectiveSettings):
-    """What the settings of a method with an initial phase have besides."""
+    """Settings of a method with an initial phase."""
 
     initial_epochs: Epochs = 30
-    """Passes over the samples that are learnt from in the method's own phase, before the student's `epochs`."""
+    """Passes over the training samples in the method's initial phase, before the student's `epochs`."""
 
     initial_learning_rate: float | None = Field(default=None, gt=0)
-    """Of the initial phase, constant; None: the trial's own `optimizer.learning_rate`."""
+    """Learning rate of the initial phase, constant; None: the trial's own `optimizer.learning_rate`."""
 
     @property
     def phase_epochs(self) -> int:
-        """Epochs of the method's own phase."""
+        """Epochs of the method's initial phase."""
         return self.initial_epochs
 
 
 class InitialOnlySettings(TwoPhaseSettings):
-    """What the settings of a method have that ends with its initial phase.
+    """Settings of a method that ends with its initial phase.
 
     In that phase its terms are minimised alone, so any ``weight`` above 0 would train the same: two arms that
     differ in it would be one arm under two names.
@@ -63,14 +74,14 @@ class InitialOnlySettings(TwoPhaseSettings):
 
 
 @dataclass(frozen=True)
-class Given:
-    """What objectives are built for.
+class BuildContext:
+    """The networks, labels and seed that an objective is built for.
 
     Attributes:
         student: Shapes of the student's activations.
-        teacher: Shapes of the teacher's activations; the student's own where no objective needs a teacher.
-        labels: (num_samples,), int64, CPU: of the samples that are learnt from, addressed by `Batch.index`.
-        seed: The replicate's seed; heads, banks and negatives draw from generators derived of it.
+        teacher: Shapes of the teacher's activations; the student's own if no objective needs a teacher.
+        labels: (num_samples,), int64, CPU: labels of the training samples, addressed by `Batch.index`.
+        seed: The replicate's seed; heads, banks and negatives draw from generators derived from it.
     """
 
     student: Shapes
@@ -80,26 +91,26 @@ class Given:
 
     @property
     def num_samples(self) -> int:
-        """How many samples are learnt from."""
+        """Number of training samples."""
         return len(self.labels)
 
 
 class InitialPhase(nn.Module, ABC):
-    """Training that a method does before the student's own.
+    """A training phase of a method before the student's own.
 
     Its parameters are trained in this phase and are constants afterwards. Like an `Objective` it is built on the
-    CPU, and all that it trains is in the state dict.
+    CPU, and everything it trains is in the state dict.
 
     Args:
         config: The method's settings.
 
     Attributes:
-        epochs: Passes over the samples that are learnt from.
+        epochs: Passes over the training samples.
         learning_rate: Constant; None: the trial's own.
-        trains_student: Whether the student is trained with it, up to its last stage. Where it is not, ``forward`` is
-            given no student.
+        trains_student: Whether the student is trained with it, up to its last stage. If not, the student does not run,
+            and ``forward`` must not read it.
         reads_preactivations: Whether the student's preactivations are read.
-        term_weights: As of an `Objective`; its ``weight`` does not multiply them.
+        term_weights: Factor of each term; the objective's ``weight`` does not multiply them.
     """
 
     trains_student: bool
@@ -112,70 +123,86 @@ class InitialPhase(nn.Module, ABC):
         self.learning_rate = config.initial_learning_rate
 
     @abstractmethod
-    def forward(
-        self, student: Activations | None, teacher: Activations | None, batch: Batch
-    ) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the named, unweighted, scalar terms that this phase minimises."""
 
 
-class Objective(nn.Module, ABC):
-    """One method of knowledge transfer.
-
-    A subclass names its settings in ``Config`` and is built alike: ``Method(config, given)``. Parameters
-    and buffers are made on the CPU, and every one that training moves (heads, banks, Z) is in the state dict,
-    so that a checkpoint holds them.
+class OptionalParts:
+    """What an objective may have besides; each part has a default.
 
     Attributes:
-        term_weights: The method's own factor for each term that `forward` returns (the paper's beta and
-            theta); the objective's ``weight`` multiplies them all. Applied in `cktf.objectives.weighted_sum`,
-            nowhere else.
-        readings: All that `forward` reads of the teacher, where that is little: then it is content with
-            `Activations` of which nothing else is left. None: it may read anything, and the teacher has to run.
-        health_readings: All that `health` reads of the teacher, likewise.
-        matched: Layers of student and teacher that the method compares, by name (see `parts.layers`), where it lets
-            them be chosen; their likeness is measured beside that of layers of equal depth.
-        initial: The method's own phase before the student's; None for most. Methods that have one take
-            `TwoPhaseSettings`.
-        ends_with_initial: Whether the method has no terms after it, so that another objective must go on. Such a
-            method takes `InitialOnlySettings`.
         needs_labels: Whether the method reads classes; others only tell samples of one label from the rest.
+        ends_with_initial: Whether the method has no terms after its initial phase (see `InitialOnly`).
+        readings: The few tensors that `Objective.forward` reads of the teacher; it is then given `Activations` that
+            hold nothing else, so that the teacher's output can be stored. None: it may read anything.
+        health_readings: The few tensors that `health` reads of the teacher, likewise.
+        matched: Names of the student's and teacher's layers that the method compares (see `contrastive.layers`), if
+            they can be chosen; their similarity is measured beside that of layers of equal depth.
+        initial: The phase before the student's own; None for most. A method that has one takes `TwoPhaseSettings`.
     """
 
-    Config: ClassVar[type[ObjectiveSettings]]
-    needs_teacher: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
     ends_with_initial: ClassVar[bool] = False
     readings: tuple[Reading, ...] | None = None
     health_readings: tuple[Reading, ...] | None = ()
     matched: tuple[tuple[str, str], ...] = ()
     initial: InitialPhase | None
+
+    def health(
+        self, student: Activations, teacher: Activations, batch: Batch
+    ) -> dict[str, dict[str, Tensor]]:
+        """Return diagnostics of the method on validation samples; by default there are none.
+
+        Called without gradients, on a batch of the validation split and networks in eval mode. It is not called in
+        every epoch, or at all: so it must change no state, and draw only addressed random numbers.
+
+        Returns:
+            Part of the method (such as a bank) to the name of a measure to a scalar. ``batch.index`` addresses none of
+            the training samples.
+        """
+        return {}
+
+
+class Objective(OptionalParts, nn.Module, ABC):
+    """One method of knowledge transfer, built as ``Method(config, context)``.
+
+    Parameters and buffers are made on the CPU. Those that training changes (heads, banks, Z) are in the state dict, so
+    that a checkpoint holds them.
+
+    Attributes:
+        Config: Class of the method's settings.
+        needs_teacher: Whether the method reads the teacher. If not, ``forward`` may be given a teacher of which nothing
+            can be read.
+        term_weights: The method's own factor for each term that `forward` returns (the paper's beta and
+            theta). The objective's ``weight`` multiplies them all, in `cktf.objectives.weighted_sum` and nowhere else.
+    """
+
+    Config: ClassVar[type[ObjectiveSettings]]
+    needs_teacher: ClassVar[bool] = True
     term_weights: dict[str, float]
 
     def __init__(self, *_: object) -> None:
         super().__init__()
-        self.initial = None  # not as the class's attribute, which would hide a module of this name
+        self.initial = None  # a class attribute would hide a module of this name
 
     @abstractmethod
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
-        """Return the named, unweighted, scalar terms of one batch.
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """Return the named, unweighted, scalar terms of one batch."""
 
-        ``teacher`` is None only where ``needs_teacher`` is False and no other objective whose terms are in the sum
-        needs one.
-        """
 
-    def health(
-        self,
-        student: Activations,
-        teacher: Activations | None,
-        batch: Batch,
-    ) -> dict[str, dict[str, Tensor]]:
-        """Return what tells how the method does on samples that it does not learn from; most have nothing to tell.
+class InitialOnly(Objective):
+    """A method that ends with its initial phase: it has no terms in the student's own training.
 
-        Called without gradients, on a batch of the validation split and networks in eval mode. It must move nothing
-        and draw no numbers but addressed ones, for it is not called in every epoch, or at all.
+    A subclass sets ``initial`` and takes `InitialOnlySettings`.
+    """
 
-        Returns:
-            Part of the method (a bank, say) to the name of a number to a scalar. ``batch.index`` addresses none of
-            the samples that are learnt from.
-        """
+    ends_with_initial = True
+    readings = ()
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+        self.term_weights = {}
+
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """Return no term."""
         return {}

@@ -1,11 +1,10 @@
 """Probabilistic knowledge transfer: Passalis and Tefas, ECCV 2018, arXiv 1803.10837."""
 
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.readings import penultimate_of
 from cktf.objectives.parts.workers import gather_with_gradient
 
@@ -43,16 +42,14 @@ class PKT(Objective):
     class Config(ObjectiveSettings):
         """Settings of `PKT`."""
 
-        weight: float = Field(default=30000.0, ge=0)
-        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+        weight: Weight = 30000.0
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.term_weights = {"penultimate": 1.0}
         self.readings = (penultimate_of(given.teacher),)
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``penultimate``: a scalar."""
-        assert teacher is not None
         features = (gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher))
         return {"penultimate": neighbour_divergence(*features)}

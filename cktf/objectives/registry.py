@@ -43,7 +43,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 
 class ChosenObjectives(Settings):
-    """What `ObjectivesConfig` is for a type checker, which cannot see the fields made of the registry."""
+    """Base of `ObjectivesConfig` for type checkers, which cannot see the fields made from the registry."""
 
     @model_validator(mode="before")
     @classmethod

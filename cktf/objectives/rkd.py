@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 from cktf.objectives.parts.readings import penultimate_of
 from cktf.objectives.parts.relations import relative_distances
 from cktf.objectives.parts.workers import gather_with_gradient
@@ -49,7 +49,7 @@ def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class RKD(Objective):
-    """The samples' penultimate vectors lie to one another as the teacher's do.
+    """Distances and angles between the samples' penultimate vectors match the teacher's.
 
     On several workers it compares the samples of the whole batch.
     """
@@ -68,15 +68,16 @@ class RKD(Objective):
             """Whether either relation has a part in the sum."""
             return super().active and (self.distance > 0 or self.angle > 0)
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         factors = {"distance": config.distance, "angle": config.angle}
         self.term_weights = {name: factor for name, factor in factors.items() if factor > 0}
         self.readings = (penultimate_of(given.teacher),)
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``distance`` and ``angle``, a scalar each; one whose factor is 0 is not computed."""
-        assert teacher is not None
         losses = {"distance": distance_loss, "angle": angle_loss}
-        ours, theirs = (gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher))
-        return {name: losses[name](ours, theirs) for name in self.term_weights}
+        student_vectors, teacher_vectors = (
+            gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher)
+        )
+        return {name: losses[name](student_vectors, teacher_vectors) for name in self.term_weights}

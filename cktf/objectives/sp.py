@@ -1,11 +1,10 @@
 """Similarity-preserving knowledge distillation: Tung and Mori, ICCV 2019, arXiv 1907.09682."""
 
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.relations import similarities
 from cktf.objectives.parts.workers import gather_with_gradient
 
@@ -29,15 +28,13 @@ class SP(Objective):
     class Config(ObjectiveSettings):
         """Settings of `SP`."""
 
-        weight: float = Field(default=3000.0, ge=0)
-        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+        weight: Weight = 3000.0
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.term_weights = {"last_stage": 1.0}
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``last_stage``: a scalar."""
-        assert teacher is not None
         maps = (gather_with_gradient(side.stages[-1][-1].float(), batch) for side in (student, teacher))
         return {"last_stage": similarity_loss(*maps)}

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import Given, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import last_maps, paired_stages
 
@@ -21,7 +21,7 @@ def negative_log_likelihood(mean: Tensor, variance: Tensor, teacher: Tensor) -> 
     (Ahn et al., 2019, arXiv 1904.05835, section 2).
 
     Args:
-        mean: (batch, channels, height, width), float32: mu, what the student's map lets expect.
+        mean: (batch, channels, height, width), float32: mu, the prediction of the teacher's map from the student's.
         variance: (channels,), float32: sigma^2.
         teacher: (batch, channels, height, width), float32: t.
     """
@@ -36,10 +36,10 @@ class GaussianRegressor(nn.Module):
     `cktf.seeding.initialisation`.
 
     Args:
-        student_channels: Of the map it reads.
-        teacher_channels: Of the map it expects, and of its own hidden ones.
+        student_channels: Channels of the student's map.
+        teacher_channels: Channels of the teacher's map, and of the hidden maps.
         initial_variance: sigma^2 before training.
-        smallest_variance: What sigma^2 never falls below.
+        smallest_variance: Lower bound of sigma^2.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class GaussianRegressor(nn.Module):
 
 
 class VID(Objective):
-    """Each stage of the student lets the teacher's be foretold (see `negative_log_likelihood`).
+    """Each stage of the student predicts the teacher's (see `negative_log_likelihood`).
 
     Maps of unequal size are compared at the smaller one.
 
@@ -79,25 +79,24 @@ class VID(Objective):
         """sigma^2 of every channel before training."""
 
         smallest_variance: float = Field(default=1e-5, gt=0, lt=0.1)
-        """What is added to the trained part of sigma^2."""
+        """Lower bound of sigma^2: added to its trained part."""
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.regressors = nn.ModuleDict()
-        for name, (ours, theirs) in paired_stages(given, "objective.vid.weight").items():
+        for name, (student, teacher) in paired_stages(given, "objective.vid.weight").items():
             with seeding.initialisation(given.seed, "regressor", "vid", name):
                 self.regressors[name] = GaussianRegressor(
-                    ours[0], theirs[0], config.initial_variance, config.smallest_variance
+                    student[0], teacher[0], config.initial_variance, config.smallest_variance
                 )
         self.term_weights = dict.fromkeys(self.regressors, 1.0)
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each, in nats."""
-        assert teacher is not None
-        ours, theirs = last_maps(student), last_maps(teacher)
+        student_maps, teacher_maps = last_maps(student), last_maps(teacher)
         terms = {}
         for name, regressor in self.regressors.items():
-            read, foretold = shrink_to_smaller(ours[name].float(), theirs[name].float())
+            read, predicted = shrink_to_smaller(student_maps[name].float(), teacher_maps[name].float())
             mean, variance = regressor(read)
-            terms[name] = negative_log_likelihood(mean, variance, foretold)
+            terms[name] = negative_log_likelihood(mean, variance, predicted)
         return terms

@@ -6,24 +6,29 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Reading
-from cktf.objectives.objective import Given, InitialPhase, Objective
+from cktf.objectives.objective import BuildContext, InitialPhase, Objective
 from cktf.objectives.registry import ChosenObjectives, active_objectives
+
+NOTHING = Activations.of_readings({})
+"""The activations of a network that does not run: reading any of them is an error."""
 
 
 class WeightedSum(nn.Module):
     """All active objectives of one trial, with their heads and banks.
 
+    An objective that needs a teacher is always given one: whether a trial has a teacher is decided by its settings.
+
     Args:
         config: Settings of each objective; those without a weight are not built.
-        given: What they are built for.
+        given: Networks, labels and seed that they are built for.
 
     Attributes:
-        given: What they are built for.
+        given: Networks, labels and seed that they are built for.
         objectives: Name to objective.
-        initial_phases: Name to the phase of its own, of those that have one, in the registry's order.
+        initial_phases: Name to initial phase, of the objectives that have one, in the registry's order.
     """
 
-    def __init__(self, config: ChosenObjectives, given: Given) -> None:
+    def __init__(self, config: ChosenObjectives, given: BuildContext) -> None:
         super().__init__()
         self.given = given
         self.initial_phases: dict[str, InitialPhase] = {}
@@ -43,36 +48,43 @@ class WeightedSum(nn.Module):
 
         Terms are named ``objective.term``: ``kd.logits``, ``cktf.stage1``. All is computed in float32,
         whatever the networks' autocast is.
+
+        Args:
+            student: The student's activations.
+            teacher: The teacher's; None only if no objective reads a teacher here.
+            batch: The batch that both are of.
         """
-        return self._sum(self._methods, self._weights, student, teacher, batch)
+        return _sum(self._methods, self._weights, student, teacher or NOTHING, batch)
 
     def initial(
         self, name: str, student: Activations | None, teacher: Activations | None, batch: Batch
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what `forward` returns, for the initial phase of one objective.
+        """Return the sum and the terms, as `forward` does, of the initial phase of one objective.
 
         The objective's ``weight`` has no part in it, as published: nothing else is minimised beside it.
+        ``student`` is None if the phase does not train the student.
         """
-        return self._sum({name: self.initial_phases[name]}, {name: 1.0}, student, teacher, batch)
+        phase = {name: self.initial_phases[name]}
+        return _sum(phase, {name: 1.0}, student or NOTHING, teacher or NOTHING, batch)
 
     @property
     def readings(self) -> tuple[Reading, ...] | None:
-        """All that `forward` reads of the teacher; None where one of the objectives may read anything."""
+        """The tensors that `forward` reads of the teacher; None if one of the objectives may read anything."""
         return _united(method.readings for method in self._methods.values())
 
     @property
     def health_readings(self) -> tuple[Reading, ...] | None:
-        """All that `health` reads of the teacher, likewise."""
+        """The tensors that `health` reads of the teacher, likewise."""
         return _united(method.health_readings for method in self._methods.values())
 
     @property
     def matched(self) -> tuple[tuple[str, str], ...]:
-        """Layers of student and teacher that any of the objectives names as compared."""
+        """Layers of student and teacher that any of the objectives compares."""
         return tuple(dict.fromkeys(pair for method in self._methods.values() for pair in method.matched))
 
     @property
     def factors(self) -> dict[str, float]:
-        """Name of each of `forward`'s terms to its factor in the sum."""
+        """Name of each term of `forward` to its factor in the sum."""
         return {
             f"{name}.{term}": self._weights[name] * factor
             for name, method in self._methods.items()
@@ -81,38 +93,38 @@ class WeightedSum(nn.Module):
 
     @torch.no_grad()
     def health(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
-        """Return every objective's own numbers (see `Objective.health`), scalars, float32.
+        """Return every objective's diagnostics (see `OptionalParts.health`), scalars, float32.
 
-        They are named ``number.objective.part``: ``gap.cktf.stage1.teacher``.
+        They are named ``measure.objective.part``: ``gap.cktf.stage1.teacher``.
         """
         with torch.autocast(batch.images.device.type, enabled=False):
             return {
-                f"{number}.{name}.{part}": value
+                f"{measure}.{name}.{part}": value
                 for name, method in self._methods.items()
-                for part, numbers in method.health(student, teacher, batch).items()
-                for number, value in numbers.items()
+                for part, values in method.health(student, teacher or NOTHING, batch).items()
+                for measure, value in values.items()
             }
 
     def main_parameters(self) -> list[nn.Parameter]:
-        """Return what is trained beside the student: all parameters but those of initial phases."""
+        """Return the parameters trained beside the student: all but those of initial phases."""
         initial = {id(p) for phase in self.initial_phases.values() for p in phase.parameters()}
         return [parameter for parameter in self.parameters() if id(parameter) not in initial]
 
-    def _sum(
-        self,
-        methods: Mapping[str, Objective | InitialPhase],
-        weights: Mapping[str, float],
-        student: Activations | None,
-        teacher: Activations | None,
-        batch: Batch,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        terms, weighted = {}, []
-        with torch.autocast(batch.images.device.type, enabled=False):
-            for name, method in methods.items():
-                for term, value in method(student, teacher, batch).items():
-                    terms[f"{name}.{term}"] = value
-                    weighted.append(weights[name] * method.term_weights[term] * value)
-            return torch.stack(weighted).sum(), terms
+
+def _sum(
+    methods: Mapping[str, Objective | InitialPhase],
+    weights: Mapping[str, float],
+    student: Activations,
+    teacher: Activations,
+    batch: Batch,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    terms, weighted = {}, []
+    with torch.autocast(batch.images.device.type, enabled=False):
+        for name, method in methods.items():
+            for term, value in method(student, teacher, batch).items():
+                terms[f"{name}.{term}"] = value
+                weighted.append(weights[name] * method.term_weights[term] * value)
+        return torch.stack(weighted).sum(), terms
 
 
 def _united(readings: Iterable[tuple[Reading, ...] | None]) -> tuple[Reading, ...] | None:

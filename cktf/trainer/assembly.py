@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from cktf.data import Dataset, Samples, Split, unlabelled_samples
 from cktf.errors import InputError
 from cktf.models import build_model, measure_shapes
-from cktf.objectives import Given, WeightedSum
+from cktf.objectives import BuildContext, WeightedSum
 from cktf.seeding import initialisation
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.phases import Phase, objective_phases, probe_phase
@@ -53,7 +53,7 @@ def assemble(
     except InputError as error:
         raise InputError(f"student.model: {error}") from error
     shapes = measure_shapes(student, dataset.image_shape)
-    given = Given(
+    given = BuildContext(
         student=shapes,
         teacher=teacher_shapes or shapes,
         labels=samples.labels if labels is None else labels,

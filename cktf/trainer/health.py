@@ -41,7 +41,6 @@ from cktf.batch import Activations, Batch, Shapes
 from cktf.data import Dataset, Split, evaluation_batches
 from cktf.objectives import WeightedSum
 from cktf.objectives.contrastive.layers import LayerPair, blocks_of
-from cktf.objectives.parts.workers import whole_batches
 from cktf.settings import Settings
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import World
@@ -158,7 +157,6 @@ class Health:
         return _finite(norms)
 
     @torch.no_grad()
-    @whole_batches()
     def on_validation(self) -> dict[str, float]:
         """Return all that is measured on the validation split; the student is left in the mode it was in.
 

@@ -1,27 +1,26 @@
-"""Files of what was read of teachers: float16 tables under names, mapped, and bounded in size together.
+"""Files of teachers' readings: float16 tables, mapped, and bounded in size together.
 
-A table is written whole or not at all, and its name says all that decides its content, so it is never wrong, only
-there or not. It may be deleted at any time: who has it mapped keeps it, and who wants it computes it again. So the
-least recently used make room for new ones, those of killed writers first.
+Files are named by a hash of everything that determines their content, so a file is either absent or valid. Deleting one
+is safe: readers keep their map, others compute it again. So the least recently used make room for new ones, those of
+killed writers first.
 
-Nothing here fails a trial: where a file cannot be written or read, that is logged once, and the caller goes on with
-what it has computed.
+Nothing here fails a trial: if a file cannot be written or read, that is logged once, and the caller goes on with the
+values it has computed.
 """
 
 import logging
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from cktf.data.files.mapped import as_tensor
 from cktf.errors import InputError, shown
-from cktf.storage import Storage
 from cktf.storage.locks import exclusive
+from cktf.storage.mapped import read_array, write_array
 
 DEFAULT_LIMIT = 20.0
 """Gigabytes of all files together, where `$CKTF_CACHE_GB` does not say."""
@@ -60,19 +59,17 @@ class ReadingFiles:
         self._has_complained = False
 
     def read(self, name: str, rows: int, columns: int) -> Tensor | None:
-        """Return a table (rows, columns), float16, CPU, mapped and to be read only; None where it is not there."""
+        """Return a table (rows, columns), float16, CPU, mapped and to be read only; None if it is not there."""
         path = self._path(name)
         try:
-            if path.stat().st_size != 2 * rows * columns:
-                return None
-            with suppress(OSError):  # a file of another user, say, which then only seems older than it is
-                os.utime(path)
-            values = np.memmap(path, dtype=np.float16, mode="r", shape=(rows, columns))
+            values = read_array(path, np.float16, (rows, columns))
         except OSError:
             return None
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-            return torch.from_numpy(values)
+        if values is None:
+            return None
+        with suppress(OSError):  # a file of another user, say, which then only seems older than it is
+            os.utime(path)
+        return as_tensor(values)
 
     def write(self, name: str, table: Tensor) -> None:
         """Write a table, (rows, columns), float16, CPU, and delete the least recently used ones that it displaces."""
@@ -82,7 +79,7 @@ class ReadingFiles:
             # One writes at a time, so that the limit holds, and what is half written is a killed writer's.
             with exclusive(self.folder / "lock"):
                 self._make_room(table.nbytes)
-                Storage(self.folder).write(name + _SUFFIX, table.numpy().tobytes())
+                write_array(self._path(name), [table.numpy()])
         except OSError as error:
             self._complain(error)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cktf.data import DATASETS, Augmentation, Dataset
-from cktf.data.generated import generate
+from tests.data.generated import generate
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
-"""Small data sets in the true formats."""
+"""A few images of each data set's kind, and small data sets in the true formats."""
 
 import filecmp
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,9 @@ import torch
 
 from cktf.data import DATASETS, DataConfig, load_dataset, split
 from cktf.data.files.published import PUBLISHED
-from cktf.data.generated import FEW_CLASSES, FEW_SAMPLES, generate
+from cktf.data.generated import FEW_CLASSES, FEW_SAMPLES
+from cktf.data.sets import KINDS
+from tests.data.generated import generate
 
 # Classes, channels, side: those of the real data sets; an image folder has what it is given.
 TRUE_SHAPES = {
@@ -58,10 +59,7 @@ def test_the_same_files_are_written_every_time(tmp_path: Path, generated: Path) 
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_a_few_images_stand_in_for_a_data_set_and_nothing_is_kept(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_a_few_images_stand_in_for_a_data_set_and_nothing_is_kept(cache: Path, name: str) -> None:
     side = TRUE_SHAPES[name][2] if name == "image_folder" else None
     config = DataConfig(name=name, root="nowhere", side=side, generated=True)
     dataset = load_dataset(config)
@@ -75,18 +73,27 @@ def test_a_few_images_stand_in_for_a_data_set_and_nothing_is_kept(
     assert len(dataset.test_images) == len(dataset.test_labels)
     if dataset.unlabelled_images is not None:
         assert len(dataset.unlabelled_images) == FEW_CLASSES * FEW_SAMPLES
+    assert dataset.constants == KINDS[name].dataset(*[torch.empty(0)] * 4).constants
+    again = load_dataset(config)
+    assert torch.equal(again.train_images, dataset.train_images)
     parts = split(dataset.train_labels, config, seed=0)
     assert torch.bincount(dataset.train_labels[parts.validation_index]).tolist() == [1] * there
     assert not cache.exists()
-    assert [*tmp_path.iterdir()] == []
 
 
-def test_the_few_images_are_among_those_of_the_files(generated: Path) -> None:
-    whole = load_dataset(DataConfig(name="cifar100", root=str(generated), verify=False))
-    few = load_dataset(DataConfig(name="cifar100", generated=True))
-    known = {
-        image.numpy().tobytes(): label
-        for image, label in zip(whole.train_images, whole.train_labels, strict=True)
-    }
-    for image, label in zip(few.train_images, few.train_labels, strict=True):
-        assert known[image.numpy().tobytes()] == label
+def test_the_kind_is_that_of_the_data_set() -> None:
+    for name, (num_classes, channels, side) in TRUE_SHAPES.items():
+        kind = KINDS[name]
+        own_side = 0 if name == "image_folder" else side
+        assert (kind.num_classes, kind.channels, kind.side) == (num_classes, channels, own_side)
+
+
+def test_few_images_have_the_side_that_is_asked_for_and_an_image_folder_wants_one() -> None:
+    few = load_dataset(DataConfig(name="stl10", side=32, generated=True))
+    assert few.train_images.shape[2:] == few.test_images.shape[2:] == (32, 32)
+    assert few.unlabelled_images is not None
+    assert few.unlabelled_images.shape[2:] == (32, 32)
+    cropped = load_dataset(DataConfig(name="stl10", side=32, crop_from=48, generated=True))
+    assert (cropped.train_images.shape[-1], cropped.image_shape[-1]) == (48, 32)
+    with pytest.raises(ValueError, match=r"data\.side: image_folder has images of any size"):
+        load_dataset(DataConfig(name="image_folder", generated=True))

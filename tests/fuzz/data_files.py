@@ -10,8 +10,8 @@ from typing import Any
 
 from cktf.data.config import DataConfig
 from cktf.data.files.published import PUBLISHED
-from cktf.data.generated import generate
 from cktf.data.load import load_dataset
+from tests.data.generated import generate
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import changed_bytes
 

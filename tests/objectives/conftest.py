@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.negatives import Negatives
 
 
@@ -54,9 +54,9 @@ def batch() -> Batch:
 
 
 @pytest.fixture
-def given(student: Activations, teacher: Activations, batch: Batch) -> Given:
+def given(student: Activations, teacher: Activations, batch: Batch) -> BuildContext:
     """Return what an objective of `student`, `teacher` and `batch` is built for."""
-    return Given(
+    return BuildContext(
         student=student.shapes(batch.images),
         teacher=teacher.shapes(batch.images),
         labels=torch.arange(30) % 5,

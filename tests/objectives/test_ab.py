@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.ab import AB, boundary_loss
 
 
@@ -47,7 +47,7 @@ def test_only_the_sign_of_the_teachers_preactivations_matters() -> None:
 
 
 def test_the_initial_phase_compares_preactivations_and_later_stages_count_more(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     initial = AB(AB.Config(margin=0.5), given).initial
     terms = initial(student, teacher, batch)
@@ -61,13 +61,13 @@ def test_the_initial_phase_compares_preactivations_and_later_stages_count_more(
     assert all(parameter.grad is not None for parameter in initial.parameters())
 
 
-def test_maps_of_equal_shape_need_no_connector(given: Given) -> None:
+def test_maps_of_equal_shape_need_no_connector(given: BuildContext) -> None:
     initial = AB(AB.Config(), replace(given, student=given.teacher)).initial
     assert all(isinstance(connector, nn.Identity) for connector in initial.connectors.values())
 
 
 def test_maps_behind_the_relu_are_compared_where_the_study_says_so(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     without = replace(given, student=replace(given.student, preactivations=()))
     initial = AB(AB.Config(maps="activation"), without).initial
@@ -79,7 +79,7 @@ def test_maps_behind_the_relu_are_compared_where_the_study_says_so(
 
 @pytest.mark.parametrize("role", ["student", "teacher"])
 def test_a_network_without_preactivations_is_refused(
-    role: Literal["student", "teacher"], given: Given
+    role: Literal["student", "teacher"], given: BuildContext
 ) -> None:
     without = replace(getattr(given, role), preactivations=())
     with pytest.raises(ValueError, match=rf"objective\.ab: .*{role}\.model"):
@@ -87,7 +87,7 @@ def test_a_network_without_preactivations_is_refused(
 
 
 def test_the_students_own_training_has_no_term(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     ab = AB(AB.Config(initial_epochs=3, initial_learning_rate=0.2), given)
     assert ab(student, teacher, batch) == ab.term_weights == {}

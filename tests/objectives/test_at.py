@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.at import AT, attention_loss
 
 
@@ -66,7 +66,7 @@ def test_the_larger_map_is_averaged_to_the_smaller_one(wider: str) -> None:
 
 
 def test_every_stage_has_a_term_of_its_own(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     at = AT(AT.Config(power=4), given)
     terms = at(student, teacher, batch)

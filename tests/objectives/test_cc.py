@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.cc import CC, correlation_loss
 
 
@@ -44,7 +44,7 @@ def test_a_shift_of_both_embeddings_does_not_matter() -> None:
 
 
 def test_both_embeddings_are_trained(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     cc = CC(CC.Config(dim=4), given)
     terms = cc(student, teacher, batch)

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.at import attention_loss
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.transforms import Transform
@@ -30,12 +30,12 @@ def same_layers(*names: str) -> list[dict[str, Any]]:
     return [{"student": name, "teacher": name} for name in names]
 
 
-def built(given: Given, **values: Any) -> CKTF:
+def built(given: BuildContext, **values: Any) -> CKTF:
     return CKTF(CKTF.Config.model_validate(values), given)
 
 
 def test_pairs_by_hand_cross_stages_and_have_weights_of_their_own(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     pairs = [
         {"student": "stage1", "teacher": "stage3.0", "weight": 0.5},
@@ -59,7 +59,7 @@ def test_pairs_by_hand_cross_stages_and_have_weights_of_their_own(
 
 
 def test_a_pair_by_hand_that_is_a_published_one_begins_and_goes_on_as_that(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     published = built(given, **SMALL)(student, teacher, batch)
     by_hand = built(given, pairs=same_layers("penultimate", "stage2"), **SMALL)(student, teacher, batch)
@@ -69,7 +69,7 @@ def test_a_pair_by_hand_that_is_a_published_one_begins_and_goes_on_as_that(
 @pytest.mark.parametrize("head", ["linear", "mlp", "pad"])
 @pytest.mark.parametrize("transform", ["map", "hint", "attention", "factor"])
 def test_layers_of_any_shapes_can_be_paired(
-    head: str, transform: str, student: Activations, teacher: Activations, batch: Batch, given: Given
+    head: str, transform: str, student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     layers = ("stem", "stage1", "stage3.0", "penultimate")
     pairs = [{"student": ours, "teacher": theirs} for ours in layers for theirs in layers]
@@ -88,7 +88,7 @@ def test_every_transform_trains_the_student(
     student: Activations,
     teacher: Activations,
     batch: Batch,
-    given: Given,
+    given: BuildContext,
 ) -> None:
     cktf = built(given, transform=transform, head="pad", source="batch", negatives=negatives)
     sum(cktf(student, teacher, batch).values()).backward()
@@ -97,7 +97,7 @@ def test_every_transform_trains_the_student(
 
 
 def test_attention_transfer_is_attention_padding_and_no_negatives(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     stages = ("stage1", "stage2", "stage3")
     cktf = built(given, transform="attention", head="pad", pairs=same_layers(*stages), **AGREEMENT)
@@ -112,7 +112,7 @@ def test_attention_transfer_is_attention_padding_and_no_negatives(
 
 
 def test_similarity_preservation_is_similarity_padding_and_no_negatives(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     cktf = built(given, transform="similarity", head="pad", pairs=same_layers("stage3"), **AGREEMENT)
     loss, ours = cktf(student, teacher, batch)["stage3"], student.stages[2][-1]
@@ -122,7 +122,7 @@ def test_similarity_preservation_is_similarity_padding_and_no_negatives(
 
 
 def test_fitnet_is_the_hint_a_regressor_and_no_negatives(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     cktf = built(
         given,
@@ -140,20 +140,20 @@ def test_fitnet_is_the_hint_a_regressor_and_no_negatives(
     torch.testing.assert_close(loss, hint[0].numel() * hint_loss(regressed, hint))
 
 
-def test_a_regressor_needs_maps_of_equal_size(given: Given) -> None:
+def test_a_regressor_needs_maps_of_equal_size(given: BuildContext) -> None:
     pairs = [{"student": "stage1", "teacher": "stage2"}]
     with pytest.raises(ValueError, match=r"objective\.cktf\.head: .*stage1-stage2 are \(8, 8\) and \(4, 4\)"):
         built(given, head="regressor", transform="hint", pairs=pairs)
 
 
-def test_a_layer_that_a_network_has_not_is_refused(given: Given) -> None:
+def test_a_layer_that_a_network_has_not_is_refused(given: BuildContext) -> None:
     pairs = [{"student": "stage1", "teacher": "stage3.2"}]
     with pytest.raises(ValueError, match=r"objective\.cktf\.pairs: the teacher has no stage3\.2"):
         built(given, pairs=pairs)
 
 
 def test_pairs_by_hand_join_networks_with_unequal_numbers_of_stages(
-    make_activations: Callable[..., Activations], student: Activations, batch: Batch, given: Given
+    make_activations: Callable[..., Activations], student: Activations, batch: Batch, given: BuildContext
 ) -> None:
     teacher = make_activations(width=4)
     teacher = replace(teacher, stages=teacher.stages[1:])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.crd import CRD
 from cktf.objectives.contrastive.critics import Critic
 from cktf.objectives.contrastive.heads import HeadKind
@@ -27,7 +27,7 @@ Candidates = list[tuple[float, Tensor]]
 class SlowCRD:
     """What `CRD` does, one anchor and one candidate at a time; its negatives and first rows are the fast one's."""
 
-    def __init__(self, crd: CRD, given: Given, config: CRD.Config) -> None:
+    def __init__(self, crd: CRD, given: BuildContext, config: CRD.Config) -> None:
         self.config, self.labels = config, given.labels
         self.heads = crd.pair.student.head, crd.pair.teacher.head
         self.sampled = crd.source if config.source in ("sampled", "shared") else None
@@ -133,7 +133,7 @@ def test_three_steps_equal_loops_over_named_samples(
     critic: Critic,
     student: Activations,
     teacher: Activations,
-    given: Given,
+    given: BuildContext,
 ) -> None:
     config = settings(source, estimator, critic)
     crd = CRD(config, given)
@@ -150,7 +150,7 @@ def test_three_steps_equal_loops_over_named_samples(
 
 @pytest.mark.parametrize("head", get_args(HeadKind))
 def test_every_head_makes_embeddings_of_one_width_and_trains_the_student(
-    head: HeadKind, student: Activations, teacher: Activations, given: Given
+    head: HeadKind, student: Activations, teacher: Activations, given: BuildContext
 ) -> None:
     crd = CRD(settings("sampled", "nce", "cosine", head=head), given)
     crd(student, teacher, batch_of(0))["penultimate"].backward()
@@ -168,7 +168,7 @@ def test_every_head_makes_embeddings_of_one_width_and_trains_the_student(
 @pytest.mark.parametrize("source", get_args(SourceKind))
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_resumed_objective_goes_on_as_the_uninterrupted_one(
-    source: SourceKind, precision: str, student: Activations, teacher: Activations, given: Given
+    source: SourceKind, precision: str, student: Activations, teacher: Activations, given: BuildContext
 ) -> None:
     config = settings(source, "nce", "cosine", bank_precision=precision)
     crd, resumed = CRD(config, given), CRD(config, replace(given, seed=given.seed))
@@ -183,7 +183,7 @@ def test_a_resumed_objective_goes_on_as_the_uninterrupted_one(
 
 @pytest.mark.parametrize("estimator", get_args(Estimator))
 def test_a_bank_in_bfloat16_has_nearly_the_loss_of_one_in_float32(
-    estimator: Estimator, student: Activations, teacher: Activations, given: Given
+    estimator: Estimator, student: Activations, teacher: Activations, given: BuildContext
 ) -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
@@ -195,7 +195,7 @@ def test_a_bank_in_bfloat16_has_nearly_the_loss_of_one_in_float32(
 
 
 def test_without_negatives_and_banks_the_loss_is_the_mean_distance(
-    student: Activations, teacher: Activations, given: Given
+    student: Activations, teacher: Activations, given: BuildContext
 ) -> None:
     config = CRD.Config(negatives=0, dim=DIM, critic="squared_distance", temperature=0.5, unit_length=False)
     crd = CRD(config, given)
@@ -210,7 +210,7 @@ def test_without_negatives_and_banks_the_loss_is_the_mean_distance(
 
 
 def test_distances_of_free_length_are_contrasted_within_the_batch(
-    student: Activations, teacher: Activations, given: Given
+    student: Activations, teacher: Activations, given: BuildContext
 ) -> None:
     config = settings("batch", "infonce", "squared_distance", unit_length=False, labels=False)
     crd = CRD(config, given)

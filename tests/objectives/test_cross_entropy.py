@@ -6,12 +6,12 @@ from dataclasses import replace
 import torch
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.cross_entropy import CrossEntropy
 
 
 def test_equal_logits_cost_the_logarithm_of_the_number_of_classes(
-    student: Activations, batch: Batch, given: Given
+    student: Activations, batch: Batch, given: BuildContext
 ) -> None:
     even = replace(student, logits=torch.zeros(6, 5))
     terms = CrossEntropy(CrossEntropy.Config(), given)(even, None, batch)

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import OBJECTIVES, Given
+from cktf.objectives import OBJECTIVES, BuildContext
 
 SAMPLES, STEPS = 6, 3
 SHARDS = slice(0, 2), slice(2, 6)
@@ -56,7 +56,7 @@ def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
     for name, (method, values) in (settings | {name: (name, {}) for name in OF_A_BATCH}).items():
         shapes = [activations(0, width, shard).shapes(images) for width in (3, 5)]
         config = OBJECTIVES[method].Config.model_validate(values)
-        objective = OBJECTIVES[method](config, Given(*shapes, LABELS, seed=1))
+        objective = OBJECTIVES[method](config, BuildContext(*shapes, LABELS, seed=1))
         held: dict[str, Tensor] = {}
         for step in range(STEPS):
             index = torch.randperm(30, generator=torch.Generator().manual_seed(step))[:SAMPLES][shard]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import OBJECTIVES, Given, ObjectivesConfig, WeightedSum
+from cktf.objectives import OBJECTIVES, BuildContext, ObjectivesConfig, WeightedSum
 
 SMALL = {"negatives": 8, "dim": 4}
 SECOND = {"cktf": {"weight": 0.8, "beta": 1, "theta": 1, **SMALL}}
@@ -32,7 +32,7 @@ PUBLISHED_WEIGHTS = {
 }
 
 
-def build(names: dict[str, dict[str, object]], given: Given) -> WeightedSum:
+def build(names: dict[str, dict[str, object]], given: BuildContext) -> WeightedSum:
     return WeightedSum(ObjectivesConfig.model_validate(names), given)
 
 
@@ -84,7 +84,7 @@ def assert_a_step_helps(loss: Callable[[], Tensor], trained: list[Tensor]) -> No
 
 @pytest.mark.parametrize("name", COMPARED)
 def test_a_method_and_cktf_add_up_and_do_not_shift_each_others_numbers(
-    name: str, student: Activations, teacher: Activations, batch: Batch, given: Given
+    name: str, student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     given = replace(given, teacher=teacher.shapes(batch.images))
     both = build({name: {}} | SECOND, given)
@@ -104,7 +104,7 @@ def test_a_method_and_cktf_add_up_and_do_not_shift_each_others_numbers(
 
 @pytest.mark.parametrize("name", COMPARED)
 def test_a_step_against_the_gradient_lowers_a_methods_loss(
-    name: str, student: Activations, teacher: Activations, batch: Batch, given: Given
+    name: str, student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     given = replace(given, teacher=teacher.shapes(batch.images))
     method = build({name: {}}, given)
@@ -118,7 +118,7 @@ def test_a_step_against_the_gradient_lowers_a_methods_loss(
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_losses_are_scalars_computed_in_float32_under_autocast(
-    name: str, student: Activations, teacher: Activations, batch: Batch, given: Given
+    name: str, student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     given = replace(given, teacher=teacher.shapes(batch.images))
     student, teacher = in_bfloat16(student), in_bfloat16(teacher)
@@ -138,7 +138,7 @@ def test_losses_are_scalars_computed_in_float32_under_autocast(
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_initial_parameters_depend_on_the_seed_alone(
-    name: str, teacher: Activations, batch: Batch, given: Given
+    name: str, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     given = replace(given, teacher=teacher.shapes(batch.images))
     stream = torch.get_rng_state()
@@ -159,7 +159,7 @@ def test_weights_are_those_of_the_published_runs_unless_set(name: str) -> None:
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_method_that_names_its_readings_needs_nothing_else_of_the_teacher(
-    name: str, student: Activations, teacher: Activations, batch: Batch, given: Given
+    name: str, student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     given = replace(given, teacher=teacher.shapes(batch.images))
     readings = build(settings_of(name), given).readings
@@ -180,7 +180,7 @@ def test_a_method_that_names_its_readings_needs_nothing_else_of_the_teacher(
 
 
 def test_of_several_methods_readings_are_united_and_one_that_may_read_anything_decides(
-    given: Given,
+    given: BuildContext,
 ) -> None:
     def names(*methods: str) -> list[str] | None:
         readings = build({name: settings_of(name)[name] for name in methods}, given).readings

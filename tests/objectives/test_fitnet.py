@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.fitnet import FitNet, hint_loss
 
 
@@ -34,7 +34,7 @@ def test_gradient() -> None:
 
 @pytest.mark.parametrize(("stage", "name"), [(0, "stem"), (1, "stage1"), (2, "stage2"), (3, "stage3")])
 def test_the_setting_says_whose_map_is_the_hint(
-    stage: int, name: str, student: Activations, teacher: Activations, batch: Batch, given: Given
+    stage: int, name: str, student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     fitnet = FitNet(FitNet.Config(stage=stage), given)
     terms = fitnet(student, teacher, batch)
@@ -46,7 +46,7 @@ def test_the_setting_says_whose_map_is_the_hint(
 
 
 def test_the_regressor_learns_to_give_the_hint(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     fitnet = FitNet(FitNet.Config(), given)
     stages = tuple(tuple(block.detach().relu() for block in blocks) for blocks in teacher.stages)
@@ -61,6 +61,6 @@ def test_the_regressor_learns_to_give_the_hint(
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_a_stage_that_the_networks_lack_is_refused(given: Given) -> None:
+def test_a_stage_that_the_networks_lack_is_refused(given: BuildContext) -> None:
     with pytest.raises(ValueError, match=r"objective\.fitnet\.stage: 4, but .* 3 stages; choose 0 .* to 3"):
         FitNet(FitNet.Config(stage=4), given)

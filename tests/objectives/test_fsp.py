@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.fsp import FSP, flow, flow_loss
 
 
@@ -55,7 +55,7 @@ def test_the_initial_phase_compares_the_flow_into_every_stage(
         make_activations(width=2, blocks=1, seed=1),
         make_activations(width=2, blocks=3, seed=2),
     )
-    given = Given(student.shapes(batch.images), teacher.shapes(batch.images), torch.arange(30), seed=0)
+    given = BuildContext(student.shapes(batch.images), teacher.shapes(batch.images), torch.arange(30), seed=0)
     fsp = FSP(FSP.Config(initial_epochs=3, initial_learning_rate=0.2), given)
     assert fsp(student, teacher, batch) == fsp.term_weights == {}
     assert (fsp.initial.epochs, fsp.initial.learning_rate, fsp.initial.trains_student) == (3, 0.2, True)
@@ -69,7 +69,7 @@ def test_the_initial_phase_compares_the_flow_into_every_stage(
     assert torch.equal(terms["stage3"], last)
 
 
-def test_unequal_channels_are_refused(given: Given) -> None:
+def test_unequal_channels_are_refused(given: BuildContext) -> None:
     with pytest.raises(
         ValueError, match=r"objective\.fsp\.weight: .*student has 2 of stem and the teacher 4"
     ):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.ft import FT, factor_loss
 
 
@@ -51,7 +51,7 @@ def test_neither_the_order_of_channels_nor_the_scale_matters() -> None:
 
 
 def test_the_initial_phase_trains_the_paraphraser_to_reconstruct_the_teachers_last_stage(
-    teacher: Activations, batch: Batch, given: Given
+    teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     initial = FT(FT.Config(initial_epochs=3, initial_learning_rate=0.2), given).initial
     assert (initial.epochs, initial.learning_rate, initial.trains_student) == (3, 0.2, False)
@@ -70,7 +70,7 @@ def test_the_initial_phase_trains_the_paraphraser_to_reconstruct_the_teachers_la
 
 
 def test_then_the_translator_follows_the_frozen_paraphraser(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     ft = FT(FT.Config(), given)
     terms = ft(student, teacher, batch)
@@ -83,7 +83,7 @@ def test_then_the_translator_follows_the_frozen_paraphraser(
 
 
 def test_the_rate_sets_the_channels_of_a_factor(
-    student: Activations, teacher: Activations, given: Given
+    student: Activations, teacher: Activations, given: BuildContext
 ) -> None:
     ft = FT(FT.Config(rate=0.3), given)
     assert ft.translator(student.stages[-1][-1]).shape == (6, 4, 2, 2)  # 0.3 of 16 channels

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Shapes
 from cktf.models import MODELS, build_model
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.crd import CRD
 from cktf.objectives.contrastive.heads import Head
@@ -70,7 +70,7 @@ def test_kd_equals_the_published_code(path: Path) -> None:
 def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None:
     case = Case(path)
     blank = Shapes(torch.Size([1]), torch.Size([1]), torch.Size([1, 1, 1]), (), (), torch.Size([3, 32, 32]))
-    given = Given(
+    given = BuildContext(
         student=replace(blank, penultimate=case["step0_s"].shape[1:]),
         teacher=replace(blank, penultimate=case["step0_t"].shape[1:]),
         labels=case["labels"],
@@ -108,7 +108,9 @@ def test_cktf_equals_the_published_code(path: Path, given_negatives: Any) -> Non
     student, teacher = networks
     images = case["step0_x"]
     with torch.no_grad():
-        given = Given(student(images).shapes(images), teacher(images).shapes(images), case["labels"], seed=0)
+        given = BuildContext(
+            student(images).shapes(images), teacher(images).shapes(images), case["labels"], seed=0
+        )
     config = CKTF.Config(pairing=case.meta["pairing"], **contrastive_settings(case))
     cktf = CKTF(config, given)
     for number, pair in enumerate(cktf.pairs.values()):

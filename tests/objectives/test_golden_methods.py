@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import OBJECTIVES, Given, Objective
+from cktf.objectives import OBJECTIVES, BuildContext, Objective
 from cktf.objectives.ab import AB
 from cktf.objectives.cc import CC, correlation_loss
 from cktf.objectives.fitnet import FitNet
@@ -56,7 +56,7 @@ def build(case: Case, student: Activations, teacher: Activations, **settings: ob
     method = case.meta["method"]
     ours = HYPERPARAMETERS.get(method, {})
     settings |= {ours[name]: value for name, value in case.meta.items() if name in ours}
-    given = Given(
+    given = BuildContext(
         student.shapes(BATCH.images), teacher.shapes(BATCH.images), labels=torch.tensor([0, 1]), seed=0
     )
     return OBJECTIVES[method](OBJECTIVES[method].Config.model_validate(settings), given).eval()

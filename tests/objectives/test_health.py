@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given, ObjectivesConfig, WeightedSum
+from cktf.objectives import BuildContext, ObjectivesConfig, WeightedSum
 from cktf.objectives.contrastive import pair as contrastive_pair
 
 SMALL = {"negatives": 8, "dim": 4, "temperature": 0.2}
 
 
-def build(objectives: dict[str, object], given: Given) -> WeightedSum:
+def build(objectives: dict[str, object], given: BuildContext) -> WeightedSum:
     return WeightedSum(ObjectivesConfig.model_validate(objectives), given)
 
 
@@ -52,7 +52,7 @@ def test_scores_are_of_all_rows_of_other_classes_and_nothing_moves(
     teacher: Activations,
     batch: Batch,
     unseen: Batch,
-    given: Given,
+    given: BuildContext,
 ) -> None:
     objective = build({"crd": {**SMALL, "source": source, "labels": labels}}, given)
     objective(student, teacher, batch)
@@ -86,7 +86,7 @@ def test_scores_are_of_all_rows_of_other_classes_and_nothing_moves(
 
 
 def test_cktf_tells_of_each_pair_what_crd_tells_of_its_one(
-    student: Activations, teacher: Activations, unseen: Batch, given: Given
+    student: Activations, teacher: Activations, unseen: Batch, given: BuildContext
 ) -> None:
     found = build({"cktf": SMALL}, given).health(student, teacher, unseen)
     pairs = ("stem", "stage1", "stage2", "stage3", "penultimate")
@@ -103,7 +103,7 @@ def test_cktf_tells_of_each_pair_what_crd_tells_of_its_one(
 
 
 def test_kept_readings_give_the_same_as_the_teacher_itself(
-    student: Activations, teacher: Activations, unseen: Batch, given: Given
+    student: Activations, teacher: Activations, unseen: Batch, given: BuildContext
 ) -> None:
     objective = build({"cktf": SMALL, "at": {}}, given)
     assert objective.readings is None, "AT reads whole maps, but has nothing to tell"
@@ -120,7 +120,7 @@ def test_of_a_large_bank_evenly_spaced_rows_are_looked_at(
     student: Activations,
     teacher: Activations,
     unseen: Batch,
-    given: Given,
+    given: BuildContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(contrastive_pair, "MOST_ROWS", 10)
@@ -136,7 +136,7 @@ def test_of_a_large_bank_evenly_spaced_rows_are_looked_at(
 
 
 def test_squared_distances_count_as_the_cosines_at_half_the_temperature_that_they_are(
-    student: Activations, teacher: Activations, unseen: Batch, given: Given
+    student: Activations, teacher: Activations, unseen: Batch, given: BuildContext
 ) -> None:
     one = build({"crd": SMALL}, given).health(student, teacher, unseen)
     other = build({"crd": {**SMALL, "critic": "squared_distance", "temperature": 0.4}}, given)
@@ -145,7 +145,7 @@ def test_squared_distances_count_as_the_cosines_at_half_the_temperature_that_the
 
 
 def test_without_unit_length_scores_are_minus_squared_distances(
-    student: Activations, teacher: Activations, unseen: Batch, given: Given
+    student: Activations, teacher: Activations, unseen: Batch, given: BuildContext
 ) -> None:
     settings = {
         **SMALL,
@@ -175,7 +175,11 @@ def test_without_unit_length_scores_are_minus_squared_distances(
 
 @pytest.mark.parametrize("objectives", [{"kd": {}}, {"at": {}}, {"crd": {"negatives": 0}}])
 def test_who_has_no_bank_tells_nothing(
-    objectives: dict[str, object], student: Activations, teacher: Activations, unseen: Batch, given: Given
+    objectives: dict[str, object],
+    student: Activations,
+    teacher: Activations,
+    unseen: Batch,
+    given: BuildContext,
 ) -> None:
     objective = build(objectives, given)
     assert objective.health(student, teacher, unseen) == {}
@@ -191,13 +195,13 @@ def test_who_has_no_bank_tells_nothing(
     ],
 )
 def test_cktf_names_the_layers_that_it_matches(
-    settings: dict[str, object], expected: tuple[str, str], given: Given
+    settings: dict[str, object], expected: tuple[str, str], given: BuildContext
 ) -> None:
     assert expected in build({"cktf": {**SMALL, **settings}}, given).matched
 
 
 def test_the_factor_of_a_term_is_its_share_of_the_sum(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     objective = build({"kd": {"weight": 2.0}, "cktf": {**SMALL, "weight": 3.0, "beta": 0.5}}, given)
     total, terms = objective(student, teacher, batch)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.nst import NST, selectivity_loss
 
 FEW_POSITIONS = (2, 6, 2, 2), (2, 5, 2, 2)
@@ -66,7 +66,7 @@ def test_the_larger_map_is_averaged_to_the_smaller_one() -> None:
 
 
 def test_every_stage_has_a_term_of_its_own(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     nst = NST(NST.Config(), given)
     terms = nst(student, teacher, batch)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.pkt import PKT, neighbour_divergence, neighbour_probabilities
 
 
@@ -52,7 +52,7 @@ def test_rotation_of_all_and_scale_of_each_embedding_do_not_matter() -> None:
 
 
 def test_the_penultimate_vectors_are_compared(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     terms = PKT(PKT.Config(), given)(student, teacher, batch)
     assert terms.keys() == {"penultimate"}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given, ObjectivesConfig, active_objectives
+from cktf.objectives import BuildContext, ObjectivesConfig, active_objectives
 from cktf.objectives.rkd import RKD, angle_loss, angles, distance_loss, relative_distances
 
 
@@ -89,7 +89,7 @@ def test_distances_of_near_vectors_far_from_zero_are_exact() -> None:
 
 
 def test_terms_and_their_factors(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     rkd = RKD(RKD.Config(), given)
     assert rkd.term_weights == {"distance": 25.0, "angle": 50.0}
@@ -100,7 +100,7 @@ def test_terms_and_their_factors(
 
 
 def test_a_relation_without_factor_is_not_computed(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     assert RKD(RKD.Config(angle=0), given)(student, teacher, batch).keys() == {"distance"}
     neither = ObjectivesConfig.model_validate({"rkd": {"distance": 0, "angle": 0}})

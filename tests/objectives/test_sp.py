@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.sp import SP, similarity_loss
 
 
@@ -51,7 +51,7 @@ def test_neither_the_order_of_channels_and_positions_nor_the_scale_matters() -> 
 
 
 def test_the_last_stages_are_compared(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     terms = SP(SP.Config(), given)(student, teacher, batch)
     assert terms.keys() == {"last_stage"}

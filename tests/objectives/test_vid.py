@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.vid import VID, GaussianRegressor, negative_log_likelihood
 
 
@@ -61,7 +61,7 @@ def test_the_variance_begins_as_set_and_never_falls_below_the_smallest(
 
 
 def test_every_stage_has_a_term_and_a_regressor_of_its_own(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     vid = VID(VID.Config(), given)
     terms = vid(student, teacher, batch)

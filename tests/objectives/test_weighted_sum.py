@@ -1,25 +1,37 @@
 """The weighted sum."""
 
+from typing import ClassVar
+
+import pytest
 import torch
+from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given, ObjectivesConfig, WeightedSum
+from cktf.objectives import (
+    OBJECTIVES,
+    BuildContext,
+    Objective,
+    ObjectivesConfig,
+    ObjectiveSettings,
+    WeightedSum,
+)
+from cktf.objectives.kd import KD
 
-OBJECTIVES: dict[str, object] = {
+SETTINGS: dict[str, object] = {
     "cross_entropy": {"weight": 0.5},
     "kd": {"weight": 2.0},
     "cktf": {"weight": 3.0, "beta": 0.7, "theta": 0.2, "negatives": 8, "dim": 4},
 }
 
 
-def build(values: dict[str, object], given: Given) -> WeightedSum:
+def build(values: dict[str, object], given: BuildContext) -> WeightedSum:
     return WeightedSum(ObjectivesConfig.model_validate(values), given)
 
 
 def test_total_is_the_sum_of_weighted_terms_and_terms_are_unweighted(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
-    total, terms = build(OBJECTIVES, given)(student, teacher, batch)
+    total, terms = build(SETTINGS, given)(student, teacher, batch)
     assert list(terms) == [
         "cross_entropy.logits",
         "kd.logits",
@@ -39,22 +51,53 @@ def test_total_is_the_sum_of_weighted_terms_and_terms_are_unweighted(
     assert total.requires_grad
 
 
-def test_an_objective_without_weight_is_not_built(given: Given) -> None:
-    built = build({**OBJECTIVES, "cktf": {"weight": 0}}, given)
+def test_an_objective_without_weight_is_not_built(given: BuildContext) -> None:
+    built = build({**SETTINGS, "cktf": {"weight": 0}}, given)
     assert list(built.objectives) == ["cross_entropy", "kd"]
     assert not built.state_dict()
 
 
 def test_adding_an_objective_does_not_shift_the_numbers_of_another(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
-    _, alone = build({"cktf": OBJECTIVES["cktf"]}, given)(student, teacher, batch)
-    _, together = build({**OBJECTIVES, "crd": {"negatives": 3, "dim": 4}}, given)(student, teacher, batch)
+    _, alone = build({"cktf": SETTINGS["cktf"]}, given)(student, teacher, batch)
+    _, together = build({**SETTINGS, "crd": {"negatives": 3, "dim": 4}}, given)(student, teacher, batch)
     assert all(torch.equal(value, together[name]) for name, value in alone.items())
 
 
 def test_cross_entropy_alone_is_computed_without_a_teacher(
-    student: Activations, batch: Batch, given: Given
+    student: Activations, batch: Batch, given: BuildContext
 ) -> None:
     total, _ = build({"cross_entropy": {}}, given)(student, None, batch)
     assert total > 0
+
+
+def test_a_method_that_denies_its_teacher_and_reads_it_fails_where_it_reads(
+    student: Activations, batch: Batch, given: BuildContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KD, "needs_teacher", False)
+    with pytest.raises(AttributeError, match="logits"):
+        build({"kd": {}}, given)(student, None, batch)
+
+
+class MeanLogit(Objective):
+    """The least that a method has to say."""
+
+    Config = ObjectiveSettings
+    needs_teacher = False
+    term_weights: ClassVar = {"mean": 1.0}
+
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:  # noqa: ARG002
+        return {"mean": student.logits.mean()}
+
+
+def test_four_members_make_an_objective(
+    student: Activations, batch: Batch, given: BuildContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OBJECTIVES, "cross_entropy", MeanLogit)
+    built = build({"cross_entropy": {"weight": 2.0}}, given)
+    total, terms = built(student, None, batch)
+    assert torch.equal(total, 2 * student.logits.mean())
+    assert list(terms) == ["cross_entropy.mean"]
+    assert (built.readings, built.health_readings, built.matched, built.initial_phases) == (None, (), (), {})
+    assert built.health(student, None, batch) == {}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cktf.models import build_model, measure_shapes
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.ab import AB
 from cktf.objectives.fsp import FSP
 from cktf.trainer.initial_student import InitialStudent
@@ -17,7 +17,7 @@ IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 def students(model: str, method: type[AB] | type[FSP]):
     network = build_model(model, 5, IMAGES.shape[1:])
     shapes = measure_shapes(network, IMAGES.shape[1:])
-    given = Given(shapes, shapes, labels=torch.arange(5), seed=0)
+    given = BuildContext(shapes, shapes, labels=torch.arange(5), seed=0)
     initial = method(method.Config(), given).initial
     before = copy.deepcopy(network)
     return InitialStudent(network, initial), network, before

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from cktf.data import evaluation_batches, load_dataset
-from cktf.data.generated import generate
 from cktf.models import build_model
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
@@ -19,6 +18,7 @@ from cktf.trainer.options import TrainOptions
 from cktf.trainer.probe import Probe
 from cktf.trial.check import check_trial
 from cktf.trial.run import run_trial
+from tests.data.generated import generate
 
 CPU = torch.device("cpu")
 CKTF = {"cktf": {"beta": 1, "theta": 0.04, "temperature": 0.07, "negatives": 32}}

@@ -20,7 +20,7 @@ from cktf.settings import Settings
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn for each sample.
+    """Random changes of each sample.
 
     Attributes:
         crop: Black pixels at each side, out of which a window of the image's own size is cut; 0: no crop.
@@ -34,14 +34,14 @@ class Augmentation:
 
 
 class AugmentationConfig(Settings):
-    """What is drawn anew for each sample and epoch; by default what the literature draws for the data set."""
+    """Random changes of each sample in each epoch; by default the standard ones of the data set in the literature."""
 
     crop: int | None = Field(default=None, ge=0, le=1024)
     """Padding of the random crop at each side, in pixels; 0: no crop. Not set: the data set's standard."""
 
     resized_crop: bool | None = None
     """Instead of `crop`, cut out a box of 8 to 100 per cent of the area and scale it to the images' side; it is cut out
-    of larger images where `data.crop_from` says so. Not set: the data set's standard, and off where `crop` is set."""
+    of larger images if `data.crop_from` is set. Not set: the data set's standard, and off if `crop` is set."""
 
     flip: bool | None = None
     """Mirror half of the images left to right. Not set: the data set's standard."""
@@ -55,7 +55,7 @@ class AugmentationConfig(Settings):
         return self
 
     def resolve(self, standard: Augmentation) -> Augmentation:
-        """Return the augmentation, with the data set's ``standard`` where nothing is set."""
+        """Return the augmentation, with the data set's ``standard`` for whatever is not set."""
         resized_crop = self.resized_crop
         if resized_crop is None:
             resized_crop = standard.resized_crop and self.crop is None
@@ -70,7 +70,7 @@ class AugmentationConfig(Settings):
 
 
 def draw(augmentation: Augmentation, index: Tensor, seed: int, epoch: int) -> Tensor:
-    """Draw what happens to each sample in one epoch.
+    """Draw the flip and the crop of each sample in one epoch.
 
     Args:
         augmentation: What is drawn.

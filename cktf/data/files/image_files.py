@@ -55,19 +55,16 @@ class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
         super().__init__(f"data.root: {intro}{'; '.join(said[:_MOST_REASONS])}{more}")
 
 
-def read_image_files(
-    name: str, parts: Mapping[str, Sequence[Path]], side: int, *, is_kept: bool = True
-) -> list[Tensor]:
+def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) -> list[Tensor]:
     """Return the images of each part, decoded once and mapped from then on (see `cktf.data.files.mapped`).
 
     They are decoded again when a file's path, size or time of change is another one. What is made of an image's mode,
     rotation and transparency: see `cktf.data.files.eight_bits`.
 
     Args:
-        name: Of the data set.
+        name: Name of the data set.
         parts: Name of each part to its files, at least one.
-        side: Of the square, in pixels, to which each image is scaled and cut, out of its middle.
-        is_kept: As for `cktf.data.files.mapped.mapped_images`.
+        side: Side of the square, in pixels, to which each image is scaled and cut, out of its middle.
 
     Returns:
         (samples, 3, side, side), uint8, of each part.
@@ -81,7 +78,7 @@ def read_image_files(
     damaged: list[tuple[str, str]] = []
     for part, files in parts.items():
         try:
-            images.append(_read_part(f"{name}-{part}", files, side, is_kept=is_kept))
+            images.append(_read_part(f"{name}-{part}", files, side))
         except DamagedImages as error:
             damaged += error.found
     if damaged:
@@ -90,12 +87,12 @@ def read_image_files(
 
 
 def require_whole(files: Iterable[Path], *, most_files: int, most_pixels: int) -> None:
-    """Open files, decode the first of them, and keep nothing.
+    """Open files and decode the first of them, to refuse damaged ones early.
 
     Args:
-        files: In the order in which they are looked at.
-        most_files: That are opened.
-        most_pixels: That are decoded.
+        files: Files, in this order.
+        most_files: Largest number of files that are opened.
+        most_pixels: Largest number of pixels that are decoded.
 
     Raises:
         DamagedImages: If some of these are no images, or too large.
@@ -114,12 +111,10 @@ def require_whole(files: Iterable[Path], *, most_files: int, most_pixels: int) -
         raise DamagedImages(damaged)
 
 
-def _read_part(name: str, files: Sequence[Path], side: int, *, is_kept: bool) -> Tensor:
+def _read_part(name: str, files: Sequence[Path], side: int) -> Tensor:
     states = [(file, file.stat()) for file in files]
     sources = [MADE_BY, *(f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states)]
-    return mapped_images(
-        name, sources, (len(files), 3, side, side), lambda: _decode(files, side), is_kept=is_kept
-    )
+    return mapped_images(name, sources, (len(files), 3, side, side), lambda: _decode(files, side))
 
 
 def _decode(files: Sequence[Path], side: int) -> Iterator[Tensor]:
@@ -142,7 +137,7 @@ def _decode(files: Sequence[Path], side: int) -> Iterator[Tensor]:
 def _square(file: Path, side: int) -> Tensor | tuple[str, str]:
     """Return one image, (3, side, side), uint8: scaled bilinearly with antialiasing, cut where it is too long.
 
-    Of a file that cannot be read, its name and what it is instead.
+    For a file that cannot be read: its name, and what it is instead.
     """
     from PIL import Image, ImageOps
 
@@ -189,7 +184,7 @@ def _require_small(image: "Image.Image", name: str) -> None:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Let PIL be silent: what is wrong with a file is said by the one who reads it."""
+    """Silence PIL: damaged files are reported by the caller."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -1,7 +1,7 @@
 """How a folder of images is laid out: a folder for each part, in it a folder for each class, in that the images.
 
-root/train/<class>/<image>    learnt from and validated on
-root/test/<class>/<image>     the test part; root/val where test/ is not there or, as ImageNet's, has no classes
+root/train/<class>/<image>    training and validation
+root/test/<class>/<image>     the test part; root/val if test/ is not there or, as ImageNet's, has no classes
 
 Folders that begin with a dot, and those of file servers and systems (`SERVICE_FOLDERS`), are no classes.
 """
@@ -19,7 +19,7 @@ from cktf.errors import InputError
 from cktf.names import similar_names
 
 IMAGE_FOLDER = "image_folder"
-"""The data set of one's own."""
+"""Name of the data set that is a user's own folder."""
 
 SUFFIXES = frozenset(
     {
@@ -195,7 +195,7 @@ def _composed(name: str) -> str:
 
 
 def _refuse_same(folders: list[Path]) -> None:
-    """Refuse links by which one folder is two classes, or the same images are learnt from and tested on."""
+    """Refuse links by which one folder is two classes, or by which training images are test images."""
     found: dict[Path, Path] = {}
     for folder in folders:
         if (other := found.setdefault(folder.resolve(), folder)) is not folder:

@@ -1,4 +1,4 @@
-"""What a user should know of a folder of images before anything is learnt from it; nothing is decoded for it."""
+"""Remarks on a folder of images, for its user, before training; nothing is decoded for them."""
 
 import hashlib
 from collections import defaultdict
@@ -46,7 +46,7 @@ def _left_out(parts: Iterable[Part]) -> dict[str, list[str]]:
         for folder in (part.folder, *part.classes.values()):
             entries = entries_of(folder)
             within = folder.relative_to(part.folder.parent)
-            # In a part folders are classes, and files of any kind are read by nobody.
+            # The folders of a part are classes; its files are not read.
             is_part = folder == part.folder
             for why, names in _reasons(entries, is_part=is_part).items():
                 found[why] += [shown(within / name) for name in names]

@@ -1,4 +1,4 @@
-"""Where data sets are, what is said where one is missing or cannot be read, and what counts as a file."""
+"""Places of data sets, the messages if one is missing or cannot be read, and what counts as a file."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,15 +12,14 @@ from cktf.storage.locks import exclusive
 
 @dataclass(frozen=True)
 class DataPlace:
-    """Where a data set's files are and how they are read.
+    """Place of a data set's files, and how they are read.
 
     Attributes:
-        name: Of the data set.
+        name: Name of the data set.
         root: Folder that holds it; None: `data_folder` says which.
         download: Whether it is fetched if it is not there.
         side: Side of the images in pixels; None: the data set's own.
         verify: Whether checksums are compared with the published ones.
-        generated: Whether the files are drawn for a smoke run, and of no use to another.
     """
 
     name: str
@@ -28,7 +27,6 @@ class DataPlace:
     download: bool = False
     side: int | None = None
     verify: bool = True
-    generated: bool = False
 
 
 class DatasetMissing(InputError):  # noqa: N818  # it names what the user is told
@@ -59,10 +57,10 @@ def data_folder(root: str | None) -> Path:
 
 @contextmanager
 def reading(root: str | None) -> Iterator[None]:
-    """Let what the machine refuses inside be one message that names the file or folder.
+    """Turn an OSError inside into one message that names the file or folder.
 
     Args:
-        root: As `data_folder` takes it; it is named where the error names no file.
+        root: As for `data_folder`; it is named if the error names no file.
 
     Raises:
         ValueError: In place of an OSError.
@@ -81,7 +79,7 @@ _LONGEST_SHOWN = 300
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Let one process at a time write into ``folder``, for trials that start together all want the data.
+    """Let one process at a time write into ``folder``, since trials that start together need the same data.
 
     Raises:
         OSError: If the folder cannot be written.
@@ -92,7 +90,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def shown(place: str | bytes | os.PathLike[str]) -> str:
-    """Return a path that can be printed: bytes that are not UTF-8, and what is not seen, as escapes."""
+    """Return a path that can be printed: bytes that are not UTF-8, and invisible characters, as escapes."""
     text = os.fsencode(place).decode(errors="backslashreplace")
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 

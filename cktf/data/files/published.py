@@ -1,4 +1,4 @@
-"""Data sets of which every file has a published checksum: where they are found, fetched and compared."""
+"""Data sets whose every file has a published checksum: finding, fetching and verifying them."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ _OTHER_FORMS = {
     ".parquet": "Parquet files",
     ".arrow": "Arrow files",
 }
-"""Ending of a file to what it is of, where the data set was fetched in a form that is not read."""
+"""Ending of a file to the form of the data set that it belongs to, of the forms that are not read."""
 
 _MOST_LOOKED_AT = 10_000  # entries of a folder that may hold anything
 
@@ -34,12 +34,12 @@ class Published:
     """The files of a data set, as its authors offer them.
 
     Attributes:
-        name: As `data.name` has it.
-        folder: That the archive unpacks to.
-        url: Of the archive.
-        md5: Of the archive.
+        name: The data set's name under `data.name`.
+        folder: Folder that the archive unpacks to.
+        url: Address of the archive.
+        md5: Checksum of the archive.
         sums: Name of each file that is read to its MD5 sum.
-        largest: Bytes that no file of it comes near.
+        largest: Bytes; a larger file is refused unread.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Published:
         return next((p for p in self.places(root) if all((p / name).is_file() for name in self.sums)), None)
 
     def fetch(self, root: str | None, *, download: bool) -> Path:
-        """Return the folder that holds all files, after a download where that is asked for and needed.
+        """Return the folder that holds all files, after a download if that is asked for and needed.
 
         Raises:
             DatasetMissing: If they are not there; the message says what is there instead.
@@ -76,10 +76,10 @@ class Published:
         return found
 
     def check(self, path: Path, *, verify: bool) -> None:
-        """Look whether a file may be read.
+        """Refuse a file that must not be read.
 
         Raises:
-            ValueError: If it is far too large or, where that is to be verified, does not have its published checksum.
+            ValueError: If it is far too large or, if it is to be verified, does not have its published checksum.
         """
         size, changed = self._state(path)
         found = _digest(path, "md5", size, changed) if verify else self.sums[path.name]
@@ -92,7 +92,7 @@ class Published:
             )
 
     def content(self, root: str | None) -> str | None:
-        """Return the SHA-256 of all files together; None where they are not there."""
+        """Return the SHA-256 of all files together; None if they are not there."""
         folder = self.find(root)
         if folder is None:
             return None
@@ -103,7 +103,7 @@ class Published:
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
     def _state(self, path: Path) -> tuple[int, int]:
-        """Return a file's size and time of change; a size that none can have is refused before anything is read."""
+        """Return a file's size and time of change; a file that is too large is refused before it is read."""
         state = path.stat()
         if state.st_size > self.largest:
             raise InputError(
@@ -134,7 +134,7 @@ class Published:
         return self.find(root)
 
     def _what_is_there(self, root: str | None) -> str:
-        """Say what lies there instead of the files; nothing where nothing of theirs does."""
+        """Say what lies there instead of the files; empty if none of them does."""
         for place in self.places(root):
             if odd := no_file(place / name for name in self.sums):
                 return odd

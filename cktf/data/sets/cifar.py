@@ -9,13 +9,30 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.dataset import Dataset
+from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.places import DataPlace, shown
 from cktf.data.files.plain_pickle import read_plain_pickle
 from cktf.data.files.published import CIFAR10, CIFAR100, Published
 from cktf.errors import InputError
 
 _SIDE = 32
+
+CIFAR10_KIND = Kind(
+    num_classes=10,
+    channels=3,
+    side=_SIDE,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2470, 0.2435, 0.2616),
+    augmentation=Augmentation(crop=4, flip=True),
+)
+CIFAR100_KIND = Kind(
+    num_classes=100,
+    channels=3,
+    side=_SIDE,
+    mean=(0.5071, 0.4867, 0.4408),
+    std=(0.2675, 0.2565, 0.2761),
+    augmentation=Augmentation(crop=4, flip=True),
+)
 
 
 def load_cifar10(place: DataPlace) -> Dataset:
@@ -25,9 +42,8 @@ def load_cifar10(place: DataPlace) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged, or is another one than the published.
     """
-    mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
     train = [f"data_batch_{number}" for number in range(1, 6)]
-    return _load(place, CIFAR10, train, "test_batch", "labels", num_classes=10, mean=mean, std=std)
+    return _load(place, CIFAR10_KIND, CIFAR10, train, "test_batch", "labels")
 
 
 def load_cifar100(place: DataPlace) -> Dataset:
@@ -37,36 +53,19 @@ def load_cifar100(place: DataPlace) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged, or is another one than the published.
     """
-    mean, std = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
-    return _load(place, CIFAR100, ["train"], "test", "fine_labels", num_classes=100, mean=mean, std=std)
+    return _load(place, CIFAR100_KIND, CIFAR100, ["train"], "test", "fine_labels")
 
 
 def _load(
-    place: DataPlace,
-    published: Published,
-    train_files: Sequence[str],
-    test_file: str,
-    label_key: str,
-    *,
-    num_classes: int,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
+    place: DataPlace, kind: Kind, files: Published, train_files: Sequence[str], test_file: str, label_key: str
 ) -> Dataset:
-    folder = published.fetch(place.root, download=place.download)
+    folder = files.fetch(place.root, download=place.download)
     for name in (*train_files, test_file):
-        published.check(folder / name, verify=place.verify)
-    batches = [_read_batch(folder / name, label_key, num_classes) for name in train_files]
-    test_images, test_labels = _read_batch(folder / test_file, label_key, num_classes)
-    return Dataset(
-        train_images=torch.cat([images for images, _ in batches]),
-        train_labels=torch.cat([labels for _, labels in batches]),
-        test_images=test_images,
-        test_labels=test_labels,
-        num_classes=num_classes,
-        mean=torch.tensor(mean),
-        std=torch.tensor(std),
-        standard_augmentation=Augmentation(crop=4, flip=True),
-    )
+        files.check(folder / name, verify=place.verify)
+    batches = [_read_batch(folder / name, label_key, kind.num_classes) for name in train_files]
+    images, labels = zip(*batches, strict=True)
+    test = _read_batch(folder / test_file, label_key, kind.num_classes)
+    return kind.dataset(torch.cat(images), torch.cat(labels), *test)
 
 
 def _read_batch(path: Path, label_key: str, num_classes: int) -> tuple[Tensor, Tensor]:

@@ -7,8 +7,17 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.dataset import Dataset
+from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.places import DataPlace
+
+DIGITS_KIND = Kind(
+    num_classes=10,
+    channels=1,
+    side=8,
+    mean=(0.3054386079311371,),
+    std=(0.37577205896377563,),
+    augmentation=Augmentation(crop=1, flip=False),
+)
 
 _LARGEST = 16  # a pixel counts the dark points of a 4x4 field
 
@@ -21,18 +30,7 @@ def load_digits(_: DataPlace) -> Dataset:
     images = (torch.from_numpy(bunch.images)[:, None] * 255 / _LARGEST).round().to(torch.uint8)
     labels = torch.from_numpy(bunch.target).long()
     is_test = _position_in_class(labels) % 10 < 3
-    train_images = images[~is_test]
-    scaled = train_images.double() / 255
-    return Dataset(
-        train_images=train_images,
-        train_labels=labels[~is_test],
-        test_images=images[is_test],
-        test_labels=labels[is_test],
-        num_classes=10,
-        mean=scaled.mean().float()[None],
-        std=scaled.std(correction=0).float()[None],
-        standard_augmentation=Augmentation(crop=1, flip=False),
-    )
+    return DIGITS_KIND.dataset(images[~is_test], labels[~is_test], images[is_test], labels[is_test])
 
 
 def _position_in_class(labels: Tensor) -> Tensor:

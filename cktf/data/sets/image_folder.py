@@ -1,17 +1,27 @@
-"""A data set of one's own, or one of ImageNet's kind, from a folder as `cktf.data.files.image_layout` describes it."""
+"""A user's own images, or a data set laid out as ImageNet, from a folder (see `cktf.data.files.image_layout`)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.dataset import Dataset
+from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import read_image_files, require_whole
 from cktf.data.files.image_layout import Part, layout_of
 from cktf.data.files.image_remarks import remarks_on
 from cktf.data.files.places import DataPlace, data_folder, reading, shown
 from cktf.errors import InputError
+
+IMAGE_FOLDER_KIND = Kind(
+    num_classes=3,  # of a smoke run; a folder has its own, and no side
+    channels=3,
+    side=0,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
+)
 
 _MOST_OPENED = 10_000  # files, at a look
 _MOST_DECODED = 2**26  # pixels, which take about a second
@@ -29,34 +39,26 @@ def load_image_folder(place: DataPlace) -> Dataset:
         ValueError: If ``place.side`` is not set, a class has no images, two classes are one folder, or files are
             damaged or of a mode without a stated range.
     """
-    side = _side_of(place)
+    side = side_of(place)
     layout = layout_of(place.root)
     train_files, train_labels = _labelled(layout.train)
     test_files, test_labels = _labelled(layout.test)
     parts = {"train": train_files, layout.test.folder.name: test_files}
-    train_images, test_images = read_image_files(place.name, parts, side, is_kept=not place.generated)
-    return Dataset(
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        num_classes=len(layout.train.classes),
-        mean=torch.tensor([0.485, 0.456, 0.406]),
-        std=torch.tensor([0.229, 0.224, 0.225]),
-        standard_augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
-    )
+    train_images, test_images = read_image_files(place.name, parts, side)
+    kind = replace(IMAGE_FOLDER_KIND, num_classes=len(layout.train.classes))
+    return kind.dataset(train_images, train_labels, test_images, test_labels)
 
 
 def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
-    """Return how many classes a folder has, and what its user should know before anything is decoded and learnt.
+    """Return the number of classes in a folder, and remarks for its user before the training.
 
-    Its first images are decoded. Where no folder is on this machine, there are no classes, and that is said.
+    Its first images are decoded. If the folder is not on this machine, there are no classes, and a remark says so.
 
     Raises:
         DatasetMissing: If the folder is not laid out as it must be.
-        ValueError: As `load_image_folder`, as far as this look tells.
+        ValueError: As `load_image_folder`, as far as these images show.
     """
-    _side_of(place)
+    side_of(place)
     folder = data_folder(place.root)
     with reading(place.root):
         if not (folder.exists() or folder.is_symlink()):
@@ -70,7 +72,7 @@ def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
         return len(layout.train.classes), list(remarks_on(layout))
 
 
-def _side_of(place: DataPlace) -> int:
+def side_of(place: DataPlace) -> int:
     """Return the side to which the images of a folder are scaled.
 
     Raises:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.dataset import Dataset
+from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.places import (
     DataPlace,
     DatasetMissing,
@@ -25,6 +25,23 @@ from cktf.data.files.places import (
 )
 from cktf.errors import InputError
 
+MNIST_KIND = Kind(
+    num_classes=10,
+    channels=1,
+    side=28,
+    mean=(0.1307,),
+    std=(0.3081,),
+    augmentation=Augmentation(2, flip=False),
+)
+FASHION_MNIST_KIND = Kind(
+    num_classes=10,
+    channels=1,
+    side=28,
+    mean=(0.2860,),
+    std=(0.3530,),
+    augmentation=Augmentation(2, flip=True),
+)
+
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the files."""
 
@@ -34,7 +51,6 @@ _FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-_NUM_CLASSES = 10
 _LARGEST = 2**30  # bytes of one file, unpacked: twenty times those of MNIST
 _MOST_PACKED = 100  # times its packed size; MNIST comes to 5
 _SMALL = 2**24  # bytes that may be packed as closely as they can
@@ -50,7 +66,7 @@ def load_mnist(place: DataPlace) -> Dataset:
         ValueError: If a file is damaged, or its labels are not those of this data set.
     """
     folder = _find(place, "MNIST", elsewhere=[], remedy=_REMEDY)
-    return _read(folder, mean=0.1307, std=0.3081, augmentation=Augmentation(crop=2, flip=False))
+    return _read(folder, MNIST_KIND)
 
 
 def load_fashion_mnist(place: DataPlace) -> Dataset:
@@ -65,17 +81,17 @@ def load_fashion_mnist(place: DataPlace) -> Dataset:
     elsewhere = [DEBIAN_FASHION_MNIST] if place.root is None else []
     remedy = f"{_REMEDY}, or install Debian's package dataset-fashion-mnist and leave data.root out"
     folder = _find(place, "FashionMNIST", elsewhere, remedy)
-    return _read(folder, mean=0.2860, std=0.3530, augmentation=Augmentation(crop=2, flip=True))
+    return _read(folder, FASHION_MNIST_KIND)
 
 
 def _find(place: DataPlace, kind: str, elsewhere: list[Path], remedy: str) -> Path:
-    """Return the folder that holds all four files, after a download where that is asked for and needed.
+    """Return the folder that holds all four files, after a download if that is asked for and needed.
 
     Args:
-        place: Of the data.
-        kind: As torchvision calls it.
+        place: Place of the data.
+        kind: Torchvision's name of the data set.
         elsewhere: Places besides the data folder.
-        remedy: What is advised where they are missing.
+        remedy: Advice if the files are missing.
     """
     root = data_folder(place.root)
     downloaded = root / kind / "raw"
@@ -102,28 +118,19 @@ def _path(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
-def _read(folder: Path, mean: float, std: float, augmentation: Augmentation) -> Dataset:
-    train_images, train_labels = _read_part(folder, *_FILES[:2])
-    test_images, test_labels = _read_part(folder, *_FILES[2:])
+def _read(folder: Path, kind: Kind) -> Dataset:
+    train_images, train_labels = _read_part(folder, *_FILES[:2], kind.num_classes)
+    test_images, test_labels = _read_part(folder, *_FILES[2:], kind.num_classes)
     sizes = [" x ".join(map(str, images.shape[2:])) for images in (train_images, test_images)]
     if sizes[0] != sizes[1]:
         raise InputError(
             f"data.root: {_path(folder, _FILES[0])} holds images of {sizes[0]} pixels and "
             f"{_path(folder, _FILES[2])} of {sizes[1]}; both parts need images of one size"
         )
-    return Dataset(
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        num_classes=_NUM_CLASSES,
-        mean=torch.tensor([mean]),
-        std=torch.tensor([std]),
-        standard_augmentation=augmentation,
-    )
+    return kind.dataset(train_images, train_labels, test_images, test_labels)
 
 
-def _read_part(folder: Path, images_name: str, labels_name: str) -> tuple[Tensor, Tensor]:
+def _read_part(folder: Path, images_name: str, labels_name: str, num_classes: int) -> tuple[Tensor, Tensor]:
     images_path, labels_path = _path(folder, images_name), _path(folder, labels_name)
     assert images_path is not None, "only a folder that holds all files is read"
     assert labels_path is not None, "only a folder that holds all files is read"
@@ -133,10 +140,10 @@ def _read_part(folder: Path, images_name: str, labels_name: str) -> tuple[Tensor
             f"data.root: {shown(labels_path)} holds {len(labels)} labels and {shown(images_path)} {len(images)} "
             "images; there must be one label for each image"
         )
-    if (largest := int(labels.max())) >= _NUM_CLASSES:  # EMNIST has the same format and more classes
+    if (largest := int(labels.max())) >= num_classes:  # EMNIST has the same format and more classes
         raise InputError(
-            f"data.root: {shown(labels_path)} holds labels up to {largest}; this data set has {_NUM_CLASSES} classes, "
-            f"labels 0 to {_NUM_CLASSES - 1}"
+            f"data.root: {shown(labels_path)} holds labels up to {largest}; this data set has {num_classes} classes, "
+            f"labels 0 to {num_classes - 1}"
         )
     return images[:, None], labels
 

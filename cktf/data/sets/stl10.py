@@ -8,15 +8,25 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.dataset import Dataset
+from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.mapped import mapped_images
 from cktf.data.files.places import DataPlace, shown
 from cktf.data.files.published import STL10
 from cktf.data.resize import resize
 from cktf.errors import InputError
 
-_NUM_CLASSES = 10
 _SIDE = 96
+
+STL10_KIND = Kind(
+    num_classes=10,
+    channels=3,
+    side=_SIDE,
+    mean=(0.4467, 0.4398, 0.4066),
+    std=(0.2603, 0.2566, 0.2713),
+    augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
+    has_unlabelled=True,
+)
+
 _IMAGE = (3, _SIDE, _SIDE)
 _IMAGE_BYTES = 3 * _SIDE * _SIDE
 _AT_A_TIME = 1000  # images in memory while a file is rewritten
@@ -37,26 +47,22 @@ def load_stl10(place: DataPlace) -> Dataset:
     side = place.side or _SIDE
 
     def images(name: str) -> Tensor:
-        return _read_images(folder / name, side, verify=place.verify, is_kept=not place.generated)
+        return _read_images(folder / name, side, verify=place.verify)
 
     def labels(name: str, num_samples: int) -> Tensor:
         return _read_labels(folder / name, num_samples, verify=place.verify)
 
     train_images, test_images = images("train_X.bin"), images("test_X.bin")
-    return Dataset(
-        train_images=train_images,
-        train_labels=labels("train_y.bin", len(train_images)),
-        test_images=test_images,
-        test_labels=labels("test_y.bin", len(test_images)),
-        num_classes=_NUM_CLASSES,
-        mean=torch.tensor([0.4467, 0.4398, 0.4066]),
-        std=torch.tensor([0.2603, 0.2566, 0.2713]),
-        standard_augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
-        unlabelled_images=images("unlabeled_X.bin"),
+    return STL10_KIND.dataset(
+        train_images,
+        labels("train_y.bin", len(train_images)),
+        test_images,
+        labels("test_y.bin", len(test_images)),
+        images("unlabeled_X.bin"),
     )
 
 
-def _read_images(path: Path, side: int, *, verify: bool, is_kept: bool) -> Tensor:
+def _read_images(path: Path, side: int, *, verify: bool) -> Tensor:
     state = path.stat()
     if not state.st_size or state.st_size % _IMAGE_BYTES:
         raise InputError(
@@ -64,9 +70,7 @@ def _read_images(path: Path, side: int, *, verify: bool, is_kept: bool) -> Tenso
         )
     sources = [path.absolute(), state.st_size, state.st_mtime_ns, side, *([] if verify else ["not verified"])]
     shape = (state.st_size // _IMAGE_BYTES, 3, side, side)
-    return mapped_images(
-        f"stl10-{path.stem}", sources, shape, lambda: _row_by_row(path, side, verify=verify), is_kept=is_kept
-    )
+    return mapped_images(f"stl10-{path.stem}", sources, shape, lambda: _row_by_row(path, side, verify=verify))
 
 
 def _row_by_row(path: Path, side: int, *, verify: bool) -> Iterator[Tensor]:
@@ -83,6 +87,6 @@ def _read_labels(path: Path, num_samples: int, *, verify: bool) -> Tensor:
     if (num_labels := path.stat().st_size) != num_samples:
         raise InputError(f"data.root: {shown(path)} holds {num_labels} labels for {num_samples} images")
     labels = torch.from_numpy(np.fromfile(path, dtype=np.uint8)).long() - 1  # the file counts from 1
-    if not ((labels >= 0) & (labels < _NUM_CLASSES)).all():
-        raise InputError(f"data.root: {shown(path)} holds labels other than 1 to {_NUM_CLASSES}")
+    if not ((labels >= 0) & (labels < STL10_KIND.num_classes)).all():
+        raise InputError(f"data.root: {shown(path)} holds labels other than 1 to {STL10_KIND.num_classes}")
     return labels

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.data.augmentation.crop import Augmentation
-from cktf.data.dataset import Dataset
+from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import read_image_files
 from cktf.data.files.image_layout import entries_of
 from cktf.data.files.places import (
@@ -26,8 +26,16 @@ ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 
 ARCHIVE_MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 
-_NUM_CLASSES = 200
-_SIDE = 64
+TINY_IMAGENET_KIND = Kind(
+    num_classes=200,
+    channels=3,
+    side=64,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+    augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
+)
+
+_NUM_CLASSES = TINY_IMAGENET_KIND.num_classes
 _LARGEST_TEXT = 2**25  # bytes; the real lists have less than a hundredth of it
 _LONGEST_LINE = 100  # characters that are shown of one
 _UNPACKED = "tiny-imagenet-200"
@@ -51,19 +59,8 @@ def load_tiny_imagenet(place: DataPlace) -> Dataset:
     train_files, train_labels = _train_files(folder / "train", classes)
     test_files, test_labels = _test_files(folder / "val", classes)
     parts = {"train": train_files, "val": test_files}
-    train_images, test_images = read_image_files(
-        place.name, parts, place.side or _SIDE, is_kept=not place.generated
-    )
-    return Dataset(
-        train_images=train_images,
-        train_labels=train_labels,
-        test_images=test_images,
-        test_labels=test_labels,
-        num_classes=_NUM_CLASSES,
-        mean=torch.tensor([0.485, 0.456, 0.406]),
-        std=torch.tensor([0.229, 0.224, 0.225]),
-        standard_augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
-    )
+    train_images, test_images = read_image_files(place.name, parts, place.side or TINY_IMAGENET_KIND.side)
+    return TINY_IMAGENET_KIND.dataset(train_images, train_labels, test_images, test_labels)
 
 
 def _find(place: DataPlace) -> Path:

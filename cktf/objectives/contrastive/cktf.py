@@ -14,7 +14,7 @@ from cktf.objectives.contrastive.representations import Representations
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.contrastive.sources import build_source
 from cktf.objectives.contrastive.transforms import OF_BATCH, Transform
-from cktf.objectives.objective import Given, Objective
+from cktf.objectives.objective import BuildContext, Objective
 from cktf.objectives.parts.stages import paired_maps
 
 
@@ -26,7 +26,7 @@ class CKTF(Objective):
         gamma * CE + alpha * KL + beta * L_penultimate + theta * (L_stem + L_stage1 + L_stage2 + ...)
 
     gamma is the weight of ``cross_entropy``, alpha that of ``kd``; beta and theta are settings here. Each L is
-    the NCE loss of both sides of a pair (arXiv 1910.10699, eq. 18; see `parts.contrast`). Published: gamma 1,
+    the NCE loss of both sides of a pair (arXiv 1910.10699, eq. 18; see `nce`). Published: gamma 1,
     alpha 0, beta 0.8, theta 0.1, and for CKTF + KD alpha 1. CKTF as second objective, which adds 0.8 times the
     sum of all pairs to another method's loss, is ``cktf: {weight: 0.8, beta: 1, theta: 1}``.
 
@@ -39,8 +39,8 @@ class CKTF(Objective):
     and project it to (batch, dim). A pair whose factor is 0 is neither built nor computed.
 
     Earlier methods are special cases, as the paper says: with ``negatives: 0`` a term is the mean over the batch
-    of |u - v|^2 / tau, if ``critic`` is squared_distance, u and v being what ``head`` and ``transform`` make of the
-    two layers. With ``normalize: none``, tau 1 and the layers as ``pairs`` it is
+    of |u - v|^2 / tau, if ``critic`` is squared_distance, u and v being the outputs of ``head`` and
+    ``transform`` for the two layers. With ``normalize: none``, tau 1 and the layers as ``pairs`` it is
 
         AT        attention, pad            positions times the mean squared difference of the attention maps
         SP        similarity, pad           batch size times ||G_T - G_S||_F^2 / (batch size)^2
@@ -50,7 +50,7 @@ class CKTF(Objective):
     The transforms of FT and RKD are here as well; their losses, which are no squared distances, are in `ft` and `rkd`.
 
     Attributes:
-        source: What chooses a batch's negatives, once for all pairs; None where there are none.
+        source: Chooses a batch's negatives, once for all pairs; None if there are none.
         pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``, or of the pairs named.
     """
 
@@ -75,9 +75,9 @@ class CKTF(Objective):
         """`batch`: block maps are L2-normalised over the batch, as published; `none`: taken as they are."""
 
         transform: Transform = "map"
-        """What of a layer is compared: `map`, pooled, as published; `hint`, the whole map as in FitNet; `attention`
-        as in AT, of maps alone; `factor`, the whole map normalised, as in FT; or rows of the batch, `similarity` as
-        in SP or `relation` as in RKD."""
+        """The part of a layer that is compared: `map`, pooled, as published; `hint`, the whole map as in FitNet;
+        `attention` as in AT, of maps alone; `factor`, the whole map normalised, as in FT; or rows of the batch,
+        `similarity` as in SP or `relation` as in RKD."""
 
         @property
         def active(self) -> bool:
@@ -113,7 +113,7 @@ class CKTF(Objective):
                 )
             return self
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.representations = Representations(
             config.pairing, config.transform, given, normalize=config.normalize == "batch"
@@ -133,9 +133,8 @@ class CKTF(Objective):
         self.health_readings = self.readings if self.source else ()
         self.matched = tuple(self.representations.matched(pair) for pair in self.layers.values())
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
-        """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; move the banks."""
-        assert teacher is not None
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; update the banks."""
         negatives = self.source(batch) if self.source else None
         return {
             name: pair(*self.representations(self.layers[name], student, teacher, batch), batch, negatives)
@@ -143,12 +142,11 @@ class CKTF(Objective):
         }
 
     def health(
-        self, student: Activations, teacher: Activations | None, batch: Batch
+        self, student: Activations, teacher: Activations, batch: Batch
     ) -> dict[str, dict[str, Tensor]]:
-        """Return `parts.scores.score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
+        """Return `scores.score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
         if self.source is None:
             return {}
-        assert teacher is not None
         classes = self.source.classes(batch)
         found: dict[str, dict[str, Tensor]] = {}
         for name, pair in self.pairs.items():
@@ -158,7 +156,7 @@ class CKTF(Objective):
         return found
 
     @staticmethod
-    def _pairs_by_depth(config: Config, given: Given) -> tuple[LayerPair, ...]:
+    def _pairs_by_depth(config: Config, given: BuildContext) -> tuple[LayerPair, ...]:
         factors: dict[str, float] = {}
         if config.theta > 0:
             remedy = "name the pairs by hand under objective.cktf.pairs, or theta: 0"

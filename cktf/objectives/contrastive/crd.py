@@ -1,13 +1,12 @@
 """Contrastive representation distillation: Tian, Krishnan and Isola, ICLR 2020, arXiv 1910.10699."""
 
-from pydantic import Field
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.contrastive.sources import build_source
-from cktf.objectives.objective import Given, Objective
+from cktf.objectives.objective import BuildContext, Objective, Weight
 from cktf.objectives.parts.readings import penultimate_of
 
 
@@ -18,17 +17,16 @@ class CRD(Objective):
     (batch, dim).
 
     Attributes:
-        source: What chooses a batch's negatives; None where there are none.
+        source: Chooses a batch's negatives; None if there are none.
         pair: Heads and banks of the penultimate vectors.
     """
 
     class Config(ContrastiveSettings):
         """Settings of `CRD`."""
 
-        weight: float = Field(default=0.8, ge=0)
-        """Factor of this objective in the sum; 0 means that it is never built or computed."""
+        weight: Weight = 0.8
 
-    def __init__(self, config: Config, given: Given) -> None:
+    def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.source = build_source(config, given.labels, given.seed)
         shapes = given.student.penultimate, given.teacher.penultimate
@@ -37,20 +35,18 @@ class CRD(Objective):
         self.readings = (penultimate_of(given.teacher),)
         self.health_readings = self.readings if self.source else ()
 
-    def forward(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
-        """Return ``penultimate``: the loss of the pair, a scalar; move the banks."""
-        assert teacher is not None
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """Return ``penultimate``: the loss of the pair, a scalar; update the banks."""
         negatives = self.source(batch) if self.source else None
         loss = self.pair(student.penultimate.float(), teacher.penultimate.float(), batch, negatives)
         return {"penultimate": loss}
 
     def health(
-        self, student: Activations, teacher: Activations | None, batch: Batch
+        self, student: Activations, teacher: Activations, batch: Batch
     ) -> dict[str, dict[str, Tensor]]:
-        """Return `parts.scores.score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""
+        """Return `scores.score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""
         if self.source is None:
             return {}
-        assert teacher is not None
         classes = self.source.classes(batch)
         found = self.pair.health(student.penultimate.float(), teacher.penultimate.float(), classes)
         return {f"penultimate.{side}": numbers for side, numbers in found.items()}

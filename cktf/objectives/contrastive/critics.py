@@ -20,7 +20,7 @@ def agreement(student: Tensor, teacher: Tensor, critic: Critic, temperature: flo
     Args:
         student: (batch, dim), float32.
         teacher: (batch, dim), float32.
-        critic: Which.
+        critic: Name of the critic.
         temperature: tau.
     """
     match critic:
@@ -31,7 +31,7 @@ def agreement(student: Tensor, teacher: Tensor, critic: Critic, temperature: flo
 
 
 def as_products(anchors: Tensor, positives: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return vectors whose products are minus the squared distances, less what is the same for all of an anchor.
+    """Return vectors whose products are minus the squared distances, up to a constant for each anchor.
 
     -|v - m|^2 = (2 v, -1) . (m, |m|^2) - |v|^2, and a softmax does not see the last. All are first moved by the mean
     of the rows, which changes no distance and keeps the products small, so that their rounding is.

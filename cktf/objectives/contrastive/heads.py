@@ -19,9 +19,9 @@ class Head(nn.Module):
     `cktf.seeding.initialisation`.
 
     Args:
-        kind: Which.
-        shape: Of a representation: (features,) or (channels, height, width).
-        dim: Of an embedding; not read for ``pad``. For ``regressor`` a multiple of the positions.
+        kind: Kind of head.
+        shape: Shape of a representation: (features,) or (channels, height, width).
+        dim: Dimensions of an embedding; not read for ``pad``. For ``regressor`` a multiple of the positions.
         unit_length: Whether embeddings are L2-normalised.
     """
 

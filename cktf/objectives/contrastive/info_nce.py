@@ -5,8 +5,8 @@ Anchor v, positive m+, candidates m, temperature tau, and w how often a candidat
     e(m) = exp(v . m / tau)
     loss = -mean over anchors of log(e(m+) / (e(m+) + sum over candidates of w e(m)))
 
-It needs neither Z nor n. As in `parts.contrast` the scores are one matrix product, and the gradients are taken in
-the forward pass, tile by tile. The sum is kept relative to the largest exponent so far, so nothing overflows.
+It needs neither Z nor n. As in `nce` the scores are one matrix product, and the gradients are taken in
+the forward pass, tile by tile. The sum is stored relative to the largest exponent so far, so nothing overflows.
 """
 
 import math
@@ -21,10 +21,10 @@ from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.products import times_transposed
 
 SMALLEST_EXPONENT = -115.0
-"""In bits, relative to the largest one: less counts nothing, and what is below -126 is slow to compute with."""
+"""Lower bound of exponents in bits, relative to the largest: below -126 numbers are subnormal, and slow."""
 
 FAR = 1e30
-"""More than any two scores differ."""
+"""Larger than the difference of any two scores."""
 
 
 def info_nce_loss(
@@ -57,7 +57,7 @@ class _InfoNCELoss(torch.autograd.Function):
     ) -> Tensor:
         batch = len(anchors)
         scaled = anchors / temperature
-        in_bits = scaled / math.log(2)  # as in `parts.contrast`
+        in_bits = scaled / math.log(2)  # as in `nce`
         positive = (in_bits * positives).sum(1, keepdim=True)
         # Of each anchor: the largest score so far, the sum of the exponentials relative to it, and their sum
         # with the candidates they belong to.

@@ -43,7 +43,7 @@ class LayerPair(Settings):
 
     @property
     def name(self) -> str:
-        """What the pair's term is called: ``stage1``, or ``stage1-stage3_0`` where the sides' names differ."""
+        """Name of the pair's term: ``stage1``, or ``stage1-stage3_0`` if the layers' names differ."""
         names = (self.student,) if self.student == self.teacher else (self.student, self.teacher)
         return "-".join(names).replace(".", "_")
 
@@ -58,7 +58,7 @@ def blocks_of(network: Activations, layer: str) -> tuple[Tensor, ...]: ...
 @overload
 def blocks_of(network: Shapes, layer: str) -> tuple[torch.Size, ...]: ...
 def blocks_of(network: Activations | Shapes, layer: str) -> tuple[Tensor | torch.Size, ...]:
-    """Return what a layer's name may mean: all blocks of a stage alone, else one.
+    """Return the maps or vectors that a layer's name stands for: all blocks of a stage alone, else one.
 
     Raises:
         ValueError: If the network has no such layer.

@@ -12,12 +12,12 @@ regression on x = log(p / c):
 
     loss = mean over anchors of [softplus(-x_positive) + sum over negatives of softplus(x)]
 
-The scores of all candidates, the rows of a memory bank, are one matrix product; which of them count, and how
-often, says a weight for each anchor and row. The gradient with respect to the anchors, sigmoid(x) times the
-rows, is a second product, taken in the forward pass, tile by tile. So nothing of the size of the scores is
-kept. Where the rows are the whole bank, neither time nor memory grows with K; of a part of it, shared by the
-batch, and of a queue K is the number of rows. Rows that are no constants, as the embeddings of the batch itself,
-get their gradient by a third product.
+The scores of all candidates, the rows of a memory bank, are one matrix product; a weight for each anchor and row
+says whether, and how often, the row is a negative of the anchor. The gradient with respect to the anchors, sigmoid(x)
+times the rows, is a second product, taken in the forward pass, tile by tile. So no tensor of the size of all scores is
+stored. If the rows are the whole bank, neither time nor memory grows with K; if they are a queue, or one draw shared by
+the batch, K is their number. Rows that require a gradient, such as the embeddings of the batch itself, get it by a
+third product.
 """
 
 import math
@@ -40,7 +40,7 @@ TILE_ELEMENTS = 2**19
 """Scores of one tile: 2 MiB a temporary. Smaller tiles cost more launches, and more waits among threads."""
 
 LARGEST_LOG = 80.0
-"""Of a product of denominators: float32 ends at exp(88.7)."""
+"""Largest logarithm of a product of denominators: float32 ends at exp(88.7)."""
 
 
 def noise_contrastive_loss(

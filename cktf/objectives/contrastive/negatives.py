@@ -16,10 +16,10 @@ class Negatives:
 
     Attributes:
         weights: (batch, candidates), float32: how often each candidate is a negative of each anchor.
-        count: K, which NCE's noise of K / n comes from.
+        count: K, of NCE's noise K / n.
         distinct: Whether all weights are 0 or 1, which saves the contrast some work.
         scale: (batch,), float32: factor of each anchor's weights; None: 1.
-        rows: (candidates,), int64: which rows of a bank the candidates are; None: all that there are, in order.
+        rows: (candidates,), int64: rows of a bank that are candidates; None: all rows, in order.
         mean_count: Negatives of an anchor, mean over the whole batch; None: K for each.
     """
 
@@ -37,18 +37,18 @@ class Negatives:
 
 
 class Source(nn.Module, ABC):
-    """What chooses a batch's negatives, once for all pairs."""
+    """Chooses a batch's negatives, once for all pairs."""
 
     @abstractmethod
     def forward(self, batch: Batch) -> Negatives:
-        """Return the negatives of a batch that is learnt from."""
+        """Return the negatives of a training batch."""
 
     @abstractmethod
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the classes of all rows of a bank, (rows,), and of a batch's samples, (batch,); nothing moves.
+        """Return the classes of all rows of a bank, (rows,), and of a batch's samples, (batch,); no state changes.
 
-        A row is a negative of a sample where the two differ. The batch need not be of samples that are learnt from;
-        its ``index`` is then none of theirs.
+        A row is a negative of a sample if the two differ. The batch may be of validation samples, whose ``index``
+        addresses no row.
         """
 
 
@@ -57,10 +57,10 @@ def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | N
     """Return as negatives all candidates that are of another class than the anchor.
 
     Args:
-        classes: (candidates,): of each candidate.
-        batch: The anchors'.
+        classes: (candidates,): class of each candidate.
+        batch: The batch of the anchors.
         count: K.
-        rows: Which rows of a bank the candidates are.
+        rows: Rows of a bank that are candidates; None: all, in order.
     """
     weights = (classes != batch.labels.unsqueeze(1)).float()
     mean_count = gather_batch(weights.sum(1), batch).mean()

@@ -1,4 +1,4 @@
-"""One pair of representations, contrasted both ways: what CRD has one of and CKTF several."""
+"""One pair of representations, contrasted both ways: CRD has one pair, CKTF several."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.scores import MOST_ROWS, score_health
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.contrastive.sources import build_bank
-from cktf.objectives.objective import Given
+from cktf.objectives.objective import BuildContext
 from cktf.objectives.parts.workers import gather_batch
 
 
@@ -24,17 +24,16 @@ class Side(nn.Module):
     """The student's or the teacher's half of a pair.
 
     Args:
-        name: Addresses the initial parameters: (pair, side).
+        name: (pair, side), which addresses the initial parameters.
         head: Kind of the head.
-        shape: Of the representation.
-        dim: Of an embedding.
+        shape: Shape of the representation, without the batch dimension.
+        dim: Dimensions of an embedding.
         config: Settings.
-        given: What it is built for.
+        given: Networks, samples and seed that it is built for.
 
     Attributes:
         head: Projects representations to embeddings.
-        bank: What keeps this side's embeddings, and the other side's anchors are scored against; None where there
-            are no negatives.
+        bank: Stores this side's embeddings, against which the other side's anchors are scored; None without negatives.
         partition: Z of this side's anchors, fixed at their first batch; None before, and with InfoNCE. In the
             state dict, but a number: reading a buffer would make every step wait for the device.
     """
@@ -46,7 +45,7 @@ class Side(nn.Module):
         shape: torch.Size,
         dim: int,
         config: ContrastiveSettings,
-        given: Given,
+        given: BuildContext,
     ) -> None:
         super().__init__()
         self.config = config
@@ -99,25 +98,25 @@ class Side(nn.Module):
         return anchors, positives, rows, temperature
 
     def get_extra_state(self) -> dict[str, float | None]:
-        """Return what the state dict holds besides parameters and buffers."""
+        """Return the part of the state dict besides parameters and buffers."""
         return {"partition": self.partition}
 
     def set_extra_state(self, state: Any) -> None:
-        """Take over what `get_extra_state` returned."""
+        """Restore the state that `get_extra_state` returned."""
         self.partition = state["partition"]
 
 
 class ContrastivePair(nn.Module):
     """Both sides of one pair.
 
-    Initial heads and banks are addressed by (seed, pair, side) and by nothing else: the same pair begins
-    alike in every objective, whichever others there are.
+    Initial heads and banks are addressed by (seed, pair, side) alone: the same pair starts with the same parameters in
+    every objective, whatever the other objectives are.
 
     Args:
         name: The pair: ``stem``, ``stage1``, ..., ``penultimate``.
-        shapes: Of the student's and of the teacher's representation, without the batch dimension.
+        shapes: Shapes of the student's and of the teacher's representation, without the batch dimension.
         config: Settings.
-        given: What it is built for.
+        given: Networks, samples and seed that it is built for.
 
     Raises:
         ValueError: If a regressor cannot lead from one map to the other.
@@ -128,46 +127,46 @@ class ContrastivePair(nn.Module):
         name: str,
         shapes: tuple[torch.Size, torch.Size],
         config: ContrastiveSettings,
-        given: Given,
+        given: BuildContext,
     ) -> None:
         super().__init__()
         self.config = config
-        ours, theirs = shapes
+        student_shape, teacher_shape = shapes
         heads: tuple[HeadKind, HeadKind] = config.head, config.head
         dim = config.dim
         if config.head == "pad":
-            dim = max(ours.numel(), theirs.numel())
+            dim = max(student_shape.numel(), teacher_shape.numel())
         elif config.head == "regressor":
-            if ours[1:] != theirs[1:]:
+            if student_shape[1:] != teacher_shape[1:]:
                 raise InputError(
                     f"objective.cktf.head: a regressor needs maps of equal size, but those of {name} are "
-                    f"{tuple(ours[1:])} and {tuple(theirs[1:])}; choose linear, mlp or pad"
+                    f"{tuple(student_shape[1:])} and {tuple(teacher_shape[1:])}; choose linear, mlp or pad"
                 )
-            heads, dim = ("regressor", "pad"), theirs.numel()
-        self.student = Side((name, "student"), heads[0], ours, dim, config, given)
-        self.teacher = Side((name, "teacher"), heads[1], theirs, dim, config, given)
+            heads, dim = ("regressor", "pad"), teacher_shape.numel()
+        self.student = Side((name, "student"), heads[0], student_shape, dim, config, given)
+        self.teacher = Side((name, "teacher"), heads[1], teacher_shape, dim, config, given)
 
     def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives | None) -> Tensor:
-        """Return the loss of both sides, a scalar, and move the banks.
+        """Return the loss of both sides, a scalar, and update the banks.
 
         Args:
             student: (batch, ...), float32.
             teacher: (batch, ...), float32.
             batch: The batch that both are of; its ``index`` are rows of memory banks.
-            negatives: Of the batch. None: the loss is minus the mean critic of the two embeddings.
+            negatives: Negatives of the batch. None: the loss is minus the mean critic of the two embeddings.
         """
-        ours, theirs = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
+        of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
         if negatives is None:
-            return -agreement(ours, theirs, self.config.critic, self.config.temperature).mean()
+            return -agreement(of_student, of_teacher, self.config.critic, self.config.temperature).mean()
         assert self.student.bank is not None
         assert self.teacher.bank is not None
-        candidates = self.teacher.bank.candidates(theirs, batch, negatives)
-        loss = self.student.contrast(ours, *candidates, batch, negatives)
-        candidates = self.student.bank.candidates(ours, batch, negatives)
-        loss = loss + self.teacher.contrast(theirs, *candidates, batch, negatives)
+        candidates = self.teacher.bank.candidates(of_teacher, batch, negatives)
+        loss = self.student.contrast(of_student, *candidates, batch, negatives)
+        candidates = self.student.bank.candidates(of_student, batch, negatives)
+        loss = loss + self.teacher.contrast(of_teacher, *candidates, batch, negatives)
         # Only now: both sides are scored against the banks as the step before left them.
-        self.student.bank.update(batch, ours)
-        self.teacher.bank.update(batch, theirs)
+        self.student.bank.update(batch, of_student)
+        self.teacher.bank.update(batch, of_teacher)
         return loss
 
     @torch.no_grad()
@@ -176,18 +175,22 @@ class ContrastivePair(nn.Module):
     ) -> dict[str, dict[str, Tensor]]:
         """Return for the bank of each side, ``student`` and ``teacher``, `Side.health` of the other side's anchors.
 
-        Nothing moves. Each anchor's positive is the current embedding of the same sample, for a bank has no row of a
-        sample that is not learnt from.
+        No state changes. Each anchor's positive is the current embedding of the same sample, because a bank has no row
+        of a validation sample.
 
         Args:
             student: (batch, ...), float32.
             teacher: (batch, ...), float32.
-            classes: As `Source.classes` gives them for the batch.
+            classes: Output of `Source.classes` for the batch.
         """
         assert self.student.bank is not None
         assert self.teacher.bank is not None
-        ours, theirs = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
+        of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
         return {
-            "student": self.teacher.health(theirs, ours, self.student.bank.rows(ours), classes),
-            "teacher": self.student.health(ours, theirs, self.teacher.bank.rows(theirs), classes),
+            "student": self.teacher.health(
+                of_teacher, of_student, self.student.bank.rows(of_student), classes
+            ),
+            "teacher": self.student.health(
+                of_student, of_teacher, self.teacher.bank.rows(of_teacher), classes
+            ),
         }

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from cktf.batch import Batch
 from cktf.objectives.parts.maps import pad_channels
 from cktf.objectives.parts.workers import sum_over_workers
 
@@ -21,6 +22,7 @@ def choose_block(
     teacher: tuple[Tensor, ...],
     transform: Callable[[Tensor], Tensor],
     generator: torch.Generator,
+    batch: Batch,
 ) -> int:
     """Return the number of the teacher's block that the student's map is matched with in this batch.
 
@@ -29,8 +31,9 @@ def choose_block(
         student: (batch, channels, height, width): the map, transformed; None where ``pairing`` is not one of
             `BY_SIMILARITY`.
         teacher: The maps of the teacher's blocks, not yet transformed.
-        transform: What is done to a map before it is compared or contrasted.
+        transform: Applied to each of the teacher's maps before it is compared.
         generator: A CPU generator that ``random`` draws from.
+        batch: The batch, of which this worker may hold a shard.
     """
     match pairing:
         case "last":
@@ -40,19 +43,20 @@ def choose_block(
         case "random":
             return int(torch.randint(len(teacher), (), generator=generator))
         case "largest" | "smallest":
-            assert student is not None
-            similarities = torch.stack([map_similarity(student, transform(block)) for block in teacher])
+            similarities = torch.stack(
+                [map_similarity(student, transform(block), batch) for block in teacher]
+            )
             return int(similarities.argmax() if pairing == "largest" else similarities.argmin())
 
 
 @torch.no_grad()
-def map_similarity(student: Tensor, teacher: Tensor) -> Tensor:
+def map_similarity(student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
     """Return the cosine similarity of two maps of a whole batch, the narrower one padded; a scalar.
 
-    It is that of all workers' samples, so that all choose the same block.
+    It is computed over the samples of all workers, so that all choose the same block.
     """
     student, teacher = pad_channels(student, teacher.shape[1]), pad_channels(teacher, student.shape[1])
     products = [(student * teacher).sum(), student.square().sum(), teacher.square().sum()]
-    shared, ours, theirs = sum_over_workers(torch.stack(products))
-    similarity: Tensor = shared / (ours * theirs).sqrt().clamp(min=1e-8)
+    shared, of_student, of_teacher = sum_over_workers(torch.stack(products), batch)
+    similarity: Tensor = shared / (of_student * of_teacher).sqrt().clamp(min=1e-8)
     return similarity

@@ -1,4 +1,4 @@
-"""Matrix products by the faster of the libraries that PyTorch brings."""
+"""Matrix products of scores, on the faster of PyTorch's CPU libraries."""
 
 from functools import cache
 from pathlib import Path
@@ -10,11 +10,9 @@ from torch import Tensor
 def times_transposed(left: Tensor, right: Tensor) -> Tensor:
     """Return ``left @ right.T``, (rows of left, rows of right), outside of autograd.
 
-    With ``right`` in bfloat16 the factors are rounded to that, summed in float32, and the sum is rounded once more:
-    each number is exact to 2^-9 of itself and to 2^-9 of the lengths of its two rows.
-
-    On a CPU in float32 it is oneDNN's product, which PyTorch itself takes for convolutions only: 2.4 times as fast
-    as MKL's on an AMD processor, for which MKL has no AVX-512 kernels. On Intel's, MKL's is faster by a sixth.
+    With ``right`` in bfloat16 factors and result are rounded to that: each number is exact to 2^-9 of itself and to
+    2^-9 of the lengths of its two rows. In float32 on an AMD processor, for which MKL has no AVX-512 kernels, oneDNN's
+    product is 2.4 times as fast; on Intel's, MKL's is faster by a sixth.
 
     Args:
         left: (rows, features).
@@ -33,8 +31,8 @@ def _has_slow_mkl() -> bool:
     """Return whether oneDNN is there, and faster than MKL on this processor."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    facts = Path("/proc/cpuinfo")
-    return not (facts.is_file() and "GenuineIntel" in facts.read_text())
+    processor = Path("/proc/cpuinfo")
+    return not (processor.is_file() and "GenuineIntel" in processor.read_text())
 
 
 @cache

@@ -1,17 +1,17 @@
-"""How far the scores of positives lie above those of negatives, and how sharply the temperature tells them apart."""
+"""The gap between the scores of positives and negatives, and the effective temperature of their contrast."""
 
 import torch
 from torch import Tensor
 
 MOST_ROWS = 4096
-"""Rows of a bank that are looked at; of more, evenly spaced ones, so that the cost does not grow with the data."""
+"""Largest number of rows that are scored; larger banks are sampled evenly, so the cost does not grow with the data."""
 
 
 @torch.no_grad()
 def score_health(
     anchors: Tensor, positives: Tensor, rows: Tensor, is_negative: Tensor, temperature: float
 ) -> dict[str, Tensor]:
-    """Return what the scores v . m of a batch of anchors say of a contrast, scalars.
+    """Return diagnostics of a contrast from the scores v . m of a batch of anchors, scalars.
 
     positive
         Mean score of anchor and positive.

@@ -16,7 +16,7 @@ Estimator = Literal["nce", "infonce"]
 
 
 class ContrastiveSettings(ObjectiveSettings):
-    """What every contrastive objective's settings have."""
+    """Settings that every contrastive objective has."""
 
     temperature: float = Field(default=0.1, ge=0.02, le=100)
     """tau, by which scores are divided; below 0.02 (squared_distance: 0.04) their exponentials could overflow."""

@@ -1,4 +1,4 @@
-"""Transforms: what of a layer's activations is compared. Most are what an earlier method compares.
+"""Transforms: the part of a layer's activations that is compared. Most are taken from an earlier method.
 
     map          as published for CKTF (arXiv 2303.07599): pooled, the student's channels padded to the teacher's
     hint         the whole map, as in FitNet (Romero et al., arXiv 1412.6550)
@@ -27,12 +27,12 @@ OF_BATCH: tuple[Transform, ...] = ("similarity", "relation")
 
 
 def transformed(representation: Tensor, transform: Transform, batch: Batch) -> Tensor:
-    """Return what of a representation is compared, for any transform but ``map``, which needs both sides.
+    """Return the transformed representation, for any transform but ``map``, which needs both sides.
 
     Args:
         representation: (batch, channels, height, width), or (batch, features), which attention leaves as it is.
-        transform: Which.
-        batch: This worker's.
+        transform: Name of the transform.
+        batch: This worker's shard of the batch.
     """
     own = slice(batch.offset, batch.offset + len(representation))
     match transform:

@@ -1,1 +1,1 @@
-"""What objectives are built of: heads, memory banks, negatives, the contrast, pairings and map transforms."""
+"""Parts that several methods share: maps, stages, regressor, relations, readings, workers."""

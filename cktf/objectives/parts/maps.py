@@ -1,4 +1,4 @@
-"""What is done to a feature map before it is compared or reaches its head."""
+"""Operations on feature maps: windows, normalisation, padding, pooling, attention."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from cktf.batch import Shapes
+from cktf.batch import Batch, Shapes
 from cktf.objectives.parts.workers import sum_over_workers
 
 Window = int | None
@@ -26,12 +26,12 @@ def pooling_window(shapes: Shapes) -> Window:
     return quarter if shapes.stages[-1][-1][-1] == quarter else None
 
 
-def normalise_over_batch(maps: Tensor) -> Tensor:
-    """Return maps (batch, channels, height, width), each position L2-normalised over the batch, that of all workers.
+def normalise_over_batch(maps: Tensor, batch: Batch) -> Tensor:
+    """Return maps (batch, channels, height, width), each position L2-normalised over the batch of all workers.
 
-    As `torch.nn.functional.normalize` with ``dim=0``, its smallest norm of 1e-12 included, in a third of the time.
+    Equals `torch.nn.functional.normalize` with ``dim=0``, its smallest norm of 1e-12 included, in a third of the time.
     """
-    normalised: Tensor = _NormaliseOverBatch.apply(maps)
+    normalised: Tensor = _NormaliseOverBatch.apply(maps, batch)
     return normalised
 
 
@@ -39,23 +39,24 @@ class _NormaliseOverBatch(torch.autograd.Function):
     """y = x / |x|, whose gradient is (g - y sum(g y)) / |x|; autograd's own would take twice the passes."""
 
     @staticmethod
-    def forward(ctx: Any, maps: Tensor) -> Tensor:
-        # With the channels innermost, in that order of memory, or every sum jumps through it.
+    def forward(ctx: Any, maps: Tensor, batch: Batch) -> Tensor:
+        ctx.batch = batch
+        # In the map's own order of memory, or every sum would jump through it.
         ctx.order = (0, 1, 2, 3) if maps.is_contiguous() else (0, 2, 3, 1)
         values = maps.permute(ctx.order)
-        scale = sum_over_workers(values.square().sum(0)).clamp_min_(1e-24).rsqrt_()
+        scale = sum_over_workers(values.square().sum(0), batch).clamp_min_(1e-24).rsqrt_()
         normalised = values * scale
         ctx.save_for_backward(normalised, scale)
         return normalised.permute(_inverse(ctx.order))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         normalised, scale = ctx.saved_tensors
         gradient = gradient.permute(ctx.order)
-        along = sum_over_workers(torch.mul(gradient, normalised).sum(0))
+        along = sum_over_workers(torch.mul(gradient, normalised).sum(0), ctx.batch)
         across = torch.addcmul(gradient, normalised, along, value=-1).mul_(scale)
-        return across.permute(_inverse(ctx.order))
+        return across.permute(_inverse(ctx.order)), None
 
 
 def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
@@ -86,7 +87,7 @@ def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def attention(maps: Tensor, power: int) -> Tensor:
-    """Return where maps are active, L2-normalised: (batch, positions), the mean over channels of a power.
+    """Return the attention of maps, L2-normalised: (batch, positions), the mean over channels of a power.
 
     Negative activations count negative in an odd power, as published; after a ReLU there are none.
     """

@@ -1,4 +1,4 @@
-"""Readings that several methods have in common: a network's two vectors."""
+"""Readings that several methods share: a network's logits and its penultimate vector."""
 
 from cktf.batch import Reading, Shapes
 

@@ -1,4 +1,4 @@
-"""A regressor from the student's map to the teacher's: what FitNet and AB train beside the student."""
+"""A regressor from the student's map to the teacher's, which FitNet and AB train beside the student."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from cktf.errors import InputError
 
 
 class ConvolutionalRegressor(nn.Module):
-    """A convolution to the teacher's shape, batch-norm, and a ReLU where the teacher's map has gone through one.
+    """A convolution to the teacher's shape, batch-norm, and a ReLU if the teacher's map has gone through one.
 
     The convolution is as in the published comparison (Tian et al., 2020, arXiv 1910.10699): 3x3 with stride 2
     where the student's side is twice the teacher's, 4x4 transposed with stride 2 where it is half of it, else
@@ -30,11 +30,11 @@ class ConvolutionalRegressor(nn.Module):
         channels = student[0], teacher[0]
         sizes = list(zip(student[1:], teacher[1:], strict=True))
         self.conv: nn.Module
-        if all(ours == 2 * theirs for ours, theirs in sizes):
+        if all(student_side == 2 * teacher_side for student_side, teacher_side in sizes):
             self.conv = nn.Conv2d(*channels, 3, stride=2, padding=1)
-        elif all(2 * ours == theirs for ours, theirs in sizes):
+        elif all(2 * student_side == teacher_side for student_side, teacher_side in sizes):
             self.conv = nn.ConvTranspose2d(*channels, 4, stride=2, padding=1)
-        elif all(ours >= theirs for ours, theirs in sizes):
+        elif all(student_side >= teacher_side for student_side, teacher_side in sizes):
             self.conv = nn.Conv2d(*channels, (1 + sizes[0][0] - sizes[0][1], 1 + sizes[1][0] - sizes[1][1]))
         else:
             raise InputError(

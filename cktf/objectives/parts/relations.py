@@ -1,4 +1,4 @@
-"""How the samples of a batch lie to one another."""
+"""Similarities and distances between the samples of a batch."""
 
 import torch
 from torch import Tensor

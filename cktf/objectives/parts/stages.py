@@ -7,7 +7,7 @@ from torch import Tensor
 
 from cktf.batch import Activations
 from cktf.errors import InputError
-from cktf.objectives.objective import Given
+from cktf.objectives.objective import BuildContext
 
 _Map = TypeVar("_Map", Tensor, torch.Size)
 
@@ -18,14 +18,14 @@ def last_maps(activations: Activations) -> dict[str, Tensor]:
 
 
 def paired_maps(
-    given: Given, key: str, remedy: str = "weight: 0"
+    given: BuildContext, key: str, remedy: str = "weight: 0"
 ) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """Return the shapes of what `last_maps` gives of student and teacher: (channels, height, width) each.
+    """Return the shapes of the `last_maps` of student and teacher: (channels, height, width) each.
 
     Args:
-        given: What the method is built for.
+        given: Networks that the method is built for.
         key: Path of the setting that asks for the comparison, for the message: ``objective.at.weight``.
-        remedy: What to choose where the networks shall stay, likewise.
+        remedy: What to choose if the networks are to stay, for the message.
 
     Raises:
         ValueError: If the numbers of stages differ.
@@ -36,11 +36,13 @@ def paired_maps(
             f"{key}: stage is paired with stage, but the student has {len(student.stages)} and the teacher "
             f"{len(teacher.stages)}; choose networks with equally many, or {remedy}"
         )
-    theirs = _named(teacher.stem, teacher.stages)
-    return {name: (ours, theirs[name]) for name, ours in _named(student.stem, student.stages).items()}
+    teacher_shapes = _named(teacher.stem, teacher.stages)
+    return {
+        name: (shape, teacher_shapes[name]) for name, shape in _named(student.stem, student.stages).items()
+    }
 
 
-def paired_stages(given: Given, key: str) -> dict[str, tuple[torch.Size, torch.Size]]:
+def paired_stages(given: BuildContext, key: str) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return `paired_maps` without the stem."""
     return {name: shapes for name, shapes in paired_maps(given, key).items() if name != "stem"}
 

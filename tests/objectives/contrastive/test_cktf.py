@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.pairing import Pairing
 
@@ -17,7 +17,7 @@ ALL_PAIRS = ["stem", "stage1", "stage2", "stage3", "penultimate"]
 
 
 def test_terms_are_stem_stages_and_penultimate(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     cktf = CKTF(CKTF.Config(beta=0.8, theta=0.1, **SMALL), given)
     terms = cktf(student, teacher, batch)
@@ -28,7 +28,7 @@ def test_terms_are_stem_stages_and_penultimate(
 
 @pytest.mark.parametrize(("beta", "theta", "pairs"), [(0.8, 0, ALL_PAIRS[4:]), (0, 0.1, ALL_PAIRS[:4])])
 def test_a_factor_of_zero_builds_no_heads_and_no_banks(
-    beta: float, theta: float, pairs: list[str], given: Given
+    beta: float, theta: float, pairs: list[str], given: BuildContext
 ) -> None:
     cktf = CKTF(CKTF.Config(beta=beta, theta=theta, **SMALL), given)
     assert list(cktf.pairs) == pairs == list(cktf.term_weights)
@@ -36,7 +36,7 @@ def test_a_factor_of_zero_builds_no_heads_and_no_banks(
 
 
 def test_switching_a_pair_on_does_not_shift_the_numbers_of_another(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     every = CKTF(CKTF.Config(**SMALL), given)(student, teacher, batch)
     for factors in ({"beta": 0}, {"theta": 0}):
@@ -45,7 +45,7 @@ def test_switching_a_pair_on_does_not_shift_the_numbers_of_another(
 
 
 def test_representations_of_a_stage_are_normalised_padded_and_pooled(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     cktf = CKTF(CKTF.Config(**SMALL), given)
     ours, theirs = cktf.representations(cktf.layers["stage2"], student, teacher, batch)
@@ -60,7 +60,7 @@ def test_representations_of_a_stage_are_normalised_padded_and_pooled(
 
 
 def test_the_stem_is_pooled_only_and_the_penultimate_vector_taken_as_it_is(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     cktf = CKTF(CKTF.Config(**SMALL), given)
     ours, theirs = cktf.representations(cktf.layers["stem"], student, teacher, batch)
@@ -71,7 +71,7 @@ def test_the_stem_is_pooled_only_and_the_penultimate_vector_taken_as_it_is(
 
 
 def test_without_normalisation_the_loss_does_not_depend_on_who_else_is_in_the_batch(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     for normalize, independent in (("none", True), ("batch", False)):
         cktf = CKTF(CKTF.Config(normalize=normalize, **SMALL), given)
@@ -85,7 +85,7 @@ def test_without_normalisation_the_loss_does_not_depend_on_who_else_is_in_the_ba
 
 @pytest.mark.parametrize("pairing", ["last", "first", "random", "largest", "smallest"])
 def test_every_pairing_trains_the_student(
-    pairing: Pairing, student: Activations, teacher: Activations, batch: Batch, given: Given
+    pairing: Pairing, student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     cktf = CKTF(CKTF.Config(pairing=pairing, **SMALL), given)
     sum(cktf(student, teacher, batch).values()).backward()
@@ -96,13 +96,13 @@ def test_a_student_wider_than_its_teacher_is_not_cut(
     make_activations: Callable[..., Activations], batch: Batch
 ) -> None:
     wide, narrow = make_activations(width=4), make_activations(width=2)
-    given = Given(wide.shapes(batch.images), narrow.shapes(batch.images), torch.arange(30) % 5, seed=0)
+    given = BuildContext(wide.shapes(batch.images), narrow.shapes(batch.images), torch.arange(30) % 5, seed=0)
     terms = CKTF(CKTF.Config(pairing="largest", **SMALL), given)(wide, narrow, batch)
     assert list(terms) == ALL_PAIRS
 
 
 def test_unequal_numbers_of_stages_are_refused_unless_only_the_penultimate_pair_is_used(
-    given: Given,
+    given: BuildContext,
 ) -> None:
     shorter = replace(given, teacher=replace(given.teacher, stages=given.teacher.stages[1:]))
     with pytest.raises(
@@ -112,7 +112,7 @@ def test_unequal_numbers_of_stages_are_refused_unless_only_the_penultimate_pair_
     CKTF(CKTF.Config(theta=0, **SMALL), shorter)
 
 
-def test_similarity_needs_maps_of_equal_size(given: Given) -> None:
+def test_similarity_needs_maps_of_equal_size(given: BuildContext) -> None:
     stages = tuple(
         tuple(torch.Size([c, h // 2, w // 2]) for c, h, w in blocks) for blocks in given.teacher.stages
     )

@@ -3,7 +3,7 @@
 import torch
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.crd import CRD
 
@@ -11,7 +11,7 @@ SMALL = {"negatives": 8, "dim": 4}
 
 
 def test_crd_is_cktf_with_the_penultimate_pair_alone(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     crd = CRD(CRD.Config(**SMALL), given)
     cktf = CKTF(CKTF.Config(theta=0, **SMALL), given)
@@ -23,7 +23,7 @@ def test_crd_is_cktf_with_the_penultimate_pair_alone(
 
 
 def test_one_step_equals_both_sides_written_out(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     crd = CRD(CRD.Config(**SMALL), given)
     weights = crd.source(batch).weights

@@ -3,7 +3,7 @@
 import torch
 
 from cktf.batch import Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.contrastive.settings import ContrastiveSettings
@@ -24,7 +24,7 @@ def inputs(step: int) -> tuple[torch.Tensor, torch.Tensor, Batch, Negatives]:
     )
 
 
-def test_both_heads_learn_and_the_banks_do_not(given: Given) -> None:
+def test_both_heads_learn_and_the_banks_do_not(given: BuildContext) -> None:
     pair = ContrastivePair("stem", SHAPES, CONFIG, given)
     pair(*inputs(0)).backward()
     for side in (pair.student, pair.teacher):
@@ -32,7 +32,7 @@ def test_both_heads_learn_and_the_banks_do_not(given: Given) -> None:
         assert side.bank.embeddings.grad is None
 
 
-def test_rows_move_after_scoring_and_only_those_of_the_batch(given: Given) -> None:
+def test_rows_move_after_scoring_and_only_those_of_the_batch(given: BuildContext) -> None:
     pair = ContrastivePair("stem", SHAPES, CONFIG, given)
     before = pair.teacher.bank.embeddings.clone()
     student, teacher, batch, negatives = inputs(0)
@@ -44,7 +44,7 @@ def test_rows_move_after_scoring_and_only_those_of_the_batch(given: Given) -> No
     torch.testing.assert_close(pair.teacher.bank.embeddings[index], expected.detach())
 
 
-def test_normalisation_constants_are_fixed_at_the_first_batch(given: Given) -> None:
+def test_normalisation_constants_are_fixed_at_the_first_batch(given: BuildContext) -> None:
     pair = ContrastivePair("stem", SHAPES, CONFIG, given)
     assert pair.student.partition is None
     pair(*inputs(0))
@@ -53,7 +53,7 @@ def test_normalisation_constants_are_fixed_at_the_first_batch(given: Given) -> N
     assert (pair.student.partition, pair.teacher.partition) == first
 
 
-def test_a_pair_goes_on_from_its_state_dict_as_if_nothing_had_happened(given: Given) -> None:
+def test_a_pair_goes_on_from_its_state_dict_as_if_nothing_had_happened(given: BuildContext) -> None:
     pair, resumed = (ContrastivePair("stem", SHAPES, CONFIG, given) for _ in range(2))
     resumed.load_state_dict(pair.state_dict())
     assert resumed.student.partition is None
@@ -64,7 +64,7 @@ def test_a_pair_goes_on_from_its_state_dict_as_if_nothing_had_happened(given: Gi
     assert torch.equal(pair.student.bank.embeddings, resumed.student.bank.embeddings)
 
 
-def test_initial_values_are_addressed_by_seed_pair_and_side(given: Given) -> None:
+def test_initial_values_are_addressed_by_seed_pair_and_side(given: BuildContext) -> None:
     torch.manual_seed(1)
     one = ContrastivePair("stem", (SHAPES[0], SHAPES[0]), CONFIG, given)
     torch.manual_seed(2)

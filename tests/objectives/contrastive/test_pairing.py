@@ -5,11 +5,16 @@ import torch
 from torch import Tensor
 
 from cktf import seeding
+from cktf.batch import Batch
 from cktf.objectives.contrastive.pairing import Pairing, choose_block, map_similarity
+
+ONE = torch.zeros(1, dtype=torch.int64)
+BATCH = Batch(torch.zeros(1, 3, 8, 8), ONE, ONE, step=0)
 
 
 def choose(pairing: Pairing, student: Tensor, teacher: tuple[Tensor, ...], step: int = 0) -> int:
-    return choose_block(pairing, student, teacher, lambda block: block, seeding.generator(0, "pairing", step))
+    generator = seeding.generator(0, "pairing", step)
+    return choose_block(pairing, student, teacher, lambda block: block, generator, BATCH)
 
 
 def maps(*values: float) -> Tensor:
@@ -35,9 +40,9 @@ def test_maps_are_compared_after_their_transform() -> None:
     def negative(block: Tensor) -> Tensor:
         return -block
 
-    assert choose_block("largest", STUDENT, TEACHER, negative, torch.Generator()) == 2
+    assert choose_block("largest", STUDENT, TEACHER, negative, torch.Generator(), BATCH) == 2
 
 
 def test_similarity_by_hand_and_with_a_narrower_student() -> None:
-    assert float(map_similarity(maps(3.0, 4.0), maps(4.0, 3.0))) == pytest.approx(24 / 25)
-    assert float(map_similarity(maps(2.0), maps(5.0, 3.0, 4.0))) == pytest.approx(3 / 50**0.5)
+    assert float(map_similarity(maps(3.0, 4.0), maps(4.0, 3.0), BATCH)) == pytest.approx(24 / 25)
+    assert float(map_similarity(maps(2.0), maps(5.0, 3.0, 4.0), BATCH)) == pytest.approx(3 / 50**0.5)

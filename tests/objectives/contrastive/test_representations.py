@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from cktf.batch import Activations, Batch
-from cktf.objectives import Given
+from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.layers import LayerPair
 from cktf.objectives.contrastive.representations import Representations
 
@@ -13,7 +13,7 @@ STAGE = LayerPair(student="stage1", teacher="stage1")
 
 
 def test_random_blocks_are_addressed_by_seed_pair_and_step(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     def blocks(seed: int, pair: LayerPair) -> list[int]:
         """Return which of two blocks is chosen in each of 40 steps."""
@@ -35,7 +35,7 @@ def test_random_blocks_are_addressed_by_seed_pair_and_step(
 
 
 def test_a_named_block_is_taken_whatever_the_pairing(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     pair = LayerPair(student="stage1.0", teacher="stage2.1")
     representations = Representations("first", "hint", given, normalize=False)
@@ -45,7 +45,7 @@ def test_a_named_block_is_taken_whatever_the_pairing(
 
 
 def test_shapes_are_those_of_the_representations(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     for transform in ("map", "hint", "attention", "factor"):
         representations = Representations("last", transform, given, normalize=True)
@@ -57,7 +57,7 @@ def test_shapes_are_those_of_the_representations(
 
 
 def test_a_reading_is_what_is_compared_of_the_teacher(
-    student: Activations, teacher: Activations, batch: Batch, given: Given
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
 ) -> None:
     for pairing in ("last", "first", "random"):
         for normalize in (True, False):
@@ -90,7 +90,7 @@ def _first_sample(network: Activations) -> Activations:
     )
 
 
-def test_readings_that_differ_in_anything_have_different_names(given: Given) -> None:
+def test_readings_that_differ_in_anything_have_different_names(given: BuildContext) -> None:
     names = [
         Representations(pairing, "map", replace(given, seed=seed), normalize=normalize)
         .reading(pair, given)
@@ -109,7 +109,7 @@ def test_readings_that_differ_in_anything_have_different_names(given: Given) -> 
     assert len(set(names)) == len(names)
 
 
-def test_whole_maps_and_blocks_that_the_student_chooses_have_no_reading(given: Given) -> None:
+def test_whole_maps_and_blocks_that_the_student_chooses_have_no_reading(given: BuildContext) -> None:
     def reading(pairing: str, transform: str, teacher: str = "stage1"):
         pair = LayerPair(student="stage1", teacher=teacher)
         return Representations(pairing, transform, given, normalize=True).reading(pair, given)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cktf.batch import Shapes
+from cktf.batch import Batch, Shapes
 from cktf.models import build_model, measure_shapes
 from cktf.objectives.parts import maps
 
@@ -49,13 +49,14 @@ def test_windows_are_for_the_cifar_resnets_and_wide_resnets_alone(
     assert bool(maps.pooling_window(measure_shapes(network, (1, side, side)))) == has_windows
 
 
-def test_each_position_has_unit_length_over_the_batch() -> None:
-    normalised = maps.normalise_over_batch(torch.tensor([3.0, 4.0]).view(2, 1, 1, 1).expand(2, 2, 3, 3))
+def test_each_position_has_unit_length_over_the_batch(batch: Batch) -> None:
+    values = torch.tensor([3.0, 4.0]).view(2, 1, 1, 1).expand(2, 2, 3, 3)
+    normalised = maps.normalise_over_batch(values, batch)
     torch.testing.assert_close(normalised[:, 1, 2, 0], torch.tensor([0.6, 0.8]))
 
 
-def test_a_position_that_is_zero_in_the_whole_batch_stays_zero() -> None:
-    assert not maps.normalise_over_batch(torch.zeros(2, 1, 3, 3)).any()
+def test_a_position_that_is_zero_in_the_whole_batch_stays_zero(batch: Batch) -> None:
+    assert not maps.normalise_over_batch(torch.zeros(2, 1, 3, 3), batch).any()
 
 
 def test_padding_is_symmetric_and_never_takes_away() -> None:
@@ -75,17 +76,19 @@ def test_pooling_averages_windows(window: int | None) -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_normalisation_and_its_gradient_are_those_of_torch(memory_format: torch.memory_format) -> None:
+def test_normalisation_and_its_gradient_are_those_of_torch(
+    memory_format: torch.memory_format, batch: Batch
+) -> None:
     generator = torch.Generator().manual_seed(0)
     values, gradient = torch.randn(2, 5, 3, 4, 2, generator=generator, dtype=torch.float64)
     values = values.contiguous(memory_format=memory_format).requires_grad_()
     expected = torch.nn.functional.normalize(values, dim=0)
-    normalised = maps.normalise_over_batch(values)
+    normalised = maps.normalise_over_batch(values, batch)
     torch.testing.assert_close(normalised, expected)
     torch.testing.assert_close(
         torch.autograd.grad(normalised, values, gradient), torch.autograd.grad(expected, values, gradient)
     )
-    assert torch.autograd.gradcheck(maps.normalise_over_batch, values)
+    assert torch.autograd.gradcheck(lambda of: maps.normalise_over_batch(of, batch), values)
 
 
 def test_the_larger_map_is_averaged_to_the_smaller_height_and_width() -> None:

@@ -1,4 +1,4 @@
-"""The contract of what keeps one side's embeddings, for the other side's anchors to be contrasted with."""
+"""Interface of a bank: stores one network's embeddings, which serve as positives and negatives for the other's."""
 
 import math
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from cktf.objectives.contrastive.negatives import Negatives
 BankPrecision = Literal["float32", "bfloat16"]
 
 LARGEST_NORM = math.sqrt(3)
-"""Of a row: that of a corner of the cube which initial rows are drawn in; later ones have norm 1."""
+"""Largest norm of a row: of a corner of the cube that initial rows are drawn from; later rows have norm 1."""
 
 
 class Bank(nn.Module, ABC):
@@ -26,12 +26,12 @@ class Bank(nn.Module, ABC):
         Args:
             embeddings: (batch, dim): this side's current ones of the batch.
             batch: The batch.
-            negatives: Of the batch; a column of their weights is a row.
+            negatives: Negatives of the batch; a column of their weights is a row.
         """
 
     @abstractmethod
     def rows(self, embeddings: Tensor) -> Tensor:
-        """Return all that anchors may be scored against, (rows, dim), in the order of `Source.classes`.
+        """Return all rows that anchors may be scored against, (rows, dim), in the order of `Source.classes`.
 
         Args:
             embeddings: (batch, dim): this side's of the batch that is scored.
@@ -39,10 +39,10 @@ class Bank(nn.Module, ABC):
 
     @abstractmethod
     def update(self, batch: Batch, embeddings: Tensor) -> None:
-        """Take over the embeddings of a batch, those of all workers.
+        """Store the embeddings of a batch, from all workers.
 
         Args:
-            batch: The batch, of which this worker holds a share.
+            batch: This worker's shard of the batch.
             embeddings: (batch, dim): this side's, as the head gives them.
         """
 

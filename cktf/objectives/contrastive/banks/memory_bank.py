@@ -1,4 +1,4 @@
-"""The memory bank: the latest embedding of every sample that is learnt from."""
+"""The memory bank: the latest embedding of every training sample."""
 
 import torch
 from torch import Tensor
@@ -16,8 +16,7 @@ class MemoryBank(Bank):
     Initial rows are random (see `random_rows`).
 
     Attributes:
-        embeddings: (num_samples, dim), a buffer; in bfloat16 half the memory, and rows move in float32 all the
-            same.
+        embeddings: (num_samples, dim), a buffer; in bfloat16 half the memory, though rows are updated in float32.
     """
 
     embeddings: Tensor
@@ -29,20 +28,15 @@ class MemoryBank(Bank):
         self.momentum = momentum
         self.register_buffer("embeddings", random_rows(num_samples, dim, precision))
 
-    def candidates(
-        self,
-        embeddings: Tensor,
-        batch: Batch,
-        negatives: Negatives,
-    ) -> tuple[Tensor, Tensor]:
-        """Return the samples' own rows, and the rows that the negatives name, gathered; or all, as they are."""
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
+        """Return the rows of the batch's samples, and the rows that the negatives name; all rows if they name none."""
         positives = self.embeddings[batch.index].float()
         if negatives.rows is None:
             return positives, self.embeddings
         return positives, self.embeddings.index_select(0, negatives.rows)
 
     def rows(self, embeddings: Tensor) -> Tensor:
-        """Return the rows of all samples that are learnt from."""
+        """Return the rows of all training samples."""
         return self.embeddings
 
     @torch.no_grad()

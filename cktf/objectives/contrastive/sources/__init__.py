@@ -1,4 +1,4 @@
-"""Where negatives come from: who they are, once for all pairs, and for each side what keeps their embeddings."""
+"""Sources of negatives: which samples are drawn (shared by all pairs) and the bank each side stores embeddings in."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from cktf.objectives.contrastive.sources.shared import SharedNegatives
 
 
 class Unlabelled(Source):
-    """A source to which every sample is a class of its own."""
+    """A source for which every sample is a class of its own."""
 
     def __init__(self, source: Source) -> None:
         super().__init__()
@@ -36,11 +36,11 @@ class Unlabelled(Source):
 
 
 def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Source | None:
-    """Return what chooses negatives; None where the settings ask for no negatives.
+    """Return the source of negatives; None if the settings ask for no negatives.
 
     Args:
         config: Settings.
-        labels: (num_samples,), int64: of the samples that are learnt from.
+        labels: (num_samples,), int64: labels of the training samples.
         seed: The replicate's seed.
 
     Raises:
@@ -54,12 +54,12 @@ def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Sour
 
 
 def build_bank(config: ContrastiveSettings, num_samples: int, dim: int) -> Bank | None:
-    """Return what keeps one side's embeddings for a source; None where there is none.
+    """Return the bank that stores one side's embeddings; None without negatives.
 
     Args:
         config: Settings.
-        num_samples: How many are learnt from.
-        dim: Of an embedding.
+        num_samples: Number of training samples.
+        dim: Dimensions of an embedding.
     """
     if config.negatives == 0:
         return None

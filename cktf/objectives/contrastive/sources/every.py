@@ -14,7 +14,7 @@ class EveryNegative(Source):
     InfoNCE, the logarithm of such a sum, it is the limit of many negatives, and an upper bound of the expectation.
 
     Args:
-        labels: (num_samples,), int64: of the samples that are learnt from, at least two classes.
+        labels: (num_samples,), int64: labels of the training samples, at least two classes.
         count: K.
     """
 
@@ -35,5 +35,5 @@ class EveryNegative(Source):
         return Negatives(weights, self.count, distinct=True, scale=self.scales[batch.labels])
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the classes of the samples that are learnt from, and of a batch's."""
+        """Return the classes of the training samples, and of a batch's samples."""
         return self.labels, batch.labels

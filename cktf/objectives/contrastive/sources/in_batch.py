@@ -25,14 +25,9 @@ class BatchNegatives(Source):
 
 
 class CurrentEmbeddings(Bank):
-    """One side's embeddings of the batch itself, in a bank's place: nothing is kept, and gradients go through."""
+    """One side's embeddings of the batch itself, as a bank: nothing is stored, and gradients flow through."""
 
-    def candidates(
-        self,
-        embeddings: Tensor,
-        batch: Batch,
-        negatives: Negatives,
-    ) -> tuple[Tensor, Tensor]:
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
         """Return this worker's embeddings as positives, and those of all workers as rows."""
         return embeddings, gather_with_gradient(embeddings, batch)
 
@@ -41,4 +36,4 @@ class CurrentEmbeddings(Bank):
         return embeddings
 
     def update(self, batch: Batch, embeddings: Tensor) -> None:
-        """Keep nothing."""
+        """Store nothing."""

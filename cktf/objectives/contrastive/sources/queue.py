@@ -18,11 +18,11 @@ class Queue(nn.Module):
     """The last values that were pushed, first in, first out, in memory that does not grow.
 
     Args:
-        values: (length, ...): what it holds at first.
+        values: (length, ...): the initial values.
 
     Attributes:
-        values: The same, a buffer, with what was pushed last.
-        position: Where the next value goes. In the state dict, but a number, as no step shall wait for it.
+        values: The last pushed values, a buffer.
+        position: Index of the next value to be replaced. In the state dict, but a number, so that no step waits for it.
     """
 
     values: Tensor
@@ -43,18 +43,18 @@ class Queue(nn.Module):
         self.position = end % length
 
     def get_extra_state(self) -> dict[str, int]:
-        """Return what the state dict holds besides parameters and buffers."""
+        """Return the part of the state dict besides parameters and buffers."""
         return {"position": self.position}
 
     def set_extra_state(self, state: Any) -> None:
-        """Take over what `get_extra_state` returned."""
+        """Restore the state that `get_extra_state` returned."""
         self.position = state["position"]
 
 
 class QueuedNegatives(Source):
     """The last K samples of the trial, of which those of an anchor's class do not count.
 
-    Their labels stand here, once for all pairs; their embeddings in an `EmbeddingQueue` for each side.
+    Their labels are stored here, once for all pairs; their embeddings in an `EmbeddingQueue` for each side.
 
     Args:
         count: K, the queues' length.
@@ -80,19 +80,14 @@ class QueuedNegatives(Source):
 class EmbeddingQueue(Bank):
     """One side's embeddings of the last samples, in memory that does not depend on how many there are.
 
-    Before samples have filled it, rows are as random as those of a `MemoryBank` at first.
+    Until samples have filled it, rows are random, as the initial ones of a `MemoryBank`.
     """
 
     def __init__(self, length: int, dim: int, precision: BankPrecision) -> None:
         super().__init__()
         self.embeddings = Queue(random_rows(length, dim, precision))
 
-    def candidates(
-        self,
-        embeddings: Tensor,
-        batch: Batch,
-        negatives: Negatives,
-    ) -> tuple[Tensor, Tensor]:
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
         """Return the current embeddings as positives, constants as the rows are, and all rows."""
         return embeddings.detach(), self.embeddings.values
 

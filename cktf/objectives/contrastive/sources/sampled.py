@@ -24,7 +24,7 @@ class SampledNegatives(Source):
     for once: to ask whether it was.
 
     Args:
-        labels: (num_samples,), int64: of the samples that are learnt from, at least two classes.
+        labels: (num_samples,), int64: labels of the training samples, at least two classes.
         count: K.
         seed: The replicate's seed.
     """
@@ -83,7 +83,7 @@ class SampledNegatives(Source):
         return Negatives(weights, self.count, distinct=not self.any_repeats)
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the classes of the samples that are learnt from, and of a batch's."""
+        """Return the classes of the training samples, and of a batch's samples."""
         return self.labels, batch.labels
 
     def _draw_distinct(self, classes: Tensor, generator: torch.Generator) -> Tensor:

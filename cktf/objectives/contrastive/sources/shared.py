@@ -16,7 +16,7 @@ class SharedNegatives(Source):
     all data-parallel workers share it.
 
     Args:
-        labels: (num_samples,), int64: of the samples that are learnt from.
+        labels: (num_samples,), int64: labels of the training samples.
         count: K.
         seed: The replicate's seed.
     """
@@ -42,5 +42,5 @@ class SharedNegatives(Source):
         return of_other_classes(self.labels[rows], batch, self.count, rows)
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the classes of the samples that are learnt from, and of a batch's."""
+        """Return the classes of the training samples, and of a batch's samples."""
         return self.labels, batch.labels

@@ -1,0 +1,47 @@
+"""Arrays in files that the processes of a machine share: written whole or not at all, and mapped to be read.
+
+A map costs no memory of its own: what is read stays in the system's file cache, one copy for all processes, and is
+dropped if memory runs short. So an array may be larger than memory. A file may be deleted at any time: readers keep
+their map.
+"""
+
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def read_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    """Return the array in a file, to be read only; None if there is no such file, or one of another size.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    if not path.is_file() or path.stat().st_size != math.prod(shape) * np.dtype(dtype).itemsize:
+        return None
+    # Linux refuses maps larger than memory unless they are read-only.
+    return np.memmap(path, dtype=dtype, mode="r", shape=shape)
+
+
+def write_array(path: Path, pieces: Iterable[np.ndarray[Any, Any]]) -> None:
+    """Write an array piece by piece; a killed writer leaves only ``NAME.partial``.
+
+    One process may write a file at a time (see `cktf.storage.locks.exclusive`).
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("wb") as stream:
+            for piece in pieces:
+                stream.write(np.ascontiguousarray(piece).data)
+            stream.flush()
+            os.fsync(stream.fileno())  # or a power cut might leave the new name on an empty file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
