@@ -46,7 +46,7 @@ LOCK_SECONDS = 1.0
 """How long a driver asks for the lock: 'cktf status' holds it for an instant, another driver for long."""
 
 
-def open_run(run_dir: str) -> Storage:
+def open_run(run_dir: str | os.PathLike[str]) -> Storage:
     """Return the storage of a run directory as a user names it: a folder, or a bucket's URI.
 
     Raises:

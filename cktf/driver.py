@@ -4,6 +4,7 @@ Whatever has happened before, a driver reads the ledger, lets the planner find o
 Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what the ledger holds.
 """
 
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from cktf.cluster.environment import prepare
 from cktf.cluster.signals import as_ctrl_c
-from cktf.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse
+from cktf.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse, shown
 from cktf.plan.planner import Planner
 from cktf.rows import Status, TeacherRow
 from cktf.run.directory import (
@@ -75,7 +76,11 @@ class Summary:
 
 
 def launch(
-    spec: StudySpec, run_dir: str, *, address: str | None = None, console: Console | None = None
+    spec: StudySpec,
+    run_dir: str | os.PathLike[str],
+    *,
+    address: str | None = None,
+    console: Console | None = None,
 ) -> Summary:
     """Run a study's trials, or those that are left of them.
 
@@ -98,7 +103,11 @@ def launch(
 
 
 def resume(
-    run_dir: str, *, retry_failed: bool = False, address: str | None = None, console: Console | None = None
+    run_dir: str | os.PathLike[str],
+    *,
+    retry_failed: bool = False,
+    address: str | None = None,
+    console: Console | None = None,
 ) -> Summary:
     """Go on with a run after anything.
 
@@ -117,7 +126,7 @@ def resume(
 
 
 def extend(
-    run_dir: str,
+    run_dir: str | os.PathLike[str],
     *,
     trials: int = 0,
     seeds: int = 0,
@@ -148,6 +157,9 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
     Raises:
         NotExtensible: If the study has no such thing to extend, or may not have so many.
     """
+    for option, number in (("--trials", trials), ("--seeds", seeds)):
+        if not isinstance(number, int) or number < 0:
+            raise NotExtensible(f"{option}: must be a whole number, 0 or more; got {shown(number)}")
     if not trials and not seeds:
         raise NotExtensible("nothing to add: use --trials or --seeds, and a number")
     if trials and spec.search is None:
@@ -179,7 +191,7 @@ def _carry_out(
     console: Console | None,
 ) -> Summary:
     began = time.monotonic()
-    console = console or Console()
+    console = console or Console(emoji=False)
     teachers: list[TeacherRow] = []
     if address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
         teachers = require_runnable(spec)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cktf import launch as run_module
+from cktf import driver as run_module
+from cktf.driver import extend, extended, launch, resume
 from cktf.errors import (
     ClusterTooSmall,
     NotExtensible,
@@ -21,7 +22,6 @@ from cktf.errors import (
     StudyDiffers,
     Unwritable,
 )
-from cktf.launch import extend, extended, launch, resume
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.run.directory import STUDY, write_what_was_asked
