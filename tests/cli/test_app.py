@@ -312,7 +312,7 @@ def test_a_trial_that_no_machine_can_hold_is_told_and_does_not_hang(study, tmp_p
 
 def test_the_commands_of_the_readme_exist(tmp_path):
     _, out, _ = cktf("--help", cwd=tmp_path)
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
     for command in ("validate", "launch", "resume", "extend", "status", "report", "train"):
         assert f"cktf {command}" in readme
         assert command in out
@@ -363,7 +363,7 @@ def test_another_module_called_analysis_is_named(tmp_path, file, command):
     path = tmp_path / file
     path.parent.mkdir(exist_ok=True)
     path.write_text("raise RuntimeError('it is not even run')\n")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-m", "cktf.cli", command, "run"],
         cwd=tmp_path,

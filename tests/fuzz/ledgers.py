@@ -205,4 +205,4 @@ def _resume(run: Path) -> None:
     storage = Storage(run)
     spec = require_study(storage)
     with Ledger(storage) as ledger:
-        run_module._planner(spec, storage, ledger, retry_failed=False).is_done()
+        run_module._planner(spec, storage, ledger, retry_failed=False).plan()
