@@ -31,13 +31,13 @@ import torch
 from rich.console import Console
 
 from cktf.cluster.environment import prepare
-from cktf.launch import launch
+from cktf.driver import launch
 from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Status
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
 from cktf.study.designs import plan_arms
-from cktf.study.load import checked_study
 from cktf.study.spec import StudySpec
+from cktf.study.study import Study
 from cktf.trainer.config import TrialConfig
 from cktf.trial.run import run_trial
 
@@ -63,7 +63,7 @@ def study(trials: int, sampler: str, slots: int) -> StudySpec:
     if sampler == "none":
         kind = {"ablate": {"optimizer.momentum": [0.0]}, "seeds": trials // 2}
     resources = {"cpus": 1, "gpus": 0, "slots": slots}
-    return checked_study({"name": "slots", "baseline": BASELINE, "resources": resources, **kind})
+    return Study(name="slots", baseline=BASELINE, resources=resources, **kind)
 
 
 def launched(spec: StudySpec) -> list[Row]:

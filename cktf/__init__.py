@@ -1,3 +1,62 @@
-"""Ablations of contrastive knowledge transfer on Ray: which parts of a recipe matter, and by how much."""
+"""Ablations of contrastive knowledge transfer on Ray: which parts of a recipe matter, and by how much.
 
+From a notebook::
+
+    import cktf
+
+    study = cktf.load_study("study.yaml")    # or cktf.Study(baseline={...}, ablate={...}, seeds=5)
+    for epoch in cktf.train(study.arm("baseline"), seed=3):
+        print(epoch.epoch, epoch.validation_accuracy)
+    cktf.launch(study, "runs/x")             # cktf.resume("runs/x"); cktf.extend("runs/x", seeds=5)
+    results = cktf.load("runs/x")            # as analysis.load
+    results.effects                          # every arm against the baseline
+
+These names are imported where they are first used, so that ``import cktf`` loads nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.load import load
+    from cktf.driver import extend, launch, resume
+    from cktf.study.load import load_study
+    from cktf.study.study import Study
+    from cktf.trial.run import run_trial as train
+
+__all__ = ["Study", "extend", "launch", "load", "load_study", "resume", "train"]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Study": ("cktf.study.study", "Study"),
+    "extend": ("cktf.driver", "extend"),
+    "launch": ("cktf.driver", "launch"),
+    "load": ("analysis.load", "load"),
+    "load_study": ("cktf.study.load", "load_study"),
+    "resume": ("cktf.driver", "resume"),
+    "train": ("cktf.trial.run", "run_trial"),
+}
+"""Name to its module, and its name there."""
+
+if not TYPE_CHECKING:  # or a type checker would take any name for one of these
+
+    def __getattr__(name: str) -> Any:
+        """Return one of `__all__`, and import its module.
+
+        Raises:
+            UserError: If another module called ``analysis`` hides the one that `load` is in.
+        """
+        if name not in _HOMES:
+            raise AttributeError(f"module 'cktf' has no attribute {name!r}")
+        from importlib import import_module
+
+        module, attribute = _HOMES[name]
+        if module.startswith("analysis"):
+            from cktf.own_analysis import require_own_analysis
+
+            require_own_analysis()
+        return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    """Return the names of the module, those that are not imported yet among them."""
+    return sorted({*globals(), *__all__})

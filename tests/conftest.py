@@ -24,8 +24,8 @@ from cktf.run.directory import write_what_was_asked
 from cktf.run.ledger import Ledger
 from cktf.run.preflight import require_runnable
 from cktf.storage import Storage
-from cktf.study.load import checked_study
 from cktf.study.spec import StudySpec
+from cktf.study.study import Study
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.options import TrainOptions
 from cktf.trial.run import run_trial
@@ -62,7 +62,7 @@ def make_spec() -> Callable[..., StudySpec]:
             **asked,
             "baseline": {**BASELINE, **(baseline or {})},
         }
-        return checked_study(values)
+        return Study(**values)
 
     return make
 

@@ -1,6 +1,6 @@
 """Runs on a disk, for the tests of what a driver does with them."""
 
-from cktf import launch as run_module
+from cktf import driver as run_module
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.storage import Storage
 

@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 
 from cktf.data import DataConfig
+from cktf.driver import extend, launch, resume
 from cktf.errors import NotRunnable
-from cktf.launch import extend, launch, resume
 from cktf.plan.planner import Planner
 from cktf.rows import TRAINED_HERE, EndRow, EpochRow, PlannedRow, Row, StudyRow, TeacherRow
 from cktf.run.directory import write_what_was_asked

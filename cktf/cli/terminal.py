@@ -1,16 +1,40 @@
-"""Tables as a terminal shows them. What they hold is text: no part of it is taken for markup."""
+"""What a terminal shows. Names and texts of a user are never taken for markup."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 LONGEST_NAME = 24
 """Characters of an arm's name that are shown in one line."""
 
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False)
+
+
+def say(lines: Iterable[object]) -> None:
+    """Print lines as they are."""
+    for line in lines:
+        out.print(str(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(lines: Iterable[object], style: str = "yellow") -> None:
+    """Print lines as they are to standard error."""
+    for line in lines:
+        err.print(str(line), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def table_of(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """Return a table."""
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
 
 def answer_table(title: str, rows: Sequence[Sequence[str]], remarks: Sequence[str]) -> Table:
-    """Return a table of arms, whose first row is the head, over what is to be remarked."""
+    """Return a table of arms, whose first row is the head, with remarks below it."""
     header, *arms = rows
     # Names of a design are short and stay whole; those of a search, which list all factors, are folded.
     longest = max((len(arm[0]) for arm in arms), default=0)
@@ -24,13 +48,10 @@ def answer_table(title: str, rows: Sequence[Sequence[str]], remarks: Sequence[st
         caption_justify="left",
     )
     for arm in arms:
-        table.add_row(*(Text(cell) for cell in arm))
+        table.add_row(*map(Text, arm))
     return table
 
 
 def names_table(titles: Mapping[str, str]) -> Table:
-    """Return names with what each of them stands for."""
-    table = Table("figure", "what it shows")
-    for name, title in titles.items():
-        table.add_row(Text(name), Text(title))
-    return table
+    """Return a table of figures and their titles."""
+    return table_of(("figure", "what it shows"), titles.items())

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from cktf.cluster.nodes import Share
+from cktf.cluster.nodes import TrialResources
 from cktf.rows import EpochResult, PlannedRow, Status
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import trial_storage
@@ -20,8 +20,8 @@ class Assignment:
         options: Its `TrainOptions`, as JSON.
         run: Root of the run directory, as every node of the cluster sees it.
         workers: Processes that train it.
-        cpus: Of each worker.
-        gpus: Of each worker.
+        cpus: CPUs of each worker.
+        gpus: GPUs of each worker.
     """
 
     trial_id: str
@@ -33,16 +33,18 @@ class Assignment:
     gpus: float
 
     @classmethod
-    def of(cls, row: PlannedRow, run: Storage, share: Share, options: TrainOptions) -> "Assignment":
+    def of(
+        cls, row: PlannedRow, run: Storage, resources: TrialResources, options: TrainOptions
+    ) -> "Assignment":
         """Return the assignment of a planned trial."""
         return cls(
             trial_id=row.trial_id,
             configuration=json.dumps(row.config),
             options=options.model_dump_json(),
             run=run.root,
-            workers=share.workers,
-            cpus=share.cpus,
-            gpus=share.gpus,
+            workers=resources.workers,
+            cpus=resources.cpus,
+            gpus=resources.gpus,
         )
 
 
@@ -57,7 +59,7 @@ class TrialEnd:
 
 
 Outcome = EpochResult | TrialEnd
-"""What one step of a training comes to."""
+"""Result of one step of a training."""
 
 
 def trial_folder(assignment: Assignment) -> Storage:

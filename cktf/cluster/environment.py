@@ -1,4 +1,4 @@
-"""Settings that Ray takes from the environment alone, some of them at the moment when it is imported."""
+"""Settings that Ray reads from environment variables alone, some of them when it is imported."""
 
 import getpass
 import os
@@ -20,13 +20,13 @@ _TUNE = {
 
 
 def prepare(*, is_local: bool) -> str:
-    """Set what a driver's Ray is to find. To be called before Ray is imported.
+    """Set the environment of a driver's Ray. Call it before Ray is imported.
 
     Args:
-        is_local: Whether this process will start a Ray of its own. A cluster's settings are its owner's.
+        is_local: Whether this process will start Ray. The settings of a running cluster stay.
 
     Returns:
-        A warning for the user; mostly empty.
+        A warning for the user, or an empty text.
 
     Raises:
         ClusterNotFound: If this process has no home folder.
@@ -36,7 +36,7 @@ def prepare(*, is_local: bool) -> str:
     if not is_local or "ray" in sys.modules:
         return ""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray's ports listen on every interface: only who knows this token may run code through them.
+    # Ray's ports listen on every interface: without this token nobody may run code through them.
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -48,10 +48,10 @@ def prepare(*, is_local: bool) -> str:
 
 
 def _require_home() -> None:
-    """Make do without a user's name, and refuse to go on without a home folder, which Ray looks for at its import."""
+    """Set a user's name if the machine knows none; refuse to go on without a home folder. Ray needs both at import."""
     try:
         getpass.getuser()
-    except (KeyError, OSError):  # a number that the machine's list of users does not have, as in containers
+    except (KeyError, OSError):  # a user id without a name, as in containers
         os.environ["USER"] = f"user{os.getuid()}"
     try:
         Path.home()

@@ -1,68 +1,59 @@
-"""A ledger's rows parsed and brought together on all machines of a Ray cluster, by Ray Data.
+"""A ledger's rows parsed and grouped on all machines of a Ray cluster, by Ray Data.
 
-On one machine the analysis holds the epochs in memory. Here they stay in Ray's object store, which spills to disk,
-until some machine takes all those of one part of the table and writes it. What is done with rows is handed over by the
-analysis, of which nothing is imported here.
+`analysis.ledger.in_memory` holds the epochs in one process. Here the same pieces are parsed by many: the epochs stay in
+Ray's object store, which spills to disk, until one machine takes all those of one part of the table and writes it.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import pyarrow as pa
 import ray
 import ray.data
 
+from analysis.ledger.epochs import PART
+from analysis.ledger.lines import NAMED
+from analysis.ledger.pieces import NO_EPOCHS, OTHER_SCHEMA, PLACE, Parsed, Piece
 from cktf.errors import InputError
 
-PLACE, LINE, PART = "place", "line", "part"
-"""Columns of parsed rows: where in the ledger one stands; the text of one that is no epoch; the part of an epoch."""
-
-OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), (LINE, pa.binary())])
-"""Of the rows that are no epochs."""
-
-NAMED = ("term.", "health.")
-"""Begin the names of the columns that only some epochs may have: an objective's term, or a number of health."""
+LINE = "line"
+"""Column of `OTHER_SCHEMA` that epochs do not have."""
 
 BROKEN = "broken"
-"""Column: why a piece could not be parsed. An exception would come back as Ray's own, with a traceback for a text."""
+"""Column: why a piece could not be parsed. An exception would come back as Ray's own, with a traceback as its text."""
 
 MAX_PARTITIONS = 200
-"""Groups of parts that epochs are divided into on their way, as many as Ray Data's default. Each costs its time."""
+"""Most partitions of Ray Data's shuffle, its default; each of them costs time."""
 
-Parse = Callable[[Any], Sequence[pa.Table]]
-"""From a piece of the ledger, a named tuple, to a table of its epochs and one of its other rows."""
+Parse = Callable[[Piece], Parsed]
 
 
 class RowsOnRay:
     """The rows of some pieces of a ledger, in the object store of the Ray that this process is connected to.
 
-    Args:
-        pieces: Which ones, in order; the run directory must be one that every machine reaches.
-        parse: Reads and parses one.
+    Its attributes are those of `analysis.ledger.collect.Rows`.
 
-    Attributes:
-        others: The rows that are no epochs, in order.
-        terms: The columns of objectives' terms, and of health, that any of the epochs has.
-        first_epochs: Of each piece the first epoch of each trial: its ``trial_id`` and `PLACE`.
+    Args:
+        pieces: The pieces, in order; every machine must reach their run directory.
+        parse: Reads and parses a piece.
 
     Raises:
-        ValueError: If a line is broken.
+        InputError: If a line is broken.
     """
 
-    def __init__(self, pieces: Sequence[Any], parse: Parse) -> None:
+    def __init__(self, pieces: Sequence[Piece], parse: Parse) -> None:
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         self._rows = None
         self.others, self.terms = OTHER_SCHEMA.empty_table(), set[str]()
-        self.first_epochs = pa.table({"trial_id": pa.array([], pa.string()), PLACE: pa.array([], pa.int64())})
+        self.first_epochs = NO_EPOCHS.select(["trial_id", PLACE])
         if not pieces:
             return
         items = ray.data.from_items([piece._asdict() for piece in pieces], override_num_blocks=len(pieces))
-        # Kept, since they are read three times: what is to be known of all of them comes before any is written.
+        # Materialized, because they are read three times: all columns must be known before any part is written.
         self._rows = items.map_batches(
-            partial(_parsed, type(pieces[0]), parse), batch_size=1, batch_format="pyarrow"
+            partial(_parsed, parse), batch_size=1, batch_format="pyarrow"
         ).materialize()
         others = _gathered(self._rows, _others)
         if BROKEN in others.column_names:
@@ -74,13 +65,13 @@ class RowsOnRay:
     def by_part(
         self, number: Callable[[pa.Table], pa.Table], write: Callable[[int, pa.Table], pa.Table]
     ) -> list[pa.Table]:
-        """Bring the epochs of each part together on some machine, and return what ``write`` returns of each.
+        """Group the epochs by part, each part on one machine; return the results of ``write``.
 
         Args:
-            number: Adds the column `PART` to any of the epochs.
+            number: Adds the column `PART` to epochs.
             write: Takes a part's number and all its epochs, in any order.
         """
-        if self._rows is None or not self.first_epochs.num_rows:  # nothing is shuffled of empty blocks alone
+        if self._rows is None or not self.first_epochs.num_rows:  # Ray Data cannot shuffle empty blocks alone
             return []
         numbered = self._rows.map_batches(
             partial(_numbered, number, sorted(self.terms)), batch_size=None, batch_format="pyarrow"
@@ -90,10 +81,10 @@ class RowsOnRay:
         return _tables(parts.map_groups(partial(_written, write), batch_format="pyarrow"))
 
 
-def _parsed(piece: type, parse: Parse, batch: pa.Table) -> pa.Table:
+def _parsed(parse: Parse, batch: pa.Table) -> pa.Table:
     (values,) = batch.to_pylist()
     try:
-        return pa.concat_tables(parse(piece(**values)), promote_options="default")
+        return pa.concat_tables(parse(Piece(**values)), promote_options="default")
     except InputError as error:
         return pa.table({BROKEN: [str(error)]})
 
@@ -105,7 +96,12 @@ def _others(rows: pa.Table) -> pa.Table:
 
 
 def _terms(rows: pa.Table) -> pa.Table:
-    return pa.table({"name": pa.array([n for n in rows.column_names if n.startswith(NAMED)], pa.string())})
+    return pa.table({"name": pa.array(filter(_is_named, rows.column_names), pa.string())})
+
+
+def _is_named(column: str) -> bool:
+    """Return whether only some epochs may have a column: an objective's term, or a number of health."""
+    return column.startswith(tuple(NAMED.values()))
 
 
 def _first_epochs(rows: pa.Table) -> pa.Table:
@@ -115,12 +111,12 @@ def _first_epochs(rows: pa.Table) -> pa.Table:
 
 
 def _numbered(number: Callable[[pa.Table], pa.Table], terms: list[str], rows: pa.Table) -> pa.Table:
-    """Return the epochs of a block with the columns that all blocks have: Ray Data brings no others together."""
+    """Return a block's epochs, with the same columns in every block, as Ray Data requires."""
     epochs = rows.filter(rows[LINE].is_null()).drop_columns([n for n in OTHER_SCHEMA.names if n != PLACE])
     for name in terms:
         if name not in epochs.column_names:
             epochs = epochs.append_column(name, pa.nulls(epochs.num_rows, pa.float64()))
-    return number(epochs.select([n for n in epochs.column_names if not n.startswith(NAMED)] + terms))
+    return number(epochs.select([n for n in epochs.column_names if not _is_named(n)] + terms))
 
 
 def _written(write: Callable[[int, pa.Table], pa.Table], rows: pa.Table) -> pa.Table:
@@ -128,7 +124,7 @@ def _written(write: Callable[[int, pa.Table], pa.Table], rows: pa.Table) -> pa.T
 
 
 def _gathered(rows: ray.data.Dataset, select: Callable[[pa.Table], pa.Table]) -> pa.Table:
-    """Return what is selected of each block, as one table in this process."""
+    """Return the selection of every block, as one table in this process."""
     selected = rows.map_batches(select, batch_size=None, batch_format="pyarrow")
     return pa.concat_tables(_tables(selected), promote_options="default")
 

@@ -1,4 +1,4 @@
-"""A Ray of this machine's own: as large as what this process may use, and closed to the machine's other users."""
+"""Ray on this machine alone: with the CPUs that this process may use, closed to the machine's other users."""
 
 import logging
 import math
@@ -14,10 +14,10 @@ from cktf.cluster.signals import held_back
 from cktf.errors import ClusterNotFound
 
 LONGEST_SOCKET = 107
-"""Bytes that the path of a Unix socket may have."""
+"""Most bytes of a Unix socket's path."""
 
 _SOCKET = "/cktf-00000000/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
-"""What stands behind the temporary folder in the path of Ray's longest socket."""
+"""Ray's longest socket path, below the temporary folder."""
 
 
 @contextmanager
@@ -40,7 +40,9 @@ def started() -> Iterator[None]:
                     logging_level=logging.ERROR,
                     _temp_dir=f"{folder}/ray",
                 )
-        except Exception as error:  # Ray raises its plain sort where a process of it is slow, and many others
+        except (
+            Exception
+        ) as error:  # Ray raises plain Exception if one of its processes is slow, among many others
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ClusterNotFound(
                 f"Ray could not be started on this machine, in {folder}: {reason} The machine may be too busy, or the "
@@ -51,13 +53,13 @@ def started() -> Iterator[None]:
 
 @contextmanager
 def _private_folder() -> Iterator[str]:
-    """Yield a folder for Ray's logs and sockets, which it opens to all users of the machine: they cannot reach them.
+    """Yield a folder, closed to other users, for Ray's logs and sockets, which Ray makes readable by everybody.
 
-    It lies in the temporary folder, or in /tmp where the paths of sockets would be too long.
+    It lies in the temporary folder, or in /tmp if the paths of sockets would be too long.
     """
     usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     is_short = len(os.fsencode(usual + _SOCKET)) <= LONGEST_SOCKET
-    place = usual if is_short else "/tmp"  # noqa: S108  # a folder of a name of its own is made in it
+    place = usual if is_short else "/tmp"  # noqa: S108  # a folder with a random name is made in it
     try:
         folder = tempfile.TemporaryDirectory(
             prefix="cktf-", dir=place, ignore_cleanup_errors=True
@@ -84,11 +86,11 @@ def cores() -> int:
 
 
 def _quota(root: Path, own: Path) -> float:
-    """Return how many CPUs' time a process's control groups allow it; infinite where they do not say.
+    """Return the number of CPUs that a process's control groups allow; infinity if there is no limit.
 
     Args:
-        root: Where control groups of version 2 are mounted.
-        own: The file in which the kernel says which group is the process's.
+        root: Mount point of control groups, version 2.
+        own: File in which the kernel names the process's group.
     """
     least = math.inf
     with suppress(OSError):

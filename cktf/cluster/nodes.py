@@ -30,26 +30,26 @@ SCALE_UP_SECONDS = 900.0
 """The same with an autoscaler: a cloud's GPU node takes minutes to come up."""
 
 LOOK_SECONDS = 2.0
-"""How old a view of the cluster may be; nodes come and go."""
+"""Age after which the list of nodes is asked for again; nodes come and go."""
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")
-"""On the head of a cluster that Ray's launcher has started (``ray up``): what its autoscaler may do."""
+"""The autoscaler's limits, on the head of a cluster that ``ray up`` has started."""
 
 HEAD = "node:__internal_head__"
-"""A resource that every cluster's head node has one of: room for slots that take no CPU or GPU themselves."""
+"""Resource of every cluster's head node: it holds the slots that take no CPU or GPU themselves."""
 
 Node = Mapping[str, float]
 """Resources of one node: ``CPU``, ``GPU``, ... to amount."""
 
 
 @dataclass(frozen=True)
-class Share:
+class TrialResources:
     """What one trial takes.
 
     Attributes:
-        workers: Processes.
-        cpus: Of each.
-        gpus: Of each.
+        workers: Number of worker processes.
+        cpus: CPUs of each worker.
+        gpus: GPUs of each worker.
     """
 
     workers: int
@@ -57,7 +57,7 @@ class Share:
     gpus: float
 
     @classmethod
-    def of(cls, resources: Resources, nodes: Sequence[Node]) -> "Share":
+    def of(cls, resources: Resources, nodes: Sequence[Node]) -> "TrialResources":
         """Divide a trial's resources among its workers; GPUs left open mean one each if there is any."""
         open_gpus = float(any(node.get("GPU", 0) for node in nodes)) * resources.workers
         gpus = open_gpus if resources.gpus is None else resources.gpus
@@ -69,7 +69,7 @@ class Share:
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
     def placement(self) -> PlacementGroupFactory:
-        """Return what a slot holds itself. Several workers are started by Ray Train, and hold their own."""
+        """Return the resources of a slot. Several workers are started by Ray Train, with resources of their own."""
         if self.workers == 1:
             return PlacementGroupFactory([self.bundle])
         return PlacementGroupFactory([{HEAD: 0.001}])
@@ -127,21 +127,21 @@ def alive_nodes() -> list[Node]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def capacity(share: Share, nodes: Sequence[Node]) -> int:
+def trials_that_fit(trial: TrialResources, nodes: Sequence[Node]) -> int:
     """Return how many trials fit on these nodes at the same time."""
     workers = sum(
-        min(_times(node.get(name, 0), amount) for name, amount in share.bundle.items()) for node in nodes
+        min(_times(node.get(name, 0), amount) for name, amount in trial.bundle.items()) for node in nodes
     )
-    return workers // share.workers
+    return workers // trial.workers
 
 
-def wait_for_room(resources: Resources, *, is_local: bool, say: Callable[[str], None]) -> Share:
+def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[str], None]) -> TrialResources:
     """Wait, for a bounded time, until one trial fits on the cluster, and return what it takes.
 
     Args:
         resources: What the study says that a trial takes.
         is_local: Whether Ray runs on this machine alone, where nothing is to be waited for.
-        say: Is told what is waited for.
+        say: Prints one line for the user.
 
     Raises:
         ClusterTooSmall: If it does not fit, and no node is to be expected on which it would.
@@ -154,14 +154,14 @@ def wait_for_room(resources: Resources, *, is_local: bool, say: Callable[[str], 
     try:
         while True:
             nodes = alive_nodes()
-            share = Share.of(resources, [*nodes, *expected])
-            if capacity(share, nodes):
-                return share
-            if time.monotonic() > deadline or (kinds and not _potential(share, kinds)):
-                raise ClusterTooSmall(_does_not_fit(share, nodes, expected))
+            trial = TrialResources.of(resources, [*nodes, *expected])
+            if trials_that_fit(trial, nodes):
+                return trial
+            if time.monotonic() > deadline or (kinds and not _potential(trial, kinds)):
+                raise ClusterTooSmall(_does_not_fit(trial, nodes, expected))
             if not is_asked:
-                say(f"waiting for a node with {share}")
-                request_resources(bundles=[share.bundle] * share.workers)
+                say(f"waiting for a node with {trial}")
+                request_resources(bundles=[trial.bundle] * trial.workers)
                 is_asked = True
             time.sleep(1.0)
     finally:
@@ -169,34 +169,34 @@ def wait_for_room(resources: Resources, *, is_local: bool, say: Callable[[str], 
             request_resources(bundles=[])  # from here on, the trials themselves are the demand
 
 
-class Room:
+class Capacity:
     """How many trials may run at the same time: as fit now, or would on nodes that an autoscaler may add.
 
     Args:
-        share: What one takes.
+        trial: Resources of one trial.
         slots: The study's own limit.
         is_local: Whether Ray runs on this machine alone.
     """
 
-    def __init__(self, share: Share, slots: int | None, *, is_local: bool) -> None:
-        self._share = share
+    def __init__(self, trial: TrialResources, slots: int | None, *, is_local: bool) -> None:
+        self._trial = trial
         self._slots = slots
-        self._potential = 0 if is_local else _potential(share, _node_kinds())
+        self._potential = 0 if is_local else _potential(trial, _node_kinds())
         self._looked = -math.inf
         self._now = 1
 
-    def __call__(self) -> int:
+    def now(self) -> int:
         """Return the number; at least 1, for a cluster that has just lost its last node may get another."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
-            self._now = max(1, capacity(self._share, alive_nodes()), self._potential)
+            self._now = max(1, trials_that_fit(self._trial, alive_nodes()), self._potential)
         return min(self._now, self._slots or self._now)
 
 
 def _node_kinds() -> list[tuple[Node, int]]:
     """Return what kinds of nodes the cluster's autoscaler may add, and how many of each; none without it.
 
-    Ray's launcher leaves its configuration on the head, where the driver runs; a cluster cannot be asked for it.
+    Ray's launcher leaves its configuration on the head, where the driver runs; Ray has no call that returns it.
     """
     file = LAUNCHER_FILE.expanduser()
     if not file.is_file():
@@ -210,18 +210,18 @@ def _node_kinds() -> list[tuple[Node, int]]:
     ]
 
 
-def _potential(share: Share, kinds: Sequence[tuple[Node, int]]) -> int:
-    return capacity(share, [node for node, count in kinds for _ in range(count)])
+def _potential(trial: TrialResources, kinds: Sequence[tuple[Node, int]]) -> int:
+    return trials_that_fit(trial, [node for node, count in kinds for _ in range(count)])
 
 
 def _times(total: float, amount: float) -> int:
     return math.floor(total / amount + 1e-9)  # three times 1/3 of a GPU fit
 
 
-def _does_not_fit(share: Share, nodes: Sequence[Node], expected: Sequence[Node]) -> str:
+def _does_not_fit(trial: TrialResources, nodes: Sequence[Node], expected: Sequence[Node]) -> str:
     found = ", ".join(_describe(node) for node in [*nodes, *expected]) or "none"
     return (
-        f"one trial takes {share}, which no node of the cluster has (nodes: {found}); "
+        f"one trial takes {trial}, which no node of the cluster has (nodes: {found}); "
         "ask for less under 'resources:', or add nodes"
     )
 

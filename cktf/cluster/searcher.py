@@ -1,7 +1,7 @@
-"""Ray Tune's view of the planner: a searcher that hands out its trials, a scheduler that brings it results.
+"""Ray Tune's view of the planner: a searcher that hands out its trials, a scheduler that reports their results.
 
-Both only translate. Nothing of Tune's is restored after a crash, and what Tune saves by itself is thrown
-away: the ledger is the truth, and the planner speaks for it.
+Both only translate. Nothing of Tune's is restored after a crash, and what Tune saves is deleted: the ledger is the
+truth.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from cktf.cluster.assignment import Assignment
-from cktf.plan.planner import Nothing, Planner
+from cktf.plan.planner import NoTrial, Planner
 from cktf.rows import PlannedRow, Status
 
 
@@ -24,34 +24,34 @@ class PlannerSearcher(Searcher):
     Args:
         planner: The planner.
         assign: Makes a trial's assignment.
-        room: How many trials may run at the same time, asked before each.
+        capacity: Returns how many trials may run at the same time; asked before each.
     """
 
     def __init__(
-        self, planner: Planner, assign: Callable[[PlannedRow], Assignment], room: Callable[[], int]
+        self, planner: Planner, assign: Callable[[PlannedRow], Assignment], capacity: Callable[[], int]
     ) -> None:
         super().__init__()
         self._planner = planner
         self._assign = assign
-        self._room = room
+        self._capacity = capacity
         self._trial_ids: dict[str, str] = {}
         self.deaths: dict[str, str] = {}
-        """Trial to the last death of its worker, noted by the scheduler, which Tune tells more."""
+        """Trial id -> reason of its worker's last failure, which Tune tells the scheduler alone."""
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the next trial's assignment, None to be asked again, or that the study is done."""
-        if self._planner.running >= self._room():
+        """Return the next trial's assignment, None to be asked again, or `Searcher.FINISHED`."""
+        if self._planner.running >= self._capacity():
             return None
         row = self._planner.next_trial()
-        if isinstance(row, Nothing):
-            return None if row is Nothing.YET else Searcher.FINISHED
+        if isinstance(row, NoTrial):
+            return None if row is NoTrial.WAIT else Searcher.FINISHED
         self._trial_ids[trial_id] = row.trial_id
         return asdict(self._assign(row))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell the planner how a trial ended, unless it has ended it itself."""
+        """Tell the planner how a trial ended, unless the planner has ended it."""
         key = self._trial_ids.pop(trial_id)
         end = (result or {}).get("end")
         if error:
@@ -64,7 +64,7 @@ class PlannerSearcher(Searcher):
 
 
 class PlannerScheduler(FIFOScheduler):
-    """Brings the planner each epoch, and stops the trials that it prunes."""
+    """Reports each epoch to the planner, and stops the trials that the planner prunes."""
 
     supports_buffered_results = False
 
@@ -75,7 +75,7 @@ class PlannerScheduler(FIFOScheduler):
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Return which trial starts before the others, if any; Tune asks at every step."""
-        # Tune does not raise it where it came up at a trial's end, but tries that again.
+        # Tune swallows errors raised in on_trial_complete, so they are raised here.
         if self._planner.failure:
             raise self._planner.failure
         return super().choose_trial_to_run(tune_controller)
@@ -86,12 +86,12 @@ class PlannerScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP if is_pruned else TrialScheduler.CONTINUE)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
-        """Note how a worker died; Tune starts the trial again, or gives it up."""
+        """Store why a worker died; Tune starts the trial again, or gives it up."""
         self._searcher.deaths[trial.config["trial_id"]] = _last_words(trial)
 
 
 def _last_words(trial: Trial) -> str:
-    """Return one line about a trial's last failure out of the file that Tune writes about all of them."""
+    """Return one line about a trial's last failure, from the file in which Tune writes all of them."""
     file = Path(trial.error_file or "")
     text = file.read_text() if file.is_file() else ""
     lines = [line.strip() for line in text.rpartition("Failure #")[2].splitlines()[1:] if line.strip()]

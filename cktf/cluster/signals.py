@@ -1,4 +1,4 @@
-"""Signals by which people and machines end a driver, all of which end it as Ctrl-C does."""
+"""Signals that end a driver, each handled like Ctrl-C."""
 
 import signal
 import threading
@@ -8,12 +8,12 @@ from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-"""A scheduler's end, a terminal that is closed, and what schedulers send some time before the end."""
+"""Sent by a scheduler at the end, by a closed terminal, and by schedulers some time before the end."""
 
 
 @contextmanager
 def as_ctrl_c() -> Iterator[None]:
-    """Take the signals as Ctrl-C; those that this process was started to ignore, as behind ``nohup``, stay ignored."""
+    """Handle the signals like Ctrl-C; those that are ignored, as under ``nohup``, stay ignored."""
     with ExitStack() as stack:
         for number in ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -23,9 +23,9 @@ def as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Hold Ctrl-C and its like back for the seconds in which processes are started, and let it be heard afterwards.
+    """Delay Ctrl-C and the other signals while processes are started.
 
-    Python drops what is raised within a fork.
+    Python drops exceptions that are raised during a fork.
     """
     heard = threading.Event()
     try:
@@ -41,12 +41,12 @@ def held_back() -> Iterator[None]:
 
 @contextmanager
 def _handling(number: signal.Signals, handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
+    if threading.current_thread() is not threading.main_thread():  # only it receives signals
         yield
         return
     before = signal.signal(number, handler)
     try:
         yield
     finally:
-        if before is not None:  # it was not Python's
+        if before is not None:  # the handler was not set by Python
             signal.signal(number, before)

@@ -1,8 +1,8 @@
-"""What runs on a Ray worker: a slot that trains one trial after the other in a warm process.
+"""The process on a Ray worker: a slot, which trains one trial after another.
 
-Starting a process, its imports, CUDA, the data set and the teacher cost seconds, so a slot keeps them: it is
-a Tune trainable whose actor is used again for the next trial. Inside it, a Ray Train worker wraps each trial's
-training: one in the slot's own process, or several that Ray Train starts on the cluster.
+Starting a process, its imports, CUDA, the data set and the teacher take seconds, so a slot reuses them: it is a Tune
+trainable whose actor is used again for the next trial. A Ray Train worker wraps each trial's training: one in the
+slot's own process, or several that Ray Train starts on the cluster.
 """
 
 import gc
@@ -49,21 +49,21 @@ class Slot(tune.Trainable):
         return True
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Save nothing: trials keep their own checkpoints. Tune reuses no actor without this method."""
+        """Save nothing: trials write their own checkpoints. Tune reuses no actor without this method."""
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Load nothing."""
 
     def cleanup(self) -> None:
-        """Let go of a training that was interrupted; its checkpoint keeps what it has done."""
+        """Stop a training that was interrupted; its checkpoint has its epochs."""
         self._training.stop(patience=5.0)
 
 
 class OneWorker:
-    """One trial's training in this process; between two epochs nothing of it runs.
+    """One trial's training in this process; nothing of it runs between two calls of `advance`.
 
-    Each epoch is one call of Ray Train, which takes a millisecond: so the loop can stay a generator, and no epoch is
-    trained that a pruner has decided against.
+    Each epoch is one call of Ray Train, which takes a millisecond. So the loop can stay a generator, and no epoch is
+    trained after a pruner has ended the trial.
     """
 
     def __init__(self, assignment: Assignment) -> None:
@@ -74,13 +74,13 @@ class OneWorker:
         found: list[Outcome] = []
         ray.train.torch.TorchTrainer(
             lambda: found.append(next(self._outcomes)),
-            # None besides this process, which holds the trial's resources already.
+            # No process besides this one, which has the trial's resources already.
             scaling_config=ray_train.ScalingConfig(num_workers=0),
         ).fit()
         return found[0]
 
     def stop(self, patience: float | None = None) -> None:  # noqa: ARG002  # nothing is waited for
-        """Leave the training where it is."""
+        """Stop the training after its last epoch."""
         self._outcomes.close()
 
 
@@ -91,7 +91,7 @@ def _training(assignment: Assignment) -> OneWorker | WorkerGroup:
 def outcomes(assignment: Assignment) -> Generator[Outcome]:
     """Yield a trial's epochs and then its end, on one Ray Train worker.
 
-    Whatever a training raises is how its trial ended; but where another worker of the trial was lost, that is raised.
+    An exception of the training becomes the end of a failed trial. One that another worker's loss has caused is raised.
     """
     device = _device()
     where = {"device": device_name(device), "node": platform.node()}
@@ -100,16 +100,18 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
         yield from _epochs(assignment, device)
     except Exception as error:
         if _has_lost_another(error):
-            raise  # that one says why, or has died, which Tune tries again
+            raise  # the other worker reports why it failed, or has died, and Tune tries the trial again
         end = TrialEnd(Status.FAILED, _reason(error), **where)
         _write_traceback(assignment, error)
-    if end.status is Status.FAILED:
-        _free_memory()
+    if end.status is Status.FAILED:  # only here the exception's frames no longer hold the trial's tensors
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
     yield end
 
 
 def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResult]:
-    # A process begins with OpenMP's default, all cores; the trial has only its share of them.
+    # OpenMP's default is all cores; the trial may use only its own.
     torch.set_num_threads(max(1, int(assignment.cpus)))
     run = Storage(assignment.run)
     if not run.names():
@@ -120,7 +122,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
 
 
 def _has_lost_another(error: Exception) -> bool:
-    """Return whether the exchange with other workers failed, as it does where one of them is gone."""
+    """Return whether the exchange with other workers failed, as it does if one of them is gone."""
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
 
 
@@ -131,16 +133,10 @@ def _reason(error: Exception) -> str:
 
 def _write_traceback(assignment: Assignment, error: Exception) -> None:
     text = "".join(traceback.format_exception(error))
-    with suppress(OSError):  # the row has the reason; that no file can be written may be the reason itself
+    with suppress(OSError):  # the row has the reason, which may be that no file can be written
         trial_folder(assignment).write(ERROR, text.encode())
 
 
 def _device() -> torch.device:
-    """Return the GPU that Ray gave this process, else the CPU, also where the machine has a GPU."""
+    """Return the GPU that Ray gave this process, else the CPU, even if the machine has a GPU."""
     return ray.train.torch.get_device() if ray.get_gpu_ids() else torch.device("cpu")
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -11,7 +11,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 from ray.tune.execution import class_cache
 
 from cktf.cluster.assignment import Assignment
-from cktf.cluster.nodes import Room, Share, connected, wait_for_room
+from cktf.cluster.nodes import Capacity, TrialResources, connected, wait_for_capacity
 from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher
 from cktf.cluster.slot import Slot
 from cktf.errors import NotRunnable
@@ -22,7 +22,7 @@ from cktf.storage import Storage
 from cktf.study.spec import StudySpec
 
 TRIALS_PER_TUNE_RUN = 1000
-"""Tune copies the state of all its trials again and again; a study of more is given to it in parts."""
+"""Trials of one call of Tune, which copies the state of all its trials again and again."""
 
 # Tune would write these into Ray's state and logs. Local workers have them from this process, others from a role.
 class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
@@ -34,72 +34,74 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
     """Run trials until the planner has no more.
 
     Args:
-        planner: Says what runs, and is told what comes of it.
+        planner: The planner, to which results are reported.
         run: The run directory.
         address: A running Ray cluster; None starts Ray on this machine.
-        say: Is told what is waited for.
+        say: Prints one line for the user.
 
     Raises:
         ClusterNotFound: If no cluster answers.
         ClusterTooSmall: If a trial does not fit on it.
-        NotRunnable: If what trials need is not on its nodes or does not go together.
+        NotRunnable: If something that trials need is not on its nodes or does not go together.
         Exception: The planner's `failure`, if it has one.
     """
     resources = planner.spec.resources
-    # Tune mourns at every end the results files that it was told not to write.
+    # Tune warns at every trial end about result files that are switched off.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with connected(address):
         is_local = address is None
-        share = wait_for_room(resources, is_local=is_local, say=say)
+        trial = wait_for_capacity(resources, is_local=is_local, say=say)
         if not is_local:
-            planner.on_teachers(_require_runnable_there(planner.spec, share, say))
-        room = Room(share, resources.slots, is_local=is_local)
-        while not planner.is_done():
+            planner.on_teachers(_require_runnable_there(planner.spec, trial, say))
+        capacity = Capacity(trial, resources.slots, is_local=is_local)
+        while not planner.is_done:
             try:
-                _tune_part(planner, run, share, room)
+                _tune_part(planner, run, trial, capacity)
             except Exception as error:
                 if planner.failure:
-                    raise planner.failure from None  # and not what Tune has made of it
-                # Of all deaths of a worker this is the one that Tune does not expect, and ends everything for.
+                    raise planner.failure from None  # not the error that Tune has made of it
+                # The one death of a worker at which Tune ends the whole run.
                 if not isinstance(error.__cause__, OutOfMemoryError):
                     raise
                 say("a machine has run out of memory, and Ray has ended trials on it; they are tried again")
                 planner.take_back("its worker died: the machine ran out of memory")
+                planner.plan()
 
 
-def _require_runnable_there(spec: StudySpec, share: Share, say: Callable[[str], None]) -> list[TeacherRow]:
-    """Have a node on which a worker of a trial fits do what a launch without a cluster does on its own machine.
+def _require_runnable_there(
+    spec: StudySpec, trial: TrialResources, say: Callable[[str], None]
+) -> list[TeacherRow]:
+    """Run `require_runnable` on a node on which a worker of a trial fits.
 
     Returns:
-        How well the teachers from files do; none where the node was lost. Trials then score theirs themselves.
+        Scores of the teachers from files; none if the node was lost. Trials then score their teachers themselves.
     """
-    there = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus)(require_runnable)
+    there = ray.remote(num_cpus=trial.cpus, num_gpus=trial.gpus)(require_runnable)
     try:
         scores: list[TeacherRow] = ray.get(there.remote(spec))
     except RayTaskError as error:
         if isinstance(error.cause, NotRunnable):
             raise error.cause from None
         raise
-    except (
-        RayError
-    ) as error:  # the node was lost, say, which trials outlive; they tell what is wrong, if anything
+    except RayError as error:  # such as a lost node, which trials outlive; they report what is wrong
         say(f"the study could not be checked on the cluster: {error}")
         return []
     return scores
 
 
-def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None:
-    """Let Tune run trials until the planner has no more, or Tune has had enough."""
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(room())  # slots start together, not one after the other
+def _tune_part(planner: Planner, run: Storage, trial: TrialResources, capacity: Capacity) -> None:
+    """Let Tune run `TRIALS_PER_TUNE_RUN` trials, or all that the planner has."""
+    # Slots start together, not one after the other.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(capacity.now())
 
     def assign(row: PlannedRow) -> Assignment:
         options = planner.spec.train_options(
-            read_test=row.stage != Stage.SEARCH,  # of what a search tries none is read
+            read_test=row.stage != Stage.SEARCH,  # a search never reads the test split
             teacher_is_scored=row.teacher_id in planner.state.teachers,
         )
-        return Assignment.of(row, run, share, options)
+        return Assignment.of(row, run, trial, options)
 
-    searcher = PlannerSearcher(planner, assign, room)
+    searcher = PlannerSearcher(planner, assign, capacity.now)
     with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:
         # Not the newer Tuner: it would pickle the searcher, and with it the planner and its open ledger.
         analysis = tune.run(
@@ -107,7 +109,7 @@ def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None
             num_samples=TRIALS_PER_TUNE_RUN,
             search_alg=searcher,
             scheduler=PlannerScheduler(planner, searcher),
-            resources_per_trial=share.placement(),
+            resources_per_trial=trial.placement(),
             reuse_actors=True,
             max_failures=planner.spec.max_failures,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
@@ -116,6 +118,7 @@ def _tune_part(planner: Planner, run: Storage, share: Share, room: Room) -> None
             raise_on_failed_trial=False,
             verbose=0,
         )
-    # Tune takes SIGUSR1 for itself, and leaves what runs behind.
-    if len(analysis.trials or ()) < TRIALS_PER_TUNE_RUN and not planner.is_done():
+    planner.plan()
+    # Tune takes SIGUSR1 for itself, and leaves the running trials behind.
+    if len(analysis.trials or ()) < TRIALS_PER_TUNE_RUN and not planner.is_done:
         raise KeyboardInterrupt

@@ -1,8 +1,8 @@
 """The training of one trial on several Ray Train workers, one epoch at a time.
 
-Ray Train wants a function that trains to the end, and its workers are other processes. So the run is in a thread, and
-the first worker waits after each epoch until it is allowed to go on: no epoch is trained that a pruner has decided
-against, and a stopped worker ends by itself, with its GPU given back, instead of being killed.
+Ray Train takes a function that trains to the end, in other processes. So `fit` runs in a thread, and the first worker
+waits after each epoch for an order to continue: no epoch is trained after a pruner has ended the trial, and a stopped
+worker returns, with its GPU freed, instead of being killed.
 """
 
 import os
@@ -20,7 +20,7 @@ from cktf.cluster.assignment import Assignment, Outcome, TrialEnd, trial_folder
 from cktf.rows import Status
 
 _WORKERS = "workers"
-"""Name, within a trial's folder, of the one that Ray Train wants for a run whose workers are on other machines."""
+"""Name of Ray Train's own folder within a trial's, which it needs if workers are on other machines."""
 
 
 class WorkerGroup:
@@ -53,7 +53,7 @@ class WorkerGroup:
         self._thread.start()
 
     def advance(self) -> Outcome:
-        """Let the workers go on and return what the first of them says next.
+        """Let the workers continue; return the next outcome of the first worker.
 
         Raises:
             RuntimeError: If a worker has died; Tune will start the trial again.
@@ -73,7 +73,7 @@ class WorkerGroup:
             return outcome
 
     def stop(self, patience: float | None = None) -> None:
-        """Make the workers leave after their present epoch, and wait for that, ``patience`` seconds at most."""
+        """Make the workers return after their present epoch; wait for them, ``patience`` seconds at most."""
         if not self._is_over:
             self._orders.put(False)
         self._thread.join(patience)
@@ -83,12 +83,12 @@ class WorkerGroup:
     def _fit(self) -> None:
         try:
             self._trainer.fit()
-        except BaseException as error:  # raised by advance, in the thread that can
+        except BaseException as error:  # advance raises it, in the caller's thread
             self._error = error
 
 
 def run_config(assignment: Assignment) -> ray_train.RunConfig:
-    """Return where Ray Train keeps its own state of a trial: in the trial's folder, which all nodes see."""
+    """Return the configuration with which Ray Train writes its state into the trial's folder, which all nodes see."""
     return ray_train.RunConfig(
         name=_WORKERS,
         storage_path=trial_folder(assignment).root,
@@ -112,7 +112,7 @@ def _work(
             has_failed = outcome.status is Status.FAILED
             if is_first or has_failed:
                 messages.put(outcome)
-            if has_failed:  # the others wait for this one; Ray Train ends them when it raises
+            if has_failed:  # the other workers wait; Ray Train ends them when this one raises
                 raise RuntimeError(outcome.reason)
             return
         goes_on = True

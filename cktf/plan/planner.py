@@ -1,8 +1,8 @@
 """The planner: which trial runs next, which one ends early, and when a study is done. It knows no Ray.
 
-Everything the planner knows is in the ledger. Whatever happens becomes a row; a row is written first and then
-applied, by the same method that applies the rows of earlier sessions when a run is taken up again. A planner
-that replays a ledger is therefore the planner that wrote it.
+Everything the planner knows is in the ledger. Each event becomes a row, which is written first and then applied by the
+same method that applies the rows of earlier sessions when a run is resumed. A planner that replays a ledger therefore
+has the state of the planner that wrote it.
 """
 
 import time
@@ -19,27 +19,26 @@ from cktf.study.spec import StudySpec
 from cktf.trial.teacher_cache import teacher_id
 
 
-class Nothing(Enum):
+class NoTrial(Enum):
     """Why there is no next trial."""
 
-    YET = "what comes next depends on trials that still run"
-    LEFT = "the study is done"
+    WAIT = "what comes next depends on trials that still run"
+    DONE = "the study is done"
 
 
 class Planner:
-    """Plans a study and keeps its ledger.
+    """Plans a study and writes its ledger.
 
-    A design is planned whole, seed by seed, so that a study that is interrupted has all arms of the seeds it
-    has done. A search is planned arm by arm, as results come; its ``confirm`` stage follows when the search
-    has ended.
+    A design is planned whole, seed by seed, so that an interrupted study has all arms of the seeds that are complete.
+    A search is planned arm by arm, as results come; its ``confirm`` stage follows when the search has ended.
 
     Args:
         spec: The study.
         record: Writes a row to the ledger.
-        rows: The ledger of earlier sessions. Their trials without an end are the first to be handed out.
+        rows: The ledger of earlier sessions. Their trials without an end are handed out first.
         retry_failed: Whether failed trials are run again, from their checkpoints.
-        find_teacher: Returns how well a teacher does that this run has trained; None while that is not known.
-        clock: Seconds since the epoch, for the rows.
+        find_teacher: Returns the score of a teacher that this run has trained; None while it is unknown.
+        clock: Returns the time of a row, in seconds since the epoch.
     """
 
     def __init__(
@@ -63,7 +62,7 @@ class Planner:
         self.listeners: list[Callable[[Row], None]] = []
         """Called with each new row after it is written and applied."""
         self.failure: Exception | None = None
-        """Why a row could not be written, or a listener could not take it: from then on nothing is written."""
+        """First error raised while recording a row; after it the planner refuses to write."""
 
         for row in rows:
             self._apply(row)
@@ -76,40 +75,45 @@ class Planner:
             self._plan(plan_arms(spec, self._apart(Stage.DESIGN)), spec.seeds, Stage.DESIGN)
         self._queue = deque(key for key, trial in self.state.trials.items() if trial.end is None)
 
-    def is_done(self) -> bool:
-        """Plan what can be planned now; return whether nothing is left to run."""
+    def plan(self) -> None:
+        """If no planned trial waits, plan what can be planned now: a search's next arm, or its confirm stage."""
         if not self._queue:
             self._queue.extend(self._plan_more())
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no planned trial waits or runs: after `plan`, whether the study is done."""
         return not self._queue and not self._running
 
-    def next_trial(self) -> PlannedRow | Nothing:
+    def next_trial(self) -> PlannedRow | NoTrial:
         """Hand out the next trial, or say why there is none."""
-        if self.is_done():
-            return Nothing.LEFT
+        self.plan()
+        if self.is_done:
+            return NoTrial.DONE
         if not self._queue:
-            return Nothing.YET
+            return NoTrial.WAIT
         trial_id = self._queue.popleft()
         self._running.add(trial_id)
         return self.state.trials[trial_id].planned
 
     def on_teachers(self, teachers: Iterable[TeacherRow]) -> None:
-        """Take in how well teachers do; what the ledger has of them is not written again."""
+        """Record the scores of teachers, unless the ledger has the same."""
         for row in teachers:
             known = self.state.teachers.get(row.teacher_id)
             if known is None or replace(known, time=row.time) != row:
                 self._write(row)
 
     def on_epoch(self, trial_id: str, result: EpochResult) -> bool:
-        """Take in a trial's epoch; return whether the trial ends here because it is pruned.
+        """Record a trial's epoch; return whether the trial ends here because it is pruned.
 
-        An epoch that the ledger has (a resumed trial tells its history first) is not written again.
+        An epoch that the ledger has (a resumed trial reports its history first) is not written again.
         """
         trial = self.state.trials[trial_id]
         if not trial.curve:
             self._look_for_teacher(trial)
         if trial.end is None and result.epoch not in trial.curve:
             self._write(EpochRow(trial_id=trial_id, time=self._clock(), **asdict(result)))
-        has_all = trial.epochs in trial.curve  # while its history is told, too
+        has_all = trial.epochs in trial.curve  # also while it reports its history
         if has_all or not (self._search and self._search.is_pruned(trial_id)):
             return False
         self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {max(trial.curve)}")
@@ -118,7 +122,7 @@ class Planner:
     def on_end(
         self, trial_id: str, status: Status, reason: str = "", device: str = "", node: str = ""
     ) -> None:
-        """Take in a trial's end. A trial that has ended stays as it is."""
+        """Record a trial's end, unless it has ended already."""
         self._running.discard(trial_id)
         trial = self.state.trials[trial_id]
         if trial.end is None:
@@ -137,9 +141,9 @@ class Planner:
             )
 
     def take_back(self, reason: str) -> None:
-        """Put what is running back at the head of the queue, since whoever ran it is gone.
+        """Put the running trials back at the head of the queue, because their workers are gone.
 
-        A trial that this befell more often than the study's ``max_failures`` is failed, with the reason.
+        A trial that was taken back more often than the study's ``max_failures`` fails, with this reason.
         """
         for trial_id in sorted(self._running, key=lambda key: -self.state.trials[key].planned.number):
             self._taken_back[trial_id] += 1
@@ -151,17 +155,17 @@ class Planner:
 
     @property
     def running(self) -> int:
-        """How many trials are handed out and have not ended."""
+        """Number of trials that are handed out and have not ended."""
         return len(self._running)
 
     @property
     def num_unfound(self) -> int:
-        """How many arms of a search there are none of, for its sampler finds no others."""
+        """Number of requested arms that the sampler could not find."""
         is_exhausted = self._search is not None and self._search.is_exhausted
         return max(0, self.spec.trials - self._search.num_arms) if self._search and is_exhausted else 0
 
     def total(self) -> int:
-        """Return how many trials the study will have, as far as can be said now."""
+        """Return how many trials the study will have, as far as is known now."""
         if self._search is None:
             return len(self.state.trials)
         tried = self._search.num_arms
@@ -184,12 +188,12 @@ class Planner:
         return self._plan(arms, self.spec.confirm_seeds, Stage.CONFIRM)
 
     def _apart(self, stage: Stage) -> set[str]:
-        """Return the arms of a stage that have trials of their own, in which they go on, whatever they train like."""
+        """Return the ids of the arms that have trials in a stage: these stay apart even from arms that train alike."""
         planned = (trial.planned for trial in self.state.trials.values())
         return {row.arm_id for row in planned if row.stage == stage}
 
     def _plan(self, arms: Sequence[Arm], seeds: Sequence[int], stage: Stage) -> list[str]:
-        """Write down the trials that are not planned yet, all arms of one seed before the next seed."""
+        """Record the trials that are not planned yet, all arms of one seed before the next; return their ids."""
         new = []
         for seed in seeds:
             for arm in arms:
@@ -217,7 +221,7 @@ class Planner:
         return new
 
     def _look_for_teacher(self, trial: TrialState) -> None:
-        """Write how well a trial's teacher does, if that is not known yet and can be by now."""
+        """Record the score of a trial's teacher, once it is known."""
         identity = trial.planned.teacher_id
         if identity and identity not in self.state.teachers and (row := self._find_teacher(identity)):
             self._write(row)

@@ -1,4 +1,4 @@
-"""The arms of a search: their replicates, what Optuna is told of them, and which were best."""
+"""The arms of a search: their replicates, their reports to Optuna, and their ranking."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,15 +19,14 @@ class _SearchedArm:
     arm: Arm
     trials: list[TrialState] = field(default_factory=list)
     is_pruned: bool = False
-    is_told: bool = False
+    is_reported: bool = False
 
 
 class SearchedArms:
-    """Stands between the trials, one for each replicate, and Optuna, to which an arm is one trial.
+    """The arms of a search, each of which is one trial for Optuna and one trial for each seed here.
 
-    Optuna gets the mean over an arm's replicates: of an epoch once all of them have reached it, of the end
-    once all have ended. An arm is failed where one of its replicates failed, for a mean of fewer would be a
-    luckier draw.
+    Optuna gets the mean over an arm's replicates: of an epoch once all have reached it, of the end once all have ended.
+    An arm fails if one of its replicates fails, because a mean over fewer seeds would be a luckier draw.
 
     Args:
         spec: A study with ``search:``.
@@ -43,11 +42,11 @@ class SearchedArms:
 
     @property
     def num_arms(self) -> int:
-        """How many arms were tried, or are being tried."""
+        """Number of arms that have trials."""
         return len(self._arms)
 
     def apply(self, row: Row) -> None:
-        """Take in a row."""
+        """Apply a row."""
         match row:
             case PlannedRow(stage=Stage.SEARCH):
                 self._planned(row)
@@ -57,7 +56,7 @@ class SearchedArms:
                 self._ended(arm)
 
     def propose(self) -> Arm | None:
-        """Return the next arm to try; None where enough are tried, or nothing new is found."""
+        """Return the next arm to try; None if enough are tried, or the sampler finds no new one."""
         if self.num_arms >= self._spec.trials or self.is_exhausted:
             return None
         values = self._suggestions.propose(self.num_arms, self._is_new)
@@ -65,14 +64,14 @@ class SearchedArms:
             self.is_exhausted = True
             return None
         arm = arm_for(self._spec, values)
-        return Arm(arm.name, values, arm.config)  # the drawn values, also where they make the baseline
+        return Arm(arm.name, values, arm.config)  # the drawn values, even if they make the baseline
 
     def incomplete(self) -> list[Arm]:
-        """Return the arms of which a kill between two rows has left replicates unplanned."""
+        """Return the arms with unplanned replicates, which a kill between two rows leaves behind."""
         return [arm.arm for arm in self._arms.values() if len(arm.trials) < len(self._spec.seeds)]
 
     def is_pruned(self, trial_id: str) -> bool:
-        """Return whether a trial belongs to an arm that is not worth its remaining epochs."""
+        """Return whether a trial belongs to an arm that the pruner has ended."""
         arm = self._arm_of(trial_id)
         return arm is not None and arm.is_pruned
 
@@ -84,7 +83,7 @@ class SearchedArms:
     def _is_new(self, values: Mapping[str, Scalar]) -> bool:
         try:
             return arm_for(self._spec, values).arm_id not in self._arms
-        except ValidationError:  # values that are allowed one by one, and not together
+        except ValidationError:  # each value is allowed, but not all together
             return False
 
     def _planned(self, row: PlannedRow) -> None:
@@ -95,8 +94,8 @@ class SearchedArms:
         arm, trial = self._arms[row.arm_id], self._state.trials[row.trial_id]
         if trial not in arm.trials:
             arm.trials.append(trial)
-        elif arm.is_told:  # it failed, is tried again, and is a new trial for Optuna
-            arm.is_told = arm.is_pruned = False
+        elif arm.is_reported:  # it failed and is tried again: a new trial for Optuna
+            arm.is_reported = arm.is_pruned = False
             self._suggestions.begin(row.arm_id, row.params)
             for epoch in trial.curve:
                 self._advanced(arm, epoch)
@@ -104,15 +103,15 @@ class SearchedArms:
     def _advanced(self, arm: _SearchedArm, epoch: int) -> None:
         reached = (trial.curve.get(epoch) for trial in arm.trials)
         values = [value for value in reached if value is not None]
-        if len(values) == len(self._spec.seeds) and not arm.is_told:
-            # Epochs of a method's initial phase have no score, and do not put its arm behind the others.
+        if len(values) == len(self._spec.seeds) and not arm.is_reported:
+            # Epochs of a method's initial phase have no score, and do not count as steps.
             step = arm.trials[0].scored_epochs(epoch)
             arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, step, fmean(values))
 
     def _ended(self, arm: _SearchedArm) -> None:
         ends = {trial.status for trial in arm.trials if trial.end}
         ended = sum(trial.end is not None for trial in arm.trials)
-        if ended < len(self._spec.seeds) or arm.is_told:
+        if ended < len(self._spec.seeds) or arm.is_reported:
             return
         score = mean_score(arm.trials)
         if Status.PRUNED in ends:
@@ -120,7 +119,7 @@ class SearchedArms:
         else:
             status = Status.FAILED if score is None else Status.COMPLETE
         self._suggestions.tell(arm.arm.arm_id, status, score if status is Status.COMPLETE else None)
-        arm.is_told = True
+        arm.is_reported = True
 
     def _arm_of(self, trial_id: str) -> _SearchedArm | None:
         planned = self._state.trials[trial_id].planned

@@ -1,4 +1,4 @@
-"""A run's state: its ledger folded row by row. Whoever reads the same rows arrives at the same state."""
+"""State of a run, computed from its ledger row by row: the same rows give the same state."""
 
 import math
 from collections import Counter, defaultdict
@@ -12,10 +12,10 @@ from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, TeacherR
 
 @dataclass
 class TrialState:
-    """What the ledger knows about one trial.
+    """State of one trial.
 
     Attributes:
-        planned: Its plan.
+        planned: Its planned row.
         curve: Epoch to the value of the study's metric; None in a phase that is not scored.
         wall_seconds: Training time of those epochs.
         end: How it ended; None while it is to be run.
@@ -28,14 +28,14 @@ class TrialState:
 
     @property
     def status(self) -> Status:
-        """How it stands."""
+        """Status of the trial."""
         if self.end:
             return Status(self.end.status)
         return Status.RUNNING if self.curve else Status.PLANNED
 
     @property
     def epochs(self) -> int:
-        """Epochs it has when it is complete."""
+        """Number of epochs of the complete trial."""
         return self.planned.epochs or int(self.planned.config["epochs"])
 
     def scored_epochs(self, epoch: int) -> int:
@@ -50,7 +50,7 @@ class TrialState:
 
 @dataclass(frozen=True)
 class ArmScore:
-    """An arm's mean score, as `mean_score` has it."""
+    """Mean score of an arm, see `mean_score`."""
 
     arm_id: str
     arm: str
@@ -64,14 +64,14 @@ class _Replicates:
 
     Attributes:
         trials: Their states.
-        score: The arm's; None while it has none.
+        score: Score of the arm; None while it has none.
     """
 
     trials: list[TrialState] = field(default_factory=list)
     score: ArmScore | None = None
 
     def judge(self) -> None:
-        """Find the score anew."""
+        """Compute the score."""
         planned, score = self.trials[0].planned, mean_score(self.trials)
         if score is None:
             self.score = None
@@ -89,7 +89,7 @@ def mean_score(trials: Collection[TrialState]) -> float | None:
 class RunState:
     """All trials of a run.
 
-    Counts and arms' scores are kept up with the rows, for a driver asks for them at every trial's end.
+    Counts and scores of arms are updated with each row, because a driver reads them at every trial's end.
 
     Args:
         metric: Column of the epoch rows that decides.
@@ -100,7 +100,7 @@ class RunState:
         self.metric = metric
         self.trials: dict[str, TrialState] = {}
         self.teachers: dict[str, TeacherRow] = {}
-        """Teacher to how well it does."""
+        """Teacher id -> its score."""
         self._counts: Counter[Status] = Counter()
         self._contexts: dict[str, None] = {}  # in the order of planning
         self._arms: defaultdict[str, dict[str, _Replicates]] = defaultdict(dict)  # by stage
@@ -108,10 +108,10 @@ class RunState:
             self.apply(row)
 
     def apply(self, row: Row) -> None:
-        """Take one row in.
+        """Apply one row.
 
         Raises:
-            LedgerDamaged: If it tells of a trial that no row before it has planned.
+            LedgerDamaged: If it is of a trial that no earlier row has planned.
         """
         match row:
             case PlannedRow() if row.trial_id not in self.trials:
@@ -122,7 +122,7 @@ class RunState:
                 self._change(self._planned(row), row)
 
     def counts(self) -> Counter[Status]:
-        """Return how many trials stand how."""
+        """Return the number of trials by status."""
         return +self._counts
 
     @property
@@ -132,11 +132,11 @@ class RunState:
 
     @property
     def num_ended(self) -> int:
-        """How many trials have ended."""
+        """Number of trials that have ended."""
         return len(self.trials) - self._counts[Status.PLANNED] - self._counts[Status.RUNNING]
 
     def num_planned(self, stage: Stage) -> int:
-        """Return how many trials a stage has, whatever became of them."""
+        """Return the number of trials of a stage, of any status."""
         return sum(len(arm.trials) for arm in self._arms[stage].values())
 
     def failures(self) -> Iterator[TrialState]:
@@ -149,9 +149,9 @@ class RunState:
         return sorted(scores, key=lambda arm: arm.score, reverse=maximise)
 
     def best_arms(self, *, maximise: bool) -> dict[str, ArmScore]:
-        """Return each context's first of the ranking: of the confirmed arms, as soon as there are any.
+        """Return each context's best arm: of the confirmed arms, as soon as there are any.
 
-        Contexts stand in the order of planning; those of which no arm has a score are left out.
+        Contexts are in the order of planning; those without a score are left out.
         """
         for stage in (Stage.CONFIRM, Stage.DESIGN, Stage.SEARCH):
             if ranking := self.ranking(stage, maximise=maximise):
@@ -171,7 +171,7 @@ class RunState:
     def _change(self, trial: TrialState, row: PlannedRow | EpochRow | EndRow) -> None:
         self._counts[trial.status] -= 1
         match row:
-            case PlannedRow():  # again: a failed trial is tried once more
+            case PlannedRow():  # a failed trial is tried again
                 trial.end = None
             case EpochRow():
                 if row.epoch not in trial.curve:

@@ -1,10 +1,9 @@
-"""What Optuna knows of a search: which arm to try next, and whether one is worth its remaining epochs.
+"""Optuna's study of a search: which arm to try next, and which arms to end early.
 
-Optuna's study lives in memory and is rebuilt from the ledger at every start, by asking again in the ledger's
-order with the recorded values. So it stands as it stood when the driver was lost, the samplers' own notes
-included (generations, positions in a sequence, covariances), and no file of Optuna's can contradict the
-ledger. Suggestions that were set aside, because their arm was known, are the one thing that is not asked
-again.
+The study is in memory and is rebuilt from the ledger at every start, by asking again in the ledger's order with the
+recorded values. It then equals the study of the lost driver, including the samplers' own state (generations, positions
+in a sequence, covariances), and no file of Optuna can contradict the ledger. Only suggestions that were discarded,
+because their arm was known, are not asked again.
 """
 
 import logging
@@ -41,18 +40,18 @@ from cktf.study.domains import ChoiceDomain, Domain, FloatDomain, choice_label, 
 from cktf.study.spec import StudySpec
 
 OWN_ATTEMPTS = 10
-"""Suggestions in a row of arms that are known, or cannot be, after which the sampler is helped out."""
+"""Consecutive suggestions of known or impossible arms after which another sampler takes over."""
 
 ATTEMPTS = 100
-"""The same, after which a search counts as exhausted."""
+"""Consecutive such suggestions after which the search counts as exhausted."""
 
 POPULATION = 16
-"""NSGA-II's generation: Optuna's 50 would make most searches of students a purely random one."""
+"""Arms of an NSGA-II generation: with Optuna's 50, most searches would be purely random."""
 
 WARM_UP_EPOCHS = 3
-"""Epochs before which no arm is pruned: the first ones say little about a student."""
+"""Epochs before which no arm is pruned: the first epochs say little about a student."""
 
-_TOLD = {
+_STATES = {
     Status.COMPLETE: TrialState.COMPLETE,
     Status.PRUNED: TrialState.PRUNED,
     Status.FAILED: TrialState.FAIL,
@@ -60,31 +59,14 @@ _TOLD = {
 
 
 class _Exhaustive(BruteForceSampler):
-    """Brute force for ask and tell: there is no loop that it could stop when everything has been tried."""
+    """Brute force for ask and tell: it has no loop to stop when everything has been tried."""
 
     def after_trial(self, *_: Any) -> None:
         """Do nothing."""
 
 
-def _tpe(seed: int, _: int) -> BaseSampler:
-    # The constant liar keeps trials that run at the same time from all looking in the same place.
-    return TPESampler(seed=seed, multivariate=True, constant_liar=True)
-
-
-def _gp(seed: int, _: int) -> BaseSampler:
-    return GPSampler(seed=seed, warn_independent_sampling=False)
-
-
-def _nsgaii(seed: int, _: int) -> BaseSampler:
-    return NSGAIISampler(seed=seed, population_size=POPULATION)
-
-
-def _cmaes(seed: int, _: int) -> BaseSampler:
-    return CmaEsSampler(seed=seed, warn_independent_sampling=False)
-
-
 def _qmc(seed: int, of_search: int) -> BaseSampler:
-    # Its one warning without a switch is that a space has conditions. What they hide, it draws at random.
+    # Its warning about conditional factors has no switch; these are drawn at random.
     logging.getLogger(QMCSampler.__module__).setLevel(logging.ERROR)
     return QMCSampler(
         seed=of_search,  # one sequence for the whole search; only its position moves
@@ -94,38 +76,31 @@ def _qmc(seed: int, of_search: int) -> BaseSampler:
     )
 
 
-def _random(seed: int, _: int) -> BaseSampler:
-    return RandomSampler(seed=seed)
-
-
-def _bruteforce(seed: int, _: int) -> BaseSampler:
-    return _Exhaustive(seed=seed)
-
-
 SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
-    "tpe": _tpe,
-    "gp": _gp,
-    "nsgaii": _nsgaii,
-    "cmaes": _cmaes,
+    # The constant liar keeps parallel trials from all searching in the same place.
+    "tpe": lambda seed, _: TPESampler(seed=seed, multivariate=True, constant_liar=True),
+    "gp": lambda seed, _: GPSampler(seed=seed, warn_independent_sampling=False),
+    "nsgaii": lambda seed, _: NSGAIISampler(seed=seed, population_size=POPULATION),
+    "cmaes": lambda seed, _: CmaEsSampler(seed=seed, warn_independent_sampling=False),
     "qmc": _qmc,
-    "random": _random,
-    "bruteforce": _bruteforce,
+    "random": lambda seed, _: RandomSampler(seed=seed),
+    "bruteforce": lambda seed, _: _Exhaustive(seed=seed),
 }
-"""Name to what makes a sampler of two seeds: that of one arm's draws, and that of the whole search."""
+"""Name -> maker of a sampler, from the seed of one arm's draws and the seed of the whole search."""
 
-_KEEP_NOTES = {"nsgaii", "cmaes", "qmc"}
-"""Samplers that write down what they did besides the values; asking again makes them write it again."""
+_STATEFUL = {"nsgaii", "cmaes", "qmc"}
+"""Samplers that store extra state in the study; replaying the ask restores it."""
 
 
 ARM = "arm"
-"""What an arm's own number is noted as, which does not count suggestions that were set aside."""
+"""Attribute of an Optuna trial: number of its arm, in which discarded suggestions do not count."""
 
 
 class _Hyperband(HyperbandPruner):
-    """Hyperband that sorts arms into brackets by their own numbers, which are the same when a ledger is replayed.
+    """Hyperband with brackets by the arms' own numbers, which are the same when a ledger is replayed.
 
     Attributes:
-        upcoming: Number of the arm that is being asked for.
+        upcoming: Number of the next arm.
     """
 
     upcoming = 0
@@ -137,7 +112,7 @@ class _Hyperband(HyperbandPruner):
 
 
 def _warm_up(epochs: int) -> int:
-    # A rule that asks anew after each epoch ends most good arms, too, where curves cross; the later half crosses less.
+    # A rule applied after each epoch also ends most good arms while curves cross; they cross less in the later half.
     return max(WARM_UP_EPOCHS, epochs // 2)
 
 
@@ -174,29 +149,29 @@ class Suggestions:
         self._trials: dict[str, Trial] = {}
 
     def propose(self, number: int, is_new: Callable[[dict[str, Scalar]], bool]) -> dict[str, Scalar] | None:
-        """Return the values of an arm that was not tried yet, or None where the sampler finds none.
+        """Return the values of an arm that was not tried yet; None if the sampler finds none.
 
-        What is proposed depends on what was begun, reported and told before, and on ``number``, nothing else.
+        They depend on the earlier calls of `begin`, `report` and `tell` and on ``number`` alone.
 
         Args:
-            number: How many arms were proposed before; the address of what is drawn.
-            is_new: Whether these values make an arm that was not tried.
+            number: Number of arms that were proposed before; part of the seed of the draws.
+            is_new: Returns whether these values make an arm that was not tried.
         """
         finite = all(domain.num_values is not None for domain in self._domains.values())
         for attempt in range(ATTEMPTS):
             name = self._sampler
-            if attempt >= OWN_ATTEMPTS:  # it keeps returning to where nothing is to be found
+            if attempt >= OWN_ATTEMPTS:  # it returns to known arms again and again
                 name = "bruteforce" if finite else "random"
             trial = self._ask(name, number, attempt)
             values = self._values(trial)
             if is_new(values):
                 self._proposed = trial
                 return values
-            self._study.tell(trial, state=TrialState.FAIL)  # which all samplers but brute force overlook
+            self._study.tell(trial, state=TrialState.FAIL)  # ignored by all samplers but brute force
         return None
 
     def begin(self, arm_id: str, values: Mapping[str, Scalar]) -> None:
-        """Take up an arm: the one just proposed, or one that the ledger knows."""
+        """Begin an arm: the one just proposed, or one of the ledger."""
         trial = self._proposed or self._ask_again(values)
         trial.set_user_attr(ARM, self._num_begun)
         self._num_begun += 1
@@ -206,17 +181,17 @@ class Suggestions:
         self._trials[arm_id] = trial
 
     def report(self, arm_id: str, step: int, value: float) -> bool:
-        """Take in an arm's value after so many scored epochs; return whether the arm should be pruned."""
+        """Report an arm's value after ``step`` scored epochs; return whether the arm should be pruned."""
         trial = self._trials[arm_id]
         trial.report(value, step=step)
         return trial.should_prune()
 
     def tell(self, arm_id: str, status: Status, score: float | None) -> None:
-        """Take in how an arm ended; ``score`` is given for a complete one."""
-        self._study.tell(self._trials[arm_id], score, _TOLD[status])
+        """Report how an arm ended; ``score`` is given for a complete one."""
+        self._study.tell(self._trials[arm_id], score, _STATES[status])
 
     def trials(self) -> list[FrozenTrial]:
-        """Return the arms as Optuna holds them."""
+        """Return Optuna's trials, one for each arm."""
         return self._study.get_trials(deepcopy=False)
 
     def _ask(self, sampler: str, number: int, attempt: int = 0) -> Trial:
@@ -234,8 +209,10 @@ class Suggestions:
             }
         )
         trial = self._ask(self._sampler, len(self._trials))
-        if self._sampler in _KEEP_NOTES:
-            _ = trial.relative_params  # drawn, noted and set aside for the recorded values
+        if self._sampler in _STATEFUL:
+            _ = (
+                trial.relative_params
+            )  # drawn, so that its state is stored, and replaced by the recorded values
         assert self._values(trial) == values, "a recorded arm lies outside of the study's domains"
         return trial
 
@@ -245,7 +222,7 @@ class Suggestions:
 
 def _suggest(trial: Trial, path: str, domain: Domain) -> Scalar:
     if isinstance(domain, ChoiceDomain):
-        # Optuna takes 1, true and 1.0 for one choice, so it is given their names.
+        # Optuna takes 1, true and 1.0 for one choice, so it gets their labels.
         return domain.labels[trial.suggest_categorical(path, list(domain.labels))]
     low, high = domain.bounds
     if isinstance(domain, FloatDomain):

@@ -1,4 +1,4 @@
-"""What was asked of a run, as its directory keeps it, and whether a study may be run there."""
+"""Study and provenance of a run directory, and whether a study may be run in it."""
 
 import json
 import time
@@ -35,17 +35,16 @@ STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
 
 HOW_ONLY = {"name", "question", "delta", "reference", "resources", "health", "keep", "max_failures"}
-"""Keys of a study that say how it is run and told, not what is trained: they may change between launches. But
-``resources.workers`` may not, for batch-norm sees each worker's shard alone.
+"""Keys that affect only execution and reporting; they may change between launches, except ``resources.workers``,
+because batch-norm sees each worker's shard alone.
 
-A ``delta`` that changes after results were seen was not fixed beforehand: the ledger keeps that of every launch, and
-the report says so.
+The ledger has the ``delta`` of every launch, and the report says if it was changed after results were seen.
 """
 
 
 @contextmanager
 def writing(run: Storage) -> Iterator[None]:
-    """Tell in one message that a run directory cannot be written to."""
+    """Raise one message if a run directory cannot be written to."""
     try:
         yield
     except OSError as error:
@@ -53,7 +52,7 @@ def writing(run: Storage) -> Iterator[None]:
 
 
 def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
-    """Write the study and its provenance, beside the ledger and in it."""
+    """Write the study and its provenance, as files and as a row of the ledger."""
     provenance = Provenance.now()
     baselines = {arm.context: arm.arm_id for arm in every_arm(spec) if arm.name == BASELINE}
     reference = spec.reference
@@ -88,7 +87,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
 
 
 def _reference_values(spec: StudySpec) -> dict[str, dict[str, float]]:
-    """Return context to arm to published value; an arm that has several names has the value of any of them."""
+    """Return context -> arm -> published value; a value of any name of an arm is the arm's."""
     values = (
         {context: {**own} for context, own in spec.reference.by_context().items()} if spec.reference else {}
     )
@@ -101,10 +100,10 @@ def _reference_values(spec: StudySpec) -> dict[str, dict[str, float]]:
 
 
 def require_own(run: Storage) -> None:
-    """Refuse a folder that holds something else than a run, which would lie among it.
+    """Refuse a folder with files that are not of a run.
 
     Raises:
-        BadRunDirectory: If it does.
+        BadRunDirectory: If there are any.
     """
     folder = Path(run.path)
     if not (run.is_local and folder.is_dir()):
@@ -121,7 +120,7 @@ def require_own(run: Storage) -> None:
 
 
 def stored_study(run: Storage) -> StudySpec | None:
-    """Return the study of a run; None where there is no run."""
+    """Return the study of a run; None if there is no run."""
     with reading(run):
         text = run.read(STUDY)
     try:
@@ -143,10 +142,10 @@ def require_study(run: Storage) -> StudySpec:
 
 
 def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
-    """Refuse to go on with a run of another study.
+    """Refuse to continue a run of another study.
 
     Raises:
-        StudyDiffers: If what is trained differs.
+        StudyDiffers: If a key outside `HOW_ONLY` differs.
     """
     asked, before = (
         {**study.model_dump(exclude=HOW_ONLY), "resources.workers": study.resources.workers}
@@ -166,10 +165,10 @@ def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
 
 
 def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
-    """Refuse to go on where a file has changed: arms of one name would have learned from two teachers, or images.
+    """Refuse to continue if a teacher file or image folder has changed: trials of one arm would differ in it.
 
     Raises:
-        StudyDiffers: If it has, or is read here for the first or the last time.
+        StudyDiffers: If one has changed, has become readable, or can no longer be read.
     """
     planned = {row.arm_id: row for row in rows if isinstance(row, PlannedRow)}
     named = {content for row in planned.values() for content in contents_of(_config(row, run))}
@@ -191,7 +190,7 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
 
 
 def _config(row: PlannedRow, run: Storage) -> TrialConfig:
-    """Return the configuration of a planned trial, as it is read."""
+    """Return the configuration of a planned trial."""
     try:
         return TrialConfig.model_validate(row.config)
     except ValidationError as error:
@@ -203,7 +202,7 @@ def _config(row: PlannedRow, run: Storage) -> TrialConfig:
 
 
 def forget(run: Storage, ledger: Ledger) -> None:
-    """Take back that a run was begun."""
+    """Delete the ledger, study and provenance of a run in which nothing was trained."""
     with writing(run):
         ledger.close()
         run.child(LEDGER).clear()

@@ -1,4 +1,4 @@
-"""What stays of the trials' files: checkpoints while needed, and the students that the study keeps."""
+"""Deletes files of trials: checkpoints that are no longer needed, and students that the study does not keep."""
 
 from cktf.plan.state import RunState
 from cktf.rows import EndRow, Row, Status
@@ -7,16 +7,16 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, trial_storage
 
 ERROR = "error.txt"
-"""In a failed trial's folder: the traceback."""
+"""Name of the file with a failed trial's traceback, in the trial's folder."""
 
 
-class Keeper:
-    """Deletes what is no longer needed, so that a study of many trials does not fill the disk.
+class TrialFiles:
+    """The files of a run's trials, deleted when no longer needed, so that many trials do not fill the disk.
 
     Args:
         run: The run directory.
         state: The run's state.
-        spec: The study; its ``keep`` says whose students stay.
+        spec: The study; its ``keep`` says which students stay.
     """
 
     def __init__(self, run: Storage, state: RunState, spec: StudySpec) -> None:
@@ -24,8 +24,8 @@ class Keeper:
         self._state = state
         self._spec = spec
 
-    def __call__(self, row: Row) -> None:
-        """Delete the checkpoint of a trial that has ended. A failed one's stays: it may be tried again."""
+    def on_row(self, row: Row) -> None:
+        """Delete the checkpoint of a trial that has ended. A failed trial's stays: it may be tried again."""
         if isinstance(row, EndRow) and row.status != Status.FAILED:
             place = trial_storage(self._run, row.trial_id)
             place.delete(CHECKPOINT)
@@ -35,14 +35,13 @@ class Keeper:
                 place.delete(STUDENT)
 
     def finish(self) -> None:
-        """Delete what no end has deleted: the students of all but each context's best arm, which is known only now.
+        """Final clean-up: delete the weights of all but the best arm of each context, now that it is known.
 
-        The checkpoints of ended trials are gone over again, for a kill may have come between a trial's last
-        row and this keeper.
+        Checkpoints of ended trials are deleted again, because a kill may have come between a row and its deletion.
         """
         for trial in self._state.trials.values():
             if trial.end:
-                self(trial.end)
+                self.on_row(trial.end)
         if self._spec.keep != "best":
             return
         best = self._state.best_arms(maximise=self._spec.maximise)

@@ -1,12 +1,11 @@
 """The ledger: the only truth about a study, as rows that are appended and never changed.
 
-``RUN/ledger/000001.jsonl``, ``000002.jsonl``, ... are its segments. Their order and the order of the lines in
-them is the order in which things happened; everything else (what is left to run, the sampler's knowledge,
-``cktf status``, the Parquet tables) is derived by reading them from the beginning.
+``RUN/ledger/000001.jsonl``, ``000002.jsonl``, ... are its segments, in the order of events, as their lines are.
+Everything else (what is left to run, the sampler's state, ``cktf status``, the Parquet tables) is derived from them.
 
-In a folder, a session of the driver appends each row to a segment of its own as it happens, with one
-``write``, so that a killed driver loses nothing and leaves at most one torn line at the segment's end. In a
-bucket nothing can be appended to; there the session writes whole segments, at once when a row must not be lost.
+In a folder, each session of the driver appends its rows to its own segment, each with one ``write``: a killed driver
+loses nothing and leaves at most one torn line at the segment's end. In a bucket, which has no append, a session writes
+whole segments, immediately if a row must not be lost.
 """
 
 import fcntl
@@ -39,18 +38,18 @@ SUFFIX = ".jsonl"
 LOCK = "driver.lock"
 
 FLUSH_SECONDS = 5.0
-"""Least time between two writes of epochs alone to a bucket; a row that comes sooner waits for the next one. None is
-lost for good, for a checkpoint knows its epochs."""
+"""Least time between two writes of epochs alone to a bucket. A killed driver does not lose waiting epochs, because a
+checkpoint has them."""
 
 LOCK_SECONDS = 1.0
-"""How long a driver asks for the lock: 'cktf status' holds it for an instant, another driver for long."""
+"""How long a driver tries to get the lock, which 'cktf status' holds for an instant."""
 
 
-def open_run(run_dir: str) -> Storage:
-    """Return the storage of a run directory as a user names it: a folder, or a bucket's URI.
+def open_run(run_dir: str | os.PathLike[str]) -> Storage:
+    """Return the storage of a run directory: a folder, or a bucket's URI.
 
     Raises:
-        BadRunDirectory: If it names nothing, or is a URI that cannot be read or of a kind that is not known here.
+        BadRunDirectory: If the name is empty, or a URI that is malformed or of an unknown kind.
     """
     try:
         return Storage(run_dir)
@@ -60,7 +59,7 @@ def open_run(run_dir: str) -> Storage:
 
 @contextmanager
 def reading(run: Storage) -> Iterator[None]:
-    """Tell in one message that a run directory cannot be read."""
+    """Raise one message if a run directory cannot be read."""
     try:
         yield
     except OSError as error:
@@ -70,11 +69,10 @@ def reading(run: Storage) -> Iterator[None]:
 def read_ledger(run: Storage) -> Iterator[Row]:
     """Yield the rows of a run's ledger in the order in which they were written.
 
-    A segment's last line may be torn, by a kill in the middle of a write; it is left out.
+    A last line of a segment that is torn, by a kill in the middle of a write, is left out.
 
     Raises:
-        LedgerDamaged: If any other line is no row, or comes before those that it needs; the message names segment and
-            line.
+        LedgerDamaged: If any other line is no row, or precedes a row that it needs; the message names segment and line.
         Unreadable: If the place cannot be read.
     """
     segments, reader = run.child(FOLDER), RowReader()
@@ -91,7 +89,7 @@ def read_ledger(run: Storage) -> Iterator[Row]:
 
 
 def is_in_use(run: Storage) -> bool:
-    """Return whether a driver has the run open at this moment; False where the place cannot tell, as a bucket."""
+    """Return whether a driver has the run open now; False if that cannot be known, as in a bucket."""
     path = Path(run.full(LOCK))
     if not run.is_local or not path.is_file():
         return False
@@ -112,7 +110,7 @@ class Ledger:
         run: The run directory.
 
     Raises:
-        RunInUse: If another driver has this run open (noticed in a folder; a bucket has no locks).
+        RunInUse: If another driver has this run open, in a folder; a bucket has no locks.
         OSError: If the place cannot be written.
     """
 
@@ -149,7 +147,7 @@ class Ledger:
 
     @contextmanager
     def planning(self) -> Iterator[None]:
-        """Let the rows that are appended meanwhile wait for each other, where nothing is lost with them."""
+        """Buffer rows while planning; they can be planned again if lost."""
         self._is_planning = True
         try:
             yield
@@ -158,17 +156,17 @@ class Ledger:
         self.flush()
 
     def flush(self) -> None:
-        """Write the rows that wait for a bucket as one segment."""
+        """Write the buffered rows into a bucket, as one segment."""
         if self._waiting:
             self._segments.write(self._next_name(), b"".join(self._waiting))
             self._waiting.clear()
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """Write what waits and let another driver in.
+        """Write the buffered rows and free the lock.
 
         Raises:
-            OSError: If what waited could not be written.
+            OSError: If they could not be written.
         """
         try:
             self.flush()
@@ -184,7 +182,7 @@ class Ledger:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with suppress(OSError) if error else nullcontext():  # an error that is on its way says more
+        with suppress(OSError) if error else nullcontext():  # the first error says more
             self.close()
 
     def _close_segment(self) -> None:
@@ -195,7 +193,7 @@ class Ledger:
     def _open_segment(self) -> BinaryIO:
         path = Path(self._segments.full(self._next_name()))
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Unbuffered: a line that was written is the operating system's, and a killed driver cannot lose it.
+        # Unbuffered, so that a killed driver loses no line that was written.
         return path.open("xb", buffering=0)
 
     def _next_name(self) -> str:
@@ -213,8 +211,7 @@ def _write_whole(file: BinaryIO, line: bytes) -> None:
 
 
 def _lock(run: Storage) -> BinaryIO:
-    # The kernel gives an flock back when its process dies, however it dies: no stale lock is ever left
-    # behind.
+    # The kernel frees an flock when its process dies: no stale lock is left behind.
     path = Path(run.full(LOCK))
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a+b", buffering=0)

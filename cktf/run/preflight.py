@@ -1,4 +1,4 @@
-"""Whether the trials of a study can be built, found out before the first of them is trained. No Ray here."""
+"""Checks before the first training: whether the trials of a study can be built. No Ray here."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,28 +13,28 @@ from cktf.trial.content import TEACHER, contents_of
 from cktf.trial.reading_files import size_limit
 from cktf.trial.teacher_cache import teacher_id
 
-MOST_BUILT = 200
-"""Different arms that are all built; of more, as many as show each level of each factor once, for seconds must do."""
+MAX_ARMS_BUILT = 200
+"""Most arms that are all built; of more, only as many as have each level of each factor, to take seconds."""
 
 
 def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow]:
-    """Build what the arms of a study are made of, on the machine that this is called on, and score their teachers.
+    """Build the parts of a study's arms on this machine, and score their teachers.
 
-    Of a search these are the baseline, and the baseline with one factor at each of its edges; what is drawn under a
-    condition alone may be right only where it applies, and is not tried. Of a large grid not every combination is.
+    For a search the arms are the baseline, and the baseline with one factor at each of its bounds; conditional factors
+    are not tried, because they may be valid only under their condition. Of a large grid not every combination is built.
 
-    Every teacher that is read from a file is scored, once, on the validation split of the study's first seed.
+    Every teacher from a file is scored once, on the validation split of the study's first seed.
 
     Args:
         spec: The study.
-        arm: The only one that is wanted, at the seed that its configuration has; None: all.
+        arm: The only arm to check, at the seed of its configuration; None: all arms.
 
     Returns:
-        How well the teachers from files do.
+        Scores of the teachers from files.
 
     Raises:
-        NotRunnable: If something that they need is not there or does not go together, or a teacher does no better than
-            chance and the study does not accept that.
+        NotRunnable: If something is missing or does not go together, or a teacher is no better than chance and the
+            study does not accept that.
     """
     if spec.teacher_once:
         try:
@@ -59,10 +59,10 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
 
 
 def remarks_on_data(spec: StudySpec) -> list[str]:
-    """Return what a user should know of the data of a study's arms, each once; see `look_at_data`.
+    """Return the remarks of `look_at_data` on the data of a study's arms, each once.
 
     Raises:
-        NotRunnable: If an arm's data cannot be learnt from.
+        NotRunnable: If an arm's data cannot be trained on.
     """
     found: dict[str, None] = {}
     looked_at = set()
@@ -78,7 +78,7 @@ def remarks_on_data(spec: StudySpec) -> list[str]:
 
 @contextmanager
 def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
-    """Tell with the study's and the arm's name what is wrong with an arm."""
+    """Let an InputError name the study and the arm."""
     try:
         yield
     except InputError as error:
@@ -86,10 +86,10 @@ def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
 
 
 def require_known_contents(spec: StudySpec) -> None:
-    """Look whether this machine, which plans the trials, can read what they are known by.
+    """Require that this machine, which plans the trials, can read the files that are part of their identity.
 
     Raises:
-        NotRunnable: If not: on a machine that can they would be others.
+        NotRunnable: If not: planned on a machine that can, the same trials would have other ids.
     """
     for arm in every_arm(spec):
         runs_teacher = arm.config.runs_teacher(is_measured=spec.health is not None)
@@ -102,12 +102,12 @@ def require_known_contents(spec: StudySpec) -> None:
 
 
 def _different(arms: Iterable[Arm]) -> list[Arm]:
-    """Return arms that differ in what is built; where these are many, enough to show every level of each factor."""
+    """Return arms whose parts differ; if these are many, enough to have every level of each factor."""
     first: dict[object, Arm] = {}
     for arm in arms:
         first.setdefault(what_is_built(arm.config), arm)
     different = list(first.values())
-    if len(different) <= MOST_BUILT:
+    if len(different) <= MAX_ARMS_BUILT:
         return different
     shown: set[tuple[str, str, str]] = set()
     chosen = []

@@ -1,4 +1,4 @@
-"""How a run stands: live while a driver works on it, and from its ledger alone at any time. No Ray here."""
+"""Progress of a run: live while a driver runs it, and from its ledger alone at any time. No Ray here."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' doe
     from cktf.plan.planner import Planner
 
 LOOK_SECONDS = 0.25
-"""How often the live line is made anew; a large study brings hundreds of epochs a second."""
+"""Least time between two updates of the live line; a large study has hundreds of epochs a second."""
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
     """Show a study's progress: a live line on a terminal, one line for each ended trial elsewhere.
 
     Yields:
-        What is to be called after each row.
+        Function to call after each row.
     """
     clock = _Clock(planner)
     if not console.is_terminal:
@@ -37,8 +37,10 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
         def print_end(row: Row) -> None:
             if isinstance(row, EndRow):
                 trial = planner.state.trials[row.trial_id]
-                told = f"[{planner.state.num_ended}/{planner.total()}] {_told(trial, planner.state.metric)}"
-                words = f"{told}; {clock.in_words()}"
+                line = (
+                    f"[{planner.state.num_ended}/{planner.total()}] {_line_of(trial, planner.state.metric)}"
+                )
+                words = f"{line}; {clock.in_words()}"
                 console.print(words, markup=False, highlight=False, soft_wrap=True)
 
         yield print_end
@@ -57,8 +59,8 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
         def move(row: Row) -> None:
             nonlocal shown
             if isinstance(row, EndRow) and row.status == Status.FAILED:
-                told = _told(planner.state.trials[row.trial_id], planner.state.metric)
-                bar.console.print(told, style="red", markup=False, highlight=False)
+                line = _line_of(planner.state.trials[row.trial_id], planner.state.metric)
+                bar.console.print(line, style="red", markup=False, highlight=False)
             if isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS:
                 shown = time.monotonic()
                 bar.update(
@@ -69,7 +71,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
 
 
 def status(run_dir: str) -> RenderableType:
-    """Return how a run stands, in a form that Rich prints.
+    """Return the progress of a run as a table for Rich.
 
     Raises:
         UserError: `RunNotFound` if there is no ledger; others if the place or the ledger cannot be read.
@@ -79,7 +81,7 @@ def status(run_dir: str) -> RenderableType:
     launches = [row for row in rows if isinstance(row, StudyRow)]
     if not launches:
         raise RunNotFound(f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' starts one")
-    study = launches[-1]  # its question may have changed, as the report tells it
+    study = launches[-1]  # the latest question, as in the report
     state = RunState(study.metric, rows)
     counts = state.counts()
 
@@ -91,12 +93,12 @@ def status(run_dir: str) -> RenderableType:
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
     ]
-    lines += [("teacher", _teacher_told(teacher, study)) for teacher in state.teachers.values()]
-    lines += [("failed", _told(trial, study.metric)) for trial in state.failures()]
+    lines += [("teacher", _teacher_line(teacher, study)) for teacher in state.teachers.values()]
+    lines += [("failed", _line_of(trial, study.metric)) for trial in state.failures()]
 
     name = f"smoke run of {study.study}" if study.is_smoke else study.study
     title = f"{name}: {study.question}" if study.question else name
-    # Text, for in plain strings Rich takes [what stands in brackets], as in a reason, for markup.
+    # Text, because in plain strings Rich takes [words in brackets], as in a reason, for markup.
     table = Table(title=Text(title, style="table.title"), title_justify="left")
     table.add_column("trials")
     table.add_column("", justify="right")
@@ -112,14 +114,14 @@ def _driver(run: Storage, state: RunState) -> str:
     return "none; 'cktf resume' continues the run" if is_open else "none"
 
 
-def _teacher_told(teacher: TeacherRow, study: StudyRow) -> str:
+def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:
     images = "" if teacher.validation_images is None else f" of {teacher.validation_images} images"
-    # The few images of a smoke run teach nothing, and nobody expects it of them.
+    # On the few images of a smoke run every teacher is near chance.
     warning = ", no better than chance" if teacher.is_near_chance and not study.is_smoke else ""
     return f"{teacher.model} on {teacher.data}, validation_accuracy {teacher.validation_accuracy:.4g}{images}{warning}"
 
 
-def _told(trial: TrialState, metric: str) -> str:
+def _line_of(trial: TrialState, metric: str) -> str:
     row = trial.planned
     latest = trial.curve[max(trial.curve)] if trial.curve else None
     score = "" if latest is None else f", {metric} {latest:.4g}"
@@ -128,7 +130,7 @@ def _told(trial: TrialState, metric: str) -> str:
 
 
 class _Clock:
-    """What is done, and when the rest will be, at the pace of this session."""
+    """Counts and time left, at the pace of this session."""
 
     def __init__(self, planner: "Planner") -> None:
         self._planner = planner
@@ -137,13 +139,13 @@ class _Clock:
 
     def in_words(self) -> str:
         planner = self._planner
-        # Begun at the first row: starting Ray says nothing about the pace.
+        # From the first row, so that starting Ray does not count.
         self._began = self._began or time.monotonic()
         counts = planner.state.counts()
         words = [f"{planner.running} running", f"{counts[Status.FAILED]} failed"]
         if planner.spec.prune != "none":
             words.append(f"{counts[Status.PRUNED]} pruned")
-        if len(planner.spec.baselines) == 1:  # for the best of each of several, this line has no room
+        if len(planner.spec.baselines) == 1:  # the line has no room for the best of several
             best = planner.state.best_arms(maximise=planner.spec.maximise)
             words += [f"best {planner.state.metric} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
         ended = planner.state.num_ended

@@ -1,4 +1,4 @@
-"""Evidence that travels with a run: which code, which versions, which machine, which command."""
+"""Provenance of a run: code, versions, machine and command."""
 
 import os
 import platform
@@ -16,13 +16,13 @@ PACKAGES = ("cktf", "torch", "torchvision", "ray", "optuna", "numpy", "pyarrow")
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where results come from.
+    """Origin of a run's results.
 
     Attributes:
-        git_commit: Of the code, with ``+dirty`` where files were changed; empty outside a checkout.
+        git_commit: Commit of the code, with ``+dirty`` if files were changed; empty outside a checkout.
         versions: Package name to version, Python's included.
-        machine: What the driver ran on, in words.
-        command: The command line, with a mask in place of secrets.
+        machine: Name, platform and cores of the driver's machine.
+        command: The command line, with secrets masked.
     """
 
     git_commit: str
@@ -32,7 +32,7 @@ class Provenance:
 
     @classmethod
     def now(cls) -> "Provenance":
-        """Return that of this process."""
+        """Return the provenance of this process."""
         return cls(
             git_commit=_git_commit(),
             versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
@@ -42,7 +42,7 @@ class Provenance:
 
 
 def _git_commit() -> str:
-    # Where this file is installed, a repository around it may be that of somebody else's project.
+    # A repository around an installed package may be of another project.
     is_checkout = _git("ls-files", "--", Path(__file__).name)
     commit = _git("rev-parse", "HEAD") if is_checkout else ""
     return f"{commit}+dirty" if commit and _git("status", "--porcelain", "--untracked-files=no") else commit

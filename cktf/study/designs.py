@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cktf.names import arm_label, short_name
+from cktf.errors import visible
+from cktf.names import arm_label, as_name, short_name
 from cktf.study.alike import acting
 from cktf.study.paths import lay_over, leaves, overlay, value_at
+from cktf.study.problems import StudyError
 from cktf.study.spec import BASELINE, StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
@@ -158,6 +160,32 @@ def arms_in(spec: StudySpec, context: str) -> tuple[Arm, ...]:
             name = candidate.name or name_arm(params, spec.factors)
             arms[config.arm_id] = Arm(name, params, config, context)
     return tuple(arms.values())
+
+
+def arm_named(spec: StudySpec, name: str, context: str | None = None) -> Arm:
+    """Return one of `every_arm`.
+
+    Args:
+        spec: The study.
+        name: The arm's name.
+        context: Needed if the study has several.
+
+    Raises:
+        StudyError: If there is no such arm or context.
+    """
+    name, context = as_name(str(name)), None if context is None else as_name(str(context))
+    if context is None:
+        context, *others = spec.baselines
+        if others:
+            raise StudyError(f"context: the study has several; name one of {', '.join(spec.baselines)}")
+    elif context not in (spec.contexts or {}):
+        known = ", ".join(spec.contexts or ()) or "none"
+        raise StudyError(f"context {visible(context)}: the study has no such context; it has: {known}")
+    arms = {arm.name: arm for arm in every_arm(spec) if arm.context == context}
+    if name not in arms:
+        within = f" in context {context}" if context else ""
+        raise StudyError(f"arm {visible(name)}: the study has no such arm{within}; it has: {', '.join(arms)}")
+    return arms[name]
 
 
 def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:

@@ -6,9 +6,12 @@ from typing import Any
 
 from cktf.names import short_name, similar_names
 from cktf.study.designs import Arm, arms_in
-from cktf.study.domains import ChoiceDomain, Domain
+from cktf.study.domains import ChoiceDomain
+from cktf.study.paths import leaves
 from cktf.study.spec import BASELINE, StudySpec
 from cktf.study.yaml_text import in_one_line
+
+Row = tuple[str, ...]
 
 
 def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
@@ -43,12 +46,30 @@ def comparisons_of(spec: StudySpec, arms: Sequence[Arm]) -> tuple[int, int] | No
     return (compared, len(spec.seeds)) if compared else None
 
 
-def domain_in_words(domain: Domain) -> str:
-    """Return what a factor of a search may be."""
-    return in_one_line(domain.model_dump(mode="json", by_alias=True, exclude_defaults=True))
+def tables_of(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[tuple[Row, list[Row]]]:
+    """Yield heads and rows of the tables that show what varies: a search's domains, or contexts and arms."""
+    if spec.search is not None:
+        yield (
+            ("factor", "domain"),
+            [
+                (path, in_one_line(domain.model_dump(mode="json", by_alias=True, exclude_defaults=True)))
+                for path, domain in spec.search.items()
+            ],
+        )
+        return
+    if spec.contexts is not None:
+        yield (
+            ("context", "what it sets", "arms that are skipped"),
+            [
+                (context, _levels_in_words(leaves(patch)), ", ".join(spec.skip.get(context, ())))
+                for context, patch in spec.contexts.items()
+            ],
+        )
+    levels = {arm.name: _levels_in_words(arm.params) for arm in arms}
+    yield ("arm", "what differs from the baseline"), list(levels.items())
 
 
-def levels_in_words(levels: Mapping[str, Any]) -> str:
+def _levels_in_words(levels: Mapping[str, Any]) -> str:
     """Return what factors, by their paths, are set to."""
     return ", ".join(f"{path}: {in_one_line(level)}" for path, level in levels.items()) or "nothing"
 

@@ -2,20 +2,18 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from cktf.errors import InputError, shown, visible
 from cktf.names import as_name
 from cktf.study import yaml_text
-from cktf.study.consistency import find_problems
 from cktf.study.paths import Location, exists, known_paths, section_at, spelled, suggestion
-from cktf.study.problems import StudyError, explain
+from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
+from cktf.study.study import Study
 from cktf.trainer.config import TrialConfig
 
 BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
@@ -24,11 +22,8 @@ BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
 MOST_BYTES = 500_000
 """Of a study file: a hundred times what the largest has, and read within seconds."""
 
-PLACES = ("root", "checkpoint")
-"""Settings whose text is the name of a file or folder, which is taken letter by letter; all other texts are names."""
 
-
-def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> StudySpec:
+def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
     """Read and check a study file.
 
     Args:
@@ -72,7 +67,7 @@ def _one_reason(file: Path) -> Iterator[None]:
         raise StudyError(f"{place}: is no file's name") from None
 
 
-def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySpec:
+def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> Study:
     """Read and check the text of a study, as `load_study` does; ``source`` is what messages call it.
 
     Raises:
@@ -90,10 +85,11 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySp
         )
     values, overridden = _override(document.value, overrides)
     own = {"name": Path(source).stem, "question": _first_comment(text)}
-    spec, problems = _checked({**own, **values})
-    if spec is not None:
-        return spec
-    of_the_file = _checked({**own, **document.value})[1] if overridden else problems
+    try:
+        return Study.model_validate({**own, **values})
+    except StudyError as error:
+        problems = error.problems
+    of_the_file = _problems({**own, **document.value}) if overridden else problems
     raise StudyError(
         "\n".join(
             ": ".join(filter(None, (_place(source, where, document.lines, options), spelled(where), said)))
@@ -103,28 +99,13 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySp
     )
 
 
-def _checked(values: dict[str, Any]) -> tuple[StudySpec | None, list[tuple[Location, str]]]:
-    """Return a study that is right, or the place of each problem and what is wrong there."""
+def _problems(values: dict[str, Any]) -> Sequence[tuple[Location, str]]:
+    """Return location and message of each problem of a study."""
     try:
-        spec = StudySpec.model_validate(_with_names(values))
-        problems = find_problems(spec)
-    except ValidationError as error:
-        return None, explain(error, StudySpec)
-    return (None, problems) if problems else (spec, [])
-
-
-def checked_study(values: Mapping[str, Any]) -> StudySpec:
-    """Return the study of these values, which a program has put together.
-
-    Raises:
-        StudyError: If the study is wrong; one line for each problem.
-    """
-    spec, problems = _checked(dict(values))
-    if spec is None:
-        raise StudyError(
-            "\n".join(": ".join(filter(None, (spelled(where), said))) for where, said in problems)
-        )
-    return spec
+        Study.model_validate(values)
+    except StudyError as error:
+        return error.problems
+    return ()
 
 
 def dump_study(spec: StudySpec) -> str:
@@ -134,17 +115,6 @@ def dump_study(spec: StudySpec) -> str:
         values["seeds"] = len(spec.seeds)
     comment = f"# {spec.question}\n" if spec.question else ""
     return comment + yaml_text.dump(values)
-
-
-def _with_names(value: Any, key: str = "") -> Any:
-    """Return a part of a study with every text as `as_name` has it, but those that say where files are."""
-    if key.rpartition(".")[2] in PLACES:
-        return value
-    if isinstance(value, dict):
-        return {below: _with_names(each, below) for below, each in value.items()}
-    if isinstance(value, list):
-        return [_with_names(each, key) for each in value]
-    return as_name(value) if isinstance(value, str) else value
 
 
 def _first_comment(text: str) -> str:

@@ -2,16 +2,27 @@
 
 import re
 from collections.abc import Sequence
+from typing import Self
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from cktf.errors import UserError, shown
-from cktf.study.paths import Location, section_at, suggestion, types_at
+from cktf.study.paths import Location, section_at, spelled, suggestion, types_at
 
 
 class StudyError(UserError):
     """A study cannot be used as it is written; the text names file, line, key, value and what is allowed."""
+
+    problems: Sequence[tuple[Location, str]] = ()
+    """Location and message of each, where they are known one by one."""
+
+    @classmethod
+    def of(cls, problems: Sequence[tuple[Location, str]]) -> Self:
+        """Return the error of these problems: one line each."""
+        error = cls("\n".join(": ".join(filter(None, (spelled(where), said))) for where, said in problems))
+        error.problems = problems
+        return error
 
 
 def problem(location: Location, message: str) -> InitErrorDetails:

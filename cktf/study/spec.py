@@ -214,7 +214,7 @@ class StudySpec(Settings):
         """The design's name, such as ``one_at_a_time`` or ``search``."""
         return DESIGNS[self.kind]
 
-    def train_options(self, *, read_test: bool, teacher_is_scored: bool) -> TrainOptions:
+    def train_options(self, *, read_test: bool = False, teacher_is_scored: bool = False) -> TrainOptions:
         """Return how a trial of this study is run."""
         return TrainOptions(
             read_test=read_test,

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import cktf
 from cktf.data import TrainLoader
 from cktf.models import ModelConfig
 from cktf.trainer.config import TrialConfig
@@ -71,7 +70,7 @@ def _images_digest(images: Tensor) -> str:
 
 @cache
 def _code_digest() -> str:
-    folder = Path(cktf.__file__).parent
+    folder = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())

@@ -1,10 +1,13 @@
 """One whole trial: its data, its teacher and its checkpoint are loaded, then the loop runs."""
 
 from collections.abc import Iterator
+from numbers import Integral
 
 import torch
 
+from cktf.errors import InputError, shown
 from cktf.rows import EpochResult
+from cktf.settings import LARGEST_SEED
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
@@ -22,6 +25,7 @@ def run_trial(
     config: TrialConfig,
     options: TrainOptions | None = None,
     *,
+    seed: int | None = None,
     run: Storage | None = None,
     device: torch.device | None = None,
     world: World | None = None,
@@ -35,6 +39,7 @@ def run_trial(
     Args:
         config: All that decides the training.
         options: How it is run; None takes the defaults.
+        seed: The replicate; None takes that of ``config``.
         run: The run directory, for checkpoints, the teacher and the student's weights; None writes nothing.
         device: None takes the GPU if there is one.
         world: The workers that share this trial; None asks PyTorch, where Ray Train has registered them.
@@ -42,8 +47,12 @@ def run_trial(
     Raises:
         TrainingFailed: If the loss is no longer finite.
         DatasetMissing: If the data set is not there.
-        InputError: If the teacher's checkpoint does not fit, or does no better than chance.
+        InputError: If the teacher's checkpoint does not fit, or does no better than chance; or the seed is none.
     """
+    if seed is not None:
+        if isinstance(seed, bool) or not (isinstance(seed, Integral) and 0 <= seed <= LARGEST_SEED):
+            raise InputError(f"seed: must be a whole number from 0 to {LARGEST_SEED}; got {shown(seed)}")
+        config = config.with_seed(int(seed))
     options = options or TrainOptions()
     device = device or default_device()
     place = trial_storage(run, config.trial_id) if run else None

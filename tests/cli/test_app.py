@@ -390,8 +390,8 @@ def test_what_fails_while_a_command_prints_is_a_fault_and_no_bare_traceback(monk
     def broken(*_):
         raise ZeroDivisionError("while printing")
 
-    monkeypatch.setattr(cli, "_finish", broken)
-    monkeypatch.setattr("cktf.launch.resume", lambda *_, **__: None)
+    monkeypatch.setattr("cktf.cli.studies._finish", broken)
+    monkeypatch.setattr("cktf.driver.resume", lambda *_, **__: None)
     result = CliRunner().invoke(cli.app, ["resume", "run"])
     assert result.exit_code == cli.FAULT
     assert "This is a fault of cktf (ZeroDivisionError at " in result.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cktf.launch import resume
+from cktf.driver import resume
 from cktf.rows import EndRow, EpochRow, PlannedRow, Status
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
@@ -25,7 +25,7 @@ PATIENCE = 120.0
 
 DRIVER = (
     "import sys\n"
-    "from cktf.launch import launch\n"
+    "from cktf.driver import launch\n"
     "from cktf.study.load import load_study\n"
     "address = sys.argv[3] if len(sys.argv) > 3 else None\n"
     "summary = launch(load_study(sys.argv[1]), sys.argv[2], address=address)\n"

@@ -11,7 +11,7 @@ import pytest
 from analysis import collect
 from analysis.ledger import epochs
 from analysis.ledger import pieces as segments
-from cktf.launch import write_what_was_asked
+from cktf.driver import write_what_was_asked
 from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow, Status
 from cktf.run.ledger import Ledger, read_ledger

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cktf.cluster import nodes as cluster
-from cktf.cluster.nodes import Room, Share, _require_answer, capacity, wait_for_room
+from cktf.cluster.nodes import Capacity, TrialResources, _require_answer, trials_that_fit, wait_for_capacity
 from cktf.errors import ClusterNotFound, ClusterTooSmall
 from cktf.study.spec import Resources
 
@@ -15,7 +15,7 @@ SMALL = {"CPU": 2.0}
 
 
 def share(nodes=(BIG, SMALL), **resources):
-    return Share.of(Resources(**resources), nodes)
+    return TrialResources.of(Resources(**resources), nodes)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def share(nodes=(BIG, SMALL), **resources):
     ],
 )
 def test_as_many_trials_fit_as_the_nodes_have_room_for(resources, nodes, fits):
-    assert capacity(share(nodes, **resources), nodes) == fits
+    assert trials_that_fit(share(nodes, **resources), nodes) == fits
 
 
 def test_gpus_left_open_are_taken_where_there_are_any():
@@ -46,7 +46,7 @@ def test_gpus_left_open_are_taken_where_there_are_any():
 
 
 def test_workers_divide_what_the_trial_takes():
-    assert share(workers=4, cpus=8, gpus=4) == Share(workers=4, cpus=2, gpus=1)
+    assert share(workers=4, cpus=8, gpus=4) == TrialResources(workers=4, cpus=2, gpus=1)
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_a_share_is_said_in_words(resources, words):
 
 @pytest.mark.usefixtures("ray_on_this_machine")
 def test_slots_limit_what_runs_at_the_same_time():
-    one_cpu = Share(workers=1, cpus=1, gpus=0)
-    assert Room(one_cpu, slots=1, is_local=True)() == 1
-    assert Room(one_cpu, slots=None, is_local=True)() >= 1
-    assert Room(Share(workers=1, cpus=1000, gpus=0), slots=None, is_local=True)() == 1
+    one_cpu = TrialResources(workers=1, cpus=1, gpus=0)
+    assert Capacity(one_cpu, slots=1, is_local=True).now() == 1
+    assert Capacity(one_cpu, slots=None, is_local=True).now() >= 1
+    assert Capacity(TrialResources(workers=1, cpus=1000, gpus=0), slots=None, is_local=True).now() == 1
 
 
 @pytest.fixture
@@ -80,16 +80,16 @@ def launcher_file(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
 def test_nodes_that_an_autoscaler_may_add_count_as_room():
-    one_gpu = Share(workers=1, cpus=4, gpus=1)
-    assert Room(one_gpu, slots=None, is_local=False)() == 8
-    assert Room(one_gpu, slots=3, is_local=False)() == 3
-    assert Room(Share(workers=4, cpus=8, gpus=1), slots=None, is_local=False)() == 2
+    one_gpu = TrialResources(workers=1, cpus=4, gpus=1)
+    assert Capacity(one_gpu, slots=None, is_local=False).now() == 8
+    assert Capacity(one_gpu, slots=3, is_local=False).now() == 3
+    assert Capacity(TrialResources(workers=4, cpus=8, gpus=1), slots=None, is_local=False).now() == 2
 
 
 @pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
 def test_what_no_node_of_an_autoscaler_has_is_refused_without_waiting():
     with pytest.raises(ClusterTooSmall, match=r"takes 9 CPUs and 1 GPU, .*8 CPUs and 1 GPU\)"):
-        wait_for_room(Resources(cpus=9, gpus=1), is_local=False, say=print)
+        wait_for_capacity(Resources(cpus=9, gpus=1), is_local=False, say=print)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cktf.cluster.assignment import Assignment
-from cktf.cluster.nodes import Share
+from cktf.cluster.nodes import TrialResources
 from cktf.cluster.slot import outcomes
 from cktf.cluster.worker_group import run_config
 from cktf.plan.planner import Planner
@@ -44,7 +44,7 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
     planner = Planner(spec, record=lambda _: None)
     threads = torch.get_num_threads()
     while isinstance(row := planner.next_trial(), PlannedRow):
-        share = Share(workers=1, cpus=1.0, gpus=0.0)
+        share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
         assignment = Assignment.of(
             row, run, share, spec.train_options(read_test=True, teacher_is_scored=False)
         )
@@ -69,7 +69,7 @@ def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_iden
         Storage(tmp_path / "run" / "trials").clear()
         row = Planner(make_spec(seeds=1, health=health), record=lambda _: None).next_trial()
         assert isinstance(row, PlannedRow)
-        share = Share(workers=1, cpus=1.0, gpus=0.0)
+        share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
         assignment = Assignment.of(
             row, run, share, make_spec(health=health).train_options(read_test=True, teacher_is_scored=False)
         )

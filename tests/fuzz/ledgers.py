@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from analysis.load import load
-from cktf import launch as run_module
+from cktf import driver as run_module
 from cktf.errors import UserError
 from cktf.plan.planner import Planner
 from cktf.rows import EpochResult, PlannedRow, Status
@@ -16,8 +16,8 @@ from cktf.run.directory import STUDY, require_study
 from cktf.run.ledger import Ledger
 from cktf.run.progress import status
 from cktf.storage import Storage
-from cktf.study.load import checked_study
 from cktf.study.spec import StudySpec
+from cktf.study.study import Study
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import HALF_A_PAIR, changed, changed_bytes, changed_text, odd_value
 from tests.fuzz.reading import read_through
@@ -54,7 +54,7 @@ def runs() -> dict[str, dict[str, bytes]]:
     for name, keys in STUDIES.items():
         with TemporaryDirectory(prefix="cktf-fuzz-") as folder:
             _finish(
-                checked_study({"name": name, "baseline": BASELINE, **keys}),
+                Study(name=name, baseline=BASELINE, **keys),
                 Storage(f"{folder}/run"),
             )
             _report(Path(folder) / "run")  # so that no case pays for what is imported then
@@ -205,4 +205,4 @@ def _resume(run: Path) -> None:
     storage = Storage(run)
     spec = require_study(storage)
     with Ledger(storage) as ledger:
-        run_module._planner(spec, storage, ledger, retry_failed=False).is_done()
+        run_module._planner(spec, storage, ledger, retry_failed=False).plan()

@@ -155,10 +155,7 @@ def use(file: Path, given: list[str] | None = None) -> None:
         assert len(every_arm(each)) >= len(arms) >= 1
         in_words.plan_in_words(each, arms)
         in_words.comparisons_of(each, arms)
-        for arm in arms:
-            in_words.levels_in_words(arm.params)
-        for domain in (each.search or {}).values():
-            in_words.domain_in_words(domain)
+        list(in_words.tables_of(each, arms))
         list(in_words.similar_in_words(each))
         list(in_words.confounded_in_words(each))
         list(in_words.alike_in_words(each, arms))

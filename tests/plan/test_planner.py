@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from cktf.plan.planner import Nothing
+from cktf.plan.planner import NoTrial
 from cktf.rows import EndRow, EpochRow, Stage, Status
 from cktf.study.designs import plan_arms
 from cktf.trainer.config import TrialConfig
@@ -32,17 +32,17 @@ def test_every_trial_of_a_design_is_handed_out_once(make_spec, rows, run_to_end)
     planner = ledger(make_spec(), rows)
     order = run_to_end(planner, fifty)
     assert order == [row.trial_id for row in planned(rows)]
-    assert planner.next_trial() is Nothing.LEFT
+    assert planner.next_trial() is NoTrial.DONE
     assert Counter(row.status for row in ends(rows)) == {Status.COMPLETE: 4}
 
 
 def test_the_last_trials_of_a_design_are_waited_for(make_spec, rows):
     planner = ledger(make_spec(seeds=1), rows)
     running = [planner.next_trial(), planner.next_trial()]
-    assert planner.next_trial() is Nothing.YET
+    assert planner.next_trial() is NoTrial.WAIT
     for row in running:
         planner.on_end(row.trial_id, Status.COMPLETE)
-    assert planner.next_trial() is Nothing.LEFT
+    assert planner.next_trial() is NoTrial.DONE
 
 
 def test_an_end_says_how_many_epochs_and_seconds_it_took(make_spec, rows, make_result):

@@ -4,11 +4,11 @@ from collections import Counter
 
 import optuna
 import pytest
-from pydantic import ValidationError
 
-from cktf.plan.planner import Nothing
+from cktf.plan.planner import NoTrial
 from cktf.plan.suggestions import PRUNERS, SAMPLERS
 from cktf.rows import EndRow, PlannedRow, Stage, Status
+from cktf.study.problems import StudyError
 from tests.planning import by_learning_rate, ends, fifty, ledger, planned
 
 PRUNED = {
@@ -223,7 +223,7 @@ def test_a_known_arm_is_not_trained_twice_and_a_small_space_ends_the_search(make
         planner = ledger(make_search(search=domains, sampler=sampler, trials=50), rows)
         run_to_end(planner, fifty)
         assert len(planned(rows)) == 5, sampler
-        assert planner.next_trial() is Nothing.LEFT
+        assert planner.next_trial() is NoTrial.DONE
         assert planner.total() == 5
 
 
@@ -269,7 +269,7 @@ def test_confirm_waits_for_the_last_trial_of_the_search(make_search, rows):
     planner = ledger(make_search(trials=2, confirm={"top": 1, "seeds": 1}), rows)
     first, second = planner.next_trial(), planner.next_trial()
     planner.on_end(first.trial_id, Status.COMPLETE)
-    assert planner.next_trial() is Nothing.YET
+    assert planner.next_trial() is NoTrial.WAIT
     planner.on_end(second.trial_id, Status.COMPLETE)
     assert planner.next_trial().stage == Stage.CONFIRM
 
@@ -395,5 +395,5 @@ def test_a_ledger_that_is_replayed_judges_running_arms_as_before(sampler, make_s
 
 
 def test_fresh_seeds_beyond_the_largest_are_refused(make_search):
-    with pytest.raises(ValidationError, match="leave no room for the fresh seeds of 'confirm:'"):
+    with pytest.raises(StudyError, match="leave no room for the fresh seeds of 'confirm:'"):
         make_search(seeds=[2**31 - 1], confirm={"top": 1, "seeds": 2})

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cktf import launch as run_module
+from cktf import driver as run_module
+from cktf.driver import extend, launch, resume
 from cktf.errors import (
     BadRunDirectory,
     ClusterTooSmall,
@@ -16,7 +17,6 @@ from cktf.errors import (
     StudyDiffers,
     Unwritable,
 )
-from cktf.launch import extend, launch, resume
 from cktf.models import build_model
 from cktf.rows import PlannedRow, StudyRow
 from cktf.run.directory import STUDY, write_what_was_asked

@@ -4,7 +4,7 @@ import pytest
 
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, Status
-from cktf.run.kept_files import Keeper
+from cktf.run.kept_files import TrialFiles
 from cktf.storage import Storage
 
 
@@ -16,13 +16,13 @@ def by_arm(row, _):
 def test_students_stay_as_the_study_says(keep, kept, make_spec, tmp_path, rows, run_to_end):
     spec, run = make_spec(keep=keep), Storage(tmp_path)
     planner = Planner(spec, rows.append)
-    keeper = Keeper(run, planner.state, spec)
+    files = TrialFiles(run, planner.state, spec)
     for trial_id in planner.state.trials:
         run.write(f"trials/{trial_id}/student.safetensors", b"weights")
         run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
-    planner.listeners.append(keeper)
+    planner.listeners.append(files.on_row)
     run_to_end(planner, by_arm)
-    keeper.finish()
+    files.finish()
     assert len(list(tmp_path.glob("trials/*/student.safetensors"))) == kept
     assert not list(tmp_path.glob("trials/*/checkpoint.pt"))
 
@@ -33,10 +33,10 @@ def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(make_spec, tmp_p
     run.write("trials/a/checkpoint.pt", b"all")
     run.write("trials/a/error.txt", b"why")
     (tmp_path / "trials/a/checkpoint.pt.0f.partial").write_bytes(b"of a killed worker")
-    keeper = Keeper(run, planner.state, spec)
-    keeper(EndRow(trial_id="a", status=Status.FAILED))
+    files = TrialFiles(run, planner.state, spec)
+    files.on_row(EndRow(trial_id="a", status=Status.FAILED))
     assert run.exists("trials/a/checkpoint.pt")
-    keeper(EndRow(trial_id="a", status=Status.COMPLETE))
+    files.on_row(EndRow(trial_id="a", status=Status.COMPLETE))
     assert not list(tmp_path.glob("trials/a/*"))
 
 
@@ -50,7 +50,7 @@ def test_a_checkpoint_that_a_kill_left_behind_an_end_is_deleted_when_the_study_e
     (complete,) = run_to_end(planner, by_arm)
     for trial_id in (failing, complete):
         run.write(f"trials/{trial_id}/checkpoint.pt", b"all")
-    Keeper(run, planner.state, spec).finish()
+    TrialFiles(run, planner.state, spec).finish()
     assert [path.parent.name for path in tmp_path.glob("trials/*/checkpoint.pt")] == [failing]
 
 
@@ -63,7 +63,7 @@ def test_an_arm_with_a_failed_seed_is_not_kept_as_the_best(make_spec, tmp_path, 
     done = run_to_end(planner, by_arm)
     for trial_id in done:
         run.write(f"trials/{trial_id}/student.safetensors", b"weights")
-    Keeper(run, planner.state, spec).finish()
+    TrialFiles(run, planner.state, spec).finish()
     kept = {path.parent.name for path in tmp_path.glob("trials/*/student.safetensors")}
     assert {planner.state.trials[trial_id].planned.arm for trial_id in kept} == {"momentum=0"}
 
@@ -76,7 +76,7 @@ def test_the_best_arm_of_each_context_is_kept(make_spec, tmp_path, rows, run_to_
     done = run_to_end(planner, lambda row, _: 10.0 * (row.arm == best[row.context]))
     for trial_id in done:
         run.write(f"trials/{trial_id}/student.safetensors", b"weights")
-    Keeper(run, planner.state, spec).finish()
+    TrialFiles(run, planner.state, spec).finish()
     kept = [path.parent.name for path in tmp_path.glob("trials/*/student.safetensors")]
     rows_kept = [planner.state.trials[trial_id].planned for trial_id in kept]
     assert {(row.context, row.arm) for row in rows_kept} == {("one", "baseline"), ("two", "momentum=0")}

@@ -1,9 +1,10 @@
 """Launch, resume, extend: one path for all three.
 
-Whatever has happened before, a driver reads the ledger, lets the planner find out what is left, and has Ray
-Tune run that. A crash, a lost node, Ctrl-C and an extension differ only in what the ledger holds.
+A driver always reads the ledger, lets the planner find out what is left to run, and has Ray Tune run that. A crash, a
+lost node, Ctrl-C and an extension differ only in the rows of the ledger.
 """
 
+import os
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from cktf.cluster.environment import prepare
 from cktf.cluster.signals import as_ctrl_c
-from cktf.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse
+from cktf.errors import ClusterNotFound, ClusterTooSmall, NotExtensible, NotRunnable, RunInUse, shown
 from cktf.plan.planner import Planner
 from cktf.rows import Status, TeacherRow
 from cktf.run.directory import (
@@ -26,7 +27,7 @@ from cktf.run.directory import (
     write_what_was_asked,
     writing,
 )
-from cktf.run.kept_files import Keeper
+from cktf.run.kept_files import TrialFiles
 from cktf.run.ledger import Ledger, open_run, read_ledger
 from cktf.run.preflight import require_known_contents, require_runnable
 from cktf.run.progress import watch
@@ -39,15 +40,15 @@ from cktf.trial.teacher_score import trained_row
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run stands when its driver leaves it.
+    """State of a run when its driver ends.
 
     Attributes:
         run: The run directory.
-        complete: Trials that have all their epochs.
-        pruned: Trials that a pruner has ended.
-        failed: Trials that have failed.
-        failures: Reason to the number of trials that failed for it.
-        unfound: Arms that a search was to try, and there are no others.
+        complete: Number of trials that have all their epochs.
+        pruned: Number of trials that a pruner has ended.
+        failed: Number of trials that have failed.
+        failures: Reason -> number of trials that failed with it.
+        unfound: Number of requested arms that the sampler of a search could not find.
         is_interrupted: Whether there is more to run.
         seconds: Wall time of this session.
     """
@@ -75,9 +76,13 @@ class Summary:
 
 
 def launch(
-    spec: StudySpec, run_dir: str, *, address: str | None = None, console: Console | None = None
+    spec: StudySpec,
+    run_dir: str | os.PathLike[str],
+    *,
+    address: str | None = None,
+    console: Console | None = None,
 ) -> Summary:
-    """Run a study's trials, or those that are left of them.
+    """Run a study's trials, or those that are left to run.
 
     Args:
         spec: The study.
@@ -98,9 +103,13 @@ def launch(
 
 
 def resume(
-    run_dir: str, *, retry_failed: bool = False, address: str | None = None, console: Console | None = None
+    run_dir: str | os.PathLike[str],
+    *,
+    retry_failed: bool = False,
+    address: str | None = None,
+    console: Console | None = None,
 ) -> Summary:
-    """Go on with a run after anything.
+    """Continue a run after any interruption.
 
     Args:
         run_dir: The run directory.
@@ -117,14 +126,14 @@ def resume(
 
 
 def extend(
-    run_dir: str,
+    run_dir: str | os.PathLike[str],
     *,
     trials: int = 0,
     seeds: int = 0,
     address: str | None = None,
     console: Console | None = None,
 ) -> Summary:
-    """Add trials or seeds to a run, and run them; what is there is kept.
+    """Add trials or seeds to a run, and run them; existing results stay.
 
     Args:
         run_dir: The run directory.
@@ -148,6 +157,9 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
     Raises:
         NotExtensible: If the study has no such thing to extend, or may not have so many.
     """
+    for option, number in (("--trials", trials), ("--seeds", seeds)):
+        if not isinstance(number, int) or number < 0:
+            raise NotExtensible(f"{option}: must be a whole number, 0 or more; got {shown(number)}")
     if not trials and not seeds:
         raise NotExtensible("nothing to add: use --trials or --seeds, and a number")
     if trials and spec.search is None:
@@ -158,11 +170,11 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
     if seeds and spec.confirm:
         changes["confirm"] = spec.confirm.model_copy(update={"seeds": spec.confirm.seeds + seeds})
     elif seeds:
-        if (count := len(spec.seeds) + seeds) > MOST_SEEDS:  # found before billions are written down
+        if (count := len(spec.seeds) + seeds) > MOST_SEEDS:  # before a tuple of billions is built
             raise NotExtensible(f"--seeds: seeds: must be between 1 and {MOST_SEEDS} in all; got {count}")
         first = max(spec.seeds) + 1
         changes["seeds"] = (*spec.seeds, *range(first, first + seeds))
-    try:  # a copy is not checked; what is written must be readable
+    try:  # model_copy checks nothing; the written study must be readable
         return read_study(dump_study(spec.model_copy(update=changes)), "the extended study")
     except StudyError as error:
         raise NotExtensible(str(error)) from error
@@ -179,32 +191,33 @@ def _carry_out(
     console: Console | None,
 ) -> Summary:
     began = time.monotonic()
-    console = console or Console()
+    console = console or Console(emoji=False)
     teachers: list[TeacherRow] = []
     if address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
         teachers = require_runnable(spec)
     with writing(run):
         ledger = Ledger(run)
     with ledger:
-        if stored_study(run) != stored:  # until the ledger was ours, another driver could have it
+        if stored_study(run) != stored:  # another driver could write until this one had the lock
             raise RunInUse(f"{run.root}: another driver has changed its study just now; try again")
         planner = _planner(spec, run, ledger, retry_failed=retry_failed)
         planner.on_teachers(teachers)
-        keeper = Keeper(run, planner.state, spec)
+        files = TrialFiles(run, planner.state, spec)
         is_interrupted = False
         try:
-            if not planner.is_done():
+            planner.plan()
+            if not planner.is_done:
                 if warning := prepare(is_local=address is None):
                     console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
-                from cktf.cluster.tune import tune_to_end  # here, for Ray looks around while it is imported
+                from cktf.cluster.tune import tune_to_end  # here: Ray reads the environment at its import
 
                 with watch(planner, console) as show:
-                    planner.listeners += [writing(run)(keeper), show]
+                    planner.listeners += [writing(run)(files.on_row), show]
                     tune_to_end(planner, run, address=address, say=console.print)
             with writing(run):
-                keeper.finish()
+                files.finish()
         except (ClusterNotFound, ClusterTooSmall, NotRunnable):
-            if stored is None and planner.state.is_untouched:  # the study may have to be another
+            if stored is None and planner.state.is_untouched:  # the study may be changed, launched again
                 forget(run, ledger)
             raise
         except KeyboardInterrupt:
@@ -215,7 +228,7 @@ def _carry_out(
 
 
 def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
-    """Write what was asked, and return a planner that knows all rows before that; none of them is kept."""
+    """Write study, provenance and study row; return a planner that has applied the rows before that."""
     rows = list(read_ledger(run))
     require_same_contents(rows, run)
     require_known_contents(spec)

@@ -1,0 +1,121 @@
+"""The commands that read results: report and plot."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cktf.cli.arguments import Address, RunDirectory
+from cktf.cli.foreign import PANEL, with_foreign_options
+from cktf.cli.terminal import answer_table, names_table, out, say, warn
+from cktf.errors import UserError
+from cktf.foreign_options import TAKES, Options
+from cktf.own_analysis import require_own_analysis
+
+if TYPE_CHECKING:
+    from analysis.ledger.collect import Engine
+
+
+class ReportEngine(StrEnum):
+    """What reads a ledger for a report."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+@with_foreign_options
+def report(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run directories: folders or URIs; or what --from reads.",
+            show_default=False,
+        ),
+    ],
+    out_dir: Annotated[
+        str | None, typer.Option("--out", help="Where it is written; default, of one run: RUN/report.")
+    ] = None,
+    engine: Annotated[
+        ReportEngine, typer.Option(help="What reads the ledger: this process, or Ray Data on all machines.")
+    ] = ReportEngine.LOCAL,
+    address: Address = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="KIND", help=f"What is read: {', '.join(TAKES)}.", rich_help_panel=PANEL
+        ),
+    ] = None,
+    *,
+    options: Options,
+) -> None:
+    """Turn runs, or foreign results, into Parquet tables, statistics, figures and one HTML page.
+
+    Runs of one study are united; runs of different studies are contexts, each with its own baseline.
+    """
+    require_own_analysis()
+    from analysis.report.effects_table import main_tables
+    from analysis.report.write import report_on
+
+    if address is not None and engine is not ReportEngine.RAY:
+        raise UserError(f"--address {address}: only --engine ray joins a cluster")
+    if engine is ReportEngine.RAY and (len(runs) > 1 or kind is not None):
+        raise UserError(
+            "--engine ray: it reads the ledger of one run, not of several, and no foreign results"
+        )
+    with _ledger_reader(engine, address) as reader:
+        paths = report_on(runs, out_dir, kind, options, reader)
+    for answer in main_tables(paths.results):
+        rows, notes = answer.narrow()
+        out.print(answer_table(answer.title, rows, [*notes, answer.remark]))
+    warn((f"{part} {reason}" for part, reason in paths.unmade.items()), style="red")
+    say(paths.files)
+
+
+@contextmanager
+def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engine]":
+    """Yield what reads a ledger, connected to Ray as long as it is needed."""
+    if engine is ReportEngine.LOCAL:
+        from analysis.ledger.in_memory import RowsInMemory
+
+        yield RowsInMemory
+        return
+    from cktf.cluster.environment import prepare
+
+    if warning := prepare(is_local=address is None):
+        warn([warning])
+    from cktf.cluster.ledger_tables import RowsOnRay
+    from cktf.cluster.nodes import connected
+
+    with connected(address):
+        yield RowsOnRay
+
+
+def plot(
+    run: RunDirectory,
+    figure: Annotated[
+        str | None, typer.Option(help="Which one; without it, those that apply to the run are listed.")
+    ] = None,
+    out_file: Annotated[
+        str | None,
+        typer.Option("--out", help="Its file: .svg, .pdf, .png, .html or .json; default NAME.svg."),
+    ] = None,
+    factor: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATH", help="A factor to look at, where the figure is of one or two of them."),
+    ] = None,
+) -> None:
+    """Write one figure of a run, or list those that apply to it."""
+    require_own_analysis()
+    from analysis.load import load
+    from analysis.report.drawing import WITHOUT_FIGURE, applicable, write_figure
+
+    if figure is None and (out_file or factor):
+        raise UserError(WITHOUT_FIGURE)
+    results = load(run)
+    if figure is None:
+        out.print(names_table(applicable(results)))
+    else:
+        say([write_figure(results, figure, out_file or f"{figure}.svg", factor or ())])

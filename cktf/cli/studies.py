@@ -1,0 +1,165 @@
+"""The commands that read a study or run one."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cktf.cli.arguments import Address, Overrides, RunDirectory, Smoke, StudyFile
+from cktf.cli.terminal import out, say, table_of, warn
+from cktf.own_analysis import require_own_analysis
+
+# Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
+if TYPE_CHECKING:
+    from cktf.driver import Summary
+    from cktf.study.spec import StudySpec
+
+SOME_FAILED = 1
+INTERRUPTED = 130
+
+
+def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpec":
+    from cktf.study.load import load_study
+    from cktf.study.smoke import smoke_study
+
+    spec = load_study(study, overrides or ())
+    return smoke_study(spec) if smoke else spec
+
+
+def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False) -> None:
+    """Check a study without running it, and show what it would run. Image folders are looked at, all else by launch."""
+    require_own_analysis()
+    from analysis.statistics.verdicts import detectable_text
+    from cktf.run.preflight import remarks_on_data
+    from cktf.study import in_words
+    from cktf.study.designs import plan_arms
+
+    spec = _load(study, overrides, smoke=smoke)
+    arms = plan_arms(spec)
+    remarks = remarks_on_data(spec)
+    out.print(spec.question, style="bold", markup=False)
+    for head, rows in in_words.tables_of(spec, arms):
+        out.print(table_of(head, rows))
+    warn(in_words.similar_in_words(spec))
+    say([in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)])
+    if compared := in_words.comparisons_of(spec, arms):
+        say([detectable_text(*compared)])
+    warn([*in_words.alike_in_words(spec, arms), *remarks])
+
+
+def launch(
+    study: StudyFile,
+    run_dir: Annotated[
+        str | None,
+        typer.Option(help="Where the run is kept; default runs/<study>, of a smoke run runs/<study>-smoke."),
+    ] = None,
+    overrides: Overrides = None,
+    address: Address = None,
+    smoke: Smoke = False,
+) -> None:
+    """Run a study's trials on Ray. Launching again into the same run directory goes on where it stopped."""
+    from cktf import driver
+    from cktf.run.preflight import remarks_on_data
+    from cktf.study import in_words
+    from cktf.study.designs import plan_arms
+
+    spec = _load(study, overrides, smoke=smoke)
+    warn([*in_words.alike_in_words(spec, plan_arms(spec)), *remarks_on_data(spec)])
+    place = f"runs/{spec.name}-smoke" if smoke else f"runs/{spec.name}"
+    _finish(driver.launch(spec, place if run_dir is None else run_dir, address=address))
+
+
+def resume(
+    run: RunDirectory,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials once more.")
+    ] = False,
+    address: Address = None,
+) -> None:
+    """Go on with a run after anything: a crash, a lost machine, Ctrl-C."""
+    from cktf import driver
+
+    _finish(driver.resume(run, retry_failed=retry_failed, address=address))
+
+
+def extend(
+    run: RunDirectory,
+    trials: Annotated[int, typer.Option(min=0, help="More trials of a search.")] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=0, help="More seeds for every arm of a design, or of a search's confirm stage.")
+    ] = 0,
+    address: Address = None,
+) -> None:
+    """Add trials or seeds to a run; what is there is kept."""
+    from cktf import driver
+
+    _finish(driver.extend(run, trials=trials, seeds=seeds, address=address))
+
+
+def status(run: RunDirectory) -> None:
+    """Show how a run stands, from its ledger alone; also while it is running."""
+    from cktf.run.progress import status as run_status
+
+    out.print(run_status(run))
+
+
+def train(
+    study: StudyFile,
+    arm: Annotated[str, typer.Option(help="Name of the arm, as `cktf validate` shows it.")] = "baseline",
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The replicate.")] = 0,
+    context: Annotated[
+        str | None, typer.Option(help="Name of the context, in a study that has several.")
+    ] = None,
+    overrides: Overrides = None,
+    smoke: Smoke = False,
+) -> None:
+    """Train one trial in this process, without Ray: for debugging. Only the cached teacher is written."""
+    from cktf.run.preflight import remarks_on_data, require_runnable
+    from cktf.study.designs import arm_named
+    from cktf.study.problems import StudyError
+    from cktf.trainer.train import TrainingFailed
+    from cktf.trial.run import run_trial
+
+    spec = _load(study, overrides, smoke=smoke)
+    try:
+        chosen = arm_named(spec, arm, context)
+    except StudyError as error:
+        raise StudyError(f"--{error}") from None
+    config = chosen.config.with_seed(seed)
+    warn(remarks_on_data(spec))
+    require_runnable(spec, replace(chosen, config=config))
+    try:
+        for result in run_trial(config, spec.train_options(teacher_is_scored=True)):
+            score = result.validation_accuracy
+            validation = "" if score is None else f"validation {score:.2f} %  "
+            out.print(
+                f"epoch {result.epoch:>3}/{config.total_epochs}  {result.phase}  loss {result.train_loss:.4f}  "
+                f"{validation}{result.epoch_seconds:.1f} s",
+                highlight=False,
+            )
+    except TrainingFailed as error:
+        warn([error], style="red")
+        raise typer.Exit(SOME_FAILED) from None
+
+
+def convert_teacher(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A teacher's checkpoint.", show_default=False)],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT.safetensors", help="What is written.", show_default=False)
+    ],
+) -> None:
+    """Take the weights out of a checkpoint and write them as safetensors; no code in it is run."""
+    from cktf.trial.weights import convert_weights
+
+    convert_weights(source, target)
+    say([target])
+
+
+def _finish(summary: "Summary") -> None:
+    warn((f"{count} failed: {reason}" for reason, count in summary.failures.items()), style="red")
+    out.print(summary.in_words(), markup=False)
+    if summary.is_interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if summary.failed:
+        raise typer.Exit(SOME_FAILED)
