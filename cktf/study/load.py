@@ -1,4 +1,4 @@
-"""From a study file and the command line's overrides to a checked `StudySpec`, and back."""
+"""Reads a study file and the command line's overrides into a checked `StudySpec`, and writes it back."""
 
 import os
 import stat
@@ -19,22 +19,22 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 
 BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
-"""Sections whose keys are paths, dots and all."""
+"""Sections whose keys are dotted paths."""
 
 MOST_BYTES = 500_000
-"""Of a study file: a hundred times what the largest has, and read within seconds."""
+"""Largest size of a study file, which is a hundred times that of a large one."""
 
 PLACES = ("root", "checkpoint")
-"""Settings whose text is the name of a file or folder, which is taken letter by letter; all other texts are names."""
+"""Settings that name a file or folder, whose text is not changed; all other texts go through `as_name`."""
 
 
 def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> StudySpec:
-    """Read and check a study file.
+    """Return the checked study of a file.
 
     Args:
         path: The YAML file.
-        overrides: ``path=value`` each, the value in YAML: a path in the study file (``seeds=3``), or one in a
-            trial's configuration, which then means the baseline's (``epochs=2``).
+        overrides: ``path=value`` each, the value in YAML: a path in the study file (``seeds=3``), or one in the
+            baseline's configuration (``epochs=2``).
 
     Raises:
         StudyError: If the file cannot be read or the study is wrong; one line for each problem.
@@ -44,7 +44,7 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
         kind = file.stat().st_mode
         if stat.S_ISDIR(kind):
             raise StudyError(f"{visible(str(file))}: is a folder; name the study's YAML file")
-        if not stat.S_ISREG(kind):  # reading it could take for ever
+        if not stat.S_ISREG(kind):  # reading it might never end
             raise StudyError(f"{visible(str(file))}: is no regular file; name the study's YAML file")
         with file.open("rb") as stream:
             content = stream.read(MOST_BYTES + 1)
@@ -58,7 +58,7 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
 
 @contextmanager
 def _one_reason(file: Path) -> Iterator[None]:
-    """Tell in one message that a file cannot be read, and why."""
+    """Turn errors of reading a file into a StudyError with the reason."""
     place = visible(str(file))
     try:
         yield
@@ -73,7 +73,7 @@ def _one_reason(file: Path) -> Iterator[None]:
 
 
 def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySpec:
-    """Read and check the text of a study, as `load_study` does; ``source`` is what messages call it.
+    """Return the checked study of a text, as `load_study` does; ``source`` is its name in messages.
 
     Raises:
         StudyError: If the study is wrong; one line for each problem.
@@ -104,7 +104,7 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> StudySp
 
 
 def _checked(values: dict[str, Any]) -> tuple[StudySpec | None, list[tuple[Location, str]]]:
-    """Return a study that is right, or the place of each problem and what is wrong there."""
+    """Return the study, or place and text of each of its problems."""
     try:
         spec = StudySpec.model_validate(_with_names(values))
         problems = find_problems(spec)
@@ -114,7 +114,7 @@ def _checked(values: dict[str, Any]) -> tuple[StudySpec | None, list[tuple[Locat
 
 
 def checked_study(values: Mapping[str, Any]) -> StudySpec:
-    """Return the study of these values, which a program has put together.
+    """Return the checked study of these values.
 
     Raises:
         StudyError: If the study is wrong; one line for each problem.
@@ -128,7 +128,7 @@ def checked_study(values: Mapping[str, Any]) -> StudySpec:
 
 
 def dump_study(spec: StudySpec) -> str:
-    """Return the text of a study file, overrides applied, that reads back to an equal spec."""
+    """Return the text of a study file that reads back to an equal spec."""
     values = spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"question"})
     if spec.seeds == tuple(range(len(spec.seeds))):
         values["seeds"] = len(spec.seeds)
@@ -137,7 +137,7 @@ def dump_study(spec: StudySpec) -> str:
 
 
 def _with_names(value: Any, key: str = "") -> Any:
-    """Return a part of a study with every text as `as_name` has it, but those that say where files are."""
+    """Return a part of a study with `as_name` applied to every text except `PLACES`."""
     if key.rpartition(".")[2] in PLACES:
         return value
     if isinstance(value, dict):
@@ -153,7 +153,7 @@ def _first_comment(text: str) -> str:
 
 
 def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], dict[Location, str]]:
-    """Return the study with the overrides laid over it, and the option that has set each key."""
+    """Return the study with overrides, and the option that set each key."""
     overridden: dict[Location, str] = {}
     for override in overrides:
         path, sign, text = override.partition("=")
@@ -171,7 +171,7 @@ def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[st
 
 
 def _keys(path: str, values: dict[str, Any], override: str) -> tuple[str, ...]:
-    """Return the keys, from the top of the study file, that an override's path means."""
+    """Return the keys of an override's path, from the top of the study file."""
     first = path.partition(".")[0]
     if first not in StudySpec.model_fields:
         if not exists(path, TrialConfig):
@@ -183,7 +183,7 @@ def _keys(path: str, values: dict[str, Any], override: str) -> tuple[str, ...]:
     keys: tuple[str, ...] = ()
     here: Any = values
     while path:
-        # A key of the file may have dots itself; the longest one that is there is meant.
+        # A key of the file may have dots itself; the longest one that exists is meant.
         there = [key for key in (here if isinstance(here, dict) else {}) if f"{path}.".startswith(f"{key}.")]
         if there:
             key = max(there, key=len)
@@ -204,26 +204,26 @@ def _replaced(values: Any, keys: tuple[str, ...], value: Any) -> Any:
 
 
 def _option(override: str) -> str:
-    """Return an override as the command line has it, in quotes and cut where it could not be read otherwise."""
+    """Return an override as an option of the command line, in quotes or cut if needed."""
     return f"--set {spelled((override,))}"
 
 
 def _place(
     source: str, location: Location, lines: dict[Location, int], overridden: dict[Location, str]
 ) -> str:
-    """Return where a problem stands: the overrides that make it, or the line of the key or of the nearest above.
+    """Return the place of a problem: the overrides that cause it, or the line of its key or of the nearest above.
 
     Args:
-        source: What the file is called.
-        location: Of the problem.
-        lines: Of the file's keys.
-        overridden: Keys that overrides set, and the options; none where the file alone has the problem.
+        source: Name of the file.
+        location: Keys of the problem.
+        lines: Keys to lines of the file.
+        overridden: Keys to the options that set them; empty if the file alone has the problem.
     """
     depths = range(len(location), 0, -1)
     if found := next((location[:depth] for depth in depths if location[:depth] in overridden), None):
         return f"{source}, {overridden[found]}"
     below = [option for keys, option in overridden.items() if keys[: len(location)] == location]
-    if below or overridden:  # one that stands elsewhere, such as a setting that an arm does not go with
+    if below or overridden:  # an override elsewhere, such as a setting that an arm does not fit
         return f"{source}, {' '.join(below or overridden.values())}"
     if found := next((location[:depth] for depth in depths if location[:depth] in lines), None):
         return f"{source}, line {lines[found]}"

@@ -5,6 +5,7 @@ import pytest
 from cktf.study.designs import every_arm, plan_arms
 from cktf.study.in_words import alike_in_words, plan_in_words
 from cktf.study.load import checked_study
+from cktf.study.problems import StudyError
 from cktf.study.smoke import smoke_study
 
 KD_OFF = {"cross_entropy": {"weight": 1.0}, "kd": {"weight": 0.0, "temperature": 4.0}}
@@ -120,7 +121,7 @@ def test_published_values_of_two_names_of_one_arm_must_agree():
     reference = {"source": "Some et al.", "values": {"baseline": 70.0, "temperature=1": 70.0}}
     assert spec(KD_OFF, **design, reference=reference).reference
     reference["values"]["temperature=1"] = 70.5
-    with pytest.raises(ValueError, match=r"one arm, which has one value; got 70 for 'baseline', 70.5 for"):
+    with pytest.raises(StudyError, match=r"one arm, which has one value; got 70 for 'baseline', 70.5 for"):
         spec(KD_OFF, **design, reference=reference)
 
 
