@@ -1,8 +1,7 @@
-"""What crosses the rooms: a batch of samples, a network's activations, and the shapes of those.
+"""A batch of samples, a network's activations and their shapes: the values that data, models and objectives exchange.
 
-Data yields a `Batch`, a network turns its images into `Activations`, an objective reads both. Nothing else passes
-between the three, so that none of them needs to import another. An objective that reads little of a network says so
-by its `Reading`s, which may then be kept in the place of the activations.
+Data yield a `Batch`, a network turns its images into `Activations`, an objective reads both. An objective that reads
+little of a network lists `Reading`s, which may then be stored in place of the activations.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,16 +16,16 @@ Stages = tuple[tuple[Tensor, ...], ...]
 
 @dataclass(frozen=True)
 class Batch:
-    """One training batch, on the device, augmented and normalised.
+    """One training batch on the device, augmented and normalised.
 
     Attributes:
         images: (batch, channels, height, width), float.
         labels: (batch,), int64.
-        index: (batch,), int64: each sample's position, from 0, among the samples that are learnt from: the training
-            split or, in a transfer, the images without labels. It is the row of the memory banks.
-        step: Batches of this phase before this one; the address of what is drawn for this batch.
-        share: Part of the whole batch that this worker holds; 1 where a trial runs on one worker.
-        offset: Position of this worker's first sample in the whole batch; 0 where a trial runs on one worker.
+        index: (batch,), int64: position of each sample, from 0, among the training samples (in a transfer, the images
+            without labels); its row in the memory banks.
+        step: Number of earlier batches of this phase; key of the random numbers of this batch.
+        share: Share of the whole batch that this worker holds; 1 with one worker.
+        offset: Position of this worker's first sample in the whole batch; 0 with one worker.
     """
 
     images: Tensor
@@ -46,7 +45,7 @@ class Shapes:
         penultimate: (features,).
         stem: (channels, height, width).
         stages: For each stage, for each of its blocks: (channels, height, width).
-        preactivations: For each stage: (channels, height, width); none where the network does not give them.
+        preactivations: For each stage: (channels, height, width); empty if the network does not return them.
         image: (channels, height, width) of the network's input.
     """
 
@@ -64,7 +63,7 @@ class Activations:
 
     Attributes:
         logits: (batch, classes).
-        penultimate: (batch, features), the pooled vector that the classifier reads.
+        penultimate: (batch, features), the pooled vector that is the classifier's input.
         stem: (batch, channels, height, width), before the first stage.
         stages: For each stage, the output of each of its blocks: (batch, channels, height, width).
         preactivations: For each stage, what the ReLU after its last block reads; shaped as that block's output.
@@ -92,7 +91,7 @@ class Activations:
         return stored
 
     def shapes(self, images: Tensor) -> Shapes:
-        """Return the shapes without the batch dimension; ``images`` is what the network was given."""
+        """Return the shapes without the batch dimension; ``images`` is the network's input."""
         return Shapes(
             logits=self.logits.shape[1:],
             penultimate=self.penultimate.shape[1:],
@@ -105,14 +104,14 @@ class Activations:
 
 @dataclass(frozen=True)
 class Reading:
-    """One tensor made of a network's activations: what an objective reads of them where it does not need them all.
+    """A tensor computed from a network's activations, for an objective that does not need all of them.
 
     Attributes:
-        name: Says all that is done to the activations: equal names mean equal numbers. ``logits`` and ``penultimate``
-            are the fields of that name.
-        shape: Of one sample's values.
-        of_batch: Whether they depend on the batch that the sample is in.
-        compute: Activations and their batch to (batch, *shape), float.
+        name: Describes the computation completely: equal names mean equal values. ``logits`` and ``penultimate`` are
+            the fields of that name.
+        shape: Shape of one sample's values.
+        of_batch: Whether they depend on the other samples of the batch.
+        compute: Maps activations and their batch to (batch, *shape), float.
     """
 
     name: str

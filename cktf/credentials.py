@@ -1,4 +1,4 @@
-"""Secrets that stand in a command line or a URI: refused where a place is named, masked where it is written down."""
+"""Secrets in command lines and URIs: refused in the name of a place, masked in text that is written down."""
 
 import re
 
@@ -10,7 +10,7 @@ _NAME = (
     r"[^\s=&?:,{\"']*(?:secret|token|passw|passphrase|pwd|credential|signature|api_?key|access_?key|private_?key"
     r"|(?<![a-z])key(?![a-z])|(?<![a-z])sig(?![a-z]))[^\s=&?:,{\"']*"
 )
-"""What a setting is called whose value is secret."""
+"""Pattern of the names of settings whose value is secret."""
 
 _QUERY = re.compile(rf"([?&;]{_NAME}=)[^&;#\s]*", re.IGNORECASE)
 _ARGUMENT = re.compile(rf"^((?:--set=)?{_NAME}=).+$", re.IGNORECASE | re.DOTALL)
@@ -20,23 +20,23 @@ _USER = re.compile(
 )
 
 _USER_IS_NO_SECRET = {"abfs", "abfss", "hdfs", "viewfs", "ssh", "sftp"}
-"""Schemes whose part before the @ names a container or a user, as long as no password follows it."""
+"""Schemes whose part before the @ is a container or a user and no secret, unless a password follows it."""
 
 
 def masked(text: str) -> str:
-    """Return one argument of a command line, or a URI, with a mask in place of what is secret in it."""
+    """Return an argument of a command line, or a URI, with its secrets masked."""
     text = _USER.sub(lambda found: f"{found['scheme']}://{MASK}@" if _is_secret(found) else found[0], text)
     text = _QUERY.sub(rf"\1{MASK}", text)
     text = _ARGUMENT.sub(rf"\1{MASK}", text)
-    # Of a mapping that is set whole.
+    # Entries of a mapping that is set as a whole.
     return _ENTRY.sub(rf"\1{MASK}", text) if "=" in text else text
 
 
 def require_no_secret(uri: str) -> None:
-    """Refuse a URI with a password, a key or a token in it, without repeating it.
+    """Refuse a URI that holds a password, key or token.
 
     Raises:
-        InputError: It shows the URI with a mask.
+        InputError: The message shows the URI with its secrets masked.
     """
     if (shown := masked(uri)) != uri:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The exceptions that a user sees as one message; every other exception is a fault of this program."""
+"""Exceptions that a user sees as one message; every other exception is a fault of this program."""
 
 import json
 import os
@@ -33,15 +33,15 @@ class UserError(Exception):
 
 
 class InputError(UserError, ValueError):
-    """A file, a key or an argument is wrong; the text names it, its value and what is allowed."""
+    """A file, key or argument is wrong; the text names it, its value and what is allowed."""
 
 
 @contextmanager
 def naming(place: str | os.PathLike[str]) -> Iterator[None]:
-    """Let every exception inside name the file, folder or URI that is worked on.
+    """Name a file, folder or URI in every exception raised inside.
 
-    What the machine refuses (no such file, no permission, a full disk) is the user's to mend; anything that is not
-    a `UserError` is a fault of this program, and carries a note of where it happened.
+    An OSError (no such file, no permission, a full disk) becomes an `InputError`; any other exception that is not a
+    `UserError` is a fault of this program and gets a note.
 
     Raises:
         InputError: In place of an OSError.
@@ -58,27 +58,26 @@ def naming(place: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def shown(value: Any) -> str:
-    """Return a wrong value as a message shows it: the first characters of a long one, invisible ones as escapes."""
+    """Return a wrong value for a message: as JSON, cut if it is long, invisible characters as escapes."""
     try:
         text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except TypeError:  # not of JSON
         text = repr(value)
     except (ValueError, RecursionError):  # thousands of digits, or of levels
         return f"a long {type(value).__name__}"
-    visible = (each if each.isprintable() else ascii(each)[1:-1] for each in text[:SHOWN])
-    return "".join(visible) + "..." * (len(text) > SHOWN)
+    return visible(text, most=SHOWN)
 
 
 class RunInUse(UserError):  # noqa: N818  # these names say what the user sees
-    """Another driver works on the run directory."""
+    """Another driver uses the run directory."""
 
 
 class BadRunDirectory(UserError):  # noqa: N818
-    """What was named as the run directory is no place that can be opened."""
+    """The name given as the run directory cannot be opened."""
 
 
 class RunNotFound(UserError):  # noqa: N818
-    """There is no run at the place that was named."""
+    """There is no run at the named place."""
 
 
 class LedgerDamaged(UserError):  # noqa: N818
@@ -90,11 +89,11 @@ class StudyDiffers(UserError):  # noqa: N818
 
 
 class NotRunnable(UserError):  # noqa: N818
-    """Data, networks or a file that an arm needs are not there or do not go together."""
+    """Data, networks or a file that an arm needs are missing or do not fit together."""
 
 
 class ClusterTooSmall(UserError):  # noqa: N818
-    """A trial asks for more than any node has."""
+    """A trial needs more resources than any node has."""
 
 
 class ClusterNotFound(UserError):  # noqa: N818
@@ -102,31 +101,31 @@ class ClusterNotFound(UserError):  # noqa: N818
 
 
 class NotExtensible(UserError):  # noqa: N818
-    """The study cannot be extended in the way that was asked for."""
+    """The study cannot be extended as requested."""
 
 
 class Unreadable(UserError):  # noqa: N818
-    """The run directory is there and cannot be read."""
+    """The run directory exists but cannot be read."""
 
 
 class Unwritable(UserError):  # noqa: N818
     """The run directory cannot be written to."""
 
 
-def visible(text: str) -> str:
-    """Return a text, such as a path, as a message shows it: whole, unless it is very long, and nothing in it unseen."""
-    seen = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:LONGEST_PLACE])
-    return seen + "..." * (len(text) > LONGEST_PLACE)
+def visible(text: str, most: int = LONGEST_PLACE) -> str:
+    """Return a text for a message: cut after so many characters, invisible ones as escapes."""
+    escaped = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:most])
+    return escaped + "..." * (len(text) > most)
 
 
 def refusal_of(error: OSError) -> str:
-    """Return why the machine refused something, in one line, without the place, which a library puts into its text."""
+    """Return the reason of an OSError in one line, without the place that libraries put into its text."""
     said = os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]
     return visible(said) or type(error).__name__
 
 
 def fault(error: BaseException) -> str:
-    """Return what is said of an exception that is a fault of this program, below its traceback."""
+    """Return the message for an exception that is a fault of this program: its traceback and a request to report it."""
     notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return (

@@ -1,19 +1,19 @@
-"""What arms and factors are called, alike in the ledger, on the command line and in reports."""
+"""Names of arms and factors in the ledger, on the command line and in reports."""
 
 import re
 import unicodedata
 from collections.abc import Iterable
 
 SAYS_NOTHING_ALONE = {"weight", "model", "name"}
-"""Endings of paths that are called with their parent: ``kd.weight``, ``student.model``."""
+"""Last parts of paths that need their parent: ``kd.weight``, ``student.model``."""
 
 SHOWS_NOTHING = {"\u034f", "\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"} | {
     chr(code) for code in range(0xFE00, 0xFE10)
 }
-"""Characters that are not seen and which Unicode does not list among its blanks and formats."""
+"""Invisible characters that Unicode does not list among its blanks and formats."""
 
-# Characters without any width: soft hyphens, byte order marks, marks of direction, ... Joiners are part of what is
-# written between letters of some scripts and within emoji; beside a letter of ASCII or at an end they are nothing.
+# Characters without width: soft hyphens, byte order marks, marks of direction, ... Joiners are part of the text between
+# letters of some scripts and within emoji; beside an ASCII letter or at an end they have no meaning.
 _INVISIBLE = re.compile(
     "[\u00ad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
     "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
@@ -21,21 +21,21 @@ _INVISIBLE = re.compile(
 
 
 def as_name(text: str) -> str:
-    """Return a name without blanks around it and with composed letters (Unicode's NFC): é is one character, not two."""
+    """Return a name without surrounding blanks and in Unicode's NFC, in which é is one character."""
     return unicodedata.normalize("NFC", text.strip())
 
 
 def tidy_name(text: str) -> str:
-    """Return a name that another program wrote, as `as_name` has it, without invisible characters and double blanks.
+    """Return `as_name` of another program's name, without invisible characters and double blanks.
 
-    Halves of surrogate pairs, which are no characters and which no table can hold, are written as escapes.
+    Halves of surrogate pairs, which tables cannot hold, become escapes.
     """
     composed = as_name(text.encode(errors="backslashreplace").decode())
     return " ".join(_INVISIBLE.sub("", composed).split())
 
 
 def similar_names(names: Iterable[str]) -> list[list[str]]:
-    """Return groups of names that differ by small and capital letters, blanks or invisible characters alone."""
+    """Return groups of names that differ only by capital letters, blanks or invisible characters."""
     groups: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
         seen = (
@@ -46,12 +46,7 @@ def similar_names(names: Iterable[str]) -> list[list[str]]:
 
 
 def similar_in_words(what: str, names: Iterable[str]) -> list[str]:
-    """Return a sentence on each group of `similar_names`.
-
-    Args:
-        what: They are: ``arms``.
-        names: Of them.
-    """
+    """Return a sentence on each group of `similar_names`; ``what`` is the noun, such as ``arms``."""
     return [
         f"Capitals, blanks or invisible characters alone set these {what} apart: {'; '.join(map(repr, group))}."
         for group in similar_names(names)
@@ -59,12 +54,12 @@ def similar_in_words(what: str, names: Iterable[str]) -> list[str]:
 
 
 def short_name(path: str, factors: Iterable[str], *, fewest: int = 1) -> str:
-    """Return the shortest ending of a path, in whole parts, by which it is known among the factors.
+    """Return the shortest ending of a path, in whole parts, that no other factor has.
 
     Args:
-        path: Of the factor, in a trial's configuration.
-        factors: All of the study.
-        fewest: Parts that it has at least, where the path has so many.
+        path: Path of the factor in a trial's configuration.
+        factors: All factors of the study.
+        fewest: Least number of parts.
     """
     parts = path.split(".")
     shortest = max(fewest, 2 if parts[-1] in SAYS_NOTHING_ALONE else 1)
@@ -77,5 +72,5 @@ def short_name(path: str, factors: Iterable[str], *, fewest: int = 1) -> str:
 
 
 def arm_label(arm: str, context: str) -> str:
-    """Return what an arm is called where it may stand beside those of other contexts."""
+    """Return the name of an arm beside those of other contexts."""
     return f"{context}: {arm}" if context else arm

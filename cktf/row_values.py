@@ -1,6 +1,6 @@
-"""Values of a ledger's rows: JSON that any program may have written, read strictly, and the types of rows' fields.
+"""Reads the values of a ledger's rows strictly, from JSON that any program may have written.
 
-This module needs the standard library alone.
+This module needs only the standard library.
 """
 
 import json
@@ -14,21 +14,21 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 from cktf.errors import InputError
 
 LARGEST_INTEGER = 2**63 - 1
-"""That tables can hold; the smallest is its negative, less one."""
+"""Largest integer that tables can hold."""
 
 LAST_MOMENT = 253402300799
-"""Seconds since the epoch that a date can be made of."""
+"""Latest time that a date can express, in seconds since the epoch."""
 
 DEEPEST = 50
-"""Objects and lists within each other that a row may have."""
+"""Largest depth of nested objects and lists in a row."""
 
 
 class Field(NamedTuple):
-    """What a field of a row may hold.
+    """Default and reader of a field of a row.
 
     Attributes:
-        default: What it is where a line does not have it; `MISSING` where every line must.
-        read: Returns a value of JSON as the field's type; raises a TypeError or ValueError that says what is allowed.
+        default: Value if a line does not have the field; `MISSING` if every line must have it.
+        read: Converts a JSON value to the field's type; raises a TypeError or ValueError that says what is allowed.
     """
 
     default: Any
@@ -37,7 +37,7 @@ class Field(NamedTuple):
 
 @cache
 def fields_of(row: Any) -> dict[str, Field]:
-    """Return what the fields of a kind of row may hold, by name."""
+    """Return the fields of a kind of row by name."""
     types = get_type_hints(row)
     found = {}
     for f in fields(row):
@@ -48,7 +48,7 @@ def fields_of(row: Any) -> dict[str, Field]:
 
 
 def _reader(kind: Any) -> Callable[[Any], Any]:
-    """Return what reads a value of JSON as a type."""
+    """Return the function that reads a JSON value as a type."""
     within, arguments = get_origin(kind), get_args(kind)
     if within is list:
         return _list_of(_reader(arguments[0]))
@@ -103,7 +103,7 @@ READERS: dict[Any, Callable[[Any], Any]] = {
     bool: _truth,
     Any: lambda value: value,
 }
-"""Type of a field to what reads a value of JSON as one."""
+"""Type of a field to the function that reads a JSON value as one."""
 
 
 def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
@@ -150,10 +150,10 @@ def json_value(line: str | bytes) -> Any:
     """Return the value of a line of JSON.
 
     Raises:
-        ValueError: If it is not JSON in UTF-8, or holds what no row does.
+        InputError: If it is not JSON in UTF-8, has a key twice, or a value that no row may have.
     """
     try:
-        # Programs of another system begin a file with a byte order mark.
+        # Some programs begin a file with a byte order mark.
         text = line.decode("utf-8-sig") if isinstance(line, bytes) else line
     except UnicodeDecodeError as error:
         raise InputError(f"is not UTF-8 text: {error.reason} at byte {error.start + 1}") from None
@@ -177,6 +177,15 @@ def json_value(line: str | bytes) -> Any:
     return values
 
 
+def finite(value: Any) -> Any:
+    """Return a value for JSON: None for a number that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(below) for key, below in value.items()}
+    return [finite(below) for below in value] if isinstance(value, list | tuple) else value
+
+
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
@@ -186,7 +195,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def depth(value: Any) -> int:
-    """Return how deep objects and lists lie within each other, without recursion."""
+    """Return the depth of nested objects and lists, without recursion."""
     depth, level = 0, [value]
     while level := [entry for entry in level if isinstance(entry, dict | list)]:
         depth += 1

@@ -1,16 +1,16 @@
-"""The rows of a ledger: the one thing that the half that trains and the half that analyses share.
+"""The rows of a ledger, which is the interface between training and analysis.
 
-A ledger is a sequence of JSON lines, each of which is one row; ``kind`` says of which kind, wherever it stands::
+A ledger is a sequence of JSON lines, each of which is one row; the key ``kind`` is its type::
 
-    StudyRow    "study"     what is asked and by which code; once for each launch or resume
+    StudyRow    "study"     the study and the code; once for each launch or resume
     PlannedRow  "planned"   a trial that will run: arm, seed, configuration
-    TeacherRow  "teacher"   how well a teacher does, before its students' results
+    TeacherRow  "teacher"   the accuracy of a teacher, before its students' results
     EpochRow    "epoch"     one epoch of one trial
     EndRow      "end"       a trial's end: complete, pruned or failed, and why
 
-Rows are only ever appended. Where a trial has several rows of one epoch or several ends (a worker was lost, a failed
-trial was tried again), the last one holds; likewise of a teacher's rows. Nothing stands before the first study row,
-and nothing of a trial before its planned row. This module needs the standard library alone.
+Rows are only ever appended. If a trial has several rows of one epoch or several ends (a worker was lost, a failed
+trial was repeated), the last one holds; likewise for a teacher's rows. A study row comes first, and a trial's planned
+row before its other rows. This module needs only the standard library.
 """
 
 import json
@@ -20,16 +20,16 @@ from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from cktf.errors import InputError, shown
-from cktf.row_values import fields_of, json_value
+from cktf.row_values import fields_of, finite, json_value
 
 SCHEMA_VERSION = 1
-"""Of the rows and of the Parquet tables made of them; raised when a column changes its meaning."""
+"""Version of the rows and of the Parquet tables; raised when a column changes its meaning."""
 
 Scalar = bool | int | float | str | None
 
 
 class Status(StrEnum):
-    """How a trial stands. The first three are ends and stand in an `EndRow`; the others follow from missing rows."""
+    """Status of a trial. The first three are ends, in an `EndRow`; the others follow from missing rows."""
 
     COMPLETE = "complete"
     PRUNED = "pruned"
@@ -39,7 +39,7 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """Why a trial is run. Only ``DESIGN`` and ``CONFIRM`` trials read the test split."""
+    """Stage of a study to which a trial belongs. Only ``DESIGN`` and ``CONFIRM`` trials read the test split."""
 
     DESIGN = "design"
     SEARCH = "search"
@@ -48,24 +48,24 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a ledger. JSON has no NaN and no infinity: they are written as null, and read as missing."""
+    """One line of a ledger. NaN and infinity, which JSON lacks, are written as null and read as missing."""
 
     kind: ClassVar[str]
 
     def to_json(self) -> str:
         """Return the row as one line, ``kind`` first, without the newline."""
-        values = {"kind": self.kind, **_finite(asdict(self))}
+        values = {"kind": self.kind, **finite(asdict(self))}
         return json.dumps(values, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build a row from a parsed line; keys that this version does not know are dropped.
+        """Return the row of a parsed line; unknown keys are dropped.
 
-        A whole number may be written as a float (``1.0``), and a float as a whole number. A float that is null is
-        missing: it has its default, or it is NaN.
+        A whole number may be written as a float (``1.0``), and a float as a whole number. A float that is null gets its
+        default, else NaN.
 
         Raises:
-            ValueError: If a key that has no default is missing, or a value is not of the type of its field.
+            InputError: If a key without default is missing, or a value is not of the type of its field.
         """
         known = fields_of(cls)  # type: ignore[arg-type]  # mypy takes no class for hashable
         if missing := [name for name, of in known.items() if of.default is MISSING and name not in values]:
@@ -85,32 +85,32 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRow(Row):
-    """What is asked, and by which code: written at every launch and resume.
+    """A study and the code that runs it; written at every launch and resume.
 
     Attributes:
         study: Name of the study file without its suffix.
         run: Name of the run directory.
-        question: The question the study answers: the first comment line of its file.
+        question: The question that the study answers: the first comment line of its file.
         design: ``one_at_a_time``, ``compare``, ``grid``, ... or ``search``.
-        metric: Column that decides: ``validation_accuracy``, ...; what a search optimises.
+        metric: Column that decides and that a search optimises: ``validation_accuracy``, ...
         report_metric: Column that is reported for design and confirm trials: ``test_accuracy``, ...
-        maximise: True where larger is better.
-        delta: The smallest effect that matters, in the unit of the metrics; None where the study names none.
-        baseline_arm_id: The arm that the others are compared with; where there are contexts, the first one's.
-        baselines: Context to the arm that the others of this context are compared with.
+        maximise: Whether larger values are better.
+        delta: Smallest effect that matters, in the unit of the metrics; None if the study names none.
+        baseline_arm_id: The arm that the others are compared with; with contexts, that of the first one.
+        baselines: Context to its baseline's arm.
         factors: Paths in the trial configuration that vary.
-        log_factors: Those of them that are searched on a logarithmic scale.
-        sampler: Name of Optuna's sampler that chooses the arms of a search; empty where none does, or it is not known.
-        pruner: Name of Optuna's pruner that ends bad trials early; empty where none does.
+        log_factors: Factors that are searched on a logarithmic scale.
+        sampler: Optuna's sampler of a search; empty if there is none or it is not known.
+        pruner: Optuna's pruner; empty if there is none.
         is_smoke: Whether it is a smoke run, on a few generated images, whose numbers mean nothing.
-        teacher_once: Whether trials shared what they read of the teacher, rounded to float16.
-        workers: Processes that trained each student together, of which batch-norm saw one's shard alone.
-        reference_source: Where the study's reference values were published; empty where it names none.
+        teacher_once: Whether trials shared the teacher's outputs, rounded to float16.
+        workers: Processes that trained each student together; batch-norm saw one shard each.
+        reference_source: Publication of the reference values; empty if the study has none.
         reference_values: Context to arm to the published value of the report metric, in its unit.
         reference_teachers: Context to the published value of its teacher.
-        git_commit: Of the code, with ``+dirty`` where files were changed; empty outside a checkout.
+        git_commit: Commit of the code, with ``+dirty`` if files were changed; empty outside a checkout.
         versions: Package name to version.
-        machine: What the driver ran on, in words.
+        machine: Description of the driver's machine.
         command: The command line.
         time: Seconds since the epoch (UTC).
     """
@@ -143,7 +143,7 @@ class StudyRow(Row):
     time: float = 0.0
 
     def baseline_of(self, context: str) -> str:
-        """Return the arm that the others of a context are compared with."""
+        """Return the baseline's arm in a context."""
         return self.baselines.get(context, self.baseline_arm_id)
 
 
@@ -160,11 +160,11 @@ class PlannedRow(Row):
         number: Order of planning within the run, from 0.
         params: Factor path to value, for every factor that this arm sets.
         config: The full trial configuration.
-        epochs: Epochs it will have, those of all phases; 0 in ledgers that know of one phase alone.
-        context: The context it runs in; empty where the study names none.
-        teacher_id: Identity of its teacher, which a `TeacherRow` tells more of; under this name a run keeps one that it
-            trained. Empty where it has none, and in older ledgers where it was read from a file.
-        aliases: The arm's other names: of each that trains like it, ``arm``, its name, and ``params``, what it sets.
+        epochs: Epochs of all phases; 0 in ledgers of a version that had one phase.
+        context: The context that it runs in; empty if the study has none.
+        teacher_id: Identity of its teacher, as in a `TeacherRow`, and the name of a trained teacher's file in the run.
+            Empty without a teacher, and in older ledgers for one that was read from a file.
+        aliases: ``arm`` (name) and ``params`` of each other arm of the study that trains alike.
     """
 
     kind: ClassVar[str] = "planned"
@@ -185,24 +185,22 @@ class PlannedRow(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRow(Row):
-    """How well a teacher does on a validation split of the data set whose classes it knows.
+    """The accuracy of a teacher on a validation split of the data set that it was trained on.
 
     Attributes:
         teacher_id: Its identity, as in `PlannedRow`.
         model: Name of its network.
-        data: Name of the data set whose classes it knows.
+        data: Name of the data set that it was trained on.
         origin: `TRAINED_HERE`, or the file that it was read from.
-        sha256: Of the file's bytes; empty where it was trained here.
+        sha256: SHA-256 of the file; empty if it was trained here.
         validation_accuracy: Top-1, per cent.
-        validation_loss: Cross-entropy, mean; None where it is not finite.
-        validation_images: Images of the split; None, as the next two, where a teacher was trained by a version that
-            did not count them.
+        validation_loss: Mean cross-entropy; None if it is not finite.
+        validation_images: Images of the split; None, as the next two, if it was trained by an older version.
         num_classes: Classes of the data set.
-        chance: Per cent of the split that are of its largest class: what is reached without looking at an image.
-        seed: The replicate whose validation split it is; None where the teacher was trained, which is scored on the
-            split of its own training.
-        test_accuracy: Top-1, per cent, at the end of its own training; None, as the next, where it is from a file.
-        test_loss: Cross-entropy, mean.
+        chance: Per cent of the split in its largest class: the accuracy without looking at an image.
+        seed: The replicate whose validation split it is; None for a trained teacher, which has its own split.
+        test_accuracy: Top-1, per cent, at the end of its training; None, as the next, if it is from a file.
+        test_loss: Mean cross-entropy.
         time: Seconds since the epoch (UTC).
     """
 
@@ -224,10 +222,9 @@ class TeacherRow(Row):
 
     @property
     def is_near_chance(self) -> bool:
-        """Whether it does not do better than chance, as far as its images can tell.
+        """Whether its accuracy is at most `STANDARD_ERRORS` binomial standard errors above chance.
 
-        That is: no more than `STANDARD_ERRORS` binomial standard errors of chance above it. A teacher that is always
-        right is never near chance, however few the images.
+        A teacher that is always right is never near chance, however few the images.
         """
         if self.chance is None or not self.validation_images or self.validation_accuracy >= 100:
             return False
@@ -239,33 +236,32 @@ TRAINED_HERE = "trained here"
 """Origin of a teacher that was trained for the study."""
 
 STANDARD_ERRORS = 3
-"""Within so many of chance, a teacher is not known to know anything."""
+"""Standard errors above chance up to which a teacher is not known to be better than chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """What one epoch of training yields.
+    """Results of one epoch of training.
 
     Attributes:
-        epoch: From 1, counted through all phases.
-        phase: ``train``; in a transfer ``transfer``, and after it ``probe``; or the name of the objective whose own
-            initial phase it is.
-        learning_rate: Of the epoch's last step.
+        epoch: Number of the epoch, from 1, over all phases.
+        phase: ``train``; in a transfer ``transfer`` and then ``probe``; or the objective whose initial phase it is.
+        learning_rate: Learning rate of the epoch.
         train_loss: Weighted sum of the objectives, mean over the epoch's samples.
-        train_accuracy: Top-1, per cent, on the augmented batches as they were trained on; None, as the next two, in
-            a phase that does not train the student, or in which nothing has labels.
-        validation_loss: Cross-entropy, mean.
+        train_accuracy: Top-1, per cent, on the augmented training batches; None, as the next two, in a phase that does
+            not train the student's classifier or has no labels.
+        validation_loss: Mean cross-entropy.
         validation_accuracy: Top-1, per cent.
-        test_loss: Cross-entropy, mean; None but at the last epoch of a trial that may read the test split.
+        test_loss: Mean cross-entropy; None except at the last epoch of a trial that may read the test split.
         test_accuracy: Top-1, per cent; None likewise.
-        test_images: How many images these two are of; None likewise.
+        test_images: Images of the test split; None likewise.
         epoch_seconds: Wall time of the epoch, evaluation included.
-        samples_per_second: Training samples, evaluation excluded, but not what ``health`` tells of gradients.
-        peak_memory_gib: Largest memory so far: on a GPU what the trial allocated; on a CPU what the process, which
-            may have trained other trials before, had resident.
-        terms: Unweighted value of each objective's terms, ``cktf.stage1`` to value, mean over the epoch.
-        health: What was measured of the distillation beside all that, ``agreement``, ``cka.stage1``,
-            ``gap.cktf.stage1.teacher``, ... (see `cktf.trainer.health`); empty in an epoch in which it was not.
+        samples_per_second: Training samples per second, without evaluation but with measured gradients.
+        peak_memory_gib: Largest memory so far: on a GPU that of the trial; on a CPU the resident memory of the process,
+            which may have trained other trials before.
+        terms: Name of each objective's term (``cktf.stage1``) to its unweighted mean over the epoch.
+        health: Diagnostics (``agreement``, ``cka.stage1``, ``gap.cktf.stage1.teacher``, ...; see
+            `cktf.trainer.health`); empty in an epoch without a measurement.
     """
 
     epoch: int
@@ -295,7 +291,7 @@ class EpochRow(EpochResult, Row):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Build a row from a parsed line; terms and health that were no numbers are left out."""
+        """Return the row of a parsed line, without terms and health that are null."""
         for name in ("terms", "health"):
             if isinstance(numbers := values.get(name), dict):
                 known = {key: number for key, number in numbers.items() if number is not None}
@@ -311,8 +307,8 @@ class EndRow(Row):
         trial_id: The trial.
         status: `Status`: complete, pruned or failed.
         reason: Why it was pruned or failed, in one line; empty for a complete one.
-        epochs: Epochs it has done.
-        wall_seconds: Training time of all its epochs, resumed ones counted once.
+        epochs: Epochs that were trained.
+        wall_seconds: Training time of all epochs, each counted once.
         device: ``cpu`` or the GPU's name.
         node: Name of the machine that trained it.
     """
@@ -331,21 +327,12 @@ class EndRow(Row):
 ROWS: dict[str, type[Row]] = {row.kind: row for row in (StudyRow, PlannedRow, TeacherRow, EpochRow, EndRow)}
 
 
-def _finite(value: Any) -> Any:
-    """Return what JSON can say of a value: None for a number that is not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(below) for key, below in value.items()}
-    return [_finite(below) for below in value] if isinstance(value, list | tuple) else value
-
-
 def parse_row(line: str | bytes) -> Row:
-    """Return the row that one ledger line holds, however another program may have spaced or ordered its JSON.
+    """Return the row of a ledger line; spaces and the order of its keys do not matter.
 
     Raises:
-        ValueError: If the line is no JSON object, its kind is unknown, a key stands twice or is missing, or a value is
-            not of the type of its field.
+        InputError: If it is no JSON object, its kind is unknown, a key is there twice or missing, or a value is not of
+            the type of its field.
     """
     values = json_value(line)
     kind = values.get("kind") if isinstance(values, dict) else None
@@ -355,7 +342,7 @@ def parse_row(line: str | bytes) -> Row:
 
 
 class RowReader:
-    """Reads the lines of a ledger in their order, and refuses a row that comes before those that it needs."""
+    """Reads the lines of a ledger in order, and refuses a row that comes before the rows it depends on."""
 
     def __init__(self) -> None:
         self._is_begun = False
@@ -365,11 +352,11 @@ class RowReader:
         """Return the row of the next line.
 
         Args:
-            line: Without its newline.
-            place: Where it stands, for messages.
+            line: The line without its newline.
+            place: File and line, for messages.
 
         Raises:
-            ValueError: If it is no row, or comes before the first study row, or before its trial's planned row.
+            InputError: If it is no row, or comes before the first study row or its trial's planned row.
         """
         try:
             row = parse_row(line)
@@ -392,9 +379,9 @@ class RowReader:
 
 
 def whole_lines(content: bytes) -> list[bytes]:
-    """Return the lines of a segment, without what a killed writer left of a last one.
+    """Return the lines of a segment without a torn last line, which a killed writer leaves.
 
-    Other programs may end a file without a newline; a last line that is a row is whole.
+    A last line that is a row counts even without a newline, because other programs may end a file so.
     """
     *lines, last = content.split(b"\n")
     return [*lines, last] if is_row(last) else lines

@@ -1,8 +1,8 @@
-"""Addressed randomness: every draw comes from a generator keyed by (seed, purpose, epoch or step).
+"""Addressed randomness: every random number comes from a generator keyed by (seed, purpose, epoch or step).
 
-Nothing here reads or moves PyTorch's global stream. Switching one objective on can therefore never shift the numbers
-that another part draws, a resumed trial draws what the uninterrupted one would have drawn, and two arms at the same
-seed are paired by construction.
+PyTorch's global stream is neither read nor moved. Switching one objective on therefore never changes the numbers that
+another part draws, a resumed trial draws the same numbers as an uninterrupted one, and two arms at the same seed are
+paired.
 """
 
 import hashlib
@@ -13,13 +13,11 @@ import torch
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """Return a 63-bit key for one purpose of one seed.
+    """Return a 63-bit key for one purpose of one seed, the same on every platform.
 
     Args:
         seed: The replicate's seed.
-        purpose: What the draw is for, from the general to the particular: ``("order", epoch)``.
-
-    The key depends on the words alone, not on the process, the platform or Python's hash seed.
+        purpose: Purpose of the random numbers, from the general to the particular: ``("order", epoch)``.
     """
     text = "\x1f".join([str(seed), *(str(part) for part in purpose)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
@@ -32,11 +30,11 @@ def generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu"
 
 @contextmanager
 def initialisation(seed: int, *purpose: str | int) -> Iterator[None]:
-    """Draw the initial parameters of modules built inside from a stream of their own; restore the global one after.
+    """Seed the initial parameters of modules built inside; PyTorch's global stream is restored afterwards.
 
-    Modules are built on the CPU and moved afterwards, so that a seed means the same parameters on every device.
+    Build modules on the CPU and move them, so that a seed means the same parameters on every device.
     """
     with torch.random.fork_rng(devices=[]):
-        # torch.manual_seed would move the stream of every GPU too, which nothing here restores.
+        # torch.manual_seed would also move the streams of GPUs, which are not restored here.
         torch.default_generator.manual_seed(derive(seed, *purpose))
         yield

@@ -1,4 +1,4 @@
-"""The base of every settings model: frozen, hashable, closed to unknown keys."""
+"""Base class of all settings: frozen, hashable, without unknown keys."""
 
 from collections.abc import Mapping
 from types import UnionType
@@ -8,26 +8,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticKnownError
 
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
-"""Passes over the samples that are learnt from; more is a slip of the keyboard."""
+"""Passes over the training samples; the bound catches typing errors."""
 
 BatchSize = Annotated[int, Field(ge=2, le=1_000_000)]
-"""Samples of one step; batch-norm has no variance to train on in a batch of one."""
+"""Samples per step; batch-norm needs two for a variance."""
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """Precision of a forward pass in training; `auto` is bfloat16 on a GPU and float32 elsewhere."""
 
 LARGEST_SEED = 2**31 - 1
-"""Of a replicate."""
+"""Largest seed of a replicate."""
 
 Seed = Annotated[int, Field(ge=0, lt=LARGEST_SEED + 1, strict=True)]
-"""What a generator is made of, beside what it is for."""
+"""Seed of a replicate, a teacher or a sampler."""
 
 
 class Settings(BaseModel):
-    """Settings of one part, declared beside the part.
+    """Settings of one part, declared beside it.
 
-    A value is checked when the study is loaded, so a wrong one never reaches a worker. Frozen models are hashable,
-    which lets a warm worker remember what it has already loaded for equal settings.
+    Values are checked when the study is loaded. Frozen models are hashable, so that they can be keys of caches.
     """
 
     model_config = ConfigDict(
@@ -41,7 +40,7 @@ class Settings(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true and false where a number is meant; Python, and so pydantic, takes them for 1 and 0."""
+        """Refuse true and false for a number; Python, and so pydantic, takes them for 1 and 0."""
         if isinstance(value, bool) and info.field_name:
             members = union_members(cls.model_fields[info.field_name].annotation)
             if not {bool, Any}.intersection(members):
@@ -54,11 +53,11 @@ class Settings(BaseModel):
     @field_validator("*")
     @classmethod
     def _has_one_zero(cls, value: Any) -> Any:
-        """Turn -0.0 into 0.0: they are equal, but neither their names nor their bits are."""
+        """Turn -0.0 into 0.0, so that equal values have the same text and bits."""
         return _without_minus_zero(value)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy, with some fields changed, that has derived nothing yet: cached properties are not copied."""
+        """Return a copy with some fields changed; cached properties are computed anew."""
         copied = super().model_copy(update=update, deep=deep)
         for name in copied.__dict__.keys() - type(self).model_fields.keys():
             del copied.__dict__[name]
@@ -67,7 +66,7 @@ class Settings(BaseModel):
 
 def _without_minus_zero(value: Any) -> Any:
     if isinstance(value, float):
-        return value + 0.0  # which is 0.0 for -0.0, and any other number itself
+        return value + 0.0  # 0.0 for -0.0, any other number unchanged
     if isinstance(value, list | tuple):
         return type(value)(_without_minus_zero(entry) for entry in value)
     if isinstance(value, dict):
@@ -76,7 +75,7 @@ def _without_minus_zero(value: Any) -> Any:
 
 
 def union_members(annotation: Any) -> list[Any]:
-    """Return the members of a union, the bare type of an annotated one, and the type itself otherwise; never None."""
+    """Return the types of an annotation without None: a union's members, else the type itself without metadata."""
     if annotation is None or annotation is type(None):
         return []
     origin = get_origin(annotation)

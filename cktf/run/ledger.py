@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from filelock import FileLock, Timeout
+
 from cktf.errors import (
     BadRunDirectory,
     InputError,
@@ -32,6 +34,7 @@ from cktf.errors import (
 )
 from cktf.rows import EpochRow, Row, RowReader, whole_lines
 from cktf.storage import Storage
+from cktf.storage.locks import file_lock
 
 FOLDER = "ledger"
 SUFFIX = ".jsonl"
@@ -173,7 +176,7 @@ class Ledger:
         finally:
             self._close_segment()
             if self._lock:
-                self._lock.close()
+                self._lock.release()
                 self._lock = None
 
     def __enter__(self) -> Self:
@@ -210,40 +213,25 @@ def _write_whole(file: BinaryIO, line: bytes) -> None:
         raise OSError(f"{file.name}: a row could not be written whole; is the disk full?")
 
 
-def _lock(run: Storage) -> BinaryIO:
-    # The kernel frees an flock when its process dies: no stale lock is left behind.
+def _lock(run: Storage) -> FileLock:
     path = Path(run.full(LOCK))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+b", buffering=0)
-    until = time.monotonic() + LOCK_SECONDS
-    while not (is_ours := _try_lock(file)) and time.monotonic() < until:
-        time.sleep(0.05)
-    if not is_ours:
-        file.seek(0)
+    lock = file_lock(path)
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout:
         holder = {}
-        with suppress(ValueError, TypeError):  # the holder may be about to write this
-            holder = dict(json.loads(file.read()))
-        file.close()
+        with suppress(OSError, ValueError, TypeError):  # the holder may be about to write this
+            holder = dict(json.loads(path.read_bytes()))
         who = f"process {holder.get('pid', 'unknown')} on {holder.get('host', 'an unknown machine')}"
         raise RunInUse(
             f"{run.root} is in use by {visible(who)}, started {visible(str(holder.get('started', 'just now')))}; "
             "wait until it has ended, or end it"
-        )
-    file.truncate(0)
-    started = time.strftime("%Y-%m-%d %H:%M:%S")
-    file.write(json.dumps({"pid": os.getpid(), "host": platform.node(), "started": started}).encode())
-    return file
-
-
-def _try_lock(file: BinaryIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        ) from None
     except OSError as error:
-        file.close()
         raise Unwritable(
-            f"{file.name}: cannot be locked: {error.strerror}; the file system has no locks, without which two drivers "
+            f"{path}: cannot be locked: {error.strerror}; the file system has no locks, without which two drivers "
             "could write one ledger: choose a --run-dir in another"
         ) from error
-    return True
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
+    path.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "started": started}))
+    return lock

@@ -1,4 +1,4 @@
-"""A run directory, in a folder or a bucket: bytes under names, written so that a reader never sees half a file."""
+"""Files of a run directory, in a folder or a bucket, written so that a reader never sees half a file."""
 
 import os
 import uuid
@@ -13,11 +13,11 @@ _PARTIAL = ".partial"
 
 
 def absolute(place: str | os.PathLike[str]) -> str:
-    """Return a folder or a URI as any process would name it.
+    """Return the absolute path of a folder, or a URI as it is.
 
     Raises:
-        InputError: If it is empty, a URI with a password or token, below the home folder of a user who is not known, or
-            no name of a folder.
+        InputError: If it is empty, a URI with a password or token, below an unknown user's home folder, or not a
+            valid folder name.
     """
     text = os.fspath(place)
     if not text.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
@@ -43,7 +43,7 @@ def opened(place: str) -> tuple[fs.FileSystem, str]:
     """Return the file system of an `absolute` place, and its path there.
 
     Raises:
-        InputError: If it is a URI that cannot be read, names no bucket, or is of a kind that is not known here.
+        InputError: If it is a URI that cannot be read, names no bucket, or has an unknown scheme.
     """
     use = "use a folder, or a URI such as s3://bucket/run"
     try:
@@ -57,10 +57,10 @@ def opened(place: str) -> tuple[fs.FileSystem, str]:
 
 
 def cache_directory() -> Path:
-    """Return the folder of artefacts that studies share: ``$CKTF_CACHE``, else ``~/.cache/cktf``.
+    """Return the cache folder that studies share: ``$CKTF_CACHE``, else ``~/.cache/cktf``.
 
     Raises:
-        InputError: If it stands below the home folder of a user who has none.
+        InputError: If it lies below the home folder of a user who has none.
     """
     place = os.environ.get("CKTF_CACHE") or "~/.cache/cktf"
     try:
@@ -73,7 +73,7 @@ class Storage:
     """Files below one root, through `pyarrow.fs`.
 
     Args:
-        root: A folder, or a URI that `pyarrow.fs` knows (``s3://bucket/run``, ``gs://...``). Credentials come from the
+        root: Folder, or URI that `pyarrow.fs` supports (``s3://bucket/run``, ``gs://...``). Credentials come from the
             environment or a role, never from the URI, since the URI is written into logs and rows.
 
     Raises:
@@ -86,15 +86,15 @@ class Storage:
         self.is_local = isinstance(self.filesystem, fs.LocalFileSystem)
 
     def __reduce__(self) -> tuple[type["Storage"], tuple[str]]:
-        """Pickle the root alone, so that no credential travels to a worker or into Ray's state."""
+        """Pickle the root only, so that no credential reaches a worker or Ray's state."""
         return (Storage, (self.root,))
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both are the same place."""
+        """Return whether both have the same root."""
         return isinstance(other, Storage) and other.root == self.root
 
     def __hash__(self) -> int:
-        """Hash the root, so that what was loaded from a place can be remembered by it."""
+        """Hash the root, so that a storage can be a cache key."""
         return hash(self.root)
 
     def child(self, *parts: str) -> "Storage":
@@ -105,25 +105,25 @@ class Storage:
         return Storage("/".join([folder.rstrip("/"), *parts]) + mark + options)
 
     def full(self, name: str) -> str:
-        """Return the path of ``name`` as the file system names it."""
+        """Return the path of ``name`` in the file system."""
         return f"{self.path}/{name}"
 
     def exists(self, name: str) -> bool:
-        """Return whether a file of this name is there."""
+        """Return whether a file of this name exists."""
         return bool(self.filesystem.get_file_info(self.full(name)).type == fs.FileType.File)
 
     def read(self, name: str) -> bytes | None:
-        """Return the bytes of a file, or None where there is none."""
+        """Return the bytes of a file, None if it does not exist."""
         if not self.exists(name):
             return None
         with self.filesystem.open_input_stream(self.full(name)) as stream:
             return bytes(stream.read())
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file whole: a reader sees the old content or the new, also when the writer is killed.
+        """Write a file atomically: a reader sees the old content or the new, even if the writer is killed.
 
         Raises:
-            OSError: If the place cannot be written.
+            OSError: If it cannot be written.
         """
         target = self.full(name)
         if not self.is_local:  # an object appears when its upload is complete
@@ -131,28 +131,28 @@ class Storage:
                 stream.write(content)
             return
         self.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
-        # A name of its own for each writer: two that write the same checkpoint must not share a half-written file.
+        # One name per writer: two that write the same checkpoint must not share a half-written file.
         partial = f"{target}.{uuid.uuid4().hex}{_PARTIAL}"
         try:
             with self.filesystem.open_output_stream(partial) as stream:
                 stream.write(content)
             Path(partial).replace(target)
         finally:
-            Path(partial).unlink(missing_ok=True)  # it is there where the disk was full
+            Path(partial).unlink(missing_ok=True)  # left if the disk was full
 
     def delete(self, name: str) -> None:
-        """Delete a file; nothing happens where there is none."""
+        """Delete a file if it exists."""
         if self.exists(name):
             self.filesystem.delete_file(self.full(name))
 
     def sweep(self) -> None:
-        """Delete what killed writers have left half-written directly below the root."""
+        """Delete half-written files that killed writers left directly below the root."""
         if self.is_local:
             for name in self.names(_PARTIAL):
                 self.delete(name)
 
     def clear(self) -> None:
-        """Delete this folder and all that is in it; nothing happens where there is none."""
+        """Delete this folder and everything in it, if it exists."""
         if self.filesystem.get_file_info(self.path).type == fs.FileType.Directory:
             self.filesystem.delete_dir(self.path)
 

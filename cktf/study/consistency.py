@@ -1,4 +1,4 @@
-"""Whether a study makes sense: every path exists, every level makes a valid trial, no two arms are the same."""
+"""Checks of a whole study: every path exists, every level makes a valid trial, no two arms are equal."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,19 +34,19 @@ ONLY_WITH = {
     "search": ("sampler", "sampler_seed", "prune", "trials", "confirm"),
     "fractional": ("resolution",),
 }
-"""Design to the keys that only a study with it has."""
+"""Design to the keys that only a study with it may have."""
 
 MOST_CELLS = 10_000
-"""Combinations of one grid; more could not be checked within seconds, and nobody trains them."""
+"""Largest number of combinations of a grid; more could not be checked within seconds."""
 
 Finding = tuple[Location, str]
-"""Keys in the study file, and what is wrong there."""
+"""Keys in the study file, and the problem there."""
 
 
 def find_problems(spec: StudySpec) -> list[Finding]:
-    """Return what is wrong with a study whose keys are right one by one.
+    """Return the problems of a study whose keys are valid one by one.
 
-    A step is taken only where those before it found nothing, so that one slip is told once.
+    Each step runs only if those before it found nothing, so that one mistake is reported once.
     """
     steps = (_check_keys, _check_names, _check_baselines, _check_search, _check_arms, _check_reference)
     return next((problems for step in steps if (problems := [*step(spec)])), [])
@@ -145,7 +145,7 @@ def _check_skip(spec: StudySpec) -> Iterator[Finding]:
 
 
 def _check_baselines(spec: StudySpec) -> Iterator[Finding]:
-    """Yield what is wrong with the baselines of contexts; one without a context is checked where it stands."""
+    """Yield problems of the baselines of contexts; the baseline of a study without contexts is checked already."""
     if spec.contexts is None:
         return
     contexts: dict[str, str] = {}
@@ -168,7 +168,7 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
     for path, domain in spec.search.items():
         if spec.sampler == "bruteforce" and domain.num_values is None:
             yield ("search", path), "needs a 'step' here, for sampler bruteforce tries every value"
-        # What applies under a condition alone may clash with the baseline, and be right where it applies.
+        # A value that applies only under a condition may be invalid with the baseline and valid where it applies.
         for edge in domain.edges:
             mapping = overlay(spec.baseline, {path: edge})
             yield from _check_trial(mapping, ("search", path), path, elsewhere=not domain.when)
@@ -185,12 +185,12 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
 
 
 def _check_choices(spec: StudySpec, path: str, domain: Domain) -> Iterator[Finding]:
-    """Yield the choices that are read as an earlier one is: 1 and true where only true and false are meant."""
+    """Yield the choices that are read as an earlier one is, such as 1 and true for a truth value."""
     earlier: dict[str, Scalar] = {}
     for index, choice in enumerate(domain.choices if isinstance(domain, ChoiceDomain) else ()):
         try:
             arm_id = trial_config(overlay(spec.baseline, {path: choice})).arm_id
-        except ValidationError:  # told above, or right only where the condition holds
+        except ValidationError:  # reported already, or valid only where the condition holds
             continue
         first = earlier.setdefault(arm_id, choice)
         if first is not choice:
@@ -208,7 +208,7 @@ def _check_condition(spec: StudySpec, condition: Condition, where: Location) -> 
         yield from _check_trial(mapping, where, condition.path, elsewhere=False)
         return
     allowed = list(domain.choices)
-    if domain.when:  # where it does not apply, it keeps the baseline's value
+    if domain.when:  # if it does not apply, it has the baseline's value
         allowed.append(value_at(spec.baseline_config.model_dump(mode="json"), condition.path))
     if condition.literal not in allowed:
         listed = ", ".join(map(str, domain.choices))
@@ -217,7 +217,7 @@ def _check_condition(spec: StudySpec, condition: Condition, where: Location) -> 
 
 
 def _check_arms(spec: StudySpec) -> Iterator[Finding]:
-    """Yield what is wrong with the arms of a design, naming the contexts where it is not wrong in all of them."""
+    """Yield problems of the arms of a design, with the contexts unless all have them."""
     if spec.search is not None:
         return
     for check in (_check_levels, _check_trials, _check_different):
@@ -233,7 +233,7 @@ def _check_arms(spec: StudySpec) -> Iterator[Finding]:
 
 
 def _check_levels(spec: StudySpec, context: str) -> Iterator[Finding]:
-    """Yield the wrong levels of combined factors, each once and not in every combination that has it."""
+    """Yield the invalid levels of combined factors, each once rather than in every combination."""
     for key in ("grid", "fractional"):
         for path, levels in (getattr(spec, key) or {}).items():
             for index, level in enumerate(levels):
@@ -247,10 +247,10 @@ def _check_trials(spec: StudySpec, context: str) -> Iterator[Finding]:
 
 
 def _check_different(spec: StudySpec, context: str) -> Iterator[Finding]:
-    """Yield the arms that equal an arm of an earlier context, and the named ones that equal another of their own.
+    """Yield arms that equal one of an earlier context, and named arms that equal another of their own context.
 
-    One training cannot stand in two contexts; and who gives a name expects to find it in the results. Levels that
-    equal each other are left out in silence, unless nothing is left, or a fraction is no longer one.
+    One training cannot belong to two contexts, and a named arm is expected in the results. Equal levels are dropped
+    silently, unless nothing is left to compare or a fraction is no longer one.
     """
     contexts = list(spec.baselines)
     others = {
@@ -317,13 +317,13 @@ def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
 def _check_trial(
     mapping: Mapping[str, Any], where: Location, path: str, *, elsewhere: bool = True
 ) -> Iterator[Finding]:
-    """Build a trial and yield what is wrong with it, at the place in the study that asks for it.
+    """Yield the problems of a trial, at the place in the study that defines it.
 
     Args:
         mapping: The trial's configuration.
-        where: Keys in the study file that ask for it.
-        path: The factor whose level stands at ``where``; empty where a whole configuration does.
-        elsewhere: Whether a problem away from the path counts as well.
+        where: Keys in the study file that define it.
+        path: The factor whose level is at ``where``; empty if a whole configuration is.
+        elsewhere: Whether to yield problems away from the path too.
     """
     try:
         TrialConfig.model_validate(mapping)

@@ -1,4 +1,4 @@
-"""Designs: the arms that a study fixes before any result is seen, and how they are named."""
+"""Designs: the arms that a study fixes before any result is seen, and their names."""
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,11 +22,11 @@ class Arm:
     """One full setting of all factors, without the seed.
 
     Attributes:
-        name: For a person: ``temperature=0.5``. A searched number is rounded in it.
+        name: Readable name: ``temperature=0.5``. Searched numbers are rounded.
         params: Factor path to value, for every factor that this arm sets.
         config: The full trial configuration, at seed 0.
-        context: The context it runs in; empty where the study names none.
-        aliases: Its other names: of each arm that trains like it, ``arm``, its name, and ``params``, what it sets.
+        context: The context that it runs in; empty if the study has none.
+        aliases: ``arm`` (name) and ``params`` of each other arm that trains alike.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Arm:
 
     @property
     def label(self) -> str:
-        """Its name, after that of its context."""
+        """Its name after that of its context."""
         return arm_label(self.name, self.context)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its own name and the others."""
+        """Its own name and those of its aliases."""
         return (self.name, *(alias["arm"] for alias in self.aliases))
 
 
@@ -56,11 +56,11 @@ class Candidate:
     """An arm before it is checked.
 
     Attributes:
-        where: Keys in the study file that ask for it.
-        name: Its name where the study gives one.
+        where: Keys in the study file that define it.
+        name: Its name if the study gives one.
         paths: The factors that it sets.
-        factor: The one factor whose level stands at ``where``; empty where more than one is set.
-        mapping: Its configuration as written.
+        factor: The factor whose level is at ``where``; empty if several are set.
+        mapping: Its configuration, not yet validated.
     """
 
     where: tuple[str | int, ...]
@@ -71,7 +71,7 @@ class Candidate:
 
 
 def candidates(spec: StudySpec, context: str = "") -> Iterator[Candidate]:
-    """Yield every arm that a design asks for beside a context's baseline, equal ones included; none for a search."""
+    """Yield every arm of a design except a context's baseline, equal ones included; none for a search."""
     base = spec.baselines[context]
     for path, levels in (spec.ablate or {}).items():
         for index, level in enumerate(levels):
@@ -101,24 +101,19 @@ def _fraction_cells(spec: StudySpec) -> Iterator[dict[str, Any]]:
 
 
 def plan_arms(spec: StudySpec, apart: Collection[str] = ()) -> tuple[Arm, ...]:
-    """Return the arms that a study trains: of those that train alike, one, which lists the other names.
-
-    Args:
-        spec: The study.
-        apart: Ids of arms that stay arms of their own; see `merge_alike`.
-    """
+    """Return the arms that a study trains; arms that train alike are merged (see `merge_alike`)."""
     return merge_alike(spec, every_arm(spec), apart)
 
 
 def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = ()) -> tuple[Arm, ...]:
-    """Return arms without those that train like an earlier one of their context, which lists them as its other names.
+    """Return arms without those that train like an earlier one of their context, which gets them as aliases.
 
-    Trained apart, they would be one result that counts as several.
+    Trained separately, one result would count several times.
 
     Args:
         spec: The study.
-        arms: In order, a context's baseline before the others.
-        apart: Ids of arms that stay arms of their own: those that a run has trials of already.
+        arms: Arms in order, a context's baseline before its others.
+        apart: Ids of arms that are not merged, because a run already has trials of them.
     """
     merged: dict[tuple[str, str], Arm] = {}
     for arm in arms:
@@ -135,22 +130,20 @@ def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = (
 
 
 def every_arm(spec: StudySpec) -> tuple[Arm, ...]:
-    """Return every arm that a study asks for, context by context, the baseline of each first.
+    """Return every arm of a study before merging, context by context, each context's baseline first.
 
-    Of a search it is the baseline alone. Arms that train alike are all there: `plan_arms` says which are trained.
+    A search has only its baseline.
     """
-    return tuple(_as_run(spec, arm) for context in spec.baselines for arm in arms_in(spec, context))
+    return tuple(_small(spec, arm) for context in spec.baselines for arm in arms_in(spec, context))
 
 
-def _as_run(spec: StudySpec, arm: Arm) -> Arm:
+def _small(spec: StudySpec, arm: Arm) -> Arm:
+    """Return an arm, in a smoke run its small version."""
     return replace(arm, config=smoke_trial(arm.config)) if spec.smoke else arm
 
 
 def arms_in(spec: StudySpec, context: str) -> tuple[Arm, ...]:
-    """Return the arms of one context as the study asks for them, its baseline first.
-
-    A level that equals an earlier one is left out, so that no training is counted twice.
-    """
+    """Return the arms of one context in full size, its baseline first, without levels that equal an earlier one."""
     baseline = Arm(BASELINE, {}, spec.baseline_configs[context], context)
     arms = {baseline.arm_id: baseline}
     for candidate in candidates(spec, context):
@@ -189,25 +182,25 @@ def arm_named(spec: StudySpec, name: str, context: str | None = None) -> Arm:
 
 
 def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
-    """Return the arm of a search that has these values.
+    """Return the arm of a search with these values.
 
     Raises:
-        pydantic.ValidationError: If the values, each allowed alone, do not go together.
+        pydantic.ValidationError: If the values, each valid alone, do not fit together.
     """
     config = trial_config(overlay(spec.baseline, params))
     if config.arm_id == spec.baseline_config.arm_id:
-        return _as_run(spec, Arm(BASELINE, {}, config))
+        return _small(spec, Arm(BASELINE, {}, config))
     values = _values(config, overlay({}, params), params)
-    return _as_run(spec, Arm(name_arm(values, spec.factors, digits=4), values, config))
+    return _small(spec, Arm(name_arm(values, spec.factors, digits=4), values, config))
 
 
 def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17) -> str:
-    """Return ``temperature=0.5, negatives=32``: each factor by its `short_name`, with its value.
+    """Return an arm's name: ``temperature=0.5, negatives=32``.
 
     Args:
         params: Factor path to value.
         factors: Every factor of the study.
-        digits: Significant digits of a number that is shown.
+        digits: Significant digits of a number.
     """
     return ", ".join(
         f"{short_name(path, factors)}={_spelled(value, digits)}" for path, value in params.items()
@@ -215,7 +208,7 @@ def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17
 
 
 def _values(config: TrialConfig, written: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
-    """Return the values as checked, so that 0 and 0.0 have one name; but whole sections as written."""
+    """Return the validated values, so that 0 and 0.0 have one name; whole sections as written."""
     checked = config.model_dump(mode="json")
     found = {}
     for path in paths:
@@ -228,4 +221,4 @@ def _spelled(value: Any, digits: int) -> str:
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(float(f"{value:.{digits}g}"))
-    return in_one_line(value)  # where the text '1' is not called as the number 1
+    return in_one_line(value)  # in which the text '1' and the number 1 differ

@@ -1,4 +1,4 @@
-"""Domains of a search: what a factor may be, and under which condition it is drawn at all."""
+"""Domains of a search: the values of a factor, and the conditions under which it is drawn."""
 
 import json
 import math
@@ -27,7 +27,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
 }
 ORDERINGS = (">=", "<=", ">", "<")
-"""Operators that compare numbers alone."""
+"""Operators that compare only numbers."""
 
 _COMPARISON = re.compile(r"\s*(>=|<=|==|!=|>|<|)\s*([^\s<>=!].*?)\s*")
 
@@ -41,7 +41,7 @@ class Condition:
     literal: Scalar
 
     def holds(self, configuration: Mapping[str, Any]) -> bool:
-        """Return whether the value at the path compares so; what is no number is never above or below."""
+        """Return whether the condition holds; a value that is no number is neither above nor below any."""
         value = value_at(configuration, self.path)
         if self.symbol in ORDERINGS and not isinstance(value, int | float):
             return False
@@ -49,10 +49,10 @@ class Condition:
 
 
 def parse_condition(path: str, text: Scalar) -> Condition:
-    """Read one entry of ``when``: ``"> 0"``, ``"!= last"``, or a value alone, which means equality.
+    """Return the condition of one entry of ``when``: ``"> 0"``, ``"!= last"``, or a value, which means equality.
 
     Raises:
-        ValueError: If a text is no comparison, or an ordering compares with something that is no number.
+        InputError: If a text is no comparison, or an ordering compares with something that is no number.
     """
     if not isinstance(text, str):
         return Condition(path, "==", text)
@@ -76,7 +76,7 @@ def _literal(text: str) -> Scalar:
 
 class _Domain(Settings):
     when: dict[str, Scalar] = Field(default={})
-    """Conditions, path to comparison, that must all hold; if not, the factor keeps the baseline's value."""
+    """Conditions, path to comparison, that must all hold; otherwise the factor has the baseline's value."""
 
     @field_validator("when")
     @classmethod
@@ -87,7 +87,7 @@ class _Domain(Settings):
 
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
-        """The entries of `when`, read."""
+        """The parsed entries of `when`."""
         return tuple(parse_condition(path, text) for path, text in self.when.items())
 
 
@@ -96,10 +96,10 @@ class _Range(_Domain):
     """Lowest and highest value."""
 
     log: bool = False
-    """Whether the logarithm is drawn evenly."""
+    """Whether values are drawn uniformly on a logarithmic scale."""
 
     step: float | None = None
-    """Distance of the values that are drawn."""
+    """Distance between values."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -121,7 +121,7 @@ class _Range(_Domain):
 
     @property
     def edges(self) -> tuple[Scalar, ...]:
-        """The values that stand for all when a study is checked: the lowest and the highest that are drawn."""
+        """The lowest and highest value, which are checked for the whole domain."""
         low, high = self.bounds
         if self.step is not None:
             high = low + (_num_steps(low, high, self.step) - 1) * self.step
@@ -135,11 +135,11 @@ class FloatDomain(_Range):
     """Lowest and highest value."""
 
     step: float | None = Field(default=None, gt=0)
-    """Distance of the values that are drawn; None: any value."""
+    """Distance between values; None: any value."""
 
     @property
     def num_values(self) -> int | None:
-        """How many values there are; None: any number."""
+        """Number of values; None: infinitely many."""
         return None if self.step is None else _num_steps(*self.bounds, self.step)
 
 
@@ -150,28 +150,28 @@ class IntDomain(_Range):
     """Lowest and highest value."""
 
     step: int | None = Field(default=None, gt=0)
-    """Distance of the values that are drawn; None: 1."""
+    """Distance between values; None: 1."""
 
     @property
     def num_values(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return _num_steps(*self.bounds, self.step or 1)
 
 
 def _num_steps(low: float, high: float, step: float) -> int:
-    """Return how many values lie between two bounds, the lower one included, at a distance from each other."""
+    """Return the number of values from a lower bound up to a higher one, ``step`` apart."""
     return math.floor((high - low) / step + 1e-9) + 1
 
 
 def choice_label(choice: Scalar) -> str:
-    """Return a choice as a study writes it: 1 and 1.0 are one, but 1, '1' and true are three."""
+    """Return a choice as written in a study: 1 and 1.0 are one label, but 1, '1' and true are three."""
     if isinstance(choice, float) and choice.is_integer():
         return in_one_line(int(choice))
     return in_one_line(choice)
 
 
 class ChoiceDomain(_Domain):
-    """One of some values without an order: ``{choice: [last, first]}``."""
+    """One of several values without order: ``{choice: [last, first]}``."""
 
     choices: tuple[Scalar, ...] = Field(alias="choice", min_length=2)
     """The values."""
@@ -185,17 +185,17 @@ class ChoiceDomain(_Domain):
 
     @cached_property
     def labels(self) -> dict[str, Scalar]:
-        """What each choice is called, and the choice."""
+        """Label to choice."""
         return {choice_label(choice): choice for choice in self.choices}
 
     @property
     def edges(self) -> tuple[Scalar, ...]:
-        """The values that stand for all when a study is checked."""
+        """All choices, which are checked one by one."""
         return self.choices
 
     @property
     def num_values(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return len(self.choices)
 
 
@@ -219,16 +219,16 @@ Domain = Annotated[
         custom_error_message="must have float: [low, high], int: [low, high] or choice: [one, other]",
     ),
 ]
-"""What one searched factor may be."""
+"""Domain of one searched factor."""
 
 
 def drawing_order(domains: Mapping[str, Domain]) -> tuple[str, ...]:
-    """Return the factors so that each follows those that its condition asks about.
+    """Return the factors, each after those that its conditions read.
 
     Raises:
-        ValueError: If conditions ask about each other in a circle.
+        InputError: If conditions depend on each other in a circle.
     """
-    # A condition may also ask about a section of a factor, or about a field of a section that is a factor.
+    # A condition may also read a section that holds a factor, or a field of a section that is a factor.
     asked = {
         path: [other for other in domains if any(_overlap(other, key) for key in domain.when)]
         for path, domain in domains.items()
@@ -249,15 +249,12 @@ def draw(
     baseline: Mapping[str, Any],
     choose: Callable[[str, Domain], Scalar],
 ) -> dict[str, Scalar]:
-    """Choose a value for each factor that applies, in an order in which conditions can be answered.
+    """Return factor path to a chosen value, for the factors whose conditions hold.
 
     Args:
         domains: Factor path to domain.
-        baseline: The full configuration, defaults included, that conditions see below the chosen values.
-        choose: Called with path and domain of each factor that applies.
-
-    Returns:
-        Factor path to value, for the factors that apply.
+        baseline: The full configuration, defaults included, which conditions read where no value was chosen.
+        choose: Returns the value for the path and domain of a factor.
     """
     values: dict[str, Scalar] = {}
     for path in drawing_order(domains):

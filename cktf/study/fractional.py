@@ -1,12 +1,12 @@
-"""Fractional factorial designs: of all combinations of two levels each, a fraction that still tells effects apart.
+"""Fractional factorial designs: a fraction of all combinations of factors with two levels each.
 
-A fraction has a full factorial of its first factors; every other factor follows a product of these, its generator. The
-products of factors that are the same in every run are the words of its defining relation (Box and Hunter 1961), and the
-shortest of them has as many factors as the resolution says:
+A fraction is a full factorial of its first factors; every other factor is a product of these, its generator. Products
+of factors that are constant over all runs are the words of the defining relation (Box and Hunter 1961). The length of
+the shortest word is the resolution:
 
     III   main effects are confounded with interactions of two factors
-    IV    main effects are clear of these, which are confounded with one another
-    V     main effects and interactions of two factors are clear of one another
+    IV    interactions of two factors are confounded with one another, but not with main effects
+    V     neither main effects nor interactions of two factors are confounded with one another
 """
 
 import itertools
@@ -16,7 +16,7 @@ from functools import cached_property
 from cktf.errors import InputError
 
 LETTERS = "ABCDEFGHJKL"
-"""Of the factors, as tables of designs have them: without I, which stands for the identity."""
+"""Letters of the factors in tables of designs; I is the identity."""
 
 GENERATORS = {
     (3, 4): "AB",
@@ -41,16 +41,16 @@ GENERATORS = {
     (10, 128): "ABCG BCDE ACDF",
     (11, 128): "ABCG BCDE ACDF ABCDEFG",
 }
-"""(factors, runs) to the generators of the factors that follow others, in the order of their letters.
+"""(factors, runs) to the generators of the last factors, in the order of their letters.
 
-These are the designs of minimum aberration (Fries and Hunter 1980) that textbooks print (Box, Hunter and Hunter 2005):
-of all of one size they have the fewest short words. Left out are sizes that no resolution asks for.
+These are the designs of minimum aberration (Fries and Hunter 1980) as in Box, Hunter and Hunter (2005): among designs
+of one size they have the fewest short words. Sizes that no resolution needs are left out.
 """
 
 FEWEST_FACTORS, MOST_FACTORS = 3, len(LETTERS)
 
 Effect = tuple[int, ...]
-"""A main effect or an interaction: the positions of its factors, ascending."""
+"""A main effect or an interaction: the positions of its factors in ascending order."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Fraction:
 
     Attributes:
         num_factors: k.
-        num_runs: Combinations that it has.
-        generators: For each factor after the first ones, the positions of those whose product it follows.
+        num_runs: Number of its combinations.
+        generators: For each factor after the first ones, the positions of the factors whose product it is.
     """
 
     num_factors: int
@@ -69,7 +69,7 @@ class Fraction:
 
     @cached_property
     def runs(self) -> tuple[tuple[int, ...], ...]:
-        """The level of each factor in each run (runs, factors): 0 or 1; the first run has 0 everywhere."""
+        """Level of each factor in each run (runs, factors), 0 or 1; all are 0 in the first run."""
         free = self.num_factors - len(self.generators)
         return tuple(
             (*levels, *(sum(levels[position] for position in word) % 2 for word in self.generators))
@@ -78,7 +78,7 @@ class Fraction:
 
     @cached_property
     def words(self) -> tuple[Effect, ...]:
-        """The defining relation: every product of generators, each with the factor that follows it."""
+        """The defining relation: every product of generators, each with its factor."""
         free = self.num_factors - len(self.generators)
         basis = [{*word, free + number} for number, word in enumerate(self.generators)]
         words = [set[int]()]
@@ -94,7 +94,7 @@ class Fraction:
         return len(self.words[0])
 
     def aliases(self) -> list[list[Effect]]:
-        """Return the main effects and interactions of two factors that are confounded: groups of two or more."""
+        """Return groups of main effects and interactions of two factors that are confounded with one another."""
         factors = range(self.num_factors)
         groups: dict[Effect, list[Effect]] = {}
         for effect in [(factor,) for factor in factors] + [*itertools.combinations(factors, 2)]:
@@ -104,10 +104,10 @@ class Fraction:
 
 
 def smallest_fraction(num_factors: int, resolution: int) -> Fraction:
-    """Return the fraction with the fewest runs that has at least this resolution.
+    """Return the fraction with the fewest runs of at least this resolution.
 
     Raises:
-        ValueError: If there is none, but all combinations; the message says what to do.
+        InputError: If only all combinations have it; the message says what to do.
     """
     if not FEWEST_FACTORS <= num_factors <= MOST_FACTORS:
         raise InputError(f"must have {FEWEST_FACTORS} to {MOST_FACTORS} factors; got {num_factors}")

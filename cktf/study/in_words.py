@@ -1,4 +1,4 @@
-"""What a study will run, in words, and what its user should know before it does."""
+"""Descriptions of what a study will run, and warnings for its user."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ Row = tuple[str, ...]
 
 
 def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
-    """Return how many trials there are, and of what."""
+    """Return the number of trials of a study in words."""
     seeds = _counted(len(spec.seeds), "seed")
     if spec.search is None:
         names, contexts = len({arm.name for arm in arms}), len(spec.baselines)
@@ -39,7 +39,7 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
 
 
 def comparisons_of(spec: StudySpec, arms: Sequence[Arm]) -> tuple[int, int] | None:
-    """Return how many arms are compared with a baseline, and at how many seeds; None where none is."""
+    """Return the number of arms that are compared with a baseline and of their seeds; None if none is."""
     if spec.search is not None:
         return (spec.confirm.top, spec.confirm.seeds) if spec.confirm else None
     compared = sum(arm.name != BASELINE for arm in arms)
@@ -79,7 +79,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def similar_in_words(spec: StudySpec) -> Iterator[str]:
-    """Yield a warning of each group of names that a reader hardly tells apart."""
+    """Yield a warning for each group of names that are hard to tell apart."""
     for group in similar_names(spec.contexts or ()):
         yield _similar("contexts", group)
     for context in spec.baselines:
@@ -97,7 +97,7 @@ def _similar(what: str, names: Sequence[str]) -> str:
 
 
 def confounded_in_words(spec: StudySpec) -> Iterator[str]:
-    """Yield of a fraction how large it is, where the baseline stands, and which effects it cannot tell apart."""
+    """Yield the size of a fraction, whether the baseline is in it, and its confounded effects."""
     if spec.fraction is None or spec.fractional is None:
         return
     arms = arms_in(spec, next(iter(spec.baselines)))
@@ -113,7 +113,7 @@ def confounded_in_words(spec: StudySpec) -> Iterator[str]:
 
 
 def alike_in_words(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[str]:
-    """Yield of each arm that has several names which they are, and why it is trained once."""
+    """Yield the names of each arm that has several, and why it is trained once."""
     why = (
         "a smoke run makes them one"
         if spec.smoke

@@ -1,4 +1,4 @@
-"""From a study file and the command line's overrides to a checked `StudySpec`, and back."""
+"""Reads a study file and the command line's overrides into a checked `StudySpec`, and writes it back."""
 
 import os
 import stat
@@ -17,10 +17,10 @@ from cktf.study.study import Study
 from cktf.trainer.config import TrialConfig
 
 BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
-"""Sections whose keys are paths, dots and all."""
+"""Sections whose keys are dotted paths."""
 
 MOST_BYTES = 500_000
-"""Of a study file: a hundred times what the largest has, and read within seconds."""
+"""Largest size of a study file, which is a hundred times that of a large one."""
 
 
 def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Study:
@@ -28,8 +28,8 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
 
     Args:
         path: The YAML file.
-        overrides: ``path=value`` each, the value in YAML: a path in the study file (``seeds=3``), or one in a
-            trial's configuration, which then means the baseline's (``epochs=2``).
+        overrides: ``path=value`` each, the value in YAML: a path in the study file (``seeds=3``), or one in the
+            baseline's configuration (``epochs=2``).
 
     Raises:
         StudyError: If the file cannot be read or the study is wrong; one line for each problem.
@@ -39,7 +39,7 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
         kind = file.stat().st_mode
         if stat.S_ISDIR(kind):
             raise StudyError(f"{visible(str(file))}: is a folder; name the study's YAML file")
-        if not stat.S_ISREG(kind):  # reading it could take for ever
+        if not stat.S_ISREG(kind):  # reading it might never end
             raise StudyError(f"{visible(str(file))}: is no regular file; name the study's YAML file")
         with file.open("rb") as stream:
             content = stream.read(MOST_BYTES + 1)
@@ -53,7 +53,7 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
 
 @contextmanager
 def _one_reason(file: Path) -> Iterator[None]:
-    """Tell in one message that a file cannot be read, and why."""
+    """Turn errors of reading a file into a StudyError with the reason."""
     place = visible(str(file))
     try:
         yield
@@ -109,7 +109,7 @@ def _problems(values: dict[str, Any]) -> Sequence[tuple[Location, str]]:
 
 
 def dump_study(spec: StudySpec) -> str:
-    """Return the text of a study file, overrides applied, that reads back to an equal spec."""
+    """Return the text of a study file that reads back to an equal spec."""
     values = spec.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"question"})
     if spec.seeds == tuple(range(len(spec.seeds))):
         values["seeds"] = len(spec.seeds)
@@ -123,7 +123,7 @@ def _first_comment(text: str) -> str:
 
 
 def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], dict[Location, str]]:
-    """Return the study with the overrides laid over it, and the option that has set each key."""
+    """Return the study with overrides, and the option that set each key."""
     overridden: dict[Location, str] = {}
     for override in overrides:
         path, sign, text = override.partition("=")
@@ -141,7 +141,7 @@ def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[st
 
 
 def _keys(path: str, values: dict[str, Any], override: str) -> tuple[str, ...]:
-    """Return the keys, from the top of the study file, that an override's path means."""
+    """Return the keys of an override's path, from the top of the study file."""
     first = path.partition(".")[0]
     if first not in StudySpec.model_fields:
         if not exists(path, TrialConfig):
@@ -153,7 +153,7 @@ def _keys(path: str, values: dict[str, Any], override: str) -> tuple[str, ...]:
     keys: tuple[str, ...] = ()
     here: Any = values
     while path:
-        # A key of the file may have dots itself; the longest one that is there is meant.
+        # A key of the file may have dots itself; the longest one that exists is meant.
         there = [key for key in (here if isinstance(here, dict) else {}) if f"{path}.".startswith(f"{key}.")]
         if there:
             key = max(there, key=len)
@@ -174,26 +174,26 @@ def _replaced(values: Any, keys: tuple[str, ...], value: Any) -> Any:
 
 
 def _option(override: str) -> str:
-    """Return an override as the command line has it, in quotes and cut where it could not be read otherwise."""
+    """Return an override as an option of the command line, in quotes or cut if needed."""
     return f"--set {spelled((override,))}"
 
 
 def _place(
     source: str, location: Location, lines: dict[Location, int], overridden: dict[Location, str]
 ) -> str:
-    """Return where a problem stands: the overrides that make it, or the line of the key or of the nearest above.
+    """Return the place of a problem: the overrides that cause it, or the line of its key or of the nearest above.
 
     Args:
-        source: What the file is called.
-        location: Of the problem.
-        lines: Of the file's keys.
-        overridden: Keys that overrides set, and the options; none where the file alone has the problem.
+        source: Name of the file.
+        location: Keys of the problem.
+        lines: Keys to lines of the file.
+        overridden: Keys to the options that set them; empty if the file alone has the problem.
     """
     depths = range(len(location), 0, -1)
     if found := next((location[:depth] for depth in depths if location[:depth] in overridden), None):
         return f"{source}, {overridden[found]}"
     below = [option for keys, option in overridden.items() if keys[: len(location)] == location]
-    if below or overridden:  # one that stands elsewhere, such as a setting that an arm does not go with
+    if below or overridden:  # an override elsewhere, such as a setting that an arm does not fit
         return f"{source}, {' '.join(below or overridden.values())}"
     if found := next((location[:depth] for depth in depths if location[:depth] in lines), None):
         return f"{source}, line {lines[found]}"

@@ -1,4 +1,4 @@
-"""Dotted paths into a configuration (``objective.cktf.temperature``): which exist, how to read and set."""
+"""Dotted paths into a configuration (``objective.cktf.temperature``): which exist, and their values."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -11,22 +11,22 @@ from cktf.errors import SHOWN, shown
 from cktf.settings import union_members
 
 Location = tuple[str | int, ...]
-"""Keys and rows of lists, from the top of a configuration to a place in it."""
+"""Keys and list indices from the top of a configuration to a place in it."""
 
 
 @cache
 def known_paths(model: type[BaseModel]) -> frozenset[str]:
-    """Return every path of a settings model, sections as well as their fields."""
+    """Return every path of a settings model, of sections and of fields."""
     return frozenset(_walk(model))
 
 
 def exists(path: str, model: type[BaseModel]) -> bool:
-    """Return whether a settings model has a field at this path; below a free mapping every key exists."""
+    """Return whether a settings model has a field at a path; in a free mapping every key exists."""
     return bool(types_at(tuple(path.split(".")), model))
 
 
 def types_at(location: Location, model: type[BaseModel]) -> list[Any]:
-    """Return the types that may stand at a location of a model; none where nothing may."""
+    """Return the types that are allowed at a location of a model; empty if it does not exist."""
     here: list[Any] = [model]
     for key in location:
         below: list[Any] = []
@@ -44,13 +44,13 @@ def types_at(location: Location, model: type[BaseModel]) -> list[Any]:
 
 
 def section_at(location: Location, model: type[BaseModel]) -> list[str]:
-    """Return the names of the fields that a section has; empty where the location is no section."""
+    """Return the names of a section's fields; empty if the location is no section."""
     names = [name for part in types_at(location, model) if _is_model(part) for name in _fields(part)]
     return list(dict.fromkeys(names))
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return ``. Did you mean 'x'?`` for the closest known words, or nothing where none is close."""
+    """Return ``. Did you mean 'x'?`` with the closest known words, empty if none is close."""
     if len(word) > SHOWN:
         return ""
     ending = word.rpartition(".")[2]
@@ -64,18 +64,18 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def spelled(location: Location) -> str:
-    """Return a location as a person writes it: ``ablate.objective.cktf.theta[0]``."""
+    """Return a location as text: ``ablate.objective.cktf.theta[0]``."""
     words = (f"[{key}]" if isinstance(key, int) else f".{_as_key(key)}" for key in location)
     return "".join(words).removeprefix(".")
 
 
 def _as_key(key: str) -> str:
-    """Return a key as it is, or in quotes where it would not be seen, or cut where it is long."""
+    """Return a key, in quotes if it is empty or invisible, cut if it is long."""
     return key if key and key.isprintable() and len(key) <= SHOWN else shown(key)
 
 
 def value_at(configuration: Mapping[str, Any], path: str) -> Any:
-    """Return what stands at a path of a nested mapping, None where nothing does."""
+    """Return the value at a path of a nested mapping, None if there is none."""
     value: Any = configuration
     for part in path.split("."):
         if not isinstance(value, Mapping):
@@ -85,7 +85,7 @@ def value_at(configuration: Mapping[str, Any], path: str) -> Any:
 
 
 def stands_in(location: Location, configuration: Any) -> bool:
-    """Return whether a configuration, as written, has something at a location below its top."""
+    """Return whether a configuration has a key or entry at a location; False for the empty one."""
     here = configuration
     for key in location:
         is_key = key in here if isinstance(here, Mapping) else isinstance(here, list) and isinstance(key, int)
@@ -96,7 +96,7 @@ def stands_in(location: Location, configuration: Any) -> bool:
 
 
 def lay_over(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with a partial configuration laid over it; None takes an optional section away."""
+    """Return ``base`` merged with a partial configuration, section by section; None removes an optional section."""
     merged = dict(base)
     for key, value in patch.items():
         below = merged.get(key)
@@ -108,7 +108,7 @@ def lay_over(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any
 
 
 def overlay(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with a value at each path; missing sections are made, neither argument is changed."""
+    """Return a copy of ``base`` with a value at each path; missing sections are created."""
     result = dict(base)
     for path, value in values.items():
         *sections, last = path.split(".")
@@ -122,7 +122,7 @@ def overlay(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any
 
 
 def leaves(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return path to value for everything in a nested mapping that is no section itself."""
+    """Return path to value of everything in a nested mapping except sections."""
     found: dict[str, Any] = {}
     for key, value in configuration.items():
         if isinstance(value, Mapping) and value:

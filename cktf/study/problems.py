@@ -1,4 +1,4 @@
-"""What is wrong with a study, in plain words: where it stands, the value, and what is allowed."""
+"""The problems of a study in plain words: place, value, and what is allowed."""
 
 import re
 from collections.abc import Sequence
@@ -25,16 +25,37 @@ class StudyError(UserError):
         return error
 
 
-def problem(location: Location, message: str) -> InitErrorDetails:
-    """Return one problem in the form that pydantic collects, so that all are reported together."""
-    # The text is passed as a value, for braces in it would be taken for placeholders.
-    kind = PydanticCustomError("study", "{message}", {"message": message})
-    return InitErrorDetails(type=kind, loc=location, input=None)
+WORDS = {
+    "greater_than": "must be greater than {gt:.10g}",
+    "greater_than_equal": "must be {ge:.10g} or more",
+    "less_than": "must be less than {lt:.10g}",
+    "less_than_equal": "must be {le:.10g} or less",
+    "int_parsing_size": "must be a smaller whole number",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+    "string_type": "must be text",
+    "too_short": "must have {min_length} or more entries",
+    "too_long": "must have {max_length} or fewer entries",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "must be a finite number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type"), "must be a mapping of keys to values"
+    ),
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+}
+"""Type of pydantic's error to what is allowed, with the fields of its context."""
 
 
-def refusal(problems: Sequence[InitErrorDetails]) -> ValidationError:
-    """Return the exception that carries these problems out of a validator."""
-    return ValidationError.from_exception_data("study", list(problems))
+def refusal(*problems: tuple[Location, str]) -> ValidationError:
+    """Return the exception that a validator raises for problems below it, each with its location and text."""
+    # The text is passed as a value, because braces in it would be taken for placeholders.
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("study", "{message}", {"message": text}), loc=where, input=None
+        )
+        for where, text in problems
+    ]
+    return ValidationError.from_exception_data("study", details)
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[Location, str]]:
@@ -46,16 +67,16 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[tuple[Locati
         if isinstance(details["input"], dict | list) and details["type"].endswith("_type"):
             depth = len(location)
             if any(len(other) > depth and other[:depth] == location for other in locations):
-                continue  # the member of a union that a mapping is meant for says what is wrong within it
+                continue  # another member of the union takes a mapping and reports the problem within it
         message = _plain_words(details, location, model)
-        if location in found:  # the members of a union complain one by one about the same value
+        if location in found:  # each member of a union reports the same value
             message = found[location] if message in found[location] else f"{found[location]}, or {message}"
         found[location] = message
     return list(found.items())
 
 
 def _without_tags(details: ErrorDetails, model: type[BaseModel]) -> Location:
-    """Drop the names of union members that pydantic puts between a key and what stands below it."""
+    """Return the location of an error without the names of union members that pydantic inserts."""
     *above, last = details["loc"] or ("",)
     kept: Location = ()
     for key in above:
@@ -66,61 +87,36 @@ def _without_tags(details: ErrorDetails, model: type[BaseModel]) -> Location:
 
 def _may_stand_at(above: Location, key: int | str, model: type[BaseModel]) -> bool:
     members = types_at(above, model)
-    # A mapping takes any key, so that it would also take the names of the union of which it is a member.
+    # A mapping takes any key, so it would also take the names of members of its union.
     tags = [m.__name__ if isinstance(m, type) else str(m).replace(" ", "") for m in members]
     return bool(types_at((*above, key), model)) and not (len(members) > 1 and key in tags)
 
 
 def _plain_words(details: ErrorDetails, location: Location, model: type[BaseModel]) -> str:
+    kind, message, value = details["type"], details["msg"], details["input"]
     context = details.get("ctx", {})
-    got = f"; got {shown(details['input'])}"
-    match details["type"]:
+    got = f"; got {shown(value)}"
+    match kind:
+        case "study":
+            return message
         case "missing":
             return "is required, and missing"
         case "extra_forbidden":
             key, known = str(location[-1]), section_at(location[:-1], model)
             *sections, last = key.split(".")
-            if sections and sections[0] in known:  # a path, as factors are named; here stand sections
+            if sections and sections[0] in known:  # a path in place of nested sections
                 nested = "".join(f"{section}: {{" for section in sections)
-                value = f"{last}: {shown(details['input'])}{'}' * len(sections)}"
-                return f"is a path; write its sections one within the other: {nested}{value}"
+                return (
+                    f"is a path; write its sections one within the other: {nested}{last}: {shown(value)}"
+                    f"{'}' * len(sections)}"
+                )
             return f"unknown key{suggestion(key, known) or '.'} Known here: {', '.join(known)}"
         case "value_error" | "assertion_error":
             if not isinstance(context["error"], UserError):
-                raise context["error"]  # a fault of ours in a validator
+                raise context["error"]  # a fault of this program in a validator
             return str(context["error"])
-        case "greater_than":
-            return f"must be greater than {context['gt']:.10g}{got}"
-        case "greater_than_equal":
-            return f"must be {context['ge']:.10g} or more{got}"
-        case "less_than":
-            return f"must be less than {context['lt']:.10g}{got}"
-        case "less_than_equal":
-            return f"must be {context['le']:.10g} or less{got}"
         case "literal_error" | "enum":
             allowed = re.findall(r"'([^']*)'", context["expected"])
-            return f"must be one of {', '.join(allowed)}{got}{suggestion(str(details['input']), allowed)}"
-        case "int_type" | "int_parsing" | "int_from_float":
-            return f"must be a whole number{got}"
-        case "int_parsing_size":
-            return f"must be a smaller whole number{got}"
-        case "string_pattern_mismatch":
-            return f"must match the pattern {context['pattern']}{got}"
-        case "float_type" | "float_parsing" | "finite_number":
-            return f"must be a finite number{got}"
-        case "bool_type" | "bool_parsing":
-            return f"must be true or false{got}"
-        case "string_type":
-            return f"must be text{got}"
-        case "dict_type" | "model_type" | "model_attributes_type":
-            return f"must be a mapping of keys to values{got}"
-        case "list_type" | "tuple_type":
-            return f"must be a list{got}"
-        case "too_short":
-            return f"must have {context['min_length']} or more entries{got}"
-        case "too_long":
-            return f"must have {context['max_length']} or fewer entries{got}"
-        case "study":
-            return details["msg"]
-        case _:
-            return f"{details['msg'][0].lower()}{details['msg'][1:]}{got}"
+            return f"must be one of {', '.join(allowed)}{got}{suggestion(str(value), allowed)}"
+    words = WORDS[kind].format_map(context) if kind in WORDS else message[0].lower() + message[1:]
+    return words + got

@@ -6,13 +6,13 @@ from cktf.settings import Settings
 
 
 class Reference(Settings):
-    """What others have measured: shown beside a study's own numbers, and never mixed with them."""
+    """Published values, shown beside a study's own numbers and never mixed with them."""
 
     source: str = Field(min_length=1)
-    """Where the values were published: a citation, and the table in it."""
+    """The publication: a citation, and the table in it."""
 
     metric: str = "test_accuracy"
-    """The column of `cktf.rows.EpochResult` that they are values of, in its unit; the study must report the same."""
+    """The column of `cktf.rows.EpochResult` of the values, in its unit; the study must report the same."""
 
     values: dict[str, float | dict[str, float]] = Field(min_length=1)
     """Context to arm to value; in a study without contexts, arm to value."""
@@ -21,13 +21,13 @@ class Reference(Settings):
     """Context to the value of its teacher; in a study without contexts, the value."""
 
     def by_context(self) -> dict[str, dict[str, float]]:
-        """Return context to arm to value; what stands in no context is in the unnamed one."""
+        """Return context to arm to value; values without a context are under ''."""
         nested = {key: value for key, value in self.values.items() if isinstance(value, dict)}
         flat = {key: value for key, value in self.values.items() if not isinstance(value, dict)}
         return {"": flat, **nested} if flat else nested
 
     def teachers(self) -> dict[str, float]:
-        """Return context to the value of its teacher, likewise."""
+        """Return context to the value of its teacher; without contexts under ''."""
         if self.teacher is None:
             return {}
         return self.teacher if isinstance(self.teacher, dict) else {"": self.teacher}

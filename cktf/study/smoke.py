@@ -1,8 +1,7 @@
-"""Smoke runs: a study from end to end on a few generated images, to see that it works before data or GPUs are there.
+"""Smoke runs: a study from end to end on a few generated images, to test it before data or GPUs are available.
 
-What runs is the study itself, with its arms, networks, objectives, batch sizes and negatives. Only the images are few
-and generated, no phase has more than a few epochs, and gradients are clipped (`cktf.trainer.smoke`). The numbers that
-come out mean nothing.
+Arms, networks, objectives, batch sizes and negatives are those of the study. Only the images are few and generated, no
+phase has more than a few epochs, and gradients are clipped (`cktf.trainer.smoke`). The numbers mean nothing.
 """
 
 from typing import Any
@@ -11,17 +10,17 @@ from cktf.study.designs import every_arm
 from cktf.study.spec import StudySpec
 
 MOST_SEEDS = 2
-"""Replicates: as few as an interval can be made of."""
+"""Largest number of seeds; an interval needs two."""
 
 MANY_ARMS = 30
-"""Arms, over all contexts, above which one replicate has to do."""
+"""Number of arms, over all contexts, above which there is one seed."""
 
 MOST_TRIALS = 6
-"""Arms that a search tries."""
+"""Largest number of arms that a search tries."""
 
 
 def smoke_study(spec: StudySpec) -> StudySpec:
-    """Return the smoke run of a study: the study with few seeds, or few trials of a search, on one CPU a trial."""
+    """Return the smoke run of a study: few seeds, few trials of a search, and one CPU per trial."""
     seeds = MOST_SEEDS if len(every_arm(spec)) <= MANY_ARMS else 1
     changes: dict[str, Any] = {
         "smoke": True,

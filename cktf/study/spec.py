@@ -1,4 +1,4 @@
-"""What a study asks for: a baseline, what varies around it, and how much evidence is wanted."""
+"""The settings of a study: a baseline, the factors that vary around it, seeds, and how trials are run."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -18,7 +18,7 @@ from cktf.settings import Seed, Settings
 from cktf.study.domains import Domain, drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
 from cktf.study.paths import lay_over, leaves, stands_in, suggestion
-from cktf.study.problems import explain, problem, refusal
+from cktf.study.problems import explain, refusal
 from cktf.study.reference import Reference
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
@@ -39,32 +39,32 @@ DESIGNS = {
 """Key in the study file to the design's name. A study has exactly one of these keys."""
 
 METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "validation_loss": "min"}
-"""What may decide a study, and which end is better: the validation columns of `cktf.rows.EpochResult`."""
+"""Metrics that may decide a study, and which end is better: the validation columns of `cktf.rows.EpochResult`."""
 
 MOST_SEEDS = 1000
-"""Seeds of one study; more is a slip of the keyboard."""
+"""Largest number of seeds of a study; the bound catches typing errors."""
 
 MOST_TRIALS = 1_000_000
-"""Arms that one search tries; trials' identities are short enough for so many."""
+"""Largest number of arms of a search; with more, identities might collide."""
 
 
 class Resources(Settings):
-    """What one trial takes."""
+    """Resources of one trial."""
 
     gpus: float | None = Field(default=None, ge=0)
-    """Of one trial, all its workers together: below 1, trials of one worker share one; each worker uses one, or
-    none. None: one for each worker if the cluster has any."""
+    """GPUs of one trial, all its workers together. Each worker uses one or none; below 1, trials of one worker share
+    one. None: one for each worker if the cluster has any."""
 
     cpus: float = Field(default=1.0, gt=0)
-    """Processor cores of one trial, all its workers together. They set the number of threads, and on a CPU sums of
-    another number of threads may differ in their last bits."""
+    """Processor cores of one trial, all its workers together. They set the number of threads, which on a CPU may change
+    the last bits of sums."""
 
     workers: int = Field(default=1, ge=1, le=1024)
-    """Processes that train one student together, data parallel: gradients, banks and what compares the samples of a
-    batch are those of the whole batch; batch-norm sees each process's shard alone."""
+    """Processes that train one student together, data parallel. Gradients, banks and comparisons of samples are those
+    of the whole batch; batch-norm sees only each process's shard."""
 
     slots: int | None = Field(default=None, ge=1, le=100_000)
-    """Most trials at the same time; None: as many as fit."""
+    """Largest number of trials at the same time; None: as many as fit."""
 
     @model_validator(mode="after")
     def _whole_gpus(self) -> Self:
@@ -75,7 +75,7 @@ class Resources(Settings):
                 if self.workers == 1
                 else f"0 or {self.workers}, so that each of the {self.workers} workers has one; more would idle"
             )
-            raise refusal([problem(("gpus",), f"must be {allowed}; got {self.gpus:g}")])
+            raise refusal((("gpus",), f"must be {allowed}; got {self.gpus:g}"))
         return self
 
 
@@ -83,14 +83,14 @@ class Confirm(Settings):
     """After a search: the best arms and the baseline again, on fresh seeds."""
 
     top: int = Field(default=3, ge=1)
-    """How many of the best arms."""
+    """Number of best arms."""
 
     seeds: int = Field(default=5, ge=1, le=MOST_SEEDS)
-    """How many seeds each; none of them is one that the search has used."""
+    """Number of seeds of each arm, none of which the search has used."""
 
 
 def _listed(seeds: Any) -> Any:
-    """Turn a number of seeds into the list of them."""
+    """Return the seeds from 0 for their number; a list stays as it is."""
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         if not 1 <= seeds <= MOST_SEEDS:
             raise InputError(f"must be between 1 and {MOST_SEEDS}, or a list of seeds; got {seeds}")
@@ -110,103 +110,102 @@ TwoLevels = Annotated[list[Any], Field(min_length=2, max_length=2)]
 
 
 class StudySpec(Settings):
-    """One study, checked: every path exists, every level makes a valid trial."""
+    """The settings of one study. `cktf.study.load` also checks that they are consistent."""
 
     name: str
-    """Name of the study; that of its file where the file gives none."""
+    """Name of the study; by default that of its file."""
 
     question: str = ""
     """The question it answers: the first comment line of its file."""
 
     contexts: dict[str, dict[str, Any]] | None = Field(default=None, min_length=1)
-    """Context to a partial configuration that is laid over the baseline before an arm's own change: every arm runs
-    in every context, and is compared with the baseline of the same one. None: there is one, without a name."""
+    """Context to a partial configuration that is merged into the baseline before an arm's own change. Every arm runs in
+    every context and is compared with the baseline of the same one. None: one context without a name."""
 
     baseline: dict[str, Any]
-    """The trial that all else is compared with, as written: a `TrialConfig` without the seed. What every context
-    sets may be left out."""
+    """The trial that all arms are compared with: a `TrialConfig` without the seed. Settings that every context has may
+    be left out."""
 
     ablate: dict[str, Levels] | None = Field(default=None, min_length=1)
-    """One factor at a time: path to the levels that it takes beside the baseline's."""
+    """One factor at a time: path to its levels besides the baseline's."""
 
     compare: dict[str, dict[str, Any]] | None = Field(default=None, min_length=1)
-    """Named arms: each a partial configuration over the baseline; null takes an optional section away."""
+    """Named arms: each a partial configuration over the baseline; null removes an optional section."""
 
     leave_one_out: dict[str, Any] | None = Field(default=None, min_length=1)
-    """Path to the level that switches a component off; each arm switches off one."""
+    """Path to the level that switches a component off; each arm switches one off."""
 
     grid: dict[str, Levels] | None = Field(default=None, min_length=1)
     """Path to levels; every combination is an arm."""
 
     fractional: dict[str, TwoLevels] | None = Field(default=None, min_length=1)
-    """Path to two levels; arms are a fraction of the combinations (see `cktf.study.fractional`). That of all first
-    levels is always one of them: where these are the baseline's, the baseline is a run of the fraction, and stands
-    beside it otherwise."""
+    """Path to two levels; arms are a fraction of the combinations (see `cktf.study.fractional`). The combination of all
+    first levels is always in it; if these are the baseline's levels, the baseline is part of the fraction, else it is
+    an arm beside it."""
 
     resolution: int = Field(default=4, ge=3, le=5)
-    """Of the fraction, at least; the smallest one is taken. 3: main effects are confounded with interactions of two
-    factors; 4: these with one another; 5: neither."""
+    """Least resolution of the fraction, of which the smallest is taken. 3: main effects are confounded with
+    interactions of two factors; 4: these with one another; 5: neither."""
 
     search: dict[str, Domain] | None = Field(default=None, min_length=1)
     """Path to domain; arms are chosen as results come."""
 
     skip: dict[str, list[str]] = Field(default_factory=dict)
-    """Context to the arms of `compare` that do not run in it, since they cannot be built there."""
+    """Context to the arms of `compare` that do not run in it, because they cannot be built there."""
 
     seeds: Seeds = ()
-    """Replicates of every arm, given as their number or as a list; 5 for a design, 1 for a search."""
+    """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search."""
 
     metric: str = "validation_accuracy"
     """The column that decides."""
 
     delta: float | None = Field(default=None, gt=0, le=100)
-    """The smallest effect that matters, in the unit of the metric (percentage points of an accuracy): an arm whose
-    effect is shown to be smaller is called equivalent. None: no arm can be. It belongs before the first result."""
+    """The smallest effect that matters, in the unit of the metric (percentage points of an accuracy); an arm whose
+    effect is shown to be smaller is called equivalent. None: no arm can be. Set it before the first result."""
 
     reference: Reference | None = None
     """Published values, printed beside the measured ones."""
 
     resources: Resources = Resources()
-    """What one trial takes."""
+    """Resources of one trial."""
 
     teacher_once: bool = False
-    """Run the teacher once for all trials that read the same of it at one seed and epoch, where they read only logits,
-    penultimate vectors or pooled maps. These are rounded to float16 and kept below `$CKTF_CACHE`, in at most
-    `$CKTF_CACHE_GB` gigabytes (20). The rounding changes numbers a little, so it holds for a run from its beginning."""
+    """Run the teacher once for all trials that need the same outputs at one seed and epoch, if they read only logits,
+    penultimate vectors or pooled maps. These are rounded to float16 and stored below `$CKTF_CACHE`, in at most
+    `$CKTF_CACHE_GB` gigabytes (20). Rounding changes numbers a little, so it must be set when the run is launched."""
 
     health: HealthConfig | None = None
-    """Measure every now and then how the distillation does (see `cktf.trainer.health`): agreement with the teacher and
-    KL, similarity of layers, scores at the banks, gradients of the terms. It changes no result and no trial's identity;
+    """Measure the health of the distillation regularly (see `cktf.trainer.health`): agreement with the teacher and KL,
+    similarity of layers, scores at the banks, gradients of the terms. It changes no result and no trial's identity;
     `{}` takes the defaults. None: nothing is measured."""
 
     keep: Literal["best", "all", "none"] = "best"
-    """Whose student's weights are kept: of the best arm, of all, of none."""
+    """Students whose weights are stored: those of the best arm, all, or none."""
 
     max_failures: int = Field(default=2, ge=0, le=1000)
-    """How often a trial is tried again whose worker died."""
+    """Number of times that a trial is repeated after its worker died."""
 
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
-    """How a search chooses the next arm. A study has one metric; for that one, ``nsgaii`` is a genetic algorithm."""
+    """Optuna's sampler of a search. With a study's one metric, ``nsgaii`` is a genetic algorithm."""
 
     sampler_seed: Seed = 0
-    """Of the sampler's own draws."""
+    """Seed of the sampler."""
 
     prune: Literal["none", "median", "percentile", "hyperband", "successive_halving"] = "none"
-    """How a search ends a bad trial early."""
+    """Optuna's pruner, by which a search ends bad trials early."""
 
     trials: int = Field(default=40, ge=1, le=MOST_TRIALS)
-    """Arms that a search tries."""
+    """Number of arms that a search tries."""
 
     confirm: Confirm | None = None
-    """What follows a search; None: nothing."""
+    """Confirmation after a search; None: there is none."""
 
     smoke: bool = False
-    """Whether only a smoke run is made of it, on a few generated images (see `cktf.study.smoke`); what
-    `cktf launch --smoke` sets."""
+    """Whether it is a smoke run on a few generated images (see `cktf.study.smoke`); set by `cktf launch --smoke`."""
 
     @property
     def kind(self) -> str:
-        """The key that says what varies: one of `DESIGNS`."""
+        """The study's key among `DESIGNS`."""
         return next(key for key in DESIGNS if getattr(self, key) is not None)
 
     @property
@@ -225,14 +224,14 @@ class StudySpec(Settings):
 
     @property
     def baselines(self) -> dict[str, dict[str, Any]]:
-        """Context to the trial that its arms are compared with, as written; without contexts, of the name ''."""
+        """Context to its baseline, not yet validated; without contexts under ''."""
         if self.contexts is None:
             return {"": self.baseline}
         return {name: lay_over(self.baseline, patch) for name, patch in self.contexts.items()}
 
     @cached_property
     def baseline_configs(self) -> dict[str, TrialConfig]:
-        """The same, checked and with all defaults, at seed 0; in a smoke run too as the study asks for them."""
+        """Context to its validated baseline at seed 0; in full size even in a smoke run."""
         return {name: trial_config(baseline) for name, baseline in self.baselines.items()}
 
     @property
@@ -242,7 +241,7 @@ class StudySpec(Settings):
 
     @cached_property
     def factors(self) -> tuple[str, ...]:
-        """Paths in the trial configuration that vary, in the file's order; of a search, in drawing order."""
+        """Paths in the trial configuration that vary, in the file's order; for a search in drawing order."""
         if self.search is not None:
             return drawing_order(self.search)
         if self.compare is not None:
@@ -251,17 +250,17 @@ class StudySpec(Settings):
 
     @cached_property
     def fraction(self) -> Fraction | None:
-        """Which combinations a fractional design has; None for other designs."""
+        """The fraction of a fractional design; None for other designs."""
         return None if self.fractional is None else smallest_fraction(len(self.fractional), self.resolution)
 
     @property
     def log_factors(self) -> tuple[str, ...]:
-        """Those of them that are searched on a logarithmic scale."""
+        """Factors that are searched on a logarithmic scale."""
         return tuple(path for path, domain in (self.search or {}).items() if getattr(domain, "log", False))
 
     @property
     def maximise(self) -> bool:
-        """True where a larger metric is better."""
+        """Whether a larger metric is better."""
         return METRICS[self.metric] == "max"
 
     @property
@@ -271,7 +270,7 @@ class StudySpec(Settings):
 
     @property
     def confirm_seeds(self) -> tuple[int, ...]:
-        """The fresh seeds of the confirm stage; none where there is no such stage."""
+        """The fresh seeds of the confirm stage; empty if there is no such stage."""
         if self.confirm is None:
             return ()
         first = max(self.seeds) + 1
@@ -304,17 +303,15 @@ class StudySpec(Settings):
     @classmethod
     def _valid_trial(cls, baseline: dict[str, Any], others: ValidationInfo) -> dict[str, Any]:
         if "seed" in baseline:
-            raise refusal(
-                [problem(("seed",), "cannot be set here; the study's 'seeds:' name the replicates")]
-            )
+            raise refusal((("seed",), "cannot be set here; the study's 'seeds:' name the replicates"))
         try:
             TrialConfig.model_validate(baseline)
         except ValidationError as error:
             found = explain(error, TrialConfig)
-            if others.data.get("contexts", ()) is not None:  # what is missing may stand in each of them
+            if others.data.get("contexts", ()) is not None:  # each of them may have what is missing
                 found = [(where, text) for where, text in found if stands_in(where, baseline)]
             if found:
-                raise refusal([problem(where, text) for where, text in found]) from None
+                raise refusal(*found) from None
         return baseline
 
     @field_validator("seeds")

@@ -1,4 +1,4 @@
-"""YAML as people mean it: version 1.2's plain values, no key twice, and the line of every key."""
+"""YAML with the plain values of version 1.2, without repeated keys, and with the line of every key."""
 
 import re
 import unicodedata
@@ -43,20 +43,20 @@ for _name, (_pattern, _first) in _PLAIN.items():
         _class.add_implicit_resolver(_TAG + _name, re.compile(rf"^(?:{_pattern})$"), _first)
 
 MOST_ENTRIES = 100_000
-"""Keys and list entries of one text, those behind aliases and merge keys counted wherever they are used: aliases of
-aliases can make billions out of ten lines."""
+"""Largest number of keys and list entries of a text with all aliases and merge keys written out; aliases of aliases can
+make billions out of ten lines."""
 
 MOST_DIGITS = 100
-"""Of a whole number; Python refuses to write one of thousands down."""
+"""Largest number of digits of a whole number; Python does not print one of thousands."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """What a YAML text says.
+    """A parsed YAML text.
 
     Attributes:
         value: The value.
-        lines: Keys from the top to the line, from 1, on which the key or list entry stands.
+        lines: Location of a key or list entry to its line, from 1.
     """
 
     value: Any
@@ -64,10 +64,10 @@ class Document:
 
 
 def parse(text: str) -> Document:
-    """Read a YAML text of one document.
+    """Return the value and lines of a YAML text of one document.
 
     Raises:
-        ValueError: If it is no YAML, has a tag or a value that no study has, or a key stands twice or is no text; the
+        InputError: If it is no YAML, has an unknown tag or an invalid value, or a key is there twice or is no text; the
             message begins with the line.
     """
     try:
@@ -90,16 +90,12 @@ def parse(text: str) -> Document:
 
 
 def dump(value: Any) -> str:
-    """Return YAML that `parse` reads back to an equal value, keys in their order."""
+    """Return YAML that `parse` reads back to an equal value, with keys in order."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 class _Reader:
-    """From the nodes of one document to its value.
-
-    Attributes:
-        lines: As in `Document`.
-    """
+    """Converts the nodes of one document to its value, and collects `Document.lines`."""
 
     def __init__(self) -> None:
         self.lines: dict[Location, int] = {}
@@ -107,7 +103,7 @@ class _Reader:
         self._above: set[int] = set()
 
     def value(self, node: yaml.Node, where: Location) -> Any:
-        """Return the value of a node that stands at a place."""
+        """Return the value of the node at a location."""
         if id(node) in self._above:
             raise _refused(node, where, "an alias stands within what it is an alias of")
         self._above.add(id(node))
@@ -158,13 +154,13 @@ class _Reader:
         return {**merged, **own}
 
     def _merged(self, node: yaml.Node, where: Location) -> dict[str, Any]:
-        """Return what a merge key asks for: a mapping, or a list of them, of which the first to have a key decides."""
+        """Return the mapping of a merge key; in a list of mappings the first that has a key decides."""
         parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
         if not all(isinstance(part, yaml.MappingNode) for part in parts):
             raise _refused(node, where, "'<<' must have a mapping, or a list of mappings")
         merged: dict[str, Any] = {}
         for part in reversed(parts):
-            self._count()  # one without keys takes its time too
+            self._count()  # a mapping without keys takes time too
             merged |= self.value(part, where)
         return merged
 
@@ -175,7 +171,7 @@ class _Reader:
 
 
 def _scalar(node: yaml.ScalarNode, where: Location, kind: str) -> Any:
-    """Return the value of a text, plain or in quotes, that is tagged or looks like one of a kind."""
+    """Return the value of a scalar whose tag or form is of a kind."""
     text = _characters(node, where)
     if kind == "str" or (kind == "merge" and node.style is None):
         return text
@@ -194,7 +190,7 @@ def _scalar(node: yaml.ScalarNode, where: Location, kind: str) -> Any:
 
 
 def _characters(node: yaml.ScalarNode, where: Location) -> str:
-    """Return a text whose surrogate pairs, as JSON writes what lies beyond 16 bits, are one character each."""
+    """Return a scalar's text, with each surrogate pair (as in JSON) as one character."""
     text: str = node.value
     if text.isascii():
         joined = text
@@ -208,7 +204,7 @@ def _characters(node: yaml.ScalarNode, where: Location) -> str:
 
 
 def _refused(node: yaml.Node, where: Location, what: str) -> InputError:
-    """Return the exception for what stands at a place."""
+    """Return the exception for a node at a location."""
     place = f"{spelled(where)}: " if where else ""
     return InputError(f"line {node.start_mark.line + 1}: {place}{what}")
 
@@ -222,7 +218,7 @@ def _unknown_tag(node: yaml.Node, where: Location) -> InputError:
 
 
 def _odd_blank(text: str, line: int) -> str:
-    """Name a sign on a line, or the one before it, that looks like a blank or like nothing, and is neither to YAML."""
+    """Return a remark on an invisible character on a line, or the one before it, that is no blank in YAML."""
     for row in text.split("\n")[max(0, line - 2) : line]:
         for sign in row:
             if not sign.isascii() and not sign.isprintable():
@@ -232,7 +228,7 @@ def _odd_blank(text: str, line: int) -> str:
 
 
 def in_one_line(value: Any) -> str:
-    """Return a value as it may stand behind a key of a study file."""
+    """Return a value in YAML on one line."""
     text = yaml.dump(
         value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000
     )

@@ -1,4 +1,4 @@
-"""What a trial is made of: its networks, its objectives and its phases, built from its configuration."""
+"""Builds the parts of a trial from its configuration: networks, objectives and phases."""
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from cktf.trainer.phases import Phase, objective_phases, probe_phase
 from cktf.trainer.probe import Probe
 
 MOST_GRAPHS = 128
-"""Of the networks of one class that a process compiles; PyTorch's own limit of all graphs together is 256."""
+"""Compiled graphs per network class in one process; PyTorch's own limit for all graphs together is 256."""
 
 
 def assemble(
@@ -26,26 +26,25 @@ def assemble(
     """Build a trial's parts, on the data set's device.
 
     Args:
-        config: All that decides the training.
-        dataset: What the student learns from.
+        config: The trial.
+        dataset: The student's data set.
         parts: Its splits.
-        teacher: The frozen teacher, on the device, compiled already where it shall be; None where the trial runs
-            none (see `TrialConfig.runs_teacher`).
-        labels: (samples,), int64, CPU: what the objectives are built for; None: the labels of all that they
-            will see.
+        teacher: The frozen teacher on the device, compiled if it is to be; None if the trial runs none (see
+            `TrialConfig.runs_teacher`).
+        labels: (samples,), int64, CPU: labels that the objectives are built for; None: those of all training samples.
 
     Returns:
-        The network that the trial yields, which is the student or, in a transfer, the probe that holds it; the
-        objectives; the phases, in their order.
+        The network that is evaluated, which is the student or, in a transfer, the probe around it; the sum of the
+        objectives; the phases in order.
 
     Raises:
-        ValueError: If networks, images and objectives do not go together.
+        InputError: If networks, images and objectives do not fit together.
     """
     labelled = samples = Samples(dataset, parts.train_index)
     if config.task == "transfer":
         samples = unlabelled_samples(dataset, parts.validation_index)
     teacher_shapes = measure_shapes(teacher, dataset.image_shape) if teacher else None
-    # The student's own classifier tells its teacher's classes, which in a transfer are not the data set's.
+    # The student has its teacher's classes, which in a transfer are not the data set's.
     num_classes = teacher_shapes.logits.numel() if teacher_shapes else dataset.num_classes
     try:
         with initialisation(config.seed, "student"):
@@ -72,8 +71,8 @@ def assemble(
         teacher.to(memory_format=torch.channels_last)
     if config.compile:
         student.compile()
-        # Trials of a warm worker may be of many networks, and each takes several graphs (training, evaluation, a last
-        # batch of another size). At PyTorch's limit of 8 for one class of networks the rest would not be compiled.
+        # A warm worker compiles many networks, each in several graphs (training, evaluation, a smaller last batch).
+        # Beyond PyTorch's limit of 8 for one class of networks nothing would be compiled.
         torch._dynamo.config.recompile_limit = MOST_GRAPHS
 
     phases = objective_phases(config, student, teacher, objective, samples)

@@ -1,4 +1,4 @@
-"""A trial's checkpoint: all that training moves, and the epochs it took, in one file that is replaced whole."""
+"""A trial's checkpoint: the state of its training and the results so far, in one file that is replaced atomically."""
 
 import io
 from dataclasses import asdict, dataclass
@@ -17,16 +17,16 @@ STUDENT = "student.safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a trial needs to go on as if nothing had happened.
+    """State from which a trial is resumed as if it had never been interrupted.
 
     Random numbers are addressed by (seed, purpose, epoch or step) and the learning rate is a function of the epoch, so
-    neither a generator's nor a schedule's state is needed.
+    no state of a generator or schedule is needed.
 
     Attributes:
-        student: State dict of the student or, in a transfer, of the probe that holds it.
-        objective: State dict of the objectives: heads, memory banks, Z; empty in a phase that does not read them.
-        optimizer: State dict of the optimiser.
-        history: Results of all epochs so far; rows that were lost with a driver are written again from these.
+        student: State dict of the student or, in a transfer, of the probe around it.
+        objective: State dict of the objectives: heads, memory banks, Z; empty in a phase that does not use them.
+        optimizer: State dict of the optimizer.
+        history: Results of all epochs so far; rows that were lost with a driver are written again from them.
     """
 
     student: dict[str, Any]
@@ -35,7 +35,7 @@ class Checkpoint:
     history: list[EpochResult]
 
     def is_complete(self, total_epochs: int) -> bool:
-        """Return whether the trial has ended, which has so many epochs in all phases."""
+        """Return whether all epochs of all phases are done."""
         return len(self.history) == total_epochs
 
 
@@ -45,7 +45,7 @@ def trial_storage(run: Storage, trial_id: str) -> Storage:
 
 
 def save_checkpoint(place: Storage, checkpoint: Checkpoint) -> None:
-    """Write the checkpoint in place of the last one; a killed writer leaves the last one whole."""
+    """Replace the last checkpoint; it stays valid if the writer is killed."""
     content = {
         "student": checkpoint.student,
         "objective": checkpoint.objective,
@@ -58,7 +58,7 @@ def save_checkpoint(place: Storage, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(place: Storage, device: torch.device) -> Checkpoint | None:
-    """Return the trial's latest checkpoint with its tensors on ``device``, or None where there is none."""
+    """Return the trial's latest checkpoint with its tensors on ``device``, None if there is none."""
     content = place.read(CHECKPOINT)
     if content is None:
         return None
@@ -72,11 +72,6 @@ def load_checkpoint(place: Storage, device: torch.device) -> Checkpoint | None:
 
 
 def save_student(place: Storage, student: nn.Module) -> None:
-    """Write the weights alone, as safetensors, for use outside this project.
-
-    Args:
-        place: The trial's folder.
-        student: The network that was evaluated: the student or, in a transfer, the probe that holds it.
-    """
+    """Write the weights of a student, or of the probe around it, as safetensors into the trial's folder."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in student.state_dict().items()}
     place.write(STUDENT, save_safetensors(tensors))

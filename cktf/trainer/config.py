@@ -1,4 +1,4 @@
-"""The configuration of one trial: the parts' own settings, put together."""
+"""The configuration of one trial, composed of the settings of its parts."""
 
 from functools import cached_property
 from typing import Literal, Self
@@ -17,57 +17,57 @@ from cktf.trainer.teacher import TeacherConfig
 
 
 class TrialConfig(Settings):
-    """Everything that decides one student's training, the replicate's seed included.
+    """Everything that determines the training of one student, its seed included.
 
-    What does not decide it (where it runs, on how many cores, where files are) stands elsewhere, so that the same
-    configuration has the same `trial_id` on every machine.
+    Where and how it runs is not part of it (see `TrainOptions`), so a configuration has the same `trial_id` on every
+    machine.
     """
 
     task: Literal["distill", "transfer"] = "distill"
     """`distill`: the student learns the teacher's classes from labelled images. `transfer`: it learns from a teacher of
-    other classes, on images without labels: the data set's unlabelled ones, or else all of its training part but the
-    validation split. Then a new linear layer on it learns the data set's own classes, as `probe` says."""
+    other classes on images without labels (the data set's unlabelled images, else its training part without the
+    validation split); then a new linear layer learns the data set's classes, as `probe` says."""
 
     data: DataConfig
     """Data set, fractions and splits."""
 
     source: DataConfig | None = None
-    """For `transfer`: the data set that the teacher has learnt, and whose classes it knows."""
+    """For `transfer`: the data set that the teacher was trained on."""
 
     student: ModelConfig
-    """The network that learns."""
+    """The student network."""
 
     teacher: TeacherConfig | None = None
-    """The network it learns from; may be left out where no objective needs one."""
+    """The teacher; optional if no objective needs one."""
 
-    objective: ObjectivesConfig  # made of the registry, so that it lists every objective
+    objective: ObjectivesConfig  # built from the registry
     """The objectives and their weights; their weighted sum is minimised."""
 
     augmentation: AugmentationConfig = AugmentationConfig()
-    """What is drawn anew for each sample and epoch."""
+    """Random augmentation of each sample in each epoch."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
-    """Optimiser and learning-rate schedule, as all settings here of the phase in which the objectives are minimised."""
+    """Optimizer and schedule of the main phase, the one that minimises all objectives together."""
 
     epochs: Epochs = 240
-    """Passes over the training split, or in a `transfer` over the images without labels; an objective's initial phase
-    comes before them."""
+    """Epochs of the main phase: passes over the training split or, in a `transfer`, over the images without labels.
+    Initial phases of objectives come before it."""
 
     batch_size: BatchSize = 64
-    """Samples of one step, over all workers together."""
+    """Samples per step, over all workers together."""
 
     probe: ProbeConfig | None = None
-    """For `transfer`: how the labelled images of the training split are learnt from; `{}` takes the defaults."""
+    """For `transfer`: training on the labelled images of the training split; `{}` takes the defaults."""
 
     precision: Precision = "auto"
-    """`bfloat16`: autocast of both networks in training; losses, banks, parameters and what accuracies are counted from
-    stay float32. `auto`: on a GPU only."""
+    """`bfloat16`: autocast of both networks in training; losses, banks, parameters and evaluation stay float32.
+    `auto`: on a GPU only."""
 
     compile: bool = False
     """Compile student and teacher with `torch.compile`."""
 
     seed: Seed = 0
-    """The replicate: split, initial parameters, order, augmentation and negatives follow from it."""
+    """Seed of the replicate: it determines split, initial parameters, order, augmentation and negatives."""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -109,40 +109,39 @@ class TrialConfig(Settings):
 
     @property
     def total_epochs(self) -> int:
-        """Epochs of all phases: the objectives' initial ones, the student's own and the probe's."""
+        """Epochs of all phases: initial phases, main phase and probe."""
         initial = sum(settings.phase_epochs for _, settings in active_objectives(self.objective).values())
         return initial + self.epochs + (self.probe.epochs if self.probe else 0)
 
     @property
     def scored_epochs(self) -> int:
-        """Epochs after which the accuracy is told: those of the phase that learns the labels' classes."""
+        """Epochs with an accuracy: those of the phase that learns the labels' classes."""
         return self.probe.epochs if self.probe else self.epochs
 
     @property
     def teacher_data(self) -> DataConfig:
-        """The data set whose classes the teacher knows."""
+        """The data set that the teacher was trained on."""
         return self.source or self.data
 
     def runs_teacher(self, *, is_measured: bool) -> bool:
-        """Return whether a training runs its teacher: for an objective, or to be measured against it."""
+        """Return whether a training runs its teacher, for an objective or to measure its health."""
         return self.teacher is not None and (is_measured or needs_teacher(self.objective))
 
     @property
     def trial_id(self) -> str:
-        """Identity of this training: a hash of what differs from the frozen defaults, and of the seed."""
+        """Identity of this training: a hash of its settings that differ from the frozen defaults, and of the seed."""
         return identity(self, outside=self._outside, seed=self.seed)
 
-    @cached_property  # asked for again and again while a study is planned
+    @cached_property  # read very often while a study is planned
     def arm_id(self) -> str:
-        """Identity of the arm: the same without the seed."""
+        """Identity of the arm: a `trial_id` without the seed."""
         return identity(self, outside=self._outside)
 
     @property
     def _outside(self) -> set[str]:
-        """Paths that are no part of what differs: the seed, which stands beside it, and where files are.
+        """Paths of settings outside the identity: the seed, places of files, and those that do not affect training.
 
-        Nor is it whether a teacher is taken that does no better than chance. A place does not decide what a student
-        learns. But a folder of one's own whose content is not known is known by its place.
+        A folder of the user's images whose content has no hash is identified by its place.
         """
         outside = {"seed", "data.download", "source.download", "teacher.accept_any"}
         for name, data in (("data", self.data), ("source", self.source)):

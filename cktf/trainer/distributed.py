@@ -1,4 +1,4 @@
-"""One trial on several workers: who this process is, and the mean of the gradients over all of them."""
+"""One trial on several workers: the rank of this process, and sums over all of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class World:
     """The workers of one trial.
 
     Attributes:
-        rank: This worker, from 0; only worker 0 writes files.
-        size: Workers in all; 1 where a trial is not spread.
+        rank: Number of this worker, from 0; only worker 0 writes files.
+        size: Number of workers.
     """
 
     rank: int = 0
@@ -21,22 +21,22 @@ class World:
 
     @classmethod
     def current(cls) -> "World":
-        """Return the world that Ray Train (or torchrun) has set up around this process."""
+        """Return the process group that Ray Train (or torchrun) has set up, else one worker."""
         if distributed.is_available() and distributed.is_initialized():
             return cls(rank=distributed.get_rank(), size=distributed.get_world_size())
         return cls()
 
     def sum(self, values: Tensor) -> Tensor:
-        """Return the elementwise sum of every worker's ``values``."""
+        """Return the elementwise sum of ``values`` over all workers."""
         if self.size > 1:
             distributed.all_reduce(values)
         return values
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add up the gradients of all workers in one exchange.
+        """Sum the gradients of all workers in one exchange.
 
-        Each worker's loss is a mean over its shard times the shard's share of the batch, so that the sum is the
-        gradient of the mean over the whole batch, also where the shards differ in size.
+        Each worker's loss is the mean over its shard times the shard's share of the batch, so the sum is the gradient
+        of the mean over the whole batch, even if shards differ in size.
         """
         if self.size == 1:
             return
@@ -48,10 +48,7 @@ class World:
             gradient.copy_(piece.view_as(gradient))
 
     def average_buffers(self, network: nn.Module) -> None:
-        """Make the running statistics of batch-norm, which each worker sees a shard of, the same everywhere.
-
-        Those of modules in eval mode have not moved, and stay as they are.
-        """
+        """Average the running statistics of batch-norm over the workers; modules in eval mode stay unchanged."""
         if self.size == 1:
             return
         for module in network.modules():

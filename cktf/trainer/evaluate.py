@@ -10,12 +10,7 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A network's figures on one split.
-
-    Attributes:
-        loss: Cross-entropy, mean over the samples.
-        accuracy: Top-1, per cent.
-    """
+    """Mean cross-entropy and top-1 accuracy (per cent) on one split."""
 
     loss: float
     accuracy: float
@@ -23,7 +18,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Evaluation:
-    """Evaluate in eval mode and leave the network in the mode it was in.
+    """Return a network's evaluation in eval mode; the network's mode is restored.
 
     Args:
         network: Returns `Activations`.
@@ -31,7 +26,7 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Ev
     """
     was_training = network.training
     network.eval()
-    # Sums stay on the device until the end: reading them at every batch would stall a GPU.
+    # Sums stay on the device: reading them at every batch would stall a GPU.
     totals: list[Tensor] = []
     count = 0
     for images, labels in batches:

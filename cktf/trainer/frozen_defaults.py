@@ -1,11 +1,10 @@
-"""What every defaulted setting of a trial was by default when it was first given an identity.
+"""The default of every setting of a trial at the time the setting was introduced.
 
-Identities are made of what differs from this table (see `cktf.trainer.identity`), so an entry that is changed or taken
-away gives other identities to trials that people have already run: finished trials would be planned again, and cached
-teachers would no longer be found. Where the code's default changes, the entry stays as it is: a trial with the new
-default is then another trial, and one that names the old value explicitly is the old one.
+Identities hash the settings that differ from this table (see `cktf.trainer.identity`). Changing or removing an entry
+would change the identities of existing trials: finished trials would be planned again, and cached teachers not found.
+If a default changes in the code, its entry here stays: a trial with the new default is then another trial.
 
-A setting that is new gets one line at the end, with its default of today. `[]` stands for every entry of a list.
+A new setting gets one line at the end with its present default. `[]` stands for every entry of a list.
 """
 
 from typing import Any
@@ -173,4 +172,4 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "data.verify": True,
     "source.verify": True,
 }
-"""Path in a trial's configuration to its first default; `{}` is a section that is there by default."""
+"""Path in a trial's configuration to its first default; `{}` is a section that exists by default."""

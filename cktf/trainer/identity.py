@@ -1,10 +1,9 @@
-"""The identity of a trial, an arm or a teacher: a hash of what its settings change of the frozen defaults.
+"""The identity of a trial, an arm or a teacher: a hash of its settings that differ from the frozen defaults.
 
-A setting that has its default is left out, and so is an optional section that is not there. Therefore an objective, a
-network or a data set that is added to a registry, and a new setting with a default, give no existing trial another
-identity: a run can be resumed, and its teachers found, with a newer version. The defaults are those of
-`cktf.trainer.frozen_defaults`, not those of today's code. For where a default of the code changes, what a study file
-means changes with it, and the trial is another one.
+Settings at their default and absent optional sections are left out, so a new objective, network, data set or defaulted
+setting changes no existing identity: a run can be resumed, and its teachers found, with a newer version. The defaults
+are those of `cktf.trainer.frozen_defaults`, not of today's code: if a default of the code changes, a study file means
+another trial.
 """
 
 import hashlib
@@ -19,7 +18,7 @@ from pydantic_core import PydanticUndefined, to_jsonable_python
 from cktf.trainer.frozen_defaults import FROZEN_DEFAULTS
 
 IDENTITY_VERSION = 1
-"""Of the rule by which identities are made; part of each, so that a new rule makes no old one by chance."""
+"""Version of the rule by which identities are made; part of each identity."""
 
 ID_LENGTH = 12
 """Hexadecimal digits of an identity: 48 bits, no collision to be expected below a million trials."""
@@ -30,29 +29,24 @@ def identity(settings: BaseModel, *, outside: Collection[str] = (), **beside: An
 
     Args:
         settings: A trial's configuration.
-        outside: Paths in it that are no part of the identity.
-        beside: What the identity is of besides, by name, whatever its default.
+        outside: Paths that are not part of the identity.
+        beside: Further values that are always part of it, by name.
     """
     return identity_of(differing(settings, outside=outside), **beside)
 
 
 def identity_of(differs: Mapping[str, Any], **beside: Any) -> str:
-    """Return the identity of what differs from the frozen defaults, as `differing` has it.
-
-    Args:
-        differs: Path to value.
-        beside: What the identity is of besides, by name, whatever its default.
-    """
+    """Return the identity of the settings that `differing` returns, and of further values by name."""
     what = {"version": IDENTITY_VERSION, "differs": differs, **beside}
     text = json.dumps(what, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
 
 
 def differing(settings: BaseModel, *, outside: Collection[str] = ()) -> dict[str, Any]:
-    """Return path to value, as JSON has it, of everything that differs from the frozen defaults.
+    """Return path to JSON value of every setting that differs from the frozen defaults.
 
-    An optional section that is there counts even where all in it has its default: it stands as ``{}``. A setting that
-    the frozen defaults do not know differs where it is not the default of its own field.
+    An optional section that is present counts as ``{}`` even if all its settings have their defaults. A setting without
+    a frozen default is compared with the default of its field.
 
     Args:
         settings: A trial's configuration.
@@ -64,7 +58,7 @@ def differing(settings: BaseModel, *, outside: Collection[str] = ()) -> dict[str
 def _differing(
     settings: BaseModel, above: str, defaults: BaseModel | None, outside: Collection[str]
 ) -> Iterator[tuple[str, Any]]:
-    """Yield path and value; ``defaults`` is the section that stands here by the default of the section above."""
+    """Yield path and value; ``defaults`` is the default of this section in the section above."""
     for name, field in type(settings).model_fields.items():
         path = f"{above}{name}"
         if path in outside:
@@ -93,14 +87,14 @@ def _are_equal(value: Any, default: Any) -> bool:
         return bool(value == default)
     if default is PydanticUndefined or isinstance(default, BaseModel):
         return False
-    # As JSON has them, 1 and true differ, and a list and a tuple do not.
+    # In JSON 1 and true differ, and a list and a tuple do not.
     spelled = (json.dumps(_plain(each, ""), sort_keys=True) for each in (value, default))
     return next(spelled) == next(spelled)
 
 
 def _plain(value: Any, path: str) -> Any:
-    """Return a value as JSON has it, with one spelling of each number: 4 and 4.0 are one, 0.0 and -0.0 too."""
-    if isinstance(value, BaseModel):  # in a list or mapping, where every one was written by somebody
+    """Return a value for JSON, with one spelling of equal numbers: of 4 and 4.0, and of 0.0 and -0.0."""
+    if isinstance(value, BaseModel):  # an entry of a list or mapping, which has no default
         return dict(_differing(value, f"{path}[].", None, ()))
     if isinstance(value, Mapping):
         return {str(key): _plain(below, path) for key, below in value.items()}

@@ -1,4 +1,4 @@
-"""The student of an initial phase, whose stages alone are trained."""
+"""The student in an initial phase, in which only its stages are trained."""
 
 from typing import Self
 
@@ -10,14 +10,14 @@ from cktf.objectives import InitialPhase
 
 
 class InitialStudent(nn.Module):
-    """A student of which all that lies behind its last stage stays as it is, in eval mode, as published for AB and FSP.
+    """A student whose layers after the last stage are frozen in eval mode, as published for AB and FSP.
 
-    Where preactivations are read, a wide ResNet's batch-norms run once more for them, as published: in train mode the
-    running statistics of those that are trained move twice a step.
+    If preactivations are read, a wide ResNet's batch-norms run once more for them, as published: in train mode the
+    running statistics of the trained ones move twice a step.
 
     Args:
-        student: The network; kept, not copied.
-        initial: The phase that trains it.
+        student: The network; not copied.
+        initial: The initial phase that trains it.
     """
 
     def __init__(self, student: nn.Module, initial: InitialPhase) -> None:
@@ -28,7 +28,7 @@ class InitialStudent(nn.Module):
 
     @property
     def trained(self) -> list[nn.Parameter]:
-        """What is trained of the student."""
+        """Parameters of the student that are trained."""
         resting = {id(parameter) for module in self._resting for parameter in module.parameters()}
         return [parameter for parameter in self.student.parameters() if id(parameter) not in resting]
 
@@ -38,7 +38,7 @@ class InitialStudent(nn.Module):
         return normalised_again(self.student, activations) if self.reads_preactivations else activations
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of what is trained; what lies behind the stages stays in eval mode."""
+        """Set the mode of the trained layers; those after the last stage stay in eval mode."""
         super().train(mode)
         for module in self._resting:
             module.eval()

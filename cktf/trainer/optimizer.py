@@ -1,4 +1,4 @@
-"""The optimiser and its learning-rate schedule."""
+"""The optimizer and its learning-rate schedule."""
 
 import math
 from collections.abc import Iterable
@@ -16,23 +16,24 @@ class OptimizerConfig(Settings):
     """Stochastic gradient descent with momentum, as in the paper's experiments."""
 
     learning_rate: float = Field(default=0.05, gt=0)
-    """Of the first epoch (after warm-up). The published runs have 0.05, and 0.01 for MobileNetV2, ShuffleV1 and
-    ShuffleV2, which no default here knows; their teachers of these families were trained with `nesterov`."""
+    """Learning rate of the first epoch (after warm-up). The published runs use 0.05, and 0.01 for MobileNetV2,
+    ShuffleV1 and ShuffleV2 (no default here depends on the network); their teachers of these families were trained with
+    `nesterov`."""
 
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    """Of the gradient's running mean."""
+    """Momentum coefficient."""
 
     nesterov: bool = False
-    """Whether momentum looks ahead."""
+    """Whether to use Nesterov momentum."""
 
     weight_decay: float = Field(default=5e-4, ge=0)
-    """L2 penalty, on every trained parameter as in the published runs."""
+    """L2 penalty on every trained parameter, as in the published runs."""
 
     schedule: Literal["step", "cosine", "constant"] = "step"
     """`step`: times `decay` at each milestone; `cosine`: to zero over all epochs."""
 
     milestones: tuple[Annotated[float, Field(gt=0)], ...] = (0.625, 0.75, 0.875)
-    """For `step`: where the rate falls, as fractions of all epochs (the paper's 150, 180 and 210 of 240)."""
+    """For `step`: epochs at which the rate falls, as fractions of all epochs (the paper's 150, 180, 210 of 240)."""
 
     decay: float = Field(default=0.1, gt=0, le=1)
     """For `step`: the factor at each milestone."""
@@ -41,7 +42,7 @@ class OptimizerConfig(Settings):
     """Epochs over which the rate rises linearly to `learning_rate`."""
 
     clip_norm: float | None = Field(default=None, gt=0)
-    """Largest norm of all gradients together; larger ones are scaled down. None: never."""
+    """Largest norm of all gradients together; larger ones are scaled down. None: no limit."""
 
     @field_validator("milestones")
     @classmethod
@@ -57,13 +58,13 @@ class OptimizerConfig(Settings):
         return self
 
     def constant(self, learning_rate: float) -> Self:
-        """Return the same optimiser at a rate that never changes."""
+        """Return the same optimizer with a constant learning rate."""
         return self.model_copy(
             update={"learning_rate": learning_rate, "schedule": "constant", "warmup_epochs": 0}
         )
 
     def require_fitting(self, epochs: int) -> None:
-        """Raise ValueError where the warm-up would fill all epochs."""
+        """Raise an InputError if the warm-up would fill all epochs."""
         if self.warmup_epochs >= epochs:
             raise InputError(
                 f"optimizer.warmup_epochs is {self.warmup_epochs}; must be less than epochs, {epochs}"
@@ -71,24 +72,21 @@ class OptimizerConfig(Settings):
 
 
 def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
-    """Return the optimiser of everything that is trained: the student and the objectives' heads."""
+    """Return the optimizer of all trained parameters: the student's and the objectives' heads'."""
     return torch.optim.SGD(
         parameters,
         lr=config.learning_rate,
         momentum=config.momentum,
         nesterov=config.nesterov,
         weight_decay=config.weight_decay,
-        fused=True,  # one pass over the parameters: small students are bound by the number of calls
+        fused=True,  # one pass over the parameters; small students are bound by the number of calls
     )
 
 
 def learning_rate(config: OptimizerConfig, epoch: int, epochs: int) -> float:
-    """Return the rate of one epoch, a pure function, so that a resumed trial needs no schedule state.
+    """Return the learning rate of one epoch (from 1) of all epochs of a phase.
 
-    Args:
-        config: The schedule.
-        epoch: From 1.
-        epochs: All epochs of the phase.
+    It is a pure function, so that a resumed trial needs no schedule state.
     """
     if epoch <= config.warmup_epochs:
         return config.learning_rate * epoch / (config.warmup_epochs + 1)

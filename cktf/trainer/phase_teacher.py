@@ -1,4 +1,4 @@
-"""The teacher of a phase as the training loop reads it: the network itself, batch by batch."""
+"""The teacher of a phase: the network, run on each batch."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -11,34 +11,34 @@ from cktf.data import TrainLoader
 from cktf.trainer.phases import Phase
 
 ReadTeacher = Callable[[Tensor, Batch], Activations]
-"""Images in the networks' order of memory, and their batch, to the teacher's activations."""
+"""Maps a batch's images, with the channels innermost, and the batch to the teacher's activations."""
 
 
 class Teacher(Protocol):
-    """What tells a phase the teacher's activations."""
+    """Source of the teacher's activations in one phase."""
 
     def epoch(self, epoch: int) -> ReadTeacher:
-        """Return what gives the activations of the batches of one epoch, from 1, without gradients."""
+        """Return the function that gives the activations for batches of one epoch (from 1), without gradients."""
 
 
 PhaseTeacher = Callable[[Phase, TrainLoader, torch.autocast], Teacher | None]
-"""A phase, its batches and the precision of the teacher's forward to the phase's teacher; None where it reads none."""
+"""Maps a phase, its batches and the autocast of the teacher's forward to its teacher; None if the phase reads none."""
 
 
 class LiveTeacher:
-    """The network itself.
+    """A teacher network that is run on every batch.
 
     Args:
         network: The frozen teacher.
-        readings: All that is read of it, and so all that is kept of a batch: its maps are free again before the
-            student makes its own. None keeps everything.
+        readings: The only values that are read of it; its maps are then freed before the student's forward. None: all
+            activations are returned.
     """
 
     def __init__(self, network: nn.Module, readings: tuple[Reading, ...] | None = None) -> None:
         self.network = network
         self.readings = readings
 
-    def epoch(self, epoch: int) -> ReadTeacher:  # noqa: ARG002  # it is the same in all
+    def epoch(self, epoch: int) -> ReadTeacher:  # noqa: ARG002
         """Return the network's forward."""
         return self._activations
 
@@ -53,5 +53,5 @@ class LiveTeacher:
 
 
 def live_teacher(phase: Phase, loader: TrainLoader, autocast: torch.autocast) -> Teacher | None:  # noqa: ARG001
-    """Return a phase's teacher as the network itself; None where the phase reads none."""
+    """Return the live teacher of a phase; None if the phase reads none."""
     return LiveTeacher(phase.teacher, phase.readings) if phase.teacher else None

@@ -1,4 +1,4 @@
-"""The phases of a trial's training: initial ones of its methods, the student's own, and the probe of a transfer."""
+"""The phases of a trial: initial phases of its objectives, the main phase, and the probe of a transfer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,31 +17,32 @@ from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import Probe, classification_loss
 
 MAIN = {"distill": "train", "transfer": "transfer"}
-"""Task to the name of the phase that every trial of it has: the one of all objectives together."""
+"""Task to the name of its main phase, the one that minimises all objectives together."""
 
 Loss = Callable[[Activations | None, Activations | None, Batch], tuple[Tensor, dict[str, Tensor]]]
+"""Maps the student's and the teacher's activations and the batch to the loss and its terms."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: what is learnt from, what is minimised, how, and what moves.
+    """One phase of a training: samples, loss, optimizer and the parameters it updates.
 
     Attributes:
-        name: ``train``, ``transfer`` or ``probe``, or the objective whose own initial phase it is.
+        name: ``train``, ``transfer``, ``probe``, or the objective whose initial phase it is.
         epochs: Passes over the samples.
-        samples: What is learnt from.
-        augmentation: What is drawn for each sample.
-        batch_size: Samples of one step, over all workers together.
-        optimizer: Optimiser and schedule over these epochs.
-        parameters: What the optimiser moves.
-        student: The network that is trained; None where none is, and then it does not run.
-        teacher: The frozen network that runs beside it; None where none is read.
-        readings: All that is read of the teacher, where that is little; None: it may be anything.
-        loss: Student's and teacher's activations and the batch to the sum to minimise and its terms.
-        reads_objective: Whether the objectives are minimised; they are of no use after a phase without them.
-        is_scored: Whether the student's accuracy is told: its logits are of the labels' classes, and its classifier
-            learns, which it does not in an initial phase.
-        seed: Keys the order of samples, their augmentation and the networks' own draws.
+        samples: Training samples.
+        augmentation: Augmentation of each sample.
+        batch_size: Samples per step, over all workers together.
+        optimizer: Optimizer and schedule over these epochs.
+        parameters: Parameters that the optimizer updates.
+        student: The network that is trained; None if the phase does not run it.
+        teacher: The frozen teacher; None if the phase does not read it.
+        readings: The only values that are read of the teacher; None if all activations may be read.
+        loss: Loss function.
+        reads_objective: Whether the objectives are minimised; a phase without them needs none of their state.
+        is_scored: Whether the student's accuracy is reported: its logits are of the labels' classes, and its classifier
+            is trained.
+        seed: Seed of the order of samples, their augmentation and the networks' own draws.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Phase:
         """Return this worker's batches.
 
         Raises:
-            ValueError: If a batch, or all samples, are too few for the workers.
+            InputError: If a batch, or all samples, are too few for the workers.
         """
         return TrainLoader(
             self.samples.dataset,
@@ -83,9 +84,9 @@ def objective_phases(
     objective: WeightedSum,
     samples: Samples,
 ) -> list[Phase]:
-    """Return the phases of a trial's objectives in their order.
+    """Return the initial phases of a trial's objectives and then its main phase.
 
-    The last one draws the same numbers whether or not others come before it, so that arms stay paired.
+    The main phase draws the same numbers whether or not others come before it, so that arms stay paired.
     """
     phases = []
     for name, initial in objective.initial_phases.items():
@@ -110,6 +111,10 @@ def objective_phases(
                 seed=derive(config.seed, "initial phase", name),
             )
         )
+    reads_teacher = any(
+        method.needs_teacher and not method.ends_with_initial
+        for method, _ in active_objectives(config.objective).values()
+    )
     main = Phase(
         name=MAIN[config.task],
         epochs=config.epochs,
@@ -119,23 +124,18 @@ def objective_phases(
         optimizer=config.optimizer,
         parameters=(*student.parameters(), *objective.main_parameters()),
         student=student,
-        teacher=teacher if _reads_teacher_to_the_end(config) else None,
+        teacher=teacher if reads_teacher else None,
         readings=objective.readings,
         loss=objective,
         reads_objective=True,
-        is_scored=config.task == "distill",  # the labels of a transfer are no classes that any network knows
+        is_scored=config.task == "distill",  # in a transfer no network has the labels' classes
         seed=config.seed,
     )
     return [*phases, main]
 
 
-def _reads_teacher_to_the_end(config: TrialConfig) -> bool:
-    methods = [method for method, _ in active_objectives(config.objective).values()]
-    return any(method.needs_teacher and not method.ends_with_initial for method in methods)
-
-
 def probe_phase(probe: Probe, samples: Samples, seed: int) -> Phase:
-    """Return the phase after a transfer, in which labelled samples are learnt from."""
+    """Return the phase after a transfer, which trains the probe on labelled samples."""
     return Phase(
         name="probe",
         epochs=probe.config.epochs,
@@ -155,7 +155,7 @@ def probe_phase(probe: Probe, samples: Samples, seed: int) -> Phase:
 
 
 def epochs_of(phases: Sequence[Phase]) -> Iterator[tuple[Phase, int]]:
-    """Yield each epoch of a trial: its phase, and its number within the phase, from 1."""
+    """Yield the phase of each epoch of a trial and the epoch's number within it, from 1."""
     for phase in phases:
         for epoch in range(1, phase.epochs + 1):
             yield phase, epoch

@@ -1,4 +1,4 @@
-"""The probe of a transfer: a new linear layer on the student's penultimate vector, for the target's classes."""
+"""The probe of a transfer: a new linear layer on the student's penultimate vector for the target's classes."""
 
 from dataclasses import replace
 from typing import Literal, Self
@@ -16,22 +16,22 @@ from cktf.trainer.optimizer import OptimizerConfig
 
 
 class ProbeConfig(Settings):
-    """How the labelled images are learnt from, once the transfer is done."""
+    """Settings of the training on labelled images after the transfer."""
 
     mode: Literal["linear", "full"] = "linear"
-    """`linear`: the new layer alone is trained, on a student that is frozen and in eval mode; `full`: both are."""
+    """`linear`: only the new layer is trained, on a student that is frozen in eval mode; `full`: both are trained."""
 
     epochs: Epochs = 100
     """Passes over the training split."""
 
     batch_size: BatchSize = 64
-    """Samples of one step, over all workers together."""
+    """Samples per step, over all workers together."""
 
     augmentation: AugmentationConfig = AugmentationConfig()
-    """What is drawn anew for each sample and epoch."""
+    """Random augmentation of each sample in each epoch."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
-    """Optimiser and learning-rate schedule over these epochs."""
+    """Optimizer and learning-rate schedule of this phase."""
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:
@@ -40,13 +40,13 @@ class ProbeConfig(Settings):
 
 
 class Probe(nn.Module):
-    """A student whose logits are those of a new linear layer; its own classifier stays, unused.
+    """A student whose logits come from a new linear layer instead of its own classifier.
 
     Args:
         config: Settings.
-        student: The network; kept, not copied.
-        num_features: Of its penultimate vector.
-        num_classes: The target's.
+        student: The network; not copied.
+        num_features: Size of its penultimate vector.
+        num_classes: Classes of the target data set.
         seed: The replicate's seed.
 
     Attributes:
@@ -64,7 +64,7 @@ class Probe(nn.Module):
 
     @property
     def trained(self) -> nn.Module:
-        """What the probe trains of itself."""
+        """The part of the probe that is trained."""
         return self if self.config.mode == "full" else self.classifier
 
     def forward(self, images: Tensor) -> Activations:
@@ -74,7 +74,7 @@ class Probe(nn.Module):
         return replace(activations, logits=self.classifier(activations.penultimate))
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of what is trained; a frozen student stays in eval mode, its running statistics as they are."""
+        """Set the mode of the trained part; a frozen student stays in eval mode."""
         super().train(mode)
         if self.trained is not self:
             self.student.eval()
@@ -86,6 +86,6 @@ def classification_loss(
     teacher: Activations | None,  # noqa: ARG001
     batch: Batch,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the cross-entropy of the logits with the labels, a scalar, and no further terms."""
+    """Return the cross-entropy of the logits with the labels (a scalar) and no terms."""
     assert student is not None
     return functional.cross_entropy(student.logits.float(), batch.labels), {}

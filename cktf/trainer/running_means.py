@@ -1,4 +1,4 @@
-"""Means over an epoch's samples, kept on the device until the epoch ends."""
+"""Means over the samples of an epoch, summed on the device."""
 
 import torch
 from torch import Tensor
@@ -7,9 +7,9 @@ from cktf.trainer.distributed import World
 
 
 class RunningMeans:
-    """Means of named scalars, weighted by the samples of the batch each one is a mean of.
+    """Means of named scalars over batches, weighted by batch size.
 
-    Reading a value at every step would make the CPU wait for the GPU; sums stay where they are until `result`.
+    Reading a value at every step would make the CPU wait for the GPU, so sums stay on the device until `result`.
     """
 
     def __init__(self) -> None:
@@ -17,14 +17,14 @@ class RunningMeans:
         self._samples = 0
 
     def add(self, values: dict[str, Tensor], samples: int) -> None:
-        """Add one batch's scalar tensors."""
+        """Add the scalar means of one batch."""
         for name, value in values.items():
             weighted = value.detach().double() * samples
             self._sums[name] = self._sums[name] + weighted if name in self._sums else weighted
         self._samples += samples
 
     def result(self, world: World) -> tuple[dict[str, float], int]:
-        """Return the means over all workers' samples, and how many samples those are."""
+        """Return the means over all workers' samples, and the number of samples."""
         count = torch.full_like(next(iter(self._sums.values())), self._samples)
         *sums, samples = world.sum(torch.stack([*self._sums.values(), count])).tolist()
         return {name: value / samples for name, value in zip(self._sums, sums, strict=True)}, round(samples)

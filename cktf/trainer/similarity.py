@@ -1,11 +1,11 @@
-"""How alike two networks are on the same samples: their answers, and their representations."""
+"""Similarity of student and teacher on the same samples: of predictions and of representations."""
 
 from torch import Tensor
 from torch.nn import functional
 
 
 def agreement(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return on how many samples both networks choose the same class, in per cent; a scalar.
+    """Return the share of samples for which both networks predict the same class, per cent; a scalar.
 
     Args:
         student: (samples, classes): logits.
@@ -21,8 +21,8 @@ def divergence(student: Tensor, teacher: Tensor) -> Tensor:
         student: (samples, classes): logits.
         teacher: (samples, classes): logits.
     """
-    ours, theirs = (functional.log_softmax(logits.double(), dim=1) for logits in (student, teacher))
-    return functional.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+    q, p = (functional.log_softmax(logits.double(), dim=1) for logits in (student, teacher))
+    return functional.kl_div(q, p, reduction="batchmean", log_target=True)
 
 
 def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
@@ -32,13 +32,12 @@ def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
 
         ||Y^T X||_F^2 / (||X^T X||_F ||Y^T Y||_F)
 
-    It is the same for any rotation or scale of either side, and needs no equal widths. NaN where one side is constant.
+    It is invariant to rotation and scale of either side and takes different widths. NaN if one side is constant.
 
     Args:
-        student: (samples, features): X, of all samples at once; so it is no mean over minibatches, which is biased.
+        student: (samples, features): X, all samples at once, because a mean over minibatches is biased.
         teacher: (samples, other features): Y.
     """
-    ours, theirs = (side.double() - side.double().mean(dim=0) for side in (student, teacher))
-    products = theirs.T @ ours, ours.T @ ours, theirs.T @ theirs
-    shared, own, its = (product.square().sum() for product in products)
-    return shared / (own * its).sqrt()
+    x, y = (side.double() - side.double().mean(dim=0) for side in (student, teacher))
+    yx, xx, yy = (product.square().sum() for product in (y.T @ x, x.T @ x, y.T @ y))
+    return yx / (xx * yy).sqrt()

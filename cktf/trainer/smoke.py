@@ -1,20 +1,20 @@
-"""The small version of a trial, for smoke runs: few generated images, few epochs, clipped gradients."""
+"""The small version of a trial for smoke runs: few generated images, few epochs, clipped gradients."""
 
 from cktf.trainer.config import TrialConfig
 
 MOST_EPOCHS = 2
-"""Epochs of a student, of a teacher and of every phase that has its own: one after the other can be told apart."""
+"""Epochs of a student, of a teacher and of every other phase."""
 
 LARGEST_NORM = 1.0
-"""Norm of the gradients, by which larger ones are clipped: the batch-norm of a teacher knows nothing yet after a few
-steps, so its activations may be of any size, and methods that match them would diverge."""
+"""Norm at which gradients are clipped. A teacher's batch-norm has seen only a few steps, so its activations may be of
+any size, and methods that match them would diverge."""
 
 
 def smoke_trial(config: TrialConfig) -> TrialConfig:
     """Return the small version of a trial.
 
-    That its data are generated is part of its identity and of its teacher's: neither is ever taken for a real one. A
-    teacher from a file is trained instead, for the file may not be there either.
+    Generated data are part of the identity of a trial and of its teacher, so neither is ever taken for a real one. A
+    teacher from a file is trained instead, because the file may be missing.
     """
     values = config.model_dump()
     for data in ("data", "source"):

@@ -1,4 +1,4 @@
-"""The teacher's settings: a recipe to train it once, or a file to load it from."""
+"""Settings of the teacher: a recipe to train it, or a file to load it from."""
 
 from typing import Annotated, Self
 
@@ -10,53 +10,53 @@ from cktf.settings import BatchSize, Epochs, Precision, Seed
 from cktf.trainer.optimizer import OptimizerConfig
 
 RECIPE = ("epochs", "batch_size", "optimizer", "train_fraction", "seed")
-"""Settings of a teacher's own training, which do not apply to one from a file."""
+"""Settings of a teacher's training, which do not apply to a checkpoint."""
 
 
 class TeacherConfig(ModelConfig):
     """The frozen network that the student learns from.
 
-    Without ``checkpoint`` the teacher is trained by cross-entropy with the recipe below, once, and kept under its
-    content's hash for every study that asks for the same. With ``checkpoint`` the recipe does not apply.
+    Without ``checkpoint`` the teacher is trained once by cross-entropy with the recipe below and cached for every study
+    that has the same recipe. With ``checkpoint`` the recipe does not apply.
     """
 
     checkpoint: str | None = None
-    """File of trained weights: safetensors, or a PyTorch file of tensors: a state dict, alone or under a key such as
-    `model`, whose own keys may have the prefixes of wrappers and of the larger modules that it stood in."""
+    """File of trained weights: safetensors, or a PyTorch file of a state dict, alone or under a key such as `model`;
+    its keys may have prefixes of wrappers and of larger modules."""
 
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """SHA-256 of the checkpoint file's bytes, which are refused if they have another. A study fills it in when it is
-    planned, so that a trial is known by its teacher's content, wherever the file is."""
+    """SHA-256 that the checkpoint file must have. A study fills it in when it is planned, so that a trial is identified
+    by its teacher's content, wherever the file is."""
 
     mean: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
-    """Of a checkpoint: mean of each channel, of images in [0, 1], by which the images were normalised that it was
-    trained on; `std` goes with it. Not set: that of its data set, which in a `transfer` is `source`."""
+    """For a checkpoint: mean of each channel with which its training images, in [0, 1], were normalised; set together
+    with `std`. Not set: that of its data set, which in a `transfer` is `source`."""
 
     std: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = None
-    """Of a checkpoint: the standard deviation of each channel, likewise."""
+    """For a checkpoint: standard deviation of each channel, likewise."""
 
     accept_any: bool = False
-    """Take the checkpoint even where it does no better than chance on the validation split, or its weights or outputs
-    are not finite. It decides nothing of what a student learns, so trials and arms are the same with and without."""
+    """Accept a checkpoint that does no better than chance on the validation split, or whose weights or outputs are not
+    finite. It is not part of the identity of trials and arms."""
 
     epochs: Epochs = 240
     """Passes over the training split."""
 
     batch_size: BatchSize = 64
-    """Samples of one step."""
+    """Samples per step."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
-    """Optimiser and learning-rate schedule."""
+    """Optimizer and learning-rate schedule."""
 
     train_fraction: float = Field(default=1.0, gt=0, le=1)
-    """Share of the training split that the teacher learns from, whatever the student's share is."""
+    """Share of the training split that the teacher is trained on, independent of the student's."""
 
     precision: Precision = "auto"
-    """Precision of its own training, as `precision` of a trial. The student's precision does not decide it, and of a
-    checkpoint, which is not trained here, it means nothing: it may stand beside one, for a context to name a file."""
+    """Precision of the teacher's training, as `precision` of a trial and independent of it. It has no effect on a
+    checkpoint, but may be set beside one, so that a context can replace the recipe by a file."""
 
     seed: Seed = 0
-    """The teacher's own replicate; the same teacher serves all of the student's seeds."""
+    """Seed of the teacher's training; the same teacher serves all seeds of the student."""
 
     @model_validator(mode="after")
     def _recipe_or_file(self) -> Self:

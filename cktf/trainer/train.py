@@ -1,8 +1,4 @@
-"""The training loop: one student, from its configuration to its last epoch.
-
-`train` is a generator of `EpochResult`. It does not know who listens: the command line prints them, a Ray worker
-reports them, a test collects them.
-"""
+"""The training loop: trains one student and yields the `EpochResult` of each epoch."""
 
 import math
 import resource
@@ -32,7 +28,7 @@ from cktf.trainer.running_means import RunningMeans
 
 
 class TrainingFailed(RuntimeError):  # noqa: N818  # it names what happened to the trial
-    """A trial cannot go on; the message is the reason that its row will give."""
+    """A trial cannot continue; the message is the reason in its row."""
 
 
 def train(
@@ -46,21 +42,21 @@ def train(
     checkpoint: Checkpoint | None = None,
     world: World | None = None,
 ) -> Iterator[EpochResult]:
-    """Train one student and yield each epoch's result, once its checkpoint is written.
+    """Train one student and yield the result of each epoch after its checkpoint is written.
 
     Args:
-        config: All that decides the training.
-        dataset: What the student learns from, on the device that trains.
-        teacher: The frozen teacher, on that device; None where the trial runs none (`TrialConfig.runs_teacher`).
+        config: The trial.
+        dataset: The student's data set, on the device that trains.
+        teacher: The frozen teacher on that device; None if the trial runs none (`TrialConfig.runs_teacher`).
         options: How the trial is run.
-        phase_teacher: Gives each phase its teacher.
+        phase_teacher: Returns the teacher of each phase.
         place: The trial's folder, for the checkpoint and the student's weights; None writes nothing.
-        checkpoint: Where to go on; the epochs in it are yielded first.
-        world: The workers that share this trial; None asks PyTorch, where Ray Train has registered them.
+        checkpoint: Checkpoint to resume from; its epochs are yielded first.
+        world: The workers of this trial; None: those that Ray Train has registered with PyTorch.
 
     Raises:
         TrainingFailed: If the loss is no longer finite.
-        InputError: If networks, images and objectives do not go together.
+        InputError: If networks, images and objectives do not fit together.
     """
     device = dataset.device
     world = world or World.current()
@@ -68,7 +64,7 @@ def train(
     yield from tuple(history)
     parts = split(dataset.train_labels, config.data, config.seed)
     if device.type == "cuda":
-        # A warm process has seen other trials, and this one may just have trained its teacher.
+        # This process may have trained other trials before, and this trial's teacher.
         torch.cuda.reset_peak_memory_stats(device)
     network, objective, phases = assemble(config, dataset, parts, teacher)
     if checkpoint:
@@ -134,10 +130,10 @@ def train(
             raise TrainingFailed(f"the loss is {values['loss']} in epoch {number}")
         is_last = number == config.total_epochs
         validation = test = None
-        # In float32 whatever the training's precision is: in bfloat16 logits tie, and accuracies move by tenths.
+        # Always in float32: in bfloat16 logits tie, and accuracies move by tenths.
         if phase.is_scored:
             validation = evaluate(network, evaluation_batches(dataset, parts.validation_index))
-            # Of the epoch's last step, which no training loss has seen.
+            # After the epoch's last step, whose effect is in no training loss.
             if not math.isfinite(validation.loss):
                 raise TrainingFailed(f"the validation loss is {validation.loss} after epoch {number}")
         if measuring:
@@ -185,12 +181,12 @@ def device_name(device: torch.device) -> str:
 
 @contextmanager
 def _network_stream(device: torch.device, seed: int, epoch: int, rank: int) -> Iterator[None]:
-    # Dropout and stochastic depth know PyTorch's global stream alone: it is lent to them, and addressed too.
+    # Dropout and stochastic depth draw from PyTorch's global stream, which is seeded for them and restored.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         key = derive(seed, "network", epoch, rank)
         torch.default_generator.manual_seed(key)
         if device.type == "cuda":
-            with torch.cuda.device(device):  # which need not be the current one
+            with torch.cuda.device(device):  # it need not be the current one
                 torch.cuda.manual_seed(key)
         yield
 
@@ -198,6 +194,6 @@ def _network_stream(device: torch.device, seed: int, epoch: int, rank: int) -> I
 def _peak_memory_gib(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
-    # Of the process, which in a warm worker has trained other trials before.
+    # The largest memory of the process, which may have trained other trials before.
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest / (2**30 if sys.platform == "darwin" else 2**20)  # Linux counts in KiB

@@ -1,4 +1,4 @@
-"""Find out before a study starts what would fail every one of its trials."""
+"""Checks before a study starts whether its trials can run."""
 
 from copy import deepcopy
 from functools import lru_cache
@@ -23,25 +23,25 @@ from cktf.trial.teacher_score import score_file
 CPU = torch.device("cpu")
 
 NOT_BUILT = {"seed", "optimizer", "epochs", "precision", "compile"}
-"""Fields of a trial's configuration that do not decide whether its parts can be built."""
+"""Fields of a trial's configuration that do not affect whether its parts can be built."""
 
 
 def what_is_built(config: TrialConfig) -> tuple[object, ...]:
-    """Return what decides whether a trial's parts can be built: where it is the same, one check does."""
+    """Return the key that two trials share if checking one of them is enough."""
     return tuple(getattr(config, name) for name in TrialConfig.model_fields if name not in NOT_BUILT)
 
 
 def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = False) -> None:
-    """Build on the CPU all that a trial is made of, with memory banks of one sample for each class.
+    """Build all parts of a trial on the CPU, with memory banks of one sample per class.
 
     Args:
-        config: Of the trial.
+        config: The trial.
         workers: Processes that train it together.
-        is_measured: Whether its health is.
+        is_measured: Whether its health is measured.
 
     Raises:
-        ValueError: If a data set or the teacher's file is not there, networks, data, batches and objectives do not go
-            together, or all images that are learnt from are of one class.
+        InputError: If a data set or the teacher's file is missing, networks, data, batches and objectives do not fit
+            together, or all training images are of one class.
     """
     dataset = held_dataset(config.data, CPU)
     parts = split(dataset.train_labels, config.data, config.seed)
@@ -49,7 +49,7 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
     if len(classes) == 1:
         raise InputError(_one_class(config))
     teacher = _build_teacher(config, dataset) if config.runs_teacher(is_measured=is_measured) else None
-    # In a transfer each image is a class of its own; two of them do for all.
+    # In a transfer each image is its own class; two are enough.
     _, _, phases = assemble(config, dataset, parts, teacher, labels=classes[:2] if config.source else classes)
     for phase in phases:
         try:
@@ -59,12 +59,12 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
 
 
 def look_at_data(config: TrialConfig) -> list[str]:
-    """Return what a user should know of a trial's data before it is trained, as far as a quick look tells.
+    """Return remarks on a trial's data for the user, from a quick look at the files on this machine.
 
-    Of a folder of images the layout is looked at, and the first images are. What is not on this machine is not.
+    In a folder of images the layout and the first images are checked.
 
     Raises:
-        ValueError: If the data cannot be learnt from.
+        InputError: If the data cannot be used for training.
     """
     found: list[str] = []
     for data in (config.data, config.source):
@@ -84,22 +84,22 @@ def look_at_data(config: TrialConfig) -> list[str]:
 
 
 def score_teacher(config: TrialConfig, device: torch.device) -> TeacherRow:
-    """Return how well a trial's teacher, which is read from a file, does on the trial's validation split.
+    """Return the accuracy of a trial's teacher, which is read from a file, on the trial's validation split.
 
     Raises:
-        ValueError: As `build_teacher` and `cktf.trial.teacher_score.score_file`.
+        InputError: As `build_teacher` and `cktf.trial.teacher_score.score_file`.
     """
-    assert config.teacher is not None, "only of a trial that has one"
+    assert config.teacher is not None
     dataset = held_dataset(config.teacher_data, CPU)
     teacher = _held_teacher(config.teacher, config.teacher_data)
     network = at_own_input(teacher, config.teacher, dataset, dataset.constants)
-    return score_file(
-        config, teacher_id(config), network if device == CPU else deepcopy(network).to(device), device
-    )
+    if device != CPU:
+        network = deepcopy(network).to(device)
+    return score_file(config, teacher_id(config), network, device)
 
 
 def _one_class(config: TrialConfig) -> str:
-    """Say that there is nothing to tell apart, and which objectives find no negatives."""
+    """Return the message for a training split of one class, which names the objectives without negatives."""
     methods = active_objectives(config.objective).items()
     contrastive = [
         f"objective.{name}" for name, (_, settings) in methods if isinstance(settings, ContrastiveSettings)
@@ -138,5 +138,5 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
 
 @lru_cache(maxsize=1)
 def _held_teacher(teacher: TeacherConfig, data: DataConfig) -> nn.Module:
-    """Return the teacher's network; the last one stays, since a study's arms mostly share it."""
+    """Return the teacher's network; the last one stays loaded, because most arms of a study share it."""
     return build_teacher(teacher, held_dataset(data, CPU))

@@ -12,8 +12,8 @@ TEACHER = "teacher.checkpoint"
 
 
 @dataclass(frozen=True, order=True)
-class Content:
-    """One file or folder.
+class InputContent:
+    """One external input of a trial: a file or folder.
 
     Attributes:
         key: Key of the configuration that names it.
@@ -28,22 +28,22 @@ class Content:
     dataset: str = ""
 
     def here(self) -> str:
-        """Return the digest of what lies at the place on this machine; empty where nothing can be read there."""
+        """Return the hash of the content at the place on this machine; empty if nothing can be read there."""
         if self.key == TEACHER:
             return content_digest(self.place) or ""
         return content_of(self.dataset, self.place or None) or ""
 
 
-def contents_of(config: TrialConfig) -> tuple[Content, ...]:
+def contents_of(config: TrialConfig) -> tuple[InputContent, ...]:
     """Return the inputs of a trial that are, or may be, identified by content."""
     named = [("data.root", config.data), ("source.root", config.source)]
     found = [
-        Content(key, data.root or "", data.content or "", data.name)
+        InputContent(key, data.root or "", data.content or "", data.name)
         for key, data in named
         if data and data.is_own
     ]
     if config.teacher and config.teacher.checkpoint is not None:
-        found.append(Content(TEACHER, config.teacher.checkpoint, config.teacher.sha256 or ""))
+        found.append(InputContent(TEACHER, config.teacher.checkpoint, config.teacher.sha256 or ""))
     return tuple(found)
 
 
@@ -63,7 +63,7 @@ def with_contents(config: TrialConfig) -> TrialConfig:
 
 
 def trial_config(mapping: Mapping[str, Any]) -> TrialConfig:
-    """Return the checked configuration of a mapping as written, its inputs identified by content.
+    """Return the checked configuration of a mapping, with its inputs identified by content.
 
     Raises:
         pydantic.ValidationError: If it is no valid configuration.

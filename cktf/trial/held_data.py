@@ -1,4 +1,4 @@
-"""The data sets that a process holds from trial to trial."""
+"""Data sets that stay loaded from trial to trial of a process."""
 
 from functools import lru_cache
 
@@ -8,14 +8,11 @@ from cktf.data import DataConfig, Dataset, load_dataset
 
 
 def held_dataset(config: DataConfig, device: torch.device) -> Dataset:
-    """Return the data set that the settings name, on ``device``; the last few stay where they are.
-
-    A warm worker trains one trial after the other on the same data, and a study is checked arm by arm, whatever
-    fractions of the data set they take.
+    """Return a data set on ``device``; the last two stay loaded, whatever fractions of them trials take.
 
     Raises:
-        DatasetMissing: If it is not there.
-        ValueError: If a file of it is damaged.
+        DatasetMissing: If it is missing.
+        InputError: If one of its files is damaged.
     """
     fields = type(config).model_fields
     whole = {name: fields[name].default for name in ("train_fraction", "validation_fraction")}

@@ -1,4 +1,4 @@
-"""PyTorch's own files, zipped or older: loaded without running anything that they hold, and bounded in size."""
+"""PyTorch's own files, zipped or older: loaded without running any code in them, and bounded in size."""
 
 import argparse
 import io
@@ -17,13 +17,13 @@ FLOOR = 2**28
 """Bytes that the tensors of any file may have, however small the file is."""
 
 MOST_TIMES = 10
-"""How many times as many bytes as a larger file its tensors may have: numbers that were trained hardly compress."""
+"""Largest ratio of the bytes of a larger file's tensors to its own; trained numbers hardly compress."""
 
 LARGEST_PICKLE = 2**23
-"""Bytes of the part of a zipped file that says what its tensors are; one of ten thousand tensors has a tenth."""
+"""Largest size in bytes of the index of tensors in a zipped file; one of ten thousand tensors has a tenth."""
 
 _PICKLES = 5
-"""Pickles that an older file begins with: a mark, the version, the machine, the content, the names of its storages."""
+"""Pickles at the beginning of an older file: magic number, version, machine, content, names of its storages."""
 
 _HARMLESS = re.compile(
     r"argparse\.Namespace|types\.SimpleNamespace|typing\.Any|copyreg\._reconstructor|uuid\.UUID|decimal\.Decimal"
@@ -37,39 +37,45 @@ _HARMLESS = re.compile(
     r"|easydict\.EasyDict|yacs\.config\.CfgNode|(pytorch_lightning|lightning\.\w+)\.utilities\.parsing\.AttributeDict"
     r"|(pytorch_lightning|lightning\.pytorch)\.callbacks\.(model_checkpoint\.ModelCheckpoint|early_stopping\.EarlyStopping)"
 )
-"""Classes and functions that training scripts leave in checkpoints and that do nothing but hold what they are given."""
+"""Classes and functions that training scripts leave in checkpoints and that only hold data."""
+
+_OF_TENSORS = re.compile(
+    r"torch\._utils\._rebuild_.*|torch\.storage\.\w+"
+    r"|torch\.(\w+Storage|Size|device|Tensor|nn\.parameter\.Parameter)"
+)
+"""Names that every file of tensors has."""
 
 
 def most_bytes(file_size: int) -> int:
-    """Return how many bytes the tensors of a file of so many bytes may have."""
+    """Return the number of bytes that the tensors of a file of this size may have."""
     return max(FLOOR, MOST_TIMES * file_size)
 
 
 def read_pytorch(path: Path, content: bytes) -> object:
-    """Return what `torch.save` wrote into a file, on the CPU.
+    """Return the object that `torch.save` wrote into a file, on the CPU.
 
     Args:
-        path: The file, which messages name.
+        path: The file, for messages.
         content: Its bytes.
 
     Raises:
-        InputError: If it is damaged or of another kind, unpacks to far more than it has itself, or holds anything that
-            could run code. Nothing of it has run then.
+        InputError: If it is damaged or of another kind, unpacks to far more than its own size, or holds anything that
+            could run code. No code of it is run.
     """
     _require_bounded(path, content)
     try:
-        # Published checkpoints keep their options in a Namespace, which is harmless: a bag of attributes, whose class
-        # has no __setstate__, __setattr__ or __del__ of its own. Making one and filling it therefore runs nothing of
-        # the file's choice, and what is put in has to be allowed itself. It is thrown away here.
+        # Published checkpoints keep their options in a Namespace. It is harmless: the class has no __setstate__,
+        # __setattr__ or __del__ of its own, so filling one runs no code of the file, and its values must be allowed
+        # themselves.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of kinds of tensors that are refused afterwards
+            warnings.simplefilter("ignore")  # about kinds of tensors that are refused afterwards
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle may raise anything
         if refused := re.search(r"\bGLOBAL (\S+)", str(error)):
             raise InputError(_refusal(path, refused[1], content)) from error
-        # PyTorch's own text advises to load the file without its guard; the reason stands behind it.
+        # PyTorch's own text advises to load the file without its guard; the reason follows it.
         said = re.search(r"WeightsUnpickler error:\s+(.+)", str(error)) or re.search(r"(.+)", str(error))
-        # Of a damaged file it may be no more than the number of the instruction that it broke off at.
+        # For a damaged file it may be only the number of an instruction.
         is_reason = said and " " in said[1] and not re.search("weights_only|Unsupported operand", said[1])
         reason = said[1] if said and is_reason else _kind(content)
         raise InputError(f"{path} is not a PyTorch file of tensors: {reason}") from error
@@ -84,8 +90,8 @@ def _kind(content: bytes) -> str:
 
 
 def _require_bounded(path: Path, content: bytes) -> None:
-    """Look into the table of contents of a zipped file, before anything is unpacked."""
-    # With it a file of a few bytes makes as many as it likes, and no weights are kept in one.
+    """Raise an InputError if a file would unpack to too much; only its table of contents is read."""
+    # A bytearray of any size takes a few bytes in a pickle, and no weights are stored in one.
     if b"bytearray\n" in content:
         raise InputError(f"{path} is not loaded, for it holds a bytearray, which may be of any size")
     if not content.startswith(b"PK"):
@@ -113,7 +119,7 @@ def _require_bounded(path: Path, content: bytes) -> None:
 
 
 def _refusal(path: Path, refused: str, content: bytes) -> str:
-    """Say what is refused, and how somebody who trusts the file can make one of tensors alone from it."""
+    """Return the message for a refused file; if it looks harmless, with the command that extracts its tensors."""
     why = f"{path} is not loaded, for it asks for {refused}, and loading that could run any code."
     asked = _asked_for(content)
     if not asked or not all(_HARMLESS.fullmatch(name) for name in asked):
@@ -134,7 +140,7 @@ def _refusal(path: Path, refused: str, content: bytes) -> str:
 
 
 def _asked_for(content: bytes) -> set[str]:
-    """Return the names of all classes and functions that a file's pickles ask for; empty where that is not plain."""
+    """Return the names of all classes and functions in a file's pickles; empty if they cannot be read off."""
     pickles = io.BytesIO(content)
     count = _PICKLES
     try:
@@ -146,20 +152,10 @@ def _asked_for(content: bytes) -> set[str]:
         for _ in range(count):
             for opcode, argument, _ in pickletools.genops(pickles):
                 if opcode.name in {"STACK_GLOBAL", "EXT1", "EXT2", "EXT4", "INST"}:
-                    return set()  # names that are put together while it is read
+                    return set()  # names that are assembled while loading
                 if opcode.name == "GLOBAL":
                     module, _, attribute = str(argument).partition(" ")
                     found.add(f"{'builtins' if module == '__builtin__' else module}.{attribute}")
     except (ValueError, zipfile.BadZipFile, NotImplementedError):
         return set()
-    return {
-        name for name in found if not name.startswith("torch._utils._rebuild_") and not _is_of_tensors(name)
-    }
-
-
-def _is_of_tensors(name: str) -> bool:
-    return bool(
-        re.fullmatch(
-            r"torch\.(\w+Storage|Size|device|Tensor|nn\.parameter\.Parameter)|torch\.storage\.\w+", name
-        )
-    )
+    return {name for name in found if not _OF_TENSORS.fullmatch(name)}

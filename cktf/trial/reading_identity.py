@@ -1,4 +1,4 @@
-"""What decides the values that are read of a teacher, as the name of their files: if any of it changes, so do they."""
+"""Names of the files of a teacher's stored outputs: hashes of everything that determines the values."""
 
 import hashlib
 import json
@@ -18,8 +18,8 @@ from cktf.trainer.config import TrialConfig
 
 
 def identity_of(network: nn.Module, loader: TrainLoader, config: TrialConfig) -> dict[str, Any]:
-    """Return all that decides a teacher's values besides the batches: who computes what, from what, with what."""
-    assert config.teacher is not None, "its network was built of it"
+    """Return everything that determines a teacher's outputs except the batches: network, images, code and machine."""
+    assert config.teacher is not None
     dataset = loader.dataset
     device = dataset.device
     return {
@@ -33,14 +33,14 @@ def identity_of(network: nn.Module, loader: TrainLoader, config: TrialConfig) ->
         "compile": config.compile,
         "code": _code_digest(),
         "torch": torch.__version__,
-        # Another machine may round otherwise, and so may another number of threads.
+        # Rounding may depend on the machine and the number of threads.
         "machine": [platform.node(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
 
 
 def batches_of(loader: TrainLoader) -> dict[str, Any]:
-    """Return all that decides which images are in which batch of an epoch, cut how and flipped how."""
+    """Return everything that determines the batches of an epoch: samples, augmentation, size and order."""
     return {
         "samples": _digest([("rows", loader.rows)]),
         "augmentation": asdict(loader.augmentation),
@@ -50,7 +50,7 @@ def batches_of(loader: TrainLoader) -> dict[str, Any]:
 
 
 def digest_of(value: Any) -> str:
-    """Return 128 bits, hexadecimal, of what JSON can say."""
+    """Return a hash of a JSON value: 128 bits, hexadecimal."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -58,7 +58,7 @@ def _digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
     digest = hashlib.sha256()
     for name, tensor in tensors:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        for part in torch.split(tensor.reshape(-1), 2**26):  # a data set may be larger than memory
+        for part in torch.split(tensor.reshape(-1), 2**26):  # a mapped data set may be larger than memory
             digest.update(part.cpu().contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""One whole trial: its data, its teacher and its checkpoint are loaded, then the loop runs."""
+"""Runs one whole trial: loads its checkpoint, data and teacher, then trains."""
 
 from collections.abc import Iterator
 from numbers import Integral
@@ -30,19 +30,18 @@ def run_trial(
     device: torch.device | None = None,
     world: World | None = None,
 ) -> Iterator[EpochResult]:
-    """Train one student and yield each epoch's result, once its checkpoint is written.
+    """Train one student and yield the result of each epoch after its checkpoint is written.
 
-    A trial that has a checkpoint in ``run`` goes on from it: the epochs in it are yielded again, not trained again.
-    On a CPU with the same number of threads the results are then bit for bit those of a training that was never
-    interrupted.
+    A trial with a checkpoint in ``run`` is resumed: the epochs in it are yielded again, not trained again. On a CPU
+    with the same number of threads the results are then bit for bit those of an uninterrupted training.
 
     Args:
         config: All that decides the training.
         options: How it is run; None takes the defaults.
         seed: The replicate; None takes that of ``config``.
         run: The run directory, for checkpoints, the teacher and the student's weights; None writes nothing.
-        device: None takes the GPU if there is one.
-        world: The workers that share this trial; None asks PyTorch, where Ray Train has registered them.
+        device: Device that trains; None: the GPU if there is one.
+        world: The workers of this trial; None: those that Ray Train has registered with PyTorch.
 
     Raises:
         TrainingFailed: If the loss is no longer finite.
@@ -63,7 +62,7 @@ def run_trial(
     dataset = held_dataset(config.data, device)
     teacher = None
     if config.runs_teacher(is_measured=options.health is not None):
-        assert config.teacher is not None, "or it could not run"
+        assert config.teacher is not None
         is_scored = options.teacher_is_scored or config.teacher.accept_any
         if config.teacher.checkpoint is not None and not is_scored:
             score_teacher(config, device)

@@ -1,4 +1,4 @@
-"""Where a checkpoint keeps its state dict, and what training frameworks put before the keys of a network."""
+"""Finds the state dict of a network in a checkpoint, and removes the prefixes of training frameworks from its keys."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,42 +12,42 @@ PLACES = (
     *("model", "state_dict", "model_state_dict", "model_state", "net", "network", "weights", "params"),
     *("module", "state_dict_ema", "model_ema", "ema_model", "ema_state_dict", "ema"),
 )
-"""Keys under which checkpoints keep the state dict, next to the epoch, the options, the optimizer's state; the first
-of them counts where a file has several. Any other place counts where it is the only one."""
+"""Usual keys of the state dict in a checkpoint; if several are there, the first in this order is taken. A state dict
+under any other key is taken if it is the only one."""
 
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
-"""Parts of a key that belong to what was wrapped around a network: by DataParallel and averages of weights, by
-``torch.compile``, by sharding."""
+"""Parts of keys that wrappers of a network add: DataParallel, averages of weights, ``torch.compile``, sharding."""
 
 OUTER = {"model", "net", "network", "backbone", "student", "teacher", "ema", "ema_model", "model_ema"}
-"""Names under which a larger module (Lightning's, a trainer's) keeps the network."""
+"""Names of the network in a larger module (Lightning's, a trainer's)."""
 
 COUNTERS = {"n_averaged", "initted", "step", "num_updates", "decay"}
-"""Keys of an average of weights beside the network's own."""
+"""Keys of an average of weights that are no weights."""
 
 EXTRA_STATE = "_extra_state"
-"""Last part of the key under which a module keeps what is no weight; of any type."""
+"""Last part of the key of a module's extra state, which is of any type and no weight."""
 
 MOST_NAMED = 3
-"""Keys of one kind that a message names."""
+"""Number of keys of one kind that a message names."""
 
 DEEPEST = 4
-"""Mappings within each other in which a state dict is looked for."""
+"""Largest depth of nested mappings in which a state dict is searched."""
 
 
 def state_dict_in(loaded: object) -> StateDict:
-    """Return the state dict in what a file held, under keys that are as near to the network's own as can be told.
+    """Return the state dict in an object that was loaded from a file, without prefixes of wrappers in its keys.
 
     Raises:
-        InputError: If there is none, or several, of which none stands where checkpoints keep it. What was found is
-            named.
+        InputError: If there is none, or several and none under a usual key. The message names them.
     """
     found = list(_state_dicts(loaded, (), set()))
     if not found:
         raise InputError(
             f"holds no state dict, which is a mapping of names to tensors; it holds {_outline(loaded)}"
         )
-    ranks = {place: [_rank(key) for key in place] for place, _ in found}
+    ranks = {
+        place: [PLACES.index(key) if key in PLACES else len(PLACES) for key in place] for place, _ in found
+    }
     first = min(ranks.values())
     best = [(place, weights) for place, weights in found if ranks[place] == first]
     if len(best) > 1:
@@ -57,11 +57,11 @@ def state_dict_in(loaded: object) -> StateDict:
 
 
 def part_of(expected: Mapping[str, Tensor], weights: StateDict) -> StateDict:
-    """Return the part of a state dict whose keys are those of a network; all of it where there is no such part.
+    """Return the part of a state dict whose keys are those of a network; all of it if there is no such part.
 
     Args:
-        expected: The network's own state dict.
-        weights: A file's, in which the network may stand beside others, each behind a prefix (``student.``).
+        expected: The network's state dict.
+        weights: State dict of a file, in which several networks may have prefixes (``student.``).
 
     Raises:
         InputError: If several parts have these keys.
@@ -76,7 +76,7 @@ def part_of(expected: Mapping[str, Tensor], weights: StateDict) -> StateDict:
             }
             if not prefix:
                 part = {key: value for key, value in part.items() if key in expected or key not in COUNTERS}
-            # Batch-norms of PyTorch before 0.4.1 did not count, and are loaded without that.
+            # Batch-norms of PyTorch before 0.4.1 had no counter.
             missing = [key for key in expected if key not in part and not key.endswith("num_batches_tracked")]
             if not missing and part.keys() <= expected.keys():
                 fitting[prefix] = part
@@ -89,7 +89,7 @@ def part_of(expected: Mapping[str, Tensor], weights: StateDict) -> StateDict:
 
 
 def first_few(entries: list[str]) -> str:
-    """Return a list in words, cut after the first few."""
+    """Return the first few entries in words, and the number of others."""
     rest = len(entries) - MOST_NAMED
     return ", ".join(entries[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
@@ -97,11 +97,11 @@ def first_few(entries: list[str]) -> str:
 def _state_dicts(
     loaded: object, place: tuple[str, ...], seen: set[int]
 ) -> Iterator[tuple[tuple[str, ...], StateDict]]:
-    """Yield each state dict and the keys that lead to it; each mapping is looked at once, however often it stands."""
+    """Yield the keys that lead to each state dict, and the state dict; each mapping is visited once."""
     if not isinstance(loaded, Mapping) or id(loaded) in seen or len(place) > DEEPEST:
         return
     seen.add(id(loaded))
-    weights = {key: value for key, value in loaded.items() if not _is_extra(key)}
+    weights = {key: value for key, value in loaded.items() if str(key).rpartition(".")[2] != EXTRA_STATE}
     if weights and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in weights.items()):
         yield place, weights
         return
@@ -110,20 +110,12 @@ def _state_dicts(
             yield from _state_dicts(value, (*place, key), seen)
 
 
-def _is_extra(key: object) -> bool:
-    return isinstance(key, str) and key.rpartition(".")[2] == EXTRA_STATE
-
-
-def _rank(key: str) -> int:
-    return PLACES.index(key) if key in PLACES else len(PLACES)
-
-
 def _bare(weights: StateDict) -> StateDict:
-    """Return a state dict without wrappers' parts of its keys, and without the name that all of them begin with."""
+    """Return a state dict without wrappers' parts of its keys, and without `OUTER` names that all keys begin with."""
     inner = {
         ".".join(p for p in key.split(".") if p not in WRAPPERS): value for key, value in weights.items()
     }
-    if len(inner) < len(weights):  # two keys would be one, so that these are the network's own names
+    if len(inner) < len(weights):  # two keys would be one, so these are the network's own names
         return dict(weights)
     if inner.keys() != weights.keys():
         inner = {key: value for key, value in inner.items() if key not in COUNTERS}
@@ -136,7 +128,7 @@ def _bare(weights: StateDict) -> StateDict:
 
 
 def _outline(loaded: object) -> str:
-    """Say what a file holds instead."""
+    """Return a description of a loaded object that holds no state dict."""
     if not isinstance(loaded, Mapping):
         return f"a {type(loaded).__name__}"
     if not loaded:

@@ -1,12 +1,11 @@
-"""Teachers: trained once, kept under their content's hash, loaded frozen.
+"""Teachers: trained once, cached under their identity, loaded frozen.
 
-A teacher's training is a trial of its own, whose student is the teacher network and whose only objective is
-cross-entropy. Its `trial_id` therefore says everything that decides it, and is its name in the cache.
+A teacher is trained by a trial whose student is the teacher network and whose only objective is cross-entropy. The
+`trial_id` of that trial is the teacher's identity and its name in the cache.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +18,6 @@ from torch import nn
 from cktf.data import Constants, DataConfig, Dataset, split
 from cktf.errors import InputError, naming
 from cktf.models import ModelConfig, build_model, under_own_keys
-from cktf.rows import EpochResult
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage, cache_directory
 from cktf.storage.locks import exclusive
@@ -48,17 +46,17 @@ def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
             "epochs": teacher.epochs,
             "batch_size": teacher.batch_size,
             "precision": teacher.precision,
-            # A teacher and a student of the same network and seed must not begin with the same parameters.
+            # A teacher and a student of the same network and seed must not have the same initial parameters.
             "seed": derive(teacher.seed, "teacher") % 2**31,
         }
     )
 
 
 def teacher_id(config: TrialConfig) -> str:
-    """Return the identity of a trial's teacher; empty where it names none.
+    """Return the identity of a trial's teacher; empty if it has none.
 
-    A teacher that is trained is known by the trial that trains it; one from a file by the file's content, its network
-    and the data set whose classes it knows.
+    A trained teacher is identified by the trial that trains it; one from a file by the file's content, its network and
+    its data set.
     """
     teacher, data = config.teacher, config.teacher_data
     if teacher is None:
@@ -93,26 +91,25 @@ def load_teacher(
     shown: Constants | None = None,
     is_compiled: bool = False,
 ) -> nn.Module:
-    """Return the frozen teacher in eval mode, training it first where nobody has yet.
+    """Return the frozen teacher in eval mode, training it first if it is not cached.
 
-    A warm worker keeps the last one: the trials of a study mostly share it.
+    The last one stays loaded, because most trials of a study share it.
 
     Args:
         teacher: The network, and its recipe or file.
-        data: What it was, or will be, trained on.
-        device: Where it is to be.
-        run: The run directory. The first worker that has the teacher puts it there and every other worker takes it
-            from there, so that all trials of a run learn from one and the same teacher, whatever machine they are on.
-        shown: What the images are normalised by that it is given; None: as those of ``data``. It sees them normalised
-            by its own constants.
-        is_compiled: Whether its forward is compiled. It is not compiled later, for then a trial that does not want it
-            would be given a teacher that an earlier trial of the worker has compiled.
+        data: The data set that it is trained on.
+        device: Device of the returned network.
+        run: The run directory. The first worker that has the teacher writes it there and every other worker reads it
+            from there, so that all trials of a run have the same teacher, on whatever machine.
+        shown: Constants with which its images will be normalised, replaced by its own; None: those of ``data``.
+        is_compiled: Whether its forward is compiled. It must be compiled here: a later trial of this process that wants
+            it uncompiled would be given the same network.
 
     Raises:
-        TrainingFailed: If the teacher's own training fails.
-        ValueError: If a checkpoint file does not hold the weights of the named network.
+        TrainingFailed: If the teacher's training fails.
+        InputError: If a checkpoint file does not hold the weights of the named network.
     """
-    dataset = held_dataset(data, torch.device("cpu"))  # of which shapes and constants are read
+    dataset = held_dataset(data, torch.device("cpu"))  # only for the image shape, classes and constants
     network = build_teacher(teacher, dataset)
     if teacher.checkpoint is None:
         network.load_state_dict(_trained_weights(teacher_trial(teacher, data), device, run))
@@ -123,13 +120,9 @@ def load_teacher(
 
 
 def at_own_input(network: nn.Module, teacher: TeacherConfig, dataset: Dataset, shown: Constants) -> nn.Module:
-    """Return a teacher's network for images that are normalised by ``shown``: it sees them by its own constants.
+    """Return a teacher's network for images that are normalised with the constants ``shown``.
 
-    Args:
-        network: The teacher's, as it was trained.
-        teacher: Its settings, whose constants are its own where it has any.
-        dataset: What it was trained on, whose constants are its own otherwise.
-        shown: What the images are normalised by that it is given.
+    Its own constants are those of its settings, else those of the data set that it was trained on.
     """
     own = dataset.constants
     if teacher.mean is not None and teacher.std is not None:
@@ -138,11 +131,11 @@ def at_own_input(network: nn.Module, teacher: TeacherConfig, dataset: Dataset, s
 
 
 def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
-    """Return the teacher's network on the CPU, with the weights of its checkpoint file if it names one.
+    """Return the teacher's network on the CPU, with the weights of its checkpoint file if it has one.
 
     Raises:
-        ValueError: If the file is missing, does not hold the weights of the named network, or holds NaN or infinite
-            ones and ``accept_any`` is not set; or if the teacher's own constants are of other channels.
+        InputError: If the file is missing, does not hold the weights of the named network, or holds NaN or infinite
+            ones and ``accept_any`` is not set; or if the teacher's constants are for other channels.
     """
     channels = dataset.image_shape[0]
     if teacher.mean is not None and len(teacher.mean) != channels:
@@ -173,7 +166,7 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
                 f"{place} does not hold the weights of {teacher.model} for images of {channels} channels and "
                 f"{dataset.num_classes} classes: {differences(expected, weights) or error}"
             ) from error
-        # Of what was loaded, since a number of another precision may have become infinite.
+        # Checked after loading, because a number of another precision may have become infinite.
         if not teacher.accept_any and (wrong := unusable(network.state_dict())):
             raise InputError(
                 f"{place} holds {wrong}; name another file, or set teacher.accept_any: true to learn from it all the "
@@ -187,58 +180,44 @@ def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | No
     shared = run.child("teachers") if run else None
     content = shared.read(name) if shared else None
     if content is None:
-        with _cache(trial) as folder:
-            content = _cached_or_trained(trial, device, folder)
+        # A teacher of generated data is of no use to other studies, so it is not cached.
+        cache = TemporaryDirectory(prefix="cktf-") if trial.data.generated else nullcontext(cache_directory())
+        with cache as folder:
+            content = _cached_or_trained(trial, device, Path(folder))
             if shared:
                 if not shared.exists(name):
                     record = Storage(folder).child("teachers").read(f"{trial.trial_id}.json")
                     shared.write(f"{trial.trial_id}.json", record or b"{}")
-                    shared.write(name, content)  # last: who finds it looks no further
-                # Another machine may have been first: what is in the run directory is the run's teacher.
+                    shared.write(name, content)  # last, because its existence says that both files are there
+                # Another machine may have been first: the run's teacher is the one in the run directory.
                 content = shared.read(name) or content
     return load_safetensors(content)
-
-
-@contextmanager
-def _cache(trial: TrialConfig) -> Iterator[Path]:
-    """Yield where a teacher is kept for other studies; one of generated data, which is of no use to them, is not."""
-    if trial.data.generated:
-        with TemporaryDirectory(prefix="cktf-") as folder:
-            yield Path(folder)
-    else:
-        yield cache_directory()
-
-
-def _trained(trial: TrialConfig, place: Storage, device: torch.device) -> Iterator[EpochResult]:
-    """Yield the epochs of a teacher's own training, which goes on from the checkpoint in ``place`` if there is one."""
-    options = TrainOptions(read_test=True)
-    checkpoint = load_checkpoint(place, device)
-    if checkpoint and checkpoint.is_complete(trial.total_epochs):
-        return iter(checkpoint.history)
-    dataset = held_dataset(trial.data, device)
-    return train(trial, dataset, None, options, place=place, checkpoint=checkpoint, world=World())
 
 
 def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -> bytes:
     cache = Storage(folder).child("teachers")
     name = f"{trial.trial_id}.safetensors"
     content = cache.read(name)
-    if content is not None:  # before there is a lock, which cannot be made where the cache may only be read
+    if content is not None:  # before the lock, which cannot be made in a read-only cache
         return content
     # Trials that start together all need the same teacher: the first trains it, the others wait for the file.
     with naming(folder), exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
         content = cache.read(name)
         if content is None:
             place = trial_storage(Storage(folder).child("training"), trial.trial_id)
+            checkpoint = load_checkpoint(place, device)
+            dataset, options = held_dataset(trial.data, device), TrainOptions(read_test=True)
             try:
-                *_, last = _trained(trial, place, device)
+                *_, last = train(
+                    trial, dataset, None, options, place=place, checkpoint=checkpoint, world=World()
+                )
             except TrainingFailed as error:
                 raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
             content = place.read(STUDENT)
             assert content is not None, "training ends with the student's weights"
-            dataset = held_dataset(trial.data, torch.device("cpu"))
-            rows = split(dataset.train_labels, trial.data, trial.seed).validation_index
-            part = ValidationPart.of(dataset.train_labels[rows], dataset.num_classes)
+            labels = dataset.train_labels.cpu()
+            rows = split(labels, trial.data, trial.seed).validation_index
+            part = ValidationPart.of(labels[rows], dataset.num_classes)
             record = {
                 "config": trial.model_dump(mode="json"),
                 "result": asdict(last),

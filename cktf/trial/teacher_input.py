@@ -1,4 +1,4 @@
-"""What a frozen teacher sees: images that are normalised by the constants it was trained with."""
+"""The input of a frozen teacher: images normalised with the constants of its own training."""
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +8,12 @@ from cktf.data import Constants
 
 
 class OwnInput(nn.Module):
-    """A network behind the change from one normalisation of its images to another.
+    """A network that first changes the normalisation of its images.
 
     Args:
-        network: Kept, not copied.
-        shown: What the images are normalised by that it is given.
-        own: What it wants them normalised by.
+        network: The network; not copied.
+        shown: Constants with which the given images are normalised.
+        own: Constants that the network was trained with.
     """
 
     scale: Tensor
@@ -36,5 +36,5 @@ class OwnInput(nn.Module):
 
 
 def with_own_input(network: nn.Module, shown: Constants, own: Constants) -> nn.Module:
-    """Return the network, as it is where it is shown what it was trained on, else behind an `OwnInput`."""
+    """Return the network, inside an `OwnInput` if its own constants are not those of the images."""
     return network if shown == own else OwnInput(network, shown, own)

@@ -1,33 +1,32 @@
-"""The teacher of a phase: live, or run once for all trials that read the same of it.
+"""The teacher of a phase, run once for all trials that need the same outputs.
 
-All arms of a study see the same images at one seed and epoch, since order and augmentation are keyed by these alone,
-and the teacher is frozen. So where a trial's objectives read only vectors of it (logits, penultimate, pooled maps:
-their `Reading`s), the first trial that comes to an epoch runs the teacher over its batches and writes what is read to
-files below ``$CKTF_CACHE/readings``, one for each reading, while those that want the same wait; all map these files.
-Where nothing is augmented and no reading depends on the batch, one pass over all images does for all seeds and epochs.
+All arms of a study see the same images at one seed and epoch, because order and augmentation depend only on these, and
+the teacher is frozen. If a trial's objectives read only vectors of it (logits, penultimate, pooled maps: their
+`Reading`s), the first trial that reaches an epoch runs the teacher over its batches and writes the values to files
+below ``$CKTF_CACHE/readings``, one for each reading. Other trials wait and map these files. Without augmentation, and
+if no reading depends on the batch, one pass over all images serves all seeds and epochs.
 
-The values are rounded to float16: from 6e-5 to 65504 by 2^-11 of them at most, and logits that a network gives in
-bfloat16, which is coarser, not at all. A trial sees rounded values whether it has found, written or been unable to
-write the files, and whoever computes them runs the same batches. So its numbers do not depend on what was there before,
-and a resumed trial is, with the same number of threads, bit-equal to one that was never interrupted. But they are not
-those of a trial with the live teacher: like the rounding of another machine, this one favours no arm, yet a long
-training may grow it into another result. Therefore by default the teacher runs live, and a study asks for the other
-from its beginning, ``teacher_once: true``, which is no part of a trial's identity. In such a study arms whose
-objectives read whole maps keep the live teacher, and its float32.
+Values are rounded to float16, with a relative error of at most 2^-11 from 6e-5 to 65504; logits that are bfloat16 are
+not changed. A trial uses rounded values whether it found the files, wrote them or could not write them, and they are
+always computed on the same batches. Its results therefore do not depend on the cache, and a resumed trial is, with the
+same number of threads, bit-equal to an uninterrupted one.
 
-The teacher runs live where the other cannot pay or would not be right:
+Rounding to float16 is unbiased, but a long training can amplify it. Hence the live teacher is the default, and
+``teacher_once: true`` must be set when the run is launched; it is not part of a trial's identity. Arms whose objectives
+read whole maps keep the live teacher in float32.
 
-- an objective reads whole maps, many times larger than the images they are of;
-- in the epochs whose files no longer fit within ``$CKTF_CACHE_GB`` beside those before, which they would displace
-  before the next trial came to them. (A design runs all arms of a seed before the next seed; only a search of several
-  seeds wants room for all of them.) So this limit decides which epochs are rounded: keep it through a run;
-- the images are generated: those of a smoke run are of no use to another;
-- a trial has several workers, each of which sees shards of the batches;
-- values are larger than float16 holds, in the epochs in which they are.
+The teacher runs live
 
-Whether another arm will come is not asked, for a study has two at least; nor whether reading is faster than
-computing: on one core a batch of 64 is read in 0.05 ms, and the smallest network here takes 0.2 ms for one image of
-8x8. `benchmarks/teacher_once.py` has the ratios.
+- if an objective reads whole maps, which are many times larger than their images;
+- in epochs whose files do not fit within ``$CKTF_CACHE_GB`` beside those of earlier epochs, which they would displace
+  before the next trial needs them. (A design runs all arms of a seed before the next seed; only a search of several
+  seeds needs room for all of them.) The limit thus determines which epochs are rounded: do not change it during a run;
+- if the images are generated, as those of a smoke run are;
+- if a trial has several workers, each of which sees shards of the batches;
+- in epochs with values that float16 cannot hold.
+
+On one core a batch of 64 is read in 0.05 ms, and the smallest network takes 0.2 ms for one image of 8x8;
+`benchmarks/teacher_once.py` measures the ratios.
 """
 
 import logging
@@ -50,23 +49,22 @@ _NOT_AUGMENTED = Augmentation(crop=0, flip=False)
 
 
 class TeacherOnce:
-    """What is read of the network, from files that trials share.
+    """A teacher whose outputs are read from files that trials share.
 
     Args:
         network: The frozen teacher.
-        readings: All that is read of it.
+        readings: The values that are read of it.
         loader: The phase's batches.
-        autocast: The precision of the network's forward.
-        identity: All that decides the values besides the batches.
-        epochs: Of the phase.
-        files: Where they are kept.
+        autocast: Autocast of the network's forward.
+        identity: Everything that determines the values except the batches.
+        epochs: Epochs of the phase.
+        files: The files.
 
     Attributes:
-        is_static: Whether one pass does for all seeds and epochs.
+        is_static: Whether one pass over all images serves all seeds and epochs.
         pass_bytes: Size of the files of one pass, over an epoch's batches or over all images.
-        shared_epochs: As many of the phase's epochs, from the first, as there is room for; in others the teacher is
-            live.
-        folder: Name of the files' folder: a digest of all that decides their values but the epoch and the reading.
+        shared_epochs: Number of epochs, from the first, for which there is room; in later ones the teacher is live.
+        folder: Name of the files' folder: a hash of everything that determines their values except epoch and reading.
     """
 
     def __init__(
@@ -99,7 +97,7 @@ class TeacherOnce:
         self._static: ReadTeacher | None = None
 
     def epoch(self, epoch: int) -> ReadTeacher:
-        """Return what reads the values of one epoch's batches; first they are computed, where nobody has yet."""
+        """Return the function that reads the values of an epoch's batches; missing files are computed first."""
         if epoch > self.shared_epochs:
             return self.live.epoch(epoch)
         if not self.is_static:
@@ -110,7 +108,7 @@ class TeacherOnce:
 
     def _reader(self, place: str, epoch: int) -> ReadTeacher:
         device = self.loader.dataset.device
-        # On a GPU whole, so that no batch waits for its rows.
+        # The whole table is copied to a GPU, so that no batch waits for its rows.
         tables = {reading: table.to(device) for reading, table in self._tables(place, epoch).items()}
         if not all(bool(table.isfinite().all()) for table in tables.values()):
             return self.live.epoch(epoch)
@@ -127,7 +125,7 @@ class TeacherOnce:
                     for reading, table in computed.items():
                         self.files.write(_name(place, reading), table)
                     found |= computed
-                    found |= self._read(missing, place)  # maps of the files, in place of the copies in memory
+                    found |= self._read(missing, place)  # mapped files replace the tables in memory
         return {reading: found[reading] for reading in self.readings}
 
     def _read(self, readings: Iterable[Reading], place: str) -> dict[Reading, Tensor]:
@@ -138,7 +136,7 @@ class TeacherOnce:
         return {reading: table for reading, table in tables.items() if table is not None}
 
     def _computed(self, readings: Iterable[Reading], epoch: int) -> dict[Reading, Tensor]:
-        """Run the network over all batches; rows of samples that are in none stay 0."""
+        """Return the values of all batches; rows of samples that are in no batch stay 0."""
         tables = {
             reading: torch.zeros(self.num_rows, reading.shape.numel(), dtype=torch.float16)
             for reading in readings
@@ -162,14 +160,14 @@ class TeacherOnce:
 
 
 def reads(tables: Mapping[Reading, Tensor], row_of: Tensor | None = None) -> ReadTeacher:
-    """Return what looks the teacher's values up in tables.
+    """Return a function that looks up the teacher's values in tables.
 
     Args:
-        tables: Of each reading a table (rows, numbers), float16, on the device.
-        row_of: (samples,), int64: each sample's row; None where samples are rows.
+        tables: Reading to its table (rows, numbers), float16, on the device.
+        row_of: (samples,), int64: row of each sample; None: its own index.
     """
 
-    def read(images: Tensor, batch: Batch) -> Activations:  # noqa: ARG001  # they have been seen before
+    def read(images: Tensor, batch: Batch) -> Activations:  # noqa: ARG001
         rows = batch.index if row_of is None else row_of[batch.index]
         return Activations.of_readings(
             {
@@ -182,7 +180,7 @@ def reads(tables: Mapping[Reading, Tensor], row_of: Tensor | None = None) -> Rea
 
 
 def shared_teacher(config: TrialConfig) -> PhaseTeacher:
-    """Return what gives each phase of a trial the teacher that is run once, or live where that cannot be.
+    """Return the function that gives each phase of a trial its `TeacherOnce`, or a live teacher if that is impossible.
 
     Raises:
         InputError: If ``$CKTF_CACHE_GB`` is not a number.

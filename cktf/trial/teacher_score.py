@@ -1,4 +1,4 @@
-"""How well a teacher does on a validation split, and whether that is better than chance."""
+"""The accuracy of a teacher on a validation split, and whether it is better than chance."""
 
 import json
 import math
@@ -20,13 +20,13 @@ from cktf.trial.held_data import held_dataset
 
 @dataclass(frozen=True)
 class ValidationPart:
-    """The images that a teacher is scored on.
+    """Size and chance level of a validation split.
 
     Attributes:
-        validation_images: How many there are.
-        num_classes: Classes of their data set.
-        chance: Per cent of them that are of the largest class. Whoever names one class for all images is right about
-            no more, so this, and not 100 / classes, is what a teacher has to exceed.
+        validation_images: Number of images.
+        num_classes: Classes of the data set.
+        chance: Per cent of images in the largest class: the accuracy of always predicting it, which a teacher has to
+            exceed. It may be larger than 100 / classes.
     """
 
     validation_images: int
@@ -35,29 +35,29 @@ class ValidationPart:
 
     @classmethod
     def of(cls, labels: Tensor, num_classes: int) -> Self:
-        """Return what images with these labels, (samples,), int64, are, of a data set of so many classes."""
+        """Return the part whose images have these labels, (samples,), int64."""
         largest = int(torch.bincount(labels).max())
         return cls(len(labels), num_classes, 100 * largest / len(labels))
 
 
 def score_file(config: TrialConfig, identity: str, network: nn.Module, device: torch.device) -> TeacherRow:
-    """Return how well a trial's teacher, read from a file, does on the trial's validation split.
+    """Return the accuracy of a trial's teacher, read from a file, on the trial's validation split.
 
-    In a transfer that is a split of ``source``, whose classes the teacher knows.
+    In a transfer that is a split of ``source``.
 
     Args:
-        config: The trial, whose teacher has a checkpoint.
-        identity: Of the teacher.
+        config: The trial; its teacher has a checkpoint.
+        identity: The teacher's identity.
         network: The teacher, on ``device``.
-        device: Where it is evaluated, in float32.
+        device: Device on which it is evaluated, in float32.
 
     Raises:
-        ValueError: If it does no better than chance or its outputs are not finite, and ``teacher.accept_any`` is not
+        InputError: If it does no better than chance or its outputs are not finite, and ``teacher.accept_any`` is not
             set.
     """
     teacher, data = config.teacher, config.teacher_data
-    assert teacher is not None, "it has been loaded"
-    assert teacher.checkpoint is not None, "it has been read from a file"
+    assert teacher is not None
+    assert teacher.checkpoint is not None
     dataset = held_dataset(data, device)
     labels = dataset.train_labels.cpu()
     rows = split(labels, data, config.seed).validation_index
@@ -90,9 +90,9 @@ def score_file(config: TrialConfig, identity: str, network: nn.Module, device: t
 
 
 def trained_row(run: Storage, identity: str) -> TeacherRow | None:
-    """Return how well a teacher did at the end of its own training, as the run directory has it.
+    """Return the scores of a teacher at the end of its training from the run directory.
 
-    None where there is no such record, or it cannot be read now.
+    None if there is no record, or it cannot be read now.
     """
     try:
         record = json.loads(run.child("teachers").read(f"{identity}.json") or b"{}")

@@ -1,4 +1,4 @@
-"""Files of trained weights: read without running anything that they hold, known by their content."""
+"""Files of trained weights: read without running any code in them, identified by their content."""
 
 import hashlib
 import math
@@ -13,27 +13,27 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as dump_safetensors
 from torch import Tensor
 
-from cktf.errors import InputError, naming
+from cktf.errors import InputError, naming, visible
 from cktf.storage import Storage
 from cktf.trial.pytorch_file import most_bytes, read_pytorch
 from cktf.trial.state_dicts import StateDict, first_few, state_dict_in
 
 SAFETENSORS = ".safetensors"
-"""What the name of a file ends with that is read as safetensors; any other is PyTorch's own."""
+"""Suffix of files that are read as safetensors; all others are read as PyTorch's own."""
 
 LARGEST_FILE = 2**32
-"""Bytes of a file that is read: float32 weights of a network of 10^9 parameters."""
+"""Largest file in bytes: float32 weights of a network of 10^9 parameters."""
 
 LARGEST_WEIGHT = 1e10
-"""A weight beyond it, of either sign, was not trained: what it is multiplied with would leave float32."""
+"""Largest absolute value of a trained weight; products with larger ones would leave float32."""
 
 FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 WHOLE = {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool}
-"""Types of tensors that a network may be loaded from, its weights from the first alone."""
+"""Types of tensors that a network may be loaded from; weights must be of `FLOATS`."""
 
 
 def content_digest(file: str | os.PathLike[str]) -> str | None:
-    """Return the SHA-256 of a file's bytes in hexadecimal digits, None where this machine cannot read it."""
+    """Return the SHA-256 of a file's bytes in hexadecimal digits, None if this machine cannot read it."""
     try:
         path, status = _regular(file)
         return _digest(path, status.st_mtime_ns, status.st_size)
@@ -41,62 +41,56 @@ def content_digest(file: str | os.PathLike[str]) -> str | None:
         return None
 
 
-@lru_cache  # a study makes the configurations of all its arms, and checks each
+@lru_cache  # every arm of a study asks for it
 def _digest(path: Path, _modified: int, _size: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _regular(file: str | os.PathLike[str]) -> tuple[Path, os.stat_result]:
-    """Return a file's place and status.
+    """Return the path and status of a file.
 
     Raises:
-        InputError: If it is none that ends (a device, a pipe), is larger than any that is read, or is not there.
+        InputError: If it is missing, no regular file, or too large.
     """
+    name = visible(os.fspath(file))
     try:
         path = Path(file).expanduser()
         status = path.stat()
     except OSError as error:
-        raise InputError(f"{_said(file)} cannot be read: {error.strerror}") from error
+        raise InputError(f"{name} cannot be read: {error.strerror}") from error
     except (ValueError, RuntimeError) as error:  # a NUL in its name; no home of that user
-        raise InputError(f"{_said(file)} cannot be read: it is not the name of a file ({error})") from error
+        raise InputError(f"{name} cannot be read: it is not the name of a file ({error})") from error
     if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{_said(path)} cannot be read: Is a directory")
+        raise InputError(f"{name} cannot be read: Is a directory")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(
-            f"{_said(path)} cannot be read: it is no regular file, but a device, a pipe or a socket"
-        )
+        raise InputError(f"{name} cannot be read: it is no regular file, but a device, a pipe or a socket")
     if status.st_size > LARGEST_FILE:
         raise InputError(
-            f"{_said(path)} cannot be read: it has {status.st_size} bytes, where {LARGEST_FILE} are allowed"
+            f"{name} cannot be read: it has {status.st_size} bytes, where {LARGEST_FILE} are allowed"
         )
     return path, status
 
 
-def _said(file: str | os.PathLike[str]) -> str:
-    name = os.fspath(file)
-    return name if name.isprintable() else ascii(name)
-
-
 def read_weights(file: str | os.PathLike[str], sha256: str | None = None) -> StateDict:
-    """Return the state dict that a file holds: safetensors, or PyTorch's own, zipped or older.
+    """Return the state dict of a file: safetensors, or PyTorch's own, zipped or older.
 
-    A PyTorch file may hold it alone or where `state_dict_in` finds it. What wrappers have put before all keys is taken
-    away, and what is no weight is left out.
+    A PyTorch file may hold the state dict alone or where `state_dict_in` finds it. Prefixes of wrappers and entries
+    that are no weights are removed.
 
     Args:
         file: The file.
-        sha256: Digest that its content must have; None takes it as it is.
+        sha256: SHA-256 that its content must have; None accepts any.
 
     Raises:
         InputError: If the file cannot be read or has other content, is of neither kind, holds no state dict, tensors
-            far larger than itself, or anything that could run code. Nothing of it has run then.
+            far larger than itself, or anything that could run code. No code of it is run.
     """
     path, _ = _regular(file)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{_said(path)} cannot be read: {error.strerror}") from error
+        raise InputError(f"{visible(str(path))} cannot be read: {error.strerror}") from error
     if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise InputError(f"{path} is not the file that was asked for: its SHA-256 is {found}, not {sha256}")
     read = _read_safetensors if path.suffix == SAFETENSORS else read_pytorch
@@ -118,8 +112,8 @@ def convert_weights(source: str | os.PathLike[str], target: str | os.PathLike[st
     """Write the state dict of a file, as `read_weights` reads it, as safetensors.
 
     Raises:
-        InputError: As `read_weights`; if the target's name is not one of safetensors, or it cannot be written; if a
-            tensor is of a kind that cannot be written.
+        InputError: As `read_weights`; if the target does not end in `SAFETENSORS` or cannot be written; if a tensor is
+            not a dense array of numbers.
     """
     path = Path(target)
     if path.suffix != SAFETENSORS:
@@ -129,7 +123,7 @@ def convert_weights(source: str | os.PathLike[str], target: str | os.PathLike[st
         [f"{key} is {kind}" for key, value in weights.items() if (kind := _odd_kind(value))]
     ):
         raise InputError(f"{source} cannot be converted, for its tensors must be dense numbers: {wrong}")
-    # Tensors of a checkpoint may share memory or skip through it; safetensors has room for neither.
+    # Tensors of a checkpoint may share memory or have strides; safetensors takes neither.
     dense = {
         key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in weights.items()
     }
@@ -138,7 +132,7 @@ def convert_weights(source: str | os.PathLike[str], target: str | os.PathLike[st
 
 
 def differences(expected: StateDict, found: StateDict) -> str:
-    """Say in one line which keys and shapes differ between two state dicts, naming the first few of each kind."""
+    """Return one line on the keys and shapes that differ between two state dicts, with the first few of each kind."""
     missing = [key for key in expected if key not in found]
     unknown = [f"{key} {tuple(value.shape)}" for key, value in found.items() if key not in expected]
     shapes = [
@@ -157,7 +151,7 @@ def differences(expected: StateDict, found: StateDict) -> str:
 
 
 def wrong_kinds(expected: StateDict, found: StateDict) -> str:
-    """Say in one line which tensors are not floating-point numbers where a network's are; empty where all are.
+    """Return one line on the tensors that are not floating-point numbers as the network's are; empty if all are.
 
     PyTorch would round whole numbers, truth values and complex numbers to weights that were never trained.
     """
@@ -173,23 +167,23 @@ def wrong_kinds(expected: StateDict, found: StateDict) -> str:
 
 
 def unusable(weights: StateDict) -> str:
-    """Say in one line what numbers no training leaves, and in which tensors; empty where there are none."""
-    beyond = {
+    """Return one line on tensors with numbers that no training yields; empty if there are none."""
+    largest = {
         key: float(value.abs().max())
         for key, value in weights.items()
         if value.is_floating_point() and value.numel()
     }
     kinds = {
-        "NaN or infinite numbers": [key for key, most in beyond.items() if not math.isfinite(most)],
+        "NaN or infinite numbers": [key for key, most in largest.items() if not math.isfinite(most)],
         f"numbers beyond {LARGEST_WEIGHT:g}": [
-            key for key, most in beyond.items() if LARGEST_WEIGHT < most < math.inf
+            key for key, most in largest.items() if LARGEST_WEIGHT < most < math.inf
         ],
     }
     return "; ".join(f"{kind}, in {first_few(keys)}" for kind, keys in kinds.items() if keys)
 
 
 def _odd_kind(value: Tensor) -> str:
-    """Say what a tensor is that is not an array of plain numbers; empty where it is one."""
+    """Return the kind of a tensor that is not a dense array of plain numbers; empty if it is one."""
     if value.is_meta:
         return "without data"
     if value.layout != torch.strided or value.is_nested:
@@ -204,9 +198,9 @@ def _name(dtype: torch.dtype) -> str:
 def _read_safetensors(path: Path, content: bytes) -> StateDict:
     try:
         return load_safetensors(content)
-    except KeyError as error:  # a type that PyTorch has not
+    except KeyError as error:  # a type that PyTorch does not have
         kind = error.args[0]
         (key, *_) = (key for key, view in deserialize(content) if view["dtype"] == kind)  # type: ignore[no-untyped-call]
         raise InputError(f"{path} cannot be read: {key} is {kind}, which is no type of PyTorch's") from error
-    except Exception as error:  # of a header that is wrong, SafetensorError and several others
+    except Exception as error:  # a wrong header raises SafetensorError and several others
         raise InputError(f"{path} is not a safetensors file: {error}") from error

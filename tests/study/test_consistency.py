@@ -41,7 +41,7 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
         ({"contexts": {"a": {}, "b": {}}}, "contexts.b: equals context 'a'"),
         ({"contexts": {"a": {}, "b": {"data": {"root": "elsewhere"}}}}, "contexts.b: equals context 'a'"),
         (
-            {"contexts": {"a": {"epochs": 3}, "b": {}}},
+            {"contexts": {"a": {"epochs": 3}, "b": {"batch_size": 32}}},
             "compare.longer: in context a: equals arm 'baseline'",
         ),
         (
