@@ -5,7 +5,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.data.dataset import Dataset, Kind
+from cktf.data.files.image_layout import IMAGE_FOLDER
+from cktf.data.sets.cifar import CIFAR10_KIND, CIFAR100_KIND
+from cktf.data.sets.digits import DIGITS_KIND
+from cktf.data.sets.image_folder import IMAGE_FOLDER_KIND
+from cktf.data.sets.mnist import FASHION_MNIST_KIND, MNIST_KIND
+from cktf.data.sets.stl10 import STL10_KIND
+from cktf.data.sets.tiny_imagenet import TINY_IMAGENET_KIND
 from cktf.seeding import generator
+
+KINDS: dict[str, Kind] = {
+    "digits": DIGITS_KIND,
+    "fashion_mnist": FASHION_MNIST_KIND,
+    "mnist": MNIST_KIND,
+    "cifar10": CIFAR10_KIND,
+    "cifar100": CIFAR100_KIND,
+    "tiny_imagenet": TINY_IMAGENET_KIND,
+    "stl10": STL10_KIND,
+    IMAGE_FOLDER: IMAGE_FOLDER_KIND,
+}
+"""Name to kind, of each data set."""
 
 FEW_CLASSES = 4
 """Classes that `few_images` has samples of; there are as many classes as in the real data set."""

@@ -7,8 +7,8 @@ from cktf.data.content import content_of
 from cktf.data.dataset import Dataset
 from cktf.data.files.image_layout import IMAGE_FOLDER
 from cktf.data.files.places import data_folder, reading, shown
-from cktf.data.generated import few_images
-from cktf.data.sets import DATASETS, KINDS
+from cktf.data.generated import KINDS, few_images
+from cktf.data.sets import DATASETS
 from cktf.data.sets.image_folder import side_of
 from cktf.errors import InputError
 

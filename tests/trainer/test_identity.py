@@ -63,10 +63,10 @@ def grown(tmp_path_factory) -> dict[str, str]:
     """A package with one more objective, network and data set, and with settings that it did not have."""
     changes = {
         "objectives/registry.py": ('    "kd": KD,\n', '    "aaa": KD,\n    "kd": KD,\n'),
-        "models/__init__.py": ('    "resnet8": ', '    "aaa": partial(ResNet, depth=8),\n    "resnet8": '),
+        "models/build.py": ('    "resnet8": ', '    "aaa": partial(ResNet, depth=8),\n    "resnet8": '),
         "data/sets/__init__.py": ('    "digits": ', '    "aaa": load_digits,\n    "digits": '),
         "data/config.py": ("    download: bool", "    grey: bool = False\n\n    download: bool"),
-        "objectives/objective.py": ("    weight: float", '    decay: str = "none"\n\n    weight: float'),
+        "objectives/objective.py": ("    weight: Weight", '    decay: str = "none"\n\n    weight: Weight'),
         "trainer/config.py": ("    compile: bool", "    patience: int = 7\n\n    compile: bool"),
         "trainer/optimizer.py": ("    momentum: float", "    dampening: float = 0.25\n\n    momentum: float"),
         "trainer/teacher.py": ("    checkpoint: str", "    tone: float | None = None\n\n    checkpoint: str"),

@@ -43,7 +43,7 @@ def choose_block(
         case "random":
             return int(torch.randint(len(teacher), (), generator=generator))
         case "largest" | "smallest":
-            assert student is not None, "its similarity decides"
+            assert student is not None, "a pairing of BY_SIMILARITY reads the student's map"
             similarities = torch.stack(
                 [map_similarity(student, transform(block), batch) for block in teacher]
             )
