@@ -86,9 +86,9 @@ def launch(
 
     Args:
         spec: The study.
-        run_dir: Where the run is kept: a folder, or a bucket's URI. On a cluster every node must see it.
+        run_dir: The run directory: a folder, or a bucket's URI. On a cluster every node must see it.
         address: A running Ray cluster; None starts Ray on this machine.
-        console: Where progress is shown; None shows it on the terminal.
+        console: Console for the progress; None: the terminal.
 
     Raises:
         UserError: One of `cktf.errors`, if the run directory or the cluster cannot be used for this.

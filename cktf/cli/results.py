@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ReportEngine(StrEnum):
-    """What reads a ledger for a report."""
+    """Engine that parses the ledger for a report."""
 
     LOCAL = "local"
     RAY = "ray"
@@ -76,7 +76,7 @@ def report(
 
 @contextmanager
 def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engine]":
-    """Yield what reads a ledger, connected to Ray as long as it is needed."""
+    """Yield the engine; Ray's is connected until the report is written."""
     if engine is ReportEngine.LOCAL:
         from analysis.ledger.in_memory import RowsInMemory
 

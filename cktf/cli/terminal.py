@@ -1,4 +1,4 @@
-"""What a terminal shows. Names and texts of a user are never taken for markup."""
+"""Output to the terminal. Names and texts of a user are never taken for markup."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

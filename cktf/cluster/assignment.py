@@ -1,4 +1,4 @@
-"""A trial as it travels to a slot, and what comes back."""
+"""A trial as it is sent to a slot, and the results that are sent back."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from cktf.trainer.options import TrainOptions
 
 @dataclass(frozen=True)
 class Assignment:
-    """One trial as it travels to a slot: plain values, for Tune copies and saves them many times.
+    """One trial as it is sent to a slot: plain values, because Tune copies and saves them many times.
 
     Attributes:
         trial_id: The trial.
@@ -50,7 +50,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class TrialEnd:
-    """How a training ended, as its worker saw it."""
+    """End of a training, as its worker reports it."""
 
     status: Status
     reason: str = ""

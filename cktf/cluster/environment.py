@@ -14,7 +14,6 @@ _TUNE = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the older output is the one that can be silent
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results are rows of the ledger
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # nothing is to be saved at Ctrl-C; all is in the ledger
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # errors are rows, too
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
 }
 

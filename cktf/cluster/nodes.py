@@ -21,10 +21,10 @@ from cktf.errors import ClusterNotFound, ClusterTooSmall
 from cktf.study.spec import Resources
 
 ANSWER_SECONDS = 10.0
-"""How long a cluster's head may take to accept a connection."""
+"""Longest time that a cluster's head may take to accept a connection."""
 
 JOIN_SECONDS = 60.0
-"""How long a cluster without an autoscaler may take to show a node on which a trial fits."""
+"""Longest time to wait for a node on which a trial fits, in a cluster without an autoscaler."""
 
 SCALE_UP_SECONDS = 900.0
 """The same with an autoscaler: a cloud's GPU node takes minutes to come up."""
@@ -44,7 +44,7 @@ Node = Mapping[str, float]
 
 @dataclass(frozen=True)
 class TrialResources:
-    """What one trial takes.
+    """Resources of one trial.
 
     Attributes:
         workers: Number of worker processes.
@@ -109,7 +109,7 @@ def _joined(address: str) -> Iterator[None]:
 
 
 def _require_answer(address: str) -> None:
-    """Find out at once what Ray would find out after minutes of trying."""
+    """Refuse at once an address at which Ray would try for minutes."""
     if "://" in address:
         raise ClusterNotFound(
             f"--address {address}: a driver runs on a machine of the cluster; use --address auto there"
@@ -136,15 +136,15 @@ def trials_that_fit(trial: TrialResources, nodes: Sequence[Node]) -> int:
 
 
 def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[str], None]) -> TrialResources:
-    """Wait, for a bounded time, until one trial fits on the cluster, and return what it takes.
+    """Wait, for a bounded time, until one trial fits on the cluster; return its resources.
 
     Args:
-        resources: What the study says that a trial takes.
-        is_local: Whether Ray runs on this machine alone, where nothing is to be waited for.
+        resources: The study's resources of a trial.
+        is_local: Whether Ray runs on this machine alone; then nothing is waited for.
         say: Prints one line for the user.
 
     Raises:
-        ClusterTooSmall: If it does not fit, and no node is to be expected on which it would.
+        ClusterTooSmall: If it does not fit, and no node is expected on which it would.
     """
     kinds = [] if is_local else _node_kinds()
     expected = [node for node, _ in kinds]
@@ -170,7 +170,7 @@ def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[st
 
 
 class Capacity:
-    """How many trials may run at the same time: as fit now, or would on nodes that an autoscaler may add.
+    """Number of trials that may run at the same time, counting nodes that an autoscaler may add.
 
     Args:
         trial: Resources of one trial.
@@ -186,7 +186,7 @@ class Capacity:
         self._now = 1
 
     def now(self) -> int:
-        """Return the number; at least 1, for a cluster that has just lost its last node may get another."""
+        """Return the number; at least 1, because a cluster that has lost its last node may get another."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
             self._now = max(1, trials_that_fit(self._trial, alive_nodes()), self._potential)
@@ -194,7 +194,7 @@ class Capacity:
 
 
 def _node_kinds() -> list[tuple[Node, int]]:
-    """Return what kinds of nodes the cluster's autoscaler may add, and how many of each; none without it.
+    """Return the kinds of nodes that the cluster's autoscaler may add, and how many of each; none without it.
 
     Ray's launcher leaves its configuration on the head, where the driver runs; Ray has no call that returns it.
     """

@@ -112,7 +112,6 @@ def _tune_part(planner: Planner, run: Storage, trial: TrialResources, capacity: 
             resources_per_trial=trial.placement(),
             reuse_actors=True,
             max_failures=planner.spec.max_failures,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             storage_path=scratch,
             trial_dirname_creator=lambda trial: str(trial.trial_id),
             raise_on_failed_trial=False,

@@ -18,7 +18,7 @@ class TrialState:
         planned: Its planned row.
         curve: Epoch to the value of the study's metric; None in a phase that is not scored.
         wall_seconds: Training time of those epochs.
-        end: How it ended; None while it is to be run.
+        end: Its end row; None while it waits or runs.
     """
 
     planned: PlannedRow

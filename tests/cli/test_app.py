@@ -358,7 +358,7 @@ def test_a_context_is_refused_by_a_study_without_any(study, tmp_path):
 
 
 @pytest.mark.parametrize("file", ["analysis.py", "analysis/__init__.py"])
-@pytest.mark.parametrize("command", ["report", "plot"])
+@pytest.mark.parametrize("command", ["report", "plot", "validate"])
 def test_another_module_called_analysis_is_named(tmp_path, file, command):
     path = tmp_path / file
     path.parent.mkdir(exist_ok=True)

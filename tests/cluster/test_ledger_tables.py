@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from analysis import collect
 from analysis.ledger import epochs
 from analysis.ledger import pieces as segments
+from analysis.ledger.collect import collect
 from cktf.driver import write_what_was_asked
 from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow, Status
