@@ -33,7 +33,7 @@ from cktf.models import build_model
 from cktf.seeding import initialisation
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.optimizer import build_optimizer
 from cktf.trainer.options import TrainOptions
 from cktf.trainer.phase_teacher import LiveTeacher, Teacher
@@ -159,7 +159,7 @@ def pair(teacher: str, student: str, num_samples: int, repeats: int, device: tor
     phase = assemble(config, dataset, split(dataset.train_labels, config.data, 0), network)[2][-1]
     assert phase.teacher
     assert phase.readings
-    loader = phase.loader(World())
+    loader = phase.loader(Workers())
     autocast = torch.autocast(
         device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16"
     )

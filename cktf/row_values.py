@@ -55,7 +55,8 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     if within is dict:
         return _object_of(_reader(arguments[1]))
     if type(None) in arguments:
-        return _or_none(_reader(next(option for option in arguments if option is not type(None))))
+        read = _reader(next(option for option in arguments if option is not type(None)))
+        return lambda value: None if value is None else read(value)
     return READERS[kind]
 
 
@@ -84,23 +85,20 @@ def _moment(value: Any) -> float:
     return seconds
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a text")
-    return value
+def _instance_of(kind: type, words: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise TypeError(words)
+        return value
 
-
-def _truth(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("true or false")
-    return value
+    return read
 
 
 READERS: dict[Any, Callable[[Any], Any]] = {
     int: _whole_number,
     float: _number,
-    str: _text,
-    bool: _truth,
+    str: _instance_of(str, "a text"),
+    bool: _instance_of(bool, "true or false"),
     Any: lambda value: value,
 }
 """Type of a field to the function that reads a JSON value as one."""
@@ -111,13 +109,6 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
         if value not in allowed:
             raise InputError(f"one of {', '.join(allowed)}")
         return str(value)
-
-    return read
-
-
-def _or_none(read_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        return None if value is None else read_value(value)
 
     return read
 

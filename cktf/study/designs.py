@@ -81,23 +81,13 @@ def candidates(spec: StudySpec, context: str = "") -> Iterator[Candidate]:
     for name, patch in (spec.compare or {}).items():
         if name not in spec.skip.get(context, ()):
             yield Candidate(("compare", name), name, tuple(leaves(patch)), "", lay_over(base, patch))
-    for key, cells in (("grid", _grid_cells(spec)), ("fractional", _fraction_cells(spec))):
-        for values in cells:
-            yield Candidate((key,), None, tuple(values), "", overlay(base, values))
-
-
-def _grid_cells(spec: StudySpec) -> Iterator[dict[str, Any]]:
-    if spec.grid:
-        for cell in itertools.product(*spec.grid.values()):
-            yield dict(zip(spec.grid, cell, strict=True))
-
-
-def _fraction_cells(spec: StudySpec) -> Iterator[dict[str, Any]]:
-    """Yield the runs of a fraction; the first has the first level of every factor."""
-    if spec.fractional and spec.fraction:
-        for run in spec.fraction.runs:
-            levels = zip(spec.fractional.items(), run, strict=True)
-            yield {path: both[which] for (path, both), which in levels}
+    for cell in itertools.product(*spec.grid.values()) if spec.grid else ():
+        values = dict(zip(spec.grid or (), cell, strict=True))
+        yield Candidate(("grid",), None, tuple(values), "", overlay(base, values))
+    for run in spec.fraction.runs if spec.fraction else ():
+        factors = (spec.fractional or {}).items()
+        values = {path: levels[level] for (path, levels), level in zip(factors, run, strict=True)}
+        yield Candidate(("fractional",), None, tuple(values), "", overlay(base, values))
 
 
 def plan_arms(spec: StudySpec, apart: Collection[str] = ()) -> tuple[Arm, ...]:

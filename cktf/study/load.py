@@ -2,8 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,28 +34,18 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
         StudyError: If the file cannot be read or the study is wrong; one line for each problem.
     """
     file = Path(path)
-    with _one_reason(file):
+    place = visible(str(file))
+    try:
         kind = file.stat().st_mode
         if stat.S_ISDIR(kind):
-            raise StudyError(f"{visible(str(file))}: is a folder; name the study's YAML file")
+            raise StudyError(f"{place}: is a folder; name the study's YAML file")
         if not stat.S_ISREG(kind):  # reading it might never end
-            raise StudyError(f"{visible(str(file))}: is no regular file; name the study's YAML file")
+            raise StudyError(f"{place}: is no regular file; name the study's YAML file")
         with file.open("rb") as stream:
             content = stream.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            raise StudyError(
-                f"{visible(str(file))}: is larger than {MOST_BYTES // 1000:,} kB; a study has a few"
-            )
+            raise StudyError(f"{place}: is larger than {MOST_BYTES // 1000:,} kB; a study has a few")
         text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    return read_study(text, str(file), overrides)
-
-
-@contextmanager
-def _one_reason(file: Path) -> Iterator[None]:
-    """Turn errors of reading a file into a StudyError with the reason."""
-    place = visible(str(file))
-    try:
-        yield
     except FileNotFoundError:
         raise StudyError(f"{place}: there is no such file") from None
     except UnicodeDecodeError:
@@ -65,6 +54,7 @@ def _one_reason(file: Path) -> Iterator[None]:
         raise StudyError(f"{place}: cannot be read: {error.strerror}") from None
     except ValueError:  # a NUL in the name
         raise StudyError(f"{place}: is no file's name") from None
+    return read_study(text, str(file), overrides)
 
 
 def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> Study:

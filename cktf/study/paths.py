@@ -65,13 +65,14 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def spelled(location: Location) -> str:
     """Return a location as text: ``ablate.objective.cktf.theta[0]``."""
-    words = (f"[{key}]" if isinstance(key, int) else f".{_as_key(key)}" for key in location)
+    words = []
+    for key in location:
+        if isinstance(key, int):
+            words.append(f"[{key}]")
+        else:
+            is_plain = key and key.isprintable() and len(key) <= SHOWN
+            words.append(f".{key if is_plain else shown(key)}")
     return "".join(words).removeprefix(".")
-
-
-def _as_key(key: str) -> str:
-    """Return a key, in quotes if it is empty or invisible, cut if it is long."""
-    return key if key and key.isprintable() and len(key) <= SHOWN else shown(key)
 
 
 def value_at(configuration: Mapping[str, Any], path: str) -> Any:

@@ -130,15 +130,15 @@ class TrialConfig(Settings):
     @property
     def trial_id(self) -> str:
         """Identity of this training: a hash of its settings that differ from the frozen defaults, and of the seed."""
-        return identity(self, outside=self._outside, seed=self.seed)
+        return identity(self, outside=self.outside, seed=self.seed)
 
     @cached_property  # read very often while a study is planned
     def arm_id(self) -> str:
         """Identity of the arm: a `trial_id` without the seed."""
-        return identity(self, outside=self._outside)
+        return identity(self, outside=self.outside)
 
     @property
-    def _outside(self) -> set[str]:
+    def outside(self) -> set[str]:
         """Paths of settings outside the identity: the seed, places of files, and those that do not affect training.
 
         A folder of the user's images whose content has no hash is identified by its place.

@@ -8,7 +8,7 @@ from torch import Tensor, distributed, nn
 
 
 @dataclass(frozen=True)
-class World:
+class Workers:
     """The workers of one trial.
 
     Attributes:
@@ -20,7 +20,7 @@ class World:
     size: int = 1
 
     @classmethod
-    def current(cls) -> "World":
+    def current(cls) -> "Workers":
         """Return the process group that Ray Train (or torchrun) has set up, else one worker."""
         if distributed.is_available() and distributed.is_initialized():
             return cls(rank=distributed.get_rank(), size=distributed.get_world_size())

@@ -40,7 +40,7 @@ from cktf.objectives import WeightedSum
 from cktf.objectives.contrastive.layers import LayerPair, blocks_of
 from cktf.settings import Settings
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.phases import MAIN, Phase
 from cktf.trainer.similarity import agreement, divergence, linear_cka
 
@@ -133,13 +133,13 @@ class Health:
         """Return whether an epoch of the phase (from 1) is measured."""
         return epoch % self.config.every == 0 or epoch == self.epochs
 
-    def gradient_norms(self, terms: Mapping[str, Tensor], share: float, world: World) -> dict[str, float]:
+    def gradient_norms(self, terms: Mapping[str, Tensor], share: float, workers: Workers) -> dict[str, float]:
         """Return ``gradient.TERM`` of each term of one step, before the backward of their sum.
 
         Args:
             terms: Unweighted terms, scalars: means over this worker's shard.
             share: Share of the batch that this worker holds.
-            world: The workers, whose gradients are summed.
+            workers: The workers, whose gradients are summed.
         """
         if self.is_compiled:
             return {}
@@ -151,7 +151,7 @@ class Health:
                 term * (factors[name] * share), parameters, retain_graph=True, materialize_grads=True
             )
             flat = torch.cat([gradient.flatten() for gradient in gradients])
-            norms[f"gradient.{name}"] = world.sum(flat).double().norm()
+            norms[f"gradient.{name}"] = workers.sum(flat).double().norm()
         return _finite(norms)
 
     @torch.no_grad()

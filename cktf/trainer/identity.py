@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
 from cktf.trainer.frozen_defaults import FROZEN_DEFAULTS
@@ -67,7 +66,9 @@ def _differing(
         if path in FROZEN_DEFAULTS and not isinstance(value, BaseModel):
             default = FROZEN_DEFAULTS[path]
         else:
-            of_code = getattr(defaults, name, None) if defaults else _default_of(field)
+            of_code = (
+                getattr(defaults, name, None) if defaults else field.get_default(call_default_factory=True)
+            )
             default = FROZEN_DEFAULTS.get(path, of_code)
         if isinstance(value, BaseModel):
             if default is None:
@@ -76,10 +77,6 @@ def _differing(
             yield from _differing(value, f"{path}.", section, outside)
         elif value is not default and not _are_equal(value, default):
             yield path, _plain(value, path)
-
-
-def _default_of(field: FieldInfo) -> Any:
-    return field.default if field.default_factory is None else field.get_default(call_default_factory=True)
 
 
 def _are_equal(value: Any, default: Any) -> bool:

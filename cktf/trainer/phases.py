@@ -1,7 +1,7 @@
 """The phases of a trial: initial phases of its objectives, the main phase, and the probe of a transfer."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from cktf.data import AugmentationConfig, Samples, TrainLoader
 from cktf.objectives import WeightedSum, active_objectives
 from cktf.seeding import derive
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.initial_student import InitialStudent
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import Probe, classification_loss
@@ -60,7 +60,7 @@ class Phase:
     is_scored: bool
     seed: int
 
-    def loader(self, world: World) -> TrainLoader:
+    def loader(self, workers: Workers) -> TrainLoader:
         """Return this worker's batches.
 
         Raises:
@@ -72,8 +72,8 @@ class Phase:
             self.augmentation,
             batch_size=self.batch_size,
             seed=self.seed,
-            rank=world.rank,
-            world_size=world.size,
+            rank=workers.rank,
+            world_size=workers.size,
         )
 
 
@@ -88,29 +88,6 @@ def objective_phases(
 
     The main phase draws the same numbers whether or not others come before it, so that arms stay paired.
     """
-    phases = []
-    for name, initial in objective.initial_phases.items():
-        initial_student = InitialStudent(student, initial) if initial.trains_student else None
-        of_student = initial_student.trained if initial_student else ()
-        rate = initial.learning_rate or config.optimizer.learning_rate
-        phases.append(
-            Phase(
-                name=name,
-                epochs=initial.epochs,
-                samples=samples,
-                augmentation=config.augmentation,
-                batch_size=config.batch_size,
-                optimizer=config.optimizer.constant(rate),
-                parameters=(*of_student, *initial.parameters()),
-                student=initial_student,
-                teacher=teacher,
-                readings=None,
-                loss=partial(objective.initial, name),
-                reads_objective=True,
-                is_scored=False,
-                seed=derive(config.seed, "initial phase", name),
-            )
-        )
     reads_teacher = any(
         method.needs_teacher and not method.ends_with_initial
         for method, _ in active_objectives(config.objective).values()
@@ -131,6 +108,26 @@ def objective_phases(
         is_scored=config.task == "distill",  # in a transfer no network has the labels' classes
         seed=config.seed,
     )
+    phases = []
+    for name, initial in objective.initial_phases.items():
+        initial_student = InitialStudent(student, initial) if initial.trains_student else None
+        of_student = initial_student.trained if initial_student else ()
+        rate = initial.learning_rate or config.optimizer.learning_rate
+        phases.append(
+            replace(
+                main,
+                name=name,
+                epochs=initial.epochs,
+                optimizer=config.optimizer.constant(rate),
+                parameters=(*of_student, *initial.parameters()),
+                student=initial_student,
+                teacher=teacher,
+                readings=None,
+                loss=partial(objective.initial, name),
+                is_scored=False,
+                seed=derive(config.seed, "initial phase", name),
+            )
+        )
     return [*phases, main]
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 
 
 class RunningMeans:
@@ -23,8 +23,8 @@ class RunningMeans:
             self._sums[name] = self._sums[name] + weighted if name in self._sums else weighted
         self._samples += samples
 
-    def result(self, world: World) -> tuple[dict[str, float], int]:
+    def result(self, workers: Workers) -> tuple[dict[str, float], int]:
         """Return the means over all workers' samples, and the number of samples."""
         count = torch.full_like(next(iter(self._sums.values())), self._samples)
-        *sums, samples = world.sum(torch.stack([*self._sums.values(), count])).tolist()
+        *sums, samples = workers.sum(torch.stack([*self._sums.values(), count])).tolist()
         return {name: value / samples for name, value in zip(self._sums, sums, strict=True)}, round(samples)

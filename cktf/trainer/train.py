@@ -17,7 +17,7 @@ from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.checkpoint import Checkpoint, save_checkpoint, save_student
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.health import Health, health_of
 from cktf.trainer.optimizer import build_optimizer, learning_rate
@@ -40,7 +40,7 @@ def train(
     phase_teacher: PhaseTeacher = live_teacher,
     place: Storage | None = None,
     checkpoint: Checkpoint | None = None,
-    world: World | None = None,
+    workers: Workers | None = None,
 ) -> Iterator[EpochResult]:
     """Train one student and yield the result of each epoch after its checkpoint is written.
 
@@ -52,14 +52,14 @@ def train(
         phase_teacher: Returns the teacher of each phase.
         place: The trial's folder, for the checkpoint and the student's weights; None writes nothing.
         checkpoint: Checkpoint to resume from; its epochs are yielded first.
-        world: The workers of this trial; None: those that Ray Train has registered with PyTorch.
+        workers: The workers of this trial; None: those that Ray Train has registered with PyTorch.
 
     Raises:
         TrainingFailed: If the loss is no longer finite.
         InputError: If networks, images and objectives do not fit together.
     """
     device = dataset.device
-    world = world or World.current()
+    workers = workers or Workers.current()
     history = checkpoint.history if checkpoint else []
     yield from tuple(history)
     parts = split(dataset.train_labels, config.data, config.seed)
@@ -86,7 +86,7 @@ def train(
             optimizer = build_optimizer(phase.optimizer, phase.parameters)
             if checkpoint and history[-1].phase == phase.name:
                 optimizer.load_state_dict(checkpoint.optimizer)
-            loader = phase.loader(world)
+            loader = phase.loader(workers)
             of_phase = phase_teacher(phase, loader, bfloat16)
             monitor = health_of(options.health, phase, config, objective, teacher, dataset, parts)
         started = time.perf_counter()
@@ -100,7 +100,7 @@ def train(
         read_teacher = of_phase.epoch(epoch) if of_phase else None
         measured: dict[str, float] = {}
         measuring = monitor if monitor and monitor.is_due(epoch) else None
-        with _network_stream(device, phase.seed, epoch, world.rank):
+        with _network_stream(device, phase.seed, epoch, workers.rank):
             for batch in loader.epoch(epoch):
                 images = batch.images.contiguous(memory_format=torch.channels_last)
                 with bfloat16:
@@ -109,10 +109,10 @@ def train(
                     loss, terms = phase.loss(student_activations, teacher_activations, batch)
 
                 if measuring and not measured:  # in the epoch's first step
-                    measured = measuring.gradient_norms(terms, batch.share, world)
+                    measured = measuring.gradient_norms(terms, batch.share, workers)
                 optimizer.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss * batch.share)
-                world.sum_gradients(phase.parameters)
+                workers.sum_gradients(phase.parameters)
                 if phase.optimizer.clip_norm is not None:
                     nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip_norm)
                 optimizer.step()
@@ -123,8 +123,8 @@ def train(
                     observed["correct"] = correct.double().mean()
                 means.add(observed, samples=len(batch.labels))
         if phase.student:
-            world.average_buffers(phase.student)
-        values, num_samples = means.result(world)
+            workers.average_buffers(phase.student)
+        values, num_samples = means.result(workers)
         train_seconds = time.perf_counter() - started
         if not math.isfinite(values["loss"]):
             raise TrainingFailed(f"the loss is {values['loss']} in epoch {number}")
@@ -160,7 +160,7 @@ def train(
             health=measured,
         )
         history.append(result)
-        if place and world.rank == 0:
+        if place and workers.rank == 0:
             if is_last:
                 save_student(place, network)
             of_objective = objective.state_dict() if phase.reads_objective else {}

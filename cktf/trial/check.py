@@ -14,7 +14,7 @@ from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.rows import TeacherRow
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trial.held_data import held_dataset
 from cktf.trial.teacher_cache import at_own_input, build_teacher, teacher_id
@@ -53,7 +53,7 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
     _, _, phases = assemble(config, dataset, parts, teacher, labels=classes[:2] if config.source else classes)
     for phase in phases:
         try:
-            phase.loader(World(size=workers))
+            phase.loader(Workers(size=workers))
         except InputError as error:
             raise InputError(f"phase {phase.name}: {error}") from error
 

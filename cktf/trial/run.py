@@ -11,7 +11,7 @@ from cktf.settings import LARGEST_SEED
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.options import TrainOptions
 from cktf.trainer.phase_teacher import live_teacher
 from cktf.trainer.train import default_device, train
@@ -28,7 +28,7 @@ def run_trial(
     seed: int | None = None,
     run: Storage | None = None,
     device: torch.device | None = None,
-    world: World | None = None,
+    workers: Workers | None = None,
 ) -> Iterator[EpochResult]:
     """Train one student and yield the result of each epoch after its checkpoint is written.
 
@@ -41,7 +41,7 @@ def run_trial(
         seed: The replicate; None takes that of ``config``.
         run: The run directory, for checkpoints, the teacher and the student's weights; None writes nothing.
         device: Device that trains; None: the GPU if there is one.
-        world: The workers of this trial; None: those that Ray Train has registered with PyTorch.
+        workers: The workers of this trial; None: those that Ray Train has registered with PyTorch.
 
     Raises:
         TrainingFailed: If the loss is no longer finite.
@@ -82,5 +82,5 @@ def run_trial(
         phase_teacher=shared_teacher(config) if options.teacher_once else live_teacher,
         place=place,
         checkpoint=checkpoint,
-        world=world,
+        workers=workers,
     )

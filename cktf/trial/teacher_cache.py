@@ -23,7 +23,7 @@ from cktf.storage import Storage, cache_directory
 from cktf.storage.locks import exclusive
 from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.identity import differing, identity_of
 from cktf.trainer.options import TrainOptions
 from cktf.trainer.teacher import TeacherConfig
@@ -64,18 +64,7 @@ def teacher_id(config: TrialConfig) -> str:
     if teacher.checkpoint is None:
         return teacher_trial(teacher, data).trial_id
     of = "source." if config.source else "data."
-    outside = {
-        "teacher.accept_any",
-        "teacher.precision",
-        f"{of}download",
-        f"{of}train_fraction",
-        f"{of}validation_fraction",
-    }
-    if teacher.sha256:
-        outside.add("teacher.checkpoint")
-    if data.content is not None or not data.is_own:
-        outside.add(f"{of}root")
-    differs = differing(config, outside=outside)
+    differs = differing(config, outside={*config.outside, f"{of}train_fraction", f"{of}validation_fraction"})
     return identity_of(
         {path.removeprefix(of): value for path, value in differs.items() if path.startswith(("teacher.", of))}
     )
@@ -209,7 +198,7 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
             dataset, options = held_dataset(trial.data, device), TrainOptions(read_test=True)
             try:
                 *_, last = train(
-                    trial, dataset, None, options, place=place, checkpoint=checkpoint, world=World()
+                    trial, dataset, None, options, place=place, checkpoint=checkpoint, workers=Workers()
                 )
             except TrainingFailed as error:
                 raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error

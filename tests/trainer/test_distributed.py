@@ -6,7 +6,7 @@ from cktf.models import MODELS
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.options import TrainOptions
 from cktf.trial.run import run_trial
 
@@ -100,25 +100,25 @@ def _rank(rank, folder):
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
-        world = World.current()
-        assert world == World(rank=rank, size=2)
+        workers = Workers.current()
+        assert workers == Workers(rank=rank, size=2)
         network = _network()
         inputs, targets = _batch()
         # Shards of different size: three samples and two.
         shard = slice(0, 3) if rank == 0 else slice(3, 5)
         loss = nn.functional.mse_loss(network(inputs[shard]), targets[shard])
         (loss * len(inputs[shard]) / len(inputs)).backward()
-        world.sum_gradients(network.parameters())
+        workers.sum_gradients(network.parameters())
 
         statistics = nn.BatchNorm1d(2)
         statistics.running_mean.fill_(float(rank))
-        world.average_buffers(statistics)
+        workers.average_buffers(statistics)
         assert statistics.running_mean.tolist() == [0.5, 0.5]
         frozen = nn.BatchNorm1d(2).eval()
         frozen.running_mean.fill_(float(rank))
-        world.average_buffers(frozen)
+        workers.average_buffers(frozen)
         assert frozen.running_mean.tolist() == [rank, rank]
-        assert world.sum(torch.tensor([1.0, rank])).tolist() == [2.0, 1.0]
+        assert workers.sum(torch.tensor([1.0, rank])).tolist() == [2.0, 1.0]
         torch.save([parameter.grad for parameter in network.parameters()], f"{folder}/{rank}.pt")
     finally:
         distributed.destroy_process_group()
@@ -148,7 +148,7 @@ def test_the_gradients_of_two_workers_add_up_to_those_of_one(tmp_path):
 
 
 def test_alone_nothing_is_exchanged():
-    world = World.current()
-    assert world == World(rank=0, size=1)
+    workers = Workers.current()
+    assert workers == Workers(rank=0, size=1)
     values = torch.tensor([1.0, 2.0])
-    assert world.sum(values) is values
+    assert workers.sum(values) is values

@@ -14,7 +14,7 @@ from cktf.seeding import initialisation
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.health import HealthConfig, health_of, layer_pairs
 from cktf.trainer.options import TrainOptions
 from cktf.trainer.similarity import agreement, divergence, linear_cka
@@ -167,10 +167,10 @@ def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_trainin
         assert found[name] == pytest.approx(total / count, rel=1e-3, abs=1e-5), name
 
 
-def step(config, world):
+def step(config, workers):
     """Return what measures a trial, and one training step's terms and share."""
     phase, health, teacher, *_ = built(config)
-    batch = next(iter(phase.loader(world).epoch(1)))
+    batch = next(iter(phase.loader(workers).epoch(1)))
     phase.student.train()
     with torch.no_grad():
         its = teacher(batch.images)
@@ -182,12 +182,12 @@ def test_the_norm_of_a_term_s_gradient_is_that_of_a_backward_of_its_own(tiny):
     config = tiny(
         objective={"cross_entropy": {}, "kd": {"weight": 0.5}, "cktf": {"weight": 2, "negatives": 8}}
     )
-    health, loss, terms, share = step(config, World())
-    found = health.gradient_norms(terms, share, World())
+    health, loss, terms, share = step(config, Workers())
+    found = health.gradient_norms(terms, share, Workers())
     assert all(parameter.grad is None for parameter in health.student.parameters())
     weights = {"cross_entropy.logits": 1.0, "kd.logits": 0.5, "cktf.penultimate": 1.6, "cktf.stage2": 0.2}
     for name, weight in weights.items():
-        separate, _, its_terms, _ = step(config, World())
+        separate, _, its_terms, _ = step(config, Workers())
         (weight * its_terms[name]).backward()
         squares = [p.grad.square().sum() for p in separate.student.parameters() if p.grad is not None]
         assert found[f"gradient.{name}"] == pytest.approx(sum(squares).sqrt().item(), rel=1e-4), name
@@ -200,14 +200,14 @@ def test_the_gradient_norm_of_one_weight_by_hand(tiny):
     health.student = nn.Linear(1, 1, bias=False)
     nn.init.constant_(health.student.weight, 3.0)
     terms = {"cross_entropy.logits": health.student.weight.square().sum()}
-    assert health.gradient_norms(terms, 1.0, World()) == {"gradient.cross_entropy.logits": 6.0}
+    assert health.gradient_norms(terms, 1.0, Workers()) == {"gradient.cross_entropy.logits": 6.0}
 
 
 def test_a_compiled_student_has_no_gradients_of_terms(tiny):
     # Its graph serves the step's own backward, and no other.
     _, health, *_ = built(tiny(objective={"cross_entropy": {}}, compile=True))
     term = next(health.student.parameters()).square().sum()
-    assert health.gradient_norms({"cross_entropy.logits": term}, 1.0, World()) == {}
+    assert health.gradient_norms({"cross_entropy.logits": term}, 1.0, Workers()) == {}
 
 
 def on_validation(config):
@@ -219,12 +219,14 @@ def _worker(rank, folder, of_step, of_trial, *of_splits):
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
-        world = World.current()
-        health, _, terms, share = step(TrialConfig.model_validate_json(of_step), world)
+        workers = Workers.current()
+        health, _, terms, share = step(TrialConfig.model_validate_json(of_step), workers)
         config = TrialConfig.model_validate_json(of_trial)
         alone, beside = trained(run_trial(config)), trained(run_trial(config, TrainOptions(health=ALWAYS)))
         splits = [on_validation(TrialConfig.model_validate_json(text)) for text in of_splits]
-        torch.save((health.gradient_norms(terms, share, world), alone, beside, splits), f"{folder}/{rank}.pt")
+        torch.save(
+            (health.gradient_norms(terms, share, workers), alone, beside, splits), f"{folder}/{rank}.pt"
+        )
     finally:
         distributed.destroy_process_group()
 
@@ -250,7 +252,7 @@ def test_two_workers_measure_the_same_split_and_their_gradients_add_up(tiny, tmp
         assert any(name.startswith("gap.cktf.stage1") for name in found)
         assert found == pytest.approx(on_validation(its_config), rel=1e-4, abs=1e-6)
 
-    shards = [step(config, World(rank, 2)) for rank in range(2)]
+    shards = [step(config, Workers(rank, 2)) for rank in range(2)]
     for name in ("cross_entropy.logits", "kd.logits"):
         total = 0.0
         for health, _, terms, share in shards:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.running_means import RunningMeans
 
 
@@ -9,7 +9,7 @@ def test_a_mean_counts_samples_not_batches():
     means = RunningMeans()
     means.add({"loss": torch.tensor(1.0)}, samples=3)
     means.add({"loss": torch.tensor(5.0)}, samples=1)
-    values, samples = means.result(World())
+    values, samples = means.result(Workers())
     assert values == {"loss": pytest.approx(2.0)}
     assert samples == 4
 

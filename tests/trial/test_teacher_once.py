@@ -14,7 +14,7 @@ from cktf.seeding import initialisation
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.distributed import World
+from cktf.trainer.distributed import Workers
 from cktf.trainer.options import TrainOptions
 from cktf.trainer.phase_teacher import LiveTeacher, live_teacher
 from cktf.trial.held_data import held_dataset
@@ -50,7 +50,7 @@ def main_phase(config, weights_seed=0, num_workers=1, once=True):
     seen = []
     network.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
     bfloat16 = torch.autocast("cpu", torch.bfloat16, enabled=config.precision_on("cpu") == "bfloat16")
-    loader = phase.loader(World(0, num_workers))
+    loader = phase.loader(Workers(0, num_workers))
     teacher = (shared_teacher(config) if once else live_teacher)(phase, loader, bfloat16)
     return SimpleNamespace(
         teacher=teacher, loader=loader, seen=seen, phase=phase, network=network, autocast=bfloat16
@@ -160,7 +160,7 @@ def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny):
     config = tiny(objective=KD, augmentation=AUGMENTED)
     parts = main_phase(config)
     reordered = replace(parts.phase, seed=1)
-    loader = reordered.loader(World())
+    loader = reordered.loader(Workers())
     assert torch.equal(loader.rows, parts.loader.rows)
     other = shared_teacher(config)(reordered, loader, parts.autocast)
     assert other.folder != parts.teacher.folder
@@ -171,7 +171,7 @@ def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny):
         parts.phase,
         samples=replace(parts.phase.samples, dataset=replace(dataset, train_images=changed)),
     )
-    loader = phase.loader(World())
+    loader = phase.loader(Workers())
     other = shared_teacher(config)(phase, loader, parts.autocast)
     assert other.folder != parts.teacher.folder
 
@@ -230,7 +230,7 @@ def test_where_it_cannot_pay_the_teacher_runs_live(tiny, changes):
         network = build_model("resnet14", 10, dataset.image_shape).eval()
         phase = assemble(config, dataset, parts, network)[2][-1]
         autocast = torch.autocast("cpu", torch.bfloat16, enabled=False)
-        teacher = shared_teacher(config)(phase, phase.loader(World()), autocast)
+        teacher = shared_teacher(config)(phase, phase.loader(Workers()), autocast)
     else:
         teacher = main_phase(config).teacher
     assert isinstance(teacher, LiveTeacher)
