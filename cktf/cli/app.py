@@ -292,7 +292,7 @@ def report(
     """
     with _one_clear_message():
         _refuse_another_analysis()
-        from analysis.report.effects_table import main_tables
+        from analysis.report.tables import main_tables
         from analysis.report.write import report_on
 
         if address is not None and engine is not ReportEngine.RAY:

@@ -11,9 +11,10 @@ import pytest
 
 from analysis import Results, csv_file, load, write_report, write_results
 from analysis.__main__ import main
-from analysis.report.effects_table import context_rows, main_tables
 from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
+from analysis.report.tables import main_tables
+from analysis.report.tables.contexts import context_rows
 from analysis.statistics.over_contexts import shared_names
 from cktf.rows import Status
 

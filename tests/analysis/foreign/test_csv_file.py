@@ -8,9 +8,9 @@ import pytest
 
 from analysis import csv_file, load, write_results
 from analysis.__main__ import main
-from analysis.report.effects_table import main_tables
 from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
+from analysis.report.tables import main_tables
 from analysis.results import Results
 from cktf.rows import Status
 
