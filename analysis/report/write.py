@@ -11,6 +11,7 @@ from pyarrow import fs
 
 from analysis.facts import Facts
 from analysis.figures import FIGURES
+from analysis.figures.drawing import Drawing, all_drawings
 from analysis.folder import below, open_folder, without_slash, write
 from analysis.foreign import read as read_foreign
 from analysis.ledger.collect import Engine, collect, report_place
@@ -20,7 +21,7 @@ from analysis.ledger.parquet import metadata_of, parquet_bytes
 from analysis.ledger.trials import TRIALS_FILE
 from analysis.load import load
 from analysis.record import RECORD, Record
-from analysis.report.drawing import RENDER, Drawing, all_drawings
+from analysis.report.drawing import RENDER
 from analysis.report.latex import latex
 from analysis.report.latex_text import text
 from analysis.report.methods import methods_text
@@ -30,8 +31,8 @@ from analysis.report.scope import scope_text
 from analysis.report.table import SMOKE, csv, main_name, markdown_tables, markdown_text
 from analysis.report.tables import TABLES, main_tables, side_tables
 from analysis.report.trial_table import trial_table
-from analysis.report.unmade import noted
 from analysis.results import Results
+from analysis.unmade import noted
 from cktf.errors import InputError, naming
 from cktf.foreign_options import NOTHING_SAID, Options
 from cktf.storage import absolute

@@ -329,8 +329,9 @@ def plot(
 ) -> None:
     """Write one figure of a run, or list those that apply to it."""
     _refuse_another_analysis()
+    from analysis.figures.drawing import applicable
     from analysis.load import load
-    from analysis.report.drawing import WITHOUT_FIGURE, applicable, write_figure
+    from analysis.report.drawing import WITHOUT_FIGURE, write_figure
 
     if figure is None and (out_file or factor):
         raise UserError(WITHOUT_FIGURE)

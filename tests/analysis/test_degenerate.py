@@ -7,8 +7,9 @@ import pytest
 
 from analysis import load
 from analysis.figures import FIGURES
+from analysis.figures.drawing import Drawing
 from analysis.figures.theme import themed
-from analysis.report.drawing import RENDER, Drawing
+from analysis.report.drawing import RENDER
 from analysis.report.tables import main_tables, side_tables
 from analysis.report.write import DERIVED
 from analysis.results import Results

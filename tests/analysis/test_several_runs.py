@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import Results, csv_file, load, write_report, write_results
+from analysis import Results, load, read_csv, write_report, write_results
 from analysis.__main__ import main
 from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
@@ -315,7 +315,7 @@ def of_contexts(
             ]
         (folder / f"{number}.csv").write_text("\n".join(lines) + "\n")
         places.append(folder / "-".join(["report", *baselines, str(number)]))
-        write_results(csv_file(folder / f"{number}.csv", metric="acc", baseline=baseline), places[-1])
+        write_results(read_csv(folder / f"{number}.csv", metric="acc", baseline=baseline), places[-1])
     return load(*places)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from analysis.report.drawing import all_drawings
+from analysis.figures.drawing import all_drawings
 from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
 from analysis.report.scope import scope_text

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 MEAN_COLUMN = 2
-"""Of a table of effects: where the arms' means stand."""
+"""Column of the arms' means."""
 
 
 UNTESTED = "No comparison could be tested, so none is decided; the table says why"
-"""Said where no arm and its baseline share two seeds at which they differ, or differ by chance at all."""
+"""Remark if no arm could be tested."""
 
 
 def tables(results: Results) -> list[Table]:

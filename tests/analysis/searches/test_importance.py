@@ -16,8 +16,8 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from analysis import load
 from analysis.report.tables import side_tables
 from analysis.results import Results
-from analysis.searches import importance
 from analysis.searches.fanova import Factor, fanova
+from analysis.searches.importance import importance
 from cktf.rows import Stage, Status
 from tests.analysis.conftest import NUM_RESAMPLES
 
