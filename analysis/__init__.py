@@ -11,38 +11,42 @@ From a notebook::
     analysis.write_figure(results, "effects", "effects.pdf")
 
     both = analysis.load("runs/one_machine", "runs/another")
-    foreign = analysis.csv_file("results.csv", metric="accuracy", arm="method", baseline="none")
+    foreign = analysis.read_csv("results.csv", metric="accuracy", arm="method", baseline="none")
     analysis.write_results(foreign, "foreign/report")
-    analysis.effects(frame, metric="accuracy", baseline="none")    # any table of arm, seed and metric
+    analysis.effects(frame, metric="accuracy", baseline="none")    # any table of arm, seed and metric;
+    analysis.interactions(frame, factors=["lr", "width"], metric="accuracy")    # likewise the other statistics
 
 Pandas, scipy, Optuna and Altair are imported where they are first used, so ``import analysis`` is quick.
 """
 
-from analysis.foreign.csv_file import csv_file
-from analysis.foreign.optuna_study import optuna_study
-from analysis.foreign.ray_tune import ray_tune
+from analysis.figures.drawing import Drawing
+from analysis.foreign.csv_file import read_csv
+from analysis.foreign.optuna_study import read_optuna
+from analysis.foreign.ray_tune import read_ray_tune
 from analysis.ledger.collect import collect
 from analysis.load import load
+from analysis.plain_tables import arms, best, confirmed, importance, interactions, ranks
 from analysis.report.drawing import write_figure
 from analysis.report.write import ReportPaths, write_report, write_results
 from analysis.results import Results
-from analysis.searches.importance import importance
-from analysis.statistics.arms import arms
 from analysis.statistics.effects import effects
-from analysis.statistics.interactions import interactions
 
 __all__ = [
+    "Drawing",
     "ReportPaths",
     "Results",
     "arms",
+    "best",
     "collect",
-    "csv_file",
+    "confirmed",
     "effects",
     "importance",
     "interactions",
     "load",
-    "optuna_study",
-    "ray_tune",
+    "ranks",
+    "read_csv",
+    "read_optuna",
+    "read_ray_tune",
     "write_figure",
     "write_report",
     "write_results",

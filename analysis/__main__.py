@@ -8,10 +8,11 @@ import argparse
 import sys
 from dataclasses import fields
 
+from analysis.figures.drawing import applicable
 from analysis.load import load
-from analysis.report.drawing import WITHOUT_FIGURE, applicable, write_figure
-from analysis.report.effects_table import main_tables
+from analysis.report.drawing import WITHOUT_FIGURE, write_figure
 from analysis.report.table import markdown
+from analysis.report.tables import main_tables
 from analysis.report.write import report_on
 from cktf.errors import InputError, UserError, fault
 from cktf.foreign_options import TAKES, Options

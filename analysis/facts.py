@@ -33,7 +33,7 @@ class Facts:
         study_file: Text of the study's YAML file; empty where the run directory has none.
         torn_lines: Ledger lines that a killed writer left unfinished; they are ignored.
         ledger: Fingerprint of the ledger that the tables were made of.
-        asked: What is asked, where it is not what the last launch has: of several runs, and of foreign results.
+        asked: Study row to use instead of the last launch's (several runs, foreign results).
         foreign: Where the results come from; None where they were measured here.
         teachers: How well each teacher does, in the order in which that was found out.
         num_repeated: Trials that several of the runs hold, which are read together.

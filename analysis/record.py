@@ -16,7 +16,7 @@ from cktf.errors import InputError
 RECORD = "report.json"
 RECORD_IS = "record of a report of cktf"
 VERSION = 1
-"""Of the record."""
+"""Version of the record's format."""
 
 NAME = re.compile(r"((figures|tables|epochs\.parquet)/)?\w[^/]*")
 """What a file of a report may be called; a record that was changed must not reach any other file."""

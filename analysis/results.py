@@ -1,145 +1,104 @@
-"""What a run has yielded, as typed tables, and the facts that belong to them."""
+"""What a run has yielded, as a notebook works with it: its tables, its figures, and a summary."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING
 
-from analysis.facts import Facts
+from analysis.figures.drawing import Drawing, drawing
+from analysis.study_tables import StudyTables
+from analysis.wording import effect_text, p_text, quantity, unit_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_ROWS = 20
+"""Arms that the summary of a notebook lists."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Results:
-    """The tables of one run, or of several read together. What is derived is computed when it is first asked for.
+class Results(StudyTables):
+    """The results of one run, or of several read together; a notebook shows a summary.
 
     Each is equal to itself alone: two of the same run are compared table by table.
-
-    Attributes:
-        trials: One row a trial, in the order of planning.
-        epochs: One row for each trial and epoch.
-        facts: What holds for all of them.
     """
 
-    trials: "pd.DataFrame"
-    epochs: "pd.DataFrame"
-    facts: Facts
-
     def __repr__(self) -> str:
+        return "\n".join(self._summary())
+
+    def _repr_html_(self) -> str:
+        """Return the summary, and the first arms of the table that answers: effects, or a search's leaderboard."""
+        head, *counts = self._summary()
+        lines = "<br>".join(escape(line.strip()) for line in counts)
+        return f"<div><p><b>{escape(head)}</b><br>{lines}</p>{self._answer()}</div>"
+
+    def figure(self, name: str, factors: Sequence[str] = ()) -> Drawing:
+        """Return one figure, which a notebook shows.
+
+        Args:
+            name: A key of `analysis.figures.FIGURES`.
+            factors: Paths of the factors to look at, if the figure lets them be chosen.
+
+        Raises:
+            InputError: If the name or a factor is unknown, or the figure does not apply; it names what is allowed.
+        """
+        return drawing(self, name, factors)
+
+    def effects_against(self, arm: str) -> "pd.DataFrame":
+        """Return the effect of every other arm against this one, paired by seed, as `effects` has them.
+
+        They are a family of comparisons of their own, over which Holm's method adjusts p. A choice of the arm after
+        the results were seen is not accounted for.
+
+        Args:
+            arm: Name of an arm that every context has.
+
+        Returns:
+            One row for each context and other arm: the columns of `analysis.statistics.effects.effects`.
+
+        Raises:
+            InputError: If a context has no arm of this name; the message names those that there are.
+        """
+        from analysis.statistics.effects import effects
+
+        study = self.facts.study
+        return effects(
+            self.trials,
+            metric=study.report_metric,
+            maximise=study.maximise,
+            delta=study.delta,
+            baseline=arm,
+        )
+
+    def _summary(self) -> list[str]:
         study, ended = self.facts.study, self.trials["status"].value_counts()
         statuses = ", ".join(f"{count} {status}" for status, count in ended.items()) or "none"
         num_contexts = len(self.contexts)
         within = f" in {num_contexts} contexts" if num_contexts > 1 else ""
-        return (
-            f"Results of {study.study}, run {study.run}, judged by {study.report_metric}\n"
-            f"  trials: {statuses}; {self.trials['arm_id'].nunique()} arms{within}\n"
-            f"  epochs: {len(self.epochs)} rows"
-        )
+        return [
+            f"Results of {study.study}, run {study.run}, judged by {study.report_metric}",
+            f"  trials: {statuses}; {self.trials['arm_id'].nunique()} arms{within}",
+            f"  epochs: {len(self.epochs)} rows",
+        ]
 
-    @cached_property
-    def contexts(self) -> list[str]:
-        """The contexts in the order of planning; one without a name where the study names none."""
-        return list(dict.fromkeys(self.trials["context"]))
-
-    @cached_property
-    def arms(self) -> "pd.DataFrame":
-        """Mean, standard deviation and interval of every arm; see `analysis.statistics.arms.arms`."""
-        from analysis.statistics.arms import arms
-
+    def _answer(self) -> str:
+        """Return the first arms of the effects, or else of the leaderboard, as HTML; nothing if both are empty."""
         study = self.facts.study
-        planned = set(zip(self.trials["context"], self.trials["arm"], strict=True))
-        reference = {
-            context: {arm: value for arm, value in of_arms.items() if (context, arm) in planned}
-            for context, of_arms in study.reference_values.items()
-        }
-        return arms(self.trials, metric=study.report_metric, reference=reference)
-
-    @cached_property
-    def effects(self) -> "pd.DataFrame":
-        """Every arm against its context's baseline, paired by seed; see `analysis.statistics.effects.effects`."""
-        from analysis.statistics.effects import effects
-
-        study = self.facts.study
-        return effects(self.trials, metric=study.report_metric, maximise=study.maximise, delta=study.delta)
-
-    @cached_property
-    def best(self) -> "pd.DataFrame":
-        """Which arms are the best of their context, or not told from it; see `analysis.statistics.best`."""
-        from analysis.statistics.best import best
-
-        study = self.facts.study
-        return best(self.trials, metric=study.report_metric, maximise=study.maximise)
-
-    @cached_property
-    def teachers(self) -> "pd.DataFrame":
-        """How well each teacher does on its validation split; see `analysis.statistics.teachers.teachers`."""
-        from analysis.statistics.teachers import teachers
-
-        return teachers(self.facts.teachers, self.trials)
-
-    @cached_property
-    def health(self) -> "pd.DataFrame":
-        """Every measure of the distillation's health, paired by seed; see `analysis.statistics.health`."""
-        from analysis.statistics.health import health_effects
-
-        return health_effects(self.trials, self.epochs, metric=self.facts.study.report_metric)
-
-    @cached_property
-    def over_contexts(self) -> "pd.DataFrame":
-        """Every arm's mean effect over its contexts; see `analysis.statistics.over_contexts.over_contexts`."""
-        from analysis.statistics.over_contexts import over_contexts
-
-        return over_contexts(self.effects)
-
-    @cached_property
-    def ranks(self) -> "pd.DataFrame":
-        """How every arm ranks over the contexts, and the tests of that; see `analysis.statistics.ranks.ranks`."""
-        from analysis.statistics.ranks import ranks
-
-        study = self.facts.study
-        return ranks(self.trials, self.effects, metric=study.report_metric, maximise=study.maximise)
-
-    @cached_property
-    def interactions(self) -> "pd.DataFrame":
-        """Main effects and interactions of a grid or a fraction; see `analysis.statistics.interactions`."""
-        from analysis.statistics.interactions import interactions
-
-        study = self.facts.study
-        factors = study.factors if study.design in ("grid", "fractional") else []
-        return interactions(self.trials, factors=factors, metric=study.report_metric)
-
-    @cached_property
-    def leaderboard(self) -> "pd.DataFrame":
-        """The arms of a search by the score that selected them; see `analysis.searches.leaderboard.leaderboard`."""
-        from analysis.searches.leaderboard import leaderboard
-
-        return leaderboard(self.trials, metric=self.facts.study.metric, maximise=self.facts.study.maximise)
-
-    @cached_property
-    def searched(self) -> "pd.DataFrame":
-        """The arms of a search, their levels and how they ended; see `analysis.searches.arms.searched_arms`."""
-        from analysis.searches.arms import searched_arms
-
-        return searched_arms(self.trials, self._on_the_way, self.facts.study)
-
-    @cached_property
-    def _on_the_way(self) -> "pd.DataFrame":
-        from analysis.searches.arms import scores_on_the_way
-
-        return scores_on_the_way(self.trials, self.epochs, self.facts.study.metric)
-
-    @cached_property
-    def confirmed(self) -> "pd.DataFrame":
-        """The confirmed arms' scores in the search and at fresh seeds; see `analysis.searches.confirmed.confirmed`."""
-        from analysis.searches.confirmed import confirmed
-
-        study = self.facts.study
-        return confirmed(self.trials, self.effects, metric=study.metric, maximise=study.maximise)
-
-    @cached_property
-    def importance(self) -> "pd.DataFrame":
-        """How much each factor of a search mattered; see `analysis.searches.importance.importance`."""
-        from analysis.searches.importance import importance_of_arms
-
-        return importance_of_arms(self.searched, self._on_the_way, self.facts.study)
+        if not self.effects.empty:
+            measured = quantity(study.report_metric)
+            shown = self.effects.head(MOST_ROWS)
+            columns = [*(["context"] if len(self.contexts) > 1 else []), "arm", "n_pairs"]
+            table = shown[columns].rename(columns={"n_pairs": "pairs"})
+            table[f"effect [95% interval]{unit_text(measured)}"] = [
+                effect_text(effect, measured.decimals) for _, effect in shown.iterrows()
+            ]
+            table["p (Holm)"] = shown["p_holm"].map(p_text)
+            table["verdict"] = shown["verdict"]
+        elif not self.leaderboard.empty:
+            table = self.leaderboard.head(MOST_ROWS)[["rank", "arm", "n", "score"]]
+        else:
+            return ""
+        num_arms = len(self.leaderboard if self.effects.empty else self.effects)
+        more = f"<p>The first {MOST_ROWS} of {num_arms} rows.</p>" if num_arms > MOST_ROWS else ""
+        html: str = table.to_html(index=False, border=0)
+        return html + more

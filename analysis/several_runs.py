@@ -38,7 +38,7 @@ OF_ALL_FACTORS = ("grid", "fractional", "search")
 """Designs whose arms have a level of every factor: with other factors it is another design."""
 
 WINS = [Status.COMPLETE, Status.PRUNED, Status.FAILED, Status.RUNNING, Status.PLANNED]
-"""Which of several rows of one trial is counted: the first of these."""
+"""Priority of the statuses when several runs hold one trial: the row with the first of these counts."""
 
 
 def united(runs: Mapping[str, Results]) -> Results:

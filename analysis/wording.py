@@ -108,6 +108,9 @@ def larger_is_better(metric: str, maximise: bool | None) -> bool:
     return True
 
 
+LOSS_DECIMALS = 3
+"""Digits after the point of a loss, and of a measure of health."""
+
 ABSENT = "–"
 """Stands where a figure cannot be computed."""
 

@@ -3,7 +3,7 @@
 import pytest
 
 from analysis import load
-from analysis.report.effects_table import main_tables
+from analysis.report.tables import main_tables
 from cktf.storage import Storage
 
 CONTEXTS = {

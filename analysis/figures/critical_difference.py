@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures.theme import BLUE, INK, data
-from analysis.results import Results
 from analysis.statistics.ranks import FRIEDMAN, alike
 from analysis.statistics.verdicts import LEVEL
+from analysis.study_tables import StudyTables
 from analysis.wording import p_words
 
 if TYPE_CHECKING:
     import altair as alt
 
 WIDTH = 640
-"""Of the figure in a file, in pixels, names included."""
+"""Width of the figure in a file, in pixels, names included."""
 
 LETTER = 6.6
 """Width of a letter of a name, in pixels, about."""
@@ -51,7 +51,7 @@ class Diagram:
     caption: str
 
 
-def record(results: Results) -> Diagram | None:
+def record(results: StudyTables) -> Diagram | None:
     """Return the mean ranks to be drawn; None where Friedman's test was not made."""
     ranks = results.ranks
     ranked = ranks[ranks["test"] == FRIEDMAN]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.figures.arms import IN_LINES, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, INK, WIDTH, data, json_number, title_lines
-from analysis.results import Results
 from analysis.statistics.verdicts import LEVEL, Verdict
+from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.names import arm_label
 
@@ -23,7 +23,7 @@ SHAPES = {
     Verdict.FAILED: "cross",
     Verdict.UNDECIDED: "circle",
 }
-"""Of the points, so that a verdict can be read without colours; that of an undecided arm is hollow."""
+"""Shapes of the points, so that a verdict can be read without colours; that of an undecided arm is hollow."""
 
 ENDS, SIMULTANEOUS = ("low", "high"), ("low_simultaneous", "high_simultaneous")
 """Columns of the interval of one comparison alone, and of the one that holds together with all others."""
@@ -57,7 +57,7 @@ class Forest:
     caption: str
 
 
-def record(results: Results) -> Forest | None:
+def record(results: StudyTables) -> Forest | None:
     """Return the effects to be drawn; None where no arm is compared with a baseline."""
     effects = results.effects
     if effects.empty or effects["effect"].isna().all():

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.figures.arms import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
 from analysis.figures.theme import BLUE, GREY, epoch_axis
-from analysis.results import Results
 from analysis.statistics.health import (
     BOUNDS,
     PREFIX,
@@ -17,6 +16,7 @@ from analysis.statistics.health import (
     selected_confidence,
 )
 from analysis.statistics.intervals import grouped_estimates
+from analysis.study_tables import StudyTables
 
 if TYPE_CHECKING:
     import altair as alt
@@ -48,7 +48,7 @@ class Health:
     caption: str
 
 
-def record(results: Results) -> Health | None:
+def record(results: StudyTables) -> Health | None:
     """Return the numbers of the arms with the largest effects in the first context; None where none were measured."""
     study = results.facts.study
     epochs = measured(results.trials, results.epochs, study.report_metric)
@@ -129,7 +129,7 @@ def chart(health: Health) -> "alt.FacetChart":
     return in_panels([band, line], health.rows, health.panels, shares_axis=False)
 
 
-def _chosen(numbers: list[str], results: Results, shown: list[str]) -> list[str]:
+def _chosen(numbers: list[str], results: StudyTables, shown: list[str]) -> list[str]:
     """Return as many columns as there may be panels, kind by kind: those that the arms shown have moved most."""
     moved = results.health[results.health["arm_id"].isin(shown)]
     largest = moved["statistic"].abs().groupby(PREFIX + moved["number"]).max().to_dict()

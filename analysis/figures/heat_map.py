@@ -10,10 +10,10 @@ from analysis.figures.arms import panels_of
 from analysis.figures.factors import factor_order
 from analysis.figures.theme import WIDTH, data
 from analysis.ledger.other_names import under_every_name
-from analysis.results import Results
 from analysis.statistics.arms import complete, reported
 from analysis.statistics.interactions import factorial_cells
 from analysis.statistics.levels import factor_label, in_groups, is_numeric
+from analysis.study_tables import StudyTables
 from analysis.wording import number_text, quantity
 from cktf.rows import Stage
 
@@ -56,7 +56,7 @@ class HeatMap:
     caption: str
 
 
-def record(results: Results, factors: Sequence[str] = ()) -> HeatMap | None:
+def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
     """Return the cells to be drawn.
 
     Args:
@@ -156,7 +156,7 @@ def chart(heat_map: HeatMap) -> "alt.LayerChart | alt.FacetChart":
     return panels
 
 
-def _designed(results: Results) -> "pd.DataFrame":
+def _designed(results: StudyTables) -> "pd.DataFrame":
     """Return the arms of a grid with their levels, their mean ``score`` and ``n``; none of other designs."""
     study = results.facts.study
     pool = reported(results.trials)
@@ -172,7 +172,7 @@ def _designed(results: Results) -> "pd.DataFrame":
     )
 
 
-def _searched(results: Results) -> "pd.DataFrame":
+def _searched(results: StudyTables) -> "pd.DataFrame":
     """Return the arms of a search of which every seed is complete, likewise."""
     searched = results.trials[results.trials["stage"] == Stage.SEARCH]
     complete_arms = searched["arm_id"].isin(results.leaderboard["arm_id"])

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.figures.theme import BLUE, INK, WIDTH, by_status, data, json_number
 from analysis.figures.thinning import thinned, thinned_text
-from analysis.results import Results
+from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.rows import Stage, Status
 
@@ -33,7 +33,7 @@ class History:
     caption: str
 
 
-def record(results: Results) -> History | None:
+def record(results: StudyTables) -> History | None:
     """Return the scores to be drawn; None where nothing was searched."""
     study = results.facts.study
     trials = results.trials
@@ -70,7 +70,7 @@ def record(results: Results) -> History | None:
     return History(measured.label, rows, confirmed, caption)
 
 
-def _confirmed(results: Results) -> list[dict[str, Any]]:
+def _confirmed(results: StudyTables) -> list[dict[str, Any]]:
     """Return the arms that have a score in the search and one at fresh seeds."""
     numbers = results.searched.set_index("arm_id")["number"]
     found = results.confirmed.dropna(subset=["search_score", "mean"])

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.figures.theme import BLUE, GREY, WIDTH, data
-from analysis.results import Results
 from analysis.searches.importance import importance_text
+from analysis.study_tables import StudyTables
 
 if TYPE_CHECKING:
     import altair as alt
@@ -31,7 +31,7 @@ class Importances:
     caption: str
 
 
-def record(results: Results) -> Importances | None:
+def record(results: StudyTables) -> Importances | None:
     """Return the importances to be drawn; None where nothing was searched or too few arms are known."""
     found = results.importance.dropna(subset="importance")
     if found.empty:

@@ -7,9 +7,9 @@ import numpy as np
 
 from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, GREY, epoch_axis
-from analysis.results import Results
 from analysis.statistics.arms import complete, reported
 from analysis.statistics.intervals import grouped_estimates
+from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Curves:
     caption: str
 
 
-def record(results: Results) -> Curves | None:
+def record(results: StudyTables) -> Curves | None:
     """Return the curves of all arms but those of a search's own stage; None where there are none."""
     study = results.facts.study
     trials = complete(reported(results.trials), study.report_metric)

@@ -8,9 +8,9 @@ import numpy as np
 
 from analysis.figures.factors import factor_order
 from analysis.figures.theme import BLUE, INK, data, json_number, level_scale, title_lines
-from analysis.results import Results
 from analysis.statistics.intervals import grouped_estimates
 from analysis.statistics.levels import factor_label, in_groups, is_logarithmic, is_numeric
+from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.names import arm_label
 from cktf.rows import Stage
@@ -23,7 +23,7 @@ MAX_PANELS = 6
 """Factors, each in each context, that are drawn unless one is named."""
 
 MIN_LEVELS = 3
-"""Of a factor that is drawn; two are one effect, which the forest shows."""
+"""Fewest levels of a factor that is drawn; two are one effect, which the forest shows."""
 
 MAX_GROUPS, FEWEST_IN_GROUP = 6, 5
 """Parts that a search's levels are cut into, and the arms that each of them has, or about that."""
@@ -63,7 +63,7 @@ class Marginals:
     caption: str
 
 
-def record(results: Results, factors: Sequence[str] = ()) -> Marginals | None:
+def record(results: StudyTables, factors: Sequence[str] = ()) -> Marginals | None:
     """Return the levels to be drawn.
 
     Args:
@@ -160,7 +160,7 @@ def _panel(panel: Panel, y: "alt.Y") -> "alt.LayerChart | alt.FacetChart":
     return alt.layer(*layers).properties(width=220, height=160, title=panel.title)
 
 
-def _designed(results: Results, factor: str, context: str) -> Panel | None:
+def _designed(results: StudyTables, factor: str, context: str) -> Panel | None:
     """Return a factor's levels against the reference level, as the statistics of the design have it."""
     of_design = _main_effects if results.facts.study.design == "grid" else _effects_alone
     rows, reference = of_design(results, factor, context)
@@ -172,7 +172,7 @@ def _designed(results: Results, factor: str, context: str) -> Panel | None:
     return _sorted_panel(results, factor, context, rows, reference)
 
 
-def _main_effects(results: Results, factor: str, context: str) -> tuple[list[dict[str, Any]], float]:
+def _main_effects(results: StudyTables, factor: str, context: str) -> tuple[list[dict[str, Any]], float]:
     """Return the levels of a grid's factor, averaged over the other factors, and the reference level."""
     found = results.interactions
     found = found[(found["kind"] == "main") & (found["factor"] == factor) & (found["context"] == context)]
@@ -181,7 +181,7 @@ def _main_effects(results: Results, factor: str, context: str) -> tuple[list[dic
     return _points(found, levels[0], "n"), levels[1][0] if len(found) else np.nan
 
 
-def _effects_alone(results: Results, factor: str, context: str) -> tuple[list[dict[str, Any]], float]:
+def _effects_alone(results: StudyTables, factor: str, context: str) -> tuple[list[dict[str, Any]], float]:
     """Return the levels of the arms that differ from the baseline by this factor alone, and the baseline's."""
     arms = results.trials.drop_duplicates("arm_id").set_index("arm_id")[f"param.{factor}"].astype("float64")
     found = results.effects
@@ -198,7 +198,7 @@ def _points(found: "pd.DataFrame", levels: list[float], counted: str) -> list[di
     ]
 
 
-def _searched(results: Results, factor: str) -> Panel | None:
+def _searched(results: StudyTables, factor: str) -> Panel | None:
     """Return the mean score of the search in parts of a factor's levels."""
     searched = results.trials[results.trials["stage"] == Stage.SEARCH].drop_duplicates("arm_id")
     arms = results.leaderboard.merge(searched[["arm_id", f"param.{factor}"]], on="arm_id")
@@ -224,7 +224,7 @@ def _searched(results: Results, factor: str) -> Panel | None:
 
 
 def _sorted_panel(
-    results: Results, factor: str, context: str, rows: list[dict[str, Any]], reference: float | None
+    results: StudyTables, factor: str, context: str, rows: list[dict[str, Any]], reference: float | None
 ) -> Panel:
     rows = sorted(rows, key=lambda row: float(row["level"]))
     for row in rows:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, GREY, INK
-from analysis.results import Results
 from analysis.statistics.arms import complete, reported
+from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Slopes:
     caption: str
 
 
-def record(results: Results) -> Slopes | None:
+def record(results: StudyTables) -> Slopes | None:
     """Return the slopes to be drawn; None where no arm shares a complete seed with its baseline."""
     study = results.facts.study
     effects = results.effects[results.effects["n_pairs"] > 0]

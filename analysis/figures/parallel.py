@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from analysis.figures.factors import searched_factors
 from analysis.figures.theme import BLUE, GREY, INK, WIDTH, data
 from analysis.figures.thinning import thinned, thinned_text
-from analysis.results import Results
 from analysis.searches.arms import JUDGED, is_best
 from analysis.statistics.levels import factor_label, is_numeric
+from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.rows import Status
 
@@ -66,7 +66,7 @@ class Parallel:
     caption: str
 
 
-def record(results: Results) -> Parallel | None:
+def record(results: StudyTables) -> Parallel | None:
     """Return the lines to be drawn; None where a search has fewer than five complete arms or two factors."""
     study = results.facts.study
     arms = results.searched[results.searched["status"].isin(JUDGED)]

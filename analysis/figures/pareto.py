@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from analysis.figures.theme import BLUE, GREY, WIDTH, data
 from analysis.figures.thinning import thinned, thinned_text
-from analysis.results import Results
+from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.rows import Stage, Status
 
@@ -58,7 +58,7 @@ def front(costs: NDArray[np.float64], losses: NDArray[np.float64]) -> NDArray[np
     return is_front
 
 
-def record(results: Results) -> Pareto | None:
+def record(results: StudyTables) -> Pareto | None:
     """Return the arms to be drawn; None where fewer than three of a search are complete with a training time."""
     study, arms = results.facts.study, results.searched
     arms = arms[(arms["status"] == Status.COMPLETE) & (arms["wall_seconds"] > 0)]

@@ -12,9 +12,9 @@ import numpy as np
 from analysis.figures.factors import searched_factors
 from analysis.figures.theme import BLUE, STATUS_MARKS, WIDTH, by_status, data, level_scale
 from analysis.figures.thinning import thinned, thinned_text
-from analysis.results import Results
 from analysis.searches.arms import is_best
 from analysis.statistics.levels import factor_label, is_numeric
+from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.rows import Status
 
@@ -45,7 +45,7 @@ class RankMap:
     caption: str
 
 
-def record(results: Results, factors: Sequence[str] = ()) -> RankMap | None:
+def record(results: StudyTables, factors: Sequence[str] = ()) -> RankMap | None:
     """Return the arms to be drawn.
 
     Args:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from analysis.figures.factors import searched_factors
 from analysis.figures.theme import STATUS_MARKS, by_status, data, level_scale
 from analysis.figures.thinning import thinned, thinned_text
-from analysis.results import Results
 from analysis.statistics.levels import factor_label, is_numeric
+from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.rows import Status
 
@@ -18,7 +18,7 @@ MAX_PANELS = 12
 """Factors that are drawn, the most important ones."""
 
 HEIGHT = 130
-"""Of a panel, in pixels."""
+"""Height of a panel, in pixels."""
 
 STRIPS = {Status.PRUNED: HEIGHT - 18, Status.FAILED: HEIGHT - 6}
 """Where arms without a final score stand, in pixels from the top."""
@@ -58,7 +58,7 @@ class Slices:
     caption: str
 
 
-def record(results: Results) -> Slices | None:
+def record(results: StudyTables) -> Slices | None:
     """Return the slices to be drawn; None where a search has fewer than three complete arms, or no factors."""
     study, arms = results.facts.study, results.searched
     counts = arms["status"].value_counts()

@@ -27,7 +27,7 @@ STATUS_MARKS = {
 """Colour and shape of an arm or trial that ended so; what has another status is not drawn."""
 
 WIDTH = 460
-"""Of a figure in a file, in pixels; in the page it takes the width there is."""
+"""Width of a figure in a file, in pixels; in the page it takes the width there is."""
 
 TITLE_LINE = 28
 """Characters of a line of an axis' title, where the axis may be short."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.figures.arms import arm_in_search
 from analysis.figures.theme import BLUE, GREY, WIDTH, data, json_number
-from analysis.results import Results
 from analysis.searches.confirmed import luck_text
+from analysis.study_tables import StudyTables
 from analysis.wording import quantity, signed_text
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class WinnersCurse:
     caption: str
 
 
-def record(results: Results) -> WinnersCurse | None:
+def record(results: StudyTables) -> WinnersCurse | None:
     """Return the scores to be drawn; None where no arm of a search has a score at fresh seeds, too."""
     found = results.confirmed.dropna(subset="mean")
     chosen = found[~found["is_baseline"]].dropna(subset="search_score")
@@ -61,7 +61,7 @@ def record(results: Results) -> WinnersCurse | None:
     )
 
 
-def _luck(results: Results, chosen: "pd.DataFrame") -> str:
+def _luck(results: StudyTables, chosen: "pd.DataFrame") -> str:
     """Return how much of the scores of the chosen arms is the luck of the selection; nothing where that is unknown."""
     if chosen["selection_luck"].isna().all():
         return ""

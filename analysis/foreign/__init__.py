@@ -1,8 +1,8 @@
 """Results that were not measured here: an Optuna study, a folder of Ray Tune, a CSV file -> `Results`."""
 
-from analysis.foreign.csv_file import csv_file
-from analysis.foreign.optuna_study import optuna_study
-from analysis.foreign.ray_tune import ray_tune
+from analysis.foreign.csv_file import read_csv
+from analysis.foreign.optuna_study import read_optuna
+from analysis.foreign.ray_tune import read_ray_tune
 from analysis.results import Results
 from cktf.errors import InputError, shown
 from cktf.foreign_options import TAKES, Options
@@ -27,15 +27,15 @@ def read(kind: str, place: str, options: Options) -> Results:
             taken = ", ".join(f"--{option}" for option in TAKES[kind])
             raise InputError(f"--{name}: results --from {kind} do not take it; they take {taken}")
     if kind == "optuna":
-        return optuna_study(place, name=options.study)
+        return read_optuna(place, name=options.study)
     if options.metric is None:
         raise InputError(f"--metric: results --from {kind} do not say which of their numbers is compared")
     if options.minimise and options.maximise:
         raise InputError("--minimise, --maximise: they exclude each other; give one of them")
     maximise = options.maximise if options.minimise or options.maximise else None
     if kind == "ray-tune":
-        return ray_tune(place, metric=options.metric, maximise=maximise)
-    return csv_file(
+        return read_ray_tune(place, metric=options.metric, maximise=maximise)
+    return read_csv(
         place,
         metric=options.metric,
         maximise=maximise,

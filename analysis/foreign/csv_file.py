@@ -39,7 +39,7 @@ SAY_STATUS = {"status", "state", "outcome"}
 """Last words of a column's name that is read for how trials ended, unless another is named."""
 
 
-def csv_file(
+def read_csv(
     place: str | os.PathLike[str],
     *,
     metric: str,

@@ -32,7 +32,7 @@ CANNOT_BE_VOUCHED_FOR = [
 ]
 
 
-def optuna_study(storage: str | os.PathLike[str], *, name: str | None = None) -> Results:
+def read_optuna(storage: str | os.PathLike[str], *, name: str | None = None) -> Results:
     """Return an Optuna study as a search.
 
     Params are factors and intermediate values scores on the way. Pruned and failed trials are kept as such; a pruned

@@ -86,7 +86,7 @@ class _Found:
         return Status.COMPLETE if self.state in ("", "TERMINATED") else Status.RUNNING
 
 
-def ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | None = None) -> Results:
+def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | None = None) -> Results:
     """Return the trials of a Ray Tune experiment as a search.
 
     What differs between the trials' configurations are the factors, and each reported result is a score on the way;

@@ -30,7 +30,7 @@ MARKS = {
 """Bytes that a file of text may begin with, and the encoding that they speak of."""
 
 MOST_BYTES = 64 * 2**20
-"""Of a table that is read, unpacked."""
+"""Largest table that is read, in bytes, unpacked."""
 
 GZIP, PARQUET, ZIP = b"\x1f\x8b", b"PAR1", b"PK\x03\x04"
 """First bytes of files that are no text."""

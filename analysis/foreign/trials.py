@@ -30,7 +30,7 @@ ADDRESSES_CUT = (
     "Addresses of functions and objects, which differ between processes, were cut off: those of one name are taken "
     "as one."
 )
-"""Said where there were any among the names or levels."""
+"""Caveat if addresses of objects were cut from names or levels."""
 
 
 @dataclass(frozen=True, kw_only=True)

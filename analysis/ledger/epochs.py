@@ -38,7 +38,7 @@ FINAL_METRICS = (
 FINAL_SCHEMA = pa.schema(
     [(TRIAL, pa.int64()), ("epoch", pa.int64()), *((name, pa.float64()) for name in FINAL_METRICS)]
 )
-"""Of trials' last epochs."""
+"""Schema of trials' last epochs."""
 
 IDENTITY = ("trial_id", "context", "arm", "arm_id", "seed", "stage")
 """What every row says of its trial."""

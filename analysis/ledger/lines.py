@@ -18,12 +18,12 @@ from cktf.row_values import LAST_MOMENT
 from cktf.rows import EpochRow, parse_row
 
 NAMED = {"terms": "term.", "health": "health."}
-"""Keys of an epoch row that hold numbers by name, and what begins the names of the columns that these become."""
+"""Nested keys of an epoch row -> prefix of their flat columns (``terms.kd`` -> ``term.kd``)."""
 
 ARROW_TYPES = {int: pa.int64(), str: pa.string()} | dict.fromkeys(
     (float, float | None, int | None), pa.float64()
 )
-"""Of a row's fields. A count that may be missing is a float, as it is in a data frame."""
+"""Types of a row's fields. A count that may be missing is a float, as it is in a data frame."""
 EPOCH_SCHEMA = pa.schema(
     [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name not in NAMED]
 )

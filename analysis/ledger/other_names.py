@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMN = "aliases"
-"""Of trials: a JSON list of the arm's other names, each with what it sets; empty where there are none."""
+"""Column of trials: a JSON list of the arm's other names, each with what it sets; empty where there are none."""
 
 
 def in_column(aliases: list[dict[str, Any]]) -> str:

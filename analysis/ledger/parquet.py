@@ -10,7 +10,7 @@ VERSION_KEY = b"cktf.schema_version"
 FACTS_KEY = b"cktf.facts"
 
 SCHEMA_METADATA = {VERSION_KEY: str(SCHEMA_VERSION).encode()}
-"""Of every table."""
+"""Metadata of every table: the version of its schema."""
 
 
 def metadata_of(facts: Facts) -> dict[bytes, bytes]:

@@ -23,7 +23,7 @@ from cktf.errors import InputError
 from cktf.rows import EndRow, PlannedRow, RowReader, StudyRow, TeacherRow, is_row
 
 PIECE_BYTES = 8 * 2**20
-"""Of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
+"""Bytes of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
 
 LINE_BYTES = 64 * 2**10
 """Read at a time where a line's end is looked for."""
@@ -44,7 +44,7 @@ NO_EPOCHS = pa.Table.from_batches([], pa.schema([*EPOCH_SCHEMA, (PLACE, pa.int64
 """The epochs of a piece without any."""
 
 OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), ("line", pa.binary())])
-"""Of the rows that are no epochs, as they stand in the ledger."""
+"""Schema of the rows that are no epochs, as they stand in the ledger."""
 
 
 class Segment(NamedTuple):
@@ -62,7 +62,7 @@ class Segment(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A part of a segment, to be parsed alone: the lines that begin in it.
+    """A byte range of a segment, parsed alone: all lines that begin in it.
 
     Attributes:
         number: Of the piece, from 0, in the order of the ledger.

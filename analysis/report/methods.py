@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from analysis.report.effects_table import UNTESTED
 from analysis.report.reading import open_text, reading_text
 from analysis.report.recipe import recipe_text
 from analysis.report.scope import scope_text
-from analysis.report.side_tables import rank_test_text
 from analysis.report.table import SMOKE
+from analysis.report.tables.effects import UNTESTED
+from analysis.report.tables.ranks import rank_test_text
 from analysis.report.teachers import teachers_text
 from analysis.results import Results
 from analysis.searches.importance import NUM_RESAMPLES

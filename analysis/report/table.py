@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from analysis.report.unmade import reason
 from analysis.results import Results
 from analysis.statistics.best import BOLD, DAGGER, NONE_BOLD, NOT_TOLD
+from analysis.unmade import reason
 from analysis.wording import quantity
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Rows = list[list[str]]
 """A table of formatted cells; its first row is the head."""
 
 Cells = frozenset[tuple[int, int]]
-"""Of a table, by row and column."""
+"""Cells of a table, by row and column."""
 
 PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 

@@ -11,6 +11,7 @@ from pyarrow import fs
 
 from analysis.facts import Facts
 from analysis.figures import FIGURES
+from analysis.figures.drawing import Drawing, all_drawings
 from analysis.folder import below, open_folder, without_slash, write
 from analysis.foreign import read as read_foreign
 from analysis.ledger.collect import Engine, collect, report_place
@@ -20,10 +21,18 @@ from analysis.ledger.parquet import metadata_of, parquet_bytes
 from analysis.ledger.trials import TRIALS_FILE
 from analysis.load import load
 from analysis.record import RECORD, Record
-from analysis.report.drawing import RENDER, Drawing, all_drawings
+from analysis.report.drawing import RENDER
+from analysis.report.latex import latex
+from analysis.report.latex_text import text
+from analysis.report.methods import methods_text
 from analysis.report.pages import html_page, libraries
-from analysis.report.unmade import noted
+from analysis.report.provenance import provenance_rows
+from analysis.report.scope import scope_text
+from analysis.report.table import SMOKE, csv, main_name, markdown_tables, markdown_text
+from analysis.report.tables import TABLES, main_tables, side_tables
+from analysis.report.trial_table import trial_table
 from analysis.results import Results
+from analysis.unmade import noted
 from cktf.errors import InputError, naming
 from cktf.foreign_options import NOTHING_SAID, Options
 from cktf.storage import absolute
@@ -37,10 +46,8 @@ DERIVED = (
 )
 """Tables that are derived from trials and epochs; written where they hold anything."""
 
-FOR_PAPERS = (*DERIVED, "pairing", "importances")
-"""Tables that people read; written, in some of these kinds, where they hold anything."""
-
 PAPER_KINDS = ("csv", "md", "tex")
+"""Suffixes of a table: its statistics with every digit, and what people read."""
 
 FIGURE_KINDS = ("svg", "png", "pdf")
 """In which each figure is written."""
@@ -48,7 +55,7 @@ FIGURE_KINDS = ("svg", "png", "pdf")
 POSSIBLE = frozenset(
     {"report.html"}
     | {f"{name}.parquet" for name in DERIVED}
-    | {f"tables/{name}.{kind}" for name in (*FOR_PAPERS, "methods") for kind in PAPER_KINDS}
+    | {f"tables/{name}.{kind}" for name in {*DERIVED, *TABLES, "methods"} for kind in PAPER_KINDS}
     | {f"figures/{name}.{kind}" for name in FIGURES for kind in FIGURE_KINDS}
 )
 """Files that a report may have beside those of trials and epochs."""
@@ -258,13 +265,6 @@ def page(
         why_not: Figures that could not be made, with the reason.
         unmade: Other parts that could not be made, with the reason; it grows.
     """
-    from analysis.report.effects_table import main_tables
-    from analysis.report.provenance import provenance_rows
-    from analysis.report.scope import scope_text
-    from analysis.report.side_tables import side_tables
-    from analysis.report.table import SMOKE
-    from analysis.report.trial_table import trial_table
-
     values = {
         "study": results.facts.study,
         "facts": results.facts,
@@ -295,7 +295,6 @@ def page(
 
 
 def _methods(results: Results, unmade: dict[str, str]) -> str:
-    from analysis.report.methods import methods_text
 
     with noted(unmade, "methods"):
         return methods_text(results)
@@ -315,12 +314,6 @@ def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[s
         derived: Its tables.
         unmade: Parts that could not be made, with the reason; it grows.
     """
-    from analysis.report.effects_table import main_tables
-    from analysis.report.latex import latex
-    from analysis.report.latex_text import text
-    from analysis.report.side_tables import side_tables
-    from analysis.report.table import csv, main_name, markdown_tables, markdown_text
-
     papers = {f"{name}.csv": csv(frame) for name, frame in derived.items()}
     answer = "effects"
     with noted(unmade, "table effects"):

@@ -15,7 +15,7 @@ BEST = 0.1
 """Share of the arms that are called the best; PED-ANOVA's default in Optuna."""
 
 JUDGED = (Status.COMPLETE, Status.PRUNED)
-"""How an arm may end of which the search has learnt how good it is; a failed one tells nothing of its levels."""
+"""End statuses that say something of an arm's score; a failure says nothing of its levels."""
 
 
 def searched_arms(trials: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow) -> "pd.DataFrame":

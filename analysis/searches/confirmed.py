@@ -39,7 +39,7 @@ COLUMNS = {
     "effect_high": "float64",
     "verdict": "str",
 }
-"""Of the table of confirmed arms, with their types, which hold for an empty one too."""
+"""Columns of the table of confirmed arms with their types, also of an empty one."""
 
 
 def confirmed(

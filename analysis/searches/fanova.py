@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_DEPTH = 64
-"""Of a tree; as in Optuna's evaluator."""
+"""Largest depth of a tree; as in Optuna's evaluator."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _encoded(
 
 
 def _leaves(trees: Sequence[object], bounds: NDArray[np.float64]) -> _Leaves:
-    """Return the leaves of scikit-learn's trees, all trees taken down together, level by level."""
+    """Return the leaves of scikit-learn's trees, found breadth-first in all trees at once."""
     sizes = np.array([tree.node_count for tree in trees])  # type: ignore[attr-defined]
     roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     left, right, feature, threshold, value = (

@@ -56,14 +56,14 @@ MAX_ARMS = 1000
 """Arms that are judged; of more, so many at random. What their shares are uncertain by, the intervals tell."""
 
 NUM_RESAMPLES = 100
-"""Of the bootstrap."""
+"""Samples of the bootstrap."""
 
 NUM_TREES = 64
-"""Of fANOVA's forest; Optuna's default."""
+"""Trees of fANOVA's forest; Optuna's default."""
 
 NUM_TREES_OF_A_RESAMPLE = 16
-"""Of the forest of each resample. A share is a mean over trees, so their number does not shift it: fewer make it
-scatter more, hence the interval a little wider, never narrower, in a quarter of the time."""
+"""Trees for each sample of the bootstrap. A share is a mean over trees, so their number does not shift it: fewer make
+it scatter more, hence the interval a little wider, never narrower, in a quarter of the time."""
 
 INTERACTIONS = "interactions"
 """Name of fANOVA's row of what no factor explains by itself."""
@@ -82,7 +82,7 @@ COLUMNS = {
     "n_failed": "int64",
     "reason": "str",
 }
-"""Of the table of importances, with their types, which hold for an empty one too."""
+"""Columns of the table of importances with their types, also of an empty one."""
 
 Evaluate = Callable[[NDArray[np.int64], int], NDArray[np.float64]]
 """(arm indices, number of trees, where there are any) -> shares (factors,), NaN if this sample tells nothing."""

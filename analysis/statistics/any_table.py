@@ -1,5 +1,6 @@
-"""A plain table of results, one row for each arm and seed, as a table of trials of a design."""
+"""Tables that statistics take: trials as `analysis.load` gives them, or a plain table of arm, seed and metric."""
 
+import warnings
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -7,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.arguments import listed
+from analysis.arguments import TRIAL_COLUMNS, check_columns, check_trials, listed
+from analysis.statistics.arms import reported
 from analysis.statistics.cells import no_number, number, status_in, whole_number
+from analysis.statistics.scales import scales_in_words
 from cktf.errors import InputError, shown
-from cktf.names import tidy_name
+from cktf.names import similar_in_words, tidy_name
 from cktf.rows import Stage, Status
 
 if TYPE_CHECKING:
@@ -20,11 +23,58 @@ TELL_WHEN = {"epoch", "epochs", "step", "steps", "iteration", "iterations", "tim
 """Columns whose rows are one trial's at several times."""
 
 
+def trials_of(
+    table: "pd.DataFrame", *, metric: str, what: str, baseline: str | None = None, needs_baseline: bool = True
+) -> "pd.DataFrame":
+    """Return a table of trials as it is, or a plain table as one; see `as_trials`.
+
+    A plain table is warned of if names in it look alike, or scores seem to be on two scales.
+
+    Args:
+        table: Trials, which have all of `analysis.arguments.TRIAL_COLUMNS`, or a plain table.
+        metric: Column of the scores.
+        what: The function that was called, as messages name it.
+        baseline: Name of the arm that is the baseline of every context. None: in trials the baseline of the study, in a
+            plain table the arm that is called ``baseline``.
+        needs_baseline: Whether a plain table without a baseline is refused if none was named.
+
+    Raises:
+        InputError: If it is no data frame, lacks a column or a context the baseline, or the metric does not hold
+            numbers.
+    """
+    check_columns(table, (), what=what, source="a table of trials, or a plain one")
+    if set(TRIAL_COLUMNS).issubset(table):
+        check_trials(table, metric, what=what)
+        return table if baseline is None else _compared_afresh(table, baseline)
+    named = baseline or ("baseline" if needs_baseline else None)
+    trials = as_trials(table, metric=metric, baseline=named)
+    doubts = similar_in_words("arms", trials["arm"]) + similar_in_words("contexts", trials["context"])
+    for doubt in doubts + scales_in_words(trials, metric):
+        warnings.warn(doubt, stacklevel=3)
+    return trials
+
+
+def _compared_afresh(trials: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
+    """Return trials in which the arm of this name is the baseline of every context.
+
+    Raises:
+        InputError: If a context has no such arm, or several.
+    """
+    once = reported(trials).drop_duplicates("arm_id")
+    for context, arms in once.groupby("context", sort=False)["arm"]:
+        if (count := int((arms == baseline).sum())) != 1:
+            within = f" in context {context!r}" if context else ""
+            raise InputError(
+                f"baseline {baseline!r}: {count or 'no'} arms are called so{within}; there are: {listed(arms)}"
+            )
+    return trials.assign(is_baseline=trials["arm"] == baseline)
+
+
 def as_trials(
     frame: "pd.DataFrame",
     *,
     metric: str,
-    baseline: str,
+    baseline: str | None,
     what: str = "the table",
     called: Mapping[str, str] | None = None,
 ) -> "pd.DataFrame":
@@ -38,7 +88,8 @@ def as_trials(
             without a finite value of the metric is a failed trial: it is counted, and its seed forms no pair. So is one
             that a column ``status`` says to have failed; planned and running ones have no result yet.
         metric: Column that is compared: numbers, of whatever type, or numbers as text.
-        baseline: Name of the arm that the others of its context are compared with.
+        baseline: Name of the arm that the others of its context are compared with. None: the arm that is called
+            ``baseline``, if there is one.
         what: The table, as messages call it.
         called: Column to what messages call it, where it has another name.
 
@@ -66,10 +117,10 @@ def as_trials(
             f"{what}: arm {shown(arm)}{_within(context)} has several rows at seed {seed}; an arm has one row at each "
             f"seed, the last epoch's{_told_apart(trials, metric, called)}"
         )
-    wanted = tidy_name(baseline)
+    wanted = tidy_name("baseline" if baseline is None else baseline)
     is_baseline = trials["arm"] == wanted
     for context, rows in trials.groupby("context", sort=False).groups.items():
-        if not is_baseline[rows].any():
+        if baseline is not None and not is_baseline[rows].any():
             names = trials.loc[rows, "arm"].unique()
             alike = [name for name in names if name.casefold() == wanted.casefold()]
             hint = f"; {alike[0]!r} differs by capitals alone" if alike else ""

@@ -38,7 +38,7 @@ ARM_COLUMNS = {
     "reason": "str",
     "reference": "float64",
 }
-"""Of the table of arms, with their types, which hold for an empty one too."""
+"""Columns of the table of arms with their types, also of an empty one."""
 
 
 def reported(trials: "pd.DataFrame") -> "pd.DataFrame":

@@ -25,7 +25,7 @@ COLUMNS = {
     "p_holm": "float64",
     "is_among_best": "bool",
 }
-"""Of the table of the best, with their types, which hold for an empty one too."""
+"""Columns of the table of the best with their types, also of an empty one."""
 
 FEWEST_SEEDS = 5
 """With results, below which an arm is neither the best nor tested with it: with fewer hardly anything can be told from
@@ -35,7 +35,7 @@ BOLD = f"Bold: the best mean of {FEWEST_SEEDS} seeds or more."
 """What bold means in a table."""
 
 NONE_BOLD = f"No mean is in bold: each is of fewer than {FEWEST_SEEDS} seeds, too few to tell the best."
-"""Said where there is no best."""
+"""Remark if no mean can be bold."""
 
 DAGGER = "†"
 """Stands after the mean of an arm that is not told from the best."""

@@ -1,21 +1,17 @@
 """What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.arguments import TRIAL_COLUMNS, check_columns, check_delta, check_trials, listed
-from analysis.statistics.any_table import as_trials
+from analysis.arguments import check_delta
+from analysis.statistics.any_table import trials_of
 from analysis.statistics.arms import complete, failed_text, has_failed, reported
 from analysis.statistics.intervals import CONFIDENCE, half_width
 from analysis.statistics.paired import TEST, equivalence_p, paired_effects, sign_flip_p, smallest_flip_p
 from analysis.statistics.pairing import FEWEST_UNPAIRED, correlation_interval
-from analysis.statistics.scales import scales_in_words
 from analysis.statistics.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
 from analysis.wording import larger_is_better
-from cktf.errors import InputError
-from cktf.names import similar_in_words
 from cktf.rows import Status
 
 if TYPE_CHECKING:
@@ -62,7 +58,7 @@ COLUMNS = {
     "p_flip_holm_least": "float64",
     "reason": "str",
 }
-"""Of the table of effects, with their types, which hold for an empty one too."""
+"""Columns of the table of effects with their types, also of an empty one."""
 
 ENDED = [Status.COMPLETE, Status.PRUNED, Status.FAILED]
 """Statuses after which no result is to come."""
@@ -127,17 +123,8 @@ def effects(
     import pandas as pd
 
     check_delta(delta)
-    check_columns(trials, (), what="effects", source="a table of trials, or a plain one")
     maximise = larger_is_better(metric, maximise)
-    if set(TRIAL_COLUMNS).issubset(trials):
-        check_trials(trials, metric, what="effects")
-        pool = reported(trials)
-        pool = pool if baseline is None else _compared_afresh(pool, baseline)
-    else:
-        pool = as_trials(trials, metric=metric, baseline="baseline" if baseline is None else baseline)
-        doubts = similar_in_words("arms", pool["arm"]) + similar_in_words("contexts", pool["context"])
-        for doubt in doubts + scales_in_words(pool, metric):
-            warnings.warn(doubt, stacklevel=2)
+    pool = reported(trials_of(trials, metric=metric, what="effects", baseline=baseline))
     arms, compared, against = compared_arms(pool)
     statuses = pool.pivot(index="seed", columns="arm_id", values="status")
     scores = (
@@ -222,21 +209,6 @@ def compared_arms(pool: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame",
     baselines = {arms.at[arm_id, "context"]: str(arm_id) for arm_id in arms.index[arms["is_baseline"]]}
     compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
     return arms, compared, [baselines[context] for context in compared["context"]]
-
-
-def _compared_afresh(pool: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
-    """Return trials in which the arm of this name is the baseline of every context.
-
-    Raises:
-        ValueError: If a context has no such arm.
-    """
-    for context, arms in pool.drop_duplicates("arm_id").groupby("context", sort=False)["arm"]:
-        if (count := int((arms == baseline).sum())) != 1:
-            within = f" in context {context!r}" if context else ""
-            raise InputError(
-                f"baseline {baseline!r}: {count or 'no'} arms are called so{within}; there are: {listed(arms)}"
-            )
-    return pool.assign(is_baseline=pool["arm"] == baseline)
 
 
 def _failed_arms(statuses: "pd.DataFrame", scores: "pd.DataFrame") -> dict[str, int]:

@@ -26,10 +26,10 @@ WORDS = {
     "temperature": "effective temperature",
     "gradient": "gradient norm",
 }
-"""First word of a number's name to what people read; the rest of the name says of what it is."""
+"""First word of a measure's name to its label; the rest of the name is a layer or a bank."""
 
 BOUNDS = {"agreement": (0, 100), "kl": (0, None), "cka": (0, 1), "gradient": (0, None)}
-"""First word of a number's name to the smallest and the largest value that there may be; None where there is none."""
+"""First word of a measure's name to its smallest and largest possible value; None: unbounded."""
 
 COLUMNS = {
     "context": "str",
@@ -48,7 +48,7 @@ COLUMNS = {
     "p": "float64",
     "p_holm": "float64",
 }
-"""Of the table, with their types, which hold for an empty one too."""
+"""Columns of the table with their types, also of an empty one."""
 
 
 def numbers_of(epochs: "pd.DataFrame") -> list[str]:

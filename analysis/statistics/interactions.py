@@ -62,7 +62,7 @@ COLUMNS = {
     "model": "str",
     "reason": "str",
 }
-"""Of the table of main effects and interactions, with their types, which hold for an empty one too."""
+"""Columns of the table of main effects and interactions with their types, also of an empty one."""
 
 
 REDUCED = ", no interactions of three and more factors"

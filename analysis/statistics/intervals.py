@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 CONFIDENCE = 0.95
-"""Of every interval, unless another is asked for."""
+"""Confidence of every interval, unless another is asked for."""
 
 
 RELATIVE_ROUNDING = 1e-12

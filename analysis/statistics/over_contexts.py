@@ -24,7 +24,7 @@ COLUMNS = {
     "p": "float64",
     "p_holm": "float64",
 }
-"""Of the table of effects over contexts, with their types, which hold for an empty one too."""
+"""Columns of the table of effects over contexts with their types, also of an empty one."""
 
 
 def shared_names(arms: "pd.DataFrame") -> "pd.Series[str]":

@@ -28,10 +28,10 @@ FEWEST_CONTEXTS = 5
 """Blocks that Friedman's test is made with: with fewer, not even arms that always take the same order stand out."""
 
 MANY_CONTEXTS = 10
-"""Blocks from which on a difference of middling size is told (see ``docs/statistics.md``)."""
+"""Fewest contexts at which tests of ranks reveal a difference of middling size (see ``docs/statistics.md``)."""
 
 FEWEST_ARMS = 3
-"""Arms, the baseline among them, that are ranked: two have one difference, of which ranks leave the sign."""
+"""Fewest arms, with the baseline, that are ranked: ranks of two are only the sign of their difference."""
 
 FRIEDMAN = "Friedman, Nemenyi"
 MIXED = "mixed model"
@@ -56,7 +56,7 @@ COLUMNS = {
     "missing": "str",
     "reason": "str",
 }
-"""Of the table of ranks, with their types, which hold for an empty one too."""
+"""Columns of the table of ranks with their types, also of an empty one."""
 
 
 def without_rounding(values: Floats, rounding: Floats) -> Floats:

@@ -32,7 +32,7 @@ COMPLETE_SHARE = 2 / 3
 WITHOUT_ERROR = "the scores follow the model without error: nothing to test against"
 
 SMALL_EIGENVALUE = 1e-10
-"""Of correlations of contrasts: below it they depend on one another but for rounding."""
+"""Eigenvalue of correlations of contrasts: with one below it they depend on one another but for rounding."""
 
 
 @dataclass(frozen=True)

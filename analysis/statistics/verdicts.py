@@ -23,7 +23,7 @@ FEWEST_FOR_A_NUMBER = 5
 """Pairs below which the seeds that are asked for are a range: the standard deviation is hardly known."""
 
 MOST_MORE_SEEDS = 100
-"""Above so many more seeds, how many there are is not told: the estimate is too rough."""
+"""Largest number of extra seeds that is reported; more is infinity, as the estimate is too rough."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
 _FARTHEST = 8.0

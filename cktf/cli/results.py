@@ -56,7 +56,7 @@ def report(
     Runs of one study are united; runs of different studies are contexts, each with its own baseline.
     """
     require_own_analysis()
-    from analysis.report.effects_table import main_tables
+    from analysis.report.tables import main_tables
     from analysis.report.write import report_on
 
     if address is not None and engine is not ReportEngine.RAY:
@@ -109,8 +109,9 @@ def plot(
 ) -> None:
     """Write one figure of a run, or list those that apply to it."""
     require_own_analysis()
+    from analysis.figures.drawing import applicable
     from analysis.load import load
-    from analysis.report.drawing import WITHOUT_FIGURE, applicable, write_figure
+    from analysis.report.drawing import WITHOUT_FIGURE, write_figure
 
     if figure is None and (out_file or factor):
         raise UserError(WITHOUT_FIGURE)

@@ -11,11 +11,8 @@ import pytest
 
 import analysis
 from analysis import load
-from analysis.searches.confirmed import confirmed
 from analysis.searches.leaderboard import leaderboard
-from analysis.statistics.best import best
 from analysis.statistics.over_contexts import over_contexts
-from analysis.statistics.ranks import ranks
 from tests.analysis.ledgers import write_ablation, write_grid, write_search
 
 CSV = "arm,seed,acc\n" + "".join(
@@ -24,10 +21,14 @@ CSV = "arm,seed,acc\n" + "".join(
 
 SHOWN_ELSEWHERE = {
     "collect": ("run", "out", "engine"),
-    "csv_file": ("separator", "decimal", "encoding"),
-    "importance": ("seed",),
+    "read_csv": ("separator", "decimal", "encoding"),
+    "arms": ("baseline",),
+    "confirmed": ("baseline",),
+    "importance": ("seed", "metric", "factors", "log_factors", "maximise"),
+    "interactions": ("baseline",),
+    "ranks": ("baseline",),
     "load": ("place", "more"),
-    "optuna_study": ("storage", "name"),
+    "read_optuna": ("storage", "name"),
     "write_report": ("run", "out", "engine"),
     "write_results": ("results", "out"),
 }
@@ -52,8 +53,8 @@ def calls(place: Path) -> dict[str, Callable[..., Any]]:
     right: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         "arms": (analysis.arms, {"trials": ablation.trials}),
         "effects": (analysis.effects, {"trials": ablation.trials}),
-        "best": (best, {"trials": ablation.trials, "metric": "test_accuracy", "maximise": True}),
-        "ranks": (ranks, {"trials": ablation.trials, "effects": ablation.effects}),
+        "best": (analysis.best, {"trials": ablation.trials, "metric": "test_accuracy", "maximise": True}),
+        "ranks": (analysis.ranks, {"trials": ablation.trials, "effects": ablation.effects}),
         "interactions": (
             analysis.interactions,
             {"trials": grid.trials, "factors": grid.facts.study.factors},
@@ -62,10 +63,10 @@ def calls(place: Path) -> dict[str, Callable[..., Any]]:
             analysis.importance,
             {"trials": search.trials, "epochs": search.epochs, "study": search.facts.study},
         ),
-        "confirmed": (confirmed, {"trials": search.trials, "effects": search.effects, **searched}),
+        "confirmed": (analysis.confirmed, {"trials": search.trials, "effects": search.effects, **searched}),
         "leaderboard": (leaderboard, {"trials": search.trials, **searched}),
-        "csv_file": (analysis.csv_file, {"place": place / "a.csv", "metric": "acc", "baseline": "none"}),
-        "ray_tune": (analysis.ray_tune, {"folder": place, "metric": "acc"}),
+        "read_csv": (analysis.read_csv, {"place": place / "a.csv", "metric": "acc", "baseline": "none"}),
+        "read_ray_tune": (analysis.read_ray_tune, {"folder": place, "metric": "acc"}),
         "write_figure": (
             analysis.write_figure,
             {"results": grid, "name": "effects", "out": place / "figure.json"},
@@ -80,20 +81,20 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         for name in ("arms", "effects", "best", "ranks", "interactions", "confirmed", "leaderboard")
         for metric in ("accuracy", "arm", "status")
     ),
-    ("csv_file", {"metric": "score"}, "no column is called 'score' (--metric); there are: arm, seed, acc"),
+    ("read_csv", {"metric": "score"}, "no column is called 'score' (--metric); there are: arm, seed, acc"),
     *(
         (name, {"maximise": maximise}, "maximise: must be True (larger is better) or False; got ")
-        for name in ("effects", "best", "ranks", "confirmed", "leaderboard", "csv_file", "ray_tune")
+        for name in ("effects", "best", "ranks", "confirmed", "leaderboard", "read_csv", "read_ray_tune")
         for maximise in ("min", 1, np.nan)
     ),
     *(
         (name, {"maximise": None}, "maximise: must be True (larger is better) or False; got ")
-        for name in ("best", "ranks", "confirmed", "leaderboard")
+        for name in ("leaderboard",)
     ),
-    ("csv_file", {"status": "state"}, "no column is called 'state' (--status)"),
+    ("read_csv", {"status": "state"}, "no column is called 'state' (--status)"),
     *(
         (name, {"delta": delta}, told)
-        for name in ("effects", "csv_file")
+        for name in ("effects", "read_csv")
         for delta, told in (
             (0, "delta 0: the smallest effect that matters is above 0"),
             (-1.5, "delta -1.5: the smallest effect that matters is above 0"),
@@ -105,7 +106,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     *(
         (name, {"trials": trials}, told)
-        for name in ("arms", "best", "ranks", "interactions", "importance", "confirmed", "leaderboard")
+        for name in ("importance", "leaderboard")
         for trials, told in (
             ({"arm": ["a"]}, f"{name} takes trials, as analysis.load gives them; got dict"),
             (
@@ -114,34 +115,41 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
             ),
         )
     ),
-    ("effects", {"trials": [1, 2]}, "effects takes a table of trials, or a plain one; got list"),
+    *(
+        (name, {"trials": [1, 2]}, f"{name} takes a table of trials, or a plain one; got list")
+        for name in ("arms", "effects", "best", "ranks", "interactions", "confirmed")
+    ),
     (
         "effects",
         {"baseline": "nobody"},
         "baseline 'nobody': no arms are called so; there are: baseline, temp",
     ),
     (
-        "csv_file",
+        "read_csv",
         {"baseline": "nobody"},
         "no arm is called 'nobody', which is to be the baseline; there are: none",
     ),
-    ("csv_file", {"arm": "method"}, "no column is called 'method' (--arm)"),
-    ("csv_file", {"seed": "run"}, "no column is called 'run' (--seed)"),
-    ("csv_file", {"context": "data"}, "no column is called 'data' (--context)"),
-    ("csv_file", {"place": "nowhere.csv"}, "nowhere.csv"),
+    ("read_csv", {"arm": "method"}, "no column is called 'method' (--arm)"),
+    ("read_csv", {"seed": "run"}, "no column is called 'run' (--seed)"),
+    ("read_csv", {"context": "data"}, "no column is called 'data' (--context)"),
+    ("read_csv", {"place": "nowhere.csv"}, "nowhere.csv"),
     ("arms", {"reference": {"": {"nobody": 1.0}}}, "reference: no arm is called 'nobody'"),
     *(
         (name, {"effects": effects}, told)
         for name in ("ranks", "confirmed")
         for effects, told in (
-            (None, f"{name} takes effects, as analysis.effects gives them; got NoneType"),
+            ([1], f"{name} takes effects, as analysis.effects gives them; got list"),
             (
                 pd.DataFrame({"a": [1]}),
                 f"{name} takes effects, as analysis.effects gives them; these columns",
             ),
         )
     ),
-    ("ranks", {"metric": "test_loss"}, "metric 'test_loss': the effects are of 'test_accuracy'"),
+    (
+        "ranks",
+        {"metric": "test_loss", "maximise": False},
+        "metric 'test_loss': the effects are of 'test_accuracy'",
+    ),
     (
         "interactions",
         {"factors": ["nothing"]},
@@ -154,8 +162,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"epochs": pd.DataFrame({"a": [1]})},
         "importance takes epochs, as analysis.load gives them",
     ),
-    ("ray_tune", {"folder": "nowhere"}, "nowhere: no trial of Ray Tune lies there"),
-    ("ray_tune", {"metric": "acc"}, "no trial of Ray Tune lies there"),
+    ("read_ray_tune", {"folder": "nowhere"}, "nowhere: no trial of Ray Tune lies there"),
+    ("read_ray_tune", {"metric": "acc"}, "no trial of Ray Tune lies there"),
     ("write_figure", {"name": "cake"}, "no figure is called 'cake'"),
     ("write_figure", {"out": "a.gif"}, "the suffix of a figure's file is one of"),
     ("write_figure", {"factors": ["nothing"]}, "the study has no factor 'nothing'"),
@@ -182,7 +190,7 @@ def test_every_argument_of_every_public_function_is_among_these() -> None:
     functions = {
         name: getattr(analysis, name) for name in named if not isinstance(getattr(analysis, name), type)
     }
-    functions |= {"best": best, "ranks": ranks, "confirmed": confirmed, "leaderboard": leaderboard}
+    functions["leaderboard"] = leaderboard
     for name, function in functions.items():
         taken = set(inspect.signature(function).parameters)
         assert taken - {"results"} <= shown.get(name, set()) | set(SHOWN_ELSEWHERE.get(name, ())), name
@@ -201,7 +209,7 @@ def test_arguments_that_can_be_honoured_are(place: Path) -> None:
     assert analysis.arms(trials, metric="test_loss")["mean"].tolist() != ablation.arms["mean"].tolist()
     named = analysis.arms(trials, reference={"": {"baseline": 91.0}}).set_index("arm")["reference"]
     assert named.dropna().to_dict() == {"baseline": 91.0}
-    worst = best(trials, metric="test_accuracy", maximise=False)
+    worst = analysis.best(trials, metric="test_accuracy", maximise=False)
     assert (
         worst.loc[worst["is_best"], "arm"].tolist()
         != ablation.best.loc[ablation.best["is_best"], "arm"].tolist()

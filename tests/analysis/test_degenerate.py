@@ -7,10 +7,10 @@ import pytest
 
 from analysis import load
 from analysis.figures import FIGURES
+from analysis.figures.drawing import Drawing
 from analysis.figures.theme import themed
-from analysis.report.drawing import RENDER, Drawing
-from analysis.report.effects_table import main_tables
-from analysis.report.side_tables import side_tables
+from analysis.report.drawing import RENDER
+from analysis.report.tables import main_tables, side_tables
 from analysis.report.write import DERIVED
 from analysis.results import Results
 from cktf.rows import EndRow, Stage, Status

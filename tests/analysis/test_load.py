@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from analysis import collect, csv_file, load, write_results
+from analysis import collect, load, read_csv, write_results
 from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
 from cktf.errors import InputError
 
@@ -176,7 +176,7 @@ def test_one_place_in_two_spellings_is_read_once(
     report = tmp_path / "report"
     lines = [f"{arm},{seed},{seed + len(arm)}" for arm in ("none", "kd") for seed in range(3)]
     (tmp_path / "a.csv").write_text("\n".join(["arm,seed,acc", *lines]))
-    write_results(csv_file(tmp_path / "a.csv", metric="acc", baseline="none"), report)
+    write_results(read_csv(tmp_path / "a.csv", metric="acc", baseline="none"), report)
     (tmp_path / "link").symlink_to(report)
     monkeypatch.chdir(tmp_path)
     results = load(report, spelling.format(report))

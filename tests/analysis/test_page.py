@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from analysis import load
-from analysis.report.drawing import RENDER, all_drawings, drawing
+from analysis.figures.drawing import all_drawings, drawing
+from analysis.report.drawing import RENDER
 from analysis.report.write import page
 from cktf.rows import Status
 from tests.analysis.chromium import EXECUTABLE, Tab, open_tab

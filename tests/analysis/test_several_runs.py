@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import Results, csv_file, load, write_report, write_results
+from analysis import Results, load, read_csv, write_report, write_results
 from analysis.__main__ import main
-from analysis.report.effects_table import context_rows, main_tables
 from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
+from analysis.report.tables import main_tables
+from analysis.report.tables.contexts import context_rows
 from analysis.statistics.over_contexts import shared_names
 from cktf.rows import Status
 
@@ -314,7 +315,7 @@ def of_contexts(
             ]
         (folder / f"{number}.csv").write_text("\n".join(lines) + "\n")
         places.append(folder / "-".join(["report", *baselines, str(number)]))
-        write_results(csv_file(folder / f"{number}.csv", metric="acc", baseline=baseline), places[-1])
+        write_results(read_csv(folder / f"{number}.csv", metric="acc", baseline=baseline), places[-1])
     return load(*places)
 
 

@@ -1,8 +1,9 @@
 """Which of two values is the better one."""
 
+import numpy as np
 import pytest
 
-from analysis.wording import larger_is_better
+from analysis.wording import interval_text, larger_is_better, number_text, p_text, quantity
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,20 @@ def test_a_name_that_speaks_of_a_loss_is_asked_about(metric: str) -> None:
 def test_of_others_larger_is_better_unless_the_contrary_is_said(metric: str) -> None:
     assert larger_is_better(metric, None)
     assert not larger_is_better(metric, maximise=False)
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(1e-9, "< 0.001"), (0.0123, "0.012"), (0.5, "0.50"), (1.0, "1.00"), (np.nan, "–")]
+)
+def test_a_p_value_is_never_printed_as_zero(p: float, text: str) -> None:
+    assert p_text(p) == text
+
+
+def test_numbers_that_are_missing_are_a_dash() -> None:
+    assert [number_text(value, 1) for value in (None, np.nan, -1.25)] == ["–", "–", "−1.2"]
+
+
+def test_an_interval_of_a_mean_is_cut_where_an_accuracy_ends() -> None:
+    assert interval_text(93.1, 105.9, quantity("test_accuracy")) == " [93.10, 100.00]"
+    assert interval_text(-0.5, 0.2, quantity("test_loss")) == " [−0.5000, 0.2000]"
+    assert interval_text(np.nan, np.nan, quantity("test_accuracy")) == ""

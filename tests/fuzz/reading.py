@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from analysis.report.drawing import all_drawings
-from analysis.report.effects_table import main_tables
+from analysis.figures.drawing import all_drawings
 from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
 from analysis.report.scope import scope_text
-from analysis.report.side_tables import side_tables
 from analysis.report.table import markdown_tables
+from analysis.report.tables import main_tables, side_tables
 from analysis.report.trial_table import trial_table
 from analysis.report.write import DERIVED
 from analysis.results import Results

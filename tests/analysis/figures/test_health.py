@@ -9,9 +9,10 @@ import pytest
 
 from analysis import load
 from analysis.figures import health
+from analysis.figures.drawing import drawing
 from analysis.figures.health import chart, record
 from analysis.ledger.collect import ledger_tables
-from analysis.report.drawing import RENDER, drawing
+from analysis.report.drawing import RENDER
 from cktf.rows import EpochRow, parse_row
 
 

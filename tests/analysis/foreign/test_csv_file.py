@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import csv_file, load, write_results
+from analysis import load, read_csv, write_results
 from analysis.__main__ import main
-from analysis.report.effects_table import main_tables
 from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
+from analysis.report.tables import main_tables
 from analysis.results import Results
 from cktf.rows import Status
 
@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_its_effects_are_those_of_its_numbers(file: Path) -> None:
-    results = csv_file(file, metric="acc", arm="method", seed="run", baseline="none", delta=0.05)
+    results = read_csv(file, metric="acc", arm="method", seed="run", baseline="none", delta=0.05)
     found = results.effects.set_index("arm")
     assert found.at["kd", "effect"] == pytest.approx(np.mean(SCORES["kd"]) - np.mean(SCORES["none"]))
     assert found.at["kd", "verdict"] in ("helps", "equivalent")
@@ -49,7 +49,7 @@ def test_its_effects_are_those_of_its_numbers(file: Path) -> None:
 def test_smaller_may_be_better_and_contexts_have_a_column(tmp_path: Path) -> None:
     lines = [*text_of(SCORES, "digits"), *text_of(SCORES, "clothes")]
     (tmp_path / "both.csv").write_text("\n".join(["data,arm,seed,loss", *lines]))
-    results = csv_file(tmp_path / "both.csv", metric="loss", context="data", baseline="none", maximise=False)
+    results = read_csv(tmp_path / "both.csv", metric="loss", context="data", baseline="none", maximise=False)
     assert results.contexts == ["digits", "clothes"]
     assert set(results.effects.loc[results.effects["p_holm"] < 0.05, "verdict"]) <= {"hurts"}
     assert results.over_contexts["n_contexts"].tolist() == [2, 2]
@@ -59,7 +59,7 @@ def test_a_metric_called_as_one_of_ours_has_no_unit_that_nobody_stated(tmp_path:
     (tmp_path / "a.csv").write_text(
         "arm,seed,test_accuracy\nbaseline,0,0.9\nkd,0,0.8\nkd,1,0.8\nbaseline,1,0.7"
     )
-    results = csv_file(tmp_path / "a.csv", metric="test_accuracy")
+    results = read_csv(tmp_path / "a.csv", metric="test_accuracy")
     write_results(results, tmp_path / "out")
     assert "%" not in (tmp_path / "out" / "tables" / "effects.md").read_text().splitlines()[0].replace(
         "95%", ""
@@ -76,7 +76,7 @@ def test_names_that_look_alike_are_one_arm_and_seeds_of_a_spreadsheet_whole_numb
         "\u00e9\u200b,1,70.5",
     ]
     (tmp_path / "a.csv").write_text("arm,seed,acc\n" + "\n".join([*lines, "KD,0,0.72"]) + "\n")
-    results = csv_file(tmp_path / "a.csv", metric="acc", baseline="none ")
+    results = read_csv(tmp_path / "a.csv", metric="acc", baseline="none ")
     assert results.effects[["arm", "n_pairs"]].to_numpy().tolist() == [["kd", 2], ["\u00e9", 2], ["KD", 1]]
     assert results.trials["seed"].tolist() == [0, 1, 0, 1, 0, 1, 0]
     text = methods_text(results)
@@ -86,7 +86,7 @@ def test_names_that_look_alike_are_one_arm_and_seeds_of_a_spreadsheet_whole_numb
 
 def test_names_stay_as_they_stand_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("arm,seed,score\n0.10,0,1\n0.10,1,2\nNA,0,3\nNA,1,3\n")
-    assert csv_file(tmp_path / "a.csv", metric="score", baseline="0.10").effects["arm"].tolist() == ["NA"]
+    assert read_csv(tmp_path / "a.csv", metric="score", baseline="0.10").effects["arm"].tolist() == ["NA"]
 
 
 @pytest.mark.parametrize(
@@ -148,18 +148,18 @@ def test_what_cannot_be_read_is_told_with_what_there_is(
 ) -> None:
     file.write_text(content)
     with pytest.raises(ValueError) as error:
-        csv_file(file, metric="acc", arm="method", seed="run", baseline="none", **options)
+        read_csv(file, metric="acc", arm="method", seed="run", baseline="none", **options)
     assert told in str(error.value)
     assert str(file) in str(error.value)
 
 
 def test_a_delta_that_nothing_can_be_within_is_refused(file: Path) -> None:
     with pytest.raises(ValueError, match="--delta 0: the smallest effect that matters is above 0"):
-        csv_file(file, metric="acc", arm="method", seed="run", baseline="none", delta=0.0)
+        read_csv(file, metric="acc", arm="method", seed="run", baseline="none", delta=0.0)
 
 
 def test_its_report_says_what_cannot_be_vouched_for_and_invents_nothing(file: Path, tmp_path: Path) -> None:
-    results = csv_file(file, metric="acc", arm="method", seed="run", baseline="none")
+    results = read_csv(file, metric="acc", arm="method", seed="run", baseline="none")
     paths = write_results(results, tmp_path / "out")
     assert {"arms", "effects", "best"} <= set(paths.tables)
     assert {"effects", "paired_slopes"} <= set(paths.figures)
@@ -186,7 +186,7 @@ def test_its_report_says_what_cannot_be_vouched_for_and_invents_nothing(file: Pa
 
 def test_files_are_read_together_each_a_context_of_its_own(file: Path, tmp_path: Path) -> None:
     for name in ("one", "other"):
-        results = csv_file(file, metric="acc", arm="method", seed="run", baseline="none")
+        results = read_csv(file, metric="acc", arm="method", seed="run", baseline="none")
         write_results(results, tmp_path / name)
     both = load(tmp_path / "one", tmp_path / "other")
     assert both.contexts == ["results", "results (2)"]
@@ -208,7 +208,7 @@ def test_the_command_line_names_the_columns(
 def read_back(tmp_path: Path, lines: list[str], **options: object) -> Results:
     """Return the results of a file of such lines."""
     (tmp_path / "a.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return csv_file(tmp_path / "a.csv", metric="acc", **options)  # type: ignore[arg-type]
+    return read_csv(tmp_path / "a.csv", metric="acc", **options)  # type: ignore[arg-type]
 
 
 def caveats(results: Results) -> str:
@@ -288,9 +288,9 @@ def test_a_loss_is_not_taken_for_an_accuracy(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match="--metric loss: not said whether a larger or a smaller value is better"
     ):
-        csv_file(tmp_path / "a.csv", metric="loss")
+        read_csv(tmp_path / "a.csv", metric="loss")
     for maximise, word in ((True, "larger"), (False, "smaller")):
-        results = csv_file(tmp_path / "a.csv", metric="loss", maximise=maximise)
+        results = read_csv(tmp_path / "a.csv", metric="loss", maximise=maximise)
         assert main_tables(results)[0].remark.startswith(f"Of loss, {word} is better.")
     options = ["--from", "csv", "--metric", "loss", "--out", str(tmp_path / "out")]
     assert main(["report", str(tmp_path / "a.csv"), *options]) == 2
@@ -301,9 +301,9 @@ def test_a_file_may_be_of_utf_16_and_its_last_line_have_no_end(tmp_path: Path) -
     (tmp_path / "a.csv").write_text(
         "arm,seed,acc\nbaseline,0,1\nkd,0,2\nkd,1,3\nbaseline,1,1", encoding="utf-16"
     )
-    assert csv_file(tmp_path / "a.csv", metric="acc").effects["n_pairs"].tolist() == [2]
+    assert read_csv(tmp_path / "a.csv", metric="acc").effects["n_pairs"].tolist() == [2]
     (tmp_path / "a.csv").write_bytes(b"arm,seed,acc\nbaseline,0,1\nkd\xff,0,2\n")
     with pytest.raises(
         ValueError, match=r"a\.csv: is not text in utf-8 at byte 29; --encoding names another"
     ):
-        csv_file(tmp_path / "a.csv", metric="acc")
+        read_csv(tmp_path / "a.csv", metric="acc")

@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from analysis import load, optuna_study, write_results
+from analysis import load, read_optuna, write_results
 from analysis.__main__ import main
 from analysis.report.methods import methods_text
 from cktf.errors import InputError
@@ -45,7 +45,7 @@ def storage(tmp_path: Path) -> str:
 
 
 def test_trials_keep_their_states_params_and_values_on_the_way(storage: str) -> None:
-    results = optuna_study(storage)
+    results = read_optuna(storage)
     study = optuna.load_study(study_name="rates", storage=storage)
     names = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
     assert results.trials["status"].tolist() == [names[trial.state.name] for trial in study.trials]
@@ -68,7 +68,7 @@ def test_trials_keep_their_states_params_and_values_on_the_way(storage: str) -> 
 
 
 def test_the_report_has_what_a_search_has(storage: str, tmp_path: Path) -> None:
-    results = optuna_study(storage, name="rates")
+    results = read_optuna(storage, name="rates")
     best = optuna.load_study(study_name="rates", storage=storage).best_trial
     assert results.leaderboard.at[0, "score"] == best.value
     assert results.leaderboard.at[0, "arm"].startswith(f"trial {best.number}: rate=")
@@ -87,13 +87,13 @@ def test_the_report_has_what_a_search_has(storage: str, tmp_path: Path) -> None:
 def test_the_storage_is_left_as_it_was(storage: str) -> None:
     file = Path(storage.removeprefix("sqlite:///"))
     before = file.read_bytes()
-    optuna_study(storage)
+    read_optuna(storage)
     assert file.read_bytes() == before
 
 
 def test_a_missing_file_is_told_and_not_made(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"there is no file .*/none\.db"):
-        optuna_study(f"sqlite:///{tmp_path}/none.db")
+        read_optuna(f"sqlite:///{tmp_path}/none.db")
     assert not (tmp_path / "none.db").exists()
 
 
@@ -102,7 +102,7 @@ def test_a_data_base_of_something_else_is_told_and_left_as_it_was(tmp_path: Path
         connection.execute("CREATE TABLE things (name TEXT)")
     before = (tmp_path / "other.db").read_bytes()
     with pytest.raises(ValueError, match="no Optuna storage: it has no table of studies"):
-        optuna_study(f"sqlite:///{tmp_path}/other.db")
+        read_optuna(f"sqlite:///{tmp_path}/other.db")
     assert (tmp_path / "other.db").read_bytes() == before
 
 
@@ -110,17 +110,17 @@ def test_what_cannot_be_read_is_told(
     storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ValueError, match=r"there is no study 'other' \(--study\); there are: rates"):
-        optuna_study(storage, name="other")
+        read_optuna(storage, name="other")
     optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"])
     with pytest.raises(ValueError, match="--study names one of its studies; there are: rates, two"):
-        optuna_study(storage)
+        read_optuna(storage)
     with pytest.raises(ValueError, match="study 'two' has 2 objectives; a report reads one"):
-        optuna_study(storage, name="two")
+        read_optuna(storage, name="two")
     (tmp_path / "text.db").write_text("no data base, whatever its name says " * 100)
     with pytest.raises(ValueError, match=r"no Optuna storage that can be read"):
-        optuna_study(f"sqlite:///{tmp_path}/text.db")
+        read_optuna(f"sqlite:///{tmp_path}/text.db")
     with pytest.raises(ValueError, match=r"^nonsense: no Optuna storage that can be read"):
-        optuna_study("nonsense")
+        read_optuna("nonsense")
     assert main(["report", storage, "--from", "optuna", "--metric", "x", "--out", str(tmp_path / "o")]) == 2
     assert capsys.readouterr().err == "--metric: results --from optuna do not take it; they take --study\n"
 
@@ -137,7 +137,7 @@ def test_a_password_does_not_stand_in_the_report() -> None:
 
 
 def test_nor_one_in_a_query_in_the_report_or_a_message(storage: str, tmp_path: Path) -> None:
-    paths = write_results(optuna_study(f"{storage}?password=hunter2"), tmp_path / "out")
+    paths = write_results(read_optuna(f"{storage}?password=hunter2"), tmp_path / "out")
     for file in (tmp_path / "out").rglob("*"):
         assert file.is_dir() or b"hunter2" not in file.read_bytes(), file
     assert paths.html
@@ -147,7 +147,7 @@ def test_nor_one_in_a_query_in_the_report_or_a_message(storage: str, tmp_path: P
         "sqlite://u:hunter2@host:port/x",
     ):
         with pytest.raises(ValueError) as error:
-            optuna_study(url)
+            read_optuna(url)
         assert "hunter2" not in str(error.value)
         assert error.value.__cause__ is None
 
@@ -166,7 +166,7 @@ def write_choices(url: str, choices: list[object], values: list[float] | None = 
 def test_choices_of_several_kinds_are_different_levels(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a.db"
     write_choices(url, [1, "1", 1.5, None, "None", "kd ", "KD"])
-    results = optuna_study(url)
+    results = read_optuna(url)
     assert results.trials["param.c"].tolist() == ["1", '"1"', "1.5", "None", '"None"', "kd", "KD"]
     assert results.trials["arm"].tolist()[:2] == ["trial 0: c=1", 'trial 1: c="1"']
     assert "alone set these levels of c apart: 'kd'; 'KD'." in methods_text(results)
@@ -175,20 +175,20 @@ def test_choices_of_several_kinds_are_different_levels(tmp_path: Path) -> None:
 def test_choices_that_optuna_itself_stores_as_one_are_told(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a.db"
     write_choices(url, [1, "1", True])
-    results = optuna_study(url)
+    results = read_optuna(url)
     assert results.trials["param.c"].tolist() == ["1", '"1"', "1"]
     assert "Of c, Optuna stores True as 1: the trials of these choices cannot be told apart." in methods_text(
         results
     )
     truths = f"sqlite:///{tmp_path}/b.db"
     write_choices(truths, [True, False])
-    assert optuna_study(truths).trials["param.c"].tolist() == [True, False]
+    assert read_optuna(truths).trials["param.c"].tolist() == [True, False]
 
 
 def test_values_that_are_not_finite_have_failed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/a.db"
     write_choices(url, ["a", "b", "c", "d"], [1.0, math.inf, 2.0, -math.inf])
-    results = optuna_study(url)
+    results = read_optuna(url)
     assert results.trials["status"].tolist() == [Status.COMPLETE, Status.FAILED] * 2
     assert results.trials["reason"].tolist()[1] == "value is inf, which is not finite"
     assert len(results.leaderboard) == 2
@@ -205,7 +205,7 @@ def test_a_table_of_other_studies_is_no_storage_and_left_as_it_was(tmp_path: Pat
     with pytest.raises(
         ValueError, match=r"a table of studies, but none of Optuna's alembic_version, .*study_name"
     ):
-        optuna_study(f"sqlite:///{file}")
+        read_optuna(f"sqlite:///{file}")
     assert file.read_bytes() == before
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("studies",)]
@@ -215,7 +215,7 @@ def test_a_storage_is_read_where_nothing_can_be_written(storage: str, tmp_path: 
     odd = tmp_path / "a #1 100%.db"
     Path(storage.removeprefix("sqlite:///")).rename(odd)
     odd.chmod(0o444)
-    assert len(optuna_study(f"sqlite:///{odd}").trials) == TRIALS + 1
+    assert len(read_optuna(f"sqlite:///{odd}").trials) == TRIALS + 1
     with closing(sqlite3.connect(odd)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
@@ -226,14 +226,14 @@ def test_a_storage_whose_version_nobody_wrote_is_not_completed(storage: str) -> 
         connection.execute("DELETE FROM version_info")
     before = Path(file).read_bytes()
     with pytest.raises(ValueError, match="its table version_info is empty"):
-        optuna_study(storage)
+        read_optuna(storage)
     assert Path(file).read_bytes() == before
 
 
 def test_the_path_of_a_database_is_read_and_not_written(storage: str) -> None:
     file = storage.removeprefix("sqlite:///")
     before = Path(file).read_bytes()
-    assert len(optuna_study(file).trials) == len(optuna_study(Path(file)).trials) == TRIALS + 1
+    assert len(read_optuna(file).trials) == len(read_optuna(Path(file)).trials) == TRIALS + 1
     assert Path(file).read_bytes() == before
 
 
@@ -251,16 +251,16 @@ def journal(tmp_path: Path) -> Path:
 def test_a_journal_is_read_and_not_written(journal: Path) -> None:
     before = journal.read_bytes()
     for place in (str(journal), journal, f"journal:///{journal}"):
-        assert optuna_study(place).trials["metric.value"].tolist() == [80, 81, 82]
+        assert read_optuna(place).trials["metric.value"].tolist() == [80, 81, 82]
     assert [journal.read_bytes(), [*journal.parent.iterdir()]] == [before, [journal]]
 
 
 def test_the_last_line_of_a_journal_may_have_no_end_or_be_torn(journal: Path) -> None:
     content = journal.read_bytes()
     journal.write_bytes(content.rstrip())
-    assert len(optuna_study(journal).trials) == 3
+    assert len(read_optuna(journal).trials) == 3
     journal.write_bytes(content.rstrip()[:-5])
-    assert len(optuna_study(journal).trials) == 2
+    assert len(read_optuna(journal).trials) == 2
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_line_of_a_journal_that_is_none_is_named(journal: Path, line: bytes, t
     first, *rest = journal.read_bytes().split(b"\n")
     journal.write_bytes(b"\n".join([first, line, *rest]))
     with pytest.raises(InputError) as error:
-        optuna_study(journal)
+        read_optuna(journal)
     assert str(error.value).startswith(str(journal))
     assert told in str(error.value)
 
@@ -299,12 +299,12 @@ def test_a_value_that_is_no_number_is_named_with_its_trial(journal: Path) -> Non
     for wrong in ('"x"', "[1]", "{}"):
         journal.write_text(content.replace('"value":81.0', f'"value":{wrong}'))
         with pytest.raises(InputError, match=r"no Optuna storage|trial 1: steps and values are numbers"):
-            optuna_study(journal)
+            read_optuna(journal)
     journal.write_text(content.replace('"value":81.0', '"value":null'))
-    assert optuna_study(journal).trials["status"].tolist() == ["complete", "failed", "complete"]
+    assert read_optuna(journal).trials["status"].tolist() == ["complete", "failed", "complete"]
     journal.write_text(content.replace('"0":1.0', f'"{2**70}":1.0'))
     with pytest.raises(InputError, match=f"trial 0: steps and values are numbers; got {2**70}"):
-        optuna_study(journal)
+        read_optuna(journal)
 
 
 def test_a_database_that_was_changed_by_hand_is_named(storage: str) -> None:
@@ -317,15 +317,15 @@ def test_a_database_that_was_changed_by_hand_is_named(storage: str) -> None:
         with closing(sqlite3.connect(file)) as connection, connection:
             connection.execute(change)
         with pytest.raises(InputError, match=f"^{storage}: "):
-            optuna_study(storage)
+            read_optuna(storage)
 
 
 def test_a_study_without_trials_or_params_has_a_report(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'a.db'}"
     study = optuna.create_study(storage=url)
-    assert optuna_study(url).trials.empty
+    assert read_optuna(url).trials.empty
     study.add_trials([optuna.create_trial(value=float(number)) for number in range(12)])
-    paths = write_results(optuna_study(url), tmp_path / "out")
+    paths = write_results(read_optuna(url), tmp_path / "out")
     assert not paths.unmade
     assert "slices" not in paths.figures
 
@@ -333,4 +333,4 @@ def test_a_study_without_trials_or_params_has_a_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["", "nowhere", "sqlite://", "x://y", "journal:///", "sqlite:///."])
 def test_what_is_no_storage_is_one_message(place: str) -> None:
     with pytest.raises(InputError, match=r"no Optuna storage that can be read|there is no file|no such file"):
-        optuna_study(place)
+        read_optuna(place)

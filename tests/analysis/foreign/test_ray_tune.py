@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis import load, ray_tune, write_results
+from analysis import load, read_ray_tune, write_results
 from analysis.figures.history import record as history
 from analysis.report.methods import methods_text
 from analysis.report.provenance import provenance_rows
@@ -17,7 +17,7 @@ from analysis.results import Results
 from cktf.errors import InputError
 from cktf.rows import Status
 
-REAL = Path(__file__).parents[1] / "data" / "ray_tune"
+REAL = Path(__file__).parents[1] / "data" / "read_ray_tune"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_trials_have_their_params_results_and_ends() -> None:
-    results = ray_tune(REAL, metric="accuracy")
+    results = read_ray_tune(REAL, metric="accuracy")
     counts = results.trials["status"].value_counts().to_dict()
     assert counts == {Status.COMPLETE: 2, Status.PRUNED: 7, Status.FAILED: 3}
     assert results.facts.study.factors == ["lr", "momentum", "optimizer"]
@@ -50,10 +50,10 @@ def test_trials_have_their_params_results_and_ends() -> None:
 
 
 def test_the_tables_of_values_are_read_where_the_lines_are_missing(folder: Path) -> None:
-    known = ray_tune(folder, metric="nested/loss", maximise=False)
+    known = read_ray_tune(folder, metric="nested/loss", maximise=False)
     for path in folder.glob("*/result.json"):
         path.unlink()
-    from_tables = ray_tune(folder, metric="nested/loss", maximise=False)
+    from_tables = read_ray_tune(folder, metric="nested/loss", maximise=False)
     assert (
         from_tables.trials["metric.nested/loss"].tolist()[:9]
         == known.trials["metric.nested/loss"].tolist()[:9]
@@ -65,37 +65,37 @@ def test_a_trial_that_is_still_running_has_not_ended(folder: Path) -> None:
     (snapshot,) = folder.glob("experiment_state*")
     # Of the first trial in the snapshot, which ended after all its iterations.
     snapshot.write_text(snapshot.read_text().replace("TERMINATED", "RUNNING", 1))
-    results = ray_tune(folder, metric="accuracy")
+    results = read_ray_tune(folder, metric="accuracy")
     assert (results.trials["status"] == Status.RUNNING).sum() == 1
 
 
 def test_without_a_snapshot_errors_tell_which_trials_failed(folder: Path) -> None:
     (snapshot,) = folder.glob("experiment_state*")
-    known = ray_tune(folder, metric="accuracy").trials["status"].tolist()
+    known = read_ray_tune(folder, metric="accuracy").trials["status"].tolist()
     snapshot.unlink()
-    assert ray_tune(folder, metric="accuracy").trials["status"].tolist() == known
+    assert read_ray_tune(folder, metric="accuracy").trials["status"].tolist() == known
 
 
 def test_a_result_that_is_being_written_is_not_read(folder: Path) -> None:
-    known = ray_tune(folder, metric="accuracy").epochs
+    known = read_ray_tune(folder, metric="accuracy").epochs
     for path in folder.glob("*/result.json"):
         with path.open("a") as stream:
             stream.write('{"accuracy": 9')
-    assert ray_tune(folder, metric="accuracy").epochs.equals(known)
+    assert read_ray_tune(folder, metric="accuracy").epochs.equals(known)
 
 
 def test_none_is_a_level_and_lists_are_told_as_json(folder: Path) -> None:
     for number, path in enumerate(sorted(folder.glob("*/params.json"))):
         params = {"sizes": [number % 2, 3], "nested": {"clip": None if number % 2 else 1.5}, "same": 1}
         path.write_text(json.dumps(params))
-    results = ray_tune(folder, metric="accuracy")
+    results = read_ray_tune(folder, metric="accuracy")
     assert results.facts.study.factors == ["sizes", "nested.clip"]
     assert set(results.trials["param.sizes"]) == {"[0, 3]", "[1, 3]"}
     assert set(results.trials["param.nested.clip"]) == {"None", "1.5"}
 
 
 def test_the_report_has_what_a_search_has_and_says_what_is_unknown(tmp_path: Path) -> None:
-    results = ray_tune(REAL, metric="accuracy")
+    results = read_ray_tune(REAL, metric="accuracy")
     paths = write_results(results, tmp_path / "out")
     assert {"leaderboard", "importance"} <= set(paths.tables)
     assert "history" in paths.figures
@@ -112,11 +112,11 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"no trial of Ray Tune lies there, which would be a folder with params"
     ):
-        ray_tune(tmp_path, metric="accuracy")
+        read_ray_tune(tmp_path, metric="accuracy")
     with pytest.raises(
         ValueError, match=r"no result has a number called 'acc' \(--metric\); .* accuracy, .* nested/loss"
     ):
-        ray_tune(REAL, metric="acc")
+        read_ray_tune(REAL, metric="acc")
 
 
 def write(folder: Path, trials: list[dict[str, Any]]) -> Path:
@@ -141,7 +141,7 @@ def caveats(results: Results) -> str:
 def test_a_last_line_that_is_whole_but_for_its_end_counts(tmp_path: Path) -> None:
     trials = [{"params": {"lr": lr}, "acc": [1, 2, 3 + lr]} for lr in (1, 2, 3)]
     trials[2]["end"] = ""
-    results = ray_tune(write(tmp_path, trials), metric="acc")
+    results = read_ray_tune(write(tmp_path, trials), metric="acc")
     assert set(results.trials["status"]) == {Status.COMPLETE}
     assert results.leaderboard["score"].tolist() == [6, 5, 4]
 
@@ -150,7 +150,7 @@ def test_iterations_that_were_done_again_count_once_and_the_later_wins(tmp_path:
     steps = [(1, 10), (2, 20), (3, 30), (2, 21), (3, 31), (3, 32), (4, 40)]
     lines = [json.dumps({"training_iteration": step, "acc": acc}) for step, acc in steps]
     trials = [{"params": {"lr": 1}, "lines": lines}, {"params": {"lr": 2}, "acc": [1, 2, 3, 4]}]
-    results = ray_tune(write(tmp_path, trials), metric="acc")
+    results = read_ray_tune(write(tmp_path, trials), metric="acc")
     first = results.epochs[results.epochs["trial_id"] == "trial-0"]
     assert first["epoch"].tolist() == [1, 2, 3, 4]
     assert first["metric.acc"].tolist() == [10, 21, 32, 40]
@@ -164,7 +164,7 @@ def test_what_is_not_finite_has_failed_wherever_it_is_counted(tmp_path: Path) ->
         {"params": {"lr": 9}, "acc": [1, math.nan]},
         {"params": {"lr": 10}, "lines": [f'{{"training_iteration": 3, "acc": {"9" * 400}}}']},
     ]
-    results = ray_tune(write(tmp_path, trials), metric="acc")
+    results = read_ray_tune(write(tmp_path, trials), metric="acc")
     assert results.trials["status"].tolist() == [Status.COMPLETE] * 4 + [Status.FAILED] * 5
     assert len(results.leaderboard) == 4
     assert results.searched["status"].value_counts().to_dict() == {Status.FAILED: 5, Status.COMPLETE: 4}
@@ -178,7 +178,7 @@ def test_a_param_that_says_how_long_trials_are_makes_them_complete(tmp_path: Pat
     trials = [
         {"params": {"lr": lr, "budget": lr}, "acc": [70 + step for step in range(lr)]} for lr in (1, 2, 3)
     ]
-    results = ray_tune(write(tmp_path / "equal", trials), metric="acc")
+    results = read_ray_tune(write(tmp_path / "equal", trials), metric="acc")
     assert set(results.trials["status"]) == {Status.COMPLETE}
     # By its name, too, where some were ended earlier; but no param of another name.
     for name, pruned in (("max_epochs", 1), ("width", 3)):
@@ -190,7 +190,7 @@ def test_a_param_that_says_how_long_trials_are_makes_them_complete(tmp_path: Pat
             {"params": {"lr": 2, name: 4}, "acc": [1]},
             {"params": {"lr": 3, name: 5}, "acc": [1, 2, 3, 4, 5]},
         ]
-        results = ray_tune(write(tmp_path / name, trials), metric="acc")
+        results = read_ray_tune(write(tmp_path / name, trials), metric="acc")
         assert (results.trials["status"] == Status.PRUNED).sum() == pruned
         assert ("as its max_epochs says" in caveats(results)) == (name == "max_epochs")
 
@@ -204,7 +204,7 @@ def test_levels_of_several_kinds_stay_apart_and_addresses_do_not(tmp_path: Path)
         }
         for number, level in enumerate(levels)
     ]
-    results = ray_tune(write(tmp_path, trials), metric="acc")
+    results = read_ray_tune(write(tmp_path, trials), metric="acc")
     assert results.facts.study.factors == ["c"]
     assert results.trials["param.c"].tolist() == ["1", '"1"', "1.5", "True", "None", "1"]
     assert results.trials["arm"][1] == 'trial 1: c="1"'
@@ -219,7 +219,7 @@ def test_an_error_without_words_is_one(folder: Path) -> None:
     ray_pickles = list(folder.glob("*/error.pkl"))
     for path in ray_pickles or [next(folder.glob("*/params.json")).with_name("error.pkl")]:
         path.write_bytes(b"never read")
-    results = ray_tune(folder, metric="accuracy")
+    results = read_ray_tune(folder, metric="accuracy")
     assert "failed without a word" in set(results.trials["reason"])
 
 
@@ -277,7 +277,7 @@ def test_odd_files_are_named_with_the_line_and_the_key(
         (tmp_path / "train_1" / "result.json").unlink()
     (tmp_path / "train_1" / file).write_text(content)
     with pytest.raises(ValueError) as error:
-        ray_tune(tmp_path, metric="acc")
+        read_ray_tune(tmp_path, metric="acc")
     assert told in str(error.value)
     assert str(tmp_path) in str(error.value)
 
@@ -287,14 +287,14 @@ def test_the_last_row_of_a_table_may_have_no_end_or_be_torn(tmp_path: Path) -> N
     (tmp_path / "train_1" / "result.json").unlink()
     for content, scores in (("1,5\n2,6", [5, 6]), ("1,5\n2", [5])):
         (tmp_path / "train_1" / "progress.csv").write_text(f"training_iteration,acc\n{content}")
-        results = ray_tune(tmp_path, metric="acc")
+        results = read_ray_tune(tmp_path, metric="acc")
         assert results.epochs.loc[results.epochs["trial_id"] == "trial-1", "metric.acc"].tolist() == scores
 
 
 def test_where_trials_lie_one_level_down_it_says_so(tmp_path: Path) -> None:
     write(tmp_path / "experiment", [{"params": {"lr": 1}, "acc": [1, 2]}])
     with pytest.raises(ValueError, match="they lie in its folder experiment"):
-        ray_tune(tmp_path, metric="acc")
+        read_ray_tune(tmp_path, metric="acc")
 
 
 @pytest.mark.parametrize("name", ["params.json", "result.json", "progress.csv", "error.txt"])
@@ -306,11 +306,11 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str) -> None:
     path.unlink(missing_ok=True)
     path.mkdir()
     with pytest.raises(InputError, match=f"{name}: must be a file; it is a folder"):
-        ray_tune(tmp_path, metric="acc")
+        read_ray_tune(tmp_path, metric="acc")
     path.rmdir()
     os.mkfifo(path)
     with pytest.raises(InputError, match=f"{name}: must be a file; it is none"):
-        ray_tune(tmp_path, metric="acc")
+        read_ray_tune(tmp_path, metric="acc")
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_odd_levels_and_scores_are_read(tmp_path: Path, level: str) -> None:
         f'{{"training_iteration": 1, "acc": {level if level[-1] in "y9N8" else 1}, "hostname": "\\ud800"}}\n'
     )
     (tmp_path / "train_2" / "result.json").write_text(text)
-    results = ray_tune(tmp_path, metric="acc")
+    results = read_ray_tune(tmp_path, metric="acc")
     assert len(results.trials) == 3
 
 
@@ -332,4 +332,4 @@ def test_a_place_that_is_no_folder_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for name in ("file", "fifo", "none"):
         with pytest.raises(InputError, match=f"^{tmp_path / name}: "):
-            ray_tune(tmp_path / name, metric="acc")
+            read_ray_tune(tmp_path / name, metric="acc")

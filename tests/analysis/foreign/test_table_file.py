@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis import csv_file
+from analysis import read_csv
 from analysis.foreign.table_file import MOST_BYTES
 from analysis.results import Results
 from cktf.errors import InputError
@@ -45,7 +45,7 @@ FORMS = {
 def read(path: Path, content: bytes, **options: str) -> Results:
     """Return the results of a file of such bytes."""
     path.write_bytes(content)
-    return csv_file(path, metric="acc", **options)  # type: ignore[arg-type]
+    return read_csv(path, metric="acc", **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -58,7 +58,7 @@ def test_what_can_mean_one_thing_alone_is_read(form: str, tmp_path: Path) -> Non
 
 def test_parquet_is_read(tmp_path: Path) -> None:
     FRAME.to_parquet(tmp_path / "a.parquet")
-    results = csv_file(tmp_path / "a.parquet", metric="acc")
+    results = read_csv(tmp_path / "a.parquet", metric="acc")
     assert results.trials["metric.acc"].tolist() == FRAME["acc"].tolist()
 
 

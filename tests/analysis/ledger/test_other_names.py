@@ -9,7 +9,7 @@ import pytest
 
 from analysis import load, write_report
 from analysis.ledger.other_names import other_names, under_every_name
-from analysis.report.effects_table import effects_rows
+from analysis.report.tables.effects import effects_rows
 
 TEMPERATURE, THETA = "objective.cktf.temperature", "objective.cktf.theta"
 NAMES = ("temperature=0.1, theta=0.0", "temperature=1.0, theta=0.0")

@@ -11,8 +11,9 @@ import pytest
 from analysis import load, write_figure
 from analysis.__main__ import main
 from analysis.figures import FIGURES
-from analysis.foreign.csv_file import csv_file
-from analysis.report.drawing import RENDER, _with_known_letters, all_drawings, applicable, drawing
+from analysis.figures.drawing import all_drawings, applicable, drawing
+from analysis.foreign.csv_file import read_csv
+from analysis.report.drawing import RENDER, _with_known_letters
 
 RUNS = ("ablation", "contexts", "grid", "search", "confirmed_search")
 BEGINS = {"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG", "html": b"<!doctype html>", "json": b"{"}
@@ -67,7 +68,7 @@ def test_what_cannot_be_drawn_is_told_with_what_can(
 def test_a_character_that_no_picture_can_show_ends_nothing(tmp_path: Path) -> None:
     rows = [f"{arm},{seed},{seed}" for arm in ("baseline", "a\0b\x07") for seed in (1, 2, 4)]
     (tmp_path / "a.csv").write_text("\n".join(["arm,seed,acc", *rows]))
-    write_figure(csv_file(tmp_path / "a.csv", metric="acc"), "paired_slopes", tmp_path / "a.svg")
+    write_figure(read_csv(tmp_path / "a.csv", metric="acc"), "paired_slopes", tmp_path / "a.svg")
     assert "a\ufffdb\ufffd" in (tmp_path / "a.svg").read_text()
 
 

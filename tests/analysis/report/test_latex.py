@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis import load
-from analysis.report.effects_table import main_tables
 from analysis.report.latex import latex
-from analysis.report.side_tables import side_tables
 from analysis.report.table import Table
+from analysis.report.tables import main_tables, side_tables
 
 
 def test_a_table_computed_by_hand() -> None:

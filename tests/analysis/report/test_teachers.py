@@ -7,7 +7,7 @@ import pytest
 
 import analysis
 from analysis.report.methods import methods_text
-from analysis.report.side_tables import side_tables
+from analysis.report.tables import side_tables
 from analysis.report.write import write_report, write_results
 from cktf.rows import TRAINED_HERE, TeacherRow
 from tests.analysis.ledgers import LedgerWriter, study_row, write_ablation, write_contexts

@@ -18,6 +18,7 @@ from analysis.figures import FIGURES
 from analysis.folder import write
 from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
 from analysis.report.methods import methods_text
+from analysis.report.tables import TABLES
 from analysis.report.write import report_on
 from cktf.rows import SCHEMA_VERSION, Stage, Status
 
@@ -109,9 +110,13 @@ def test_the_report_of_a_confirmed_search_has_all_figures(confirmed_search: Path
         *("trials", "epochs", "arms", "effects", "best", "leaderboard", "confirmed", "importance"),
     }
     page = Path(paths.html).read_text()
-    sections = [attributes["id"] for tag, attributes in Page(page).tags if tag == "section"]
-    assert len(sections) == len(set(sections))
-    assert {"confirmed", "importances"} <= set(sections)
+    assert {"confirmed-table", "importance", "importance-table"} <= set(Page(page).sections)
+
+
+def test_every_section_has_a_name_of_its_own(measured: Path) -> None:
+    sections = Page(Path(write_report(measured).html).read_text()).sections
+    assert {"health", "health-table"} <= {*sections}
+    assert len(sections) == len({*sections})
 
 
 def test_nothing_is_left_of_an_earlier_report_in_the_same_place(
@@ -185,7 +190,7 @@ def test_the_page_loads_nothing_and_states_the_verdict_first(ablation: Path) -> 
     policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'")
-    assert page.sections == ["verdict", *paths.figures, "pairing", *LAST_SECTIONS]
+    assert page.sections == ["verdict", *paths.figures, "pairing-table", *LAST_SECTIONS]
 
 
 def test_names_with_markup_stay_text(hostile: Path) -> None:
@@ -243,7 +248,7 @@ def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_ref
     assert "In parentheses: the reference, Some et al. 2023, Table 1." in text
     assert "<td>96.50 (97.50)</td>" in text
     assert Page(text).sections == [
-        *("verdict", *paths.figures, "over_contexts", "ranks", "pairing"),
+        *("verdict", *paths.figures, "over_contexts-table", "ranks-table", "pairing-table"),
         *LAST_SECTIONS,
     ]
 
@@ -271,7 +276,7 @@ def test_the_report_of_a_grid_has_its_main_effects_and_interactions(grid: Path) 
     paths = write_report(grid)
     assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "best", "interactions"}
     page = Page(Path(paths.html).read_text())
-    assert page.sections == ["verdict", *paths.figures, "interactions", "pairing", *LAST_SECTIONS]
+    assert page.sections == ["verdict", *paths.figures, "interactions-table", "pairing-table", *LAST_SECTIONS]
     assert "cktf.temperature=1.0 × cktf.theta=0.0" in page.texts
 
 
@@ -385,17 +390,17 @@ def test_a_table_and_a_figure_that_cannot_be_made_say_why_in_their_place(
     monkeypatch.setitem(
         FIGURES, "paired_slopes", replace(FIGURES["paired_slopes"], chart=lambda _: {"mark": 3})
     )
-    monkeypatch.setattr("analysis.report.side_tables.pairing_rows", fail)
+    monkeypatch.setitem(TABLES, "pairing", fail)
     monkeypatch.setattr("analysis.statistics.best.best", fail)
-    monkeypatch.setattr("analysis.report.trial_table.trial_table", fail)
-    monkeypatch.setattr("analysis.report.provenance.provenance_rows", fail)
-    monkeypatch.setattr("analysis.report.methods.methods_text", fail)
+    monkeypatch.setattr("analysis.report.write.trial_table", fail)
+    monkeypatch.setattr("analysis.report.write.provenance_rows", fail)
+    monkeypatch.setattr("analysis.report.write.methods_text", fail)
     assert main(["report", str(ablation)]) == 0
     printed = capsys.readouterr()
     report = ablation / "report"
     why = "cannot be made: KeyError: 'margin'"
     page = unescape((report / "report.html").read_text())
-    for name in ("learning_curves", "pairing", "trials", "methods", "provenance"):
+    for name in ("learning_curves", "pairing-table", "trials", "methods", "provenance"):
         assert why in page[page.index(f'id="{name}"') :].partition("</section>")[0], name
     assert "cannot be made: " in page[page.index('id="paired_slopes"') :].partition("</section>")[0]
     assert why in (report / "tables" / "pairing.md").read_text()

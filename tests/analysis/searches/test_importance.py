@@ -13,9 +13,11 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-from analysis import importance, load
+from analysis import load
+from analysis.report.tables import side_tables
 from analysis.results import Results
 from analysis.searches.fanova import Factor, fanova
+from analysis.searches.importance import importance
 from cktf.rows import Stage, Status
 from tests.analysis.conftest import NUM_RESAMPLES
 
@@ -359,7 +361,7 @@ def test_what_only_two_factors_together_explain_is_no_share_of_either(
         for drawn in np.random.default_rng(0).integers(200, size=(NUM_RESAMPLES, 200))
     ]
     np.testing.assert_allclose(rest[["low", "high"]].tolist(), 1 - np.percentile(sums, [97.5, 2.5]))
-    rows = sys.modules["analysis.report.side_tables"].importance_rows(results)
+    rows = side_tables(results)["importance"].rows
     by_name = {row[0]: row for row in rows[1:]}
     assert by_name[rest.name][1:3] == ["–", "–"]  # PED-ANOVA's split knows no interactions
     assert len(by_name) == 3

@@ -11,7 +11,7 @@ from scipy import stats
 
 from analysis import load
 from analysis.ledger.collect import ledger_tables
-from analysis.report.side_tables import side_tables
+from analysis.report.tables import side_tables
 from analysis.statistics.health import moved_most, number_label
 from analysis.statistics.paired import paired_effects
 

@@ -1,4 +1,4 @@
-"""Tables as people read them: rows of formatted cells, the head first; and as Markdown and CSV."""
+"""Every arm against its baseline: one table for each context."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,72 +14,46 @@ from analysis.report.table import (
     Cells,
     Rows,
     Table,
-    directed,
-    main_name,
-    marked,
-    unmade_table,
 )
 from analysis.results import Results
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, LEVEL, MOST_MORE_SEEDS, Verdict
 from analysis.wording import ABSENT, effect_text, number_text, p_text, quantity, unit_text
-from cktf.rows import StudyRow
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 MEAN_COLUMN = 2
-"""Of a table of effects: where the arms' means stand."""
+"""Column of the arms' means."""
 
-
-MOST_LEADERS = 10
-"""Arms of a search that are listed by their search scores."""
 
 UNTESTED = "No comparison could be tested, so none is decided; the table says why"
-"""Said where no arm and its baseline share two seeds at which they differ, or differ by chance at all."""
+"""Remark if no arm could be tested."""
 
 
-def main_tables(results: Results) -> list[Table]:
-    """Return the tables that answer the question: effects, one table a context, or, failing these, search scores.
-
-    Several contexts are first laid side by side. The tables of a smoke run say that they answer nothing.
-    """
-    try:
-        return [marked(directed(table, results), results) for table in _main_tables(results)]
-    except Exception as error:  # whatever it is, the rest of the report is worth having
-        return [unmade_table("Effects", error)]
-
-
-def _main_tables(results: Results) -> list[Table]:
-    if main_name(results) == "leaderboard":
-        title = "Best arms by search score (selected on it: optimistic)"
-        none = "No arm of the search has all of its seeds complete." if results.leaderboard.empty else ""
-        return [Table(title, leaderboard_rows(results), none)]
-    study = results.facts.study
-    title = f"Effects on {quantity(study.report_metric).name}"
+def tables(results: Results) -> list[Table]:
+    """Return a table for each context; one without rows where no trial is planned."""
+    title = f"Effects on {quantity(results.facts.study.report_metric).name}"
     if results.arms.empty:
         return [Table(title, effects_rows(results), "No trial is planned yet.")]
-    tables = []
-    if len(results.contexts) > 1:
-        head = f"{quantity(study.report_metric).label.capitalize()}, mean ± sd"
-        rows = context_rows(results)
-        columns = dict(enumerate(results.contexts, 1))
-        counts = results.arms["n"].unique()
-        shared = f"n = {counts[0]} in each cell." if len(counts) == 1 else "n is the number of seeds."
-        remark = f"{shared} {_in_parentheses(study)}".rstrip()
-        tables.append(Table(head, rows, remark, *_marks(results, rows, columns), has_means=True))
+    found = []
     for context in results.contexts:
-        named = f"{title}: {context}" if context else title
         remarks = (decision_text(results), _reference_remark(results, context))
         rows = effects_rows(results, context)
-        remark = " ".join(text for text in remarks if text)
-        marks = _marks(results, rows, {MEAN_COLUMN: context})
-        tables.append(Table(named, rows, remark, *marks, has_means=True))
-    return tables
+        found.append(
+            Table(
+                f"{title}: {context}" if context else title,
+                rows,
+                " ".join(text for text in remarks if text),
+                *marks(results, rows, {MEAN_COLUMN: context}),
+                has_means=True,
+            )
+        )
+    return found
 
 
-def _marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cells, Cells]:
+def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cells, Cells]:
     """Return the cells of the best means of their context, and those not told from them.
 
     Args:
@@ -102,35 +76,6 @@ def _marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Ce
         )
 
     return cells(best["is_best"]), cells(best["is_among_best"] & ~best["is_best"])
-
-
-def context_rows(results: Results) -> Rows:
-    """Return arm x context: mean and standard deviation, and in parentheses the reference; above them the teachers.
-
-    Where arms have different numbers of seeds, each cell says its own.
-    """
-    study = results.facts.study
-    decimals = quantity(study.report_metric).decimals
-    arms = results.arms.assign(arm=shared_names(results.arms).to_numpy())
-    counts_differ = arms["n"].nunique() > 1
-    rows = [["arm", *results.contexts]]
-    for name in dict.fromkeys(arms["arm"]):
-        cells = {
-            arm["context"]: _beside(
-                _mean_and_sd(arm, decimals) + (f", n = {arm['n']}" if counts_differ else ""),
-                arm["reference"],
-                decimals,
-            )
-            for _, arm in arms[arms["arm"] == name].iterrows()
-        }
-        rows.append([name, *(cells.get(context, ABSENT) for context in results.contexts)])
-    teachers = [
-        _beside(number_text(measured, decimals), published, decimals)
-        for measured, published in (teacher_of(results, context) for context in results.contexts)
-    ]
-    if any(cell != ABSENT for cell in teachers):
-        rows.insert(1, ["teacher", *teachers])
-    return rows
 
 
 def teacher_of(results: Results, context: str) -> tuple[float, float]:
@@ -159,7 +104,7 @@ def effects_rows(results: Results, context: str = "") -> Rows:
         return "; ".join(part for part in (also, note) if part)
 
     def yields(arm: "pd.Series[Any]") -> list[str]:
-        figures = [_mean_and_sd(arm, measured.decimals)]
+        figures = [mean_and_sd(arm, measured.decimals)]
         figures += [number_text(arm[name], measured.decimals) for name in published]
         return [arm["arm"], str(arm["n"]), *figures]
 
@@ -179,16 +124,6 @@ def effects_rows(results: Results, context: str = "") -> Rows:
         )
     for _, arm in arms[~arms["is_baseline"] & ~arms.index.isin(effects["arm_id"])].iterrows():
         rows.append([*yields(arm), ABSENT, ABSENT, ABSENT, ABSENT, "no baseline to compare with"])
-    return rows
-
-
-def leaderboard_rows(results: Results) -> Rows:
-    """Return the best arms of a search, best first, by the score that selected them."""
-    measured = quantity(results.facts.study.metric)
-    rows = [["arm", "seeds", f"{measured.label}, search score", NOTE]]
-    for _, arm in results.leaderboard.head(MOST_LEADERS).iterrows():
-        score = number_text(arm["score"], measured.decimals)
-        rows.append([arm["arm"], str(arm["n"]), score, ""])
     return rows
 
 
@@ -259,10 +194,6 @@ def missing_text(count: int) -> str:
     return f"{count} of its trials missing" if count else ""
 
 
-def _in_parentheses(study: StudyRow) -> str:
-    return f"In parentheses: the reference, {study.reference_source}." if study.reference_source else ""
-
-
 def _reference_remark(results: Results, context: str) -> str:
     """Return where a context's references come from, and beside its teacher's reference what was measured of it."""
     study = results.facts.study
@@ -277,12 +208,8 @@ def _reference_remark(results: Results, context: str) -> str:
     return " ".join(told)
 
 
-def _beside(text: str, published: float, decimals: int) -> str:
-    """Return a measured figure and, in parentheses, the published one where there is one."""
-    return text if np.isnan(published) else f"{text} ({number_text(published, decimals)})"
-
-
-def _mean_and_sd(arm: "pd.Series[Any]", decimals: int) -> str:
+def mean_and_sd(arm: "pd.Series[Any]", decimals: int) -> str:
+    """Return an arm's mean and, from two seeds on, its standard deviation."""
     if arm["n"] < 2:
         return number_text(arm["mean"], decimals)
     return f"{number_text(arm['mean'], decimals)} ± {number_text(arm['sd'], decimals)}"

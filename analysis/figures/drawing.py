@@ -1,0 +1,135 @@
+"""Results -> one figure, ready to be drawn: its caption and its Vega-Lite specification."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from typing import Any
+
+from analysis.figures import FIGURES
+from analysis.figures.theme import themed
+from analysis.study_tables import StudyTables
+from analysis.unmade import noted
+from cktf.errors import InputError
+
+NOT_DRAWABLE = dict.fromkeys(
+    [*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd"
+)
+"""Characters that XML, and so SVG, does not have, and what is drawn in their place."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of a run, ready to be drawn.
+
+    Attributes:
+        title: Its heading.
+        caption: What to read.
+        specification: Vega-Lite, its data included.
+    """
+
+    title: str
+    caption: str
+    specification: dict[str, Any]
+
+    @cached_property
+    def svg(self) -> str:
+        """The vector file, of which the others are made."""
+        import vl_convert
+
+        # White paper, for a file may be laid on anything. Nothing may be fetched.
+        text: str = vl_convert.vegalite_to_svg(
+            self.specification | {"background": "white"}, allowed_base_urls=[]
+        )
+        return text
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Return the figure with its caption as a notebook shows it: on white paper, on dark pages too."""
+        paper = "margin: 0; padding: 1em; max-width: 60em; color: black; background: white"
+        return {
+            "text/plain": f"{self.title}. {self.caption}",
+            "text/html": f'<figure style="{paper}">{self.svg}<figcaption>{escape(self.caption)}</figcaption></figure>',
+        }
+
+
+def drawing(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Drawing:
+    """Return one figure.
+
+    Raises:
+        ValueError: If the name or a factor is unknown, or the figure does not apply; it names what is allowed.
+    """
+    if name not in FIGURES:
+        raise InputError(f"no figure is called {name!r}; those that apply: {_applicable(results)}")
+    if factors:
+        _check_factors(results, name, factors)
+    if drawn := _drawn(results, name, factors):
+        return drawn
+    needs = FIGURES[name].needs
+    if factors:
+        raise InputError(f"figure {name!r} cannot show {', '.join(factors)}: it needs {needs}")
+    raise InputError(
+        f"figure {name!r} does not apply: it needs {needs}; those that apply: {_applicable(results)}"
+    )
+
+
+def all_drawings(results: StudyTables) -> tuple[dict[str, Drawing], dict[str, str]]:
+    """Return the figures that apply, by name, and of those that could not be made, the reason."""
+    drawings: dict[str, Drawing] = {}
+    why_not: dict[str, str] = {}
+    for name in FIGURES:
+        with noted(why_not, name):
+            if drawn := _drawn(results, name):
+                drawings[name] = drawn
+    return drawings, why_not
+
+
+def applicable(results: StudyTables) -> dict[str, str]:
+    """Return the names of the figures that apply, with their titles.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if titles := _titles(results):
+        return titles
+    raise InputError("no figure applies: each needs complete trials, and most need several arms")
+
+
+def _drawn(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Drawing | None:
+    figure = FIGURES[name]
+    record = figure.record(results, factors) if factors else figure.record(results)
+    if record is None:
+        return None
+    return Drawing(figure.title, record.caption, _drawable(themed(figure.chart(record))))
+
+
+def _drawable(value: Any) -> Any:
+    """Return a specification without characters at which the drawing library would end the process."""
+    if isinstance(value, str):
+        return value.translate(NOT_DRAWABLE)
+    if isinstance(value, dict):
+        return {_drawable(key): _drawable(below) for key, below in value.items()}
+    return [_drawable(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _titles(results: StudyTables) -> dict[str, str]:
+    """Return the titles of the figures that apply, by name; of one that cannot be made, the reason."""
+    titles: dict[str, str] = {}
+    for name, figure in FIGURES.items():
+        with noted(titles, name):
+            if figure.record(results) is not None:
+                titles[name] = figure.title
+    return titles
+
+
+def _applicable(results: StudyTables) -> str:
+    return ", ".join(_titles(results)) or "none"
+
+
+def _check_factors(results: StudyTables, name: str, factors: Sequence[str]) -> None:
+    count, known = FIGURES[name].num_factors, results.facts.study.factors
+    for factor in factors:
+        if factor not in known:
+            raise InputError(f"the study has no factor {factor!r}; it has: {', '.join(known) or 'none'}")
+    if len(set(factors)) != count or len(factors) != count:
+        takes = f"{count} different factors" if count > 1 else "one factor" if count else "no factors"
+        raise InputError(f"figure {name!r} takes {takes}; got: {', '.join(factors)}")

@@ -1,0 +1,41 @@
+"""The table of pairing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from analysis import load
+from analysis.report.tables import main_tables, side_tables
+
+
+def test_what_stands_behind_the_verdicts_has_a_row_for_every_arm(contexts_writer: Callable[..., Any]) -> None:
+    ledger = contexts_writer(seeds=6, delta=1.0)
+    ledger.close_segment()
+    results = load(ledger.run)
+    table = side_tables(results)["pairing"]
+    head, *rows = table.rows
+    assert head[2:] == [
+        *("correlation [95% interval]", "g_z", "simultaneous interval (percentage points)"),
+        *("detectable (percentage points)", "p (t)", "p (equivalence)", "p (equivalence, Holm)"),
+        *("p (sign flip)", "p (sign flip, Holm)"),
+    ]
+    assert [row[0] for row in rows] == ["digits: kd", "digits: fsp", "clothes: kd"]
+    assert all(cell != "–" for row in rows for cell in row)
+    assert "within ±1 percentage points (delta)" in main_tables(results)[1].remark
+
+
+@pytest.mark.parametrize("seeds", [4, 7, 8])
+def test_seeds_if_unpaired_are_whole_and_said_from_eight_pairs_on(
+    ablation_writer: Callable[..., Any], seeds: int
+) -> None:
+    ledger = ablation_writer(seeds=seeds)
+    ledger.close_segment()
+    results = load(ledger.run)
+    table = side_tables(results)["pairing"]
+    head, *rows = table.rows
+    assert ("seeds if unpaired" in head) == (seeds >= 8) == ("Seeds if unpaired" in table.remark)
+    assert results.effects["n_unpaired"].isna().all() == (seeds < 8)
+    if seeds >= 8:
+        assert all(row[head.index("seeds if unpaired")].isdigit() for row in rows)
+    assert all((" [" in row[2]) == (seeds >= 5) for row in rows)

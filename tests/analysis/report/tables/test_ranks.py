@@ -1,0 +1,32 @@
+"""The table of ranks."""
+
+from collections.abc import Callable
+from typing import Any
+
+from analysis import load
+from analysis.report.tables import side_tables
+
+
+def test_ranks_stand_where_there_are_several_contexts(many_contexts: Callable[..., Any]) -> None:
+    table = side_tables(load(many_contexts(6, skipped=[("pair 2", "sp")])))["ranks"]
+    assert table.rows[0] == ["arm", "contexts", "ranked in", "mean rank", "p (adjusted)", "note"]
+    assert table.rows[1][:4] == ["kd", "6", "6", "1.00"]
+    assert table.rows[-1] == [
+        *("sp", "5", "0", "–", "–", "not planned in pair 2; not ranked, for it is missing in a context"),
+    ]
+    assert "3 arms are ranked in 6 contexts" in table.remark
+    assert "Friedman's test: chi-square" in table.remark
+    assert (
+        "two arms are told apart if their mean ranks differ by 1.35 or more (the most possible is 2)"
+        in table.remark
+    )
+    assert table.remark.endswith("So few contexts reveal only a large difference.")
+
+
+def test_few_contexts_name_the_mixed_model_and_what_it_can_tell(many_contexts: Callable[..., Any]) -> None:
+    table = side_tables(load(many_contexts(3)))["ranks"]
+    assert table.rows[0][4] == "effect [95% interval] (percentage points)"
+    assert table.rows[1][4].startswith("+")
+    assert "A test of ranks needs 3 arms in 5 contexts." in table.remark
+    assert "adjusted by Holm's method over 3 arms: so few contexts reveal only" in table.remark
+    assert "chi-square" not in table.remark

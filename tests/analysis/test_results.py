@@ -1,0 +1,114 @@
+"""What a notebook sees of results."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import analysis
+from analysis import load
+from analysis.report.write import write_report
+from cktf.errors import InputError
+from tests.analysis.ledgers import LedgerWriter, study_row, write_ablation
+
+
+class Elements(HTMLParser):
+    """The elements of a piece of HTML, and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_figure_is_shown_as_the_report_has_it(ablation: Path) -> None:
+    paths = write_report(ablation)
+    figure = load(ablation).figure("effects")
+    shown = figure._repr_mimebundle_()
+    assert figure.svg == Path(paths.figures["effects"]).read_text()
+    assert figure.svg in shown["text/html"]
+    assert shown["text/plain"].startswith("Effects. ")
+    assert "color: black; background: white" in shown["text/html"]
+    assert figure.caption in Elements(shown["text/html"]).text
+    assert "script" not in Elements(shown["text/html"]).tags
+
+
+def test_a_figure_of_chosen_factors_and_one_that_is_not_there(ablation: Path) -> None:
+    results = load(ablation)
+    chosen = results.figure("marginal", ["objective.cktf.temperature"])
+    assert "temperature" in str(chosen.specification)
+    with pytest.raises(InputError, match="no figure is called 'cake'; those that apply: effects"):
+        results.figure("cake")
+    with pytest.raises(InputError, match="does not apply: it needs a search"):
+        results.figure("history")
+
+
+def test_names_of_a_study_are_no_markup_in_a_notebook(tmp_path: Path) -> None:
+    rows = [
+        (arm, seed, 80 + seed + len(arm) / 10) for arm in ("<b>none</b>", "<script>kd") for seed in range(5)
+    ]
+    pd.DataFrame(rows, columns=["arm", "seed", "acc"]).to_csv(tmp_path / "a.csv", index=False)
+    results = analysis.read_csv(tmp_path / "a.csv", metric="acc", baseline="<b>none</b>")
+    for html in (results._repr_html_(), results.figure("effects")._repr_mimebundle_()["text/html"]):
+        assert "script" not in Elements(html).tags
+        assert "<script>kd" in Elements(html).text
+
+
+def test_the_summary_has_the_effects_or_the_leaderboard(ablation: Path, tmp_path: Path) -> None:
+    results = load(ablation)
+    html = results._repr_html_()
+    for words in (
+        *repr(results).splitlines(),
+        "temperature=0.5",
+        "effect [95% interval] (percentage points)",
+        "hurts",
+    ):
+        assert words.strip() in Elements(html).text
+    assert "first 20" not in html
+    empty = LedgerWriter(tmp_path / "empty")
+    empty.add(study_row())
+    empty.close_segment()
+    assert "trials: none" in load(tmp_path / "empty")._repr_html_()
+
+
+def test_the_summary_of_a_search_has_its_best_arms(search: Path) -> None:
+    html = load(search)._repr_html_()
+    assert html.count("<tr") == 1 + 20
+    assert "The first 20 of 51 rows." in html
+
+
+def test_every_arm_against_another_one_is_a_family_of_its_own(ablation: Path) -> None:
+    results = load(ablation)
+    found = results.effects_against("theta=0.0")
+    assert set(found["arm"]) == {*results.arms["arm"]} - {"theta=0.0"}
+    expected = analysis.effects(results.trials, baseline="theta=0.0")
+    pd.testing.assert_frame_equal(found, expected)
+    turned = found.set_index("arm").loc["baseline", "effect"]
+    assert turned == pytest.approx(-results.effects.set_index("arm").loc["theta=0.0", "effect"], rel=1e-12)
+    with pytest.raises(
+        InputError, match="baseline 'nobody': no arms are called so; there are: baseline, temp"
+    ):
+        results.effects_against("nobody")
+
+
+def test_delta_and_direction_of_the_study_hold_against_another_arm(tmp_path: Path) -> None:
+    write_ablation(tmp_path / "run", delta=2.0, report_metric="test_loss", maximise=False).close_segment()
+    found = load(tmp_path / "run").effects_against("pairing=first")
+    assert set(found["delta"]) == {2.0}
+    assert set(found["metric"]) == {"test_loss"}
+
+
+def test_the_effects_are_left_as_they_were(contexts: Path) -> None:
+    results = load(contexts)
+    before = results.effects.copy()
+    against = results.effects_against("kd")
+    assert against["context"].tolist() == ["digits", "digits", "clothes"]
+    pd.testing.assert_frame_equal(results.effects, before)
