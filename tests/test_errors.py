@@ -14,7 +14,7 @@ def test_a_message_holds_no_character_that_a_terminal_obeys_and_no_endless_line(
 
 
 def test_what_the_machine_refuses_names_the_place_and_anything_else_is_a_fault_with_its_file() -> None:
-    with pytest.raises(InputError, match="^there: No space left on device$"), naming("there"):
+    with pytest.raises(InputError, match=r"^there: No space left on device$"), naming("there"):
         raise OSError(28, "No space left on device")
     with pytest.raises(KeyError) as caught, naming("there"):
         raise KeyError("x")

@@ -91,7 +91,7 @@ def test_a_ledger_without_an_epoch_has_an_empty_table(make_spec, tmp_path):
     [
         ('{"kind":"epoch","epoch":1,', "is not JSON: "),
         ('{"kind":"epoch","epoch":1}', "without phase"),
-        ('{"kind":"huh"}', 'unknown kind "huh"'),
+        ('{"kind":"huh"}', "unknown kind 'huh'"),
     ],
 )
 def test_a_broken_line_is_told_in_the_same_words(run, line, message, tmp_path):
