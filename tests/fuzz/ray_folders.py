@@ -10,7 +10,7 @@ from tests.fuzz.driver import Case
 from tests.fuzz.mutations import HALF_A_PAIR, ODD_TEXTS, changed, changed_bytes, changed_text, odd_value
 from tests.fuzz.reading import read_through
 
-REAL = Path(__file__).parents[1] / "analysis" / "data" / "read_ray_tune"
+REAL = Path(__file__).parents[1] / "analysis" / "data" / "ray_tune"
 
 
 @cache

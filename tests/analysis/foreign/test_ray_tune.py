@@ -17,7 +17,7 @@ from analysis.results import Results
 from cktf.errors import InputError
 from cktf.rows import Status
 
-REAL = Path(__file__).parents[1] / "data" / "read_ray_tune"
+REAL = Path(__file__).parents[1] / "data" / "ray_tune"
 
 
 @pytest.fixture
