@@ -11,8 +11,8 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from analysis import interactions, load
-from analysis.statistics.interactions import VANISHES, contrasts, factorial_cells
+from analysis import load
+from analysis.statistics.interactions import VANISHES, contrasts, factorial_cells, interactions
 from analysis.statistics.seed_contrasts import CLUSTERED, WITHIN, WITHOUT_ERROR
 from analysis.statistics.verdicts import holm
 from cktf.rows import Status
