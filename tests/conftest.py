@@ -257,7 +257,8 @@ STARTS_RAY = (
     "tests/cluster/",
     "tests/cli/",
     "tests/run/test_directory.py",
-    "tests/test_launch.py",
+    "tests/test_driver.py",
+    "tests/test_face.py",
     "tests/test_teachers_of_a_run.py",
 )
 """Tests that start Ray: one after the other, in one process of several."""

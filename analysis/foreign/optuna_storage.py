@@ -58,11 +58,12 @@ def without_password(storage: str) -> str:
 
 def _content(path: str, size: int = -1) -> bytes:
     """Return the first bytes of a file, or all of them."""
-    if not Path(path).is_file():
-        hint = f"; a storage is a file, or a URL as Optuna takes it, {SQLITE}study.db"
-        raise InputError(f"{path}: no Optuna storage that can be read: there is no such file{hint}")
-    with naming(path), Path(path).open("rb") as file:
-        return file.read(size)
+    with naming(path):
+        if not Path(path).is_file():
+            hint = f"; a storage is a file, or a URL as Optuna takes it, {SQLITE}study.db"
+            raise InputError(f"{path}: no Optuna storage that can be read: there is no such file{hint}")
+        with Path(path).open("rb") as file:
+            return file.read(size)
 
 
 def _in_journal(path: str, name: str | None) -> "tuple[optuna.Study, list[optuna.trial.FrozenTrial]]":

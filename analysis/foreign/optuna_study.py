@@ -48,10 +48,9 @@ def read_optuna(storage: str | os.PathLike[str], *, name: str | None = None) -> 
     storage = os.fspath(storage)
     place = without_password(storage)
     study, found = stored_study(storage, name)
-    if len(study.directions) > 1:
-        raise InputError(
-            f"{place}: study {study.study_name!r} has {len(study.directions)} objectives; a report reads one"
-        )
+    if len(study.directions) != 1:
+        count = len(study.directions) or "no"
+        raise InputError(f"{place}: study {study.study_name!r} has {count} objectives; a report reads one")
     distributions: dict[str, optuna.distributions.BaseDistribution] = {}
     for trial in found:
         distributions |= {tidy_name(name): domain for name, domain in trial.distributions.items()}

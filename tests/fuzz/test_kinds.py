@@ -13,7 +13,7 @@ CASES = {
     "ledgers": 8,
     "csv": 30,
     "optuna": 15,
-    "ray-tune": 6,
+    "ray-tune": 15,
     "checkpoints": 30,
     "data": 30,
 }
