@@ -264,6 +264,7 @@ STARTS_RAY = (
 """Tests that start Ray: one after the other, in one process of several."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that start Ray into one group, which one process runs."""
     for item in items:
