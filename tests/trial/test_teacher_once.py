@@ -114,8 +114,8 @@ def test_of_a_live_teacher_only_what_is_read_is_kept(tiny, objective, precision)
     batch = next(iter(live.loader.epoch(1)))
     with live.autocast:
         kept = live.teacher.epoch(1)(batch.images, batch)
-    assert not kept.stages
-    assert not kept.stem.numel()
+    assert not hasattr(kept, "stages")
+    assert not hasattr(kept, "stem")
     for its, all_of_it in zip(values(live, 1), values(live, 1, LiveTeacher(live.network)), strict=True):
         for one, other in zip(its, all_of_it, strict=True):
             assert torch.equal(one, other)
