@@ -24,17 +24,19 @@ quickstart: $(VENV)/requirements.lock
 	$(BIN)/cktf launch $(STUDY) --run-dir $(RUN) || [ $$? -eq 1 ] # 1: some trials failed; the report says which
 	$(BIN)/cktf report $(RUN)
 
-# Two processes at once; the tests that start Ray share one of them, see tests/conftest.py.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two tests at a time, but for those that start Ray, which takes all cores.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test: $(VENV)/requirements.lock
-	$(PYTEST)
+	$(PYTEST) -n 2 -m "not ray"
+	$(PYTEST) -m ray
 
 test-quick: $(VENV)/requirements.lock
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -n 2 -m "not ray"
 
 coverage: $(VENV)/requirements.lock
-	$(PYTEST) --cov --cov-report=term:skip-covered
+	$(PYTEST) -n 2 -m "not ray" --cov --cov-report=
+	$(PYTEST) -m ray --cov --cov-append --cov-report=term:skip-covered
 
 # Thousands of generated inputs of every kind: make fuzz CASES=7000 SEED=1 KIND="--kind studies"
 fuzz: $(VENV)/requirements.lock

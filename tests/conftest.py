@@ -261,15 +261,13 @@ STARTS_RAY = (
     "tests/test_face.py",
     "tests/test_teachers_of_a_run.py",
 )
-"""Tests that start Ray: one after the other, in one process of several."""
+"""Tests that start Ray, which takes all cores: they run one after the other."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that start Ray into one group, which one process runs."""
-    for item in items:
-        if item.nodeid.startswith(STARTS_RAY):
-            item.add_marker(pytest.mark.xdist_group("ray"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test that starts Ray."""
+    if item.nodeid.startswith(STARTS_RAY):
+        item.add_marker(pytest.mark.ray)
 
 
 @pytest.fixture(scope="session")
