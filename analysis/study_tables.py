@@ -62,7 +62,7 @@ class StudyTables:
 
     @cached_property
     def teachers(self) -> "pd.DataFrame":
-        """How well each teacher does on its validation split; see `analysis.statistics.teachers.teachers`."""
+        """Validation and test scores of each teacher, one row each; see `analysis.statistics.teachers.teachers`."""
         from analysis.statistics.teachers import teachers
 
         return teachers(self.facts.teachers, self.trials)

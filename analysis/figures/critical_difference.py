@@ -52,7 +52,7 @@ class Diagram:
 
 
 def record(results: StudyTables) -> Diagram | None:
-    """Return the mean ranks to be drawn; None where Friedman's test was not made."""
+    """Return the diagram's data; None if the ranks were not tested by Friedman's test."""
     ranks = results.ranks
     ranked = ranks[ranks["test"] == FRIEDMAN]
     if ranked.empty:

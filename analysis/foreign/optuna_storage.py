@@ -80,7 +80,7 @@ def _in_journal(path: str, name: str | None) -> "tuple[optuna.Study, list[optuna
             yield from logs[log_number_from:]
 
         def append_logs(self, logs: list[dict[str, Any]]) -> None:
-            raise NotImplementedError
+            raise NotImplementedError("a journal is only read")
 
     with _readable(path):
         return _chosen(optuna.storages.JournalStorage(Logs()), path, name)

@@ -34,7 +34,7 @@ FEW_SAMPLES = 3
 
 
 def few_images(kind: Kind, side: int) -> Dataset:
-    """Return a data set of a few drawn images, the same ones every time.
+    """Return a small data set of random images; the same arguments give the same images.
 
     Args:
         kind: The kind of the real data set.

@@ -1,8 +1,7 @@
-"""Arrays in files that the processes of a machine share: written whole or not at all, and mapped to be read.
+"""Arrays in memory-mapped files, which all processes of a machine share; a file is written whole or not at all.
 
-A map costs no memory of its own: what is read stays in the system's file cache, one copy for all processes, and is
-dropped if memory runs short. So an array may be larger than memory. A file may be deleted at any time: readers keep
-their map.
+Pages that were read are in the system's file cache, once for all processes, and are dropped if memory runs short, so an
+array may be larger than memory. A file may be deleted at any time: processes that have mapped it keep its content.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Reads a study file and the command line's overrides into a checked `StudySpec`, and writes it back."""
+"""Study files: read, with the command line's overrides, into a checked `Study`, and written from one."""
 
 import os
 import stat

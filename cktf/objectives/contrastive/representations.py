@@ -139,7 +139,7 @@ class Representations:
         return _pooled(of_student, self.windows[0])
 
     def _of_teacher(self, of_teacher: Tensor, batch: Batch) -> Tensor:
-        """Return the teacher's representation."""
+        """Return the teacher's layer, transformed or pooled; a vector stays as it is."""
         if self.transform != "map":
             return transformed(of_teacher, self.transform, batch)
         return _pooled(of_teacher, self.windows[1])
