@@ -16,6 +16,8 @@ FLOOR = {
         "credentials",
         "errors",
         "foreign_options",
+        "locks",
+        "mapped_arrays",
         "names",
         "own_analysis",
         "row_values",

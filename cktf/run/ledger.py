@@ -32,9 +32,9 @@ from cktf.errors import (
     refusal_of,
     visible,
 )
+from cktf.locks import file_lock
 from cktf.rows import EpochRow, Row, RowReader, whole_lines
 from cktf.storage import Storage
-from cktf.storage.locks import file_lock
 
 FOLDER = "ledger"
 SUFFIX = ".jsonl"

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from cktf.data.files.mapped import as_tensor
 from cktf.errors import InputError, shown
-from cktf.storage.locks import exclusive
-from cktf.storage.mapped import read_array, write_array
+from cktf.locks import exclusive
+from cktf.mapped_arrays import read_array, write_array
 
 DEFAULT_LIMIT = 20.0
 """Gigabytes of all files together, where `$CKTF_CACHE_GB` does not say."""

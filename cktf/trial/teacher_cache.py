@@ -17,10 +17,10 @@ from torch import nn
 
 from cktf.data import Constants, DataConfig, Dataset, split
 from cktf.errors import InputError, naming
+from cktf.locks import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage, cache_directory
-from cktf.storage.locks import exclusive
 from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers

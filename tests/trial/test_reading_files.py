@@ -68,7 +68,7 @@ def test_a_killed_writer_leaves_no_table_and_holds_up_nobody(files):
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from cktf.storage.locks import exclusive\n"
+        "from cktf.locks import exclusive\n"
         "folder = Path(sys.argv[1])\n"
         "with exclusive(folder / 'a.lock'), exclusive(folder / 'lock'):\n"
         "    (folder / 'a.float16.0123.partial').write_bytes(b'half of it')\n"

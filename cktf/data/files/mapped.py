@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cktf.data.files.places import data_folder, shown, size_in_words, writing
 from cktf.errors import InputError
-from cktf.storage.mapped import read_array, write_array
+from cktf.mapped_arrays import read_array, write_array
 
 _LARGE = 2**30  # bytes that take minutes to make, of which the user is told
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cktf.errors import InputError
-from cktf.storage.locks import exclusive
+from cktf.locks import exclusive
 
 
 @dataclass(frozen=True)

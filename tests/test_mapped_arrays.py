@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cktf.storage.mapped import read_array, write_array
+from cktf.mapped_arrays import read_array, write_array
 
 VALUES = np.arange(12, dtype=np.float16).reshape(4, 3)
 

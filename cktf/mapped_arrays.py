@@ -28,7 +28,7 @@ def read_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> n
 def write_array(path: Path, pieces: Iterable[np.ndarray[Any, Any]]) -> None:
     """Write an array piece by piece; a killed writer leaves only ``NAME.partial``.
 
-    One process may write a file at a time (see `cktf.storage.locks.exclusive`).
+    One process may write a file at a time (see `cktf.locks.exclusive`).
 
     Raises:
         OSError: If the file cannot be written.
