@@ -24,9 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     _add_report(commands.add_parser("report", help="write the tables, figures and page of runs"))
     plot = commands.add_parser("plot", help="write one figure, or list those that apply")
-    plot.add_argument(
-        "place", metavar="PLACE", help="run directory, folder of Parquet tables, or one of these"
-    )
+    plot.add_argument("place", metavar="PLACE", help="run directory, folder of Parquet tables, or one of these")
     plot.add_argument("--figure", metavar="NAME", help="which one; without it, those that apply are listed")
     plot.add_argument("--out", metavar="FILE", help=".svg, .pdf, .png, .html or .json (default: NAME.svg)")
     plot.add_argument(
@@ -46,12 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _add_report(report: argparse.ArgumentParser) -> None:
-    report.add_argument(
-        "runs", metavar="RUN", nargs="+", help="run directories, folders or URIs; or what --from reads"
-    )
-    report.add_argument(
-        "--out", metavar="DIR", help="where the report goes (default, of one run: RUN/report)"
-    )
+    report.add_argument("runs", metavar="RUN", nargs="+", help="run directories, folders or URIs; or what --from reads")
+    report.add_argument("--out", metavar="DIR", help="where the report goes (default, of one run: RUN/report)")
     foreign = report.add_argument_group("foreign results, which were not measured here")
     foreign.add_argument("--from", dest="kind", metavar="KIND", help=f"what is read: {', '.join(TAKES)}")
     for of in fields(Options):

@@ -15,9 +15,7 @@ TRIAL_COLUMNS = ("context", "arm", "arm_id", "is_baseline", "seed", "stage", "st
 """Columns of a table of trials that statistics read, beside the metric; a table that lacks one is a plain one."""
 
 
-def check_trials(
-    trials: "pd.DataFrame", metric: str, *, what: str, columns: Iterable[str] = TRIAL_COLUMNS
-) -> None:
+def check_trials(trials: "pd.DataFrame", metric: str, *, what: str, columns: Iterable[str] = TRIAL_COLUMNS) -> None:
     """Refuse what is no table of trials with this metric.
 
     Args:

@@ -70,6 +70,4 @@ def write(folder: fs.SubTreeFileSystem, name: str, content: bytes) -> None:
                 folder.delete_file(partial)
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         room = f"; it needs {len(content):,} bytes of room" if is_full else ""
-        raise InputError(
-            f"{visible(folder.base_path + name)}: cannot be written: {refusal_of(error)}{room}"
-        ) from error
+        raise InputError(f"{visible(folder.base_path + name)}: cannot be written: {refusal_of(error)}{room}") from error

@@ -198,9 +198,7 @@ def _refuse_odd_values(trials: pa.Table, facts: Facts, place: str) -> None:
             )
     lacking = [factor for factor in facts.study.factors if f"param.{factor}" not in trials.column_names]
     if lacking:
-        raise InputError(
-            f"{place} lacks columns that it had: param.{lacking[0]}; 'cktf report RUN' makes it anew"
-        )
+        raise InputError(f"{place} lacks columns that it had: param.{lacking[0]}; 'cktf report RUN' makes it anew")
     for text in set(trials["aliases"].to_pylist() if "aliases" in trials.column_names else ()):
         if not is_written_names(text):
             raise InputError(f"{place}: column aliases must hold other names, as JSON; got {shown(text)}")

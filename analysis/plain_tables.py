@@ -51,9 +51,7 @@ def arms(
     return of_arms.arms(pool, metric=metric, reference=reference)
 
 
-def best(
-    trials: "pd.DataFrame", *, metric: str = "test_accuracy", maximise: bool | None = None
-) -> "pd.DataFrame":
+def best(trials: "pd.DataFrame", *, metric: str = "test_accuracy", maximise: bool | None = None) -> "pd.DataFrame":
     """Return which arms are the best of their context, or not told from it; see `analysis.statistics.best.best`.
 
     Args:
@@ -166,17 +164,13 @@ def importance(
         return of_importance.importance(trials, epochs, study, seed=seed)
     check_columns(trials, (), what="importance", source="a table of trials, or a plain one")
     if set(TRIAL_COLUMNS).issubset(trials):
-        raise InputError(
-            "importance of trials takes their epochs and study (in Python: results.facts.study) too"
-        )
+        raise InputError("importance of trials takes their epochs and study (in Python: results.facts.study) too")
     maximise = larger_is_better(metric, maximise)
     factors, log_factors = _names("factors", factors), _names("log_factors", log_factors)
     if not factors:
         raise InputError(f"factors: none are named; there are the columns {listed(trials)}")
     if unknown := [name for name in log_factors if name not in factors]:
-        raise InputError(
-            f"log_factors: {shown(unknown[0])} is none of the factors, which are {listed(factors)}"
-        )
+        raise InputError(f"log_factors: {shown(unknown[0])} is none of the factors, which are {listed(factors)}")
     pool = _with_levels(as_trials(trials, metric=metric, baseline=None), factors, metric)
     for factor in log_factors:
         levels = pd.to_numeric(pool[f"param.{factor}"], errors="coerce")
@@ -196,9 +190,7 @@ def importance(
         log_factors=log_factors,
     )
     on_the_way = pd.DataFrame({"arm_id": [], "step": [], "score": []}).astype({"arm_id": "str"})
-    return of_importance.importance_of_arms(
-        searched_arms(pool, on_the_way, searched), on_the_way, searched, seed=seed
-    )
+    return of_importance.importance_of_arms(searched_arms(pool, on_the_way, searched), on_the_way, searched, seed=seed)
 
 
 def confirmed(

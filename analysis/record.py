@@ -51,9 +51,7 @@ class Record:
         A folder that is read as one table may hold no other file at all.
         """
         others = self.others(names)
-        for table in sorted(
-            {above for name in names if (above := name.rpartition("/")[0]).endswith(".parquet")}
-        ):
+        for table in sorted({above for name in names if (above := name.rpartition("/")[0]).endswith(".parquet")}):
             selector = fs.FileSelector(table, allow_not_found=True)
             if self._folder.get_file_info(table).type == fs.FileType.File:
                 others.append(table)

@@ -60,9 +60,7 @@ def united(runs: Mapping[str, Results]) -> Results:
     }
     studies = _studies(named)
     for group in studies:
-        _require_same(
-            group, "workers"
-        )  # a trial's name does not tell them, and batch-norm sees each one's shard
+        _require_same(group, "workers")  # a trial's name does not tell them, and batch-norm sees each one's shard
     if len(studies) == 1:
         return _one_study(studies[0])
     for place, results in runs.items():
@@ -186,9 +184,7 @@ def _one_study(runs: dict[str, Results]) -> Results:
     owners = trials.set_index("trial_id")["run"]
     epochs = _joined(
         [
-            part.epochs[
-                (part.epochs["trial_id"].astype("str").map(owners) == part.facts.study.run).to_numpy()
-            ]
+            part.epochs[(part.epochs["trial_id"].astype("str").map(owners) == part.facts.study.run).to_numpy()]
             for part in parts
         ]
     )
@@ -232,9 +228,7 @@ def _asked_together(runs: dict[str, Results]) -> StudyRow:
         reference_source=_together((study.reference_source for study in studies.values()), "; "),
         reference_values=values,
         reference_teachers={
-            context: value
-            for study in studies.values()
-            for context, value in study.reference_teachers.items()
+            context: value for study in studies.values() for context, value in study.reference_teachers.items()
         },
     )
 
@@ -259,9 +253,7 @@ def _names_of_arms(trials: "pd.DataFrame") -> dict[str, str]:
     names: dict[str, str] = {}
     taken: set[tuple[str, str]] = set()
     arms = trials.drop_duplicates("arm_id")
-    for arm_id, arm, context, run in zip(
-        *(arms[name] for name in ("arm_id", "arm", "context", "run")), strict=True
-    ):
+    for arm_id, arm, context, run in zip(*(arms[name] for name in ("arm_id", "arm", "context", "run")), strict=True):
         names[arm_id] = arm if (context, arm) not in taken else f"{arm} ({run})"
         taken.add((context, arm))
     return names
@@ -283,12 +275,8 @@ def _contexts(parts: list[Results]) -> Results:
         factors=_all(study.factors for study in found),
         log_factors=_all(study.log_factors for study in found),
         reference_source=_together((study.reference_source for study in found), "; "),
-        reference_values={
-            context: values for study in found for context, values in study.reference_values.items()
-        },
-        reference_teachers={
-            context: value for study in found for context, value in study.reference_teachers.items()
-        },
+        reference_values={context: values for study in found for context, values in study.reference_values.items()},
+        reference_teachers={context: value for study in found for context, value in study.reference_teachers.items()},
     )
     trials = _joined([part.trials for part in parts])
     return Results(
@@ -317,9 +305,7 @@ def _in_context(results: Results, label: str) -> Results:
         reference_values={known(context): values for context, values in study.reference_values.items()},
         reference_teachers={known(context): value for context, value in study.reference_teachers.items()},
     )
-    return Results(
-        trials=own(results.trials), epochs=own(results.epochs), facts=replace(results.facts, asked=asked)
-    )
+    return Results(trials=own(results.trials), epochs=own(results.epochs), facts=replace(results.facts, asked=asked))
 
 
 def _facts(parts: list[Results], asked: StudyRow) -> Facts:
@@ -358,9 +344,7 @@ def _joined(frames: "list[pd.DataFrame]") -> "pd.DataFrame":
     tables = [pa.Table.from_pandas(frame, preserve_index=False) for frame in frames]
     texts = {field.name for table in tables for field in table.schema if _is_text(field.type)}
     tables = [
-        pa.table(
-            {name: _as_text(table[name]) if name in texts else table[name] for name in table.column_names}
-        )
+        pa.table({name: _as_text(table[name]) if name in texts else table[name] for name in table.column_names})
         for table in tables
     ]
     return data_frame(pa.concat_tables(tables, promote_options="permissive"))

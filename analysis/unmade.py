@@ -7,11 +7,7 @@ from contextlib import contextmanager
 def reason(error: Exception) -> str:
     """Return why something could not be made, in one line: the kind of error and what it says."""
     said = " ".join(str(error).split())
-    return (
-        f"cannot be made: {type(error).__name__}: {said}"
-        if said
-        else f"cannot be made: {type(error).__name__}"
-    )
+    return f"cannot be made: {type(error).__name__}: {said}" if said else f"cannot be made: {type(error).__name__}"
 
 
 @contextmanager

@@ -134,9 +134,7 @@ def one_side(side: OneSide) -> float:
         return loss, *torch.autograd.grad(loss, anchors)
 
     def gather() -> tuple[Tensor, ...]:
-        loss = gathered_loss(
-            anchors, positives, bank, named, partition=partition, num_samples=side.sizes.num_samples
-        )
+        loss = gathered_loss(anchors, positives, bank, named, partition=partition, num_samples=side.sizes.num_samples)
         return loss, *torch.autograd.grad(loss, anchors)
 
     @torch.no_grad()
@@ -157,9 +155,7 @@ def one_side(side: OneSide) -> float:
     slow = in_turns({"contrast": matrix, "gather": gather}, rounds=5, device=side.device)
     print("one side of one pair, forward and backward")
     print(f"  contrast {fast['contrast'] * 1e3:8.2f} ms")
-    print(
-        f"  gather   {slow['gather'] * 1e3:8.2f} ms: {slow['gather'] / slow['contrast']:.1f} x the contrast"
-    )
+    print(f"  gather   {slow['gather'] * 1e3:8.2f} ms: {slow['gather'] / slow['contrast']:.1f} x the contrast")
     print(
         f"  products {fast['products'] * 1e3:8.2f} ms: the contrast takes "
         f"{fast['contrast'] / fast['products']:.2f} x these"
@@ -250,9 +246,7 @@ def whole_step(sizes: Sizes, threads: int) -> None:
             memory[way] = max(memory[way], answer["peak_memory_gib"])
     median = {way: statistics.median(values) for way, values in times.items() if values}
     print("whole CKTF step, WRN-40-2 to WRN-16-2, five pairs")
-    print(
-        f"  {PYTORCH:18} that has trained one small layer: peak memory of the process {memory[PYTORCH]:.2f} GiB"
-    )
+    print(f"  {PYTORCH:18} that has trained one small layer: peak memory of the process {memory[PYTORCH]:.2f} GiB")
     for way, seconds_of_way in median.items():
         print(f"  {way:18} {seconds_of_way * 1e3:7.0f} ms, peak memory of the process {memory[way]:.2f} GiB")
     above = {way: peak - memory[PYTORCH] for way, peak in memory.items()}
@@ -272,8 +266,7 @@ def whole_step(sizes: Sizes, threads: int) -> None:
         f"{median['gather'] / shared:.1f} x the time"
     )
     own_time, own_memory = (
-        {way: figure[way] - figure["networks"] for way in ("contrast", "gather")}
-        for figure in (median, memory)
+        {way: figure[way] - figure["networks"] for way in ("contrast", "gather")} for figure in (median, memory)
     )
     banks = SIDES * sizes.num_samples * sizes.dim * 4 / GIB
     print(

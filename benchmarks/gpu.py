@@ -247,9 +247,7 @@ def packing(counts: Sequence[int], sizes: Sizes, device: torch.device, duration:
             except (torch.OutOfMemoryError, BrokenBarrierError, multiprocessing.TimeoutError):
                 print(f"  {trials} trials do not fit into its memory, or do not come to an end")
                 break
-        print(
-            f"  {trials} trials {totals[trials]:10,.0f} images/s, {totals[trials] / totals[counts[0]]:.2f} x"
-        )
+        print(f"  {trials} trials {totals[trials]:10,.0f} images/s, {totals[trials] / totals[counts[0]]:.2f} x")
     if not totals:
         return
     best = max(totals, key=lambda trials: totals[trials])

@@ -60,9 +60,7 @@ def epoch_seconds(config: TrialConfig, health: HealthConfig | None) -> list[floa
 
 def main() -> None:
     """Measure, and print a line for each trial."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
     torch.set_num_threads(1)
@@ -76,9 +74,7 @@ def main() -> None:
             measured += epoch_seconds(config, HealthConfig(every=1))
         plain, beside = statistics.median(without), statistics.median(measured)
         ratio = beside / plain
-        print(
-            f"{name:<28} {plain:>7.3f} s {beside:>7.3f} s {ratio:>6.2f}   +{100 * (ratio - 1) / DEFAULT:.1f} %"
-        )
+        print(f"{name:<28} {plain:>7.3f} s {beside:>7.3f} s {ratio:>6.2f}   +{100 * (ratio - 1) / DEFAULT:.1f} %")
 
 
 if __name__ == "__main__":

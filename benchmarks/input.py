@@ -60,9 +60,7 @@ def generated(num_samples: int) -> Dataset:
     images = torch.randint(256, (num_samples, 3, 32, 32), generator=draws, dtype=torch.uint8)
     labels = torch.randint(100, (num_samples,), generator=draws)
     standard = Augmentation(crop=4, flip=True)
-    return Dataset(
-        images, labels, images[:1], labels[:1], 100, torch.tensor(MEAN), torch.tensor(STD), standard
-    )
+    return Dataset(images, labels, images[:1], labels[:1], 100, torch.tensor(MEAN), torch.tensor(STD), standard)
 
 
 def images_per_second(batches: Iterable[Any], num_samples: int, device: torch.device) -> float:

@@ -95,9 +95,7 @@ def planned_rows(numbers: Iterable[int], num_arms: int, epochs: int, is_search: 
         levels = {path.rpartition(".")[2]: level for path, level in params.items()}
         cktf = config["objective"]["cktf"] | ({} if is_baseline else levels)
         seed = 0 if is_search else number // num_arms
-        named = ", ".join(
-            f"{name}={level:.3g}" if name != "pairing" else str(level) for name, level in levels.items()
-        )
+        named = ", ".join(f"{name}={level:.3g}" if name != "pairing" else str(level) for name, level in levels.items())
         yield PlannedRow(
             trial_id=f"{number:012x}",
             arm_id=f"arm{arm}",
@@ -132,13 +130,9 @@ def write_segment(path: Path, head: Iterable[Row], planned: Iterable[PlannedRow]
             for epoch in range(1, group[0].epochs + 1):
                 is_last = tests and epoch == group[0].epochs
                 for row, level in zip(group, levels, strict=True):
-                    file.write(
-                        epoch_line(row.trial_id, epoch, float(level), is_last, draws.random(16).tolist())
-                    )
+                    file.write(epoch_line(row.trial_id, epoch, float(level), is_last, draws.random(16).tolist()))
             for row in group:
-                end = EndRow(
-                    trial_id=row.trial_id, status=Status.COMPLETE, epochs=row.epochs, wall_seconds=9.9
-                )
+                end = EndRow(trial_id=row.trial_id, status=Status.COMPLETE, epochs=row.epochs, wall_seconds=9.9)
                 file.write(f"{end.to_json()}\n")
 
 
@@ -305,9 +299,7 @@ def write_runs(folder: Path, trials: int, epochs: int) -> tuple[Path, Path]:
 def main() -> None:
     """Measure, and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--trials", type=int, default=10_000, help="of each of the two runs; a multiple of 20"
-    )
+    parser.add_argument("--trials", type=int, default=10_000, help="of each of the two runs; a multiple of 20")
     parser.add_argument("--epochs", type=int, default=100, help="of each trial")
     parser.add_argument("--share", type=int, default=10, help="Ray Tune reads one trial of so many")
     arguments = parser.parse_args()
@@ -319,9 +311,7 @@ def main() -> None:
         tune = folder / "results"
         write_tune_folders(comparison, tune, arguments.share)
         lines = sum(1 for _ in (comparison / "ledger" / "000001.jsonl").open("rb"))
-        print(
-            f"{trials:,} trials x {epochs} epochs: {lines:,} lines, {megabytes(comparison, '*.jsonl'):,.0f} MB\n"
-        )
+        print(f"{trials:,} trials x {epochs} epochs: {lines:,} lines, {megabytes(comparison, '*.jsonl'):,.0f} MB\n")
         print(f"{'':<44} {'time':>10} {'memory':>9} {'ratio':>6}")
         plain_file = folder / "plain.parquet"
         found: dict[str, list[Measured]] = defaultdict(list)
@@ -332,9 +322,7 @@ def main() -> None:
             found["tune"].append(measured(partial(load_with_tune, tune)))
         ours, plain, of_share = (sorted(rounds)[1] for rounds in found.values())
         show("collect", ours, ours, f"{megabytes(comparison, '*.parquet'):,.0f} MB of Parquet")
-        show(
-            "line by line to Parquet", plain, ours, f"{megabytes(folder, plain_file.name):,.0f} MB of Parquet"
-        )
+        show("line by line to Parquet", plain, ours, f"{megabytes(folder, plain_file.name):,.0f} MB of Parquet")
         scaled = of_share._replace(seconds=of_share.seconds * arguments.share)
         show("Ray Tune's own reading", scaled, ours, f"1/{arguments.share} read; the memory is of this share")
         on_ray = measured(partial(collect_on_ray, comparison, folder / "on_ray"))

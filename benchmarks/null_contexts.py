@@ -168,9 +168,7 @@ def print_power(studies: int, seed: int) -> None:
 
 def print_model(studies: int, seed: int) -> None:
     """Print how often the mixed model errs, with arms that differ little and much between contexts."""
-    print(
-        "| contexts | arms | differs / noise | wrong in a study, % | coverage, % | studies without a model |"
-    )
+    print("| contexts | arms | differs / noise | wrong in a study, % | coverage, % | studies without a model |")
     print("|---|---|---|---|---|---|")
     count = studies // MODEL_SHARE
     for contexts in (2, 3, 4):

@@ -202,9 +202,7 @@ def null_rates(scenario: Scenario, studies: int, seed: Seed = 0) -> NullRates:
     return NullRates(**rates, unpaired=float(np.nanmedian(np.concatenate(unpaired))))
 
 
-def equivalence_rates(
-    scenario: Scenario, delta: float, studies: int, seed: Seed = 0
-) -> tuple[Rate, Rate, Rate]:
+def equivalence_rates(scenario: Scenario, delta: float, studies: int, seed: Seed = 0) -> tuple[Rate, Rate, Rate]:
     """Return how often 'equivalent' is said, with a ``delta`` in standard deviations of the paired differences.
 
     Returns:
@@ -296,9 +294,7 @@ def print_null(scenarios: list[Scenario], studies: int, seed: int) -> None:
 
 def print_equivalence(studies: int, seed: int) -> None:
     """Print how often 'equivalent' is said, wrongly and rightly."""
-    head = (
-        "| scores | seeds | delta / paired sd | said wrongly in a study, effects of delta, % | of -delta, % "
-    )
+    head = "| scores | seeds | delta / paired sd | said wrongly in a study, effects of delta, % | of -delta, % "
     print(f"{head}| said rightly of an arm, % |")
     print("|---|---|---|---|---|---|")
     for kind in (
@@ -320,15 +316,9 @@ def print_power(studies: int, seed: int) -> None:
     print("|---|---|---|" + "---|" * len(effects))
     for arms in (1, 5, 10, 20):
         for seeds in (*SEEDS, 15):
-            found = [
-                power_rates(Scenario("normal", seeds, arms), effect, studies, seed) for effect in effects
-            ]
+            found = [power_rates(Scenario("normal", seeds, arms), effect, studies, seed) for effect in effects]
             foretold = 100 * power(np.array(effects), np.array(seeds), LEVEL / arms)
-            print(
-                f"| {arms} | {seeds} | paired t | "
-                + " | ".join(f"{told.percent:.1f}" for told, _ in found)
-                + " |"
-            )
+            print(f"| {arms} | {seeds} | paired t | " + " | ".join(f"{told.percent:.1f}" for told, _ in found) + " |")
             print("| | | formula | " + " | ".join(f"{share:.1f}" for share in foretold) + " |")
             if Scenario("normal", seeds, arms).flips_reach:
                 print("| | | sign flips | " + " | ".join(f"{told.percent:.1f}" for _, told in found) + " |")
@@ -342,9 +332,7 @@ def print_looks(studies: int, seed: int) -> None:
     for arms in (5, 10, 20):
         for looks in ((20,), (5, 20), (5, 10, 15, 20), tuple(range(3, 21))):
             rate = looks_rate(Scenario("normal", max(looks), arms), looks, studies, seed)
-            named = (
-                ", ".join(map(str, looks)) if len(looks) < 5 else f"every one from {looks[0]} to {looks[-1]}"
-            )
+            named = ", ".join(map(str, looks)) if len(looks) < 5 else f"every one from {looks[0]} to {looks[-1]}"
             print(f"| {arms} | {named} | {rate} |", flush=True)
 
 

@@ -32,10 +32,7 @@ if __name__ == "__main__":  # a script's own folder is where Python looks first
         os.environ[f"{library}_NUM_THREADS"] = "1"
 
 JUDGED = (
-    *(
-        f"analysis/statistics/{name}.py"
-        for name in ("paired", "intervals", "arms", "verdicts", "interactions")
-    ),
+    *(f"analysis/statistics/{name}.py" for name in ("paired", "intervals", "arms", "verdicts", "interactions")),
     *(f"analysis/statistics/{name}.py" for name in ("seed_contrasts", "clustered", "ranks", "mixed_model")),
     *(f"benchmarks/{name}.py" for name in ("null_study", "null_factorial", "null_contexts")),
 )
@@ -64,9 +61,7 @@ def code(source: str) -> str:
             lines[row - 1] = lines[row - 1][:column]
     for node in ast.walk(ast.parse(source)):
         is_text = (
-            isinstance(node, ast.Expr)
-            and isinstance(node.value, ast.Constant)
-            and isinstance(node.value.value, str)
+            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         )
         if is_text or isinstance(node, ast.Import | ast.ImportFrom):
             assert isinstance(node, ast.stmt)

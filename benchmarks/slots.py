@@ -221,9 +221,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="Ray Train runs beside these")
     arguments = parser.parse_args()
     prepare(is_local=True)
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; torch {torch.__version__}"
-    )
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; torch {torch.__version__}")
     if arguments.starts:
         print_starts(arguments.starts, arguments.runs)
     if arguments.trials:

@@ -60,12 +60,8 @@ def training_step(
     way = way.removesuffix(BFLOAT16)
     torch.manual_seed(0)
     labels = sizes.labels
-    student, teacher = (
-        build_model(name, sizes.classes, IMAGE_SHAPE) for name in (sizes.student, sizes.teacher)
-    )
-    given = BuildContext(
-        measure_shapes(student, IMAGE_SHAPE), measure_shapes(teacher, IMAGE_SHAPE), labels, seed=0
-    )
+    student, teacher = (build_model(name, sizes.classes, IMAGE_SHAPE) for name in (sizes.student, sizes.teacher))
+    given = BuildContext(measure_shapes(student, IMAGE_SHAPE), measure_shapes(teacher, IMAGE_SHAPE), labels, seed=0)
     teacher.requires_grad_(False).eval()
     for network in (student, teacher):
         network.to(device).to(memory_format=torch.channels_last)  # as the trainer does
@@ -107,9 +103,7 @@ def training_step(
     return train_step
 
 
-def random_readings(
-    readings: tuple[Reading, ...] | None, num_samples: int, device: torch.device
-) -> ReadTeacher:
+def random_readings(readings: tuple[Reading, ...] | None, num_samples: int, device: torch.device) -> ReadTeacher:
     """Return what looks up random numbers in place of a teacher's, from such tables as `TeacherOnce` maps."""
     from cktf.trial.teacher_once import reads  # with safetensors, which `gpu.py` does without
 

@@ -103,9 +103,7 @@ def study(teacher: str, student: str, side: int, epochs: int, device: torch.devi
                 totals[once] += taken[once]
             print(f"{arm:<18} {seed:>4} {taken[False]:>8.2f} {taken[True]:>8.2f}")
     written = [path.stat().st_size for path in Path(os.environ["CKTF_CACHE"]).rglob("*.float16")]
-    print(
-        f"{'12 trials':<23} {totals[False]:>8.1f} {totals[True]:>8.1f}   ratio {totals[False] / totals[True]:.2f}"
-    )
+    print(f"{'12 trials':<23} {totals[False]:>8.1f} {totals[True]:>8.1f}   ratio {totals[False] / totals[True]:.2f}")
     print(f"on disk: {len(written)} files, {sum(written) / 2**20:.1f} MiB")
     if device.type == "cpu":
         peaks = [peak_memory(first, once) for once in (False, True)]
@@ -160,9 +158,7 @@ def pair(teacher: str, student: str, num_samples: int, repeats: int, device: tor
     assert phase.teacher
     assert phase.readings
     loader = phase.loader(Workers())
-    autocast = torch.autocast(
-        device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16"
-    )
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16")
     live = LiveTeacher(phase.teacher, phase.readings)
     with tempfile.TemporaryDirectory() as folder:
         files = ReadingFiles(Path(folder), limit=10**12)
@@ -184,9 +180,7 @@ def pair(teacher: str, student: str, num_samples: int, repeats: int, device: tor
     )
 
 
-def train_epoch(
-    phase: Phase, loader: TrainLoader, teacher: Teacher, epoch: int, autocast: torch.autocast
-) -> None:
+def train_epoch(phase: Phase, loader: TrainLoader, teacher: Teacher, epoch: int, autocast: torch.autocast) -> None:
     """Train one epoch as `cktf.trainer.train` does."""
     assert phase.student
     optimizer = build_optimizer(phase.optimizer, phase.parameters)
@@ -229,12 +223,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CKTF_CACHE"] = folder
         study(arguments.teacher, arguments.student, arguments.side, arguments.epochs, device)
-    print(
-        "\nmilliseconds of a step of 64: live, mapped, pass that writes, reading and making batches alone; bytes"
-    )
-    print(
-        "a sample and epoch; live / once for 1, 2, 6 and 12 arms that read the same. KD and CKTF, of which networks"
-    )
+    print("\nmilliseconds of a step of 64: live, mapped, pass that writes, reading and making batches alone; bytes")
+    print("a sample and epoch; live / once for 1, 2, 6 and 12 arms that read the same. KD and CKTF, of which networks")
     print("with different numbers of stages have the penultimate pair alone")
     columns = f"{'live':>8} {'mapped':>8} {'pass':>8} {'reading':>8} {'bytes':>9}"
     print(f"{'pair':<26} {columns}  {'1':>6} {'2':>6} {'6':>6} {'12':>6}")

@@ -15,9 +15,7 @@ _NAME = (
 _QUERY = re.compile(rf"([?&;]{_NAME}=)[^&;#\s]*", re.IGNORECASE)
 _ARGUMENT = re.compile(rf"^((?:--set=)?{_NAME}=).+$", re.IGNORECASE | re.DOTALL)
 _ENTRY = re.compile(rf"({_NAME}[\"']?:\s*)(\"[^\"]*\"|'[^']*'|[^\s,}}\]/][^\s,}}\]]*)", re.IGNORECASE)
-_USER = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^/?#\s@]*(?::(?!\d+/)[^?#\s@]*)?)@", re.IGNORECASE
-)
+_USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^/?#\s@]*(?::(?!\d+/)[^?#\s@]*)?)@", re.IGNORECASE)
 
 _USER_IS_NO_SECRET = {"abfs", "abfss", "hdfs", "viewfs", "ssh", "sftp"}
 """Schemes whose part before the @ is a container or a user and no secret, unless a password follows it."""

@@ -30,9 +30,7 @@ class Options:
     context: str | None = _said("csv", "COLUMN", "the contexts, where there are several")
     baseline: str | None = _said("csv", "ARM", "what is compared with; default baseline")
     delta: float | None = _said("csv", None, "the smallest effect that matters, in the metric's unit")
-    status: str | None = _said(
-        "csv", "COLUMN", "how a trial ended; default a column status, state or outcome"
-    )
+    status: str | None = _said("csv", "COLUMN", "how a trial ended; default a column status, state or outcome")
     separator: str | None = _said("csv", "SIGN", "what parts the cells: a sign, or tab; default what fits")
     decimal: str | None = _said("csv", "SIGN", "the decimal sign of numbers: a point or a comma")
     encoding: str | None = _said("csv", "NAME", "of the text: utf-8, utf-16, cp1252, latin-1, ...")

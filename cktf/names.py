@@ -38,9 +38,7 @@ def similar_names(names: Iterable[str]) -> list[list[str]]:
     """Return groups of names that differ only by capital letters, blanks or invisible characters."""
     groups: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
-        seen = (
-            each for each in name if unicodedata.category(each)[0] not in "ZC" and each not in SHOWS_NOTHING
-        )
+        seen = (each for each in name if unicodedata.category(each)[0] not in "ZC" and each not in SHOWS_NOTHING)
         groups.setdefault(as_name("".join(seen).casefold()), []).append(name)
     return [group for group in groups.values() if len(group) > 1]
 

@@ -16,11 +16,7 @@ def require_own_analysis() -> None:
     own = Path(__file__).resolve().parents[1] / "analysis" / "__init__.py"
     loaded = sys.modules.get("analysis")
     spec = loaded.__spec__ if loaded else find_spec("analysis")
-    places = (
-        [spec.origin, *(spec.submodule_search_locations or ())]
-        if spec
-        else [getattr(loaded, "__file__", None)]
-    )
+    places = [spec.origin, *(spec.submodule_search_locations or ())] if spec else [getattr(loaded, "__file__", None)]
     place = next(filter(None, places), None)
     if place and Path(place).resolve() != own:
         raise UserError(

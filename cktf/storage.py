@@ -160,6 +160,4 @@ class Storage:
         """Return the names of the files directly below the root, sorted, that end in ``suffix``."""
         selector = fs.FileSelector(self.path, allow_not_found=True)
         infos = self.filesystem.get_file_info(selector)
-        return sorted(
-            i.base_name for i in infos if i.type == fs.FileType.File and i.base_name.endswith(suffix)
-        )
+        return sorted(i.base_name for i in infos if i.type == fs.FileType.File and i.base_name.endswith(suffix))

@@ -98,9 +98,7 @@ def make_result() -> Callable[..., EpochResult]:
 def run_to_end(make_result: Callable[..., EpochResult]) -> Callable[..., list[str]]:
     """Return what stands in for trainings, two at a time, in tests of the planner alone."""
 
-    def run(
-        planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000
-    ):
+    def run(planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000):
         order: list[str] = []
         running: list[PlannedRow] = []
         while len(order) < most:
@@ -132,9 +130,7 @@ def train_without_ray() -> Callable[[StudySpec, Storage], list[tuple[PlannedRow,
             planner = Planner(spec, ledger.append)
             while isinstance(row := planner.next_trial(), PlannedRow):
                 config = TrialConfig.model_validate(row.config)
-                for result in run_trial(
-                    config, TrainOptions(read_test=True), run=run, device=torch.device("cpu")
-                ):
+                for result in run_trial(config, TrainOptions(read_test=True), run=run, device=torch.device("cpu")):
                     planner.on_epoch(row.trial_id, result)
                 planner.on_end(row.trial_id, Status.COMPLETE)
                 tested.append((row, result.test_accuracy))

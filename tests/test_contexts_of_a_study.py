@@ -29,9 +29,7 @@ def spec(make_spec):
     )
 
 
-def test_each_arm_is_compared_with_the_baseline_of_its_context(
-    spec, train_without_ray, tmp_path, monkeypatch
-):
+def test_each_arm_is_compared_with_the_baseline_of_its_context(spec, train_without_ray, tmp_path, monkeypatch):
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
     run = Storage(tmp_path / "run")
     tested = {(row.context, row.arm, row.seed): accuracy for row, accuracy in train_without_ray(spec, run)}

@@ -150,9 +150,7 @@ def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_di
     assert len(killed) == 1
     assert (summary.complete, summary.failed) == (2, 0)
     for end in rows_of(run_dir, EndRow):
-        assert [row.epoch for row in rows_of(run_dir, EpochRow) if row.trial_id == end.trial_id] == [
-            *range(1, 41)
-        ]
+        assert [row.epoch for row in rows_of(run_dir, EpochRow) if row.trial_id == end.trial_id] == [*range(1, 41)]
 
 
 def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spec, run_dir, console):
@@ -168,9 +166,7 @@ def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spe
     assert len(rows_of(run_dir, PlannedRow)) == 2
 
 
-def test_a_refused_launch_leaves_what_was_trained_though_its_study_is_gone(
-    make_spec, run_dir, console, run_to_end
-):
+def test_a_refused_launch_leaves_what_was_trained_though_its_study_is_gone(make_spec, run_dir, console, run_to_end):
     spec = make_spec(seeds=1)
     with Ledger(Storage(run_dir)) as ledger:
         write_what_was_asked(spec, Storage(run_dir), ledger)

@@ -61,8 +61,7 @@ ANALYSIS = (
     {"analysis", "analysis.__main__"},
 )
 ANALYSIS_MAY_IMPORT = {
-    f"cktf.{name}"
-    for name in ("credentials", "errors", "foreign_options", "names", "row_values", "rows", "storage")
+    f"cktf.{name}" for name in ("credentials", "errors", "foreign_options", "names", "row_values", "rows", "storage")
 }
 ONLY_IN = {
     "ray": {"cktf.cluster"},
@@ -118,9 +117,7 @@ def arrows() -> set[tuple[str, str]]:
 
 
 def test_no_two_modules_import_each_other() -> None:
-    graph = {
-        module: {name for name in names if name in MODULES} - {module} for module, names in IMPORTS.items()
-    }
+    graph = {module: {name for name in names if name in MODULES} - {module} for module, names in IMPORTS.items()}
     assert sum(map(len, graph.values())) > 500
     try:
         TopologicalSorter(graph).prepare()
@@ -136,19 +133,13 @@ def test_a_room_imports_only_what_lies_below_it(half: str, order: tuple[set[str]
     wrong = [
         f"{one} -> {other}"
         for one, other in arrows()
-        if {room(one), room(other)} <= own
-        and room(one) != room(other)
-        and height[room(other)] > height[room(one)]
+        if {room(one), room(other)} <= own and room(one) != room(other) and height[room(other)] > height[room(one)]
     ]
     assert not wrong
 
 
 def test_objectives_models_and_data_do_not_know_each_other() -> None:
-    wrong = [
-        (one, other)
-        for one, other in arrows()
-        if {room(one), room(other)} <= APART and room(one) != room(other)
-    ]
+    wrong = [(one, other) for one, other in arrows() if {room(one), room(other)} <= APART and room(one) != room(other)]
     assert not wrong
 
 
@@ -156,9 +147,7 @@ def test_the_analysis_stands_alone_and_only_the_command_line_uses_it() -> None:
     wrong = [
         (one, other)
         for one, other in arrows()
-        if (
-            one.startswith("analysis") and other.startswith("cktf") and room(other) not in ANALYSIS_MAY_IMPORT
-        )
+        if (one.startswith("analysis") and other.startswith("cktf") and room(other) not in ANALYSIS_MAY_IMPORT)
         or (
             one.startswith("cktf")
             and room(one) not in ("cktf", "cktf.cli", "cktf.cluster")

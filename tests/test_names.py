@@ -28,9 +28,7 @@ def test_an_arm_is_called_after_its_context_where_it_has_one() -> None:
     assert arm_label("kd", "vgg13/vgg8") == "vgg13/vgg8: kd"
 
 
-@pytest.mark.parametrize(
-    "written", [" résumé", "résumé\t", "\u00a0résumé ", unicodedata.normalize("NFD", "résumé")]
-)
+@pytest.mark.parametrize("written", [" résumé", "résumé\t", "\u00a0résumé ", unicodedata.normalize("NFD", "résumé")])
 def test_a_name_has_no_blanks_around_it_and_composed_letters(written: str) -> None:
     assert as_name(written) == "résumé"
     assert len(as_name(written)) == 6

@@ -48,9 +48,7 @@ STUDY = StudyRow(
 )
 
 
-@pytest.mark.parametrize(
-    "row", [STUDY, PLANNED, EPOCH, EndRow(trial_id="t", status=Status.FAILED, reason="nan")]
-)
+@pytest.mark.parametrize("row", [STUDY, PLANNED, EPOCH, EndRow(trial_id="t", status=Status.FAILED, reason="nan")])
 def test_a_row_survives_the_way_through_a_line(row):
     assert parse_row(row.to_json()) == row
     assert "\n" not in row.to_json()
@@ -100,9 +98,7 @@ WRONG = [
 def test_a_value_of_another_type_is_refused_with_field_value_and_what_is_allowed(row, name, value, wanted):
     line = json.dumps({**json.loads(row.to_json()), name: value})
     told = repr(value) if isinstance(value, str) else json.dumps(value)
-    with pytest.raises(
-        ValueError, match=f"^'{name}' of a row of kind '{row.kind}' must be {wanted}"
-    ) as caught:
+    with pytest.raises(ValueError, match=f"^'{name}' of a row of kind '{row.kind}' must be {wanted}") as caught:
         parse_row(line)
     assert f"; got {told[:60]}" in str(caught.value)
 
@@ -144,16 +140,12 @@ def test_a_float_that_is_null_is_missing_and_one_with_a_default_has_it():
 def test_rows_that_come_before_those_that_they_need_are_refused_with_their_place():
     end = EndRow(trial_id="t", status=Status.COMPLETE)
     for row in (PLANNED, EPOCH, end):
-        with pytest.raises(
-            ValueError, match=f"^1: a row of kind '{row.kind}' stands before the first study row"
-        ):
+        with pytest.raises(ValueError, match=f"^1: a row of kind '{row.kind}' stands before the first study row"):
             RowReader().read(row.to_json(), "1")
     for row in (EPOCH, end):
         reader = RowReader()
         reader.read(STUDY.to_json(), "1")
-        with pytest.raises(
-            ValueError, match=f"^2: a row of kind '{row.kind}' tells of trial 't', which no row before"
-        ):
+        with pytest.raises(ValueError, match=f"^2: a row of kind '{row.kind}' tells of trial 't', which no row before"):
             reader.read(row.to_json(), "2")
         assert reader.read(PLANNED.to_json(), "3") == PLANNED
         assert reader.read(row.to_json(), "4") == row
@@ -232,7 +224,5 @@ def test_what_earlier_versions_wrote_as_nan_is_still_read():
 @pytest.mark.parametrize("time", [1e308, -1, 253402300800])
 def test_a_time_that_is_no_moment_is_refused(time):
     line = EndRow(trial_id="t", status="complete").to_json().replace('"time":0.0', f'"time":{time}')
-    with pytest.raises(
-        ValueError, match=r"^'time' of a row of kind 'end' must be seconds from 0 to 253402300799"
-    ):
+    with pytest.raises(ValueError, match=r"^'time' of a row of kind 'end' must be seconds from 0 to 253402300799"):
         parse_row(line)

@@ -137,9 +137,7 @@ def test_the_methods_of_table_2_are_alone_what_they_are_in_table_1(data: str, ta
             in_table_1.data, in_table_1.teacher, in_table_1.student,
         )  # fmt: skip
         is_first_seven = method not in ("AB", "FT", "NST")
-        assert config.objective.cktf.pairing == (
-            "smallest" if data == "CIFAR-100" and is_first_seven else "last"
-        )
+        assert config.objective.cktf.pairing == ("smallest" if data == "CIFAR-100" and is_first_seven else "last")
         assert config.objective.cktf.temperature == arms["cktf"].objective.cktf.temperature
         assert config.batch_size == (32 if (data, method) == ("Tiny-ImageNet", "NST") else 64)
 

@@ -8,9 +8,7 @@ from benchmarks.simulations import JUDGED, PAGE, ROOT, STUDIES, code, digest, pa
 
 
 def test_the_numbers_of_the_page_are_of_this_code() -> None:
-    named = dict(
-        re.findall(r"^\| (\S+\.py) \| ([0-9a-f]{40}) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    )
+    named = dict(re.findall(r"^\| (\S+\.py) \| ([0-9a-f]{40}) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
     changed = [file for file in JUDGED if named.get(file) != digest(ROOT / file)]
     assert not changed, (
         f"{', '.join(changed)}: changed since docs/simulations.md was written; run 'python benchmarks/simulations.py', "

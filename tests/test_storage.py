@@ -81,9 +81,7 @@ def test_a_question_mark_in_a_local_folder_is_part_of_its_name(tmp_path):
         ("loop", "loop: is no name of a folder: Symlink loop"),
     ],
 )
-def test_a_place_that_cannot_be_opened_is_told_in_one_line_that_names_it_once(
-    place, told, tmp_path, monkeypatch
-):
+def test_a_place_that_cannot_be_opened_is_told_in_one_line_that_names_it_once(place, told, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("loop").symlink_to("loop")
     with pytest.raises(InputError) as error:
@@ -96,9 +94,7 @@ def test_a_place_that_cannot_be_opened_is_told_in_one_line_that_names_it_once(
 def test_without_a_home_folder_a_place_below_it_is_refused(monkeypatch):
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("pwd.getpwuid", lambda _: {}["no such user"])
-    with pytest.raises(
-        InputError, match=r"^~/run: no home folder is known on this machine for ~; give a path"
-    ):
+    with pytest.raises(InputError, match=r"^~/run: no home folder is known on this machine for ~; give a path"):
         Storage("~/run")
 
 

@@ -98,9 +98,7 @@ def test_teachers_are_scored_before_their_students_end_and_once(taught, file, ru
 
 
 def test_a_launch_with_a_teacher_near_chance_leaves_nothing(taught, shifted, run_dir, console):
-    with pytest.raises(
-        NotRunnable, match=r"arm baseline: teacher\.checkpoint: .*shifted\.pth has an accuracy"
-    ):
+    with pytest.raises(NotRunnable, match=r"arm baseline: teacher\.checkpoint: .*shifted\.pth has an accuracy"):
         launch(taught(shifted), run_dir, console=console)
     assert not Path(run_dir).exists()
 
@@ -129,9 +127,7 @@ def test_a_row_that_the_ledger_has_is_not_written_again(make_spec, rows):
     assert [row.validation_accuracy for row in again] == [12.0]
 
 
-def test_a_trained_teacher_is_looked_for_at_its_student_s_first_epoch_and_its_end(
-    make_spec, rows, make_result
-):
+def test_a_trained_teacher_is_looked_for_at_its_student_s_first_epoch_and_its_end(make_spec, rows, make_result):
     spec = make_spec({"teacher": {"model": "resnet5"}, "objective": OBJECTIVE})
     asked: list[str] = []
 

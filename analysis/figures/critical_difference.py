@@ -115,21 +115,15 @@ def chart(diagram: Diagram) -> "alt.LayerChart | alt.FacetChart":
         top += 3 * GAP
         begin, end = num_arms, num_arms - diagram.critical_difference
         lines += [{"x": begin, "x2": end, "y": top - 2 * GAP, "y2": top - 2 * GAP}]
-        lines += [
-            {"x": edge, "x2": edge, "y": top - 2 * GAP - 4, "y2": top - 2 * GAP + 4} for edge in (begin, end)
-        ]
+        lines += [{"x": edge, "x2": edge, "y": top - 2 * GAP - 4, "y2": top - 2 * GAP + 4} for edge in (begin, end)]
         text = f"critical difference {diagram.critical_difference:.2f}"
         words.append({"x": (begin + end) / 2, "y": top - GAP, "text": text})
 
-    x = alt.X(
-        "x:Q", axis=None, scale=alt.Scale(domain=[num_arms + margin, 1 - margin], nice=False, zero=False)
-    )
+    x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[num_arms + margin, 1 - margin], nice=False, zero=False))
     y_of_all = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[-height, top], nice=False, zero=False))
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("rank:Q", title="mean rank", format=".2f")]
     layers: list[alt.Chart] = [
-        alt.Chart(data(lines))
-        .mark_rule(color=INK, opacity=0.8)
-        .encode(x=x, x2="x2:Q", y=y_of_all, y2="y2:Q"),
+        alt.Chart(data(lines)).mark_rule(color=INK, opacity=0.8).encode(x=x, x2="x2:Q", y=y_of_all, y2="y2:Q"),
         alt.Chart(data(bars)).mark_rule(color=BLUE, strokeWidth=5).encode(x=x, x2="x2:Q", y=y_of_all),
         alt.Chart(data(words)).mark_text(color=INK, fontSize=12).encode(x=x, y=y_of_all, text="text:N"),
     ]

@@ -12,9 +12,7 @@ from analysis.study_tables import StudyTables
 from analysis.unmade import noted
 from cktf.errors import InputError
 
-NOT_DRAWABLE = dict.fromkeys(
-    [*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd"
-)
+NOT_DRAWABLE = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")
 """Characters that XML, and so SVG, does not have, and what is drawn in their place."""
 
 
@@ -38,9 +36,7 @@ class Drawing:
         import vl_convert
 
         # White paper, for a file may be laid on anything. Nothing may be fetched.
-        text: str = vl_convert.vegalite_to_svg(
-            self.specification | {"background": "white"}, allowed_base_urls=[]
-        )
+        text: str = vl_convert.vegalite_to_svg(self.specification | {"background": "white"}, allowed_base_urls=[])
         return text
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -67,9 +63,7 @@ def drawing(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Dra
     needs = FIGURES[name].needs
     if factors:
         raise InputError(f"figure {name!r} cannot show {', '.join(factors)}: it needs {needs}")
-    raise InputError(
-        f"figure {name!r} does not apply: it needs {needs}; those that apply: {_applicable(results)}"
-    )
+    raise InputError(f"figure {name!r} does not apply: it needs {needs}; those that apply: {_applicable(results)}")
 
 
 def all_drawings(results: StudyTables) -> tuple[dict[str, Drawing], dict[str, str]]:

@@ -79,12 +79,8 @@ def record(results: StudyTables) -> Forest | None:
     if effects["low"].notna().any():
         interval = ", with its 95% interval"
         if len(effects) > 1:
-            interval += (
-                f", and thin the {100 - 100 * LEVEL / len(effects):.4g}% intervals that hold all together"
-            )
-            reading = (
-                " An effect whose thin interval leaves out 0 is told from it; Holm's method may tell more."
-            )
+            interval += f", and thin the {100 - 100 * LEVEL / len(effects):.4g}% intervals that hold all together"
+            reading = " An effect whose thin interval leaves out 0 is told from it; Holm's method may tell more."
         if study.delta:
             reading += " Equivalent goes with the 90% interval, which is not drawn."
     without = (
@@ -114,9 +110,7 @@ def _draw_thin(rows: list[dict[str, Any]]) -> bool:
     is_cut = False
     for row in rows:
         low, high = (row[name] for name in SIMULTANEOUS)
-        row["thin_low"], row["thin_high"] = (
-            (None, None) if low is None else (max(low, least), min(high, most))
-        )
+        row["thin_low"], row["thin_high"] = (None, None) if low is None else (max(low, least), min(high, most))
         is_cut |= (low, high) != (row["thin_low"], row["thin_high"])
     return is_cut
 
@@ -137,9 +131,7 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("n:Q"), alt.Tooltip("verdict:N")]
     tooltip += [alt.Tooltip(f"{name}:Q", format="+.3f") for name in ("effect", *ENDS, *SIMULTANEOUS)]
     base = alt.Chart(data(forest.rows)).encode(y=y)
-    zero = (
-        alt.Chart(data([{"zero": 0}])).mark_rule(color=INK, strokeDash=[3, 3], opacity=0.7).encode(x="zero:Q")
-    )
+    zero = alt.Chart(data([{"zero": 0}])).mark_rule(color=INK, strokeDash=[3, 3], opacity=0.7).encode(x="zero:Q")
     signed = alt.Axis(labelExpr="datum.value === 0 ? '0' : format(datum.value, '+~g')", tickCount=6)
     x = alt.X("effect:Q", title=title_lines(forest.axis), scale=alt.Scale(padding=12), axis=signed)
     interval = base.mark_rule(color=BLUE, strokeWidth=2).encode(
@@ -157,17 +149,13 @@ def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
                 domain=shown, range=["transparent" if word == Verdict.UNDECIDED else BLUE for word in shown]
             ),
         ),
-        shape=alt.Shape(
-            "verdict:N", title=None, scale=alt.Scale(domain=shown, range=[SHAPES[word] for word in shown])
-        ),
+        shape=alt.Shape("verdict:N", title=None, scale=alt.Scale(domain=shown, range=[SHAPES[word] for word in shown])),
         tooltip=tooltip,
     )
     layers = [zero, thin, interval, point]
     if forest.delta:
         edges = data([{"edge": -forest.delta}, {"edge": forest.delta}])
-        layers.append(
-            alt.Chart(edges).mark_rule(color=INK, strokeDash=[1, 3], opacity=0.7).encode(x="edge:Q")
-        )
+        layers.append(alt.Chart(edges).mark_rule(color=INK, strokeDash=[1, 3], opacity=0.7).encode(x="edge:Q"))
     return alt.layer(*layers).properties(width=WIDTH, height=_row_height(labels) * len(labels))
 
 

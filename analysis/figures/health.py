@@ -80,9 +80,7 @@ def record(results: StudyTables) -> Health | None:
         points = points[["arm", "epoch", "n", "mean", "low", "high"]].astype(object)
         points = points.where(points.notna(), None).assign(panel=panels[-1])
         rows += [{str(name): value for name, value in row.items()} for row in points.to_dict("records")]
-    interval = (
-        f" with its {100 * confidence:.4g}% interval" if any(row["low"] is not None for row in rows) else ""
-    )
+    interval = f" with its {100 * confidence:.4g}% interval" if any(row["low"] is not None for row in rows) else ""
     where = f", in context {context}" if context else ""
     caption = (
         "Student and teacher on the validation split, and gradients of the terms in an epoch's first step: mean over "
@@ -111,9 +109,7 @@ def chart(health: Health) -> "alt.FacetChart":
         scale=alt.Scale(domain=health.arms, range=[*colours]),
         legend=alt.Legend(symbolOpacity=1, symbolType="stroke"),
     )
-    dash = alt.StrokeDash(
-        "arm:N", title=None, sort=health.arms, scale=alt.Scale(domain=health.arms, range=[*dashes])
-    )
+    dash = alt.StrokeDash("arm:N", title=None, sort=health.arms, scale=alt.Scale(domain=health.arms, range=[*dashes]))
     x = alt.X("epoch:Q", title="epoch", axis=epoch_axis(health.rows))
     base = alt.Chart().encode(x=x, color=colour)
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=None), y2="high:Q")

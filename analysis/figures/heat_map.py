@@ -75,9 +75,7 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
     # Numbers run along the horizontal axis, words down the vertical one.
     across, down = sorted(varied, key=lambda name: not is_numeric(arms[f"param.{name}"]))
     fit = int(np.clip(np.sqrt(len(arms) / FEWEST_IN_CELL), 2, MAX_GROUPS)) if is_search else None
-    arms = arms.assign(
-        column=in_groups(arms[f"param.{across}"], fit), row=in_groups(arms[f"param.{down}"], fit)
-    )
+    arms = arms.assign(column=in_groups(arms[f"param.{across}"], fit), row=in_groups(arms[f"param.{down}"], fit))
     rows = list(arms["row"].cat.categories)
     metric = study.metric if is_search else study.report_metric
     measured = quantity(metric)
@@ -167,9 +165,7 @@ def _designed(results: StudyTables) -> "pd.DataFrame":
         for _, of_context in pool.groupby("context", sort=False)
         for arm_id in factorial_cells(of_context, study.factors)[0].values()
     ]
-    return _with_scores(
-        complete(pool[pool["arm_id"].isin(in_grid)], study.report_metric), study.report_metric
-    )
+    return _with_scores(complete(pool[pool["arm_id"].isin(in_grid)], study.report_metric), study.report_metric)
 
 
 def _searched(results: StudyTables) -> "pd.DataFrame":

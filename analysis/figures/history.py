@@ -49,8 +49,7 @@ def record(results: StudyTables) -> History | None:
     is_confirmed = (searched["number"] + 1).isin([arm["number"] for arm in confirmed])
     shown = thinned(searched.assign(best=best), improves | is_confirmed)
     rows = [
-        {"number": int(number) + 1, "arm": arm, "status": status, "score": float(score)}
-        | {"best": json_number(so_far)}
+        {"number": int(number) + 1, "arm": arm, "status": status, "score": float(score)} | {"best": json_number(so_far)}
         for number, arm, status, score, so_far in zip(
             *(shown[name] for name in ("number", "arm", "status", study.metric, "best")), strict=True
         )
@@ -112,11 +111,7 @@ def chart(history: History) -> "alt.LayerChart | alt.FacetChart":
             *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("score", "mean", "low", "high")),
         ],
     )
-    interval = fresh.mark_rule(color=BLUE, strokeWidth=2).encode(
-        y=alt.Y("low:Q", title=history.axis), y2="high:Q"
-    )
-    mean = fresh.mark_point(size=60, filled=True, color=BLUE, opacity=1).encode(
-        y=alt.Y("mean:Q", title=history.axis)
-    )
+    interval = fresh.mark_rule(color=BLUE, strokeWidth=2).encode(y=alt.Y("low:Q", title=history.axis), y2="high:Q")
+    mean = fresh.mark_point(size=60, filled=True, color=BLUE, opacity=1).encode(y=alt.Y("mean:Q", title=history.axis))
     layers = [line, interval, mean, point] if history.confirmed else [line, point]
     return alt.layer(*layers).properties(width=WIDTH, height=220)

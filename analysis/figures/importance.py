@@ -64,9 +64,7 @@ def chart(importances: Importances) -> "alt.LayerChart | alt.FacetChart":
             axis=alt.Axis(ticks=False, domain=False, grid=True),
         ),
         yOffset=alt.YOffset("method:N", sort=order, scale=alt.Scale(paddingOuter=0.6)),
-        color=alt.Color(
-            "method:N", title=None, sort=order, scale=alt.Scale(domain=order, range=[BLUE, GREY])
-        ),
+        color=alt.Color("method:N", title=None, sort=order, scale=alt.Scale(domain=order, range=[BLUE, GREY])),
         tooltip=[
             "factor:N",
             "method:N",

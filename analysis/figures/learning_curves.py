@@ -102,9 +102,7 @@ def chart(curves: Curves) -> "alt.FacetChart":
     import altair as alt
 
     colour = alt.Color("series:N", legend=None, scale=alt.Scale(domain=[ARM, BASELINE], range=[BLUE, GREY]))
-    dash = alt.StrokeDash(
-        "series:N", legend=None, scale=alt.Scale(domain=[ARM, BASELINE], range=[[1, 0], [5, 3]])
-    )
+    dash = alt.StrokeDash("series:N", legend=None, scale=alt.Scale(domain=[ARM, BASELINE], range=[[1, 0], [5, 3]]))
     x = alt.X("epoch:Q", title="epoch", axis=epoch_axis(curves.rows))
     domain = list(curves.domain) if curves.domain else alt.Undefined
     y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False, domain=domain, clamp=True))
@@ -112,10 +110,7 @@ def chart(curves: Curves) -> "alt.FacetChart":
     band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=curves.axis), y2="high:Q")
     if curves.bounds:  # of two seeds, an interval may reach far beyond what there is
         least, most = curves.bounds
-        cut = {
-            end: f"isValid(datum.{end}) ? clamp(datum.{end}, {least}, {most}) : null"
-            for end in ("low", "high")
-        }
+        cut = {end: f"isValid(datum.{end}) ? clamp(datum.{end}, {least}, {most}) : null" for end in ("low", "high")}
         band = band.transform_calculate(**cut)
     line = base.mark_line(strokeWidth=2).encode(
         y=y,
@@ -136,9 +131,7 @@ def _domain(rows: list[dict[str, Any]], bounds: tuple[float, float] | None) -> t
     """
     last = max(row["epoch"] for row in rows)
     held = [row["mean"] for row in rows]
-    held += [
-        row[end] for row in rows if row["epoch"] == last for end in ("low", "high") if row[end] is not None
-    ]
+    held += [row[end] for row in rows if row["epoch"] == last for end in ("low", "high") if row[end] is not None]
     margin = 0.05 * (max(held) - min(held)) or 1.0  # of one value, a scale around it
     least, most = bounds or (-np.inf, np.inf)
     return round(max(least, min(held) - margin), 4), round(min(most, max(held) + margin), 4)

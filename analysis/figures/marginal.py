@@ -75,9 +75,7 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> Marginals | Non
     """
     study = results.facts.study
     is_search = bool((results.trials["stage"] == Stage.SEARCH).any())
-    numeric = [
-        name for name in factors or factor_order(results) if is_numeric(results.trials[f"param.{name}"])
-    ]
+    numeric = [name for name in factors or factor_order(results) if is_numeric(results.trials[f"param.{name}"])]
     if is_search:
         found = [_searched(results, name) for name in numeric]
     else:
@@ -122,8 +120,7 @@ def chart(marginals: Marginals) -> "alt.ConcatChart":
     # Panels that stand side by side are compared, so they share a scale.
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True, padding=8)
     drawn = [
-        _panel(panel, alt.Y("value:Q", title=title_lines(marginals.axis), scale=scale))
-        for panel in marginals.panels
+        _panel(panel, alt.Y("value:Q", title=title_lines(marginals.axis), scale=scale)) for panel in marginals.panels
     ]
     panels: alt.ConcatChart = alt.concat(*drawn, columns=2)
     return panels

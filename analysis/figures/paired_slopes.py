@@ -90,9 +90,7 @@ def chart(slopes: Slopes) -> "alt.FacetChart":
         .mark_line(strokeWidth=1.25)
         .encode(
             color=alt.Color("kind:N", legend=None, scale=alt.Scale(domain=kinds, range=[BLUE, GREY])),
-            strokeDash=alt.StrokeDash(
-                "kind:N", legend=None, scale=alt.Scale(domain=kinds, range=[[1, 0], [4, 3]])
-            ),
+            strokeDash=alt.StrokeDash("kind:N", legend=None, scale=alt.Scale(domain=kinds, range=[[1, 0], [4, 3]])),
         )
     )
     mean = base.transform_filter(f"datum.kind === '{MEAN}'").mark_line(color=INK, strokeWidth=3)

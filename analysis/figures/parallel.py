@@ -94,9 +94,7 @@ def record(results: StudyTables) -> Parallel | None:
     points = [
         {"axis": axis, "position": round(float(place), 4), "group": group, "number": int(number), "arm": arm}
         for axis, column in zip(axes, positions, strict=True)
-        for place, group, number, arm, shown in zip(
-            column, groups, arms["number"], arms["arm"], is_shown, strict=True
-        )
+        for place, group, number, arm, shown in zip(column, groups, arms["number"], arms["arm"], is_shown, strict=True)
         if shown and not np.isnan(place)
     ]
     num_pruned, num_best = int((~complete).sum()), int((groups == BEST).sum())
@@ -122,9 +120,7 @@ def chart(parallel: Parallel) -> "alt.LayerChart | alt.FacetChart":
         labelExpr=in_lines, labelAngle=0, labelPadding=22, orient="top", ticks=False, domain=False, grid=False
     )
     x = alt.X("axis:N", title=None, sort=parallel.axes, scale=alt.Scale(domain=parallel.axes), axis=titles)
-    y = alt.Y(
-        "position:Q", title=None, axis=None, scale=alt.Scale(domain=[UNSET, 1.0], nice=False, padding=12)
-    )
+    y = alt.Y("position:Q", title=None, axis=None, scale=alt.Scale(domain=[UNSET, 1.0], nice=False, padding=12))
     present = {point["group"] for point in parallel.points}
     groups = [group for group in LOOKS if group in present]
     colours, dashes = [LOOKS[group].colour for group in groups], [LOOKS[group].dash for group in groups]
@@ -150,9 +146,7 @@ def chart(parallel: Parallel) -> "alt.LayerChart | alt.FacetChart":
     texts = [
         base.transform_filter("datum.position === 0").mark_text(fontSize=10, dy=10),
         base.transform_filter("datum.position === 1").mark_text(fontSize=10, dy=-10),
-        base.transform_filter("datum.position > 0 && datum.position < 1").mark_text(
-            fontSize=10, align="left", dx=6
-        ),
+        base.transform_filter("datum.position > 0 && datum.position < 1").mark_text(fontSize=10, align="left", dx=6),
     ]
     return alt.layer(rule, *lines, *texts).properties(width=max(WIDTH, 80 * len(parallel.axes)), height=260)
 
@@ -167,6 +161,4 @@ def _axis(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.float64
         return np.where(np.isnan(numbers), UNSET, (numbers - low) / ((high - low) or 1.0)), ends
     codes, choices = levels.astype(str).where(levels.notna()).factorize(sort=True)
     last = max(len(choices) - 1, 1)
-    return np.where(codes < 0, UNSET, codes / last), [
-        (i / last, str(choice)) for i, choice in enumerate(choices)
-    ]
+    return np.where(codes < 0, UNSET, codes / last), [(i / last, str(choice)) for i, choice in enumerate(choices)]

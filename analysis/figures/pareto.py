@@ -99,11 +99,7 @@ def chart(pareto: Pareto) -> "alt.LayerChart | alt.FacetChart":
     x = alt.X("seconds:Q", title="training time of one trial (s)", scale=alt.Scale(zero=False, padding=14))
     y = alt.Y("score:Q", title=pareto.axis, scale=alt.Scale(zero=False, padding=14))
     on_front = [row for row in pareto.rows if row["side"] == FRONT]
-    line = (
-        alt.Chart(data(on_front))
-        .mark_line(color=BLUE, strokeWidth=1.5, interpolate="step-after")
-        .encode(x=x, y=y)
-    )
+    line = alt.Chart(data(on_front)).mark_line(color=BLUE, strokeWidth=1.5, interpolate="step-after").encode(x=x, y=y)
     points = (
         alt.Chart(data(pareto.rows))
         .mark_point(size=60, strokeWidth=1.5, opacity=1)
@@ -121,6 +117,4 @@ def chart(pareto: Pareto) -> "alt.LayerChart | alt.FacetChart":
         )
     )
     names = alt.Chart(data(on_front)).mark_text(dx=8, dy=-8, align="left", fontSize=11)
-    return alt.layer(line, points, names.encode(x=x, y=y, text="number:Q")).properties(
-        width=WIDTH, height=240
-    )
+    return alt.layer(line, points, names.encode(x=x, y=y, text="number:Q")).properties(width=WIDTH, height=240)

@@ -59,9 +59,7 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> RankMap | None:
     varied = [
         name
         for name in factors or searched_factors(results)
-        if f"param.{name}" in arms
-        and is_numeric(arms[f"param.{name}"])
-        and arms[f"param.{name}"].nunique() > 1
+        if f"param.{name}" in arms and is_numeric(arms[f"param.{name}"]) and arms[f"param.{name}"].nunique() > 1
     ]
     if len(varied) < 2:
         return None

@@ -31,7 +31,5 @@ def thinned_text(shown: int, there: int, kept: str = "") -> str:
     """Return a sentence for a caption that says how many are drawn; empty where all are."""
     if shown >= there:
         return ""
-    which = (
-        f": {kept}, and an even sample of the others" if kept else ", evenly spaced in the order of planning"
-    )
+    which = f": {kept}, and an even sample of the others" if kept else ", evenly spaced in the order of planning"
     return f" {shown} of {there} are drawn{which}."

@@ -68,9 +68,7 @@ def _luck(results: StudyTables, chosen: "pd.DataFrame") -> str:
     study = results.facts.study
     measured = quantity(study.metric)
     unit = f" {measured.difference_unit}" if measured.difference_unit else ""
-    luck, above = (
-        signed_text(chosen[name].mean(), measured.decimals) for name in ("selection_luck", "above_fresh")
-    )
+    luck, above = (signed_text(chosen[name].mean(), measured.decimals) for name in ("selection_luck", "above_fresh"))
     return (
         f" Luck of the selection, on average over the arms that were chosen by their search scores: {luck}{unit}, of "
         f"{above}{unit} by which the scores are above the fresh means. {luck_text(study)}"

@@ -92,11 +92,7 @@ def read_csv(
         raise InputError(f"{what}: there are no rows under the columns {listed(head)}")
     table = pd.DataFrame(rows, columns=head, dtype=str)
     _require_columns(what, head, named)
-    frame = (
-        table[list(named.values())]
-        .set_axis(list(named), axis="columns")
-        .drop(columns="status", errors="ignore")
-    )
+    frame = table[list(named.values())].set_axis(list(named), axis="columns").drop(columns="status", errors="ignore")
     names = [option for option in ("arm", "context") if option in named]
     has_addresses = any(cells.has_address(cell) for option in names for cell in frame[option])
     frame[names] = frame[names].map(cells.tidy_level)
@@ -109,13 +105,10 @@ def read_csv(
     plain = as_trials(frame, metric="metric", baseline=baseline, what=what, called=called)
     ends, unread = _ends(what, table, named)
     plain["status"] = [
-        status if end == Status.COMPLETE else end
-        for (end, _), status in zip(ends, plain["status"], strict=True)
+        status if end == Status.COMPLETE else end for (end, _), status in zip(ends, plain["status"], strict=True)
     ]
     caveats += unread
-    trials = [
-        _trial(row, end, named["metric"]) for row, end in zip(plain.to_dict("records"), ends, strict=True)
-    ]
+    trials = [_trial(row, end, named["metric"]) for row, end in zip(plain.to_dict("records"), ends, strict=True)]
     caveats += [ADDRESSES_CUT] * has_addresses
     caveats += scales_in_words(plain, "metric", named["metric"])
     foreign = Foreign(
@@ -139,17 +132,12 @@ def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> No
     """Refuse columns that are not there, or stand there several times."""
     for option, column in named.items():
         if (stands := head.count(column)) > 1:
-            raise InputError(
-                f"{what}: {stands} columns are called {column!r} (--{option}); rename all but one"
-            )
+            raise InputError(f"{what}: {stands} columns are called {column!r} (--{option}); rename all but one")
     missing = {option: column for option, column in named.items() if column not in head}
     if not missing:
         return
     alike = {
-        option: name
-        for option, column in missing.items()
-        for name in head
-        if name.casefold() == column.casefold()
+        option: name for option, column in missing.items() for name in head if name.casefold() == column.casefold()
     }
     hint = ""
     if alike:
@@ -161,9 +149,7 @@ def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> No
     raise InputError(f"{what}: no column is called {wanted}; there are: {listed(head)}{hint}")
 
 
-def _ends(
-    what: str, table: "pd.DataFrame", named: dict[str, str]
-) -> tuple[list[tuple[Status, str]], list[str]]:
+def _ends(what: str, table: "pd.DataFrame", named: dict[str, str]) -> tuple[list[tuple[Status, str]], list[str]]:
     """Return how each row says that its trial ended, and in which words; and caveats on the columns that say it."""
     said = named.get("status")
     columns = [said] if said else [name for name in table.columns if _says_status(name, named)]

@@ -107,9 +107,7 @@ def _logs(path: str) -> list[dict[str, Any]]:
             )
         logs.append(log)
     if not logs:
-        raise InputError(
-            f"{path}: no Optuna storage that can be read: it is neither a database nor a journal"
-        )
+        raise InputError(f"{path}: no Optuna storage that can be read: it is neither a database nor a journal")
     return logs
 
 
@@ -151,23 +149,17 @@ def _chosen(
     if name is None and len(names) == 1:
         name = names[0]
     if name not in names:
-        asked = (
-            "--study names one of its studies" if name is None else f"there is no study {name!r} (--study)"
-        )
+        asked = "--study names one of its studies" if name is None else f"there is no study {name!r} (--study)"
         raise InputError(f"{place}: {asked}; there are: {', '.join(names) or 'none'}")
     study = optuna.load_study(study_name=name, storage=storage)
     trials = study.get_trials(deepcopy=False)
     for trial in trials:
         steps = trial.intermediate_values
-        wrong: list[object] = [
-            step for step in steps if not isinstance(step, int) or abs(step) > LARGEST_INTEGER
-        ]
+        wrong: list[object] = [step for step in steps if not isinstance(step, int) or abs(step) > LARGEST_INTEGER]
         values = (*steps.values(), *(trial.values or ()))
         wrong += [value for value in values if not isinstance(value, int | float)]
         if wrong:
-            raise InputError(
-                f"{place}: trial {trial.number}: steps and values are numbers; got {shown(wrong[0])}"
-            )
+            raise InputError(f"{place}: trial {trial.number}: steps and values are numbers; got {shown(wrong[0])}")
         _ = trial.duration  # two moments of which one has no time zone have no difference
     return study, trials
 
@@ -191,9 +183,7 @@ def _read_only(url: "sqlalchemy.URL", place: str) -> dict[str, Any]:
         return {}
     file = Path(url.database or "")
     if not file.is_file():
-        raise InputError(
-            f"{place}: there is no file {url.database or 'that it names'}"
-        )  # to open it would make it
+        raise InputError(f"{place}: there is no file {url.database or 'that it names'}")  # to open it would make it
     address = f"{file.resolve().as_uri()}?mode=ro"
     return {"creator": lambda: sqlite3.connect(address, uri=True, check_same_thread=False)}
 
@@ -219,9 +209,7 @@ def _require_optunas(engine: "sqlalchemy.Engine", place: str) -> None:
 
 def _without_secrets(text: str, url: "sqlalchemy.URL") -> str:
     """Return a message of a driver without the password and the values of the query, should it repeat them."""
-    values = [
-        value for part in url.query.values() for value in (part if isinstance(part, tuple) else (part,))
-    ]
+    values = [value for part in url.query.values() for value in (part if isinstance(part, tuple) else (part,))]
     for secret in filter(None, [url.password, *values]):
         for form in (str(secret), quote(str(secret)), quote_plus(str(secret))):
             text = text.replace(form, "***")

@@ -79,9 +79,7 @@ def _merged_choices(distributions: "dict[str, optuna.distributions.BaseDistribut
         merged = [choice for place, choice in enumerate(choices) if choices.index(choice) < place]
         if merged:
             named = ", ".join(f"{choice!r} as {choices[choices.index(choice)]!r}" for choice in merged)
-            told.append(
-                f"Of {name}, Optuna stores {named}: the trials of these choices cannot be told apart."
-            )
+            told.append(f"Of {name}, Optuna stores {named}: the trials of these choices cannot be told apart.")
     return told
 
 

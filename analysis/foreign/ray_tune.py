@@ -111,9 +111,7 @@ def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool
             f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}"
             f"{_one_level_down(open_folder(place))}"
         )
-    numbers = {
-        key for trial in found for result in trial.results for key in result if _is_number(result[key])
-    }
+    numbers = {key for trial in found for result in trial.results for key in result if _is_number(result[key])}
     if metric not in numbers:
         raise InputError(
             f"{place}: no result has a number called {metric!r} (--metric); there are: "
@@ -134,9 +132,7 @@ def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool
     if length:
         told.append(f"A trial that ended after as many iterations as its {length} says counts as complete.")
     if num_repeated := sum(trial.num_repeated for trial in found):
-        told.append(
-            f"Results left out, since their iterations were done again after a restore: {num_repeated}."
-        )
+        told.append(f"Results left out, since their iterations were done again after a restore: {num_repeated}.")
     if log_factors:
         told.append(
             f"Nor does it say on which scales factors were searched; by their levels, {', '.join(log_factors)} "
@@ -171,9 +167,7 @@ def _trials(folder: fs.SubTreeFileSystem, place: str) -> list[_Found]:
                 current.pop()
             current.append(result)
         num_repeated = len(results) - len(current)
-        found.append(
-            _Found(name, params, current, num_repeated, _error(folder, place, name), states.get(name, ""))
-        )
+        found.append(_Found(name, params, current, num_repeated, _error(folder, place, name), states.get(name, "")))
     return found
 
 
@@ -222,9 +216,7 @@ def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[
     for number, pair in enumerate(trials if isinstance(trials, list) else [trials], 1):
         where = f"{file}, trial_data, entry {number}"
         if not (isinstance(pair, list) and pair and isinstance(pair[0], str)):
-            raise InputError(
-                f"{where}: is no pair of texts, of which the first is a trial's state; got {shown(pair)}"
-            )
+            raise InputError(f"{where}: is no pair of texts, of which the first is a trial's state; got {shown(pair)}")
         row = _mapping(where, pair[0].encode())
         states[str(row.get("relative_logdir") or "")] = str(row.get("status") or "")
     return states
@@ -320,17 +312,13 @@ def _length(found: list[_Found], levels: list[dict[str, Any]], factors: list[str
         is_named = LENGTHS.intersection(name.lower().replace(".", "_").split("_"))
         has_equal = any(done == level for done, level in pairs)
         if all(done == level for done, level in pairs) or (
-            is_named
-            and has_equal
-            and all(done <= level and float(level).is_integer() for done, level in pairs)
+            is_named and has_equal and all(done <= level and float(level).is_integer() for done, level in pairs)
         ):
             return name
     return None
 
 
-def _trial(
-    number: int, found: _Found, place: str, metric: str, asked: int, params: dict[str, Any]
-) -> ForeignTrial:
+def _trial(number: int, found: _Found, place: str, metric: str, asked: int, params: dict[str, Any]) -> ForeignTrial:
     """Return a trial, which was to do so many iterations, with its levels of the factors."""
     for result in found.results:
         if result.get(metric) not in (None, "") and not _is_number(result[metric]):

@@ -79,9 +79,7 @@ def _content(place: str) -> bytes:
     if content.startswith(ZIP):
         raise InputError(f"{place}: is a zip archive, as a spreadsheet is; save its table as CSV")
     if len(content) > MOST_BYTES:
-        raise InputError(
-            f"{place}: is larger than {MOST_BYTES >> 20} MiB, which is the most that is read as a table"
-        )
+        raise InputError(f"{place}: is larger than {MOST_BYTES >> 20} MiB, which is the most that is read as a table")
     return content
 
 
@@ -89,9 +87,7 @@ def _text(place: str, content: bytes, encoding: str | None) -> str:
     marked = next((name for mark, name in MARKS.items() if content.startswith(mark)), None)
     name = encoding or marked or "utf-8"
     if not _is_encoding(name):
-        raise InputError(
-            f"--encoding {shown(name)}: no such encoding; utf-8, utf-16, cp1252 and latin-1 are some"
-        )
+        raise InputError(f"--encoding {shown(name)}: no such encoding; utf-8, utf-16, cp1252 and latin-1 are some")
     try:
         text = content.decode(name)
     except UnicodeError as error:
@@ -186,9 +182,7 @@ def _parquet_records(place: str, content: bytes) -> list[dict[str, Any]]:
     try:
         table = pa.parquet.read_table(pa.BufferReader(content))
         if table.nbytes > MOST_BYTES:
-            raise InputError(
-                f"{place}: holds more than {MOST_BYTES >> 20} MiB, the most that is read as a table"
-            )
+            raise InputError(f"{place}: holds more than {MOST_BYTES >> 20} MiB, the most that is read as a table")
         records: list[dict[str, Any]] = table.to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{place}: no Parquet file that can be read: {error}") from error
@@ -214,14 +208,10 @@ def _of_records(place: str, records: list[Any]) -> tuple[list[str], Rows]:
     """Return the table of records, each a mapping of column to value."""
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict):
-            raise InputError(
-                f"{place}: row {number} must be a mapping of column to value; got {shown(record)}"
-            )
+            raise InputError(f"{place}: row {number} must be a mapping of column to value; got {shown(record)}")
         for name, value in record.items():
             if isinstance(value, dict | list):
-                raise InputError(
-                    f"{place}: row {number}, {shown(name)}: must be one value; got {shown(value)}"
-                )
+                raise InputError(f"{place}: row {number}, {shown(name)}: must be one value; got {shown(value)}")
     names = list(dict.fromkeys(name for record in records for name in record))
     if not names:
         raise InputError(f"{place}: no table: it is empty")

@@ -125,18 +125,13 @@ def foreign_results(
         "number": pa.array(range(count), pa.int64()),
         "status": pa.array([trial.status for trial in trials], pa.string()),
         "reason": pa.array([trial.reason for trial in trials], pa.string()),
-        "epochs": pa.array(
-            [trial.on_the_way[-1][0] if trial.on_the_way else None for trial in trials], pa.int64()
-        ),
+        "epochs": pa.array([trial.on_the_way[-1][0] if trial.on_the_way else None for trial in trials], pa.int64()),
         column: pa.array([trial.score for trial in trials], pa.float64()),
         f"teacher_{column}": pa.nulls(count, pa.float64()),
         "wall_seconds": pa.array([trial.wall_seconds for trial in trials], pa.float64()),
         "node": pa.array([trial.node for trial in trials], pa.string()),
         **{unknown: pa.nulls(count, kind) for unknown, kind in UNKNOWN.items()},
-        **{
-            f"param.{factor}": typed_column([trial.params.get(factor) for trial in trials])
-            for factor in factors
-        },
+        **{f"param.{factor}": typed_column([trial.params.get(factor) for trial in trials]) for factor in factors},
     }
     steps = [
         (trial_id, trial, epoch, score)
@@ -171,18 +166,13 @@ def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict
     told = []
     # None is a choice like others there; here it would mean that the trial has not this factor.
     tidied = [
-        {
-            tidy_name(name): Null.PYTHON if level is None else tidy_level(level)
-            for name, level in trial.items()
-        }
+        {tidy_name(name): Null.PYTHON if level is None else tidy_level(level) for name, level in trial.items()}
         for trial in params
     ]
     for trial, found in zip(tidied, params, strict=True):
         if len(trial) < len(found):
             name, _ = Counter(map(tidy_name, found)).most_common(1)[0]
-            raise InputError(
-                f"{what}: a trial has several params called {name!r}, but for blanks; rename all but one"
-            )
+            raise InputError(f"{what}: a trial has several params called {name!r}, but for blanks; rename all but one")
     if any(has_address(level) for trial in params for level in trial.values()):
         told.append(ADDRESSES_CUT)
     columns = {
@@ -198,11 +188,7 @@ def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict
 def _failed_where_not_finite(trial: ForeignTrial, metric: str) -> ForeignTrial:
     if trial.status == Status.COMPLETE and trial.score is None:
         return replace(trial, status=Status.FAILED, reason=f"no {metric} is there")
-    if (
-        trial.score is None
-        or math.isfinite(trial.score)
-        or trial.status not in (Status.COMPLETE, Status.PRUNED)
-    ):
+    if trial.score is None or math.isfinite(trial.score) or trial.status not in (Status.COMPLETE, Status.PRUNED):
         return trial
     return replace(trial, status=Status.FAILED, reason=f"{metric} is {trial.score}, which is not finite")
 
@@ -229,6 +215,5 @@ def _caveats(trials: Sequence[ForeignTrial], metric: str) -> list[str]:
 def in_words(params: Mapping[str, Any]) -> str:
     """Return what an arm sets, as its name."""
     return ", ".join(
-        f"{name}={level:.4g}" if isinstance(level, float) else f"{name}={level}"
-        for name, level in params.items()
+        f"{name}={level:.4g}" if isinstance(level, float) else f"{name}={level}" for name, level in params.items()
     )

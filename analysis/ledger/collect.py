@@ -128,9 +128,7 @@ def collect(
     place = report_place(run, out)
     content = _read(run, engine)
     record, num_trials = Record(place), content.epochs.trials.num_rows
-    record.claim(
-        {TRIALS_FILE, *(part_name(n) for n in range(num_trials // content.epochs.trials_per_part + 1))}
-    )
+    record.claim({TRIALS_FILE, *(part_name(n) for n in range(num_trials // content.epochs.trials_per_part + 1))})
     write_epochs = partial(write_part, absolute(place), content.epochs)
     written = content.by_part(write_epochs)
     if not written:
@@ -160,9 +158,7 @@ def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:
         return final
 
     finals = content.by_part(keep)
-    epochs = [parts[number] for number in sorted(parts)] or [
-        content.epochs.part(content.epochs.numbered(NO_EPOCHS))[0]
-    ]
+    epochs = [parts[number] for number in sorted(parts)] or [content.epochs.part(content.epochs.numbered(NO_EPOCHS))[0]]
     return _trials(run, content, finals), pa.concat_tables(epochs)
 
 
@@ -193,9 +189,7 @@ def _study_file(run: str | os.PathLike[str]) -> str:
 def _trials(run: str | os.PathLike[str], content: Content, finals: Iterable[pa.Table]) -> pa.Table:
     """Return the table of trials, with the facts of the run."""
     folder, ledger = open_folder(run), content.ledger
-    final = pa.concat_tables(
-        [FINAL_SCHEMA.empty_table(), *(table.select(FINAL_SCHEMA.names) for table in finals)]
-    )
+    final = pa.concat_tables([FINAL_SCHEMA.empty_table(), *(table.select(FINAL_SCHEMA.names) for table in finals)])
     last = np.full(len(ledger.planned), -1)
     last[final[TRIAL].to_numpy()] = np.arange(final.num_rows)
     teachers = {}

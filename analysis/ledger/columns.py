@@ -22,11 +22,7 @@ def repeated(values: list[str], indices: pa.Array) -> pa.Array:
 def timestamps(seconds: Any) -> pa.Array:
     """Return seconds since the epoch as UTC timestamps, to the microsecond; missing ones stay missing."""
     floats = np.array(seconds, dtype=np.float64)
-    return (
-        pa.array(np.round(floats * 1e6), mask=np.isnan(floats))
-        .cast(pa.int64())
-        .cast(pa.timestamp("us", tz="UTC"))
-    )
+    return pa.array(np.round(floats * 1e6), mask=np.isnan(floats)).cast(pa.int64()).cast(pa.timestamp("us", tz="UTC"))
 
 
 class Null(StrEnum):

@@ -68,8 +68,7 @@ class EpochTable:
         planned = [ledger.planned[trial_id] for trial_id in ledger.trial_ids]
         types = {"seed": pa.int64()}
         trials = {
-            name: pa.array([getattr(row, name) for row in planned], types.get(name, pa.string()))
-            for name in IDENTITY
+            name: pa.array([getattr(row, name) for row in planned], types.get(name, pa.string())) for name in IDENTITY
         }
         last = ledger.launches[-1]
         return cls(last.study, last.run, pa.table(trials), sorted(terms), TRIALS_PER_PART)

@@ -20,9 +20,7 @@ from cktf.rows import EpochRow, parse_row
 NAMED = {"terms": "term.", "health": "health."}
 """Nested keys of an epoch row -> prefix of their flat columns (``terms.kd`` -> ``term.kd``)."""
 
-ARROW_TYPES = {int: pa.int64(), str: pa.string()} | dict.fromkeys(
-    (float, float | None, int | None), pa.float64()
-)
+ARROW_TYPES = {int: pa.int64(), str: pa.string()} | dict.fromkeys((float, float | None, int | None), pa.float64())
 """Types of a row's fields. A count that may be missing is a float, as it is in a data frame."""
 EPOCH_SCHEMA = pa.schema(
     [(f.name, ARROW_TYPES[get_type_hints(EpochRow)[f.name]]) for f in fields(EpochRow) if f.name not in NAMED]
@@ -103,10 +101,7 @@ def _in_columns(texts: pa.Array) -> pa.Table | None:
         )
     except ValueError:  # pa.ArrowInvalid is one
         return None
-    if (
-        table.num_rows != len(texts)
-        or not pc.all(pc.equal(table["kind"], EpochRow.kind), skip_nulls=False).as_py()
-    ):
+    if table.num_rows != len(texts) or not pc.all(pc.equal(table["kind"], EpochRow.kind), skip_nulls=False).as_py():
         return None
     if any(table[name].null_count for name in NEVER_NULL):
         return None
@@ -139,15 +134,11 @@ def _in_columns(texts: pa.Array) -> pa.Table | None:
 
 def _table_of(rows: Sequence[EpochRow]) -> pa.Table:
     """Return epochs as a table."""
-    columns = {
-        field.name: pa.array([getattr(row, field.name) for row in rows], field.type) for field in EPOCH_SCHEMA
-    }
+    columns = {field.name: pa.array([getattr(row, field.name) for row in rows], field.type) for field in EPOCH_SCHEMA}
     for key, prefix in NAMED.items():
         numbers = [getattr(row, key) for row in rows]
         for name in dict.fromkeys(name for named in numbers for name in named):
-            columns[f"{prefix}{name}"] = pa.array(
-                [named.get(name, math.nan) for named in numbers], pa.float64()
-            )
+            columns[f"{prefix}{name}"] = pa.array([named.get(name, math.nan) for named in numbers], pa.float64())
     return pa.table({name: _without_nan(values) for name, values in columns.items()})
 
 

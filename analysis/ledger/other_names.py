@@ -24,9 +24,7 @@ def is_written_names(text: object) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(found, list) and all(
-        isinstance(alias, dict)
-        and isinstance(alias.get("arm"), str)
-        and isinstance(alias.get("params"), dict)
+        isinstance(alias, dict) and isinstance(alias.get("arm"), str) and isinstance(alias.get("params"), dict)
         for alias in found
     )
 

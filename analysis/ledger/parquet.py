@@ -25,14 +25,10 @@ def parquet_bytes(table: pa.Table) -> bytes:
     """
     table = table.combine_chunks()  # a page of the file would end where a chunk does
     hardly = [
-        field.name
-        for field in table.schema
-        if pa.types.is_floating(field.type) or pa.types.is_timestamp(field.type)
+        field.name for field in table.schema if pa.types.is_floating(field.type) or pa.types.is_timestamp(field.type)
     ]
     others = [name for name in table.column_names if name not in hardly]
     sink = pa.BufferOutputStream()
-    pa.parquet.write_table(
-        table, sink, compression="zstd", use_dictionary=others, use_byte_stream_split=hardly
-    )
+    pa.parquet.write_table(table, sink, compression="zstd", use_dictionary=others, use_byte_stream_split=hardly)
     content: bytes = sink.getvalue().to_pybytes()
     return content

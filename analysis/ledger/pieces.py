@@ -123,9 +123,7 @@ class Ledger:
             ValueError: If one is broken, or comes before those that it needs.
         """
         ledger, reader = cls(), RowReader()
-        for place, segment, line in zip(
-            *(others[name].to_pylist() for name in OTHER_SCHEMA.names), strict=True
-        ):
+        for place, segment, line in zip(*(others[name].to_pylist() for name in OTHER_SCHEMA.names), strict=True):
             match reader.read(line, f"ledger/{segment}"):
                 case StudyRow() as row:
                     ledger.launches.append(row)
@@ -145,13 +143,9 @@ class Ledger:
         Args:
             first_epochs: ``trial_id``, and the `PLACE` of one of its epochs: for each piece, the first.
         """
-        for trial_id, place in zip(
-            *(first_epochs[name].to_pylist() for name in ("trial_id", PLACE)), strict=True
-        ):
+        for trial_id, place in zip(*(first_epochs[name].to_pylist() for name in ("trial_id", PLACE)), strict=True):
             if place < self.first_planned.get(trial_id, place + 1):
-                raise InputError(
-                    f"the ledger has epochs of trial {trial_id!r}, which no row before them has planned"
-                )
+                raise InputError(f"the ledger has epochs of trial {trial_id!r}, which no row before them has planned")
 
 
 def ledger_files(folder: fs.SubTreeFileSystem) -> list[fs.FileInfo]:
@@ -205,9 +199,7 @@ def parse_piece(run: str, piece: Piece) -> Parsed:
         raise InputError(f"ledger/{piece.segment}: {error}") from error
     others = [line for _, line in lines]
     first = piece.number << PLACE_BITS
-    epochs = [
-        table.drop_columns(POSITION).append_column(PLACE, pc.add(table[POSITION], first)) for table in tables
-    ]
+    epochs = [table.drop_columns(POSITION).append_column(PLACE, pc.add(table[POSITION], first)) for table in tables]
     columns = [[first + position for position, _ in lines], [piece.segment] * len(lines), others]
     return Parsed(
         pa.concat_tables(epochs, promote_options="default") if epochs else NO_EPOCHS,

@@ -43,9 +43,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         "context": pa.array([row.context for row in planned], pa.string()),
         "arm": pa.array([row.arm for row in planned], pa.string()),
         "arm_id": pa.array([row.arm_id for row in planned], pa.string()),
-        "is_baseline": pa.array(
-            [row.arm_id == study.baseline_of(row.context) for row in planned], pa.bool_()
-        ),
+        "is_baseline": pa.array([row.arm_id == study.baseline_of(row.context) for row in planned], pa.bool_()),
         "teacher_id": pa.array([row.teacher_id for row in planned], pa.string()),
         "seed": pa.array([row.seed for row in planned], pa.int64()),
         "stage": pa.array([row.stage for row in planned], pa.string()),
@@ -66,18 +64,16 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         LAST_EPOCH: final["epoch"],
         **{name: final[name] for name in FINAL_METRICS},
         **{
-            f"teacher_{name}": pa.array(
-                [teachers.get(row.teacher_id, {}).get(name) for row in planned], pa.float64()
-            )
+            f"teacher_{name}": pa.array([teachers.get(row.teacher_id, {}).get(name) for row in planned], pa.float64())
             for name in TEACHER_METRICS
         },
         "wall_seconds": pa.array([end[0].wall_seconds if end else None for end in ends], pa.float64()),
         "device": pa.array([end[0].device if end else None for end in ends], pa.string()),
         "node": pa.array([end[0].node if end else None for end in ends], pa.string()),
         "git_commit": pa.array([row.git_commit for row in ledger.launches], pa.string()).take(launch),
-        "versions": pa.array(
-            [json.dumps(row.versions, sort_keys=True) for row in ledger.launches], pa.string()
-        ).take(launch),
+        "versions": pa.array([json.dumps(row.versions, sort_keys=True) for row in ledger.launches], pa.string()).take(
+            launch
+        ),
         "planned_time": timestamps([row.time for row in planned]),
         "ended_time": timestamps([end[0].time if end else None for end in ends]),
     }

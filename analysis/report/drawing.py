@@ -22,9 +22,7 @@ PNG_SCALE = 2
 """Pixels of a PNG for one of the page."""
 
 
-def write_figure(
-    results: Results, name: str, out: str | os.PathLike[str], factors: Sequence[str] = ()
-) -> str:
+def write_figure(results: Results, name: str, out: str | os.PathLike[str], factors: Sequence[str] = ()) -> str:
     """Write one figure of a run, and return its place.
 
     Args:

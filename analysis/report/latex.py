@@ -66,9 +66,7 @@ def _line_width(column: Sequence[str], index: int) -> int | None:
     name, *cells = column
     if index > 0 and name not in WORDS:
         return None
-    return max(
-        [WORDS_WIDTH if index else NAME_WIDTH, *(len(word) for cell in cells for word in cell.split())]
-    )
+    return max([WORDS_WIDTH if index else NAME_WIDTH, *(len(word) for cell in cells for word in cell.split())])
 
 
 def _head(column: Sequence[str], width: int | None) -> str:

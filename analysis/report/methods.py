@@ -57,9 +57,7 @@ def methods_text(results: Results) -> str:
             "the two sides of a pair may come from different runs."
         )
     if not (designed := stages[Stage.DESIGN]).empty:
-        sentences.append(
-            f"{_counted(len(designed), 'trial')}, {_arms_and_seeds(designed)}: {_DESIGNS[study.design]}."
-        )
+        sentences.append(f"{_counted(len(designed), 'trial')}, {_arms_and_seeds(designed)}: {_DESIGNS[study.design]}.")
     if not (searched := stages[Stage.SEARCH]).empty:
         counts = searched["status"].value_counts()
         unfinished = counts.get(Status.PLANNED, 0) + counts.get(Status.RUNNING, 0)
@@ -134,9 +132,7 @@ def _comparison_sentences(results: Results) -> list[str]:
     elif not effects.empty:
         sentences.append(f"{UNTESTED}.")
     if (effects["verdict"] == Verdict.FAILED).any():
-        sentences.append(
-            "An arm without a result at any of its seeds is called failed; it counts as compared."
-        )
+        sentences.append("An arm without a result at any of its seeds is called failed; it counts as compared.")
     if not results.over_contexts.empty:
         sentences.append(
             "Over contexts, an arm's effects are averaged, each context counted once; interval and p are Student's, "

@@ -74,9 +74,7 @@ def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
     found = [f"{words} {told(prefix + name)}" for words, name in parts.items() if told(prefix + name)]
     if schedule := told(prefix + "schedule"):
         decay, milestones = told(prefix + "decay"), told(prefix + "milestones")
-        at = (f" by {decay}" if decay else "") + (
-            f" at the fractions {milestones} of the epochs" if milestones else ""
-        )
+        at = (f" by {decay}" if decay else "") + (f" at the fractions {milestones} of the epochs" if milestones else "")
         found.append(f"{schedule} schedule{at if schedule == 'step' else ''}")
     if told(prefix + "warmup_epochs") not in ("", "0"):
         found.append(f"{told(prefix + 'warmup_epochs')} epochs of warm-up")

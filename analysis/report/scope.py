@@ -45,9 +45,7 @@ def _taught(trials: "pd.DataFrame", in_each: str) -> str:
     if counts.empty:
         return ""
     least, most = counts.min(), counts.max()
-    number = (
-        "one teacher" if most == 1 else f"{most} teachers" if least == most else f"{least} to {most} teachers"
-    )
+    number = "one teacher" if most == 1 else f"{most} teachers" if least == most else f"{least} to {most} teachers"
     return f", taught by {number}{in_each}"
 
 

@@ -27,16 +27,12 @@ def teachers_text(found: "pd.DataFrame", *, is_smoke: bool) -> str:
         chance = "" if pd.isna(row["chance"]) else f"chance {row['chance']:.2f}%"
         loss = "not finite" if pd.isna(row["validation_loss"]) else f"{row['validation_loss']:.4g}"
         behind = ", ".join(text for text in (images, chance, f"loss {loss}") if text)
-        tested = (
-            "" if pd.isna(row["test_accuracy"]) else f", and a test accuracy of {row['test_accuracy']:.2f}%"
-        )
+        tested = "" if pd.isna(row["test_accuracy"]) else f", and a test accuracy of {row['test_accuracy']:.2f}%"
         of_contexts = f" ({row['contexts']})" if row["contexts"] and len(found) > 1 else ""
         sentences.append(
             f"The teacher {row['model']} of {row['data']}{of_contexts}, {where}, has a validation accuracy of "
             f"{row['validation_accuracy']:.2f}% ({behind}){tested}."
         )
         if row["near_chance"] and not is_smoke:
-            sentences.append(
-                f"This is {NEAR_CHANCE}: what is learned from such a teacher says nothing of a good one."
-            )
+            sentences.append(f"This is {NEAR_CHANCE}: what is learned from such a teacher says nothing of a good one.")
     return " ".join(sentences)

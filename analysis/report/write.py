@@ -179,9 +179,7 @@ def _refuse_other_folder(out: str) -> None:
     if RECORD in names:
         return
     own = ("figures", "tables", "report.html")
-    if others := [
-        name for name in names if not (name in own or name.endswith(".parquet") or name.startswith("."))
-    ]:
+    if others := [name for name in names if not (name in own or name.endswith(".parquet") or name.startswith("."))]:
         raise InputError(
             f"--out {out}: holds no report, but {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}; "
             "choose a folder that is new or empty"
@@ -254,9 +252,7 @@ def _is_of_tables(name: str) -> bool:
     return name == TRIALS_FILE or name.startswith(f"{FOLDER}/")
 
 
-def page(
-    results: Results, drawings: dict[str, Drawing], why_not: dict[str, str], unmade: dict[str, str]
-) -> str:
+def page(results: Results, drawings: dict[str, Drawing], why_not: dict[str, str], unmade: dict[str, str]) -> str:
     """Return the HTML page. Whatever comes from the study is escaped, inside the embedded figures too.
 
     Args:

@@ -54,9 +54,7 @@ def searched_arms(trials: "pd.DataFrame", on_the_way: "pd.DataFrame", study: Stu
     is_failed = has[Status.FAILED].reindex(found.index) | ~found["score"].abs().lt(np.inf)
     found["status"] = np.select([is_pruned, is_failed], [Status.PRUNED, Status.FAILED], Status.COMPLETE)
     found["score"] = found["score"].where(found["status"] == Status.COMPLETE)
-    found["reached"] = (
-        on_the_way.groupby("arm_id")["step"].max().reindex(found.index).fillna(0).astype(np.int64)
-    )
+    found["reached"] = on_the_way.groupby("arm_id")["step"].max().reindex(found.index).fillna(0).astype(np.int64)
     ends = on_the_way.drop_duplicates("arm_id", keep="last").set_index("arm_id")["score"]
     found["last"] = ends.reindex(found.index)
     is_running = (has[Status.PLANNED] | has[Status.RUNNING]).reindex(found.index)

@@ -42,9 +42,7 @@ COLUMNS = {
 """Columns of the table of confirmed arms with their types, also of an empty one."""
 
 
-def confirmed(
-    trials: "pd.DataFrame", effects: "pd.DataFrame", *, metric: str, maximise: bool
-) -> "pd.DataFrame":
+def confirmed(trials: "pd.DataFrame", effects: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFrame":
     """Return every confirmed arm's score in the search beside its mean at fresh seeds.
 
     The best of many noisy scores owes part of its rank to luck, which does not come again: the winner's curse. That is
@@ -81,9 +79,7 @@ def confirmed(
     searched = searched.rename(columns={"n": "n_search", "score": "search_score"})
     fresh = grouped_estimates(complete(pool, metric), ["arm_id"], metric)
     compared = effects[list(columns)]
-    compared = compared.rename(
-        columns={"metric": "effect_metric", "low": "effect_low", "high": "effect_high"}
-    )
+    compared = compared.rename(columns={"metric": "effect_metric", "low": "effect_low", "high": "effect_high"})
     found = arms
     for part in (searched, fresh, compared):
         found = found.merge(part, on="arm_id", how="left")
@@ -102,9 +98,7 @@ def confirmed(
         selection_luck=sign * luck,
     ).fillna({"n_search": 0, "n": 0, "effect_metric": "", "verdict": ""})
     found = found[list(COLUMNS)].astype(COLUMNS)
-    return found.sort_values(
-        ["is_baseline", "rank"], ascending=[False, True], kind="stable", ignore_index=True
-    )
+    return found.sort_values(["is_baseline", "rank"], ascending=[False, True], kind="stable", ignore_index=True)
 
 
 def run_variance(values: Floats) -> float:

@@ -138,9 +138,7 @@ def _leaves(trees: Sequence[object], bounds: NDArray[np.float64]) -> _Leaves:
     sizes = np.array([tree.node_count for tree in trees])  # type: ignore[attr-defined]
     roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     left, right, feature, threshold, value = (
-        np.concatenate(
-            [getattr(tree, name).reshape(size, -1)[:, 0] for tree, size in zip(trees, sizes, strict=True)]
-        )
+        np.concatenate([getattr(tree, name).reshape(size, -1)[:, 0] for tree, size in zip(trees, sizes, strict=True)])
         for name in ("children_left", "children_right", "feature", "threshold", "value")
     )
     tree = np.repeat(np.arange(len(trees)), sizes)
@@ -178,7 +176,5 @@ def _variance_along(
     owner, position = owner[order], position[order]
     sums = np.cumsum(np.concatenate([height, -height])[order])
     length = np.where(owner[1:] == owner[:-1], np.diff(position), 0.0)
-    integrals: NDArray[np.float64] = np.bincount(owner[:-1], length * sums[:-1] ** 2, num_trees).astype(
-        np.float64
-    )
+    integrals: NDArray[np.float64] = np.bincount(owner[:-1], length * sums[:-1] ** 2, num_trees).astype(np.float64)
     return integrals

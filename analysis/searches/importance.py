@@ -102,9 +102,7 @@ class _UnknownError(ValueError):
     """Raised with the reason why a method can say nothing of these arms."""
 
 
-def importance(
-    trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow, *, seed: int = 0
-) -> "pd.DataFrame":
+def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow, *, seed: int = 0) -> "pd.DataFrame":
     """Return the importance of every factor of a search by PED-ANOVA and by fANOVA.
 
     Args:
@@ -157,9 +155,7 @@ def importance_of_arms(
     factors = [name for name, in_arm in is_set.items() if in_arm.any()]
     everywhere = [name for name in factors if is_set[name].all()]
     scores, after_epoch = _comparable_scores(judged, on_the_way)
-    counts = {
-        f"n_{status}": int(ended.get(status, 0)) for status in (Status.COMPLETE, Status.PRUNED, Status.FAILED)
-    }
+    counts = {f"n_{status}": int(ended.get(status, 0)) for status in (Status.COMPLETE, Status.PRUNED, Status.FAILED)}
     by_ped_anova = _shares(len(judged), factors, factors, partial(_ped_anova, judged, study), seed)
     by_fanova = _shares(
         len(judged), factors, everywhere, partial(_fanova, judged, study, scores, seed), seed, with_rest=True
@@ -255,9 +251,7 @@ def _require_enough(num_arms: int, factors: list[str]) -> None:
         raise _UnknownError("no factor is one of every arm")
 
 
-def _bootstrapped(
-    evaluate: Evaluate, num_arms: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+def _bootstrapped(evaluate: Evaluate, num_arms: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
     """Return shares (factors,), those of the resamples that tell anything (resamples, factors), and warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -283,9 +277,7 @@ def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> E
     is_complete = (judged["status"] == Status.COMPLETE).to_numpy()
     num_best = math.ceil(BEST * len(judged))
     if is_complete.sum() < num_best:
-        raise _UnknownError(
-            f"{is_complete.sum()} of {len(judged)} arms are complete: the best tenth is not known"
-        )
+        raise _UnknownError(f"{is_complete.sum()} of {len(judged)} arms are complete: the best tenth is not known")
     losses = judged["score"].to_numpy(np.float64) * (-1.0 if study.maximise else 1.0)
     losses[~is_complete] = np.nextafter(losses[is_complete].max(), np.inf)  # however large, it is above
     if not _has_best(losses):
@@ -336,9 +328,7 @@ def _fanova(
     return evaluate
 
 
-def _comparable_scores(
-    judged: "pd.DataFrame", on_the_way: "pd.DataFrame"
-) -> tuple[NDArray[np.float64], float]:
+def _comparable_scores(judged: "pd.DataFrame", on_the_way: "pd.DataFrame") -> tuple[NDArray[np.float64], float]:
     """Return the scores of all arms after as many epochs (arms,), and after how many; NaN: each after its last."""
     if (judged["status"] == Status.COMPLETE).all():
         return judged["score"].to_numpy(np.float64), np.nan

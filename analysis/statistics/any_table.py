@@ -133,10 +133,7 @@ def as_trials(
     if "status" in trials:
         ends = [None if cell is None else status_in(tidy_name(str(cell))) for cell in trials["status"]]
         statuses = np.array(
-            [
-                found if end in (None, Status.COMPLETE) else end
-                for end, found in zip(ends, statuses, strict=True)
-            ]
+            [found if end in (None, Status.COMPLETE) else end for end, found in zip(ends, statuses, strict=True)]
         )
     arms = trials.groupby(["context", "arm"], sort=False).ngroup()
     return trials.assign(
@@ -179,9 +176,7 @@ def _check_names(frame: "pd.DataFrame", metric: str, what: str) -> None:
         if columns.count(name) > 1:
             raise InputError(f"{what}: {columns.count(name)} columns are called {name!r}; rename all but one")
     if metric in ("context", "arm", "seed", "arm_id", "is_baseline", "stage", "status"):
-        raise InputError(
-            f"{what}: the metric cannot be the column {metric!r}, which means something else here"
-        )
+        raise InputError(f"{what}: the metric cannot be the column {metric!r}, which means something else here")
     if not len(frame):
         raise InputError(f"{what}: there are no rows under the columns {listed(columns)}")
 

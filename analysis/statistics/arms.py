@@ -84,9 +84,7 @@ def arms(
             if (context, arm) not in known:
                 within = f" in context {context!r}" if context else ""
                 raise InputError(f"reference: no arm is called {arm!r}{within}")
-    values = {
-        arm: group[metric].to_numpy(np.float64) for arm, group in complete(pool, metric).groupby("arm_id")
-    }
+    values = {arm: group[metric].to_numpy(np.float64) for arm, group in complete(pool, metric).groupby("arm_id")}
     rows = []
     for arm_id, group in pool.groupby("arm_id", sort=False):
         found = estimate(values.get(arm_id, np.empty(0)))

@@ -30,12 +30,8 @@ def clustered(scores: Floats, weights: Floats) -> tuple[Floats, Floats, float] |
         (contrasts,), (contrasts, contrasts) and a number of degrees of freedom; or a reason in words.
     """
     is_there = np.isfinite(scores)
-    seeds = [
-        (np.eye(scores.shape[1])[there], row[there]) for there, row in zip(is_there, scores, strict=True)
-    ]
-    centred = [
-        (arms - arms.mean(axis=0), values - values.mean()) for arms, values in seeds if len(values) > 1
-    ]
+    seeds = [(np.eye(scores.shape[1])[there], row[there]) for there, row in zip(is_there, scores, strict=True)]
+    centred = [(arms - arms.mean(axis=0), values - values.mean()) for arms, values in seeds if len(values) > 1]
     if len(centred) < 2:
         return "fewer than two seeds have results of two of its arms"
     inner = sum(arms.T @ arms for arms, _ in centred)
@@ -49,9 +45,7 @@ def clustered(scores: Floats, weights: Floats) -> tuple[Floats, Floats, float] |
     root = np.linalg.cholesky(expected)
     scaled = np.linalg.solve(root, weights) @ bread
     loads = [scaled @ arms.T @ _inverse_root(arms @ bread @ arms.T) for arms, _ in centred]
-    gains = np.stack(
-        [load @ (values - arms @ means) for load, (arms, values) in zip(loads, centred, strict=True)]
-    )
+    gains = np.stack([load @ (values - arms @ means) for load, (arms, values) in zip(loads, centred, strict=True)])
     covariance = root @ (gains.T @ gains) @ root.T
 
     # Of each two of (seed, contrast): what their residuals have in common, for independent errors of variance 1.

@@ -162,9 +162,7 @@ def effects(
     failed = _failed_arms(statuses, scores)
     frame["reason"] = [
         _reason(n_pairs, p, failed.get(arm_id, 0), failed.get(baseline_id, 0))
-        for arm_id, baseline_id, n_pairs, p in zip(
-            compared.index, against, found.n_pairs, found.p, strict=True
-        )
+        for arm_id, baseline_id, n_pairs, p in zip(compared.index, against, found.n_pairs, found.p, strict=True)
     ]
     frame["p_holm"] = holm(found.p)
     frame["p_equivalence"] = np.nan if delta is None else equivalence_p(found, delta)
@@ -194,9 +192,7 @@ def effects(
         for column, assurance in (("more_seeds", ASSURANCE), ("more_seeds_low", 1 - ASSURANCE)):
             more = more_seeds(delta, sd, found.n_pairs, level, assurance)
             frame[column] = np.where(is_open, more, np.nan)
-    return frame.astype(COLUMNS).sort_values(
-        ["context", "factor"], key=_first_seen, kind="stable", ignore_index=True
-    )
+    return frame.astype(COLUMNS).sort_values(["context", "factor"], key=_first_seen, kind="stable", ignore_index=True)
 
 
 def compared_arms(pool: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame", list[Any]]:
@@ -254,9 +250,7 @@ def _missing_text(states: "pd.DataFrame") -> str:
         named = zip(("", "baseline "), statuses, strict=True)
         wrong = [f"{side}{status}" for side, status in named if status != Status.COMPLETE]
         seeds.setdefault(", ".join(wrong) or "not a finite number", []).append(str(seed))
-    return "; ".join(
-        f"seed{'s' * (len(which) > 1)} {', '.join(which)}: {why}" for why, which in seeds.items()
-    )
+    return "; ".join(f"seed{'s' * (len(which) > 1)} {', '.join(which)}: {why}" for why, which in seeds.items())
 
 
 def _differing_factors(arm: "pd.Series[Any]", baseline: "pd.Series[Any]") -> list[str]:
@@ -266,6 +260,4 @@ def _differing_factors(arm: "pd.Series[Any]", baseline: "pd.Series[Any]") -> lis
         [None if missing else level for level, missing in zip(side, side.isna(), strict=True)]
         for side in (arm[names], baseline[names])
     ]
-    return [
-        name.removeprefix("param.") for name, here, there in zip(names, *levels, strict=True) if here != there
-    ]
+    return [name.removeprefix("param.") for name, here, there in zip(names, *levels, strict=True) if here != there]

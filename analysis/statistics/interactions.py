@@ -107,9 +107,7 @@ class Contrast:
         return " × ".join(_named(self.labels, self.levels))
 
 
-def interactions(
-    trials: "pd.DataFrame", *, factors: list[str], metric: str = "test_accuracy"
-) -> "pd.DataFrame":
+def interactions(trials: "pd.DataFrame", *, factors: list[str], metric: str = "test_accuracy") -> "pd.DataFrame":
     """Return the main effects and two-factor interactions of a grid or a fraction, context by context.
 
     A main effect is the difference that a level makes to the reference level (the baseline's where the grid has it,
@@ -146,9 +144,7 @@ def interactions(
         if not cells:
             continue
         arms = list(dict.fromkeys(cells.values()))
-        scores = complete(pool[pool["arm_id"].isin(arms)], metric).pivot(
-            index="seed", columns="arm_id", values=metric
-        )
+        scores = complete(pool[pool["arm_id"].isin(arms)], metric).pivot(index="seed", columns="arm_id", values=metric)
         values = scores.reindex(columns=arms).to_numpy(np.float64)
         found = contrasts(list(cells), factors, reference)
         of_cell = np.array([[arm == arm_id for arm in arms] for arm_id in cells.values()], np.float64)
@@ -175,9 +171,7 @@ def factorial_cells(pool: "pd.DataFrame", factors: list[str]) -> tuple[dict[Cell
     """
     arms = under_every_name(pool.drop_duplicates("arm_id"))
     levels = arms[[f"param.{factor}" for factor in factors]].astype(str).to_numpy()
-    every = [
-        (tuple(map(str, cell)), str(arm_id)) for cell, arm_id in zip(levels, arms["arm_id"], strict=True)
-    ]
+    every = [(tuple(map(str, cell)), str(arm_id)) for cell, arm_id in zip(levels, arms["arm_id"], strict=True)]
     is_baseline = arms["is_baseline"].to_numpy(bool) & ~arms["is_other_name"].to_numpy(bool)
     for pairs in (every, [pair for pair, is_it in zip(every, is_baseline, strict=True) if not is_it]):
         cells = [cell for cell, _ in pairs]

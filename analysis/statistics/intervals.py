@@ -43,9 +43,7 @@ class Estimate:
     high: float
 
 
-def half_width(
-    sd: NDArray[np.float64], n: NDArray[np.int64], confidence: float = CONFIDENCE
-) -> NDArray[np.float64]:
+def half_width(sd: NDArray[np.float64], n: NDArray[np.int64], confidence: float = CONFIDENCE) -> NDArray[np.float64]:
     r"""Return half the width of Student's interval of a mean, :math:`t_{n-1} \, s / \sqrt n`.
 
     Args:
@@ -87,9 +85,7 @@ def grouped_estimates(
 ) -> "pd.DataFrame":
     """Return the `Estimate` of ``column`` for each combination of ``keys``, in order of appearance."""
     grouped = frame.groupby(keys, sort=False, observed=True)[column]
-    groups: pd.DataFrame = grouped.agg(
-        n="count", mean="mean", sd="std", least="min", most="max"
-    ).reset_index()
+    groups: pd.DataFrame = grouped.agg(n="count", mean="mean", sd="std", least="min", most="max").reset_index()
     least, most = (groups.pop(name).to_numpy(np.float64) for name in ("least", "most"))
     sd = np.where(differ(least, most), groups["sd"], np.nan)
     half = half_width(sd, groups["n"].to_numpy(), confidence)

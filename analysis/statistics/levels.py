@@ -59,9 +59,6 @@ def in_groups(levels: "pd.Series[Any]", most: int | None = None) -> "pd.Series[A
     else:
         group = levels
     ends = levels.groupby(group).agg(["min", "max"])
-    names = {
-        key: f"{low:.6g}" if low == high else f"{low:.3g} to {high:.3g}"
-        for key, low, high in ends.itertuples()
-    }
+    names = {key: f"{low:.6g}" if low == high else f"{low:.3g} to {high:.3g}" for key, low, high in ends.itertuples()}
     # Two groups may look alike in so many digits; they are then one.
     return group.map(names).astype(pd.CategoricalDtype(list(dict.fromkeys(names.values())), ordered=True))

@@ -78,9 +78,7 @@ def over_contexts(effects: "pd.DataFrame") -> "pd.DataFrame":
     by_arm = shared.groupby("arm", sort=False)
     frame["metric"] = shared["metric"].iloc[0]
     frame["n_missing"] = by_arm["context"].nunique().to_numpy() - frame["n_contexts"].to_numpy()
-    frame["n_above"] = (
-        (shared["effect"] > shared["rounding"]).groupby(shared["arm"], sort=False).sum().to_numpy()
-    )
+    frame["n_above"] = (shared["effect"] > shared["rounding"]).groupby(shared["arm"], sort=False).sum().to_numpy()
     frame["confidence"] = CONFIDENCE
     n = np.where(frame["n_contexts"] > 1, frame["n_contexts"], np.nan)
     # As of seeds (see `analysis.statistics.paired`): effects that do not vary hold no information on their own error.

@@ -98,9 +98,7 @@ def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDE
     arm, base = (np.ldexp(side, -exponent[..., np.newaxis]) for side in (arm, base))
     sides = (arm, base, arm - base)
     means = [_sum(side) / np.where(n > 0, n, np.nan) for side in sides]
-    deviations = [
-        np.where(is_pair, side - mean[..., np.newaxis], 0.0) for side, mean in zip(sides, means, strict=True)
-    ]
+    deviations = [np.where(is_pair, side - mean[..., np.newaxis], 0.0) for side, mean in zip(sides, means, strict=True)]
     squares = [_sum(deviation**2) for deviation in deviations]
     enough = np.where(n > 1, n, np.nan)
     variances = [square / (enough - 1) for square in squares]

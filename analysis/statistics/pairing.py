@@ -12,9 +12,7 @@ FEWEST_UNPAIRED = 8
 """Pairs from which on the seeds that an unpaired design would need are said: they follow from the correlation."""
 
 
-def correlation_interval(
-    correlation: Floats, n: NDArray[np.int64], confidence: float
-) -> tuple[Floats, Floats]:
+def correlation_interval(correlation: Floats, n: NDArray[np.int64], confidence: float) -> tuple[Floats, Floats]:
     r"""Return the interval of correlations, :math:`\tanh(\mathrm{artanh}\, r \pm z / \sqrt{n - 3})` (Fisher 1915).
 
     Args:

@@ -175,9 +175,7 @@ def ranks(
 
     check_trials(trials, metric, what="ranks")
     check_maximise(maximise)
-    check_columns(
-        effects, ("context", "arm", "effect"), what="ranks", source="effects, as analysis.effects gives them"
-    )
+    check_columns(effects, ("context", "arm", "effect"), what="ranks", source="effects, as analysis.effects gives them")
     for other in set(effects.get("metric", ())) - {metric}:
         raise InputError(f"metric {metric!r}: the effects are of {other!r}")
     contexts = list(dict.fromkeys(effects["context"]))

@@ -59,17 +59,11 @@ def scales_in_words(trials: "pd.DataFrame", metric: str, called: str | None = No
     ]
     more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
     text = "; ".join(told[:MOST_TOLD])
-    return (
-        [f"About a factor of 100: {text}{more}. Is one of them in per cent and the other not?"]
-        if told
-        else []
-    )
+    return [f"About a factor of 100: {text}{more}. Is one of them in per cent and the other not?"] if told else []
 
 
 def _is_hundredfold(first: float, second: float) -> bool:
-    if not (
-        (0 < first < math.inf and 0 < second < math.inf) or (-math.inf < first < 0 and -math.inf < second < 0)
-    ):
+    if not ((0 < first < math.inf and 0 < second < math.inf) or (-math.inf < first < 0 and -math.inf < second < 0)):
         return False
     # Logarithms are subtracted, for a ratio may be too large or too small for a number.
     return math.log(FEWEST) <= abs(math.log(abs(first)) - math.log(abs(second))) <= math.log(MOST)

@@ -21,9 +21,7 @@ from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING
 Floats = NDArray[np.float64]
 
 WITHIN = "the contrast's values within each seed (Student's t, Hotelling's F)"
-CLUSTERED = (
-    "least squares, a mean for every arm, seed as block, errors clustered by seed (CR2, Satterthwaite)"
-)
+CLUSTERED = "least squares, a mean for every arm, seed as block, errors clustered by seed (CR2, Satterthwaite)"
 """How a test is made: from the seeds that have all arms that it needs, or from all trials of these arms."""
 
 COMPLETE_SHARE = 2 / 3
@@ -88,9 +86,7 @@ def seed_test(scores: Floats, weights: Floats) -> SeedTest:
         return _within(scores[is_complete], weights)
     none = np.full(len(weights), np.nan)
     if not is_there.any(axis=0).all():
-        return _untested(
-            none, n_any, int(is_there.sum()), CLUSTERED, "an arm that it needs has no complete trial"
-        )
+        return _untested(none, n_any, int(is_there.sum()), CLUSTERED, "an arm that it needs has no complete trial")
     found = clustered(scores, weights)
     if isinstance(found, str):
         return _untested(none, n_any, int(is_there.sum()), CLUSTERED, found)

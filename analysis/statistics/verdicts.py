@@ -91,9 +91,7 @@ def power(standardised: Floats, n: NDArray[np.int64], level: float = LEVEL) -> F
 
     shift, n = np.broadcast_arrays(np.asarray(standardised, np.float64) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level / 2, n - 1))
-    return _chance(
-        -np.minimum(shift, _FARTHEST), _FARTHEST, lambda z: shift[..., np.newaxis] + z, critical, n - 1
-    )
+    return _chance(-np.minimum(shift, _FARTHEST), _FARTHEST, lambda z: shift[..., np.newaxis] + z, critical, n - 1)
 
 
 def equivalence_power(margin: Floats, n: NDArray[np.int64], level: float = LEVEL) -> Floats:
@@ -108,9 +106,7 @@ def equivalence_power(margin: Floats, n: NDArray[np.int64], level: float = LEVEL
 
     shift, n = np.broadcast_arrays(np.asarray(margin, np.float64) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level, n - 1))
-    return 2 * _chance(
-        0.0, np.minimum(shift, _FARTHEST), lambda z: shift[..., np.newaxis] - z, critical, n - 1
-    )
+    return 2 * _chance(0.0, np.minimum(shift, _FARTHEST), lambda z: shift[..., np.newaxis] - z, critical, n - 1)
 
 
 def _chance(
@@ -229,9 +225,7 @@ def seeds_needed(delta: float, sd: Floats, most: NDArray[np.int64], level: float
     return np.where(np.isnan(size), np.nan, np.where(enough > most, np.inf, enough))
 
 
-def more_seeds(
-    delta: float, sd: Floats, n: NDArray[np.int64], level: float, assurance: float = ASSURANCE
-) -> Floats:
+def more_seeds(delta: float, sd: Floats, n: NDArray[np.int64], level: float, assurance: float = ASSURANCE) -> Floats:
     """Return how many more seeds decide about an effect of ``delta`` with power `POWER`; see `seeds_needed`.
 
     The standard deviation is taken at its upper bound, since it is an estimate: with the estimate itself, as many

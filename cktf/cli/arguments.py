@@ -5,24 +5,14 @@ from typing import Annotated
 
 import typer
 
-StudyFile = Annotated[
-    Path, typer.Argument(help="A study: a YAML file, see search_spaces/.", show_default=False)
-]
-RunDirectory = Annotated[
-    str, typer.Argument(help="A run directory: a folder or a bucket's URI.", show_default=False)
-]
+StudyFile = Annotated[Path, typer.Argument(help="A study: a YAML file, see search_spaces/.", show_default=False)]
+RunDirectory = Annotated[str, typer.Argument(help="A run directory: a folder or a bucket's URI.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="PATH=VALUE", help="Replace one value of the study, e.g. baseline.epochs=2."
-    ),
+    typer.Option("--set", metavar="PATH=VALUE", help="Replace one value of the study, e.g. baseline.epochs=2."),
 ]
-Address = Annotated[
-    str | None, typer.Option(help="A running Ray cluster; without it, Ray is started on this machine.")
-]
+Address = Annotated[str | None, typer.Option(help="A running Ray cluster; without it, Ray is started on this machine.")]
 Smoke = Annotated[
     bool,
-    typer.Option(
-        "--smoke", help="Only see whether it works: a few generated images, an epoch or two, on the CPU."
-    ),
+    typer.Option("--smoke", help="Only see whether it works: a few generated images, an epoch or two, on the CPU."),
 ]

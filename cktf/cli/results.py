@@ -44,9 +44,7 @@ def report(
     address: Address = None,
     kind: Annotated[
         str | None,
-        typer.Option(
-            "--from", metavar="KIND", help=f"What is read: {', '.join(TAKES)}.", rich_help_panel=PANEL
-        ),
+        typer.Option("--from", metavar="KIND", help=f"What is read: {', '.join(TAKES)}.", rich_help_panel=PANEL),
     ] = None,
     *,
     options: Options,
@@ -62,9 +60,7 @@ def report(
     if address is not None and engine is not ReportEngine.RAY:
         raise UserError(f"--address {address}: only --engine ray joins a cluster")
     if engine is ReportEngine.RAY and (len(runs) > 1 or kind is not None):
-        raise UserError(
-            "--engine ray: it reads the ledger of one run, not of several, and no foreign results"
-        )
+        raise UserError("--engine ray: it reads the ledger of one run, not of several, and no foreign results")
     with _ledger_reader(engine, address) as reader:
         paths = report_on(runs, out_dir, kind, options, reader)
     for answer in main_tables(paths.results):

@@ -72,9 +72,7 @@ def launch(
 
 def resume(
     run: RunDirectory,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run failed trials once more.")
-    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials once more.")] = False,
     address: Address = None,
 ) -> None:
     """Go on with a run after anything: a crash, a lost machine, Ctrl-C."""
@@ -108,9 +106,7 @@ def train(
     study: StudyFile,
     arm: Annotated[str, typer.Option(help="Name of the arm, as `cktf validate` shows it.")] = "baseline",
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The replicate.")] = 0,
-    context: Annotated[
-        str | None, typer.Option(help="Name of the context, in a study that has several.")
-    ] = None,
+    context: Annotated[str | None, typer.Option(help="Name of the context, in a study that has several.")] = None,
     overrides: Overrides = None,
     smoke: Smoke = False,
 ) -> None:
@@ -145,9 +141,7 @@ def train(
 
 def convert_teacher(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A teacher's checkpoint.", show_default=False)],
-    target: Annotated[
-        Path, typer.Argument(metavar="OUT.safetensors", help="What is written.", show_default=False)
-    ],
+    target: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="What is written.", show_default=False)],
 ) -> None:
     """Take the weights out of a checkpoint and write them as safetensors; no code in it is run."""
     from cktf.trial.weights import convert_weights

@@ -33,9 +33,7 @@ class Assignment:
     gpus: float
 
     @classmethod
-    def of(
-        cls, row: PlannedRow, run: Storage, resources: TrialResources, options: TrainOptions
-    ) -> "Assignment":
+    def of(cls, row: PlannedRow, run: Storage, resources: TrialResources, options: TrainOptions) -> "Assignment":
         """Return the assignment of a planned trial."""
         return cls(
             trial_id=row.trial_id,

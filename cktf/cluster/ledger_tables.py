@@ -52,9 +52,7 @@ class RowsOnRay:
             return
         items = ray.data.from_items([piece._asdict() for piece in pieces], override_num_blocks=len(pieces))
         # Materialized, because they are read three times: all columns must be known before any part is written.
-        self._rows = items.map_batches(
-            partial(_parsed, parse), batch_size=1, batch_format="pyarrow"
-        ).materialize()
+        self._rows = items.map_batches(partial(_parsed, parse), batch_size=1, batch_format="pyarrow").materialize()
         others = _gathered(self._rows, _others)
         if BROKEN in others.column_names:
             raise InputError(others[BROKEN].drop_null()[0].as_py())

@@ -40,9 +40,7 @@ def started() -> Iterator[None]:
                     logging_level=logging.ERROR,
                     _temp_dir=f"{folder}/ray",
                 )
-        except (
-            Exception
-        ) as error:  # Ray raises plain Exception if one of its processes is slow, among many others
+        except Exception as error:  # Ray raises plain Exception if one of its processes is slow, among many others
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ClusterNotFound(
                 f"Ray could not be started on this machine, in {folder}: {reason} The machine may be too busy, or the "
@@ -61,15 +59,9 @@ def _private_folder() -> Iterator[str]:
     is_short = len(os.fsencode(usual + _SOCKET)) <= LONGEST_SOCKET
     place = usual if is_short else "/tmp"  # noqa: S108  # a folder with a random name is made in it
     try:
-        folder = tempfile.TemporaryDirectory(
-            prefix="cktf-", dir=place, ignore_cleanup_errors=True
-        )  # mode 0700
+        folder = tempfile.TemporaryDirectory(prefix="cktf-", dir=place, ignore_cleanup_errors=True)  # mode 0700
     except OSError as error:
-        shorter = (
-            f", nor one of at most {LONGEST_SOCKET - len(_SOCKET)} bytes, as sockets need"
-            if not is_short
-            else ""
-        )
+        shorter = f", nor one of at most {LONGEST_SOCKET - len(_SOCKET)} bytes, as sockets need" if not is_short else ""
         raise ClusterNotFound(
             f"Ray could not be started on this machine: {place}: {error.strerror}; $TMPDIR ({usual}) is no folder that "
             f"can be written to{shorter}"

@@ -129,9 +129,7 @@ def alive_nodes() -> list[Node]:
 
 def trials_that_fit(trial: TrialResources, nodes: Sequence[Node]) -> int:
     """Return how many trials fit on these nodes at the same time."""
-    workers = sum(
-        min(_times(node.get(name, 0), amount) for name, amount in trial.bundle.items()) for node in nodes
-    )
+    workers = sum(min(_times(node.get(name, 0), amount) for name, amount in trial.bundle.items()) for node in nodes)
     return workers // trial.workers
 
 

@@ -48,9 +48,7 @@ class PlannerSearcher(Searcher):
         self._trial_ids[trial_id] = row.trial_id
         return asdict(self._assign(row))
 
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the planner how a trial ended, unless the planner has ended it."""
         key = self._trial_ids.pop(trial_id)
         end = (result or {}).get("end")

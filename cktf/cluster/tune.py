@@ -68,9 +68,7 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
                 planner.plan()
 
 
-def _require_runnable_there(
-    spec: StudySpec, trial: TrialResources, say: Callable[[str], None]
-) -> list[TeacherRow]:
+def _require_runnable_there(spec: StudySpec, trial: TrialResources, say: Callable[[str], None]) -> list[TeacherRow]:
     """Run `require_runnable` on a node on which a worker of a trial fits.
 
     Returns:

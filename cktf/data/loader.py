@@ -134,9 +134,7 @@ def evaluation_batches(
         rows = torch.arange(len(labels))
     labels = labels[rows.to(dataset.device)]
     rows = rows.to(images.device)
-    for chosen, its_labels in zip(
-        torch.split(rows, batch_size), torch.split(labels, batch_size), strict=True
-    ):
+    for chosen, its_labels in zip(torch.split(rows, batch_size), torch.split(labels, batch_size), strict=True):
         shown = _shown(_read(images, chosen, dataset.device), dataset)
         yield normalise(shown, dataset.mean, dataset.std), its_labels
 

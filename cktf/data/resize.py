@@ -16,6 +16,4 @@ def resize(images: Tensor, side: int) -> Tensor:
     if images.device.type == "cpu":
         return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
     scaled = functional.interpolate(images.float(), size=(side, side), mode="bilinear", antialias=True)
-    return scaled.round_().to(
-        images.dtype
-    )  # a GPU scales no whole numbers; the difference is at most a level
+    return scaled.round_().to(images.dtype)  # a GPU scales no whole numbers; the difference is at most a level

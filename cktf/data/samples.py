@@ -46,7 +46,5 @@ def unlabelled_samples(dataset: Dataset, validation_index: Tensor) -> Samples:
         rows = is_free.nonzero().squeeze(1)
     labels = torch.full((len(images),), -1)
     labels[rows] = torch.arange(len(rows))
-    alone = replace(
-        dataset, train_images=images, train_labels=labels.to(dataset.device), num_classes=len(rows)
-    )
+    alone = replace(dataset, train_images=images, train_labels=labels.to(dataset.device), num_classes=len(rows))
     return Samples(alone, rows)

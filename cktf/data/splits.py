@@ -48,9 +48,7 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
         validation.append(members[:num_validation])
         train.append(members[num_validation : num_validation + num_train])
     if not sum(map(len, validation)):
-        raise InputError(
-            "data: the validation split is empty, for no class has two images in the training part"
-        )
+        raise InputError("data: the validation split is empty, for no class has two images in the training part")
     return Split(
         train_index=torch.cat(train).sort().values,
         validation_index=torch.cat(validation).sort().values,

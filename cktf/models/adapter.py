@@ -35,9 +35,7 @@ class Adapter(nn.Module):
         ValueError: If the network has no layer of a name.
     """
 
-    def __init__(
-        self, network: nn.Module, *, stem: str, stages: Sequence[Sequence[str]], penultimate: str
-    ) -> None:
+    def __init__(self, network: nn.Module, *, stem: str, stages: Sequence[Sequence[str]], penultimate: str) -> None:
         super().__init__()
         self.network = network
         self.stem = stem
@@ -92,9 +90,7 @@ class Adapter(nn.Module):
                 self.network(torch.zeros(1, *image_shape))
         except (RuntimeError, AssertionError) as error:  # the transformers assert their one size
             shape = tuple(image_shape)
-            raise InputError(
-                f"cannot read images of shape {shape}; data.side sets another: {error}"
-            ) from error
+            raise InputError(f"cannot read images of shape {shape}; data.side sets another: {error}") from error
         finally:
             outputs, self._outputs = self._outputs, {}
             self.train(training)
@@ -108,9 +104,7 @@ class Adapter(nn.Module):
                 given = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
                 raise InputError(f"layer {shown(name)} gives {given}, not (batch, channels, height, width)")
             if output._version != versions[name]:
-                raise InputError(
-                    f"layer {shown(name)} is overwritten in place after it; name the layer that does so"
-                )
+                raise InputError(f"layer {shown(name)} is overwritten in place after it; name the layer that does so")
 
     def _collect(self, name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
         self._outputs[name] = output
@@ -137,9 +131,7 @@ def require_layers(names: Iterable[str], layers: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(name, known) or known
-            raise InputError(
-                f"the network has no layer {shown(name)}; it has, among others, {', '.join(close[:5])}"
-            )
+            raise InputError(f"the network has no layer {shown(name)}; it has, among others, {', '.join(close[:5])}")
 
 
 @cache

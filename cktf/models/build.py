@@ -102,15 +102,11 @@ class ModelConfig(Settings):
         if self.model in MODELS:
             given = [field for field, names in layers.items() if names]
             if given:
-                raise InputError(
-                    f"{', '.join(given)}: for {TORCHVISION_PREFIX} only, {self.model} has its own"
-                )
+                raise InputError(f"{', '.join(given)}: for {TORCHVISION_PREFIX} only, {self.model} has its own")
             return self
         for field, names in layers.items():
             if not names:
-                raise InputError(
-                    f"{field}: {self.model} needs the names of its layers that are representations"
-                )
+                raise InputError(f"{field}: {self.model} needs the names of its layers that are representations")
             try:
                 require_layers(names, torchvision_layers(self.model))
             except InputError as error:

@@ -44,9 +44,7 @@ class VGG(nn.Module):
         num_convolutions: Of the stem and of each stage.
     """
 
-    def __init__(
-        self, num_classes: int, in_channels: int, *, num_convolutions: tuple[int, int, int, int, int]
-    ) -> None:
+    def __init__(self, num_classes: int, in_channels: int, *, num_convolutions: tuple[int, int, int, int, int]) -> None:
         super().__init__()
 
         def stage(number: int, in_channels: int, out_channels: int) -> nn.Sequential:
@@ -76,9 +74,7 @@ class VGG(nn.Module):
             stages.append(blocks)
             preactivations.append(preactivation)
         penultimate = global_average(features)
-        return Activations(
-            self.classifier(penultimate), penultimate, stem, tuple(stages), tuple(preactivations)
-        )
+        return Activations(self.classifier(penultimate), penultimate, stem, tuple(stages), tuple(preactivations))
 
 
 def rename_numbered_layers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

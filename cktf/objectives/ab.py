@@ -63,9 +63,7 @@ class BoundaryPhase(InitialPhase):
                 self.connectors[name] = (
                     nn.Identity()
                     if student_shape == teacher_shape
-                    else ConvolutionalRegressor(
-                        student_shape, teacher_shape, relu=False, key="objective.ab.weight"
-                    )
+                    else ConvolutionalRegressor(student_shape, teacher_shape, relu=False, key="objective.ab.weight")
                 )
         last = len(self.connectors)
         self.term_weights = {

@@ -51,9 +51,7 @@ class FitNet(Objective):
             )
         self.hint = list(pairs)[config.stage]
         with seeding.initialisation(given.seed, "regressor", "fitnet", self.hint):
-            self.regressor = ConvolutionalRegressor(
-                *pairs[self.hint], relu=True, key="objective.fitnet.stage"
-            )
+            self.regressor = ConvolutionalRegressor(*pairs[self.hint], relu=True, key="objective.fitnet.stage")
         self.term_weights = {self.hint: 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

@@ -58,9 +58,7 @@ class FlowPhase(InitialPhase):
         student_maps = [maps.float() for maps in last_maps(student).values()]
         teacher_maps = [maps.float() for maps in last_maps(teacher).values()]
         flows = zip(self.term_weights, pairwise(student_maps), pairwise(teacher_maps), strict=True)
-        return {
-            name: flow_loss(flow(*of_student), flow(*of_teacher)) for name, of_student, of_teacher in flows
-        }
+        return {name: flow_loss(flow(*of_student), flow(*of_teacher)) for name, of_student, of_teacher in flows}
 
 
 class FSP(InitialOnly):

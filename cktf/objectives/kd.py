@@ -50,6 +50,4 @@ class KD(Objective):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``logits``: the divergence, a scalar, in nats times T^2."""
-        return {
-            "logits": softened_divergence(student.logits.float(), teacher.logits.float(), self.temperature)
-        }
+        return {"logits": softened_divergence(student.logits.float(), teacher.logits.float(), self.temperature)}

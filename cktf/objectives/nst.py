@@ -62,6 +62,5 @@ class NST(Objective):
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
         student_maps, teacher_maps = last_maps(student), last_maps(teacher)
         return {
-            name: selectivity_loss(student_maps[name].float(), teacher_maps[name].float())
-            for name in self.term_weights
+            name: selectivity_loss(student_maps[name].float(), teacher_maps[name].float()) for name in self.term_weights
         }

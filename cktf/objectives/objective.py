@@ -17,9 +17,7 @@ from cktf.settings import Epochs, Settings
 
 Weight = Annotated[
     float,
-    Field(
-        ge=0, description="Factor of this objective in the sum; 0 means that it is never built or computed."
-    ),
+    Field(ge=0, description="Factor of this objective in the sum; 0 means that it is never built or computed."),
 ]
 """Type of `ObjectiveSettings.weight`, for methods whose published weight is not 1."""
 
@@ -148,9 +146,7 @@ class OptionalParts:
     matched: tuple[tuple[str, str], ...] = ()
     initial: InitialPhase | None
 
-    def health(
-        self, student: Activations, teacher: Activations, batch: Batch
-    ) -> dict[str, dict[str, Tensor]]:
+    def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return diagnostics of the method on validation samples; by default there are none.
 
         Called without gradients, on a batch of the validation split and networks in eval mode. It is not called in

@@ -68,9 +68,7 @@ def active_objectives(config: ChosenObjectives) -> dict[str, tuple[type[Objectiv
     """Return class and settings of each objective that has a part in the sum, in the registry's order."""
     settings: dict[str, ObjectiveSettings | None] = {name: getattr(config, name) for name in OBJECTIVES}
     return {
-        name: (OBJECTIVES[name], chosen)
-        for name, chosen in settings.items()
-        if chosen is not None and chosen.active
+        name: (OBJECTIVES[name], chosen) for name, chosen in settings.items() if chosen is not None and chosen.active
     }
 
 

@@ -119,9 +119,7 @@ class Planner:
         self.on_end(trial_id, Status.PRUNED, f"pruned ({self.spec.prune}) after epoch {max(trial.curve)}")
         return True
 
-    def on_end(
-        self, trial_id: str, status: Status, reason: str = "", device: str = "", node: str = ""
-    ) -> None:
+    def on_end(self, trial_id: str, status: Status, reason: str = "", device: str = "", node: str = "") -> None:
         """Record a trial's end, unless it has ended already."""
         self._running.discard(trial_id)
         trial = self.state.trials[trial_id]

@@ -210,9 +210,7 @@ class Suggestions:
         )
         trial = self._ask(self._sampler, len(self._trials))
         if self._sampler in _STATEFUL:
-            _ = (
-                trial.relative_params
-            )  # drawn, so that its state is stored, and replaced by the recorded values
+            _ = trial.relative_params  # drawn, so that its state is stored, and replaced by the recorded values
         assert self._values(trial) == values, "a recorded arm lies outside of the study's domains"
         return trial
 

@@ -88,9 +88,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
 
 def _reference_values(spec: StudySpec) -> dict[str, dict[str, float]]:
     """Return context -> arm -> published value; a value of any name of an arm is the arm's."""
-    values = (
-        {context: {**own} for context, own in spec.reference.by_context().items()} if spec.reference else {}
-    )
+    values = {context: {**own} for context, own in spec.reference.by_context().items()} if spec.reference else {}
     for arm in plan_arms(spec) if values else ():
         own = values.get(arm.context, {})
         for name in arm.names:
@@ -148,8 +146,7 @@ def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
         StudyDiffers: If a key outside `HOW_ONLY` differs.
     """
     asked, before = (
-        {**study.model_dump(exclude=HOW_ONLY), "resources.workers": study.resources.workers}
-        for study in (spec, stored)
+        {**study.model_dump(exclude=HOW_ONLY), "resources.workers": study.resources.workers} for study in (spec, stored)
     )
     differing = [key for key in asked if asked[key] != before[key]]
     if not differing:

@@ -37,9 +37,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
         def print_end(row: Row) -> None:
             if isinstance(row, EndRow):
                 trial = planner.state.trials[row.trial_id]
-                line = (
-                    f"[{planner.state.num_ended}/{planner.total()}] {_line_of(trial, planner.state.metric)}"
-                )
+                line = f"[{planner.state.num_ended}/{planner.total()}] {_line_of(trial, planner.state.metric)}"
                 words = f"{line}; {clock.in_words()}"
                 console.print(words, markup=False, highlight=False, soft_wrap=True)
 
@@ -50,9 +48,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
     words = TextColumn("{task.fields[words]}", markup=False)
     bars = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(name, *bars, words, console=console) as bar:
-        task = bar.add_task(
-            planner.spec.name, total=planner.total(), completed=planner.state.num_ended, words=""
-        )
+        task = bar.add_task(planner.spec.name, total=planner.total(), completed=planner.state.num_ended, words="")
 
         shown = 0.0
 
@@ -63,9 +59,7 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
                 bar.console.print(line, style="red", markup=False, highlight=False)
             if isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS:
                 shown = time.monotonic()
-                bar.update(
-                    task, completed=planner.state.num_ended, total=planner.total(), words=clock.in_words()
-                )
+                bar.update(task, completed=planner.state.num_ended, total=planner.total(), words=clock.in_words())
 
         yield move
 

@@ -18,6 +18,4 @@ def acting(config: TrialConfig, *, is_measured: bool) -> TrialConfig:
     off = config.objective.model_copy(update={name: None for name in names if name not in active})
     # A transfer needs the teacher even if no objective reads it: its classes are the student's.
     keeps_teacher = config.runs_teacher(is_measured=is_measured) or config.task == "transfer"
-    return config.model_copy(
-        update={"objective": off} if keeps_teacher else {"objective": off, "teacher": None}
-    )
+    return config.model_copy(update={"objective": off} if keeps_teacher else {"objective": off, "teacher": None})

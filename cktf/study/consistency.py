@@ -253,18 +253,12 @@ def _check_different(spec: StudySpec, context: str) -> Iterator[Finding]:
     silently, unless nothing is left to compare or a fraction is no longer one.
     """
     contexts = list(spec.baselines)
-    others = {
-        arm.arm_id: arm for other in contexts[: contexts.index(context)] for arm in arms_in(spec, other)
-    }
+    others = {arm.arm_id: arm for other in contexts[: contexts.index(context)] for arm in arms_in(spec, other)}
     own = arms_in(spec, context)
     if equal := others.get(own[0].arm_id):
         yield ("contexts", context), f"equals arm {shown(equal.name)} in context {shown(equal.context)}"
         return
-    runs = [
-        trial_config(run.mapping).model_dump(mode="json")
-        for run in candidates(spec, context)
-        if spec.fractional
-    ]
+    runs = [trial_config(run.mapping).model_dump(mode="json") for run in candidates(spec, context) if spec.fractional]
     for path, levels in (spec.fractional or {}).items():
         if len({in_one_line(value_at(run, path)) for run in runs}) == 1:
             yield ("fractional", path), f"must be two levels that differ; got {shown(levels)}"

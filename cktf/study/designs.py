@@ -192,9 +192,7 @@ def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17
         factors: Every factor of the study.
         digits: Significant digits of a number.
     """
-    return ", ".join(
-        f"{short_name(path, factors)}={_spelled(value, digits)}" for path, value in params.items()
-    )
+    return ", ".join(f"{short_name(path, factors)}={_spelled(value, digits)}" for path, value in params.items())
 
 
 def _values(config: TrialConfig, written: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:

@@ -108,15 +108,11 @@ class _Range(_Domain):
         if not low < high:
             raise InputError(f"{key}: the first bound must be below the second; got [{low}, {high}]")
         if self.log and low <= 0:
-            raise InputError(
-                f"{key}: with 'log: true' both bounds must be greater than 0; got [{low}, {high}]"
-            )
+            raise InputError(f"{key}: with 'log: true' both bounds must be greater than 0; got [{low}, {high}]")
         if self.log and self.step is not None:
             raise InputError(f"step: cannot go with 'log: true'; got {self.step}")
         if self.step is not None and self.step > high - low:
-            raise InputError(
-                f"step: must be {high - low} or less, the distance of the bounds; got {self.step}"
-            )
+            raise InputError(f"step: must be {high - low} or less, the distance of the bounds; got {self.step}")
         return self
 
     @property

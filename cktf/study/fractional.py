@@ -84,9 +84,7 @@ class Fraction:
         words = [set[int]()]
         for word in basis:
             words += [word ^ other for other in words]
-        return tuple(
-            sorted((tuple(sorted(word)) for word in words if word), key=lambda word: (len(word), word))
-        )
+        return tuple(sorted((tuple(sorted(word)) for word in words if word), key=lambda word: (len(word), word)))
 
     @property
     def resolution(self) -> int:

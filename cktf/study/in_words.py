@@ -114,11 +114,7 @@ def confounded_in_words(spec: StudySpec) -> Iterator[str]:
 
 def alike_in_words(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[str]:
     """Yield the names of each arm that has several, and why it is trained once."""
-    why = (
-        "a smoke run makes them one"
-        if spec.smoke
-        else "nothing that is switched on reads what sets them apart"
-    )
+    why = "a smoke run makes them one" if spec.smoke else "nothing that is switched on reads what sets them apart"
     for arm in arms:
         if arm.aliases:
             within = f" in {arm.context}" if arm.context else ""

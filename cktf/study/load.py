@@ -70,9 +70,7 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> Study:
     if document.value is None:
         raise StudyError(f"{source}: is empty; a study has at least 'baseline:', and what varies around it")
     if not isinstance(document.value, dict):
-        raise StudyError(
-            f"{source}: must be a mapping with 'baseline:' and others; got {shown(document.value)}"
-        )
+        raise StudyError(f"{source}: must be a mapping with 'baseline:' and others; got {shown(document.value)}")
     values, overridden = _override(document.value, overrides)
     own = {"name": Path(source).stem, "question": _first_comment(text)}
     try:
@@ -168,9 +166,7 @@ def _option(override: str) -> str:
     return f"--set {spelled((override,))}"
 
 
-def _place(
-    source: str, location: Location, lines: dict[Location, int], overridden: dict[Location, str]
-) -> str:
+def _place(source: str, location: Location, lines: dict[Location, int], overridden: dict[Location, str]) -> str:
     """Return the place of a problem: the overrides that cause it, or the line of its key or of the nearest above.
 
     Args:

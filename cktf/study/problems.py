@@ -38,9 +38,7 @@ WORDS = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
     **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "must be a finite number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
-    **dict.fromkeys(
-        ("dict_type", "model_type", "model_attributes_type"), "must be a mapping of keys to values"
-    ),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be a mapping of keys to values"),
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
 }
 """Type of pydantic's error to what is allowed, with the fields of its context."""
@@ -50,9 +48,7 @@ def refusal(*problems: tuple[Location, str]) -> ValidationError:
     """Return the exception that a validator raises for problems below it, each with its location and text."""
     # The text is passed as a value, because braces in it would be taken for placeholders.
     details = [
-        InitErrorDetails(
-            type=PydanticCustomError("study", "{message}", {"message": text}), loc=where, input=None
-        )
+        InitErrorDetails(type=PydanticCustomError("study", "{message}", {"message": text}), loc=where, input=None)
         for where, text in problems
     ]
     return ValidationError.from_exception_data("study", details)

@@ -326,12 +326,6 @@ class StudySpec(Settings):
     def _validation_only(cls, metric: str) -> str:
         if metric in METRICS:
             return metric
-        reason = (
-            ". The test split is read once, when all is decided, and never chooses"
-            if "test" in metric
-            else ""
-        )
+        reason = ". The test split is read once, when all is decided, and never chooses" if "test" in metric else ""
         allowed = ", ".join(METRICS)
-        raise InputError(
-            f"must be one of {allowed}; got {shown(metric)}{reason or suggestion(metric, METRICS)}"
-        )
+        raise InputError(f"must be one of {allowed}; got {shown(metric)}{reason or suggestion(metric, METRICS)}")

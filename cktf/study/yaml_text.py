@@ -82,9 +82,7 @@ def parse(text: str) -> Document:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         sign = ascii(text[error.position])
-        raise InputError(
-            f"line {line}: not valid YAML: it holds {sign}, a character that YAML has not"
-        ) from None
+        raise InputError(f"line {line}: not valid YAML: it holds {sign}, a character that YAML has not") from None
     except RecursionError:
         raise InputError("line 1: not valid YAML: nested too deeply") from None
 
@@ -142,9 +140,7 @@ class _Reader:
             if name in seen:
                 first, its_line = seen[name]
                 if first == key.value:
-                    raise InputError(
-                        f"line {line}: the key {shown(name)} stands twice, first on line {its_line}"
-                    )
+                    raise InputError(f"line {line}: the key {shown(name)} stands twice, first on line {its_line}")
                 raise InputError(
                     f"line {line}: the keys {first!a}, on line {its_line}, and {key.value!a} are one name, for blanks "
                     "around it and how its accents are encoded do not count"
@@ -212,9 +208,7 @@ def _refused(node: yaml.Node, where: Location, what: str) -> InputError:
 def _unknown_tag(node: yaml.Node, where: Location) -> InputError:
     tag = node.tag.replace(_TAG, "!!")
     known = ", ".join(f"!!{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map"))
-    return _refused(
-        node, where, f"the tag {shown(tag)} is not known here; write none, or where it fits one of {known}"
-    )
+    return _refused(node, where, f"the tag {shown(tag)} is not known here; write none, or where it fits one of {known}")
 
 
 def _odd_blank(text: str, line: int) -> str:

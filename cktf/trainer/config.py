@@ -77,9 +77,7 @@ class TrialConfig(Settings):
             raise InputError("objective: at least one objective must have a weight above 0")
         for name, (method, _) in objectives.items():
             if method.needs_labels and self.task == "transfer":
-                raise InputError(
-                    f"objective.{name} needs labels, which the images of 'task: transfer' do not have"
-                )
+                raise InputError(f"objective.{name} needs labels, which the images of 'task: transfer' do not have")
             if method.needs_teacher and self.teacher is None:
                 raise InputError(f"objective.{name} needs a teacher; name one under 'teacher:'")
         if all(method.ends_with_initial for method, _ in objectives.values()):
@@ -102,9 +100,7 @@ class TrialConfig(Settings):
             if self.task == "distill" and is_given:
                 raise InputError(f"{name}: only 'task: transfer' has it, and this is 'task: distill'")
         if self.source and self.source.train_fraction != 1:
-            raise InputError(
-                "source.train_fraction: the teacher's share is teacher.train_fraction; set it there"
-            )
+            raise InputError("source.train_fraction: the teacher's share is teacher.train_fraction; set it there")
         return self
 
     @property

@@ -176,9 +176,7 @@ class Health:
             found["agreement"] = agreement(student.logits, teacher.logits)
             found["kl"] = divergence(student.logits, teacher.logits)
             for name, (student_layer, teacher_layer) in self.pairs.items():
-                found[f"cka.{name}"] = linear_cka(
-                    student.layers[student_layer], teacher.layers[teacher_layer]
-                )
+                found[f"cka.{name}"] = linear_cka(student.layers[student_layer], teacher.layers[teacher_layer])
         for name in own[0]:
             values = torch.stack([measures[name] for measures in own]).double()
             weights = values.new_tensor(sizes) * values.isfinite()  # a last batch may have no negatives
@@ -230,9 +228,7 @@ def health_of(
     return Health(health, phase, objective, teacher, validation, is_compiled=config.compile)
 
 
-def layer_pairs(
-    student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]
-) -> dict[str, tuple[str, str]]:
+def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
     """Return name of a pair to the layers of student and teacher whose CKA is measured.
 
     Args:

@@ -66,9 +66,7 @@ def _differing(
         if path in FROZEN_DEFAULTS and not isinstance(value, BaseModel):
             default = FROZEN_DEFAULTS[path]
         else:
-            of_code = (
-                getattr(defaults, name, None) if defaults else field.get_default(call_default_factory=True)
-            )
+            of_code = getattr(defaults, name, None) if defaults else field.get_default(call_default_factory=True)
             default = FROZEN_DEFAULTS.get(path, of_code)
         if isinstance(value, BaseModel):
             if default is None:

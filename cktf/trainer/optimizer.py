@@ -59,16 +59,12 @@ class OptimizerConfig(Settings):
 
     def constant(self, learning_rate: float) -> Self:
         """Return the same optimizer with a constant learning rate."""
-        return self.model_copy(
-            update={"learning_rate": learning_rate, "schedule": "constant", "warmup_epochs": 0}
-        )
+        return self.model_copy(update={"learning_rate": learning_rate, "schedule": "constant", "warmup_epochs": 0})
 
     def require_fitting(self, epochs: int) -> None:
         """Raise an InputError if the warm-up would fill all epochs."""
         if self.warmup_epochs >= epochs:
-            raise InputError(
-                f"optimizer.warmup_epochs is {self.warmup_epochs}; must be less than epochs, {epochs}"
-            )
+            raise InputError(f"optimizer.warmup_epochs is {self.warmup_epochs}; must be less than epochs, {epochs}")
 
 
 def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:

@@ -53,9 +53,7 @@ class Probe(nn.Module):
         classifier: The new layer.
     """
 
-    def __init__(
-        self, config: ProbeConfig, student: nn.Module, num_features: int, num_classes: int, seed: int
-    ) -> None:
+    def __init__(self, config: ProbeConfig, student: nn.Module, num_features: int, num_classes: int, seed: int) -> None:
         super().__init__()
         self.config = config
         self.student = student

@@ -68,9 +68,7 @@ class TeacherConfig(ModelConfig):
         if self.checkpoint is None and self.accept_any:
             raise InputError("accept_any is said of a checkpoint, and none is named")
         if self.checkpoint is not None and changed:
-            raise InputError(
-                f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it"
-            )
+            raise InputError(f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it")
         return self
 
     @model_validator(mode="after")

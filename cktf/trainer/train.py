@@ -72,9 +72,7 @@ def train(
         if checkpoint.objective:
             objective.load_state_dict(checkpoint.objective)
 
-    bfloat16 = torch.autocast(
-        device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16"
-    )
+    bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16")
     current: Phase | None = None
     of_phase: Teacher | None = None
     monitor: Health | None = None

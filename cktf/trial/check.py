@@ -101,9 +101,7 @@ def score_teacher(config: TrialConfig, device: torch.device) -> TeacherRow:
 def _one_class(config: TrialConfig) -> str:
     """Return the message for a training split of one class, which names the objectives without negatives."""
     methods = active_objectives(config.objective).items()
-    contrastive = [
-        f"objective.{name}" for name, (_, settings) in methods if isinstance(settings, ContrastiveSettings)
-    ]
+    contrastive = [f"objective.{name}" for name, (_, settings) in methods if isinstance(settings, ContrastiveSettings)]
     found = f", and {' and '.join(contrastive)} would have no negatives" if contrastive else ""
     return (
         f"data.root: {config.data.root or config.data.name} has one class in its training split, so there is nothing "

@@ -38,9 +38,7 @@ def contents_of(config: TrialConfig) -> tuple[InputContent, ...]:
     """Return the inputs of a trial that are, or may be, identified by content."""
     named = [("data.root", config.data), ("source.root", config.source)]
     found = [
-        InputContent(key, data.root or "", data.content or "", data.name)
-        for key, data in named
-        if data and data.is_own
+        InputContent(key, data.root or "", data.content or "", data.name) for key, data in named if data and data.is_own
     ]
     if config.teacher and config.teacher.checkpoint is not None:
         found.append(InputContent(TEACHER, config.teacher.checkpoint, config.teacher.sha256 or ""))

@@ -42,12 +42,8 @@ def state_dict_in(loaded: object) -> StateDict:
     """
     found = list(_state_dicts(loaded, (), set()))
     if not found:
-        raise InputError(
-            f"holds no state dict, which is a mapping of names to tensors; it holds {_outline(loaded)}"
-        )
-    ranks = {
-        place: [PLACES.index(key) if key in PLACES else len(PLACES) for key in place] for place, _ in found
-    }
+        raise InputError(f"holds no state dict, which is a mapping of names to tensors; it holds {_outline(loaded)}")
+    ranks = {place: [PLACES.index(key) if key in PLACES else len(PLACES) for key in place] for place, _ in found}
     first = min(ranks.values())
     best = [(place, weights) for place, weights in found if ranks[place] == first]
     if len(best) > 1:
@@ -71,9 +67,7 @@ def part_of(expected: Mapping[str, Tensor], weights: StateDict) -> StateDict:
     for key in weights:
         if key == first or key.endswith(f".{first}"):
             prefix = key[: -len(first)]
-            part = {
-                key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
-            }
+            part = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
             if not prefix:
                 part = {key: value for key, value in part.items() if key in expected or key not in COUNTERS}
             # Batch-norms of PyTorch before 0.4.1 had no counter.
@@ -94,9 +88,7 @@ def first_few(entries: list[str]) -> str:
     return ", ".join(entries[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _state_dicts(
-    loaded: object, place: tuple[str, ...], seen: set[int]
-) -> Iterator[tuple[tuple[str, ...], StateDict]]:
+def _state_dicts(loaded: object, place: tuple[str, ...], seen: set[int]) -> Iterator[tuple[tuple[str, ...], StateDict]]:
     """Yield the keys that lead to each state dict, and the state dict; each mapping is visited once."""
     if not isinstance(loaded, Mapping) or id(loaded) in seen or len(place) > DEEPEST:
         return
@@ -112,9 +104,7 @@ def _state_dicts(
 
 def _bare(weights: StateDict) -> StateDict:
     """Return a state dict without wrappers' parts of its keys, and without `OUTER` names that all keys begin with."""
-    inner = {
-        ".".join(p for p in key.split(".") if p not in WRAPPERS): value for key, value in weights.items()
-    }
+    inner = {".".join(p for p in key.split(".") if p not in WRAPPERS): value for key, value in weights.items()}
     if len(inner) < len(weights):  # two keys would be one, so these are the network's own names
         return dict(weights)
     if inner.keys() != weights.keys():

@@ -197,9 +197,7 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
             checkpoint = load_checkpoint(place, device)
             dataset, options = held_dataset(trial.data, device), TrainOptions(read_test=True)
             try:
-                *_, last = train(
-                    trial, dataset, None, options, place=place, checkpoint=checkpoint, workers=Workers()
-                )
+                *_, last = train(trial, dataset, None, options, place=place, checkpoint=checkpoint, workers=Workers())
             except TrainingFailed as error:
                 raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
             content = place.read(STUDENT)

@@ -138,8 +138,7 @@ class TeacherOnce:
     def _computed(self, readings: Iterable[Reading], epoch: int) -> dict[Reading, Tensor]:
         """Return the values of all batches; rows of samples that are in no batch stay 0."""
         tables = {
-            reading: torch.zeros(self.num_rows, reading.shape.numel(), dtype=torch.float16)
-            for reading in readings
+            reading: torch.zeros(self.num_rows, reading.shape.numel(), dtype=torch.float16) for reading in readings
         }
         read = LiveTeacher(self.network, tuple(tables)).epoch(epoch)
         for batch in self._all_images() if self.is_static else self.loader.epoch(epoch):

@@ -66,9 +66,7 @@ def _regular(file: str | os.PathLike[str]) -> tuple[Path, os.stat_result]:
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{name} cannot be read: it is no regular file, but a device, a pipe or a socket")
     if status.st_size > LARGEST_FILE:
-        raise InputError(
-            f"{name} cannot be read: it has {status.st_size} bytes, where {LARGEST_FILE} are allowed"
-        )
+        raise InputError(f"{name} cannot be read: it has {status.st_size} bytes, where {LARGEST_FILE} are allowed")
     return path, status
 
 
@@ -119,14 +117,10 @@ def convert_weights(source: str | os.PathLike[str], target: str | os.PathLike[st
     if path.suffix != SAFETENSORS:
         raise InputError(f"{path}: the name of what is written must end in {SAFETENSORS}")
     weights = read_weights(source)
-    if wrong := first_few(
-        [f"{key} is {kind}" for key, value in weights.items() if (kind := _odd_kind(value))]
-    ):
+    if wrong := first_few([f"{key} is {kind}" for key, value in weights.items() if (kind := _odd_kind(value))]):
         raise InputError(f"{source} cannot be converted, for its tensors must be dense numbers: {wrong}")
     # Tensors of a checkpoint may share memory or have strides; safetensors takes neither.
-    dense = {
-        key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in weights.items()
-    }
+    dense = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in weights.items()}
     with naming(path):
         Storage(path.parent).write(path.name, dump_safetensors(dense))
 
@@ -142,9 +136,7 @@ def differences(expected: StateDict, found: StateDict) -> str:
     ]
     kinds = {"missing": missing, "not among its keys": unknown, "shapes": shapes}
     said = "; ".join(f"{kind}: {first_few(entries)}" for kind, entries in kinds.items() if entries)
-    convolutions = (
-        key for key, value in expected.items() if value.ndim == 4 and key in found and found[key].ndim == 4
-    )
+    convolutions = (key for key, value in expected.items() if value.ndim == 4 and key in found and found[key].ndim == 4)
     if (first := next(convolutions, None)) and found[first].shape[1] != expected[first].shape[1]:
         said += f": it reads images of {found[first].shape[1]} channels"
     return said
@@ -169,9 +161,7 @@ def wrong_kinds(expected: StateDict, found: StateDict) -> str:
 def unusable(weights: StateDict) -> str:
     """Return one line on tensors with numbers that no training yields; empty if there are none."""
     largest = {
-        key: float(value.abs().max())
-        for key, value in weights.items()
-        if value.is_floating_point() and value.numel()
+        key: float(value.abs().max()) for key, value in weights.items() if value.is_floating_point() and value.numel()
     }
     kinds = {
         "NaN or infinite numbers": [key for key, most in largest.items() if not math.isfinite(most)],

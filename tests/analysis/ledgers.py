@@ -74,11 +74,7 @@ class LedgerWriter:
         params = params or {}
         trial_id = hashlib.sha256(f"{context}{arm}{stage}{seed}".encode()).hexdigest()[:16]
         cktf = {"temperature": 0.1, "theta": 0.1, "pairing": "last"}
-        cktf |= {
-            path.rpartition(".")[2]: level
-            for path, level in params.items()
-            if path.startswith("objective.cktf")
-        }
+        cktf |= {path.rpartition(".")[2]: level for path, level in params.items() if path.startswith("objective.cktf")}
         self.add(
             PlannedRow(
                 trial_id=trial_id,
@@ -273,13 +269,9 @@ def write_search(run: Path, trials: int = 60, confirm: bool = False) -> LedgerWr
         trial_id = ledger.plan(f"search-{number}", 0, params, Stage.SEARCH)
         accuracy = 92 - 3 * abs(math.log(temperature / 0.1)) + 0.1 * draws.standard_normal()
         if number % 10 == 9:
-            ledger.train(
-                trial_id, accuracy, epochs=2, status=Status.PRUNED, reason="below the median", tests=False
-            )
+            ledger.train(trial_id, accuracy, epochs=2, status=Status.PRUNED, reason="below the median", tests=False)
         elif number % 20 == 5:
-            ledger.train(
-                trial_id, accuracy, epochs=1, status=Status.FAILED, reason="loss is NaN", tests=False
-            )
+            ledger.train(trial_id, accuracy, epochs=1, status=Status.FAILED, reason="loss is NaN", tests=False)
         else:
             ledger.train(trial_id, float(accuracy), tests=False)
     if confirm:
@@ -351,12 +343,8 @@ def write_fraction(run: Path, seeds: int = 4, noise: float = 0.3) -> LedgerWrite
         shift = draws.standard_normal()
         for free in itertools.product((0, 1), repeat=3):
             cell = (*free, sum(free) % 2)
-            params = {
-                path: levels[which] for (path, levels), which in zip(FRACTION.items(), cell, strict=True)
-            }
-            trial_id = (
-                ledger.plan(named(params), seed, params) if any(cell) else ledger.plan("baseline", seed)
-            )
+            params = {path: levels[which] for (path, levels), which in zip(FRACTION.items(), cell, strict=True)}
+            trial_id = ledger.plan(named(params), seed, params) if any(cell) else ledger.plan("baseline", seed)
             accuracy = 90 + shift - 2 * cell[0] - cell[0] * cell[1]
             ledger.train(trial_id, float(accuracy + noise * draws.standard_normal()))
     return ledger

@@ -15,9 +15,7 @@ from analysis.searches.leaderboard import leaderboard
 from analysis.statistics.over_contexts import over_contexts
 from tests.analysis.ledgers import write_ablation, write_grid, write_search
 
-CSV = "arm,seed,acc\n" + "".join(
-    f"{arm},{seed},{seed + len(arm)}\n" for arm in ("none", "kd") for seed in range(3)
-)
+CSV = "arm,seed,acc\n" + "".join(f"{arm},{seed},{seed + len(arm)}\n" for arm in ("none", "kd") for seed in range(3))
 
 SHOWN_ELSEWHERE = {
     "collect": ("run", "out", "engine"),
@@ -187,9 +185,7 @@ def test_every_argument_of_every_public_function_is_among_these() -> None:
     for name, given, _ in REFUSED:
         shown.setdefault(name, set()).update(given)
     named = dict.fromkeys(analysis.__all__)
-    functions = {
-        name: getattr(analysis, name) for name in named if not isinstance(getattr(analysis, name), type)
-    }
+    functions = {name: getattr(analysis, name) for name in named if not isinstance(getattr(analysis, name), type)}
     functions["leaderboard"] = leaderboard
     for name, function in functions.items():
         taken = set(inspect.signature(function).parameters)
@@ -210,10 +206,7 @@ def test_arguments_that_can_be_honoured_are(place: Path) -> None:
     named = analysis.arms(trials, reference={"": {"baseline": 91.0}}).set_index("arm")["reference"]
     assert named.dropna().to_dict() == {"baseline": 91.0}
     worst = analysis.best(trials, metric="test_accuracy", maximise=False)
-    assert (
-        worst.loc[worst["is_best"], "arm"].tolist()
-        != ablation.best.loc[ablation.best["is_best"], "arm"].tolist()
-    )
+    assert worst.loc[worst["is_best"], "arm"].tolist() != ablation.best.loc[ablation.best["is_best"], "arm"].tolist()
     upside_down = leaderboard(search.trials, metric="validation_accuracy", maximise=False)
     assert upside_down["score"].is_monotonic_increasing
     one_factor = load(place / "grid").facts.study.factors[:1]

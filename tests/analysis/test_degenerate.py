@@ -67,9 +67,7 @@ def equal_scores(ledger: LedgerWriter) -> None:
 def every_trial_failed(ledger: LedgerWriter) -> None:
     ledger.add(study_row())
     for arm in ARMS:
-        ledger.train(
-            ledger.plan(arm, 0, ARMS[arm][0]), 9.0, epochs=1, status=Status.FAILED, reason="nan", tests=False
-        )
+        ledger.train(ledger.plan(arm, 0, ARMS[arm][0]), 9.0, epochs=1, status=Status.FAILED, reason="nan", tests=False)
 
 
 def the_baseline_failed(ledger: LedgerWriter) -> None:

@@ -65,15 +65,11 @@ def test_the_command_reports_a_run_without_torch_ray_and_the_half_that_trains(ab
 
 
 def test_the_command_reports_a_csv_file_likewise(tmp_path: Path) -> None:
-    rows = [
-        f"{arm},{seed},{score + seed % 2}\n" for arm, score in (("none", 90), ("kd", 92)) for seed in range(3)
-    ]
+    rows = [f"{arm},{seed},{score + seed % 2}\n" for arm, score in (("none", 90), ("kd", 92)) for seed in range(3)]
     (tmp_path / "results.csv").write_text("method,run,acc\n" + "".join(rows))
     columns = ("--arm", "method", "--seed", "run", "--metric", "acc", "--baseline", "none")
     out = tmp_path / "report"
-    printed = run_command(
-        "report", str(tmp_path / "results.csv"), "--from", "csv", *columns, "--out", str(out)
-    )
+    printed = run_command("report", str(tmp_path / "results.csv"), "--from", "csv", *columns, "--out", str(out))
     assert "| kd | 3 | 92.3333" in printed
     assert (out / "report.html").is_file()
 

@@ -36,9 +36,7 @@ def test_tables_alone_are_enough(ablation: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet/part-00000.parquet"])
-def test_a_damaged_table_is_named_and_not_needed_where_the_ledger_is(
-    ablation: Path, tmp_path: Path, name: str
-) -> None:
+def test_a_damaged_table_is_named_and_not_needed_where_the_ledger_is(ablation: Path, tmp_path: Path, name: str) -> None:
     collect(ablation)
     (ablation / "report" / name).write_bytes(b"no table")
     shutil.copytree(ablation / "report", tmp_path / "sent")
@@ -81,10 +79,7 @@ def test_tables_of_another_schema_version_are_refused(ablation: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("name", "column"),
     [
-        *(
-            ("trials.parquet", column)
-            for column in ("seed", "status", "validation_accuracy", "test_accuracy")
-        ),
+        *(("trials.parquet", column) for column in ("seed", "status", "validation_accuracy", "test_accuracy")),
         *(("epochs.parquet/part-00000.parquet", column) for column in ("epoch", "validation_accuracy")),
     ],
 )
@@ -94,9 +89,7 @@ def test_a_table_that_has_lost_a_column_is_refused_where_nothing_else_has_it(
     collect(ablation, tmp_path / "cut")
     table = pa.parquet.read_table(tmp_path / "cut" / name)
     pa.parquet.write_table(table.drop_columns([column]), tmp_path / "cut" / name)
-    with pytest.raises(
-        ValueError, match=rf"cut: {name.partition('/')[0]} lacks columns that it had: {column};"
-    ):
+    with pytest.raises(ValueError, match=rf"cut: {name.partition('/')[0]} lacks columns that it had: {column};"):
         load(tmp_path / "cut")
 
 
@@ -237,10 +230,7 @@ def test_facts_that_were_changed_by_hand_are_refused(ablation: Path, tmp_path: P
     table = pa.parquet.read_table(file)
     for key, value, told in (
         (VERSION_KEY, b"x", "schema version x; this code reads"),
-        *(
-            (FACTS_KEY, text, "the facts in its metadata cannot be read")
-            for text in (b"{", b"[]", b"{}", b"\xff")
-        ),
+        *((FACTS_KEY, text, "the facts in its metadata cannot be read") for text in (b"{", b"[]", b"{}", b"\xff")),
     ):
         pa.parquet.write_table(table.replace_schema_metadata({**table.schema.metadata, key: value}), file)
         with pytest.raises(InputError, match=told):

@@ -14,9 +14,7 @@ from analysis.report.write import page
 from cktf.rows import Status
 from tests.analysis.chromium import EXECUTABLE, Tab, open_tab
 
-needs_chromium = pytest.mark.skipif(
-    EXECUTABLE is None, reason="no Chromium is installed: apt install chromium"
-)
+needs_chromium = pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium is installed: apt install chromium")
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"></script><b>bold</b>&amp;"
 READABLE = 4.5
@@ -89,9 +87,7 @@ def column(tab: Tab, name: str) -> list[str]:
 
 
 def click(tab: Tab, name: str) -> None:
-    tab.run(
-        f"[...document.querySelectorAll('#trials button')].find(one => one.textContent === {name!r}).click()"
-    )
+    tab.run(f"[...document.querySelectorAll('#trials button')].find(one => one.textContent === {name!r}).click()")
 
 
 def enter(tab: Tab, selector: str, value: str) -> None:
@@ -126,9 +122,7 @@ def test_it_opens_from_a_file_asks_for_nothing_and_has_nothing_to_complain_of(re
     drawn = tab.run("[...document.querySelectorAll('svg.marks')].map(svg => svg.closest('section').id)")
     assert {"effects", "paired_slopes", "learning_curves"} <= set(drawn)
     assert tab.run("document.querySelector('main section').id") == "verdict"
-    too_wide = (
-        "[...document.querySelectorAll('.chart')].filter(chart => chart.scrollWidth > chart.clientWidth)"
-    )
+    too_wide = "[...document.querySelectorAll('.chart')].filter(chart => chart.scrollWidth > chart.clientWidth)"
     assert tab.run(f"{too_wide}.map(chart => chart.dataset.figure)") == []
 
 
@@ -161,10 +155,7 @@ def test_trials_are_sorted_by_any_column_what_is_missing_last(report: Path, tab:
     assert len(scores) == 6
     click(tab, "test accuracy (%)")
     assert column(tab, "test accuracy (%)") == [*reversed(scores[:-1]), "–"]
-    assert (
-        tab.run("document.querySelector('#trials th[aria-sort=descending]').textContent")
-        == "test accuracy (%)"
-    )
+    assert tab.run("document.querySelector('#trials th[aria-sort=descending]').textContent") == "test accuracy (%)"
     enter(tab, "input", "")
     click(tab, "arm")
     names = [name for name, _ in itertools.groupby(column(tab, "arm"))]
@@ -199,9 +190,7 @@ def test_a_telephone_scrolls_wide_tables_and_never_the_page(
     tab.look(width=375, scheme="light")
     tab.open(written(request.getfixturevalue(run), tmp_path))
     assert tab.complaints == []
-    assert (
-        tab.run("[innerWidth, document.documentElement.scrollWidth, document.body.scrollWidth]") == [375] * 3
-    )
+    assert tab.run("[innerWidth, document.documentElement.scrollWidth, document.body.scrollWidth]") == [375] * 3
     boxes = tab.run(
         "[...document.querySelectorAll('.scroll')].map(box => [box.scrollWidth > box.clientWidth, box.clientWidth])"
     )
@@ -215,8 +204,7 @@ def test_a_telephone_scrolls_wide_tables_and_never_the_page(
     assert seen
     assert all(len(found) == 1 for found in seen), "a verdict stands once in its row"
     right = (
-        "[...document.querySelectorAll('#verdict .beside-the-name')]"
-        ".map(word => word.getBoundingClientRect().right)"
+        "[...document.querySelectorAll('#verdict .beside-the-name')].map(word => word.getBoundingClientRect().right)"
     )
     assert all(0 < edge <= 375 for edge in tab.run(right)), "and is seen without scrolling"
 
@@ -235,9 +223,7 @@ def test_every_text_can_be_read(scheme: str, report: Path, tab: Tab) -> None:
 
 
 @needs_chromium
-def test_a_figure_of_its_own_is_interactive_and_asks_for_nothing(
-    grid: Path, tab: Tab, tmp_path: Path
-) -> None:
+def test_a_figure_of_its_own_is_interactive_and_asks_for_nothing(grid: Path, tab: Tab, tmp_path: Path) -> None:
     path = tmp_path / "marginal.html"
     path.write_bytes(RENDER["html"](drawing(load(grid), "marginal")))
     tab.look(width=1280, scheme="dark")
@@ -246,9 +232,7 @@ def test_a_figure_of_its_own_is_interactive_and_asks_for_nothing(
     assert tab.run("document.querySelectorAll('svg.marks .mark-symbol.role-mark path').length") == 3
 
 
-def test_the_page_of_a_thousand_long_trials_is_small(
-    ablation_writer: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_the_page_of_a_thousand_long_trials_is_small(ablation_writer: Callable[..., Any], tmp_path: Path) -> None:
     ledger = ablation_writer(arms=[])
     for number in range(1000):
         seed, arm = divmod(number, 100)

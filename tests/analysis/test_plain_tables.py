@@ -41,8 +41,7 @@ def test_ranks_of_a_plain_table(many_contexts: Any) -> None:
     assert_same(analysis.ranks(results.trials), results.ranks)
     named = table.replace({"arm": {"baseline": "none"}})
     assert (
-        analysis.ranks(named, metric="acc", baseline="none").loc[lambda row: row["is_baseline"], "arm"].item()
-        == "none"
+        analysis.ranks(named, metric="acc", baseline="none").loc[lambda row: row["is_baseline"], "arm"].item() == "none"
     )
     turned = analysis.ranks(table, metric="acc", maximise=False)
     assert turned["arm"].tolist() == results.ranks["arm"].tolist()[::-1]

@@ -52,9 +52,7 @@ def test_a_figure_of_chosen_factors_and_one_that_is_not_there(ablation: Path) ->
 
 
 def test_names_of_a_study_are_no_markup_in_a_notebook(tmp_path: Path) -> None:
-    rows = [
-        (arm, seed, 80 + seed + len(arm) / 10) for arm in ("<b>none</b>", "<script>kd") for seed in range(5)
-    ]
+    rows = [(arm, seed, 80 + seed + len(arm) / 10) for arm in ("<b>none</b>", "<script>kd") for seed in range(5)]
     pd.DataFrame(rows, columns=["arm", "seed", "acc"]).to_csv(tmp_path / "a.csv", index=False)
     results = analysis.read_csv(tmp_path / "a.csv", metric="acc", baseline="<b>none</b>")
     for html in (results._repr_html_(), results.figure("effects")._repr_mimebundle_()["text/html"]):
@@ -93,9 +91,7 @@ def test_every_arm_against_another_one_is_a_family_of_its_own(ablation: Path) ->
     pd.testing.assert_frame_equal(found, expected)
     turned = found.set_index("arm").loc["baseline", "effect"]
     assert turned == pytest.approx(-results.effects.set_index("arm").loc["theta=0.0", "effect"], rel=1e-12)
-    with pytest.raises(
-        InputError, match="baseline 'nobody': no arms are called so; there are: baseline, temp"
-    ):
+    with pytest.raises(InputError, match="baseline 'nobody': no arms are called so; there are: baseline, temp"):
         results.effects_against("nobody")
 
 

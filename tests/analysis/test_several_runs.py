@@ -93,10 +93,7 @@ def test_runs_of_different_studies_are_contexts_of_their_own(ablation: Path, gri
     assert both.interactions.empty
     assert both.trials["trial_id"].is_unique
     assert both.arms["is_baseline"].sum() == 2
-    assert (
-        "each study is a context of its own, whose arms are compared with its own baseline"
-        in methods_text(both)
-    )
+    assert "each study is a context of its own, whose arms are compared with its own baseline" in methods_text(both)
 
 
 def test_different_designs_around_one_baseline_are_one_study(ablation: Path, grid_writer: Any) -> None:
@@ -114,15 +111,11 @@ def test_different_designs_around_one_baseline_are_one_study(ablation: Path, gri
     assert both.over_contexts.empty
     assert both.ranks.empty
     assert both.interactions.empty
-    assert both.facts.study.factors == list(
-        dict.fromkeys((*alone.facts.study.factors, *grid.facts.study.factors))
-    )
+    assert both.facts.study.factors == list(dict.fromkeys((*alone.facts.study.factors, *grid.facts.study.factors)))
     assert "studies of several designs, which share their baseline" in methods_text(both)
 
 
-def plan_one(
-    writer: Callable[..., Any], name: str, factor: str, arm: str, *, factors: list[str] | None = None
-) -> Path:
+def plan_one(writer: Callable[..., Any], name: str, factor: str, arm: str, *, factors: list[str] | None = None) -> Path:
     """Write a run of three seeds with one arm beside the baseline, and move it."""
     ledger = writer(arms=["baseline"], seeds=3, factors=factors or [factor])
     for seed in range(3):
@@ -180,9 +173,7 @@ def test_studies_that_share_trials_but_no_baseline_are_refused(ablation_writer: 
     for seed in range(3):
         ledger.train(ledger.plan("temperature=0.5", seed, {CKTF: 0.5}), 80.0)
     ledger.close_segment()
-    with pytest.raises(
-        ValueError, match=r"run: holds trials of arm 'temperature=0.5' that .*one holds, and no base"
-    ):
+    with pytest.raises(ValueError, match=r"run: holds trials of arm 'temperature=0.5' that .*one holds, and no base"):
         load(first, ledger.run)
 
 
@@ -192,9 +183,7 @@ def test_a_context_with_two_baselines_is_refused(contexts: Path, contexts_writer
     ledger.close_segment()
     (segment,) = (ledger.run / "ledger").iterdir()
     segment.write_text(segment.read_text().replace("clothesarm-baseline", "clothesarm-other"))
-    with pytest.raises(
-        ValueError, match=r"run: context 'clothes' has another baseline than in the other runs"
-    ):
+    with pytest.raises(ValueError, match=r"run: context 'clothes' has another baseline than in the other runs"):
         load(first, ledger.run)
 
 
@@ -298,9 +287,7 @@ def test_one_run_named_twice_is_one_run(ablation: Path) -> None:
     assert len(load(ablation, str(ablation)).trials) == 25
 
 
-def of_contexts(
-    folder: Path, baselines: list[str], extra: dict[int, dict[str, float]] | None = None
-) -> Results:
+def of_contexts(folder: Path, baselines: list[str], extra: dict[int, dict[str, float]] | None = None) -> Results:
     """Return foreign results read together, each a context with its baseline, ``kd`` and ``at``, and what is extra."""
     places = []
     for number, baseline in enumerate(baselines):
@@ -310,9 +297,7 @@ def of_contexts(
         for seed in range(4):
             base = 80 + draws.standard_normal()
             lines.append(f"{baseline},{seed},{base}")
-            lines += [
-                f"{arm},{seed},{base + add + 0.2 * draws.standard_normal()}" for arm, add in effects.items()
-            ]
+            lines += [f"{arm},{seed},{base + add + 0.2 * draws.standard_normal()}" for arm, add in effects.items()]
         (folder / f"{number}.csv").write_text("\n".join(lines) + "\n")
         places.append(folder / "-".join(["report", *baselines, str(number)]))
         write_results(read_csv(folder / f"{number}.csv", metric="acc", baseline=baseline), places[-1])
@@ -338,12 +323,8 @@ def test_an_arm_that_is_called_as_the_baseline_of_another_context_is_told_apart(
 ) -> None:
     others = range(1, num_contexts)
     alike = of_contexts(tmp_path, ["none"] * num_contexts, {number: {"new": 1.5} for number in others})
-    named = of_contexts(
-        tmp_path, ["none", *["vanilla"] * len(others)], {number: {"none": 1.5} for number in others}
-    )
-    pd.testing.assert_frame_equal(
-        named.ranks.drop(columns="arm"), alike.ranks.drop(columns="arm"), check_exact=True
-    )
+    named = of_contexts(tmp_path, ["none", *["vanilla"] * len(others)], {number: {"none": 1.5} for number in others})
+    pd.testing.assert_frame_equal(named.ranks.drop(columns="arm"), alike.ranks.drop(columns="arm"), check_exact=True)
     ranks = named.ranks.set_index("arm")
     assert ranks.at["none / vanilla", "is_baseline"]
     assert ranks.at["none", "missing"].startswith("not planned in ")

@@ -43,9 +43,7 @@ def test_a_name_that_speaks_of_a_loss_is_asked_about(metric: str) -> None:
     assert not larger_is_better(metric, maximise=False)
 
 
-@pytest.mark.parametrize(
-    "metric", ["accuracy", "acc", "top1", "F1", "mIoU", "lossless_ratio", "lifetime", "score"]
-)
+@pytest.mark.parametrize("metric", ["accuracy", "acc", "top1", "F1", "mIoU", "lossless_ratio", "lifetime", "score"])
 def test_of_others_larger_is_better_unless_the_contrary_is_said(metric: str) -> None:
     assert larger_is_better(metric, None)
     assert not larger_is_better(metric, maximise=False)

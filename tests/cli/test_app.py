@@ -56,9 +56,7 @@ def test_only_a_report_on_ray_joins_a_cluster(tmp_path):
 
 
 def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path):
-    rows = [
-        f"{arm},{seed},{score + seed % 2}" for arm, score in (("none", 90), ("kd", 92)) for seed in range(3)
-    ]
+    rows = [f"{arm},{seed},{score + seed % 2}" for arm, score in (("none", 90), ("kd", 92)) for seed in range(3)]
     (tmp_path / "results.csv").write_text("\n".join(["method,seed,acc", *rows]))
     asked = ("report", "results.csv", "--from", "csv", "--arm", "method", "--metric", "acc")
     told = message_for(*asked, "--out", "report", cwd=tmp_path)
@@ -278,9 +276,7 @@ def test_a_run_directory_that_cannot_be_written_is_named(study, tmp_path):
 
 
 def test_a_data_set_that_is_missing_is_told_before_anything_starts(study, tmp_path):
-    told = message_for(
-        "launch", study, "--set", "data={name: cifar10, root: void}", "--run-dir", "run", cwd=tmp_path
-    )
+    told = message_for("launch", study, "--set", "data={name: cifar10, root: void}", "--run-dir", "run", cwd=tmp_path)
     assert "cifar10" in told
     assert "void" in told
     assert not (tmp_path / "run").exists()
@@ -397,9 +393,7 @@ def test_what_fails_while_a_command_prints_is_a_fault_and_no_bare_traceback(monk
     assert "This is a fault of cktf (ZeroDivisionError at " in result.stderr
 
 
-@pytest.mark.parametrize(
-    "command", [["status"], ["resume"], ["report"], ["plot"], ["extend", "--seeds", "1"]]
-)
+@pytest.mark.parametrize("command", [["status"], ["resume"], ["report"], ["plot"], ["extend", "--seeds", "1"]])
 @pytest.mark.parametrize("place", ["~nobody-of-this-name/run", "s3://", "a:b\x1b\udcff"])
 def test_a_place_is_named_in_one_message_whatever_the_command(command, place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -118,11 +118,7 @@ def lose_rows(run, running):
     """
     (name,) = run.child("ledger").names()
     lines = run.child("ledger").read(name).splitlines(keepends=True)
-    kept = [
-        line
-        for line in lines
-        if not (b'"kind":"epoch"' in line and any(key.encode() in line for key in running))
-    ]
+    kept = [line for line in lines if not (b'"kind":"epoch"' in line and any(key.encode() in line for key in running))]
     run.write(f"ledger/{name}", b"".join(kept))
     known = {}
     for trial_id in running:

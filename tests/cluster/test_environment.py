@@ -26,9 +26,7 @@ print(os.environ.get("RAY_AUTH_MODE"), len(os.environ.get("RAY_AUTH_TOKEN", ""))
 )
 def test_a_ray_of_our_own_lets_in_only_who_has_its_token(before, is_local, found):
     program = PROGRAM.format(before=before, is_local=is_local)
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={}
-    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env={})
     assert result.stdout.strip() == found
 
 
@@ -47,11 +45,7 @@ except ClusterNotFound as error:
 """
 
 
-@pytest.mark.parametrize(
-    ("env", "said"), [({"HOME": "/h"}, "True"), ({}, "there is no home folder: $HOME is not set")]
-)
+@pytest.mark.parametrize(("env", "said"), [({"HOME": "/h"}, "True"), ({}, "there is no home folder: $HOME is not set")])
 def test_a_user_that_the_machine_does_not_know_needs_a_home_and_no_name(env, said):
-    found = subprocess.run(
-        [sys.executable, "-c", UNKNOWN_USER], capture_output=True, text=True, check=True, env=env
-    )
+    found = subprocess.run([sys.executable, "-c", UNKNOWN_USER], capture_output=True, text=True, check=True, env=env)
     assert found.stdout.startswith(said)

@@ -147,9 +147,7 @@ def test_blocks_with_different_terms_have_the_same_columns():
         "line": [None, "{}"],
         "train_loss": [0.5, None],
     }
-    blocks = [
-        pa.table(common | terms) for terms in ({}, {"term.kd": [1.0, None]}, {"health.kl": [2.0, None]})
-    ]
+    blocks = [pa.table(common | terms) for terms in ({}, {"term.kd": [1.0, None]}, {"health.kl": [2.0, None]})]
     numbered = [_numbered(lambda rows: rows, ["health.kl", "term.kd"], block) for block in blocks]
     assert all(table.column_names == ["place", "train_loss", "health.kl", "term.kd"] for table in numbered)
     assert pa.concat_tables(numbered)["term.kd"].to_pylist() == [None, 1.0, None]

@@ -72,10 +72,7 @@ def test_a_temporary_folder_that_is_too_long_for_sockets_is_not_used(tmp_path, m
     monkeypatch.setenv("RAY_TMPDIR", str(long))
     with _private_folder() as folder:
         assert not folder.startswith(str(long))
-        assert (
-            len(folder + "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
-            <= LONGEST_SOCKET
-        )
+        assert len(folder + "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store") <= LONGEST_SOCKET
 
 
 def test_a_temporary_folder_that_is_not_there_is_named(monkeypatch):
@@ -94,21 +91,15 @@ def test_a_ray_that_does_not_start_is_told_in_one_message(monkeypatch):
     monkeypatch.setattr(local.ray, "init", time_out)
     monkeypatch.setattr(local.ray, "shutdown", lambda: None)
     with (
-        pytest.raises(
-            ClusterNotFound, match=r"Ray could not be started on this machine, in .*: The current node"
-        ),
+        pytest.raises(ClusterNotFound, match=r"Ray could not be started on this machine, in .*: The current node"),
         local.started(),
     ):
         pass
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP], ids=lambda number: number.name
-)
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_launch_writes_no_secret_and_ends_at_a_signal_like_ctrl_c(make_spec, tmp_path, number, short):
-    secrets = {
-        f"AWS_{name}": f"SECRET-{name}" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
-    }
+    secrets = {f"AWS_{name}": f"SECRET-{name}" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")}
     study, run = tmp_path / "study.yaml", tmp_path / "run"
     study.write_text(dump_study(make_spec({"epochs": 400})))
     driver = subprocess.Popen(

@@ -45,9 +45,7 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
     threads = torch.get_num_threads()
     while isinstance(row := planner.next_trial(), PlannedRow):
         share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
-        assignment = Assignment.of(
-            row, run, share, spec.train_options(read_test=True, teacher_is_scored=False)
-        )
+        assignment = Assignment.of(row, run, share, spec.train_options(read_test=True, teacher_is_scored=False))
         *epochs, end = outcomes(assignment)
         assert len(epochs) == 2
         assert end.status is Status.COMPLETE

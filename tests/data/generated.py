@@ -116,9 +116,7 @@ def _write_image_folder(folder: Path) -> None:
         for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
             # Neither square nor of one size, and of two formats.
             suffix = ("jpg", "png")[number % 2]
-            _write_image(
-                folder / file / f"class_{label}" / f"{number}.{suffix}", image[:, : 60 + number % 20]
-            )
+            _write_image(folder / file / f"class_{label}" / f"{number}.{suffix}", image[:, : 60 + number % 20])
 
 
 def _write_image(path: Path, image: Tensor) -> None:

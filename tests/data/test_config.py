@@ -75,7 +75,5 @@ def test_a_side_scales_any_data_set() -> None:
 @pytest.mark.parametrize("name", ["digits", "mnist", "tiny_imagenet", "image_folder"])
 def test_only_what_has_checksums_may_be_left_unverified(name: str) -> None:
     assert DataConfig(name="stl10", verify=False).is_own
-    with pytest.raises(
-        ValidationError, match=f"verify: must be true for {name}, .* cifar10, cifar100, stl10"
-    ):
+    with pytest.raises(ValidationError, match=f"verify: must be true for {name}, .* cifar10, cifar100, stl10"):
         DataConfig(name=name, verify=False)

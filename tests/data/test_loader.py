@@ -94,8 +94,7 @@ def test_the_workers_shards_are_the_batches_of_one_worker(numbered: Dataset, wor
     # 50 samples in batches of 14 leave 8 for the last one: uneven shards of 3, 3 and 2 for three workers.
     whole = list(loader(numbered, batch_size=14).epoch(2))
     workers = [
-        list(loader(numbered, batch_size=14, rank=rank, world_size=world_size).epoch(2))
-        for rank in range(world_size)
+        list(loader(numbered, batch_size=14, rank=rank, world_size=world_size).epoch(2)) for rank in range(world_size)
     ]
     for batch, *shards in zip(whole, *workers, strict=True):
         assert torch.equal(torch.cat([shard.images for shard in shards]), batch.images)
@@ -180,9 +179,7 @@ def test_batches_of_a_mapped_data_set_are_those_of_one_in_memory(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_images_on_the_cpu_are_moved_batch_by_batch(
-    numbered: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_images_on_the_cpu_are_moved_batch_by_batch(numbered: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = numbered.to("cuda")
     monkeypatch.setattr("cktf.data.dataset.WHOLE_ON_DEVICE", 0)
     by_batch = mapped(numbered).to("cuda")

@@ -25,9 +25,7 @@ def test_labels_are_in_the_order_of_the_rows(numbered: Dataset) -> None:
 
 
 @pytest.mark.parametrize("has_a_part_without_labels", [True, False])
-def test_without_labels_each_image_is_a_class_of_its_own(
-    numbered: Dataset, has_a_part_without_labels: bool
-) -> None:
+def test_without_labels_each_image_is_a_class_of_its_own(numbered: Dataset, has_a_part_without_labels: bool) -> None:
     if has_a_part_without_labels:
         numbered = replace(numbered, unlabelled_images=255 - numbered.train_images[:50])
     samples = unlabelled_samples(numbered, validation_index=torch.tensor([0, 3, 100]))

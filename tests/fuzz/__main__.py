@@ -15,9 +15,7 @@ def main() -> int:
     parser.add_argument("--kind", action="append", choices=KINDS, help="may be repeated; default: all")
     parser.add_argument("--cases", type=int, default=1000, help="of each kind (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the generator (default: 0)")
-    parser.add_argument(
-        "--first", type=int, default=0, help="number of the first case, to repeat one (default: 0)"
-    )
+    parser.add_argument("--first", type=int, default=0, help="number of the first case, to repeat one (default: 0)")
     parser.add_argument("--messages", action="store_true", help="show each refusal too")
     asked = parser.parse_args()
     warnings.simplefilter("error")  # a library's warning reaches the user's terminal raw
@@ -28,9 +26,7 @@ def main() -> int:
             one = outcome(name, KINDS[name], asked.seed, number)
             found.append(one)
             if one.fault or asked.messages:
-                say(
-                    f"--- {name}, seed {asked.seed}, case {number}: {one.words}\n{one.fault or one.message or 'valid'}"
-                )
+                say(f"--- {name}, seed {asked.seed}, case {number}: {one.words}\n{one.fault or one.message or 'valid'}")
         counts = Counter("fault" if one.fault else "valid" if one.is_valid else "refused" for one in found)
         slowest = max(range(len(found)), key=lambda row: found[row].seconds, default=None)
         slow = "" if slowest is None else f"{found[slowest].seconds:7.2f} s (case {asked.first + slowest})"

@@ -178,9 +178,7 @@ def use(arguments: Sequence[str], folder: Path) -> None:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        result = CliRunner().invoke(
-            cli.app, list(arguments), env={"CKTF_DATA": str(folder), "CKTF_CACHE": str(folder)}
-        )
+        result = CliRunner().invoke(cli.app, list(arguments), env={"CKTF_DATA": str(folder), "CKTF_CACHE": str(folder)})
     finally:
         os.chdir(before)
     if result.exit_code not in (0, cli.SOME_FAILED, cli.WRONG_INPUT):

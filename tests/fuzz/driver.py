@@ -94,11 +94,7 @@ def outcome(name: str, kind: Kind, seed: int, number: int) -> Outcome:
 
 def _complaint(message: str, places: tuple[str, ...]) -> str:
     """Return what is wrong with a message; empty where nothing is."""
-    odd = {
-        char
-        for char in message
-        if char != "\n" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    }
+    odd = {char for char in message if char != "\n" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
     if odd:
         return f"shows {', '.join(map(ascii, sorted(odd)))} as they are: {message!a}"
     if not any(place in message for place in places):

@@ -59,9 +59,7 @@ def runs() -> dict[str, dict[str, bytes]]:
             )
             _report(Path(folder) / "run")  # so that no case pays for what is imported then
             runs[name] = {
-                str(path.relative_to(folder)): path.read_bytes()
-                for path in Path(folder).rglob("*")
-                if path.is_file()
+                str(path.relative_to(folder)): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()
             }
     return runs
 
@@ -111,9 +109,7 @@ def ledgers(draws: Random, folder: Path) -> Case:
     (segment,) = [file for file in files if file.endswith(".jsonl")]
     for _ in range(draws.choice((1, 1, 1, 2))):
         file = segment if draws.random() < 0.85 else draws.choice(list(files))
-        way = (
-            draws.choice(("field", "field", "field", "line", "text", "bytes")) if file == segment else "bytes"
-        )
+        way = draws.choice(("field", "field", "field", "line", "text", "bytes")) if file == segment else "bytes"
         files[file], what = _damaged(files[file], way, draws)
         words.append(f"{file}: {what}")
     if draws.random() < 0.05:
@@ -183,9 +179,7 @@ def use(run: Path) -> None:
             read(run)
         except UserError as error:
             refusals[name] = error
-    is_of_study = any(
-        STUDY in str(error) for error in refusals.values() if error
-    )  # which status does not read
+    is_of_study = any(STUDY in str(error) for error in refusals.values() if error)  # which status does not read
     if not is_of_study and bool(refusals["status"]) != bool(refusals["report"]):
         raise AssertionError(f"status and report disagree: {refusals}")
     for error in refusals.values():

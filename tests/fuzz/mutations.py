@@ -91,9 +91,7 @@ ODD_VALUES = (
 HALF_A_PAIR = "a\ud800"
 """No character; JSON can write it."""
 
-CHARACTERS = (
-    "{}[]:,#&*!|>'\"%@`-? \t\n\r\\/=~<.0123456789eE\x00\x07\x1b\x7f\x85\xa0\u200b\u2028\ufeff\U0001f4a5é"
-)
+CHARACTERS = "{}[]:,#&*!|>'\"%@`-? \t\n\r\\/=~<.0123456789eE\x00\x07\x1b\x7f\x85\xa0\u200b\u2028\ufeff\U0001f4a5é"
 
 
 def odd_value(draws: Random) -> Any:
@@ -156,9 +154,7 @@ def _rename(here: Any, key: Any, _: Any, draws: Random) -> str:
         here.insert(draws.randrange(len(here) + 1), odd_value(draws))
         return "one more entry"
     value = here.pop(key)
-    name = draws.choice(
-        (f"{key} ", f"{key}\u200b", key.upper(), key[:-1], f"{key}.{key}", draws.choice(ODD_TEXTS))
-    )
+    name = draws.choice((f"{key} ", f"{key}\u200b", key.upper(), key[:-1], f"{key}.{key}", draws.choice(ODD_TEXTS)))
     here[name] = value
     return "another key"
 
@@ -166,9 +162,7 @@ def _rename(here: Any, key: Any, _: Any, draws: Random) -> str:
 def _scale(here: Any, key: Any, _: Any, draws: Random) -> str:
     value = here[key]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        here[key] = draws.choice(
-            (-value, value * 10**6, value / 7, value + 1, value - 1, float(value), 0 * value)
-        )
+        here[key] = draws.choice((-value, value * 10**6, value / 7, value + 1, value - 1, float(value), 0 * value))
     else:
         here[key] = draws.choice(ODD_NUMBERS)
     return "another number"
@@ -226,9 +220,7 @@ def changed_bytes(content: bytes, draws: Random) -> tuple[bytes, str]:
         case "cut":
             return content[:at], f"ends at byte {at}"
         case "insert":
-            return content[:at] + draws.randbytes(draws.choice((1, 3, 100))) + content[
-                at:
-            ], f"more bytes at {at}"
+            return content[:at] + draws.randbytes(draws.choice((1, 3, 100))) + content[at:], f"more bytes at {at}"
         case "zeros":
             length = draws.choice((1, 16, 1000))
             return content[:at] + bytes(length) + content[at + length :], f"zeros at byte {at}"

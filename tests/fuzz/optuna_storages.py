@@ -29,9 +29,7 @@ def _storage() -> bytes:
             file = Path(folder) / "study.db"
             url = f"sqlite:///{file}"
             sampler = optuna.samplers.RandomSampler(seed=1)
-            study = optuna.create_study(
-                storage=url, study_name="rates", direction="maximize", sampler=sampler
-            )
+            study = optuna.create_study(storage=url, study_name="rates", direction="maximize", sampler=sampler)
             study.optimize(_objective, TRIALS, catch=(ArithmeticError,))
             study.ask()
             read_through(read("optuna", url, Options()))  # so that no case pays for what is imported then
@@ -98,10 +96,7 @@ def optuna_storages(draws: Random, folder: Path) -> Case:
 
 
 def _changed(database: sqlite3.Connection, way: str, draws: Random) -> str:
-    tables = [
-        row[0]
-        for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-    ]
+    tables = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
     table = draws.choice(tables)
     if way == "other":
         for each in tables:

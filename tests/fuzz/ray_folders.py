@@ -15,12 +15,8 @@ REAL = Path(__file__).parents[1] / "analysis" / "data" / "ray_tune"
 
 @cache
 def _files() -> dict[str, bytes]:
-    read_through(
-        read("ray-tune", str(REAL), Options(metric="accuracy"))
-    )  # so that no case pays for what is imported
-    return {
-        str(path.relative_to(REAL)): path.read_bytes() for path in sorted(REAL.rglob("*")) if path.is_file()
-    }
+    read_through(read("ray-tune", str(REAL), Options(metric="accuracy")))  # so that no case pays for what is imported
+    return {str(path.relative_to(REAL)): path.read_bytes() for path in sorted(REAL.rglob("*")) if path.is_file()}
 
 
 def ray_folders(draws: Random, folder: Path) -> Case:
@@ -38,11 +34,7 @@ def ray_folders(draws: Random, folder: Path) -> Case:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    metric = (
-        "accuracy"
-        if draws.random() < 0.9
-        else draws.choice((*ODD_TEXTS, "nested/loss", "training_iteration"))
-    )
+    metric = "accuracy" if draws.random() < 0.9 else draws.choice((*ODD_TEXTS, "nested/loss", "training_iteration"))
     options = Options(metric=metric, maximise=draws.random() < 0.8)
     return Case(
         f"{', '.join(words)}; metric {metric[:40]!a}",

@@ -29,9 +29,7 @@ SHIPPED = Path(__file__).parents[2] / "search_spaces"
 SLOW = ("table", "cifar100")
 """What the names of studies have that take a second to check; they are drawn less often."""
 
-BOMB = "\n".join(
-    ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 9))]
-)
+BOMB = "\n".join(["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 9))])
 PIECES = (
     *(
         "!!bool foo",
@@ -175,9 +173,7 @@ def _override(draws: Random, study: dict[str, Any]) -> str:
         case 0:
             path = changed_text(path, draws)[0]
         case 1:
-            path = draws.choice(
-                (f"{path}.{draws.choice(paths)}", draws.choice(ODD_TEXTS), path.upper(), f" {path} ")
-            )
+            path = draws.choice((f"{path}.{draws.choice(paths)}", draws.choice(ODD_TEXTS), path.upper(), f" {path} "))
     match draws.randrange(5):
         case 0:
             value = draws.choice(PIECES)

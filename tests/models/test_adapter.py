@@ -56,9 +56,7 @@ def test_the_penultimate_vector_is_what_the_classifier_reads(resnet18_layers: di
     adapter = Adapter(resnet18(num_classes=10), **resnet18_layers).eval()
     activations: Activations = adapter(torch.randn(2, 3, 64, 64))
     assert activations.penultimate.shape == (2, 512)
-    torch.testing.assert_close(
-        adapter.network.get_submodule("fc")(activations.penultimate), activations.logits
-    )
+    torch.testing.assert_close(adapter.network.get_submodule("fc")(activations.penultimate), activations.logits)
 
 
 def test_an_adapted_network_has_no_preactivations() -> None:
@@ -107,9 +105,7 @@ def test_an_activation_in_place_does_not_overwrite_the_layer_before_it() -> None
         ({"stages": [["first"]]}, "layer 'first' is overwritten in place"),
     ],
 )
-def test_layers_that_cannot_be_representations_are_refused_by_the_check(
-    change: dict[str, Any], message: str
-) -> None:
+def test_layers_that_cannot_be_representations_are_refused_by_the_check(change: dict[str, Any], message: str) -> None:
     layers = LAYERS | {"stages": [["second"]]} | change
     with pytest.raises(ValueError, match=message):
         Adapter(TwoStages(overwrites=True), **layers).check((1, 8, 8))

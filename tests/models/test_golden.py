@@ -45,9 +45,7 @@ def features_of(activations: Activations) -> list[Tensor]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_network_equals_the_published_one(name: str, golden_directory: Path) -> None:
-    files = [
-        path for path in sorted(golden_directory.glob("models*.json")) if name in json.loads(path.read_text())
-    ]
+    files = [path for path in sorted(golden_directory.glob("models*.json")) if name in json.loads(path.read_text())]
     if not files:
         pytest.skip(f"no golden case of {name} in {golden_directory}")
     for path in files:
@@ -74,9 +72,7 @@ def test_a_network_equals_the_published_one(name: str, golden_directory: Path) -
             for feature, mean in zip(features, arrays[f"{name}.feature_means{side}"], strict=True):
                 # Values of both signs cancel in a mean, so it is compared at the scale of the values.
                 scale = feature.double().square().mean().sqrt().item()
-                assert feature.double().mean().item() == pytest.approx(
-                    mean, rel=0, abs=RELATIVE_TOLERANCE * scale
-                )
+                assert feature.double().mean().item() == pytest.approx(mean, rel=0, abs=RELATIVE_TOLERANCE * scale)
 
 
 def test_the_representations_are_those_that_the_published_method_reads(golden_directory: Path) -> None:

@@ -46,9 +46,7 @@ def representations(activations: Activations) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", CIFAR)
 @pytest.mark.parametrize("image_shape", [(3, 32, 32), (3, 64, 64), (1, 8, 8)])
-def test_a_network_reads_any_image_and_halves_the_side_twice(
-    name: str, image_shape: tuple[int, int, int]
-) -> None:
+def test_a_network_reads_any_image_and_halves_the_side_twice(name: str, image_shape: tuple[int, int, int]) -> None:
     shapes = measure_shapes(build_model(name, 7, image_shape), image_shape)
     side = image_shape[1]
     assert shapes.image == image_shape
@@ -72,9 +70,7 @@ def test_a_network_reads_any_image_and_halves_the_side_twice(
         ("ResNet10", 28, 28, [28, 14, 7, 4]),
     ],
 )
-def test_strides_and_pooling_decide_the_sides_of_the_maps(
-    name: str, side: int, stem: int, stages: list[int]
-) -> None:
+def test_strides_and_pooling_decide_the_sides_of_the_maps(name: str, side: int, stem: int, stages: list[int]) -> None:
     shapes = measure_shapes(build_model(name, 7, (1, side, side)), (1, side, side))
     assert shapes.logits == (7,)
     assert shapes.stem[1:] == (stem, stem)
@@ -88,15 +84,11 @@ def test_the_maps_of_a_stage_are_shaped_alike(name: str) -> None:
 
 
 def test_an_image_too_small_to_be_pooled_is_refused_when_the_network_is_built() -> None:
-    with pytest.raises(
-        ValueError, match=r"vgg8: cannot read images of shape \(1, 4, 4\); data\.side .* too small"
-    ):
+    with pytest.raises(ValueError, match=r"vgg8: cannot read images of shape \(1, 4, 4\); data\.side .* too small"):
         build_model("vgg8", 10, (1, 4, 4))
 
 
-@pytest.mark.parametrize(
-    ("name", "blocks"), [("resnet20", 3), ("resnet110", 18), ("resnet17x4", 5), ("wrn_40_1", 6)]
-)
+@pytest.mark.parametrize(("name", "blocks"), [("resnet20", 3), ("resnet110", 18), ("resnet17x4", 5), ("wrn_40_1", 6)])
 def test_depth_decides_the_number_of_blocks(name: str, blocks: int) -> None:
     shapes = measure_shapes(build_model(name, 10, (1, 8, 8)), (1, 8, 8))
     assert [len(stage) for stage in shapes.stages] == [blocks] * 3
@@ -151,9 +143,7 @@ def test_the_preactivations_of_linear_blocks_are_their_outputs() -> None:
 
 def test_the_preactivations_of_a_wide_resnet_are_its_last_blocks_after_the_next_batch_norm() -> None:
     network = build_model("wrn_16_1", 10, (1, 8, 8)).eval()
-    batch_norms = [
-        network.get_submodule(name) for name in ("block2.layer.0.bn1", "block3.layer.0.bn1", "bn1")
-    ]
+    batch_norms = [network.get_submodule(name) for name in ("block2.layer.0.bn1", "block3.layer.0.bn1", "bn1")]
     for number, batch_norm in enumerate(batch_norms):
         nn.init.constant_(batch_norm.bias, number + 1)  # so that no other one gives the same
     activations: Activations = network(torch.randn(4, 1, 8, 8))

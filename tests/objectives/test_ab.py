@@ -52,9 +52,7 @@ def test_the_initial_phase_compares_preactivations_and_later_stages_count_more(
     initial = AB(AB.Config(margin=0.5), given).initial
     terms = initial(student, teacher, batch)
     assert initial.term_weights == pytest.approx({"stage1": 0.00075, "stage2": 0.0015, "stage3": 0.003})
-    for (name, value), ours, theirs in zip(
-        terms.items(), student.preactivations, teacher.preactivations, strict=True
-    ):
+    for (name, value), ours, theirs in zip(terms.items(), student.preactivations, teacher.preactivations, strict=True):
         assert torch.equal(value, boundary_loss(initial.connectors[name](ours), theirs, 0.5))
     sum(terms.values()).backward()
     assert all(maps.grad.abs().sum() > 0 for maps in student.preactivations)
@@ -78,9 +76,7 @@ def test_maps_behind_the_relu_are_compared_where_the_study_says_so(
 
 
 @pytest.mark.parametrize("role", ["student", "teacher"])
-def test_a_network_without_preactivations_is_refused(
-    role: Literal["student", "teacher"], given: BuildContext
-) -> None:
+def test_a_network_without_preactivations_is_refused(role: Literal["student", "teacher"], given: BuildContext) -> None:
     without = replace(getattr(given, role), preactivations=())
     with pytest.raises(ValueError, match=rf"objective\.ab: .*{role}\.model"):
         AB(AB.Config(), replace(given, **{role: without}))

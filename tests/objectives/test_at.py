@@ -17,11 +17,7 @@ def maps(seed: int, *shape: int) -> Tensor:
 
 def slow_attention(sample: Tensor, power: int) -> list[float]:
     channels, height, width = sample.shape
-    sums = [
-        sum(float(sample[c, y, x]) ** power for c in range(channels))
-        for y in range(height)
-        for x in range(width)
-    ]
+    sums = [sum(float(sample[c, y, x]) ** power for c in range(channels)) for y in range(height) for x in range(width)]
     norm = math.sqrt(sum(value**2 for value in sums))
     return [value / norm for value in sums]
 

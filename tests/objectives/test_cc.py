@@ -18,9 +18,7 @@ def test_the_loss_equals_a_plain_loop() -> None:
     total = 0.0
     for i in range(4):
         for k in range(3):
-            total += abs(float(student[i, k] - teacher[i, k])) * abs(
-                float(student[i + 1, k] - teacher[i + 1, k])
-            )
+            total += abs(float(student[i, k] - teacher[i, k])) * abs(float(student[i + 1, k] - teacher[i + 1, k]))
     assert float(correlation_loss(student, teacher)) == pytest.approx(total / 4)
 
 

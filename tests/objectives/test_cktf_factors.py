@@ -51,9 +51,7 @@ def test_pairs_by_hand_cross_stages_and_have_weights_of_their_own(
     ours, theirs = cktf.representations(cktf.layers["stage1-stage3_0"], student, teacher, batch)
     # 8x8 against 2x2 maps: windows of 2x2 leave 4x4 and 1x1 of them; 2 channels are padded to 16.
     assert ours.shape == (6, 16, 4, 4)
-    torch.testing.assert_close(
-        theirs, functional.normalize(teacher.stages[2][0], dim=0).mean((2, 3), keepdim=True)
-    )
+    torch.testing.assert_close(theirs, functional.normalize(teacher.stages[2][0], dim=0).mean((2, 3), keepdim=True))
     sum(terms.values()).backward()
     assert student.stages[0][-1].grad is not None
 
@@ -106,9 +104,7 @@ def test_attention_transfer_is_attention_padding_and_no_negatives(
         positions = ours[-1][0, 0].numel()
         expected = positions * attention_loss(ours[-1], theirs[-1], power=2)
         torch.testing.assert_close(terms[name], expected)
-        torch.testing.assert_close(
-            torch.autograd.grad(terms[name], ours[-1]), torch.autograd.grad(expected, ours[-1])
-        )
+        torch.testing.assert_close(torch.autograd.grad(terms[name], ours[-1]), torch.autograd.grad(expected, ours[-1]))
 
 
 def test_similarity_preservation_is_similarity_padding_and_no_negatives(

@@ -158,8 +158,7 @@ def test_every_head_makes_embeddings_of_one_width_and_trains_the_student(
     assert crd.pair.student.bank.embeddings.shape == (30, width) == crd.pair.teacher.bank.embeddings.shape
     assert student.penultimate.grad.abs().sum() > 0
     learned = {
-        side: sum(p.numel() for p in crd.pair.get_submodule(side).parameters())
-        for side in ("student", "teacher")
+        side: sum(p.numel() for p in crd.pair.get_submodule(side).parameters()) for side in ("student", "teacher")
     }
     assert (learned["student"] > 0) == (head != "pad")
     assert (learned["teacher"] > 0) == (head in ("linear", "mlp"))

@@ -79,9 +79,7 @@ def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
 
 
 def test_two_workers_compute_what_one_does(tmp_path: Path) -> None:
-    workers = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))
-    ]
+    workers = [subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))]
     assert [worker.wait(120) for worker in workers] == [0, 0]
     shards = [torch.load(tmp_path / f"worker{rank}.pt") for rank in range(len(SHARDS))]
     for name, expected in trained(slice(0, SAMPLES)).items():

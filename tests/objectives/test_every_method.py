@@ -97,9 +97,7 @@ def test_a_method_and_cktf_add_up_and_do_not_shift_each_others_numbers(
     assert all(torch.equal(value, expected[term]) for term, value in terms.items())
     total.backward()
     assert all(parameter.grad is not None for parameter in both.main_parameters())
-    assert all(
-        parameter.grad is None for phase in both.initial_phases.values() for parameter in phase.parameters()
-    )
+    assert all(parameter.grad is None for phase in both.initial_phases.values() for parameter in phase.parameters())
 
 
 @pytest.mark.parametrize("name", COMPARED)

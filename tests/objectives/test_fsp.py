@@ -70,7 +70,5 @@ def test_the_initial_phase_compares_the_flow_into_every_stage(
 
 
 def test_unequal_channels_are_refused(given: BuildContext) -> None:
-    with pytest.raises(
-        ValueError, match=r"objective\.fsp\.weight: .*student has 2 of stem and the teacher 4"
-    ):
+    with pytest.raises(ValueError, match=r"objective\.fsp\.weight: .*student has 2 of stem and the teacher 4"):
         FSP(FSP.Config(), given)

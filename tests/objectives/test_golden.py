@@ -108,9 +108,7 @@ def test_cktf_equals_the_published_code(path: Path, given_negatives: Any) -> Non
     student, teacher = networks
     images = case["step0_x"]
     with torch.no_grad():
-        given = BuildContext(
-            student(images).shapes(images), teacher(images).shapes(images), case["labels"], seed=0
-        )
+        given = BuildContext(student(images).shapes(images), teacher(images).shapes(images), case["labels"], seed=0)
     config = CKTF.Config(pairing=case.meta["pairing"], **contrastive_settings(case))
     cktf = CKTF(config, given)
     for number, pair in enumerate(cktf.pairs.values()):

@@ -29,9 +29,7 @@ HYPERPARAMETERS = {
 }
 """The published names, and those of our settings."""
 
-BATCH = Batch(
-    torch.zeros(1, 3, 32, 32), torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64), 0
-)
+BATCH = Batch(torch.zeros(1, 3, 32, 32), torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64), 0)
 
 
 def of_maps(maps: Sequence[Tensor]) -> Activations:

@@ -92,10 +92,7 @@ def test_cktf_tells_of_each_pair_what_crd_tells_of_its_one(
     pairs = ("stem", "stage1", "stage2", "stage3", "penultimate")
     numbers = ("positive", "negative", "gap", "temperature")
     assert set(found) == {
-        f"{number}.cktf.{pair}.{side}"
-        for number in numbers
-        for pair in pairs
-        for side in ("student", "teacher")
+        f"{number}.cktf.{pair}.{side}" for number in numbers for pair in pairs for side in ("student", "teacher")
     }
     alone = build({"crd": SMALL}, given).health(student, teacher, unseen)
     for name, value in alone.items():
@@ -129,9 +126,7 @@ def test_of_a_large_bank_evenly_spaced_rows_are_looked_at(
     pair = objective.objectives["crd"].pair
     anchors = pair.student.head(student.penultimate).detach()
     rows, labels = pair.teacher.bank.embeddings[::3], given.labels[::3]
-    means = [
-        (anchor @ rows[labels != own].T).mean() for anchor, own in zip(anchors, unseen.labels, strict=True)
-    ]
+    means = [(anchor @ rows[labels != own].T).mean() for anchor, own in zip(anchors, unseen.labels, strict=True)]
     torch.testing.assert_close(found, torch.stack(means).mean())
 
 

@@ -88,9 +88,7 @@ def test_distances_of_near_vectors_far_from_zero_are_exact() -> None:
     torch.testing.assert_close(relative_distances(4096 + offsets), relative_distances(offsets))
 
 
-def test_terms_and_their_factors(
-    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
-) -> None:
+def test_terms_and_their_factors(student: Activations, teacher: Activations, batch: Batch, given: BuildContext) -> None:
     rkd = RKD(RKD.Config(), given)
     assert rkd.term_weights == {"distance": 25.0, "angle": 50.0}
     terms = rkd(student, teacher, batch)

@@ -18,8 +18,7 @@ def maps(seed: int, *shape: int) -> Tensor:
 def test_the_loss_equals_a_plain_loop() -> None:
     mean, teacher, variance = maps(0, 2, 3, 2, 4), maps(1, 2, 3, 2, 4), maps(2, 3).exp()
     values = [
-        0.5
-        * (float(teacher[i, c, y, x] - mean[i, c, y, x]) ** 2 / float(variance[c]) + math.log(variance[c]))
+        0.5 * (float(teacher[i, c, y, x] - mean[i, c, y, x]) ** 2 / float(variance[c]) + math.log(variance[c]))
         for i in range(2)
         for c in range(3)
         for y in range(2)
@@ -49,9 +48,7 @@ def test_the_loss_is_least_where_the_variance_is_the_mean_squared_error() -> Non
 
 
 @pytest.mark.parametrize(("initial", "smallest"), [(5.0, 1e-5), (0.1, 0.05), (100.0, 1e-8)])
-def test_the_variance_begins_as_set_and_never_falls_below_the_smallest(
-    initial: float, smallest: float
-) -> None:
+def test_the_variance_begins_as_set_and_never_falls_below_the_smallest(initial: float, smallest: float) -> None:
     regressor = GaussianRegressor(2, 3, initial, smallest)
     _, variance = regressor(torch.zeros(1, 2, 1, 1))
     torch.testing.assert_close(variance, torch.full((3,), initial))

@@ -214,9 +214,7 @@ def test_a_run_goes_on_as_it_was_planned_whether_its_arms_that_train_alike_were_
 ):
     run_to_end(ledger(make_spec(**ALIKE, seeds=1), rows), fifty)
     run_to_end(ledger(make_spec(**ALIKE, seeds=2), rows), fifty)
-    assert Counter(row.arm for row in planned(rows)) == dict.fromkeys(
-        [row.arm for row in planned(rows)[:3]], 2
-    )
+    assert Counter(row.arm for row in planned(rows)) == dict.fromkeys([row.arm for row in planned(rows)[:3]], 2)
     # With the distillation's health a teacher that nobody reads is measured all the same, so each has its own.
     spec = make_spec(
         baseline={"teacher": {"model": "resnet8", "epochs": 1}},

@@ -52,9 +52,7 @@ def test_every_sampler_goes_on_after_a_restart_as_if_there_was_none(sampler, mak
     assert cut == one_by_one
 
 
-def test_what_was_running_at_a_kill_comes_first_and_optuna_counts_it_once(
-    make_search, rows, run_to_end, make_result
-):
+def test_what_was_running_at_a_kill_comes_first_and_optuna_counts_it_once(make_search, rows, run_to_end, make_result):
     spec = make_search(sampler="tpe", trials=8)
     planner = ledger(spec, rows)
     run_to_end(planner, by_learning_rate, most=3, at_once=1)
@@ -246,18 +244,14 @@ def test_replicates_that_a_kill_left_unplanned_are_planned_at_the_restart(make_s
     assert restarted.next_trial().trial_id == first.trial_id
 
 
-def test_confirm_runs_the_best_arms_and_the_baseline_on_fresh_seeds_after_the_search(
-    make_search, rows, run_to_end
-):
+def test_confirm_runs_the_best_arms_and_the_baseline_on_fresh_seeds_after_the_search(make_search, rows, run_to_end):
     spec = make_search(trials=5, seeds=2, confirm={"top": 2, "seeds": 3})
     planner = ledger(spec, rows)
     run_to_end(planner, by_learning_rate)
     searched = [row for row in planned(rows) if row.stage == Stage.SEARCH]
     confirmed = [row for row in planned(rows) if row.stage == Stage.CONFIRM]
 
-    ranked = sorted(
-        {row.arm_id: by_learning_rate(row, 2) for row in searched}.items(), key=lambda pair: -pair[1]
-    )
+    ranked = sorted({row.arm_id: by_learning_rate(row, 2) for row in searched}.items(), key=lambda pair: -pair[1])
     assert {row.arm_id for row in confirmed} == {spec.baseline_config.arm_id, ranked[0][0], ranked[1][0]}
     assert {row.seed for row in searched} == {0, 1}
     assert [row.seed for row in confirmed] == [2] * 3 + [3] * 3 + [4] * 3
@@ -310,18 +304,14 @@ def test_no_sampler_speaks_up_about_conditions(make_search, rows, run_to_end, ca
     try:
         for sampler in SAMPLERS:
             rows.clear()
-            run_to_end(
-                ledger(make_search(search=domains, sampler=sampler, trials=12), rows), fifty, at_once=4
-            )
+            run_to_end(ledger(make_search(search=domains, sampler=sampler, trials=12), rows), fifty, at_once=4)
             assert caplog.messages == [], sampler
     finally:
         optuna.logging.disable_propagation()
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_sampler_that_keeps_to_values_that_do_not_go_together_is_helped_out(
-    sampler, make_search, rows, run_to_end
-):
+def test_a_sampler_that_keeps_to_values_that_do_not_go_together_is_helped_out(sampler, make_search, rows, run_to_end):
     cktf = {
         "unit_length": {"choice": [True, False]},
         "critic": {"choice": ["squared_distance", "cosine"]},
@@ -364,11 +354,7 @@ def test_a_sequence_moves_what_conditions_hide_too_and_follows_the_seed(make_sea
         )
         run_to_end(ledger(spec, rows), by_learning_rate)
         sequences.append([row.params for row in planned(rows)])
-        drawn = [
-            params["objective.kd.temperature"]
-            for params in sequences[-1]
-            if "objective.kd.temperature" in params
-        ]
+        drawn = [params["objective.kd.temperature"] for params in sequences[-1] if "objective.kd.temperature" in params]
         assert len(set(drawn)) == len(drawn) > 2
     assert sequences[0] != sequences[1]
 

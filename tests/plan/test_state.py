@@ -11,9 +11,7 @@ from cktf.plan.state import RunState
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status
 
 
-def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(
-    make_spec, rows, run_to_end, make_result
-):
+def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(make_spec, rows, run_to_end, make_result):
     scores = {"baseline": 70.0, "momentum=0": 90.0, "momentum=0.5": math.nan, "momentum=0.7": 60.0}
     spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
     planner = Planner(spec, rows.append)
@@ -49,9 +47,7 @@ def test_each_context_has_its_best_arm(make_spec, rows, run_to_end):
     ]
 
 
-def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(
-    make_spec, rows, run_to_end, make_result
-):
+def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(make_spec, rows, run_to_end, make_result):
     spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
     planner = Planner(spec, rows.append)
     run_to_end(planner, lambda row, epoch: 10 * row.number + epoch, at_once=1, most=5)

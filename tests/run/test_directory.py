@@ -31,18 +31,14 @@ pytestmark = pytest.mark.usefixtures("ray_on_this_machine")
 
 def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console):
     begin(make_spec(), run_dir)
-    with pytest.raises(
-        StudyDiffers, match="differs in: baseline, ablate, seeds; nothing has been trained in it"
-    ):
+    with pytest.raises(StudyDiffers, match="differs in: baseline, ablate, seeds; nothing has been trained in it"):
         launch(make_spec({"epochs": 3}, ablate={"batch_size": [16]}), run_dir, console=console)
     # Its rounding holds for all trials of a run or for none.
     with pytest.raises(StudyDiffers, match="differs in: teacher_once; nothing"):
         launch(make_spec(teacher_once=True), run_dir, console=console)
 
 
-def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_sees(
-    make_spec, run_dir, console
-):
+def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_sees(make_spec, run_dir, console):
     begin(make_spec(resources={"cpus": 1}), run_dir)
     with pytest.raises(ClusterTooSmall):  # so far it comes
         launch(make_spec(resources={"cpus": 1001, "slots": 1}), run_dir, console=console)
@@ -56,9 +52,7 @@ def test_what_is_measured_beside_the_results_may_change_between_launches(make_sp
         launch(make_spec(resources={"cpus": 1000}, health={"every": 1}), run_dir, console=console)
 
 
-def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(
-    make_spec, run_dir, console, tmp_path
-):
+def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(make_spec, run_dir, console, tmp_path):
     path = tmp_path / "teacher.pth"
 
     def spec():
@@ -87,15 +81,11 @@ def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(
         carry_out()
 
 
-def test_a_teacher_s_file_that_was_not_there_when_it_was_planned_is_not_known_anew(
-    make_spec, run_dir, tmp_path
-):
+def test_a_teacher_s_file_that_was_not_there_when_it_was_planned_is_not_known_anew(make_spec, run_dir, tmp_path):
     path = tmp_path / "teacher.pth"
     baseline = {"objective": {"cross_entropy": {}}, "teacher": {"model": "resnet5", "checkpoint": str(path)}}
     begin(make_spec(baseline), run_dir)  # no arm learns from it
-    with pytest.raises(
-        NotRunnable, match=r"arm baseline: teacher\.checkpoint: .*cannot be read on this machine"
-    ):
+    with pytest.raises(NotRunnable, match=r"arm baseline: teacher\.checkpoint: .*cannot be read on this machine"):
         begin(make_spec(baseline, health={}), run_dir)
     torch.save(build_model("resnet5", 10, (1, 8, 8)).state_dict(), path)
     with pytest.raises(StudyDiffers, match=r"teacher\.pth can be read here, and could not be where trials"):
@@ -106,9 +96,7 @@ def test_a_teacher_s_file_that_was_not_there_when_it_was_planned_is_not_known_an
 def test_a_folder_of_something_else_is_no_run_directory(make_spec, tmp_path, console):
     for name in ("README.md", "driver.lock", ".hidden"):
         (tmp_path / name).touch()
-    with pytest.raises(
-        BadRunDirectory, match=r"holds no run, but README\.md; choose a folder that is new or empty"
-    ):
+    with pytest.raises(BadRunDirectory, match=r"holds no run, but README\.md; choose a folder that is new or empty"):
         launch(make_spec(), str(tmp_path), console=console)
     assert not (tmp_path / "ledger").exists()
     (tmp_path / "README.md").unlink()

@@ -45,9 +45,7 @@ def begin(run):
         factors=[],
     )
     trials = [
-        PlannedRow(
-            trial_id=name, arm_id="a", arm="x", seed=0, stage=Stage.DESIGN, number=0, params={}, config={}
-        )
+        PlannedRow(trial_id=name, arm_id="a", arm="x", seed=0, stage=Stage.DESIGN, number=0, params={}, config={})
         for name in ("a", "b", "c", "lost", *map(str, range(100)))
     ]
     run.write("ledger/000000.jsonl", "".join(f"{row.to_json()}\n" for row in (asked, *trials)).encode())
@@ -258,15 +256,11 @@ def test_a_file_system_without_locks_cannot_tell_who_is_at_work_and_takes_no_dri
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     assert not is_in_use(run)
-    with pytest.raises(
-        Unwritable, match=r"driver\.lock: cannot be locked: No locks available; the file system has no"
-    ):
+    with pytest.raises(Unwritable, match=r"driver\.lock: cannot be locked: No locks available; the file system has no"):
         Ledger(run)
 
 
-@pytest.mark.parametrize(
-    "uri", ["s3://KEY:SECRET@bucket/run", "s3://bucket/run?secret_key=SECRET", "gs://SECRET@b/r"]
-)
+@pytest.mark.parametrize("uri", ["s3://KEY:SECRET@bucket/run", "s3://bucket/run?secret_key=SECRET", "gs://SECRET@b/r"])
 def test_credentials_in_the_name_of_a_run_are_refused_and_not_repeated(uri):
     with pytest.raises(BadRunDirectory, match=r"\*\*\*.*: holds a user's key, password or token") as raised:
         open_run(uri)

@@ -76,9 +76,7 @@ def test_an_arm_that_cannot_be_built_in_a_context_is_named_with_it(make_spec):
     contexts = {"trained": {"teacher": {"model": "resnet5"}}, "void": missing}
     keys = {"contexts": contexts, "compare": {"kd": KD, "longer": {"epochs": 3}}}
     spec = make_spec(**keys)
-    with pytest.raises(
-        NotRunnable, match=r"tiny, arm void: kd: .*void.*; 'skip:' keeps an arm out of a context"
-    ):
+    with pytest.raises(NotRunnable, match=r"tiny, arm void: kd: .*void.*; 'skip:' keeps an arm out of a context"):
         require_runnable(spec)
     spec = make_spec(**keys, skip={"void": ["kd"]})
     require_runnable(spec)
@@ -136,9 +134,7 @@ def test_images_that_cannot_be_learnt_from_are_named_with_the_arm(make_spec, fol
         for path in (folder / part / "dog").iterdir():
             path.unlink()
         (folder / part / "dog").rmdir()
-    with pytest.raises(
-        NotRunnable, match=r"arm baseline: data\.root: .* has one class in its training split"
-    ):
+    with pytest.raises(NotRunnable, match=r"arm baseline: data\.root: .* has one class in its training split"):
         remarks_on_data(make_spec({"data": data}))
 
 

@@ -31,9 +31,7 @@ def names(study):
 def test_the_settings_of_an_objective_without_weight_set_no_arm_apart():
     study = spec(KD_OFF, ablate={TEMPERATURE: [1.0], "optimizer.momentum": [0.0]})
     assert names(study) == [["baseline", "temperature=1"], ["momentum=0"]]
-    assert names(spec(KD_OFF, ablate={TEMPERATURE: [1.0, 2.0]})) == [
-        ["baseline", "temperature=1", "temperature=2"]
-    ]
+    assert names(spec(KD_OFF, ablate={TEMPERATURE: [1.0, 2.0]})) == [["baseline", "temperature=1", "temperature=2"]]
     assert plan_arms(study)[0].aliases == ({"arm": "temperature=1", "params": {TEMPERATURE: 1.0}},)
 
 
@@ -64,17 +62,13 @@ def test_a_grid_trains_its_arms_that_are_alike_once_and_says_which_they_are():
     assert plan_in_words(study, arms) == "7 arms x 2 seeds = 14 trials"
     (said,) = alike_in_words(study, arms)
     assert said.startswith("these are one arm, trained once, since nothing that is switched on reads")
-    assert said.endswith(
-        ": kd.weight=0, temperature=1; kd.weight=0, temperature=4; kd.weight=0, temperature=8"
-    )
+    assert said.endswith(": kd.weight=0, temperature=1; kd.weight=0, temperature=4; kd.weight=0, temperature=8")
 
 
 def test_in_a_fraction_the_baseline_stands_for_the_runs_that_train_like_it():
     factors = {WEIGHT: [0.0, 1.0], TEMPERATURE: [4.0, 1.0], "optimizer.momentum": [0.9, 0.0]}
     baseline, *others = plan_arms(spec(KD_OFF, fractional=factors, resolution=3))
-    assert (baseline.names, len(others)) == (("baseline",), 3), (
-        "the runs differ in momentum, or in what is read"
-    )
+    assert (baseline.names, len(others)) == (("baseline",), 3), "the runs differ in momentum, or in what is read"
     study = spec(KD_OFF, fractional={**factors, "teacher.model": ["resnet8", "resnet14"]}, resolution=4)
     assert len(plan_arms(study)) == 6
 
@@ -106,11 +100,7 @@ def test_arms_that_a_run_has_trials_of_stay_apart_and_the_rest_are_merged_as_bef
     merged = plan_arms(study)
     assert plan_arms(study, {arm.arm_id for arm in merged}) == merged, "a run that was planned so goes on so"
     assert plan_arms(study, {arm.arm_id for arm in every_arm(study)}) == every_arm(study)
-    two = [
-        arm
-        for arm in every_arm(study)
-        if arm.name in ("kd.weight=0, temperature=1", "kd.weight=0, temperature=8")
-    ]
+    two = [arm for arm in every_arm(study) if arm.name in ("kd.weight=0, temperature=1", "kd.weight=0, temperature=8")]
     found = {arm.name: arm.names for arm in plan_arms(study, {arm.arm_id for arm in two})}
     assert found["kd.weight=0, temperature=1"] == ("kd.weight=0, temperature=1", "kd.weight=0, temperature=4")
     assert found["kd.weight=0, temperature=8"] == ("kd.weight=0, temperature=8",)
@@ -129,9 +119,7 @@ def test_a_search_says_where_its_space_has_fewer_arms_than_it_has_trials():
     few = {WEIGHT: {"choice": [0.0, 1.0]}, "epochs": {"int": [1, 5], "step": 2}}
     study = spec(KD_ON, search=few, trials=10)
     said = plan_in_words(study, plan_arms(study))
-    assert said.startswith(
-        "6 arms at most, for the factors have no more values together ('trials: 10'), x 2 seeds by"
-    )
+    assert said.startswith("6 arms at most, for the factors have no more values together ('trials: 10'), x 2 seeds by")
     study = spec(KD_ON, search=few, trials=6)
     assert plan_in_words(study, plan_arms(study)).startswith("6 arms x 2 seeds by tpe")
     study = spec(KD_ON, search={**few, TEMPERATURE: {"float": [1, 8]}}, trials=40)

@@ -137,9 +137,7 @@ def test_contexts_that_do_not_fit_are_refused(refused: Refused, keys: dict[str, 
         ({"unit": "%"}, "reference.unit: unknown key. Known here: source, metric, values, teacher"),
     ],
 )
-def test_a_reference_that_does_not_fit_is_refused(
-    refused: Refused, keys: dict[str, Any], message: str
-) -> None:
+def test_a_reference_that_does_not_fit_is_refused(refused: Refused, keys: dict[str, Any], message: str) -> None:
     reference = {"source": "Some 2023", "values": {"small": {"kd": 1.0}}, **keys}
     if "is required" in message:
         del reference["source"]
@@ -158,9 +156,8 @@ def test_a_reference_without_contexts_names_arms_alone(make: Make, refused: Refu
     message = "reference.values.small: must be a number, for this study has no contexts"
     assert message in refused(ablate=ablate, reference=reference)
     reference["values"] = {"theta=1": 70.0}
-    assert (
-        "reference.values.theta=1: no such arm. Did you mean 'theta=0'? Known here: baseline, theta=0"
-        in refused(ablate=ablate, reference=reference)
+    assert "reference.values.theta=1: no such arm. Did you mean 'theta=0'? Known here: baseline, theta=0" in refused(
+        ablate=ablate, reference=reference
     )
 
 

@@ -227,9 +227,7 @@ def test_every_arm_runs_in_every_context_after_its_baseline(make: Make, design: 
     ]
     assert len({arm.arm_id for arm in planned}) == len(planned)
     assert planned[1].label == f"small: {arms[0]}"
-    assert [arm.params for arm in planned[: len(arms) + 1]] == [
-        arm.params for arm in planned[len(arms) + 1 :]
-    ]
+    assert [arm.params for arm in planned[: len(arms) + 1]] == [arm.params for arm in planned[len(arms) + 1 :]]
 
 
 def test_an_arm_lies_over_its_context_and_that_over_the_baseline(make: Make) -> None:

@@ -70,9 +70,7 @@ def test_nothing_is_above_or_below_a_value_that_is_not_there() -> None:
     assert parse_condition("objective.kd.weight", "!= 1").holds({})
 
 
-@pytest.mark.parametrize(
-    "text", ["=> 0", "=< 0", "= 0", "=== 0", ">> 0", "!0", "! last", "<> 0", ">", "", " "]
-)
+@pytest.mark.parametrize("text", ["=> 0", "=< 0", "= 0", "=== 0", ">> 0", "!0", "! last", "<> 0", ">", "", " "])
 def test_what_begins_like_a_comparison_and_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=f"one of >=, <=, ==, !=, >, < before a value; got '{text}'"):
         parse_condition("objective.kd.weight", text)
@@ -102,9 +100,7 @@ def test_conditions_in_a_circle_are_refused() -> None:
 
 @pytest.mark.parametrize(("weight", "drawn"), [(0, False), (0.5, True)])
 def test_a_condition_sees_the_values_drawn_before_it(weight: float, drawn: bool) -> None:
-    space = domains(
-        kd__temperature={"float": [1, 8], "when": {"kd.weight": "> 0"}}, kd__weight={"float": [0, 1]}
-    )
+    space = domains(kd__temperature={"float": [1, 8], "when": {"kd.weight": "> 0"}}, kd__weight={"float": [0, 1]})
     choose: Callable[[str, Any], Any] = lambda path, _: weight if path == "kd.weight" else 4.0  # noqa: E731
     values = draw(space, {"kd": {"weight": 1.0}}, choose)
     assert values == {"kd.weight": weight} | ({"kd.temperature": 4.0} if drawn else {})

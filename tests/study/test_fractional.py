@@ -25,10 +25,7 @@ def lengths_of_words(signs: np.ndarray) -> list[int]:
     """Return how many products of 1, 2, ... factors are the same in every run, counted one by one."""
     factors = range(signs.shape[1])
     return [
-        sum(
-            len(set(signs[:, word].prod(axis=1))) == 1
-            for word in map(list, itertools.combinations(factors, size))
-        )
+        sum(len(set(signs[:, word].prod(axis=1))) == 1 for word in map(list, itertools.combinations(factors, size)))
         for size in range(1, signs.shape[1] + 1)
     ]
 
@@ -90,10 +87,7 @@ def test_the_half_of_four_factors_by_hand() -> None:
 
 
 def test_the_runs_of_each_resolution_are_those_of_the_textbooks() -> None:
-    runs = {
-        (factors, resolution): smallest_fraction(factors, resolution).num_runs
-        for factors, resolution in ASKED
-    }
+    runs = {(factors, resolution): smallest_fraction(factors, resolution).num_runs for factors, resolution in ASKED}
     assert [runs[factors, 3] for factors in range(3, 12)] == [4, 8, 8, 8, 8, 16, 16, 16, 16]
     assert [runs[factors, 4] for factors in range(4, 12)] == [8, 16, 16, 16, 16, 32, 32, 32]
     assert [runs[factors, 5] for factors in range(5, 12)] == [16, 32, 64, 64, 128, 128, 128]

@@ -234,11 +234,7 @@ def test_what_is_wrong_is_named_with_file_line_key_and_value(old: str, new: str,
 
 
 def test_all_problems_are_listed_one_a_line() -> None:
-    text = (
-        TEXT.replace("epochs: 2", "epochs: 0")
-        .replace("seeds: 2", "seeds: none")
-        .replace("theta: 0.1", "theta: x")
-    )
+    text = TEXT.replace("epochs: 2", "epochs: 0").replace("seeds: 2", "seeds: none").replace("theta: 0.1", "theta: x")
     assert [line.split(": ")[1] for line in refused(text).splitlines()] == [
         "baseline.objective.cktf.theta", "baseline.epochs", "seeds",
     ]  # fmt: skip
@@ -394,9 +390,7 @@ def test_what_is_wrong_in_a_context_is_named_with_its_line() -> None:
     wrong = CONTEXTS.replace("resnet14", "resnet13").replace("[alone]", "[alon]")
     assert refused(wrong).startswith("x.yaml, line 17: skip.wrn/14[0]: no such arm. Did you mean 'alone'?")
     wrong = CONTEXTS.replace("resnet14", "resnet13")
-    assert refused(wrong).startswith(
-        "x.yaml, line 13: contexts.wrn/14.student.model: unknown model 'resnet13'"
-    )
+    assert refused(wrong).startswith("x.yaml, line 13: contexts.wrn/14.student.model: unknown model 'resnet13'")
 
 
 NAMED = (
@@ -450,9 +444,7 @@ def test_text_levels_of_one_name_are_one_level() -> None:
 
 def test_names_of_files_are_taken_letter_by_letter(study_file: Write) -> None:
     file, folder = "/weights/caf\u0065\u0301 .pth ", "/images/e\u0301 "
-    spec = load_study(
-        study_file(TEXT), [f'teacher={{model: resnet20, checkpoint: "{file}"}}', f'data.root="{folder}"']
-    )
+    spec = load_study(study_file(TEXT), [f'teacher={{model: resnet20, checkpoint: "{file}"}}', f'data.root="{folder}"'])
     assert spec.baseline_config.teacher is not None
     assert (spec.baseline_config.teacher.checkpoint, spec.baseline_config.data.root) == (file, folder)
     grown = TEXT.replace("objective.cktf.theta: [0.0, 1e-2]", f'data.root: ["{folder}"]\n  epochs: [3]')

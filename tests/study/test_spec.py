@@ -231,8 +231,7 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
         ),
         (
             {"search": {"epochs": {"int": [1, 4], "when": {"objective.kd.weight": "=> 0"}}}},
-            "when.objective.kd.weight: must be a value, or one of >=, <=, ==, !=, >, < before a value; "
-            "got '=> 0'",
+            "when.objective.kd.weight: must be a value, or one of >=, <=, ==, !=, >, < before a value; got '=> 0'",
         ),
         (
             {"search": {"epochs": {"int": [1, 4], "when": {"objective.cktf.pairing": "lsat"}}}},
@@ -313,22 +312,16 @@ def test_what_is_wrong_is_named_with_key_value_and_what_is_allowed(
 
 def test_a_seed_has_no_place_in_the_baseline(refused: Refused, baseline: dict[str, Any]) -> None:
     baseline["seed"] = 3
-    assert "baseline.seed: cannot be set here; the study's 'seeds:' name the replicates" in refused(
-        ablate=ABLATE
-    )
+    assert "baseline.seed: cannot be set here; the study's 'seeds:' name the replicates" in refused(ablate=ABLATE)
 
 
-def test_what_is_wrong_with_the_baseline_stands_at_its_key(
-    refused: Refused, baseline: dict[str, Any]
-) -> None:
+def test_what_is_wrong_with_the_baseline_stands_at_its_key(refused: Refused, baseline: dict[str, Any]) -> None:
     baseline["objective"]["cktf"]["temprature"] = baseline["objective"]["cktf"].pop("temperature")
     baseline["epochs"] = "many"
     del baseline["student"]
     first, second, third = sorted(refused(ablate=ABLATE).splitlines(), key=lambda line: line.split(": ")[1])
     assert "baseline.epochs: must be a whole number; got 'many'" in first
-    assert (
-        "baseline.objective.cktf.temprature: unknown key. Did you mean 'temperature'? Known here: " in second
-    )
+    assert "baseline.objective.cktf.temprature: unknown key. Did you mean 'temperature'? Known here: " in second
     assert "baseline.student: is required, and missing" in third
 
 
@@ -350,9 +343,7 @@ def test_a_worker_has_a_gpu_or_shares_one_or_has_none(make: Make, gpus: float | 
     assert make(ablate=ABLATE, resources={"gpus": gpus, "workers": workers}).resources.gpus == gpus
 
 
-def test_a_condition_may_ask_for_what_the_baseline_does_not_have(
-    make: Make, baseline: dict[str, Any]
-) -> None:
+def test_a_condition_may_ask_for_what_the_baseline_does_not_have(make: Make, baseline: dict[str, Any]) -> None:
     # No trial may have no objective at all, yet the condition is right where another one is drawn.
     del baseline["objective"]["cktf"]
     when = {"objective.cross_entropy.weight": 0, "objective.kd": "!= null", "student.model": "resnet8"}

@@ -39,9 +39,7 @@ def test_plain_values_mean_what_they_look_like(text: str, value: Any) -> None:
     assert type(read) is type(value)
 
 
-@pytest.mark.parametrize(
-    "value", [1e-4, 1e22, 5, True, None, "1e-4", "on", "true", "10", "null", "a: b", "# c", ""]
-)
+@pytest.mark.parametrize("value", [1e-4, 1e22, 5, True, None, "1e-4", "on", "true", "10", "null", "a: b", "# c", ""])
 def test_what_is_dumped_reads_back(value: Any) -> None:
     read = parse(dump({"key": value, "list": [value, value]})).value
     assert read == {"key": value, "list": [value, value]}
@@ -105,25 +103,19 @@ def test_what_is_wrong_is_named_with_its_line(text: str, message: str) -> None:
 
 def test_aliases_of_aliases_are_refused_before_they_fill_the_memory() -> None:
     tenfold = [f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]" for below, name in pairwise("abcdefghij")]
-    with pytest.raises(
-        ValueError, match="line 1: has more than 100,000 entries with all aliases written out"
-    ):
+    with pytest.raises(ValueError, match="line 1: has more than 100,000 entries with all aliases written out"):
         parse("a: &a x\n" + "\n".join(tenfold))
 
 
 @pytest.mark.parametrize("first", ["{x: 1}", "{}"])
 def test_merge_keys_of_merge_keys_are_refused_likewise(first: str) -> None:
-    tenfold = [
-        f"{name}: &{name} {{<<: [{', '.join([f'*{below}'] * 10)}]}}" for below, name in pairwise("abcdefghij")
-    ]
+    tenfold = [f"{name}: &{name} {{<<: [{', '.join([f'*{below}'] * 10)}]}}" for below, name in pairwise("abcdefghij")]
     with pytest.raises(ValueError, match="line 1: has more than 100,000 entries"):
         parse(f"a: &a {first}\n" + "\n".join(tenfold))
 
 
 def test_tags_that_say_what_is_there_are_read() -> None:
-    text = (
-        "a: !!int '7'\nb: !!float 7\nc: !!str 7\nd: !!bool TRUE\ne: !!null ''\nf: !!seq [!!map {g: .inf}]\n"
-    )
+    text = "a: !!int '7'\nb: !!float 7\nc: !!str 7\nd: !!bool TRUE\ne: !!null ''\nf: !!seq [!!map {g: .inf}]\n"
     assert parse(text).value == {"a": 7, "b": 7.0, "c": "7", "d": True, "e": None, "f": [{"g": float("inf")}]}
 
 

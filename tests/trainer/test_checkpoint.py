@@ -30,9 +30,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path):
     network(torch.ones(1, 2)).sum().backward()
     optimizer.step()
     place = Storage(tmp_path)
-    save_checkpoint(
-        place, Checkpoint(network.state_dict(), {}, optimizer.state_dict(), [result(1), result(2)])
-    )
+    save_checkpoint(place, Checkpoint(network.state_dict(), {}, optimizer.state_dict(), [result(1), result(2)]))
     loaded = load_checkpoint(place, CPU)
     assert loaded.history == [result(1), result(2)]
     assert torch.equal(loaded.student["weight"], network.weight)

@@ -86,9 +86,7 @@ def test_a_trial_of_two_workers_is_that_of_one(tmp_path):
         for rank in ranks:
             for actual, value in zip(_measured(rank[source]), alone, strict=True):
                 assert actual.pop("phase") == value["phase"]
-                torch.testing.assert_close(
-                    actual, {name: value[name] for name in actual}, rtol=1e-4, atol=1e-5
-                )
+                torch.testing.assert_close(actual, {name: value[name] for name in actual}, rtol=1e-4, atol=1e-5)
         (folder,) = (tmp_path / source / "trials").iterdir()
         spread = load_checkpoint(Storage(folder), CPU)
         assert checkpoint.objective, "banks and heads"

@@ -90,18 +90,14 @@ def test_measuring_neither_reads_nor_moves_global_randomness(tiny):
 
 
 def test_every_so_many_epochs_and_the_last_are_measured(tiny):
-    results = list(
-        run_trial(tiny(epochs=5, objective={"kd": {}}), TrainOptions(health=HealthConfig(every=2)))
-    )
+    results = list(run_trial(tiny(epochs=5, objective={"kd": {}}), TrainOptions(health=HealthConfig(every=2))))
     assert [bool(result.health) for result in results] == [False, True, False, True, True]
     with pytest.raises(ValidationError, match="every"):
         HealthConfig(every=0)
 
 
 def test_without_a_teacher_the_gradients_are_measured_alone(tiny):
-    (result,) = run_trial(
-        tiny(epochs=1, objective={"cross_entropy": {}}, teacher=None), TrainOptions(health=ALWAYS)
-    )
+    (result,) = run_trial(tiny(epochs=1, objective={"cross_entropy": {}}, teacher=None), TrainOptions(health=ALWAYS))
     assert set(result.health) == {"gradient.cross_entropy.logits"}
 
 
@@ -179,9 +175,7 @@ def step(config, workers):
 
 
 def test_the_norm_of_a_term_s_gradient_is_that_of_a_backward_of_its_own(tiny):
-    config = tiny(
-        objective={"cross_entropy": {}, "kd": {"weight": 0.5}, "cktf": {"weight": 2, "negatives": 8}}
-    )
+    config = tiny(objective={"cross_entropy": {}, "kd": {"weight": 0.5}, "cktf": {"weight": 2, "negatives": 8}})
     health, loss, terms, share = step(config, Workers())
     found = health.gradient_norms(terms, share, Workers())
     assert all(parameter.grad is None for parameter in health.student.parameters())
@@ -224,9 +218,7 @@ def _worker(rank, folder, of_step, of_trial, *of_splits):
         config = TrialConfig.model_validate_json(of_trial)
         alone, beside = trained(run_trial(config)), trained(run_trial(config, TrainOptions(health=ALWAYS)))
         splits = [on_validation(TrialConfig.model_validate_json(text)) for text in of_splits]
-        torch.save(
-            (health.gradient_norms(terms, share, workers), alone, beside, splits), f"{folder}/{rank}.pt"
-        )
+        torch.save((health.gradient_norms(terms, share, workers), alone, beside, splits), f"{folder}/{rank}.pt")
     finally:
         distributed.destroy_process_group()
 

@@ -168,15 +168,10 @@ def test_a_subclass_of_a_method_s_settings_gives_the_same_identity_where_it_chan
 
 
 def test_an_optional_section_counts_where_it_is_there_and_not_where_it_is_null(tiny):
-    assert (
-        tiny(objective={"cross_entropy": {}, "kd": None}).arm_id
-        == tiny(objective={"cross_entropy": {}}).arm_id
-    )
+    assert tiny(objective={"cross_entropy": {}, "kd": None}).arm_id == tiny(objective={"cross_entropy": {}}).arm_id
     with_kd = tiny(objective={"cross_entropy": {}, "kd": {}})
     assert with_kd.arm_id != tiny(objective={"cross_entropy": {}}).arm_id
-    assert (
-        with_kd.arm_id == tiny(objective={"cross_entropy": {}, "kd": {"weight": 1, "temperature": 4}}).arm_id
-    )
+    assert with_kd.arm_id == tiny(objective={"cross_entropy": {}, "kd": {"weight": 1, "temperature": 4}}).arm_id
     assert differing(with_kd)["objective.kd"] == {}
     assert tiny(optimizer={}).arm_id == tiny().arm_id
 
@@ -212,10 +207,7 @@ def test_settings_in_a_list_count_by_what_they_change(tiny):
 
     pair = {"student": "stage1", "teacher": "stage1"}
     assert pairs(pair) == pairs({**pair, "weight": 1})
-    assert (
-        len({pairs(), pairs(pair), pairs(pair, {**pair, "student": "stem"}), pairs({**pair, "weight": 2})})
-        == 4
-    )
+    assert len({pairs(), pairs(pair), pairs(pair, {**pair, "student": "stem"}), pairs({**pair, "weight": 2})}) == 4
 
 
 @pytest.mark.parametrize("study", ["digits_ablation", "digits_transfer", "table2_cktf_on_top"])

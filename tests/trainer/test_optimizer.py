@@ -24,9 +24,7 @@ def test_cosine_begins_at_the_full_rate_and_falls_as_half_a_cosine():
 
 def test_warm_up_rises_linearly_and_then_the_schedule_takes_over():
     config = OptimizerConfig(learning_rate=0.3, schedule="constant", warmup_epochs=2)
-    assert [learning_rate(config, epoch, 5) for epoch in range(1, 6)] == pytest.approx(
-        [0.1, 0.2, 0.3, 0.3, 0.3]
-    )
+    assert [learning_rate(config, epoch, 5) for epoch in range(1, 6)] == pytest.approx([0.1, 0.2, 0.3, 0.3, 0.3])
 
 
 def test_one_step_of_the_optimiser_is_the_momentum_rule_with_weight_decay():
@@ -41,9 +39,7 @@ def test_one_step_of_the_optimiser_is_the_momentum_rule_with_weight_decay():
     assert weight.item() == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("learning_rate", 0), ("momentum", 1), ("schedule", "linear"), ("lr", 0.1)]
-)
+@pytest.mark.parametrize(("key", "value"), [("learning_rate", 0), ("momentum", 1), ("schedule", "linear"), ("lr", 0.1)])
 def test_settings_out_of_range_or_unknown_are_refused(key, value):
     with pytest.raises(ValidationError, match=key):
         OptimizerConfig.model_validate({key: value})

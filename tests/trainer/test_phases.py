@@ -112,9 +112,7 @@ def test_the_student_s_own_phase_draws_what_it_draws_without_others(tiny):
     # The paraphraser's phase leaves the student alone, and a factor of next to nothing changes none of its digits.
     alone = list(run_trial(tiny(objective={"cross_entropy": {}}, epochs=1)))
     after = list(
-        run_trial(
-            tiny(objective={"cross_entropy": {}, "ft": {"weight": 1e-30, "initial_epochs": 1}}, epochs=1)
-        )
+        run_trial(tiny(objective={"cross_entropy": {}, "ft": {"weight": 1e-30, "initial_epochs": 1}}, epochs=1))
     )
     assert after[-1].train_accuracy == alone[-1].train_accuracy
     assert after[-1].validation_loss == pytest.approx(alone[-1].validation_loss, rel=1e-6)

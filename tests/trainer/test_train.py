@@ -187,9 +187,7 @@ def test_global_randomness_is_neither_read_nor_moved(tiny):
 def test_an_objective_that_cannot_matter_leaves_the_student_alone(tiny):
     # Paired by construction: a term of vanishing weight draws numbers of its own and shifts nobody else's.
     alone = list(run_trial(tiny(objective={"cross_entropy": {}}, epochs=1)))
-    beside = list(
-        run_trial(tiny(objective={"cross_entropy": {}, "crd": {"weight": 1e-30, "negatives": 32}}, epochs=1))
-    )
+    beside = list(run_trial(tiny(objective={"cross_entropy": {}, "crd": {"weight": 1e-30, "negatives": 32}}, epochs=1)))
     assert beside[0].validation_loss == pytest.approx(alone[0].validation_loss, rel=1e-6)
     assert beside[0].train_accuracy == alone[0].train_accuracy
 

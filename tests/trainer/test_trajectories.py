@@ -132,9 +132,7 @@ def objectives_of(settings: dict[str, Any], stages: int) -> dict[str, Any]:
     """Return the study's settings of a case's objectives."""
     method, beta = settings["method"], settings.get("beta", 0)
     if method not in OBJECTIVES:
-        pytest.fail(
-            f"the method {method!r} is none of {', '.join(OBJECTIVES)}, so its trajectory cannot be taken"
-        )
+        pytest.fail(f"the method {method!r} is none of {', '.join(OBJECTIVES)}, so its trajectory cannot be taken")
     contrast = {
         "temperature": COMMON["tau"],
         "negatives": COMMON["K"],
@@ -176,9 +174,7 @@ def second_pairs(settings: dict[str, Any], stages: int) -> dict[str, Any]:
         return {"beta": 1, "theta": 1, "pairing": settings["pairing"]}
     blocks = {"last": "", "first": ".0"}
     if settings["pairing"] not in blocks:
-        pytest.fail(
-            f"pairs without the fourth stage are named by hand: last or first, not {settings['pairing']}"
-        )
+        pytest.fail(f"pairs without the fourth stage are named by hand: last or first, not {settings['pairing']}")
     named = [f"stage{number}" for number in range(1, 4)]
     pairs = [("stem", "stem"), *((name, name + blocks[settings["pairing"]]) for name in named)]
     pairs.append(("penultimate", "penultimate"))
@@ -213,9 +209,7 @@ def start_of(case: dict[str, Any], precision: torch.dtype) -> Start:
     labels = torch.arange(COMMON["N"]) % COMMON["classes"]
     blank = torch.zeros(COMMON["N"], 3, side, side, dtype=torch.uint8)
     constants = torch.zeros(3), torch.ones(3)
-    dataset = Dataset(
-        blank, labels, blank, labels, COMMON["classes"], *constants, Augmentation(0, flip=False)
-    )
+    dataset = Dataset(blank, labels, blank, labels, COMMON["classes"], *constants, Augmentation(0, flip=False))
     teacher = build_model(settings["teacher"], COMMON["classes"], dataset.image_shape)
     fill_network(teacher, "teacher", gains["teacher"])
     teacher.requires_grad_(False).eval()
@@ -289,9 +283,7 @@ def fill_heads(start: Start, student: nn.Module, case: dict[str, Any]) -> None:
     heads: list[Tensor] = beside[:first] + [torch.empty(shape) for shape in shapes[first:]]
     for number, pair in start.contrasts.items():
         heads[first + 4 * number : first + 4 * number + 4] = pair.parameters()
-    assert [tuple(head.shape) for head in heads] == shapes, (
-        "what is trained beside the student is something else"
-    )
+    assert [tuple(head.shape) for head in heads] == shapes, "what is trained beside the student is something else"
     is_paraphraser = settings["method"] == "ft" and settings["phase"] == "initial"  # which is filled
     if heads and not is_paraphraser:
         fill(with_kind(objective, heads), SALTS["heads"], settings["gains"]["heads"])

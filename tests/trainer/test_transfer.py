@@ -87,9 +87,7 @@ def test_the_health_of_a_transfer_is_measured_while_the_teacher_is_learnt_from(t
     beside = [timeless(result) for result in run_trial(config, TrainOptions(health=HealthConfig(every=1)))]
     assert [replace(result, health={}) for result in beside] == alone
     assert [bool(result.health) for result in beside] == [True, True, False, False]
-    assert {"agreement", "cka.stem", "gap.cktf.stage3.teacher", "gradient.cktf.stem"} <= beside[
-        0
-    ].health.keys()
+    assert {"agreement", "cka.stem", "gap.cktf.stage3.teacher", "gradient.cktf.stem"} <= beside[0].health.keys()
 
 
 def test_a_student_of_a_teacher_of_digits_learns_clothes(transfer):
@@ -110,9 +108,7 @@ def test_a_student_of_a_teacher_of_digits_learns_clothes(transfer):
 
 @pytest.mark.parametrize("mode", ["linear", "full"])
 @pytest.mark.parametrize("killed_after", [1, 2, 3])
-def test_a_run_killed_after_any_epoch_of_either_phase_and_resumed_is_bit_equal(
-    transfer, tmp_path, killed_after, mode
-):
+def test_a_run_killed_after_any_epoch_of_either_phase_and_resumed_is_bit_equal(transfer, tmp_path, killed_after, mode):
     config = transfer(probe={"epochs": 2, "mode": mode})
     whole, broken = Storage(tmp_path / "whole"), Storage(tmp_path / "broken")
     uninterrupted = list(run_trial(config, TrainOptions(read_test=True), run=whole))
@@ -124,9 +120,7 @@ def test_a_run_killed_after_any_epoch_of_either_phase_and_resumed_is_bit_equal(
     resumed = list(run_trial(config, TrainOptions(read_test=True), run=broken))
 
     assert list(map(timeless, resumed)) == list(map(timeless, uninterrupted))
-    one, other = (
-        load_checkpoint(trial_storage(run, config.trial_id), CPU).student for run in (whole, broken)
-    )
+    one, other = (load_checkpoint(trial_storage(run, config.trial_id), CPU).student for run in (whole, broken))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -141,9 +135,7 @@ def test_a_linear_probe_trains_on_the_student_that_the_transfer_has_left(transfe
     after_probe = load_checkpoint(place, CPU)
 
     moved = {
-        name
-        for name, value in after_probe.student.items()
-        if not torch.equal(value, after_transfer.student[name])
+        name for name, value in after_probe.student.items() if not torch.equal(value, after_transfer.student[name])
     }
     assert moved == {"classifier.weight", "classifier.bias"}
     assert after_transfer.objective
@@ -188,9 +180,7 @@ def test_what_is_read_of_the_teacher_once_is_of_the_images_without_labels(transf
     )
     live = list(run_trial(config))
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
-    cold, warm = (
-        [timeless(result) for result in run_trial(config, TrainOptions(teacher_once=True))] for _ in range(2)
-    )
+    cold, warm = ([timeless(result) for result in run_trial(config, TrainOptions(teacher_once=True))] for _ in range(2))
     assert warm == cold
     assert len({path.parent for path in tmp_path.rglob("*.float16")}) == 1, "the probe reads no teacher"
     assert cold[1].train_loss == pytest.approx(live[1].train_loss, rel=1e-3)
@@ -229,10 +219,7 @@ def test_an_objective_that_needs_labels_may_stand_there_without_weight(transfer)
 
 def test_where_the_source_is_is_no_part_of_an_identity_and_what_it_is_is(transfer):
     base = transfer().trial_id
-    assert (
-        transfer(source={"name": "fashion_mnist", "side": 8, "root": "/there", "download": True}).trial_id
-        == base
-    )
+    assert transfer(source={"name": "fashion_mnist", "side": 8, "root": "/there", "download": True}).trial_id == base
     assert transfer(source={"name": "fashion_mnist", "side": 9}).trial_id != base
     assert transfer(probe={"epochs": 3}).trial_id != base
     again = TrialConfig.model_validate_json(transfer().model_dump_json())
@@ -267,7 +254,5 @@ def test_a_teacher_that_cannot_read_images_of_the_target_s_side_is_told(transfer
         teacher=squeezenet,
         objective={"kd": {}},
     )
-    with pytest.raises(
-        ValueError, match=r"squeezenet1_1 cannot read images of stl10.*\(3, 16, 16\); data\.side sets"
-    ):
+    with pytest.raises(ValueError, match=r"squeezenet1_1 cannot read images of stl10.*\(3, 16, 16\); data\.side sets"):
         check_trial(config)

@@ -71,9 +71,7 @@ def one_class(tmp_path, monkeypatch):
     for part in ("train", "test"):
         (tmp_path / "own" / part / "cat").mkdir(parents=True)
         for number in range(6):
-            Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(
-                tmp_path / "own" / part / "cat" / f"{number}.png"
-            )
+            Image.new("RGB", (8, 8), (40 * number, 0, 0)).save(tmp_path / "own" / part / "cat" / f"{number}.png")
     return {"name": "image_folder", "root": str(tmp_path / "own"), "side": 8}
 
 
@@ -81,7 +79,5 @@ def test_a_training_split_of_one_class_is_refused(tiny, one_class):
     message = rf"data\.root: {one_class['root']} has one class in its training split, .* objective\.cktf would have no"
     with pytest.raises(ValueError, match=message):
         check_trial(tiny(data=one_class))
-    with pytest.raises(
-        ValueError, match="one class in its training split, so there is nothing to tell apart; two"
-    ):
+    with pytest.raises(ValueError, match="one class in its training split, so there is nothing to tell apart; two"):
         check_trial(tiny(data=one_class, objective={"cross_entropy": {}}))

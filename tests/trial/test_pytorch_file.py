@@ -27,9 +27,7 @@ WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "bn.num_batches_tracked"
 
 
 def refusal_of(path):
-    with pytest.raises(
-        InputError, match=r"is not loaded, for it asks for \S+, and loading that could"
-    ) as raised:
+    with pytest.raises(InputError, match=r"is not loaded, for it asks for \S+, and loading that could") as raised:
         read_weights(path)
     assert str(path) in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
@@ -133,9 +131,7 @@ def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused_before_it_is_unp
     zipped_again({"a": torch.zeros(2**20)}, path, zipfile.ZIP_DEFLATED)
     assert read_weights(path)["a"].shape == (2**20,)
     monkeypatch.setattr(pytorch_file, "FLOOR", 2**20)  # as the limit is passed by a larger file
-    with pytest.raises(
-        InputError, match=rf"has \d+ bytes and would unpack to 419\d+, where {2**20} are allowed"
-    ):
+    with pytest.raises(InputError, match=rf"has \d+ bytes and would unpack to 419\d+, where {2**20} are allowed"):
         read_weights(path)
 
 
@@ -148,9 +144,7 @@ def test_one_that_is_compressed_within_the_limit_is_read(tmp_path):
 
 def test_a_list_of_tensors_beyond_the_limit_is_refused(tmp_path):
     zipped_again(WEIGHTS, tmp_path / "file.pth", zipfile.ZIP_DEFLATED, data_pkl=b"N" * (LARGEST_PICKLE + 1))
-    with pytest.raises(
-        InputError, match=r"what says which tensors it has \(\S*data\.pkl\) has 8388609 bytes, where"
-    ):
+    with pytest.raises(InputError, match=r"what says which tensors it has \(\S*data\.pkl\) has 8388609 bytes, where"):
         read_weights(tmp_path / "file.pth")
 
 

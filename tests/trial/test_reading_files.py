@@ -119,7 +119,5 @@ def test_the_limit_is_the_machine_s(monkeypatch):
     assert size_limit() == 5 * 10**8
     for wrong in ("-1", "much", "inf", "nan", ""):
         monkeypatch.setenv("CKTF_CACHE_GB", wrong)
-        with pytest.raises(
-            ValueError, match=r"\$CKTF_CACHE_GB: must be a number of gigabytes, 0 or more; got"
-        ):
+        with pytest.raises(ValueError, match=r"\$CKTF_CACHE_GB: must be a number of gigabytes, 0 or more; got"):
             size_limit()

@@ -160,9 +160,7 @@ def test_a_larger_network_is_not_taken_for_its_part():
 
 
 def test_several_networks_of_one_kind_are_refused():
-    with pytest.raises(
-        InputError, match=r"several networks of this kind, under 'student\.', 'teacher\.'; save the"
-    ):
+    with pytest.raises(InputError, match=r"several networks of this kind, under 'student\.', 'teacher\.'; save the"):
         part_of(WEIGHTS, {**behind("student."), **behind("teacher.", weights=OTHER)})
 
 

@@ -32,9 +32,7 @@ def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(ti
     written = file.stat().st_mtime_ns
     second = load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
     assert file.stat().st_mtime_ns == written
-    assert all(
-        torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True)
-    )
+    assert all(torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True))
 
 
 def test_a_cache_that_may_only_be_read_gives_the_teachers_that_are_in_it(tiny, tmp_path, monkeypatch):
@@ -47,9 +45,7 @@ def test_a_cache_that_may_only_be_read_gives_the_teachers_that_are_in_it(tiny, t
     monkeypatch.setattr(teacher_cache, "exclusive", refuse)  # permissions would not keep root from writing
     load_teacher.cache_clear()  # as in another process
     again = load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
-    assert all(
-        torch.equal(one, two) for one, two in zip(teacher.parameters(), again.parameters(), strict=True)
-    )
+    assert all(torch.equal(one, two) for one, two in zip(teacher.parameters(), again.parameters(), strict=True))
 
 
 def test_a_teacher_is_frozen_and_in_eval_mode(tiny):
@@ -63,9 +59,7 @@ def test_the_run_s_own_teacher_goes_before_the_cache(tiny, tmp_path):
     config, run = tiny(), Storage(tmp_path)
     teacher = load_teacher(config.teacher, config.data, CPU, run)
     mine = {name: torch.full_like(tensor, 0.25) for name, tensor in teacher.state_dict().items()}
-    save_file(
-        mine, tmp_path / "teachers" / f"{teacher_trial(config.teacher, config.data).trial_id}.safetensors"
-    )
+    save_file(mine, tmp_path / "teachers" / f"{teacher_trial(config.teacher, config.data).trial_id}.safetensors")
     load_teacher.cache_clear()  # as in another process
     again = load_teacher(config.teacher, config.data, CPU, run)
     assert all((parameter == 0.25).all() for parameter in again.parameters())
@@ -77,9 +71,7 @@ def test_a_teacher_of_generated_data_is_kept_by_its_run_alone(tiny, cache, tmp_p
     name = teacher_trial(config.teacher, config.data).trial_id
     kept = {path.name for path in (tmp_path / "run" / "teachers").iterdir()}
     assert kept == {f"{name}.safetensors", f"{name}.json"}
-    assert json.loads((tmp_path / "run" / "teachers" / f"{name}.json").read_text())["config"]["data"][
-        "generated"
-    ]
+    assert json.loads((tmp_path / "run" / "teachers" / f"{name}.json").read_text())["config"]["data"]["generated"]
     assert not list(cache.rglob(f"{name}*"))
 
 
@@ -124,9 +116,7 @@ def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_i
 
 def test_a_warm_worker_keeps_the_teacher(tiny):
     config = tiny()
-    assert load_teacher(config.teacher, config.data, CPU, None) is load_teacher(
-        config.teacher, config.data, CPU, None
-    )
+    assert load_teacher(config.teacher, config.data, CPU, None) is load_teacher(config.teacher, config.data, CPU, None)
 
 
 def test_a_warm_worker_s_teacher_is_compiled_for_those_trials_alone_that_ask_for_it(tiny, monkeypatch):
@@ -234,9 +224,7 @@ def test_a_checkpoint_of_two_networks_of_the_kind_is_refused(tiny, tmp_path):
     weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
     both = {f"{part}.{key}": value for part in ("teacher", "student") for key, value in weights.items()}
     wrong = tiny(teacher=checkpoint_of(tmp_path / "file.pth", both))
-    with pytest.raises(
-        InputError, match=r"^teacher\.checkpoint: .* holds several networks of this kind, under 'tea"
-    ):
+    with pytest.raises(InputError, match=r"^teacher\.checkpoint: .* holds several networks of this kind, under 'tea"):
         load_teacher(wrong.teacher, wrong.data, CPU, None)
 
 

@@ -52,9 +52,7 @@ def main_phase(config, weights_seed=0, num_workers=1, once=True):
     bfloat16 = torch.autocast("cpu", torch.bfloat16, enabled=config.precision_on("cpu") == "bfloat16")
     loader = phase.loader(Workers(0, num_workers))
     teacher = (shared_teacher(config) if once else live_teacher)(phase, loader, bfloat16)
-    return SimpleNamespace(
-        teacher=teacher, loader=loader, seen=seen, phase=phase, network=network, autocast=bfloat16
-    )
+    return SimpleNamespace(teacher=teacher, loader=loader, seen=seen, phase=phase, network=network, autocast=bfloat16)
 
 
 def values(parts, epoch, teacher=None):
@@ -255,13 +253,9 @@ def test_epochs_that_do_not_fit_within_the_limit_are_not_begun(tiny, cache, monk
                 if epoch <= num_files:
                     assert_rounded(found, expected)
                 else:
-                    assert all(
-                        torch.equal(one[0], other[0]) for one, other in zip(found, expected, strict=True)
-                    )
+                    assert all(torch.equal(one[0], other[0]) for one, other in zip(found, expected, strict=True))
         assert len(files_in(cache)) == num_files
-        assert sum(parts.seen) == (3 - num_files) * len(parts.loader.rows), (
-            "what fits is there, the rest is live"
-        )
+        assert sum(parts.seen) == (3 - num_files) * len(parts.loader.rows), "what fits is there, the rest is live"
         warned = f"the teacher runs live after epoch {num_files} of 3: what is read of it in one takes"
         assert (warned in caplog.text) == (num_files < 3)
 
@@ -298,9 +292,7 @@ def test_two_processes_at_once_run_the_teacher_once_and_read_the_same(tiny, tmp_
     samples = len(main_phase(config).loader.rows)
     assert one["seen"] + other["seen"] == 2 * samples
     for mine, its in zip(one["found"], other["found"], strict=True):
-        assert all(
-            torch.equal(a, b) for x, y in zip(mine, its, strict=True) for a, b in zip(x, y, strict=True)
-        )
+        assert all(torch.equal(a, b) for x, y in zip(mine, its, strict=True) for a, b in zip(x, y, strict=True))
 
 
 def figures(results):

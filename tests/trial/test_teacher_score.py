@@ -53,9 +53,7 @@ def test_a_good_teacher_is_scored_on_the_trial_s_own_validation_split(taught, go
     dataset = held_dataset(config.data, CPU)
     rows = split(dataset.train_labels, config.data, 3).validation_index
     network = build_teacher(config.teacher, dataset).eval()
-    images = (dataset.train_images[rows].float() / 255 - dataset.mean.view(1, -1, 1, 1)) / dataset.std.view(
-        1, -1, 1, 1
-    )
+    images = (dataset.train_images[rows].float() / 255 - dataset.mean.view(1, -1, 1, 1)) / dataset.std.view(1, -1, 1, 1)
     with torch.no_grad():
         logits = network(images).logits
     labels = dataset.train_labels[rows]
@@ -63,9 +61,7 @@ def test_a_good_teacher_is_scored_on_the_trial_s_own_validation_split(taught, go
     assert row.validation_loss == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-4)
     assert row.validation_images == len(rows)
     assert row.num_classes == 10
-    assert row.chance == pytest.approx(
-        max(100 * (labels == label).double().mean().item() for label in range(10))
-    )
+    assert row.chance == pytest.approx(max(100 * (labels == label).double().mean().item() for label in range(10)))
     assert (row.seed, row.origin, row.sha256) == (3, config.teacher.checkpoint, config.teacher.sha256)
     assert not row.is_near_chance
     assert list(run_trial(config, device=CPU))
@@ -93,9 +89,7 @@ def test_a_teacher_whose_classes_are_in_another_order_is_refused_on_every_way_in
 @pytest.mark.parametrize("scale", [0.0, 1e30])
 def test_weights_that_know_nothing_are_refused(taught, good, scale):
     spoilt = {key: value * scale if value.is_floating_point() else value for key, value in good.items()}
-    with pytest.raises(
-        ValueError, match=r"teacher\.checkpoint: .*(of chance|holds numbers beyond 1e\+10, in )"
-    ):
+    with pytest.raises(ValueError, match=r"teacher\.checkpoint: .*(of chance|holds numbers beyond 1e\+10, in )"):
         score_teacher(taught(spoilt), CPU)
 
 
@@ -104,9 +98,7 @@ def test_numbers_that_are_not_finite_are_refused_by_tensor(taught, good, number)
     key = classifier(good)[0]
     weights = {**good, key: good[key].double()}
     weights[key][0, 0] = number
-    with pytest.raises(
-        ValueError, match=rf"teacher\.checkpoint: .* holds NaN or infinite numbers, in {key};"
-    ):
+    with pytest.raises(ValueError, match=rf"teacher\.checkpoint: .* holds NaN or infinite numbers, in {key};"):
         check_trial(taught(weights))
     row = score_teacher(taught(weights, accept_any=True), CPU)
     assert row.validation_loss is None
@@ -118,9 +110,7 @@ def test_weights_of_another_kind_of_number_are_refused_by_tensor_and_type(taught
     key = classifier(good)[0]
     name = str(kind).removeprefix("torch.")
     for accept_any in (False, True):
-        with pytest.raises(
-            ValueError, match=rf"teacher\.checkpoint: .*floating-point numbers: {key} is {name}"
-        ):
+        with pytest.raises(ValueError, match=rf"teacher\.checkpoint: .*floating-point numbers: {key} is {name}"):
             check_trial(taught({**good, key: good[key].to(kind)}, accept_any=accept_any))
 
 
@@ -137,9 +127,7 @@ def test_accept_any_without_a_checkpoint_is_refused(tiny):
 
 def test_the_identity_of_a_teacher_follows_its_file_its_network_and_its_data(taught, good, tiny):
     config = taught(good)
-    moved = config.model_copy(
-        update={"teacher": config.teacher.model_copy(update={"checkpoint": "elsewhere.pth"})}
-    )
+    moved = config.model_copy(update={"teacher": config.teacher.model_copy(update={"checkpoint": "elsewhere.pth"})})
     less = config.model_copy(update={"data": config.data.model_copy(update={"train_fraction": 0.5})})
     assert teacher_id(moved) == teacher_id(less) == teacher_id(config)
     larger = config.model_copy(update={"data": config.data.model_copy(update={"side": 16})})

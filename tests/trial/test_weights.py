@@ -131,9 +131,7 @@ def test_a_damaged_file_is_named(tmp_path, name, content, message):
     assert "weights_only" not in str(raised.value)  # PyTorch's advice to do without its guard
 
 
-@pytest.mark.parametrize(
-    "content", [{}, [1, 2], {"model": 3}, {"a": torch.ones(1), "b": 2}, {1: torch.ones(1)}]
-)
+@pytest.mark.parametrize("content", [{}, [1, 2], {"model": 3}, {"a": torch.ones(1), "b": 2}, {1: torch.ones(1)}])
 def test_a_file_without_a_state_dict_is_named(tmp_path, content):
     torch.save(content, tmp_path / "file.pth")
     with pytest.raises(
@@ -185,9 +183,7 @@ def test_a_device_and_a_pipe_are_refused_at_once(tmp_path):
     os.mkfifo(pipe)
     for place in ("/dev/zero", pipe, "~nobody-of-this-name/x.pth", "a\0b.pth"):
         assert content_digest(place) is None
-        with pytest.raises(
-            InputError, match=r"cannot be read: it is no(t the name of a| regular) file"
-        ) as raised:
+        with pytest.raises(InputError, match=r"cannot be read: it is no(t the name of a| regular) file") as raised:
             read_weights(place)
         assert str(raised.value).isprintable()
 
@@ -204,9 +200,7 @@ def test_a_file_beyond_the_limit_is_refused_by_its_size(tmp_path):
 def test_tensors_that_are_far_larger_than_their_file_are_refused(tmp_path):
     torch.save({"model": {"weight": torch.zeros(1).expand(2**30)}}, tmp_path / "file.pth")
     for act in (read_weights, lambda path: convert_weights(path, tmp_path / "out.safetensors")):
-        with pytest.raises(
-            InputError, match=r"its tensors would have 4294967296, where 268435456 are allowed"
-        ):
+        with pytest.raises(InputError, match=r"its tensors would have 4294967296, where 268435456 are allowed"):
             act(tmp_path / "file.pth")
 
 

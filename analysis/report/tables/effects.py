@@ -161,8 +161,7 @@ def note_text(effect: "pd.Series[Any]") -> str:
         )
     elif effect["p_holm"] < LEVEL <= effect["p_flip_holm"]:
         notes.append(
-            "the exact sign-flip test does not tell it from 0 (p adjusted likewise: "
-            f"{p_text(effect['p_flip_holm'])})"
+            f"the exact sign-flip test does not tell it from 0 (p adjusted likewise: {p_text(effect['p_flip_holm'])})"
         )
     return "; ".join(note for note in notes if note)
 

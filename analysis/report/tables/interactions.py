@@ -30,9 +30,7 @@ def tables(results: Results) -> list[Table]:
 def _rows(results: Results) -> Rows:
     """Return the main effects and interactions of a grid or a fraction."""
     measured = quantity(results.facts.study.report_metric)
-    rows = [
-        ["contrast", "against", f"effect [95% interval]{unit_text(measured)}", "p", "p (Holm)", "p (F)", NOTE]
-    ]
+    rows = [["contrast", "against", f"effect [95% interval]{unit_text(measured)}", "p", "p (Holm)", "p (F)", NOTE]]
     for _, found in results.interactions.iterrows():
         tests = [p_text(found[name]) for name in ("p", "p_holm", "factor_p")]
         named = arm_label(found["contrast"], found["context"])

@@ -25,9 +25,7 @@ def _rows(results: Results) -> Rows:
     is_smoke = results.facts.study.is_smoke
     head = ["teacher", "data", "origin", "validation accuracy (%)", "loss", "images", "classes", "chance (%)"]
     rows = [[*head, "test accuracy (%)", NOTE]]
-    counted = results.teachers.astype(
-        {"validation_images": float, "num_classes": float}
-    )  # which may be missing
+    counted = results.teachers.astype({"validation_images": float, "num_classes": float})  # which may be missing
     for _, teacher in counted.iterrows():
         counts = [number_text(teacher[name], 0) for name in ("validation_images", "num_classes")]
         rows.append(

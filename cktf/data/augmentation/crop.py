@@ -49,9 +49,7 @@ class AugmentationConfig(Settings):
     @model_validator(mode="after")
     def _one_crop(self) -> Self:
         if self.crop and self.resized_crop:
-            raise InputError(
-                f"crop: {self.crop} and resized_crop: true exclude each other; leave one of them out"
-            )
+            raise InputError(f"crop: {self.crop} and resized_crop: true exclude each other; leave one of them out")
         return self
 
     def resolve(self, standard: Augmentation) -> Augmentation:

@@ -111,10 +111,7 @@ class Part:
     @cached_property
     def files(self) -> dict[str, list[Path]]:
         """Name of each class to its images, in the order of their names."""
-        return {
-            name: [folder / image for image in entries_of(folder).images]
-            for name, folder in self.classes.items()
-        }
+        return {name: [folder / image for image in entries_of(folder).images] for name, folder in self.classes.items()}
 
 
 @dataclass(frozen=True)
@@ -144,9 +141,7 @@ def layout_of(root: str | None) -> Layout:
     if unknown := [name for name in test.classes if name not in train.classes]:
         raise InputError(_without_counterpart(unknown, train, test))
     _refuse_same([*train.classes.values(), *test.classes.values()])
-    empty = [
-        part.folder / name for part in (train, test) for name in train.classes if not part.files.get(name)
-    ]
+    empty = [part.folder / name for part in (train, test) for name in train.classes if not part.files.get(name)]
     if empty:
         raise InputError(_without_images(empty, train))
     return Layout(train, test)
@@ -156,9 +151,7 @@ def folder_digest(root: str | None) -> str | None:
     """Return the SHA-256 of the names and sizes of a folder's images; None where this machine has none there."""
     folder = data_folder(root)
     parts = [folder / name for name in ("train", "test", "val")]
-    changed = tuple(
-        path.stat().st_mtime_ns for part in parts for path in (part, *_folders(part)) if path.is_dir()
-    )
+    changed = tuple(path.stat().st_mtime_ns for part in parts for path in (part, *_folders(part)) if path.is_dir())
     return _digest(folder, changed) if changed else None
 
 
@@ -258,7 +251,5 @@ def _what_is_there(folder: Path) -> str:
             f"{shown(folder)} holds {some_of([f'{shown(name)}/' for name in found.folders])}: classes that are not "
             "divided into a training and a test part"
         )
-    held = [f"{shown(name)}/" for name in found.folders] + [
-        shown(name) for name in found.images + found.others
-    ]
+    held = [f"{shown(name)}/" for name in found.folders] + [shown(name) for name in found.images + found.others]
     return f"{shown(folder)} holds {some_of(held)}" if held else f"{shown(folder)} is empty"

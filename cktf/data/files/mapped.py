@@ -71,7 +71,5 @@ def _write(path: Path, size: int, make: Callable[[], Iterator[Tensor]]) -> None:
     if shutil.disk_usage(path.parent).free < size:  # found out before minutes of work
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if size > _LARGE:
-        logging.getLogger(__name__).warning(
-            "making %s (%.1f GiB), once; this takes a while", path, size / 2**30
-        )
+        logging.getLogger(__name__).warning("making %s (%.1f GiB), once; this takes a while", path, size / 2**30)
     write_array(path, (images.numpy() for images in make()))

@@ -53,11 +53,7 @@ def read_plain_pickle(path: Path, keys: Collection[str]) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise InputError(f"it holds a {type(found).__name__}, and a batch of images is a dict")
         entries = ((_text(key), value) for key, value in found.items())
-        return {
-            key: value.array() if isinstance(value, _Array) else value
-            for key, value in entries
-            if key in keys
-        }
+        return {key: value.array() if isinstance(value, _Array) else value for key, value in entries if key in keys}
     except _AsksForMore as error:
         raise InputError(
             f"data.root: {path} is not read: it is a pickle that asks for {error}, and data need nothing but dicts, "

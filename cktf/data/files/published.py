@@ -97,8 +97,7 @@ class Published:
         if folder is None:
             return None
         digests = (
-            f"{name} {_digest(folder / name, 'sha256', *self._state(folder / name))}\n"
-            for name in sorted(self.sums)
+            f"{name} {_digest(folder / name, 'sha256', *self._state(folder / name))}\n" for name in sorted(self.sums)
         )
         return hashlib.sha256("".join(digests).encode()).hexdigest()
 
@@ -128,9 +127,7 @@ class Published:
                 if self.find(root) is None:  # another process may have been first
                     download_and_extract_archive(self.url, str(folder), filename=self.archive, md5=self.md5)
         except (OSError, RuntimeError) as error:
-            raise DatasetMissing(
-                self.name, self.places(root), self._remedy, f"the download failed: {error}"
-            ) from error
+            raise DatasetMissing(self.name, self.places(root), self._remedy, f"the download failed: {error}") from error
         return self.find(root)
 
     def _what_is_there(self, root: str | None) -> str:

@@ -73,9 +73,7 @@ def _read_batch(path: Path, label_key: str, num_classes: int) -> tuple[Tensor, T
     batch = read_plain_pickle(path, ("data", label_key))
     for key in ("data", label_key):
         if key not in batch:
-            raise InputError(
-                f"data.root: {shown(path)} has no entry {key!r}, so it is no batch of this data set"
-            )
+            raise InputError(f"data.root: {shown(path)} has no entry {key!r}, so it is no batch of this data set")
     # A row is the red plane of an image, then the green one, then the blue one.
     pixels = batch["data"]
     row = 3 * _SIDE * _SIDE

@@ -62,9 +62,7 @@ def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
     folder = data_folder(place.root)
     with reading(place.root):
         if not (folder.exists() or folder.is_symlink()):
-            return 0, [
-                f"data.root: {shown(folder)} is not on this machine, so that its images are not looked at"
-            ]
+            return 0, [f"data.root: {shown(folder)} is not on this machine, so that its images are not looked at"]
         layout = layout_of(place.root)
         parts = (layout.train, layout.test)
         files = (file for part in parts for files in part.files.values() for file in files)

@@ -99,9 +99,7 @@ def _find(place: DataPlace, kind: str, elsewhere: list[Path], remedy: str) -> Pa
     for folder in places:
         if all(_path(folder, name) for name in _FILES):
             return folder
-    odd = no_file(
-        folder / f"{name}{suffix}" for folder in places for name in _FILES for suffix in ("", ".gz")
-    )
+    odd = no_file(folder / f"{name}{suffix}" for folder in places for name in _FILES for suffix in ("", ".gz"))
     if not place.download or odd:
         raise DatasetMissing(place.name, places, remedy, odd)
     from torchvision import datasets  # here, since it takes seconds
@@ -177,9 +175,7 @@ def _stated_shape(path: Path, header: bytes, num_dimensions: int) -> tuple[int, 
     packed_size = path.stat().st_size
     if math.prod(shape) > min(_LARGEST, max(_MOST_PACKED * packed_size, _SMALL)):
         stated = " x ".join(f"{size:,}" for size in shape)
-        raise _damaged(
-            path, f"its header states {stated} bytes, and the file has {size_in_words(packed_size)}"
-        )
+        raise _damaged(path, f"its header states {stated} bytes, and the file has {size_in_words(packed_size)}")
     return shape
 
 

@@ -91,9 +91,7 @@ def _find(place: DataPlace) -> Path:
 def _classes(path: Path) -> list[str]:
     classes = sorted(_text(path).split())
     if len(set(classes)) != _NUM_CLASSES:
-        raise InputError(
-            f"data.root: {shown(path)} names {len(set(classes))} classes; there must be {_NUM_CLASSES}"
-        )
+        raise InputError(f"data.root: {shown(path)} names {len(set(classes))} classes; there must be {_NUM_CLASSES}")
     return classes
 
 

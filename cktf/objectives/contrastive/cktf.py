@@ -90,9 +90,7 @@ class CKTF(Objective):
             fields = type(self).model_fields
             # Not by whether they were set: a configuration that was written out names them all.
             replaced = {name: getattr(self, name) for name in ("beta", "theta", "pairing")}
-            changed = [
-                f"{name}: {value}" for name, value in replaced.items() if value != fields[name].default
-            ]
+            changed = [f"{name}: {value}" for name, value in replaced.items() if value != fields[name].default]
             if self.pairs and changed:
                 raise InputError(
                     "pairs: given by hand they replace beta, theta and pairing; leave out "
@@ -141,9 +139,7 @@ class CKTF(Objective):
             for name, pair in self.pairs.items()
         }
 
-    def health(
-        self, student: Activations, teacher: Activations, batch: Batch
-    ) -> dict[str, dict[str, Tensor]]:
+    def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return `scores.score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
         if self.source is None:
             return {}

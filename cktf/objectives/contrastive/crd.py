@@ -41,9 +41,7 @@ class CRD(Objective):
         loss = self.pair(student.penultimate.float(), teacher.penultimate.float(), batch, negatives)
         return {"penultimate": loss}
 
-    def health(
-        self, student: Activations, teacher: Activations, batch: Batch
-    ) -> dict[str, dict[str, Tensor]]:
+    def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return `scores.score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""
         if self.source is None:
             return {}

@@ -66,9 +66,7 @@ def noise_contrastive_loss(
         partition: Z, see `estimate_partition`.
         num_samples: n.
     """
-    loss: Tensor = _NoiseContrastiveLoss.apply(
-        anchors, positives, rows, negatives, temperature, partition, num_samples
-    )
+    loss: Tensor = _NoiseContrastiveLoss.apply(anchors, positives, rows, negatives, temperature, partition, num_samples)
     return loss
 
 

@@ -56,9 +56,7 @@ class Side(nn.Module):
         with seeding.initialisation(given.seed, "bank", *name):
             self.bank = build_bank(config, given.num_samples, dim)
 
-    def contrast(
-        self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives
-    ) -> Tensor:
+    def contrast(self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
         """Return the loss of this side's anchors against the other side's positives and rows, a scalar."""
         anchors, positives, rows, temperature = self._products(anchors, positives, rows)
         scored = anchors, positives, rows, negatives
@@ -86,9 +84,7 @@ class Side(nn.Module):
         is_negative = classes_of_rows != classes_of_anchors.unsqueeze(1)
         return score_health(anchors, positives, rows, is_negative, temperature)
 
-    def _products(
-        self, anchors: Tensor, positives: Tensor, rows: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, float]:
+    def _products(self, anchors: Tensor, positives: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
         """Return vectors whose products are the scores, and the temperature that goes with them."""
         temperature = self.config.temperature
         if not self.config.unit_length:
@@ -170,9 +166,7 @@ class ContrastivePair(nn.Module):
         return loss
 
     @torch.no_grad()
-    def health(
-        self, student: Tensor, teacher: Tensor, classes: tuple[Tensor, Tensor]
-    ) -> dict[str, dict[str, Tensor]]:
+    def health(self, student: Tensor, teacher: Tensor, classes: tuple[Tensor, Tensor]) -> dict[str, dict[str, Tensor]]:
         """Return for the bank of each side, ``student`` and ``teacher``, `Side.health` of the other side's anchors.
 
         No state changes. Each anchor's positive is the current embedding of the same sample, because a bank has no row
@@ -187,10 +181,6 @@ class ContrastivePair(nn.Module):
         assert self.teacher.bank is not None
         of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
         return {
-            "student": self.teacher.health(
-                of_teacher, of_student, self.student.bank.rows(of_student), classes
-            ),
-            "teacher": self.student.health(
-                of_student, of_teacher, self.teacher.bank.rows(of_teacher), classes
-            ),
+            "student": self.teacher.health(of_teacher, of_student, self.student.bank.rows(of_student), classes),
+            "teacher": self.student.health(of_student, of_teacher, self.teacher.bank.rows(of_teacher), classes),
         }

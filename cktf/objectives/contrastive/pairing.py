@@ -44,9 +44,7 @@ def choose_block(
             return int(torch.randint(len(teacher), (), generator=generator))
         case "largest" | "smallest":
             assert student is not None, "a pairing of BY_SIMILARITY reads the student's map"
-            similarities = torch.stack(
-                [map_similarity(student, transform(block), batch) for block in teacher]
-            )
+            similarities = torch.stack([map_similarity(student, transform(block), batch) for block in teacher])
             return int(similarities.argmax() if pairing == "largest" else similarities.argmin())
 
 

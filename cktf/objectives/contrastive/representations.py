@@ -26,9 +26,7 @@ class Representations:
         given: Networks and seed that it is built for.
     """
 
-    def __init__(
-        self, pairing: Pairing, transform: Transform, given: BuildContext, *, normalize: bool
-    ) -> None:
+    def __init__(self, pairing: Pairing, transform: Transform, given: BuildContext, *, normalize: bool) -> None:
         self.pairing: Pairing = pairing
         self.transform: Transform = transform
         self.normalize = normalize
@@ -108,9 +106,7 @@ class Representations:
                 words += [pair.name, f"seed {self.seed}"]
         return ", ".join(words)
 
-    def _chosen(
-        self, pair: LayerPair, of_student: Tensor | None, teacher: Activations, batch: Batch
-    ) -> Tensor:
+    def _chosen(self, pair: LayerPair, of_student: Tensor | None, teacher: Activations, batch: Batch) -> Tensor:
         """Return the teacher's layer, normalised; if a pair names a stage alone, its block is chosen first."""
         blocks = blocks_of(teacher, pair.teacher)
         chosen = 0

@@ -64,9 +64,7 @@ class ContrastiveSettings(ObjectiveSettings):
     @model_validator(mode="after")
     def _is_bounded(self) -> Self:
         if not self.unit_length and self.critic == "cosine":
-            raise InputError(
-                "unit_length: a cosine is of vectors of length 1; choose true, or critic squared_distance"
-            )
+            raise InputError("unit_length: a cosine is of vectors of length 1; choose true, or critic squared_distance")
         softmax_of_batch = self.source == "batch" and self.estimator == "infonce"
         if not self.unit_length and self.negatives > 0 and not softmax_of_batch:
             raise InputError(

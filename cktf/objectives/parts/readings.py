@@ -5,9 +5,7 @@ from cktf.batch import Reading, Shapes
 
 def logits_of(network: Shapes) -> Reading:
     """Return the reading of a network's logits."""
-    return Reading(
-        "logits", network.logits, of_batch=False, compute=lambda activations, _: activations.logits
-    )
+    return Reading("logits", network.logits, of_batch=False, compute=lambda activations, _: activations.logits)
 
 
 def penultimate_of(network: Shapes) -> Reading:

@@ -17,9 +17,7 @@ def last_maps(activations: Activations) -> dict[str, Tensor]:
     return _named(activations.stem, activations.stages)
 
 
-def paired_maps(
-    given: BuildContext, key: str, remedy: str = "weight: 0"
-) -> dict[str, tuple[torch.Size, torch.Size]]:
+def paired_maps(given: BuildContext, key: str, remedy: str = "weight: 0") -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return the shapes of the `last_maps` of student and teacher: (channels, height, width) each.
 
     Args:
@@ -37,9 +35,7 @@ def paired_maps(
             f"{len(teacher.stages)}; choose networks with equally many, or {remedy}"
         )
     teacher_shapes = _named(teacher.stem, teacher.stages)
-    return {
-        name: (shape, teacher_shapes[name]) for name, shape in _named(student.stem, student.stages).items()
-    }
+    return {name: (shape, teacher_shapes[name]) for name, shape in _named(student.stem, student.stages).items()}
 
 
 def paired_stages(given: BuildContext, key: str) -> dict[str, tuple[torch.Size, torch.Size]]:

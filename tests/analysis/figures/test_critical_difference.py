@@ -36,9 +36,7 @@ def test_arms_stand_at_their_mean_ranks_and_bars_over_those_that_are_alike(
     specification = chart(diagram).to_dict()
     lines, bars, words, better, worse = (drawn(specification, layer) for layer in range(5))
     for arm in better + worse:
-        (stem,) = (
-            line for line in lines if line["x"] == line["x2"] == arm["rank"] and line["y2"] == arm["y"]
-        )
+        (stem,) = (line for line in lines if line["x"] == line["x2"] == arm["rank"] and line["y2"] == arm["y"])
         assert stem["y"] == 0
     assert [arm["arm"] for arm in better] == [arm["arm"] for arm in diagram.arms[:2]]
     assert [arm["arm"] for arm in worse] == [arm["arm"] for arm in diagram.arms[:1:-1]]

@@ -97,9 +97,7 @@ def test_a_verdict_is_a_shape_of_its_own_and_delta_a_pair_of_lines(
     assert len(set(SHAPES.values())) == len(SHAPES)
 
 
-def test_of_many_arms_those_with_the_largest_effects_are_drawn(
-    ablation: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_arms_those_with_the_largest_effects_are_drawn(ablation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(effects, "MAX_ARMS", 2)
     forest = record(load(ablation))
     assert forest is not None
@@ -114,9 +112,9 @@ def test_an_arm_that_failed_has_a_row_and_its_word_but_no_point(ablation_writer:
     ledger.close_segment()
     forest = record(load(ledger.run))
     assert forest is not None
-    assert [
-        (row["label"], row["effect"], row["verdict"]) for row in forest.rows if row["effect"] is None
-    ] == [("broken  (n = 0)", None, "failed")]
+    assert [(row["label"], row["effect"], row["verdict"]) for row in forest.rows if row["effect"] is None] == [
+        ("broken  (n = 0)", None, "failed")
+    ]
     assert "An arm without a point shares no complete seed with the baseline." in forest.caption
     assert set(SHAPES) == set(Verdict)
     assert '"failed"' in json.dumps(chart(forest).to_dict())

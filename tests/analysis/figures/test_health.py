@@ -29,9 +29,7 @@ def test_every_number_has_a_panel_with_the_means_of_a_few_arms(measured: Path) -
     rows = ledger_tables(measured)[1].to_pylist()
     for arm, epoch in (("baseline", 2), ("pairing=first", 4)):
         values = [row["health.kl"] for row in rows if row["arm"] == arm and row["epoch"] == epoch]
-        (point,) = [
-            row for row in drawn.rows if (row["panel"], row["arm"], row["epoch"]) == ("KL (nats)", arm, epoch)
-        ]
+        (point,) = [row for row in drawn.rows if (row["panel"], row["arm"], row["epoch"]) == ("KL (nats)", arm, epoch)]
         assert point["n"] == 5
         assert point["mean"] == pytest.approx(sum(values) / 5, rel=1e-3)
         assert point["low"] < point["mean"] < point["high"]
@@ -39,9 +37,7 @@ def test_every_number_has_a_panel_with_the_means_of_a_few_arms(measured: Path) -
     assert of_the_gap == {"baseline", "pairing=first"}
 
 
-def test_of_many_numbers_those_are_drawn_that_moved_most(
-    measured: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_numbers_those_are_drawn_that_moved_most(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = load(measured)
     unselected = record(results)
     assert unselected is not None
@@ -108,9 +104,7 @@ def test_a_context_has_its_own_baseline_and_the_first_one_is_drawn(
     ledger = contexts_writer(seeds=2)
     rows = [parse_row(line) for line in ledger.lines]
     ledger.lines.clear()
-    ledger.add(
-        *(replace(row, health={"kl": row.epoch / 7}) if isinstance(row, EpochRow) else row for row in rows)
-    )
+    ledger.add(*(replace(row, health={"kl": row.epoch / 7}) if isinstance(row, EpochRow) else row for row in rows))
     ledger.close_segment()
     drawn = record(load(ledger.run))
     assert drawn is not None

@@ -26,8 +26,7 @@ def test_a_cell_is_the_mean_of_the_trials_at_both_levels(grid: Path) -> None:
     trials = results.trials
     for cell in heat_map.cells:
         at_both = trials[
-            (trials[f"param.{TEMPERATURE}"] == float(cell["column"]))
-            & (trials[f"param.{THETA}"] == float(cell["row"]))
+            (trials[f"param.{TEMPERATURE}"] == float(cell["column"])) & (trials[f"param.{THETA}"] == float(cell["row"]))
         ]
         assert cell["score"] == pytest.approx(at_both["test_accuracy"].sum() / 5, abs=1e-4)
         assert (cell["n"], cell["text"]) == (5, f"{cell['score']:.2f}")

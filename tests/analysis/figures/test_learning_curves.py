@@ -99,9 +99,7 @@ def test_arms_without_a_baseline_are_shown_alone(ablation_writer: Callable[..., 
     assert {row["series"] for row in curves.rows} == {"arm"}
 
 
-def test_of_many_arms_those_with_the_largest_effects_are_drawn(
-    ablation: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_arms_those_with_the_largest_effects_are_drawn(ablation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learning_curves, "MAX_PANELS", 2)
     curves = record(load(ablation))
     assert curves is not None

@@ -14,10 +14,7 @@ def front_by_pairs(costs: NDArray[np.float64], losses: NDArray[np.float64]) -> l
     """Return which points are dominated by none, every pair looked at."""
     points = [*zip(costs, losses, strict=True)]
     return [
-        not any(
-            cost <= own_cost and loss <= own_loss and (cost < own_cost or loss < own_loss)
-            for cost, loss in points
-        )
+        not any(cost <= own_cost and loss <= own_loss and (cost < own_cost or loss < own_loss) for cost, loss in points)
         for own_cost, own_loss in points
     ]
 

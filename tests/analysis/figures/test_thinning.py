@@ -40,15 +40,11 @@ def test_those_to_be_kept_are_drawn_in_any_case(num_kept: int) -> None:
 
 def test_the_caption_says_which() -> None:
     assert thinned_text(1000, 5000) == " 1000 of 5000 are drawn, evenly spaced in the order of planning."
-    assert (
-        thinned_text(9, 50, "the front") == " 9 of 50 are drawn: the front, and an even sample of the others."
-    )
+    assert thinned_text(9, 50, "the front") == " 9 of 50 are drawn: the front, and an even sample of the others."
 
 
 @pytest.mark.parametrize("name", ["history", "slices", "rank_map", "parallel", "pareto"])
-def test_figures_of_many_arms_say_how_many_they_draw(
-    search: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_figures_of_many_arms_say_how_many_they_draw(search: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = FIGURES[name].record(load(search))
     assert whole is not None
     assert " are drawn" not in whole.caption
@@ -67,9 +63,7 @@ def test_what_a_figure_is_about_is_always_drawn(search: Path, monkeypatch: pytes
     assert front
     assert thin_line
     assert thin_front
-    assert dict.fromkeys(row["best"] for row in thin_line.rows) == dict.fromkeys(
-        row["best"] for row in line.rows
-    )
+    assert dict.fromkeys(row["best"] for row in thin_line.rows) == dict.fromkeys(row["best"] for row in line.rows)
     assert [row for row in thin_front.rows if row["side"] == pareto.FRONT] == [
         row for row in front.rows if row["side"] == pareto.FRONT
     ]

@@ -24,8 +24,7 @@ def test_confirmed_arms_stand_beside_their_search_scores(confirmed_search: Path)
     luck, above = (f"{confirmed[name]:+.2f}".replace("-", "−") for name in ("selection_luck", "above_fresh"))
     assert (
         f"Luck of the selection, on average over the arms that were chosen by their search scores: {luck} percentage "
-        f"points, of {above} percentage points by which the scores are above the fresh means."
-        in curse.caption
+        f"points, of {above} percentage points by which the scores are above the fresh means." in curse.caption
     )
     assert "in the search, at 1 seed which all its arms share" in curse.caption
     assert "those of a sampler that learns are not" in curse.caption

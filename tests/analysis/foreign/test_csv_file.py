@@ -56,14 +56,10 @@ def test_smaller_may_be_better_and_contexts_have_a_column(tmp_path: Path) -> Non
 
 
 def test_a_metric_called_as_one_of_ours_has_no_unit_that_nobody_stated(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(
-        "arm,seed,test_accuracy\nbaseline,0,0.9\nkd,0,0.8\nkd,1,0.8\nbaseline,1,0.7"
-    )
+    (tmp_path / "a.csv").write_text("arm,seed,test_accuracy\nbaseline,0,0.9\nkd,0,0.8\nkd,1,0.8\nbaseline,1,0.7")
     results = read_csv(tmp_path / "a.csv", metric="test_accuracy")
     write_results(results, tmp_path / "out")
-    assert "%" not in (tmp_path / "out" / "tables" / "effects.md").read_text().splitlines()[0].replace(
-        "95%", ""
-    )
+    assert "%" not in (tmp_path / "out" / "tables" / "effects.md").read_text().splitlines()[0].replace("95%", "")
 
 
 def test_names_that_look_alike_are_one_arm_and_seeds_of_a_spreadsheet_whole_numbers(tmp_path: Path) -> None:
@@ -195,9 +191,7 @@ def test_files_are_read_together_each_a_context_of_its_own(file: Path, tmp_path:
     assert both.facts.foreign.origin.startswith("the CSV file")
 
 
-def test_the_command_line_names_the_columns(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_line_names_the_columns(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     columns = ["--arm", "method", "--seed", "run", "--metric", "acc", "--baseline", "none", "--delta", "0.01"]
     assert main(["report", str(file), "--from", "csv", *columns]) == 2
     assert capsys.readouterr().err.startswith("--out is missing: the report of foreign results has no place")
@@ -254,9 +248,7 @@ def test_a_number_beside_a_status_that_failed_does_not_count(
     assert failed.effects["n_pairs"].tolist() == [4]
     assert failed.trials["status"].tolist()[-3:] == [Status.FAILED, Status.COMPLETE, Status.RUNNING]
     assert failed.trials["reason"].tolist()[-3] == f"{head}: crashed"
-    assert "Failed trials that have a value of acc all the same, which does not count: 1 of 11." in caveats(
-        failed
-    )
+    assert "Failed trials that have a value of acc all the same, which does not count: 1 of 11." in caveats(failed)
     if not options:
         unread = read_back(tmp_path, [*lines, "kd,4,12,CA"])
         assert f"Column {head} may say how trials ended, but its words, like 'CA'" in caveats(unread)
@@ -285,9 +277,7 @@ def test_a_factor_of_a_hundred_is_told_in_the_report(tmp_path: Path) -> None:
 
 def test_a_loss_is_not_taken_for_an_accuracy(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("arm,seed,loss\nbaseline,0,1\nbaseline,1,2\nkd,0,0.5\nkd,1,1.2\n")
-    with pytest.raises(
-        ValueError, match="--metric loss: not said whether a larger or a smaller value is better"
-    ):
+    with pytest.raises(ValueError, match="--metric loss: not said whether a larger or a smaller value is better"):
         read_csv(tmp_path / "a.csv", metric="loss")
     for maximise, word in ((True, "larger"), (False, "smaller")):
         results = read_csv(tmp_path / "a.csv", metric="loss", maximise=maximise)
@@ -298,12 +288,8 @@ def test_a_loss_is_not_taken_for_an_accuracy(tmp_path: Path) -> None:
 
 
 def test_a_file_may_be_of_utf_16_and_its_last_line_have_no_end(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(
-        "arm,seed,acc\nbaseline,0,1\nkd,0,2\nkd,1,3\nbaseline,1,1", encoding="utf-16"
-    )
+    (tmp_path / "a.csv").write_text("arm,seed,acc\nbaseline,0,1\nkd,0,2\nkd,1,3\nbaseline,1,1", encoding="utf-16")
     assert read_csv(tmp_path / "a.csv", metric="acc").effects["n_pairs"].tolist() == [2]
     (tmp_path / "a.csv").write_bytes(b"arm,seed,acc\nbaseline,0,1\nkd\xff,0,2\n")
-    with pytest.raises(
-        ValueError, match=r"a\.csv: is not text in utf-8 at byte 29; --encoding names another"
-    ):
+    with pytest.raises(ValueError, match=r"a\.csv: is not text in utf-8 at byte 29; --encoding names another"):
         read_csv(tmp_path / "a.csv", metric="acc")

@@ -59,10 +59,7 @@ def test_trials_keep_their_states_params_and_values_on_the_way(storage: str) -> 
             assert row["metric.value"] == trial.intermediate_values[1]
             assert row["reason"] == "pruned after step 1"
         on_the_way = results.epochs[results.epochs["trial_id"] == row["trial_id"]]
-        assert (
-            dict(zip(on_the_way["epoch"], on_the_way["metric.value"], strict=True))
-            == trial.intermediate_values
-        )
+        assert dict(zip(on_the_way["epoch"], on_the_way["metric.value"], strict=True)) == trial.intermediate_values
     assert results.trials["seed"].isna().all()
     assert results.facts.study.log_factors == ["rate"]
 
@@ -106,9 +103,7 @@ def test_a_data_base_of_something_else_is_told_and_left_as_it_was(tmp_path: Path
     assert (tmp_path / "other.db").read_bytes() == before
 
 
-def test_what_cannot_be_read_is_told(
-    storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_read_is_told(storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match=r"there is no study 'other' \(--study\); there are: rates"):
         read_optuna(storage, name="other")
     optuna.create_study(storage=storage, study_name="two", directions=["minimize", "maximize"])
@@ -129,9 +124,7 @@ def test_a_password_does_not_stand_in_the_report() -> None:
     from analysis.foreign.optuna_storage import without_password
 
     assert without_password("mysql://user:secret@host/studies") == "mysql://user@host/studies"
-    assert (
-        without_password("mysql://user:se@cret@host/studies?password=secret") == "mysql://user@host/studies"
-    )
+    assert without_password("mysql://user:se@cret@host/studies?password=secret") == "mysql://user@host/studies"
     assert without_password("postgresql:///studies?user=u&password=secret") == "postgresql:///studies"
     assert without_password("sqlite:///study.db") == "sqlite:///study.db"
 
@@ -177,9 +170,7 @@ def test_choices_that_optuna_itself_stores_as_one_are_told(tmp_path: Path) -> No
     write_choices(url, [1, "1", True])
     results = read_optuna(url)
     assert results.trials["param.c"].tolist() == ["1", '"1"', "1"]
-    assert "Of c, Optuna stores True as 1: the trials of these choices cannot be told apart." in methods_text(
-        results
-    )
+    assert "Of c, Optuna stores True as 1: the trials of these choices cannot be told apart." in methods_text(results)
     truths = f"sqlite:///{tmp_path}/b.db"
     write_choices(truths, [True, False])
     assert read_optuna(truths).trials["param.c"].tolist() == [True, False]
@@ -192,9 +183,7 @@ def test_values_that_are_not_finite_have_failed(tmp_path: Path) -> None:
     assert results.trials["status"].tolist() == [Status.COMPLETE, Status.FAILED] * 2
     assert results.trials["reason"].tolist()[1] == "value is inf, which is not finite"
     assert len(results.leaderboard) == 2
-    assert "Trials whose value is infinite or not a number, which count as failed: 2 of 4." in methods_text(
-        results
-    )
+    assert "Trials whose value is infinite or not a number, which count as failed: 2 of 4." in methods_text(results)
 
 
 def test_a_table_of_other_studies_is_no_storage_and_left_as_it_was(tmp_path: Path) -> None:
@@ -202,9 +191,7 @@ def test_a_table_of_other_studies_is_no_storage_and_left_as_it_was(tmp_path: Pat
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("CREATE TABLE studies (id INTEGER, title TEXT)")
     before = file.read_bytes()
-    with pytest.raises(
-        ValueError, match=r"a table of studies, but none of Optuna's alembic_version, .*study_name"
-    ):
+    with pytest.raises(ValueError, match=r"a table of studies, but none of Optuna's alembic_version, .*study_name"):
         read_optuna(f"sqlite:///{file}")
     assert file.read_bytes() == before
     with closing(sqlite3.connect(file)) as connection:

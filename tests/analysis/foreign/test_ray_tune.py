@@ -54,10 +54,7 @@ def test_the_tables_of_values_are_read_where_the_lines_are_missing(folder: Path)
     for path in folder.glob("*/result.json"):
         path.unlink()
     from_tables = read_ray_tune(folder, metric="nested/loss", maximise=False)
-    assert (
-        from_tables.trials["metric.nested/loss"].tolist()[:9]
-        == known.trials["metric.nested/loss"].tolist()[:9]
-    )
+    assert from_tables.trials["metric.nested/loss"].tolist()[:9] == known.trials["metric.nested/loss"].tolist()[:9]
     assert from_tables.leaderboard["score"].tolist() == known.leaderboard["score"].tolist() == [0.25, 0.25]
 
 
@@ -109,9 +106,7 @@ def test_the_report_has_what_a_search_has_and_says_what_is_unknown(tmp_path: Pat
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"no trial of Ray Tune lies there, which would be a folder with params"
-    ):
+    with pytest.raises(ValueError, match=r"no trial of Ray Tune lies there, which would be a folder with params"):
         read_ray_tune(tmp_path, metric="accuracy")
     with pytest.raises(
         ValueError, match=r"no result has a number called 'acc' \(--metric\); .* accuracy, .* nested/loss"
@@ -175,9 +170,7 @@ def test_what_is_not_finite_has_failed_wherever_it_is_counted(tmp_path: Path) ->
 
 
 def test_a_param_that_says_how_long_trials_are_makes_them_complete(tmp_path: Path) -> None:
-    trials = [
-        {"params": {"lr": lr, "budget": lr}, "acc": [70 + step for step in range(lr)]} for lr in (1, 2, 3)
-    ]
+    trials = [{"params": {"lr": lr, "budget": lr}, "acc": [70 + step for step in range(lr)]} for lr in (1, 2, 3)]
     results = read_ray_tune(write(tmp_path / "equal", trials), metric="acc")
     assert set(results.trials["status"]) == {Status.COMPLETE}
     # By its name, too, where some were ended earlier; but no param of another name.
@@ -269,9 +262,7 @@ def test_an_error_without_words_is_one(folder: Path) -> None:
         ),
     ],
 )
-def test_odd_files_are_named_with_the_line_and_the_key(
-    tmp_path: Path, file: str, content: str, told: str
-) -> None:
+def test_odd_files_are_named_with_the_line_and_the_key(tmp_path: Path, file: str, content: str, told: str) -> None:
     write(tmp_path, [{"params": {"lr": lr}, "acc": [1, 2]} for lr in (1, 2)])
     if file == "progress.csv":
         (tmp_path / "train_1" / "result.json").unlink()
@@ -319,9 +310,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str) -> None:
 def test_odd_levels_and_scores_are_read(tmp_path: Path, level: str) -> None:
     write(tmp_path, [{"params": {"epochs": lr}, "acc": [1, 2]} for lr in (2, 3, 1e307)])
     (tmp_path / "train_1" / "params.json").write_text(f'{{"epochs": {level}}}')
-    text = (
-        f'{{"training_iteration": 1, "acc": {level if level[-1] in "y9N8" else 1}, "hostname": "\\ud800"}}\n'
-    )
+    text = f'{{"training_iteration": 1, "acc": {level if level[-1] in "y9N8" else 1}, "hostname": "\\ud800"}}\n'
     (tmp_path / "train_2" / "result.json").write_text(text)
     results = read_ray_tune(tmp_path, metric="acc")
     assert len(results.trials) == 3

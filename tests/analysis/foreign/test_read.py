@@ -57,9 +57,7 @@ def test_every_option_is_of_some_kind() -> None:
         (["a"], None, "csv", "--out is missing: the report of foreign results has no place of its own"),
     ],
 )
-def test_places_that_do_not_fit_are_told(
-    places: list[str], out: str | None, kind: str | None, told: str
-) -> None:
+def test_places_that_do_not_fit_are_told(places: list[str], out: str | None, kind: str | None, told: str) -> None:
     with pytest.raises(ValueError) as error:
         report_on(places, out, kind, Options(metric="x"))
     assert str(error.value) == told

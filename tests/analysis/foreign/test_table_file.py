@@ -72,9 +72,7 @@ def test_parquet_is_read(tmp_path: Path) -> None:
         (GERMAN.replace("70,5", "70,500").replace("5\n", "500\n").encode(), {"decimal": ","}),
     ],
 )
-def test_an_option_says_what_the_file_does_not(
-    content: bytes, options: dict[str, str], tmp_path: Path
-) -> None:
+def test_an_option_says_what_the_file_does_not(content: bytes, options: dict[str, str], tmp_path: Path) -> None:
     results = read(tmp_path / "a.csv", content, **options)
     assert results.effects["n_pairs"].tolist() == [2]
     assert results.trials["metric.acc"].iloc[0] == 70.5
@@ -161,16 +159,9 @@ def test_what_cannot_be_read_is_told_with_the_option_that_reads_it(case: str, tm
 
 
 def test_folds_are_contexts_and_epochs_are_not(tmp_path: Path) -> None:
-    rows = [
-        f"{arm},{seed},{fold},{fold + seed}"
-        for arm in ("baseline", "kd")
-        for seed in (0, 1)
-        for fold in (0, 1)
-    ]
+    rows = [f"{arm},{seed},{fold},{fold + seed}" for arm in ("baseline", "kd") for seed in (0, 1) for fold in (0, 1)]
     lines = "\n".join(rows)
-    with pytest.raises(
-        InputError, match=r"the last epoch's; or each fold is a context: --context fold \(in Python"
-    ):
+    with pytest.raises(InputError, match=r"the last epoch's; or each fold is a context: --context fold \(in Python"):
         read(tmp_path / "a.csv", f"arm,seed,fold,acc\n{lines}\n".encode())
     assert read(tmp_path / "a.csv", f"arm,seed,fold,acc\n{lines}\n".encode(), context="fold").contexts == [
         "0",

@@ -36,9 +36,7 @@ def test_every_trial_and_every_epoch_becomes_one_row(ablation: Path) -> None:
 
 
 def test_places_have_no_slash_too_many(ablation: Path, tmp_path: Path) -> None:
-    assert collect(f"{ablation}/") == tuple(
-        f"{ablation}/report/{name}.parquet" for name in ("trials", "epochs")
-    )
+    assert collect(f"{ablation}/") == tuple(f"{ablation}/report/{name}.parquet" for name in ("trials", "epochs"))
     assert collect(ablation, f"{tmp_path}/sent/")[0] == f"{tmp_path}/sent/trials.parquet"
 
 
@@ -62,17 +60,13 @@ def test_columns_are_flat_and_typed(ablation: Path) -> None:
     assert types["seed"] == types["epochs"] == types["config.epochs"] == pa.int64()
     assert types["param.objective.cktf.temperature"] == types["test_accuracy"] == pa.float64()
     assert (
-        types["param.objective.cktf.pairing"]
-        == types["arm"]
-        == types["config.objective.cktf.pairing"]
-        == pa.string()
+        types["param.objective.cktf.pairing"] == types["arm"] == types["config.objective.cktf.pairing"] == pa.string()
     )
     assert types["is_baseline"] == pa.bool_()
     assert types["planned_time"] == types["ended_time"] == pa.timestamp("us", tz="UTC")
     assert json.loads(trials["versions"][0].as_py()) == {"ray": "2.60.0", "torch": "2.15.0"}
     assert not any(
-        pa.types.is_nested(t) and not pa.types.is_dictionary(t)
-        for t in (*types.values(), *epochs.schema.types)
+        pa.types.is_nested(t) and not pa.types.is_dictionary(t) for t in (*types.values(), *epochs.schema.types)
     )
 
 
@@ -223,18 +217,14 @@ def rewritten(lines: list[str], way: str) -> str:
     if way == "kind last":
         return "".join(f"{json.dumps({**row, 'kind': row.pop('kind')})}\n" for row in rows)
     if way == "some shuffled":
-        shuffled = [
-            dict(some.sample([*row.items()], len(row))) if some.random() < 0.3 else row for row in rows
-        ]
+        shuffled = [dict(some.sample([*row.items()], len(row))) if some.random() < 0.3 else row for row in rows]
         return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in shuffled)
     if way == "sorted, without an end":
         return "\n".join(json.dumps(row, sort_keys=True) for row in rows)
     if way == "other line ends":
         return "".join(f"{line} \r\n" for line in lines)
     if way == "escapes":
-        return "".join(
-            line.replace('"kind"', '"k\\u0069nd"').replace("epoch", "e\\u0070och") + "\n" for line in lines
-        )
+        return "".join(line.replace('"kind"', '"k\\u0069nd"').replace("epoch", "e\\u0070och") + "\n" for line in lines)
     if way == "a byte order mark":
         return "\ufeff" + "".join(f"{line}\n" for line in lines)
     if way == "floats":

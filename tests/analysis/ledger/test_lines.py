@@ -57,13 +57,9 @@ def one_by_one(lines: list[bytes]) -> dict[int, dict[str, Any]]:
 def in_columns(lines: list[bytes]) -> dict[int, dict[str, Any]]:
     tables, others = parse_lines(lines)
     rows = [row for table in tables for row in table.to_pylist()]
-    assert sorted([*(row[POSITION] for row in rows), *(position for position, _ in others)]) == [
-        *range(len(lines))
-    ]
+    assert sorted([*(row[POSITION] for row in rows), *(position for position, _ in others)]) == [*range(len(lines))]
     assert all(table.schema.field(f.name).type == f.type for table in tables for f in EPOCH_SCHEMA)
-    return {
-        row.pop(POSITION): {name: value for name, value in row.items() if value is not None} for row in rows
-    }
+    return {row.pop(POSITION): {name: value for name, value in row.items() if value is not None} for row in rows}
 
 
 GOOD = {

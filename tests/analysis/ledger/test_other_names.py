@@ -20,8 +20,7 @@ def merged(grid_writer: Callable[..., Any]) -> Path:
     """Return the run directory of a grid whose arms at theta 0 train alike."""
     levels = (0.1, 1.0)
     aliases = [
-        {"arm": name, "params": {TEMPERATURE: level, THETA: 0.0}}
-        for name, level in zip(NAMES, levels, strict=True)
+        {"arm": name, "params": {TEMPERATURE: level, THETA: 0.0}} for name, level in zip(NAMES, levels, strict=True)
     ]
     ledger = grid_writer(aliases={"temperature=0.5, theta=0.0": aliases})
     ledger.close_segment()

@@ -36,9 +36,7 @@ def test_pieces_of_any_size_hold_every_line_once(
     losses, others = rows_in(writer.run)
     is_epoch = [line.startswith('{"kind":"epoch"') for line in lines]
     assert others == [line.encode() for line, epoch in zip(lines, is_epoch, strict=True) if not epoch]
-    assert losses == [
-        json.loads(line)["train_loss"] for line, epoch in zip(lines, is_epoch, strict=True) if epoch
-    ]
+    assert losses == [json.loads(line)["train_loss"] for line, epoch in zip(lines, is_epoch, strict=True) if epoch]
 
 
 def test_blocks_of_any_size_give_the_same_tables(ablation: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,9 +20,7 @@ BEGINS = {"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG", "html": b"<!doctype
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_every_figure_that_applies_is_drawn_and_says_what_n_is(
-    run: str, request: pytest.FixtureRequest
-) -> None:
+def test_every_figure_that_applies_is_drawn_and_says_what_n_is(run: str, request: pytest.FixtureRequest) -> None:
     results = load(request.getfixturevalue(run))
     drawings, why_not = all_drawings(results)
     assert drawings
@@ -74,9 +72,7 @@ def test_a_character_that_no_picture_can_show_ends_nothing(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("file", ["forest.gif", "forest", "svg"])
 def test_a_suffix_that_is_not_known_is_told(ablation: Path, file: str) -> None:
-    with pytest.raises(
-        ValueError, match=rf"{file}: the suffix .* one of \.svg, \.pdf, \.png, \.html, \.json"
-    ):
+    with pytest.raises(ValueError, match=rf"{file}: the suffix .* one of \.svg, \.pdf, \.png, \.html, \.json"):
         write_figure(load(ablation), "effects", file)
 
 

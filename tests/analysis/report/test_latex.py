@@ -65,10 +65,7 @@ def test_the_best_are_bold_but_not_the_reference_beside_them_and_the_footnote_na
     written = latex([Table("Means", rows, "n = 5.", frozenset({(1, 1)}), frozenset({(3, 1)}))])
     assert "kd & \\textbf{91.5 $\\pm$ 0.8} (91.25) \\\\\nat & 90.0 $\\pm$ 0.1 \\\\" in written
     assert "fsp & 89.0 $\\pm$ 0.1$^\\dagger$ (90.00)" in written
-    assert (
-        "n = 5. Bold: the best mean of 5 seeds or more. $^\\dagger$: not told from it (paired t test"
-        in written
-    )
+    assert "n = 5. Bold: the best mean of 5 seeds or more. $^\\dagger$: not told from it (paired t test" in written
 
 
 def test_of_few_seeds_nothing_is_marked_and_the_footnote_says_so(contexts: Path) -> None:

@@ -46,9 +46,7 @@ def test_whatever_letter_is_written_in_ascii() -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_it_compiles(tmp_path: Path) -> None:
-    letters = [
-        chr(code) for code in range(0x20, 0x3100) if unicodedata.category(chr(code)) not in ("Cn", "Cs")
-    ]
+    letters = [chr(code) for code in range(0x20, 0x3100) if unicodedata.category(chr(code)) not in ("Cn", "Cs")]
     lines = "\n\n".join(text("".join(letters[start : start + 50])) for start in range(0, len(letters), 50))
     document = f"\\documentclass{{article}}\n\\begin{{document}}\n{lines}\n\\end{{document}}\n"
     (tmp_path / "a.tex").write_text(document)

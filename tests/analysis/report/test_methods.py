@@ -39,9 +39,7 @@ def test_trials_without_result_are_counted(ablation_writer: Callable[..., Any]) 
 
 def test_a_search_never_reads_the_test_split(search: Path) -> None:
     text = methods_text(load(search))
-    assert (
-        "A search over 3 factors ran 60 trials (6 pruned, 3 failed) to maximise validation accuracy" in text
-    )
+    assert "A search over 3 factors ran 60 trials (6 pruned, 3 failed) to maximise validation accuracy" in text
     assert "the test split was not read" in text
     assert "Holm" not in text
     assert "Pruned arms are counted" in text
@@ -124,9 +122,7 @@ def test_delta_and_the_test_beside_it_are_told(ablation_writer: Callable[..., An
     ledger.close_segment()
     text = methods_text(load(ledger.run))
     assert "within ±0.5 percentage points, the smallest effect that matters" in text
-    assert (
-        "The exact sign-flip test stands beside the t test, for the 4 comparisons with 6 to 20 pairs" in text
-    )
+    assert "The exact sign-flip test stands beside the t test, for the 4 comparisons with 6 to 20 pairs" in text
     assert "With so many" not in text
     assert "Wrong words of both kinds together come in at most 10% of studies" in text
     assert "changed between launches" not in text

@@ -48,9 +48,7 @@ def test_the_baseline_s_recipe_is_told(recipe: Callable[..., str]) -> None:
 
 
 def test_without_a_baseline_the_values_of_all_arms_are_named(recipe: Callable[..., str]) -> None:
-    many = [
-        CONFIG | {"student": {"model": model}, "epochs": epochs} for epochs, model in enumerate("aabb", 1)
-    ]
+    many = [CONFIG | {"student": {"model": model}, "epochs": epochs} for epochs, model in enumerate("aabb", 1)]
     text = recipe(*many, baseline=False)
     assert text.startswith("The student, a or b, learns from the images of digits")
     assert "for 4 different values epochs" not in text

@@ -50,10 +50,7 @@ def test_ledgers_that_do_not_say_how_many_images_there_were_are_read(
 def test_of_several_contexts_each_has_its_teachers_and_images(contexts: Path) -> None:
     each = with_trials(contexts, **{"config.teacher.model": "resnet20"})
     each.trials["test_images"] = each.trials["context"].map({"digits": 360, "clothes": 10_000})
-    assert (
-        "taught by one teacher in each context, scored on these test images (360 to 10,000);"
-        in scope_text(each)
-    )
+    assert "taught by one teacher in each context, scored on these test images (360 to 10,000);" in scope_text(each)
 
 
 def test_it_stands_in_the_methods_once(ablation: Path) -> None:

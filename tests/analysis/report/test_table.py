@@ -43,9 +43,7 @@ def test_several_tables_in_markdown_stand_under_their_titles(contexts_writer: Ca
         in text
     )
     # kd, the best on digits; the reference is not bold
-    assert re.search(
-        r"\n\| kd \| \*\*[0-9.]+ ± [0-9.]+\*\* \(91\.25\) \| [0-9.]+ ± [0-9.]+ \(61\.00\) \|\n", text
-    )
+    assert re.search(r"\n\| kd \| \*\*[0-9.]+ ± [0-9.]+\*\* \(91\.25\) \| [0-9.]+ ± [0-9.]+ \(61\.00\) \|\n", text)
     assert markdown_tables(tables[:1]).startswith("| arm | digits | clothes |\n")
 
 

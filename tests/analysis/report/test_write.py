@@ -127,9 +127,7 @@ def test_nothing_is_left_of_an_earlier_report_in_the_same_place(
     paths = write_report(ablation, tmp_path / "report")
     found = {str(path) for path in (tmp_path / "report").rglob("*") if path.is_file()}
     assert not found & (set(earlier.files) - set(paths.files))
-    kinds = {
-        str(Path(path).with_suffix(f".{kind}")) for path in paths.figures.values() for kind in ("png", "pdf")
-    }
+    kinds = {str(Path(path).with_suffix(f".{kind}")) for path in paths.figures.values() for kind in ("png", "pdf")}
     epochs = {path for path in found if "epochs.parquet" in path}
     own = {str(tmp_path / "report" / name) for name in ("report.json", "tables/notes.tex")}
     assert found == {path for path in paths.files if Path(path).is_file()} | kinds | epochs | own
@@ -206,9 +204,7 @@ def test_names_with_markup_stay_text(hostile: Path) -> None:
     assert HOSTILE in [row["arm"] for rows in drawn for row in rows if "arm" in row]
 
 
-def test_the_command_line_prints_the_table_and_the_files(
-    ablation: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_line_prints_the_table_and_the_files(ablation: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(ablation)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("Effects on test accuracy\n\n| arm |")
@@ -222,9 +218,7 @@ def test_the_command_line_refuses_what_is_no_run(tmp_path: Path, capsys: pytest.
     assert "is empty" in capsys.readouterr().err
 
 
-def test_a_report_is_not_written_to_a_place_without_a_name(
-    ablation: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_report_is_not_written_to_a_place_without_a_name(ablation: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(ablation), "--out", ""]) == 2
     assert main(["report", str(ablation), str(ablation), "--out", ""]) == 2
     assert capsys.readouterr().err.count("the name of a folder is empty") == 2
@@ -253,9 +247,7 @@ def test_the_report_of_several_contexts_lays_them_side_by_side_and_names_the_ref
     ]
 
 
-def test_the_command_line_prints_the_tables_of_all_contexts(
-    contexts: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_line_prints_the_tables_of_all_contexts(contexts: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(contexts)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("Test accuracy (%), mean ± sd\n\n| arm | digits | clothes |")
@@ -294,9 +286,7 @@ def test_a_folder_of_something_else_is_no_place_for_a_report(ablation: Path, tmp
     out = tmp_path / "out"
     out.mkdir()
     (out / "notes.txt").touch()
-    with pytest.raises(
-        ValueError, match=r"--out .*out: holds no report, but notes\.txt; choose a folder that is new"
-    ):
+    with pytest.raises(ValueError, match=r"--out .*out: holds no report, but notes\.txt; choose a folder that is new"):
         report_on([str(ablation)], str(out))
     assert [path.name for path in out.iterdir()] == ["notes.txt"]
     with pytest.raises(ValueError, match=r"--out .*notes\.txt: is a file; a report needs a folder"):
@@ -312,9 +302,7 @@ OWN = ("figures/history.pdf", "tables/ranks.tex", "figures/mine.svg", "notes.txt
 
 
 @pytest.mark.parametrize("writes", ["write_report", "write_results", "collect"])
-def test_files_that_are_not_a_report_s_own_are_left_alone(
-    ablation: Path, tmp_path: Path, writes: str
-) -> None:
+def test_files_that_are_not_a_report_s_own_are_left_alone(ablation: Path, tmp_path: Path, writes: str) -> None:
     out = tmp_path / "paper"
     for name in OWN:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
@@ -356,9 +344,7 @@ def test_a_file_in_the_place_of_one_of_the_report_s_is_refused_before_anything_i
         assert f"{out}/{name}: is " in capsys.readouterr().err
     else:
         with pytest.raises(ValueError, match=rf"^{out}/{name}: is "):
-            write_report(ledger.run, out) if writes == "write_report" else write_results(
-                load(ledger.run), out
-            )
+            write_report(ledger.run, out) if writes == "write_report" else write_results(load(ledger.run), out)
     assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
     assert (out / name).read_text() == "mine"
 
@@ -387,9 +373,7 @@ def test_a_table_and_a_figure_that_cannot_be_made_say_why_in_their_place(
         raise KeyError("margin")
 
     monkeypatch.setitem(FIGURES, "learning_curves", replace(FIGURES["learning_curves"], record=fail))
-    monkeypatch.setitem(
-        FIGURES, "paired_slopes", replace(FIGURES["paired_slopes"], chart=lambda _: {"mark": 3})
-    )
+    monkeypatch.setitem(FIGURES, "paired_slopes", replace(FIGURES["paired_slopes"], chart=lambda _: {"mark": 3}))
     monkeypatch.setitem(TABLES, "pairing", fail)
     monkeypatch.setattr("analysis.statistics.best.best", fail)
     monkeypatch.setattr("analysis.report.write.trial_table", fail)

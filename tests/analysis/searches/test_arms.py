@@ -49,9 +49,7 @@ def test_pruned_arms_stand_behind_complete_ones_by_how_far_they_came(
     assert is_best(arms).tolist() == [False, False, True, False, False, False, True]
 
 
-def test_a_smaller_loss_ranks_first(
-    new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> None:
+def test_a_smaller_loss_ranks_first(new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]) -> None:
     study = make_study_row(design="search", factors=[FACTOR], metric="validation_loss", maximise=False)
     ends = [(80.0, 4, Status.COMPLETE), (80.0, 2, Status.COMPLETE)]  # losses 1/4 and 1/2
     ledger = write_arms(new_ledger(), study, ends)
@@ -92,9 +90,7 @@ def test_an_arm_ends_as_the_worst_of_its_seeds_and_scores_where_all_have_been(
 def test_epochs_without_a_score_are_not_counted(search: Path) -> None:
     results = load(search)
     is_first = results.epochs["epoch"] == 1
-    unscored = results.epochs.assign(
-        validation_accuracy=results.epochs["validation_accuracy"].where(~is_first)
-    )
+    unscored = results.epochs.assign(validation_accuracy=results.epochs["validation_accuracy"].where(~is_first))
     way = scores_on_the_way(results.trials, unscored, "validation_accuracy")
     whole = scores_on_the_way(results.trials, results.epochs, "validation_accuracy")
     assert way.groupby("arm_id")["step"].max().max() == 3

@@ -76,9 +76,7 @@ def test_the_luck_of_the_selection_is_told_apart_from_that_of_the_seed_which_all
         arms, runs = draws.normal(0, 1.5, 40), draws.normal(0, 2.7, 40)
         scores = arms + runs + draws.normal(0, 3.6)
         top = np.argsort(-scores)[:3]
-        fresh = (
-            np.append(arms[top], 0.0)[:, np.newaxis] + draws.normal(0, 3.6, 5) + draws.normal(0, 2.7, (4, 5))
-        )
+        fresh = np.append(arms[top], 0.0)[:, np.newaxis] + draws.normal(0, 3.6, 5) + draws.normal(0, 2.7, (4, 5))
         luck = selection_luck(scores[top], scores, np.ones(3), run_variance(fresh))
         # Slowly: each score's distance from the mean, times the share of the variance that runs make.
         share = min(1.0, run_variance(fresh) / (sum((y - sum(scores) / 40) ** 2 for y in scores) / 39))
@@ -113,9 +111,7 @@ def test_effects_are_those_of_the_table_of_effects(ledger: Any) -> None:
 def test_of_a_loss_a_score_that_was_too_small_was_too_good(
     new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
 ) -> None:
-    study = make_study_row(
-        design="search", metric="validation_loss", report_metric="test_loss", maximise=False
-    )
+    study = make_study_row(design="search", metric="validation_loss", report_metric="test_loss", maximise=False)
     ledger = new_ledger()
     ledger.add(study)
     ledger.train(ledger.plan("first", 0, stage=Stage.SEARCH), 96.0, tests=False)  # the loss is 1/4

@@ -22,9 +22,7 @@ def test_numbers_are_those_of_optunas_evaluator() -> None:
     study = optuna.create_study()
     study.add_trials(
         [
-            optuna.create_trial(
-                params=dict(zip(domains, row, strict=True)), distributions=domains, value=score
-            )
+            optuna.create_trial(params=dict(zip(domains, row, strict=True)), distributions=domains, value=score)
             for row, score in zip(levels.tolist(), scores.tolist(), strict=True)
         ]
     )
@@ -55,17 +53,12 @@ def test_choices_are_weighed_as_choices() -> None:
     draws = np.random.default_rng(1)
     one_hot = [np.eye(3), np.eye(2)]
     # A third factor has the numbers 0, 1, 2; trees cut it at 0.5, 1 or 1.5, so cells of a quarter hold one score each.
-    levels = np.column_stack(
-        [draws.integers(3, size=80), draws.integers(2, size=80), draws.integers(3, size=80)]
-    )
+    levels = np.column_stack([draws.integers(3, size=80), draws.integers(2, size=80), draws.integers(3, size=80)])
     scores = levels @ [1.0, 2.0, -1.0] + 2.0 * (levels[:, 0] == 1) * levels[:, 1] + draws.standard_normal(80)
     encoded = np.hstack([one_hot[0][levels[:, 0]], one_hot[1][levels[:, 1]], levels[:, 2:]])
     quarters = np.arange(8) / 4 + 0.125
     corners = np.array(
-        [
-            [[[*one_hot[0][a], *one_hot[1][b], number] for number in quarters] for b in range(2)]
-            for a in range(3)
-        ]
+        [[[[*one_hot[0][a], *one_hot[1][b], number] for number in quarters] for b in range(2)] for a in range(3)]
     )
     found = fanova(
         levels.astype(np.float64),

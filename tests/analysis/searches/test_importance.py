@@ -101,9 +101,7 @@ def write_curves(ledger: Any, study: Any, *, prune: bool, seed: int = 0, arms: i
 
 
 @pytest.fixture
-def curves(
-    tmp_path: Path, new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]
-) -> Callable[..., Results]:
+def curves(tmp_path: Path, new_ledger: Callable[[], Any], make_study_row: Callable[..., Any]) -> Callable[..., Results]:
     """Return a maker of the results of `write_curves`, pruned or not."""
 
     def make(*, prune: bool) -> Results:
@@ -207,12 +205,8 @@ def test_a_conditional_factor_is_judged_by_ped_anova_alone(new_ledger: Any, make
     assert table.at[factors[1], "reason"] == "not every arm has this factor"
 
 
-def test_a_factor_alone_has_all_importance_and_an_interval_without_width(
-    new_ledger: Any, make_study_row: Any
-) -> None:
-    ledger = write_integers(
-        new_ledger(), make_study_row(design="search", factors=["objective.kd.negatives"]), 20
-    )
+def test_a_factor_alone_has_all_importance_and_an_interval_without_width(new_ledger: Any, make_study_row: Any) -> None:
+    ledger = write_integers(new_ledger(), make_study_row(design="search", factors=["objective.kd.negatives"]), 20)
     ledger.close_segment()
     for method in ("ped-anova", "fanova"):
         table = shares(load(ledger.run), method)
@@ -295,17 +289,13 @@ def test_a_factor_that_never_varies_explains_nothing(new_ledger: Any, make_study
     assert shares(load(ledger.run), "fanova")["reason"].tolist() == ["no factor sets any arms apart"]
 
 
-def test_of_many_arms_some_are_judged_and_all_are_counted(
-    search: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_many_arms_some_are_judged_and_all_are_counted(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules["analysis.searches.importance"]
     assert "drawn at random" not in module.importance_text(load(search).importance)
     monkeypatch.setattr(module, "MAX_ARMS", 40)
     results = load(search)
     assert shares(results, "ped-anova").index[0] == TEMPERATURE
-    assert set(results.importance["n_complete"]) == {
-        int((results.searched["status"] == Status.COMPLETE).sum())
-    }
+    assert set(results.importance["n_complete"]) == {int((results.searched["status"] == Status.COMPLETE).sum())}
     assert "Judged by 40 of the arms, drawn at random." in module.importance_text(results.importance)
 
 
@@ -369,9 +359,7 @@ def test_what_only_two_factors_together_explain_is_no_share_of_either(
 
 def test_another_seed_draws_other_samples_and_the_same_seed_the_same(search: Path) -> None:
     results = load(search)
-    tables = [
-        importance(results.trials, results.epochs, results.facts.study, seed=seed) for seed in (0, 5, 5)
-    ]
+    tables = [importance(results.trials, results.epochs, results.facts.study, seed=seed) for seed in (0, 5, 5)]
     pd.testing.assert_frame_equal(tables[1], tables[2])
     pd.testing.assert_frame_equal(tables[0], results.importance)
     for method in ("ped-anova", "fanova"):

@@ -36,9 +36,7 @@ def arms(count: int) -> list[Tried]:
 def test_shares_are_those_of_a_study_that_the_arms_are_added_to() -> None:
     tried = arms(80)
     study = optuna.create_study()
-    study.add_trials(
-        optuna.create_trial(params=arm.params, distributions=arm.domains, value=arm.loss) for arm in tried
-    )
+    study.add_trials(optuna.create_trial(params=arm.params, distributions=arm.domains, value=arm.loss) for arm in tried)
     expected = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=0.1))
     found = ped_anova(tried, 0.1)
     assert found == pytest.approx(expected)

@@ -61,10 +61,7 @@ FRAME = pd.DataFrame({"arm": ["none", "kd"] * 3, "seed": [0, 0, 1, 1, 2, 2], "m"
         FRAME.assign(seed=FRAME["seed"].map("run {}".format)),
         FRAME.assign(arm=["none ", "kd", "\u00a0none", "\u200bkd", "none", " kd\t"]),
         FRAME.assign(m=FRAME["m"].map(Decimal)),
-        *(
-            FRAME.assign(**{name: FRAME["arm"]})
-            for name in ("arm_id", "stage", "number", "status", "trial_id")
-        ),
+        *(FRAME.assign(**{name: FRAME["arm"]}) for name in ("arm_id", "stage", "number", "status", "trial_id")),
         FRAME.set_axis(list("aabbcc")),
     ],
     ids=str,

@@ -39,13 +39,9 @@ def test_those_that_are_not_told_from_the_best_are_among_the_best() -> None:
 
 
 @pytest.mark.parametrize("maximise", [True, False])
-def test_one_lucky_seed_is_not_the_best_and_what_cannot_be_tested_is_not_among_them(
-    *, maximise: bool
-) -> None:
+def test_one_lucky_seed_is_not_the_best_and_what_cannot_be_tested_is_not_among_them(*, maximise: bool) -> None:
     sign = 1 if maximise else -1
-    scores = {arm: [sign * score for score in found] for arm, found in SCORES.items()} | {
-        "once": [sign * 99.0]
-    }
+    scores = {arm: [sign * score for score in found] for arm, found in SCORES.items()} | {"once": [sign * 99.0]}
     found = best(trials_of(scores), metric="score", maximise=maximise).set_index("arm")
     assert found.index[found["is_best"]].tolist() == ["kd"]
     assert found["is_among_best"].to_dict() == {"none": False, "kd": True, "at": True, "once": False}

@@ -37,9 +37,7 @@ def test_whole_numbers_are_read_as_spreadsheets_write_them_too() -> None:
     ]
     assert whole_number("0" * 5000 + "7") == 7
     assert [whole_number(str(end)) for end in (2**63 - 1, -(2**63))] == [2**63 - 1, -(2**63)]
-    assert {
-        whole_number(cell) for cell in ("9" * 5000, str(2**63), "1_0", "0.5", "1e3", "\u0663", "s0", "")
-    } == {None}
+    assert {whole_number(cell) for cell in ("9" * 5000, str(2**63), "1_0", "0.5", "1e3", "\u0663", "s0", "")} == {None}
 
 
 @pytest.mark.parametrize(

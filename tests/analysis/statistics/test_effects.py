@@ -59,9 +59,7 @@ def test_missing_seeds_are_left_out_of_the_pairs_and_named(ablation_writer: Call
     row = effects(load(ledger.run).trials).iloc[0]
     assert (row["n_pairs"], row["n_missing"]) == (3, 4)
     assert (row["n_lost_by_arm"], row["n_lost_by_baseline"]) == (1, 0)
-    assert row["missing"] == (
-        "seed 3: failed; seeds 4, 6: baseline not planned; seed 5: not planned, baseline planned"
-    )
+    assert row["missing"] == ("seed 3: failed; seeds 4, 6: baseline not planned; seed 5: not planned, baseline planned")
 
 
 def test_a_study_without_its_baseline_has_no_effects(ablation_writer: Callable[..., Any]) -> None:
@@ -88,9 +86,7 @@ def test_a_baseline_without_complete_trials_gives_effects_without_numbers(
 
 def test_an_arm_is_compared_with_the_baseline_of_its_own_context(contexts: Path) -> None:
     trials = load(contexts).trials
-    scores = {
-        (row["context"], row["arm"], row["seed"]): row["test_accuracy"] for row in trials.to_dict("records")
-    }
+    scores = {(row["context"], row["arm"], row["seed"]): row["test_accuracy"] for row in trials.to_dict("records")}
     table = effects(trials)
     assert list(zip(table["context"], table["arm"], strict=True)) == [
         ("digits", "kd"),
@@ -151,9 +147,7 @@ def test_seeds_are_asked_for_where_there_is_a_delta_and_what_is_detectable_follo
         assert row["more_seeds"] == more_seeds(0.1, sd, n, LEVEL / 4)
         assert row["more_seeds_low"] <= row["more_seeds"]
     # The effect that was seen does not enter: shifted scores change neither.
-    shifted = trials.assign(
-        test_accuracy=trials["test_accuracy"].where(trials["is_baseline"], lambda s: s + 0.04)
-    )
+    shifted = trials.assign(test_accuracy=trials["test_accuracy"].where(trials["is_baseline"], lambda s: s + 0.04))
     moved = effects(trials.assign(test_accuracy=shifted["test_accuracy"]))
     np.testing.assert_allclose(moved["detectable"], table["detectable"])
 
@@ -336,8 +330,6 @@ def test_a_plain_table_gives_the_same_effects_as_the_trials_it_was_cut_from(cont
 def test_a_loss_is_compared_only_where_its_direction_is_said() -> None:
     rows = [(arm, seed, seed + (arm == "kd")) for seed in range(3) for arm in ("baseline", "kd")]
     frame = pd.DataFrame(rows, columns=["arm", "seed", "val_loss"])
-    with pytest.raises(
-        ValueError, match="--metric val_loss: not said whether a larger or a smaller value is better"
-    ):
+    with pytest.raises(ValueError, match="--metric val_loss: not said whether a larger or a smaller value is better"):
         effects(frame, metric="val_loss")
     assert len(effects(frame, metric="val_loss", maximise=False)) == 1

@@ -217,9 +217,7 @@ def test_in_a_fraction_main_effects_and_sums_of_interactions_are_estimated(fract
         sign = np.prod([wide[letter] for letter in name.split(":")], axis=0)
         of_seed = (wide["y"] * sign).groupby(wide["seed"]).mean() * (2 if len(name) == 1 else 4)
         expected = stats.ttest_1samp(of_seed, 0)
-        assert (row["p"], row["high"]) == pytest.approx(
-            (expected.pvalue, expected.confidence_interval(0.95)[1])
-        )
+        assert (row["p"], row["high"]) == pytest.approx((expected.pvalue, expected.confidence_interval(0.95)[1]))
     true = [-2.5, -0.5, 0, 0, -1, 0, 0]
     assert ((table["low"] - 0.1 < true) & (true < table["high"] + 0.1)).all()
     assert set(table["model"]) == {WITHIN}
@@ -238,9 +236,7 @@ def test_a_main_effect_of_resolution_three_holds_half_of_an_interaction_by_hand(
             frame.assign(seed=1, test_accuracy=[0.1, 3, 5, 7]),
         ]
     )
-    table = interactions(
-        trials.assign(context="", stage="design", status="complete"), factors=["a", "b", "c"]
-    )
+    table = interactions(trials.assign(context="", stage="design", status="complete"), factors=["a", "b", "c"])
     assert table["contrast"].tolist() == ["a=1", "b=1", "c=1"]
     assert table["aliases"].tolist() == ["−b=1 × c=1", "−a=1 × c=1", "−a=1 × b=1"]
     assert table["effect"].tolist() == pytest.approx([4.475, 2.475, 0.475])

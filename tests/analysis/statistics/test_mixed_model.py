@@ -21,9 +21,7 @@ def simulated(
         + draws.standard_normal((contexts, 1, seeds))
         + 0.5 * draws.standard_normal(shape)
     )
-    index = pd.MultiIndex.from_product(
-        [range(contexts), arms, range(seeds)], names=["context", "arm", "seed"]
-    )
+    index = pd.MultiIndex.from_product([range(contexts), arms, range(seeds)], names=["context", "arm", "seed"])
     return pd.Series(scores.ravel(), index, name="score").reset_index()
 
 
@@ -36,13 +34,9 @@ def test_balanced_scores_are_judged_as_by_an_analysis_of_variance_of_their_means
     level = {context: np.mean([cells[context, arm] for arm in arms]) for context in range(4)}
     whole = np.mean([*mean.values()])
     squares = sum(
-        (cells[context, arm] - mean[arm] - level[context] + whole) ** 2
-        for context in range(4)
-        for arm in arms
+        (cells[context, arm] - mean[arm] - level[context] + whole) ** 2 for context in range(4) for arm in arms
     )
-    error = np.sqrt(
-        2 * squares / 9 / 4
-    )  # (4 - 1) (4 - 1) degrees of freedom; a difference of means of 4 contexts
+    error = np.sqrt(2 * squares / 9 / 4)  # (4 - 1) (4 - 1) degrees of freedom; a difference of means of 4 contexts
     effect = np.array([mean[arm] - mean["baseline"] for arm in arms[1:]])
     np.testing.assert_allclose(found.effect, effect)
     np.testing.assert_allclose(found.high - found.effect, stats.t.ppf(0.975, 9) * error, rtol=1e-3)

@@ -84,9 +84,7 @@ def test_nemenyi_s_p_is_the_chance_of_a_range_of_normal_draws() -> None:
     width = difference / rank_error(num_arms, num_blocks) * np.sqrt(2)
     # The range of k draws is below w where all lie within w above the smallest: k of them may be that.
     inside, _ = integrate.quad(
-        lambda z: (
-            num_arms * stats.norm.pdf(z) * (stats.norm.cdf(z + width) - stats.norm.cdf(z)) ** (num_arms - 1)
-        ),
+        lambda z: num_arms * stats.norm.pdf(z) * (stats.norm.cdf(z + width) - stats.norm.cdf(z)) ** (num_arms - 1),
         -8,
         8,
     )
@@ -221,12 +219,8 @@ def test_ties_are_those_of_exact_differences(many_contexts: Callable[..., Any]) 
     # Accuracies of 360 images: counts of the right ones, whose means over seeds are often equal.
     trials = load(many_contexts(6)).trials
     counts = np.random.default_rng(5).integers(300, 304, len(trials))
-    table = ranks(
-        trials.assign(test_accuracy=counts / 3.6), effects(trials.assign(test_accuracy=counts / 3.6))
-    )
-    sums = trials.assign(count=counts).pivot_table(
-        index="context", columns="arm", values="count", aggfunc="sum"
-    )
+    table = ranks(trials.assign(test_accuracy=counts / 3.6), effects(trials.assign(test_accuracy=counts / 3.6)))
+    sums = trials.assign(count=counts).pivot_table(index="context", columns="arm", values="count", aggfunc="sum")
     exact = sums.rank(axis="columns", ascending=False).mean()
     assert (sums.nunique(axis="columns") < 4).any(), "there are ties"
     np.testing.assert_allclose(table.set_index("arm")["mean_rank"][exact.index], exact)

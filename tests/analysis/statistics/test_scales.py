@@ -8,11 +8,7 @@ from analysis.statistics.scales import scales_in_words
 
 def told(scores: dict[tuple[str, str], list[float]], metric: str = "acc") -> list[str]:
     """Return what is said of scores by context and arm, whose baseline is called none, or is the first arm."""
-    rows = [
-        (context, arm, seed, score)
-        for (context, arm), found in scores.items()
-        for seed, score in enumerate(found)
-    ]
+    rows = [(context, arm, seed, score) for (context, arm), found in scores.items() for seed, score in enumerate(found)]
     frame = pd.DataFrame(rows, columns=["context", "arm", "seed", metric])
     return scales_in_words(as_trials(frame, metric=metric, baseline="none"), metric)
 

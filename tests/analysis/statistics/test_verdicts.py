@@ -88,9 +88,7 @@ def test_power_stays_right_where_effects_are_large(n: int, effect: float) -> Non
     noise = draws.standard_normal((40_000, n))
     statistic = (effect + noise.mean(axis=1)) / (noise.std(axis=1, ddof=1) / np.sqrt(n))
     told = (statistic > stats.t.isf(level / 2, n - 1)).mean()
-    assert float(power(np.array(effect), np.array(n), level)) == pytest.approx(
-        told, abs=4 * 0.5 / 40_000**0.5
-    )
+    assert float(power(np.array(effect), np.array(n), level)) == pytest.approx(told, abs=4 * 0.5 / 40_000**0.5)
 
 
 def test_the_power_to_show_equivalence_is_that_of_a_simulation() -> None:

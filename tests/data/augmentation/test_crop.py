@@ -33,9 +33,7 @@ def crop_and_flip_reference(image: np.ndarray, draws: list[int], padding: int) -
 @pytest.mark.parametrize(
     ("shape", "padding"), [((3, 16, 16), 4), ((1, 8, 8), 1), ((2, 5, 7), 2), ((1, 3, 4), 5), ((3, 6, 5), 0)]
 )
-def test_crop_and_flip_equals_the_reference_at_every_offset(
-    shape: tuple[int, int, int], padding: int
-) -> None:
+def test_crop_and_flip_equals_the_reference_at_every_offset(shape: tuple[int, int, int], padding: int) -> None:
     num_offsets = 2 * padding + 1
     offsets = torch.arange(num_offsets)
     draws = torch.cartesian_prod(offsets, offsets, torch.arange(2)).T

@@ -101,9 +101,7 @@ def test_pixels_that_an_earlier_version_has_stored_are_not_used(tmp_path: Path) 
     assert (read("some", [path], side=12) == 255).all()
 
 
-def test_a_system_that_does_not_tell_a_process_s_cores_will_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_system_that_does_not_tell_a_process_s_cores_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity")
     write_image(tmp_path / "image.png")
     assert read("some", [tmp_path / "image.png"], side=12).shape == (1, 3, 12, 12)

@@ -39,9 +39,7 @@ def test_a_part_that_is_not_read_is_named(root: Path, name: str) -> None:
     assert "validated on in train/, and tested on in test/" in said
 
 
-@pytest.mark.parametrize(
-    "name", ["@eaDir", "lost+found", "#recycle", "$RECYCLE.BIN", "__MACOSX", ".ipynb_checkpoints"]
-)
+@pytest.mark.parametrize("name", ["@eaDir", "lost+found", "#recycle", "$RECYCLE.BIN", "__MACOSX", ".ipynb_checkpoints"])
 def test_service_folders_are_named(root: Path, name: str) -> None:
     (root / "train" / name).mkdir()
     (root / "test" / "cat" / name).mkdir()

@@ -121,15 +121,11 @@ def test_a_file_system_without_locks_is_named(cache: Path, monkeypatch: pytest.M
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(
-        ValueError, match=f"{cache}/.lock cannot be locked: No locks available; the file system"
-    ):
+    with pytest.raises(ValueError, match=f"{cache}/.lock cannot be locked: No locks available; the file system"):
         mapped_images("some", [1], tuple(IMAGES.shape), Maker())
 
 
 def test_a_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CKTF_DATA", "/dev/null/data")
-    with pytest.raises(
-        ValueError, match=r"/dev/null/data/pixels/some-.* cannot be written: Not a directory; it"
-    ):
+    with pytest.raises(ValueError, match=r"/dev/null/data/pixels/some-.* cannot be written: Not a directory; it"):
         mapped_images("some", [1], tuple(IMAGES.shape), Maker())

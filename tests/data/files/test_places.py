@@ -30,9 +30,7 @@ def test_a_user_without_a_home_folder_is_told_what_to_set(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", FILED)
-@pytest.mark.parametrize(
-    "root", ["x" * 300, "/dev/zero", "/dev/null/x", "a/" * 3000], ids=lambda root: root[:12]
-)
+@pytest.mark.parametrize("root", ["x" * 300, "/dev/zero", "/dev/null/x", "a/" * 3000], ids=lambda root: root[:12])
 def test_places_that_hold_nothing_are_one_message(tmp_path: Path, name: str, root: str) -> None:
     place = root if root.startswith("/") else f"{tmp_path}/{root}"
     with pytest.raises(ValueError, match=r"data\.(root|name): ") as told:

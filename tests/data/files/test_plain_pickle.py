@@ -60,9 +60,7 @@ def test_what_python_2_wrote_is_read(tmp_path: Path) -> None:
     assert found["labels"] == [1, 2]
 
 
-@pytest.mark.parametrize(
-    "value", [eval, io.open, time.sleep, np.load, torch.zeros(3), collections.OrderedDict(), {1}]
-)
+@pytest.mark.parametrize("value", [eval, io.open, time.sleep, np.load, torch.zeros(3), collections.OrderedDict(), {1}])
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_what_is_no_data_is_refused(tmp_path: Path, value: object, protocol: int) -> None:
     path = tmp_path / "data"

@@ -60,9 +60,7 @@ def test_a_missing_data_set_says_where_it_was_looked_for_and_how_to_get_it(tmp_p
 
 def test_every_file_must_have_its_published_checksum(root: Path) -> None:
     path = root / "cifar-10-batches-py" / "data_batch_1"
-    with pytest.raises(
-        ValueError, match=f"{path} is damaged, or of another .* MD5 sum is .*data.verify: false"
-    ):
+    with pytest.raises(ValueError, match=f"{path} is damaged, or of another .* MD5 sum is .*data.verify: false"):
         load_dataset(DataConfig(name="cifar10", root=str(root)))
 
 
@@ -87,9 +85,7 @@ class Payload:
 
 @pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize("verify", [False, True])
-def test_no_code_in_a_batch_is_run(
-    root: Path, monkeypatch: pytest.MonkeyPatch, verify: bool, protocol: int
-) -> None:
+def test_no_code_in_a_batch_is_run(root: Path, monkeypatch: pytest.MonkeyPatch, verify: bool, protocol: int) -> None:
     path = root / "cifar-10-batches-py" / "data_batch_2"
     batch = pickle.loads(path.read_bytes())
     path.write_bytes(pickle.dumps({**batch, "more": Payload(root / "run")}, protocol=protocol))

@@ -51,9 +51,7 @@ def test_a_test_folder_comes_before_a_val_folder_unless_it_has_no_classes(root: 
 
 
 def test_the_side_must_be_set(root: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"data\.side: image_folder has images of any size; set the side in pixels"
-    ):
+    with pytest.raises(ValueError, match=r"data\.side: image_folder has images of any size; set the side in pixels"):
         load(root, side=None)
 
 
@@ -114,9 +112,7 @@ def test_folders_of_servers_and_systems_are_no_classes(root: Path, name: str) ->
 def test_a_class_that_is_a_link_to_another_is_refused(root: Path) -> None:
     for part in ("train", "val"):
         (root / part / "crimson").symlink_to("red")
-    with pytest.raises(
-        ValueError, match=r"data\.root: .*train/red and .*train/crimson are one and the same folder"
-    ):
+    with pytest.raises(ValueError, match=r"data\.root: .*train/red and .*train/crimson are one and the same folder"):
         load(root)
 
 
@@ -150,17 +146,11 @@ def test_what_is_called_like_an_image_and_is_no_file_is_passed_over_with_a_word(
     assert config.with_content() == before
     assert len(load_dataset(before).train_images) == 9
     _, remarks = look_at_image_folder(config)
-    assert any(
-        "train/red/loop.png, train/red/nothing.png, train/red/pipe.png and 5 more" in each for each in remarks
-    )
-    assert any(
-        "folders within a class: train/red/folder.png, val/blue/folder.png" in each for each in remarks
-    )
+    assert any("train/red/loop.png, train/red/nothing.png, train/red/pipe.png and 5 more" in each for each in remarks)
+    assert any("folders within a class: train/red/folder.png, val/blue/folder.png" in each for each in remarks)
 
 
-@pytest.mark.parametrize(
-    "name", ["features.h5", "a.eps", "a.mpg", "a.grib", "a.fits", "a.pcd", "notes.txt", "a.ico"]
-)
+@pytest.mark.parametrize("name", ["features.h5", "a.eps", "a.mpg", "a.grib", "a.fits", "a.pcd", "notes.txt", "a.ico"])
 def test_files_of_other_formats_are_passed_over_with_a_word(root: Path, name: str) -> None:
     (root / "train" / "red" / name).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
     assert len(load(root).train_images) == 9

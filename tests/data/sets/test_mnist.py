@@ -189,9 +189,7 @@ def test_a_download_is_fetched_once(
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"], ids=["unpacking", "fetching"])
-def test_the_remedy_for_a_killed_download_works(
-    tmp_path: Path, served: dict[str, np.ndarray], suffix: str
-) -> None:
+def test_the_remedy_for_a_killed_download_works(tmp_path: Path, served: dict[str, np.ndarray], suffix: str) -> None:
     config = DataConfig(name="mnist", root=str(tmp_path / "data"), download=True)
     assert_loaded(config, served)
     unpacked = tmp_path / "data" / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
@@ -199,9 +197,7 @@ def test_the_remedy_for_a_killed_download_works(
         unpacked.unlink()
     half_written = Path(f"{unpacked}{suffix}")
     half_written.write_bytes(half_written.read_bytes()[:12])
-    with pytest.raises(
-        ValueError, match=rf"{half_written} is damaged.*delete this file.*data\.download: true"
-    ):
+    with pytest.raises(ValueError, match=rf"{half_written} is damaged.*delete this file.*data\.download: true"):
         load_dataset(config)
     half_written.unlink()
     assert_loaded(config, served)

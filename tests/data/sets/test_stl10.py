@@ -36,14 +36,10 @@ def published(generated: Path, monkeypatch: pytest.MonkeyPatch) -> Published:
     return published
 
 
-def test_the_files_are_read_as_torchvision_reads_them(
-    generated: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_files_are_read_as_torchvision_reads_them(generated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.STL10, "_check_integrity", lambda _: True)  # it knows the real files alone
     dataset = load(generated)
-    train, test, unlabelled = (
-        datasets.STL10(generated, split=part) for part in ("train", "test", "unlabeled")
-    )
+    train, test, unlabelled = (datasets.STL10(generated, split=part) for part in ("train", "test", "unlabeled"))
     for images, theirs in (
         (dataset.train_images, train),
         (dataset.test_images, test),
@@ -98,9 +94,7 @@ def test_a_file_of_another_checksum_is_named(folder: Path, name: str) -> None:
     content = bytearray(path.read_bytes())
     content[5] = content[5] % 9 + 1
     path.write_bytes(content)
-    with pytest.raises(
-        ValueError, match=f"{path} is damaged, or of another .* its MD5 sum is .*verify: false"
-    ):
+    with pytest.raises(ValueError, match=f"{path} is damaged, or of another .* its MD5 sum is .*verify: false"):
         load(folder.parent, verify=True)
     assert len(load(folder.parent).train_images) == 200
     with pytest.raises(ValueError, match=f"{path} is damaged, or of another"):

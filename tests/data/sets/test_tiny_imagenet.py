@@ -75,9 +75,7 @@ def test_a_part_that_was_not_unpacked_is_named(folder: Path, whole: bool) -> Non
         shutil.rmtree(images)
     else:
         next(images.iterdir()).unlink()
-    with pytest.raises(
-        ValueError, match=f"{images} holds {0 if whole else 3} images and other classes 4; unpack"
-    ):
+    with pytest.raises(ValueError, match=f"{images} holds {0 if whole else 3} images and other classes 4; unpack"):
         load(folder)
 
 
@@ -91,9 +89,7 @@ def test_annotations_must_be_there_and_name_files_and_classes(folder: Path) -> N
     path = folder / "val" / "val_annotations.txt"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:4], "val_4.JPEG\tn00000001\t0\t0\t63\t63"]))
-    with pytest.raises(
-        ValueError, match=r"val_annotations.txt, line 5: 'val_4.JPEG.*' does not name a file and its"
-    ):
+    with pytest.raises(ValueError, match=r"val_annotations.txt, line 5: 'val_4.JPEG.*' does not name a file and its"):
         load(folder)
     path.write_text("")
     with pytest.raises(ValueError, match=r"val_annotations\.txt names no images"):
@@ -119,9 +115,7 @@ def test_an_annotated_image_that_is_missing_is_named(folder: Path) -> None:
 def test_a_download_is_unpacked_below_the_folder_once(
     tmp_path: Path, generated: Path, mirror: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = Path(
-        shutil.make_archive(str(mirror[0] / "tiny-imagenet-200"), "zip", generated, "tiny-imagenet-200")
-    )
+    archive = Path(shutil.make_archive(str(mirror[0] / "tiny-imagenet-200"), "zip", generated, "tiny-imagenet-200"))
     monkeypatch.setattr(tiny_imagenet, "ARCHIVE", f"{mirror[1]}/{archive.name}")
     with pytest.raises(DatasetMissing, match=r"the download failed: .*corrupted"):
         load(tmp_path / "data", download=True)

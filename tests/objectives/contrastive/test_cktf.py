@@ -76,9 +76,7 @@ def test_without_normalisation_the_loss_does_not_depend_on_who_else_is_in_the_ba
     for normalize, independent in (("none", True), ("batch", False)):
         cktf = CKTF(CKTF.Config(normalize=normalize, **SMALL), given)
         whole = cktf.representations(cktf.layers["stage1"], student, teacher, batch)[0]
-        fewer = replace(
-            student, stages=tuple(tuple(block[:3] for block in blocks) for blocks in student.stages)
-        )
+        fewer = replace(student, stages=tuple(tuple(block[:3] for block in blocks) for blocks in student.stages))
         part = cktf.representations(cktf.layers["stage1"], fewer, teacher, batch)[0]
         assert torch.allclose(whole[:3], part) == independent
 
@@ -105,17 +103,13 @@ def test_unequal_numbers_of_stages_are_refused_unless_only_the_penultimate_pair_
     given: BuildContext,
 ) -> None:
     shorter = replace(given, teacher=replace(given.teacher, stages=given.teacher.stages[1:]))
-    with pytest.raises(
-        ValueError, match=r"objective\.cktf\.theta.*student has 3 and the teacher 2.*pairs by hand"
-    ):
+    with pytest.raises(ValueError, match=r"objective\.cktf\.theta.*student has 3 and the teacher 2.*pairs by hand"):
         CKTF(CKTF.Config(**SMALL), shorter)
     CKTF(CKTF.Config(theta=0, **SMALL), shorter)
 
 
 def test_similarity_needs_maps_of_equal_size(given: BuildContext) -> None:
-    stages = tuple(
-        tuple(torch.Size([c, h // 2, w // 2]) for c, h, w in blocks) for blocks in given.teacher.stages
-    )
+    stages = tuple(tuple(torch.Size([c, h // 2, w // 2]) for c, h, w in blocks) for blocks in given.teacher.stages)
     smaller = replace(given, teacher=replace(given.teacher, stages=stages))
     with pytest.raises(ValueError, match=r"objective\.cktf\.pairing: 'largest'"):
         CKTF(CKTF.Config(pairing="largest", **SMALL), smaller)

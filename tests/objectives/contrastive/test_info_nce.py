@@ -17,9 +17,9 @@ def case(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
     """Return anchors, positives and rows, L2-normalised."""
     generator = torch.Generator().manual_seed(0)
     return tuple(
-        torch.nn.functional.normalize(
-            torch.randn(count, DIM, generator=generator, dtype=torch.float64), dim=1
-        ).to(dtype)
+        torch.nn.functional.normalize(torch.randn(count, DIM, generator=generator, dtype=torch.float64), dim=1).to(
+            dtype
+        )
         for count in (BATCH, BATCH, CANDIDATES)
     )  # type: ignore[return-value]
 
@@ -35,9 +35,7 @@ def weights(kind: str) -> Negatives:
     return Negatives(chosen.double(), 6, distinct=True, scale=torch.tensor([0.1, 2.0, 3.5, 1.0]))
 
 
-def slow_loss(
-    anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, temperature: float
-) -> Tensor:
+def slow_loss(anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, temperature: float) -> Tensor:
     """Return the loss as it is written, one candidate at a time."""
     total = torch.zeros((), dtype=anchors.dtype)
     for number, (anchor, positive) in enumerate(zip(anchors, positives, strict=True)):
@@ -89,9 +87,7 @@ def test_rows_in_bfloat16_have_the_loss_and_gradient_of_their_values(
 
 def test_gradients_of_anchors_positives_and_rows_are_those_of_the_loss() -> None:
     values = [value.requires_grad_() for value in case()]
-    assert torch.autograd.gradcheck(
-        lambda *scored: info_nce_loss(*scored, weights("scaled"), temperature=0.5), values
-    )
+    assert torch.autograd.gradcheck(lambda *scored: info_nce_loss(*scored, weights("scaled"), temperature=0.5), values)
 
 
 def test_loss_of_one_positive_and_one_negative_by_hand() -> None:

@@ -26,9 +26,7 @@ def test_a_layer_that_is_not_there_is_told_with_those_that_are(layer: str, teach
         blocks_of(teacher, layer)
 
 
-@pytest.mark.parametrize(
-    "name", ["stage0", "stage", "stage1.", "stage1.a", "stage1.0.0", "logits", "Stem", ""]
-)
+@pytest.mark.parametrize("name", ["stage0", "stage", "stage1.", "stage1.a", "stage1.0.0", "logits", "Stem", ""])
 def test_a_name_that_is_no_layer_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="must be stem, penultimate, a stage such as stage3"):
         LayerPair(student=name, teacher="stem")

@@ -18,9 +18,7 @@ def case(*, distinct: bool = True) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return anchors, bank, index and negatives (batch, K), of which some come twice unless distinct."""
     generator, dtype = torch.Generator().manual_seed(0), torch.float64
     anchors = torch.nn.functional.normalize(torch.randn(BATCH, DIM, generator=generator, dtype=dtype), dim=1)
-    bank = torch.nn.functional.normalize(
-        torch.randn(NUM_SAMPLES, DIM, generator=generator, dtype=dtype), dim=1
-    )
+    bank = torch.nn.functional.normalize(torch.randn(NUM_SAMPLES, DIM, generator=generator, dtype=dtype), dim=1)
     index = torch.randperm(NUM_SAMPLES, generator=generator)[:BATCH]
     if distinct:
         negatives = torch.rand(BATCH, NUM_SAMPLES, generator=generator).argsort(1)[:, :NEGATIVES]
@@ -50,9 +48,7 @@ def slow_loss(
     return total / len(anchors)
 
 
-def slow_partition(
-    anchors: Tensor, bank: Tensor, index: Tensor, negatives: Tensor, temperature: float
-) -> float:
+def slow_partition(anchors: Tensor, bank: Tensor, index: Tensor, negatives: Tensor, temperature: float) -> float:
     rows = torch.cat([index.unsqueeze(1), negatives], dim=1)
     values = [
         math.exp(float(anchor @ bank[row]) / temperature)
@@ -170,9 +166,7 @@ def test_loss_of_one_positive_and_one_negative_by_hand() -> None:
 def test_float32_keeps_to_float64(temperature: float) -> None:
     results = []
     for dtype in (torch.float32, torch.float64):
-        anchors, bank, index, negatives = (
-            value.to(dtype) if value.is_floating_point() else value for value in case()
-        )
+        anchors, bank, index, negatives = (value.to(dtype) if value.is_floating_point() else value for value in case())
         partition = slow_partition(anchors.double(), bank.double(), index, negatives, temperature)
         anchors.requires_grad_()
         loss = noise_contrastive_loss(

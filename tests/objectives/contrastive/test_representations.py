@@ -21,8 +21,7 @@ def test_random_blocks_are_addressed_by_seed_pair_and_step(
         stage = int(pair.teacher[-1]) - 1
         return [
             [
-                block is chosen(pair, student, teacher, replace(batch, step=step))[1]
-                for block in teacher.stages[stage]
+                block is chosen(pair, student, teacher, replace(batch, step=step))[1] for block in teacher.stages[stage]
             ].index(True)
             for step in range(40)
         ]
@@ -92,9 +91,7 @@ def _first_sample(network: Activations) -> Activations:
 
 def test_readings_that_differ_in_anything_have_different_names(given: BuildContext) -> None:
     names = [
-        Representations(pairing, "map", replace(given, seed=seed), normalize=normalize)
-        .reading(pair, given)
-        .name
+        Representations(pairing, "map", replace(given, seed=seed), normalize=normalize).reading(pair, given).name
         for pairing, seed, normalize, pair in (
             ("last", 0, True, STAGE),
             ("first", 0, True, STAGE),
@@ -115,9 +112,7 @@ def test_whole_maps_and_blocks_that_the_student_chooses_have_no_reading(given: B
         return Representations(pairing, transform, given, normalize=True).reading(pair, given)
 
     assert reading("last", "map")
-    assert all(
-        reading("last", other) is None for other in ("hint", "attention", "factor", "similarity", "relation")
-    )
+    assert all(reading("last", other) is None for other in ("hint", "attention", "factor", "similarity", "relation"))
     assert reading("largest", "map") is None
     assert reading("largest", "map", teacher="stage1.1"), "a named block is chosen already"
     assert reading("largest", "hint", teacher="penultimate").name == "penultimate"

@@ -29,9 +29,7 @@ def test_attention_by_hand() -> None:
 
 def test_a_factor_is_the_direction_of_the_whole_map() -> None:
     flat = MAPS.flatten(1)
-    torch.testing.assert_close(
-        transformed(MAPS, "factor", BATCH), flat / flat.square().sum(1, keepdim=True).sqrt()
-    )
+    torch.testing.assert_close(transformed(MAPS, "factor", BATCH), flat / flat.square().sum(1, keepdim=True).sqrt())
 
 
 def test_similarity_rows_are_directions_of_the_gram_matrix() -> None:

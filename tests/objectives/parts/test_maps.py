@@ -42,9 +42,7 @@ def test_window_is_a_quarter_of_the_image_where_the_last_stage_has_that_side(
         ("ResNet10", False),
     ],
 )
-def test_windows_are_for_the_cifar_resnets_and_wide_resnets_alone(
-    model: str, has_windows: bool, side: int
-) -> None:
+def test_windows_are_for_the_cifar_resnets_and_wide_resnets_alone(model: str, has_windows: bool, side: int) -> None:
     network = build_model(model, 10, (1, side, side))
     assert bool(maps.pooling_window(measure_shapes(network, (1, side, side)))) == has_windows
 
@@ -76,9 +74,7 @@ def test_pooling_averages_windows(window: int | None) -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_normalisation_and_its_gradient_are_those_of_torch(
-    memory_format: torch.memory_format, batch: Batch
-) -> None:
+def test_normalisation_and_its_gradient_are_those_of_torch(memory_format: torch.memory_format, batch: Batch) -> None:
     generator = torch.Generator().manual_seed(0)
     values, gradient = torch.randn(2, 5, 3, 4, 2, generator=generator, dtype=torch.float64)
     values = values.contiguous(memory_format=memory_format).requires_grad_()

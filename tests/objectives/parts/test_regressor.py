@@ -8,9 +8,7 @@ from cktf.objectives.parts.regressor import ConvolutionalRegressor
 
 
 def build(student: tuple[int, int, int], teacher: tuple[int, int, int], relu: bool) -> ConvolutionalRegressor:
-    return ConvolutionalRegressor(
-        torch.Size(student), torch.Size(teacher), relu=relu, key="objective.fitnet.stage"
-    )
+    return ConvolutionalRegressor(torch.Size(student), torch.Size(teacher), relu=relu, key="objective.fitnet.stage")
 
 
 @pytest.mark.parametrize(

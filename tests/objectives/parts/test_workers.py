@@ -14,9 +14,7 @@ from cktf.objectives.contrastive.sources.queue import EmbeddingQueue
 from cktf.objectives.parts.workers import gather_batch
 
 INDEX = torch.tensor([5, 1, 8, 3, 0])
-EMBEDDINGS = torch.nn.functional.normalize(
-    torch.randn(5, 4, generator=torch.Generator().manual_seed(1)), dim=1
-)
+EMBEDDINGS = torch.nn.functional.normalize(torch.randn(5, 4, generator=torch.Generator().manual_seed(1)), dim=1)
 SHARDS = slice(0, 2), slice(2, 5)
 
 
@@ -38,9 +36,7 @@ def updated(shard: slice) -> dict[str, Tensor]:
 
 
 def test_two_workers_with_unequal_shards_keep_the_bank_and_the_queue_that_one_would(tmp_path: Path) -> None:
-    workers = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))
-    ]
+    workers = [subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)]) for rank in range(len(SHARDS))]
     assert [worker.wait(120) for worker in workers] == [0, 0]
     expected = updated(slice(0, 5))
     for rank in range(len(SHARDS)):

@@ -21,9 +21,7 @@ class MemoryBank(Bank):
 
     embeddings: Tensor
 
-    def __init__(
-        self, num_samples: int, dim: int, momentum: float, precision: BankPrecision = "float32"
-    ) -> None:
+    def __init__(self, num_samples: int, dim: int, momentum: float, precision: BankPrecision = "float32") -> None:
         super().__init__()
         self.momentum = momentum
         self.register_buffer("embeddings", random_rows(num_samples, dim, precision))

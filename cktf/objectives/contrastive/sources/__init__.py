@@ -74,9 +74,7 @@ def build_bank(config: ContrastiveSettings, num_samples: int, dim: int) -> Bank 
 
 def _labelled_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Source:
     if bool((labels == labels[0]).all()):
-        raise InputError(
-            f"negatives are samples of other classes, but all {len(labels)} samples have one label"
-        )
+        raise InputError(f"negatives are samples of other classes, but all {len(labels)} samples have one label")
     match config.source:
         case "sampled":
             return SampledNegatives(labels, config.negatives, seed)

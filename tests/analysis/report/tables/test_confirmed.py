@@ -22,9 +22,6 @@ def test_confirmed_arms_have_their_search_score_and_what_it_shrank_by(confirmed_
     assert arm[4] == f"{found['mean']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
     assert arm[5] == f"{found['above_fresh']:+.2f}".replace("-", "−")
     assert arm[6] == f"{found['selection_luck']:+.2f}".replace("-", "−")
-    assert (
-        "The rest of the difference is the luck of the search's seeds, which all its arms share"
-        in table.remark
-    )
+    assert "The rest of the difference is the luck of the search's seeds, which all its arms share" in table.remark
     effect = next(row for row in main_tables(results)[0].rows if row[0] == "search-1")
     assert arm[7:] == [effect[3], "helps"]

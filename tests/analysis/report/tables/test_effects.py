@@ -62,9 +62,7 @@ def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
     assert [(row[0], row[3]) for row in digits.rows[1:]] == [("baseline", "–"), ("kd", "91.25"), ("fsp", "–")]
     assert digits.remark.endswith(" Reference: Some et al. 2023, Table 1.")
     assert "reference" not in clothes.rows[0]
-    assert clothes.remark.endswith(
-        " Reference: Some et al. 2023, Table 1. The teacher: 80.00, reference 82.00."
-    )
+    assert clothes.remark.endswith(" Reference: Some et al. 2023, Table 1. The teacher: 80.00, reference 82.00.")
 
 
 @pytest.mark.parametrize(
@@ -81,9 +79,7 @@ def test_a_reference_has_a_column_of_its_own_in_the_contexts_that_have_one(
         ("undecided", 3, np.inf, np.inf, "undecided, more than 100 more seeds"),
     ],
 )
-def test_an_open_verdict_says_what_it_lacks(
-    verdict: str, n_pairs: int, low: float, more: float, text: str
-) -> None:
+def test_an_open_verdict_says_what_it_lacks(verdict: str, n_pairs: int, low: float, more: float, text: str) -> None:
     row = {
         "verdict": verdict,
         "n_pairs": n_pairs,
@@ -123,8 +119,7 @@ def test_failures_of_one_side_are_told_for_the_rest_are_survivors(
     ledger.close_segment()
     note = effects_rows(load(ledger.run))[2][-1]
     assert note == (
-        "1 of 4 seeds missing (seed 3: failed); "
-        "only the arm failed: the effect is that of the seeds that it survived"
+        "1 of 4 seeds missing (seed 3: failed); only the arm failed: the effect is that of the seeds that it survived"
     )
 
 

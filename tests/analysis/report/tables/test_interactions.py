@@ -14,9 +14,7 @@ def test_what_a_fraction_confounds_is_noted_beside_the_effect(fraction: Path) ->
         "confounded with cktf.theta=0.0 × epochs=2",
         "confounded with cktf.theta=0.0 × cktf.pairing=first",
     ]  # fmt: skip
-    assert (
-        "(Type III), by the contrast's values within each seed (Student's t, Hotelling's F)." in table.remark
-    )
+    assert "(Type III), by the contrast's values within each seed (Student's t, Hotelling's F)." in table.remark
     assert "Effects that the fraction confounds share one figure" in table.remark
 
 

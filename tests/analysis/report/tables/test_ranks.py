@@ -16,10 +16,7 @@ def test_ranks_stand_where_there_are_several_contexts(many_contexts: Callable[..
     ]
     assert "3 arms are ranked in 6 contexts" in table.remark
     assert "Friedman's test: chi-square" in table.remark
-    assert (
-        "two arms are told apart if their mean ranks differ by 1.35 or more (the most possible is 2)"
-        in table.remark
-    )
+    assert "two arms are told apart if their mean ranks differ by 1.35 or more (the most possible is 2)" in table.remark
     assert table.remark.endswith("So few contexts reveal only a large difference.")
 
 

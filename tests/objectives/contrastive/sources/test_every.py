@@ -46,16 +46,12 @@ def test_it_is_the_mean_over_all_single_negatives() -> None:
         weights = torch.nn.functional.one_hot(torch.tensor(rows), 10).float()
         total += both(Negatives(weights, 1, distinct=True))
         count += 1
-    torch.testing.assert_close(
-        both(EveryNegative(LABELS, count=1)(BATCH)), total / count, rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(both(EveryNegative(LABELS, count=1)(BATCH)), total / count, rtol=1e-4, atol=1e-5)
 
 
 def test_the_mean_over_many_draws_tends_to_it() -> None:
     sampled, every = SampledNegatives(LABELS, 4, seed=0), both(EveryNegative(LABELS, 4)(BATCH))
-    draws = torch.stack(
-        [both(sampled(Batch(torch.empty(0), BATCH.labels, INDEX, step))) for step in range(800)]
-    )
+    draws = torch.stack([both(sampled(Batch(torch.empty(0), BATCH.labels, INDEX, step))) for step in range(800)])
     error = draws.std(0) / 800**0.5
     assert ((draws.mean(0) - every).abs() < 4 * error + 1e-6).all()
     assert (draws.std(0)[:2] > 10 * error[:2]).all()  # a single draw is not it
@@ -64,9 +60,7 @@ def test_the_mean_over_many_draws_tends_to_it() -> None:
 def test_with_k_equal_to_all_others_it_is_the_sampled_draw_of_all() -> None:
     labels = torch.arange(10) % 5
     batch = Batch(torch.empty(0), labels[INDEX], INDEX, step=0)
-    torch.testing.assert_close(
-        both(EveryNegative(labels, 8)(batch)), both(SampledNegatives(labels, 8, seed=0)(batch))
-    )
+    torch.testing.assert_close(both(EveryNegative(labels, 8)(batch)), both(SampledNegatives(labels, 8, seed=0)(batch)))
 
 
 def test_nothing_of_it_is_in_the_state_dict() -> None:

@@ -20,9 +20,7 @@ def draw(negatives: SampledNegatives, labels: Tensor, step: int = 0, offset: int
 
 
 # Classes of 30, 20 and 10 samples: 30, 40 and 50 are available.
-LABELS = torch.tensor([0] * 30 + [1] * 20 + [2] * 10)[
-    torch.randperm(60, generator=torch.Generator().manual_seed(0))
-]
+LABELS = torch.tensor([0] * 30 + [1] * 20 + [2] * 10)[torch.randperm(60, generator=torch.Generator().manual_seed(0))]
 ANCHORS = torch.tensor([0, 1, 2, 2, 1, 0, 0])
 
 
