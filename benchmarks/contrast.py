@@ -34,13 +34,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.banks.bank import BankPrecision
-from cktf.objectives.contrastive.banks.memory_bank import MemoryBank
+from cktf.objectives.contrastive.banks import MemoryBank
 from cktf.objectives.contrastive.info_nce import info_nce_loss
 from cktf.objectives.contrastive.nce import noise_contrastive_loss
-from cktf.objectives.contrastive.negatives import Negatives
-from cktf.objectives.contrastive.settings import ContrastiveSettings, SourceKind
-from cktf.objectives.contrastive.sources import build_source
+from cktf.objectives.contrastive.negatives import Negatives, build_source
+from cktf.objectives.contrastive.settings import BankPrecision, ContrastiveSettings, SourceKind
 
 GIB = 2**30
 SIDES = 10  # of five pairs

@@ -1,16 +1,15 @@
 """Data sets, their splits, and batches of them."""
 
-from cktf.data.augmentation.crop import Augmentation, AugmentationConfig
+from cktf.data.augmentation import Augmentation, AugmentationConfig
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Constants, Dataset
 from cktf.data.files.image_layout import IMAGE_FOLDER
 from cktf.data.files.places import DatasetMissing
 from cktf.data.load import load_dataset
 from cktf.data.loader import TrainLoader, evaluation_batches
-from cktf.data.samples import Samples, unlabelled_samples
 from cktf.data.sets import DATASETS
 from cktf.data.sets.image_folder import look_at_image_folder
-from cktf.data.splits import Split, split
+from cktf.data.splits import Samples, Split, split, unlabelled_samples
 
 __all__ = [
     "DATASETS",

@@ -5,9 +5,8 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cktf.data.content import content_of
-from cktf.data.files.image_layout import IMAGE_FOLDER
-from cktf.data.files.places import DataPlace
+from cktf.data.files.image_layout import IMAGE_FOLDER, folder_digest
+from cktf.data.files.places import DataPlace, reading
 from cktf.data.files.published import PUBLISHED
 from cktf.data.sets import DATASETS
 from cktf.errors import InputError
@@ -77,13 +76,7 @@ class DataConfig(Settings):
     @property
     def place(self) -> DataPlace:
         """Place of the files, and how they are read."""
-        return DataPlace(
-            name=self.name,
-            root=self.root,
-            download=self.download,
-            side=self.side,
-            verify=self.verify,
-        )
+        return DataPlace(self.name, self.root, download=self.download, side=self.side, verify=self.verify)
 
     def with_content(self) -> Self:
         """Return the same data with its content hash, if they are the user's own images and on this machine."""
@@ -107,3 +100,15 @@ class DataConfig(Settings):
         if name not in DATASETS:
             raise InputError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
         return name
+
+
+def content_of(name: str, root: str | None) -> str | None:
+    """Return the SHA-256 that identifies a data set's files; None if this machine has none of them there.
+
+    It must be `image_folder`, or have published checksums.
+
+    Raises:
+        ValueError: If the files cannot be read.
+    """
+    with reading(root):
+        return PUBLISHED[name].content(root) if name in PUBLISHED else folder_digest(root)

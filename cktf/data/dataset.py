@@ -1,14 +1,14 @@
 """A data set in memory, and the facts of its kind that are known without its files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from cktf.data.augmentation.crop import Augmentation
-from cktf.data.resize import resize
+from cktf.data.augmentation import Augmentation
 
 WHOLE_ON_DEVICE = 4 * 2**30
 """Largest tensor of images, in bytes, that is stored on a GPU: 349,525 images of 64x64, 28,532 of 224x224."""
@@ -123,28 +123,34 @@ class Dataset:
 
     def resized(self, side: int) -> Self:
         """Return the data set with square images of ``side`` pixels, all of them in memory."""
-        unlabelled = self.unlabelled_images
-        return replace(
-            self,
-            train_images=resize(self.train_images, side),
-            test_images=resize(self.test_images, side),
-            unlabelled_images=None if unlabelled is None else resize(unlabelled, side),
-        )
+        return self._with_images(lambda images: resize(images, side))
 
     def to(self, device: torch.device | str) -> Self:
         """Return the data set on ``device``, without those images that are too many for it."""
+        moved = self._with_images(lambda images: images.to(device) if images.nbytes <= WHOLE_ON_DEVICE else images)
+        facts = {name: getattr(self, name).to(device) for name in ("train_labels", "test_labels", "mean", "std")}
+        return replace(moved, **facts)
+
+    def _with_images(self, change: Callable[[Tensor], Tensor]) -> Self:
         unlabelled = self.unlabelled_images
         return replace(
             self,
-            train_images=_move(self.train_images, device),
-            train_labels=self.train_labels.to(device),
-            test_images=_move(self.test_images, device),
-            test_labels=self.test_labels.to(device),
-            mean=self.mean.to(device),
-            std=self.std.to(device),
-            unlabelled_images=None if unlabelled is None else _move(unlabelled, device),
+            train_images=change(self.train_images),
+            test_images=change(self.test_images),
+            unlabelled_images=None if unlabelled is None else change(unlabelled),
         )
 
 
-def _move(images: Tensor, device: torch.device | str) -> Tensor:
-    return images.to(device) if images.nbytes <= WHOLE_ON_DEVICE else images
+def resize(images: Tensor, side: int) -> Tensor:
+    """Return square images scaled to another side, bilinearly and with antialiasing.
+
+    Args:
+        images: (samples, channels, height, width), uint8, height and width equal.
+        side: In pixels; images that have it are returned as they are.
+    """
+    if images.shape[-1] == side:
+        return images
+    if images.device.type == "cpu":
+        return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+    scaled = functional.interpolate(images.float(), size=(side, side), mode="bilinear", antialias=True)
+    return scaled.round_().to(images.dtype)  # a GPU scales no whole numbers; the difference is at most a level

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from cktf.data.config import DataConfig
-from cktf.data.content import content_of
+from cktf.data.config import DataConfig, content_of
 from cktf.data.dataset import Dataset
 from cktf.data.files.image_layout import IMAGE_FOLDER
 from cktf.data.files.places import data_folder, reading, shown

@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Batch
-from cktf.data.augmentation.crop import AugmentationConfig, crop_and_flip, draw, normalise
-from cktf.data.augmentation.resized_crop import draw_boxes, resized_crop
-from cktf.data.dataset import Dataset
-from cktf.data.resize import resize
+from cktf.data.augmentation import AugmentationConfig, crop_and_flip, draw, draw_boxes, normalise, resized_crop
+from cktf.data.dataset import Dataset, resize
 from cktf.errors import InputError
 from cktf.seeding import generator
 

@@ -7,6 +7,7 @@ from cktf.objectives.objective import (
     InitialPhase,
     Objective,
     ObjectiveSettings,
+    OptionalParts,
     TwoPhaseSettings,
     Weight,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Objective",
     "ObjectiveSettings",
     "ObjectivesConfig",
+    "OptionalParts",
     "TwoPhaseSettings",
     "Weight",
     "WeightedSum",

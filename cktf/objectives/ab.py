@@ -24,7 +24,7 @@ def boundary_loss(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
 
     Args:
         student: (batch, channels, height, width), float32: s, the maps behind the connector.
-        teacher: (batch, channels, height, width), float32: t, the maps.
+        teacher: Of the same shape: t.
         margin: mu.
     """
     signs = torch.where(teacher > 0, 1.0, -1.0)
@@ -59,16 +59,14 @@ class BoundaryPhase(InitialPhase):
                     "activation, or objective.ab.weight: 0"
                 )
         for name, (student_shape, teacher_shape) in paired_stages(given, "objective.ab.weight").items():
-            with seeding.initialisation(given.seed, "connector", "ab", name):
-                self.connectors[name] = (
-                    nn.Identity()
-                    if student_shape == teacher_shape
-                    else ConvolutionalRegressor(student_shape, teacher_shape, relu=False, key="objective.ab.weight")
-                )
+            self.connectors[name] = nn.Identity()
+            if student_shape != teacher_shape:
+                with seeding.initialisation(given.seed, "connector", "ab", name):
+                    self.connectors[name] = ConvolutionalRegressor(
+                        student_shape, teacher_shape, relu=False, key="objective.ab.weight"
+                    )
         last = len(self.connectors)
-        self.term_weights = {
-            name: 0.003 * 2.0 ** (number - last) for number, name in enumerate(self.connectors, start=1)
-        }
+        self.term_weights = {name: 0.003 * 2.0 ** (k - last) for k, name in enumerate(self.connectors, start=1)}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
@@ -87,12 +85,10 @@ class BoundaryPhase(InitialPhase):
 class AB(InitialOnly):
     """The student begins with the teacher's activation boundaries, and then learns without this objective.
 
-    All is done in the initial phase, as published (see `BoundaryPhase`); the ``weight`` is 0 or the default.
+    All is done in the initial phase, as published (see `BoundaryPhase`).
     """
 
     class Config(InitialOnlySettings):
-        """Settings of `AB`."""
-
         margin: float = Field(default=1.0, gt=0)
         """mu: how far on the right side of 0 a pre-activation costs nothing."""
 

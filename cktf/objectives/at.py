@@ -7,7 +7,7 @@ from torch.nn import functional
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.maps import attention, shrink_to_smaller
-from cktf.objectives.parts.stages import last_maps, paired_stages
+from cktf.objectives.parts.stages import matched_stages, paired_stages
 
 
 def attention_loss(student: Tensor, teacher: Tensor, power: int) -> Tensor:
@@ -19,8 +19,7 @@ def attention_loss(student: Tensor, teacher: Tensor, power: int) -> Tensor:
 
     Args:
         student: (batch, student channels, height, width), float32.
-        teacher: (batch, teacher channels, height, width), float32. Maps of unequal size are compared at the
-            smaller one.
+        teacher: (batch, teacher channels, height, width), float32; of unequal maps the larger is shrunk.
         power: p.
     """
     student, teacher = shrink_to_smaller(student, teacher)
@@ -31,8 +30,6 @@ class AT(Objective):
     """Each stage of the student is active where the teacher's is (see `attention_loss`)."""
 
     class Config(ObjectiveSettings):
-        """Settings of `AT`."""
-
         weight: Weight = 1000.0
 
         power: int = Field(default=2, ge=1, le=8)
@@ -45,8 +42,4 @@ class AT(Objective):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
-        student_maps, teacher_maps = last_maps(student), last_maps(teacher)
-        return {
-            name: attention_loss(student_maps[name].float(), teacher_maps[name].float(), self.power)
-            for name in self.term_weights
-        }
+        return {name: attention_loss(*maps, self.power) for name, maps in matched_stages(student, teacher)}

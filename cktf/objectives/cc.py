@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
-from cktf.objectives.parts.readings import penultimate_of
+from cktf.objectives.parts.stages import penultimate_of
 from cktf.objectives.parts.workers import gather_with_gradient
 
 
@@ -18,7 +18,7 @@ def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
     Args:
         student: (batch, dim), float32: s, embedded.
-        teacher: (batch, dim), float32: t, embedded.
+        teacher: Of the same shape: t, embedded.
     """
     gaps = (student - teacher).abs()
     return (gaps[:-1] * gaps[1:]).sum(1).mean()
@@ -35,8 +35,6 @@ class CC(Objective):
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `CC`."""
-
         weight: Weight = 0.02
 
         dim: int = Field(default=128, ge=1, le=65_536)

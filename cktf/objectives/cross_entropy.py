@@ -10,18 +10,16 @@ from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 class CrossEntropy(Objective):
     """The supervised loss, without a teacher.
 
-    -log softmax(logits)[label], mean over the batch. The ``weight`` is the gamma of CKTF's paper (arXiv
-    2303.07599).
+    The ``weight`` is the gamma of CKTF's paper (arXiv 2303.07599).
     """
 
     needs_teacher = False
     needs_labels = True
     readings = ()
 
-    class Config(ObjectiveSettings):
-        """Settings of `CrossEntropy`."""
+    Config = ObjectiveSettings
 
-    def __init__(self, config: Config, given: BuildContext) -> None:
+    def __init__(self, config: ObjectiveSettings, given: BuildContext) -> None:
         super().__init__()
         self.term_weights = {"logits": 1.0}
 

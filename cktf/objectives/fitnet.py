@@ -19,7 +19,7 @@ def hint_loss(guided: Tensor, hint: Tensor) -> Tensor:
 
     Args:
         guided: (batch, channels, height, width), float32: r(v_g), the student's map behind the regressor.
-        hint: (batch, channels, height, width), float32: u_h, the teacher's map.
+        hint: Of the same shape: u_h, the teacher's map.
     """
     return functional.mse_loss(guided, hint)
 
@@ -34,8 +34,6 @@ class FitNet(Objective):
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `FitNet`."""
-
         weight: Weight = 100.0
 
         stage: int = Field(default=2, ge=0)

@@ -19,20 +19,14 @@ def flow(lower: Tensor, upper: Tensor) -> Tensor:
 
     Args:
         lower: (batch, lower channels, height, width), float32.
-        upper: (batch, upper channels, height, width), float32. Maps of unequal size are multiplied at the
-            smaller one.
+        upper: (batch, upper channels, height, width), float32; of unequal maps the larger is shrunk.
     """
     lower, upper = shrink_to_smaller(lower, upper)
     return lower.flatten(2) @ upper.flatten(2).mT / (lower.shape[2] * lower.shape[3])
 
 
 def flow_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the mean squared difference of two flows, a scalar: eq. 2 of Yim et al. (2017), as a mean.
-
-    Args:
-        student: (batch, lower channels, upper channels), float32.
-        teacher: (batch, lower channels, upper channels), float32.
-    """
+    """Return the mean squared difference of two flows of one shape, a scalar: eq. 2 of Yim et al. (2017), as a mean."""
     return functional.mse_loss(student, teacher)
 
 
@@ -64,12 +58,10 @@ class FlowPhase(InitialPhase):
 class FSP(InitialOnly):
     """The student begins with the teacher's flows from layer to layer, and then learns without this objective.
 
-    All is done in the initial phase, as published (see `FlowPhase`); the ``weight`` is 0 or the default.
+    All is done in the initial phase, as published (see `FlowPhase`).
     """
 
     class Config(InitialOnlySettings):
-        """Settings of `FSP`."""
-
         weight: Weight = 50.0
 
     def __init__(self, config: Config, given: BuildContext) -> None:

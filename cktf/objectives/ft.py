@@ -23,8 +23,7 @@ def factor_loss(student: Tensor, teacher: Tensor, power: int, exponent: int) -> 
 
     Args:
         student: (batch, channels, height, width), float32: F_S, the translator's factor.
-        teacher: (batch, channels, height, width), float32: F_T, the paraphraser's. Factors of unequal size are
-            compared at the smaller one.
+        teacher: (batch, channels, height, width), float32: F_T, the paraphraser's; the larger is shrunk.
         power: Power of the activations in the attention.
         exponent: p.
     """
@@ -50,12 +49,7 @@ def convolutions(
 
 
 class Paraphraser(nn.Module):
-    """An autoencoder of the teacher's map; its code, between encoder and decoder, is the factor.
-
-    Args:
-        channels: Channels of the teacher's map.
-        factor_channels: Channels of the factor.
-    """
+    """An autoencoder of the teacher's map; its code, between encoder and decoder, is the factor."""
 
     def __init__(self, channels: int, factor_channels: int) -> None:
         super().__init__()
@@ -70,11 +64,7 @@ class Paraphraser(nn.Module):
 
 
 class ParaphrasePhase(InitialPhase):
-    """The paraphraser learns to reconstruct the teacher's last stage; the student is not trained.
-
-    Attributes:
-        paraphraser: Frozen afterwards.
-    """
+    """The paraphraser learns to reconstruct the teacher's last stage; the student is not trained."""
 
     trains_student = False
 
@@ -94,15 +84,12 @@ class FT(Objective):
     """The student's last stage, translated, follows the factor of the teacher's (see `factor_loss`).
 
     Attributes:
-        initial: The phase that trains the paraphraser.
         translator: From the student's map to its factor, trained with the student.
     """
 
     initial: ParaphrasePhase
 
     class Config(TwoPhaseSettings):
-        """Settings of `FT`."""
-
         weight: Weight = 200.0
 
         initial_learning_rate: float | None = Field(default=0.01, gt=0)
@@ -129,13 +116,10 @@ class FT(Objective):
         self.power = config.power
         self.exponent = config.exponent
         self.initial = ParaphrasePhase(config, given, factor_channels)
-        student_channels = given.student.stages[-1][-1][0]
+        width = given.student.stages[-1][-1][0]
         with seeding.initialisation(given.seed, "translator", "ft"):
-            self.translator = convolutions(
-                nn.Conv2d,
-                (student_channels, student_channels, factor_channels, factor_channels),
-                batch_norm=True,
-            )
+            widths = width, width, factor_channels, factor_channels
+            self.translator = convolutions(nn.Conv2d, widths, batch_norm=True)
         self.term_weights = {"last_stage": 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

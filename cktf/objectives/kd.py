@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
-from cktf.objectives.parts.readings import logits_of
+from cktf.objectives.parts.stages import logits_of
 
 
 def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -17,7 +17,7 @@ def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperat
 
     Args:
         student_logits: (batch, classes), float32.
-        teacher_logits: (batch, classes), float32.
+        teacher_logits: Of the same shape.
         temperature: T.
     """
     divergence = functional.kl_div(
@@ -32,13 +32,10 @@ def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperat
 class KD(Objective):
     """The student's softened class probabilities follow the teacher's.
 
-    T^2 * KL(teacher || student), mean over the batch (see `softened_divergence`). Its factor, the ``weight``, is
-    the alpha of CKTF's paper (arXiv 2303.07599).
+    See `softened_divergence`. Its factor, the ``weight``, is the alpha of CKTF's paper (arXiv 2303.07599).
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `KD`."""
-
         temperature: float = Field(default=4.0, gt=0, le=1000)
         """T: both networks' logits are divided by it."""
 

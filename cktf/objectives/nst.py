@@ -6,7 +6,7 @@ from torch.nn import functional
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.maps import shrink_to_smaller
-from cktf.objectives.parts.stages import last_maps, paired_stages
+from cktf.objectives.parts.stages import matched_stages, paired_stages
 
 
 def selectivity_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -23,8 +23,7 @@ def selectivity_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
     Args:
         student: (batch, student channels, height, width), float32.
-        teacher: (batch, teacher channels, height, width), float32. Maps of unequal size are compared at the
-            smaller one.
+        teacher: (batch, teacher channels, height, width), float32; of unequal maps the larger is shrunk.
     """
     student, teacher = shrink_to_smaller(student, teacher)
     student = functional.normalize(student.flatten(2), dim=2)  # (batch, channels, positions)
@@ -32,26 +31,18 @@ def selectivity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     if student.shape[2] < max(student.shape[1], teacher.shape[1]):
         gap = student.mT @ student / student.shape[1] - teacher.mT @ teacher / teacher.shape[1]
         return gap.square().sum((1, 2)).mean()
+
+    def mean_kernel(first: Tensor, second: Tensor) -> Tensor:
+        return (first @ second.mT).square().mean()
+
     own = mean_kernel(student, student) + mean_kernel(teacher, teacher)
     return own - 2 * mean_kernel(student, teacher)
-
-
-def mean_kernel(first: Tensor, second: Tensor) -> Tensor:
-    """Return the mean over the batch and all pairs of channels of (a . b)^2, a scalar.
-
-    Args:
-        first: (batch, channels, positions): the a.
-        second: (batch, channels, positions): the b.
-    """
-    return (first @ second.mT).square().mean()
 
 
 class NST(Objective):
     """Each stage's channels are selective as the teacher's are (see `selectivity_loss`)."""
 
     class Config(ObjectiveSettings):
-        """Settings of `NST`."""
-
         weight: Weight = 50.0
 
     def __init__(self, config: Config, given: BuildContext) -> None:
@@ -60,7 +51,4 @@ class NST(Objective):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
-        student_maps, teacher_maps = last_maps(student), last_maps(teacher)
-        return {
-            name: selectivity_loss(student_maps[name].float(), teacher_maps[name].float()) for name in self.term_weights
-        }
+        return {name: selectivity_loss(*maps) for name, maps in matched_stages(student, teacher)}

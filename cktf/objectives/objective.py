@@ -54,10 +54,9 @@ class TwoPhaseSettings(ObjectiveSettings):
 
 
 class InitialOnlySettings(TwoPhaseSettings):
-    """Settings of a method that ends with its initial phase.
+    """Settings of a method that ends with its initial phase; its ``weight`` is 0 or the default.
 
-    In that phase its terms are minimised alone, so any ``weight`` above 0 would train the same: two arms that
-    differ in it would be one arm under two names.
+    In that phase its terms are minimised alone, so two arms of other weights would be one arm under two names.
     """
 
     @model_validator(mode="after")
@@ -99,9 +98,6 @@ class InitialPhase(nn.Module, ABC):
     Its parameters are trained in this phase and are constants afterwards. Like an `Objective` it is built on the
     CPU, and everything it trains is in the state dict.
 
-    Args:
-        config: The method's settings.
-
     Attributes:
         epochs: Passes over the training samples.
         learning_rate: Constant; None: the trial's own.
@@ -134,8 +130,9 @@ class OptionalParts:
         readings: The few tensors that `Objective.forward` reads of the teacher; it is then given `Activations` that
             hold nothing else, so that the teacher's output can be stored. None: it may read anything.
         health_readings: The few tensors that `health` reads of the teacher, likewise.
-        matched: Names of the student's and teacher's layers that the method compares (see `contrastive.layers`), if
-            they can be chosen; their similarity is measured beside that of layers of equal depth.
+        matched: Names of the student's and teacher's layers that the method compares (see
+            `contrastive.representations`), if they can be chosen; their similarity is measured beside that of layers of
+            equal depth.
         initial: The phase before the student's own; None for most. A method that has one takes `TwoPhaseSettings`.
     """
 

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
-from cktf.objectives.parts.readings import penultimate_of
+from cktf.objectives.parts.stages import penultimate_of
 from cktf.objectives.parts.workers import gather_with_gradient
 
 _SMALLEST = 1e-7
@@ -40,8 +40,6 @@ class PKT(Objective):
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `PKT`."""
-
         weight: Weight = 30000.0
 
     def __init__(self, config: Config, given: BuildContext) -> None:

@@ -43,7 +43,7 @@ OBJECTIVES: dict[str, type[Objective]] = {
 
 
 class ChosenObjectives(Settings):
-    """Base of `ObjectivesConfig` for type checkers, which cannot see the fields made from the registry."""
+    """Base of `ObjectivesConfig`, of which type checkers cannot see the fields that are made from the registry."""
 
     @model_validator(mode="before")
     @classmethod
@@ -67,9 +67,7 @@ ObjectivesConfig = create_model(
 def active_objectives(config: ChosenObjectives) -> dict[str, tuple[type[Objective], ObjectiveSettings]]:
     """Return class and settings of each objective that has a part in the sum, in the registry's order."""
     settings: dict[str, ObjectiveSettings | None] = {name: getattr(config, name) for name in OBJECTIVES}
-    return {
-        name: (OBJECTIVES[name], chosen) for name, chosen in settings.items() if chosen is not None and chosen.active
-    }
+    return {name: (OBJECTIVES[name], chosen) for name, chosen in settings.items() if chosen and chosen.active}
 
 
 def needs_teacher(config: ChosenObjectives) -> bool:

@@ -7,9 +7,16 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
-from cktf.objectives.parts.readings import penultimate_of
-from cktf.objectives.parts.relations import relative_distances
+from cktf.objectives.parts.stages import penultimate_of
 from cktf.objectives.parts.workers import gather_with_gradient
+
+
+def relative_distances(embeddings: Tensor) -> Tensor:
+    """Return psi_D, (batch, batch): the samples' distances, divided by the mean of those above 0."""
+    # Not by a matrix product: of nearby vectors its rounding would leave nothing.
+    distances = torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
+    mean = distances.sum() / (distances > 0).sum().clamp(min=1)
+    return distances / mean.clamp(min=1e-12)  # all 0 where all samples are equal
 
 
 def angles(embeddings: Tensor) -> Tensor:
@@ -25,25 +32,17 @@ def angles(embeddings: Tensor) -> Tensor:
 
 
 def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the Huber loss of the relative distances, mean over all pairs; a scalar.
+    """Return the Huber loss of the relative distances of vectors (batch, features), mean over all pairs; a scalar.
 
     L_RKD-D of Park et al. (2019, arXiv 1904.05068, section 3.2.1).
-
-    Args:
-        student: (batch, student features), float32.
-        teacher: (batch, teacher features), float32.
     """
     return functional.smooth_l1_loss(relative_distances(student), relative_distances(teacher))
 
 
 def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the Huber loss of the angles' cosines, mean over all triplets; a scalar.
+    """Return the Huber loss of the angles' cosines of vectors (batch, features), mean over all triplets; a scalar.
 
     L_RKD-A of Park et al. (2019, arXiv 1904.05068, section 3.2.2).
-
-    Args:
-        student: (batch, student features), float32.
-        teacher: (batch, teacher features), float32.
     """
     return functional.smooth_l1_loss(angles(student), angles(teacher))
 
@@ -55,8 +54,6 @@ class RKD(Objective):
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `RKD`."""
-
         distance: float = Field(default=25.0, ge=0)
         """Factor of `distance_loss`."""
 
@@ -77,7 +74,5 @@ class RKD(Objective):
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``distance`` and ``angle``, a scalar each; one whose factor is 0 is not computed."""
         losses = {"distance": distance_loss, "angle": angle_loss}
-        student_vectors, teacher_vectors = (
-            gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher)
-        )
-        return {name: losses[name](student_vectors, teacher_vectors) for name in self.term_weights}
+        vectors = [gather_with_gradient(side.penultimate.float(), batch) for side in (student, teacher)]
+        return {name: losses[name](*vectors) for name in self.term_weights}

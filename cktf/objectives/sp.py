@@ -5,16 +5,19 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
-from cktf.objectives.parts.relations import similarities
 from cktf.objectives.parts.workers import gather_with_gradient
+
+
+def similarities(maps: Tensor) -> Tensor:
+    """Return how similar the samples are, (batch, batch): the Gram matrix of the flattened maps, rows of L2 norm 1."""
+    flat = maps.flatten(1)
+    return functional.normalize(flat @ flat.T, dim=1)
 
 
 def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Return ||G_T - G_S||_F^2 / batch^2, a scalar (Tung and Mori, 2019, arXiv 1907.09682, eq. 3).
 
-    Args:
-        student: (batch, ...), float32; G_S are its `similarities`.
-        teacher: (batch, ...), float32, of any shape; G_T are its `similarities`.
+    G_S and G_T are the `similarities` of both sides' maps (batch, ...), float32.
     """
     return functional.mse_loss(similarities(student), similarities(teacher))
 
@@ -26,8 +29,6 @@ class SP(Objective):
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `SP`."""
-
         weight: Weight = 3000.0
 
     def __init__(self, config: Config, given: BuildContext) -> None:

@@ -11,7 +11,7 @@ from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 from cktf.objectives.parts.maps import shrink_to_smaller
-from cktf.objectives.parts.stages import last_maps, paired_stages
+from cktf.objectives.parts.stages import matched_stages, paired_stages
 
 
 def negative_log_likelihood(mean: Tensor, variance: Tensor, teacher: Tensor) -> Tensor:
@@ -32,14 +32,8 @@ def negative_log_likelihood(mean: Tensor, variance: Tensor, teacher: Tensor) -> 
 class GaussianRegressor(nn.Module):
     """q(t | s): three 1x1 convolutions give the mean, one parameter for each channel the variance.
 
-    Initial parameters come from PyTorch's global stream, which the builder fixes with
-    `cktf.seeding.initialisation`.
-
-    Args:
-        student_channels: Channels of the student's map.
-        teacher_channels: Channels of the teacher's map, and of the hidden maps.
-        initial_variance: sigma^2 before training.
-        smallest_variance: Lower bound of sigma^2.
+    Hidden maps have the teacher's channels. Initial parameters come from PyTorch's global stream, which the builder
+    fixes with `cktf.seeding.initialisation`.
     """
 
     def __init__(
@@ -73,8 +67,6 @@ class VID(Objective):
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `VID`."""
-
         initial_variance: float = Field(default=5.0, ge=0.1, le=100)
         """sigma^2 of every channel before training."""
 
@@ -93,10 +85,9 @@ class VID(Objective):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each, in nats."""
-        student_maps, teacher_maps = last_maps(student), last_maps(teacher)
         terms = {}
-        for name, regressor in self.regressors.items():
-            read, predicted = shrink_to_smaller(student_maps[name].float(), teacher_maps[name].float())
-            mean, variance = regressor(read)
+        for name, maps in matched_stages(student, teacher):
+            read, predicted = shrink_to_smaller(*maps)
+            mean, variance = self.regressors[name](read)
             terms[name] = negative_log_likelihood(mean, variance, predicted)
         return terms

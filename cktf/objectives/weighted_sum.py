@@ -18,13 +18,9 @@ class WeightedSum(nn.Module):
 
     An objective that needs a teacher is always given one: whether a trial has a teacher is decided by its settings.
 
-    Args:
-        config: Settings of each objective; those without a weight are not built.
-        given: Networks, labels and seed that they are built for.
-
     Attributes:
-        given: Networks, labels and seed that they are built for.
-        objectives: Name to objective.
+        given: Networks, labels and seed that the objectives are built for.
+        objectives: Name to objective; those without a weight are not built.
         initial_phases: Name to initial phase, of the objectives that have one, in the registry's order.
     """
 
@@ -47,12 +43,7 @@ class WeightedSum(nn.Module):
         """Return the sum to minimise and every unweighted term, scalars.
 
         Terms are named ``objective.term``: ``kd.logits``, ``cktf.stage1``. All is computed in float32,
-        whatever the networks' autocast is.
-
-        Args:
-            student: The student's activations.
-            teacher: The teacher's; None only if no objective reads a teacher here.
-            batch: The batch that both are of.
+        whatever the networks' autocast is. ``teacher`` is None only if no objective reads a teacher here.
         """
         return _sum(self._methods, self._weights, student, teacher or NOTHING, batch)
 

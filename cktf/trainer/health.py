@@ -8,7 +8,7 @@ Measured after some epochs of the main phase on the validation split, in eval mo
                                   (if both networks have as many stages), penultimate vector, and the pairs of layers
                                   that objectives match
     MEASURE.OBJECTIVE.PART        measures of an objective itself, such as the gap between the scores of positives and
-                                  negatives at a bank (see `cktf.objectives.contrastive.scores`)
+                                  negatives at a bank (see `cktf.objectives.contrastive.pair`)
 
 and in the epoch's first step:
 
@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from cktf.batch import Activations, Batch, Shapes
 from cktf.data import Dataset, Split, evaluation_batches
 from cktf.objectives import WeightedSum
-from cktf.objectives.contrastive.layers import LayerPair, blocks_of
+from cktf.objectives.contrastive.representations import LayerPair, blocks_of
 from cktf.settings import Settings
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cktf.data.content import content_of
+from cktf.data.config import content_of
 from cktf.trainer.config import TrialConfig
 from cktf.trial.weights import content_digest
 

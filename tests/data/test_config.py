@@ -13,9 +13,8 @@ from cktf.data import (
     evaluation_batches,
     load_dataset,
 )
-from cktf.data.augmentation.crop import crop_and_flip, draw, normalise
-from cktf.data.augmentation.resized_crop import draw_boxes, resized_crop
-from cktf.data.resize import resize
+from cktf.data.augmentation import crop_and_flip, draw, draw_boxes, normalise, resized_crop
+from cktf.data.dataset import resize
 
 
 def test_every_registered_data_set_can_be_named() -> None:

@@ -12,7 +12,7 @@ from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.at import attention_loss
 from cktf.objectives.contrastive.cktf import CKTF
-from cktf.objectives.contrastive.transforms import Transform
+from cktf.objectives.contrastive.representations import Transform
 from cktf.objectives.fitnet import hint_loss
 from cktf.objectives.sp import similarity_loss
 

@@ -12,9 +12,7 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.crd import CRD
-from cktf.objectives.contrastive.critics import Critic
-from cktf.objectives.contrastive.heads import HeadKind
-from cktf.objectives.contrastive.settings import Estimator, SourceKind
+from cktf.objectives.contrastive.settings import Critic, Estimator, HeadKind, SourceKind
 
 K, DIM, TAU = 8, 4, 0.3
 COMBINATIONS = list(itertools.product(get_args(SourceKind), get_args(Estimator), get_args(Critic)))

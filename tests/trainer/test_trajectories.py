@@ -27,10 +27,10 @@ from cktf.data import Augmentation, Dataset, Split
 from cktf.models import build_model
 from cktf.objectives import OBJECTIVES, WeightedSum
 from cktf.objectives.contrastive import representations
-from cktf.objectives.contrastive.banks.memory_bank import MemoryBank
+from cktf.objectives.contrastive.banks import MemoryBank
 from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.pair import ContrastivePair
-from cktf.objectives.contrastive.pairing import choose_block
+from cktf.objectives.contrastive.representations import choose_block
 from cktf.objectives.ft import FT
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig

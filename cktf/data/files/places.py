@@ -1,7 +1,7 @@
 """Places of data sets, the messages if one is missing or cannot be read, and what counts as a file."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,46 @@ class DatasetMissing(InputError):  # noqa: N818  # it names what the user is tol
         super().__init__(f"data.name: {name} is not there{because}; looked in {looked}. To get it, {remedy}")
 
 
+def find_or_fetch(
+    place: DataPlace,
+    folders: Sequence[Path],
+    is_whole: Callable[[Path], object],
+    remedy: str,
+    what_is_there: Callable[[], str],
+    fetch: Callable[[Path], object],
+) -> Path:
+    """Return the first of some folders that holds a data set, after a download if that is asked for and needed.
+
+    Args:
+        place: Place of the data set.
+        folders: Folders that are looked into.
+        is_whole: Whether a folder holds all files.
+        remedy: Advice if the files are missing.
+        what_is_there: Says what is there instead; may be empty.
+        fetch: Downloads the data set below the data folder.
+
+    Raises:
+        DatasetMissing: If it is not there and cannot be fetched.
+    """
+
+    def found() -> Path | None:
+        return next((folder for folder in folders if is_whole(folder)), None)
+
+    folder = found()
+    if folder is None and place.download:
+        root = data_folder(place.root)
+        try:
+            with writing(root):
+                if found() is None:  # another process may have been first
+                    fetch(root)
+        except (OSError, RuntimeError) as error:
+            raise DatasetMissing(place.name, folders, remedy, f"the download failed: {error}") from error
+        folder = found()
+    if folder is None:
+        raise DatasetMissing(place.name, folders, remedy, what_is_there())
+    return folder
+
+
 def data_folder(root: str | None) -> Path:
     """Return the folder of data sets: ``root``, else ``$CKTF_DATA``, else ``~/.cache/cktf/data``.
 
@@ -69,12 +109,9 @@ def reading(root: str | None) -> Iterator[None]:
         yield
     except OSError as error:
         place = shown(error.filename or data_folder(root))
-        if len(place) > _LONGEST_SHOWN:
-            place = f"{place[:_LONGEST_SHOWN]}… ({len(place)} characters)"
+        if len(place) > 300:
+            place = f"{place[:300]}… ({len(place)} characters)"
         raise InputError(f"data.root: {place} cannot be read: {error.strerror or error}") from error
-
-
-_LONGEST_SHOWN = 300
 
 
 @contextmanager

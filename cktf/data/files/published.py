@@ -1,21 +1,13 @@
 """Data sets whose every file has a published checksum: finding, fetching and verifying them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from cktf.data.files.places import (
-    DatasetMissing,
-    data_folder,
-    no_file,
-    shown,
-    size_in_words,
-    some_of,
-    writing,
-)
+from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_file, shown, size_in_words, some_of
 from cktf.errors import InputError
 
 _OTHER_FORMS = {
@@ -58,22 +50,25 @@ class Published:
         """Return where the files are looked for: as the archive unpacks below the folder, and in the folder itself."""
         return [data_folder(root) / self.folder, data_folder(root)]
 
-    def find(self, root: str | None) -> Path | None:
-        """Return the folder that holds all files, or None."""
-        return next((p for p in self.places(root) if all((p / name).is_file() for name in self.sums)), None)
+    def is_whole(self, folder: Path) -> bool:
+        """Return whether a folder holds all files."""
+        return all((folder / name).is_file() for name in self.sums)
 
-    def fetch(self, root: str | None, *, download: bool) -> Path:
+    def find(self, place: DataPlace) -> Path:
         """Return the folder that holds all files, after a download if that is asked for and needed.
 
         Raises:
             DatasetMissing: If they are not there; the message says what is there instead.
         """
-        found = self.find(root)
-        if found is None and download:
-            found = self._download(root)
-        if found is None:
-            raise DatasetMissing(self.name, self.places(root), self._remedy, self._what_is_there(root))
-        return found
+        remedy = (
+            f"set data.download: true, or data.root to the folder that holds {self.folder}/, as unpacked from "
+            f"{self.archive}"
+        )
+
+        def what_is_there() -> str:
+            return self._what_is_there(place.root)
+
+        return find_or_fetch(place, self.places(place.root), self.is_whole, remedy, what_is_there, self._download)
 
     def check(self, path: Path, *, verify: bool) -> None:
         """Refuse a file that must not be read.
@@ -93,7 +88,7 @@ class Published:
 
     def content(self, root: str | None) -> str | None:
         """Return the SHA-256 of all files together; None if they are not there."""
-        folder = self.find(root)
+        folder = next(filter(self.is_whole, self.places(root)), None)
         if folder is None:
             return None
         digests = (
@@ -111,24 +106,10 @@ class Published:
             )
         return state.st_size, state.st_mtime_ns
 
-    @property
-    def _remedy(self) -> str:
-        return (
-            f"set data.download: true, or data.root to the folder that holds {self.folder}/, as unpacked from "
-            f"{self.archive}"
-        )
-
-    def _download(self, root: str | None) -> Path | None:
+    def _download(self, folder: Path) -> None:
         from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
 
-        folder = data_folder(root)
-        try:
-            with writing(folder):
-                if self.find(root) is None:  # another process may have been first
-                    download_and_extract_archive(self.url, str(folder), filename=self.archive, md5=self.md5)
-        except (OSError, RuntimeError) as error:
-            raise DatasetMissing(self.name, self.places(root), self._remedy, f"the download failed: {error}") from error
-        return self.find(root)
+        download_and_extract_archive(self.url, str(folder), filename=self.archive, md5=self.md5)
 
     def _what_is_there(self, root: str | None) -> str:
         """Say what lies there instead of the files; empty if none of them does."""
@@ -143,18 +124,11 @@ class Published:
             return f"{shown(folder / self.archive)} is there and not unpacked"
         if root is None:  # the folder of all data sets, whose files are of others
             return ""
-        for path in islice(_below(folder, depth=3), _MOST_LOOKED_AT):
-            if path.suffix in _OTHER_FORMS:
-                return f"{shown(path)} is of {_OTHER_FORMS[path.suffix]}, which is not read"
+        for pattern in ("*", "*/*", "*/*/*"):
+            for path in sorted(islice(folder.glob(pattern), _MOST_LOOKED_AT)):
+                if path.suffix in _OTHER_FORMS:
+                    return f"{shown(path)} is of {_OTHER_FORMS[path.suffix]}, which is not read"
         return ""
-
-
-def _below(folder: Path, depth: int) -> Iterator[Path]:
-    """Yield what lies in a folder and, down to a depth, in the folders within it, but for links."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        yield path
-        if depth > 1 and path.is_dir() and not path.is_symlink():
-            yield from _below(path, depth - 1)
 
 
 @lru_cache  # a study makes the configurations of all its arms

@@ -1,6 +1,7 @@
 """CIFAR-10 and CIFAR-100, 32x32 colour, 50,000 and 10,000 samples (Krizhevsky, 2009)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation.crop import Augmentation
+from cktf.data.augmentation import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.places import DataPlace, shown
 from cktf.data.files.plain_pickle import read_plain_pickle
@@ -25,14 +26,7 @@ CIFAR10_KIND = Kind(
     std=(0.2470, 0.2435, 0.2616),
     augmentation=Augmentation(crop=4, flip=True),
 )
-CIFAR100_KIND = Kind(
-    num_classes=100,
-    channels=3,
-    side=_SIDE,
-    mean=(0.5071, 0.4867, 0.4408),
-    std=(0.2675, 0.2565, 0.2761),
-    augmentation=Augmentation(crop=4, flip=True),
-)
+CIFAR100_KIND = replace(CIFAR10_KIND, num_classes=100, mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761))
 
 
 def load_cifar10(place: DataPlace) -> Dataset:
@@ -59,7 +53,7 @@ def load_cifar100(place: DataPlace) -> Dataset:
 def _load(
     place: DataPlace, kind: Kind, files: Published, train_files: Sequence[str], test_file: str, label_key: str
 ) -> Dataset:
-    folder = files.fetch(place.root, download=place.download)
+    folder = files.find(place)
     for name in (*train_files, test_file):
         files.check(folder / name, verify=place.verify)
     batches = [_read_batch(folder / name, label_key, kind.num_classes) for name in train_files]

@@ -6,7 +6,7 @@ Optical recognition of handwritten digits (Alpaydin and Kaynak, UCI, 1998), of w
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation.crop import Augmentation
+from cktf.data.augmentation import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.places import DataPlace
 

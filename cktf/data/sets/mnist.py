@@ -7,50 +7,24 @@ import gzip
 import math
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation.crop import Augmentation
+from cktf.data.augmentation import Augmentation
 from cktf.data.dataset import Dataset, Kind
-from cktf.data.files.places import (
-    DataPlace,
-    DatasetMissing,
-    data_folder,
-    no_file,
-    shown,
-    size_in_words,
-    writing,
-)
+from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_file, shown, size_in_words
 from cktf.errors import InputError
 
-MNIST_KIND = Kind(
-    num_classes=10,
-    channels=1,
-    side=28,
-    mean=(0.1307,),
-    std=(0.3081,),
-    augmentation=Augmentation(2, flip=False),
-)
-FASHION_MNIST_KIND = Kind(
-    num_classes=10,
-    channels=1,
-    side=28,
-    mean=(0.2860,),
-    std=(0.3530,),
-    augmentation=Augmentation(2, flip=True),
-)
+MNIST_KIND = Kind(10, channels=1, side=28, mean=(0.1307,), std=(0.3081,), augmentation=Augmentation(2, flip=False))
+FASHION_MNIST_KIND = replace(MNIST_KIND, mean=(0.2860,), std=(0.3530,), augmentation=Augmentation(2, flip=True))
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts the files."""
 
-_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _LARGEST = 2**30  # bytes of one file, unpacked: twenty times those of MNIST
 _MOST_PACKED = 100  # times its packed size; MNIST comes to 5
 _SMALL = 2**24  # bytes that may be packed as closely as they can
@@ -65,8 +39,7 @@ def load_mnist(place: DataPlace) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged, or its labels are not those of this data set.
     """
-    folder = _find(place, "MNIST", elsewhere=[], remedy=_REMEDY)
-    return _read(folder, MNIST_KIND)
+    return _read(_find(place, "MNIST", elsewhere=[], remedy=_REMEDY), MNIST_KIND)
 
 
 def load_fashion_mnist(place: DataPlace) -> Dataset:
@@ -80,36 +53,25 @@ def load_fashion_mnist(place: DataPlace) -> Dataset:
     """
     elsewhere = [DEBIAN_FASHION_MNIST] if place.root is None else []
     remedy = f"{_REMEDY}, or install Debian's package dataset-fashion-mnist and leave data.root out"
-    folder = _find(place, "FashionMNIST", elsewhere, remedy)
-    return _read(folder, FASHION_MNIST_KIND)
+    return _read(_find(place, "FashionMNIST", elsewhere, remedy), FASHION_MNIST_KIND)
 
 
 def _find(place: DataPlace, kind: str, elsewhere: list[Path], remedy: str) -> Path:
-    """Return the folder that holds all four files, after a download if that is asked for and needed.
-
-    Args:
-        place: Place of the data.
-        kind: Torchvision's name of the data set.
-        elsewhere: Places besides the data folder.
-        remedy: Advice if the files are missing.
-    """
+    """Return the folder that holds all four files of torchvision's data set ``kind``."""
     root = data_folder(place.root)
-    downloaded = root / kind / "raw"
-    places = [downloaded, root, *elsewhere]
-    for folder in places:
-        if all(_path(folder, name) for name in _FILES):
-            return folder
-    odd = no_file(folder / f"{name}{suffix}" for folder in places for name in _FILES for suffix in ("", ".gz"))
-    if not place.download or odd:
-        raise DatasetMissing(place.name, places, remedy, odd)
-    from torchvision import datasets  # here, since it takes seconds
+    folders = [root / kind / "raw", root, *elsewhere]
+    odd = no_file(folder / f"{name}{suffix}" for folder in folders for name in _FILES for suffix in ("", ".gz"))
 
-    try:
-        with writing(root):
-            getattr(datasets, kind)(root, download=True)
-    except (OSError, RuntimeError) as error:
-        raise DatasetMissing(place.name, places, remedy, f"the download failed: {error}") from error
-    return downloaded
+    def is_whole(folder: Path) -> bool:
+        return all(_path(folder, name) for name in _FILES)
+
+    def fetch(folder: Path) -> None:
+        from torchvision import datasets  # here, since it takes seconds
+
+        getattr(datasets, kind)(folder, download=True)
+
+    place = replace(place, download=place.download and not odd)
+    return find_or_fetch(place, folders, is_whole, remedy, lambda: odd, fetch)
 
 
 def _path(folder: Path, name: str) -> Path | None:
@@ -154,8 +116,14 @@ def _read_file(path: Path, num_dimensions: int) -> Tensor:
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            shape = _stated_shape(path, stream.read(4 * (1 + num_dimensions)), num_dimensions)
-            size = math.prod(shape)
+            header = stream.read(4 * (1 + num_dimensions))
+            if header[:4] != bytes((0, 0, 8, num_dimensions)) or len(header) < 4 * (1 + num_dimensions):
+                raise _damaged(path, f"it does not begin as unsigned bytes in {num_dimensions} dimension(s) do")
+            shape = struct.unpack(f">{num_dimensions}I", header[4:])
+            size, packed_size = math.prod(shape), path.stat().st_size
+            if size > min(_LARGEST, max(_MOST_PACKED * packed_size, _SMALL)):
+                stated = " x ".join(f"{size:,}" for size in shape)
+                raise _damaged(path, f"its header states {stated} bytes, and the file has {size_in_words(packed_size)}")
             values = bytearray()
             while len(values) <= size and (some := stream.read(_AT_A_TIME)):
                 values += some
@@ -165,18 +133,6 @@ def _read_file(path: Path, num_dimensions: int) -> Tensor:
         found = "more" if len(values) > size else size_in_words(len(values))
         raise _damaged(path, f"its header states {size_in_words(size)}, and it holds {found}")
     return torch.frombuffer(values, dtype=torch.uint8).view(shape)
-
-
-def _stated_shape(path: Path, header: bytes, num_dimensions: int) -> tuple[int, ...]:
-    """Return the sizes that the first bytes of an IDX file state."""
-    if header[:4] != bytes((0, 0, 8, num_dimensions)) or len(header) < 4 * (1 + num_dimensions):
-        raise _damaged(path, f"it does not begin as unsigned bytes in {num_dimensions} dimension(s) do")
-    shape = struct.unpack(f">{num_dimensions}I", header[4:])
-    packed_size = path.stat().st_size
-    if math.prod(shape) > min(_LARGEST, max(_MOST_PACKED * packed_size, _SMALL)):
-        stated = " x ".join(f"{size:,}" for size in shape)
-        raise _damaged(path, f"its header states {stated} bytes, and the file has {size_in_words(packed_size)}")
-    return shape
 
 
 def _damaged(path: Path, why: str) -> InputError:

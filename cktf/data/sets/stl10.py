@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation.crop import Augmentation
-from cktf.data.dataset import Dataset, Kind
+from cktf.data.augmentation import Augmentation
+from cktf.data.dataset import Dataset, Kind, resize
 from cktf.data.files.mapped import mapped_images
 from cktf.data.files.places import DataPlace, shown
 from cktf.data.files.published import STL10
-from cktf.data.resize import resize
 from cktf.errors import InputError
 
 _SIDE = 96
@@ -43,7 +42,7 @@ def load_stl10(place: DataPlace) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged.
     """
-    folder = STL10.fetch(place.root, download=place.download)
+    folder = STL10.find(place)
     side = place.side or _SIDE
 
     def images(name: str) -> Tensor:

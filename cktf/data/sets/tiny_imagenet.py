@@ -6,19 +6,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation.crop import Augmentation
+from cktf.data.augmentation import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import read_image_files
 from cktf.data.files.image_layout import entries_of
-from cktf.data.files.places import (
-    DataPlace,
-    DatasetMissing,
-    data_folder,
-    no_file,
-    shown,
-    size_in_words,
-    writing,
-)
+from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_file, shown, size_in_words
 from cktf.errors import InputError
 
 ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -65,27 +57,21 @@ def load_tiny_imagenet(place: DataPlace) -> Dataset:
 
 def _find(place: DataPlace) -> Path:
     root = data_folder(place.root)
-    unpacked = root / _UNPACKED
-    places = [unpacked, root]
-    for folder in places:
-        if (folder / "wnids.txt").is_file():
-            return folder
+    lists = {folder: folder / "wnids.txt" for folder in (root / _UNPACKED, root)}
     remedy = f"set data.download: true, or unpack {ARCHIVE} and set data.root to the folder that holds {_UNPACKED}/"
-    if not place.download:
-        raise DatasetMissing(place.name, places, remedy, no_file(folder / "wnids.txt" for folder in places))
+    return find_or_fetch(
+        place, [*lists], lambda folder: lists[folder].is_file(), remedy, lambda: no_file(lists.values()), _download
+    )
+
+
+def _download(root: Path) -> None:
     from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
 
-    try:
-        with writing(root):
-            if not unpacked.is_dir():  # another process may have been first
-                # Unpacked elsewhere, so that the folder is whole once it is there.
-                partial = root / f"{_UNPACKED}.partial"
-                download_and_extract_archive(ARCHIVE, str(root), str(partial), md5=ARCHIVE_MD5)
-                (partial / _UNPACKED).rename(unpacked)
-                shutil.rmtree(partial)
-    except (OSError, RuntimeError) as error:
-        raise DatasetMissing(place.name, places, remedy, f"the download failed: {error}") from error
-    return unpacked
+    # Unpacked elsewhere, so that the folder is whole once it is there.
+    partial = root / f"{_UNPACKED}.partial"
+    download_and_extract_archive(ARCHIVE, str(root), str(partial), md5=ARCHIVE_MD5)
+    (partial / _UNPACKED).rename(root / _UNPACKED)
+    shutil.rmtree(partial)
 
 
 def _classes(path: Path) -> list[str]:

@@ -7,13 +7,10 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.contrastive.layers import LayerPair
+from cktf.objectives.contrastive.negatives import build_source
 from cktf.objectives.contrastive.pair import ContrastivePair
-from cktf.objectives.contrastive.pairing import Pairing
-from cktf.objectives.contrastive.representations import Representations
+from cktf.objectives.contrastive.representations import OF_BATCH, LayerPair, Pairing, Representations, Transform
 from cktf.objectives.contrastive.settings import ContrastiveSettings
-from cktf.objectives.contrastive.sources import build_source
-from cktf.objectives.contrastive.transforms import OF_BATCH, Transform
 from cktf.objectives.objective import BuildContext, Objective
 from cktf.objectives.parts.stages import paired_maps
 
@@ -55,8 +52,6 @@ class CKTF(Objective):
     """
 
     class Config(ContrastiveSettings):
-        """Settings of `CKTF`."""
-
         beta: float = Field(default=0.8, ge=0)
         """Factor of the penultimate pair, the paper's beta."""
 
@@ -116,15 +111,12 @@ class CKTF(Objective):
         self.representations = Representations(
             config.pairing, config.transform, given, normalize=config.normalize == "batch"
         )
-        layers = config.pairs or self._pairs_by_depth(config, given)
+        layers = config.pairs or _pairs_by_depth(config, given)
         self.layers = {pair.name: pair for pair in layers if pair.weight > 0}
         self.source = build_source(config, given.labels, given.seed)
-        self.pairs = nn.ModuleDict(
-            {
-                name: ContrastivePair(name, self.representations.shapes(pair, given), config, given)
-                for name, pair in self.layers.items()
-            }
-        )
+        self.pairs = nn.ModuleDict()
+        for name, pair in self.layers.items():
+            self.pairs[name] = ContrastivePair(name, self.representations.shapes(pair, given), config, given)
         self.term_weights = {name: pair.weight for name, pair in self.layers.items()}
         readings = [self.representations.reading(pair, given) for pair in self.layers.values()]
         self.readings = None if None in readings else tuple(reading for reading in readings if reading)
@@ -140,7 +132,7 @@ class CKTF(Objective):
         }
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """Return `scores.score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
+        """Return `score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
         if self.source is None:
             return {}
         classes = self.source.classes(batch)
@@ -151,11 +143,11 @@ class CKTF(Objective):
             found |= {f"{name}.{side}": numbers for side, numbers in pair.health(*compared, classes).items()}
         return found
 
-    @staticmethod
-    def _pairs_by_depth(config: Config, given: BuildContext) -> tuple[LayerPair, ...]:
-        factors: dict[str, float] = {}
-        if config.theta > 0:
-            remedy = "name the pairs by hand under objective.cktf.pairs, or theta: 0"
-            factors = dict.fromkeys(paired_maps(given, "objective.cktf.theta", remedy), config.theta)
-        factors["penultimate"] = config.beta
-        return tuple(LayerPair(student=name, teacher=name, weight=factor) for name, factor in factors.items())
+
+def _pairs_by_depth(config: CKTF.Config, given: BuildContext) -> tuple[LayerPair, ...]:
+    factors: dict[str, float] = {}
+    if config.theta > 0:
+        remedy = "name the pairs by hand under objective.cktf.pairs, or theta: 0"
+        factors = dict.fromkeys(paired_maps(given, "objective.cktf.theta", remedy), config.theta)
+    factors["penultimate"] = config.beta
+    return tuple(LayerPair(student=name, teacher=name, weight=factor) for name, factor in factors.items())

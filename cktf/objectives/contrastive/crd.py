@@ -3,27 +3,20 @@
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
+from cktf.objectives.contrastive.negatives import build_source
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.contrastive.settings import ContrastiveSettings
-from cktf.objectives.contrastive.sources import build_source
 from cktf.objectives.objective import BuildContext, Objective, Weight
-from cktf.objectives.parts.readings import penultimate_of
+from cktf.objectives.parts.stages import penultimate_of
 
 
 class CRD(Objective):
     """The penultimate vectors are contrasted: the NCE loss of both sides of one pair (eq. 18).
 
-    It is CKTF with that pair alone, whose beta is here the ``weight``. Heads project (batch, features) to
-    (batch, dim).
-
-    Attributes:
-        source: Chooses a batch's negatives; None if there are none.
-        pair: Heads and banks of the penultimate vectors.
+    It is CKTF with that pair alone, whose beta is here the ``weight``.
     """
 
     class Config(ContrastiveSettings):
-        """Settings of `CRD`."""
-
         weight: Weight = 0.8
 
     def __init__(self, config: Config, given: BuildContext) -> None:
@@ -42,7 +35,7 @@ class CRD(Objective):
         return {"penultimate": loss}
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """Return `scores.score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""
+        """Return `score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""
         if self.source is None:
             return {}
         classes = self.source.classes(batch)

@@ -1,12 +1,17 @@
-"""Heads: the projection of a representation into the space in which it is compared."""
+"""Heads and critics: the projection of a representation into the space where two are compared, and the comparison.
 
-from typing import Literal
+    cosine              v . m / tau, of vectors of length 1
+    squared_distance    -|v - m|^2 / tau
+
+The higher a critic, the more the two agree. Between vectors of length 1 the second is 2 v . m / tau less a constant,
+the cosine at half the temperature.
+"""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-HeadKind = Literal["linear", "mlp", "pad", "regressor"]
+from cktf.objectives.contrastive.settings import Critic, HeadKind
 
 
 class Head(nn.Module):
@@ -15,8 +20,7 @@ class Head(nn.Module):
     ``linear`` is one linear layer, ``mlp`` two with a ReLU between them, the hidden one as wide as the input.
     ``pad`` learns nothing: the embedding is the representation, and `pad_to_wider` makes two sides equally wide.
     ``regressor`` is a 1x1 convolution, the same linear layer at every position of a map.
-    Initial parameters come from PyTorch's global stream, which the builder fixes with
-    `cktf.seeding.initialisation`.
+    Initial parameters come from PyTorch's global stream, which the builder fixes with `cktf.seeding.initialisation`.
 
     Args:
         kind: Kind of head.
@@ -41,11 +45,8 @@ class Head(nn.Module):
                 self.projection = nn.Identity()
             case "regressor":
                 positions = shape[1:].numel()
-                self.projection = nn.Sequential(
-                    nn.Unflatten(1, (shape[0], positions)),
-                    nn.Conv1d(shape[0], dim // positions, 1),
-                    nn.Flatten(),
-                )
+                convolution = nn.Conv1d(shape[0], dim // positions, 1)
+                self.projection = nn.Sequential(nn.Unflatten(1, (shape[0], positions)), convolution, nn.Flatten())
 
     def forward(self, representation: Tensor) -> Tensor:
         """Return the embeddings (batch, dim) of representations (batch, ...)."""
@@ -55,10 +56,41 @@ class Head(nn.Module):
 
 def pad_to_wider(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Return embeddings (batch, dim) of both sides, the narrower with zeros on both sides up to the wider."""
-    dim = max(student.shape[1], teacher.shape[1])
-    return _pad(student, dim), _pad(teacher, dim)
+    missing = teacher.shape[1] - student.shape[1]
+    if missing == 0:
+        return student, teacher
+    ends = abs(missing) // 2, abs(missing) - abs(missing) // 2
+    return (functional.pad(student, ends), teacher) if missing > 0 else (student, functional.pad(teacher, ends))
 
 
-def _pad(embeddings: Tensor, dim: int) -> Tensor:
-    missing = dim - embeddings.shape[1]
-    return functional.pad(embeddings, (missing // 2, missing - missing // 2)) if missing else embeddings
+def agreement(student: Tensor, teacher: Tensor, critic: Critic, temperature: float) -> Tensor:
+    """Return the critic of each sample's two embeddings (batch, dim), float32, at temperature tau: (batch,)."""
+    match critic:
+        case "cosine":
+            return (student * teacher).sum(1) / temperature
+        case "squared_distance":
+            return -(student - teacher).square().sum(1) / temperature
+
+
+def as_products(anchors: Tensor, positives: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return vectors whose products are minus the squared distances, up to a constant for each anchor.
+
+    -|v - m|^2 = (2 v, -1) . (m, |m|^2) - |v|^2, and a softmax does not see the last. All are first moved by the mean
+    of the rows, which changes no distance and keeps the products small, so that their rounding is.
+
+    Args:
+        anchors: (batch, dim), float32: v.
+        positives: (batch, dim), float32.
+        rows: (candidates, dim), float32.
+    """
+    centre = rows.detach().mean(0)
+    anchors, positives, rows = anchors - centre, positives - centre, rows - centre
+    lifted, positives, rows = (
+        torch.cat([vectors, last], dim=1)
+        for vectors, last in (
+            (2 * anchors, -torch.ones_like(anchors[:, :1])),
+            (positives, positives.square().sum(1, keepdim=True)),
+            (rows, rows.square().sum(1, keepdim=True)),
+        )
+    )
+    return lifted, positives, rows

@@ -14,11 +14,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from cktf.objectives.contrastive.nce import tiles
+from cktf.objectives.contrastive.nce import GradientTakenForward, tiles, times_transposed
 from cktf.objectives.contrastive.negatives import Negatives
-from cktf.objectives.contrastive.products import times_transposed
 
 SMALLEST_EXPONENT = -115.0
 """Lower bound of exponents in bits, relative to the largest: below -126 numbers are subnormal, and slow."""
@@ -30,30 +28,15 @@ FAR = 1e30
 def info_nce_loss(
     anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, *, temperature: float
 ) -> Tensor:
-    """Return the InfoNCE loss of one side of one pair, a scalar, in nats.
-
-    Gradients go to the anchors, and to positives and rows where these require any.
-
-    Args:
-        anchors: (batch, dim), float32.
-        positives: (batch, dim), float32: of each anchor, an embedding of the other side.
-        rows: (candidates, dim), float32 or bfloat16: embeddings of the other side.
-        negatives: Which rows are each anchor's negatives.
-        temperature: tau.
-    """
+    """Return the InfoNCE loss of one side of one pair, a scalar, in nats; the arguments are those of the NCE loss."""
     loss: Tensor = _InfoNCELoss.apply(anchors, positives, rows, negatives, temperature)
     return loss
 
 
-class _InfoNCELoss(torch.autograd.Function):
+class _InfoNCELoss(GradientTakenForward):
     @staticmethod
     def forward(
-        ctx: Any,
-        anchors: Tensor,
-        positives: Tensor,
-        rows: Tensor,
-        negatives: Negatives,
-        temperature: float,
+        ctx: Any, anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, temperature: float
     ) -> Tensor:
         batch = len(anchors)
         scaled = anchors / temperature
@@ -86,12 +69,6 @@ class _InfoNCELoss(torch.autograd.Function):
         of_anchors = (centre / total - positives) / (batch * temperature)
         ctx.save_for_backward(of_anchors, of_positives, of_rows)
         return loss.mean()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient_of_loss: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = (g if g is None else gradient_of_loss * g for g in ctx.saved_tensors)
-        return *gradients, None, None
 
 
 def _exponentials(scores: Tensor, peak: Tensor, negatives: Negatives, columns: slice) -> Tensor:

@@ -1,13 +1,20 @@
-"""Negatives: which samples the anchors of a batch are contrasted with."""
+"""Negatives: which samples the anchors of a batch are contrasted with, chosen once for all pairs."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cktf import seeding
 from cktf.batch import Batch
+from cktf.errors import InputError
+from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.parts.workers import gather_batch
+
+NO_CLASS = -1
+"""Label of a queue's row that no sample has taken yet: it is a negative of every anchor."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,14 @@ class Negatives:
         return self.count if self.mean_count is None else self.mean_count
 
 
+@torch.no_grad()
+def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | None = None) -> Negatives:
+    """Return as negatives all candidates, of ``classes`` (candidates,), that are of another class than the anchor."""
+    weights = (classes != batch.labels.unsqueeze(1)).float()
+    mean_count = gather_batch(weights.sum(1), batch).mean()
+    return Negatives(weights, count, distinct=True, rows=rows, mean_count=mean_count)
+
+
 class Source(nn.Module, ABC):
     """Chooses a batch's negatives, once for all pairs."""
 
@@ -52,16 +67,297 @@ class Source(nn.Module, ABC):
         """
 
 
-@torch.no_grad()
-def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | None = None) -> Negatives:
-    """Return as negatives all candidates that are of another class than the anchor.
+class FromMemory(Source):
+    """A source whose negatives are rows of a memory bank.
 
     Args:
-        classes: (candidates,): class of each candidate.
-        batch: The batch of the anchors.
+        labels: (num_samples,), int64: labels of the training samples, at least two classes.
         count: K.
-        rows: Rows of a bank that are candidates; None: all, in order.
     """
-    weights = (classes != batch.labels.unsqueeze(1)).float()
-    mean_count = gather_batch(weights.sum(1), batch).mean()
-    return Negatives(weights, count, distinct=True, rows=rows, mean_count=mean_count)
+
+    labels: Tensor
+
+    def __init__(self, labels: Tensor, count: int) -> None:
+        super().__init__()
+        self.count = count
+        # Derived of the data and the settings, as all buffers of a subclass: not for a checkpoint.
+        self.register_buffer("labels", labels.int(), persistent=False)
+
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the classes of the training samples, and of a batch's samples."""
+        return self.labels, batch.labels
+
+
+class EveryNegative(FromMemory):
+    """All samples of other classes, each counted K / available times: no draw, and no noise of one.
+
+    The NCE loss is a sum over the negatives, so this is the expectation of the loss with K sampled negatives. Of
+    InfoNCE, the logarithm of such a sum, it is the limit of many negatives, and an upper bound of the expectation.
+    """
+
+    scales: Tensor
+
+    def __init__(self, labels: Tensor, count: int) -> None:
+        super().__init__(labels, count)
+        self.register_buffer("scales", count / (len(labels) - torch.bincount(labels)), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch."""
+        weights = (self.labels != batch.labels.int().unsqueeze(1)).float()
+        return Negatives(weights, self.count, distinct=True, scale=self.scales[batch.labels])
+
+
+class SharedNegatives(FromMemory):
+    """K samples a batch, uniform, without replacement where there are K; an anchor's own class does not count.
+
+    An anchor so has K times the other classes' share of the samples as negatives, on average. The products of a
+    batch are with K rows of the bank instead of all. The draw depends on (seed, step) alone, so that all pairs and
+    all data-parallel workers share it.
+    """
+
+    def __init__(self, labels: Tensor, count: int, seed: int) -> None:
+        super().__init__(labels, count)
+        self.seed = seed
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch."""
+        device = self.labels.device
+        generator = seeding.generator(self.seed, "shared negatives", batch.step, device=device)
+        if self.count <= len(self.labels):
+            rows = torch.randperm(len(self.labels), generator=generator, device=device)[: self.count]
+        else:
+            rows = torch.randint(len(self.labels), (self.count,), generator=generator, device=device)
+        rows = rows.sort().values  # so that every gather runs through its bank once, in the order of memory
+        return of_other_classes(self.labels[rows], batch, self.count, rows)
+
+
+class SampledNegatives(FromMemory):
+    """K samples of other classes for each anchor, uniform, without replacement where there are K of them.
+
+    An anchor whose class leaves fewer than K others draws with replacement, as published. The draw of a batch
+    depends on (seed, step, offset) alone, so that objectives with equal K, and all their pairs, share it, and
+    data-parallel workers draw independently of one another.
+
+    Without replacement, an anchor's set is drawn in two moves. First every other-class sample is taken with a
+    probability a little below K / available, by one random byte each. Then what is missing is filled with
+    uniform draws among those not yet taken. Neither move prefers one sample to another, hence given its size
+    the set is uniform; a set that the first move made too large is emptied, which depends on its size alone.
+    Where K is more than half of what is available, the samples to leave out are drawn instead. The fill's
+    width is fixed so that one fill is enough in all but few batches of a thousand, and the device is waited
+    for once: to ask whether it was.
+    """
+
+    by_class: Tensor
+    sizes: Tensor
+    starts: Tensor
+    available: Tensor
+    repeats: Tensor
+    complement: Tensor
+    picks: Tensor
+    thresholds: Tensor
+
+    def __init__(self, labels: Tensor, count: int, seed: int) -> None:
+        super().__init__(labels, count)
+        self.seed = seed
+        sizes = torch.bincount(labels)
+        available = len(labels) - sizes
+        repeats = available < count
+        complement = ~repeats & (2 * count > available)
+        picks = torch.where(complement, available - count, count).where(~repeats, 0)
+        rate = picks / available
+        # Five standard deviations below the rate: one set in three million comes out too large.
+        deviation = torch.sqrt(rate * (1 - rate) / available)
+        thresholds = (256 * (rate - 5 * deviation)).clamp(min=0).to(torch.uint8)
+        # The first move's shortfall at five deviations, and a quarter more draws than find that many on average.
+        missing = torch.minimum(picks, picks + available * (5 * deviation - thresholds / 256))
+        self.width = 16 + int((1.25 * missing / (1 - rate)).max())
+        for name, value in {
+            "by_class": labels.argsort(stable=True),
+            "sizes": sizes,
+            "starts": sizes.cumsum(0) - sizes,
+            "available": available,
+            "repeats": repeats.float(),
+            "complement": complement,
+            "picks": picks,
+            "thresholds": thresholds,
+        }.items():
+            self.register_buffer(name, value, persistent=False)
+        self.any_repeats = bool(repeats.any())
+        self.any_complement = bool(complement.any())
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch."""
+        classes = batch.labels
+        generator = seeding.generator(self.seed, "negatives", batch.step, batch.offset, device=classes.device)
+        weights = self._draw_distinct(classes, generator)
+        if self.any_repeats:
+            others = self._draw_others(classes, self.count, generator)
+            weights.scatter_add_(1, others, self.repeats[classes].unsqueeze(1).expand_as(others))
+        return Negatives(weights, self.count, distinct=not self.any_repeats)
+
+    def _draw_distinct(self, classes: Tensor, generator: torch.Generator) -> Tensor:
+        """Return (batch, num_samples): 1 for K others, distinct; none for a class that draws repeatedly."""
+        is_other = self.labels != classes.int().unsqueeze(1)
+        # Eight bytes of each number that the generator makes.
+        words = torch.empty(-(-is_other.numel() // 8), dtype=torch.int64, device=classes.device)
+        words.random_(-(2**63), None, generator=generator)
+        uniform = words.view(torch.uint8)[: is_other.numel()].view(is_other.shape)
+        picked = uniform < self.thresholds[classes].unsqueeze(1)
+        weights = picked.logical_and_(is_other).float()
+        picks = self.picks[classes]
+        missing = self._fill(weights, picks - weights.sum(1).long(), classes, generator)
+        while bool(missing.any()):
+            weights *= (missing >= 0).unsqueeze(1)
+            missing = missing.where(missing >= 0, picks)
+            missing = self._fill(weights, missing, classes, generator)
+        if self.any_complement:
+            weights = torch.where(self.complement[classes].unsqueeze(1), is_other.float() - weights, weights)
+        return weights
+
+    def _fill(self, weights: Tensor, missing: Tensor, classes: Tensor, generator: torch.Generator) -> Tensor:
+        """Give each anchor the first new samples of a row of draws, as many as are missing; return the rest.
+
+        ``weights`` (batch, num_samples), 0 or 1, are changed in place; a ``missing`` (batch,) below 0 is given nothing.
+        """
+        candidates = self._draw_others(classes, self.width, generator)
+        taken = weights.gather(1, candidates)
+        # The row's weights say for a moment at which draw, counted from the last, a sample comes up first.
+        places = torch.arange(self.width, 0, -1.0, device=weights.device).expand_as(taken)
+        weights.scatter_reduce_(1, candidates, places, "amax")
+        first = weights.gather(1, candidates)
+        new = (first == places) & (taken == 0)
+        given = new & (new.cumsum(1) <= missing.unsqueeze(1))
+        last = places.where(given, torch.inf).amin(1, keepdim=True)
+        weights.scatter_(1, candidates, ((first >= last) | (taken > 0)).float())
+        return missing - given.sum(1)
+
+    def _draw_others(self, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        """Return (batch, count), int64: uniform draws, with replacement, of samples of other classes."""
+        draws = torch.empty(len(classes), count, dtype=torch.int64, device=classes.device)
+        ranks = draws.random_(generator=generator) % self.available[classes].unsqueeze(1)
+        # In the order of classes, an anchor's own class is one gap: ranks behind it move on by its size.
+        behind = ranks >= self.starts[classes].unsqueeze(1)
+        return self.by_class[ranks + behind * self.sizes[classes].unsqueeze(1)]
+
+
+class Queue(nn.Module):
+    """The last values that were pushed, first in, first out, in memory that does not grow.
+
+    Args:
+        values: (length, ...): the initial values.
+
+    Attributes:
+        values: The last pushed values, a buffer.
+        position: Index of the next value to be replaced. In the state dict, but a number, so that no step waits for it.
+    """
+
+    values: Tensor
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__()
+        self.position = 0
+        self.register_buffer("values", values)
+
+    @torch.no_grad()
+    def push(self, values: Tensor) -> None:
+        """Put values (batch, ...) in the place of the oldest."""
+        length = len(self.values)
+        end = self.position + len(values)
+        values = values[-length:]
+        places = torch.arange(end - len(values), end, device=values.device) % length
+        self.values.index_copy_(0, places, values.to(self.values.dtype))
+        self.position = end % length
+
+    def get_extra_state(self) -> dict[str, int]:
+        """Return the part of the state dict besides parameters and buffers."""
+        return {"position": self.position}
+
+    def set_extra_state(self, state: Any) -> None:
+        """Restore the state that `get_extra_state` returned."""
+        self.position = state["position"]
+
+
+class QueuedNegatives(Source):
+    """The last K samples of the trial, of which those of an anchor's class do not count (He et al., arXiv 1911.05722).
+
+    Their labels are stored here, once for all pairs; their embeddings in an `EmbeddingQueue` for each side.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.labels = Queue(torch.full((count,), NO_CLASS))
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch, and take its labels into the queue for the next."""
+        negatives = of_other_classes(self.labels.values, batch, self.count)
+        self.labels.push(gather_batch(batch.labels, batch))
+        return negatives
+
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the classes of the queue's rows and of a batch's samples."""
+        return self.labels.values, batch.labels
+
+
+class BatchNegatives(Source):
+    """The samples of the whole batch, over all workers, of which those of an anchor's class do not count.
+
+    As in SimCLR (arXiv 2002.05709) and CLIP (arXiv 2103.00020). K is the number of the others, whatever the setting.
+    """
+
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch."""
+        classes = gather_batch(batch.labels, batch)
+        return of_other_classes(classes, batch, count=len(classes) - 1)
+
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the classes of the batch's samples, which are the rows too."""
+        return batch.labels, batch.labels
+
+
+class Unlabelled(Source):
+    """A source for which every sample is a class of its own."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.source = source
+
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch."""
+        negatives: Negatives = self.source(replace(batch, labels=batch.index))
+        return negatives
+
+    def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return a class of its own for every row and every sample of a batch."""
+        return self.source.classes(replace(batch, labels=batch.index))
+
+
+def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Source | None:
+    """Return the source of negatives for training samples of ``labels`` (num_samples,), int64; None without negatives.
+
+    Raises:
+        ValueError: If there is only one class, so that no sample has negatives.
+    """
+    if config.negatives == 0:
+        return None
+    if not config.labels:
+        labels = torch.arange(len(labels))
+    if bool((labels == labels[0]).all()):
+        raise InputError(f"negatives are samples of other classes, but all {len(labels)} samples have one label")
+    source: Source
+    match config.source:
+        case "sampled":
+            source = SampledNegatives(labels, config.negatives, seed)
+        case "all":
+            source = EveryNegative(labels, config.negatives)
+        case "shared":
+            source = SharedNegatives(labels, config.negatives, seed)
+        case "queue":
+            source = QueuedNegatives(config.negatives)
+        case "batch":
+            source = BatchNegatives()
+    return source if config.labels else Unlabelled(source)

@@ -8,32 +8,25 @@ from torch import Tensor, nn
 from cktf import seeding
 from cktf.batch import Batch
 from cktf.errors import InputError
-from cktf.objectives.contrastive.critics import agreement, as_products
-from cktf.objectives.contrastive.heads import Head, HeadKind, pad_to_wider
+from cktf.objectives.contrastive.banks import build_bank
+from cktf.objectives.contrastive.heads import Head, agreement, as_products, pad_to_wider
 from cktf.objectives.contrastive.info_nce import info_nce_loss
 from cktf.objectives.contrastive.nce import estimate_partition, noise_contrastive_loss
 from cktf.objectives.contrastive.negatives import Negatives
-from cktf.objectives.contrastive.scores import MOST_ROWS, score_health
-from cktf.objectives.contrastive.settings import ContrastiveSettings
-from cktf.objectives.contrastive.sources import build_bank
+from cktf.objectives.contrastive.settings import ContrastiveSettings, HeadKind
 from cktf.objectives.objective import BuildContext
 from cktf.objectives.parts.workers import gather_batch
 
+MOST_ROWS = 4096
+"""Rows whose scores are measured at most; larger banks are sampled evenly, so the cost does not grow with the data."""
+
 
 class Side(nn.Module):
-    """The student's or the teacher's half of a pair.
-
-    Args:
-        name: (pair, side), which addresses the initial parameters.
-        head: Kind of the head.
-        shape: Shape of the representation, without the batch dimension.
-        dim: Dimensions of an embedding.
-        config: Settings.
-        given: Networks, samples and seed that it is built for.
+    """The student's or the teacher's half of a pair; ``name``, (pair, side), addresses the initial parameters.
 
     Attributes:
         head: Projects representations to embeddings.
-        bank: Stores this side's embeddings, against which the other side's anchors are scored; None without negatives.
+        bank: Stores this side's embeddings; None without negatives.
         partition: Z of this side's anchors, fixed at their first batch; None before, and with InfoNCE. In the
             state dict, but a number: reading a buffer would make every step wait for the device.
     """
@@ -72,11 +65,7 @@ class Side(nn.Module):
     def health(
         self, anchors: Tensor, positives: Tensor, rows: Tensor, classes: tuple[Tensor, Tensor]
     ) -> dict[str, Tensor]:
-        """Return `score_health` of this side's anchors against the other side's positives and rows.
-
-        Scores are as the loss sees them before they are divided by the temperature: cosines, or without
-        ``unit_length`` minus the squared distance less what is the same for all of an anchor.
-        """
+        """Return `score_health` of this side's anchors against the other side's positives and some of its rows."""
         classes_of_rows, classes_of_anchors = classes
         every = -(-len(rows) // MOST_ROWS)
         rows, classes_of_rows = rows[::every].float(), classes_of_rows[::every]
@@ -85,7 +74,10 @@ class Side(nn.Module):
         return score_health(anchors, positives, rows, is_negative, temperature)
 
     def _products(self, anchors: Tensor, positives: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
-        """Return vectors whose products are the scores, and the temperature that goes with them."""
+        """Return vectors whose products are the scores, and the temperature that goes with them.
+
+        The scores are cosines, or without ``unit_length`` minus the squared distance, up to a constant for each anchor.
+        """
         temperature = self.config.temperature
         if not self.config.unit_length:
             return *as_products(anchors, positives, rows), temperature
@@ -103,27 +95,17 @@ class Side(nn.Module):
 
 
 class ContrastivePair(nn.Module):
-    """Both sides of one pair.
+    """Both sides of the pair ``name``, of representations with these ``shapes`` without the batch dimension.
 
     Initial heads and banks are addressed by (seed, pair, side) alone: the same pair starts with the same parameters in
     every objective, whatever the other objectives are.
-
-    Args:
-        name: The pair: ``stem``, ``stage1``, ..., ``penultimate``.
-        shapes: Shapes of the student's and of the teacher's representation, without the batch dimension.
-        config: Settings.
-        given: Networks, samples and seed that it is built for.
 
     Raises:
         ValueError: If a regressor cannot lead from one map to the other.
     """
 
     def __init__(
-        self,
-        name: str,
-        shapes: tuple[torch.Size, torch.Size],
-        config: ContrastiveSettings,
-        given: BuildContext,
+        self, name: str, shapes: tuple[torch.Size, torch.Size], config: ContrastiveSettings, given: BuildContext
     ) -> None:
         super().__init__()
         self.config = config
@@ -170,12 +152,7 @@ class ContrastivePair(nn.Module):
         """Return for the bank of each side, ``student`` and ``teacher``, `Side.health` of the other side's anchors.
 
         No state changes. Each anchor's positive is the current embedding of the same sample, because a bank has no row
-        of a validation sample.
-
-        Args:
-            student: (batch, ...), float32.
-            teacher: (batch, ...), float32.
-            classes: Output of `Source.classes` for the batch.
+        of a validation sample. ``classes`` are those that `Source.classes` gives.
         """
         assert self.student.bank is not None
         assert self.teacher.bank is not None
@@ -184,3 +161,47 @@ class ContrastivePair(nn.Module):
             "student": self.teacher.health(of_teacher, of_student, self.student.bank.rows(of_student), classes),
             "teacher": self.student.health(of_student, of_teacher, self.teacher.bank.rows(of_teacher), classes),
         }
+
+
+@torch.no_grad()
+def score_health(
+    anchors: Tensor, positives: Tensor, rows: Tensor, is_negative: Tensor, temperature: float
+) -> dict[str, Tensor]:
+    """Return diagnostics of a contrast from the scores v . m of a batch of anchors, scalars.
+
+    positive
+        Mean score of anchor and positive.
+    negative
+        Mean score of anchor and negative: over the negatives of an anchor, and then over the anchors.
+    gap
+        positive - negative.
+    temperature
+        The effective one, tau / s. s^2 is the variance of the scores of an anchor's negatives, mean over the anchors.
+        InfoNCE's gradient weighs a negative by exp(v . m / tau), up to a factor that is the same for all of an anchor
+        (the relative penalty of Wang and Liu, CVPR 2021, arXiv 2012.09740), and so does NCE's where p is small against
+        c. So a negative whose score is z standard deviations above the mean weighs exp(z / (tau / s)) times as much as
+        one at the mean: tau / s is the temperature of standardised scores. Far above 1 all negatives count alike; far
+        below, the nearest alone.
+        Equal taus are not equally sharp where heads or banks spread scores differently, which this makes comparable.
+
+    Args:
+        anchors: (batch, dim), float32.
+        positives: (batch, dim), float32: of each anchor, the other side's embedding.
+        rows: (rows, dim), float32: of the other side.
+        is_negative: (batch, rows), bool. Anchors without negatives count only for ``positive``.
+        temperature: tau.
+    """
+    positive = (anchors * positives).sum(1).mean()
+    counts = is_negative.sum(1, keepdim=True)
+    has_negatives = counts.squeeze(1) > 0
+    scores, weights = anchors @ rows.T, is_negative / counts
+    means = (scores * weights).sum(1, keepdim=True)
+    variances = ((scores - means).square() * weights).sum(1)
+    negative = means.squeeze(1)[has_negatives].mean()
+    spread = variances[has_negatives].mean().sqrt()
+    return {
+        "positive": positive,
+        "negative": negative,
+        "gap": positive - negative,
+        "temperature": temperature / spread,
+    }

@@ -1,19 +1,110 @@
-"""Representations: from two networks' activations to the inputs of a pair's heads."""
+"""Representations: from two networks' activations to the inputs of a pair's heads.
+
+A layer is ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``, or one block of a stage: ``stage3.0`` is the first
+block of the third stage. Stages are counted from 1, as the papers name them, and blocks from 0. Of the student a stage
+alone means its last block; of the teacher, the block that the pairing chooses.
+
+A transform is the part of a layer's activations that is compared. Most are taken from an earlier method.
+
+    map          as published for CKTF (arXiv 2303.07599): pooled, the student's channels padded to the teacher's
+    hint         the whole map, as in FitNet (Romero et al., arXiv 1412.6550)
+    attention    where the map is active, as in AT (Zagoruyko and Komodakis, arXiv 1612.03928)
+    factor       the whole map's direction, as FT normalises its factors (Kim et al., arXiv 1802.04977)
+    similarity   how similar a sample is to each of the batch, as in SP (Tung and Mori, arXiv 1907.09682)
+    relation     how far a sample is from each of the batch, as in RKD (Park et al., arXiv 1904.05068)
+
+The last two give rows as long as the whole batch, over all workers.
+"""
 
 import re
+from collections.abc import Callable
+from typing import Literal, overload
 
 import torch
+from pydantic import Field, field_validator
 from torch import Tensor
+from torch.nn import functional
 
 from cktf import seeding
-from cktf.batch import Activations, Batch, Reading
-from cktf.errors import InputError
-from cktf.objectives.contrastive.layers import LayerPair, blocks_of, is_block
-from cktf.objectives.contrastive.pairing import BY_SIMILARITY, Pairing, choose_block
-from cktf.objectives.contrastive.transforms import OF_BATCH, Transform, transformed
+from cktf.batch import Activations, Batch, Reading, Shapes
+from cktf.errors import InputError, shown
 from cktf.objectives.objective import BuildContext
 from cktf.objectives.parts import maps
-from cktf.objectives.parts.readings import penultimate_of
+from cktf.objectives.parts.stages import penultimate_of
+from cktf.objectives.parts.workers import gather_with_gradient, sum_over_workers
+from cktf.objectives.rkd import relative_distances
+from cktf.objectives.sp import similarities
+from cktf.settings import Settings
+
+Pairing = Literal["last", "first", "random", "largest", "smallest"]
+
+BY_SIMILARITY: tuple[Pairing, ...] = ("largest", "smallest")
+"""Pairings that compare the student's map with the teacher's; the others know the block without it."""
+
+Transform = Literal["map", "hint", "attention", "factor", "similarity", "relation"]
+
+OF_BATCH: tuple[Transform, ...] = ("similarity", "relation")
+"""Transforms whose rows depend on the batch, so that no learned head and no bank fits them."""
+
+_LAYER = re.compile(r"stem|penultimate|stage[1-9][0-9]*(\.[0-9]+)?")
+
+
+class LayerPair(Settings):
+    """A layer of the student that is compared with a layer of the teacher."""
+
+    student: str
+    """Layer of the student: stem, stage1, stage1.0, ..., penultimate."""
+
+    teacher: str
+    """Layer of the teacher: stem, stage1, stage1.0, ..., penultimate."""
+
+    weight: float = Field(default=1.0, ge=0)
+    """Factor of the pair in the sum; 0 means that it is neither built nor computed."""
+
+    @field_validator("student", "teacher")
+    @classmethod
+    def _names_a_layer(cls, name: str) -> str:
+        if not _LAYER.fullmatch(name):
+            raise InputError(
+                f"must be stem, penultimate, a stage such as stage3 (counted from 1) or one of its blocks such as "
+                f"stage3.0 (counted from 0); got {shown(name)}"
+            )
+        return name
+
+    @property
+    def name(self) -> str:
+        """Name of the pair's term: ``stage1``, or ``stage1-stage3_0`` if the layers' names differ."""
+        names = (self.student,) if self.student == self.teacher else (self.student, self.teacher)
+        return "-".join(names).replace(".", "_")
+
+
+def is_block(layer: str) -> bool:
+    """Return whether a layer belongs to a stage."""
+    return layer.startswith("stage")
+
+
+@overload
+def blocks_of(network: Activations, layer: str) -> tuple[Tensor, ...]: ...
+@overload
+def blocks_of(network: Shapes, layer: str) -> tuple[torch.Size, ...]: ...
+def blocks_of(network: Activations | Shapes, layer: str) -> tuple[Tensor | torch.Size, ...]:
+    """Return the maps or vectors that a layer's name stands for: all blocks of a stage alone, else one.
+
+    Raises:
+        ValueError: If the network has no such layer.
+    """
+    if layer == "stem":
+        return (network.stem,)
+    if layer == "penultimate":
+        return (network.penultimate,)
+    stage, _, block = layer.removeprefix("stage").partition(".")
+    chosen = network.stages[int(stage) - 1] if int(stage) <= len(network.stages) else ()
+    if block:
+        chosen = chosen[int(block) : int(block) + 1]
+    if not chosen:
+        counts = ", ".join(str(len(blocks)) for blocks in network.stages)
+        raise InputError(f"has no {layer}; its stages have {counts} blocks")
+    return chosen
 
 
 class Representations:
@@ -40,10 +131,8 @@ class Representations:
             ValueError: If a network has no such layer, or ``pairing`` cannot compare its maps.
         """
         sizes = []
-        for layer, side, network in (
-            (pair.student, "student", given.student),
-            (pair.teacher, "teacher", given.teacher),
-        ):
+        both = (pair.student, "student", given.student), (pair.teacher, "teacher", given.teacher)
+        for layer, side, network in both:
             try:
                 sizes.append(blocks_of(network, layer)[-1])
             except ValueError as reason:
@@ -61,7 +150,7 @@ class Representations:
         nobody = torch.empty(2, device="meta")
         batch = Batch(nobody, nobody, nobody, step=0)
         of_student = self._of_student(pair, of_student, of_teacher.shape[1], batch)
-        return of_student.shape[1:], self._of_teacher(of_teacher, batch).shape[1:]
+        return of_student.shape[1:], self._seen(of_teacher, self.windows[1], batch).shape[1:]
 
     def matched(self, pair: LayerPair) -> tuple[str, str]:
         """Return the names of the two layers that are compared; the stage if its block is chosen per batch."""
@@ -77,7 +166,7 @@ class Representations:
             return None
 
         def pooled(teacher: Activations, batch: Batch) -> Tensor:
-            return self._of_teacher(self._chosen(pair, None, teacher, batch), batch)
+            return self._seen(self._chosen(pair, None, teacher, batch), self.windows[1], batch)
 
         return Reading(
             self._name(pair),
@@ -93,7 +182,7 @@ class Representations:
         of_student = self._normalised(blocks_of(student, pair.student)[-1], pair.student, batch)
         of_teacher = teacher.readings.get(self._name(pair))
         if of_teacher is None:
-            of_teacher = self._of_teacher(self._chosen(pair, of_student, teacher, batch), batch)
+            of_teacher = self._seen(self._chosen(pair, of_student, teacher, batch), self.windows[1], batch)
         return self._of_student(pair, of_student, of_teacher.shape[1], batch), of_teacher
 
     def _name(self, pair: LayerPair) -> str:
@@ -112,14 +201,11 @@ class Representations:
         chosen = 0
         if len(blocks) > 1:
             generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
-            chosen = choose_block(
-                self.pairing,
-                of_student,
-                blocks,
-                lambda block: self._normalised(block, pair.teacher, batch),
-                generator,
-                batch,
-            )
+
+            def normalise(block: Tensor) -> Tensor:
+                return self._normalised(block, pair.teacher, batch)
+
+            chosen = choose_block(self.pairing, of_student, blocks, normalise, generator, batch)
         return self._normalised(blocks[chosen], pair.teacher, batch)
 
     def _normalised(self, values: Tensor, layer: str, batch: Batch) -> Tensor:
@@ -128,18 +214,75 @@ class Representations:
 
     def _of_student(self, pair: LayerPair, of_student: Tensor, num_channels: int, batch: Batch) -> Tensor:
         """Return the student's representation; a map is padded to as many channels as the teacher's."""
-        if self.transform != "map":
-            return transformed(of_student, self.transform, batch)
-        if is_block(pair.student) and is_block(pair.teacher):
+        if self.transform == "map" and is_block(pair.student) and is_block(pair.teacher):
             of_student = maps.pad_channels(of_student, num_channels)
-        return _pooled(of_student, self.windows[0])
+        return self._seen(of_student, self.windows[0], batch)
 
-    def _of_teacher(self, of_teacher: Tensor, batch: Batch) -> Tensor:
-        """Return the teacher's layer, transformed or pooled; a vector stays as it is."""
+    def _seen(self, values: Tensor, window: maps.Window, batch: Batch) -> Tensor:
+        """Return a layer transformed or pooled; a vector that is not transformed stays as it is."""
         if self.transform != "map":
-            return transformed(of_teacher, self.transform, batch)
-        return _pooled(of_teacher, self.windows[1])
+            return transformed(values, self.transform, batch)
+        return maps.pool(values, window) if values.dim() == 4 else values
 
 
-def _pooled(values: Tensor, window: maps.Window) -> Tensor:
-    return maps.pool(values, window) if values.dim() == 4 else values
+def choose_block(
+    pairing: Pairing,
+    student: Tensor | None,
+    teacher: tuple[Tensor, ...],
+    normalise: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+    batch: Batch,
+) -> int:
+    """Return the number of the teacher's block that the student's map is matched with in this batch.
+
+    Args:
+        pairing: The rule.
+        student: (batch, channels, height, width): the map, normalised; None if ``pairing`` is not in `BY_SIMILARITY`.
+        teacher: The maps of the teacher's blocks, not yet normalised.
+        normalise: Applied to each of the teacher's maps before it is compared.
+        generator: A CPU generator that ``random`` draws from.
+        batch: The batch, of which this worker may hold a shard.
+    """
+    match pairing:
+        case "last":
+            return len(teacher) - 1
+        case "first":
+            return 0
+        case "random":
+            return int(torch.randint(len(teacher), (), generator=generator))
+        case "largest" | "smallest":
+            assert student is not None, "a pairing of BY_SIMILARITY reads the student's map"
+            similarities = torch.stack([map_similarity(student, normalise(block), batch) for block in teacher])
+            return int(similarities.argmax() if pairing == "largest" else similarities.argmin())
+
+
+@torch.no_grad()
+def map_similarity(student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
+    """Return the cosine similarity of two maps of a whole batch, the narrower one padded; a scalar.
+
+    It is computed over the samples of all workers, so that all choose the same block.
+    """
+    student, teacher = maps.pad_channels(student, teacher.shape[1]), maps.pad_channels(teacher, student.shape[1])
+    products = [(student * teacher).sum(), student.square().sum(), teacher.square().sum()]
+    shared, of_student, of_teacher = sum_over_workers(torch.stack(products), batch)
+    similarity: Tensor = shared / (of_student * of_teacher).sqrt().clamp(min=1e-8)
+    return similarity
+
+
+def transformed(representation: Tensor, transform: Transform, batch: Batch) -> Tensor:
+    """Return a transformed map (batch, channels, height, width) or vector (batch, features).
+
+    ``map``, which needs both sides, returns it as it is, and so does ``attention`` a vector.
+    """
+    own = slice(batch.offset, batch.offset + len(representation))
+    match transform:
+        case "attention":
+            return maps.attention(representation, power=2) if representation.dim() == 4 else representation
+        case "factor":
+            return functional.normalize(representation.flatten(1), dim=1)
+        case "similarity":
+            return similarities(gather_with_gradient(representation, batch))[own]
+        case "relation":
+            return relative_distances(gather_with_gradient(representation.flatten(1), batch))[own]
+        case _:
+            return representation

@@ -5,14 +5,13 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from cktf.errors import InputError
-from cktf.objectives.contrastive.banks.bank import BankPrecision
-from cktf.objectives.contrastive.critics import Critic
-from cktf.objectives.contrastive.heads import HeadKind
 from cktf.objectives.objective import ObjectiveSettings
 
 SourceKind = Literal["sampled", "all", "shared", "queue", "batch"]
-
 Estimator = Literal["nce", "infonce"]
+Critic = Literal["cosine", "squared_distance"]
+BankPrecision = Literal["float32", "bfloat16"]
+HeadKind = Literal["linear", "mlp", "pad", "regressor"]
 
 
 class ContrastiveSettings(ObjectiveSettings):

@@ -1,1 +1,1 @@
-"""Parts that several methods share: maps, stages, regressor, relations, readings, workers."""
+"""Parts that several methods share: maps, stages, regressor, workers."""

@@ -17,7 +17,7 @@ class ConvolutionalRegressor(nn.Module):
 
     Args:
         student: (channels, height, width).
-        teacher: (channels, height, width).
+        teacher: Likewise.
         relu: Whether a ReLU ends it.
         key: Path of the setting that chooses the maps, for the message.
 
@@ -28,14 +28,14 @@ class ConvolutionalRegressor(nn.Module):
     def __init__(self, student: torch.Size, teacher: torch.Size, *, relu: bool, key: str) -> None:
         super().__init__()
         channels = student[0], teacher[0]
-        sizes = list(zip(student[1:], teacher[1:], strict=True))
+        sides = list(zip(student[1:], teacher[1:], strict=True))
         self.conv: nn.Module
-        if all(student_side == 2 * teacher_side for student_side, teacher_side in sizes):
+        if all(own == 2 * other for own, other in sides):
             self.conv = nn.Conv2d(*channels, 3, stride=2, padding=1)
-        elif all(2 * student_side == teacher_side for student_side, teacher_side in sizes):
+        elif all(2 * own == other for own, other in sides):
             self.conv = nn.ConvTranspose2d(*channels, 4, stride=2, padding=1)
-        elif all(student_side >= teacher_side for student_side, teacher_side in sizes):
-            self.conv = nn.Conv2d(*channels, (1 + sizes[0][0] - sizes[0][1], 1 + sizes[1][0] - sizes[1][1]))
+        elif all(own >= other for own, other in sides):
+            self.conv = nn.Conv2d(*channels, (1 + student[1] - teacher[1], 1 + student[2] - teacher[2]))
         else:
             raise InputError(
                 f"{key}: no regressor leads from the student's {tuple(student[1:])} positions to the teacher's "

@@ -1,11 +1,12 @@
-"""The maps that methods compare stage by stage, under the names of their terms."""
+"""The maps that methods compare stage by stage, under the names of their terms, and readings of other layers."""
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from cktf.batch import Activations
+from cktf.batch import Activations, Reading, Shapes
 from cktf.errors import InputError
 from cktf.objectives.objective import BuildContext
 
@@ -41,6 +42,24 @@ def paired_maps(given: BuildContext, key: str, remedy: str = "weight: 0") -> dic
 def paired_stages(given: BuildContext, key: str) -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return `paired_maps` without the stem."""
     return {name: shapes for name, shapes in paired_maps(given, key).items() if name != "stem"}
+
+
+def matched_stages(student: Activations, teacher: Activations) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
+    """Yield ``stage1``, ``stage2``, ... and the map of each network's last block there, float32."""
+    teacher_maps = last_maps(teacher)
+    for name, maps in last_maps(student).items():
+        if name != "stem":
+            yield name, (maps.float(), teacher_maps[name].float())
+
+
+def logits_of(network: Shapes) -> Reading:
+    """Return the reading of a network's logits."""
+    return Reading("logits", network.logits, of_batch=False, compute=lambda activations, _: activations.logits)
+
+
+def penultimate_of(network: Shapes) -> Reading:
+    """Return the reading of a network's penultimate vector."""
+    return Reading("penultimate", network.penultimate, of_batch=False, compute=lambda network, _: network.penultimate)
 
 
 def _named(stem: _Map, stages: tuple[tuple[_Map, ...], ...]) -> dict[str, _Map]:

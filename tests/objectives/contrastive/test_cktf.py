@@ -10,7 +10,7 @@ from torch.nn import functional
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.cktf import CKTF
-from cktf.objectives.contrastive.pairing import Pairing
+from cktf.objectives.contrastive.representations import Pairing
 
 SMALL = {"negatives": 8, "dim": 4}
 ALL_PAIRS = ["stem", "stage1", "stage2", "stage3", "penultimate"]

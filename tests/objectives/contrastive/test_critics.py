@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from cktf.objectives.contrastive.critics import agreement, as_products
+from cktf.objectives.contrastive.heads import agreement, as_products
 
 
 def test_critics_by_hand() -> None:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from cktf.objectives.contrastive.heads import Head, HeadKind, pad_to_wider
+from cktf.objectives.contrastive.heads import Head, pad_to_wider
+from cktf.objectives.contrastive.settings import HeadKind
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])

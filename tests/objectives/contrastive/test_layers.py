@@ -3,7 +3,7 @@
 import pytest
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.contrastive.layers import LayerPair, blocks_of
+from cktf.objectives.contrastive.representations import LayerPair, blocks_of
 
 
 def test_stages_are_counted_from_one_and_blocks_from_zero(teacher: Activations) -> None:

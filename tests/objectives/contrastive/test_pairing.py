@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cktf import seeding
 from cktf.batch import Batch
-from cktf.objectives.contrastive.pairing import Pairing, choose_block, map_similarity
+from cktf.objectives.contrastive.representations import Pairing, choose_block, map_similarity
 
 ONE = torch.zeros(1, dtype=torch.int64)
 BATCH = Batch(torch.zeros(1, 3, 8, 8), ONE, ONE, step=0)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cktf.objectives.contrastive import products
-from cktf.objectives.contrastive.products import times_transposed
+from cktf.objectives.contrastive import nce as products
+from cktf.objectives.contrastive.nce import times_transposed
 
 
 @pytest.mark.parametrize("has_slow_mkl", [True, False])

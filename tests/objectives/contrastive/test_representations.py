@@ -6,8 +6,7 @@ import torch
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
-from cktf.objectives.contrastive.layers import LayerPair
-from cktf.objectives.contrastive.representations import Representations
+from cktf.objectives.contrastive.representations import LayerPair, Representations
 
 STAGE = LayerPair(student="stage1", teacher="stage1")
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cktf.objectives.contrastive.scores import score_health
+from cktf.objectives.contrastive.pair import score_health
 
 
 def slow(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.transforms import Transform, transformed
+from cktf.objectives.contrastive.representations import Transform, transformed
 
 INDEX = torch.arange(3)
 BATCH = Batch(torch.empty(0), INDEX, INDEX, step=0)

@@ -9,8 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.banks.memory_bank import MemoryBank
-from cktf.objectives.contrastive.sources.queue import EmbeddingQueue
+from cktf.objectives.contrastive.banks import EmbeddingQueue, MemoryBank
 from cktf.objectives.parts.workers import gather_batch
 
 INDEX = torch.tensor([5, 1, 8, 3, 0])

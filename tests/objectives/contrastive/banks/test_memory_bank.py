@@ -5,7 +5,7 @@ import math
 import torch
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.banks.memory_bank import MemoryBank
+from cktf.objectives.contrastive.banks import MemoryBank
 from cktf.objectives.contrastive.negatives import Negatives
 
 

@@ -8,9 +8,7 @@ from torch import Tensor
 
 from cktf.batch import Batch
 from cktf.objectives.contrastive.nce import estimate_partition, noise_contrastive_loss
-from cktf.objectives.contrastive.negatives import Negatives
-from cktf.objectives.contrastive.sources.every import EveryNegative
-from cktf.objectives.contrastive.sources.sampled import SampledNegatives
+from cktf.objectives.contrastive.negatives import EveryNegative, Negatives, SampledNegatives
 
 # Classes of 5, 3 and 2 samples.
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 0, 2, 1, 0])

@@ -3,7 +3,8 @@
 import torch
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.sources.in_batch import BatchNegatives, CurrentEmbeddings
+from cktf.objectives.contrastive.banks import CurrentEmbeddings
+from cktf.objectives.contrastive.negatives import BatchNegatives
 
 BATCH = Batch(torch.empty(0), torch.tensor([0, 1, 0]), torch.tensor([7, 2, 5]), step=0)
 

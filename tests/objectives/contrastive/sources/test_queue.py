@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.sources.queue import EmbeddingQueue, Queue, QueuedNegatives
+from cktf.objectives.contrastive.banks import EmbeddingQueue
+from cktf.objectives.contrastive.negatives import Queue, QueuedNegatives
 
 
 def labelled(*labels: int) -> Batch:

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.negatives import Negatives
-from cktf.objectives.contrastive.sources.sampled import SampledNegatives
+from cktf.objectives.contrastive.negatives import Negatives, SampledNegatives
 
 
 def draw(negatives: SampledNegatives, labels: Tensor, step: int = 0, offset: int = 0) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.sources.shared import SharedNegatives
+from cktf.objectives.contrastive.negatives import SharedNegatives
 
 LABELS = torch.arange(40) % 4
 INDEX = torch.tensor([0, 1, 2, 5])

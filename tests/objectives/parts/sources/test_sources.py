@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from cktf.batch import Batch
+from cktf.objectives.contrastive.banks import build_bank
+from cktf.objectives.contrastive.negatives import build_source
 from cktf.objectives.contrastive.settings import ContrastiveSettings, SourceKind
-from cktf.objectives.contrastive.sources import build_bank, build_source
 
 LABELS = torch.arange(30) % 3
 INDEX = torch.tensor([4, 9, 17])

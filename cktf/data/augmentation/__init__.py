@@ -1,1 +1,0 @@
-"""Random crops and flips, drawn for each sample by its address."""

@@ -1,0 +1,140 @@
+"""Banks: each stores the embeddings of one network, which are positives and negatives for the other network's anchors.
+
+A memory bank holds the latest embedding of every training sample, a queue those of the last samples, and
+`CurrentEmbeddings` those of the batch itself.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cktf.batch import Batch
+from cktf.objectives.contrastive.negatives import Negatives, Queue
+from cktf.objectives.contrastive.settings import BankPrecision, ContrastiveSettings
+from cktf.objectives.parts.workers import gather_batch, gather_with_gradient
+
+LARGEST_NORM = math.sqrt(3)
+"""Largest norm of a row: of a corner of the cube that initial rows are drawn from; later rows have norm 1."""
+
+
+class Bank(nn.Module, ABC):
+    """Embeddings of one side."""
+
+    @abstractmethod
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
+        """Return each anchor's positive (batch, dim) and the rows (candidates, dim) that its negatives are among.
+
+        Args:
+            embeddings: (batch, dim): this side's current ones of the batch.
+            batch: The batch.
+            negatives: Negatives of the batch; a column of their weights is a row.
+        """
+
+    @abstractmethod
+    def rows(self, embeddings: Tensor) -> Tensor:
+        """Return all rows that anchors may be scored against, (rows, dim), in the order of `Source.classes`.
+
+        Args:
+            embeddings: (batch, dim): this side's of the batch that is scored.
+        """
+
+    @abstractmethod
+    def update(self, batch: Batch, embeddings: Tensor) -> None:
+        """Store this side's embeddings (batch, dim) of this worker's shard of a batch, and those of all workers."""
+
+
+class MemoryBank(Bank):
+    """One side's embeddings of all samples, moved by an exponential mean (Wu et al., 2018, arXiv 1805.01978).
+
+    Initial rows are random (see `random_rows`).
+
+    Attributes:
+        embeddings: (num_samples, dim), a buffer; in bfloat16 half the memory, though rows are updated in float32.
+    """
+
+    embeddings: Tensor
+
+    def __init__(self, num_samples: int, dim: int, momentum: float, precision: BankPrecision = "float32") -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("embeddings", random_rows(num_samples, dim, precision))
+
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
+        """Return the rows of the batch's samples, and the rows that the negatives name; all rows if they name none."""
+        rows = self.embeddings if negatives.rows is None else self.embeddings.index_select(0, negatives.rows)
+        return self.embeddings[batch.index].float(), rows
+
+    def rows(self, embeddings: Tensor) -> Tensor:
+        """Return the rows of all training samples."""
+        return self.embeddings
+
+    @torch.no_grad()
+    def update(self, batch: Batch, embeddings: Tensor) -> None:
+        """Move the rows m of a batch by its embeddings v: m <- normalise(momentum * m + (1 - momentum) * v)."""
+        index, embeddings = gather_batch(batch.index, batch), gather_batch(embeddings, batch)
+        moved = torch.lerp(embeddings, self.embeddings[index].float(), self.momentum)
+        self.embeddings.index_copy_(0, index, functional.normalize(moved, dim=1).to(self.embeddings.dtype))
+
+
+class EmbeddingQueue(Bank):
+    """One side's embeddings of the last samples, in memory that does not depend on how many there are.
+
+    Until samples have filled it, rows are random, as the initial ones of a `MemoryBank`.
+    """
+
+    def __init__(self, length: int, dim: int, precision: BankPrecision) -> None:
+        super().__init__()
+        self.embeddings = Queue(random_rows(length, dim, precision))
+
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
+        """Return the current embeddings as positives, constants as the rows are, and all rows."""
+        return embeddings.detach(), self.embeddings.values
+
+    def rows(self, embeddings: Tensor) -> Tensor:
+        """Return the last samples' embeddings."""
+        return self.embeddings.values
+
+    def update(self, batch: Batch, embeddings: Tensor) -> None:
+        """Push the embeddings of a batch."""
+        self.embeddings.push(gather_batch(embeddings, batch))
+
+
+class CurrentEmbeddings(Bank):
+    """One side's embeddings of the batch itself, as a bank: nothing is stored, and gradients flow through."""
+
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
+        """Return this worker's embeddings as positives, and those of all workers as rows."""
+        return embeddings, gather_with_gradient(embeddings, batch)
+
+    def rows(self, embeddings: Tensor) -> Tensor:
+        """Return the embeddings of the batch."""
+        return embeddings
+
+    def update(self, batch: Batch, embeddings: Tensor) -> None:
+        """Store nothing."""
+
+
+def random_rows(num_rows: int, dim: int, precision: BankPrecision) -> Tensor:
+    """Return uniform rows (num_rows, dim), whose expected squared norm is 1.
+
+    They come from PyTorch's global stream, which the builder fixes with `cktf.seeding.initialisation`.
+    """
+    bound = LARGEST_NORM / math.sqrt(dim)
+    rows = torch.empty(num_rows, dim).uniform_(-bound, bound)
+    return rows if precision == "float32" else rows.bfloat16()
+
+
+def build_bank(config: ContrastiveSettings, num_samples: int, dim: int) -> Bank | None:
+    """Return the bank of one side for so many training samples and dimensions; None without negatives."""
+    if config.negatives == 0:
+        return None
+    match config.source:
+        case "sampled" | "all" | "shared":
+            return MemoryBank(num_samples, dim, config.momentum, config.bank_precision)
+        case "queue":
+            return EmbeddingQueue(config.negatives, dim, config.bank_precision)
+        case "batch":
+            return CurrentEmbeddings()

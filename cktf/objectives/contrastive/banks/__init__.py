@@ -1,1 +1,0 @@
-"""Banks: each stores the embeddings of one network, which the other one is contrasted with."""
