@@ -58,17 +58,8 @@ class Kind:
         unlabelled_images: Tensor | None = None,
     ) -> "Dataset":
         """Return a data set of this kind; the tensors are those of `Dataset`."""
-        return Dataset(
-            train_images=train_images,
-            train_labels=train_labels,
-            test_images=test_images,
-            test_labels=test_labels,
-            num_classes=self.num_classes,
-            mean=torch.tensor(self.mean),
-            std=torch.tensor(self.std),
-            standard_augmentation=self.augmentation,
-            unlabelled_images=unlabelled_images,
-        )
+        facts = self.num_classes, torch.tensor(self.mean), torch.tensor(self.std), self.augmentation
+        return Dataset(train_images, train_labels, test_images, test_labels, *facts, unlabelled_images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,16 +70,12 @@ class Dataset:
     stays there, and is moved batch by batch.
 
     Attributes:
-        train_images: (samples, channels, height, width), uint8.
-        train_labels: (samples,), int64, from 0.
-        test_images: (samples, channels, height, width), uint8.
-        test_labels: (samples,), int64, from 0.
-        num_classes: Number of classes.
+        train_images: (samples, channels, height, width), uint8, as all images.
+        train_labels: (samples,), int64, from 0, as all labels.
         mean: (channels,), of the training images scaled to [0, 1].
         std: (channels,), likewise.
         standard_augmentation: Standard augmentation of this data set in the literature.
-        unlabelled_images: (samples, channels, height, width), uint8: a third part, of images alone; None if the
-            data set has none.
+        unlabelled_images: A third part, of images alone; None if the data set has none.
         shown_side: Side to which images, which are square and larger, are scaled batch by batch; None: networks see
             them as large as they are.
     """
@@ -142,11 +129,9 @@ class Dataset:
 
 
 def resize(images: Tensor, side: int) -> Tensor:
-    """Return square images scaled to another side, bilinearly and with antialiasing.
+    """Return square images (samples, channels, side, side), uint8, scaled bilinearly and with antialiasing.
 
-    Args:
-        images: (samples, channels, height, width), uint8, height and width equal.
-        side: In pixels; images that have it are returned as they are.
+    Images that have the side already are returned as they are.
     """
     if images.shape[-1] == side:
         return images

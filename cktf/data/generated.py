@@ -5,26 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.data.dataset import Dataset, Kind
-from cktf.data.files.image_layout import IMAGE_FOLDER
-from cktf.data.sets.cifar import CIFAR10_KIND, CIFAR100_KIND
-from cktf.data.sets.digits import DIGITS_KIND
-from cktf.data.sets.image_folder import IMAGE_FOLDER_KIND
-from cktf.data.sets.mnist import FASHION_MNIST_KIND, MNIST_KIND
-from cktf.data.sets.stl10 import STL10_KIND
-from cktf.data.sets.tiny_imagenet import TINY_IMAGENET_KIND
 from cktf.seeding import generator
-
-KINDS: dict[str, Kind] = {
-    "digits": DIGITS_KIND,
-    "fashion_mnist": FASHION_MNIST_KIND,
-    "mnist": MNIST_KIND,
-    "cifar10": CIFAR10_KIND,
-    "cifar100": CIFAR100_KIND,
-    "tiny_imagenet": TINY_IMAGENET_KIND,
-    "stl10": STL10_KIND,
-    IMAGE_FOLDER: IMAGE_FOLDER_KIND,
-}
-"""Name to kind, of each data set."""
 
 FEW_CLASSES = 4
 """Classes that `few_images` has samples of; there are as many classes as in the real data set."""
@@ -34,12 +15,7 @@ FEW_SAMPLES = 3
 
 
 def few_images(kind: Kind, side: int) -> Dataset:
-    """Return a small data set of random images; the same arguments give the same images.
-
-    Args:
-        kind: The kind of the real data set.
-        side: Side of the images in pixels.
-    """
+    """Return a small data set of random images of a kind and a side in pixels, always the same."""
     labels = torch.arange(min(kind.num_classes, FEW_CLASSES))
 
     def images(part: str, of_a_class: int) -> Tensor:
@@ -58,11 +34,7 @@ def few_images(kind: Kind, side: int) -> Dataset:
 def patterned(labels: Tensor, num_classes: int, shape: tuple[int, int, int], part: str) -> Tensor:
     """Return images (samples, *shape), uint8, that can be learnt: each its class's pattern of 4x4 fields, under noise.
 
-    Args:
-        labels: (samples,), int64.
-        num_classes: Number of patterns.
-        shape: (channels, height, width) of an image.
-        part: Addresses the noise.
+    ``labels`` are (samples,), int64; ``part`` addresses the noise.
     """
     patterns = torch.rand(num_classes, shape[0], 4, 4, generator=generator(0, "generated patterns"))
     fields = functional.interpolate(patterns, size=shape[1:])

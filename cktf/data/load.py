@@ -6,8 +6,8 @@ from cktf.data.config import DataConfig, content_of
 from cktf.data.dataset import Dataset
 from cktf.data.files.image_layout import IMAGE_FOLDER
 from cktf.data.files.places import data_folder, reading, shown
-from cktf.data.generated import KINDS, few_images
-from cktf.data.sets import DATASETS
+from cktf.data.generated import few_images
+from cktf.data.sets import DATASETS, KINDS
 from cktf.data.sets.image_folder import side_of
 from cktf.errors import InputError
 
@@ -27,19 +27,14 @@ def load_dataset(config: DataConfig) -> Dataset:
         side = side_of(config.place) if config.name == IMAGE_FOLDER else config.side or kind.side
         return few_images(kind, side)
     with reading(config.root):
-        _require_content(config)
+        # A user's images must be the ones that the study was planned with.
+        asked = config.content if config.is_own else None
+        found = content_of(config.name, config.root) if asked else None
+        if found and found != asked:
+            what = "its files' names and sizes" if config.verify else "its files"
+            raise InputError(
+                f"data.root: {shown(data_folder(config.root))} does not hold the images that were asked for: the "
+                f"SHA-256 of {what} is {found}, not {asked}"
+            )
         dataset = DATASETS[config.name](config.place)
     return dataset if config.side is None else dataset.resized(config.side)
-
-
-def _require_content(config: DataConfig) -> None:
-    """Refuse a user's images if they are not the ones that the study was planned with."""
-    asked = config.content if config.is_own else None
-    found = content_of(config.name, config.root) if asked else None
-    if found and found != asked:
-        what = "its files' names and sizes" if config.verify else "its files"
-        place = shown(data_folder(config.root))
-        raise InputError(
-            f"data.root: {place} does not hold the images that were asked for: the SHA-256 of {what} is {found}, not "
-            f"{asked}"
-        )

@@ -115,15 +115,10 @@ class TrainLoader:
 def evaluation_batches(
     dataset: Dataset, rows: Tensor | Literal["test"], *, batch_size: int = 500
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield normalised images and labels, in order, on the data set's device.
-
-    Args:
-        dataset: The data set.
-        rows: (samples,), int64: rows of the training part, or ``"test"`` for the whole test part.
-        batch_size: Samples of a batch.
+    """Yield normalised images and labels of rows of the training part, or of the whole test part, in order.
 
     Yields:
-        (batch, channels, height, width), float32, and (batch,), int64.
+        (batch, channels, height, width), float32, and (batch,), int64, on the data set's device.
     """
     if isinstance(rows, Tensor):
         images, labels = dataset.train_images, dataset.train_labels
@@ -143,13 +138,7 @@ def _shown(images: Tensor, dataset: Dataset) -> Tensor:
 
 
 def _read(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:
-    """Return some of the images on ``device``.
-
-    Args:
-        images: (samples, channels, height, width), on ``device`` or on the CPU.
-        rows: (batch,), int64, on the images' device.
-        device: Device of the batch.
-    """
+    """Return some of the images, which are on ``device`` or on the CPU, and the rows with them, on ``device``."""
     if images.device == device:
         return images.index_select(0, rows)
     # Pinned memory is copied while the GPU works on the batch before, and PyTorch keeps it until the copy is done.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations
-from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, run_stages, shortcut
+from cktf.models.layers import classified, conv1x1, conv3x3, initialise, shortcut
 
 
 class BasicBlock(nn.Module):
@@ -65,12 +65,6 @@ class ImageNetResNet(nn.Module):
     """Four stages of residual blocks; each but the first halves the side.
 
     Every representation is taken after its ReLU.
-
-    Args:
-        num_classes: Number of logits.
-        in_channels: Channels of the images.
-        num_blocks: Of each stage.
-        block: The residual block.
     """
 
     def __init__(
@@ -101,6 +95,4 @@ class ImageNetResNet(nn.Module):
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
-        stages, preactivations = run_stages((self.layer1, self.layer2, self.layer3, self.layer4), stem)
-        penultimate = global_average(stages[-1][-1])
-        return Activations(self.linear(penultimate), penultimate, stem, stages, preactivations)
+        return classified(stem, (self.layer1, self.layer2, self.layer3, self.layer4), self.linear)

@@ -1,11 +1,11 @@
-"""What the networks share: convolutions, running through stages, initial parameters."""
+"""What the networks share: convolutions, stages of blocks, the way from a stem to the logits, initial parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cktf.batch import Stages
+from cktf.batch import Activations, Stages
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -25,14 +25,17 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
     return nn.Sequential(conv1x1(in_channels, out_channels, stride), nn.BatchNorm2d(out_channels))
 
 
+def stage_of(
+    block: Callable[[int, int, int], nn.Module], in_width: int, width: int, num: int, stride: int
+) -> nn.Sequential:
+    """Return ``num`` blocks, built as ``block(in_channels, out_channels, stride)``; the first has the stride."""
+    return nn.Sequential(block(in_width, width, stride), *(block(width, width, 1) for _ in range(num - 1)))
+
+
 def run_stage(stage: nn.Sequential, features: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
     """Return the output of every block of a stage, and what the ReLU after the last one reads.
 
-    A block's output is the ReLU of what its module gives, and what the next block reads.
-
-    Args:
-        stage: Its blocks in order, without their last ReLU.
-        features: (batch, channels, height, width), what the first block reads.
+    A block's output is the ReLU of what its module gives, and what the next block reads; the first reads ``features``.
     """
     outputs = []
     preactivation = features
@@ -53,6 +56,21 @@ def run_stages(stages: Sequence[nn.Sequential], stem: Tensor) -> tuple[Stages, t
         outputs.append(blocks)
         preactivations.append(preactivation)
     return tuple(outputs), tuple(preactivations)
+
+
+def classified(
+    stem: Tensor,
+    stages: Sequence[nn.Sequential],
+    classifier: nn.Module,
+    last: Callable[[Tensor], Tensor] = lambda features: features,
+) -> Activations:
+    """Return the activations of a network that goes on from its stem as `run_stages` does.
+
+    The classifier reads the average of what ``last`` makes of the last block's output.
+    """
+    outputs, preactivations = run_stages(stages, stem)
+    penultimate = global_average(last(outputs[-1][-1]))
+    return Activations(classifier(penultimate), penultimate, stem, outputs, preactivations)
 
 
 def global_average(features: Tensor) -> Tensor:

@@ -5,10 +5,12 @@ the second group. Attribute names and their order are those of the checkpoints t
 shares.
 """
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from cktf.batch import Activations
-from cktf.models.layers import conv1x1, conv3x3, global_average, initialise
+from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, stage_of
 
 _GROUPS = (
     (1, 8, 1, 1),
@@ -28,7 +30,7 @@ _STAGES = (1, 2, 4, 6)
 class InvertedResidual(nn.Module):
     """A depthwise 3x3 convolution between two 1x1 ones; the input is added if the output has its shape."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int) -> None:
+    def __init__(self, expansion: int, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         width = in_channels * expansion
         self.is_residual = stride == 1 and in_channels == out_channels
@@ -54,10 +56,6 @@ class MobileNetV2(nn.Module):
 
     The last group at each resolution is a stage. The blocks of the other groups are no representations, since all
     blocks of a stage must have one shape. A block ends without a ReLU, so its output is also the preactivation.
-
-    Args:
-        num_classes: Number of logits.
-        in_channels: Channels of the images.
     """
 
     def __init__(self, num_classes: int, in_channels: int) -> None:
@@ -66,9 +64,8 @@ class MobileNetV2(nn.Module):
         self.conv1 = nn.Sequential(conv3x3(in_channels, width, stride=2), nn.BatchNorm2d(width), nn.ReLU())
         self.blocks = nn.ModuleList()
         for expansion, channels, num_blocks, stride in _GROUPS:
-            first = InvertedResidual(width, channels, stride, expansion)
-            rest = (InvertedResidual(channels, channels, 1, expansion) for _ in range(num_blocks - 1))
-            self.blocks.append(nn.Sequential(first, *rest))
+            block = partial(InvertedResidual, expansion)
+            self.blocks.append(stage_of(block, width, channels, num_blocks, stride))
             width = channels
         self.conv2 = nn.Sequential(conv1x1(width, 1280), nn.BatchNorm2d(1280), nn.ReLU())
         initialise(self)

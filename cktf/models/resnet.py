@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations
-from cktf.models.layers import conv3x3, global_average, initialise, run_stages, shortcut
+from cktf.models.layers import classified, conv3x3, initialise, shortcut, stage_of
 
 
 class BasicBlock(nn.Module):
@@ -76,22 +76,15 @@ class ResNet(nn.Module):
         super().__init__()
         num_blocks, remainder = divmod(depth - 2, 3 * block.num_convolutions)
         assert remainder == 0, f"no three equal stages make a depth of {depth}"
-
-        def stage(in_width: int, width: int, stride: int) -> nn.Sequential:
-            rest = (block(width, width, stride=1) for _ in range(num_blocks - 1))
-            return nn.Sequential(block(in_width, width, stride), *rest)
-
         self.conv1 = conv3x3(in_channels, widths[0])
         self.bn1 = nn.BatchNorm2d(widths[0])
-        self.layer1 = stage(widths[0], widths[1], stride=1)
-        self.layer2 = stage(widths[1], widths[2], stride=2)
-        self.layer3 = stage(widths[2], widths[3], stride=2)
+        self.layer1 = stage_of(block, widths[0], widths[1], num_blocks, stride=1)
+        self.layer2 = stage_of(block, widths[1], widths[2], num_blocks, stride=2)
+        self.layer3 = stage_of(block, widths[2], widths[3], num_blocks, stride=2)
         initialise(self)
         self.fc = nn.Linear(widths[3], num_classes)
 
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
-        stages, preactivations = run_stages((self.layer1, self.layer2, self.layer3), stem)
-        penultimate = global_average(stages[-1][-1])
-        return Activations(self.fc(penultimate), penultimate, stem, stages, preactivations)
+        return classified(stem, (self.layer1, self.layer2, self.layer3), self.fc)

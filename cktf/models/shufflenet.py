@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations
-from cktf.models.layers import conv1x1, conv3x3, global_average, run_stages
+from cktf.models.layers import classified, conv1x1, conv3x3, stage_of
 
 _STEM = 24
 """Channels of the stem of both networks."""
@@ -51,32 +51,21 @@ class ShuffleNet(nn.Module):
     """Three stages of grouped blocks; each halves the side.
 
     Every representation is taken after its ReLU.
-
-    Args:
-        num_classes: Number of logits.
-        in_channels: Channels of the images.
     """
 
     def __init__(self, num_classes: int, in_channels: int) -> None:
         super().__init__()
-
-        def stage(in_width: int, width: int, num_blocks: int) -> nn.Sequential:
-            rest = (GroupedBlock(width, width, stride=1) for _ in range(num_blocks - 1))
-            return nn.Sequential(GroupedBlock(in_width, width, stride=2), *rest)
-
         self.conv1 = conv1x1(in_channels, _STEM)
         self.bn1 = nn.BatchNorm2d(_STEM)
-        self.layer1 = stage(_STEM, 240, 4)
-        self.layer2 = stage(240, 480, 8)
-        self.layer3 = stage(480, 960, 4)
+        self.layer1 = stage_of(GroupedBlock, _STEM, 240, 4, stride=2)
+        self.layer2 = stage_of(GroupedBlock, 240, 480, 8, stride=2)
+        self.layer3 = stage_of(GroupedBlock, 480, 960, 4, stride=2)
         self.linear = nn.Linear(960, num_classes)
 
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
-        stages, preactivations = run_stages((self.layer1, self.layer2, self.layer3), stem)
-        penultimate = global_average(stages[-1][-1])
-        return Activations(self.linear(penultimate), penultimate, stem, stages, preactivations)
+        return classified(stem, (self.layer1, self.layer2, self.layer3), self.linear)
 
 
 class SplitBlock(nn.Module):
@@ -133,24 +122,19 @@ class ShuffleNetV2(nn.Module):
     """Three stages of split blocks, of which the first block halves the side, and a wide 1x1 convolution.
 
     Every representation is taken after its ReLU.
-
-    Args:
-        num_classes: Number of logits.
-        in_channels: Channels of the images.
     """
 
     def __init__(self, num_classes: int, in_channels: int) -> None:
         super().__init__()
 
-        def stage(in_width: int, width: int, num_blocks: int) -> nn.Sequential:
-            rest = (SplitBlock(width) for _ in range(num_blocks - 1))
-            return nn.Sequential(DownBlock(in_width, width), *rest)
+        def block(in_width: int, width: int, stride: int) -> nn.Module:
+            return SplitBlock(width) if stride == 1 else DownBlock(in_width, width)
 
         self.conv1 = conv1x1(in_channels, _STEM)
         self.bn1 = nn.BatchNorm2d(_STEM)
-        self.layer1 = stage(_STEM, 116, 4)
-        self.layer2 = stage(116, 232, 8)
-        self.layer3 = stage(232, 464, 4)
+        self.layer1 = stage_of(block, _STEM, 116, 4, stride=2)
+        self.layer2 = stage_of(block, 116, 232, 8, stride=2)
+        self.layer3 = stage_of(block, 232, 464, 4, stride=2)
         self.conv2 = conv1x1(464, 1024)
         self.bn2 = nn.BatchNorm2d(1024)
         self.linear = nn.Linear(1024, num_classes)
@@ -158,6 +142,8 @@ class ShuffleNetV2(nn.Module):
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
-        stages, preactivations = run_stages((self.layer1, self.layer2, self.layer3), stem)
-        penultimate = global_average(functional.relu(self.bn2(self.conv2(stages[-1][-1]))))
-        return Activations(self.linear(penultimate), penultimate, stem, stages, preactivations)
+
+        def widened(features: Tensor) -> Tensor:
+            return functional.relu(self.bn2(self.conv2(features)))
+
+        return classified(stem, (self.layer1, self.layer2, self.layer3), self.linear, widened)

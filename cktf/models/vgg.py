@@ -7,12 +7,13 @@ earlier distillation papers.
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations
-from cktf.models.layers import global_average, initialise, run_stage
+from cktf.models.layers import global_average, initialise, run_stage, stage_of
 
 POOLED_SIDE = 64
 """Side from which images are pooled before the last stage, too, so that it has 4x4 maps at 64x64 as at 32x32."""
@@ -21,9 +22,9 @@ POOLED_SIDE = 64
 class ConvolutionBlock(nn.Module):
     """A 3x3 convolution and batch-norm; gives what the ReLU reads."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv2d = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+        self.conv2d = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -36,26 +37,16 @@ class VGG(nn.Module):
     """A stem and four stages; the maximum of 2x2 pixels is pooled before each stage.
 
     The last stage is pooled before for images of 64x64 and larger only. Every representation is taken after
-    its ReLU and before pooling.
-
-    Args:
-        num_classes: Number of logits.
-        in_channels: Channels of the images.
-        num_convolutions: Of the stem and of each stage.
+    its ReLU and before pooling. ``num_convolutions`` are those of the stem and of each stage.
     """
 
     def __init__(self, num_classes: int, in_channels: int, *, num_convolutions: tuple[int, int, int, int, int]) -> None:
         super().__init__()
-
-        def stage(number: int, in_channels: int, out_channels: int) -> nn.Sequential:
-            rest = (ConvolutionBlock(out_channels, out_channels) for _ in range(num_convolutions[number] - 1))
-            return nn.Sequential(ConvolutionBlock(in_channels, out_channels), *rest)
-
-        self.block0 = stage(0, in_channels, 64)
-        self.block1 = stage(1, 64, 128)
-        self.block2 = stage(2, 128, 256)
-        self.block3 = stage(3, 256, 512)
-        self.block4 = stage(4, 512, 512)
+        channels = pairwise((in_channels, 64, 128, 256, 512, 512))
+        self.block0, self.block1, self.block2, self.block3, self.block4 = (
+            stage_of(ConvolutionBlock, before, after, num, stride=1)
+            for (before, after), num in zip(channels, num_convolutions, strict=True)
+        )
         initialise(self)
         self.classifier = nn.Linear(512, num_classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
@@ -79,12 +70,9 @@ class VGG(nn.Module):
 
 def rename_numbered_layers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a state dict under a `VGG`'s keys, of one whose stages are flat lists of convolution, batch-norm, ReLU."""
-    return {_renamed(key): value for key, value in weights.items()}
 
+    def renamed(layer: re.Match[str]) -> str:
+        block, part = divmod(int(layer[0]), 3)
+        return f"{block}.{('conv2d', 'bn', 'relu')[part]}"
 
-def _renamed(key: str) -> str:
-    if numbered := re.fullmatch(r"((?:.+\.)?block\d)\.(\d+)\.(\w+)", key):
-        stage, layer, name = numbered.groups()
-        block, part = divmod(int(layer), 3)
-        return f"{stage}.{block}.{('conv2d', 'bn', 'relu')[part]}.{name}"
-    return key
+    return {re.sub(r"(?<=block\d\.)\d+(?=\.\w+$)", renamed, key): value for key, value in weights.items()}

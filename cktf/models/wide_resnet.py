@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations, Stages
-from cktf.models.layers import conv1x1, conv3x3, global_average, initialise
+from cktf.models.layers import conv1x1, conv3x3, global_average, initialise, stage_of
 
 
 class PreActivationBlock(nn.Module):
@@ -42,8 +42,7 @@ class Stage(nn.Module):
 
     def __init__(self, num_blocks: int, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        rest = (PreActivationBlock(out_channels, out_channels, stride=1) for _ in range(num_blocks - 1))
-        self.layer = nn.Sequential(PreActivationBlock(in_channels, out_channels, stride), *rest)
+        self.layer = stage_of(PreActivationBlock, in_channels, out_channels, num_blocks, stride)
 
 
 class WideResNet(nn.Module):
@@ -55,7 +54,7 @@ class WideResNet(nn.Module):
     Args:
         num_classes: Number of logits.
         in_channels: Channels of the images.
-        depth: As the paper counts layers: 4 + 6 x blocks of a stage.
+        depth: Layers as the paper counts them: 4 + 6 x blocks of a stage.
         width: Factor of the stages' 16, 32 and 64 channels.
     """
 
@@ -82,16 +81,9 @@ class WideResNet(nn.Module):
     def normalised_again(self, stages: Stages) -> tuple[Tensor, ...]:
         """Return the preactivation of every stage by a second run of the batch-norm that reads the stage.
 
-        The values are those that `forward` gives. In train mode running statistics move a second time.
-
-        Args:
-            stages: As `forward` gives them.
+        ``stages`` and the values are those that `forward` gives. In train mode running statistics move a second time.
         """
-        readers = (
-            self.block2.layer[0].get_submodule("bn1"),
-            self.block3.layer[0].get_submodule("bn1"),
-            self.bn1,
-        )
+        readers = *(stage.layer[0].get_submodule("bn1") for stage in (self.block2, self.block3)), self.bn1
         return tuple(reader(blocks[-1]) for reader, blocks in zip(readers, stages, strict=True))
 
     def _run_stages(self, stem: Tensor) -> tuple[Stages, tuple[Tensor, ...]]:

@@ -8,7 +8,8 @@ import torch
 
 from cktf.data import DATASETS, DataConfig, load_dataset, split
 from cktf.data.files.published import PUBLISHED
-from cktf.data.generated import FEW_CLASSES, FEW_SAMPLES, KINDS
+from cktf.data.generated import FEW_CLASSES, FEW_SAMPLES
+from cktf.data.sets import KINDS
 from tests.data.generated import generate
 
 # Classes, channels, side: those of the real data sets; an image folder has what it is given.

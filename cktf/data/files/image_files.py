@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,8 +78,11 @@ def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) 
     images: list[Tensor] = []
     damaged: list[tuple[str, str]] = []
     for part, files in parts.items():
+        states = [(file, file.stat()) for file in files]
+        sources = [MADE_BY, *(f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states)]
+        shape = len(files), 3, side, side
         try:
-            images.append(_read_part(f"{name}-{part}", files, side))
+            images.append(mapped_images(f"{name}-{part}", sources, shape, partial(_decode, files, side)))
         except DamagedImages as error:
             damaged += error.found
     if damaged:
@@ -87,12 +91,7 @@ def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) 
 
 
 def require_whole(files: Iterable[Path], *, most_files: int, most_pixels: int) -> None:
-    """Open files and decode the first of them, to refuse damaged ones early.
-
-    Args:
-        files: Files, in this order.
-        most_files: Largest number of files that are opened.
-        most_pixels: Largest number of pixels that are decoded.
+    """Open so many files at most, and decode so many pixels of the first of them, to refuse damaged ones early.
 
     Raises:
         DamagedImages: If some of these are no images, or too large.
@@ -109,12 +108,6 @@ def require_whole(files: Iterable[Path], *, most_files: int, most_pixels: int) -
                 damaged += error.found
     if damaged:
         raise DamagedImages(damaged)
-
-
-def _read_part(name: str, files: Sequence[Path], side: int) -> Tensor:
-    states = [(file, file.stat()) for file in files]
-    sources = [MADE_BY, *(f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states)]
-    return mapped_images(name, sources, (len(files), 3, side, side), lambda: _decode(files, side))
 
 
 def _decode(files: Sequence[Path], side: int) -> Iterator[Tensor]:
@@ -152,34 +145,31 @@ def _square(file: Path, side: int) -> Tensor | tuple[str, str]:
 
 @contextmanager
 def _opened(file: Path) -> Iterator["Image.Image"]:
-    """Open an image that is not too large, and let what is wrong with it name the file.
-
-    Raises:
-        DamagedImages: If it is no image, is too large or damaged, or is of a mode without a stated range.
-    """
+    """Open an image that is not too large; whatever is wrong with it becomes a `DamagedImages` that names the file."""
     from PIL import Image, UnidentifiedImageError
 
     name = shown(file)
     try:
         Image.init()
         with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
-            _require_small(image, name)
-            yield image
-    except DamagedImages:
-        raise
-    except NoRange as error:
-        raise DamagedImages([(name, f"is {error}")]) from error
-    except Image.DecompressionBombError as error:
-        raise DamagedImages([(name, f"{_TOO_LARGE} more")]) from error
-    except UnidentifiedImageError as error:
-        raise DamagedImages([(name, "is not an image, or is damaged")]) from error
+            if image.width * image.height <= MOST_PIXELS:
+                yield image
+                return
+            what = f"{_TOO_LARGE} {image.width:,} x {image.height:,}"
     except Exception as error:  # a damaged file raises whatever its bytes lead the decoder to
-        raise DamagedImages([(name, f"is not an image, or is damaged: {str(error)[:200]}")]) from error
-
-
-def _require_small(image: "Image.Image", name: str) -> None:
-    if image.width * image.height > MOST_PIXELS:
-        raise DamagedImages([(name, f"{_TOO_LARGE} {image.width:,} x {image.height:,}")])
+        match error:
+            case DamagedImages():
+                raise
+            case NoRange():
+                what = f"is {error}"
+            case Image.DecompressionBombError():
+                what = f"{_TOO_LARGE} more"
+            case UnidentifiedImageError():
+                what = "is not an image, or is damaged"
+            case _:
+                what = f"is not an image, or is damaged: {str(error)[:200]}"
+        raise DamagedImages([(name, what)]) from error
+    raise DamagedImages([(name, what)])
 
 
 @contextmanager

@@ -140,7 +140,14 @@ def layout_of(root: str | None) -> Layout:
         raise DatasetMissing(IMAGE_FOLDER, looked, remedy, _what_is_there(folder))
     if unknown := [name for name in test.classes if name not in train.classes]:
         raise InputError(_without_counterpart(unknown, train, test))
-    _refuse_same([*train.classes.values(), *test.classes.values()])
+    # Links by which one folder is two classes, or by which training images are test images.
+    found: dict[Path, Path] = {}
+    for each in (*train.classes.values(), *test.classes.values()):
+        if (other := found.setdefault(each.resolve(), each)) is not each:
+            raise InputError(
+                f"data.root: {shown(each)} and {shown(other)} are one and the same folder, by way of a link; each "
+                "class needs a folder of its own in each part"
+            )
     empty = [part.folder / name for part in (train, test) for name in train.classes if not part.files.get(name)]
     if empty:
         raise InputError(_without_images(empty, train))
@@ -173,7 +180,8 @@ def _folders(part: Path) -> list[Path]:
 def _part(folder: Path) -> Part:
     classes: dict[str, Path] = {}
     for of_class in _folders(folder):
-        other = classes.setdefault(_composed(of_class.name), of_class)
+        # File systems differ in how they spell é.
+        other = classes.setdefault(unicodedata.normalize("NFC", of_class.name), of_class)
         if other is not of_class:
             raise InputError(
                 f"data.root: {str(other)!a} and {of_class.name!a} are one name, with a letter in one "
@@ -182,39 +190,20 @@ def _part(folder: Path) -> Part:
     return Part(folder, dict(sorted(classes.items())))
 
 
-def _composed(name: str) -> str:
-    """Return a name with composed letters: file systems differ in how they spell é."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _refuse_same(folders: list[Path]) -> None:
-    """Refuse links by which one folder is two classes, or by which training images are test images."""
-    found: dict[Path, Path] = {}
-    for folder in folders:
-        if (other := found.setdefault(folder.resolve(), folder)) is not folder:
-            raise InputError(
-                f"data.root: {shown(folder)} and {shown(other)} are one and the same folder, by way of a link; each "
-                "class needs a folder of its own in each part"
-            )
-
-
 def _without_counterpart(unknown: list[str], train: Part, test: Part) -> str:
     """Say which classes are only tested on, and what the nearest to the first of them is called."""
     first = unknown[0]
     alike = next((group for group in similar_names([first, *train.classes]) if first in group), [])
     near = [name for name in alike if name != first] or difflib.get_close_matches(first, train.classes, n=1)
-    hint = f"; did you mean {_told_apart(near[0], first)}?" if near else ""
+    hint = ""
+    if near:
+        is_plain = near[0].isascii() and first.isascii()
+        hint = f"; did you mean {near[0]!r}?" if is_plain else f"; did you mean {near[0]!a} (this one is {first!a})?"
     more = f", nor have {len(unknown) - 1} other classes" if len(unknown) > 1 else ""
     return (
         f"data.root: {shown(test.classes[first])} has no counterpart in {shown(train.folder)}{more}, so nothing is "
         f"learnt about it{hint}"
     )
-
-
-def _told_apart(name: str, other: str) -> str:
-    """Return a name so that it is seen what sets it apart from another."""
-    is_plain = name.isascii() and other.isascii()
-    return repr(name) if is_plain else f"{name!a} (this one is {other!a})"
 
 
 def _without_images(empty: list[Path], train: Part) -> str:
@@ -244,12 +233,11 @@ def _what_is_there(folder: Path) -> str:
         for name in found.folders
         if name != part and name.strip().lower() in names and part not in found.folders
     ]
+    folders = [f"{shown(name)}/" for name in found.folders]
+    holds = f"{shown(folder)} holds {some_of(folders)}"
     if renamed:
-        return f"{shown(folder)} holds {some_of([f'{shown(name)}/' for name in found.folders])}; {', '.join(renamed)}"
+        return f"{holds}; {', '.join(renamed)}"
     if any(entries_of(folder / name).images for name in found.folders):
-        return (
-            f"{shown(folder)} holds {some_of([f'{shown(name)}/' for name in found.folders])}: classes that are not "
-            "divided into a training and a test part"
-        )
-    held = [f"{shown(name)}/" for name in found.folders] + [shown(name) for name in found.images + found.others]
+        return f"{holds}: classes that are not divided into a training and a test part"
+    held = [*folders, *map(shown, found.images + found.others)]
     return f"{shown(folder)} holds {some_of(held)}" if held else f"{shown(folder)} is empty"

@@ -3,9 +3,10 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
-from cktf.data.files.image_layout import Entries, Layout, Part, entries_of
+from cktf.data.files.image_layout import Layout, Part, entries_of
 from cktf.data.files.places import shown, size_in_words, some_of
 from cktf.names import similar_names
 
@@ -45,36 +46,29 @@ def _left_out(parts: Iterable[Part]) -> dict[str, list[str]]:
     for part in parts:
         for folder in (part.folder, *part.classes.values()):
             entries = entries_of(folder)
-            within = folder.relative_to(part.folder.parent)
-            # The folders of a part are classes; its files are not read.
-            is_part = folder == part.folder
-            for why, names in _reasons(entries, is_part=is_part).items():
-                found[why] += [shown(within / name) for name in names]
-    return found
-
-
-def _reasons(entries: Entries, *, is_part: bool) -> dict[str, tuple[str, ...]]:
-    reasons = {
-        "they are hidden, or a file server's or a system's": entries.services,
-        "nothing that can be read is behind the name": entries.broken,
-    }
-    if is_part:
-        reasons["they lie outside the classes' folders"] = entries.images
-    else:
-        reasons["they are folders within a class"] = entries.folders
-        reasons["their names do not end as images' do"] = entries.others
-    return {why: names for why, names in reasons.items() if names}
+            reasons = {
+                "they are hidden, or a file server's or a system's": entries.services,
+                "nothing that can be read is behind the name": entries.broken,
+            }
+            if folder == part.folder:  # its folders are classes, its files are not read
+                reasons["they lie outside the classes' folders"] = entries.images
+            else:
+                reasons["they are folders within a class"] = entries.folders
+                reasons["their names do not end as images' do"] = entries.others
+            for why, names in reasons.items():
+                found[why] += [shown(folder.relative_to(part.folder.parent) / name) for name in names]
+    return {why: names for why, names in found.items() if names}
 
 
 def _in_both(layout: Layout) -> Iterator[str]:
     """Yield how many files of the test part are the same, byte by byte, as one of the training part."""
     by_size: dict[int, list[Path]] = defaultdict(list)
-    for file in _files(layout.train):
+    for file in chain.from_iterable(layout.train.files.values()):
         by_size[file.stat().st_size].append(file)
     known: dict[int, dict[bytes, Path]] = {}
     pairs: list[str] = []
     left = MOST_COMPARED
-    for file in _files(layout.test):
+    for file in chain.from_iterable(layout.test.files.values()):
         size = file.stat().st_size
         if not size or size not in by_size:
             continue
@@ -90,7 +84,7 @@ def _in_both(layout: Layout) -> Iterator[str]:
         if size not in known:
             known[size] = {_hash(other): other for other in by_size[size]}
         if other := known[size].get(_hash(file)):
-            pairs.append(f"{_short(file)} is {_short(other)}")
+            pairs.append(" is ".join(shown(Path(*path.parts[-3:])) for path in (file, other)))
     if pairs:
         yield (
             f"data.root: {shown(layout.train.folder.parent)}: {len(pairs)} of the test images are training images, "
@@ -98,15 +92,6 @@ def _in_both(layout: Layout) -> Iterator[str]:
         )
 
 
-def _files(part: Part) -> Iterator[Path]:
-    for files in part.files.values():
-        yield from files
-
-
 def _hash(file: Path) -> bytes:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "blake2b").digest()
-
-
-def _short(file: Path) -> str:
-    return shown(Path(*file.parts[-3:]))

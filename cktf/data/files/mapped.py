@@ -32,11 +32,8 @@ def mapped_images(
     Args:
         name: First part of the file's name.
         sources: Everything that determines the pixels; its text is hashed into the file's name.
-        shape: (samples, channels, height, width).
-        make: Yields the images in order, some at a time: (some, channels, height, width), uint8.
-
-    Returns:
-        (samples, channels, height, width), uint8, on the CPU, to be read only.
+        shape: (samples, channels, height, width); the images are uint8, on the CPU, to be read only.
+        make: Yields the images in order, some at a time.
 
     Raises:
         ValueError: If the file cannot be written, or what ``make`` raises.

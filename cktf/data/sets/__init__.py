@@ -1,16 +1,16 @@
-"""The data sets, one file each: where its files are, and how they are read."""
+"""The data sets, one file each: where its files are, how they are read, and what is known without them."""
 
 from collections.abc import Callable
 
-from cktf.data.dataset import Dataset
+from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_layout import IMAGE_FOLDER
 from cktf.data.files.places import DataPlace
-from cktf.data.sets.cifar import load_cifar10, load_cifar100
-from cktf.data.sets.digits import load_digits
-from cktf.data.sets.image_folder import load_image_folder
-from cktf.data.sets.mnist import load_fashion_mnist, load_mnist
-from cktf.data.sets.stl10 import load_stl10
-from cktf.data.sets.tiny_imagenet import load_tiny_imagenet
+from cktf.data.sets.cifar import CIFAR10_KIND, CIFAR100_KIND, load_cifar10, load_cifar100
+from cktf.data.sets.digits import DIGITS_KIND, load_digits
+from cktf.data.sets.image_folder import IMAGE_FOLDER_KIND, load_image_folder
+from cktf.data.sets.mnist import FASHION_MNIST_KIND, MNIST_KIND, load_fashion_mnist, load_mnist
+from cktf.data.sets.stl10 import STL10_KIND, load_stl10
+from cktf.data.sets.tiny_imagenet import TINY_IMAGENET_KIND, load_tiny_imagenet
 
 DATASETS: dict[str, Callable[[DataPlace], Dataset]] = {
     "digits": load_digits,
@@ -23,3 +23,15 @@ DATASETS: dict[str, Callable[[DataPlace], Dataset]] = {
     IMAGE_FOLDER: load_image_folder,
 }
 """Name to loader."""
+
+KINDS: dict[str, Kind] = {
+    "digits": DIGITS_KIND,
+    "fashion_mnist": FASHION_MNIST_KIND,
+    "mnist": MNIST_KIND,
+    "cifar10": CIFAR10_KIND,
+    "cifar100": CIFAR100_KIND,
+    "tiny_imagenet": TINY_IMAGENET_KIND,
+    "stl10": STL10_KIND,
+    IMAGE_FOLDER: IMAGE_FOLDER_KIND,
+}
+"""Name to what is known of the data set without its files."""

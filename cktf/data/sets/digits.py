@@ -4,7 +4,6 @@ Optical recognition of handwritten digits (Alpaydin and Kaynak, UCI, 1998), of w
 """
 
 import torch
-from torch import Tensor
 
 from cktf.data.augmentation import Augmentation
 from cktf.data.dataset import Dataset, Kind
@@ -29,11 +28,7 @@ def load_digits(_: DataPlace) -> Dataset:
     bunch = datasets.load_digits()
     images = (torch.from_numpy(bunch.images)[:, None] * 255 / _LARGEST).round().to(torch.uint8)
     labels = torch.from_numpy(bunch.target).long()
-    is_test = _position_in_class(labels) % 10 < 3
-    return DIGITS_KIND.dataset(images[~is_test], labels[~is_test], images[is_test], labels[is_test])
-
-
-def _position_in_class(labels: Tensor) -> Tensor:
-    # Counted in the order of the file, so that the division needs no draw and every writer is in both parts.
+    # Counted within a class in the order of the file, so that the division needs no draw and every writer is in both.
     one_hot = torch.nn.functional.one_hot(labels)
-    return (one_hot.cumsum(dim=0) * one_hot).sum(dim=1) - 1
+    is_test = ((one_hot.cumsum(dim=0) * one_hot).sum(dim=1) - 1) % 10 < 3
+    return DIGITS_KIND.dataset(images[~is_test], labels[~is_test], images[is_test], labels[is_test])

@@ -43,22 +43,15 @@ def load_stl10(place: DataPlace) -> Dataset:
         ValueError: If a file is damaged.
     """
     folder = STL10.find(place)
-    side = place.side or _SIDE
 
-    def images(name: str) -> Tensor:
-        return _read_images(folder / name, side, verify=place.verify)
+    def images(part: str) -> Tensor:
+        return _read_images(folder / f"{part}_X.bin", place.side or _SIDE, verify=place.verify)
 
-    def labels(name: str, num_samples: int) -> Tensor:
-        return _read_labels(folder / name, num_samples, verify=place.verify)
+    def labels(part: str, images: Tensor) -> Tensor:
+        return _read_labels(folder / f"{part}_y.bin", len(images), verify=place.verify)
 
-    train_images, test_images = images("train_X.bin"), images("test_X.bin")
-    return STL10_KIND.dataset(
-        train_images,
-        labels("train_y.bin", len(train_images)),
-        test_images,
-        labels("test_y.bin", len(test_images)),
-        images("unlabeled_X.bin"),
-    )
+    train, test = images("train"), images("test")
+    return STL10_KIND.dataset(train, labels("train", train), test, labels("test", test), images("unlabeled"))
 
 
 def _read_images(path: Path, side: int, *, verify: bool) -> Tensor:
