@@ -18,17 +18,16 @@ _SMALLEST = 2  # batch-norm has no variance to train on in a batch of one
 class TrainLoader:
     """Training batches, shuffled and augmented anew in every epoch, on the data set's device.
 
-    An epoch is a pure function of (seed, epoch), so a resumed trial sees the same batches.
+    An epoch is a pure function of (seed, epoch), so a resumed trial sees the same batches. Workers share the batches
+    that one worker would see: each has a contiguous shard, and their sizes differ by at most one.
 
     Args:
         dataset: The data set.
-        rows: (samples,), int64: the training split, as rows of the training part; `Batch.index` is a position
-            in it.
+        rows: (samples,), int64: the training split, as rows of the training part; `Batch.index` is a position in it.
         augmentation: Random changes of each sample.
         batch_size: Samples of a batch, over all workers together.
         seed: The replicate's seed.
-        rank: This worker, from 0. Workers share the batches that one worker would see: each has a contiguous
-            shard, and their sizes differ by at most one.
+        rank: This worker, from 0.
         world_size: Workers in all.
 
     Raises:

@@ -50,10 +50,7 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
         train.append(members[num_validation : num_validation + num_train])
     if not sum(map(len, validation)):
         raise InputError("data: the validation split is empty, for no class has two images in the training part")
-    return Split(
-        train_index=torch.cat(train).sort().values,
-        validation_index=torch.cat(validation).sort().values,
-    )
+    return Split(train_index=torch.cat(train).sort().values, validation_index=torch.cat(validation).sort().values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
@@ -115,14 +115,9 @@ class ModelConfig(Settings):
 
 
 def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequence[int]) -> nn.Module:
-    """Build a network on the CPU whose forward maps images to `Activations`.
+    """Build a network on the CPU whose forward maps images of (channels, height, width) to `Activations`.
 
     Initial parameters come from PyTorch's global stream: build inside `cktf.seeding.initialisation`.
-
-    Args:
-        model: The settings, or a name of `MODELS` alone.
-        num_classes: Number of logits.
-        image_shape: (channels, height, width) of the images.
 
     Raises:
         ValueError: If the name is unknown, or the network cannot read images of this shape.
@@ -137,15 +132,8 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
                 f"{config.model}: cannot read images of shape {tuple(image_shape)}; data.side sets another: {error}"
             ) from error
         return network
-    assert config.stem
-    assert config.stages
-    assert config.penultimate
-    adapter = Adapter(
-        build_torchvision(config.model, num_classes),
-        stem=config.stem,
-        stages=config.stages,
-        penultimate=config.penultimate,
-    )
+    layers: dict[str, Any] = {"stem": config.stem, "stages": config.stages, "penultimate": config.penultimate}
+    adapter = Adapter(build_torchvision(config.model, num_classes), **layers)
     try:
         adapter.check(image_shape)
     except InputError as error:
@@ -168,12 +156,7 @@ def behind_stages(network: nn.Module) -> tuple[nn.Module, ...]:
 
 
 def normalised_again(network: nn.Module, activations: Activations) -> Activations:
-    """Return the same activations, with the preactivations of a wide ResNet from a second run of its batch-norms.
-
-    Args:
-        network: Any network.
-        activations: The output of its last forward.
-    """
+    """Return a network's last activations, with a wide ResNet's preactivations from a second run of its batch-norms."""
     if not isinstance(network, WideResNet):
         return activations
     return replace(activations, preactivations=network.normalised_again(activations.stages))

@@ -34,14 +34,8 @@ def boundary_loss(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
 class BoundaryPhase(InitialPhase):
     """The student's neurons learn to be active where the teacher's are, before any label is read.
 
-    Stage k of n has the factor 0.003 / 2^(n - k), as in the authors' code.
-
-    Attributes:
-        connectors: For ``stage1``, ``stage2``, ...: from the student's maps to the teacher's shape; the identity if the
-            shapes are equal.
-
-    Raises:
-        ValueError: If a network has no preactivations, or the stages do not go together.
+    Stage k of n has the factor 0.003 / 2^(n - k), as in the authors' code. Connectors lead from the student's maps to
+    the teacher's shape, where the shapes differ.
     """
 
     trains_student = True

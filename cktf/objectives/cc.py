@@ -27,11 +27,7 @@ def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class CC(Objective):
     """Linear embeddings of both penultimate vectors agree from sample to sample (see `correlation_loss`).
 
-    On several workers it compares the samples of the whole batch.
-
-    Attributes:
-        student: Embeds the student's vector (batch, features) in (batch, dim).
-        teacher: Embeds the teacher's; both are trained with the student.
+    On several workers it compares the samples of the whole batch. Both embeddings are trained with the student.
     """
 
     class Config(ObjectiveSettings):

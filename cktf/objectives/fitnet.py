@@ -28,9 +28,6 @@ class FitNet(Objective):
     """One middle map of the student, through a trained regressor, follows the teacher's map: the hint.
 
     As in the published comparisons the hint is part of the whole training, not of a phase before it.
-
-    Attributes:
-        regressor: From the student's map to the teacher's shape, trained with the student.
     """
 
     class Config(ObjectiveSettings):

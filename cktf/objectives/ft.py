@@ -34,11 +34,7 @@ def factor_loss(student: Tensor, teacher: Tensor, power: int, exponent: int) -> 
 def convolutions(
     layer: type[nn.Conv2d] | type[nn.ConvTranspose2d], widths: Sequence[int], *, batch_norm: bool
 ) -> nn.Sequential:
-    """Return 3x3 convolutions from each number of channels to the next, each with a leaky ReLU behind it.
-
-    Initial parameters come from PyTorch's global stream, which the builder fixes with
-    `cktf.seeding.initialisation`.
-    """
+    """Return 3x3 convolutions from each number of channels to the next, each with a leaky ReLU behind it."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         layers.append(layer(before, after, 3, padding=1))
@@ -83,8 +79,7 @@ class ParaphrasePhase(InitialPhase):
 class FT(Objective):
     """The student's last stage, translated, follows the factor of the teacher's (see `factor_loss`).
 
-    Attributes:
-        translator: From the student's map to its factor, trained with the student.
+    The translator is trained with the student.
     """
 
     initial: ParaphrasePhase

@@ -16,8 +16,7 @@ from cktf.errors import InputError
 from cktf.settings import Epochs, Settings
 
 Weight = Annotated[
-    float,
-    Field(ge=0, description="Factor of this objective in the sum; 0 means that it is never built or computed."),
+    float, Field(ge=0, description="Factor of this objective in the sum; 0 means that it is never built or computed.")
 ]
 """Type of `ObjectiveSettings.weight`, for methods whose published weight is not 1."""
 

@@ -23,7 +23,7 @@ def negative_log_likelihood(mean: Tensor, variance: Tensor, teacher: Tensor) -> 
     Args:
         mean: (batch, channels, height, width), float32: mu, the prediction of the teacher's map from the student's.
         variance: (channels,), float32: sigma^2.
-        teacher: (batch, channels, height, width), float32: t.
+        teacher: t, shaped as ``mean``.
     """
     variance = variance.view(-1, 1, 1)  # (channels, 1, 1): the same at every position
     return ((mean - teacher).square() / variance + variance.log()).mean() / 2
@@ -60,10 +60,7 @@ class GaussianRegressor(nn.Module):
 class VID(Objective):
     """Each stage of the student predicts the teacher's (see `negative_log_likelihood`).
 
-    Maps of unequal size are compared at the smaller one.
-
-    Attributes:
-        regressors: q of ``stage1``, ``stage2``, ..., trained with the student.
+    Maps of unequal size are compared at the smaller one. The regressors are trained with the student.
     """
 
     class Config(ObjectiveSettings):

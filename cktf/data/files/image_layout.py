@@ -80,7 +80,6 @@ def entries_of(folder: Path) -> Entries:
 
 def _kind(entry: os.DirEntry[str]) -> str:
     is_hidden = entry.name.startswith(".")
-    is_image = Path(entry.name).suffix.lower() in SUFFIXES
     try:
         is_folder, is_file = entry.is_dir(), entry.is_file()
     except OSError:  # links that lead to each other
@@ -92,7 +91,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
     if is_folder:
         return "folders"
     if is_file:
-        return "images" if is_image else "others"
+        return "images" if Path(entry.name).suffix.lower() in SUFFIXES else "others"
     return "broken"
 
 
@@ -101,7 +100,7 @@ class Part:
     """One part of a folder of images.
 
     Attributes:
-        folder: Of the part.
+        folder: Folder of the part.
         classes: Name of each class, in Unicode's composed form, to its folder, in the order of the names.
     """
 

@@ -38,9 +38,7 @@ _PLAIN_TYPE = re.compile(r"[<>=|]*[biuf][1248]")
 def read_plain_pickle(path: Path, keys: Collection[str]) -> dict[str, Any]:
     """Return some entries of the dict that a file of data alone holds, whatever version of Python and NumPy wrote it.
 
-    Args:
-        path: The file.
-        keys: Of the entries that are wanted; those that are not there are left out. Keys of bytes are known as text.
+    Keys that are not there are left out; keys of bytes are known as text.
 
     Raises:
         ValueError: If it is no such file, is damaged, or asks for anything but data.

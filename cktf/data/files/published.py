@@ -11,10 +11,8 @@ from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_fil
 from cktf.errors import InputError
 
 _OTHER_FORMS = {
-    ".bin": "the binary version",
-    ".mat": "the Matlab version",
-    ".parquet": "Parquet files",
-    ".arrow": "Arrow files",
+    **{".bin": "the binary version", ".mat": "the Matlab version"},
+    **{".parquet": "Parquet files", ".arrow": "Arrow files"},
 }
 """Ending of a file to the form of the data set that it belongs to, of the forms that are not read."""
 

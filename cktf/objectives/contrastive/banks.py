@@ -27,18 +27,14 @@ class Bank(nn.Module, ABC):
     def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
         """Return each anchor's positive (batch, dim) and the rows (candidates, dim) that its negatives are among.
 
-        Args:
-            embeddings: (batch, dim): this side's current ones of the batch.
-            batch: The batch.
-            negatives: Negatives of the batch; a column of their weights is a row.
+        ``embeddings`` (batch, dim) are this side's current ones; a row is a column of the negatives' weights.
         """
 
     @abstractmethod
     def rows(self, embeddings: Tensor) -> Tensor:
-        """Return all rows that anchors may be scored against, (rows, dim), in the order of `Source.classes`.
+        """Return all rows (rows, dim) that anchors may be scored against, in the order of `Source.classes`.
 
-        Args:
-            embeddings: (batch, dim): this side's of the batch that is scored.
+        ``embeddings`` (batch, dim) are this side's of the batch that is scored.
         """
 
     @abstractmethod

@@ -77,11 +77,6 @@ def as_products(anchors: Tensor, positives: Tensor, rows: Tensor) -> tuple[Tenso
 
     -|v - m|^2 = (2 v, -1) . (m, |m|^2) - |v|^2, and a softmax does not see the last. All are first moved by the mean
     of the rows, which changes no distance and keeps the products small, so that their rounding is.
-
-    Args:
-        anchors: (batch, dim), float32: v.
-        positives: (batch, dim), float32.
-        rows: (candidates, dim), float32.
     """
     centre = rows.detach().mean(0)
     anchors, positives, rows = anchors - centre, positives - centre, rows - centre

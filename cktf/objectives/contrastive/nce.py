@@ -73,13 +73,7 @@ def noise_contrastive_loss(
 
 @torch.no_grad()
 def estimate_partition(
-    anchors: Tensor,
-    positives: Tensor,
-    rows: Tensor,
-    negatives: Negatives,
-    *,
-    temperature: float,
-    num_samples: int,
+    anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, *, temperature: float, num_samples: int
 ) -> Tensor:
     """Return Z as published, a scalar.
 

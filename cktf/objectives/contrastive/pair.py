@@ -125,13 +125,9 @@ class ContrastivePair(nn.Module):
         self.teacher = Side((name, "teacher"), heads[1], teacher_shape, dim, config, given)
 
     def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives | None) -> Tensor:
-        """Return the loss of both sides, a scalar, and update the banks.
+        """Return the loss of both sides' representations (batch, ...), a scalar, and update the banks.
 
-        Args:
-            student: (batch, ...), float32.
-            teacher: (batch, ...), float32.
-            batch: The batch that both are of; its ``index`` are rows of memory banks.
-            negatives: Negatives of the batch. None: the loss is minus the mean critic of the two embeddings.
+        Without negatives it is minus the mean critic of the two embeddings.
         """
         of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
         if negatives is None:
@@ -199,9 +195,4 @@ def score_health(
     variances = ((scores - means).square() * weights).sum(1)
     negative = means.squeeze(1)[has_negatives].mean()
     spread = variances[has_negatives].mean().sqrt()
-    return {
-        "positive": positive,
-        "negative": negative,
-        "gap": positive - negative,
-        "temperature": temperature / spread,
-    }
+    return {"positive": positive, "negative": negative, "gap": positive - negative, "temperature": temperature / spread}

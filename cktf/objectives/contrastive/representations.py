@@ -108,14 +108,7 @@ def blocks_of(network: Activations | Shapes, layer: str) -> tuple[Tensor | torch
 
 
 class Representations:
-    """Chooses the blocks, normalises them over the batch, and transforms them.
-
-    Args:
-        pairing: The block that represents a teacher's stage, if a pair does not name one.
-        normalize: Whether block maps are L2-normalised over the batch.
-        transform: The part of a layer that is compared.
-        given: Networks and seed that it is built for.
-    """
+    """Chooses the blocks, L2-normalises their maps over the batch if ``normalize``, and transforms them."""
 
     def __init__(self, pairing: Pairing, transform: Transform, given: BuildContext, *, normalize: bool) -> None:
         self.pairing: Pairing = pairing
@@ -235,13 +228,7 @@ def choose_block(
 ) -> int:
     """Return the number of the teacher's block that the student's map is matched with in this batch.
 
-    Args:
-        pairing: The rule.
-        student: (batch, channels, height, width): the map, normalised; None if ``pairing`` is not in `BY_SIMILARITY`.
-        teacher: The maps of the teacher's blocks, not yet normalised.
-        normalise: Applied to each of the teacher's maps before it is compared.
-        generator: A CPU generator that ``random`` draws from.
-        batch: The batch, of which this worker may hold a shard.
+    The student's map (batch, channels, height, width) is read, and the teacher's normalised, for `BY_SIMILARITY` alone.
     """
     match pairing:
         case "last":

@@ -47,7 +47,8 @@ class _NormaliseOverBatch(torch.autograd.Function):
         scale = sum_over_workers(values.square().sum(0), batch).clamp_min_(1e-24).rsqrt_()
         normalised = values * scale
         ctx.save_for_backward(normalised, scale)
-        return normalised.permute(_inverse(ctx.order))
+        ctx.inverse = tuple(map(ctx.order.index, range(4)))
+        return normalised.permute(ctx.inverse)
 
     @staticmethod
     @once_differentiable
@@ -56,11 +57,7 @@ class _NormaliseOverBatch(torch.autograd.Function):
         gradient = gradient.permute(ctx.order)
         along = sum_over_workers(torch.mul(gradient, normalised).sum(0), ctx.batch)
         across = torch.addcmul(gradient, normalised, along, value=-1).mul_(scale)
-        return across.permute(_inverse(ctx.order)), None
-
-
-def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(order.index(dimension) for dimension in range(len(order)))
+        return across.permute(ctx.inverse), None
 
 
 def pad_channels(maps: Tensor, num_channels: int) -> Tensor:
@@ -79,11 +76,8 @@ def pool(maps: Tensor, window: Window) -> Tensor:
 def shrink_to_smaller(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Return both maps at the smaller height and width of the two, the larger one averaged."""
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
-    return _shrink(student, size), _shrink(teacher, size)
-
-
-def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    return maps if maps.shape[2:] == size else functional.adaptive_avg_pool2d(maps, size)
+    smaller = [m if m.shape[2:] == size else functional.adaptive_avg_pool2d(m, size) for m in (student, teacher)]
+    return smaller[0], smaller[1]
 
 
 def attention(maps: Tensor, power: int) -> Tensor:

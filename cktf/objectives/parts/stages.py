@@ -21,13 +21,9 @@ def last_maps(activations: Activations) -> dict[str, Tensor]:
 def paired_maps(given: BuildContext, key: str, remedy: str = "weight: 0") -> dict[str, tuple[torch.Size, torch.Size]]:
     """Return the shapes of the `last_maps` of student and teacher: (channels, height, width) each.
 
-    Args:
-        given: Networks that the method is built for.
-        key: Path of the setting that asks for the comparison, for the message: ``objective.at.weight``.
-        remedy: What to choose if the networks are to stay, for the message.
-
     Raises:
-        ValueError: If the numbers of stages differ.
+        ValueError: If the numbers of stages differ; it names ``key``, the path of the setting that asks for the
+            comparison, and ``remedy``, what to choose if the networks are to stay.
     """
     student, teacher = given.student, given.teacher
     if len(student.stages) != len(teacher.stages):

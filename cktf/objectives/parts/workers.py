@@ -18,10 +18,6 @@ def gather_batch(shard: Tensor, batch: Batch) -> Tensor:
     """Return the rows of a whole batch, those of all workers in the batch's order.
 
     Each worker adds its rows to zeros at its ``batch.offset``, so none needs to know the length of another's shard.
-
-    Args:
-        shard: (samples of this worker, ...).
-        batch: This worker's shard of the batch.
     """
     if batch.share == 1:
         return shard

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from cktf.batch import Activations, Batch
+from cktf.batch import Activations, Batch, Reading
 from cktf.objectives import BuildContext
-from cktf.objectives.contrastive.representations import LayerPair, Representations
+from cktf.objectives.contrastive.representations import LayerPair, Pairing, Representations, Transform
 
 STAGE = LayerPair(student="stage1", teacher="stage1")
 
@@ -106,7 +106,7 @@ def test_readings_that_differ_in_anything_have_different_names(given: BuildConte
 
 
 def test_whole_maps_and_blocks_that_the_student_chooses_have_no_reading(given: BuildContext) -> None:
-    def reading(pairing: str, transform: str, teacher: str = "stage1"):
+    def reading(pairing: Pairing, transform: Transform, teacher: str = "stage1") -> Reading | None:
         pair = LayerPair(student="stage1", teacher=teacher)
         return Representations(pairing, transform, given, normalize=True).reading(pair, given)
 

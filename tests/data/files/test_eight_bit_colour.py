@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from cktf.data.files.eight_bits import NoRange, eight_bit_colour
+from cktf.data.files.image_files import NoRange, eight_bit_colour
 
 WIDE = np.array([[0, 128, 257, 5000], [32768, 40000, 65407, 65535]], np.uint16)
 """Grey of 16 bits."""

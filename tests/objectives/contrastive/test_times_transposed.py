@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cktf.objectives.contrastive import nce as products
+from cktf.objectives.contrastive import nce
 from cktf.objectives.contrastive.nce import times_transposed
 
 
@@ -12,7 +12,7 @@ from cktf.objectives.contrastive.nce import times_transposed
 def test_a_product_with_rows_and_with_strided_rows_is_that_of_plain_sums(
     dtype: torch.dtype, has_slow_mkl: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(products, "_has_slow_mkl", lambda: has_slow_mkl)
+    monkeypatch.setattr(nce, "_has_slow_mkl", lambda: has_slow_mkl)
     generator = torch.Generator().manual_seed(0)
     left = torch.randn(3, 5, generator=generator, dtype=dtype)
     right = torch.randn(7, 5, generator=generator, dtype=dtype)

@@ -6,6 +6,7 @@ import torch
 from cktf.batch import Batch
 from cktf.objectives.contrastive.banks import EmbeddingQueue
 from cktf.objectives.contrastive.negatives import Queue, QueuedNegatives
+from cktf.objectives.contrastive.settings import BankPrecision
 
 
 def labelled(*labels: int) -> Batch:
@@ -50,7 +51,7 @@ def test_samples_of_earlier_batches_are_negatives_of_other_classes() -> None:
 
 
 @pytest.mark.parametrize(("precision", "size"), [("float32", 4), ("bfloat16", 2)])
-def test_embeddings_are_kept_in_a_memory_of_fixed_length_and_precision(precision, size) -> None:
+def test_embeddings_are_kept_in_a_memory_of_fixed_length_and_precision(precision: BankPrecision, size: int) -> None:
     queue = EmbeddingQueue(6, 3, precision)
     for _ in range(4):
         queue.update(labelled(0, 1, 2, 3), torch.randn(4, 3, requires_grad=True))
