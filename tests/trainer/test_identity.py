@@ -64,7 +64,7 @@ def grown(tmp_path_factory) -> dict[str, str]:
     changes = {
         "objectives/registry.py": ('    "kd": KD,\n', '    "aaa": KD,\n    "kd": KD,\n'),
         "models/build.py": ('    "resnet8": ', '    "aaa": partial(ResNet, depth=8),\n    "resnet8": '),
-        "data/sets/__init__.py": ('    "digits": ', '    "aaa": load_digits,\n    "digits": '),
+        "data/sets/__init__.py": ('    "digits": load', '    "aaa": load_digits,\n    "digits": load'),
         "data/config.py": ("    download: bool", "    grey: bool = False\n\n    download: bool"),
         "objectives/objective.py": ("    weight: Weight", '    decay: str = "none"\n\n    weight: Weight'),
         "trainer/config.py": ("    compile: bool", "    patience: int = 7\n\n    compile: bool"),
