@@ -182,7 +182,7 @@ def uniform_integers(key: int, index: Tensor, num_values: int | Tensor) -> Tenso
     The upper half of the index-th output of SplitMix64 seeded with ``key``, scaled to the range.
 
     Args:
-        key: Of the stream, 63 bits.
+        key: 63 bits.
         index: Any shape, int64.
         num_values: At most 2^31; a tensor gives each index a range of its own.
     """
@@ -191,12 +191,7 @@ def uniform_integers(key: int, index: Tensor, num_values: int | Tensor) -> Tenso
 
 
 def uniform_reals(key: int, index: Tensor) -> Tensor:
-    """Return a real in [0, 1) for each index, float64, uniform over the multiples of 2^-53.
-
-    Args:
-        key: Of the stream, 63 bits.
-        index: Any shape, int64.
-    """
+    """Return a real in [0, 1) for each index, float64, uniform over the multiples of 2^-53."""
     return _shift_right(splitmix64(key, index), 11).double() * 2.0**-53
 
 

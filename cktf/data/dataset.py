@@ -35,8 +35,8 @@ class Kind:
         num_classes: Number of classes.
         channels: Channels of an image.
         side: Side of the images, which are square, in pixels.
-        mean: Of each channel, of the training images scaled to [0, 1].
-        std: Standard deviation, likewise.
+        mean: Mean of each channel of the training images scaled to [0, 1].
+        std: Their standard deviation.
         augmentation: Standard augmentation in the literature.
         has_unlabelled: Whether there is a third part, of images without labels.
     """

@@ -24,7 +24,7 @@ def boundary_loss(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
 
     Args:
         student: (batch, channels, height, width), float32: s, the maps behind the connector.
-        teacher: Of the same shape: t.
+        teacher: t, shaped as ``student``.
         margin: mu.
     """
     signs = torch.where(teacher > 0, 1.0, -1.0)

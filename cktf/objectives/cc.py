@@ -18,7 +18,7 @@ def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
     Args:
         student: (batch, dim), float32: s, embedded.
-        teacher: Of the same shape: t, embedded.
+        teacher: (batch, dim), float32: t, embedded.
     """
     gaps = (student - teacher).abs()
     return (gaps[:-1] * gaps[1:]).sum(1).mean()

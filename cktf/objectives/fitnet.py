@@ -19,7 +19,7 @@ def hint_loss(guided: Tensor, hint: Tensor) -> Tensor:
 
     Args:
         guided: (batch, channels, height, width), float32: r(v_g), the student's map behind the regressor.
-        hint: Of the same shape: u_h, the teacher's map.
+        hint: u_h, the teacher's map, shaped as ``guided``.
     """
     return functional.mse_loss(guided, hint)
 

@@ -17,7 +17,7 @@ def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperat
 
     Args:
         student_logits: (batch, classes), float32.
-        teacher_logits: Of the same shape.
+        teacher_logits: (batch, classes), float32.
         temperature: T.
     """
     divergence = functional.kl_div(

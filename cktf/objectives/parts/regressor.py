@@ -16,8 +16,8 @@ class ConvolutionalRegressor(nn.Module):
     global stream, which the builder fixes with `cktf.seeding.initialisation`.
 
     Args:
-        student: (channels, height, width).
-        teacher: Likewise.
+        student: Shape (channels, height, width) of the student's map.
+        teacher: Shape of the teacher's map.
         relu: Whether a ReLU ends it.
         key: Path of the setting that chooses the maps, for the message.
 
