@@ -159,5 +159,6 @@ class ShuffleNetV2(nn.Module):
         """Return the activations of images (batch, channels, height, width)."""
         stem = functional.relu(self.bn1(self.conv1(images)))
         stages, preactivations = run_stages((self.layer1, self.layer2, self.layer3), stem)
-        penultimate = global_average(functional.relu(self.bn2(self.conv2(stages[-1][-1]))))
-        return Activations(self.linear(penultimate), penultimate, stem, stages, preactivations)
+        pooled = functional.relu(self.bn2(self.conv2(stages[-1][-1])))
+        penultimate = global_average(pooled)
+        return Activations(self.linear(penultimate), penultimate, stem, stages, preactivations, pooled=pooled)
