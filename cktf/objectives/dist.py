@@ -22,8 +22,8 @@ def correlations(first: Tensor, second: Tensor) -> Tensor:
     """
     first, second = (rows - rows.mean(1, keepdim=True) for rows in (first, second))
     norms = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
-    products: Tensor = (first * second).sum(1)
-    return products / (norms + EPSILON)
+    correlated: Tensor = (first * second).sum(1) / (norms + EPSILON)
+    return correlated
 
 
 def relational_losses(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
