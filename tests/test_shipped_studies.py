@@ -57,7 +57,7 @@ def arms_to_train(spec: StudySpec, elsewhere: Collection[str]) -> Sequence[Arm]:
     chosen = []
     for number, name in enumerate(dict.fromkeys(arm.name for arm in arms if arm.name not in elsewhere)):
         there = {arm.context: arm for arm in arms if arm.name == name}
-        chosen.append(there.get(contexts[number % len(contexts)]) or there[contexts[0]])
+        chosen.append(there.get(contexts[number % len(contexts)]) or next(iter(there.values())))
     for number, context in enumerate(contexts):
         if all(arm.context != context for arm in chosen):
             here = [arm for arm in arms if arm.context == context]
