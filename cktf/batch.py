@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Stages = tuple[tuple[Tensor, ...], ...]
 
@@ -26,6 +26,7 @@ class Batch:
         step: Number of earlier batches of this phase; key of the random numbers of this batch.
         share: Share of the whole batch that this worker holds; 1 with one worker.
         offset: Position of this worker's first sample in the whole batch; 0 with one worker.
+        epoch: Pass over the samples in this phase, from 1.
     """
 
     images: Tensor
@@ -34,6 +35,7 @@ class Batch:
     step: int
     share: float = 1.0
     offset: int = 0
+    epoch: int = 1
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Shapes:
         stages: For each stage, for each of its blocks: (channels, height, width).
         preactivations: For each stage: (channels, height, width); empty if the network does not return them.
         image: (channels, height, width) of the network's input.
+        pooled: (features, height, width), or None, as `Activations.pooled`.
     """
 
     logits: torch.Size
@@ -55,6 +58,7 @@ class Shapes:
     stages: tuple[tuple[torch.Size, ...], ...]
     preactivations: tuple[torch.Size, ...]
     image: torch.Size
+    pooled: torch.Size | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class Activations:
         preactivations: For each stage, what the ReLU after its last block reads; shaped as that block's output.
             Empty for a network of which that is not known.
         readings: Name of a `Reading` to its values, if only these were stored (see `of_readings`).
+        pooled: (batch, features, height, width), the map whose mean over the positions is the penultimate vector, if
+            layers behind the last stage make it; None if it is the ReLU of the last preactivation.
     """
 
     logits: Tensor
@@ -77,6 +83,7 @@ class Activations:
     stages: Stages
     preactivations: tuple[Tensor, ...]
     readings: Mapping[str, Tensor] = field(default_factory=dict)
+    pooled: Tensor | None = None
 
     @classmethod
     def of_readings(cls, readings: Mapping[str, Tensor]) -> Self:
@@ -99,7 +106,25 @@ class Activations:
             stages=tuple(tuple(block.shape[1:] for block in blocks) for blocks in self.stages),
             preactivations=tuple(preactivation.shape[1:] for preactivation in self.preactivations),
             image=images.shape[1:],
+            pooled=None if self.pooled is None else self.pooled.shape[1:],
         )
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Layers of a network whose parameters a few methods read, besides its activations.
+
+    Class activation maps are made with the classifiers' weights, a student may end in its teacher's classifier, and
+    margins follow from a batch-norm's parameters: none of these can be told from activations.
+
+    Attributes:
+        classifier: The layer that makes the logits of the penultimate vector; None if it is not known.
+        batch_norms: For each stage, the batch-norm before the ReLU that follows its last block; empty if a stage has
+            none there or it is not known.
+    """
+
+    classifier: nn.Linear | None = None
+    batch_norms: tuple[nn.BatchNorm2d, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ class TrainLoader:
                 step=(epoch - 1) * len(self) + number,
                 share=(end - offset) / size,
                 offset=offset,
+                epoch=epoch,
             )
 
 

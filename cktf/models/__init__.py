@@ -10,6 +10,7 @@ from cktf.models.build import (
     normalised_again,
     under_own_keys,
 )
+from cktf.models.inner_layers import inner_layers
 
 __all__ = [
     "MODELS",
@@ -17,6 +18,7 @@ __all__ = [
     "ModelConfig",
     "behind_stages",
     "build_model",
+    "inner_layers",
     "measure_shapes",
     "normalised_again",
     "under_own_keys",

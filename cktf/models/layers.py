@@ -62,15 +62,16 @@ def classified(
     stem: Tensor,
     stages: Sequence[nn.Sequential],
     classifier: nn.Module,
-    last: Callable[[Tensor], Tensor] = lambda features: features,
+    last: Callable[[Tensor], Tensor] | None = None,
 ) -> Activations:
     """Return the activations of a network that goes on from its stem as `run_stages` does.
 
-    The classifier reads the average of what ``last`` makes of the last block's output.
+    The classifier reads the average of the last block's output, or of what ``last`` makes of it.
     """
     outputs, preactivations = run_stages(stages, stem)
-    penultimate = global_average(last(outputs[-1][-1]))
-    return Activations(classifier(penultimate), penultimate, stem, outputs, preactivations)
+    pooled = last(outputs[-1][-1]) if last else None
+    penultimate = global_average(outputs[-1][-1] if pooled is None else pooled)
+    return Activations(classifier(penultimate), penultimate, stem, outputs, preactivations, pooled=pooled)
 
 
 def global_average(features: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ _GROUPS = (
 )
 """Expansion, channels, number of blocks and first stride of each group of blocks; the paper's channels halved."""
 
-_STAGES = (1, 2, 4, 6)
+STAGES = (1, 2, 4, 6)
 """Indices of the groups used as stages: the last group at each resolution."""
 
 
@@ -84,7 +84,8 @@ class MobileNetV2(nn.Module):
                 features = block(features)
                 blocks.append(features)
             groups.append(tuple(blocks))
-        stages = tuple(groups[number] for number in _STAGES)
+        stages = tuple(groups[number] for number in STAGES)
         preactivations = tuple(blocks[-1] for blocks in stages)
-        penultimate = global_average(self.conv2(features))
-        return Activations(self.classifier(penultimate), penultimate, stem, stages, preactivations)
+        pooled = self.conv2(features)
+        penultimate = global_average(pooled)
+        return Activations(self.classifier(penultimate), penultimate, stem, stages, preactivations, pooled=pooled)

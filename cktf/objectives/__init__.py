@@ -1,5 +1,6 @@
 """Objectives of knowledge transfer: one method a file, the parts they share, and their weighted sum."""
 
+from cktf.objectives.extension import extended_student
 from cktf.objectives.objective import (
     BuildContext,
     InitialOnly,
@@ -28,5 +29,6 @@ __all__ = [
     "Weight",
     "WeightedSum",
     "active_objectives",
+    "extended_student",
     "needs_teacher",
 ]

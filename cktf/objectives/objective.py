@@ -6,12 +6,12 @@ in `OptionalParts`, with a default.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from cktf.batch import Activations, Batch, Reading, Shapes
+from cktf.batch import Activations, Batch, Layers, Reading, Shapes
 from cktf.errors import InputError
 from cktf.settings import Epochs, Settings
 
@@ -69,6 +69,10 @@ class InitialOnlySettings(TwoPhaseSettings):
         return self
 
 
+NO_LAYERS = Layers()
+"""The layers of a network of which none is known."""
+
+
 @dataclass(frozen=True)
 class BuildContext:
     """The networks, labels and seed that an objective is built for.
@@ -78,12 +82,17 @@ class BuildContext:
         teacher: Shapes of the teacher's activations; the student's own if no objective needs a teacher.
         labels: (num_samples,), int64, CPU: labels of the training samples, addressed by `Batch.index`.
         seed: The replicate's seed; heads, banks and negatives draw from generators derived from it.
+        student_layers: The student's layers whose parameters can be read. They must not become modules of the
+            objective: they are trained, and stored, with the student.
+        teacher_layers: The teacher's, likewise, on its device; they are frozen.
     """
 
     student: Shapes
     teacher: Shapes
     labels: Tensor
     seed: int
+    student_layers: Layers = NO_LAYERS
+    teacher_layers: Layers = NO_LAYERS
 
     @property
     def num_samples(self) -> int:
@@ -141,6 +150,21 @@ class OptionalParts:
     health_readings: tuple[Reading, ...] | None = ()
     matched: tuple[tuple[str, str], ...] = ()
     initial: InitialPhase | None
+
+    @classmethod
+    def extend_student(cls, config: Any, student: nn.Module, given: BuildContext) -> nn.Module:  # noqa: ARG003
+        """Return the network that is trained, evaluated and stored as the student; by default it is ``student``.
+
+        A method whose student has layers of its own also when it is used (SimKD's projector and the teacher's
+        classifier) returns a network around it, whose activations all objectives then read. This is a class method
+        because the objectives are built for that network.
+
+        Args:
+            config: The method's settings.
+            student: The network; not copied.
+            given: Networks, labels and seed that the student is built for.
+        """
+        return student
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return diagnostics of the method on validation samples; by default there are none.

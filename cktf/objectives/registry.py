@@ -7,18 +7,24 @@ from pydantic import create_model, model_validator
 from cktf.errors import InputError, shown
 from cktf.objectives.ab import AB
 from cktf.objectives.at import AT
+from cktf.objectives.catkd import CATKD
 from cktf.objectives.cc import CC
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.crd import CRD
 from cktf.objectives.cross_entropy import CrossEntropy
+from cktf.objectives.dist import DIST
+from cktf.objectives.dkd import DKD
 from cktf.objectives.fitnet import FitNet
 from cktf.objectives.fsp import FSP
 from cktf.objectives.ft import FT
 from cktf.objectives.kd import KD
 from cktf.objectives.nst import NST
 from cktf.objectives.objective import Objective, ObjectiveSettings
+from cktf.objectives.ofd import OFD
 from cktf.objectives.pkt import PKT
+from cktf.objectives.reviewkd import ReviewKD
 from cktf.objectives.rkd import RKD
+from cktf.objectives.simkd import SimKD
 from cktf.objectives.sp import SP
 from cktf.objectives.vid import VID
 from cktf.settings import Settings
@@ -39,6 +45,12 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "nst": NST,
     "crd": CRD,
     "cktf": CKTF,
+    "dkd": DKD,
+    "dist": DIST,
+    "ofd": OFD,
+    "reviewkd": ReviewKD,
+    "simkd": SimKD,
+    "catkd": CATKD,
 }
 
 

@@ -151,7 +151,7 @@ class StudySpec(Settings):
     """Path to domain; arms are chosen as results come."""
 
     skip: dict[str, list[str]] = Field(default_factory=dict)
-    """Context to the arms of `compare` that do not run in it, because they cannot be built there."""
+    """Context to the arms of `compare` that do not run in it, for instance because they cannot be built there."""
 
     seeds: Seeds = ()
     """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search."""

@@ -1,12 +1,15 @@
 """Builds the parts of a trial from its configuration: networks, objectives and phases."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
+from cktf.batch import Layers
 from cktf.data import Dataset, Samples, Split, unlabelled_samples
 from cktf.errors import InputError
-from cktf.models import build_model, measure_shapes
-from cktf.objectives import BuildContext, WeightedSum
+from cktf.models import build_model, inner_layers, measure_shapes
+from cktf.objectives import BuildContext, WeightedSum, extended_student
 from cktf.seeding import initialisation
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.phases import Phase, objective_phases, probe_phase
@@ -34,8 +37,8 @@ def assemble(
         labels: (samples,), int64, CPU: labels that the objectives are built for; None: those of all training samples.
 
     Returns:
-        The network that is evaluated, which is the student or, in a transfer, the probe around it; the sum of the
-        objectives; the phases in order.
+        The network that is evaluated, which is the student (with what an objective adds to it) or, in a transfer, the
+        probe around it; the sum of the objectives; the phases in order.
 
     Raises:
         InputError: If networks, images and objectives do not fit together.
@@ -57,7 +60,13 @@ def assemble(
         teacher=teacher_shapes or shapes,
         labels=samples.labels if labels is None else labels,
         seed=config.seed,
+        student_layers=inner_layers(student),
+        teacher_layers=inner_layers(teacher) if teacher else Layers(),
     )
+    extended = extended_student(config.objective, student, given)
+    if extended is not student:
+        student, shapes = extended, measure_shapes(extended, dataset.image_shape)
+        given = replace(given, student=shapes, student_layers=inner_layers(student))
     objective = WeightedSum(config.objective, given).to(dataset.device)
     probe = None
     if config.probe:

@@ -143,7 +143,7 @@ class Health:
         """
         if self.is_compiled:
             return {}
-        parameters = list(self.student.parameters())
+        parameters = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
         factors = self.objective.factors
         norms = {}
         for name, term in terms.items():

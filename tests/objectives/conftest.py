@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cktf.batch import Activations, Batch
+from cktf.batch import Activations, Batch, Layers
 from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.negatives import Negatives
 
@@ -53,6 +53,17 @@ def batch() -> Batch:
     return Batch(images=torch.zeros(6, 3, 8, 8), labels=index % 5, index=index, step=4)
 
 
+def layers(of: Activations) -> Layers:
+    """Return a classifier and batch-norms that fit the activations, with drawn parameters, not trained."""
+    generator = torch.Generator().manual_seed(of.penultimate.shape[1])
+    classifier = nn.Linear(of.penultimate.shape[1], of.logits.shape[1])
+    batch_norms = tuple(nn.BatchNorm2d(maps.shape[1]) for maps in of.preactivations)
+    with torch.no_grad():
+        for parameter in (p for layer in (classifier, *batch_norms) for p in layer.parameters()):
+            parameter.copy_(torch.randn(parameter.shape, generator=generator)).requires_grad_(False)
+    return Layers(classifier, batch_norms)
+
+
 @pytest.fixture
 def given(student: Activations, teacher: Activations, batch: Batch) -> BuildContext:
     """Return what an objective of `student`, `teacher` and `batch` is built for."""
@@ -61,6 +72,8 @@ def given(student: Activations, teacher: Activations, batch: Batch) -> BuildCont
         teacher=teacher.shapes(batch.images),
         labels=torch.arange(30) % 5,
         seed=11,
+        student_layers=layers(student),
+        teacher_layers=layers(teacher),
     )
 
 

@@ -34,7 +34,7 @@ CASES: dict[str, dict[str, Any]] = {
 """Settings of CKTF whose result does not depend on who holds which samples: fewer negatives than there are, `sampled`
 draws for each worker alone."""
 
-OF_A_BATCH = ("sp", "pkt", "rkd", "cc")
+OF_A_BATCH = ("sp", "pkt", "rkd", "cc", "dist")
 """Methods that compare the samples of a batch with one another."""
 
 
@@ -69,6 +69,7 @@ def trained(shard: slice) -> dict[str, dict[str, Tensor]]:
             for path, value in {
                 f"cat/student map{step}": student.stages[0][-1],
                 f"cat/student vector{step}": student.penultimate,
+                f"cat/student logits{step}": student.logits,
                 f"cat/teacher vector{step}": teacher.penultimate,
             }.items():
                 held[path] = torch.zeros_like(value) if value.grad is None else value.grad

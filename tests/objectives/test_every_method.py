@@ -29,6 +29,12 @@ PUBLISHED_WEIGHTS = {
     "fsp": 50,
     "nst": 50,
     "crd": 0.8,
+    "dkd": 1,
+    "dist": 2,
+    "ofd": 0.001,
+    "reviewkd": 5,
+    "simkd": 1,
+    "catkd": 15,
 }
 
 
@@ -161,7 +167,7 @@ def test_a_method_that_names_its_readings_needs_nothing_else_of_the_teacher(
 ) -> None:
     given = replace(given, teacher=teacher.shapes(batch.images))
     readings = build(settings_of(name), given).readings
-    reads_maps = name in {"fitnet", "at", "sp", "vid", "ft", "nst"}
+    reads_maps = name in {"fitnet", "at", "sp", "vid", "ft", "nst", "ofd", "reviewkd", "simkd"}
     assert (readings is None) == reads_maps
     if readings is None:
         return

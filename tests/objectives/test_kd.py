@@ -1,12 +1,18 @@
 """Knowledge distillation."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from cktf.batch import Activations, Batch
+from cktf.objectives import BuildContext
 from cktf.objectives.kd import KD, softened_divergence
+from tests.objectives.golden import Case
+from tests.objectives.modern import MODERN, assert_as_published
 
 
 def slow_divergence(student: Tensor, teacher: Tensor, temperature: float) -> float:
@@ -40,7 +46,7 @@ def test_divergence_ignores_a_shift_of_all_logits_and_vanishes_for_equal_ones() 
     assert abs(float(softened_divergence(teacher + 1, teacher, 4.0))) < 1e-6
 
 
-def test_gradient_of_the_divergence_is_the_difference_of_probabilities() -> None:
+def test_gradient_of_the_divergence_is_the_assert_as_published_of_probabilities() -> None:
     student, teacher = torch.randn(2, 7, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     student.requires_grad_()
     (gradient,) = torch.autograd.grad(softened_divergence(student, teacher, 4.0), student)
@@ -51,3 +57,16 @@ def test_gradient_of_the_divergence_is_the_difference_of_probabilities() -> None
 def test_temperature_must_be_positive() -> None:
     with pytest.raises(ValueError, match="temperature"):
         KD.Config(temperature=0)
+
+
+@pytest.mark.parametrize("path", MODERN.get("kd_standardized", []), ids=lambda path: path.stem)
+def test_of_standardised_logits_the_published_code_gives_the_same(
+    path: Path, given: BuildContext, student: Activations, batch: Batch
+) -> None:
+    case = Case(path)
+    kd = KD(KD.Config(temperature=case.meta["temperature"], standardize=True), given)
+    ours = replace(student, logits=case["logits_s"].requires_grad_())
+    loss = kd(ours, replace(student, logits=case["logits_t"]), batch)["logits"]
+    (gradient,) = torch.autograd.grad(loss, ours.logits)
+    assert_as_published(loss, case["loss"])
+    assert_as_published(gradient, case["grad_logits_s"])

@@ -1,0 +1,91 @@
+"""Class attention transfer: Guo et al., CVPR 2023, arXiv 2304.12777."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from cktf.batch import Activations, Batch, Reading
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.parts.pooled import classifier_of, pooled_map, pooled_shape
+
+
+def class_activation_maps(maps: Tensor, weight: Tensor, resolution: int) -> Tensor:
+    """Return each class's activation map averaged to l x l: (batch, classes, l, l).
+
+    The map of class c is the sum of the channels, each times its weight in c's logit (Guo et al., 2023, arXiv
+    2304.12777); its mean over the positions is the logit without the classifier's bias. Averaging and the sum over
+    channels may be exchanged, so the smaller tensor is made first.
+
+    Args:
+        maps: (batch, channels, height, width), float32: the map that the network averages for its classifier.
+        weight: (classes, channels): the classifier's.
+        resolution: l.
+    """
+    averaged = functional.adaptive_avg_pool2d(maps, resolution)
+    return torch.einsum("bchw,kc->bkhw", averaged, weight)
+
+
+def attention_loss(student: Tensor, teacher: Tensor, *, normalize: bool) -> Tensor:
+    """Return the mean squared difference of class activation maps; a scalar (L_CAT of Guo et al., 2023).
+
+    Args:
+        student: (batch, classes, l, l), float32.
+        teacher: (batch, classes, l, l), float32.
+        normalize: Whether each map of a sample and class is divided by its L2 norm first.
+    """
+    if normalize:
+        student, teacher = (functional.normalize(maps.flatten(2), dim=2) for maps in (student, teacher))
+    return functional.mse_loss(student, teacher)
+
+
+class CATKD(Objective):
+    """The student's class activation maps follow the teacher's (see `class_activation_maps`).
+
+    The classifiers' biases have no part in the maps. In the published code the networks have none; here the student's
+    own stays in its logits.
+
+    Raises:
+        ValueError: If the map before a classifier, or the classifier, is not known.
+    """
+
+    class Config(ObjectiveSettings):
+        """Settings of `CATKD`."""
+
+        weight: Weight = 15.0
+
+        resolution: int = Field(default=2, ge=1)
+        """l: side that the maps are averaged to. Published for CIFAR-100: 2, and 4 for students of another family."""
+
+        normalize: bool = False
+        """Whether each map is divided by its norm; published where teacher and student are of different families."""
+
+    def __init__(self, config: Config, given: BuildContext) -> None:
+        super().__init__()
+        self.resolution = config.resolution
+        self.normalize = config.normalize
+        for role, shapes in (("student", given.student), ("teacher", given.teacher)):
+            pooled_shape(shapes, role, "objective.catkd")
+        # Not a module of this one: the student's classifier is trained, and stored, with the student.
+        self.student_layers = given.student_layers
+        classifier_of(given.student_layers, given.student, "student", "objective.catkd")
+        of_teacher = classifier_of(given.teacher_layers, given.teacher, "teacher", "objective.catkd")
+        self.reading = Reading(
+            f"class activation maps at {config.resolution}x{config.resolution}",
+            torch.Size([of_teacher.out_features, config.resolution, config.resolution]),
+            of_batch=False,
+            compute=lambda teacher, _: class_activation_maps(
+                pooled_map(teacher).float(), of_teacher.weight, config.resolution
+            ),
+        )
+        self.readings = (self.reading,)
+        self.term_weights = {"maps": 1.0}
+
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """Return ``maps``: a scalar."""
+        assert self.student_layers.classifier is not None
+        weight = self.student_layers.classifier.weight
+        ours = class_activation_maps(pooled_map(student).float(), weight, self.resolution)
+        stored = teacher.readings.get(self.reading.name)
+        theirs = self.reading.compute(teacher, batch) if stored is None else stored
+        return {"maps": attention_loss(ours, theirs, normalize=self.normalize)}

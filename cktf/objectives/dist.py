@@ -1,0 +1,85 @@
+"""Knowledge distillation from a stronger teacher: Huang et al., NeurIPS 2022, arXiv 2205.10536."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cktf.batch import Activations, Batch
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.parts.stages import logits_of
+from cktf.objectives.parts.workers import gather_with_gradient
+
+EPSILON = 1e-8
+"""Added to the product of the norms, as published."""
+
+
+def correlations(first: Tensor, second: Tensor) -> Tensor:
+    """Return Pearson's correlation of each pair of rows: (rows,).
+
+    Args:
+        first: (rows, values).
+        second: (rows, values).
+    """
+    first, second = (rows - rows.mean(1, keepdim=True) for rows in (first, second))
+    norms = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
+    correlated: Tensor = (first * second).sum(1) / (norms + EPSILON)
+    return correlated
+
+
+def relational_losses(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Return the inter-class and the intra-class loss, each times tau^2; two scalars.
+
+    Of the softmax matrices (batch, classes) at temperature tau, 1 - the mean correlation of student and teacher: of the
+    rows, each sample's classes (L_inter of Huang et al., 2022, arXiv 2205.10536), and of the columns, each class's
+    samples (L_intra).
+
+    Args:
+        student_logits: (batch, classes), float32.
+        teacher_logits: (batch, classes), float32.
+        temperature: tau.
+    """
+    student, teacher = (torch.softmax(logits / temperature, dim=1) for logits in (student_logits, teacher_logits))
+    inter = 1 - correlations(student, teacher).mean()
+    intra = 1 - correlations(student.T, teacher.T).mean()
+    return temperature**2 * inter, temperature**2 * intra
+
+
+class DIST(Objective):
+    """The student's predictions correlate with the teacher's, within samples and within classes.
+
+    beta * inter + gamma * intra (see `relational_losses`). On several workers the classes are compared over the whole
+    batch.
+    """
+
+    class Config(ObjectiveSettings):
+        """Settings of `DIST`."""
+
+        weight: Weight = 2.0
+
+        beta: float = Field(default=1.0, ge=0)
+        """Factor of the inter-class loss."""
+
+        gamma: float = Field(default=1.0, ge=0)
+        """Factor of the intra-class loss."""
+
+        temperature: float = Field(default=4.0, gt=0, le=1000)
+        """tau: both networks' logits are divided by it. Published: 4 for CIFAR-100, 1 for ImageNet."""
+
+        @property
+        def active(self) -> bool:
+            """Whether either loss has a part in the sum."""
+            return super().active and (self.beta > 0 or self.gamma > 0)
+
+    def __init__(self, config: Config, given: BuildContext) -> None:
+        super().__init__()
+        self.temperature = config.temperature
+        factors = {"inter": config.beta, "intra": config.gamma}
+        self.term_weights = {name: factor for name, factor in factors.items() if factor > 0}
+        self.readings = (logits_of(given.teacher),)
+
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """Return ``inter`` and ``intra``, a scalar each; none whose factor is 0."""
+        ours, theirs = (gather_with_gradient(side.logits.float(), batch) for side in (student, teacher))
+        inter, intra = relational_losses(ours, theirs, self.temperature)
+        terms = {"inter": inter, "intra": intra}
+        return {name: terms[name] for name in self.term_weights}

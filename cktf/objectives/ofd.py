@@ -1,0 +1,110 @@
+"""Overhaul of feature distillation: Heo et al., ICCV 2019, arXiv 1904.01866."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cktf import seeding
+from cktf.batch import Activations, Batch
+from cktf.errors import InputError
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.parts.stages import paired_stages
+
+SMALLEST_PROBABILITY = 0.001
+"""Probability of a negative value up to which a channel's margin is three deviations below 0."""
+
+
+def margins(batch_norm: nn.BatchNorm2d) -> Tensor:
+    """Return the margin of each channel, (channels,), float32: the mean of its negative values.
+
+    A channel of batch-norm's output x is taken as normal with mean mu = bias and deviation s = |weight|. Then
+    E[x | x < 0] is mu - s phi(mu / s) / Phi(-mu / s) (Heo et al., 2019, arXiv 1904.01866, and the authors' code); where
+    Phi(-mu / s) <= 0.001 it is -3 s.
+    """
+    mean = batch_norm.bias.detach().double()
+    deviation = batch_norm.weight.detach().double().abs().clamp(min=1e-12)
+    ratio = mean / deviation
+    density = torch.exp(-ratio.square() / 2) / math.sqrt(2 * math.pi)
+    probability = torch.special.ndtr(-ratio)
+    usual = mean - deviation * density / probability.clamp(min=SMALLEST_PROBABILITY)
+    return torch.where(probability > SMALLEST_PROBABILITY, usual, -3 * deviation).float()
+
+
+def partial_distance(student: Tensor, teacher: Tensor, margin: Tensor) -> Tensor:
+    """Return the partial L2 distance to the teacher's margin ReLU, summed over the neurons, mean over the batch.
+
+    With g = max(t, m), (s - g)^2 where t > 0 or s > g, else 0: a neuron that is as negative as the teacher's costs
+    nothing ("distance function" of Heo et al., 2019, arXiv 1904.01866).
+
+    Args:
+        student: (batch, channels, height, width), float32: s, behind the connector.
+        teacher: (batch, channels, height, width), float32: t, before the ReLU.
+        margin: (channels,): m, not positive.
+    """
+    target = torch.maximum(teacher, margin[:, None, None])
+    counts = (teacher > 0) | (student > target)
+    return torch.where(counts, student - target, 0.0).square().sum() / len(student)
+
+
+class OFD(Objective):
+    """The student's maps before the ReLU, through a connector each, follow what of the teacher's passes a margin.
+
+    Of L stages, stage k has the factor 2^(k - L). Teacher's maps that are larger are averaged to the student's size.
+
+    Attributes:
+        connectors: For ``stage1``, ``stage2``, ...: 1x1 convolution and batch-norm to the teacher's channels, trained
+            with the student.
+
+    Raises:
+        ValueError: If a network has no preactivations, the teacher's batch-norms before them are not known, or the
+            numbers of stages differ.
+    """
+
+    class Config(ObjectiveSettings):
+        """Settings of `OFD`."""
+
+        weight: Weight = 0.001
+
+        kernel_size: Literal[1, 3, 5] = 1
+        """Side of the connectors' convolutions; published for CIFAR-100: 1."""
+
+    def __init__(self, config: Config, given: BuildContext) -> None:
+        super().__init__()
+        for role, shapes in (("student", given.student), ("teacher", given.teacher)):
+            if not shapes.preactivations:
+                raise InputError(
+                    f"objective.ofd: what the ReLU at a stage's end reads is compared, and {role}.model does not give "
+                    f"it, as no torchvision/ network does; choose another {role}.model, or objective.ofd.weight: 0"
+                )
+        batch_norms = given.teacher_layers.batch_norms
+        stages = paired_stages(given, "objective.ofd.weight")
+        if [layer.num_features for layer in batch_norms] != [teacher[0] for _, teacher in stages.values()]:
+            raise InputError(
+                "objective.ofd: the margins come from the batch-norm before the ReLU at the end of each of the "
+                "teacher's stages, and teacher.model has none there (as the ShuffleNets) or it is not known; choose "
+                "another teacher.model, or objective.ofd.weight: 0"
+            )
+        self.connectors = nn.ModuleDict()
+        for (name, (student, teacher)), batch_norm in zip(stages.items(), batch_norms, strict=True):
+            with seeding.initialisation(given.seed, "connector", "ofd", name):
+                convolution = nn.Conv2d(
+                    student[0], teacher[0], config.kernel_size, padding=config.kernel_size // 2, bias=False
+                )
+                nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+            self.connectors[name] = nn.Sequential(convolution, nn.BatchNorm2d(teacher[0]))
+            # Made of the teacher, which is not trained: no state.
+            self.register_buffer(f"margin_{name}", margins(batch_norm).cpu(), persistent=False)
+        self.term_weights = {name: 2.0 ** (number - len(stages)) for number, name in enumerate(stages, start=1)}
+
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """Return ``stage1``, ``stage2``, ...: a scalar each."""
+        terms = {}
+        stages = zip(self.connectors.items(), student.preactivations, teacher.preactivations, strict=True)
+        for (name, connector), ours, theirs in stages:
+            connected = connector(ours.float())
+            target = functional.adaptive_avg_pool2d(theirs.float(), connected.shape[2:])
+            terms[name] = partial_distance(connected, target, self.get_buffer(f"margin_{name}"))
+        return terms
