@@ -16,20 +16,24 @@ From a notebook::
     analysis.effects(frame, metric="accuracy", baseline="none")    # any table of arm, seed and metric;
     analysis.interactions(frame, factors=["lr", "width"], metric="accuracy")    # likewise the other statistics
 
-Pandas, scipy, Optuna and Altair are imported where they are first used, so ``import analysis`` is quick.
+These names are imported where they are first used, so ``import analysis`` is quick.
 """
 
-from analysis.figures.drawing import Drawing
-from analysis.foreign.csv_file import read_csv
-from analysis.foreign.optuna_study import read_optuna
-from analysis.foreign.ray_tune import read_ray_tune
-from analysis.ledger.collect import collect
-from analysis.load import load
-from analysis.plain_tables import arms, best, confirmed, importance, interactions, ranks
-from analysis.report.drawing import write_figure
-from analysis.report.write import ReportPaths, write_report, write_results
-from analysis.results import Results
-from analysis.statistics.effects import effects
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.figures.drawing import Drawing
+    from analysis.foreign.csv_file import read_csv
+    from analysis.foreign.optuna_study import read_optuna
+    from analysis.foreign.ray_tune import read_ray_tune
+    from analysis.ledger.collect import collect
+    from analysis.loading import load
+    from analysis.plain_tables import arms, best, confirmed, importance, interactions, ranks
+    from analysis.report.drawing import write_figure
+    from analysis.report.write import ReportPaths, write_report, write_results
+    from analysis.results import Results
+    from analysis.statistics.effects import effects
 
 __all__ = [
     "Drawing",
@@ -51,3 +55,32 @@ __all__ = [
     "write_report",
     "write_results",
 ]
+
+_HOMES = {
+    "figures.drawing": ("Drawing",),
+    "foreign.csv_file": ("read_csv",),
+    "foreign.optuna_study": ("read_optuna",),
+    "foreign.ray_tune": ("read_ray_tune",),
+    "ledger.collect": ("collect",),
+    "loading": ("load",),
+    "plain_tables": ("arms", "best", "confirmed", "importance", "interactions", "ranks"),
+    "report.drawing": ("write_figure",),
+    "report.write": ("ReportPaths", "write_report", "write_results"),
+    "results": ("Results",),
+    "statistics.effects": ("effects",),
+}
+"""Module to the names of `__all__` that are in it."""
+
+if not TYPE_CHECKING:  # or a type checker would take any name for one of these
+
+    def __getattr__(name: str) -> Any:
+        """Return one of `__all__`, and import its module."""
+        for module, names in _HOMES.items():
+            if name in names:
+                return getattr(import_module(f"analysis.{module}"), name)
+        raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names of the module, those that are not imported yet among them."""
+    return sorted({*globals(), *__all__})

@@ -5,7 +5,8 @@ factor that is asked about; see `analysis.statistics.any_table.as_trials`.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from analysis.arguments import TRIAL_COLUMNS, check_columns, check_factors, listed
 from analysis.searches import confirmed as of_confirmed
@@ -21,20 +22,17 @@ from analysis.wording import larger_is_better
 from cktf.errors import InputError, shown
 from cktf.rows import Stage, StudyRow
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 STAGES = (Stage.SEARCH, Stage.CONFIRM)
 """Stages that a plain table of a confirmed search has."""
 
 
 def arms(
-    trials: "pd.DataFrame",
+    trials: pd.DataFrame,
     *,
     metric: str = "test_accuracy",
     baseline: str | None = None,
     reference: Mapping[str, Mapping[str, float]] | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return mean, standard deviation and interval of every arm; see `analysis.statistics.arms.arms`.
 
     Args:
@@ -51,7 +49,7 @@ def arms(
     return of_arms.arms(pool, metric=metric, reference=reference)
 
 
-def best(trials: "pd.DataFrame", *, metric: str = "test_accuracy", maximise: bool | None = None) -> "pd.DataFrame":
+def best(trials: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool | None = None) -> pd.DataFrame:
     """Return which arms are the best of their context, or not told from it; see `analysis.statistics.best.best`.
 
     Args:
@@ -67,13 +65,13 @@ def best(trials: "pd.DataFrame", *, metric: str = "test_accuracy", maximise: boo
 
 
 def ranks(
-    trials: "pd.DataFrame",
-    effects: "pd.DataFrame | None" = None,
+    trials: pd.DataFrame,
+    effects: pd.DataFrame | None = None,
     *,
     metric: str = "test_accuracy",
     maximise: bool | None = None,
     baseline: str | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return how every arm ranks over contexts, and the tests of that; see `analysis.statistics.ranks.ranks`.
 
     Args:
@@ -95,12 +93,12 @@ def ranks(
 
 
 def interactions(
-    trials: "pd.DataFrame",
+    trials: pd.DataFrame,
     *,
     factors: Iterable[str],
     metric: str = "test_accuracy",
     baseline: str | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return main effects and interactions of a grid or a fraction.
 
     See `analysis.statistics.interactions.interactions`.
@@ -128,8 +126,8 @@ def interactions(
 
 
 def importance(
-    trials: "pd.DataFrame",
-    epochs: "pd.DataFrame | None" = None,
+    trials: pd.DataFrame,
+    epochs: pd.DataFrame | None = None,
     study: StudyRow | None = None,
     *,
     metric: str = "validation_accuracy",
@@ -137,7 +135,7 @@ def importance(
     log_factors: Iterable[str] = (),
     maximise: bool | None = None,
     seed: int = 0,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return how much each factor of a search mattered; see `analysis.searches.importance.importance`.
 
     Args:
@@ -156,8 +154,6 @@ def importance(
         InputError: If a column is missing or does not hold what it must, an arm has several levels of a factor, the
             direction is not known, or trials come without their study.
     """
-    import pandas as pd
-
     if study is not None:
         if epochs is None:
             raise InputError("importance takes epochs, as analysis.load gives them; got NoneType")
@@ -194,13 +190,13 @@ def importance(
 
 
 def confirmed(
-    trials: "pd.DataFrame",
-    effects: "pd.DataFrame | None" = None,
+    trials: pd.DataFrame,
+    effects: pd.DataFrame | None = None,
     *,
     metric: str,
     maximise: bool | None = None,
     baseline: str | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return every confirmed arm's search score and mean at fresh seeds; see `analysis.searches.confirmed.confirmed`.
 
     Args:
@@ -225,10 +221,8 @@ def confirmed(
     return of_confirmed.confirmed(pool, effects, metric=metric, maximise=maximise)
 
 
-def _confirmed_search(table: "pd.DataFrame", metric: str, baseline: str) -> "pd.DataFrame":
+def _confirmed_search(table: pd.DataFrame, metric: str, baseline: str) -> pd.DataFrame:
     """Return a plain table of a search and its confirmation as trials; an arm has one id in both."""
-    import pandas as pd
-
     check_columns(table, ("stage",), what="confirmed", source="a plain table with a column 'stage'")
     for row, cell in enumerate(table["stage"], 1):
         if cell not in STAGES:
@@ -256,7 +250,7 @@ def _names(what: str, names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _with_levels(trials: "pd.DataFrame", factors: list[str], metric: str) -> "pd.DataFrame":
+def _with_levels(trials: pd.DataFrame, factors: list[str], metric: str) -> pd.DataFrame:
     """Return trials with a column ``param.<factor>`` for each factor that is a column of its own.
 
     Raises:

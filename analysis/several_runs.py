@@ -14,8 +14,9 @@ Arms that were named by their factors are named anew, by as much of each path as
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from analysis.facts import Facts, Foreign
@@ -24,9 +25,6 @@ from analysis.results import Results
 from cktf.errors import InputError
 from cktf.names import arm_label, short_name
 from cktf.rows import Stage, Status, StudyRow
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SEVERAL = "several"
 """Design of what is read together of studies, each a context, of different designs or factors."""
@@ -151,7 +149,7 @@ def _renamed(results: Results, name: str, factors: list[str]) -> Results:
     def called(arm: str) -> str:
         return is_named.sub(lambda found: f"{found[1]}{new[found[2]]}=", arm) if is_named else arm
 
-    def renamed(frame: "pd.DataFrame") -> "pd.DataFrame":
+    def renamed(frame: pd.DataFrame) -> pd.DataFrame:
         arms = frame["arm"].astype("str")
         return frame.assign(run=name, arm=arms.map({arm: called(arm) for arm in arms.unique()}))
 
@@ -237,7 +235,7 @@ def _all(names: Iterable[list[str]]) -> list[str]:
     return list(dict.fromkeys(name for some in names for name in some))
 
 
-def _with_levels(results: Results, factors: list[str]) -> "pd.DataFrame":
+def _with_levels(results: Results, factors: list[str]) -> pd.DataFrame:
     """Return a run's trials with the level of each factor: of those that it does not vary, what it leaves as it is."""
     trials = results.trials
     missing = {
@@ -248,7 +246,7 @@ def _with_levels(results: Results, factors: list[str]) -> "pd.DataFrame":
     return trials.assign(**missing)
 
 
-def _names_of_arms(trials: "pd.DataFrame") -> dict[str, str]:
+def _names_of_arms(trials: pd.DataFrame) -> dict[str, str]:
     """Return the name of each arm: its first; where another of its context has that, with its run."""
     names: dict[str, str] = {}
     taken: set[tuple[str, str]] = set()
@@ -292,7 +290,7 @@ def _in_context(results: Results, label: str) -> Results:
     def known(context: str) -> str:
         return arm_label(context, label) if context else label
 
-    def own(frame: "pd.DataFrame") -> "pd.DataFrame":
+    def own(frame: pd.DataFrame) -> pd.DataFrame:
         ids = {name: f"{label}/" + frame[name].astype("str") for name in ("arm_id", "trial_id")}
         return frame.assign(context=frame["context"].astype("str").map(known), **ids)
 
@@ -336,7 +334,7 @@ def _together(texts: Iterable[str], separator: str) -> str:
     return separator.join(dict.fromkeys(text for text in texts if text))
 
 
-def _joined(frames: "list[pd.DataFrame]") -> "pd.DataFrame":
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Return frames one under the other; what one of them lacks is missing there.
 
     A column that holds text in one and numbers in another holds text, numbers as text, as within one run.

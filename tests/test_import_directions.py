@@ -56,7 +56,7 @@ ANALYSIS = (
     {"analysis.figures"},
     {"analysis.results"},
     {"analysis.foreign", "analysis.several_runs"},
-    {"analysis.load"},
+    {"analysis.loading"},
     {"analysis.report"},
     {"analysis", "analysis.__main__"},
 )

@@ -4,7 +4,9 @@ import math
 import os
 import re
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from analysis.arguments import check_delta, listed
 from analysis.facts import Foreign
@@ -18,9 +20,6 @@ from analysis.wording import larger_is_better
 from cktf.errors import InputError, shown
 from cktf.names import tidy_name
 from cktf.rows import Stage, Status
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CANNOT_BE_VOUCHED_FOR = [
     "Arms are compared at seeds of the same number; what a seed fixes, and whether it fixes the same in every arm, was "
@@ -82,8 +81,6 @@ def read_csv(
     check_delta(delta, "--delta")
     if decimal not in (None, ".", ","):
         raise InputError(f"--decimal {shown(decimal)}: is a point or a comma")
-    import pandas as pd
-
     maximise = larger_is_better(metric, maximise)
     said = {"arm": arm, "seed": seed, "context": context, "metric": metric, "status": status}
     named = {option: tidy_name(column) for option, column in said.items() if column is not None}
@@ -149,7 +146,7 @@ def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> No
     raise InputError(f"{what}: no column is called {wanted}; there are: {listed(head)}{hint}")
 
 
-def _ends(what: str, table: "pd.DataFrame", named: dict[str, str]) -> tuple[list[tuple[Status, str]], list[str]]:
+def _ends(what: str, table: pd.DataFrame, named: dict[str, str]) -> tuple[list[tuple[Status, str]], list[str]]:
     """Return how each row says that its trial ended, and in which words; and caveats on the columns that say it."""
     said = named.get("status")
     columns = [said] if said else [name for name in table.columns if _says_status(name, named)]

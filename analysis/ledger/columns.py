@@ -3,14 +3,12 @@
 import json
 from enum import StrEnum
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def repeated(values: list[str], indices: pa.Array) -> pa.Array:
@@ -87,10 +85,8 @@ def _reads_as_another_kind(text: str) -> bool:
     return True
 
 
-def data_frame(table: pa.Table) -> "pd.DataFrame":
+def data_frame(table: pa.Table) -> pd.DataFrame:
     """Return a table as a data frame whose integers and truth values stay such beside missing ones."""
-    import pandas as pd
-
     frame: pd.DataFrame = table.to_pandas()
     for name, column in zip(table.column_names, table.columns, strict=True):
         if column.null_count and pa.types.is_integer(column.type):

@@ -19,7 +19,7 @@ from analysis.ledger.epochs import FOLDER, part_name
 from analysis.ledger.in_memory import RowsInMemory
 from analysis.ledger.parquet import metadata_of, parquet_bytes
 from analysis.ledger.trials import TRIALS_FILE
-from analysis.load import load
+from analysis.loading import load
 from analysis.record import RECORD, Record
 from analysis.report.drawing import RENDER
 from analysis.report.latex import latex

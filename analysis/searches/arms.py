@@ -1,15 +1,12 @@
 """The arms of a search, one row each: their levels, how they ended, and how they stand to each other."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cktf.rows import Stage, Status, StudyRow
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 BEST = 0.1
 """Share of the arms that are called the best; PED-ANOVA's default in Optuna."""
@@ -18,7 +15,7 @@ JUDGED = (Status.COMPLETE, Status.PRUNED)
 """End statuses that say something of an arm's score; a failure says nothing of its levels."""
 
 
-def searched_arms(trials: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow) -> "pd.DataFrame":
+def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
     """Return the arms of a search that have ended, in the order of planning.
 
     As in the search itself, an arm is pruned if one of its seeds is, else failed if one is or has no finite score.
@@ -39,8 +36,6 @@ def searched_arms(trials: "pd.DataFrame", on_the_way: "pd.DataFrame", study: Stu
         ``rank`` (from 1; NaN of failed arms), and ``param.<factor>`` for every factor that was ever set, missing where
         the factor's condition did not hold.
     """
-    import pandas as pd
-
     searched = trials[trials["stage"] == Stage.SEARCH]
     factors = [f"param.{name}" for name in study.factors if searched[f"param.{name}"].notna().any()]
     by_arm = searched.groupby("arm_id", sort=False)
@@ -65,7 +60,7 @@ def searched_arms(trials: "pd.DataFrame", on_the_way: "pd.DataFrame", study: Stu
     return ended
 
 
-def scores_on_the_way(trials: "pd.DataFrame", epochs: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+def scores_on_the_way(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the mean score over a searched arm's seeds after each of its scored epochs that all of them have done.
 
     Epochs of a method's initial phase have no score and are not counted, as in the search itself.
@@ -85,10 +80,8 @@ def scores_on_the_way(trials: "pd.DataFrame", epochs: "pd.DataFrame", metric: st
     return means.loc[means["n"] == means["arm_id"].map(num_seeds), ["arm_id", "step", "score"]]
 
 
-def _ranks(arms: "pd.DataFrame", *, maximise: bool) -> "pd.Series[float]":
+def _ranks(arms: pd.DataFrame, *, maximise: bool) -> "pd.Series[float]":
     """Return each arm's place, equal ones the same."""
-    import pandas as pd
-
     sign = -1.0 if maximise else 1.0
     keys: dict[Any, tuple[float, float, float]] = {}
     for index, status, score, reached, last in arms[["status", "score", "reached", "last"]].itertuples():
@@ -102,7 +95,7 @@ def _ranks(arms: "pd.DataFrame", *, maximise: bool) -> "pd.Series[float]":
     return pd.Series({index: places[key] for index, key in keys.items()}, index=arms.index, dtype=np.float64)
 
 
-def is_best(arms: "pd.DataFrame") -> "pd.Series[bool]":
+def is_best(arms: pd.DataFrame) -> "pd.Series[bool]":
     """Return which arms are the best tenth of those that can be ranked, complete ones alone; at least one."""
     num_best = math.ceil(BEST * arms["rank"].notna().sum())
     return (arms["rank"] <= num_best) & (arms["status"] == Status.COMPLETE)

@@ -1,8 +1,7 @@
 """What the best arms of a search are worth: their scores in it beside those at fresh seeds."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.arguments import check_columns, check_maximise, check_trials
@@ -10,10 +9,6 @@ from analysis.searches.leaderboard import leaderboard
 from analysis.statistics.arms import complete
 from analysis.statistics.intervals import CONFIDENCE, grouped_estimates
 from cktf.rows import Stage, StudyRow
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 Floats = NDArray[np.float64]
 
@@ -42,7 +37,7 @@ COLUMNS = {
 """Columns of the table of confirmed arms with their types, also of an empty one."""
 
 
-def confirmed(trials: "pd.DataFrame", effects: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFrame":
+def confirmed(trials: pd.DataFrame, effects: pd.DataFrame, *, metric: str, maximise: bool) -> pd.DataFrame:
     """Return every confirmed arm's score in the search beside its mean at fresh seeds.
 
     The best of many noisy scores owes part of its rank to luck, which does not come again: the winner's curse. That is

@@ -35,11 +35,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.arguments import check_columns, check_trials
 from analysis.searches.arms import BEST, JUDGED, scores_on_the_way, searched_arms
 from analysis.searches.fanova import Factor, fanova
+from analysis.searches.ped_anova import Tried, ped_anova
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import is_numeric
 from cktf.errors import InputError
@@ -47,7 +49,6 @@ from cktf.rows import Status, StudyRow
 
 if TYPE_CHECKING:
     import optuna
-    import pandas as pd
 
 MIN_ARMS = 10
 """Arms, complete or pruned, below which an importance says nothing: PED-ANOVA compares the best tenth with all."""
@@ -102,7 +103,7 @@ class _UnknownError(ValueError):
     """Raised with the reason why a method can say nothing of these arms."""
 
 
-def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow, *, seed: int = 0) -> "pd.DataFrame":
+def importance(trials: pd.DataFrame, epochs: pd.DataFrame, study: StudyRow, *, seed: int = 0) -> pd.DataFrame:
     """Return the importance of every factor of a search by PED-ANOVA and by fANOVA.
 
     Args:
@@ -136,9 +137,7 @@ def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow, 
     return importance_of_arms(searched_arms(trials, on_the_way, study), on_the_way, study, seed=seed)
 
 
-def importance_of_arms(
-    arms: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow, *, seed: int = 0
-) -> "pd.DataFrame":
+def importance_of_arms(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow, *, seed: int = 0) -> pd.DataFrame:
     """Return what `importance` returns.
 
     Args:
@@ -147,8 +146,6 @@ def importance_of_arms(
         study: What was searched.
         seed: As there.
     """
-    import pandas as pd
-
     ended = arms["status"].value_counts()
     judged = _some(arms[arms["status"].isin(JUDGED)], seed).reset_index(drop=True)
     is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}
@@ -168,7 +165,7 @@ def importance_of_arms(
     return found.reindex(columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def importance_text(found: "pd.DataFrame") -> str:
+def importance_text(found: pd.DataFrame) -> str:
     """Return how importances came about, in sentences, for a table or a figure of them; one is there at least."""
     told = found.dropna(subset="importance")
     counts, methods = told.iloc[0], set(told["method"])
@@ -197,7 +194,7 @@ def importance_text(found: "pd.DataFrame") -> str:
     return " ".join(sentences)
 
 
-def _some(arms: "pd.DataFrame", seed: int) -> "pd.DataFrame":
+def _some(arms: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Return at most `MAX_ARMS` arms, in their order."""
     if len(arms) <= MAX_ARMS:
         return arms
@@ -213,10 +210,8 @@ def _shares(
     seed: int,
     *,
     with_rest: bool = False,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return the share of each factor with its interval, most important first; last, if wanted, what none has."""
-    import pandas as pd
-
     figures = ["importance", "low", "high", "first"]
     found = pd.DataFrame(np.nan, index=pd.Index(factors, name="factor"), columns=figures)
     found["reason"] = "not every arm has this factor"
@@ -268,12 +263,8 @@ def _bootstrapped(evaluate: Evaluate, num_arms: int, seed: int) -> tuple[NDArray
     return shares, resampled, "; ".join(str(warning.message) for warning in caught)
 
 
-def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> Evaluate:
+def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Evaluate:
     """Return the evaluator of these arms and factors."""
-    import pandas as pd
-
-    from analysis.searches.ped_anova import Tried, ped_anova
-
     is_complete = (judged["status"] == Status.COMPLETE).to_numpy()
     num_best = math.ceil(BEST * len(judged))
     if is_complete.sum() < num_best:
@@ -307,7 +298,7 @@ def _has_best(losses: NDArray[np.float64]) -> bool:
 
 
 def _fanova(
-    judged: "pd.DataFrame", study: StudyRow, scores: NDArray[np.float64], seed: int, factors: list[str]
+    judged: pd.DataFrame, study: StudyRow, scores: NDArray[np.float64], seed: int, factors: list[str]
 ) -> Evaluate:
     """Return the evaluator of these arms, of which each has a score, and factors."""
     if not np.isfinite(scores).all():
@@ -328,7 +319,7 @@ def _fanova(
     return evaluate
 
 
-def _comparable_scores(judged: "pd.DataFrame", on_the_way: "pd.DataFrame") -> tuple[NDArray[np.float64], float]:
+def _comparable_scores(judged: pd.DataFrame, on_the_way: pd.DataFrame) -> tuple[NDArray[np.float64], float]:
     """Return the scores of all arms after as many epochs (arms,), and after how many; NaN: each after its last."""
     if (judged["status"] == Status.COMPLETE).all():
         return judged["score"].to_numpy(np.float64), np.nan

@@ -1,19 +1,15 @@
 """The arms of a search by the score that selected them."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
 from analysis.arguments import check_maximise, check_trials
 from analysis.statistics.arms import complete
 from analysis.statistics.intervals import grouped_estimates
 from cktf.rows import Stage
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def leaderboard(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFrame":
+def leaderboard(trials: pd.DataFrame, *, metric: str, maximise: bool) -> pd.DataFrame:
     """Return the complete arms of a search, best first, by the score that selected them.
 
     The best of many noisy scores is too good on average, so these are no estimates of what an arm yields;

@@ -4,9 +4,10 @@ import warnings
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.arguments import TRIAL_COLUMNS, check_columns, check_trials, listed
 from analysis.statistics.arms import reported
@@ -16,16 +17,13 @@ from cktf.errors import InputError, shown
 from cktf.names import similar_in_words, tidy_name
 from cktf.rows import Stage, Status
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 TELL_WHEN = {"epoch", "epochs", "step", "steps", "iteration", "iterations", "time", "timestamp"}
 """Columns whose rows are one trial's at several times."""
 
 
 def trials_of(
-    table: "pd.DataFrame", *, metric: str, what: str, baseline: str | None = None, needs_baseline: bool = True
-) -> "pd.DataFrame":
+    table: pd.DataFrame, *, metric: str, what: str, baseline: str | None = None, needs_baseline: bool = True
+) -> pd.DataFrame:
     """Return a table of trials as it is, or a plain table as one; see `as_trials`.
 
     A plain table is warned of if names in it look alike, or scores seem to be on two scales.
@@ -54,7 +52,7 @@ def trials_of(
     return trials
 
 
-def _compared_afresh(trials: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
+def _compared_afresh(trials: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Return trials in which the arm of this name is the baseline of every context.
 
     Raises:
@@ -71,13 +69,13 @@ def _compared_afresh(trials: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
 
 
 def as_trials(
-    frame: "pd.DataFrame",
+    frame: pd.DataFrame,
     *,
     metric: str,
     baseline: str | None,
     what: str = "the table",
     called: Mapping[str, str] | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return a plain table with the columns that a table of trials has besides.
 
     Names that look alike are one: blanks around them, invisible characters and the two ways to write é do not count.
@@ -149,7 +147,7 @@ def _within(context: object) -> str:
     return f" in context {shown(context)}" if context else ""
 
 
-def _told_apart(trials: "pd.DataFrame", metric: str, called: Mapping[str, str]) -> str:
+def _told_apart(trials: pd.DataFrame, metric: str, called: Mapping[str, str]) -> str:
     """Return how rows of one arm and seed can be told apart, where a column does it, as a hint."""
     for name in trials.columns:
         told = called.get(name, name)
@@ -166,7 +164,7 @@ def _told_apart(trials: "pd.DataFrame", metric: str, called: Mapping[str, str]) 
     return ""
 
 
-def _check_names(frame: "pd.DataFrame", metric: str, what: str) -> None:
+def _check_names(frame: pd.DataFrame, metric: str, what: str) -> None:
     """Refuse a table whose columns are not there, or not once, or that has no rows."""
     columns = list(frame.columns)
     for name in ("arm", "seed", metric):

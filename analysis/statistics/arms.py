@@ -1,25 +1,14 @@
 """What one arm yields: mean, standard deviation and interval over its seeds."""
 
-from typing import TYPE_CHECKING
-
-from analysis.statistics.intervals import CONFIDENCE, Estimate, estimate
-from cktf.rows import Stage
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from analysis.arguments import check_trials
+from analysis.statistics.intervals import CONFIDENCE, Estimate, estimate
 from cktf.errors import InputError
-from cktf.rows import Status
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from cktf.rows import Stage, Status
 
 ARM_COLUMNS = {
     "context": "str",
@@ -41,23 +30,23 @@ ARM_COLUMNS = {
 """Columns of the table of arms with their types, also of an empty one."""
 
 
-def reported(trials: "pd.DataFrame") -> "pd.DataFrame":
+def reported(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials whose arm was fixed before their results were seen: of designs and confirmation."""
     return trials[trials["stage"].isin(REPORTED_STAGES)]
 
 
-def complete(trials: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+def complete(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the trials that are complete and have a finite value of ``metric``."""
     is_finite = trials[metric].abs().lt(np.inf)  # of NaN, no comparison is true
     return trials[is_finite & trials["status"].eq(Status.COMPLETE)]
 
 
 def arms(
-    trials: "pd.DataFrame",
+    trials: pd.DataFrame,
     *,
     metric: str = "test_accuracy",
     reference: Mapping[str, Mapping[str, float]] | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return what each arm of a design, or each confirmed arm of a search, yields.
 
     Args:
@@ -74,8 +63,6 @@ def arms(
     Raises:
         ValueError: If a table is none of trials, or lacks the metric or an arm that has a reference.
     """
-    import pandas as pd
-
     check_trials(trials, metric, what="arms")
     pool = reported(trials)
     known = set(zip(pool["context"], pool["arm"], strict=True))

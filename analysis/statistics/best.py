@@ -1,17 +1,13 @@
 """Which arms of a context have the best mean, and which are not told from the best."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
 from analysis.arguments import check_maximise, check_trials
 from analysis.statistics.arms import complete, reported
 from analysis.statistics.intervals import RELATIVE_ROUNDING
 from analysis.statistics.paired import paired_effects
 from analysis.statistics.verdicts import LEVEL, holm
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMNS = {
     "context": "str",
@@ -47,7 +43,7 @@ NOT_TOLD = (
 """What the dagger means."""
 
 
-def best(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFrame":
+def best(trials: pd.DataFrame, *, metric: str, maximise: bool) -> pd.DataFrame:
     """Return for each arm of a design, or confirmed arm of a search, whether it is among the best of its context.
 
     Being among the best is cautious: in simulations the arms not told from the best mean held the truly best arm in 98%
@@ -70,8 +66,6 @@ def best(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFram
     Raises:
         ValueError: If the table is none of trials, or lacks the metric, or the direction is neither true nor false.
     """
-    import pandas as pd
-
     check_trials(trials, metric, what="best")
     check_maximise(maximise)
     pool = complete(reported(trials), metric)

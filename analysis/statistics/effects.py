@@ -1,8 +1,9 @@
 """What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.arguments import check_delta
 from analysis.statistics.any_table import trials_of
@@ -13,9 +14,6 @@ from analysis.statistics.pairing import FEWEST_UNPAIRED, correlation_interval
 from analysis.statistics.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
 from analysis.wording import larger_is_better
 from cktf.rows import Status
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMNS = {
     "context": "str",
@@ -65,13 +63,13 @@ ENDED = [Status.COMPLETE, Status.PRUNED, Status.FAILED]
 
 
 def effects(
-    trials: "pd.DataFrame",
+    trials: pd.DataFrame,
     *,
     metric: str = "test_accuracy",
     maximise: bool | None = None,
     delta: float | None = None,
     baseline: str | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return the effect of every arm of a design, or every confirmed arm of a search, against its baseline.
 
     An arm is compared with the baseline of its own context; an arm's identity is that of one context alone.
@@ -120,8 +118,6 @@ def effects(
         ValueError: If a table lacks a column or a context the baseline, the metric does not hold numbers, the direction
             is neither true nor false or is not known, or delta is not above 0.
     """
-    import pandas as pd
-
     check_delta(delta)
     maximise = larger_is_better(metric, maximise)
     pool = reported(trials_of(trials, metric=metric, what="effects", baseline=baseline))
@@ -195,7 +191,7 @@ def effects(
     return frame.astype(COLUMNS).sort_values(["context", "factor"], key=_first_seen, kind="stable", ignore_index=True)
 
 
-def compared_arms(pool: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame", list[Any]]:
+def compared_arms(pool: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
     """Return all arms, those whose context has a baseline, and the id of that baseline for each of these.
 
     Args:
@@ -207,7 +203,7 @@ def compared_arms(pool: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame",
     return arms, compared, [baselines[context] for context in compared["context"]]
 
 
-def _failed_arms(statuses: "pd.DataFrame", scores: "pd.DataFrame") -> dict[str, int]:
+def _failed_arms(statuses: pd.DataFrame, scores: pd.DataFrame) -> dict[str, int]:
     """Return the arms that failed at each of their seeds, and the number of these.
 
     Args:
@@ -243,7 +239,7 @@ def _first_seen(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column.map(positions)
 
 
-def _missing_text(states: "pd.DataFrame") -> str:
+def _missing_text(states: pd.DataFrame) -> str:
     """Return which seeds form no pair and why, from an arm's and the baseline's statuses at these seeds."""
     seeds: dict[str, list[str]] = {}
     for seed, *statuses in states.fillna("not planned").itertuples():

@@ -1,17 +1,15 @@
 """What else moved: the health of the distillation as it was measured last, against the baseline at the same seeds."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.statistics.arms import complete, reported
 from analysis.statistics.effects import compared_arms
 from analysis.statistics.intervals import half_width
 from analysis.statistics.paired import paired_effects
 from analysis.statistics.verdicts import LEVEL, holm
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PREFIX = "health."
 """Begins the names of the columns of epochs that are measured of the distillation's health."""
@@ -51,7 +49,7 @@ COLUMNS = {
 """Columns of the table with their types, also of an empty one."""
 
 
-def numbers_of(epochs: "pd.DataFrame") -> list[str]:
+def numbers_of(epochs: pd.DataFrame) -> list[str]:
     """Return the columns of epochs that hold numbers of health."""
     return [name for name in epochs.columns if name.startswith(PREFIX)]
 
@@ -62,7 +60,7 @@ def number_label(column: str) -> str:
     return ": ".join(part for part in (WORDS.get(first, first), rest) if part)
 
 
-def measured(trials: "pd.DataFrame", epochs: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+def measured(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the epochs in which the health of complete trials was measured, those of a search's own stage left out.
 
     Args:
@@ -75,7 +73,7 @@ def measured(trials: "pd.DataFrame", epochs: "pd.DataFrame", metric: str) -> "pd
     return epochs[is_measured & epochs["trial_id"].isin(chosen)]
 
 
-def health_effects(trials: "pd.DataFrame", epochs: "pd.DataFrame", *, metric: str) -> "pd.DataFrame":
+def health_effects(trials: pd.DataFrame, epochs: pd.DataFrame, *, metric: str) -> pd.DataFrame:
     """Return by how much each number of each arm differs from its context's baseline, paired by seed.
 
     Args:
@@ -88,8 +86,6 @@ def health_effects(trials: "pd.DataFrame", epochs: "pd.DataFrame", *, metric: st
         without its prefix), fields of `analysis.statistics.paired.PairedEffects`, and ``p_holm``, adjusted over all
         rows.
     """
-    import pandas as pd
-
     last = measured(trials, epochs, metric).sort_values("epoch").drop_duplicates("trial_id", keep="last")
     arms, compared, against = compared_arms(reported(trials))
     frames = []
@@ -124,7 +120,7 @@ def selected_confidence(shown: Any, candidates: Any) -> Any:
     return 1 - LEVEL * shown / candidates
 
 
-def moved_most(health: "pd.DataFrame", most: int) -> "pd.DataFrame":
+def moved_most(health: pd.DataFrame, most: int) -> pd.DataFrame:
     """Return of each arm the numbers that differ most from the baseline's, by the size of t, largest first.
 
     Left out are those without a t, of one pair or of differences that do not vary, and all but one of equal numbers.

@@ -17,9 +17,10 @@ arms suffice for these; the rows name the model.
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.arguments import check_factors, check_trials
@@ -29,9 +30,6 @@ from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import factor_label
 from analysis.statistics.seed_contrasts import SeedTest, seed_test
 from analysis.statistics.verdicts import holm
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 Cell = tuple[str, ...]
@@ -107,7 +105,7 @@ class Contrast:
         return " × ".join(_named(self.labels, self.levels))
 
 
-def interactions(trials: "pd.DataFrame", *, factors: list[str], metric: str = "test_accuracy") -> "pd.DataFrame":
+def interactions(trials: pd.DataFrame, *, factors: list[str], metric: str = "test_accuracy") -> pd.DataFrame:
     """Return the main effects and two-factor interactions of a grid or a fraction, context by context.
 
     A main effect is the difference that a level makes to the reference level (the baseline's where the grid has it,
@@ -132,8 +130,6 @@ def interactions(trials: "pd.DataFrame", *, factors: list[str], metric: str = "t
     Raises:
         ValueError: If the table is none of trials, or lacks the metric or a factor.
     """
-    import pandas as pd
-
     columns = ("context", "arm_id", "is_baseline", "seed", "stage", "status")
     check_trials(trials, metric, what="interactions", columns=columns)
     check_factors(trials, factors)
@@ -156,13 +152,13 @@ def interactions(trials: "pd.DataFrame", *, factors: list[str], metric: str = "t
     return frame
 
 
-def models_and_family(table: "pd.DataFrame") -> tuple[str, int]:
+def models_and_family(table: pd.DataFrame) -> tuple[str, int]:
     """Return how the rows of `interactions` were tested, in words, and over how many of them p is adjusted."""
     asked = table[table["reason"] != VANISHES]
     return "; or by ".join(asked["model"].unique()), len(asked)
 
 
-def factorial_cells(pool: "pd.DataFrame", factors: list[str]) -> tuple[dict[Cell, str], Cell]:
+def factorial_cells(pool: pd.DataFrame, factors: list[str]) -> tuple[dict[Cell, str], Cell]:
     """Return the cells of a context's grid or fraction with the arm in each of them, and the reference levels.
 
     An arm stands in its own cell and in those of its other names. The baseline's own is one of them where it completes

@@ -1,16 +1,13 @@
 """Means, standard deviations and Student's intervals of groups of values."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from analysis.arguments import check_confidence
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 CONFIDENCE = 0.95
 """Confidence of every interval, unless another is asked for."""
@@ -54,8 +51,6 @@ def half_width(sd: NDArray[np.float64], n: NDArray[np.int64], confidence: float 
     Returns:
         (same shape); NaN where ``n`` is below two.
     """
-    from scipy import stats
-
     check_confidence(confidence)
     counts = np.where(n > 1, n, np.nan)
     return np.asarray(stats.t.ppf((1 + confidence) / 2, counts - 1) * sd / np.sqrt(counts))
@@ -81,8 +76,8 @@ def differ(least: NDArray[np.float64], most: NDArray[np.float64]) -> NDArray[np.
 
 
 def grouped_estimates(
-    frame: "pd.DataFrame", keys: list[str], column: str, confidence: float = CONFIDENCE
-) -> "pd.DataFrame":
+    frame: pd.DataFrame, keys: list[str], column: str, confidence: float = CONFIDENCE
+) -> pd.DataFrame:
     """Return the `Estimate` of ``column`` for each combination of ``keys``, in order of appearance."""
     grouped = frame.groupby(keys, sort=False, observed=True)[column]
     groups: pd.DataFrame = grouped.agg(n="count", mean="mean", sd="std", least="min", most="max").reset_index()

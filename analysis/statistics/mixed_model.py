@@ -12,15 +12,13 @@ means are fixed, as blocks are: they differ by far more than any effect, and not
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +45,7 @@ class MixedEffects:
     reason: str = ""
 
 
-def mixed_effects(scores: "pd.DataFrame", arms: list[str], baseline: str) -> MixedEffects:
+def mixed_effects(scores: pd.DataFrame, arms: list[str], baseline: str) -> MixedEffects:
     """Return the effects of arms over contexts.
 
     Student's t has the degrees of freedom with which differences between arms vary from context to context: the cells,
@@ -59,9 +57,7 @@ def mixed_effects(scores: "pd.DataFrame", arms: list[str], baseline: str) -> Mix
         arms: Those whose effects are asked for.
         baseline: The arm that they are compared with.
     """
-    import pandas as pd
     import statsmodels.formula.api as smf
-    from scipy import stats
 
     order = [baseline, *arms]
     frame = scores[scores["arm"].isin(order)].assign(

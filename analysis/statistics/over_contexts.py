@@ -1,14 +1,11 @@
 """What an arm does over several contexts: the mean of its effects, each context counted once; and its name there."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
+from scipy import stats
 
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, grouped_estimates
 from analysis.statistics.verdicts import holm
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMNS = {
     "arm": "str",
@@ -27,7 +24,7 @@ COLUMNS = {
 """Columns of the table of effects over contexts with their types, also of an empty one."""
 
 
-def shared_names(arms: "pd.DataFrame") -> "pd.Series[str]":
+def shared_names(arms: pd.DataFrame) -> "pd.Series[str]":
     """Return the names by which arms are known over contexts: the baselines of all contexts have one.
 
     Results that are read together may call their baselines differently, and may have an arm that is called as the
@@ -47,13 +44,13 @@ def shared_names(arms: "pd.DataFrame") -> "pd.Series[str]":
     return once["arm"].mask(is_baseline, name)
 
 
-def rounding(effects: "pd.DataFrame") -> "pd.Series[float]":
+def rounding(effects: pd.DataFrame) -> "pd.Series[float]":
     """Return how far each effect may be from another by rounding alone, from the size of the values it comes from."""
     values = effects.reindex(columns=["mean", "baseline_mean", "effect"])
     return RELATIVE_ROUNDING * values.abs().max(axis="columns")
 
 
-def over_contexts(effects: "pd.DataFrame") -> "pd.DataFrame":
+def over_contexts(effects: pd.DataFrame) -> pd.DataFrame:
     """Return the mean effect of every arm over its contexts, which are taken as a sample of those it may meet.
 
     The interval is Student's over contexts, so it holds what differs between them as well as the seeds' noise.
@@ -67,9 +64,6 @@ def over_contexts(effects: "pd.DataFrame") -> "pd.DataFrame":
         ``p`` (of the one-sample t test, two-sided) and ``p_holm`` (adjusted over all rows). Equal effects have neither
         interval nor p.
     """
-    import pandas as pd
-    from scipy import stats
-
     by_arm = effects.groupby("arm", sort=False)
     shared = effects[by_arm["context"].transform("nunique") > 1].assign(rounding=rounding)
     if shared.empty:

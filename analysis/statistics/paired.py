@@ -13,6 +13,8 @@ from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
+from scipy.special import gammaln
 
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, half_width
 
@@ -86,8 +88,6 @@ def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDE
     Raises:
         ValueError: If the confidence is not between 0 and 1.
     """
-    from scipy import stats
-
     values, baseline = np.broadcast_arrays(values, baseline)
     is_pair = np.isfinite(values) & np.isfinite(baseline)
     n = is_pair.sum(axis=-1)
@@ -136,8 +136,6 @@ def equivalence_p(found: PairedEffects, delta: float) -> Floats:
         found: The contrasts.
         delta: The smallest effect that matters, in the unit of the values.
     """
-    from scipy import stats
-
     freedom = np.where(found.n_pairs > 1, found.n_pairs - 1, np.nan)
     is_below = stats.t.sf((found.effect + delta) / found.standard_error, freedom)
     is_above = stats.t.sf((delta - found.effect) / found.standard_error, freedom)
@@ -183,8 +181,6 @@ def _share_of_flips(differences: Floats) -> Floats:
 
 def hedges_correction(freedom: NDArray[np.int64]) -> Floats:
     """Return what makes a standardised mean unbiased (Hedges 1981), exactly; NaN below two degrees of freedom."""
-    from scipy.special import gammaln
-
     half = np.where(freedom > 1, freedom, np.nan) / 2
     return np.asarray(np.exp(gammaln(half) - gammaln(half - 0.5)) / np.sqrt(half))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -23,8 +24,6 @@ def correlation_interval(correlation: Floats, n: NDArray[np.int64], confidence: 
     Returns:
         Lower and upper ends (same shape); NaN below `FEWEST_CORRELATED` pairs.
     """
-    from scipy import stats
-
     half = stats.norm.ppf((1 + confidence) / 2) / np.sqrt(np.where(n >= FEWEST_CORRELATED, n - 3, np.nan))
     with np.errstate(divide="ignore"):  # a correlation of 1 has an interval without width
         middle = np.arctanh(np.clip(correlation, -1, 1))

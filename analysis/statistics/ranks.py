@@ -6,10 +6,11 @@ Demšar (2006). Contexts too few for them are judged by a mixed model (`analysis
 """
 
 import itertools
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from analysis.arguments import check_columns, check_maximise, check_trials
 from analysis.statistics.arms import complete, reported
@@ -18,9 +19,6 @@ from analysis.statistics.mixed_model import mixed_effects
 from analysis.statistics.over_contexts import rounding, shared_names
 from analysis.statistics.verdicts import LEVEL, holm
 from cktf.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 
@@ -82,8 +80,6 @@ def ranks_in_blocks(values: Floats, *, maximise: bool) -> Floats:
         values: (blocks, arms).
         maximise: Whether a larger value is better.
     """
-    from scipy import stats
-
     return np.asarray(stats.rankdata(-values if maximise else values, axis=1))
 
 
@@ -93,8 +89,6 @@ def friedman(values: Floats) -> tuple[float, float]:
     Args:
         values: (blocks, arms), three arms or more.
     """
-    from scipy import stats
-
     if np.all(values == values[:, :1]):
         return np.nan, np.nan
     found = stats.friedmanchisquare(*values.T)
@@ -107,16 +101,12 @@ def critical_difference(num_arms: int, num_blocks: int, level: float = LEVEL) ->
     Two arms whose mean ranks differ by as much are told apart; of arms that are all alike, some two are so in a share
     ``level`` of cases at most.
     """
-    from scipy import stats
-
     quantile = stats.studentized_range.ppf(1 - level, num_arms, np.inf) / np.sqrt(2)
     return float(quantile * rank_error(num_arms, num_blocks))
 
 
 def nemenyi_p(differences: Floats, num_arms: int, num_blocks: int) -> Floats:
     """Return p of differences of mean ranks (any shape), adjusted for all pairs of arms."""
-    from scipy import stats
-
     standardised = np.abs(differences) / rank_error(num_arms, num_blocks) * np.sqrt(2)
     return np.asarray(stats.studentized_range.sf(standardised, num_arms, np.inf))
 
@@ -142,8 +132,8 @@ def alike(mean_ranks: Floats, difference: float) -> list[tuple[int, int]]:
 
 
 def ranks(
-    trials: "pd.DataFrame", effects: "pd.DataFrame", *, metric: str = "test_accuracy", maximise: bool = True
-) -> "pd.DataFrame":
+    trials: pd.DataFrame, effects: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool = True
+) -> pd.DataFrame:
     """Return how every arm ranks over the contexts of a study, and how it differs from the baseline over them.
 
     Ranked are the arms that are planned in every context and have an effect in any, in the contexts in which all of
@@ -171,8 +161,6 @@ def ranks(
         ValueError: If a table is none of trials or effects, or lacks the metric, or the direction is neither true nor
             false.
     """
-    import pandas as pd
-
     check_trials(trials, metric, what="ranks")
     check_maximise(maximise)
     check_columns(effects, ("context", "arm", "effect"), what="ranks", source="effects, as analysis.effects gives them")
@@ -221,7 +209,7 @@ def ranks(
     return frame.astype(COLUMNS).sort_values("mean_rank", kind="stable", ignore_index=True)
 
 
-def _test_ranks(frame: "pd.DataFrame", values: Floats) -> None:
+def _test_ranks(frame: pd.DataFrame, values: Floats) -> None:
     """Put Friedman's test of values (blocks, ranked arms) and Nemenyi's against the baseline into the table."""
     num_blocks, num_arms = values.shape
     statistic, p = friedman(values)
@@ -238,7 +226,7 @@ def _test_ranks(frame: "pd.DataFrame", values: Floats) -> None:
     frame["p_adjusted"] = np.where(is_baseline, np.nan, pairwise)
 
 
-def _test_by_model(frame: "pd.DataFrame", scores: "pd.DataFrame", baseline: str) -> None:
+def _test_by_model(frame: pd.DataFrame, scores: pd.DataFrame, baseline: str) -> None:
     """Put the effects of the mixed model and their p against the baseline into the table."""
     has_two = frame["n_contexts"] > 1
     arms = list(frame.index[has_two & ~frame["is_baseline"]])

@@ -1,12 +1,10 @@
 """Scores of a table that seem to stand on two scales, parts of one beside per cent."""
 
 import math
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from cktf.rows import Status
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FEWEST, MOST = 50.0, 200.0
 """Ratio of two means between which it is about a hundred."""
@@ -18,7 +16,7 @@ MOST_TOLD = 3
 """Pairs that are named."""
 
 
-def scales_in_words(trials: "pd.DataFrame", metric: str, called: str | None = None) -> list[str]:
+def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None) -> list[str]:
     """Return sentences on arms of which one has about a hundred times the scores of the other.
 
     Arms are compared within their context, baselines over the contexts as well; within an arm, the seeds.

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from cktf.rows import TeacherRow
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def teachers(rows: Iterable[TeacherRow], trials: "pd.DataFrame") -> "pd.DataFrame":
+def teachers(rows: Iterable[TeacherRow], trials: pd.DataFrame) -> pd.DataFrame:
     """Return one row a teacher.
 
     Args:
@@ -21,8 +19,6 @@ def teachers(rows: Iterable[TeacherRow], trials: "pd.DataFrame") -> "pd.DataFram
         The columns of `cktf.rows.TeacherRow` but its time; ``contexts``, those whose trials name the teacher, joined by
         commas; and ``near_chance``.
     """
-    import pandas as pd
-
     contexts: dict[str, set[str]] = {}
     if "teacher_id" in trials:
         for identity, context in zip(trials["teacher_id"], trials["context"], strict=True):

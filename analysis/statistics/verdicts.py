@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import chdtr
 
 Floats = NDArray[np.float64]
 
@@ -87,8 +90,6 @@ def power(standardised: Floats, n: NDArray[np.int64], level: float = LEVEL) -> F
         n: Pairs, two or more (a shape that broadcasts with it).
         level: Of the test.
     """
-    from scipy import stats
-
     shift, n = np.broadcast_arrays(np.asarray(standardised, np.float64) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level / 2, n - 1))
     return _chance(-np.minimum(shift, _FARTHEST), _FARTHEST, lambda z: shift[..., np.newaxis] + z, critical, n - 1)
@@ -102,8 +103,6 @@ def equivalence_power(margin: Floats, n: NDArray[np.int64], level: float = LEVEL
         n: Pairs, two or more (a shape that broadcasts with it).
         level: Of each test.
     """
-    from scipy import stats
-
     shift, n = np.broadcast_arrays(np.asarray(margin, np.float64) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level, n - 1))
     return 2 * _chance(0.0, np.minimum(shift, _FARTHEST), lambda z: shift[..., np.newaxis] - z, critical, n - 1)
@@ -128,8 +127,6 @@ def _chance(
         critical: c (...), of the t test.
         freedom: Degrees of it (...).
     """
-    from scipy.special import chdtr
-
     first, last = np.broadcast_arrays(np.asarray(first, np.float64), last)
     half = (last - first)[..., np.newaxis] / 2
     z = first[..., np.newaxis] + half * (1 + _NODES)
@@ -161,9 +158,6 @@ def mde(n: NDArray[np.int64], level: float, sd: Floats) -> Floats:
 @cache
 def _detectable(n: int, level: float) -> float:
     """Return the detectable effect of ``n`` pairs, in standard deviations of the differences."""
-    from scipy import stats
-    from scipy.optimize import brentq
-
     # Where both the noise and the estimated deviation are within these quantiles, the test rejects.
     share = np.sqrt(POWER)
     widest = stats.t.isf(level / 2, n - 1) * np.sqrt(stats.chi2.ppf(share, n - 1) / (n - 1))
@@ -195,8 +189,6 @@ def sd_bound(sd: Floats, n: NDArray[np.int64], share: float) -> Floats:
     Returns:
         (same shape): NaN below two values.
     """
-    from scipy import stats
-
     freedom = np.where(n > 1, n - 1, np.nan)
     return np.asarray(sd * np.sqrt(freedom / stats.chi2.ppf(1 - share, freedom)))
 

@@ -106,7 +106,7 @@ def plot(
     """Write one figure of a run, or list those that apply to it."""
     require_own_analysis()
     from analysis.figures.drawing import applicable
-    from analysis.load import load
+    from analysis.loading import load
     from analysis.report.drawing import WITHOUT_FIGURE, write_figure
 
     if figure is None and (out_file or factor):

@@ -2,7 +2,6 @@
 
 import math
 import os
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -19,13 +18,11 @@ from analysis.ledger.other_names import is_written_names
 from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
 from analysis.ledger.pieces import ledger_files
 from analysis.results import Results
+from analysis.several_runs import united
 from analysis.wording import FOREIGN
 from cktf.errors import InputError, naming, shown
 from cktf.rows import SCHEMA_VERSION, Stage, Status
 from cktf.storage import absolute
-
-if TYPE_CHECKING:
-    pass
 
 NUMBERS = ("seed", "number", "epoch", "epochs", "wall_seconds", *FINAL_METRICS)
 """Columns that hold numbers."""
@@ -76,8 +73,6 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
         ValueError: If there are neither a ledger nor tables, the tables are of another schema version or lack what
             they had, or the runs cannot be read together.
     """
-    from analysis.several_runs import united
-
     once: dict[str, str] = {}
     for run in (place, *more):
         once.setdefault(_folder_of(os.fspath(run)), os.fspath(run))
