@@ -29,11 +29,16 @@ if TYPE_CHECKING:
     from analysis.foreign.ray_tune import read_ray_tune
     from analysis.ledger.collect import collect
     from analysis.loading import load
-    from analysis.plain_tables import arms, best, confirmed, importance, interactions, ranks
     from analysis.report.drawing import write_figure
     from analysis.report.write import ReportPaths, write_report, write_results
     from analysis.results import Results
+    from analysis.searches.confirmed import confirmed
+    from analysis.searches.importance import importance
+    from analysis.statistics.arms import arms
+    from analysis.statistics.best import best
     from analysis.statistics.effects import effects
+    from analysis.statistics.interactions import interactions
+    from analysis.statistics.ranks import ranks
 
 __all__ = [
     "Drawing",
@@ -56,29 +61,23 @@ __all__ = [
     "write_results",
 ]
 
-_HOMES = {
-    "figures.drawing": ("Drawing",),
-    "foreign.csv_file": ("read_csv",),
-    "foreign.optuna_study": ("read_optuna",),
-    "foreign.ray_tune": ("read_ray_tune",),
-    "ledger.collect": ("collect",),
-    "loading": ("load",),
-    "plain_tables": ("arms", "best", "confirmed", "importance", "interactions", "ranks"),
-    "report.drawing": ("write_figure",),
-    "report.write": ("ReportPaths", "write_report", "write_results"),
-    "results": ("Results",),
-    "statistics.effects": ("effects",),
+_MODULES = {
+    **{"Drawing": "figures.drawing", "Results": "results", "ReportPaths": "report.write", "collect": "ledger.collect"},
+    **{"load": "loading", "write_figure": "report.drawing"},
+    **dict.fromkeys(("write_report", "write_results"), "report.write"),
+    **{"read_csv": "foreign.csv_file", "read_optuna": "foreign.optuna_study", "read_ray_tune": "foreign.ray_tune"},
+    **{name: f"statistics.{name}" for name in ("arms", "best", "effects", "interactions", "ranks")},
+    **{name: f"searches.{name}" for name in ("confirmed", "importance")},
 }
-"""Module to the names of `__all__` that are in it."""
+"""Name to its module."""
 
 if not TYPE_CHECKING:  # or a type checker would take any name for one of these
 
     def __getattr__(name: str) -> Any:
         """Return one of `__all__`, and import its module."""
-        for module, names in _HOMES.items():
-            if name in names:
-                return getattr(import_module(f"analysis.{module}"), name)
-        raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+        if name not in _MODULES:
+            raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+        return getattr(import_module(f"analysis.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -45,8 +45,8 @@ def check_columns(frame: pd.DataFrame, columns: Iterable[str], *, what: str, sou
         raise InputError(f"{what} takes {source}; these columns are missing: {listed(missing)}")
 
 
-def check_factors(trials: pd.DataFrame, factors: Iterable[str]) -> None:
-    """Refuse factors that no arm has a level of, or that are named twice.
+def check_factors(trials: pd.DataFrame, factors: Iterable[str]) -> list[str]:
+    """Return the names of factors; refuse those that no arm has a level of, or that are named twice.
 
     Args:
         trials: As `analysis.load` gives them, with a column ``param.<path>`` for each factor.
@@ -64,6 +64,7 @@ def check_factors(trials: pd.DataFrame, factors: Iterable[str]) -> None:
             raise InputError(f"factors: no arm has a factor {name!r}; there are: {listed(known)}")
         if names.count(name) > 1:
             raise InputError(f"factors: {name!r} is named {names.count(name)} times")
+    return names
 
 
 def check_maximise(maximise: object) -> None:

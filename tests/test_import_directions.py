@@ -52,7 +52,7 @@ ANALYSIS = (
     {"analysis.ledger"},
     {"analysis.statistics"},
     {"analysis.searches"},
-    {"analysis.study_tables", "analysis.plain_tables"},
+    {"analysis.study_tables"},
     {"analysis.figures"},
     {"analysis.results"},
     {"analysis.foreign", "analysis.several_runs"},

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import check_maximise, check_trials
-from analysis.statistics.arms import complete
+from analysis.statistics.any_table import complete
 from analysis.statistics.intervals import grouped_estimates
 from cktf.rows import Stage
 

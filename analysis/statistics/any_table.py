@@ -1,7 +1,7 @@
 """Tables that statistics take: trials as `analysis.load` gives them, or a plain table of arm, seed and metric."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import TRIAL_COLUMNS, check_columns, check_trials, listed
-from analysis.statistics.arms import reported
 from analysis.statistics.cells import no_number, number, status_in, whole_number
 from analysis.statistics.scales import scales_in_words
 from cktf.errors import InputError, shown
@@ -19,6 +18,30 @@ from cktf.rows import Stage, Status
 
 TELL_WHEN = {"epoch", "epochs", "step", "steps", "iteration", "iterations", "time", "timestamp"}
 """Columns whose rows are one trial's at several times."""
+
+REPORTED_STAGES = (Stage.DESIGN, Stage.CONFIRM)
+"""Stages whose arms were fixed before any of their results was seen; the others' scores are selected."""
+
+
+def reported(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials whose arm was fixed before their results were seen: of designs and confirmation."""
+    return trials[trials["stage"].isin(REPORTED_STAGES)]
+
+
+def complete(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the trials that are complete and have a finite value of ``metric``."""
+    is_finite = trials[metric].abs().lt(np.inf)  # of NaN, no comparison is true
+    return trials[is_finite & trials["status"].eq(Status.COMPLETE)]
+
+
+def is_plain(table: pd.DataFrame, what: str) -> bool:
+    """Return whether a table lacks columns of trials.
+
+    Raises:
+        InputError: If it is no data frame; ``what`` is the function that was called.
+    """
+    check_columns(table, (), what=what, source="a table of trials, or a plain one")
+    return not set(TRIAL_COLUMNS).issubset(table)
 
 
 def trials_of(
@@ -40,8 +63,7 @@ def trials_of(
         InputError: If it is no data frame, lacks a column or a context the baseline, or the metric does not hold
             numbers.
     """
-    check_columns(table, (), what=what, source="a table of trials, or a plain one")
-    if set(TRIAL_COLUMNS).issubset(table):
+    if not is_plain(table, what):
         check_trials(table, metric, what=what)
         return table if baseline is None else _compared_afresh(table, baseline)
     named = baseline or ("baseline" if needs_baseline else None)
@@ -53,11 +75,7 @@ def trials_of(
 
 
 def _compared_afresh(trials: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Return trials in which the arm of this name is the baseline of every context.
-
-    Raises:
-        InputError: If a context has no such arm, or several.
-    """
+    """Return trials in which the arm of this name is the baseline of every context, which must have one such arm."""
     once = reported(trials).drop_duplicates("arm_id")
     for context, arms in once.groupby("context", sort=False)["arm"]:
         if (count := int((arms == baseline).sum())) != 1:
@@ -97,7 +115,17 @@ def as_trials(
             no arm that is called as the baseline.
     """
     called = called or {}
-    _check_names(frame, metric, what)
+    columns = list(frame.columns)
+    for name in ("arm", "seed", metric):
+        if name not in columns:
+            raise InputError(f"{what}: no column is called {name!r}; there are: {listed(columns)}")
+    for name in ("arm", "seed", metric, "context"):
+        if columns.count(name) > 1:
+            raise InputError(f"{what}: {columns.count(name)} columns are called {name!r}; rename all but one")
+    if metric in TRIAL_COLUMNS:
+        raise InputError(f"{what}: the metric cannot be the column {metric!r}, which means something else here")
+    if not len(frame):
+        raise InputError(f"{what}: there are no rows under the columns {listed(columns)}")
     trials = frame.copy().reset_index(drop=True)
     if "context" not in trials:
         trials["context"] = ""
@@ -143,49 +171,53 @@ def as_trials(
     )
 
 
+def with_levels(trials: pd.DataFrame, factors: Iterable[str], metric: str) -> pd.DataFrame:
+    """Return trials of a plain table with a column ``param.<factor>`` for each factor that is a column of its own.
+
+    Raises:
+        InputError: If a factor is no column, or means something else, or an arm has several levels of one.
+    """
+    taken = (*TRIAL_COLUMNS, metric)
+    for factor in factors:
+        if f"param.{factor}" in trials:
+            continue
+        if factor not in trials or factor in taken:
+            known = [name for name in trials if name not in taken]
+            raise InputError(f"factors: no column of levels is called {factor!r}; there are: {listed(known)}")
+        counts = trials.groupby("arm_id", sort=False)[factor].nunique(dropna=False)
+        if (counts > 1).any():
+            rows = trials[trials["arm_id"] == counts.idxmax()]
+            raise InputError(
+                f"factors: an arm has one level of each factor; arm {shown(rows['arm'].iloc[0])} has "
+                f"{listed(rows[factor].unique()[:3])} of {factor!r}"
+            )
+        trials = trials.assign(**{f"param.{factor}": trials[factor]})
+    return trials
+
+
 def _within(context: object) -> str:
     return f" in context {shown(context)}" if context else ""
 
 
 def _told_apart(trials: pd.DataFrame, metric: str, called: Mapping[str, str]) -> str:
     """Return how rows of one arm and seed can be told apart, where a column does it, as a hint."""
+    if trials["context"].ne("").any():
+        return ""
     for name in trials.columns:
         told = called.get(name, name)
         is_taken = name in ("context", "arm", "seed", metric) or str(told).lower() in TELL_WHEN
-        if is_taken or list(trials.columns).count(name) > 1 or trials["context"].ne("").any():
+        if is_taken or list(trials.columns).count(name) > 1:
             continue
-        column = trials[name].astype(str)
         # A fold has rows of all arms; what differs from row to row tells nothing apart but rows.
-        if (
-            column.nunique() <= len(trials) / 2
-            and not trials.assign(context=column).duplicated(["context", "arm", "seed"]).any()
-        ):
+        column = trials[name].astype(str)
+        is_of_many = column.nunique() <= len(trials) / 2
+        if is_of_many and not trials.assign(context=column).duplicated(["context", "arm", "seed"]).any():
             return f"; or each {told} is a context: --context {told} (in Python: a column 'context')"
     return ""
 
 
-def _check_names(frame: pd.DataFrame, metric: str, what: str) -> None:
-    """Refuse a table whose columns are not there, or not once, or that has no rows."""
-    columns = list(frame.columns)
-    for name in ("arm", "seed", metric):
-        if name not in columns:
-            raise InputError(f"{what}: no column is called {name!r}; there are: {listed(columns)}")
-    for name in ("arm", "seed", metric, "context"):
-        if columns.count(name) > 1:
-            raise InputError(f"{what}: {columns.count(name)} columns are called {name!r}; rename all but one")
-    if metric in ("context", "arm", "seed", "arm_id", "is_baseline", "stage", "status"):
-        raise InputError(f"{what}: the metric cannot be the column {metric!r}, which means something else here")
-    if not len(frame):
-        raise InputError(f"{what}: there are no rows under the columns {listed(columns)}")
-
-
 def _seeds(cells: list[Any], texts: list[str]) -> list[int] | list[str]:
-    """Return seeds as whole numbers where all are such, in whatever type or text; else as text.
-
-    Args:
-        cells: As they were found.
-        texts: The same, as names are read.
-    """
+    """Return seeds as whole numbers where all cells are such, in whatever type or text; else the tidied texts."""
     found: list[int] = []
     for cell, text in zip(cells, texts, strict=True):
         whole = None if isinstance(cell, bool | np.bool_) else whole_number(text)
@@ -198,11 +230,7 @@ def _seeds(cells: list[Any], texts: list[str]) -> list[int] | list[str]:
 
 
 def _numbers(column: "pd.Series[Any]", metric: str, what: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Return the cells of the metric as numbers; NaN where there is none.
-
-    Raises:
-        ValueError: If a cell is no number.
-    """
+    """Return the cells of the metric as numbers; NaN where there is none."""
     values = np.full(len(column), np.nan)
     is_missing = column.isna().to_numpy()
     for row, cell in enumerate(column.astype(object)):

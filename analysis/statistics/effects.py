@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import check_delta
-from analysis.statistics.any_table import trials_of
-from analysis.statistics.arms import complete, failed_text, has_failed, reported
+from analysis.statistics.any_table import complete, reported, trials_of
+from analysis.statistics.arms import failed_text, has_failed
+from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, half_width
 from analysis.statistics.paired import TEST, equivalence_p, paired_effects, sign_flip_p, smallest_flip_p
 from analysis.statistics.pairing import FEWEST_UNPAIRED, correlation_interval
@@ -15,48 +16,14 @@ from analysis.statistics.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm
 from analysis.wording import larger_is_better
 from cktf.rows import Status
 
-COLUMNS = {
-    "context": "str",
-    "arm_id": "str",
-    "arm": "str",
-    "factor": "str",
-    "metric": "str",
-    "verdict": "str",
-    "detectable": "float64",
-    "more_seeds_low": "float64",
-    "more_seeds": "float64",
-    "n_pairs": "int64",
-    "n_missing": "int64",
-    "n_lost_by_arm": "int64",
-    "n_lost_by_baseline": "int64",
-    "missing": "str",
-    "mean": "float64",
-    "baseline_mean": "float64",
-    "effect": "float64",
-    "sd": "float64",
-    "low": "float64",
-    "high": "float64",
-    "low_simultaneous": "float64",
-    "high_simultaneous": "float64",
-    "confidence": "float64",
-    "hedges_gz": "float64",
-    "correlation": "float64",
-    "correlation_low": "float64",
-    "correlation_high": "float64",
-    "n_unpaired": "float64",
-    "test": "str",
-    "statistic": "float64",
-    "p": "float64",
-    "p_holm": "float64",
-    "delta": "float64",
-    "p_equivalence": "float64",
-    "p_equivalence_holm": "float64",
-    "p_flip": "float64",
-    "p_flip_holm": "float64",
-    "p_flip_holm_least": "float64",
-    "reason": "str",
-}
-"""Columns of the table of effects with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    context arm_id arm factor metric verdict detectable more_seeds_low more_seeds n_pairs n_missing n_lost_by_arm
+    n_lost_by_baseline missing mean baseline_mean effect sd low high low_simultaneous high_simultaneous confidence
+    hedges_gz correlation correlation_low correlation_high n_unpaired test statistic p p_holm delta p_equivalence
+    p_equivalence_holm p_flip p_flip_holm p_flip_holm_least reason
+    """
+)
 
 ENDED = [Status.COMPLETE, Status.PRUNED, Status.FAILED]
 """Statuses after which no result is to come."""
@@ -188,7 +155,7 @@ def effects(
         for column, assurance in (("more_seeds", ASSURANCE), ("more_seeds_low", 1 - ASSURANCE)):
             more = more_seeds(delta, sd, found.n_pairs, level, assurance)
             frame[column] = np.where(is_open, more, np.nan)
-    return frame.astype(COLUMNS).sort_values(["context", "factor"], key=_first_seen, kind="stable", ignore_index=True)
+    return typed(frame, COLUMNS).sort_values(["context", "factor"], key=_first_seen, kind="stable", ignore_index=True)
 
 
 def compared_arms(pool: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.arms import complete, reported
+from analysis.statistics.any_table import complete, reported
+from analysis.statistics.columns import columns, typed
 from analysis.statistics.effects import compared_arms
 from analysis.statistics.intervals import half_width
 from analysis.statistics.paired import paired_effects
@@ -29,24 +30,11 @@ WORDS = {
 BOUNDS = {"agreement": (0, 100), "kl": (0, None), "cka": (0, 1), "gradient": (0, None)}
 """First word of a measure's name to its smallest and largest possible value; None: unbounded."""
 
-COLUMNS = {
-    "context": "str",
-    "arm_id": "str",
-    "arm": "str",
-    "number": "str",
-    "n_pairs": "int64",
-    "mean": "float64",
-    "baseline_mean": "float64",
-    "effect": "float64",
-    "sd": "float64",
-    "low": "float64",
-    "high": "float64",
-    "hedges_gz": "float64",
-    "statistic": "float64",
-    "p": "float64",
-    "p_holm": "float64",
-}
-"""Columns of the table with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    context arm_id arm measure n_pairs mean baseline_mean effect sd low high hedges_gz statistic p p_holm
+    """
+)
 
 
 def numbers_of(epochs: pd.DataFrame) -> list[str]:
@@ -82,7 +70,7 @@ def health_effects(trials: pd.DataFrame, epochs: pd.DataFrame, *, metric: str) -
         metric: Column of trials without which a trial does not count.
 
     Returns:
-        One row for each arm and number that both sides have: ``context``, ``arm_id``, ``arm``, ``number`` (the column
+        One row for each arm and number that both sides have: ``context``, ``arm_id``, ``arm``, ``measure`` (the column
         without its prefix), fields of `analysis.statistics.paired.PairedEffects`, and ``p_holm``, adjusted over all
         rows.
     """
@@ -96,15 +84,15 @@ def health_effects(trials: pd.DataFrame, epochs: pd.DataFrame, *, metric: str) -
         found = paired_effects(arm, baseline)
         frame = pd.DataFrame({name: getattr(found, name) for name in COLUMNS if hasattr(found, name)})
         frame["context"], frame["arm"] = compared["context"].to_numpy(), compared["arm"].to_numpy()
-        frame["arm_id"], frame["number"] = compared.index.to_numpy(), column.removeprefix(PREFIX)
+        frame["arm_id"], frame["measure"] = compared.index.to_numpy(), column.removeprefix(PREFIX)
         frames.append(frame[frame["n_pairs"] > 0])
     if not frames:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+        return typed([], COLUMNS)
     table = pd.concat(frames, ignore_index=True)
     table["p_holm"] = holm(table["p"].to_numpy(np.float64))
     order = {arm_id: position for position, arm_id in enumerate(compared.index)}
     table = table.sort_values("arm_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
-    return table[list(COLUMNS)].astype(COLUMNS)
+    return typed(table, COLUMNS)
 
 
 def selected_confidence(shown: Any, candidates: Any) -> Any:

@@ -16,6 +16,7 @@ arms suffice for these; the rows name the model.
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,44 +24,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.arguments import check_factors, check_trials
+from analysis.arguments import check_factors
 from analysis.ledger.other_names import under_every_name
-from analysis.statistics.arms import complete, reported
+from analysis.statistics.any_table import complete, is_plain, reported, trials_of, with_levels
+from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import factor_label
 from analysis.statistics.seed_contrasts import SeedTest, seed_test
 from analysis.statistics.verdicts import holm
+from cktf.errors import InputError
 
 Floats = NDArray[np.float64]
 Cell = tuple[str, ...]
 """One combination of the levels of a grid: the level of each factor, as text."""
 
-COLUMNS = {
-    "context": "str",
-    "kind": "str",
-    "factor": "str",
-    "contrast": "str",
-    "against": "str",
-    "aliases": "str",
-    "metric": "str",
-    "effect": "float64",
-    "low": "float64",
-    "high": "float64",
-    "confidence": "float64",
-    "statistic": "float64",
-    "p": "float64",
-    "p_holm": "float64",
-    "factor_f": "float64",
-    "factor_df": "int64",
-    "factor_p": "float64",
-    "factor_reason": "str",
-    "df_error": "float64",
-    "n_seeds": "int64",
-    "n": "int64",
-    "model": "str",
-    "reason": "str",
-}
-"""Columns of the table of main effects and interactions with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    context kind factor contrast against aliases metric effect low high confidence statistic p p_holm factor_f
+    factor_df factor_p factor_reason df_error n_seeds n model reason
+    """
+)
 
 
 REDUCED = ", no interactions of three and more factors"
@@ -105,7 +88,9 @@ class Contrast:
         return " × ".join(_named(self.labels, self.levels))
 
 
-def interactions(trials: pd.DataFrame, *, factors: list[str], metric: str = "test_accuracy") -> pd.DataFrame:
+def interactions(
+    trials: pd.DataFrame, *, factors: Iterable[str], metric: str = "test_accuracy", baseline: str | None = None
+) -> pd.DataFrame:
     """Return the main effects and two-factor interactions of a grid or a fraction, context by context.
 
     A main effect is the difference that a level makes to the reference level (the baseline's where the grid has it,
@@ -115,9 +100,11 @@ def interactions(trials: pd.DataFrame, *, factors: list[str], metric: str = "tes
     others.
 
     Args:
-        trials: As `analysis.load` gives them, of a study whose design is a grid or a fraction.
-        factors: Paths of its factors; none: there is nothing to find.
+        trials: As `analysis.load` gives them, of a study whose design is a grid or a fraction; or a plain table.
+        factors: Paths of its factors, in a plain table names of columns; none: there is nothing to find.
         metric: Column that is compared.
+        baseline: Name of the arm whose levels are the reference levels; None: the study's, or in a plain table the arm
+            that is called ``baseline``, or else the first arm.
 
     Returns:
         One row for each contrast: ``kind`` (``main`` or ``interaction``), ``factor``, ``contrast`` and ``against``
@@ -128,11 +115,17 @@ def interactions(trials: pd.DataFrame, *, factors: list[str], metric: str = "tes
         a figure is missing.
 
     Raises:
-        ValueError: If the table is none of trials, or lacks the metric or a factor.
+        InputError: If a column, a factor or the baseline is missing, an arm has several levels of a factor or none, or
+            the metric does not hold numbers.
     """
-    columns = ("context", "arm_id", "is_baseline", "seed", "stage", "status")
-    check_trials(trials, metric, what="interactions", columns=columns)
-    check_factors(trials, factors)
+    pool = trials_of(trials, metric=metric, what="interactions", baseline=baseline, needs_baseline=False)
+    factors = factors if isinstance(factors, str) else list(factors)
+    if not isinstance(factors, str) and is_plain(trials, "interactions"):
+        pool = with_levels(pool, factors, metric)
+        for factor in factors:
+            if (is_empty := pool[f"param.{factor}"].isna()).any():
+                raise InputError(f"factors: column {factor!r} is empty in row {int(is_empty.argmax()) + 1}")
+    trials, factors = pool, check_factors(pool, factors)
     rows = []
     designed = reported(trials) if factors else trials.head(0)
     for context, pool in designed.groupby("context", sort=False):
@@ -146,7 +139,7 @@ def interactions(trials: pd.DataFrame, *, factors: list[str], metric: str = "tes
         of_cell = np.array([[arm == arm_id for arm in arms] for arm_id in cells.values()], np.float64)
         for figures in contrast_figures(values, found, of_cell):
             rows.append({"context": context, "metric": metric, **figures})
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    frame = typed(rows, COLUMNS)
     is_asked = (frame["reason"] != VANISHES).to_numpy()
     frame.loc[is_asked, "p_holm"] = holm(frame.loc[is_asked, "p"].to_numpy(np.float64))
     return frame

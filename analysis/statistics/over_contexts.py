@@ -4,24 +4,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, grouped_estimates
 from analysis.statistics.verdicts import holm
 
-COLUMNS = {
-    "arm": "str",
-    "metric": "str",
-    "n_contexts": "int64",
-    "n_missing": "int64",
-    "n_above": "int64",
-    "effect": "float64",
-    "sd": "float64",
-    "low": "float64",
-    "high": "float64",
-    "confidence": "float64",
-    "p": "float64",
-    "p_holm": "float64",
-}
-"""Columns of the table of effects over contexts with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    arm metric n_contexts n_missing n_above effect sd low high confidence p p_holm
+    """
+)
 
 
 def shared_names(arms: pd.DataFrame) -> "pd.Series[str]":
@@ -67,7 +58,7 @@ def over_contexts(effects: pd.DataFrame) -> pd.DataFrame:
     by_arm = effects.groupby("arm", sort=False)
     shared = effects[by_arm["context"].transform("nunique") > 1].assign(rounding=rounding)
     if shared.empty:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+        return typed([], COLUMNS)
     frame = grouped_estimates(shared, ["arm"], "effect").rename(columns={"n": "n_contexts", "mean": "effect"})
     by_arm = shared.groupby("arm", sort=False)
     frame["metric"] = shared["metric"].iloc[0]
@@ -82,4 +73,4 @@ def over_contexts(effects: pd.DataFrame) -> pd.DataFrame:
     error = np.where(varies, frame["sd"], np.nan) / np.sqrt(n)
     frame["p"] = 2 * stats.t.sf(np.abs(frame["effect"].to_numpy()) / error, n - 1)
     frame["p_holm"] = holm(frame["p"].to_numpy(np.float64))
-    return frame[list(COLUMNS)].astype(COLUMNS)
+    return typed(frame, COLUMNS)

@@ -12,12 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.arguments import check_columns, check_maximise, check_trials
-from analysis.statistics.arms import complete, reported
+from analysis.arguments import check_columns
+from analysis.statistics.any_table import complete, reported, trials_of
+from analysis.statistics.columns import columns, typed
+from analysis.statistics.effects import effects as effects_of
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.mixed_model import mixed_effects
 from analysis.statistics.over_contexts import rounding, shared_names
 from analysis.statistics.verdicts import LEVEL, holm
+from analysis.wording import larger_is_better
 from cktf.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -35,26 +38,12 @@ FRIEDMAN = "Friedman, Nemenyi"
 MIXED = "mixed model"
 """Tests that decide, as the table has them; ``none`` where there is none."""
 
-COLUMNS = {
-    "arm": "str",
-    "is_baseline": "bool",
-    "metric": "str",
-    "n_contexts": "int64",
-    "n_blocks": "int64",
-    "mean_rank": "float64",
-    "test": "str",
-    "friedman": "float64",
-    "friedman_p": "float64",
-    "critical_difference": "float64",
-    "effect": "float64",
-    "low": "float64",
-    "high": "float64",
-    "confidence": "float64",
-    "p_adjusted": "float64",
-    "missing": "str",
-    "reason": "str",
-}
-"""Columns of the table of ranks with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    arm is_baseline metric n_contexts n_blocks mean_rank test friedman friedman_p critical_difference effect low
+    high confidence p_adjusted missing reason
+    """
+)
 
 
 def without_rounding(values: Floats, rounding: Floats) -> Floats:
@@ -132,7 +121,12 @@ def alike(mean_ranks: Floats, difference: float) -> list[tuple[int, int]]:
 
 
 def ranks(
-    trials: pd.DataFrame, effects: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool = True
+    trials: pd.DataFrame,
+    effects: pd.DataFrame | None = None,
+    *,
+    metric: str = "test_accuracy",
+    maximise: bool | None = None,
+    baseline: str | None = None,
 ) -> pd.DataFrame:
     """Return how every arm ranks over the contexts of a study, and how it differs from the baseline over them.
 
@@ -144,10 +138,11 @@ def ranks(
     have results in two contexts or more.
 
     Args:
-        trials: As `analysis.load` gives them.
-        effects: As `analysis.statistics.effects.effects` gives them.
+        trials: As `analysis.load` gives them; or a plain table with a column ``context``.
+        effects: As `analysis.effects` gives them; None: they are computed.
         metric: Column that is compared.
-        maximise: Whether a larger metric is better.
+        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        baseline: Name of the arm that the others of each context are compared with.
 
     Returns:
         One row for each arm, the best mean rank first and those without one last; none where there is one context:
@@ -158,17 +153,19 @@ def ranks(
         effect, and ``reason`` why it was not ranked or tested.
 
     Raises:
-        ValueError: If a table is none of trials or effects, or lacks the metric, or the direction is neither true nor
-            false.
+        InputError: If a column or the baseline is missing, the metric does not hold numbers, the effects are none or of
+            another metric, or the direction is not known.
     """
-    check_trials(trials, metric, what="ranks")
-    check_maximise(maximise)
+    maximise = larger_is_better(metric, maximise)
+    trials = trials_of(trials, metric=metric, what="ranks", baseline=baseline)
+    if effects is None:
+        effects = effects_of(trials, metric=metric, maximise=maximise)
     check_columns(effects, ("context", "arm", "effect"), what="ranks", source="effects, as analysis.effects gives them")
     for other in set(effects.get("metric", ())) - {metric}:
         raise InputError(f"metric {metric!r}: the effects are of {other!r}")
     contexts = list(dict.fromkeys(effects["context"]))
     if len(contexts) < 2:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+        return typed([], COLUMNS)
     pool = reported(trials)
     pool = pool.assign(arm=pool["arm_id"].map(shared_names(pool)))
     baseline = str(pool.loc[pool["is_baseline"], "arm"].iloc[0])
@@ -206,7 +203,7 @@ def ranks(
         _test_ranks(frame, ranked.to_numpy(np.float64))
     else:
         _test_by_model(frame, complete(pool, metric).rename(columns={metric: "score"}), baseline)
-    return frame.astype(COLUMNS).sort_values("mean_rank", kind="stable", ignore_index=True)
+    return typed(frame, COLUMNS).sort_values("mean_rank", kind="stable", ignore_index=True)
 
 
 def _test_ranks(frame: pd.DataFrame, values: Floats) -> None:
