@@ -108,12 +108,8 @@ def read_csv(
     trials = [_trial(row, end, named["metric"]) for row, end in zip(plain.to_dict("records"), ends, strict=True)]
     caveats += [ADDRESSES_CUT] * has_addresses
     caveats += scales_in_words(plain, "metric", named["metric"])
-    foreign = Foreign(
-        origin=f"the CSV file {what} ("
-        + ", ".join(f"{option}: column {column}" for option, column in named.items())
-        + ")",
-        cannot_be_vouched_for=[*CANNOT_BE_VOUCHED_FOR, *caveats],
-    )
+    read = ", ".join(f"{option}: column {column}" for option, column in named.items())
+    foreign = Foreign(origin=f"the CSV file {what} ({read})", cannot_be_vouched_for=[*CANNOT_BE_VOUCHED_FOR, *caveats])
     return foreign_results(
         trials,
         name=what.rpartition("/")[2].removesuffix(".csv"),
@@ -199,11 +195,7 @@ def _trial(row: Mapping[Hashable, Any], end: tuple[Status, str], metric: str) ->
 def _numbers(what: str, column: str, texts: list[str], decimal: str | None) -> tuple[list[float], list[str]]:
     """Return the numbers in the cells of the metric, NaN where there is none; and what was made of other signs.
 
-    Args:
-        what: The file.
-        column: Of the metric.
-        texts: Its cells.
-        decimal: The decimal sign; None: a comma is one where no cell has a point and some comma can part no thousands.
+    Without a decimal sign, a comma is one where no cell has a point and some comma can part no thousands.
     """
     told = []
     filled = [text for text in texts if text.lower() not in cells.NO_VALUE]
@@ -232,14 +224,7 @@ def _numbers(what: str, column: str, texts: list[str], decimal: str | None) -> t
 
 
 def _seeds(what: str, column: str, seeds: list[str], decimal: str | None) -> list[str]:
-    """Return seeds as whole numbers are written; a word that stands before all of them alike is cut off.
-
-    Args:
-        what: The file.
-        column: Of the seeds.
-        seeds: As they stand there.
-        decimal: Their decimal sign; None: a point.
-    """
+    """Return seeds as whole numbers are written; a word that stands before all of them alike is cut off."""
     parted = [WORD_AND_NUMBER.fullmatch(seed) for seed in seeds if seed]
     words = {found[1] for found in parted if found}
     word = words.pop() if len(words) == 1 and all(parted) else ""

@@ -112,11 +112,7 @@ def _is_encoding(name: str) -> bool:
 
 
 def _sign(separator: str | None) -> str | None:
-    """Return a separator as it stands in a file.
-
-    Raises:
-        InputError: If it is not one sign.
-    """
+    """Return a separator as it stands in a file."""
     sign = {"tab": "\t", "\\t": "\t", "space": " ", "blank": " "}.get(separator or "", separator)
     if sign is not None and (len(sign) != 1 or sign in '"\r\n\0'):
         raise InputError(f"--separator {shown(separator)}: is one sign, such as ; or |, or tab")
@@ -193,15 +189,16 @@ def _json_records(place: str, text: str) -> list[Any]:
     """Return what a list of JSON holds, or lines of JSON."""
     try:
         if text.lstrip().startswith("["):
-            found = json.loads(text, parse_int=_whole)
+            found = parsed_json(text)
             return found if isinstance(found, list) else [found]
-        return [json.loads(line, parse_int=_whole) for line in text.split("\n") if line.strip()]
+        return [parsed_json(line) for line in text.split("\n") if line.strip()]
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{place}: is neither a list nor lines of JSON: {error}") from error
 
 
-def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) < 30 else float(digits)
+def parsed_json(text: str | bytes) -> Any:
+    """Return what JSON holds; an integer that is long beyond 64 bits is a float, be it infinite."""
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 30 else float(digits))
 
 
 def _of_records(place: str, records: list[Any]) -> tuple[list[str], Rows]:
@@ -215,9 +212,7 @@ def _of_records(place: str, records: list[Any]) -> tuple[list[str], Rows]:
     names = list(dict.fromkeys(name for record in records for name in record))
     if not names:
         raise InputError(f"{place}: no table: it is empty")
-    rows = [[_cell(record.get(name)) for name in names] for record in records]
+    rows = [
+        ["" if (value := record.get(name)) is None else tidy_name(str(value)) for name in names] for record in records
+    ]
     return [tidy_name(name) for name in names], rows
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else tidy_name(str(value))

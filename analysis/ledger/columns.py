@@ -1,6 +1,7 @@
 """Columns of the tables: texts that repeat, moments, and values whose type is found out."""
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from math import isfinite
 from typing import Any
@@ -83,6 +84,17 @@ def _reads_as_another_kind(text: str) -> bool:
     except (RecursionError, ValueError):
         return False
     return True
+
+
+def flat(values: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one level, keys joined."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, separator, f"{prefix}{key}{separator}")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
 
 def data_frame(table: pa.Table) -> pd.DataFrame:

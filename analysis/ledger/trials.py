@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.ledger.columns import Null, timestamps, typed_column
+from analysis.ledger.columns import Null, flat, timestamps, typed_column
 from analysis.ledger.epochs import FINAL_METRICS
 from analysis.ledger.other_names import COLUMN, in_column
 from analysis.ledger.pieces import Ledger
@@ -83,7 +83,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         firsts.setdefault(_arm_of(row), row)
     position = {arm: index for index, arm in enumerate(firsts)}
     arm = pa.array([position[_arm_of(row)] for row in planned], pa.int64())
-    configs = [_flatten(row.config, {}) for row in firsts.values()]
+    configs = [flat(row.config) for row in firsts.values()]
     aliases = [alias["params"] for row in firsts.values() for alias in row.aliases]
     for factor in dict.fromkeys((*study.factors, *(name for row in firsts.values() for name in row.params))):
         levels = [_level(row, factor) for row in firsts.values()]
@@ -121,13 +121,3 @@ def _level(row: PlannedRow, factor: str) -> Any:
     for key in factor.split("."):
         level = level.get(key) if isinstance(level, dict) else None
     return level
-
-
-def _flatten(values: dict[str, Any], into: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Add a nested mapping to another as one level of dotted paths, and return that."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            _flatten(value, into, f"{prefix}{key}.")
-        else:
-            into[prefix + key] = value
-    return into
