@@ -12,10 +12,9 @@ from pyarrow import fs
 from analysis.facts import Facts
 from analysis.folder import has_file, open_folder, without_slash
 from analysis.ledger.collect import ledger_tables
-from analysis.ledger.columns import data_frame
+from analysis.ledger.columns import FACTS_KEY, VERSION_KEY, data_frame
 from analysis.ledger.epochs import FINAL_METRICS
 from analysis.ledger.other_names import is_written_names
-from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
 from analysis.ledger.pieces import ledger_files
 from analysis.results import Results
 from analysis.several_runs import united
@@ -70,7 +69,7 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
         more: Of further runs.
 
     Raises:
-        ValueError: If there are neither a ledger nor tables, the tables are of another schema version or lack what
+        InputError: If there are neither a ledger nor tables, the tables are of another schema version or lack what
             they had, or the runs cannot be read together.
     """
     once: dict[str, str] = {}

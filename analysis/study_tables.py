@@ -1,15 +1,14 @@
 """The tables of a run: trials, epochs, and all that is derived from them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import pandas as pd
 
 from analysis.facts import Facts
-from analysis.searches.arms import scores_on_the_way, searched_arms
+from analysis.searches.arms import leaderboard, scores_on_the_way, searched_arms
 from analysis.searches.confirmed import confirmed
 from analysis.searches.importance import importance_of_arms
-from analysis.searches.leaderboard import leaderboard
 from analysis.statistics.arms import arms
 from analysis.statistics.best import best
 from analysis.statistics.effects import effects
@@ -17,7 +16,6 @@ from analysis.statistics.health import health_effects
 from analysis.statistics.interactions import interactions
 from analysis.statistics.over_contexts import over_contexts
 from analysis.statistics.ranks import ranks
-from analysis.statistics.teachers import teachers
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -66,8 +64,23 @@ class StudyTables:
 
     @cached_property
     def teachers(self) -> pd.DataFrame:
-        """Validation and test scores of each teacher, one row each; see `analysis.statistics.teachers.teachers`."""
-        return teachers(self.facts.teachers, self.trials)
+        """Validation and test scores of each teacher, one row each.
+
+        The columns of `cktf.rows.TeacherRow` but its time; ``contexts``, those whose trials name the teacher, joined by
+        commas; and ``near_chance``.
+        """
+        contexts: dict[str, set[str]] = {}
+        if "teacher_id" in self.trials:
+            for identity, context in zip(self.trials["teacher_id"], self.trials["context"], strict=True):
+                contexts.setdefault(identity, set()).add(context)
+        found = []
+        for row in self.facts.teachers:
+            named = ", ".join(sorted(filter(None, contexts.get(row.teacher_id, ()))))
+            found.append({**asdict(row), "contexts": named, "near_chance": row.is_near_chance})
+        frame = pd.DataFrame(found).drop(columns="time", errors="ignore")
+        numbers = ("validation_accuracy", "validation_loss", "chance", "test_accuracy", "test_loss")
+        kinds = dict.fromkeys(("validation_images", "num_classes", "seed"), "Int64") | dict.fromkeys(numbers, "float64")
+        return frame.astype({name: kind for name, kind in kinds.items() if name in frame})
 
     @cached_property
     def health(self) -> pd.DataFrame:
@@ -94,7 +107,7 @@ class StudyTables:
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
-        """The arms of a search by the score that selected them; see `analysis.searches.leaderboard.leaderboard`."""
+        """The arms of a search by the score that selected them; see `analysis.searches.arms.leaderboard`."""
         return leaderboard(self.trials, metric=self.facts.study.metric, maximise=self.facts.study.maximise)
 
     @cached_property

@@ -14,8 +14,7 @@ from analysis.foreign.table_file import table_rows
 from analysis.foreign.trials import ADDRESSES_CUT, ForeignTrial, foreign_results
 from analysis.results import Results
 from analysis.statistics import cells
-from analysis.statistics.any_table import as_trials
-from analysis.statistics.scales import scales_in_words
+from analysis.statistics.any_table import as_trials, scales_in_words
 from analysis.wording import larger_is_better
 from cktf.errors import InputError, shown
 from cktf.names import tidy_name

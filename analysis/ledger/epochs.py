@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.folder import open_folder, write
-from analysis.ledger.columns import repeated, timestamps
+from analysis.ledger.columns import SCHEMA_METADATA, parquet_bytes, repeated, timestamps
 from analysis.ledger.lines import EPOCH_SCHEMA
-from analysis.ledger.parquet import SCHEMA_METADATA, parquet_bytes
 from analysis.ledger.pieces import PLACE, Ledger
 
 FOLDER = "epochs.parquet"

@@ -14,10 +14,9 @@ from analysis.figures import FIGURES
 from analysis.figures.drawing import Drawing, all_drawings
 from analysis.folder import below, open_folder, without_slash, write
 from analysis.foreign import read as read_foreign
-from analysis.ledger.collect import Engine, collect, report_place
+from analysis.ledger.collect import Engine, RowsInMemory, collect, report_place
+from analysis.ledger.columns import metadata_of, parquet_bytes
 from analysis.ledger.epochs import FOLDER, part_name
-from analysis.ledger.in_memory import RowsInMemory
-from analysis.ledger.parquet import metadata_of, parquet_bytes
 from analysis.ledger.trials import TRIALS_FILE
 from analysis.loading import load
 from analysis.record import RECORD, Record

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.arguments import check_columns
-from analysis.searches.leaderboard import leaderboard
+from analysis.searches.arms import leaderboard
 from analysis.statistics.any_table import as_trials, complete, is_plain, trials_of
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.effects import effects as effects_of
@@ -48,12 +48,10 @@ def confirmed(
         baseline: Name of the arm that the confirmed arms are compared with.
 
     Returns:
-        The baseline first, then the arms by their rank in the search: ``arm_id``, ``arm``, ``is_baseline``, ``metric``,
-        ``rank`` (from 1), ``n_search`` (seeds) and ``search_score``, which are missing where the search did not try the
-        arm; their estimate at fresh seeds (see `analysis.statistics.intervals`); ``above_fresh`` and
-        ``selection_luck``, by how much the search score was too good (negative: too bad); and of the arm's row of
-        effects ``effect_metric``, ``effect``, ``effect_low``, ``effect_high``, ``verdict``. Empty where nothing was
-        confirmed.
+        The baseline first, then the arms by their ``rank`` in the search (from 1): ``n_search`` (seeds) and
+        ``search_score``, which are missing where the search did not try the arm; their estimate at fresh seeds (see
+        `analysis.statistics.intervals`); ``above_fresh`` and ``selection_luck``, by how much the search score was too
+        good (negative: too bad); and columns of the arm's row of effects. Empty where nothing was confirmed.
 
     Raises:
         InputError: If a column or the baseline is missing or does not hold what it must, the effects are none, or the
@@ -124,11 +122,7 @@ def _confirmed_search(table: pd.DataFrame, metric: str, baseline: str) -> pd.Dat
 def run_variance(values: Floats) -> float:
     """Return the variance of a run beside what its arm and its seed do: of the residuals of arm + seed.
 
-    Args:
-        values: (arms, seeds), NaN where there is no result.
-
-    Returns:
-        The variance; NaN where the results are too few for one.
+    It is NaN where the results (arms, seeds), NaN where there is none, are too few.
     """
     arm, seed = np.nonzero(np.isfinite(values))
     observed = values[arm, seed]

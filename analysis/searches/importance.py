@@ -183,14 +183,7 @@ def _names(what: str, names: Iterable[str]) -> list[str]:
 
 
 def importance_of_arms(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow, *, seed: int = 0) -> pd.DataFrame:
-    """Return what `importance` returns.
-
-    Args:
-        arms: As `searched_arms` gives them.
-        on_the_way: As `scores_on_the_way` gives them.
-        study: What was searched.
-        seed: As there.
-    """
+    """Return what `importance` returns, of `searched_arms` and `scores_on_the_way`."""
     ended = arms["status"].value_counts()
     judged = _some(arms[arms["status"].isin(JUDGED)], seed).reset_index(drop=True)
     is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}

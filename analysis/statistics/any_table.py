@@ -1,5 +1,6 @@
 """Tables that statistics take: trials as `analysis.load` gives them, or a plain table of arm, seed and metric."""
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -11,7 +12,6 @@ import pandas as pd
 
 from analysis.arguments import TRIAL_COLUMNS, check_columns, check_trials, listed
 from analysis.statistics.cells import no_number, number, status_in, whole_number
-from analysis.statistics.scales import scales_in_words
 from cktf.errors import InputError, shown
 from cktf.names import similar_in_words, tidy_name
 from cktf.rows import Stage, Status
@@ -58,10 +58,6 @@ def trials_of(
         baseline: Name of the arm that is the baseline of every context. None: in trials the baseline of the study, in a
             plain table the arm that is called ``baseline``.
         needs_baseline: Whether a plain table without a baseline is refused if none was named.
-
-    Raises:
-        InputError: If it is no data frame, lacks a column or a context the baseline, or the metric does not hold
-            numbers.
     """
     if not is_plain(table, what):
         check_trials(table, metric, what=what)
@@ -103,16 +99,15 @@ def as_trials(
         frame: Has the columns ``arm``, ``seed`` and the metric; a column ``context`` where there are several. A row
             without a finite value of the metric is a failed trial: it is counted, and its seed forms no pair. So is one
             that a column ``status`` says to have failed; planned and running ones have no result yet.
-        metric: Column that is compared: numbers, of whatever type, or numbers as text.
+        metric: Column of numbers, of whatever type, or of numbers as text.
         baseline: Name of the arm that the others of its context are compared with. None: the arm that is called
             ``baseline``, if there is one.
         what: The table, as messages call it.
         called: Column to what messages call it, where it has another name.
 
     Raises:
-        InputError: If the table is empty, a column is missing or there twice, one of ``arm``, ``seed`` and ``context``
-            has an empty cell, the metric has one that is no number, an arm has two rows at one seed, or a context has
-            no arm that is called as the baseline.
+        InputError: If the table is empty, a column is missing or there twice, a name or seed is empty, a cell of the
+            metric is no number, an arm has two rows at one seed, or a context lacks the baseline.
     """
     called = called or {}
     columns = list(frame.columns)
@@ -172,11 +167,7 @@ def as_trials(
 
 
 def with_levels(trials: pd.DataFrame, factors: Iterable[str], metric: str) -> pd.DataFrame:
-    """Return trials of a plain table with a column ``param.<factor>`` for each factor that is a column of its own.
-
-    Raises:
-        InputError: If a factor is no column, or means something else, or an arm has several levels of one.
-    """
+    """Return trials of a plain table with a column ``param.<factor>`` for each factor that is a column of its own."""
     taken = (*TRIAL_COLUMNS, metric)
     for factor in factors:
         if f"param.{factor}" in trials:
@@ -253,3 +244,69 @@ def _number(cell: object) -> float | None:
         return float(cell)
     except (ValueError, OverflowError):  # a signalling NaN; an integer of hundreds of digits
         return None
+
+
+FEWEST, MOST = 50.0, 200.0
+"""Ratio of two means between which it is about a hundred."""
+
+MOST_COMPARED = 300
+"""Arms that are all compared with one another; more are compared with the baselines alone."""
+
+MOST_TOLD = 3
+"""Pairs that are named."""
+
+
+def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None) -> list[str]:
+    """Return sentences on arms of which one has about a hundred times the scores of the other.
+
+    Arms are compared within their context, baselines over the contexts as well; within an arm, the seeds.
+
+    Args:
+        trials: As `analysis.statistics.any_table.as_trials` gives them.
+        metric: Column of the scores.
+        called: What sentences call the metric; None: as its column.
+    """
+    called = called or metric
+    scored = trials[trials["status"] == Status.COMPLETE]
+    scores = {
+        (str(context), str(arm)): rows.tolist()
+        for (context, arm), rows in scored.groupby(["context", "arm"], sort=False)[metric]
+    }
+    baselines = {*scored.loc[scored["is_baseline"], "arm"]}
+    means = {key: sum(values) / len(values) for key, values in scores.items()}
+    # The baseline first, so that an arm is rather told beside it than beside another arm.
+    order = sorted(means, key=lambda key: key[1] not in baselines)
+    num_first = sum(key[1] in baselines for key in order) if len(order) > MOST_COMPARED else len(order)
+    pairs = [
+        (first, second)
+        for place, first in enumerate(order[:num_first])
+        for second in order[place + 1 :]
+        if (first[0] == second[0] or (first[1] == second[1] and first[1] in baselines))
+        and _is_hundredfold(means[first], means[second])
+    ]
+    beside = {second for first, second in pairs if first[1] in baselines}
+    pairs = [pair for pair in pairs if pair[0][1] in baselines or not beside.intersection(pair)]
+    told = [
+        f"{_named(first)} has a mean {called} of {means[first]:.4g}, {_named(second)} of {means[second]:.4g}"
+        for first, second in pairs
+    ]
+    told += [
+        f"{_named(key)} has {called} {min(values):.4g} at one seed and {max(values):.4g} at another"
+        for key, values in scores.items()
+        if len(values) > 1 and _is_hundredfold(min(values), max(values))
+    ]
+    more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
+    text = "; ".join(told[:MOST_TOLD])
+    return [f"About a factor of 100: {text}{more}. Is one of them in per cent and the other not?"] if told else []
+
+
+def _is_hundredfold(first: float, second: float) -> bool:
+    if not ((0 < first < math.inf and 0 < second < math.inf) or (-math.inf < first < 0 and -math.inf < second < 0)):
+        return False
+    # Logarithms are subtracted, for a ratio may be too large or too small for a number.
+    return math.log(FEWEST) <= abs(math.log(abs(first)) - math.log(abs(second))) <= math.log(MOST)
+
+
+def _named(key: tuple[str, str]) -> str:
+    context, arm = key
+    return f"{arm!r} in {context!r}" if context else repr(arm)

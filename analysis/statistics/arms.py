@@ -35,10 +35,9 @@ def arms(
         reference: Context to arm to a published value of the metric; the trials have each of these.
 
     Returns:
-        One row for each context and arm, in the order of planning: ``context``, ``arm_id``, ``arm``,
-        ``is_baseline``, ``metric``, ``n_planned``, the estimate (see `analysis.statistics.intervals`), ``n_failed``, a
-        ``reason`` why a figure is missing, and the ``reference``, which nothing is computed of; NaN where there is
-        none.
+        One row for each context and arm, in the order of planning, with its estimate (see
+        `analysis.statistics.intervals`), a ``reason`` why a figure is missing, and the ``reference``, which nothing is
+        computed of; NaN where there is none.
 
     Raises:
         InputError: If the table lacks a column, the baseline or an arm that has a reference, or the metric does not

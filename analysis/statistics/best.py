@@ -49,12 +49,12 @@ def best(trials: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool 
         maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
 
     Returns:
-        One row for each context and arm that has a result, in the order of planning: ``context``, ``arm_id``, ``arm``,
-        ``metric``, ``is_best`` (has the best mean, of the arms with results at `FEWEST_SEEDS` seeds; equal ones all
-        have it), ``n_pairs`` (seeds shared with the best, of equals the first), ``difference`` (mean over them, from
-        the best), ``p`` and ``p_holm`` (of the paired t test, two-sided; adjusted over the context's other arms; NaN
-        where it cannot be made), ``is_among_best``: is not told from the best at `FEWEST_SEEDS` seeds or more, or is
-        the best. Where no arm has so many seeds, there is no best.
+        One row for each context and arm that has a result, in the order of planning: ``is_best`` (has the best mean, of
+        the arms with results at `FEWEST_SEEDS` seeds; equal ones all have it), ``n_pairs`` (seeds shared with the best,
+        of equals the first), ``difference`` (mean over them, from the best), ``p`` and ``p_holm`` (of the paired t
+        test, two-sided; adjusted over the context's other arms; NaN where it cannot be made), ``is_among_best``: is not
+        told from the best at `FEWEST_SEEDS` seeds or more, or is the best. Where no arm has so many seeds, there is no
+        best.
 
     Raises:
         InputError: If the table lacks a column, the metric does not hold numbers, or the direction is not known.

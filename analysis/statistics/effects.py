@@ -10,8 +10,15 @@ from analysis.statistics.any_table import complete, reported, trials_of
 from analysis.statistics.arms import failed_text, has_failed
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, half_width
-from analysis.statistics.paired import TEST, equivalence_p, paired_effects, sign_flip_p, smallest_flip_p
-from analysis.statistics.pairing import FEWEST_UNPAIRED, correlation_interval
+from analysis.statistics.paired import (
+    FEWEST_UNPAIRED,
+    TEST,
+    correlation_interval,
+    equivalence_p,
+    paired_effects,
+    sign_flip_p,
+    smallest_flip_p,
+)
 from analysis.statistics.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
 from analysis.wording import larger_is_better
 from cktf.rows import Status
@@ -67,14 +74,14 @@ def effects(
 
     Returns:
         One row for each context and arm, contexts in the order of planning, in them arms of one factor together:
-        ``context``, ``arm_id``, ``arm``, ``factor`` (paths in which it differs from the baseline), ``metric``,
-        ``verdict`` (a word of `analysis.statistics.verdicts.Verdict`; *failed* is an arm that failed at each of its
-        seeds, which still counts in the family of comparisons), ``detectable`` (the effect that so many pairs detect,
-        see `analysis.statistics.verdicts.mde`), ``more_seeds`` and ``more_seeds_low`` (of undecided arms where there is
-        a ``delta``, see `analysis.statistics.verdicts.more_seeds`: with the deviation at its upper and its lower
-        bound), ``n_missing`` (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline``
-        (where that side alone ended without a result) and ``missing`` (which, and why), the fields of
-        `analysis.statistics.paired.PairedEffects` (``n_unpaired`` from `analysis.statistics.pairing.FEWEST_UNPAIRED`
+        ``factor`` (paths in which it differs from the baseline), ``verdict`` (see
+        `analysis.statistics.verdicts.Verdict`; an arm that failed at each of its seeds still counts in the family),
+        ``detectable`` (the effect that so many pairs detect, see `analysis.statistics.verdicts.mde`), ``more_seeds``
+        and ``more_seeds_low`` (of undecided arms where there is a ``delta``, see
+        `analysis.statistics.verdicts.more_seeds`: with the deviation at its upper and its lower bound), ``n_missing``
+        (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline`` (where that side alone
+        ended without a result) and ``missing`` (which, and why), the fields of
+        `analysis.statistics.paired.PairedEffects` (``n_unpaired`` from `analysis.statistics.paired.FEWEST_UNPAIRED`
         pairs on), ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's: all of them together hold the effects
         with 95%), ``correlation_low`` and ``correlation_high``, the name of the deciding ``test`` (``none`` where there
         is none, and a ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, and ``p_flip`` of the
@@ -82,7 +89,7 @@ def effects(
         ``p_flip_holm_least`` is the smallest that the numbers of pairs and of rows allow.
 
     Raises:
-        ValueError: If a table lacks a column or a context the baseline, the metric does not hold numbers, the direction
+        InputError: If a table lacks a column or a context the baseline, the metric does not hold numbers, the direction
             is neither true nor false or is not known, or delta is not above 0.
     """
     check_delta(delta)
@@ -159,11 +166,7 @@ def effects(
 
 
 def compared_arms(pool: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
-    """Return all arms, those whose context has a baseline, and the id of that baseline for each of these.
-
-    Args:
-        pool: Trials; of each arm the first row is taken, by its ``arm_id``.
-    """
+    """Return all arms of trials, those whose context has a baseline, and the id of that baseline for each of these."""
     arms = pool.drop_duplicates("arm_id").set_index("arm_id")
     baselines = {arms.at[arm_id, "context"]: str(arm_id) for arm_id in arms.index[arms["is_baseline"]]}
     compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
@@ -171,25 +174,13 @@ def compared_arms(pool: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[
 
 
 def _failed_arms(statuses: pd.DataFrame, scores: pd.DataFrame) -> dict[str, int]:
-    """Return the arms that failed at each of their seeds, and the number of these.
-
-    Args:
-        statuses: Seed x arm.
-        scores: Likewise, missing where a trial has no finite one.
-    """
+    """Return the arms that failed at each of their seeds, and the number of these."""
     states = {arm_id: statuses[arm_id].dropna() for arm_id in scores.columns[scores.isna().all()]}
     return {str(arm_id): len(found) for arm_id, found in states.items() if has_failed(found)}
 
 
 def _reason(n_pairs: int, p: float, num_failed: int, num_baseline_failed: int) -> str:
-    """Return why there is no p; nothing where there is one.
-
-    Args:
-        n_pairs: Seeds at which both sides have a result.
-        p: Of the test.
-        num_failed: Seeds of an arm that failed at all of them; 0 of any other.
-        num_baseline_failed: Likewise, of its baseline.
-    """
+    """Return why there is no p, if so. An arm that did not fail at all of its seeds has failed at 0."""
     if not np.isnan(p):
         return ""
     if num_failed or num_baseline_failed:

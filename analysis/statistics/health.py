@@ -51,10 +51,7 @@ def number_label(column: str) -> str:
 def measured(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the epochs in which the health of complete trials was measured, those of a search's own stage left out.
 
-    Args:
-        trials: As `analysis.load` gives them.
-        epochs: Likewise.
-        metric: Column of trials without which a trial does not count.
+    A trial without the metric does not count.
     """
     chosen = complete(reported(trials), metric)["trial_id"]
     is_measured = epochs[numbers_of(epochs)].notna().any(axis="columns")
@@ -62,17 +59,13 @@ def measured(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.Data
 
 
 def health_effects(trials: pd.DataFrame, epochs: pd.DataFrame, *, metric: str) -> pd.DataFrame:
-    """Return by how much each number of each arm differs from its context's baseline, paired by seed.
+    """Return by how much each measure of each arm differs from its context's baseline, paired by seed.
 
-    Args:
-        trials: As `analysis.load` gives them.
-        epochs: Likewise; of a trial, the last epoch counts in which anything was measured.
-        metric: Column of trials without which a trial does not count.
+    Of a trial, the last epoch counts in which anything was measured; a trial without the metric does not count.
 
     Returns:
-        One row for each arm and number that both sides have: ``context``, ``arm_id``, ``arm``, ``measure`` (the column
-        without its prefix), fields of `analysis.statistics.paired.PairedEffects`, and ``p_holm``, adjusted over all
-        rows.
+        One row for each arm and ``measure`` (the column without its prefix) that both sides have, with fields of
+        `analysis.statistics.paired.PairedEffects`, and ``p_holm``, adjusted over all rows.
     """
     last = measured(trials, epochs, metric).sort_values("epoch").drop_duplicates("trial_id", keep="last")
     arms, compared, against = compared_arms(reported(trials))
@@ -96,14 +89,14 @@ def health_effects(trials: pd.DataFrame, epochs: pd.DataFrame, *, metric: str) -
 
 
 def selected_confidence(shown: Any, candidates: Any) -> Any:
-    r"""Return the confidence of the intervals of the numbers that are shown because they moved most.
+    r"""Return the confidence of the intervals of the measures that are shown because they moved most.
 
     Intervals of selected numbers miss more often than they say. At :math:`1 - 0.05 \, R / K`, of those that are shown
     5% miss on average (the false-coverage rate; Benjamini and Yekutieli 2005, definition 1).
 
     Args:
-        shown: R, numbers that were selected.
-        candidates: K, numbers that they were selected from: those of one arm in a table, of one figure in a figure.
+        shown: R, measures that were selected.
+        candidates: K, measures that they were selected from: those of one arm in a table, of one figure in a figure.
     """
     return 1 - LEVEL * shown / candidates
 

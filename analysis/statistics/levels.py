@@ -37,12 +37,8 @@ def is_logarithmic(levels: "NDArray[np.float64]") -> bool:
 def in_groups(levels: "pd.Series[Any]", most: int | None = None) -> "pd.Series[Any]":
     """Return the name of each level's group, as an ordered categorical; missing where the level is.
 
-    Every level is a group of its own, but those of a numeric factor that has more of them than ``most`` are parted by
-    their quantiles. Numbers ascend; other levels stand in the order in which they are met.
-
-    Args:
-        levels: One for each arm or trial.
-        most: Groups of a numeric factor; None: as many as it has levels.
+    Every level is a group of its own, but those of a numeric factor that has more than ``most`` (None: any number) are
+    parted by their quantiles. Numbers ascend; other levels stand in the order in which they are met.
     """
     if not is_numeric(levels):
         texts = levels.astype(str).where(levels.notna())

@@ -16,16 +16,10 @@ COLUMNS = columns(
 
 
 def shared_names(arms: pd.DataFrame) -> "pd.Series[str]":
-    """Return the names by which arms are known over contexts: the baselines of all contexts have one.
+    """Return ``arm_id`` to the name by which the arm is known over contexts: the baselines of all have one.
 
     Results that are read together may call their baselines differently, and may have an arm that is called as the
     baseline of another context. That arm keeps its name, and the baselines get another.
-
-    Args:
-        arms: With the columns ``arm_id``, ``arm`` and ``is_baseline``, any number of rows for each arm.
-
-    Returns:
-        ``arm_id`` to the name.
     """
     once = arms.drop_duplicates("arm_id").set_index("arm_id")
     is_baseline = once["is_baseline"].astype(bool)

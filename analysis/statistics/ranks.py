@@ -63,20 +63,14 @@ def without_rounding(values: Floats, rounding: Floats) -> Floats:
 
 
 def ranks_in_blocks(values: Floats, *, maximise: bool) -> Floats:
-    """Return the rank of every arm in its block, 1 for the best; equal ones share the mean of theirs.
-
-    Args:
-        values: (blocks, arms).
-        maximise: Whether a larger value is better.
-    """
+    """Return the rank of every arm (blocks, arms) in its block, 1 for the best; equal ones share the mean of theirs."""
     return np.asarray(stats.rankdata(-values if maximise else values, axis=1))
 
 
 def friedman(values: Floats) -> tuple[float, float]:
-    """Return Friedman's chi-square, corrected for ties, and its p; NaN where all arms are equal in every block.
+    """Return Friedman's chi-square of values (blocks, three arms or more), corrected for ties, and its p.
 
-    Args:
-        values: (blocks, arms), three arms or more.
+    Both are NaN where all arms are equal in every block.
     """
     if np.all(values == values[:, :1]):
         return np.nan, np.nan
@@ -106,12 +100,7 @@ def rank_error(num_arms: int, num_blocks: int) -> float:
 
 
 def alike(mean_ranks: Floats, difference: float) -> list[tuple[int, int]]:
-    """Return the first and last of each longest run of ascending mean ranks that lie within a critical difference.
-
-    Args:
-        mean_ranks: (arms,) ascending.
-        difference: Two that differ by as much are told apart.
-    """
+    """Return the first and last of each longest run of ascending mean ranks (arms,) within a critical difference."""
     found: list[tuple[int, int]] = []
     for first in range(len(mean_ranks)):
         last = int(np.searchsorted(mean_ranks, mean_ranks[first] + difference)) - 1

@@ -67,9 +67,7 @@ class SeedTest:
 
 
 def seed_test(scores: Floats, weights: Floats) -> SeedTest:
-    """Test that contrasts are zero.
-
-    Nothing but the scores of the arms that have a weight is looked at.
+    """Test that contrasts are zero, by the scores of the arms that have a weight alone.
 
     Args:
         scores: (seeds, arms), NaN where a trial has no result.

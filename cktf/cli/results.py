@@ -74,7 +74,7 @@ def report(
 def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engine]":
     """Yield the engine; Ray's is connected until the report is written."""
     if engine is ReportEngine.LOCAL:
-        from analysis.ledger.in_memory import RowsInMemory
+        from analysis.ledger.collect import RowsInMemory
 
         yield RowsInMemory
         return

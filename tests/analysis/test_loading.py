@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from analysis import collect, load, read_csv, write_results
-from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
+from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
 from cktf.errors import InputError
 
 

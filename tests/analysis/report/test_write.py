@@ -16,7 +16,7 @@ from analysis import load, write_report, write_results
 from analysis.__main__ import main
 from analysis.figures import FIGURES
 from analysis.folder import write
-from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
+from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
 from analysis.report.methods import methods_text
 from analysis.report.tables import TABLES
 from analysis.report.write import report_on

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from analysis import arms, load
-from analysis.searches.leaderboard import leaderboard
+from analysis.searches.arms import leaderboard
 from analysis.statistics.intervals import grouped_estimates
 from cktf.rows import Stage, Status
 
