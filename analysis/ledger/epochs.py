@@ -123,14 +123,7 @@ class EpochTable:
 
 
 def write_part(place: str, common: EpochTable, number: int, rows: pa.Table) -> pa.Table:
-    """Write one file of the table of epochs and return its trials' last epochs, with `PART`.
-
-    Args:
-        place: The report directory, a folder or a URI.
-        common: What all rows have in common.
-        number: Of the file.
-        rows: All of its rows, as `EpochTable.numbered` returns them.
-    """
+    """Write one file of the table of epochs, of all its rows, and return its trials' last epochs, with `PART`."""
     table, final = common.part(rows)
     write(open_folder(place), part_name(number), parquet_bytes(table))
     return final.append_column(PART, pa.array(np.full(final.num_rows, number)))
