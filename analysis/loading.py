@@ -27,14 +27,7 @@ NUMBERS = ("seed", "number", "epoch", "epochs", "wall_seconds", *FINAL_METRICS)
 """Columns that hold numbers."""
 
 BEFORE_NUMBERS = (
-    "teacher_test_",
-    "teacher_validation_",
-    "train_",
-    "validation_",
-    "test_",
-    "term.",
-    "health.",
-    FOREIGN,
+    *("teacher_test_", "teacher_validation_", "train_", "validation_", "test_", "term.", "health.", FOREIGN),
 )
 """What begins the names of others that do."""
 
@@ -42,11 +35,8 @@ TEXTS = ("run", "trial_id", "context", "arm", "arm_id", "stage", "status", "phas
 """Columns that hold texts, and are empty nowhere."""
 
 LATER_COLUMNS: dict[str, str | float] = {
-    "context": "",
-    "aliases": "",
-    "teacher_id": "",
-    "teacher_test_loss": math.nan,
-    "teacher_test_accuracy": math.nan,
+    **dict.fromkeys(("context", "aliases", "teacher_id"), ""),
+    **dict.fromkeys(("teacher_test_loss", "teacher_test_accuracy"), math.nan),
 }
 """Columns of trials that tables of the same schema version may lack, for they were added to it; what they then hold."""
 
@@ -82,13 +72,17 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
     return united(results) if len(results) > 1 else next(iter(results.values()))
 
 
+def _above_tables(place: str) -> str:
+    """Return a folder without slashes at its end, and of a Parquet table the folder that it is in."""
+    text = without_slash(place)
+    above, slash, name = text.rpartition("/")
+    return (above or slash or ".") if name.endswith(".parquet") else text
+
+
 def _folder_of(place: str) -> str:
     """Return the folder that a place stands for, alike however it is written: by links, with slashes, or its tables."""
     text, mark, options = place.partition("?") if "://" in place else (place, "", "")
-    text = without_slash(text)
-    if text.endswith(".parquet"):
-        above, slash, _ = text.rpartition("/")
-        text = above or slash or "."
+    text = _above_tables(text)
     if text.startswith("file://"):
         text = unquote(text.removeprefix("file://"))
     return absolute(text) + mark + options
@@ -96,9 +90,7 @@ def _folder_of(place: str) -> str:
 
 def _load_one(place: str) -> Results:
     """Return the results of one run: of its ledger, or where there is none, of the tables alone."""
-    if (text := place.rstrip("/")).endswith(".parquet"):
-        above, slash, _ = text.rpartition("/")
-        place = above or slash or "."
+    place = _above_tables(place) if place.rstrip("/").endswith(".parquet") else place
     folder = open_folder(place)
     if ledger_files(folder):
         return results_from_tables(*ledger_tables(place))
@@ -111,10 +103,10 @@ def _load_one(place: str) -> Results:
 def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
     """Return tables that carry their facts, as `collect` makes them, as data frames."""
     frame = data_frame(trials)
-    for column, absent in LATER_COLUMNS.items():
-        if column not in frame:
-            frame[column] = absent
-    return Results(trials=frame, epochs=data_frame(epochs), facts=_facts(trials.schema.metadata))
+    frame = frame.assign(**{column: absent for column, absent in LATER_COLUMNS.items() if column not in frame})
+    return Results(
+        trials=frame, epochs=data_frame(epochs), facts=Facts.from_json(trials.schema.metadata[FACTS_KEY].decode())
+    )
 
 
 def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Results:
@@ -137,18 +129,16 @@ def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Resul
             f"{place}: {prefix}trials.parquet: schema version {shown(version)[1:-1]}; this code reads {SCHEMA_VERSION}"
         )
     try:
-        facts = _facts(metadata)
+        facts = Facts.from_json(metadata[FACTS_KEY].decode())
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{place}: {prefix}trials.parquet: the facts in its metadata cannot be read: {error}"
         ) from error
     metrics = {facts.study.metric, facts.study.report_metric, *([] if facts.foreign else ["test_accuracy"])}
+    anew = "'cktf report RUN' makes it anew"
     for (name, columns), table in zip(NEEDED.items(), tables, strict=True):
         if missing := [column for column in (*columns, *metrics) if column not in table.column_names]:
-            raise InputError(
-                f"{place}: {prefix}{name} lacks columns that it had: {', '.join(missing)}; 'cktf report RUN' makes it "
-                "anew"
-            )
+            raise InputError(f"{place}: {prefix}{name} lacks columns that it had: {', '.join(missing)}; {anew}")
     for (name, _), table in zip(NEEDED.items(), tables, strict=True):
         _refuse_odd_types(table, f"{place}: {prefix}{name}")
     _refuse_odd_values(trials, facts, f"{place}: {prefix}trials.parquet")
@@ -196,7 +186,3 @@ def _refuse_odd_values(trials: pa.Table, facts: Facts, place: str) -> None:
     for text in set(trials["aliases"].to_pylist() if "aliases" in trials.column_names else ()):
         if not is_written_names(text):
             raise InputError(f"{place}: column aliases must hold other names, as JSON; got {shown(text)}")
-
-
-def _facts(metadata: dict[bytes, bytes]) -> Facts:
-    return Facts.from_json(metadata[FACTS_KEY].decode())

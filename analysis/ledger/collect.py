@@ -1,12 +1,10 @@
 """Ledger -> ``trials.parquet`` and ``epochs.parquet``: typed, flat columns, a row a trial and a row an epoch."""
 
-import gc
+import itertools
 import json
 import os
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -96,29 +94,17 @@ class RowsInMemory:
         self, number: Callable[[pa.Table], pa.Table], write: Callable[[int, pa.Table], pa.Table]
     ) -> list[pa.Table]:
         """Bring the epochs of each part together, and return what ``write`` returns of each, in order."""
-        parts: dict[int, list[pa.Table]] = defaultdict(list)
+        if not self.epochs:
+            return []
+        rows = number(pa.concat_tables(self.epochs, promote_options="default"))
+        part = rows[PART].to_numpy()
+        if (part[1:] < part[:-1]).any():  # trials are trained in their order, so that most parts stand together
+            order = np.argsort(part, kind="stable")
+            rows, part = rows.take(pa.array(order)), part[order]
+        numbers, starts = np.unique(part, return_index=True)
+        parts = [rows.slice(start, stop - start) for start, stop in itertools.pairwise([*starts, len(part)])]
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            for divided in threads.map(lambda rows: _divided(number(rows)), self.epochs):
-                for part, rows in divided:
-                    parts[part].append(rows)
-            written = threads.map(
-                lambda part: write(part, pa.concat_tables(parts.pop(part), promote_options="default")),
-                sorted(parts),
-            )
-            return list(written)
-
-
-def _divided(rows: pa.Table) -> list[tuple[int, pa.Table]]:
-    """Return the rows of each part. Trials are trained in their order, so that most parts stand together."""
-    part = rows[PART].to_numpy()
-    if (part[1:] < part[:-1]).any():
-        order = np.argsort(part, kind="stable")
-        rows, part = rows.take(pa.array(order)), part[order]
-    numbers, starts = np.unique(part, return_index=True)
-    return [
-        (int(number), rows.slice(start, stop - start))
-        for number, start, stop in zip(numbers, starts, [*starts[1:], len(part)], strict=True)
-    ]
+            return list(threads.map(write, numbers.tolist(), parts))
 
 
 class Content(NamedTuple):
@@ -131,19 +117,6 @@ class Content(NamedTuple):
     epochs: EpochTable
 
 
-@contextmanager
-def _keeping_everything() -> Iterator[None]:
-    """Switch Python's search for garbage off: rows are many objects that all live, and it took a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-@_keeping_everything()
 def collect(
     run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = RowsInMemory
 ) -> tuple[str, str]:

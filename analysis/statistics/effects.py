@@ -144,12 +144,8 @@ def effects(
     ends = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
     frame["correlation_low"], frame["correlation_high"] = ends
     frame.loc[found.n_pairs < FEWEST_UNPAIRED, "n_unpaired"] = np.nan
-    frame["verdict"] = decide(
-        found.effect,
-        frame["p_holm"].to_numpy(),
-        frame["p_equivalence_holm"].to_numpy(),
-        maximise=maximise,
-    )
+    p_holm, p_equivalence = (frame[name].to_numpy() for name in ("p_holm", "p_equivalence_holm"))
+    frame["verdict"] = decide(found.effect, p_holm, p_equivalence, maximise=maximise)
     frame.loc[frame["arm_id"].isin(failed), "verdict"] = Verdict.FAILED
     # The strictest level that Holm's method may ask of an arm: it depends on no result.
     level = LEVEL / max(1, len(frame))

@@ -57,14 +57,11 @@ SMALL = 1e-9
 
 @dataclass(frozen=True)
 class Contrast:
-    """A combination of the means of the cells.
+    """A combination of the means of the cells: levels of one or two factors against their reference levels.
 
     Attributes:
         kind: ``main`` or ``interaction``.
-        factors: The one or two factors that it is about.
-        labels: Them as people read them.
-        levels: Their levels that are looked at.
-        against: Their reference levels.
+        labels: The factors as people read them.
         signs: (cells,) 1 at the level, -1 at the reference level, 0 elsewhere; of two factors, the product of both.
         aliases: Effects that cannot be told from it, those that are subtracted after a minus.
     """
@@ -270,18 +267,12 @@ def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> 
 def _row(contrast: Contrast, test: SeedTest | None, joint: SeedTest | None, suffix: str) -> dict[str, Any]:
     """Return the figures of a contrast; without a test it vanishes."""
     row: dict[str, Any] = {
-        "kind": contrast.kind,
-        "factor": " × ".join(contrast.factors),
-        "contrast": contrast.name,
+        **{"kind": contrast.kind, "factor": " × ".join(contrast.factors), "contrast": contrast.name},
         "against": ", ".join(_named(contrast.labels, contrast.against)),
         "aliases": ", ".join(contrast.aliases),
         "confidence": CONFIDENCE,
-        "factor_df": 0,
-        "n_seeds": 0,
-        "n": 0,
-        "model": "",
-        "factor_reason": VANISHES,
-        "reason": VANISHES,
+        **dict.fromkeys(("factor_df", "n_seeds", "n"), 0),
+        **{"model": "", "factor_reason": VANISHES, "reason": VANISHES},
     }
     if joint is not None:
         row |= {"factor_f": joint.statistic, "factor_p": joint.p, "factor_df": joint.freedom[0]}
