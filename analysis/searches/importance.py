@@ -142,6 +142,8 @@ def importance(
     if not isinstance(study, StudyRow):
         told = f"importance takes the study that was searched, a StudyRow; got {type(study).__name__}"
         raise InputError(told)
+    if epochs is None:
+        raise InputError("importance takes epochs, as analysis.load gives them; got NoneType")
     check_trials(trials, study.metric, what="importance")
     read = ("trial_id", "epoch", study.metric)
     check_columns(epochs, read, what="importance", source="epochs, as analysis.load gives them")
@@ -168,9 +170,16 @@ def _searched_plain(
             raise InputError(f"log_factors: the levels of {factor!r} must be numbers above 0")
     pool = pool.assign(stage=Stage.SEARCH.value, number=range(len(pool)), wall_seconds=float("nan"))
     study = StudyRow(
-        **{"study": "a plain table", "run": "", "question": "", "design": "search", "baseline_arm_id": ""},
-        **{"metric": metric, "report_metric": metric, "maximise": maximise},
-        **{"factors": factors, "log_factors": log_factors},
+        study="a plain table",
+        run="",
+        question="",
+        design="search",
+        metric=metric,
+        report_metric=metric,
+        maximise=maximise,
+        baseline_arm_id="",
+        factors=factors,
+        log_factors=log_factors,
     )
     return searched_arms(pool, NOT_ON_THE_WAY, study), study
 
