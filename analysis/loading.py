@@ -10,7 +10,6 @@ import pyarrow.parquet
 from pyarrow import fs
 
 from analysis.facts import Facts
-from analysis.folder import has_file, open_folder, without_slash
 from analysis.ledger.collect import ledger_tables
 from analysis.ledger.columns import FACTS_KEY, VERSION_KEY, data_frame
 from analysis.ledger.epochs import FINAL_METRICS
@@ -21,7 +20,7 @@ from analysis.several_runs import united
 from analysis.wording import FOREIGN
 from cktf.errors import InputError, naming, shown
 from cktf.rows import SCHEMA_VERSION, Stage, Status
-from cktf.storage import absolute
+from cktf.storage import absolute, has_file, open_folder, without_slash
 
 NUMBERS = ("seed", "number", "epoch", "epochs", "wall_seconds", *FINAL_METRICS)
 """Columns that hold numbers."""

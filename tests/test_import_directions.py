@@ -48,7 +48,7 @@ APART = {"cktf.objectives", "cktf.models", "cktf.data"}
 """Rooms that do not know each other."""
 
 ANALYSIS = (
-    {f"analysis.{name}" for name in ("arguments", "facts", "folder", "unmade", "wording", "record")},
+    {f"analysis.{name}" for name in ("arguments", "facts", "unmade", "wording", "record")},
     {"analysis.ledger"},
     {"analysis.statistics"},
     {"analysis.searches"},

@@ -11,7 +11,6 @@ import numpy as np
 from pyarrow import fs
 
 from analysis.facts import Foreign
-from analysis.folder import open_folder, read
 from analysis.foreign.table_file import parsed_json
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
 from analysis.ledger.columns import flat
@@ -23,6 +22,7 @@ from cktf.errors import InputError, naming, shown
 from cktf.names import tidy_name
 from cktf.row_values import DEEPEST, depth
 from cktf.rows import Stage, Status
+from cktf.storage import open_folder, read
 
 PARAMS, RESULTS, PROGRESS = "params.json", "result.json", "progress.csv"
 """Files of one trial; the results stand in the second or, failing it, in the third."""

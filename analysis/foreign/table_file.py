@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from analysis.folder import open_folder, read
 from cktf.errors import InputError, naming, shown
 from cktf.names import tidy_name
+from cktf.storage import open_folder, read
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a blank"}
 """What may part cells, and how it is called; of those that fit alike, the first is taken."""

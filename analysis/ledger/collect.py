@@ -13,7 +13,6 @@ import pyarrow as pa
 from pyarrow import fs
 
 from analysis.facts import Facts
-from analysis.folder import below, has_file, open_folder, read, without_slash, write
 from analysis.ledger.columns import metadata_of, parquet_bytes
 from analysis.ledger.epochs import (
     FINAL_SCHEMA,
@@ -43,7 +42,7 @@ from analysis.ledger.pieces import (
 from analysis.ledger.trials import TRIALS_FILE, trials_table
 from analysis.record import Record
 from cktf.errors import InputError
-from cktf.storage import absolute
+from cktf.storage import absolute, below, has_file, open_folder, read, without_slash, write
 
 
 class Rows(Protocol):

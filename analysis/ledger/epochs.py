@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.folder import open_folder, write
 from analysis.ledger.columns import SCHEMA_METADATA, parquet_bytes, repeated, timestamps
 from analysis.ledger.lines import EPOCH_SCHEMA
 from analysis.ledger.pieces import PLACE, Ledger
+from cktf.storage import open_folder, write
 
 FOLDER = "epochs.parquet"
 

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs
 
-from analysis.folder import open_folder
 from analysis.ledger.lines import EPOCH_SCHEMA, POSITION, parse_lines
 from cktf.errors import InputError
 from cktf.rows import EndRow, PlannedRow, RowReader, StudyRow, TeacherRow, is_row
+from cktf.storage import open_folder
 
 PIECE_BYTES = 8 * 2**20
 """Bytes of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
