@@ -41,10 +41,9 @@ Rows = list[list[str]]
 def table_rows(
     place: str, *, columns: Sequence[str], separator: str | None, encoding: str | None
 ) -> tuple[list[str], Rows]:
-    """Return the head of a table and its rows, each as long as the head.
+    """Return the head of a table and its rows, each as long as the head; names and cells as `tidy_name` has them.
 
-    Empty lines are left out, and lines that begin with ``#`` and are none of the table. Names and cells are as
-    `tidy_name` has them.
+    Empty lines are left out, and lines that begin with ``#`` and are none of the table.
 
     Args:
         place: The file, or its URI.

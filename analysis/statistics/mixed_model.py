@@ -30,12 +30,8 @@ OPTIMIZERS = ["lbfgs", "powell"]
 class MixedEffects:
     """Effects of arms on the scores, each field an array over the arms; NaN throughout, and a reason, without a model.
 
-    Attributes:
-        effect: Difference to the baseline in a context like these.
-        low: Lower end of its interval.
-        high: Upper end.
-        p: That it is 0, of this arm alone, two-sided.
-        reason: Why there is no model; empty where there is one.
+    ``effect`` is the difference to the baseline in a context like these; ``p``, that it is 0, is of this arm alone and
+    two-sided.
     """
 
     effect: Floats

@@ -131,10 +131,6 @@ def equivalence_p(found: PairedEffects, delta: float) -> Floats:
     """Return p of two one-sided t tests (Schuirmann 1987) that an effect is not within ``delta`` of zero.
 
     Below 0.05 exactly where the 90% interval of the effect lies within ``-delta`` and ``delta``.
-
-    Args:
-        found: The contrasts.
-        delta: The smallest effect that matters, in the unit of the values.
     """
     freedom = np.where(found.n_pairs > 1, found.n_pairs - 1, np.nan)
     is_below = stats.t.sf((found.effect + delta) / found.standard_error, freedom)
@@ -207,13 +203,7 @@ FEWEST_UNPAIRED = 8
 def correlation_interval(correlation: Floats, n: NDArray[np.int64], confidence: float) -> tuple[Floats, Floats]:
     r"""Return the interval of correlations, :math:`\tanh(\mathrm{artanh}\, r \pm z / \sqrt{n - 3})` (Fisher 1915).
 
-    Args:
-        correlation: Pearson's (any shape).
-        n: Pairs it was computed of (same shape).
-        confidence: Of the interval.
-
-    Returns:
-        Lower and upper ends (same shape); NaN below `FEWEST_CORRELATED` pairs.
+    Lower and upper ends have the shape of Pearson's r and of the pairs n; NaN below `FEWEST_CORRELATED` pairs.
     """
     half = stats.norm.ppf((1 + confidence) / 2) / np.sqrt(np.where(n >= FEWEST_CORRELATED, n - 3, np.nan))
     with np.errstate(divide="ignore"):  # a correlation of 1 has an interval without width

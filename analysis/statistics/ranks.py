@@ -51,8 +51,7 @@ def without_rounding(values: Floats, rounding: Floats) -> Floats:
 
     Args:
         values: (blocks, arms).
-        rounding: (blocks, arms) by how much each may be off; two are tied by the larger of theirs, for the other arms
-            of the block say nothing on it.
+        rounding: (blocks, arms) by how much each may be off; two are tied by the larger of theirs alone.
     """
     found = values.copy()
     for block, order in enumerate(np.argsort(values, axis=1)):
