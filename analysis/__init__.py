@@ -16,20 +16,29 @@ From a notebook::
     analysis.effects(frame, metric="accuracy", baseline="none")    # any table of arm, seed and metric;
     analysis.interactions(frame, factors=["lr", "width"], metric="accuracy")    # likewise the other statistics
 
-Pandas, scipy, Optuna and Altair are imported where they are first used, so ``import analysis`` is quick.
+These names are imported where they are first used, so ``import analysis`` is quick.
 """
 
-from analysis.figures.drawing import Drawing
-from analysis.foreign.csv_file import read_csv
-from analysis.foreign.optuna_study import read_optuna
-from analysis.foreign.ray_tune import read_ray_tune
-from analysis.ledger.collect import collect
-from analysis.load import load
-from analysis.plain_tables import arms, best, confirmed, importance, interactions, ranks
-from analysis.report.drawing import write_figure
-from analysis.report.write import ReportPaths, write_report, write_results
-from analysis.results import Results
-from analysis.statistics.effects import effects
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.figures.drawing import Drawing
+    from analysis.foreign.csv_file import read_csv
+    from analysis.foreign.optuna_study import read_optuna
+    from analysis.foreign.ray_tune import read_ray_tune
+    from analysis.ledger.collect import collect
+    from analysis.loading import load
+    from analysis.report.drawing import write_figure
+    from analysis.report.write import ReportPaths, write_report, write_results
+    from analysis.results import Results
+    from analysis.searches.confirmed import confirmed
+    from analysis.searches.importance import importance
+    from analysis.statistics.arms import arms
+    from analysis.statistics.best import best
+    from analysis.statistics.effects import effects
+    from analysis.statistics.interactions import interactions
+    from analysis.statistics.ranks import ranks
 
 __all__ = [
     "Drawing",
@@ -51,3 +60,26 @@ __all__ = [
     "write_report",
     "write_results",
 ]
+
+_MODULES = {
+    **{"Drawing": "figures.drawing", "Results": "results", "ReportPaths": "report.write", "collect": "ledger.collect"},
+    **{"load": "loading", "write_figure": "report.drawing"},
+    **dict.fromkeys(("write_report", "write_results"), "report.write"),
+    **{"read_csv": "foreign.csv_file", "read_optuna": "foreign.optuna_study", "read_ray_tune": "foreign.ray_tune"},
+    **{name: f"statistics.{name}" for name in ("arms", "best", "effects", "interactions", "ranks")},
+    **{name: f"searches.{name}" for name in ("confirmed", "importance")},
+}
+"""Name to its module."""
+
+if not TYPE_CHECKING:  # or a type checker would take any name for one of these
+
+    def __getattr__(name: str) -> Any:
+        """Return one of `__all__`, and import its module."""
+        if name not in _MODULES:
+            raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+        return getattr(import_module(f"analysis.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the names of the module, those that are not imported yet among them."""
+    return sorted({*globals(), *__all__})

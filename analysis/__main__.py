@@ -9,7 +9,7 @@ import sys
 from dataclasses import fields
 
 from analysis.figures.drawing import applicable
-from analysis.load import load
+from analysis.loading import load
 from analysis.report.drawing import WITHOUT_FIGURE, write_figure
 from analysis.report.table import markdown
 from analysis.report.tables import main_tables

@@ -2,20 +2,18 @@
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cktf.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TRIAL_COLUMNS = ("context", "arm", "arm_id", "is_baseline", "seed", "stage", "status")
 """Columns of a table of trials that statistics read, beside the metric; a table that lacks one is a plain one."""
 
 
-def check_trials(trials: "pd.DataFrame", metric: str, *, what: str, columns: Iterable[str] = TRIAL_COLUMNS) -> None:
+def check_trials(trials: pd.DataFrame, metric: str, *, what: str, columns: Iterable[str] = TRIAL_COLUMNS) -> None:
     """Refuse what is no table of trials with this metric.
 
     Args:
@@ -27,8 +25,6 @@ def check_trials(trials: "pd.DataFrame", metric: str, *, what: str, columns: Ite
     Raises:
         ValueError: If columns are missing, or the metric's column does not hold numbers.
     """
-    import pandas as pd
-
     check_columns(trials, columns, what=what, source="trials, as analysis.load gives them")
     if metric not in trials:
         known = [name for name in numeric_columns(trials) if name not in TRIAL_COLUMNS]
@@ -37,22 +33,20 @@ def check_trials(trials: "pd.DataFrame", metric: str, *, what: str, columns: Ite
         raise InputError(f"metric {metric!r}: the column does not hold numbers, but {trials[metric].dtype}")
 
 
-def check_columns(frame: "pd.DataFrame", columns: Iterable[str], *, what: str, source: str) -> None:
+def check_columns(frame: pd.DataFrame, columns: Iterable[str], *, what: str, source: str) -> None:
     """Refuse what is no data frame with these columns.
 
     Raises:
         ValueError: If it is none, or columns are missing.
     """
-    import pandas as pd
-
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"{what} takes {source}; got {type(frame).__name__}")  # one class for all
     if missing := [name for name in columns if name not in frame]:
         raise InputError(f"{what} takes {source}; these columns are missing: {listed(missing)}")
 
 
-def check_factors(trials: "pd.DataFrame", factors: Iterable[str]) -> None:
-    """Refuse factors that no arm has a level of, or that are named twice.
+def check_factors(trials: pd.DataFrame, factors: Iterable[str]) -> list[str]:
+    """Return the names of factors; refuse those that no arm has a level of, or that are named twice.
 
     Args:
         trials: As `analysis.load` gives them, with a column ``param.<path>`` for each factor.
@@ -70,6 +64,7 @@ def check_factors(trials: "pd.DataFrame", factors: Iterable[str]) -> None:
             raise InputError(f"factors: no arm has a factor {name!r}; there are: {listed(known)}")
         if names.count(name) > 1:
             raise InputError(f"factors: {name!r} is named {names.count(name)} times")
+    return names
 
 
 def check_maximise(maximise: object) -> None:
@@ -111,7 +106,7 @@ def check_confidence(confidence: float) -> None:
         raise InputError(f"confidence: must be between 0 and 1, as 0.95 is; got {confidence!r}")
 
 
-def numeric_columns(frame: "pd.DataFrame") -> list[str]:
+def numeric_columns(frame: pd.DataFrame) -> list[str]:
     """Return the names of the columns that hold numbers and are no configuration."""
     names = [str(name) for name in frame.select_dtypes("number").columns]
     return [name for name in names if not name.startswith(("config.", "param."))]

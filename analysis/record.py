@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable
 
 from pyarrow import fs
 
-from analysis.folder import below, has_file, open_folder, read, write
 from cktf.errors import InputError
+from cktf.storage import below, has_file, open_folder, read, write
 
 RECORD = "report.json"
 RECORD_IS = "record of a report of cktf"

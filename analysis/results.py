@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from analysis.figures.drawing import Drawing, drawing
+from analysis.statistics.effects import effects
 from analysis.study_tables import StudyTables
 from analysis.wording import effect_text, p_text, quantity, unit_text
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_ROWS = 20
 """Arms that the summary of a notebook lists."""
@@ -44,7 +43,7 @@ class Results(StudyTables):
         """
         return drawing(self, name, factors)
 
-    def effects_against(self, arm: str) -> "pd.DataFrame":
+    def effects_against(self, arm: str) -> pd.DataFrame:
         """Return the effect of every other arm against this one, paired by seed, as `effects` has them.
 
         They are a family of comparisons of their own, over which Holm's method adjusts p. A choice of the arm after
@@ -59,8 +58,6 @@ class Results(StudyTables):
         Raises:
             InputError: If a context has no arm of this name; the message names those that there are.
         """
-        from analysis.statistics.effects import effects
-
         study = self.facts.study
         return effects(
             self.trials,

@@ -14,8 +14,9 @@ Arms that were named by their factors are named anew, by as much of each path as
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from analysis.facts import Facts, Foreign
@@ -24,9 +25,6 @@ from analysis.results import Results
 from cktf.errors import InputError
 from cktf.names import arm_label, short_name
 from cktf.rows import Stage, Status, StudyRow
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SEVERAL = "several"
 """Design of what is read together of studies, each a context, of different designs or factors."""
@@ -45,10 +43,10 @@ def united(runs: Mapping[str, Results]) -> Results:
     """Return several runs as one.
 
     Args:
-        runs: Place to results, those first that win where a trial is in several.
+        runs: Place to results; where a trial is in several, the first one wins.
 
     Raises:
-        ValueError: If they do not agree on the metrics, the direction, delta or on being smoke runs; if those of one
+        InputError: If they do not agree on the metrics, the direction, delta or on being smoke runs; if those of one
             study do not agree on the workers of a trial, or on the baseline of a context; if different studies share
             trials; or if one of different studies is a search, whose arms no baseline was compared with.
     """
@@ -97,24 +95,19 @@ def _studies(runs: Mapping[str, Results]) -> list[dict[str, Results]]:
     """Return the runs study by study: those that share a baseline, directly or by way of others, are of one."""
     groups: list[tuple[set[object], dict[str, Results]]] = []
     for place, results in runs.items():
-        marks, members = _marks(place, results), {place: results}
+        study, members = results.facts.study, {place: results}
+        baselines = sorted(_baselines(study).items())
+        marks: set[object] = {("search", *baselines, *sorted(study.factors))}
+        if results.facts.foreign:
+            marks = {place}  # arms that only have a name are not known to be the same in two places
+        elif study.design != "search":
+            marks = set(baselines)
         for other in [group for group in groups if group[0] & marks]:
             groups.remove(other)
             marks, members = other[0] | marks, other[1] | members
         groups.append((marks, members))
     order = list(runs)
     return sorted((members for _, members in groups), key=lambda members: min(map(order.index, members)))
-
-
-def _marks(place: str, results: Results) -> set[object]:
-    """Return what a run shares with the others of its study."""
-    study = results.facts.study
-    if results.facts.foreign:
-        return {place}  # arms that only have a name are not known to be the same in two places
-    baselines = sorted(_baselines(study).items())
-    if study.design == "search":
-        return {("search", *baselines, *sorted(study.factors))}
-    return set(baselines)
 
 
 def _baselines(study: StudyRow) -> dict[str, str]:
@@ -142,16 +135,15 @@ def _refuse_shared_trials(studies: list[dict[str, Results]]) -> None:
 
 def _renamed(results: Results, name: str, factors: list[str]) -> Results:
     """Return a run under the name by which it is known among the others, and its arms by all factors."""
-    own = results.facts.study.factors
+    facts = results.facts
+    own = [] if facts.foreign else facts.study.factors
     new = {short_name(factor, own): short_name(factor, factors) for factor in own}
-    is_named = re.compile(rf"(^|, )({'|'.join(map(re.escape, new))})=") if new else None
-    if results.facts.foreign:
-        is_named = None
+    is_named = re.compile(rf"(^|, )({'|'.join(map(re.escape, new))})=")
 
     def called(arm: str) -> str:
-        return is_named.sub(lambda found: f"{found[1]}{new[found[2]]}=", arm) if is_named else arm
+        return is_named.sub(lambda found: f"{found[1]}{new[found[2]]}=", arm) if new else arm
 
-    def renamed(frame: "pd.DataFrame") -> "pd.DataFrame":
+    def renamed(frame: pd.DataFrame) -> pd.DataFrame:
         arms = frame["arm"].astype("str")
         return frame.assign(run=name, arm=arms.map({arm: called(arm) for arm in arms.unique()}))
 
@@ -162,10 +154,8 @@ def _renamed(results: Results, name: str, factors: list[str]) -> Results:
         }
         return replace(study, run=name, reference_values=values)
 
-    facts = results.facts
-    facts = replace(
-        facts, launches=[known(launch) for launch in facts.launches], asked=facts.asked and known(facts.asked)
-    )
+    launches, asked = [known(launch) for launch in facts.launches], facts.asked and known(facts.asked)
+    facts = replace(facts, launches=launches, asked=asked)
     return Results(trials=renamed(results.trials), epochs=renamed(results.epochs), facts=facts)
 
 
@@ -174,8 +164,20 @@ def _one_study(runs: dict[str, Results]) -> Results:
     parts = list(runs.values())
     if len(parts) == 1:
         return parts[0]
-    asked = _asked_together(runs)
-    trials = _joined([_with_levels(part, asked.factors) for part in parts])
+    studies = {place: results.facts.study for place, results in runs.items()}
+    baselines: dict[str, str] = {}
+    for place, study in studies.items():
+        for context, arm_id in _baselines(study).items():
+            if baselines.setdefault(context, arm_id) != arm_id:
+                raise InputError(f"{place}: context {context!r} has another baseline than in the other runs")
+    designs = {
+        (study.design, *(sorted(study.factors) if study.design in OF_ALL_FACTORS else ())) for study in studies.values()
+    }
+    last = list(studies.values())[-1]
+    asked = replace(
+        _asked([*studies.values()]), baselines=baselines, design=last.design if len(designs) == 1 else AROUND_ONE
+    )
+    trials = _joined([_with_levels(part.trials, asked.factors) for part in parts])
     order = trials["status"].map({status: place for place, status in enumerate(WINS)})
     counted = ~trials.loc[order.sort_values(kind="stable").index].duplicated("trial_id").sort_index()
     num_repeated = int((trials["trial_id"].value_counts() > 1).sum())
@@ -196,59 +198,33 @@ def _one_study(runs: dict[str, Results]) -> Results:
     )
 
 
-def _asked_together(runs: dict[str, Results]) -> StudyRow:
-    """Return what the runs of one study ask together.
-
-    Raises:
-        ValueError: If a context has two baselines.
-    """
-    studies = {place: results.facts.study for place, results in runs.items()}
-    baselines: dict[str, str] = {}
-    for place, study in studies.items():
-        for context, arm_id in _baselines(study).items():
-            if baselines.setdefault(context, arm_id) != arm_id:
-                raise InputError(f"{place}: context {context!r} has another baseline than in the other runs")
-    last = list(studies.values())[-1]
-    designs = {
-        (study.design, tuple(sorted(study.factors)) if study.design in OF_ALL_FACTORS else ())
-        for study in studies.values()
-    }
+def _asked(studies: list[StudyRow]) -> StudyRow:
+    """Return what several studies ask: what the last one asks, with the names, factors and references of all."""
     values: dict[str, dict[str, float]] = {}
-    for study in studies.values():
+    teachers: dict[str, float] = {}
+    for study in studies:
+        teachers |= study.reference_teachers
         for context, of_arms in study.reference_values.items():
-            values[context] = {**values.get(context, {}), **of_arms}
+            values[context] = values.get(context, {}) | of_arms
     return replace(
-        last,
-        run=" + ".join(study.run for study in studies.values()),
-        study=_together((study.study for study in studies.values()), " + "),
-        design=last.design if len(designs) == 1 else AROUND_ONE,
-        baselines=baselines,
-        factors=_all(study.factors for study in studies.values()),
-        log_factors=_all(study.log_factors for study in studies.values()),
-        reference_source=_together((study.reference_source for study in studies.values()), "; "),
+        studies[-1],
+        run=_together((study.run for study in studies), " + "),
+        study=_together((study.study for study in studies), " + "),
+        factors=list(dict.fromkeys(name for study in studies for name in study.factors)),
+        log_factors=list(dict.fromkeys(name for study in studies for name in study.log_factors)),
+        reference_source=_together((study.reference_source for study in studies), "; "),
         reference_values=values,
-        reference_teachers={
-            context: value for study in studies.values() for context, value in study.reference_teachers.items()
-        },
+        reference_teachers=teachers,
     )
 
 
-def _all(names: Iterable[list[str]]) -> list[str]:
-    return list(dict.fromkeys(name for some in names for name in some))
+def _with_levels(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
+    """Return trials with the level of each factor: of those that they do not vary, what they leave as it is."""
+    missing = [name for name in factors if f"param.{name}" not in trials and f"config.{name}" in trials]
+    return trials.assign(**{f"param.{name}": trials[f"config.{name}"] for name in missing})
 
 
-def _with_levels(results: Results, factors: list[str]) -> "pd.DataFrame":
-    """Return a run's trials with the level of each factor: of those that it does not vary, what it leaves as it is."""
-    trials = results.trials
-    missing = {
-        f"param.{factor}": trials[f"config.{factor}"]
-        for factor in factors
-        if f"param.{factor}" not in trials and f"config.{factor}" in trials
-    }
-    return trials.assign(**missing)
-
-
-def _names_of_arms(trials: "pd.DataFrame") -> dict[str, str]:
+def _names_of_arms(trials: pd.DataFrame) -> dict[str, str]:
     """Return the name of each arm: its first; where another of its context has that, with its run."""
     names: dict[str, str] = {}
     taken: set[tuple[str, str]] = set()
@@ -263,20 +239,13 @@ def _contexts(parts: list[Results]) -> Results:
     """Return different studies as contexts, each under the names of its runs."""
     parts = [_in_context(results, results.facts.study.run) for results in parts]
     found = [part.facts.study for part in parts]
-    designs = {(study.design, tuple(study.factors)) for study in found}
+    designs = {(study.design, *study.factors) for study in found}
     asked = replace(
-        found[-1],
-        study=_together((study.study for study in found), " + "),
-        run=_together((study.run for study in found), " + "),
+        _asked(found),
         question=_together((study.question for study in found), " "),
         design=found[0].design if len(designs) == 1 else SEVERAL,
         baseline_arm_id=found[0].baseline_arm_id,
         baselines={context: arm for study in found for context, arm in study.baselines.items()},
-        factors=_all(study.factors for study in found),
-        log_factors=_all(study.log_factors for study in found),
-        reference_source=_together((study.reference_source for study in found), "; "),
-        reference_values={context: values for study in found for context, values in study.reference_values.items()},
-        reference_teachers={context: value for study in found for context, value in study.reference_teachers.items()},
     )
     trials = _joined([part.trials for part in parts])
     return Results(
@@ -292,16 +261,15 @@ def _in_context(results: Results, label: str) -> Results:
     def known(context: str) -> str:
         return arm_label(context, label) if context else label
 
-    def own(frame: "pd.DataFrame") -> "pd.DataFrame":
+    def own(frame: pd.DataFrame) -> pd.DataFrame:
         ids = {name: f"{label}/" + frame[name].astype("str") for name in ("arm_id", "trial_id")}
         return frame.assign(context=frame["context"].astype("str").map(known), **ids)
 
     study = results.facts.study
-    baselines = _baselines(study)
     asked = replace(
         study,
         baseline_arm_id=f"{label}/{study.baseline_arm_id}",
-        baselines={known(context): f"{label}/{arm_id}" for context, arm_id in baselines.items()},
+        baselines={known(context): f"{label}/{arm_id}" for context, arm_id in _baselines(study).items()},
         reference_values={known(context): values for context, values in study.reference_values.items()},
         reference_teachers={known(context): value for context, value in study.reference_teachers.items()},
     )
@@ -312,6 +280,8 @@ def _facts(parts: list[Results], asked: StudyRow) -> Facts:
     """Return what holds for several runs together."""
     facts = [part.facts for part in parts]
     foreign = [part.foreign for part in facts if part.foreign]
+    caveats = dict.fromkeys(sentence for part in foreign for sentence in part.cannot_be_vouched_for)
+    origin = _together((part.origin for part in foreign), "; ")
     return Facts(
         launches=[launch for part in facts for launch in part.launches],
         study_file=_together((part.study_file for part in facts), "\n"),
@@ -320,14 +290,7 @@ def _facts(parts: list[Results], asked: StudyRow) -> Facts:
         num_repeated=sum(part.num_repeated for part in facts),
         ledger=_together((part.ledger for part in facts), " + "),
         asked=asked,
-        foreign=Foreign(
-            origin=_together((part.origin for part in foreign), "; "),
-            cannot_be_vouched_for=list(
-                dict.fromkeys(sentence for part in foreign for sentence in part.cannot_be_vouched_for)
-            ),
-        )
-        if foreign
-        else None,
+        foreign=Foreign(origin=origin, cannot_be_vouched_for=list(caveats)) if foreign else None,
     )
 
 
@@ -336,7 +299,7 @@ def _together(texts: Iterable[str], separator: str) -> str:
     return separator.join(dict.fromkeys(text for text in texts if text))
 
 
-def _joined(frames: "list[pd.DataFrame]") -> "pd.DataFrame":
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
     """Return frames one under the other; what one of them lacks is missing there.
 
     A column that holds text in one and numbers in another holds text, numbers as text, as within one run.

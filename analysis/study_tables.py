@@ -1,13 +1,21 @@
 """The tables of a run: trials, epochs, and all that is derived from them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from analysis.facts import Facts
-
-if TYPE_CHECKING:
-    import pandas as pd
+from analysis.searches.arms import leaderboard, scores_on_the_way, searched_arms
+from analysis.searches.confirmed import confirmed
+from analysis.searches.importance import importance_of_arms
+from analysis.statistics.arms import arms
+from analysis.statistics.best import best
+from analysis.statistics.effects import effects
+from analysis.statistics.health import health_effects
+from analysis.statistics.interactions import interactions
+from analysis.statistics.over_contexts import over_contexts
+from analysis.statistics.ranks import ranks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -22,8 +30,8 @@ class StudyTables:
         facts: What holds for all of them.
     """
 
-    trials: "pd.DataFrame"
-    epochs: "pd.DataFrame"
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
     facts: Facts
 
     @cached_property
@@ -32,10 +40,8 @@ class StudyTables:
         return list(dict.fromkeys(self.trials["context"]))
 
     @cached_property
-    def arms(self) -> "pd.DataFrame":
+    def arms(self) -> pd.DataFrame:
         """Mean, standard deviation and interval of every arm; see `analysis.statistics.arms.arms`."""
-        from analysis.statistics.arms import arms
-
         study = self.facts.study
         planned = set(zip(self.trials["context"], self.trials["arm"], strict=True))
         reference = {
@@ -45,90 +51,81 @@ class StudyTables:
         return arms(self.trials, metric=study.report_metric, reference=reference)
 
     @cached_property
-    def effects(self) -> "pd.DataFrame":
+    def effects(self) -> pd.DataFrame:
         """Every arm against its context's baseline, paired by seed; see `analysis.statistics.effects.effects`."""
-        from analysis.statistics.effects import effects
-
         study = self.facts.study
         return effects(self.trials, metric=study.report_metric, maximise=study.maximise, delta=study.delta)
 
     @cached_property
-    def best(self) -> "pd.DataFrame":
+    def best(self) -> pd.DataFrame:
         """Which arms are the best of their context, or not told from it; see `analysis.statistics.best`."""
-        from analysis.statistics.best import best
-
         study = self.facts.study
         return best(self.trials, metric=study.report_metric, maximise=study.maximise)
 
     @cached_property
-    def teachers(self) -> "pd.DataFrame":
-        """Validation and test scores of each teacher, one row each; see `analysis.statistics.teachers.teachers`."""
-        from analysis.statistics.teachers import teachers
+    def teachers(self) -> pd.DataFrame:
+        """Validation and test scores of each teacher, one row each.
 
-        return teachers(self.facts.teachers, self.trials)
+        The columns of `cktf.rows.TeacherRow` but its time; ``contexts``, those whose trials name the teacher, joined by
+        commas; and ``near_chance``.
+        """
+        contexts: dict[str, set[str]] = {}
+        if "teacher_id" in self.trials:
+            for identity, context in zip(self.trials["teacher_id"], self.trials["context"], strict=True):
+                contexts.setdefault(identity, set()).add(context)
+        found = []
+        for row in self.facts.teachers:
+            named = ", ".join(sorted(filter(None, contexts.get(row.teacher_id, ()))))
+            found.append({**asdict(row), "contexts": named, "near_chance": row.is_near_chance})
+        frame = pd.DataFrame(found).drop(columns="time", errors="ignore")
+        numbers = ("validation_accuracy", "validation_loss", "chance", "test_accuracy", "test_loss")
+        kinds = dict.fromkeys(("validation_images", "num_classes", "seed"), "Int64") | dict.fromkeys(numbers, "float64")
+        return frame.astype({name: kind for name, kind in kinds.items() if name in frame})
 
     @cached_property
-    def health(self) -> "pd.DataFrame":
+    def health(self) -> pd.DataFrame:
         """Every measure of the distillation's health, paired by seed; see `analysis.statistics.health`."""
-        from analysis.statistics.health import health_effects
-
         return health_effects(self.trials, self.epochs, metric=self.facts.study.report_metric)
 
     @cached_property
-    def over_contexts(self) -> "pd.DataFrame":
+    def over_contexts(self) -> pd.DataFrame:
         """Every arm's mean effect over its contexts; see `analysis.statistics.over_contexts.over_contexts`."""
-        from analysis.statistics.over_contexts import over_contexts
-
         return over_contexts(self.effects)
 
     @cached_property
-    def ranks(self) -> "pd.DataFrame":
+    def ranks(self) -> pd.DataFrame:
         """How every arm ranks over the contexts, and the tests of that; see `analysis.statistics.ranks.ranks`."""
-        from analysis.statistics.ranks import ranks
-
         study = self.facts.study
         return ranks(self.trials, self.effects, metric=study.report_metric, maximise=study.maximise)
 
     @cached_property
-    def interactions(self) -> "pd.DataFrame":
+    def interactions(self) -> pd.DataFrame:
         """Main effects and interactions of a grid or a fraction; see `analysis.statistics.interactions`."""
-        from analysis.statistics.interactions import interactions
-
         study = self.facts.study
         factors = study.factors if study.design in ("grid", "fractional") else []
         return interactions(self.trials, factors=factors, metric=study.report_metric)
 
     @cached_property
-    def leaderboard(self) -> "pd.DataFrame":
-        """The arms of a search by the score that selected them; see `analysis.searches.leaderboard.leaderboard`."""
-        from analysis.searches.leaderboard import leaderboard
-
+    def leaderboard(self) -> pd.DataFrame:
+        """The arms of a search by the score that selected them; see `analysis.searches.arms.leaderboard`."""
         return leaderboard(self.trials, metric=self.facts.study.metric, maximise=self.facts.study.maximise)
 
     @cached_property
-    def searched(self) -> "pd.DataFrame":
+    def searched(self) -> pd.DataFrame:
         """The arms of a search, their levels and how they ended; see `analysis.searches.arms.searched_arms`."""
-        from analysis.searches.arms import searched_arms
-
         return searched_arms(self.trials, self._on_the_way, self.facts.study)
 
     @cached_property
-    def _on_the_way(self) -> "pd.DataFrame":
-        from analysis.searches.arms import scores_on_the_way
-
+    def _on_the_way(self) -> pd.DataFrame:
         return scores_on_the_way(self.trials, self.epochs, self.facts.study.metric)
 
     @cached_property
-    def confirmed(self) -> "pd.DataFrame":
+    def confirmed(self) -> pd.DataFrame:
         """The confirmed arms' scores in the search and at fresh seeds; see `analysis.searches.confirmed.confirmed`."""
-        from analysis.searches.confirmed import confirmed
-
         study = self.facts.study
         return confirmed(self.trials, self.effects, metric=study.metric, maximise=study.maximise)
 
     @cached_property
-    def importance(self) -> "pd.DataFrame":
+    def importance(self) -> pd.DataFrame:
         """How much each factor of a search mattered; see `analysis.searches.importance.importance`."""
-        from analysis.searches.importance import importance_of_arms
-
         return importance_of_arms(self.searched, self._on_the_way, self.facts.study)

@@ -17,7 +17,7 @@ These names are imported where they are first used, so that ``import cktf`` load
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.load import load
+    from analysis.loading import load
     from cktf.driver import extend, launch, resume
     from cktf.study.load import load_study
     from cktf.study.study import Study
@@ -30,7 +30,7 @@ _HOMES = {
     "Study": ("cktf.study.study", "Study"),
     "extend": ("cktf.driver", "extend"),
     "launch": ("cktf.driver", "launch"),
-    "load": ("analysis.load", "load"),
+    "load": ("analysis.loading", "load"),
     "load_study": ("cktf.study.load", "load_study"),
     "resume": ("cktf.driver", "resume"),
     "train": ("cktf.trial.run", "run_trial"),

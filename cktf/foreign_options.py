@@ -5,14 +5,7 @@ from typing import Any
 
 
 def _said(kinds: str, metavar: str | None, told: str, default: bool | None = None) -> Any:
-    """Return an option's field.
-
-    Args:
-        kinds: Of foreign results that it is of.
-        metavar: What its value is, as the help calls it; None: a number, or nothing.
-        told: What the help tells of it.
-        default: What it is where nothing was said.
-    """
+    """Return an option's field: the kinds of results that it is of, how the help calls its value, and what it tells."""
     help_text = f"{', '.join(kinds.split())}: {told}."
     return field(default=default, metadata={"kinds": kinds.split(), "metavar": metavar, "help": help_text})
 

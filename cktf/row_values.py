@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from cktf.errors import InputError
@@ -24,15 +24,13 @@ DEEPEST = 50
 
 
 class Field(NamedTuple):
-    """Default and reader of a field of a row.
-
-    Attributes:
-        default: Value if a line does not have the field; `MISSING` if every line must have it.
-        read: Converts a JSON value to the field's type; raises a TypeError or ValueError that says what is allowed.
-    """
+    """Default and reader of a field of a row."""
 
     default: Any
+    """Value if a line does not have the field; `MISSING` if every line must have it."""
+
     read: Callable[[Any], Any]
+    """Converts a JSON value to the field's type; raises a TypeError or ValueError that says what is allowed."""
 
 
 @cache
@@ -42,7 +40,7 @@ def fields_of(row: Any) -> dict[str, Field]:
     found = {}
     for f in fields(row):
         default = f.default if f.default_factory is MISSING else f.default_factory()
-        read = _one_of(f.metadata["allowed"]) if "allowed" in f.metadata else _reader(types[f.name])
+        read = partial(_one_of, f.metadata["allowed"]) if "allowed" in f.metadata else _reader(types[f.name])
         found[f.name] = Field(default, _moment if f.name == "time" else read)
     return found
 
@@ -51,9 +49,9 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     """Return the function that reads a JSON value as a type."""
     within, arguments = get_origin(kind), get_args(kind)
     if within is list:
-        return _list_of(_reader(arguments[0]))
+        return partial(_list, _reader(arguments[0]))
     if within is dict:
-        return _object_of(_reader(arguments[1]))
+        return partial(_object, _reader(arguments[1]))
     if type(None) in arguments:
         read = _reader(next(option for option in arguments if option is not type(None)))
         return lambda value: None if value is None else read(value)
@@ -85,56 +83,40 @@ def _moment(value: Any) -> float:
     return seconds
 
 
-def _instance_of(kind: type, words: str) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        if not isinstance(value, kind):
-            raise TypeError(words)
-        return value
-
-    return read
+def _instance_of(kind: type, words: str, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(words)
+    return value
 
 
 READERS: dict[Any, Callable[[Any], Any]] = {
     int: _whole_number,
     float: _number,
-    str: _instance_of(str, "a text"),
-    bool: _instance_of(bool, "true or false"),
+    str: partial(_instance_of, str, "a text"),
+    bool: partial(_instance_of, bool, "true or false"),
     Any: lambda value: value,
 }
 """Type of a field to the function that reads a JSON value as one."""
 
 
-def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in allowed:
-            raise InputError(f"one of {', '.join(allowed)}")
-        return str(value)
-
-    return read
+def _one_of(allowed: tuple[str, ...], value: Any) -> str:
+    if value not in allowed:
+        raise InputError(f"one of {', '.join(allowed)}")
+    return str(value)
 
 
-def _list_of(read_entry: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
-    def read(value: Any) -> list[Any]:
-        if not isinstance(value, list):
-            raise TypeError("a list")
-        return [read_entry(entry) for entry in value]
-
-    return read
+def _list(read_entry: Callable[[Any], Any], value: Any) -> list[Any]:
+    return [read_entry(entry) for entry in _instance_of(list, "a list", value)]
 
 
-def _object_of(read_entry: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
-    def read(value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise TypeError("an object")
-        found = {}
-        for key, entry in value.items():
-            try:
-                found[key] = read_entry(entry)
-            except (TypeError, ValueError) as error:
-                raise InputError(f"an object, and {key!r} in it {error}") from None
-        return found
-
-    return read
+def _object(read_entry: Callable[[Any], Any], value: Any) -> dict[str, Any]:
+    found = {}
+    for key, entry in _instance_of(dict, "an object", value).items():
+        try:
+            found[key] = read_entry(entry)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"an object, and {key!r} in it {error}") from None
+    return found
 
 
 def json_value(line: str | bytes) -> Any:

@@ -48,15 +48,15 @@ APART = {"cktf.objectives", "cktf.models", "cktf.data"}
 """Rooms that do not know each other."""
 
 ANALYSIS = (
-    {f"analysis.{name}" for name in ("arguments", "facts", "folder", "unmade", "wording", "record")},
+    {f"analysis.{name}" for name in ("arguments", "facts", "unmade", "wording", "record")},
     {"analysis.ledger"},
     {"analysis.statistics"},
     {"analysis.searches"},
-    {"analysis.study_tables", "analysis.plain_tables"},
+    {"analysis.study_tables"},
     {"analysis.figures"},
     {"analysis.results"},
     {"analysis.foreign", "analysis.several_runs"},
-    {"analysis.load"},
+    {"analysis.loading"},
     {"analysis.report"},
     {"analysis", "analysis.__main__"},
 )

@@ -128,7 +128,7 @@ def chart(health: Health) -> "alt.FacetChart":
 def _chosen(numbers: list[str], results: StudyTables, shown: list[str]) -> list[str]:
     """Return as many columns as there may be panels, kind by kind: those that the arms shown have moved most."""
     moved = results.health[results.health["arm_id"].isin(shown)]
-    largest = moved["statistic"].abs().groupby(PREFIX + moved["number"]).max().to_dict()
+    largest = moved["statistic"].abs().groupby(PREFIX + moved["measure"]).max().to_dict()
     ranked = sorted(numbers, key=lambda name: (name not in ALWAYS, -largest.get(name, 0.0)))
     kept = set(ranked[:MAX_PANELS])
     kinds = {word: place for place, word in enumerate(WORDS)}  # others, an objective's own, come last

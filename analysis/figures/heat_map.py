@@ -10,7 +10,7 @@ from analysis.figures.arms import panels_of
 from analysis.figures.factors import factor_order
 from analysis.figures.theme import WIDTH, data
 from analysis.ledger.other_names import under_every_name
-from analysis.statistics.arms import complete, reported
+from analysis.statistics.any_table import complete, reported
 from analysis.statistics.interactions import factorial_cells
 from analysis.statistics.levels import factor_label, in_groups, is_numeric
 from analysis.study_tables import StudyTables

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, GREY, epoch_axis
-from analysis.statistics.arms import complete, reported
+from analysis.statistics.any_table import complete, reported
 from analysis.statistics.intervals import grouped_estimates
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity

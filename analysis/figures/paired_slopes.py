@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, GREY, INK
-from analysis.statistics.arms import complete, reported
+from analysis.statistics.any_table import complete, reported
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 

@@ -9,12 +9,7 @@ from cktf.foreign_options import TAKES, Options
 
 
 def read(kind: str, place: str, options: Options) -> Results:
-    """Return foreign results.
-
-    Args:
-        kind: A key of `TAKES`.
-        place: A CSV file, the URL of an Optuna storage, or the folder of a Ray Tune experiment.
-        options: What is said of them.
+    """Return foreign results of a kind, a key of `TAKES`: a CSV file, an Optuna storage, or a Ray Tune folder.
 
     Raises:
         InputError: If the kind is unknown, an option is not one of its own or is missing, or the results do not have

@@ -4,7 +4,9 @@ import math
 import os
 import re
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from analysis.arguments import check_delta, listed
 from analysis.facts import Foreign
@@ -12,15 +14,11 @@ from analysis.foreign.table_file import table_rows
 from analysis.foreign.trials import ADDRESSES_CUT, ForeignTrial, foreign_results
 from analysis.results import Results
 from analysis.statistics import cells
-from analysis.statistics.any_table import as_trials
-from analysis.statistics.scales import scales_in_words
+from analysis.statistics.any_table import as_trials, scales_in_words
 from analysis.wording import larger_is_better
 from cktf.errors import InputError, shown
 from cktf.names import tidy_name
 from cktf.rows import Stage, Status
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CANNOT_BE_VOUCHED_FOR = [
     "Arms are compared at seeds of the same number; what a seed fixes, and whether it fixes the same in every arm, was "
@@ -82,8 +80,6 @@ def read_csv(
     check_delta(delta, "--delta")
     if decimal not in (None, ".", ","):
         raise InputError(f"--decimal {shown(decimal)}: is a point or a comma")
-    import pandas as pd
-
     maximise = larger_is_better(metric, maximise)
     said = {"arm": arm, "seed": seed, "context": context, "metric": metric, "status": status}
     named = {option: tidy_name(column) for option, column in said.items() if column is not None}
@@ -111,12 +107,8 @@ def read_csv(
     trials = [_trial(row, end, named["metric"]) for row, end in zip(plain.to_dict("records"), ends, strict=True)]
     caveats += [ADDRESSES_CUT] * has_addresses
     caveats += scales_in_words(plain, "metric", named["metric"])
-    foreign = Foreign(
-        origin=f"the CSV file {what} ("
-        + ", ".join(f"{option}: column {column}" for option, column in named.items())
-        + ")",
-        cannot_be_vouched_for=[*CANNOT_BE_VOUCHED_FOR, *caveats],
-    )
+    read = ", ".join(f"{option}: column {column}" for option, column in named.items())
+    foreign = Foreign(origin=f"the CSV file {what} ({read})", cannot_be_vouched_for=[*CANNOT_BE_VOUCHED_FOR, *caveats])
     return foreign_results(
         trials,
         name=what.rpartition("/")[2].removesuffix(".csv"),
@@ -149,7 +141,7 @@ def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> No
     raise InputError(f"{what}: no column is called {wanted}; there are: {listed(head)}{hint}")
 
 
-def _ends(what: str, table: "pd.DataFrame", named: dict[str, str]) -> tuple[list[tuple[Status, str]], list[str]]:
+def _ends(what: str, table: pd.DataFrame, named: dict[str, str]) -> tuple[list[tuple[Status, str]], list[str]]:
     """Return how each row says that its trial ended, and in which words; and caveats on the columns that say it."""
     said = named.get("status")
     columns = [said] if said else [name for name in table.columns if _says_status(name, named)]
@@ -202,11 +194,7 @@ def _trial(row: Mapping[Hashable, Any], end: tuple[Status, str], metric: str) ->
 def _numbers(what: str, column: str, texts: list[str], decimal: str | None) -> tuple[list[float], list[str]]:
     """Return the numbers in the cells of the metric, NaN where there is none; and what was made of other signs.
 
-    Args:
-        what: The file.
-        column: Of the metric.
-        texts: Its cells.
-        decimal: The decimal sign; None: a comma is one where no cell has a point and some comma can part no thousands.
+    Without a decimal sign, a comma is one where no cell has a point and some comma can part no thousands.
     """
     told = []
     filled = [text for text in texts if text.lower() not in cells.NO_VALUE]
@@ -235,14 +223,7 @@ def _numbers(what: str, column: str, texts: list[str], decimal: str | None) -> t
 
 
 def _seeds(what: str, column: str, seeds: list[str], decimal: str | None) -> list[str]:
-    """Return seeds as whole numbers are written; a word that stands before all of them alike is cut off.
-
-    Args:
-        what: The file.
-        column: Of the seeds.
-        seeds: As they stand there.
-        decimal: Their decimal sign; None: a point.
-    """
+    """Return seeds as whole numbers are written; a word that stands before all of them alike is cut off."""
     parted = [WORD_AND_NUMBER.fullmatch(seed) for seed in seeds if seed]
     words = {found[1] for found in parted if found}
     word = words.pop() if len(words) == 1 and all(parted) else ""

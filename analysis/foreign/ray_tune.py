@@ -2,10 +2,8 @@
 
 import csv
 import io
-import json
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -13,8 +11,9 @@ import numpy as np
 from pyarrow import fs
 
 from analysis.facts import Foreign
-from analysis.folder import open_folder, read
+from analysis.foreign.table_file import parsed_json
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
+from analysis.ledger.columns import flat
 from analysis.results import Results
 from analysis.statistics import cells
 from analysis.statistics.levels import is_logarithmic
@@ -23,6 +22,7 @@ from cktf.errors import InputError, naming, shown
 from cktf.names import tidy_name
 from cktf.row_values import DEEPEST, depth
 from cktf.rows import Stage, Status
+from cktf.storage import open_folder, read
 
 PARAMS, RESULTS, PROGRESS = "params.json", "result.json", "progress.csv"
 """Files of one trial; the results stand in the second or, failing it, in the third."""
@@ -47,23 +47,21 @@ CANNOT_BE_VOUCHED_FOR = [
 
 @dataclass(frozen=True)
 class _Found:
-    """What one trial's folder holds.
-
-    Attributes:
-        name: Of the folder.
-        params: Its configuration, in one level.
-        results: One for each iteration, in order, each in one level.
-        num_repeated: Results that were left out, for their iterations were done again after a restore.
-        error: Last line of what it failed with; empty where it has not.
-        state: What the experiment calls it: ``TERMINATED``, ``ERROR``, ``RUNNING``, ...; empty where it says nothing.
-    """
+    """What one trial's folder holds."""
 
     name: str
     params: dict[str, Any]
     results: list[dict[str, Any]]
+    """One for each iteration, in order, each in one level."""
+
     num_repeated: int
+    """Results that were left out, for their iterations were done again after a restore."""
+
     error: str
+    """Last line of what it failed with; empty where it has not."""
+
     state: str
+    """What the experiment calls it: ``TERMINATED``, ``ERROR``, ``RUNNING``, ...; empty where it says nothing."""
 
     @property
     def start(self) -> tuple[float, str]:
@@ -107,10 +105,11 @@ def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool
     with naming(place):
         found = sorted(_trials(open_folder(place), place), key=lambda trial: trial.start)
     if not found:
-        raise InputError(
-            f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}"
-            f"{_one_level_down(open_folder(place))}"
-        )
+        deeper = open_folder(place).get_file_info(fs.FileSelector("", allow_not_found=True, recursive=True))
+        parts = [info.path.split("/") for info in deeper if info.base_name == PARAMS]
+        experiments = sorted({names[0] for names in parts if len(names) == 3})
+        hint = f"; they lie in its folder {', '.join(experiments)}" if experiments else ""
+        raise InputError(f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}{hint}")
     numbers = {key for trial in found for result in trial.results for key in result if _is_number(result[key])}
     if metric not in numbers:
         raise InputError(
@@ -118,7 +117,9 @@ def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool
             f"{', '.join(sorted(numbers)) or 'none'}"
         )
     levels, caveats = levels_of([trial.params for trial in found], place)
-    factors = _varying(levels)
+    # What differs between trials, or what only some of them have.
+    keys = dict.fromkeys(key for trial in levels for key in trial)
+    factors = [key for key in keys if len({trial.get(key) for trial in levels}) > 1]
     length = _length(found, levels, factors)
     longest = max(trial.done for trial in found)
     trials = []
@@ -172,11 +173,7 @@ def _trials(folder: fs.SubTreeFileSystem, place: str) -> list[_Found]:
 
 
 def _file(folder: fs.SubTreeFileSystem, place: str, name: str) -> bytes | None:
-    """Return the bytes of a file; None where there is none.
-
-    Raises:
-        InputError: If it cannot be read, or is a folder or the like.
-    """
+    """Return the bytes of a file; None where there is none."""
     kind = folder.get_file_info(name).type
     if kind == fs.FileType.NotFound:
         return None
@@ -186,14 +183,6 @@ def _file(folder: fs.SubTreeFileSystem, place: str, name: str) -> bytes | None:
         )
     with naming(f"{place}/{name}"):
         return read(folder, name)
-
-
-def _one_level_down(folder: fs.SubTreeFileSystem) -> str:
-    """Return where trials lie instead, if they lie one level below, as a hint."""
-    deeper = folder.get_file_info(fs.FileSelector("", allow_not_found=True, recursive=True))
-    parts = [info.path.split("/") for info in deeper if info.base_name == PARAMS]
-    experiments = sorted({names[0] for names in parts if len(names) == 3})
-    return f"; they lie in its folder {', '.join(experiments)}" if experiments else ""
 
 
 def _error(folder: fs.SubTreeFileSystem, place: str, name: str) -> str:
@@ -247,7 +236,7 @@ def _lines(file: str, content: bytes) -> list[tuple[str, dict[str, Any]]]:
     ]
     where = f"{file}, line {len(whole) + 1}"
     try:
-        _parsed_json(last)
+        parsed_json(last)
     except (ValueError, RecursionError):
         return found  # a last line without its end is still being written
     return [*found, (where, _mapping(where, last))]
@@ -272,26 +261,21 @@ def _rows(file: str, content: bytes) -> list[tuple[str, dict[str, Any]]]:
     for number, row in enumerate(rows, 1):
         if len(row) != len(head):
             raise InputError(f"{file}, row {number}: has {len(row)} cells under {len(head)} columns")
-        found.append((f"{file}, row {number}", dict(zip(head, map(_parsed, row), strict=True))))
+        found.append((f"{file}, row {number}", dict(zip(head, map(_cell, row), strict=True))))
     return found
 
 
 def _mapping(where: str, content: bytes, separator: str = "/") -> dict[str, Any]:
     """Return an object of JSON in one level, nested keys joined."""
     try:
-        found = _parsed_json(content)
+        found = parsed_json(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: is no JSON that can be read: {error}") from error
     if depth(found) > DEEPEST:
         raise InputError(f"{where}: is nested more than {DEEPEST} deep")
     if isinstance(found, dict):
-        return _flat(found, separator)
+        return flat(found, separator)
     raise InputError(f"{where}: must hold a mapping; got {shown(found)}")
-
-
-def _parsed_json(content: bytes) -> Any:
-    """Return what JSON holds; an integer that is long beyond 64 bits is a float, be it infinite."""
-    return json.loads(content, parse_int=lambda text: int(text) if len(text) < 30 else float(text))
 
 
 def _length(found: list[_Found], levels: list[dict[str, Any]], factors: list[str]) -> str | None:
@@ -349,30 +333,13 @@ def _trial(number: int, found: _Found, place: str, metric: str, asked: int, para
     )
 
 
-def _varying(levels: list[dict[str, Any]]) -> list[str]:
-    """Return the keys whose levels differ between trials, or which only some of them have."""
-    keys = dict.fromkeys(key for trial in levels for key in trial)
-    return [key for key in keys if len({trial.get(key) for trial in levels}) > 1]
-
-
 def _is_log(levels: list[Any]) -> bool:
     """Return whether numeric levels are spread as on a logarithmic scale."""
     numbers = [level for level in levels if level is not None]
     return all(map(_is_number, numbers)) and is_logarithmic(np.unique(np.array(numbers, dtype=np.float64)))
 
 
-def _flat(values: Mapping[str, Any], separator: str, prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one level, keys joined."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, separator, f"{prefix}{key}{separator}")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _parsed(cell: str) -> float | str:
+def _cell(cell: str) -> float | str:
     """Return a cell of a CSV file as a number where it is one; an empty one stays empty."""
     number = cells.number(cell) if cell else None
     return cell if number is None else number

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 
-from analysis.folder import open_folder, read
 from cktf.errors import InputError, naming, shown
 from cktf.names import tidy_name
+from cktf.storage import open_folder, read
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a blank"}
 """What may part cells, and how it is called; of those that fit alike, the first is taken."""
@@ -41,10 +41,9 @@ Rows = list[list[str]]
 def table_rows(
     place: str, *, columns: Sequence[str], separator: str | None, encoding: str | None
 ) -> tuple[list[str], Rows]:
-    """Return the head of a table and its rows, each as long as the head.
+    """Return the head of a table and its rows, each as long as the head; names and cells as `tidy_name` has them.
 
-    Empty lines are left out, and lines that begin with ``#`` and are none of the table. Names and cells are as
-    `tidy_name` has them.
+    Empty lines are left out, and lines that begin with ``#`` and are none of the table.
 
     Args:
         place: The file, or its URI.
@@ -112,11 +111,7 @@ def _is_encoding(name: str) -> bool:
 
 
 def _sign(separator: str | None) -> str | None:
-    """Return a separator as it stands in a file.
-
-    Raises:
-        InputError: If it is not one sign.
-    """
+    """Return a separator as it stands in a file."""
     sign = {"tab": "\t", "\\t": "\t", "space": " ", "blank": " "}.get(separator or "", separator)
     if sign is not None and (len(sign) != 1 or sign in '"\r\n\0'):
         raise InputError(f"--separator {shown(separator)}: is one sign, such as ; or |, or tab")
@@ -193,15 +188,16 @@ def _json_records(place: str, text: str) -> list[Any]:
     """Return what a list of JSON holds, or lines of JSON."""
     try:
         if text.lstrip().startswith("["):
-            found = json.loads(text, parse_int=_whole)
+            found = parsed_json(text)
             return found if isinstance(found, list) else [found]
-        return [json.loads(line, parse_int=_whole) for line in text.split("\n") if line.strip()]
+        return [parsed_json(line) for line in text.split("\n") if line.strip()]
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{place}: is neither a list nor lines of JSON: {error}") from error
 
 
-def _whole(digits: str) -> int | float:
-    return int(digits) if len(digits) < 30 else float(digits)
+def parsed_json(text: str | bytes) -> Any:
+    """Return what JSON holds; an integer that is long beyond 64 bits is a float, be it infinite."""
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 30 else float(digits))
 
 
 def _of_records(place: str, records: list[Any]) -> tuple[list[str], Rows]:
@@ -215,9 +211,7 @@ def _of_records(place: str, records: list[Any]) -> tuple[list[str], Rows]:
     names = list(dict.fromkeys(name for record in records for name in record))
     if not names:
         raise InputError(f"{place}: no table: it is empty")
-    rows = [[_cell(record.get(name)) for name in names] for record in records]
+    rows = [
+        ["" if (value := record.get(name)) is None else tidy_name(str(value)) for name in names] for record in records
+    ]
     return [tidy_name(name) for name in names], rows
-
-
-def _cell(value: Any) -> str:
-    return "" if value is None else tidy_name(str(value))

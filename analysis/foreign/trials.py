@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from analysis.facts import Facts, Foreign
@@ -17,14 +18,19 @@ from cktf.errors import InputError
 from cktf.names import similar_in_words, tidy_name
 from cktf.rows import Stage, Status, StudyRow
 
-UNKNOWN = {
-    "device": pa.string(),
-    "git_commit": pa.string(),
-    "versions": pa.string(),
-    "planned_time": pa.timestamp("us", tz="UTC"),
-    "ended_time": pa.timestamp("us", tz="UTC"),
-}
+OF_A_TRIAL = ("context", "arm", "arm_id", "is_baseline", "seed", "status", "reason", "score", "wall_seconds", "node")
+"""Fields of a `ForeignTrial` that are columns."""
+
+UNKNOWN = ("device", "git_commit", "versions", "planned_time", "ended_time")
 """Columns of which no foreign trial says anything."""
+
+TYPES = {
+    "is_baseline": pa.bool_(),
+    **dict.fromkeys(("seed", "number", "epochs", "epoch"), pa.int64()),
+    "wall_seconds": pa.float64(),
+    **dict.fromkeys(("planned_time", "ended_time"), pa.timestamp("us", tz="UTC")),
+}
+"""Types of columns that hold no texts."""
 
 ADDRESSES_CUT = (
     "Addresses of functions and objects, which differ between processes, were cut off: those of one name are taken "
@@ -112,56 +118,42 @@ def foreign_results(
     )
     count = len(trials)
     trial_ids = [f"trial-{number}" for number in range(count)]
-    columns = {
-        "study": pa.array([name] * count, pa.string()),
-        "run": pa.array([name] * count, pa.string()),
-        "trial_id": pa.array(trial_ids, pa.string()),
-        "context": pa.array([trial.context for trial in trials], pa.string()),
-        "arm": pa.array([trial.arm for trial in trials], pa.string()),
-        "arm_id": pa.array([trial.arm_id for trial in trials], pa.string()),
-        "is_baseline": pa.array([trial.is_baseline for trial in trials], pa.bool_()),
-        "seed": pa.array([trial.seed for trial in trials], pa.int64()),
-        "stage": pa.array([stage] * count, pa.string()),
-        "number": pa.array(range(count), pa.int64()),
-        "status": pa.array([trial.status for trial in trials], pa.string()),
-        "reason": pa.array([trial.reason for trial in trials], pa.string()),
-        "epochs": pa.array([trial.on_the_way[-1][0] if trial.on_the_way else None for trial in trials], pa.int64()),
-        column: pa.array([trial.score for trial in trials], pa.float64()),
-        f"teacher_{column}": pa.nulls(count, pa.float64()),
-        "wall_seconds": pa.array([trial.wall_seconds for trial in trials], pa.float64()),
-        "node": pa.array([trial.node for trial in trials], pa.string()),
-        **{unknown: pa.nulls(count, kind) for unknown, kind in UNKNOWN.items()},
-        **{f"param.{factor}": typed_column([trial.params.get(factor) for trial in trials]) for factor in factors},
+    steps = [(number, epoch, score) for number, trial in enumerate(trials) for epoch, score in trial.on_the_way]
+    own = {name: [getattr(trial, name) for trial in trials] for name in OF_A_TRIAL}
+    columns: dict[str, Sequence[Any]] = {
+        **{"study": [name] * count, "run": [name] * count, "trial_id": trial_ids},
+        **{name: own[name] for name in ("context", "arm", "arm_id", "is_baseline", "seed")},
+        **{"stage": [stage] * count, "number": range(count), "status": own["status"], "reason": own["reason"]},
+        "epochs": [trial.on_the_way[-1][0] if trial.on_the_way else None for trial in trials],
+        column: own["score"],
+        f"teacher_{column}": [None] * count,
+        **{name: own[name] for name in ("wall_seconds", "node")},
+        **dict.fromkeys(UNKNOWN, [None] * count),
     }
-    steps = [
-        (trial_id, trial, epoch, score)
-        for trial_id, trial in zip(trial_ids, trials, strict=True)
-        for epoch, score in trial.on_the_way
-    ]
-    epochs = {
-        "trial_id": pa.array([trial_id for trial_id, *_ in steps], pa.string()),
-        "context": pa.array([trial.context for _, trial, *_ in steps], pa.string()),
-        "arm": pa.array([trial.arm for _, trial, *_ in steps], pa.string()),
-        "arm_id": pa.array([trial.arm_id for _, trial, *_ in steps], pa.string()),
-        "seed": pa.array([trial.seed for _, trial, *_ in steps], pa.int64()),
-        "stage": pa.array([stage] * len(steps), pa.string()),
-        "epoch": pa.array([epoch for *_, epoch, _ in steps], pa.int64()),
-        "phase": pa.array(["train"] * len(steps), pa.string()),
-        column: pa.array([score for *_, score in steps], pa.float64()),
+    levels = {f"param.{factor}": typed_column([trial.params.get(factor) for trial in trials]) for factor in factors}
+    epochs: dict[str, Sequence[Any]] = {
+        "trial_id": [trial_ids[number] for number, *_ in steps],
+        **{name: [own[name][number] for number, *_ in steps] for name in ("context", "arm", "arm_id", "seed")},
+        "stage": [stage] * len(steps),
+        "epoch": [epoch for _, epoch, _ in steps],
+        "phase": ["train"] * len(steps),
+        column: [score for *_, score in steps],
     }
+    types = TYPES | dict.fromkeys((column, f"teacher_{column}"), pa.float64())
+
+    def frame(columns: dict[str, Sequence[Any]], more: dict[str, pa.Array]) -> pd.DataFrame:
+        arrays = {name: pa.array(values, types.get(name, pa.string())) for name, values in columns.items()}
+        return data_frame(pa.table(arrays | more))
+
     facts = Facts(launches=[], study_file="", torn_lines=0, ledger="", asked=asked, foreign=foreign)
-    return Results(trials=data_frame(pa.table(columns)), epochs=data_frame(pa.table(epochs)), facts=facts)
+    return Results(trials=frame(columns, levels), epochs=frame(epochs, {}), facts=facts)
 
 
 def levels_of(params: Sequence[Mapping[str, Any]], what: str) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the levels of each trial, equal ones written alike and different ones differently; and caveats on them.
 
-    Args:
-        params: Of each trial, as they were found.
-        what: Where, as messages call it.
-
     Raises:
-        ValueError: If two params of one trial have one name once blanks are cut.
+        InputError: If two params of one trial have one name once blanks are cut; the message begins with ``what``.
     """
     told = []
     # None is a choice like others there; here it would mean that the trial has not this factor.

@@ -1,20 +1,19 @@
 """Ledger -> ``trials.parquet`` and ``epochs.parquet``: typed, flat columns, a row a trial and a row an epoch."""
 
-import gc
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import fs
 
 from analysis.facts import Facts
-from analysis.folder import below, has_file, open_folder, read, without_slash, write
+from analysis.ledger.columns import metadata_of, parquet_bytes
 from analysis.ledger.epochs import (
     FINAL_SCHEMA,
     FOLDER,
@@ -24,10 +23,11 @@ from analysis.ledger.epochs import (
     part_name,
     write_part,
 )
-from analysis.ledger.in_memory import RowsInMemory
-from analysis.ledger.parquet import metadata_of, parquet_bytes
+from analysis.ledger.lines import NAMED
 from analysis.ledger.pieces import (
     NO_EPOCHS,
+    OTHER_SCHEMA,
+    PLACE,
     Ledger,
     Parsed,
     Piece,
@@ -42,23 +42,20 @@ from analysis.ledger.pieces import (
 from analysis.ledger.trials import TRIALS_FILE, trials_table
 from analysis.record import Record
 from cktf.errors import InputError
-from cktf.storage import absolute
+from cktf.storage import absolute, below, has_file, open_folder, read, without_slash, write
 
 
 class Rows(Protocol):
     """The parsed rows of a ledger, wherever they are held."""
 
-    @property
-    def others(self) -> pa.Table:
-        """The rows that are no epochs (`analysis.ledger.pieces.OTHER_SCHEMA`), in order."""
+    others: pa.Table
+    """The rows that are no epochs (`analysis.ledger.pieces.OTHER_SCHEMA`), in order."""
 
-    @property
-    def terms(self) -> set[str]:
-        """The columns of objectives' terms, and of health, that any of the epochs has."""
+    terms: set[str]
+    """The columns of objectives' terms, and of health, that any of the epochs has."""
 
-    @property
-    def first_epochs(self) -> pa.Table:
-        """Of each piece the first epoch of each trial: ``trial_id`` and `analysis.ledger.pieces.PLACE`."""
+    first_epochs: pa.Table
+    """Of each piece the first epoch of each trial: ``trial_id`` and `analysis.ledger.pieces.PLACE`."""
 
     def by_part(
         self, number: Callable[[pa.Table], pa.Table], write: Callable[[int, pa.Table], pa.Table]
@@ -75,17 +72,42 @@ Engine = Callable[[Sequence[Piece], Callable[[Piece], Parsed]], Rows]
 """Parses the pieces of a ledger: in this process, or on many machines."""
 
 
-@dataclass(frozen=True)
-class Content:
-    """What a run directory holds.
+class RowsInMemory:
+    """The rows of some pieces of a ledger, in the memory of this process, parsed on all its cores.
 
-    Attributes:
-        files: Those of its ledger.
-        segments: The same, with the ends of their last whole lines.
-        rows: All rows.
-        ledger: Those that are no epochs.
-        epochs: What all epochs have in common.
+    Most of that is compiled code, so that threads do it at the same time. See `Rows`.
     """
+
+    def __init__(self, pieces: Sequence[Piece], parse: Callable[[Piece], Parsed]) -> None:
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            parsed = list(threads.map(parse, pieces))
+        self.others = pa.concat_tables([OTHER_SCHEMA.empty_table(), *(rows.others for rows in parsed)])
+        self.epochs = [rows.epochs for rows in parsed if rows.epochs.num_rows]
+        names = {name for rows in self.epochs for name in rows.column_names}
+        self.terms = {name for name in names if name.startswith(tuple(NAMED.values()))}
+        columns = [rows.select(["trial_id", PLACE]) for rows in (NO_EPOCHS, *self.epochs)]
+        firsts = [rows.group_by("trial_id").aggregate([(PLACE, "min")]) for rows in columns]
+        self.first_epochs = pa.concat_tables(firsts).rename_columns({f"{PLACE}_min": PLACE})
+
+    def by_part(
+        self, number: Callable[[pa.Table], pa.Table], write: Callable[[int, pa.Table], pa.Table]
+    ) -> list[pa.Table]:
+        """Bring the epochs of each part together, and return what ``write`` returns of each, in order."""
+        if not self.epochs:
+            return []
+        rows = number(pa.concat_tables(self.epochs, promote_options="default"))
+        part = rows[PART].to_numpy()
+        if (part[1:] < part[:-1]).any():  # trials are trained in their order, so that most parts stand together
+            order = np.argsort(part, kind="stable")
+            rows, part = rows.take(pa.array(order)), part[order]
+        numbers, starts = np.unique(part, return_index=True)
+        parts = [rows.slice(start, stop - start) for start, stop in itertools.pairwise([*starts, len(part)])]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            return list(threads.map(write, numbers.tolist(), parts))
+
+
+class Content(NamedTuple):
+    """What a run directory holds: its ledger's files, all rows, those that are no epochs, and the table of epochs."""
 
     files: list[fs.FileInfo]
     segments: list[Segment]
@@ -93,24 +115,7 @@ class Content:
     ledger: Ledger
     epochs: EpochTable
 
-    def by_part(self, write: Callable[[int, pa.Table], pa.Table]) -> list[pa.Table]:
-        """Return what ``write`` returns of each part of the epochs."""
-        return self.rows.by_part(self.epochs.numbered, write)
 
-
-@contextmanager
-def _keeping_everything() -> Iterator[None]:
-    """Switch Python's search for garbage off: rows are many objects that all live, and it took a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-@_keeping_everything()
 def collect(
     run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = RowsInMemory
 ) -> tuple[str, str]:
@@ -130,7 +135,7 @@ def collect(
     record, num_trials = Record(place), content.epochs.trials.num_rows
     record.claim({TRIALS_FILE, *(part_name(n) for n in range(num_trials // content.epochs.trials_per_part + 1))})
     write_epochs = partial(write_part, absolute(place), content.epochs)
-    written = content.by_part(write_epochs)
+    written = content.rows.by_part(content.epochs.numbered, write_epochs)
     if not written:
         written = [write_epochs(0, content.epochs.numbered(NO_EPOCHS))]
     write(open_folder(place), TRIALS_FILE, parquet_bytes(_trials(run, content, written)))
@@ -145,11 +150,7 @@ def report_place(run: str | os.PathLike[str], out: str | os.PathLike[str] | None
 
 
 def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:
-    """Return the table of trials and the table of epochs of a run, and write nothing.
-
-    Raises:
-        ValueError: If there is no ledger, or a line of it is broken other than by a killed writer.
-    """
+    """Return the table of trials and the table of epochs of a run, and write nothing; see `collect`."""
     content = _read(run, RowsInMemory)
     parts: dict[int, pa.Table] = {}
 
@@ -157,7 +158,7 @@ def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:
         parts[number], final = content.epochs.part(rows)
         return final
 
-    finals = content.by_part(keep)
+    finals = content.rows.by_part(content.epochs.numbered, keep)
     epochs = [parts[number] for number in sorted(parts)] or [content.epochs.part(content.epochs.numbered(NO_EPOCHS))[0]]
     return _trials(run, content, finals), pa.concat_tables(epochs)
 
@@ -178,14 +179,6 @@ def _read(run: str | os.PathLike[str], engine: Engine) -> Content:
     return Content(files, segments, rows, ledger, EpochTable.of(ledger, rows.terms))
 
 
-def _study_file(run: str | os.PathLike[str]) -> str:
-    folder, name = open_folder(run), "study.yaml"
-    try:
-        return read(folder, name).decode() if has_file(folder, name) else ""
-    except UnicodeDecodeError:
-        raise InputError(f"{os.fspath(run)}/{name}: is not UTF-8 text") from None
-
-
 def _trials(run: str | os.PathLike[str], content: Content, finals: Iterable[pa.Table]) -> pa.Table:
     """Return the table of trials, with the facts of the run."""
     folder, ledger = open_folder(run), content.ledger
@@ -196,9 +189,14 @@ def _trials(run: str | os.PathLike[str], content: Content, finals: Iterable[pa.T
     for teacher_id in dict.fromkeys(row.teacher_id for row in ledger.planned.values() if row.teacher_id):
         if has_file(folder, name := f"teachers/{teacher_id}.json"):
             teachers[teacher_id] = json.loads(read(folder, name)).get("result", {})
+    name = "study.yaml"
+    try:
+        study_file = read(folder, name).decode() if has_file(folder, name) else ""
+    except UnicodeDecodeError:
+        raise InputError(f"{os.fspath(run)}/{name}: is not UTF-8 text") from None
     facts = Facts(
         launches=ledger.launches,
-        study_file=_study_file(run),
+        study_file=study_file,
         teachers=list(ledger.teachers.values()),
         torn_lines=sum(segment.end < segment.size for segment in content.segments),
         ledger=fingerprint(content.files),

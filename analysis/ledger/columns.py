@@ -1,16 +1,18 @@
 """Columns of the tables: texts that repeat, moments, and values whose type is found out."""
 
 import json
+from collections.abc import Mapping
 from enum import StrEnum
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-if TYPE_CHECKING:
-    import pandas as pd
+from analysis.facts import Facts
+from cktf.rows import SCHEMA_VERSION
 
 
 def repeated(values: list[str], indices: pa.Array) -> pa.Array:
@@ -35,8 +37,7 @@ class Null(StrEnum):
 def typed_column(values: list[Any]) -> pa.Array:
     """Return values as an array of the narrowest type that holds them all: bool, int, float or else string.
 
-    Args:
-        values: As `levels_apart` takes them; in a column of strings they stand as it writes them.
+    In a column of strings they stand as `levels_apart` writes them.
     """
     values = levels_apart(values)
     kinds = set(map(type, values)) - {type(None)}
@@ -87,10 +88,19 @@ def _reads_as_another_kind(text: str) -> bool:
     return True
 
 
-def data_frame(table: pa.Table) -> "pd.DataFrame":
-    """Return a table as a data frame whose integers and truth values stay such beside missing ones."""
-    import pandas as pd
+def flat(values: Mapping[str, Any], separator: str = ".", prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one level, keys joined."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, separator, f"{prefix}{key}{separator}")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
 
+
+def data_frame(table: pa.Table) -> pd.DataFrame:
+    """Return a table as a data frame whose integers and truth values stay such beside missing ones."""
     frame: pd.DataFrame = table.to_pandas()
     for name, column in zip(table.column_names, table.columns, strict=True):
         if column.null_count and pa.types.is_integer(column.type):
@@ -98,3 +108,31 @@ def data_frame(table: pa.Table) -> "pd.DataFrame":
         elif column.null_count and pa.types.is_boolean(column.type):
             frame[name] = pd.array(column.to_pylist(), dtype="boolean")
     return frame
+
+
+VERSION_KEY = b"cktf.schema_version"
+FACTS_KEY = b"cktf.facts"
+
+SCHEMA_METADATA = {VERSION_KEY: str(SCHEMA_VERSION).encode()}
+"""Metadata of every table: the version of its schema."""
+
+
+def metadata_of(facts: Facts) -> dict[bytes, bytes]:
+    """Return the metadata of a table that carries the facts of its run."""
+    return {**SCHEMA_METADATA, FACTS_KEY: facts.to_json().encode()}
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Return a table as a Parquet file, the same for the same table however it lies in memory.
+
+    Floats and moments hardly repeat, so their bytes are sorted, not looked up.
+    """
+    table = table.combine_chunks()  # a page of the file would end where a chunk does
+    hardly = [
+        field.name for field in table.schema if pa.types.is_floating(field.type) or pa.types.is_timestamp(field.type)
+    ]
+    others = [name for name in table.column_names if name not in hardly]
+    sink = pa.BufferOutputStream()
+    pa.parquet.write_table(table, sink, compression="zstd", use_dictionary=others, use_byte_stream_split=hardly)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content

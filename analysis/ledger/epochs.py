@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.folder import open_folder, write
-from analysis.ledger.columns import repeated, timestamps
+from analysis.ledger.columns import SCHEMA_METADATA, parquet_bytes, repeated, timestamps
 from analysis.ledger.lines import EPOCH_SCHEMA
-from analysis.ledger.parquet import SCHEMA_METADATA, parquet_bytes
 from analysis.ledger.pieces import PLACE, Ledger
+from cktf.storage import open_folder, write
 
 FOLDER = "epochs.parquet"
 
@@ -124,14 +123,7 @@ class EpochTable:
 
 
 def write_part(place: str, common: EpochTable, number: int, rows: pa.Table) -> pa.Table:
-    """Write one file of the table of epochs and return its trials' last epochs, with `PART`.
-
-    Args:
-        place: The report directory, a folder or a URI.
-        common: What all rows have in common.
-        number: Of the file.
-        rows: All of its rows, as `EpochTable.numbered` returns them.
-    """
+    """Write one file of the table of epochs, of all its rows, and return its trials' last epochs, with `PART`."""
     table, final = common.part(rows)
     write(open_folder(place), part_name(number), parquet_bytes(table))
     return final.append_column(PART, pa.array(np.full(final.num_rows, number)))

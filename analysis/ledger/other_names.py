@@ -1,12 +1,11 @@
 """The other names of an arm: of arms that train alike one is trained, and stands for them all."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from analysis.ledger.columns import typed_column
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMN = "aliases"
 """Column of trials: a JSON list of the arm's other names, each with what it sets; empty where there are none."""
@@ -29,7 +28,7 @@ def is_written_names(text: object) -> bool:
     )
 
 
-def other_names(trials: "pd.DataFrame") -> dict[str, list[str]]:
+def other_names(trials: pd.DataFrame) -> dict[str, list[str]]:
     """Return the other names of each arm that has some, by its ``arm_id``."""
     if COLUMN not in trials:
         return {}
@@ -40,14 +39,12 @@ def other_names(trials: "pd.DataFrame") -> dict[str, list[str]]:
     }
 
 
-def under_every_name(arms: "pd.DataFrame") -> "pd.DataFrame":
+def under_every_name(arms: pd.DataFrame) -> pd.DataFrame:
     """Return arms, and after them a copy of an arm for each of its other names, with the levels that this name sets.
 
     Args:
         arms: Their trials, one of each. The copies are True in a new column ``is_other_name``.
     """
-    import pandas as pd
-
     parts = [arms.assign(is_other_name=False)]
     texts = arms[COLUMN].fillna("") if COLUMN in arms else [""] * len(arms)
     for position, text in enumerate(texts):

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import fs
 
-from analysis.folder import open_folder
 from analysis.ledger.lines import EPOCH_SCHEMA, POSITION, parse_lines
 from cktf.errors import InputError
 from cktf.rows import EndRow, PlannedRow, RowReader, StudyRow, TeacherRow, is_row
+from cktf.storage import open_folder
 
 PIECE_BYTES = 8 * 2**20
 """Bytes of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
@@ -48,13 +48,7 @@ OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), ("line"
 
 
 class Segment(NamedTuple):
-    """One file of a ledger, as it is found.
-
-    Attributes:
-        name: ``000001.jsonl``.
-        size: Of the file, in bytes.
-        end: Where its last whole line ends; what a killed writer left of another follows.
-    """
+    """One file of a ledger, as it is found; its last whole line ends at byte ``end``, and a torn one may follow."""
 
     name: str
     size: int
@@ -62,14 +56,9 @@ class Segment(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """A byte range of a segment, parsed alone: all lines that begin in it.
+    """A byte range of a segment, parsed alone: all lines that begin from ``start`` on and before ``stop``.
 
-    Attributes:
-        number: Of the piece, from 0, in the order of the ledger.
-        segment: Name of the file.
-        start: First byte.
-        stop: Byte after the last.
-        end: Where the segment's last whole line ends.
+    Pieces are numbered from 0 in the order of the ledger; at ``end`` the segment's last whole line does.
     """
 
     number: int
@@ -80,12 +69,9 @@ class Piece(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """The rows of a piece.
+    """The rows of a piece: those that are no epochs by `OTHER_SCHEMA`.
 
-    Attributes:
-        epochs: `EPOCH_SCHEMA`, a ``term.<name>`` or ``health.<name>`` column for each name that occurs, and
-            their `PLACE`.
-        others: `OTHER_SCHEMA`.
+    Epochs have `EPOCH_SCHEMA`, a ``term.<name>`` or ``health.<name>`` column for each name that occurs, and `PLACE`.
     """
 
     epochs: pa.Table
@@ -117,11 +103,7 @@ class Ledger:
 
     @classmethod
     def of(cls, others: pa.Table) -> "Ledger":
-        """Return what rows say that are no epochs (`OTHER_SCHEMA`), in their order.
-
-        Raises:
-            ValueError: If one is broken, or comes before those that it needs.
-        """
+        """Return what rows say that are no epochs (`OTHER_SCHEMA`), in their order; one that is broken is refused."""
         ledger, reader = cls(), RowReader()
         for place, segment, line in zip(*(others[name].to_pylist() for name in OTHER_SCHEMA.names), strict=True):
             match reader.read(line, f"ledger/{segment}"):
@@ -138,11 +120,7 @@ class Ledger:
         return ledger
 
     def refuse_early(self, first_epochs: pa.Table) -> None:
-        """Raise a ValueError if there are epochs of a trial that no row before them has planned.
-
-        Args:
-            first_epochs: ``trial_id``, and the `PLACE` of one of its epochs: for each piece, the first.
-        """
+        """Raise an InputError if there are epochs of a trial that no row before them has planned."""
         for trial_id, place in zip(*(first_epochs[name].to_pylist() for name in ("trial_id", PLACE)), strict=True):
             if place < self.first_planned.get(trial_id, place + 1):
                 raise InputError(f"the ledger has epochs of trial {trial_id!r}, which no row before them has planned")
@@ -182,15 +160,7 @@ def pieces_of(segments: Iterable[Segment]) -> list[Piece]:
 
 
 def parse_piece(run: str, piece: Piece) -> Parsed:
-    """Read and parse one piece.
-
-    Args:
-        run: The run directory, a folder or a URI.
-        piece: Which one.
-
-    Raises:
-        ValueError: If a line of it is broken.
-    """
+    """Read and parse one piece of the ledger of a run directory; a broken line is refused."""
     with open_folder(run).open_input_file(f"ledger/{piece.segment}") as file:
         content = _lines_of(file, piece)
     try:

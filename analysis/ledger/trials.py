@@ -1,11 +1,12 @@
 """The table of trials: a row each, with what was planned, how it ended, and the scores of its last epoch."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 
-from analysis.ledger.columns import Null, timestamps, typed_column
+from analysis.ledger.columns import Null, flat, timestamps, typed_column
 from analysis.ledger.epochs import FINAL_METRICS
 from analysis.ledger.other_names import COLUMN, in_column
 from analysis.ledger.pieces import Ledger
@@ -25,8 +26,8 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
 
     Args:
         ledger: What was planned and how it ended.
-        teachers: Teacher to the result of its training, of those that lie in the run directory.
-        final: Their last epochs, a row each, null where there is none.
+        teachers: Teacher to the result of its training, of those in the run directory.
+        final: The trials' last epochs, a row each, null where there is none.
     """
     trial_ids = ledger.trial_ids
     planned = [ledger.planned[trial_id] for trial_id in trial_ids]
@@ -36,30 +37,30 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
     own_names = {(row.context, row.arm) for row in planned if row.stage != Stage.SEARCH}
     launch = pa.array([end[1] if end else len(ledger.launches) - 1 for end in ends], pa.int64())
 
+    def texts(values: Iterable[str | None]) -> pa.Array:
+        return pa.array(values, pa.string())
+
+    def of_end(name: str, kind: pa.DataType, otherwise: Any = None) -> pa.Array:
+        return pa.array([getattr(end[0], name) if end else otherwise for end in ends], kind)
+
+    def of_plan(*names: str) -> dict[str, pa.Array]:
+        return {name: texts(getattr(row, name) for row in planned) for name in names}
+
+    begun = [Status.RUNNING if epoch else Status.PLANNED for epoch in final_epoch]
     columns: dict[str, pa.Array] = {
-        "study": pa.array([study.study] * len(planned), pa.string()),
-        "run": pa.array([study.run] * len(planned), pa.string()),
-        "trial_id": pa.array(trial_ids, pa.string()),
-        "context": pa.array([row.context for row in planned], pa.string()),
-        "arm": pa.array([row.arm for row in planned], pa.string()),
-        "arm_id": pa.array([row.arm_id for row in planned], pa.string()),
+        "study": texts([study.study] * len(planned)),
+        "run": texts([study.run] * len(planned)),
+        **of_plan("trial_id", "context", "arm", "arm_id"),
         "is_baseline": pa.array([row.arm_id == study.baseline_of(row.context) for row in planned], pa.bool_()),
-        "teacher_id": pa.array([row.teacher_id for row in planned], pa.string()),
+        **of_plan("teacher_id"),
         "seed": pa.array([row.seed for row in planned], pa.int64()),
-        "stage": pa.array([row.stage for row in planned], pa.string()),
-        COLUMN: pa.array([in_column(_other_names(row, own_names)) for row in planned], pa.string()),
+        **of_plan("stage"),
+        COLUMN: texts(in_column(_other_names(row, own_names)) for row in planned),
         "number": pa.array([row.number for row in planned], pa.int64()),
-        "status": pa.array(
-            [
-                end[0].status if end else Status.RUNNING if epoch else Status.PLANNED
-                for end, epoch in zip(ends, final_epoch, strict=True)
-            ],
-            pa.string(),
-        ),
-        "reason": pa.array([end[0].reason if end else "" for end in ends], pa.string()),
+        "status": texts(end[0].status if end else status for end, status in zip(ends, begun, strict=True)),
+        "reason": of_end("reason", pa.string(), ""),
         "epochs": pa.array(
-            [end[0].epochs if end else epoch or 0 for end, epoch in zip(ends, final_epoch, strict=True)],
-            pa.int64(),
+            [end[0].epochs if end else epoch or 0 for end, epoch in zip(ends, final_epoch, strict=True)], pa.int64()
         ),
         LAST_EPOCH: final["epoch"],
         **{name: final[name] for name in FINAL_METRICS},
@@ -67,13 +68,11 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
             f"teacher_{name}": pa.array([teachers.get(row.teacher_id, {}).get(name) for row in planned], pa.float64())
             for name in TEACHER_METRICS
         },
-        "wall_seconds": pa.array([end[0].wall_seconds if end else None for end in ends], pa.float64()),
-        "device": pa.array([end[0].device if end else None for end in ends], pa.string()),
-        "node": pa.array([end[0].node if end else None for end in ends], pa.string()),
-        "git_commit": pa.array([row.git_commit for row in ledger.launches], pa.string()).take(launch),
-        "versions": pa.array([json.dumps(row.versions, sort_keys=True) for row in ledger.launches], pa.string()).take(
-            launch
-        ),
+        "wall_seconds": of_end("wall_seconds", pa.float64()),
+        "device": of_end("device", pa.string()),
+        "node": of_end("node", pa.string()),
+        "git_commit": texts(row.git_commit for row in ledger.launches).take(launch),
+        "versions": texts(json.dumps(row.versions, sort_keys=True) for row in ledger.launches).take(launch),
         "planned_time": timestamps([row.time for row in planned]),
         "ended_time": timestamps([end[0].time if end else None for end in ends]),
     }
@@ -83,7 +82,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         firsts.setdefault(_arm_of(row), row)
     position = {arm: index for index, arm in enumerate(firsts)}
     arm = pa.array([position[_arm_of(row)] for row in planned], pa.int64())
-    configs = [_flatten(row.config, {}) for row in firsts.values()]
+    configs = [flat(row.config) for row in firsts.values()]
     aliases = [alias["params"] for row in firsts.values() for alias in row.aliases]
     for factor in dict.fromkeys((*study.factors, *(name for row in firsts.values() for name in row.params))):
         levels = [_level(row, factor) for row in firsts.values()]
@@ -121,13 +120,3 @@ def _level(row: PlannedRow, factor: str) -> Any:
     for key in factor.split("."):
         level = level.get(key) if isinstance(level, dict) else None
     return level
-
-
-def _flatten(values: dict[str, Any], into: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Add a nested mapping to another as one level of dotted paths, and return that."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            _flatten(value, into, f"{prefix}{key}.")
-        else:
-            into[prefix + key] = value
-    return into

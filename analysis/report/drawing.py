@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from analysis.figures.drawing import Drawing, drawing
-from analysis.folder import open_folder, write
 from analysis.report.pages import html_page, libraries
 from analysis.results import Results
 from cktf.errors import InputError
+from cktf.storage import open_folder, write
 
 WITHOUT_FIGURE = "--out and --factor are of one figure: name it by --figure"
 """Error for ``--out`` or ``--factor`` without ``--figure``."""

@@ -12,7 +12,7 @@ from analysis.report.teachers import teachers_text
 from analysis.results import Results
 from analysis.searches.importance import NUM_RESAMPLES
 from analysis.several_runs import AROUND_ONE, SEVERAL, WINS
-from analysis.statistics.arms import reported
+from analysis.statistics.any_table import reported
 from analysis.statistics.interactions import models_and_family
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.over_contexts import shared_names

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from analysis.results import Results
-from analysis.statistics.arms import complete, reported
+from analysis.statistics.any_table import complete, reported
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,14 +12,12 @@ from pyarrow import fs
 from analysis.facts import Facts
 from analysis.figures import FIGURES
 from analysis.figures.drawing import Drawing, all_drawings
-from analysis.folder import below, open_folder, without_slash, write
 from analysis.foreign import read as read_foreign
-from analysis.ledger.collect import Engine, collect, report_place
+from analysis.ledger.collect import Engine, RowsInMemory, collect, report_place
+from analysis.ledger.columns import metadata_of, parquet_bytes
 from analysis.ledger.epochs import FOLDER, part_name
-from analysis.ledger.in_memory import RowsInMemory
-from analysis.ledger.parquet import metadata_of, parquet_bytes
 from analysis.ledger.trials import TRIALS_FILE
-from analysis.load import load
+from analysis.loading import load
 from analysis.record import RECORD, Record
 from analysis.report.drawing import RENDER
 from analysis.report.latex import latex
@@ -35,7 +33,7 @@ from analysis.results import Results
 from analysis.unmade import noted
 from cktf.errors import InputError, naming
 from cktf.foreign_options import NOTHING_SAID, Options
-from cktf.storage import absolute
+from cktf.storage import absolute, below, open_folder, without_slash, write
 
 if TYPE_CHECKING:
     import pandas as pd

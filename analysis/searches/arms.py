@@ -1,15 +1,15 @@
 """The arms of a search, one row each: their levels, how they ended, and how they stand to each other."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from analysis.arguments import check_maximise, check_trials
+from analysis.statistics.any_table import complete
+from analysis.statistics.intervals import grouped_estimates
 from cktf.rows import Stage, Status, StudyRow
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 BEST = 0.1
 """Share of the arms that are called the best; PED-ANOVA's default in Optuna."""
@@ -18,7 +18,7 @@ JUDGED = (Status.COMPLETE, Status.PRUNED)
 """End statuses that say something of an arm's score; a failure says nothing of its levels."""
 
 
-def searched_arms(trials: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow) -> "pd.DataFrame":
+def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
     """Return the arms of a search that have ended, in the order of planning.
 
     As in the search itself, an arm is pruned if one of its seeds is, else failed if one is or has no finite score.
@@ -33,14 +33,11 @@ def searched_arms(trials: "pd.DataFrame", on_the_way: "pd.DataFrame", study: Stu
         study: What was searched.
 
     Returns:
-        ``arm_id``, ``arm``, ``number`` (in order of planning, from 1), ``status`` (complete, pruned or failed), ``n``
-        (seeds), ``score`` (mean over seeds after the last epoch; NaN but for a complete arm), ``reached`` (epochs with
-        a score that all its seeds have done), ``last`` (mean score after these), ``wall_seconds`` (mean over seeds),
-        ``rank`` (from 1; NaN of failed arms), and ``param.<factor>`` for every factor that was ever set, missing where
-        the factor's condition did not hold.
+        ``number`` (in order of planning, from 1), ``status``, ``n`` (seeds), ``score`` (mean over seeds after the last
+        epoch; NaN but for a complete arm), ``reached`` (epochs with a score that all its seeds have done), ``last``
+        (mean score after these), ``wall_seconds`` (mean over seeds), ``rank`` (from 1; NaN of failed arms), and
+        ``param.<factor>`` for every factor that was ever set, missing where its condition did not hold.
     """
-    import pandas as pd
-
     searched = trials[trials["stage"] == Stage.SEARCH]
     factors = [f"param.{name}" for name in study.factors if searched[f"param.{name}"].notna().any()]
     by_arm = searched.groupby("arm_id", sort=False)
@@ -65,7 +62,7 @@ def searched_arms(trials: "pd.DataFrame", on_the_way: "pd.DataFrame", study: Stu
     return ended
 
 
-def scores_on_the_way(trials: "pd.DataFrame", epochs: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+def scores_on_the_way(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the mean score over a searched arm's seeds after each of its scored epochs that all of them have done.
 
     Epochs of a method's initial phase have no score and are not counted, as in the search itself.
@@ -85,10 +82,8 @@ def scores_on_the_way(trials: "pd.DataFrame", epochs: "pd.DataFrame", metric: st
     return means.loc[means["n"] == means["arm_id"].map(num_seeds), ["arm_id", "step", "score"]]
 
 
-def _ranks(arms: "pd.DataFrame", *, maximise: bool) -> "pd.Series[float]":
+def _ranks(arms: pd.DataFrame, *, maximise: bool) -> "pd.Series[float]":
     """Return each arm's place, equal ones the same."""
-    import pandas as pd
-
     sign = -1.0 if maximise else 1.0
     keys: dict[Any, tuple[float, float, float]] = {}
     for index, status, score, reached, last in arms[["status", "score", "reached", "last"]].itertuples():
@@ -102,7 +97,35 @@ def _ranks(arms: "pd.DataFrame", *, maximise: bool) -> "pd.Series[float]":
     return pd.Series({index: places[key] for index, key in keys.items()}, index=arms.index, dtype=np.float64)
 
 
-def is_best(arms: "pd.DataFrame") -> "pd.Series[bool]":
+def is_best(arms: pd.DataFrame) -> "pd.Series[bool]":
     """Return which arms are the best tenth of those that can be ranked, complete ones alone; at least one."""
     num_best = math.ceil(BEST * arms["rank"].notna().sum())
     return (arms["rank"] <= num_best) & (arms["status"] == Status.COMPLETE)
+
+
+def leaderboard(trials: pd.DataFrame, *, metric: str, maximise: bool) -> pd.DataFrame:
+    """Return the complete arms of a search, best first, by the score that selected them.
+
+    The best of many noisy scores is too good on average, so these are no estimates of what an arm yields; ``note`` says
+    so in every row. A score is a mean over ``n`` seeds.
+
+    Args:
+        trials: As `analysis.load` gives them; only those of a search's own stage are read.
+        metric: Column that was optimised.
+        maximise: True where larger is better.
+
+    Raises:
+        InputError: If the table is none of trials, or lacks the metric, or the direction is neither true nor false.
+    """
+    check_trials(trials, metric, what="leaderboard")
+    check_maximise(maximise)
+    searched = trials[trials["stage"] == Stage.SEARCH]
+    # The search, too, scores an arm only when all of its seeds are complete: fewer make a luckier draw.
+    incomplete = searched.loc[~searched.index.isin(complete(searched, metric).index), "arm_id"]
+    scores = grouped_estimates(searched[~searched["arm_id"].isin(incomplete)], ["arm_id", "arm"], metric)
+    scores = scores.rename(columns={"mean": "score"})
+    scores = scores.sort_values("score", ascending=not maximise, kind="stable", ignore_index=True)
+    scores.insert(0, "rank", np.arange(1, len(scores) + 1))
+    scores.insert(3, "metric", metric)
+    scores["note"] = "search score, selected on it: optimistic"
+    return scores[["rank", "arm_id", "arm", "metric", "n", "score", "note"]]

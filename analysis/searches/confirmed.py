@@ -1,48 +1,37 @@
 """What the best arms of a search are worth: their scores in it beside those at fresh seeds."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.arguments import check_columns, check_maximise, check_trials
-from analysis.searches.leaderboard import leaderboard
-from analysis.statistics.arms import complete
+from analysis.arguments import check_columns
+from analysis.searches.arms import leaderboard
+from analysis.statistics.any_table import as_trials, complete, is_plain, trials_of
+from analysis.statistics.columns import columns, typed
+from analysis.statistics.effects import effects as effects_of
 from analysis.statistics.intervals import CONFIDENCE, grouped_estimates
+from analysis.wording import larger_is_better
+from cktf.errors import InputError, shown
 from cktf.rows import Stage, StudyRow
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 Floats = NDArray[np.float64]
 
-COLUMNS = {
-    "arm_id": "str",
-    "arm": "str",
-    "is_baseline": "bool",
-    "metric": "str",
-    "rank": "float64",
-    "n_search": "int64",
-    "search_score": "float64",
-    "n": "int64",
-    "mean": "float64",
-    "sd": "float64",
-    "low": "float64",
-    "high": "float64",
-    "confidence": "float64",
-    "above_fresh": "float64",
-    "selection_luck": "float64",
-    "effect_metric": "str",
-    "effect": "float64",
-    "effect_low": "float64",
-    "effect_high": "float64",
-    "verdict": "str",
-}
-"""Columns of the table of confirmed arms with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    arm_id arm is_baseline metric rank n_search search_score n mean sd low high confidence above_fresh
+    selection_luck effect_metric effect effect_low effect_high verdict
+    """
+)
 
 
-def confirmed(trials: "pd.DataFrame", effects: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFrame":
+def confirmed(
+    trials: pd.DataFrame,
+    effects: pd.DataFrame | None = None,
+    *,
+    metric: str,
+    maximise: bool | None = None,
+    baseline: str | None = None,
+) -> pd.DataFrame:
     """Return every confirmed arm's score in the search beside its mean at fresh seeds.
 
     The best of many noisy scores owes part of its rank to luck, which does not come again: the winner's curse. That is
@@ -52,34 +41,39 @@ def confirmed(trials: "pd.DataFrame", effects: "pd.DataFrame", *, metric: str, m
     effect against the baseline, which was confirmed at the same seeds, is of the metric that is reported.
 
     Args:
-        trials: As `analysis.load` gives them.
-        effects: As `analysis.statistics.effects.effects` gives them.
+        trials: As `analysis.load` gives them; or a plain table with a column ``stage``, ``search`` or ``confirm``.
+        effects: As `analysis.effects` gives them; None: those of the metric, of the confirmed arms.
         metric: Column that was optimised.
-        maximise: True where larger is better.
+        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        baseline: Name of the arm that the confirmed arms are compared with.
 
     Returns:
-        The baseline first, then the arms by their rank in the search: ``arm_id``, ``arm``, ``is_baseline``, ``metric``,
-        ``rank`` (from 1), ``n_search`` (seeds) and ``search_score``, which are missing where the search did not try the
-        arm; the fields of `analysis.statistics.intervals.Estimate` at fresh seeds; ``above_fresh`` and
-        ``selection_luck``, by how much the search score was too good (negative: too bad); and of the arm's row of
-        effects ``effect_metric``, ``effect``, ``effect_low``, ``effect_high``, ``verdict``. Empty where nothing was
-        confirmed.
+        The baseline first, then the arms by their ``rank`` in the search (from 1): ``n_search`` (seeds) and
+        ``search_score``, which are missing where the search did not try the arm; their estimate at fresh seeds (see
+        `analysis.statistics.intervals`); ``above_fresh`` and ``selection_luck``, by how much the search score was too
+        good (negative: too bad); and columns of the arm's row of effects. Empty where nothing was confirmed.
 
     Raises:
-        ValueError: If a table is none of trials or effects, or lacks the metric, or the direction is neither true nor
-            false.
+        InputError: If a column or the baseline is missing or does not hold what it must, the effects are none, or the
+            direction is not known.
     """
-    check_trials(trials, metric, what="confirmed")
-    check_maximise(maximise)
-    columns = ("arm_id", "metric", "effect", "low", "high", "verdict")
-    check_columns(effects, columns, what="confirmed", source="effects, as analysis.effects gives them")
+    maximise = larger_is_better(metric, maximise)
+    if is_plain(trials, "confirmed"):
+        trials = _confirmed_search(trials, metric, "baseline" if baseline is None else baseline)
+    else:
+        trials = trials_of(trials, metric=metric, what="confirmed", baseline=baseline)
+    if effects is None:
+        effects = effects_of(trials, metric=metric, maximise=maximise)
+    needed = ("arm_id", "metric", "effect", "low", "high", "verdict")
+    check_columns(effects, needed, what="confirmed", source="effects, as analysis.effects gives them")
     pool = trials[trials["stage"] == Stage.CONFIRM]
     arms = pool.drop_duplicates("arm_id")[["arm_id", "arm", "is_baseline"]]
     searched = leaderboard(trials, metric=metric, maximise=maximise)[["arm_id", "rank", "n", "score"]]
     searched = searched.rename(columns={"n": "n_search", "score": "search_score"})
     fresh = grouped_estimates(complete(pool, metric), ["arm_id"], metric)
-    compared = effects[list(columns)]
-    compared = compared.rename(columns={"metric": "effect_metric", "low": "effect_low", "high": "effect_high"})
+    compared = effects[list(needed)].rename(
+        columns={"metric": "effect_metric", "low": "effect_low", "high": "effect_high"}
+    )
     found = arms
     for part in (searched, fresh, compared):
         found = found.merge(part, on="arm_id", how="left")
@@ -97,18 +91,38 @@ def confirmed(trials: "pd.DataFrame", effects: "pd.DataFrame", *, metric: str, m
         above_fresh=sign * (found["search_score"] - found["mean"]),
         selection_luck=sign * luck,
     ).fillna({"n_search": 0, "n": 0, "effect_metric": "", "verdict": ""})
-    found = found[list(COLUMNS)].astype(COLUMNS)
-    return found.sort_values(["is_baseline", "rank"], ascending=[False, True], kind="stable", ignore_index=True)
+    return typed(found, COLUMNS).sort_values(
+        ["is_baseline", "rank"], ascending=[False, True], kind="stable", ignore_index=True
+    )
+
+
+def _confirmed_search(table: pd.DataFrame, metric: str, baseline: str) -> pd.DataFrame:
+    """Return a plain table of a search and its confirmation as trials; an arm has one id in both."""
+    check_columns(table, ("stage",), what="confirmed", source="a plain table with a column 'stage'")
+    stages = (Stage.SEARCH, Stage.CONFIRM)
+    for row, cell in enumerate(table["stage"], 1):
+        if cell not in stages:
+            raise InputError(
+                f"the table: column 'stage' must be one of {', '.join(stages)}; row {row} has {shown(cell)}"
+            )
+    parts = []
+    for stage in stages:
+        rows = table[table["stage"] == stage]
+        if not len(rows):
+            raise InputError(f"the table: no row has the stage {stage.value!r}")
+        named = baseline if stage == Stage.CONFIRM else None
+        what = f"the rows of stage {stage.value!r}"
+        parts.append(as_trials(rows, metric=metric, baseline=named, what=what).assign(stage=stage.value))
+    pool = pd.concat(parts, ignore_index=True)
+    arm_ids = pool.groupby(["context", "arm"], sort=False).ngroup().map("arm-{}".format)
+    baselines = pool.loc[pool["is_baseline"] & pool["stage"].eq(Stage.CONFIRM), "arm"]
+    return pool.assign(arm_id=arm_ids, is_baseline=pool["arm"].isin(baselines))
 
 
 def run_variance(values: Floats) -> float:
     """Return the variance of a run beside what its arm and its seed do: of the residuals of arm + seed.
 
-    Args:
-        values: (arms, seeds), NaN where there is no result.
-
-    Returns:
-        The variance; NaN where the results are too few for one.
+    It is NaN where the results (arms, seeds), NaN where there is none, are too few.
     """
     arm, seed = np.nonzero(np.isfinite(values))
     observed = values[arm, seed]

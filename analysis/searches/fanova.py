@@ -21,13 +21,7 @@ MAX_DEPTH = 64
 
 @dataclass(frozen=True)
 class Factor:
-    """The levels that a factor may have.
-
-    Attributes:
-        low: The smallest number, on the scale on which the factor was searched.
-        high: The largest one.
-        num_choices: How many choices there are, whose levels are their places from 0; 0 where levels are numbers.
-    """
+    """The levels that a factor may have: numbers from low to high on its scale, or places of choices from 0."""
 
     low: float = 0.0
     high: float = 1.0
@@ -36,13 +30,9 @@ class Factor:
 
 @dataclass(frozen=True)
 class _Leaves:
-    """The leaves of all trees of a forest, one after the other.
+    """The leaves of all trees of a forest: the tree and the predicted score of each (leaves,), and its bounds.
 
-    Attributes:
-        tree: (leaves,): the tree that each belongs to.
-        value: (leaves,): the score that it predicts.
-        low: (leaves, columns): where the leaf begins in each column of the forest's input.
-        high: (leaves, columns): where it ends.
+    The bounds are those in each column of the forest's input (leaves, columns).
     """
 
     tree: NDArray[np.int64]

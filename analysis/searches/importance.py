@@ -29,25 +29,29 @@ show: a forest that has seen few arms takes part of the scores' noise for intera
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.arguments import check_columns, check_trials
+from analysis.arguments import check_columns, check_trials, listed
 from analysis.searches.arms import BEST, JUDGED, scores_on_the_way, searched_arms
 from analysis.searches.fanova import Factor, fanova
+from analysis.searches.ped_anova import Tried, ped_anova
+from analysis.statistics.any_table import as_trials, is_plain, with_levels
+from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import is_numeric
-from cktf.errors import InputError
-from cktf.rows import Status, StudyRow
+from analysis.wording import larger_is_better
+from cktf.errors import InputError, shown
+from cktf.rows import Stage, Status, StudyRow
 
 if TYPE_CHECKING:
     import optuna
-    import pandas as pd
 
 MIN_ARMS = 10
 """Arms, complete or pruned, below which an importance says nothing: PED-ANOVA compares the best tenth with all."""
@@ -68,21 +72,14 @@ it scatter more, hence the interval a little wider, never narrower, in a quarter
 INTERACTIONS = "interactions"
 """Name of fANOVA's row of what no factor explains by itself."""
 
-COLUMNS = {
-    "method": "str",
-    "factor": "str",
-    "importance": "float64",
-    "low": "float64",
-    "high": "float64",
-    "confidence": "float64",
-    "first": "float64",
-    "after_epoch": "float64",
-    "n_complete": "int64",
-    "n_pruned": "int64",
-    "n_failed": "int64",
-    "reason": "str",
-}
-"""Columns of the table of importances with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    method factor importance low high confidence first after_epoch n_complete n_pruned n_failed reason
+    """
+)
+
+NOT_ON_THE_WAY = pd.DataFrame({"arm_id": [], "step": [], "score": []}).astype({"arm_id": "str"})
+"""Scores on the way of arms that have none."""
 
 Evaluate = Callable[[NDArray[np.int64], int], NDArray[np.float64]]
 """(arm indices, number of trees, where there are any) -> shares (factors,), NaN if this sample tells nothing."""
@@ -102,13 +99,29 @@ class _UnknownError(ValueError):
     """Raised with the reason why a method can say nothing of these arms."""
 
 
-def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow, *, seed: int = 0) -> "pd.DataFrame":
+def importance(
+    trials: pd.DataFrame,
+    epochs: pd.DataFrame | None = None,
+    study: StudyRow | None = None,
+    *,
+    metric: str = "validation_accuracy",
+    factors: Iterable[str] = (),
+    log_factors: Iterable[str] = (),
+    maximise: bool | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Return the importance of every factor of a search by PED-ANOVA and by fANOVA.
 
     Args:
-        trials: As `analysis.load` gives them; only those of a search's own stage are read.
-        epochs: Likewise: scores on the way.
-        study: What was searched.
+        trials: As `analysis.load` gives them, with ``epochs`` and ``study``; only those of a search's own stage are
+            read. Or a plain table with a column for each factor, which is empty for an arm that does not have it. An
+            arm's score is its mean over seeds; an arm without a finite score at each of them has failed.
+        epochs: As `analysis.load` gives them: scores on the way.
+        study: What was searched; None: the trials are a plain table.
+        metric: Column of a plain table that was optimised.
+        factors: Its columns that were searched.
+        log_factors: Those of them that were searched on a logarithmic scale.
+        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
         seed: Of the bootstrap's draws, of the forest's, and of the choice of arms where there are too many.
 
     Returns:
@@ -120,35 +133,66 @@ def importance(trials: "pd.DataFrame", epochs: "pd.DataFrame", study: StudyRow, 
         within a method, interactions last. Empty where nothing was searched.
 
     Raises:
-        ValueError: If a table is none of trials or epochs, or lacks the metric, or the study is none.
+        InputError: If a column is missing or does not hold what it must, an arm has several levels of a factor, the
+            direction is not known, or trials come without their study.
     """
+    if study is None:
+        arms, study = _searched_plain(trials, metric, factors, log_factors, maximise)
+        return importance_of_arms(arms, NOT_ON_THE_WAY, study, seed=seed)
     if not isinstance(study, StudyRow):
         told = f"importance takes the study that was searched, a StudyRow; got {type(study).__name__}"
         raise InputError(told)
+    if epochs is None:
+        raise InputError("importance takes epochs, as analysis.load gives them; got NoneType")
     check_trials(trials, study.metric, what="importance")
-    check_columns(
-        epochs,
-        ("trial_id", "epoch", study.metric),
-        what="importance",
-        source="epochs, as analysis.load gives them",
-    )
+    read = ("trial_id", "epoch", study.metric)
+    check_columns(epochs, read, what="importance", source="epochs, as analysis.load gives them")
     on_the_way = scores_on_the_way(trials, epochs, study.metric)
     return importance_of_arms(searched_arms(trials, on_the_way, study), on_the_way, study, seed=seed)
 
 
-def importance_of_arms(
-    arms: "pd.DataFrame", on_the_way: "pd.DataFrame", study: StudyRow, *, seed: int = 0
-) -> "pd.DataFrame":
-    """Return what `importance` returns.
+def _searched_plain(
+    table: pd.DataFrame, metric: str, factors: Iterable[str], log_factors: Iterable[str], maximise: bool | None
+) -> tuple[pd.DataFrame, StudyRow]:
+    """Return the searched arms of a plain table, and what was searched."""
+    if not is_plain(table, "importance"):
+        raise InputError("importance of trials takes their epochs and study (in Python: results.facts.study) too")
+    maximise = larger_is_better(metric, maximise)
+    factors, log_factors = _names("factors", factors), _names("log_factors", log_factors)
+    if not factors:
+        raise InputError(f"factors: none are named; there are the columns {listed(table)}")
+    if unknown := [name for name in log_factors if name not in factors]:
+        raise InputError(f"log_factors: {shown(unknown[0])} is none of the factors, which are {listed(factors)}")
+    pool = with_levels(as_trials(table, metric=metric, baseline=None), factors, metric)
+    for factor in log_factors:
+        levels = pd.to_numeric(pool[f"param.{factor}"], errors="coerce")
+        if not (levels[pool[f"param.{factor}"].notna()] > 0).all():
+            raise InputError(f"log_factors: the levels of {factor!r} must be numbers above 0")
+    pool = pool.assign(stage=Stage.SEARCH.value, number=range(len(pool)), wall_seconds=float("nan"))
+    study = StudyRow(
+        study="a plain table",
+        run="",
+        question="",
+        design="search",
+        metric=metric,
+        report_metric=metric,
+        maximise=maximise,
+        baseline_arm_id="",
+        factors=factors,
+        log_factors=log_factors,
+    )
+    return searched_arms(pool, NOT_ON_THE_WAY, study), study
 
-    Args:
-        arms: As `searched_arms` gives them.
-        on_the_way: As `scores_on_the_way` gives them.
-        study: What was searched.
-        seed: As there.
-    """
-    import pandas as pd
 
+def _names(what: str, names: Iterable[str]) -> list[str]:
+    """Return names of columns as a list without repetitions."""
+    if isinstance(names, str):
+        raise InputError(f"{what}: must be a list of names; got {names!r}")
+    return list(dict.fromkeys(names))
+
+
+def importance_of_arms(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow, *, seed: int = 0) -> pd.DataFrame:
+    """Return what `importance` returns, of `searched_arms` and `scores_on_the_way`."""
     ended = arms["status"].value_counts()
     judged = _some(arms[arms["status"].isin(JUDGED)], seed).reset_index(drop=True)
     is_set = {name: judged[f"param.{name}"].notna() for name in study.factors if f"param.{name}" in judged}
@@ -165,10 +209,10 @@ def importance_of_arms(
         by_fanova.assign(method="fanova", after_epoch=after_epoch),
     ]
     found = pd.concat(tables, ignore_index=True).assign(confidence=CONFIDENCE, **counts)
-    return found.reindex(columns=list(COLUMNS)).astype(COLUMNS)
+    return typed(found, COLUMNS)
 
 
-def importance_text(found: "pd.DataFrame") -> str:
+def importance_text(found: pd.DataFrame) -> str:
     """Return how importances came about, in sentences, for a table or a figure of them; one is there at least."""
     told = found.dropna(subset="importance")
     counts, methods = told.iloc[0], set(told["method"])
@@ -197,7 +241,7 @@ def importance_text(found: "pd.DataFrame") -> str:
     return " ".join(sentences)
 
 
-def _some(arms: "pd.DataFrame", seed: int) -> "pd.DataFrame":
+def _some(arms: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Return at most `MAX_ARMS` arms, in their order."""
     if len(arms) <= MAX_ARMS:
         return arms
@@ -213,10 +257,8 @@ def _shares(
     seed: int,
     *,
     with_rest: bool = False,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return the share of each factor with its interval, most important first; last, if wanted, what none has."""
-    import pandas as pd
-
     figures = ["importance", "low", "high", "first"]
     found = pd.DataFrame(np.nan, index=pd.Index(factors, name="factor"), columns=figures)
     found["reason"] = "not every arm has this factor"
@@ -268,12 +310,8 @@ def _bootstrapped(evaluate: Evaluate, num_arms: int, seed: int) -> tuple[NDArray
     return shares, resampled, "; ".join(str(warning.message) for warning in caught)
 
 
-def _ped_anova(judged: "pd.DataFrame", study: StudyRow, factors: list[str]) -> Evaluate:
+def _ped_anova(judged: pd.DataFrame, study: StudyRow, factors: list[str]) -> Evaluate:
     """Return the evaluator of these arms and factors."""
-    import pandas as pd
-
-    from analysis.searches.ped_anova import Tried, ped_anova
-
     is_complete = (judged["status"] == Status.COMPLETE).to_numpy()
     num_best = math.ceil(BEST * len(judged))
     if is_complete.sum() < num_best:
@@ -307,7 +345,7 @@ def _has_best(losses: NDArray[np.float64]) -> bool:
 
 
 def _fanova(
-    judged: "pd.DataFrame", study: StudyRow, scores: NDArray[np.float64], seed: int, factors: list[str]
+    judged: pd.DataFrame, study: StudyRow, scores: NDArray[np.float64], seed: int, factors: list[str]
 ) -> Evaluate:
     """Return the evaluator of these arms, of which each has a score, and factors."""
     if not np.isfinite(scores).all():
@@ -328,7 +366,7 @@ def _fanova(
     return evaluate
 
 
-def _comparable_scores(judged: "pd.DataFrame", on_the_way: "pd.DataFrame") -> tuple[NDArray[np.float64], float]:
+def _comparable_scores(judged: pd.DataFrame, on_the_way: pd.DataFrame) -> tuple[NDArray[np.float64], float]:
     """Return the scores of all arms after as many epochs (arms,), and after how many; NaN: each after its last."""
     if (judged["status"] == Status.COMPLETE).all():
         return judged["score"].to_numpy(np.float64), np.nan

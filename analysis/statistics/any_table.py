@@ -1,31 +1,52 @@
 """Tables that statistics take: trials as `analysis.load` gives them, or a plain table of arm, seed and metric."""
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.arguments import TRIAL_COLUMNS, check_columns, check_trials, listed
-from analysis.statistics.arms import reported
 from analysis.statistics.cells import no_number, number, status_in, whole_number
-from analysis.statistics.scales import scales_in_words
 from cktf.errors import InputError, shown
 from cktf.names import similar_in_words, tidy_name
 from cktf.rows import Stage, Status
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 TELL_WHEN = {"epoch", "epochs", "step", "steps", "iteration", "iterations", "time", "timestamp"}
 """Columns whose rows are one trial's at several times."""
 
+REPORTED_STAGES = (Stage.DESIGN, Stage.CONFIRM)
+"""Stages whose arms were fixed before any of their results was seen; the others' scores are selected."""
+
+
+def reported(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials whose arm was fixed before their results were seen: of designs and confirmation."""
+    return trials[trials["stage"].isin(REPORTED_STAGES)]
+
+
+def complete(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the trials that are complete and have a finite value of ``metric``."""
+    is_finite = trials[metric].abs().lt(np.inf)  # of NaN, no comparison is true
+    return trials[is_finite & trials["status"].eq(Status.COMPLETE)]
+
+
+def is_plain(table: pd.DataFrame, what: str) -> bool:
+    """Return whether a table lacks columns of trials.
+
+    Raises:
+        InputError: If it is no data frame; ``what`` is the function that was called.
+    """
+    check_columns(table, (), what=what, source="a table of trials, or a plain one")
+    return not set(TRIAL_COLUMNS).issubset(table)
+
 
 def trials_of(
-    table: "pd.DataFrame", *, metric: str, what: str, baseline: str | None = None, needs_baseline: bool = True
-) -> "pd.DataFrame":
+    table: pd.DataFrame, *, metric: str, what: str, baseline: str | None = None, needs_baseline: bool = True
+) -> pd.DataFrame:
     """Return a table of trials as it is, or a plain table as one; see `as_trials`.
 
     A plain table is warned of if names in it look alike, or scores seem to be on two scales.
@@ -37,13 +58,8 @@ def trials_of(
         baseline: Name of the arm that is the baseline of every context. None: in trials the baseline of the study, in a
             plain table the arm that is called ``baseline``.
         needs_baseline: Whether a plain table without a baseline is refused if none was named.
-
-    Raises:
-        InputError: If it is no data frame, lacks a column or a context the baseline, or the metric does not hold
-            numbers.
     """
-    check_columns(table, (), what=what, source="a table of trials, or a plain one")
-    if set(TRIAL_COLUMNS).issubset(table):
+    if not is_plain(table, what):
         check_trials(table, metric, what=what)
         return table if baseline is None else _compared_afresh(table, baseline)
     named = baseline or ("baseline" if needs_baseline else None)
@@ -54,12 +70,8 @@ def trials_of(
     return trials
 
 
-def _compared_afresh(trials: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
-    """Return trials in which the arm of this name is the baseline of every context.
-
-    Raises:
-        InputError: If a context has no such arm, or several.
-    """
+def _compared_afresh(trials: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Return trials in which the arm of this name is the baseline of every context, which must have one such arm."""
     once = reported(trials).drop_duplicates("arm_id")
     for context, arms in once.groupby("context", sort=False)["arm"]:
         if (count := int((arms == baseline).sum())) != 1:
@@ -71,13 +83,13 @@ def _compared_afresh(trials: "pd.DataFrame", baseline: str) -> "pd.DataFrame":
 
 
 def as_trials(
-    frame: "pd.DataFrame",
+    frame: pd.DataFrame,
     *,
     metric: str,
     baseline: str | None,
     what: str = "the table",
     called: Mapping[str, str] | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return a plain table with the columns that a table of trials has besides.
 
     Names that look alike are one: blanks around them, invisible characters and the two ways to write é do not count.
@@ -87,19 +99,28 @@ def as_trials(
         frame: Has the columns ``arm``, ``seed`` and the metric; a column ``context`` where there are several. A row
             without a finite value of the metric is a failed trial: it is counted, and its seed forms no pair. So is one
             that a column ``status`` says to have failed; planned and running ones have no result yet.
-        metric: Column that is compared: numbers, of whatever type, or numbers as text.
+        metric: Column of numbers, of whatever type, or of numbers as text.
         baseline: Name of the arm that the others of its context are compared with. None: the arm that is called
             ``baseline``, if there is one.
         what: The table, as messages call it.
         called: Column to what messages call it, where it has another name.
 
     Raises:
-        InputError: If the table is empty, a column is missing or there twice, one of ``arm``, ``seed`` and ``context``
-            has an empty cell, the metric has one that is no number, an arm has two rows at one seed, or a context has
-            no arm that is called as the baseline.
+        InputError: If the table is empty, a column is missing or there twice, a name or seed is empty, a cell of the
+            metric is no number, an arm has two rows at one seed, or a context lacks the baseline.
     """
     called = called or {}
-    _check_names(frame, metric, what)
+    columns = list(frame.columns)
+    for name in ("arm", "seed", metric):
+        if name not in columns:
+            raise InputError(f"{what}: no column is called {name!r}; there are: {listed(columns)}")
+    for name in ("arm", "seed", metric, "context"):
+        if columns.count(name) > 1:
+            raise InputError(f"{what}: {columns.count(name)} columns are called {name!r}; rename all but one")
+    if metric in TRIAL_COLUMNS:
+        raise InputError(f"{what}: the metric cannot be the column {metric!r}, which means something else here")
+    if not len(frame):
+        raise InputError(f"{what}: there are no rows under the columns {listed(columns)}")
     trials = frame.copy().reset_index(drop=True)
     if "context" not in trials:
         trials["context"] = ""
@@ -145,49 +166,49 @@ def as_trials(
     )
 
 
+def with_levels(trials: pd.DataFrame, factors: Iterable[str], metric: str) -> pd.DataFrame:
+    """Return trials of a plain table with a column ``param.<factor>`` for each factor that is a column of its own."""
+    taken = (*TRIAL_COLUMNS, metric)
+    for factor in factors:
+        if f"param.{factor}" in trials:
+            continue
+        if factor not in trials or factor in taken:
+            known = [name for name in trials if name not in taken]
+            raise InputError(f"factors: no column of levels is called {factor!r}; there are: {listed(known)}")
+        counts = trials.groupby("arm_id", sort=False)[factor].nunique(dropna=False)
+        if (counts > 1).any():
+            rows = trials[trials["arm_id"] == counts.idxmax()]
+            raise InputError(
+                f"factors: an arm has one level of each factor; arm {shown(rows['arm'].iloc[0])} has "
+                f"{listed(rows[factor].unique()[:3])} of {factor!r}"
+            )
+        trials = trials.assign(**{f"param.{factor}": trials[factor]})
+    return trials
+
+
 def _within(context: object) -> str:
     return f" in context {shown(context)}" if context else ""
 
 
-def _told_apart(trials: "pd.DataFrame", metric: str, called: Mapping[str, str]) -> str:
+def _told_apart(trials: pd.DataFrame, metric: str, called: Mapping[str, str]) -> str:
     """Return how rows of one arm and seed can be told apart, where a column does it, as a hint."""
+    if trials["context"].ne("").any():
+        return ""
     for name in trials.columns:
         told = called.get(name, name)
         is_taken = name in ("context", "arm", "seed", metric) or str(told).lower() in TELL_WHEN
-        if is_taken or list(trials.columns).count(name) > 1 or trials["context"].ne("").any():
+        if is_taken or list(trials.columns).count(name) > 1:
             continue
-        column = trials[name].astype(str)
         # A fold has rows of all arms; what differs from row to row tells nothing apart but rows.
-        if (
-            column.nunique() <= len(trials) / 2
-            and not trials.assign(context=column).duplicated(["context", "arm", "seed"]).any()
-        ):
+        column = trials[name].astype(str)
+        is_of_many = column.nunique() <= len(trials) / 2
+        if is_of_many and not trials.assign(context=column).duplicated(["context", "arm", "seed"]).any():
             return f"; or each {told} is a context: --context {told} (in Python: a column 'context')"
     return ""
 
 
-def _check_names(frame: "pd.DataFrame", metric: str, what: str) -> None:
-    """Refuse a table whose columns are not there, or not once, or that has no rows."""
-    columns = list(frame.columns)
-    for name in ("arm", "seed", metric):
-        if name not in columns:
-            raise InputError(f"{what}: no column is called {name!r}; there are: {listed(columns)}")
-    for name in ("arm", "seed", metric, "context"):
-        if columns.count(name) > 1:
-            raise InputError(f"{what}: {columns.count(name)} columns are called {name!r}; rename all but one")
-    if metric in ("context", "arm", "seed", "arm_id", "is_baseline", "stage", "status"):
-        raise InputError(f"{what}: the metric cannot be the column {metric!r}, which means something else here")
-    if not len(frame):
-        raise InputError(f"{what}: there are no rows under the columns {listed(columns)}")
-
-
 def _seeds(cells: list[Any], texts: list[str]) -> list[int] | list[str]:
-    """Return seeds as whole numbers where all are such, in whatever type or text; else as text.
-
-    Args:
-        cells: As they were found.
-        texts: The same, as names are read.
-    """
+    """Return seeds as whole numbers where all cells are such, in whatever type or text; else the tidied texts."""
     found: list[int] = []
     for cell, text in zip(cells, texts, strict=True):
         whole = None if isinstance(cell, bool | np.bool_) else whole_number(text)
@@ -200,11 +221,7 @@ def _seeds(cells: list[Any], texts: list[str]) -> list[int] | list[str]:
 
 
 def _numbers(column: "pd.Series[Any]", metric: str, what: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """Return the cells of the metric as numbers; NaN where there is none.
-
-    Raises:
-        ValueError: If a cell is no number.
-    """
+    """Return the cells of the metric as numbers; NaN where there is none."""
     values = np.full(len(column), np.nan)
     is_missing = column.isna().to_numpy()
     for row, cell in enumerate(column.astype(object)):
@@ -227,3 +244,69 @@ def _number(cell: object) -> float | None:
         return float(cell)
     except (ValueError, OverflowError):  # a signalling NaN; an integer of hundreds of digits
         return None
+
+
+FEWEST, MOST = 50.0, 200.0
+"""Ratio of two means between which it is about a hundred."""
+
+MOST_COMPARED = 300
+"""Arms that are all compared with one another; more are compared with the baselines alone."""
+
+MOST_TOLD = 3
+"""Pairs that are named."""
+
+
+def scales_in_words(trials: pd.DataFrame, metric: str, called: str | None = None) -> list[str]:
+    """Return sentences on arms of which one has about a hundred times the scores of the other.
+
+    Arms are compared within their context, baselines over the contexts as well; within an arm, the seeds.
+
+    Args:
+        trials: As `analysis.statistics.any_table.as_trials` gives them.
+        metric: Column of the scores.
+        called: What sentences call the metric; None: as its column.
+    """
+    called = called or metric
+    scored = trials[trials["status"] == Status.COMPLETE]
+    scores = {
+        (str(context), str(arm)): rows.tolist()
+        for (context, arm), rows in scored.groupby(["context", "arm"], sort=False)[metric]
+    }
+    baselines = {*scored.loc[scored["is_baseline"], "arm"]}
+    means = {key: sum(values) / len(values) for key, values in scores.items()}
+    # The baseline first, so that an arm is rather told beside it than beside another arm.
+    order = sorted(means, key=lambda key: key[1] not in baselines)
+    num_first = sum(key[1] in baselines for key in order) if len(order) > MOST_COMPARED else len(order)
+    pairs = [
+        (first, second)
+        for place, first in enumerate(order[:num_first])
+        for second in order[place + 1 :]
+        if (first[0] == second[0] or (first[1] == second[1] and first[1] in baselines))
+        and _is_hundredfold(means[first], means[second])
+    ]
+    beside = {second for first, second in pairs if first[1] in baselines}
+    pairs = [pair for pair in pairs if pair[0][1] in baselines or not beside.intersection(pair)]
+    told = [
+        f"{_named(first)} has a mean {called} of {means[first]:.4g}, {_named(second)} of {means[second]:.4g}"
+        for first, second in pairs
+    ]
+    told += [
+        f"{_named(key)} has {called} {min(values):.4g} at one seed and {max(values):.4g} at another"
+        for key, values in scores.items()
+        if len(values) > 1 and _is_hundredfold(min(values), max(values))
+    ]
+    more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
+    text = "; ".join(told[:MOST_TOLD])
+    return [f"About a factor of 100: {text}{more}. Is one of them in per cent and the other not?"] if told else []
+
+
+def _is_hundredfold(first: float, second: float) -> bool:
+    if not ((0 < first < math.inf and 0 < second < math.inf) or (-math.inf < first < 0 and -math.inf < second < 0)):
+        return False
+    # Logarithms are subtracted, for a ratio may be too large or too small for a number.
+    return math.log(FEWEST) <= abs(math.log(abs(first)) - math.log(abs(second))) <= math.log(MOST)
+
+
+def _named(key: tuple[str, str]) -> str:
+    context, arm = key
+    return f"{arm!r} in {context!r}" if context else repr(arm)

@@ -1,31 +1,20 @@
 """Which arms of a context have the best mean, and which are not told from the best."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 
-from analysis.arguments import check_maximise, check_trials
-from analysis.statistics.arms import complete, reported
+from analysis.statistics.any_table import complete, reported, trials_of
+from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import RELATIVE_ROUNDING
 from analysis.statistics.paired import paired_effects
 from analysis.statistics.verdicts import LEVEL, holm
+from analysis.wording import larger_is_better
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-COLUMNS = {
-    "context": "str",
-    "arm_id": "str",
-    "arm": "str",
-    "metric": "str",
-    "is_best": "bool",
-    "n_pairs": "int64",
-    "difference": "float64",
-    "p": "float64",
-    "p_holm": "float64",
-    "is_among_best": "bool",
-}
-"""Columns of the table of the best with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    context arm_id arm metric is_best n_pairs difference p p_holm is_among_best
+    """
+)
 
 FEWEST_SEEDS = 5
 """With results, below which an arm is neither the best nor tested with it: with fewer hardly anything can be told from
@@ -47,7 +36,7 @@ NOT_TOLD = (
 """What the dagger means."""
 
 
-def best(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFrame":
+def best(trials: pd.DataFrame, *, metric: str = "test_accuracy", maximise: bool | None = None) -> pd.DataFrame:
     """Return for each arm of a design, or confirmed arm of a search, whether it is among the best of its context.
 
     Being among the best is cautious: in simulations the arms not told from the best mean held the truly best arm in 98%
@@ -55,25 +44,23 @@ def best(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFram
     `analysis.statistics.effects.effects` says against a baseline that was fixed beforehand.
 
     Args:
-        trials: As `analysis.load` gives them; those of a search's own stage are left out.
+        trials: As `analysis.load` gives them, those of a search's own stage left out; or a plain table.
         metric: Column that is compared.
-        maximise: Whether a larger metric is better.
+        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
 
     Returns:
-        One row for each context and arm that has a result, in the order of planning: ``context``, ``arm_id``, ``arm``,
-        ``metric``, ``is_best`` (has the best mean, of the arms with results at `FEWEST_SEEDS` seeds; equal ones all
-        have it), ``n_pairs`` (seeds shared with the best, of equals the first), ``difference`` (mean over them, from
-        the best), ``p`` and ``p_holm`` (of the paired t test, two-sided; adjusted over the context's other arms; NaN
-        where it cannot be made), ``is_among_best``: is not told from the best at `FEWEST_SEEDS` seeds or more, or is
-        the best. Where no arm has so many seeds, there is no best.
+        One row for each context and arm that has a result, in the order of planning: ``is_best`` (has the best mean, of
+        the arms with results at `FEWEST_SEEDS` seeds; equal ones all have it), ``n_pairs`` (seeds shared with the best,
+        of equals the first), ``difference`` (mean over them, from the best), ``p`` and ``p_holm`` (of the paired t
+        test, two-sided; adjusted over the context's other arms; NaN where it cannot be made), ``is_among_best``: is not
+        told from the best at `FEWEST_SEEDS` seeds or more, or is the best. Where no arm has so many seeds, there is no
+        best.
 
     Raises:
-        ValueError: If the table is none of trials, or lacks the metric, or the direction is neither true nor false.
+        InputError: If the table lacks a column, the metric does not hold numbers, or the direction is not known.
     """
-    import pandas as pd
-
-    check_trials(trials, metric, what="best")
-    check_maximise(maximise)
+    trials = trials_of(trials, metric=metric, what="best", needs_baseline=False)
+    maximise = larger_is_better(metric, maximise)
     pool = complete(reported(trials), metric)
     parts = []
     for context, group in pool.groupby("context", sort=False):
@@ -110,6 +97,4 @@ def best(trials: "pd.DataFrame", *, metric: str, maximise: bool) -> "pd.DataFram
                 }
             )
         )
-    if not parts:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
-    return pd.concat(parts, ignore_index=True).astype(COLUMNS)
+    return typed(pd.concat(parts, ignore_index=True) if parts else [], COLUMNS)

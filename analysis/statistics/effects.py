@@ -1,77 +1,49 @@
 """What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analysis.arguments import check_delta
-from analysis.statistics.any_table import trials_of
-from analysis.statistics.arms import complete, failed_text, has_failed, reported
+from analysis.statistics.any_table import complete, reported, trials_of
+from analysis.statistics.arms import failed_text, has_failed
+from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, half_width
-from analysis.statistics.paired import TEST, equivalence_p, paired_effects, sign_flip_p, smallest_flip_p
-from analysis.statistics.pairing import FEWEST_UNPAIRED, correlation_interval
+from analysis.statistics.paired import (
+    FEWEST_UNPAIRED,
+    TEST,
+    correlation_interval,
+    equivalence_p,
+    paired_effects,
+    sign_flip_p,
+    smallest_flip_p,
+)
 from analysis.statistics.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
 from analysis.wording import larger_is_better
 from cktf.rows import Status
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-COLUMNS = {
-    "context": "str",
-    "arm_id": "str",
-    "arm": "str",
-    "factor": "str",
-    "metric": "str",
-    "verdict": "str",
-    "detectable": "float64",
-    "more_seeds_low": "float64",
-    "more_seeds": "float64",
-    "n_pairs": "int64",
-    "n_missing": "int64",
-    "n_lost_by_arm": "int64",
-    "n_lost_by_baseline": "int64",
-    "missing": "str",
-    "mean": "float64",
-    "baseline_mean": "float64",
-    "effect": "float64",
-    "sd": "float64",
-    "low": "float64",
-    "high": "float64",
-    "low_simultaneous": "float64",
-    "high_simultaneous": "float64",
-    "confidence": "float64",
-    "hedges_gz": "float64",
-    "correlation": "float64",
-    "correlation_low": "float64",
-    "correlation_high": "float64",
-    "n_unpaired": "float64",
-    "test": "str",
-    "statistic": "float64",
-    "p": "float64",
-    "p_holm": "float64",
-    "delta": "float64",
-    "p_equivalence": "float64",
-    "p_equivalence_holm": "float64",
-    "p_flip": "float64",
-    "p_flip_holm": "float64",
-    "p_flip_holm_least": "float64",
-    "reason": "str",
-}
-"""Columns of the table of effects with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    context arm_id arm factor metric verdict detectable more_seeds_low more_seeds n_pairs n_missing n_lost_by_arm
+    n_lost_by_baseline missing mean baseline_mean effect sd low high low_simultaneous high_simultaneous confidence
+    hedges_gz correlation correlation_low correlation_high n_unpaired test statistic p p_holm delta p_equivalence
+    p_equivalence_holm p_flip p_flip_holm p_flip_holm_least reason
+    """
+)
 
 ENDED = [Status.COMPLETE, Status.PRUNED, Status.FAILED]
 """Statuses after which no result is to come."""
 
 
 def effects(
-    trials: "pd.DataFrame",
+    trials: pd.DataFrame,
     *,
     metric: str = "test_accuracy",
     maximise: bool | None = None,
     delta: float | None = None,
     baseline: str | None = None,
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """Return the effect of every arm of a design, or every confirmed arm of a search, against its baseline.
 
     An arm is compared with the baseline of its own context; an arm's identity is that of one context alone.
@@ -102,14 +74,14 @@ def effects(
 
     Returns:
         One row for each context and arm, contexts in the order of planning, in them arms of one factor together:
-        ``context``, ``arm_id``, ``arm``, ``factor`` (paths in which it differs from the baseline), ``metric``,
-        ``verdict`` (a word of `analysis.statistics.verdicts.Verdict`; *failed* is an arm that failed at each of its
-        seeds, which still counts in the family of comparisons), ``detectable`` (the effect that so many pairs detect,
-        see `analysis.statistics.verdicts.mde`), ``more_seeds`` and ``more_seeds_low`` (of undecided arms where there is
-        a ``delta``, see `analysis.statistics.verdicts.more_seeds`: with the deviation at its upper and its lower
-        bound), ``n_missing`` (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline``
-        (where that side alone ended without a result) and ``missing`` (which, and why), the fields of
-        `analysis.statistics.paired.PairedEffects` (``n_unpaired`` from `analysis.statistics.pairing.FEWEST_UNPAIRED`
+        ``factor`` (paths in which it differs from the baseline), ``verdict`` (see
+        `analysis.statistics.verdicts.Verdict`; an arm that failed at each of its seeds still counts in the family),
+        ``detectable`` (the effect that so many pairs detect, see `analysis.statistics.verdicts.mde`), ``more_seeds``
+        and ``more_seeds_low`` (of undecided arms where there is a ``delta``, see
+        `analysis.statistics.verdicts.more_seeds`: with the deviation at its upper and its lower bound), ``n_missing``
+        (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline`` (where that side alone
+        ended without a result) and ``missing`` (which, and why), the fields of
+        `analysis.statistics.paired.PairedEffects` (``n_unpaired`` from `analysis.statistics.paired.FEWEST_UNPAIRED`
         pairs on), ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's: all of them together hold the effects
         with 95%), ``correlation_low`` and ``correlation_high``, the name of the deciding ``test`` (``none`` where there
         is none, and a ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, and ``p_flip`` of the
@@ -117,11 +89,9 @@ def effects(
         ``p_flip_holm_least`` is the smallest that the numbers of pairs and of rows allow.
 
     Raises:
-        ValueError: If a table lacks a column or a context the baseline, the metric does not hold numbers, the direction
+        InputError: If a table lacks a column or a context the baseline, the metric does not hold numbers, the direction
             is neither true nor false or is not known, or delta is not above 0.
     """
-    import pandas as pd
-
     check_delta(delta)
     maximise = larger_is_better(metric, maximise)
     pool = reported(trials_of(trials, metric=metric, what="effects", baseline=baseline))
@@ -174,12 +144,8 @@ def effects(
     ends = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
     frame["correlation_low"], frame["correlation_high"] = ends
     frame.loc[found.n_pairs < FEWEST_UNPAIRED, "n_unpaired"] = np.nan
-    frame["verdict"] = decide(
-        found.effect,
-        frame["p_holm"].to_numpy(),
-        frame["p_equivalence_holm"].to_numpy(),
-        maximise=maximise,
-    )
+    p_holm, p_equivalence = (frame[name].to_numpy() for name in ("p_holm", "p_equivalence_holm"))
+    frame["verdict"] = decide(found.effect, p_holm, p_equivalence, maximise=maximise)
     frame.loc[frame["arm_id"].isin(failed), "verdict"] = Verdict.FAILED
     # The strictest level that Holm's method may ask of an arm: it depends on no result.
     level = LEVEL / max(1, len(frame))
@@ -192,41 +158,25 @@ def effects(
         for column, assurance in (("more_seeds", ASSURANCE), ("more_seeds_low", 1 - ASSURANCE)):
             more = more_seeds(delta, sd, found.n_pairs, level, assurance)
             frame[column] = np.where(is_open, more, np.nan)
-    return frame.astype(COLUMNS).sort_values(["context", "factor"], key=_first_seen, kind="stable", ignore_index=True)
+    return typed(frame, COLUMNS).sort_values(["context", "factor"], key=_first_seen, kind="stable", ignore_index=True)
 
 
-def compared_arms(pool: "pd.DataFrame") -> tuple["pd.DataFrame", "pd.DataFrame", list[Any]]:
-    """Return all arms, those whose context has a baseline, and the id of that baseline for each of these.
-
-    Args:
-        pool: Trials; of each arm the first row is taken, by its ``arm_id``.
-    """
+def compared_arms(pool: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
+    """Return all arms of trials, those whose context has a baseline, and the id of that baseline for each of these."""
     arms = pool.drop_duplicates("arm_id").set_index("arm_id")
     baselines = {arms.at[arm_id, "context"]: str(arm_id) for arm_id in arms.index[arms["is_baseline"]]}
     compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
     return arms, compared, [baselines[context] for context in compared["context"]]
 
 
-def _failed_arms(statuses: "pd.DataFrame", scores: "pd.DataFrame") -> dict[str, int]:
-    """Return the arms that failed at each of their seeds, and the number of these.
-
-    Args:
-        statuses: Seed x arm.
-        scores: Likewise, missing where a trial has no finite one.
-    """
+def _failed_arms(statuses: pd.DataFrame, scores: pd.DataFrame) -> dict[str, int]:
+    """Return the arms that failed at each of their seeds, and the number of these."""
     states = {arm_id: statuses[arm_id].dropna() for arm_id in scores.columns[scores.isna().all()]}
     return {str(arm_id): len(found) for arm_id, found in states.items() if has_failed(found)}
 
 
 def _reason(n_pairs: int, p: float, num_failed: int, num_baseline_failed: int) -> str:
-    """Return why there is no p; nothing where there is one.
-
-    Args:
-        n_pairs: Seeds at which both sides have a result.
-        p: Of the test.
-        num_failed: Seeds of an arm that failed at all of them; 0 of any other.
-        num_baseline_failed: Likewise, of its baseline.
-    """
+    """Return why there is no p, if so. An arm that did not fail at all of its seeds has failed at 0."""
     if not np.isnan(p):
         return ""
     if num_failed or num_baseline_failed:
@@ -243,7 +193,7 @@ def _first_seen(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column.map(positions)
 
 
-def _missing_text(states: "pd.DataFrame") -> str:
+def _missing_text(states: pd.DataFrame) -> str:
     """Return which seeds form no pair and why, from an arm's and the baseline's statuses at these seeds."""
     seeds: dict[str, list[str]] = {}
     for seed, *statuses in states.fillna("not planned").itertuples():

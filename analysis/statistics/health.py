@@ -1,17 +1,16 @@
 """What else moved: the health of the distillation as it was measured last, against the baseline at the same seeds."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from analysis.statistics.arms import complete, reported
+from analysis.statistics.any_table import complete, reported
+from analysis.statistics.columns import columns, typed
 from analysis.statistics.effects import compared_arms
 from analysis.statistics.intervals import half_width
 from analysis.statistics.paired import paired_effects
 from analysis.statistics.verdicts import LEVEL, holm
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 PREFIX = "health."
 """Begins the names of the columns of epochs that are measured of the distillation's health."""
@@ -31,27 +30,14 @@ WORDS = {
 BOUNDS = {"agreement": (0, 100), "kl": (0, None), "cka": (0, 1), "gradient": (0, None)}
 """First word of a measure's name to its smallest and largest possible value; None: unbounded."""
 
-COLUMNS = {
-    "context": "str",
-    "arm_id": "str",
-    "arm": "str",
-    "number": "str",
-    "n_pairs": "int64",
-    "mean": "float64",
-    "baseline_mean": "float64",
-    "effect": "float64",
-    "sd": "float64",
-    "low": "float64",
-    "high": "float64",
-    "hedges_gz": "float64",
-    "statistic": "float64",
-    "p": "float64",
-    "p_holm": "float64",
-}
-"""Columns of the table with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    context arm_id arm measure n_pairs mean baseline_mean effect sd low high hedges_gz statistic p p_holm
+    """
+)
 
 
-def numbers_of(epochs: "pd.DataFrame") -> list[str]:
+def numbers_of(epochs: pd.DataFrame) -> list[str]:
     """Return the columns of epochs that hold numbers of health."""
     return [name for name in epochs.columns if name.startswith(PREFIX)]
 
@@ -62,34 +48,25 @@ def number_label(column: str) -> str:
     return ": ".join(part for part in (WORDS.get(first, first), rest) if part)
 
 
-def measured(trials: "pd.DataFrame", epochs: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+def measured(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the epochs in which the health of complete trials was measured, those of a search's own stage left out.
 
-    Args:
-        trials: As `analysis.load` gives them.
-        epochs: Likewise.
-        metric: Column of trials without which a trial does not count.
+    A trial without the metric does not count.
     """
     chosen = complete(reported(trials), metric)["trial_id"]
     is_measured = epochs[numbers_of(epochs)].notna().any(axis="columns")
     return epochs[is_measured & epochs["trial_id"].isin(chosen)]
 
 
-def health_effects(trials: "pd.DataFrame", epochs: "pd.DataFrame", *, metric: str) -> "pd.DataFrame":
-    """Return by how much each number of each arm differs from its context's baseline, paired by seed.
+def health_effects(trials: pd.DataFrame, epochs: pd.DataFrame, *, metric: str) -> pd.DataFrame:
+    """Return by how much each measure of each arm differs from its context's baseline, paired by seed.
 
-    Args:
-        trials: As `analysis.load` gives them.
-        epochs: Likewise; of a trial, the last epoch counts in which anything was measured.
-        metric: Column of trials without which a trial does not count.
+    Of a trial, the last epoch counts in which anything was measured; a trial without the metric does not count.
 
     Returns:
-        One row for each arm and number that both sides have: ``context``, ``arm_id``, ``arm``, ``number`` (the column
-        without its prefix), fields of `analysis.statistics.paired.PairedEffects`, and ``p_holm``, adjusted over all
-        rows.
+        One row for each arm and ``measure`` (the column without its prefix) that both sides have, with fields of
+        `analysis.statistics.paired.PairedEffects`, and ``p_holm``, adjusted over all rows.
     """
-    import pandas as pd
-
     last = measured(trials, epochs, metric).sort_values("epoch").drop_duplicates("trial_id", keep="last")
     arms, compared, against = compared_arms(reported(trials))
     frames = []
@@ -100,31 +77,31 @@ def health_effects(trials: "pd.DataFrame", epochs: "pd.DataFrame", *, metric: st
         found = paired_effects(arm, baseline)
         frame = pd.DataFrame({name: getattr(found, name) for name in COLUMNS if hasattr(found, name)})
         frame["context"], frame["arm"] = compared["context"].to_numpy(), compared["arm"].to_numpy()
-        frame["arm_id"], frame["number"] = compared.index.to_numpy(), column.removeprefix(PREFIX)
+        frame["arm_id"], frame["measure"] = compared.index.to_numpy(), column.removeprefix(PREFIX)
         frames.append(frame[frame["n_pairs"] > 0])
     if not frames:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+        return typed([], COLUMNS)
     table = pd.concat(frames, ignore_index=True)
     table["p_holm"] = holm(table["p"].to_numpy(np.float64))
     order = {arm_id: position for position, arm_id in enumerate(compared.index)}
     table = table.sort_values("arm_id", key=lambda ids: ids.map(order), kind="stable", ignore_index=True)
-    return table[list(COLUMNS)].astype(COLUMNS)
+    return typed(table, COLUMNS)
 
 
 def selected_confidence(shown: Any, candidates: Any) -> Any:
-    r"""Return the confidence of the intervals of the numbers that are shown because they moved most.
+    r"""Return the confidence of the intervals of the measures that are shown because they moved most.
 
     Intervals of selected numbers miss more often than they say. At :math:`1 - 0.05 \, R / K`, of those that are shown
     5% miss on average (the false-coverage rate; Benjamini and Yekutieli 2005, definition 1).
 
     Args:
-        shown: R, numbers that were selected.
-        candidates: K, numbers that they were selected from: those of one arm in a table, of one figure in a figure.
+        shown: R, measures that were selected.
+        candidates: K, measures that they were selected from: those of one arm in a table, of one figure in a figure.
     """
     return 1 - LEVEL * shown / candidates
 
 
-def moved_most(health: "pd.DataFrame", most: int) -> "pd.DataFrame":
+def moved_most(health: pd.DataFrame, most: int) -> pd.DataFrame:
     """Return of each arm the numbers that differ most from the baseline's, by the size of t, largest first.
 
     Left out are those without a t, of one pair or of differences that do not vary, and all but one of equal numbers.

@@ -16,53 +16,34 @@ arms suffice for these; the rows name the model.
 """
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.arguments import check_factors, check_trials
+from analysis.arguments import check_factors
 from analysis.ledger.other_names import under_every_name
-from analysis.statistics.arms import complete, reported
+from analysis.statistics.any_table import complete, is_plain, reported, trials_of, with_levels
+from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import factor_label
 from analysis.statistics.seed_contrasts import SeedTest, seed_test
 from analysis.statistics.verdicts import holm
-
-if TYPE_CHECKING:
-    import pandas as pd
+from cktf.errors import InputError
 
 Floats = NDArray[np.float64]
 Cell = tuple[str, ...]
 """One combination of the levels of a grid: the level of each factor, as text."""
 
-COLUMNS = {
-    "context": "str",
-    "kind": "str",
-    "factor": "str",
-    "contrast": "str",
-    "against": "str",
-    "aliases": "str",
-    "metric": "str",
-    "effect": "float64",
-    "low": "float64",
-    "high": "float64",
-    "confidence": "float64",
-    "statistic": "float64",
-    "p": "float64",
-    "p_holm": "float64",
-    "factor_f": "float64",
-    "factor_df": "int64",
-    "factor_p": "float64",
-    "factor_reason": "str",
-    "df_error": "float64",
-    "n_seeds": "int64",
-    "n": "int64",
-    "model": "str",
-    "reason": "str",
-}
-"""Columns of the table of main effects and interactions with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    context kind factor contrast against aliases metric effect low high confidence statistic p p_holm factor_f
+    factor_df factor_p factor_reason df_error n_seeds n model reason
+    """
+)
 
 
 REDUCED = ", no interactions of three and more factors"
@@ -76,14 +57,11 @@ SMALL = 1e-9
 
 @dataclass(frozen=True)
 class Contrast:
-    """A combination of the means of the cells.
+    """A combination of the means of the cells: levels of one or two factors against their reference levels.
 
     Attributes:
         kind: ``main`` or ``interaction``.
-        factors: The one or two factors that it is about.
-        labels: Them as people read them.
-        levels: Their levels that are looked at.
-        against: Their reference levels.
+        labels: The factors as people read them.
         signs: (cells,) 1 at the level, -1 at the reference level, 0 elsewhere; of two factors, the product of both.
         aliases: Effects that cannot be told from it, those that are subtracted after a minus.
     """
@@ -107,7 +85,9 @@ class Contrast:
         return " × ".join(_named(self.labels, self.levels))
 
 
-def interactions(trials: "pd.DataFrame", *, factors: list[str], metric: str = "test_accuracy") -> "pd.DataFrame":
+def interactions(
+    trials: pd.DataFrame, *, factors: Iterable[str], metric: str = "test_accuracy", baseline: str | None = None
+) -> pd.DataFrame:
     """Return the main effects and two-factor interactions of a grid or a fraction, context by context.
 
     A main effect is the difference that a level makes to the reference level (the baseline's where the grid has it,
@@ -117,9 +97,11 @@ def interactions(trials: "pd.DataFrame", *, factors: list[str], metric: str = "t
     others.
 
     Args:
-        trials: As `analysis.load` gives them, of a study whose design is a grid or a fraction.
-        factors: Paths of its factors; none: there is nothing to find.
+        trials: As `analysis.load` gives them, of a study whose design is a grid or a fraction; or a plain table.
+        factors: Paths of its factors, in a plain table names of columns; none: there is nothing to find.
         metric: Column that is compared.
+        baseline: Name of the arm whose levels are the reference levels; None: the study's, or in a plain table the arm
+            that is called ``baseline``, or else the first arm.
 
     Returns:
         One row for each contrast: ``kind`` (``main`` or ``interaction``), ``factor``, ``contrast`` and ``against``
@@ -130,13 +112,17 @@ def interactions(trials: "pd.DataFrame", *, factors: list[str], metric: str = "t
         a figure is missing.
 
     Raises:
-        ValueError: If the table is none of trials, or lacks the metric or a factor.
+        InputError: If a column, a factor or the baseline is missing, an arm has several levels of a factor or none, or
+            the metric does not hold numbers.
     """
-    import pandas as pd
-
-    columns = ("context", "arm_id", "is_baseline", "seed", "stage", "status")
-    check_trials(trials, metric, what="interactions", columns=columns)
-    check_factors(trials, factors)
+    pool = trials_of(trials, metric=metric, what="interactions", baseline=baseline, needs_baseline=False)
+    factors = factors if isinstance(factors, str) else list(factors)
+    if not isinstance(factors, str) and is_plain(trials, "interactions"):
+        pool = with_levels(pool, factors, metric)
+        for factor in factors:
+            if (is_empty := pool[f"param.{factor}"].isna()).any():
+                raise InputError(f"factors: column {factor!r} is empty in row {int(is_empty.argmax()) + 1}")
+    trials, factors = pool, check_factors(pool, factors)
     rows = []
     designed = reported(trials) if factors else trials.head(0)
     for context, pool in designed.groupby("context", sort=False):
@@ -150,19 +136,19 @@ def interactions(trials: "pd.DataFrame", *, factors: list[str], metric: str = "t
         of_cell = np.array([[arm == arm_id for arm in arms] for arm_id in cells.values()], np.float64)
         for figures in contrast_figures(values, found, of_cell):
             rows.append({"context": context, "metric": metric, **figures})
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    frame = typed(rows, COLUMNS)
     is_asked = (frame["reason"] != VANISHES).to_numpy()
     frame.loc[is_asked, "p_holm"] = holm(frame.loc[is_asked, "p"].to_numpy(np.float64))
     return frame
 
 
-def models_and_family(table: "pd.DataFrame") -> tuple[str, int]:
+def models_and_family(table: pd.DataFrame) -> tuple[str, int]:
     """Return how the rows of `interactions` were tested, in words, and over how many of them p is adjusted."""
     asked = table[table["reason"] != VANISHES]
     return "; or by ".join(asked["model"].unique()), len(asked)
 
 
-def factorial_cells(pool: "pd.DataFrame", factors: list[str]) -> tuple[dict[Cell, str], Cell]:
+def factorial_cells(pool: pd.DataFrame, factors: list[str]) -> tuple[dict[Cell, str], Cell]:
     """Return the cells of a context's grid or fraction with the arm in each of them, and the reference levels.
 
     An arm stands in its own cell and in those of its other names. The baseline's own is one of them where it completes
@@ -281,18 +267,12 @@ def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> 
 def _row(contrast: Contrast, test: SeedTest | None, joint: SeedTest | None, suffix: str) -> dict[str, Any]:
     """Return the figures of a contrast; without a test it vanishes."""
     row: dict[str, Any] = {
-        "kind": contrast.kind,
-        "factor": " × ".join(contrast.factors),
-        "contrast": contrast.name,
+        **{"kind": contrast.kind, "factor": " × ".join(contrast.factors), "contrast": contrast.name},
         "against": ", ".join(_named(contrast.labels, contrast.against)),
         "aliases": ", ".join(contrast.aliases),
         "confidence": CONFIDENCE,
-        "factor_df": 0,
-        "n_seeds": 0,
-        "n": 0,
-        "model": "",
-        "factor_reason": VANISHES,
-        "reason": VANISHES,
+        **dict.fromkeys(("factor_df", "n_seeds", "n"), 0),
+        **{"model": "", "factor_reason": VANISHES, "reason": VANISHES},
     }
     if joint is not None:
         row |= {"factor_f": joint.statistic, "factor_p": joint.p, "factor_df": joint.freedom[0]}

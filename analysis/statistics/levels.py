@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from cktf.names import short_name
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def factor_label(path: str, factors: Iterable[str]) -> str:
@@ -20,8 +18,6 @@ def factor_label(path: str, factors: Iterable[str]) -> str:
 
 def is_numeric(levels: "pd.Series[Any]") -> bool:
     """Return whether levels are numbers, and not truth values, which are numbers to Python."""
-    import pandas as pd
-
     return pd.api.types.is_numeric_dtype(levels) and not pd.api.types.is_bool_dtype(levels)
 
 
@@ -41,15 +37,9 @@ def is_logarithmic(levels: "NDArray[np.float64]") -> bool:
 def in_groups(levels: "pd.Series[Any]", most: int | None = None) -> "pd.Series[Any]":
     """Return the name of each level's group, as an ordered categorical; missing where the level is.
 
-    Every level is a group of its own, but those of a numeric factor that has more of them than ``most`` are parted by
-    their quantiles. Numbers ascend; other levels stand in the order in which they are met.
-
-    Args:
-        levels: One for each arm or trial.
-        most: Groups of a numeric factor; None: as many as it has levels.
+    Every level is a group of its own, but those of a numeric factor that has more than ``most`` (None: any number) are
+    parted by their quantiles. Numbers ascend; other levels stand in the order in which they are met.
     """
-    import pandas as pd
-
     if not is_numeric(levels):
         texts = levels.astype(str).where(levels.notna())
         return texts.astype(pd.CategoricalDtype(list(dict.fromkeys(texts.dropna())), ordered=True))

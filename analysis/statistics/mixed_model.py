@@ -12,15 +12,13 @@ means are fixed, as blocks are: they differ by far more than any effect, and not
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 
@@ -32,12 +30,8 @@ OPTIMIZERS = ["lbfgs", "powell"]
 class MixedEffects:
     """Effects of arms on the scores, each field an array over the arms; NaN throughout, and a reason, without a model.
 
-    Attributes:
-        effect: Difference to the baseline in a context like these.
-        low: Lower end of its interval.
-        high: Upper end.
-        p: That it is 0, of this arm alone, two-sided.
-        reason: Why there is no model; empty where there is one.
+    ``effect`` is the difference to the baseline in a context like these; ``p``, that it is 0, is of this arm alone and
+    two-sided.
     """
 
     effect: Floats
@@ -47,7 +41,7 @@ class MixedEffects:
     reason: str = ""
 
 
-def mixed_effects(scores: "pd.DataFrame", arms: list[str], baseline: str) -> MixedEffects:
+def mixed_effects(scores: pd.DataFrame, arms: list[str], baseline: str) -> MixedEffects:
     """Return the effects of arms over contexts.
 
     Student's t has the degrees of freedom with which differences between arms vary from context to context: the cells,
@@ -59,9 +53,7 @@ def mixed_effects(scores: "pd.DataFrame", arms: list[str], baseline: str) -> Mix
         arms: Those whose effects are asked for.
         baseline: The arm that they are compared with.
     """
-    import pandas as pd
     import statsmodels.formula.api as smf
-    from scipy import stats
 
     order = [baseline, *arms]
     frame = scores[scores["arm"].isin(order)].assign(

@@ -1,43 +1,25 @@
 """What an arm does over several contexts: the mean of its effects, each context counted once; and its name there."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
+from scipy import stats
 
+from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, grouped_estimates
 from analysis.statistics.verdicts import holm
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-COLUMNS = {
-    "arm": "str",
-    "metric": "str",
-    "n_contexts": "int64",
-    "n_missing": "int64",
-    "n_above": "int64",
-    "effect": "float64",
-    "sd": "float64",
-    "low": "float64",
-    "high": "float64",
-    "confidence": "float64",
-    "p": "float64",
-    "p_holm": "float64",
-}
-"""Columns of the table of effects over contexts with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    arm metric n_contexts n_missing n_above effect sd low high confidence p p_holm
+    """
+)
 
 
-def shared_names(arms: "pd.DataFrame") -> "pd.Series[str]":
-    """Return the names by which arms are known over contexts: the baselines of all contexts have one.
+def shared_names(arms: pd.DataFrame) -> "pd.Series[str]":
+    """Return ``arm_id`` to the name by which the arm is known over contexts: the baselines of all have one.
 
     Results that are read together may call their baselines differently, and may have an arm that is called as the
     baseline of another context. That arm keeps its name, and the baselines get another.
-
-    Args:
-        arms: With the columns ``arm_id``, ``arm`` and ``is_baseline``, any number of rows for each arm.
-
-    Returns:
-        ``arm_id`` to the name.
     """
     once = arms.drop_duplicates("arm_id").set_index("arm_id")
     is_baseline = once["is_baseline"].astype(bool)
@@ -47,13 +29,13 @@ def shared_names(arms: "pd.DataFrame") -> "pd.Series[str]":
     return once["arm"].mask(is_baseline, name)
 
 
-def rounding(effects: "pd.DataFrame") -> "pd.Series[float]":
+def rounding(effects: pd.DataFrame) -> "pd.Series[float]":
     """Return how far each effect may be from another by rounding alone, from the size of the values it comes from."""
     values = effects.reindex(columns=["mean", "baseline_mean", "effect"])
     return RELATIVE_ROUNDING * values.abs().max(axis="columns")
 
 
-def over_contexts(effects: "pd.DataFrame") -> "pd.DataFrame":
+def over_contexts(effects: pd.DataFrame) -> pd.DataFrame:
     """Return the mean effect of every arm over its contexts, which are taken as a sample of those it may meet.
 
     The interval is Student's over contexts, so it holds what differs between them as well as the seeds' noise.
@@ -67,13 +49,10 @@ def over_contexts(effects: "pd.DataFrame") -> "pd.DataFrame":
         ``p`` (of the one-sample t test, two-sided) and ``p_holm`` (adjusted over all rows). Equal effects have neither
         interval nor p.
     """
-    import pandas as pd
-    from scipy import stats
-
     by_arm = effects.groupby("arm", sort=False)
     shared = effects[by_arm["context"].transform("nunique") > 1].assign(rounding=rounding)
     if shared.empty:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+        return typed([], COLUMNS)
     frame = grouped_estimates(shared, ["arm"], "effect").rename(columns={"n": "n_contexts", "mean": "effect"})
     by_arm = shared.groupby("arm", sort=False)
     frame["metric"] = shared["metric"].iloc[0]
@@ -88,4 +67,4 @@ def over_contexts(effects: "pd.DataFrame") -> "pd.DataFrame":
     error = np.where(varies, frame["sd"], np.nan) / np.sqrt(n)
     frame["p"] = 2 * stats.t.sf(np.abs(frame["effect"].to_numpy()) / error, n - 1)
     frame["p_holm"] = holm(frame["p"].to_numpy(np.float64))
-    return frame[list(COLUMNS)].astype(COLUMNS)
+    return typed(frame, COLUMNS)

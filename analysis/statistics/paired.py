@@ -13,6 +13,8 @@ from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
+from scipy.special import gammaln
 
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, half_width
 
@@ -86,8 +88,6 @@ def paired_effects(values: Floats, baseline: Floats, confidence: float = CONFIDE
     Raises:
         ValueError: If the confidence is not between 0 and 1.
     """
-    from scipy import stats
-
     values, baseline = np.broadcast_arrays(values, baseline)
     is_pair = np.isfinite(values) & np.isfinite(baseline)
     n = is_pair.sum(axis=-1)
@@ -131,13 +131,7 @@ def equivalence_p(found: PairedEffects, delta: float) -> Floats:
     """Return p of two one-sided t tests (Schuirmann 1987) that an effect is not within ``delta`` of zero.
 
     Below 0.05 exactly where the 90% interval of the effect lies within ``-delta`` and ``delta``.
-
-    Args:
-        found: The contrasts.
-        delta: The smallest effect that matters, in the unit of the values.
     """
-    from scipy import stats
-
     freedom = np.where(found.n_pairs > 1, found.n_pairs - 1, np.nan)
     is_below = stats.t.sf((found.effect + delta) / found.standard_error, freedom)
     is_above = stats.t.sf((delta - found.effect) / found.standard_error, freedom)
@@ -183,8 +177,6 @@ def _share_of_flips(differences: Floats) -> Floats:
 
 def hedges_correction(freedom: NDArray[np.int64]) -> Floats:
     """Return what makes a standardised mean unbiased (Hedges 1981), exactly; NaN below two degrees of freedom."""
-    from scipy.special import gammaln
-
     half = np.where(freedom > 1, freedom, np.nan) / 2
     return np.asarray(np.exp(gammaln(half) - gammaln(half - 0.5)) / np.sqrt(half))
 
@@ -199,3 +191,21 @@ def _spread(side: Floats, is_pair: NDArray[np.bool_]) -> Floats:
     largest = np.max(side, axis=-1, initial=-np.inf, where=is_pair)
     smallest = np.min(side, axis=-1, initial=np.inf, where=is_pair)
     return np.asarray(largest - smallest)
+
+
+FEWEST_CORRELATED = 5
+"""Pairs of which a correlation gets an interval."""
+
+FEWEST_UNPAIRED = 8
+"""Pairs from which on the seeds that an unpaired design would need are said: they follow from the correlation."""
+
+
+def correlation_interval(correlation: Floats, n: NDArray[np.int64], confidence: float) -> tuple[Floats, Floats]:
+    r"""Return the interval of correlations, :math:`\tanh(\mathrm{artanh}\, r \pm z / \sqrt{n - 3})` (Fisher 1915).
+
+    Lower and upper ends have the shape of Pearson's r and of the pairs n; NaN below `FEWEST_CORRELATED` pairs.
+    """
+    half = stats.norm.ppf((1 + confidence) / 2) / np.sqrt(np.where(n >= FEWEST_CORRELATED, n - 3, np.nan))
+    with np.errstate(divide="ignore"):  # a correlation of 1 has an interval without width
+        middle = np.arctanh(np.clip(correlation, -1, 1))
+    return np.tanh(middle - half), np.tanh(middle + half)

@@ -6,21 +6,22 @@ Demšar (2006). Contexts too few for them are judged by a mixed model (`analysis
 """
 
 import itertools
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
-from analysis.arguments import check_columns, check_maximise, check_trials
-from analysis.statistics.arms import complete, reported
+from analysis.arguments import check_columns
+from analysis.statistics.any_table import complete, reported, trials_of
+from analysis.statistics.columns import columns, typed
+from analysis.statistics.effects import effects as effects_of
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.mixed_model import mixed_effects
 from analysis.statistics.over_contexts import rounding, shared_names
 from analysis.statistics.verdicts import LEVEL, holm
+from analysis.wording import larger_is_better
 from cktf.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Floats = NDArray[np.float64]
 
@@ -37,26 +38,12 @@ FRIEDMAN = "Friedman, Nemenyi"
 MIXED = "mixed model"
 """Tests that decide, as the table has them; ``none`` where there is none."""
 
-COLUMNS = {
-    "arm": "str",
-    "is_baseline": "bool",
-    "metric": "str",
-    "n_contexts": "int64",
-    "n_blocks": "int64",
-    "mean_rank": "float64",
-    "test": "str",
-    "friedman": "float64",
-    "friedman_p": "float64",
-    "critical_difference": "float64",
-    "effect": "float64",
-    "low": "float64",
-    "high": "float64",
-    "confidence": "float64",
-    "p_adjusted": "float64",
-    "missing": "str",
-    "reason": "str",
-}
-"""Columns of the table of ranks with their types, also of an empty one."""
+COLUMNS = columns(
+    """
+    arm is_baseline metric n_contexts n_blocks mean_rank test friedman friedman_p critical_difference effect low
+    high confidence p_adjusted missing reason
+    """
+)
 
 
 def without_rounding(values: Floats, rounding: Floats) -> Floats:
@@ -64,8 +51,7 @@ def without_rounding(values: Floats, rounding: Floats) -> Floats:
 
     Args:
         values: (blocks, arms).
-        rounding: (blocks, arms) by how much each may be off; two are tied by the larger of theirs, for the other arms
-            of the block say nothing on it.
+        rounding: (blocks, arms) by how much each may be off; two are tied by the larger of theirs alone.
     """
     found = values.copy()
     for block, order in enumerate(np.argsort(values, axis=1)):
@@ -76,25 +62,15 @@ def without_rounding(values: Floats, rounding: Floats) -> Floats:
 
 
 def ranks_in_blocks(values: Floats, *, maximise: bool) -> Floats:
-    """Return the rank of every arm in its block, 1 for the best; equal ones share the mean of theirs.
-
-    Args:
-        values: (blocks, arms).
-        maximise: Whether a larger value is better.
-    """
-    from scipy import stats
-
+    """Return the rank of every arm (blocks, arms) in its block, 1 for the best; equal ones share the mean of theirs."""
     return np.asarray(stats.rankdata(-values if maximise else values, axis=1))
 
 
 def friedman(values: Floats) -> tuple[float, float]:
-    """Return Friedman's chi-square, corrected for ties, and its p; NaN where all arms are equal in every block.
+    """Return Friedman's chi-square of values (blocks, three arms or more), corrected for ties, and its p.
 
-    Args:
-        values: (blocks, arms), three arms or more.
+    Both are NaN where all arms are equal in every block.
     """
-    from scipy import stats
-
     if np.all(values == values[:, :1]):
         return np.nan, np.nan
     found = stats.friedmanchisquare(*values.T)
@@ -107,16 +83,12 @@ def critical_difference(num_arms: int, num_blocks: int, level: float = LEVEL) ->
     Two arms whose mean ranks differ by as much are told apart; of arms that are all alike, some two are so in a share
     ``level`` of cases at most.
     """
-    from scipy import stats
-
     quantile = stats.studentized_range.ppf(1 - level, num_arms, np.inf) / np.sqrt(2)
     return float(quantile * rank_error(num_arms, num_blocks))
 
 
 def nemenyi_p(differences: Floats, num_arms: int, num_blocks: int) -> Floats:
     """Return p of differences of mean ranks (any shape), adjusted for all pairs of arms."""
-    from scipy import stats
-
     standardised = np.abs(differences) / rank_error(num_arms, num_blocks) * np.sqrt(2)
     return np.asarray(stats.studentized_range.sf(standardised, num_arms, np.inf))
 
@@ -127,12 +99,7 @@ def rank_error(num_arms: int, num_blocks: int) -> float:
 
 
 def alike(mean_ranks: Floats, difference: float) -> list[tuple[int, int]]:
-    """Return the first and last of each longest run of ascending mean ranks that lie within a critical difference.
-
-    Args:
-        mean_ranks: (arms,) ascending.
-        difference: Two that differ by as much are told apart.
-    """
+    """Return the first and last of each longest run of ascending mean ranks (arms,) within a critical difference."""
     found: list[tuple[int, int]] = []
     for first in range(len(mean_ranks)):
         last = int(np.searchsorted(mean_ranks, mean_ranks[first] + difference)) - 1
@@ -142,8 +109,13 @@ def alike(mean_ranks: Floats, difference: float) -> list[tuple[int, int]]:
 
 
 def ranks(
-    trials: "pd.DataFrame", effects: "pd.DataFrame", *, metric: str = "test_accuracy", maximise: bool = True
-) -> "pd.DataFrame":
+    trials: pd.DataFrame,
+    effects: pd.DataFrame | None = None,
+    *,
+    metric: str = "test_accuracy",
+    maximise: bool | None = None,
+    baseline: str | None = None,
+) -> pd.DataFrame:
     """Return how every arm ranks over the contexts of a study, and how it differs from the baseline over them.
 
     Ranked are the arms that are planned in every context and have an effect in any, in the contexts in which all of
@@ -154,10 +126,11 @@ def ranks(
     have results in two contexts or more.
 
     Args:
-        trials: As `analysis.load` gives them.
-        effects: As `analysis.statistics.effects.effects` gives them.
+        trials: As `analysis.load` gives them; or a plain table with a column ``context``.
+        effects: As `analysis.effects` gives them; None: they are computed.
         metric: Column that is compared.
-        maximise: Whether a larger metric is better.
+        maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
+        baseline: Name of the arm that the others of each context are compared with.
 
     Returns:
         One row for each arm, the best mean rank first and those without one last; none where there is one context:
@@ -168,19 +141,19 @@ def ranks(
         effect, and ``reason`` why it was not ranked or tested.
 
     Raises:
-        ValueError: If a table is none of trials or effects, or lacks the metric, or the direction is neither true nor
-            false.
+        InputError: If a column or the baseline is missing, the metric does not hold numbers, the effects are none or of
+            another metric, or the direction is not known.
     """
-    import pandas as pd
-
-    check_trials(trials, metric, what="ranks")
-    check_maximise(maximise)
+    maximise = larger_is_better(metric, maximise)
+    trials = trials_of(trials, metric=metric, what="ranks", baseline=baseline)
+    if effects is None:
+        effects = effects_of(trials, metric=metric, maximise=maximise)
     check_columns(effects, ("context", "arm", "effect"), what="ranks", source="effects, as analysis.effects gives them")
     for other in set(effects.get("metric", ())) - {metric}:
         raise InputError(f"metric {metric!r}: the effects are of {other!r}")
     contexts = list(dict.fromkeys(effects["context"]))
     if len(contexts) < 2:
-        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
+        return typed([], COLUMNS)
     pool = reported(trials)
     pool = pool.assign(arm=pool["arm_id"].map(shared_names(pool)))
     baseline = str(pool.loc[pool["is_baseline"], "arm"].iloc[0])
@@ -218,10 +191,10 @@ def ranks(
         _test_ranks(frame, ranked.to_numpy(np.float64))
     else:
         _test_by_model(frame, complete(pool, metric).rename(columns={metric: "score"}), baseline)
-    return frame.astype(COLUMNS).sort_values("mean_rank", kind="stable", ignore_index=True)
+    return typed(frame, COLUMNS).sort_values("mean_rank", kind="stable", ignore_index=True)
 
 
-def _test_ranks(frame: "pd.DataFrame", values: Floats) -> None:
+def _test_ranks(frame: pd.DataFrame, values: Floats) -> None:
     """Put Friedman's test of values (blocks, ranked arms) and Nemenyi's against the baseline into the table."""
     num_blocks, num_arms = values.shape
     statistic, p = friedman(values)
@@ -238,7 +211,7 @@ def _test_ranks(frame: "pd.DataFrame", values: Floats) -> None:
     frame["p_adjusted"] = np.where(is_baseline, np.nan, pairwise)
 
 
-def _test_by_model(frame: "pd.DataFrame", scores: "pd.DataFrame", baseline: str) -> None:
+def _test_by_model(frame: pd.DataFrame, scores: pd.DataFrame, baseline: str) -> None:
     """Put the effects of the mixed model and their p against the baseline into the table."""
     has_two = frame["n_contexts"] > 1
     arms = list(frame.index[has_two & ~frame["is_baseline"]])

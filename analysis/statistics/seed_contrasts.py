@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from analysis.statistics.clustered import clustered
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING
@@ -61,16 +62,12 @@ class SeedTest:
 
     def interval(self) -> tuple[float, float]:
         """Return the ends of the interval of one contrast."""
-        from scipy import special
-
         half = special.stdtrit(self.freedom[1], (1 + CONFIDENCE) / 2) * self.standard_error[0]
         return float(self.effect[0] - half), float(self.effect[0] + half)
 
 
 def seed_test(scores: Floats, weights: Floats) -> SeedTest:
-    """Test that contrasts are zero.
-
-    Nothing but the scores of the arms that have a weight is looked at.
+    """Test that contrasts are zero, by the scores of the arms that have a weight alone.
 
     Args:
         scores: (seeds, arms), NaN where a trial has no result.
@@ -112,8 +109,6 @@ def _within(scores: Floats, weights: Floats) -> SeedTest:
 
 def _judged(effect: Floats, covariance: Floats, freedom: float, n_seeds: int, n: int, model: str) -> SeedTest:
     """Return Hotelling's test of contrasts whose covariance has these degrees of freedom."""
-    from scipy import special
-
     count = len(effect)
     below = freedom - count + 1
     if below <= 0:

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import chdtr
 
 Floats = NDArray[np.float64]
 
@@ -60,15 +63,15 @@ def holm(p: Floats) -> Floats:
 
 
 def decide(effect: Floats, p_holm: Floats, p_equivalence_holm: Floats, *, maximise: bool) -> NDArray[Any]:
-    """Return the `Verdict` of each contrast, as a word.
+    """Return the `Verdict` of each contrast (...), as a word; p are adjusted, and NaN where nothing was tested.
 
     An effect that is shown to be smaller than the smallest that matters is called equivalent even where it is told
     apart from zero.
 
     Args:
-        effect: (...), in the unit of the metric.
-        p_holm: (...), adjusted, that the effect is zero; NaN where that was not tested.
-        p_equivalence_holm: (...), adjusted, that it is as large as matters; NaN where that was not tested.
+        effect: In the unit of the metric.
+        p_holm: That the effect is zero.
+        p_equivalence_holm: That it is as large as matters.
         maximise: Whether a larger metric is better.
     """
     is_better = (effect > 0) == maximise
@@ -87,8 +90,6 @@ def power(standardised: Floats, n: NDArray[np.int64], level: float = LEVEL) -> F
         n: Pairs, two or more (a shape that broadcasts with it).
         level: Of the test.
     """
-    from scipy import stats
-
     shift, n = np.broadcast_arrays(np.asarray(standardised, np.float64) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level / 2, n - 1))
     return _chance(-np.minimum(shift, _FARTHEST), _FARTHEST, lambda z: shift[..., np.newaxis] + z, critical, n - 1)
@@ -102,8 +103,6 @@ def equivalence_power(margin: Floats, n: NDArray[np.int64], level: float = LEVEL
         n: Pairs, two or more (a shape that broadcasts with it).
         level: Of each test.
     """
-    from scipy import stats
-
     shift, n = np.broadcast_arrays(np.asarray(margin, np.float64) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level, n - 1))
     return 2 * _chance(0.0, np.minimum(shift, _FARTHEST), lambda z: shift[..., np.newaxis] - z, critical, n - 1)
@@ -119,17 +118,9 @@ def _chance(
     r"""Return :math:`\int \varphi(z) \, P(c S \le \mathrm{reach}(z)) \, dz`, S the estimated over the true deviation.
 
     With the standardised mean z of the noise, a t test rejects where c S is within what z reaches. This
-    holds for effects of any size, where computed noncentral t distributions do not.
-
-    Args:
-        first: Where the integral begins (...).
-        last: And ends.
-        reach: (..., points) of the points z of the same shape.
-        critical: c (...), of the t test.
-        freedom: Degrees of it (...).
+    holds for effects of any size, where computed noncentral t distributions do not. The integral goes from ``first``
+    to ``last`` (...), over points z (..., points), with the critical c and degrees of freedom (...) of the test.
     """
-    from scipy.special import chdtr
-
     first, last = np.broadcast_arrays(np.asarray(first, np.float64), last)
     half = (last - first)[..., np.newaxis] / 2
     z = first[..., np.newaxis] + half * (1 + _NODES)
@@ -161,9 +152,6 @@ def mde(n: NDArray[np.int64], level: float, sd: Floats) -> Floats:
 @cache
 def _detectable(n: int, level: float) -> float:
     """Return the detectable effect of ``n`` pairs, in standard deviations of the differences."""
-    from scipy import stats
-    from scipy.optimize import brentq
-
     # Where both the noise and the estimated deviation are within these quantiles, the test rejects.
     share = np.sqrt(POWER)
     widest = stats.t.isf(level / 2, n - 1) * np.sqrt(stats.chi2.ppf(share, n - 1) / (n - 1))
@@ -187,16 +175,8 @@ def detectable_text(comparisons: int, n: int) -> str:
 def sd_bound(sd: Floats, n: NDArray[np.int64], share: float) -> Floats:
     r"""Return the one-sided bound of a standard deviation, :math:`s \sqrt{(n - 1) / \chi^2_{1 - share, n - 1}}`.
 
-    Args:
-        sd: Estimated of ``n`` values each (any shape).
-        n: Same shape.
-        share: Chance that the true deviation of normal values is below the bound.
-
-    Returns:
-        (same shape): NaN below two values.
+    It is above the true deviation of normal values with a chance of ``share``; NaN below two values (any shape).
     """
-    from scipy import stats
-
     freedom = np.where(n > 1, n - 1, np.nan)
     return np.asarray(sd * np.sqrt(freedom / stats.chi2.ppf(1 - share, freedom)))
 

@@ -74,7 +74,7 @@ def report(
 def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engine]":
     """Yield the engine; Ray's is connected until the report is written."""
     if engine is ReportEngine.LOCAL:
-        from analysis.ledger.in_memory import RowsInMemory
+        from analysis.ledger.collect import RowsInMemory
 
         yield RowsInMemory
         return
@@ -106,7 +106,7 @@ def plot(
     """Write one figure of a run, or list those that apply to it."""
     require_own_analysis()
     from analysis.figures.drawing import applicable
-    from analysis.load import load
+    from analysis.loading import load
     from analysis.report.drawing import WITHOUT_FIGURE, write_figure
 
     if figure is None and (out_file or factor):

@@ -1,6 +1,6 @@
 """A ledger's rows parsed and grouped on all machines of a Ray cluster, by Ray Data.
 
-`analysis.ledger.in_memory` holds the epochs in one process. Here the same pieces are parsed by many: the epochs stay in
+`analysis.ledger.collect` holds the epochs in one process. Here the same pieces are parsed by many: the epochs stay in
 Ray's object store, which spills to disk, until one machine takes all those of one part of the table and writes it.
 """
 

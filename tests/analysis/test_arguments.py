@@ -11,7 +11,7 @@ import pytest
 
 import analysis
 from analysis import load
-from analysis.searches.leaderboard import leaderboard
+from analysis.searches.arms import leaderboard
 from analysis.statistics.over_contexts import over_contexts
 from tests.analysis.ledgers import write_ablation, write_grid, write_search
 

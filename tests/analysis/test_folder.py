@@ -8,8 +8,8 @@ import pytest
 from pyarrow import fs
 
 from analysis import load, write_report
-from analysis.folder import open_folder, read, write
 from cktf.errors import InputError
+from cktf.storage import open_folder, read, write
 
 
 class Interrupting(fs.SubTreeFileSystem):

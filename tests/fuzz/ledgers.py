@@ -7,7 +7,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from analysis.load import load
+from analysis.loading import load
 from cktf import driver as run_module
 from cktf.errors import UserError
 from cktf.plan.planner import Planner

@@ -38,7 +38,7 @@ def _rows(moved: "pd.DataFrame") -> Rows:
         means = [number_text(found[name], LOSS_DECIMALS) for name in ("baseline_mean", "mean")]
         named = arm_label(found["arm"], found["context"])
         difference = effect_text(found, LOSS_DECIMALS)
-        label = number_label(PREFIX + found["number"])
+        label = number_label(PREFIX + found["measure"])
         rows.append([named, label, str(found["n_pairs"]), *means, difference, p_text(found["p_holm"])])
     return rows
 

@@ -7,8 +7,7 @@ import numpy as np
 
 from analysis.report.table import Rows, Table
 from analysis.results import Results
-from analysis.statistics.paired import FEWEST_FLIPPED
-from analysis.statistics.pairing import FEWEST_CORRELATED, FEWEST_UNPAIRED
+from analysis.statistics.paired import FEWEST_CORRELATED, FEWEST_FLIPPED, FEWEST_UNPAIRED
 from analysis.statistics.verdicts import POWER
 from analysis.wording import ABSENT, number_text, p_text, quantity, signed_text, unit_text
 from cktf.names import arm_label

@@ -46,7 +46,7 @@ def test_of_many_numbers_those_are_drawn_that_moved_most(measured: Path, monkeyp
     monkeypatch.setattr(health, "MAX_PANELS", 3)
     drawn = record(results)
     assert drawn is not None
-    sizes = results.health.groupby("number")["statistic"].agg(lambda t: t.abs().max())
+    sizes = results.health.groupby("measure")["statistic"].agg(lambda t: t.abs().max())
     assert sizes["cka.stage1"] > sizes["gap.cktf.stage1.teacher"]
     assert drawn.panels == ["agreement (%)", "KL (nats)", "CKA: stage1"]
     assert "Of 4 numbers, 3 are drawn" in drawn.caption

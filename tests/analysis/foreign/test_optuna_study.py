@@ -121,7 +121,7 @@ def test_what_cannot_be_read_is_told(storage: str, tmp_path: Path, capsys: pytes
 
 
 def test_a_password_does_not_stand_in_the_report() -> None:
-    from analysis.foreign.optuna_storage import without_password
+    from analysis.foreign.optuna_study import without_password
 
     assert without_password("mysql://user:secret@host/studies") == "mysql://user@host/studies"
     assert without_password("mysql://user:se@cret@host/studies?password=secret") == "mysql://user@host/studies"

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet
 
-from analysis.ledger.parquet import parquet_bytes
+from analysis.ledger.columns import parquet_bytes
 
 
 def test_a_table_in_many_chunks_gives_the_bytes_of_one_in_one() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from analysis.folder import open_folder
 from analysis.ledger import pieces as ledger
 from analysis.ledger.collect import ledger_tables
 from analysis.ledger.pieces import Segment, ledger_files, parse_piece, pieces_of, segments_of
+from cktf.storage import open_folder
 
 
 def rows_in(run: Path) -> tuple[list[float], list[bytes]]:

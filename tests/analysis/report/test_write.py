@@ -15,12 +15,12 @@ import analysis
 from analysis import load, write_report, write_results
 from analysis.__main__ import main
 from analysis.figures import FIGURES
-from analysis.folder import write
-from analysis.ledger.parquet import FACTS_KEY, VERSION_KEY
+from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
 from analysis.report.methods import methods_text
 from analysis.report.tables import TABLES
 from analysis.report.write import report_on
 from cktf.rows import SCHEMA_VERSION, Stage, Status
+from cktf.storage import write
 
 FIGURES_OF_A_SEARCH = {"importance", "history", "slices", "rank_map", "parallel", "pareto"}
 LAST_SECTIONS = ["trials", "methods", "provenance"]

@@ -43,7 +43,7 @@ def test_ledgers_written_before_there_was_any_health_are_read(ablation_writer: C
 def test_every_number_is_compared_with_the_baseline_at_the_same_seeds_where_it_was_measured_last(
     measured: Path,
 ) -> None:
-    found = load(measured).health.set_index(["arm", "number"])
+    found = load(measured).health.set_index(["arm", "measure"])
     assert len(found) == 7, "four numbers of one arm, and three of the other"
     for arm, number in (("pairing=first", "kl"), ("theta=0.0", "cka.stage1")):
         ours, theirs = (values_of(measured, name, f"health.{number}") for name in (arm, "baseline"))
@@ -64,10 +64,10 @@ def test_of_each_arm_the_numbers_that_moved_most_for_their_error_come_first(meas
     for arm, group in health.groupby("arm"):
         largest = group["statistic"].abs().nlargest(2)
         assert list(most.loc[most["arm"] == arm, "statistic"].abs()) == list(largest)
-    twin = health[health["number"] == "cka.stage1"].assign(number="cka.penultimate")
+    twin = health[health["measure"] == "cka.stage1"].assign(measure="cka.penultimate")
     doubled = moved_most(pd.concat([health, twin], ignore_index=True), 7)
     assert len(doubled) == 7, "a number under two names counts once"
-    assert "cka.penultimate" in set(doubled["number"])
+    assert "cka.penultimate" in set(doubled["measure"])
 
 
 def test_the_side_table_says_what_else_moved_and_of_how_many_it_is_the_largest(measured: Path) -> None:

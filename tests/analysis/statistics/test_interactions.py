@@ -129,7 +129,7 @@ def test_of_two_levels_and_two_seeds_computed_by_hand() -> None:
     trials = pd.DataFrame(rows, columns=["arm_id", "seed"])
     trials["test_accuracy"] = [90.0, 91.0, 91.0, 94.0]
     trials["param.f"] = [1, 1, 2, 2]
-    trials["is_baseline"] = trials["arm_id"] == "baseline"
+    trials["arm"], trials["is_baseline"] = trials["arm_id"], trials["arm_id"] == "baseline"
     trials = trials.assign(context="", stage="design", status="complete")
     (row,) = interactions(trials, factors=["f"]).to_dict("records")
     assert (row["effect"], row["statistic"]) == pytest.approx((2.0, 2.0))
@@ -228,7 +228,7 @@ def test_a_main_effect_of_resolution_three_holds_half_of_an_interaction_by_hand(
     frame = pd.DataFrame(
         {f"param.{name}": [run[i] for run in ("000", "011", "101", "110")] for i, name in enumerate("abc")}
     )
-    frame["arm_id"] = [f"arm-{number}" for number in range(4)]
+    frame["arm"] = frame["arm_id"] = [f"arm-{number}" for number in range(4)]
     frame["is_baseline"] = frame["arm_id"] == "arm-0"
     trials = pd.concat(
         [
@@ -265,7 +265,7 @@ def three_factors(seeds: int, noise: float) -> pd.DataFrame:
             score = 90 + 3 * a - b + 2 * a * c + seed + noise * draws.standard_normal()
             rows.append({"param.a": a, "param.b": b, "param.c": c, "seed": seed, "test_accuracy": score})
     trials = pd.DataFrame(rows)
-    trials["arm_id"] = trials[["param.a", "param.b", "param.c"]].astype(str).agg("".join, axis=1)
+    trials["arm"] = trials["arm_id"] = trials[["param.a", "param.b", "param.c"]].astype(str).agg("".join, axis=1)
     trials["is_baseline"] = trials["arm_id"] == "000"
     return trials.assign(context="", stage="design", status="complete")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.pairing import correlation_interval
+from analysis.statistics.paired import correlation_interval
 
 
 def test_the_interval_is_that_of_scipy() -> None:

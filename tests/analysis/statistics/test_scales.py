@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from analysis.statistics.any_table import as_trials
-from analysis.statistics.scales import scales_in_words
+from analysis.statistics.any_table import as_trials, scales_in_words
 
 
 def told(scores: dict[tuple[str, str], list[float]], metric: str = "acc") -> list[str]:

@@ -1,0 +1,187 @@
+"""Run directory, or Parquet tables alone -> `Results`."""
+
+import math
+import os
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+from pyarrow import fs
+
+from analysis.facts import Facts
+from analysis.ledger.collect import ledger_tables
+from analysis.ledger.columns import FACTS_KEY, VERSION_KEY, data_frame
+from analysis.ledger.epochs import FINAL_METRICS
+from analysis.ledger.other_names import is_written_names
+from analysis.ledger.pieces import ledger_files
+from analysis.results import Results
+from analysis.several_runs import united
+from analysis.wording import FOREIGN
+from cktf.errors import InputError, naming, shown
+from cktf.rows import SCHEMA_VERSION, Stage, Status
+from cktf.storage import absolute, has_file, open_folder, without_slash
+
+NUMBERS = ("seed", "number", "epoch", "epochs", "wall_seconds", *FINAL_METRICS)
+"""Columns that hold numbers."""
+
+BEFORE_NUMBERS = (
+    *("teacher_test_", "teacher_validation_", "train_", "validation_", "test_", "term.", "health.", FOREIGN),
+)
+"""What begins the names of others that do."""
+
+TEXTS = ("run", "trial_id", "context", "arm", "arm_id", "stage", "status", "phase")
+"""Columns that hold texts, and are empty nowhere."""
+
+LATER_COLUMNS: dict[str, str | float] = {
+    **dict.fromkeys(("context", "aliases", "teacher_id"), ""),
+    **dict.fromkeys(("teacher_test_loss", "teacher_test_accuracy"), math.nan),
+}
+"""Columns of trials that tables of the same schema version may lack, for they were added to it; what they then hold."""
+
+NEEDED = {
+    "trials.parquet": (
+        *("run", "trial_id", "arm", "arm_id", "is_baseline", "seed", "stage", "number", "status", "reason"),
+        *("epochs", "wall_seconds", "device", "node"),
+    ),
+    "epochs.parquet": ("trial_id", "arm_id", "epoch", "phase"),
+}
+"""Table to the columns that reports read, beside the metrics of the study."""
+
+
+def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Results:
+    """Return the results of a run, or of several runs read together; nothing is written.
+
+    Args:
+        place: A run directory, or a folder with ``trials.parquet`` and the folder ``epochs.parquet`` alone, or one of
+            these two; or a URI.
+        more: Of further runs.
+
+    Raises:
+        InputError: If there are neither a ledger nor tables, the tables are of another schema version or lack what
+            they had, or the runs cannot be read together.
+    """
+    once: dict[str, str] = {}
+    for run in (place, *more):
+        once.setdefault(_folder_of(os.fspath(run)), os.fspath(run))
+    results = {}
+    for run in once.values():
+        with naming(run):
+            results[run] = _load_one(run)
+    return united(results) if len(results) > 1 else next(iter(results.values()))
+
+
+def _above_tables(place: str) -> str:
+    """Return a folder without slashes at its end, and of a Parquet table the folder that it is in."""
+    text = without_slash(place)
+    above, slash, name = text.rpartition("/")
+    return (above or slash or ".") if name.endswith(".parquet") else text
+
+
+def _folder_of(place: str) -> str:
+    """Return the folder that a place stands for, alike however it is written: by links, with slashes, or its tables."""
+    text, mark, options = place.partition("?") if "://" in place else (place, "", "")
+    text = _above_tables(text)
+    if text.startswith("file://"):
+        text = unquote(text.removeprefix("file://"))
+    return absolute(text) + mark + options
+
+
+def _load_one(place: str) -> Results:
+    """Return the results of one run: of its ledger, or where there is none, of the tables alone."""
+    place = _above_tables(place) if place.rstrip("/").endswith(".parquet") else place
+    folder = open_folder(place)
+    if ledger_files(folder):
+        return results_from_tables(*ledger_tables(place))
+    for prefix in ("", "report/"):
+        if has_file(folder, f"{prefix}trials.parquet"):
+            return _read_tables(folder, prefix, place)
+    raise InputError(f"{place}: neither ledger/*.jsonl nor trials.parquet is there")
+
+
+def results_from_tables(trials: pa.Table, epochs: pa.Table) -> Results:
+    """Return tables that carry their facts, as `collect` makes them, as data frames."""
+    frame = data_frame(trials)
+    frame = frame.assign(**{column: absent for column, absent in LATER_COLUMNS.items() if column not in frame})
+    return Results(
+        trials=frame, epochs=data_frame(epochs), facts=Facts.from_json(trials.schema.metadata[FACTS_KEY].decode())
+    )
+
+
+def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Results:
+    tables: list[pa.Table] = []
+    for name in NEEDED:
+        try:
+            tables.append(pa.parquet.read_table(f"{prefix}{name}", filesystem=folder))
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{place}: {prefix}{name} is missing or damaged: {error}") from error
+    trials, epochs = tables
+    metadata = trials.schema.metadata or {}
+    if VERSION_KEY not in metadata or FACTS_KEY not in metadata:
+        raise InputError(
+            f"{place}: {prefix}trials.parquet lacks the facts of its run, which stand in its metadata: another program "
+            "has written it; 'cktf report RUN' makes it anew"
+        )
+    version = metadata[VERSION_KEY].decode(errors="replace")
+    if version != str(SCHEMA_VERSION):
+        raise InputError(
+            f"{place}: {prefix}trials.parquet: schema version {shown(version)[1:-1]}; this code reads {SCHEMA_VERSION}"
+        )
+    try:
+        facts = Facts.from_json(metadata[FACTS_KEY].decode())
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{place}: {prefix}trials.parquet: the facts in its metadata cannot be read: {error}"
+        ) from error
+    metrics = {facts.study.metric, facts.study.report_metric, *([] if facts.foreign else ["test_accuracy"])}
+    anew = "'cktf report RUN' makes it anew"
+    for (name, columns), table in zip(NEEDED.items(), tables, strict=True):
+        if missing := [column for column in (*columns, *metrics) if column not in table.column_names]:
+            raise InputError(f"{place}: {prefix}{name} lacks columns that it had: {', '.join(missing)}; {anew}")
+    for (name, _), table in zip(NEEDED.items(), tables, strict=True):
+        _refuse_odd_types(table, f"{place}: {prefix}{name}")
+    _refuse_odd_values(trials, facts, f"{place}: {prefix}trials.parquet")
+    return results_from_tables(trials, epochs)
+
+
+def _refuse_odd_types(table: pa.Table, place: str) -> None:
+    """Refuse columns of types that no report writes."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        wanted = ""
+        if name == "is_baseline":
+            wanted = "" if pa.types.is_boolean(kind) else "true or false"
+        elif name in TEXTS:
+            wanted = "" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else "texts"
+        elif name in NUMBERS or name.startswith(BEFORE_NUMBERS):
+            wanted = "" if is_number or pa.types.is_null(kind) else "numbers"
+        elif pa.types.is_nested(kind):
+            wanted = "single values"
+        if wanted:
+            raise InputError(f"{place}: column {name} must hold {wanted}; it is of type {column.type}")
+        if column.null_count and name in ("is_baseline", *TEXTS):
+            raise InputError(f"{place}: column {name} is empty in {column.null_count} of {len(column)} rows")
+
+
+def _refuse_odd_values(trials: pa.Table, facts: Facts, place: str) -> None:
+    """Refuse what no report writes, and a program or a person may have: it would be told as if it had been measured."""
+    for name, allowed in (("status", Status), ("stage", Stage)):
+        if unknown := sorted({*trials[name].to_pylist()} - {*map(str, allowed)}):
+            raise InputError(f"{place}: {name} must be one of {', '.join(allowed)}; got {shown(unknown[0])}")
+    twice = pc.value_counts(trials["trial_id"].cast(pa.string()))
+    for found in twice.filter(pc.greater(twice.field("counts"), 1)).to_pylist()[:1]:
+        raise InputError(f"{place}: a trial has one row; trial_id {found['values']!r} has {found['counts']}")
+    if not facts.foreign:
+        counts = trials.group_by(["arm_id", "seed", "stage"]).aggregate([([], "count_all")])
+        for found in counts.filter(pc.greater(counts["count_all"], 1)).to_pylist()[:1]:
+            raise InputError(
+                f"{place}: an arm has one trial at each seed of a stage; arm_id {shown(found['arm_id'])} has "
+                f"{found['count_all']} at seed {found['seed']}"
+            )
+    lacking = [factor for factor in facts.study.factors if f"param.{factor}" not in trials.column_names]
+    if lacking:
+        raise InputError(f"{place} lacks columns that it had: param.{lacking[0]}; 'cktf report RUN' makes it anew")
+    for text in set(trials["aliases"].to_pylist() if "aliases" in trials.column_names else ()):
+        if not is_written_names(text):
+            raise InputError(f"{place}: column aliases must hold other names, as JSON; got {shown(text)}")

@@ -1,0 +1,27 @@
+"""Columns of the tables of statistics and their types: a name has one type in all of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+TEXTS = {
+    *("context", "arm_id", "arm", "metric", "effect_metric", "factor", "verdict", "test", "missing", "reason", "kind"),
+    *("contrast", "against", "aliases", "factor_reason", "model", "method", "measure"),
+}
+COUNTS = {
+    *("n", "n_planned", "n_failed", "n_pairs", "n_missing", "n_lost_by_arm", "n_lost_by_baseline", "n_seeds"),
+    *("n_contexts", "n_above", "n_blocks", "n_search", "n_complete", "n_pruned", "factor_df"),
+}
+TRUTHS = {"is_baseline", "is_best", "is_among_best"}
+
+
+def columns(names: str) -> dict[str, str]:
+    """Return the columns of a table, named in one text, with their types; what is none of the above is a float."""
+    kinds = [(TEXTS, "str"), (COUNTS, "int64"), (TRUTHS, "bool")]
+    return {name: next((kind for known, kind in kinds if name in known), "float64") for name in names.split()}
+
+
+def typed(rows: list[dict[str, Any]] | pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return rows as a table with these columns, those that they lack missing; it may have none."""
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)
