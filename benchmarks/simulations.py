@@ -15,13 +15,13 @@ import multiprocessing
 import os
 import sys
 import time
-import tokenize
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "simulations.md"
@@ -52,27 +52,26 @@ error; that of an error of 5% in 1000 studies is 0.7, and the largest of ten suc
 """
 
 
-def code(source: str) -> str:
-    """Return the lines of a module that compute something: without comments, docstrings, imports and blank lines."""
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(ast.parse(source)):
-        is_text = (
-            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        )
-        if is_text or isinstance(node, ast.Import | ast.ImportFrom):
-            assert isinstance(node, ast.stmt)
-            for row in range(node.lineno - 1, node.end_lineno or node.lineno):
-                lines[row] = ""
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+def code(node: Any) -> Any:
+    """Return what a module computes, as nested lists: its syntax tree without docstrings and imports."""
+    if isinstance(node, ast.AST):
+        fields = [[name, code(value)] for name, value in ast.iter_fields(node) if value not in (None, [])]
+        return [type(node).__name__, *fields]
+    if isinstance(node, list):
+        return [
+            code(entry) for entry in node if not (isinstance(entry, ast.Import | ast.ImportFrom) or _is_text(entry))
+        ]
+    return repr(node)
+
+
+def _computes_nothing(node: Any) -> bool:
+    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return is_text or isinstance(node, ast.Import | ast.ImportFrom)
 
 
 def digest(file: Path) -> str:
     """Return a hash of what a module computes; other words in its docstrings and comments leave it as it is."""
-    return hashlib.sha256(code(file.read_text(encoding="utf-8")).encode()).hexdigest()[:40]
+    return hashlib.sha256(repr(code(ast.parse(file.read_bytes()))).encode()).hexdigest()[:40]
 
 
 def tables(module: str) -> dict[str, Callable[[int, int], None]]:

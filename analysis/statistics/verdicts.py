@@ -32,6 +32,9 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(200)
 _FARTHEST = 8.0
 """Standard deviations beyond which nothing of a normal distribution is counted."""
 
+_LARGEST = 1e9
+"""Effect in standard deviations that is told from zero with certainty; the squares of larger ones may overflow."""
+
 
 class Verdict(StrEnum):
     """What is said of an arm against its baseline."""
@@ -90,7 +93,7 @@ def power(standardised: Floats, n: NDArray[np.int64], level: float = LEVEL) -> F
         n: Pairs, two or more (a shape that broadcasts with it).
         level: Of the test.
     """
-    shift, n = np.broadcast_arrays(np.asarray(standardised, np.float64) * np.sqrt(n), n)
+    shift, n = np.broadcast_arrays(np.minimum(standardised, _LARGEST) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level / 2, n - 1))
     return _chance(-np.minimum(shift, _FARTHEST), _FARTHEST, lambda z: shift[..., np.newaxis] + z, critical, n - 1)
 
@@ -103,7 +106,7 @@ def equivalence_power(margin: Floats, n: NDArray[np.int64], level: float = LEVEL
         n: Pairs, two or more (a shape that broadcasts with it).
         level: Of each test.
     """
-    shift, n = np.broadcast_arrays(np.asarray(margin, np.float64) * np.sqrt(n), n)
+    shift, n = np.broadcast_arrays(np.minimum(margin, _LARGEST) * np.sqrt(n), n)
     critical = np.asarray(stats.t.isf(level, n - 1))
     return 2 * _chance(0.0, np.minimum(shift, _FARTHEST), lambda z: shift[..., np.newaxis] - z, critical, n - 1)
 
@@ -196,7 +199,8 @@ def seeds_needed(delta: float, sd: Floats, most: NDArray[np.int64], level: float
     Returns:
         (contrasts,): infinity where ``most`` are not enough, NaN where the deviation is unknown.
     """
-    size = delta / sd
+    with np.errstate(over="ignore"):  # infinitely many deviations are told from zero
+        size = delta / sd
     too_few, enough = np.ones_like(most), np.maximum(most, 2) + 1
     while (enough - too_few).max(initial=0) > 1:
         n = np.maximum((too_few + enough) // 2, 2)
