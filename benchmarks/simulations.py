@@ -58,9 +58,7 @@ def code(node: Any) -> Any:
         fields = [[name, code(value)] for name, value in ast.iter_fields(node) if value not in (None, [])]
         return [type(node).__name__, *fields]
     if isinstance(node, list):
-        return [
-            code(entry) for entry in node if not (isinstance(entry, ast.Import | ast.ImportFrom) or _is_text(entry))
-        ]
+        return [code(entry) for entry in node if not _computes_nothing(entry)]
     return repr(node)
 
 
