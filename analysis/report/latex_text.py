@@ -13,101 +13,55 @@ CAPITALS = "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
 """Greek letters that Latin does not have."""
 
 SYMBOLS = (
-    "− - ± pm × times → rightarrow ≤ leq ≥ geq ∞ infty ≠ neq ≈ approx ≡ equiv ∼ sim ≃ simeq ≅ cong ∝ propto · cdot "
+    "± pm × times → rightarrow ≤ leq ≥ geq ∞ infty ≠ neq ≈ approx ≡ equiv ∼ sim ≃ simeq ≅ cong ∝ propto · cdot "
     "• bullet √ surd ✓ surd ✔ surd ✗ times ✘ times ∑ sum ∏ prod ∂ partial ∇ nabla ∈ in ∅ emptyset ∩ cap ∪ cup "
     "∧ wedge ∨ vee ¬ neg ← leftarrow ↑ uparrow ↓ downarrow ↔ leftrightarrow ⇒ Rightarrow ⇔ Leftrightarrow « ll » gg "
     "÷ div ∗ ast ⋅ cdot µ mu ς varsigma ϵ epsilon ϑ vartheta"
 )
 """Signs, each before its command in mathematics."""
 
+PRINTED = (
+    r"− $-$ \ \textbackslash{} { \{ } \} & \& % \% $ \$ # \# _ \_ | \textbar{} ~ \textasciitilde{} [ {[} "
+    r"^ \textasciicircum{} < $<$ > $>$ – -- — --- … \ldots{} † $^\dagger$ “ `` ” '' „ ,, ‘ ` ’ ' ‚ , ′ $'$ ″ $''$ "
+    r"¡ !` ¿ ?` ° $^\circ$ £ \pounds{} € EUR § \S{} ¶ \P{} © \copyright{} ß \ss{} æ \ae{} Æ \AE{} œ \oe{} Œ \OE{} "
+    r"ø \o{} Ø \O{} ł \l{} Ł \L{} ı \i{} ⁄ /"
+)
+"""Characters that LaTeX reads as commands, or lacks, each before how it is written; ``[`` could open an option."""
+
 LOOK_ALIKE = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΧο", "ABEZHIKMNOPTXo")
 """Greek letters that look as Latin ones do."""
 
 
-def _commands(words: str, form: str) -> dict[str, str]:
+def _pairs(words: str, form: str = "{}") -> dict[str, str]:
+    """Return signs and how they are written, of words that hold them in turns."""
+    signs = words.split()
+    return {sign: form.format(written) for sign, written in zip(signs[::2], signs[1::2], strict=True)}
+
+
+def _letters(names: str, form: str) -> dict[str, str]:
     """Return Greek letters by their names in LaTeX."""
     return {
         unicodedata.lookup(form.format(name.upper().replace("LAMBDA", "LAMDA"))): rf"$\{name}$"
-        for name in words.split()
+        for name in names.split()
     }
 
-
-_SIGNS = SYMBOLS.split()
 
 WRITTEN = (
-    _commands(GREEK, "GREEK SMALL LETTER {}")
-    | _commands(CAPITALS, "GREEK CAPITAL LETTER {}")
-    | {sign: rf"$\{command}$" for sign, command in zip(_SIGNS[::2], _SIGNS[1::2], strict=True)}
-    | {
-        "−": r"$-$",
-        "\\": r"\textbackslash{}",
-        "{": r"\{",
-        "}": r"\}",
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "|": r"\textbar{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"$<$",
-        ">": r"$>$",
-        "–": "--",
-        "—": "---",
-        "…": r"\ldots{}",
-        "†": r"$^\dagger$",
-        "[": "{[}",  # after a line break it would open an option
-        "“": "``",
-        "”": "''",
-        "„": ",,",
-        "‘": "`",
-        "’": "'",
-        "‚": ",",
-        "′": "$'$",
-        "″": "$''$",
-        "¡": "!`",
-        "¿": "?`",
-        "°": r"$^\circ$",
-        "£": r"\pounds{}",
-        "€": "EUR",
-        "§": r"\S{}",
-        "¶": r"\P{}",
-        "©": r"\copyright{}",
-        "ß": r"\ss{}",
-        "æ": r"\ae{}",
-        "Æ": r"\AE{}",
-        "œ": r"\oe{}",
-        "Œ": r"\OE{}",
-        "ø": r"\o{}",
-        "Ø": r"\O{}",
-        "ł": r"\l{}",
-        "Ł": r"\L{}",
-        "ı": r"\i{}",
-        "⁄": "/",
-        "\u00a0": "~",
-        "\n": " ",
-        "\t": " ",
-    }
+    _letters(GREEK, "GREEK SMALL LETTER {}")
+    | _letters(CAPITALS, "GREEK CAPITAL LETTER {}")
+    | _pairs(SYMBOLS, r"$\{}$")
+    | _pairs(PRINTED)
+    | {"\u00a0": "~", "\n": " ", "\t": " "}
 )
-"""Characters that LaTeX reads as commands or its text fonts lack, and how they are written."""
+"""Characters that are written otherwise than they are."""
 
-ACCENTS = {
-    "\u0300": "`",
-    "\u0301": "'",
-    "\u0302": "^",
-    "\u0303": "~",
-    "\u0304": "=",
-    "\u0306": "u",
-    "\u0307": ".",
-    "\u0308": '"',
-    "\u030a": "r",
-    "\u030b": "H",
-    "\u030c": "v",
-    "\u0323": "d",
-    "\u0327": "c",
-    "\u0331": "b",
-}
+ACCENTS = dict(
+    zip(
+        "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0323\u0327\u0331",
+        "`'^~=u.\"rHvdcb",
+        strict=True,
+    )
+)
 """Combining marks and the accents that LaTeX has for them in all encodings of fonts."""
 
 BY_NUMBER = "% Letters that pdfLaTeX lacks are written by their numbers in Unicode, as (U+6559).\n"
