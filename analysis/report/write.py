@@ -22,8 +22,7 @@ from analysis.ledger.trials import TRIALS_FILE
 from analysis.load import load
 from analysis.record import RECORD, Record
 from analysis.report.drawing import RENDER
-from analysis.report.latex import latex
-from analysis.report.latex_text import text
+from analysis.report.latex import latex, text
 from analysis.report.methods import methods_text, provenance_rows
 from analysis.report.pages import libraries, rendered
 from analysis.report.reading import scope_text
