@@ -3,22 +3,10 @@
 from dataclasses import dataclass
 
 import altair as alt
+import numpy as np
 
 from analysis.figures.shown import IN_LINES, largest_effects, left_out, panel_title
-from analysis.figures.theme import (
-    BLUE,
-    INK,
-    WIDTH,
-    Chart,
-    Record,
-    Rows,
-    by_kind,
-    data,
-    numbers,
-    rows_of,
-    title_lines,
-    zero_line,
-)
+from analysis.figures.theme import BLUE, WIDTH, Chart, Record, by_kind, data, numbers, rows_of, rules, title_lines
 from analysis.statistics.verdicts import LEVEL, Verdict
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
@@ -69,12 +57,18 @@ def record(results: StudyTables) -> Forest | None:
     if effects.empty or effects["effect"].isna().all():
         return None
     study = results.facts.study
-    shown = largest_effects(effects, MAX_ARMS).rename(columns={"n_pairs": "n"})
-    rows = rows_of(shown[["arm", "context", "n", "effect", *ENDS, *SIMULTANEOUS, "verdict"]])
+    shown = largest_effects(effects, MAX_ARMS).rename(columns={"n_pairs": "n"}).replace([np.inf, -np.inf], np.nan)
+    ends = shown[["effect", *ENDS]]
+    least, most = min(ends.min().min(), 0), max(ends.max().max(), 0)
+    margin = FARTHEST * (most - least)
+    low, high = (shown[name] for name in SIMULTANEOUS)
+    thin = {"thin_low": low.clip(lower=least - margin), "thin_high": high.clip(upper=most + margin)}
+    is_cut = (thin["thin_low"] > low).any() or (thin["thin_high"] < high).any()
+    names = ["arm", "context", "n", "effect", *ENDS, *SIMULTANEOUS, *thin, "verdict"]
+    rows = rows_of(shown.assign(**thin)[names])
     for row in rows:
         context = row.pop("context")
         row |= {"label": panel_title(row["arm"], context, row["n"]), "arm": arm_label(row["arm"], context)}
-    is_cut = _draw_thin(rows)
     interval, reading = ", of too few seeds for an interval", ""
     if effects["low"].notna().any():
         interval = ", with its 95% interval"
@@ -97,19 +91,6 @@ def record(results: StudyTables) -> Forest | None:
         f"{' An arm without a point shares no complete seed with the baseline.' if without else ''}"
         f"{left_out(len(rows), len(effects))}",
     )
-
-
-def _draw_thin(rows: Rows) -> bool:
-    """Add to the rows where their thin intervals end in the drawing; return whether any is cut there."""
-    ends = [row[name] for row in rows for name in ("effect", *ENDS) if row[name] is not None]
-    margin = FARTHEST * (max(*ends, 0) - min(*ends, 0))
-    least, most = min(*ends, 0) - margin, max(*ends, 0) + margin
-    is_cut = False
-    for row in rows:
-        low, high = (row[name] for name in SIMULTANEOUS)
-        row["thin_low"], row["thin_high"] = (None, None) if low is None else (max(low, least), min(high, most))
-        is_cut |= (low, high) != (row["thin_low"], row["thin_high"])
-    return is_cut
 
 
 def chart(forest: Forest) -> Chart:
@@ -139,9 +120,8 @@ def chart(forest: Forest) -> Chart:
         x=alt.X("effect:Q", title=title, scale=alt.Scale(padding=12), axis=signed),
         **by_kind("verdict", looks, "fill shape"),
     )
-    layers = [zero_line("x"), thin, interval, point]
+    layers = [rules("x", "zero", [0], [3, 3]), thin, interval, point]
     if forest.delta:
-        edges = data([{"edge": -forest.delta}, {"edge": forest.delta}])
-        layers.append(alt.Chart(edges).mark_rule(color=INK, strokeDash=[1, 3], opacity=0.7).encode(x="edge:Q"))
+        layers.append(rules("x", "edge", [-forest.delta, forest.delta], [1, 3]))
     row_height = max(26, 10 + LINE * max(label.count("\n") + 1 for label in labels))
     return alt.layer(*layers).properties(width=WIDTH, height=row_height * len(labels))

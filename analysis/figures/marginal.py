@@ -9,18 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures.shown import factor_order
-from analysis.figures.theme import (
-    BLUE,
-    Chart,
-    Record,
-    Rows,
-    data,
-    level_scale,
-    numbers,
-    rows_of,
-    title_lines,
-    zero_line,
-)
+from analysis.figures.theme import BLUE, Chart, Record, Rows, data, level_scale, numbers, rows_of, rules, title_lines
 from analysis.statistics.intervals import grouped_estimates
 from analysis.statistics.levels import factor_label, in_groups, is_logarithmic, is_numeric
 from analysis.study_tables import StudyTables
@@ -134,13 +123,9 @@ def _drawn(panel: Panel, y: alt.Y) -> Chart:
     point = base.mark_point(color=BLUE, size=60, strokeWidth=2, opacity=1, filled=False).encode(
         y=y,
         fill=alt.condition(is_reference, alt.value("transparent"), alt.value(BLUE)),
-        tooltip=[
-            alt.Tooltip("level:Q", title=panel.axis, format="~g"),
-            *numbers("value", "low", "high"),
-            "n:Q",
-        ],
+        tooltip=[alt.Tooltip("level:Q", title=panel.axis, format="~g"), *numbers("value", "low", "high"), "n:Q"],
     )
-    zero = [] if panel.reference is None else [zero_line("y")]
+    zero = [] if panel.reference is None else [rules("y", "zero", [0], [3, 3])]
     return alt.layer(*zero, line, interval, point).properties(width=220, height=160, title=panel.title)
 
 

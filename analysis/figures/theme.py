@@ -112,8 +112,8 @@ def epoch_axis(rows: Rows) -> alt.Axis:
     return alt.Axis(tickCount=max(1, min(5, max(epochs) - min(epochs))), grid=False, format="d")
 
 
-def zero_line(channel: str) -> alt.Chart:
-    """Return the line where an effect is 0; ``channel`` is that of the effects, ``x`` or ``y``."""
-    line = alt.Chart(data([{"zero": 0}])).mark_rule(color=INK, strokeDash=[3, 3], opacity=0.7)
-    encoded: alt.Chart = line.encode(**{channel: "zero:Q"})
+def rules(channel: str, name: str, values: Sequence[float], dash: Sequence[int]) -> alt.Chart:
+    """Return dashed lines across a figure where ``x`` or ``y``, the channel, has these values; 0, say."""
+    lines = alt.Chart(data([{name: value} for value in values])).mark_rule(color=INK, strokeDash=[*dash], opacity=0.7)
+    encoded: alt.Chart = lines.encode(**{channel: f"{name}:Q"})
     return encoded
