@@ -1,4 +1,4 @@
-"""Checks of what a caller asks of a statistic, made before anything is computed."""
+"""Checks of what a caller asks of a statistic, made before anything is computed; each raises a ValueError."""
 
 import math
 from collections.abc import Iterable
@@ -21,9 +21,6 @@ def check_trials(trials: pd.DataFrame, metric: str, *, what: str, columns: Itera
         metric: Column of it.
         what: The function that was called, as the message names it.
         columns: Those that it reads beside the metric.
-
-    Raises:
-        ValueError: If columns are missing, or the metric's column does not hold numbers.
     """
     check_columns(trials, columns, what=what, source="trials, as analysis.load gives them")
     if metric not in trials:
@@ -34,11 +31,7 @@ def check_trials(trials: pd.DataFrame, metric: str, *, what: str, columns: Itera
 
 
 def check_columns(frame: pd.DataFrame, columns: Iterable[str], *, what: str, source: str) -> None:
-    """Refuse what is no data frame with these columns.
-
-    Raises:
-        ValueError: If it is none, or columns are missing.
-    """
+    """Refuse what is no data frame with these columns."""
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"{what} takes {source}; got {type(frame).__name__}")  # one class for all
     if missing := [name for name in columns if name not in frame]:
@@ -46,15 +39,7 @@ def check_columns(frame: pd.DataFrame, columns: Iterable[str], *, what: str, sou
 
 
 def check_factors(trials: pd.DataFrame, factors: Iterable[str]) -> list[str]:
-    """Return the names of factors; refuse those that no arm has a level of, or that are named twice.
-
-    Args:
-        trials: As `analysis.load` gives them, with a column ``param.<path>`` for each factor.
-        factors: Their paths, a list.
-
-    Raises:
-        ValueError: If one is unknown or there twice, or they are one text.
-    """
+    """Return the names of factors; refuse those that no arm has a level of or that are named twice, and one text."""
     if isinstance(factors, str):
         raise InputError(f"factors: must be a list of paths; got {factors!r}")
     names = list(factors)
@@ -68,14 +53,9 @@ def check_factors(trials: pd.DataFrame, factors: Iterable[str]) -> list[str]:
 
 
 def check_maximise(maximise: object) -> None:
-    """Refuse anything but True and False: a text such as ``"min"`` would count as true.
-
-    Raises:
-        ValueError: If it is neither.
-    """
+    """Refuse anything but True and False: a text such as ``"min"`` would count as true."""
     if not isinstance(maximise, bool | np.bool_):
-        told = f"maximise: must be True (larger is better) or False; got {maximise!r}"
-        raise InputError(told)
+        raise InputError(f"maximise: must be True (larger is better) or False; got {maximise!r}")  # one class for all
 
 
 def check_delta(delta: object, name: str = "delta") -> None:
@@ -84,9 +64,6 @@ def check_delta(delta: object, name: str = "delta") -> None:
     Args:
         delta: In the unit of the metric; None: there is none.
         name: What the message calls it.
-
-    Raises:
-        ValueError: If it is no finite number above 0.
     """
     if delta is None:
         return
@@ -97,11 +74,7 @@ def check_delta(delta: object, name: str = "delta") -> None:
 
 
 def check_confidence(confidence: float) -> None:
-    """Refuse a confidence that is no share.
-
-    Raises:
-        ValueError: If it is not between 0 and 1.
-    """
+    """Refuse a confidence that is not between 0 and 1."""
     if not 0 < confidence < 1:
         raise InputError(f"confidence: must be between 0 and 1, as 0.95 is; got {confidence!r}")
 

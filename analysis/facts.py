@@ -21,7 +21,7 @@ class Foreign:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What holds for a whole run; stored in the metadata of its Parquet files.
+    """What holds for a whole run.
 
     Attributes:
         launches: One row for each launch and resume, in order; of several runs, those of one after those of another.
@@ -57,13 +57,10 @@ class Facts:
     def from_json(cls, text: str) -> "Facts":
         """Return the facts that `to_json` wrote."""
         values = json.loads(text)
-        asked, foreign = values.get("asked"), values.get("foreign")
-        return cls(
-            **values
-            | {
-                "launches": [StudyRow.from_dict(row) for row in values["launches"]],
-                "teachers": [TeacherRow.from_dict(row) for row in values.get("teachers", [])],
-                "asked": asked and StudyRow.from_dict(asked),
-                "foreign": foreign and Foreign(**foreign),
-            }
-        )
+        values["launches"] = [StudyRow.from_dict(row) for row in values["launches"]]
+        values["teachers"] = [TeacherRow.from_dict(row) for row in values.get("teachers", [])]
+        if asked := values.get("asked"):
+            values["asked"] = StudyRow.from_dict(asked)
+        if foreign := values.get("foreign"):
+            values["foreign"] = Foreign(**foreign)
+        return cls(**values)

@@ -15,8 +15,6 @@ from cktf.storage import below, has_file, open_folder, read, write
 
 RECORD = "report.json"
 RECORD_IS = "record of a report of cktf"
-VERSION = 1
-"""Version of the record's format."""
 
 NAME = re.compile(r"((figures|tables|epochs\.parquet)/)?\w[^/]*")
 """What a file of a report may be called; a record that was changed must not reach any other file."""
@@ -67,11 +65,7 @@ class Record:
             )
 
     def claim(self, names: Collection[str]) -> None:
-        """Add files that are about to be written.
-
-        Raises:
-            ValueError: If one of them is there and not the report's own.
-        """
+        """Add files that are about to be written; raise a ValueError as `refuse_others` does."""
         self.refuse_others(names)
         self._write(self.names | {*names})
 
@@ -98,5 +92,5 @@ class Record:
 
     def _write(self, names: set[str]) -> None:
         self.names = names
-        values = {"is": RECORD_IS, "version": VERSION, "files": sorted(names)}
+        values = {"is": RECORD_IS, "version": 1, "files": sorted(names)}
         write(self._folder, RECORD, f"{json.dumps(values, indent=1)}\n".encode())

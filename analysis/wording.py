@@ -159,3 +159,8 @@ def effect_text(effect: "pd.Series[Any]", decimals: int) -> str:
     if np.isnan(effect["low"]):
         return text
     return f"{text} [{signed_text(effect['low'], decimals)}, {signed_text(effect['high'], decimals)}]"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things: ``1 trial``, ``2 trials``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

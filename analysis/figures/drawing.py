@@ -6,14 +6,32 @@ from functools import cached_property
 from html import escape
 from typing import Any
 
-from analysis.figures import FIGURES
-from analysis.figures.theme import themed
+from analysis.figures import FIGURES, module_of
 from analysis.study_tables import StudyTables
 from analysis.unmade import noted
 from cktf.errors import InputError
 
 NOT_DRAWABLE = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")
 """Characters that XML, and so SVG, does not have, and what is drawn in their place."""
+
+_INK = {"labelColor": "currentColor", "titleColor": "currentColor"}
+
+LOOK = {
+    "font": "Liberation Sans, Arial, Helvetica, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        **_INK,
+        **{"domainColor": "currentColor", "tickColor": "currentColor", "gridColor": "currentColor"},
+        **{"gridOpacity": 0.12, "domainOpacity": 0.5, "tickOpacity": 0.5},
+        **{"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 8},
+        **{"labelLimit": 320, "labelFlush": False},
+    },
+    "header": {**_INK, "labelFontSize": 12, "labelLimit": 210, "title": None},
+    "legend": {**_INK, "orient": "top", "title": None, "labelFontSize": 12, "labelLimit": 400},
+    "text": {"color": "currentColor"},
+    "title": {"color": "currentColor", "fontSize": 12, "fontWeight": "normal"},
+}
+"""Configuration that all figures share; ``currentColor`` is the page's own text colour."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +66,23 @@ class Drawing:
         }
 
 
+def themed(chart: Any) -> dict[str, Any]:
+    """Return the specification of an Altair chart with the shared look."""
+    return {**chart.to_dict(), "background": None, "config": LOOK}
+
+
 def drawing(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Drawing:
     """Return one figure.
 
     Raises:
         ValueError: If the name or a factor is unknown, or the figure does not apply; it names what is allowed.
     """
+
+    def applying() -> str:
+        return ", ".join(_titles(results)) or "none"
+
     if name not in FIGURES:
-        raise InputError(f"no figure is called {name!r}; those that apply: {_applicable(results)}")
+        raise InputError(f"no figure is called {name!r}; those that apply: {applying()}")
     if factors:
         _check_factors(results, name, factors)
     if drawn := _drawn(results, name, factors):
@@ -63,7 +90,7 @@ def drawing(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Dra
     needs = FIGURES[name].needs
     if factors:
         raise InputError(f"figure {name!r} cannot show {', '.join(factors)}: it needs {needs}")
-    raise InputError(f"figure {name!r} does not apply: it needs {needs}; those that apply: {_applicable(results)}")
+    raise InputError(f"figure {name!r} does not apply: it needs {needs}; those that apply: {applying()}")
 
 
 def all_drawings(results: StudyTables) -> tuple[dict[str, Drawing], dict[str, str]]:
@@ -89,11 +116,11 @@ def applicable(results: StudyTables) -> dict[str, str]:
 
 
 def _drawn(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Drawing | None:
-    figure = FIGURES[name]
-    record = figure.record(results, factors) if factors else figure.record(results)
+    module = module_of(name)
+    record = module.record(results, factors) if factors else module.record(results)
     if record is None:
         return None
-    return Drawing(figure.title, record.caption, _drawable(themed(figure.chart(record))))
+    return Drawing(FIGURES[name].title, record.caption, _drawable(themed(module.chart(record))))
 
 
 def _drawable(value: Any) -> Any:
@@ -110,13 +137,9 @@ def _titles(results: StudyTables) -> dict[str, str]:
     titles: dict[str, str] = {}
     for name, figure in FIGURES.items():
         with noted(titles, name):
-            if figure.record(results) is not None:
+            if module_of(name).record(results) is not None:
                 titles[name] = figure.title
     return titles
-
-
-def _applicable(results: StudyTables) -> str:
-    return ", ".join(_titles(results)) or "none"
 
 
 def _check_factors(results: StudyTables, name: str, factors: Sequence[str]) -> None:

@@ -1,17 +1,16 @@
 """Forest of effects: every arm against the baseline, with its interval, about a line at zero."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from analysis.figures.arms import IN_LINES, largest_effects, left_out, panel_title
-from analysis.figures.theme import BLUE, INK, WIDTH, data, json_number, title_lines
+import altair as alt
+import numpy as np
+
+from analysis.figures.shown import IN_LINES, largest_effects, left_out, panel_title
+from analysis.figures.theme import BLUE, WIDTH, Chart, Record, by_kind, data, numbers, rows_of, rules, title_lines
 from analysis.statistics.verdicts import LEVEL, Verdict
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.names import arm_label
-
-if TYPE_CHECKING:
-    import altair as alt
 
 MAX_ARMS = 60
 """Rows that are drawn."""
@@ -38,23 +37,18 @@ _RISE = f"{-LINE / 2:g} * (length(split(datum.value, '\\n')) - 1)"
 """Expression for how far a label of several lines must move for its middle to stand at its point; up is negative."""
 
 
-@dataclass(frozen=True)
-class Forest:
+@dataclass(frozen=True, kw_only=True)
+class Forest(Record):
     """What is drawn.
 
+    Each row has ``label`` (name and n, in lines), ``arm``, ``n``, ``effect``, ``low``, ``high``, the ends of the
+    simultaneous interval, as far as they are drawn ``thin_low`` and ``thin_high``, and ``verdict``.
+
     Attributes:
-        axis: Title of the axis of effects, with its unit.
-        rows: For each arm ``label`` (name and n, in lines), ``arm``, ``n``, ``effect``, ``low``, ``high``, the ends
-            of the simultaneous interval (None where there is none), as far as they are drawn ``thin_low`` and
-            ``thin_high``, and ``verdict``.
         delta: The smallest effect that matters; None where the study names none.
-        caption: What to read.
     """
 
-    axis: str
-    rows: list[dict[str, Any]]
     delta: float | None
-    caption: str
 
 
 def record(results: StudyTables) -> Forest | None:
@@ -63,18 +57,18 @@ def record(results: StudyTables) -> Forest | None:
     if effects.empty or effects["effect"].isna().all():
         return None
     study = results.facts.study
-    rows = [
-        {
-            "label": panel_title(effect["arm"], effect["context"], effect["n_pairs"]),
-            "arm": arm_label(effect["arm"], effect["context"]),
-            "n": effect["n_pairs"],
-            **{name: json_number(effect[name]) for name in ("effect", *ENDS, *SIMULTANEOUS)},
-            "verdict": effect["verdict"],
-        }
-        for effect in largest_effects(effects, MAX_ARMS).to_dict("records")
-    ]
-    is_cut = _draw_thin(rows)
-    better = "right" if study.maximise else "left"
+    shown = largest_effects(effects, MAX_ARMS).rename(columns={"n_pairs": "n"}).replace([np.inf, -np.inf], np.nan)
+    ends = shown[["effect", *ENDS]]
+    least, most = min(ends.min().min(), 0), max(ends.max().max(), 0)
+    margin = FARTHEST * (most - least)
+    low, high = (shown[name] for name in SIMULTANEOUS)
+    thin = {"thin_low": low.clip(lower=least - margin), "thin_high": high.clip(upper=most + margin)}
+    is_cut = (thin["thin_low"] > low).any() or (thin["thin_high"] < high).any()
+    names = ["arm", "context", "n", "effect", *ENDS, *SIMULTANEOUS, *thin, "verdict"]
+    rows = rows_of(shown.assign(**thin)[names])
+    for row in rows:
+        context = row.pop("context")
+        row |= {"label": panel_title(row["arm"], context, row["n"]), "arm": arm_label(row["arm"], context)}
     interval, reading = ", of too few seeds for an interval", ""
     if effects["low"].notna().any():
         interval = ", with its 95% interval"
@@ -83,82 +77,51 @@ def record(results: StudyTables) -> Forest | None:
             reading = " An effect whose thin interval leaves out 0 is told from it; Holm's method may tell more."
         if study.delta:
             reading += " Equivalent goes with the 90% interval, which is not drawn."
-    without = (
-        " An arm without a point shares no complete seed with the baseline."
-        if any(row["effect"] is None for row in rows)
-        else ""
-    )
+    without = any(row["effect"] is None for row in rows)
     of_context = " of the same context" if effects["context"].nunique() > 1 else ""
     return Forest(
         axis=quantity(study.report_metric).effect_label,
         rows=rows,
         delta=study.delta,
         caption=f"Mean difference from the baseline{of_context} at the same seeds{interval}; n counts the pairs. "
-        f"Better is to the {better} of the line. A filled point is decided, at the level {LEVEL} for all arms together."
-        f"{reading}"
+        f"Better is to the {'right' if study.maximise else 'left'} of the line. A filled point is decided, at the "
+        f"level {LEVEL} for all arms together.{reading}"
         f"{' Thin lines that reach the edge go on beyond it.' if is_cut else ''}"
         f"{' The outer lines are at ±delta, the smallest effect that matters.' if study.delta else ''}"
-        f"{without}{left_out(len(rows), len(effects))}",
+        f"{' An arm without a point shares no complete seed with the baseline.' if without else ''}"
+        f"{left_out(len(rows), len(effects))}",
     )
 
 
-def _draw_thin(rows: list[dict[str, Any]]) -> bool:
-    """Add to the rows where their thin intervals end in the drawing; return whether any is cut there."""
-    ends = [row[name] for row in rows for name in ("effect", *ENDS) if row[name] is not None]
-    margin = FARTHEST * (max(*ends, 0) - min(*ends, 0))
-    least, most = min(*ends, 0) - margin, max(*ends, 0) + margin
-    is_cut = False
-    for row in rows:
-        low, high = (row[name] for name in SIMULTANEOUS)
-        row["thin_low"], row["thin_high"] = (None, None) if low is None else (max(low, least), min(high, most))
-        is_cut |= (low, high) != (row["thin_low"], row["thin_high"])
-    return is_cut
-
-
-def chart(forest: Forest) -> "alt.LayerChart | alt.FacetChart":
+def chart(forest: Forest) -> Chart:
     """Return the drawing."""
-    import altair as alt
-
     labels = [row["label"] for row in forest.rows]
-    shown = [word for word in Verdict if word in {row["verdict"] for row in forest.rows}]
-    y = alt.Y(
-        "label:N",
-        title=None,
-        sort=labels,
-        scale=alt.Scale(domain=labels),
-        axis=alt.Axis(ticks=False, domain=False, labelExpr=IN_LINES, labelOffset=alt.ExprRef(_RISE)),
-    )
+    present = {row["verdict"] for row in forest.rows}
+    looks = {
+        word: ("transparent" if word == Verdict.UNDECIDED else BLUE, SHAPES[word])
+        for word in Verdict
+        if word in present
+    }
+    names = alt.Axis(ticks=False, domain=False, labelExpr=IN_LINES, labelOffset=alt.ExprRef(_RISE))
+    y = alt.Y("label:N", title=None, sort=labels, scale=alt.Scale(domain=labels), axis=names)
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("n:Q"), alt.Tooltip("verdict:N")]
-    tooltip += [alt.Tooltip(f"{name}:Q", format="+.3f") for name in ("effect", *ENDS, *SIMULTANEOUS)]
-    base = alt.Chart(data(forest.rows)).encode(y=y)
-    zero = alt.Chart(data([{"zero": 0}])).mark_rule(color=INK, strokeDash=[3, 3], opacity=0.7).encode(x="zero:Q")
+    tooltip += numbers("effect", *ENDS, *SIMULTANEOUS, form="+.3f")
+    base = alt.Chart(data(forest.rows)).encode(y=y, tooltip=tooltip)
+    title = title_lines(forest.axis)
     signed = alt.Axis(labelExpr="datum.value === 0 ? '0' : format(datum.value, '+~g')", tickCount=6)
-    x = alt.X("effect:Q", title=title_lines(forest.axis), scale=alt.Scale(padding=12), axis=signed)
-    interval = base.mark_rule(color=BLUE, strokeWidth=2).encode(
-        x=alt.X("low:Q", title=title_lines(forest.axis)), x2="high:Q", tooltip=tooltip
-    )
-    thin = base.mark_rule(color=BLUE, strokeWidth=1, opacity=0.6).encode(
-        x=alt.X("thin_low:Q", title=title_lines(forest.axis)), x2="thin_high:Q", tooltip=tooltip
+    interval, thin = (
+        base.mark_rule(color=BLUE, **look).encode(x=alt.X(f"{low}:Q", title=title), x2=f"{high}:Q")
+        for (low, high), look in (
+            (ENDS, {"strokeWidth": 2}),
+            (("thin_low", "thin_high"), {"strokeWidth": 1, "opacity": 0.6}),
+        )
     )
     point = base.mark_point(size=80, color=BLUE, opacity=1, strokeWidth=2).encode(
-        x=x,
-        fill=alt.Fill(
-            "verdict:N",
-            title=None,
-            scale=alt.Scale(
-                domain=shown, range=["transparent" if word == Verdict.UNDECIDED else BLUE for word in shown]
-            ),
-        ),
-        shape=alt.Shape("verdict:N", title=None, scale=alt.Scale(domain=shown, range=[SHAPES[word] for word in shown])),
-        tooltip=tooltip,
+        x=alt.X("effect:Q", title=title, scale=alt.Scale(padding=12), axis=signed),
+        **by_kind("verdict", looks, "fill shape"),
     )
-    layers = [zero, thin, interval, point]
+    layers = [rules("x", "zero", [0], [3, 3]), thin, interval, point]
     if forest.delta:
-        edges = data([{"edge": -forest.delta}, {"edge": forest.delta}])
-        layers.append(alt.Chart(edges).mark_rule(color=INK, strokeDash=[1, 3], opacity=0.7).encode(x="edge:Q"))
-    return alt.layer(*layers).properties(width=WIDTH, height=_row_height(labels) * len(labels))
-
-
-def _row_height(labels: list[str]) -> int:
-    """Return the height of a row, in pixels, for the label that has most lines."""
-    return max(26, 10 + LINE * max(label.count("\n") + 1 for label in labels))
+        layers.append(rules("x", "edge", [-forest.delta, forest.delta], [1, 3]))
+    row_height = max(26, 10 + LINE * max(label.count("\n") + 1 for label in labels))
+    return alt.layer(*layers).properties(width=WIDTH, height=row_height * len(labels))

@@ -2,24 +2,14 @@
 
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from analysis.figures.arms import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
-from analysis.figures.theme import BLUE, GREY, epoch_axis
-from analysis.statistics.health import (
-    BOUNDS,
-    PREFIX,
-    WORDS,
-    measured,
-    number_label,
-    numbers_of,
-    selected_confidence,
-)
+import altair as alt
+
+from analysis.figures.shown import MAX_PANELS, TITLE_WIDTH, in_panels, largest_effects, left_out
+from analysis.figures.theme import BLUE, GREY, Record, by_kind, epoch_axis, numbers, rows_of
+from analysis.statistics.health import BOUNDS, PREFIX, WORDS, measured, number_label, numbers_of, selected_confidence
 from analysis.statistics.intervals import grouped_estimates
 from analysis.study_tables import StudyTables
-
-if TYPE_CHECKING:
-    import altair as alt
 
 LINES = ((GREY, [5, 3]), (BLUE, [1, 0]), ("#c9711a", [8, 2]), ("#8d5fb0", [2, 2]))
 """Colour and dashes of the baseline and of the arms beside it; as many arms are drawn as there are of these."""
@@ -31,21 +21,17 @@ OF_THE_GAP = ("health.positive.", "health.negative.")
 """What the gap is the difference of: in the tables, but without panels."""
 
 
-@dataclass(frozen=True)
-class Health:
-    """What is drawn.
+@dataclass(frozen=True, kw_only=True)
+class Health(Record):
+    """What is drawn; each row has ``panel``, ``arm``, ``epoch``, ``n``, ``mean``, ``low`` and ``high``.
 
     Attributes:
         arms: Those drawn, the baseline first where it has results.
         panels: Titles of the panels, one a number, in order.
-        rows: ``panel``, ``arm``, ``epoch``, ``n``, ``mean``, ``low``, ``high``.
-        caption: What to read.
     """
 
     arms: list[str]
     panels: list[str]
-    rows: list[dict[str, Any]]
-    caption: str
 
 
 def record(results: StudyTables) -> Health | None:
@@ -64,22 +50,20 @@ def record(results: StudyTables) -> Health | None:
     epochs = epochs[epochs["arm_id"].isin(shown)]
     all_numbers = [name for name in numbers_of(epochs) if epochs[name].notna().any()]
     candidates = [name for name in all_numbers if not name.startswith(OF_THE_GAP)]
-    numbers = _chosen(candidates, results, shown)
-    confidence = selected_confidence(len(numbers), len(candidates))
+    chosen = _chosen(candidates, results, shown)
+    confidence = selected_confidence(len(chosen), len(candidates))
     rows, panels = [], []
-    for number in numbers:
+    for number in chosen:
         panels.append("\n".join(textwrap.wrap(number_label(number), TITLE_WIDTH)))
         points = grouped_estimates(epochs[epochs[number].notna()], ["arm_id", "epoch"], number, confidence)
         points["arm"] = points.pop("arm_id").astype("str").map(names)
         # Of two seeds, an interval may reach far beyond what there is.
         least, most = BOUNDS.get(number.removeprefix(PREFIX).partition(".")[0], (None, None))
         points[["low", "high"]] = points[["low", "high"]].clip(least, most)
-        # Four digits of each; an interval needs two seeds, and JSON has no NaN.
         for name in ("mean", "low", "high"):
             points[name] = points[name].map(lambda value: float(f"{value:.4g}"))
-        points = points[["arm", "epoch", "n", "mean", "low", "high"]].astype(object)
-        points = points.where(points.notna(), None).assign(panel=panels[-1])
-        rows += [{str(name): value for name, value in row.items()} for row in points.to_dict("records")]
+        points = points[["arm", "epoch", "n", "mean", "low", "high"]]
+        rows += rows_of(points.assign(panel=panels[-1]))
     interval = f" with its {100 * confidence:.4g}% interval" if any(row["low"] is not None for row in rows) else ""
     where = f", in context {context}" if context else ""
     caption = (
@@ -87,40 +71,27 @@ def record(results: StudyTables) -> Health | None:
         f"complete trials{interval}{where}; the baseline is dashed and grey. Each panel has its own scale."
         + left_out(len(others), len(effects))
     )
-    if len(numbers) < len(all_numbers):
+    if len(chosen) < len(all_numbers):
         caption += (
-            f" Of {len(all_numbers)} numbers, {len(numbers)} are drawn: agreement, KL, and those that differ most from "
+            f" Of {len(all_numbers)} numbers, {len(chosen)} are drawn: agreement, KL, and those that differ most from "
             "the baseline's at the end."
         )
-    if len(numbers) < len(candidates):
+    if len(chosen) < len(candidates):
         caption += " The intervals are those of the selected: of those drawn, 5% miss on average (false-coverage rate)."
     return Health(arms=[names[arm_id] for arm_id in shown], panels=panels, rows=rows, caption=caption)
 
 
-def chart(health: Health) -> "alt.FacetChart":
+def chart(health: Health) -> alt.FacetChart:
     """Return the drawing."""
-    import altair as alt
-
-    colours, dashes = zip(*LINES[: len(health.arms)], strict=True)
-    colour = alt.Color(
-        "arm:N",
-        title=None,
-        sort=health.arms,
-        scale=alt.Scale(domain=health.arms, range=[*colours]),
-        legend=alt.Legend(symbolOpacity=1, symbolType="stroke"),
-    )
-    dash = alt.StrokeDash("arm:N", title=None, sort=health.arms, scale=alt.Scale(domain=health.arms, range=[*dashes]))
-    x = alt.X("epoch:Q", title="epoch", axis=epoch_axis(health.rows))
-    base = alt.Chart().encode(x=x, color=colour)
+    looks = dict(zip(health.arms, LINES, strict=False))
+    legend = alt.Legend(symbolOpacity=1, symbolType="stroke")
+    kinds = by_kind("arm", looks, "color strokeDash", legend=legend)
+    base = alt.Chart().encode(x=alt.X("epoch:Q", title="epoch", axis=epoch_axis(health.rows)), color=kinds["color"])
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=None), y2="high:Q")
     line = base.mark_line(strokeWidth=2, point=True).encode(
         y=alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False)),
-        strokeDash=dash,
-        tooltip=[
-            "arm:N",
-            "epoch:Q",
-            *(alt.Tooltip(f"{name}:Q", format=".4") for name in ("mean", "low", "high")),
-        ],
+        strokeDash=kinds["strokeDash"],
+        tooltip=["arm:N", "epoch:Q", *numbers("mean", "low", "high", form=".4")],
     )
     return in_panels([band, line], health.rows, health.panels, shares_axis=False)
 

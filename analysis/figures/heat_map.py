@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import altair as alt
 import numpy as np
+import pandas as pd
 
-from analysis.figures.arms import panels_of
-from analysis.figures.factors import factor_order
-from analysis.figures.theme import WIDTH, data
+from analysis.figures.shown import factor_order, panels_of
+from analysis.figures.theme import WIDTH, Chart, Rows, data, rows_of
 from analysis.ledger.other_names import under_every_name
 from analysis.statistics.any_table import complete, reported
 from analysis.statistics.interactions import factorial_cells
@@ -16,10 +17,6 @@ from analysis.statistics.levels import factor_label, in_groups, is_numeric
 from analysis.study_tables import StudyTables
 from analysis.wording import number_text, quantity
 from cktf.rows import Stage
-
-if TYPE_CHECKING:
-    import altair as alt
-    import pandas as pd
 
 MAX_GROUPS, FEWEST_IN_CELL = 5, 3
 """Parts that a numeric factor of a search is cut into; fewer where cells would have fewer arms than this on average."""
@@ -52,7 +49,7 @@ class HeatMap:
     columns: list[str]
     rows: list[str]
     panels: list[str]
-    cells: list[dict[str, Any]]
+    cells: Rows
     caption: str
 
 
@@ -69,7 +66,7 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
     study = results.facts.study
     is_search = bool((results.trials["stage"] == Stage.SEARCH).any())
     arms = _searched(results) if is_search else _designed(results)
-    varied = [name for name in factors or factor_order(results) if _num_levels(arms, name) > 1][:2]
+    varied = [name for name in factors or factor_order(results) if arms[f"param.{name}"].nunique() > 1][:2]
     if arms.empty or len(varied) < 2:
         return None
     # Numbers run along the horizontal axis, words down the vertical one.
@@ -86,16 +83,22 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
     found = score.to_frame().assign(n=n).dropna(subset="score").reset_index()
     by_panel = found.groupby("context", sort=False)["score"]
     low, high = by_panel.transform("min"), by_panel.transform("max")
-    shade = ((found["score"] - low) / (high - low).where(high > low, 1)).to_numpy()
-    cells = [
-        {
-            **{"panel": panel, "row": row, "column": column, "score": round(score, 4), "n": int(n)},
-            "text": number_text(score, measured.decimals),
-            "shade": round(float(share if study.maximise else 1 - share), 4),
-        }
-        for (panel, row, column, score, n), share in zip(found.itertuples(index=False), shade, strict=True)
-    ]
-    others = [name for name in study.factors if name not in varied]
+    share = (found["score"] - low) / (high - low).where(high > low, 1)
+    cells = found.rename(columns={"context": "panel"}).assign(
+        score=[round(score, 4) for score in found["score"]],
+        text=[number_text(score, measured.decimals) for score in found["score"]],
+        shade=[round(float(shade), 4) for shade in (share if study.maximise else 1 - share)],
+    )
+    others = ", ".join(factor_label(name, study.factors) for name in study.factors if name not in varied)
+    if is_search:
+        averaged = (
+            f"The arms are not spread evenly over the other factors{f' ({others})' if others else ''}: a search goes "
+            "where scores are good. Read it as a map, not as a test."
+        )
+    elif others:
+        averaged = f"Every combination of levels counts once, whatever its level of {others}."
+    else:
+        averaged = "Every cell is one arm."
     without = int(arms[["column", "row"]].isna().any(axis="columns").sum())
     return HeatMap(
         measure=f"{measured.label}, mean",
@@ -103,30 +106,23 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
         columns=list(arms["column"].cat.categories),
         rows=rows[::-1] if is_numeric(arms[f"param.{down}"]) else rows,
         panels=list(dict.fromkeys(found["context"])),
-        cells=cells,
+        cells=rows_of(cells),
         caption=f"Mean {measured.name}{' in the search' if is_search else ''}; darker is better; n counts the trials. "
-        + _what_is_averaged([factor_label(name, study.factors) for name in others], is_search=is_search)
+        + averaged
         + (" Cells of arms that train alike show the same trials." if arms["is_other_name"].any() else "")
         + (f" {without} arms without one of the two are left out." if without else "")
         + (" Each context has its own scale." if found["context"].nunique() > 1 else ""),
     )
 
 
-def chart(heat_map: HeatMap) -> "alt.LayerChart | alt.FacetChart":
+def chart(heat_map: HeatMap) -> Chart:
     """Return the drawing."""
-    import altair as alt
-
     across, down = heat_map.axes
     gap = alt.Scale(paddingInner=0.03, paddingOuter=0)
+    bare: dict[str, Any] = {"ticks": False, "domain": False}
     base = alt.Chart().encode(
-        x=alt.X(
-            "column:N",
-            title=across,
-            sort=heat_map.columns,
-            scale=gap,
-            axis=alt.Axis(labelAngle=0, ticks=False, domain=False),
-        ),
-        y=alt.Y("row:N", title=down, sort=heat_map.rows, scale=gap, axis=alt.Axis(ticks=False, domain=False)),
+        x=alt.X("column:N", title=across, sort=heat_map.columns, scale=gap, axis=alt.Axis(labelAngle=0, **bare)),
+        y=alt.Y("row:N", title=down, sort=heat_map.rows, scale=gap, axis=alt.Axis(**bare)),
         tooltip=[
             alt.Tooltip("row:N", title=down),
             alt.Tooltip("column:N", title=across),
@@ -139,22 +135,15 @@ def chart(heat_map: HeatMap) -> "alt.LayerChart | alt.FacetChart":
     ink = alt.condition(f"datum.shade > {SWITCH}", alt.value(LIGHT_TEXT), alt.value(DARK_TEXT))
     mean = base.mark_text(dy=-7, fontSize=13).encode(text="text:N", color=ink)
     counted = base.transform_calculate(counted="'n = ' + datum.n").mark_text(dy=9, fontSize=11)
-    layers = [tiles, mean, counted.encode(text="counted:N", color=ink)]
-    height = 44 * len(heat_map.rows)
-    title = alt.Title(heat_map.measure, anchor="start")
-    if len(heat_map.panels) == 1:
-        single = alt.layer(*layers, data=data(heat_map.cells))
-        return single.properties(width=WIDTH, height=height, title=title)
-    panels: alt.FacetChart = (
-        alt.layer(*layers, data=data(heat_map.cells))
-        .properties(width=60 * len(heat_map.columns), height=height)
-        .facet(facet=panels_of(heat_map.panels), columns=2)
-        .properties(title=title)
-    )
-    return panels
+    layers = alt.layer(tiles, mean, counted.encode(text="counted:N", color=ink), data=data(heat_map.cells))
+    width = WIDTH if len(heat_map.panels) == 1 else 60 * len(heat_map.columns)
+    drawn: Chart = layers.properties(width=width, height=44 * len(heat_map.rows))
+    if len(heat_map.panels) > 1:
+        drawn = drawn.facet(facet=panels_of(heat_map.panels), columns=2)
+    return drawn.properties(title=alt.Title(heat_map.measure, anchor="start"))
 
 
-def _designed(results: StudyTables) -> "pd.DataFrame":
+def _designed(results: StudyTables) -> pd.DataFrame:
     """Return the arms of a grid with their levels, their mean ``score`` and ``n``; none of other designs."""
     study = results.facts.study
     pool = reported(results.trials)
@@ -168,32 +157,14 @@ def _designed(results: StudyTables) -> "pd.DataFrame":
     return _with_scores(complete(pool[pool["arm_id"].isin(in_grid)], study.report_metric), study.report_metric)
 
 
-def _searched(results: StudyTables) -> "pd.DataFrame":
+def _searched(results: StudyTables) -> pd.DataFrame:
     """Return the arms of a search of which every seed is complete, likewise."""
     searched = results.trials[results.trials["stage"] == Stage.SEARCH]
     complete_arms = searched["arm_id"].isin(results.leaderboard["arm_id"])
     return _with_scores(searched[complete_arms], results.facts.study.metric)
 
 
-def _with_scores(trials: "pd.DataFrame", metric: str) -> "pd.DataFrame":
+def _with_scores(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
     by_arm = trials.groupby("arm_id", sort=False)[metric]
     scored = trials.assign(score=by_arm.transform("mean"), n=by_arm.transform("count"))
     return under_every_name(scored.drop_duplicates("arm_id"))
-
-
-def _num_levels(arms: "pd.DataFrame", factor: str) -> int:
-    return int(arms[f"param.{factor}"].nunique())
-
-
-def _what_is_averaged(others: list[str], *, is_search: bool) -> str:
-    named = ", ".join(others)
-    if is_search:
-        return (
-            "The arms are not spread evenly over the other factors"
-            f"{f' ({named})' if named else ''}: a search goes where scores are good. Read it as a map, not as a test."
-        )
-    return (
-        f"Every combination of levels counts once, whatever its level of {named}."
-        if named
-        else "Every cell is one arm."
-    )

@@ -1,20 +1,17 @@
 """Learning curves: every arm's mean over seeds with its 95% band, the baseline behind it in each panel."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+import altair as alt
 import numpy as np
+import pandas as pd
 
-from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
-from analysis.figures.theme import BLUE, GREY, epoch_axis
+from analysis.figures.shown import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
+from analysis.figures.theme import BLUE, GREY, Record, Rows, by_kind, epoch_axis, numbers, rows_of
 from analysis.statistics.any_table import complete, reported
 from analysis.statistics.intervals import grouped_estimates
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
-
-if TYPE_CHECKING:
-    import altair as alt
-    import pandas as pd
 
 MAX_POINTS = 120
 """Epochs that are drawn of one curve; longer ones are thinned evenly, their last epoch kept."""
@@ -22,26 +19,20 @@ MAX_POINTS = 120
 ARM, BASELINE = "arm", "baseline"
 
 
-@dataclass(frozen=True)
-class Curves:
-    """What is drawn.
+@dataclass(frozen=True, kw_only=True)
+class Curves(Record):
+    """What is drawn; a row has ``panel``, ``series`` (arm or baseline), ``epoch``, ``n``, ``mean``, ``low``, ``high``.
 
     Attributes:
-        axis: Title of the vertical axis, with its unit.
         panels: Titles of the panels, one an arm, in order.
-        rows: ``panel``, ``series`` (arm or baseline), ``epoch``, ``n``, ``mean``, ``low``, ``high``.
         bounds: Of the quantity, at which bands are cut; None where it has none.
         domain: Ends of the vertical scale that all panels share, at which bands are cut; None where each panel has its
             own, for there are several contexts.
-        caption: What to read.
     """
 
-    axis: str
     panels: list[str]
-    rows: list[dict[str, Any]]
     bounds: tuple[float, float] | None
     domain: tuple[float, float] | None
-    caption: str
 
 
 def record(results: StudyTables) -> Curves | None:
@@ -97,34 +88,24 @@ def record(results: StudyTables) -> Curves | None:
     )
 
 
-def chart(curves: Curves) -> "alt.FacetChart":
+def chart(curves: Curves) -> alt.FacetChart:
     """Return the drawing."""
-    import altair as alt
-
-    colour = alt.Color("series:N", legend=None, scale=alt.Scale(domain=[ARM, BASELINE], range=[BLUE, GREY]))
-    dash = alt.StrokeDash("series:N", legend=None, scale=alt.Scale(domain=[ARM, BASELINE], range=[[1, 0], [5, 3]]))
-    x = alt.X("epoch:Q", title="epoch", axis=epoch_axis(curves.rows))
+    kinds = by_kind("series", {ARM: (BLUE, [1, 0]), BASELINE: (GREY, [5, 3])}, "color strokeDash", legend=None)
     domain = list(curves.domain) if curves.domain else alt.Undefined
     y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False, domain=domain, clamp=True))
-    base = alt.Chart().encode(x=x, color=colour)
+    base = alt.Chart().encode(x=alt.X("epoch:Q", title="epoch", axis=epoch_axis(curves.rows)), color=kinds["color"])
     band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=curves.axis), y2="high:Q")
     if curves.bounds:  # of two seeds, an interval may reach far beyond what there is
         least, most = curves.bounds
         cut = {end: f"isValid(datum.{end}) ? clamp(datum.{end}, {least}, {most}) : null" for end in ("low", "high")}
         band = band.transform_calculate(**cut)
     line = base.mark_line(strokeWidth=2).encode(
-        y=y,
-        strokeDash=dash,
-        tooltip=[
-            "series:N",
-            "epoch:Q",
-            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("mean", "low", "high")),
-        ],
+        y=y, strokeDash=kinds["strokeDash"], tooltip=["series:N", "epoch:Q", *numbers("mean", "low", "high")]
     )
     return in_panels([band, line], curves.rows, curves.panels, shares_axis=curves.domain is not None)
 
 
-def _domain(rows: list[dict[str, Any]], bounds: tuple[float, float] | None) -> tuple[float, float]:
+def _domain(rows: Rows, bounds: tuple[float, float] | None) -> tuple[float, float]:
     """Return a scale that holds all means, and the intervals after the last epoch as far as the bounds allow.
 
     Those of early epochs and few seeds may be so wide that nothing could be seen of the curves.
@@ -137,10 +118,8 @@ def _domain(rows: list[dict[str, Any]], bounds: tuple[float, float] | None) -> t
     return round(max(least, min(held) - margin), 4), round(min(most, max(held) + margin), 4)
 
 
-def _points(curve: "pd.DataFrame", panel: str, series: str) -> list[dict[str, Any]]:
+def _points(curve: pd.DataFrame, panel: str, series: str) -> Rows:
     last = len(curve) - 1
     kept = np.unique(np.linspace(0, last, min(last + 1, MAX_POINTS)).round().astype(np.int64))
     points = curve[["epoch", "n", "mean", "low", "high"]].iloc[kept].round(4)
-    # An interval needs two seeds; JSON has no NaN.
-    points = points.astype(object).where(points.notna(), None)
-    return points.assign(panel=panel, series=series).to_dict("records")  # type: ignore[return-value]
+    return rows_of(points.assign(panel=panel, series=series))

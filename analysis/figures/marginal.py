@@ -2,22 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import altair as alt
 import numpy as np
+import pandas as pd
 
-from analysis.figures.factors import factor_order
-from analysis.figures.theme import BLUE, INK, data, json_number, level_scale, title_lines
+from analysis.figures.shown import factor_order
+from analysis.figures.theme import BLUE, Chart, Record, Rows, data, level_scale, numbers, rows_of, rules, title_lines
 from analysis.statistics.intervals import grouped_estimates
 from analysis.statistics.levels import factor_label, in_groups, is_logarithmic, is_numeric
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.names import arm_label
 from cktf.rows import Stage
-
-if TYPE_CHECKING:
-    import altair as alt
-    import pandas as pd
 
 MAX_PANELS = 6
 """Factors, each in each context, that are drawn unless one is named."""
@@ -44,23 +42,15 @@ class Panel:
     title: str
     axis: str
     is_log: bool
-    rows: list[dict[str, Any]]
+    rows: Rows
     reference: float | None
 
 
-@dataclass(frozen=True)
-class Marginals:
-    """What is drawn.
+@dataclass(frozen=True, kw_only=True)
+class Marginals(Record):
+    """What is drawn, in panels."""
 
-    Attributes:
-        axis: Title of the vertical axes, with its unit.
-        panels: In order.
-        caption: What to read.
-    """
-
-    axis: str
     panels: list[Panel]
-    caption: str
 
 
 def record(results: StudyTables, factors: Sequence[str] = ()) -> Marginals | None:
@@ -103,32 +93,21 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> Marginals | Non
         )
     if len(panels) > MAX_PANELS:
         caption += f" {MAX_PANELS} of {len(panels)} are drawn; the others can be named."
-    return Marginals(axis, panels[:MAX_PANELS], caption)
+    return Marginals(axis=axis, panels=panels[:MAX_PANELS], caption=caption)
 
 
-def chart(marginals: Marginals) -> "alt.ConcatChart":
+def chart(marginals: Marginals) -> alt.ConcatChart:
     """Return the drawing."""
-    import altair as alt
-
-    ends = [
-        end
-        for panel in marginals.panels
-        for row in panel.rows
-        for end in (row["low"], row["value"], row["high"])
-        if end is not None
-    ]
+    rows = [row for panel in marginals.panels for row in panel.rows]
+    ends = [row[name] for row in rows for name in ("low", "value", "high") if row[name] is not None]
     # Panels that stand side by side are compared, so they share a scale.
     scale = alt.Scale(domain=[min(ends), max(ends)], zero=False, nice=True, padding=8)
-    drawn = [
-        _panel(panel, alt.Y("value:Q", title=title_lines(marginals.axis), scale=scale)) for panel in marginals.panels
-    ]
-    panels: alt.ConcatChart = alt.concat(*drawn, columns=2)
+    y = alt.Y("value:Q", title=title_lines(marginals.axis), scale=scale)
+    panels: alt.ConcatChart = alt.concat(*(_drawn(panel, y) for panel in marginals.panels), columns=2)
     return panels
 
 
-def _panel(panel: Panel, y: "alt.Y") -> "alt.LayerChart | alt.FacetChart":
-    import altair as alt
-
+def _drawn(panel: Panel, y: alt.Y) -> Chart:
     levels = [row["level"] for row in panel.rows]
     ticks: dict[str, Any] = {"tickCount": 5} if panel.reference is None else {"values": levels}
     x = alt.X(
@@ -144,55 +123,33 @@ def _panel(panel: Panel, y: "alt.Y") -> "alt.LayerChart | alt.FacetChart":
     point = base.mark_point(color=BLUE, size=60, strokeWidth=2, opacity=1, filled=False).encode(
         y=y,
         fill=alt.condition(is_reference, alt.value("transparent"), alt.value(BLUE)),
-        tooltip=[
-            alt.Tooltip("level:Q", title=panel.axis, format="~g"),
-            *(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "low", "high")),
-            "n:Q",
-        ],
+        tooltip=[alt.Tooltip("level:Q", title=panel.axis, format="~g"), *numbers("value", "low", "high"), "n:Q"],
     )
-    layers = [line, interval, point]
-    if panel.reference is not None:
-        zero = alt.Chart(data([{"zero": 0}])).mark_rule(color=INK, strokeDash=[3, 3], opacity=0.7)
-        layers.insert(0, zero.encode(y="zero:Q"))
-    return alt.layer(*layers).properties(width=220, height=160, title=panel.title)
+    zero = [] if panel.reference is None else [rules("y", "zero", [0], [3, 3])]
+    return alt.layer(*zero, line, interval, point).properties(width=220, height=160, title=panel.title)
 
 
 def _designed(results: StudyTables, factor: str, context: str) -> Panel | None:
     """Return a factor's levels against the reference level, as the statistics of the design have it."""
-    of_design = _main_effects if results.facts.study.design == "grid" else _effects_alone
-    rows, reference = of_design(results, factor, context)
-    rows = [row for row in rows if np.isfinite([row["level"], row["value"]]).all()]
-    if not np.isfinite(reference) or len(rows) < MIN_LEVELS - 1:
+    if results.facts.study.design == "grid":  # averaged over the other factors
+        found = results.interactions
+        found = found[(found["kind"] == "main") & (found["factor"] == factor) & (found["context"] == context)]
+        # What a contrast is called ends in its level.
+        levels, against = ([float(name.rpartition("=")[2]) for name in found[side]] for side in ("contrast", "against"))
+        reference = against[0] if against else np.nan
+        found = found.assign(level=levels)
+    else:  # the arms that differ from the baseline by this factor alone
+        arms = results.trials.drop_duplicates("arm_id").set_index("arm_id")[f"param.{factor}"].astype("float64")
+        found = results.effects
+        found = found[(found["factor"] == factor) & (found["context"] == context)]
+        reference = float(arms.get(results.facts.study.baseline_of(context), np.nan))
+        found = found.assign(level=arms[found["arm_id"]].to_list(), n=found["n_pairs"])
+    points = found.rename(columns={"effect": "value"})[["level", "value", "low", "high", "n"]]
+    points = points.replace([np.inf, -np.inf], np.nan).dropna(subset=["level", "value"])
+    if not np.isfinite(reference) or len(points) < MIN_LEVELS - 1:
         return None
-    n = max(row["n"] for row in rows)
-    rows.append({"level": reference, "value": 0.0, "low": np.nan, "high": np.nan, "n": n})
-    return _sorted_panel(results, factor, context, rows, reference)
-
-
-def _main_effects(results: StudyTables, factor: str, context: str) -> tuple[list[dict[str, Any]], float]:
-    """Return the levels of a grid's factor, averaged over the other factors, and the reference level."""
-    found = results.interactions
-    found = found[(found["kind"] == "main") & (found["factor"] == factor) & (found["context"] == context)]
-    # What a contrast is called ends in its level.
-    levels = [[float(name.rpartition("=")[2]) for name in found[side]] for side in ("contrast", "against")]
-    return _points(found, levels[0], "n"), levels[1][0] if len(found) else np.nan
-
-
-def _effects_alone(results: StudyTables, factor: str, context: str) -> tuple[list[dict[str, Any]], float]:
-    """Return the levels of the arms that differ from the baseline by this factor alone, and the baseline's."""
-    arms = results.trials.drop_duplicates("arm_id").set_index("arm_id")[f"param.{factor}"].astype("float64")
-    found = results.effects
-    found = found[(found["factor"] == factor) & (found["context"] == context)]
-    baseline = float(arms.get(results.facts.study.baseline_of(context), np.nan))
-    return _points(found, arms[found["arm_id"]].to_list(), "n_pairs"), baseline
-
-
-def _points(found: "pd.DataFrame", levels: list[float], counted: str) -> list[dict[str, Any]]:
-    columns = (found[name] for name in ("effect", "low", "high", counted))
-    return [
-        {"level": level, "value": value, "low": low, "high": high, "n": int(n)}
-        for level, value, low, high, n in zip(levels, *columns, strict=True)
-    ]
+    points.loc[-1] = {"level": reference, "value": 0.0, "low": np.nan, "high": np.nan, "n": points["n"].max()}
+    return _panel(results, factor, context, points.astype({"n": int}), reference)
 
 
 def _searched(results: StudyTables, factor: str) -> Panel | None:
@@ -208,33 +165,21 @@ def _searched(results: StudyTables, factor: str) -> Panel | None:
     if len(parts) < MIN_LEVELS:
         return None
     parts["level"] = parts["group"].astype(str).map(arms.groupby("group", observed=True)["level"].median())
-    rows = [
-        {
-            "level": part["level"],
-            "value": part["mean"],
-            **{name: quantity(results.facts.study.metric).cut(part[name]) for name in ("low", "high")},
-            "n": part["n"],
-        }
-        for part in parts.to_dict("records")
-    ]
-    return _sorted_panel(results, factor, "", rows, None)
+    for name in ("low", "high"):
+        parts[name] = parts[name].map(quantity(results.facts.study.metric).cut)
+    points = parts.rename(columns={"mean": "value"})[["level", "value", "low", "high", "n"]]
+    return _panel(results, factor, "", points, None)
 
 
-def _sorted_panel(
-    results: StudyTables, factor: str, context: str, rows: list[dict[str, Any]], reference: float | None
-) -> Panel:
-    rows = sorted(rows, key=lambda row: float(row["level"]))
-    for row in rows:
-        row |= {name: json_number(row[name]) for name in ("low", "high")}
-    counts = sorted({row["n"] for row in rows})
-    n = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    levels = np.array([row["level"] for row in rows])
+def _panel(results: StudyTables, factor: str, context: str, points: pd.DataFrame, reference: float | None) -> Panel:
+    points = points.sort_values("level", kind="stable")
+    fewest, most = points["n"].min(), points["n"].max()
     study = results.facts.study
     label = factor_label(factor, study.factors)
     return Panel(
-        title=f"{arm_label(label, context)}  (n = {n})",
+        title=f"{arm_label(label, context)}  (n = {fewest}{f' to {most}' if most > fewest else ''})",
         axis=label,
-        is_log=factor in study.log_factors or is_logarithmic(levels),
-        rows=rows,
+        is_log=factor in study.log_factors or is_logarithmic(points["level"].to_numpy(np.float64)),
+        rows=rows_of(points),
         reference=reference,
     )

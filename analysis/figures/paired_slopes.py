@@ -1,17 +1,15 @@
 """Paired slopes: at every seed, the line from the baseline's score to the arm's, a panel an arm."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from analysis.figures.arms import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
-from analysis.figures.theme import BLUE, GREY, INK
+import altair as alt
+import pandas as pd
+
+from analysis.figures.shown import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
+from analysis.figures.theme import BLUE, GREY, INK, Record, Rows, by_kind, numbers
 from analysis.statistics.any_table import complete, reported
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
-
-if TYPE_CHECKING:
-    import altair as alt
-    import pandas as pd
 
 MAX_SEEDS = 50
 """Lines of one panel; more could not be told apart. The mean is that of all seeds."""
@@ -20,23 +18,17 @@ BASELINE, ARM = "baseline", "arm"
 BETTER, NOT_BETTER, MEAN = "better at this seed", "not better", "mean"
 
 
-@dataclass(frozen=True)
-class Slopes:
-    """What is drawn.
+@dataclass(frozen=True, kw_only=True)
+class Slopes(Record):
+    """What is drawn; each row has ``panel``, ``seed`` (or ``mean``), ``kind`` (of the line), ``side`` and ``score``.
 
     Attributes:
-        axis: Title of the vertical axis, with its unit.
         panels: Titles of the panels, one an arm, in order.
-        rows: ``panel``, ``seed`` (a text; ``mean`` for the mean), ``kind`` (of the line), ``side``, ``score``.
         shares_axis: Whether all panels have one vertical scale; those of several contexts have their own.
-        caption: What to read.
     """
 
-    axis: str
     panels: list[str]
-    rows: list[dict[str, Any]]
     shares_axis: bool
-    caption: str
 
 
 def record(results: StudyTables) -> Slopes | None:
@@ -65,39 +57,26 @@ def record(results: StudyTables) -> Slopes | None:
         caption += " The baseline is that of the same context, and each panel has its own scale."
     if effects["n_pairs"].max() > MAX_SEEDS:
         caption += f" Of an arm's pairs, the first {MAX_SEEDS} are drawn; the mean is that of all."
-    return Slopes(measured.label, panels, rows, shares_axis, caption)
+    return Slopes(axis=measured.label, panels=panels, rows=rows, shares_axis=shares_axis, caption=caption)
 
 
-def chart(slopes: Slopes) -> "alt.FacetChart":
+def chart(slopes: Slopes) -> alt.FacetChart:
     """Return the drawing."""
-    import altair as alt
-
+    sides = alt.Axis(labelAngle=0, grid=False)
     base = alt.Chart().encode(
-        x=alt.X(
-            "side:N",
-            title=None,
-            sort=[BASELINE, ARM],
-            scale=alt.Scale(padding=0.3),
-            axis=alt.Axis(labelAngle=0, grid=False),
-        ),
+        x=alt.X("side:N", title=None, sort=[BASELINE, ARM], scale=alt.Scale(padding=0.3), axis=sides),
         y=alt.Y("score:Q", title=slopes.axis, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5)),
         detail="seed:N",
-        tooltip=["seed:N", "side:N", alt.Tooltip("score:Q", format=".3f")],
+        tooltip=["seed:N", "side:N", *numbers("score")],
     )
-    kinds = [BETTER, NOT_BETTER]
-    seeds = (
-        base.transform_filter(f"datum.kind !== '{MEAN}'")
-        .mark_line(strokeWidth=1.25)
-        .encode(
-            color=alt.Color("kind:N", legend=None, scale=alt.Scale(domain=kinds, range=[BLUE, GREY])),
-            strokeDash=alt.StrokeDash("kind:N", legend=None, scale=alt.Scale(domain=kinds, range=[[1, 0], [4, 3]])),
-        )
-    )
+    looks = {BETTER: (BLUE, [1, 0]), NOT_BETTER: (GREY, [4, 3])}
+    seeds = base.transform_filter(f"datum.kind !== '{MEAN}'").mark_line(strokeWidth=1.25)
     mean = base.transform_filter(f"datum.kind === '{MEAN}'").mark_line(color=INK, strokeWidth=3)
-    return in_panels([seeds, mean], slopes.rows, slopes.panels, shares_axis=slopes.shares_axis)
+    layers = [seeds.encode(**by_kind("kind", looks, "color strokeDash", legend=None)), mean]
+    return in_panels(layers, slopes.rows, slopes.panels, shares_axis=slopes.shares_axis)
 
 
-def _lines(pairs: "pd.DataFrame", panel: str, *, maximise: bool) -> list[dict[str, Any]]:
+def _lines(pairs: pd.DataFrame, panel: str, *, maximise: bool) -> Rows:
     """Return both ends of each line, those of the mean last."""
     ends = []
     for seed, baseline, arm in pairs.head(MAX_SEEDS).itertuples():

@@ -1,23 +1,20 @@
 """Parallel coordinates of a search: every arm is a line through its levels, the best tenth in bold."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import altair as alt
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.figures.factors import searched_factors
-from analysis.figures.theme import BLUE, GREY, INK, WIDTH, data
-from analysis.figures.thinning import thinned, thinned_text
+from analysis.figures.shown import searched_factors, thinned, thinned_text
+from analysis.figures.theme import BLUE, GREY, INK, WIDTH, Chart, Rows, by_kind, data
 from analysis.searches.arms import JUDGED, is_best
 from analysis.statistics.levels import factor_label, is_numeric
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.rows import Status
-
-if TYPE_CHECKING:
-    import altair as alt
-    import pandas as pd
 
 MAX_AXES = 8
 """Factors that are drawn, the most important ones."""
@@ -31,22 +28,11 @@ UNSET = -0.14
 BEST, COMPLETE, PRUNED = "best tenth", "complete", "pruned"
 
 
-@dataclass(frozen=True)
-class Look:
-    """How the lines of one group are drawn."""
+LOOKS = {PRUNED: (GREY, [1, 3]), COMPLETE: (GREY, [1, 0]), BEST: (BLUE, [1, 0])}
+"""Colour and dashes of the lines of a group; the later lie over the earlier."""
 
-    colour: str
-    width: float
-    dash: list[int]
-    opacity: float
-
-
-LOOKS = {
-    PRUNED: Look(GREY, 1.0, [1, 3], 0.6),
-    COMPLETE: Look(GREY, 1.25, [1, 0], 0.6),
-    BEST: Look(BLUE, 2.75, [1, 0], 0.9),
-}
-"""The later lie over the earlier."""
+STROKES = {PRUNED: (1.0, 0.6), COMPLETE: (1.25, 0.6), BEST: (2.75, 0.9)}
+"""Their width, in pixels, and their opacity."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +47,8 @@ class Parallel:
     """
 
     axes: list[str]
-    points: list[dict[str, Any]]
-    ticks: list[dict[str, Any]]
+    points: Rows
+    ticks: Rows
     caption: str
 
 
@@ -111,10 +97,8 @@ def record(results: StudyTables) -> Parallel | None:
     return Parallel(axes, points, ticks, caption)
 
 
-def chart(parallel: Parallel) -> "alt.LayerChart | alt.FacetChart":
+def chart(parallel: Parallel) -> Chart:
     """Return the drawing."""
-    import altair as alt
-
     in_lines = "split(replace(datum.label, ' ', '.'), '.')"
     titles = alt.Axis(
         labelExpr=in_lines, labelAngle=0, labelPadding=22, orient="top", ticks=False, domain=False, grid=False
@@ -122,24 +106,17 @@ def chart(parallel: Parallel) -> "alt.LayerChart | alt.FacetChart":
     x = alt.X("axis:N", title=None, sort=parallel.axes, scale=alt.Scale(domain=parallel.axes), axis=titles)
     y = alt.Y("position:Q", title=None, axis=None, scale=alt.Scale(domain=[UNSET, 1.0], nice=False, padding=12))
     present = {point["group"] for point in parallel.points}
-    groups = [group for group in LOOKS if group in present]
-    colours, dashes = [LOOKS[group].colour for group in groups], [LOOKS[group].dash for group in groups]
+    looks = by_kind("group", {group: look for group, look in LOOKS.items() if group in present}, "color strokeDash")
     bars = alt.Chart(data([{"axis": axis, "low": 0.0, "high": 1.0} for axis in parallel.axes]))
     rule = bars.mark_rule(color=INK, opacity=0.5).encode(x=x, y=alt.Y("low:Q", axis=None), y2="high:Q")
     # One layer a group, so that the best lie over the others.
     lines = [
         alt.Chart(data([point for point in parallel.points if point["group"] == group]))
         # An opacity of the stroke alone: that of a mark makes a picture of its own of each line, which takes seconds.
-        .mark_line(strokeWidth=LOOKS[group].width, strokeOpacity=LOOKS[group].opacity)
-        .encode(
-            x=x,
-            y=y,
-            detail="number:Q",
-            color=alt.Color("group:N", scale=alt.Scale(domain=groups, range=colours)),
-            strokeDash=alt.StrokeDash("group:N", scale=alt.Scale(domain=groups, range=dashes)),
-            tooltip=["number:Q", "arm:N", "group:N"],
-        )
-        for group in groups
+        .mark_line(strokeWidth=width, strokeOpacity=opacity)
+        .encode(x=x, y=y, detail="number:Q", **looks, tooltip=["number:Q", "arm:N", "group:N"])
+        for group, (width, opacity) in STROKES.items()
+        if group in present
     ]
     # The ends of an axis are written beyond them, what lies between beside it.
     base = alt.Chart(data(parallel.ticks)).encode(x=x, y=y, text="text:N")

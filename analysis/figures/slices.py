@@ -1,21 +1,15 @@
 """Slices of a search: the score of every arm against each factor, one panel a factor."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from analysis.figures.factors import searched_factors
-from analysis.figures.theme import STATUS_MARKS, by_status, data, level_scale
-from analysis.figures.thinning import thinned, thinned_text
+import altair as alt
+
+from analysis.figures.shown import MAX_PANELS, searched_factors, thinned, thinned_text
+from analysis.figures.theme import STATUS_MARKS, Chart, Record, Rows, by_status, data, level_scale, numbers, rows_of
 from analysis.statistics.levels import factor_label, is_numeric
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
 from cktf.rows import Status
-
-if TYPE_CHECKING:
-    import altair as alt
-
-MAX_PANELS = 12
-"""Factors that are drawn, the most important ones."""
 
 HEIGHT = 130
 """Height of a panel, in pixels."""
@@ -38,24 +32,20 @@ class Slice:
     title: str
     is_log: bool
     choices: list[str]
-    rows: list[dict[str, Any]]
+    rows: Rows
 
 
-@dataclass(frozen=True)
-class Slices:
-    """What is drawn.
+@dataclass(frozen=True, kw_only=True)
+class Slices(Record):
+    """What is drawn, in panels.
 
     Attributes:
-        axis: Title of the vertical axes, with its unit.
         panels: In order, the most important factor first.
         statuses: Those that occur.
-        caption: What to read.
     """
 
-    axis: str
     panels: list[Slice]
     statuses: list[str]
-    caption: str
 
 
 def record(results: StudyTables) -> Slices | None:
@@ -67,21 +57,14 @@ def record(results: StudyTables) -> Slices | None:
     drawn, panels = thinned(arms), []
     for factor in searched_factors(results)[:MAX_PANELS]:
         levels = arms[f"param.{factor}"].dropna()
-        is_number = is_numeric(levels)
+        of_kind = float if is_numeric(levels) else str
         shown = drawn.dropna(subset=f"param.{factor}")
-        rows = [
-            {
-                "level": float(level) if is_number else str(level),
-                "score": float(score) if status == Status.COMPLETE else None,
-                **{"status": status, "number": int(number), "arm": arm},
-            }
-            for level, score, status, number, arm in zip(
-                *(shown[name] for name in (f"param.{factor}", "score", "status", "number", "arm")),
-                strict=True,
-            )
-        ]
-        choices = [] if is_number else sorted({str(level) for level in levels})
+        shown = shown.assign(
+            level=shown[f"param.{factor}"].map(of_kind), score=shown["score"].where(shown["status"] == Status.COMPLETE)
+        )
         title = f"{factor_label(factor, study.factors)}  (n = {len(levels)})"
+        choices = [] if of_kind is float else sorted({str(level) for level in levels})
+        rows = rows_of(shown[["level", "score", "status", "number", "arm"]])
         panels.append(Slice(title, factor in study.log_factors, choices, rows))
     if not any(panel.rows for panel in panels):
         return None
@@ -96,50 +79,43 @@ def record(results: StudyTables) -> Slices | None:
     caption += thinned_text(len(drawn), len(arms))
     if len(study.factors) > len(panels) == MAX_PANELS:
         caption += f" Only the {MAX_PANELS} most important factors are drawn."
-    return Slices(quantity(study.metric).label, panels, statuses, caption)
+    return Slices(axis=quantity(study.metric).label, panels=panels, statuses=statuses, caption=caption)
 
 
-def chart(slices: Slices) -> "alt.ConcatChart":
+def chart(slices: Slices) -> alt.ConcatChart:
     """Return the drawing."""
-    import altair as alt
-
     scores = [row["score"] for panel in slices.panels for row in panel.rows if row["score"] is not None]
     spread = (max(scores) - min(scores)) or 1.0
     # Room below the scores for those arms that have none.
     below = 0.45 * spread if len(slices.statuses) > 1 else 0.05 * spread
-    scale = alt.Scale(domain=[min(scores) - below, max(scores) + 0.05 * spread], nice=False)
     is_below = f"datum.value < {min(scores) - 0.05 * spread}"
-    axis = alt.Axis(
-        tickCount=4,
-        labelExpr=f"{is_below} ? '' : datum.label",
-        tickOpacity=alt.condition(is_below, alt.value(0), alt.value(1)),
-        gridOpacity=alt.condition(is_below, alt.value(0), alt.value(1)),
-    )
+    seen = alt.condition(is_below, alt.value(0), alt.value(1))
+    axis = alt.Axis(tickCount=4, labelExpr=f"{is_below} ? '' : datum.label", tickOpacity=seen, gridOpacity=seen)
+    scale = alt.Scale(domain=[min(scores) - below, max(scores) + 0.05 * spread], nice=False)
     y = alt.Y("score:Q", title=slices.axis, scale=scale, axis=axis)
-    drawn = [_panel(panel, y, slices.statuses) for panel in slices.panels]
-    panels: alt.ConcatChart = alt.concat(*drawn, columns=3)
+    panels: alt.ConcatChart = alt.concat(*(_drawn(panel, y, slices.statuses) for panel in slices.panels), columns=3)
     return panels
 
 
-def _panel(panel: Slice, y: "alt.Y", statuses: list[str]) -> "alt.LayerChart | alt.FacetChart":
-    import altair as alt
-
+def _drawn(panel: Slice, y: alt.Y, statuses: list[str]) -> Chart:
     if panel.choices:
         x = alt.X("level:N", title=panel.title, sort=panel.choices, axis=alt.Axis(labelAngle=0, ticks=False))
     else:
-        x = alt.X(
-            "level:Q",
-            title=panel.title,
-            scale=level_scale(is_log=panel.is_log, padding=8),
-            axis=alt.Axis(format="~g", grid=False, tickCount=4, labelOverlap="greedy", labelSeparation=8),
+        ticks = alt.Axis(format="~g", grid=False, tickCount=4, labelOverlap="greedy", labelSeparation=8)
+        scale = level_scale(is_log=panel.is_log, padding=8)
+        x = alt.X("level:Q", title=panel.title, scale=scale, axis=ticks)
+    # Arms of one choice are spread out in the order of planning, which means nothing else.
+    spread = {"xOffset": alt.XOffset("number:Q")} if panel.choices else {}
+    layers = [
+        alt.Chart(data([row for row in panel.rows if row["status"] == status]))
+        .mark_point(size=30, strokeWidth=1.5, opacity=0.8)
+        .encode(
+            x=x,
+            y=y if status == Status.COMPLETE else alt.value(STRIPS[Status(status)]),
+            tooltip=["number:Q", "arm:N", "status:N", *numbers("score")],
+            **by_status(statuses),
+            **spread,
         )
-    layers = []
-    for status in statuses:
-        rows = [row for row in panel.rows if row["status"] == status]
-        # Arms of one choice are spread out in the order of planning, which means nothing else.
-        spread = {"xOffset": alt.XOffset("number:Q")} if panel.choices else {}
-        points = alt.Chart(data(rows)).mark_point(size=30, strokeWidth=1.5, opacity=0.8)
-        height = y if status == Status.COMPLETE else alt.value(STRIPS[Status(status)])
-        tooltip = ["number:Q", "arm:N", "status:N", alt.Tooltip("score:Q", format=".3f")]
-        layers.append(points.encode(x=x, y=height, tooltip=tooltip, **by_status(statuses), **spread))
+        for status in statuses
+    ]
     return alt.layer(*layers).properties(width=150, height=HEIGHT)

@@ -1,14 +1,16 @@
-"""The look that all figures share, for colour-blind readers, grey printers and dark pages too."""
+"""What all figures share: a record, colours for colour-blind readers, grey printers and dark pages, and encodings."""
 
-import math
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from altair.utils.schemapi import debug_mode
 
 from cktf.rows import Status
-
-if TYPE_CHECKING:
-    import altair as alt
 
 INK = "currentColor"
 """Text and lines: the page's own text colour, light or dark; black in a file of its own."""
@@ -32,32 +34,66 @@ WIDTH = 460
 TITLE_LINE = 28
 """Characters of a line of an axis' title, where the axis may be short."""
 
-_FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+Rows = list[dict[str, Any]]
+"""Data of a chart."""
+
+Chart = alt.LayerChart | alt.FacetChart
+"""What layers become; to Altair's types, a layered chart may be one in panels."""
 
 
-def data(rows: list[dict[str, Any]]) -> "alt.InlineData":
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What is drawn.
+
+    Attributes:
+        caption: What to read.
+        rows: Data of the marks.
+        axis: Title of the axis of scores or effects, with its unit.
+    """
+
+    caption: str
+    rows: Rows = field(default_factory=list)
+    axis: str = ""
+
+
+def data(rows: Rows) -> alt.InlineData:
     """Return rows as a chart's data, held in its specification."""
-    import altair as alt
-    from altair.utils.schemapi import debug_mode
-
     with debug_mode(False):  # it would check each row against a schema that any row fits
         return alt.InlineData(values=rows)
 
 
-def json_number(value: float) -> float | None:
-    """Return a number as a chart's data can hold it: JSON has no NaN and no infinity, which become None."""
-    return float(value) if math.isfinite(value) else None
+def rows_of(frame: pd.DataFrame) -> Rows:
+    """Return the rows of a frame as a chart's data can hold them: JSON has no NaN and no infinity; they become None."""
+    frame = frame.replace([np.inf, -np.inf], np.nan)
+    rows: Rows = frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[assignment]
+    return rows
 
 
-def by_status(statuses: Sequence[str]) -> "dict[str, alt.Color | alt.Shape]":
-    """Return the encodings of points that have a ``status``, one of these."""
-    import altair as alt
+def by_kind(name: str, looks: Mapping[Any, Sequence[Any]], channels: str, **options: Any) -> dict[str, Any]:
+    """Return the encodings that tell the values of a field apart.
 
-    colours, shapes = zip(*(STATUS_MARKS[Status(status)] for status in statuses), strict=True)
+    Args:
+        name: The field.
+        looks: Its values, in order, to what each of the channels shows.
+        channels: Their names in Vega-Lite.
+        options: Further arguments of all channels.
+    """
     return {
-        "color": alt.Color("status:N", title=None, scale=alt.Scale(domain=[*statuses], range=[*colours])),
-        "shape": alt.Shape("status:N", title=None, scale=alt.Scale(domain=[*statuses], range=[*shapes])),
+        channel: getattr(alt, channel[0].upper() + channel[1:])(
+            f"{name}:N", title=None, sort=[*looks], scale=alt.Scale(domain=[*looks], range=[*shown]), **options
+        )
+        for channel, shown in zip(channels.split(), zip(*looks.values(), strict=True), strict=True)
     }
+
+
+def by_status(statuses: Sequence[str]) -> dict[str, Any]:
+    """Return the encodings of points that have a ``status``, one of these."""
+    return by_kind("status", {status: STATUS_MARKS[Status(status)] for status in statuses}, "color shape")
+
+
+def numbers(*names: str, form: str = ".3f") -> list[alt.Tooltip]:
+    """Return the entries of a tooltip that show these fields in this format."""
+    return [alt.Tooltip(f"{name}:Q", format=form) for name in names]
 
 
 def title_lines(title: str) -> list[str]:
@@ -65,63 +101,19 @@ def title_lines(title: str) -> list[str]:
     return textwrap.wrap(title, TITLE_LINE)
 
 
-def level_scale(*, is_log: bool, padding: float) -> "alt.Scale":
+def level_scale(*, is_log: bool, padding: float) -> alt.Scale:
     """Return the scale of an axis along which the levels of a factor lie."""
-    import altair as alt
-
-    if is_log:
-        return alt.Scale(type="log", nice=False, padding=padding)
-    return alt.Scale(zero=False, nice=False, padding=padding)
+    return alt.Scale(**({"type": "log"} if is_log else {"zero": False}), nice=False, padding=padding)
 
 
-def epoch_axis(rows: list[dict[str, Any]]) -> "alt.Axis":
+def epoch_axis(rows: Rows) -> alt.Axis:
     """Return the axis along which the ``epoch`` of each row lies, with ticks at whole epochs alone."""
-    import altair as alt
-
     epochs = [row["epoch"] for row in rows]
-    num_steps = max(epochs) - min(epochs)
-    return alt.Axis(tickCount=max(1, min(5, num_steps)), grid=False, format="d")
+    return alt.Axis(tickCount=max(1, min(5, max(epochs) - min(epochs))), grid=False, format="d")
 
 
-def themed(chart: "alt.LayerChart | alt.FacetChart | alt.ConcatChart | alt.Chart") -> dict[str, Any]:
-    """Return a chart's specification with the shared look."""
-    specification: dict[str, Any] = chart.to_dict()
-    specification["background"] = None
-    specification["config"] = {
-        "font": _FONT,
-        "view": {"stroke": None},
-        "axis": {
-            "labelColor": INK,
-            "titleColor": INK,
-            "domainColor": INK,
-            "tickColor": INK,
-            "gridColor": INK,
-            "gridOpacity": 0.12,
-            "domainOpacity": 0.5,
-            "tickOpacity": 0.5,
-            "labelFontSize": 12,
-            "titleFontSize": 12,
-            "titleFontWeight": "normal",
-            "titlePadding": 8,
-            "labelLimit": 320,
-            "labelFlush": False,
-        },
-        "header": {
-            "labelColor": INK,
-            "labelFontSize": 12,
-            "labelLimit": 210,
-            "title": None,
-            "titleColor": INK,
-        },
-        "legend": {
-            "labelColor": INK,
-            "titleColor": INK,
-            "orient": "top",
-            "title": None,
-            "labelFontSize": 12,
-            "labelLimit": 400,
-        },
-        "text": {"color": INK},
-        "title": {"color": INK, "fontSize": 12, "fontWeight": "normal"},
-    }
-    return specification
+def rules(channel: str, name: str, values: Sequence[float], dash: Sequence[int]) -> alt.Chart:
+    """Return dashed lines across a figure where ``x`` or ``y``, the channel, has these values; 0, say."""
+    lines = alt.Chart(data([{name: value} for value in values])).mark_rule(color=INK, strokeDash=[*dash], opacity=0.7)
+    encoded: alt.Chart = lines.encode(**{channel: f"{name}:Q"})
+    return encoded

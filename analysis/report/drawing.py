@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from analysis.figures.drawing import Drawing, drawing
-from analysis.report.pages import html_page, libraries
+from analysis.report.pages import libraries, rendered
 from analysis.results import Results
 from cktf.errors import InputError
 from cktf.storage import open_folder, write
@@ -46,14 +46,11 @@ def write_figure(results: Results, name: str, out: str | os.PathLike[str], facto
     return place
 
 
-def _svg(drawing: Drawing) -> bytes:
-    return drawing.svg.encode()
-
-
-def _png(drawing: Drawing) -> bytes:
+def _converted(drawing: Drawing, kind: str) -> bytes:
     import vl_convert
 
-    content: bytes = vl_convert.svg_to_png(_with_known_letters(drawing.svg), scale=PNG_SCALE)
+    svg = _with_known_letters(drawing.svg)
+    content: bytes = vl_convert.svg_to_pdf(svg) if kind == "pdf" else vl_convert.svg_to_png(svg, scale=PNG_SCALE)
     return content
 
 
@@ -78,26 +75,11 @@ def _pixels(letter: str) -> bytes:
     return content
 
 
-def _pdf(drawing: Drawing) -> bytes:
-    import vl_convert
-
-    content: bytes = vl_convert.svg_to_pdf(_with_known_letters(drawing.svg))
-    return content
-
-
-def _html(drawing: Drawing) -> bytes:
-    return html_page("figure.html", {"drawing": drawing, "libraries": libraries()}).encode()
-
-
-def _json(drawing: Drawing) -> bytes:
-    return json.dumps(drawing.specification, indent=1, ensure_ascii=False).encode()
-
-
 RENDER: dict[str, Callable[[Drawing], bytes]] = {
-    "svg": _svg,
-    "pdf": _pdf,
-    "png": _png,
-    "html": _html,
-    "json": _json,
+    "svg": lambda drawing: drawing.svg.encode(),
+    "pdf": lambda drawing: _converted(drawing, "pdf"),
+    "png": lambda drawing: _converted(drawing, "png"),
+    "html": lambda drawing: rendered("figure.html", {"drawing": drawing, "libraries": libraries()}).encode(),
+    "json": lambda drawing: json.dumps(drawing.specification, indent=1, ensure_ascii=False).encode(),
 }
 """Suffix to what makes the file; HTML is interactive and needs no network."""

@@ -1,28 +1,32 @@
 """The methods paragraph and the provenance of a report, generated from the facts of its run."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from analysis.report.reading import open_text, reading_text
-from analysis.report.recipe import recipe_text
-from analysis.report.scope import scope_text
+from analysis.report.pages import prose
+from analysis.report.reading import open_text, reading_text, scope_text
 from analysis.report.table import SMOKE
+from analysis.report.tables.comparisons import rank_test_text
+from analysis.report.tables.distillation import teachers_text
 from analysis.report.tables.effects import UNTESTED
-from analysis.report.tables.ranks import rank_test_text
-from analysis.report.teachers import teachers_text
 from analysis.results import Results
 from analysis.searches.importance import NUM_RESAMPLES
 from analysis.several_runs import AROUND_ONE, SEVERAL, WINS
 from analysis.statistics.any_table import reported
 from analysis.statistics.interactions import models_and_family
-from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.statistics.verdicts import LEVEL, Verdict
-from analysis.wording import quantity
-from cktf.rows import Stage, Status, StudyRow
+from analysis.wording import counted, quantity
+from cktf.rows import SCHEMA_VERSION, Stage, Status
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_NAMED = 3
+"""Different values that are named side by side, as where contexts have networks of their own."""
 
 _DESIGNS = {
     "one_at_a_time": "one factor at a time was changed from the baseline",
@@ -34,201 +38,206 @@ _DESIGNS = {
     SEVERAL: "each study is a context of its own, whose arms are compared with its own baseline",
 }
 
-_SHARED_SEEDS = (
-    "All arms share their seeds: at one seed they see the same split, initial student, batches, augmentations and "
-    "negatives, but for what a factor or the context changes. A trial is scored after its last epoch, not at its best "
-    "one."
-)
-
 
 def methods_text(results: Results) -> str:
     """Return how the numbers came about, in sentences, every figure of them counted in the tables."""
-    study, trials = results.facts.study, results.trials
-    stages = {stage: trials[trials["stage"] == stage] for stage in Stage}
-    sentences = [SMOKE] if study.is_smoke else []
-    if foreign := results.facts.foreign:
-        sentences.append(f"These results were not measured here; they were read from {foreign.origin}.")
-    runs = list(dict.fromkeys(trials["run"]))
-    if len(runs) > 1:
-        sentences.append(
-            f"{len(runs)} runs were read together: {', '.join(runs)}. A trial that several of them hold, as "
-            f"{results.facts.num_repeated or 'none'} of these {len(trials)} did, is counted once: the first that is "
-            f"{', '.join(WINS[:-1])} or {WINS[-1]}, in this order; of equals that of the run that is named first. So "
-            "the two sides of a pair may come from different runs."
-        )
-    if not (designed := stages[Stage.DESIGN]).empty:
-        sentences.append(f"{_counted(len(designed), 'trial')}, {_arms_and_seeds(designed)}: {_DESIGNS[study.design]}.")
-    if not (searched := stages[Stage.SEARCH]).empty:
-        counts = searched["status"].value_counts()
-        unfinished = counts.get(Status.PLANNED, 0) + counts.get(Status.RUNNING, 0)
-        sentences.append(
-            f"A search over {_counted(len(study.factors), 'factor')}{_by(study)} ran "
-            f"{_counted(len(searched), 'trial')} ({counts.get(Status.PRUNED, 0)} pruned, "
-            f"{counts.get(Status.FAILED, 0)} failed{f', {unfinished} unfinished' if unfinished else ''}) to "
-            f"{'maximise' if study.maximise else 'minimise'} {quantity(study.metric).name}."
-        )
-    if not (confirmed := stages[Stage.CONFIRM]).empty:
-        sentences.append(
-            "The best arms of the search and the baseline were then trained again at seeds that the search "
-            f"had not used: {_arms_and_seeds(confirmed)}."
-        )
-    if recipe := recipe_text(trials):
-        sentences.append(recipe)
-    if told := teachers_text(results.teachers, is_smoke=study.is_smoke):
-        sentences.append(told)
-    if any(launch.teacher_once for launch in results.facts.launches):
-        sentences.append(
-            "What the objectives read from the frozen teacher was computed once for each seed and epoch, rounded to "
-            "float16, and shared by the trials."
-        )
-    workers = sorted({launch.workers for launch in results.facts.launches})
-    if workers and workers[-1] > 1:
-        sentences.append(
-            f"Each student was trained by {' or '.join(map(str, workers))} processes together; batch-norm saw each "
-            "one's shard alone."
-        )
-    sentences += foreign.cannot_be_vouched_for if foreign else [_splits_sentence(results)]
-    if not results.arms.empty:
-        sentences += _comparison_sentences(results)
-    judged = results.importance.dropna(subset="importance")
-    if not judged.empty:
-        pruned = (
-            "Pruned arms are counted: by PED-ANOVA as not among the best; by fANOVA, which then compares all arms "
-            "after the last epoch that each of them has done. "
-        )
-        sentences.append(
-            "Importances are those of PED-ANOVA (Optuna's: what sets the best tenth of the arms apart, split among the "
-            "factors) and of fANOVA (share of the variance of the score, as a forest of trees predicts it over the "
-            "whole domain, that a factor explains by itself; interactions have the rest). "
-            f"{pruned if judged['n_pruned'].any() else ''}Their intervals are "
-            f"percentiles of {NUM_RESAMPLES} bootstrap samples of the arms, fewer where some tell nothing."
-        )
-    return " ".join(sentences)
-
-
-def _splits_sentence(results: Results) -> str:
-    selects = "The validation split, cut from the training data, is the only one that selects anything; "
-    tested = int(results.trials["test_accuracy"].notna().sum())
-    if tested:
-        return f"{selects}{_counted(tested, 'trial')} read the test split once, at the last epoch."
-    return f"{selects}the test split was not read."
-
-
-def _comparison_sentences(results: Results) -> list[str]:
-    effects = results.effects
-    study = results.facts.study
-    measured = quantity(study.report_metric).name
-    of_context = " of its context" if len(results.contexts) > 1 else ""
-    is_tested = bool(effects["p"].notna().any())
-    interval = f"; its {CONFIDENCE:.0%} interval is Student's" if is_tested else ""
-    sentences = [
-        *([] if results.facts.foreign else [_SHARED_SEEDS]),
-        f"An effect is the mean over seeds of the difference in {measured} between an arm and the baseline"
-        f"{of_context} at the same seed{interval}.",
-        *([scope] if (scope := scope_text(results)) else []),
-    ]
-    if is_tested:
-        sentences += _test_sentences(results)
-    elif not effects.empty:
-        sentences.append(f"{UNTESTED}.")
-    if (effects["verdict"] == Verdict.FAILED).any():
-        sentences.append("An arm without a result at any of its seeds is called failed; it counts as compared.")
-    if not results.over_contexts.empty:
-        sentences.append(
-            "Over contexts, an arm's effects are averaged, each context counted once; interval and p are Student's, "
-            "with the contexts as the sample: they speak of other contexts only if these were drawn from them, and "
-            "take no account of the seeds that contexts share."
-        )
-    if not results.ranks.empty:
-        sentences.append(rank_test_text(results.ranks))
+    facts, study, trials, effects = results.facts, results.facts.study, results.trials, results.effects
+    designed, searched, confirmed = (
+        trials[trials["stage"] == stage] for stage in (Stage.DESIGN, Stage.SEARCH, Stage.CONFIRM)
+    )
+    ended = searched["status"].value_counts()
+    pool = reported(trials)
+    unfinished = pool.loc[pool["status"] != Status.COMPLETE, "status"].value_counts()
+    models, family = ("", 0)
     if results.interactions["p"].notna().any():
         models, family = models_and_family(results.interactions)
-        sentences.append(
-            "Main effects and two-factor interactions are contrasts with equal weights on the levels of the other "
-            f"factors (Type III), by {models}; their p values are adjusted by Holm's method over "
-            f"{_counted(family, 'contrast')}."
-        )
-        if study.design == "fractional":
-            others = ", and some of them with one another, as the table says"
-            sentences.append(
-                "In a fraction, these effects are confounded with interactions of three or more factors"
-                f"{others if results.interactions['aliases'].any() else ''}."
-            )
-    pool = reported(results.trials)
-    unfinished = pool.loc[pool["status"] != Status.COMPLETE, "status"].value_counts()
-    if not unfinished.empty:
-        states = ", ".join(f"{count} {state}" for state, count in unfinished.items())
-        sentences.append(
-            f"Of {_counted(len(pool), 'trial')}, {unfinished.sum()} gave no result ({states}); the table "
-            "names their seeds; the pairs that they belong to are left out."
-        )
-    if study.reference_source:
-        sentences.append(
-            f"Reference values are those of {study.reference_source}; they were not measured here, and nothing is "
-            "computed from them."
-        )
-    return sentences
-
-
-def _test_sentences(results: Results) -> list[str]:
-    study, count = results.facts.study, len(results.effects)
-    measured = quantity(study.report_metric)
-    adjusted = (
-        "its p needs no adjustment, for there is one comparison"
-        if count == 1
-        else f"its p values are adjusted by Holm's method over {count} comparisons, those that could not be tested "
-        "included"
-    )
-    sentences = [
-        "The test that decides is the paired t test, two-sided, in every study and at every number of seeds; "
-        f"{adjusted}. An arm helps or hurts where the adjusted p is below {LEVEL}. {reading_text(results)}",
-    ]
-    if study.delta is None:
-        sentences.append("No smallest effect that matters was stated, so no arm could be called equivalent.")
-    else:
-        sentences.append(
-            f"An arm is equivalent where two one-sided t tests, adjusted likewise, show its effect to be within "
-            f"±{study.delta:g} {measured.difference_unit}".rstrip()
-            + ", the smallest effect that matters. Wrong words of both kinds together come in at most 10% of studies."
-        )
-    stated = list(dict.fromkeys(launch.delta for launch in results.facts.launches))
-    if len(stated) > 1:
-        named = ", then ".join("none" if delta is None else f"{delta:g}" for delta in stated)
-        sentences.append(
-            f"The smallest effect that matters was changed between launches ({named}): results may have been seen by "
-            "then."
-        )
-    flipped = int(results.effects["p_flip"].notna().sum())
-    if flipped:
-        sentences.append(
-            f"The exact sign-flip test stands beside the t test, for the "
-            f"{_counted(flipped, 'comparison')} with {FEWEST_FLIPPED} to "
-            f"{MOST_FLIPPED} pairs (fewer cannot reach p < 0.05); it decides nothing."
-        )
-    if of_open := open_text(results):
-        sentences.append(of_open)
-    sentences.append(
-        "Judging a study again after seeds were added to it is another chance to err, which no p here accounts for: "
-        "judged at 5, 8, 12 and 20 seeds, 13% of studies without any effect err instead of 5%."
-    )
-    return sentences
-
-
-def _by(study: StudyRow) -> str:
-    """Return what led a search, between commas; nothing where that is not known."""
-    if not study.sampler:
-        return ""
+    judged = results.importance.dropna(subset="importance")
     pruner = f" and its pruner {study.pruner}" if study.pruner else ""
-    return f", by Optuna's sampler {study.sampler}{pruner},"
+    deltas = dict.fromkeys(launch.delta for launch in facts.launches)
+    return prose(
+        "methods.txt",
+        {
+            "study": study,
+            "facts": facts,
+            "foreign": facts.foreign,
+            "smoke": SMOKE,
+            "counted": counted,
+            "runs": list(dict.fromkeys(trials["run"])),
+            "wins": WINS,
+            "num_trials": len(trials),
+            "num_designed": len(designed),
+            "designed": _arms_and_seeds(designed),
+            "designs": _DESIGNS,
+            "num_searched": len(searched),
+            "sampler": f", by Optuna's sampler {study.sampler}{pruner}," if study.sampler else "",
+            "ended": {
+                "pruned": ended.get(Status.PRUNED, 0),
+                "failed": ended.get(Status.FAILED, 0),
+                "unfinished": ended.get(Status.PLANNED, 0) + ended.get(Status.RUNNING, 0),
+            },
+            "score": quantity(study.metric).name,
+            "confirmed": "" if confirmed.empty else _arms_and_seeds(confirmed),
+            "recipe": recipe_text(trials),
+            "teachers": teachers_text(results.teachers, is_smoke=study.is_smoke),
+            "teacher_once": any(launch.teacher_once for launch in facts.launches),
+            "workers": sorted({launch.workers for launch in facts.launches}),
+            "num_tested": 0 if facts.foreign else int(trials["test_accuracy"].notna().sum()),
+            "has_arms": not results.arms.empty,
+            "reported": quantity(study.report_metric),
+            "several_contexts": len(results.contexts) > 1,
+            "is_tested": effects["p"].notna().any(),
+            "num_effects": len(effects),
+            "scope": scope_text(results),
+            "level": LEVEL,
+            "reading": reading_text(results),
+            "deltas": ["none" if delta is None else f"{delta:g}" for delta in deltas],
+            "num_flipped": int(effects["p_flip"].notna().sum()),
+            "fewest_flipped": FEWEST_FLIPPED,
+            "most_flipped": MOST_FLIPPED,
+            "open": open_text(results),
+            "untested": UNTESTED,
+            "any_failed": (effects["verdict"] == Verdict.FAILED).any(),
+            "over_contexts": not results.over_contexts.empty,
+            "ranks": "" if results.ranks.empty else rank_test_text(results.ranks),
+            "models": models,
+            "family": family,
+            "has_aliases": models and results.interactions["aliases"].any(),
+            "unfinished": unfinished.to_dict(),
+            "states": ", ".join(f"{count} {state}" for state, count in unfinished.items()),
+            "num_pool": len(pool),
+            "importances": not judged.empty,
+            "has_pruned": judged["n_pruned"].any(),
+            "num_resamples": NUM_RESAMPLES,
+        },
+    )
 
 
 def _arms_and_seeds(trials: "pd.DataFrame") -> str:
-    seeds = _counted(trials["seed"].nunique(), "seed")
+    seeds = counted(trials["seed"].nunique(), "seed")
     if (contexts := trials["context"].nunique()) > 1:
-        arms = shared_names(trials).nunique()
-        return f"{_counted(arms, 'arm')} in {contexts} contexts × {seeds}"
-    return f"{_counted(trials['arm_id'].nunique(), 'arm')} × {seeds}"
+        return f"{counted(shared_names(trials).nunique(), 'arm')} in {contexts} contexts × {seeds}"
+    return f"{counted(trials['arm_id'].nunique(), 'arm')} × {seeds}"
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def recipe_text(trials: "pd.DataFrame") -> str:
+    """Return the recipe of the baseline, or of all arms where there is none; empty where it is not known.
+
+    Args:
+        trials: With a column ``config.<path>`` for each value of their configurations.
+    """
+    is_baseline = trials["is_baseline"]
+    configs = trials[is_baseline] if is_baseline.any() else trials
+    told = partial(_told, configs)
+    if not (told("student.model") and told("data.name")):
+        return ""
+    whose = "The baseline's student" if is_baseline.any() else "The student"
+    pixels, share = told("data.side"), told("data.train_fraction", "%")
+    images = told("data.name") + (f" at {pixels} x {pixels} pixels" if pixels else "")
+    images += f" ({share} of its training split)" if share not in ("", "100%") else ""
+    images += " without their labels" if told("task") == "transfer" else ""
+    sentences = [
+        f"{whose}, {told('student.model')}, learns from the images of {images}{_length(configs, '')}"
+        f", by stochastic gradient descent{_optimizer(configs, 'optimizer.')}."
+    ]
+    if told("probe.epochs"):
+        which = "the whole network" if told("probe.mode") == "full" else "a linear layer on it"
+        sentences.append(
+            f"Then {which} learns the labels{_length(configs, 'probe.')}{_optimizer(configs, 'probe.optimizer.')}."
+        )
+    of_files = configs.get("config.teacher.checkpoint")
+    is_read = configs.index.isin(() if of_files is None else of_files.dropna().index)
+    source = f" of {told('source.name')}" if told("source.name") else ""
+    for alike in (configs[~is_read], configs[is_read]):
+        if not (model := _told(alike, "teacher.model")):
+            continue
+        how = "was read from a file"
+        if not _told(alike, "teacher.checkpoint"):
+            share = _told(alike, "teacher.train_fraction", "%")
+            of_split = "" if share in ("", "100%") else f" on {share} of the training split"
+            optimizer = _optimizer(alike, "teacher.optimizer.")
+            how = f"was trained{_length(alike, 'teacher.', of_split)}{optimizer}"
+        sentences.append(f"The teacher{source}, {model}, {how} and is frozen.")
+    return " ".join(sentences)
+
+
+def _length(configs: "pd.DataFrame", prefix: str, after_epochs: str = "") -> str:
+    """Return for how many epochs and in which batches something was trained, as far as they are known."""
+    epochs, batch_size = _told(configs, f"{prefix}epochs"), _told(configs, f"{prefix}batch_size")
+    in_batches = f" in batches of {batch_size}" if batch_size else ""
+    return (f" for {epochs} epochs" if epochs else "") + after_epochs + in_batches
+
+
+def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
+    """Return the settings of an optimizer and its schedule in parentheses, as far as they are known."""
+    told = partial(_told, configs)
+    parts = {"learning rate": "learning_rate", "momentum": "momentum", "weight decay": "weight_decay"}
+    found = [f"{words} {told(prefix + name)}" for words, name in parts.items() if told(prefix + name)]
+    if schedule := told(prefix + "schedule"):
+        decay, milestones = told(prefix + "decay"), told(prefix + "milestones")
+        at = (f" by {decay}" if decay else "") + (f" at the fractions {milestones} of the epochs" if milestones else "")
+        found.append(f"{schedule} schedule{at if schedule == 'step' else ''}")
+    if told(prefix + "warmup_epochs") not in ("", "0"):
+        found.append(f"{told(prefix + 'warmup_epochs')} epochs of warm-up")
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _told(configs: "pd.DataFrame", path: str, unit: str = "") -> str:
+    """Return the different values at a path of the configurations, in words; empty where there are none."""
+    values = configs.get(f"config.{path}")
+    found = [] if values is None else list(dict.fromkeys(values.dropna()))
+    if len(found) <= MOST_NAMED:
+        return " or ".join(_text(value, unit) for value in found)
+    if any(isinstance(value, str) for value in found):
+        return f"one of {len(found)}"
+    return f"{_text(min(found), unit)} to {_text(max(found), unit)}"
+
+
+def _text(value: Any, unit: str) -> str:
+    if isinstance(value, str):
+        return value.strip("[]")
+    return f"{value * 100:.4g}%" if unit == "%" else f"{value:.6g}"
+
+
+def provenance_rows(results: Results) -> list[list[str]]:
+    """Return what identifies the runs and their code, or the origin of foreign results: rows of a name and a value."""
+    facts, study, trials = results.facts, results.facts.study, results.trials
+    seconds = trials["wall_seconds"]
+    measured = [
+        *([name, ", ".join(sorted({*trials[name[:-1]].dropna()} - {""}))] for name in ("devices", "nodes")),
+        ["training time", f"{seconds.sum() / 3600:.2f} hours over all trials" if seconds.notna().any() else ""],
+    ]
+    schema = ["schema version", str(SCHEMA_VERSION)]
+    if foreign := facts.foreign:
+        unknown = [["commit", ""], ["command", ""], ["machine", ""], ["versions", ""], *measured]
+        return [
+            ["study", study.study],
+            ["origin", f"not measured here; read from {foreign.origin}"],
+            *([name, value or "unknown"] for name, value in unknown),
+            ["cannot be vouched for", " ".join(foreign.cannot_be_vouched_for)],
+            schema,
+        ]
+    last_launches = {launch.run: launch for launch in facts.launches}
+
+    def different(texts: Iterable[str]) -> str:
+        return "; ".join(dict.fromkeys(text for text in texts if text))
+
+    rows = [["study", study.study], ["run", study.run]]
+    for number, launch in enumerate(facts.launches, 1):
+        started = datetime.fromtimestamp(launch.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        commit = launch.git_commit or "outside a checkout"
+        of_run = f", of {launch.run}" if len(last_launches) > 1 else ""
+        rows.append([f"launch {number}{of_run}", f"{started}, commit {commit}"])
+    versions = (
+        ", ".join(f"{name} {version}" for name, version in sorted(launch.versions.items()))
+        for launch in last_launches.values()
+    )
+    rows += [
+        ["reference", study.reference_source],
+        ["command", different(launch.command for launch in last_launches.values())],
+        ["machine", different(launch.machine for launch in last_launches.values())],
+        *measured,
+        ["versions", different(versions)],
+        ["ledger", f"{facts.ledger}, {counted(facts.torn_lines, 'torn line')} ignored"],
+        schema,
+    ]
+    return [[name, value] for name, value in rows if value]

@@ -1,26 +1,28 @@
-"""How the intervals and the open verdicts of a table of effects are read: sentences."""
+"""How the effects of a report are read: their intervals, open verdicts, and what they speak of; sentences."""
 
 from analysis.results import Results
+from analysis.statistics.any_table import complete, reported
 from analysis.statistics.verdicts import ASSURANCE, FEWEST_FOR_A_NUMBER, LEVEL, POWER, Verdict
+
+TEACHER = "config.teacher."
+"""Begins the columns of trials that say which teacher a trial has."""
 
 
 def reading_text(results: Results) -> str:
     """Return which interval belongs to which verdict."""
-    count, delta = len(results.effects), results.facts.study.delta
-    sentences = []
-    if count == 1:
-        sentences.append("Helps or hurts goes with a 95% interval that leaves out 0.")
-    else:
-        sentences += [
+    count = len(results.effects)
+    text = "Helps or hurts goes with a 95% interval that leaves out 0."
+    if count != 1:
+        text = (
             "An interval, and an unadjusted p, hold for one comparison alone, so an interval may leave out 0 where the "
-            "verdict is undecided.",
-            f"Simultaneous intervals ({100 - 100 * LEVEL / count:.4g}% each; thin in the forest) hold all together in "
-            f"{1 - LEVEL:.0%} of studies: where one leaves out 0, the effect is told from 0.",
-        ]
-    if delta is not None:
+            f"verdict is undecided. Simultaneous intervals ({100 - 100 * LEVEL / max(count, 1):.4g}% each; thin in the "
+            f"forest) hold all together in {1 - LEVEL:.0%} of studies: where one leaves out 0, the effect is told "
+            "from 0."
+        )
+    if results.facts.study.delta is not None:
         adjusted = "" if count == 1 else ", before the adjustment"
-        sentences.append(f"Equivalent goes with a 90% interval within ±delta{adjusted}.")
-    return " ".join(sentences)
+        text += f" Equivalent goes with a 90% interval within ±delta{adjusted}."
+    return text
 
 
 def open_text(results: Results) -> str:
@@ -42,3 +44,40 @@ def open_text(results: Results) -> str:
     if (effects["n_pairs"][is_open] < FEWEST_FOR_A_NUMBER).any():
         text += f"; below {FEWEST_FOR_A_NUMBER} pairs a range, from its lower bound to its upper one"
     return f"{text}. What effect was seen does not enter."
+
+
+def scope_text(results: Results) -> str:
+    """Return for which population the effects hold: seeds, on these images, of this pool, taught by this teacher.
+
+    A test over seeds knows of no other chance than that of the seeds: the same images score all trials, the same pool
+    and the same teacher are behind them. Nothing is returned where there are no effects.
+    """
+    if results.effects.empty:
+        return ""
+    if results.facts.foreign:
+        return (
+            "The effects speak of further runs like those in the table, at other seeds. On which images they were "
+            "scored, of which training pool and taught by whom is not known here; they speak of no others."
+        )
+    trials = complete(reported(results.trials), results.facts.study.report_metric)
+    teachers = [str(name) for name in trials.columns if str(name).startswith(TEACHER)]
+    taught, others = "", "images, pools or data sets"
+    if f"{TEACHER}model" in teachers:
+        has_teacher = trials[trials[f"{TEACHER}model"].notna()]
+        counts = has_teacher[["context", *teachers]].astype("str").drop_duplicates()["context"].value_counts()
+        if not counts.empty:
+            least, most = counts.min(), counts.max()
+            number = "one teacher" if most == 1 else f"{most} teachers"
+            number = f"{least} to {number}" if least < most else number
+            taught = f", taught by {number}{' in each context' if len(results.contexts) > 1 else ''}"
+            others = "images, pools, teachers or data sets"
+    images = sorted(trials["test_images"].dropna().unique()) if "test_images" in trials else []
+    scored = "these test images"
+    if len(images) == 1:
+        scored = f"these {images[0]:,.0f} test images"
+    elif images:
+        scored += f" ({images[0]:,.0f} to {images[-1]:,.0f})"
+    return (
+        "The effects speak of trainings by this recipe on random splits of this training pool"
+        f"{taught}, scored on {scored}; not of other {others}."
+    )

@@ -1,14 +1,13 @@
 """A table of a report with what is said about it, and its forms as Markdown and CSV."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.results import Results
 from analysis.statistics.best import BOLD, DAGGER, NONE_BOLD, NOT_TOLD
 from analysis.unmade import reason
-from analysis.wording import quantity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,20 +18,22 @@ Rows = list[list[str]]
 Cells = frozenset[tuple[int, int]]
 """Cells of a table, by row and column."""
 
-PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
+Cell = Callable[["pd.Series[Any]"], str]
+"""A row of statistics -> a formatted cell."""
 
+Columns = Mapping[str, str | Cell]
+"""Heads of a table to what makes their cells, or to the column of the statistics that they show as it is."""
+
+PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 UNADJUSTED = "p"
 """Head of the column of p values of one comparison alone."""
 
-
 VERDICT = "verdict"
 """Head of the column that answers."""
 
-
 NOTE = "note"
 """Head of a last column that holds remarks, not figures."""
-
 
 SMOKE = "A smoke run: its images are few and generated, and its numbers mean nothing."
 """Said of every table of such a run."""
@@ -45,9 +46,8 @@ class Table:
     Attributes:
         title: Its heading.
         rows: Head and rows.
-        remark: How its figures came about: which test, where those that were not measured come from, and that none
-            means anything where that is so.
-        bold: Cells, by row and column, that have the best mean and are set in bold; see `analysis.statistics.best`.
+        remark: How its figures came about: which test, and where those that were not measured come from.
+        bold: Cells that have the best mean and are set in bold; see `analysis.statistics.best`.
         daggered: Cells that are not told from it, and have a dagger.
         has_means: Whether it has means, of which the best would be bold.
         why_not: Of a table that could not be made, the reason; it then stands in the only cell.
@@ -56,8 +56,8 @@ class Table:
     title: str
     rows: Rows
     remark: str = ""
-    bold: frozenset[tuple[int, int]] = frozenset()
-    daggered: frozenset[tuple[int, int]] = frozenset()
+    bold: Cells = frozenset()
+    daggered: Cells = frozenset()
     has_means: bool = False
     why_not: str = ""
 
@@ -68,12 +68,7 @@ class Table:
         return " ".join(text for text in (self.remark, bold, NOT_TOLD if self.daggered else "") if text)
 
     def parts(self, number: int, column: int) -> tuple[str, str]:
-        """Return a mean, with its dagger where it has one, and what stands behind it and gets no mark: a reference.
-
-        Args:
-            number: Of the row; 0 is the head.
-            column: Of the cell in it.
-        """
+        """Return a cell's mean, with its dagger where it has one, and what stands behind it unmarked: a reference."""
         measured, parenthesis, published = self.rows[number][column].partition(" (")
         dagger = DAGGER if (number, column) in self.daggered else ""
         return measured + dagger, parenthesis + published
@@ -89,28 +84,25 @@ class Table:
         return [[row[index] for index in kept] for row in self.rows], notes
 
 
+def rows_of(frame: "pd.DataFrame", columns: Columns) -> Rows:
+    """Return a table of statistics as rows of formatted cells, below their head."""
+    return [
+        [*columns],
+        *(
+            [str(row[cell]) if isinstance(cell, str) else cell(row) for cell in columns.values()]
+            for _, row in frame.iterrows()
+        ),
+    ]
+
+
+def cell(form: Callable[..., str], name: str, *options: Any) -> Cell:
+    """Return what makes a cell of the value in this column, in this form."""
+    return lambda row: form(row[name], *options)
+
+
 def unmade_table(title: str, error: Exception) -> Table:
     """Return what stands in the place of a table that could not be made."""
     return Table(title, [["table"], [reason(error)]], why_not=reason(error))
-
-
-def direction_text(results: Results) -> str:
-    """Return which of two values of the metric is the better one, as a sentence."""
-    study = results.facts.study
-    column = study.metric if main_name(results) == "leaderboard" else study.report_metric
-    return f"Of {quantity(column).name}, {'larger' if study.maximise else 'smaller'} is better."
-
-
-def directed(table: Table, results: Results) -> Table:
-    """Return the table, whose remark first says which direction is better."""
-    return replace(table, remark=f"{direction_text(results)} {table.remark}".rstrip())
-
-
-def marked(table: Table, results: Results) -> Table:
-    """Return the table, which says that it answers nothing where it is of a smoke run."""
-    if not results.facts.study.is_smoke:
-        return table
-    return replace(table, title=f"Smoke run: {table.title}", remark=f"{SMOKE} {table.remark}".rstrip())
 
 
 def markdown_tables(tables: Sequence[Table]) -> str:
@@ -118,27 +110,22 @@ def markdown_tables(tables: Sequence[Table]) -> str:
     parts = []
     for table in tables:
         parts += [f"## {markdown_text(table.title)}\n"] if len(tables) > 1 else []
-        cells = [
-            [
-                f"**{mean}**{rest}" if (number, column) in table.bold else mean + rest
-                for column in range(len(row))
-                for mean, rest in [map(markdown_text, table.parts(number, column))]
-            ]
-            for number, row in enumerate(table.rows)
-        ]
-        parts.append(_markdown_lines(cells))
+        lines = []
+        for number, row in enumerate(table.rows):
+            cells = []
+            for column in range(len(row)):
+                mean, rest = map(markdown_text, table.parts(number, column))
+                cells.append(f"**{mean}**{rest}" if (number, column) in table.bold else mean + rest)
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.insert(1, "|" + " --- |" * len(table.rows[0]))
+        parts.append("\n".join(lines) + "\n")
         parts += [f"{markdown_text(table.footnote)}\n"] if table.footnote else []
     return "\n".join(parts)
 
 
 def markdown(rows: Rows) -> str:
     """Return rows as a Markdown table."""
-    return _markdown_lines([[markdown_text(cell) for cell in row] for row in rows])
-
-
-def _markdown_lines(cells: Rows) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([lines[0], "|" + " --- |" * len(cells[0]), *lines[1:]]) + "\n"
+    return markdown_tables([Table("", rows)])
 
 
 _MARKUP = re.compile(
@@ -176,5 +163,4 @@ def main_name(results: Results) -> str:
     """Return what the tables that answer the question are: ``effects``, or scores, a search's ``leaderboard``."""
     if not results.arms.empty:
         return "effects"
-    is_search = results.facts.study.design == "search" or not results.trials.empty
-    return "leaderboard" if is_search else "effects"
+    return "leaderboard" if results.facts.study.design == "search" or not results.trials.empty else "effects"

@@ -1,13 +1,10 @@
 """Every trial, as the page's own table holds it: columns and cells of plain values, to be sorted and filtered there."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from analysis.results import Results
 from analysis.wording import quantity
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 def trial_table(results: Results) -> dict[str, Any]:
@@ -18,40 +15,25 @@ def trial_table(results: Results) -> dict[str, Any]:
         ``rows``: for each trial its cells, None where there is no value.
     """
     study, trials = results.facts.study, results.trials
-    context = [_column("context", "context")] if len(results.contexts) > 1 else []
-    columns = [
-        _column("number", "trial", 0),
-        *context,
-        _column("arm", "arm"),
-        _column("seed", "seed", 0),
-        _column("stage", "stage"),
-        _column("status", "status"),
-        _column("epochs", "epochs", 0),
-        *(
-            _column(metric, quantity(metric).label, quantity(metric).decimals)
-            for metric in dict.fromkeys((study.metric, study.report_metric))
-        ),
-        _column("wall_seconds", "training time (s)", 1),
-        _column("reason", "reason"),
-    ]
-    # People count from one.
-    shown = trials.assign(number=trials["number"] + 1)[[column["name"] for column in columns]]
-    cells = [
-        _numbers(shown[column["name"]], column["decimals"])
-        if "decimals" in column
-        else shown[column["name"]].astype(str).tolist()
-        for column in columns
-    ]
+    measured = {name: quantity(name) for name in (study.metric, study.report_metric)}
+    titles: dict[str, tuple[str, int | None]] = {
+        "number": ("trial", 0),
+        **({"context": ("context", None)} if len(results.contexts) > 1 else {}),
+        **{"arm": ("arm", None), "seed": ("seed", 0), "stage": ("stage", None), "status": ("status", None)},
+        "epochs": ("epochs", 0),
+        **{name: (of.label, of.decimals) for name, of in measured.items()},
+        **{"wall_seconds": ("training time (s)", 1), "reason": ("reason", None)},
+    }
+    shown = trials.assign(number=trials["number"] + 1)  # people count from one
+    columns: list[dict[str, Any]] = []
+    cells: list[list[Any]] = []
+    for name, (title, decimals) in titles.items():
+        columns.append({"name": name, "title": title} | ({} if decimals is None else {"decimals": decimals}))
+        if decimals is None:
+            cells.append(shown[name].astype(str).tolist())
+            continue
+        # JSON has no NaN; two digits beyond those shown, by which they are sorted.
+        digits = decimals + 2 if decimals else None
+        numbers = shown[name].astype("float64").tolist()
+        cells.append([round(value, digits) if math.isfinite(value) else None for value in numbers])
     return {"columns": columns, "rows": [list(row) for row in zip(*cells, strict=True)]}
-
-
-def _column(name: str, title: str, decimals: int | None = None) -> dict[str, Any]:
-    return {"name": name, "title": title} | ({} if decimals is None else {"decimals": decimals})
-
-
-def _numbers(values: "pd.Series[Any]", decimals: int) -> list[float | int | None]:
-    """Return numbers, those that JSON cannot hold as None; two digits beyond those shown, by which they are sorted."""
-    return [
-        None if not math.isfinite(value) else round(value, decimals + 2) if decimals else int(value)
-        for value in values.astype("float64").tolist()
-    ]

@@ -1,10 +1,10 @@
 """Everything a run has to say, written at once: Parquet tables, figures, tables for a paper, one page."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import fs
@@ -20,12 +20,10 @@ from analysis.ledger.trials import TRIALS_FILE
 from analysis.loading import load
 from analysis.record import RECORD, Record
 from analysis.report.drawing import RENDER
-from analysis.report.latex import latex
-from analysis.report.latex_text import text
-from analysis.report.methods import methods_text
-from analysis.report.pages import html_page, libraries
-from analysis.report.provenance import provenance_rows
-from analysis.report.scope import scope_text
+from analysis.report.latex import latex, text
+from analysis.report.methods import methods_text, provenance_rows
+from analysis.report.pages import libraries, rendered
+from analysis.report.reading import scope_text
 from analysis.report.table import SMOKE, csv, main_name, markdown_tables, markdown_text
 from analysis.report.tables import TABLES, main_tables, side_tables
 from analysis.report.trial_table import trial_table
@@ -48,7 +46,7 @@ PAPER_KINDS = ("csv", "md", "tex")
 """Suffixes of a table: its statistics with every digit, and what people read."""
 
 FIGURE_KINDS = ("svg", "png", "pdf")
-"""In which each figure is written."""
+"""In which each figure is written, the vector file first."""
 
 POSSIBLE = frozenset(
     {"report.html"}
@@ -105,10 +103,11 @@ def write_report(
         record = Record(place)
         has_others = record.others(POSSIBLE)
     if has_others:  # whether they are in its way, only the report itself can tell
-        record.refuse_others(_made(load(run)).files)
+        record.refuse_others(_made(load(run))[0])
     with naming(run):
         trials, epochs = collect(run, place, engine)
-    return _write_rest(_made(load(place)), place, {"trials": trials, "epochs": epochs})
+    results = load(place)
+    return _write_rest(results, *_made(results), place, {"trials": trials, "epochs": epochs})
 
 
 def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
@@ -122,13 +121,15 @@ def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
         ValueError: If a file that is none of an earlier report's is in the place of one that is to be written.
     """
     place = without_slash(out)
-    made, parts = _made(results), {TRIALS_FILE: results.trials, part_name(0): results.epochs}
+    files, unmade = _made(results)
+    parts = {TRIALS_FILE: results.trials, part_name(0): results.epochs}
     record, folder = Record(place), open_folder(place)
-    record.claim({*parts, *made.files})
+    record.claim({*parts, *files})
     for name, frame in parts.items():
         write(folder, name, _parquet(frame, results.facts))
     record.release({name for name in record.names if _is_of_tables(name)} - {*parts})
-    return _write_rest(made, place, {"trials": below(place, TRIALS_FILE), "epochs": below(place, FOLDER)})
+    tables = {"trials": below(place, TRIALS_FILE), "epochs": below(place, FOLDER)}
+    return _write_rest(results, files, unmade, place, tables)
 
 
 def report_on(
@@ -184,28 +185,8 @@ def _refuse_other_folder(out: str) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Made:
-    """A report but for the tables of trials and epochs, before any of it is written.
-
-    Attributes:
-        results: What is reported.
-        files: Name to content, the page last.
-        derived: Names of the tables that are derived.
-        figures: Names of the figures.
-        papers: Names of the tables for papers.
-        unmade: Parts that could not be made, with the reason.
-    """
-
-    results: Results
-    files: dict[str, bytes]
-    derived: list[str]
-    figures: list[str]
-    papers: list[str]
-    unmade: dict[str, str]
-
-
-def _made(results: Results) -> _Made:
+def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return a report but for the tables of trials and epochs: its files, and why other parts could not be made."""
     unmade: dict[str, str] = {}
     derived: dict[str, pd.DataFrame] = {}
     for name in DERIVED:
@@ -223,25 +204,28 @@ def _made(results: Results) -> _Made:
     html = page(results, drawings, why_not, unmade)
     unmade |= {f"figure {name}": reason for name, reason in why_not.items()}
     files = {f"{name}.parquet": _parquet(frame, results.facts) for name, frame in derived.items()}
-    files |= papers | pictures | {"report.html": html.encode()}
-    return _Made(results, files, [*derived], [*drawings], [*papers], unmade)
+    return files | papers | pictures | {"report.html": html.encode()}, unmade
 
 
-def _write_rest(made: _Made, place: str, tables: dict[str, str]) -> ReportPaths:
+def _write_rest(
+    results: Results, files: dict[str, bytes], unmade: dict[str, str], place: str, tables: dict[str, str]
+) -> ReportPaths:
     """Write all but the two tables that everything else is derived from."""
     record, folder = Record(place), open_folder(place)
-    record.claim({*made.files})
-    for name, content in made.files.items():
+    record.claim({*files})
+    for name, content in files.items():
         write(folder, name, content)
     # Nothing that is left of an earlier report may contradict this one.
-    record.release({name for name in record.names if not _is_of_tables(name)} - {*made.files})
+    record.release({name for name in record.names if not _is_of_tables(name)} - {*files})
+    derived = {name: below(place, f"{name}.parquet") for name in DERIVED if f"{name}.parquet" in files}
+    pictures = {name: f"figures/{name}.{FIGURE_KINDS[0]}" for name in FIGURES}
     return ReportPaths(
         html=below(place, "report.html"),
-        tables=tables | {name: below(place, f"{name}.parquet") for name in made.derived},
-        figures={name: below(place, f"figures/{name}.svg") for name in made.figures},
-        papers=[below(place, name) for name in made.papers],
-        results=made.results,
-        unmade=made.unmade,
+        tables=tables | derived,
+        figures={name: below(place, picture) for name, picture in pictures.items() if picture in files},
+        papers=[below(place, name) for name in files if name.startswith("tables/")],
+        results=results,
+        unmade=unmade,
     )
 
 
@@ -259,37 +243,36 @@ def page(results: Results, drawings: dict[str, Drawing], why_not: dict[str, str]
         why_not: Figures that could not be made, with the reason.
         unmade: Other parts that could not be made, with the reason; it grows.
     """
-    values = {
-        "study": results.facts.study,
-        "facts": results.facts,
-        "smoke": SMOKE,
-        "main_tables": main_tables(results),
-        "side_tables": side_tables(results),
-        "scope": "",
-        "is_search_score": False,
-        "figures": {name: FIGURES[name].title for name in FIGURES if name in {*drawings, *why_not}},
-        "drawings": drawings,
-        "why_not": why_not,
-        "trials": {"columns": [], "rows": []},
-        "status_counts": results.trials["status"].value_counts().to_dict(),
-        "methods": _methods(results, unmade),
-        "provenance": [],
-        "libraries": libraries() if drawings else "",
-    }
-    with noted(unmade, "scope"):
-        values["scope"] = scope_text(results)
-    with noted(unmade, "table arms"):
-        values["is_search_score"] = results.arms.empty
-    with noted(unmade, "trials"):
-        values["trials"] = trial_table(results)
-    with noted(unmade, "provenance"):
-        values["provenance"] = provenance_rows(results)
-    values["unmade"] = unmade
-    return html_page("report.html", values)
+
+    def part(what: str, make: Callable[[Results], Any], otherwise: Any) -> Any:
+        with noted(unmade, what):
+            return make(results)
+        return otherwise
+
+    return rendered(
+        "report.html",
+        {
+            "study": results.facts.study,
+            "facts": results.facts,
+            "smoke": SMOKE,
+            "main_tables": main_tables(results),
+            "side_tables": side_tables(results),
+            "figures": {name: FIGURES[name].title for name in FIGURES if name in {*drawings, *why_not}},
+            "drawings": drawings,
+            "why_not": why_not,
+            "status_counts": results.trials["status"].value_counts().to_dict(),
+            "methods": _methods(results, unmade),
+            "scope": part("scope", scope_text, ""),
+            "is_search_score": part("table arms", lambda results: results.arms.empty, otherwise=False),
+            "trials": part("trials", trial_table, {"columns": [], "rows": []}),
+            "provenance": part("provenance", provenance_rows, []),
+            "libraries": libraries() if drawings else "",
+            "unmade": unmade,
+        },
+    )
 
 
 def _methods(results: Results, unmade: dict[str, str]) -> str:
-
     with noted(unmade, "methods"):
         return methods_text(results)
     return unmade["methods"]
@@ -301,13 +284,7 @@ def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
 
 
 def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[str, str]) -> dict[str, str]:
-    """Return files by name: the statistics as CSV with every digit, what people read in Markdown and LaTeX.
-
-    Args:
-        results: What is reported.
-        derived: Its tables.
-        unmade: Parts that could not be made, with the reason; it grows.
-    """
+    """Return files by name: the statistics as CSV with every digit, what people read in Markdown and LaTeX."""
     papers = {f"{name}.csv": csv(frame) for name, frame in derived.items()}
     answer = "effects"
     with noted(unmade, "table effects"):

@@ -6,9 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from analysis import load
-from analysis.figures import FIGURES
-from analysis.figures.drawing import Drawing
-from analysis.figures.theme import themed
+from analysis.figures import FIGURES, module_of
+from analysis.figures.drawing import Drawing, themed
 from analysis.report.drawing import RENDER
 from analysis.report.tables import main_tables, side_tables
 from analysis.report.write import DERIVED
@@ -221,10 +220,10 @@ def results_of(
 def test_every_figure_is_drawn_or_does_not_apply(
     results_of: Callable[..., Results], way: Callable[[LedgerWriter], None], name: str
 ) -> None:
-    results, figure = results_of(way), FIGURES[name]
+    results, figure = results_of(way), module_of(name)
     record = figure.record(results)
     if record is not None:
-        drawing = Drawing(figure.title, record.caption, themed(figure.chart(record)))
+        drawing = Drawing(FIGURES[name].title, record.caption, themed(figure.chart(record)))
         json.dumps(drawing.specification, allow_nan=False)
         assert RENDER["svg"](drawing).startswith(b"<svg")
 
@@ -240,6 +239,6 @@ def test_every_table_is_made(results_of: Callable[..., Results], way: Callable[[
 
 
 def test_a_number_that_is_not_known_has_a_panel_of_its_own_name(results_of: Callable[..., Results]) -> None:
-    record = FIGURES["health"].record(results_of(health_that_no_version_knows))
+    record = module_of("health").record(results_of(health_that_no_version_knows))
     assert record.panels[0] == "agreement (%)"
     assert "margin: stage1" in record.panels

@@ -11,10 +11,9 @@ import pytest
 
 from analysis import Results, load, read_csv, write_report, write_results
 from analysis.__main__ import main
-from analysis.report.methods import methods_text
-from analysis.report.provenance import provenance_rows
+from analysis.report.methods import methods_text, provenance_rows
 from analysis.report.tables import main_tables
-from analysis.report.tables.contexts import context_rows
+from analysis.report.tables.effects import context_rows
 from analysis.statistics.over_contexts import shared_names
 from cktf.rows import Status
 

@@ -1,4 +1,4 @@
-"""HTML pages: the templates of this folder, whose styles and scripts they hold, for they load nothing."""
+"""Templates of this folder: HTML pages, which hold their styles and scripts, for they load nothing; and prose."""
 
 from functools import cache
 from pathlib import Path
@@ -8,14 +8,24 @@ EXPOSE = "window.vegaEmbed = vegaEmbed;"
 """What a page's own script sees of the bundled libraries."""
 
 
-def html_page(template: str, values: dict[str, Any]) -> str:
-    """Return a template of this folder with these values, all of them escaped but what `libraries` gives."""
-    from jinja2 import Environment, FileSystemLoader
+def rendered(template: str, values: dict[str, Any]) -> str:
+    """Return a template of this folder with these values; in HTML all are escaped but what `libraries` gives."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template(template).render(values)
+
+
+def prose(template: str, values: dict[str, Any]) -> str:
+    """Return a template of sentences with these values, its lines joined by spaces."""
+    lines = rendered(template, values).split("\n")
+    return " ".join(line for line in lines if line)
 
 
 @cache

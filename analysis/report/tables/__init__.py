@@ -1,35 +1,25 @@
-"""Tables as people read them. Each file makes those of one kind from results."""
+"""Tables as people read them, made from results."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from analysis.report.table import Table, directed, main_name, marked, unmade_table
-from analysis.report.tables import (
-    confirmed,
-    contexts,
-    effects,
-    health,
-    importance,
-    interactions,
-    leaderboard,
-    over_contexts,
-    pairing,
-    ranks,
-    teachers,
-)
+from analysis.report.table import SMOKE, Table, main_name, unmade_table
+from analysis.report.tables import comparisons, distillation, effects, searches
 from analysis.results import Results
+from analysis.wording import quantity
 
 TABLES: dict[str, Callable[[Results], list[Table]]] = {
-    "contexts": contexts.tables,
-    "effects": effects.tables,
-    "leaderboard": leaderboard.tables,
-    "over_contexts": over_contexts.tables,
-    "ranks": ranks.tables,
-    "interactions": interactions.tables,
-    "teachers": teachers.tables,
-    "pairing": pairing.tables,
-    "health": health.tables,
-    "confirmed": confirmed.tables,
-    "importance": importance.tables,
+    "contexts": effects.contexts,
+    "effects": effects.effects,
+    "leaderboard": searches.leaderboard,
+    "over_contexts": comparisons.over_contexts,
+    "ranks": comparisons.ranks,
+    "interactions": comparisons.interactions,
+    "teachers": distillation.teachers,
+    "pairing": comparisons.pairing,
+    "health": distillation.health,
+    "confirmed": searches.confirmed,
+    "importance": searches.importance,
 }
 """Kind of table to its function, which returns no table where the kind does not apply; in the order of the page."""
 
@@ -66,4 +56,11 @@ def side_tables(results: Results) -> dict[str, Table]:
 
 
 def _finished(kind: str, table: Table, results: Results) -> Table:
-    return marked(table if kind in WITHOUT_DIRECTION else directed(table, results), results)
+    """Return a table whose remark says which direction is better, and that it answers nothing in a smoke run."""
+    study, title, remark = results.facts.study, table.title, table.remark
+    if kind not in WITHOUT_DIRECTION:
+        column = study.metric if main_name(results) == "leaderboard" else study.report_metric
+        remark = f"Of {quantity(column).name}, {'larger' if study.maximise else 'smaller'} is better. {remark}"
+    if study.is_smoke:
+        title, remark = f"Smoke run: {title}", f"{SMOKE} {remark}"
+    return replace(table, title=title, remark=remark.rstrip())

@@ -1,4 +1,4 @@
-"""Every arm against its baseline: one table for each context."""
+"""Every arm against its baseline: one table for each context, and of several contexts one of all means."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -7,14 +7,7 @@ import numpy as np
 
 from analysis.ledger.other_names import other_names
 from analysis.report.reading import open_text, reading_text
-from analysis.report.table import (
-    NOTE,
-    UNADJUSTED,
-    VERDICT,
-    Cells,
-    Rows,
-    Table,
-)
+from analysis.report.table import NOTE, UNADJUSTED, VERDICT, Cells, Rows, Table
 from analysis.results import Results
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, LEVEL, MOST_MORE_SEEDS, Verdict
@@ -23,25 +16,31 @@ from analysis.wording import ABSENT, effect_text, number_text, p_text, quantity,
 if TYPE_CHECKING:
     import pandas as pd
 
-
 MEAN_COLUMN = 2
 """Column of the arms' means."""
-
 
 UNTESTED = "No comparison could be tested, so none is decided; the table says why"
 """Remark if no arm could be tested."""
 
 
-def tables(results: Results) -> list[Table]:
+def effects(results: Results) -> list[Table]:
     """Return a table for each context; one without rows where no trial is planned."""
-    title = f"Effects on {quantity(results.facts.study.report_metric).name}"
+    study = results.facts.study
+    measured = quantity(study.report_metric)
+    title = f"Effects on {measured.name}"
     if results.arms.empty:
         return [Table(title, effects_rows(results), "No trial is planned yet.")]
-    found = []
+    tables = []
     for context in results.contexts:
-        remarks = (decision_text(results), _reference_remark(results, context))
+        remarks = [decision_text(results)]
+        own, published = (number_text(value, measured.decimals) for value in teacher_of(results, context))
+        if study.reference_values.get(context) or published != ABSENT:
+            remarks.append(f"Reference: {study.reference_source}.")
+        if published != ABSENT:
+            own = "not measured" if own == ABSENT else own
+            remarks.append(f"The teacher: {own}, reference {published}.")
         rows = effects_rows(results, context)
-        found.append(
+        tables.append(
             Table(
                 f"{title}: {context}" if context else title,
                 rows,
@@ -50,7 +49,50 @@ def tables(results: Results) -> list[Table]:
                 has_means=True,
             )
         )
-    return found
+    return tables
+
+
+def contexts(results: Results) -> list[Table]:
+    """Return the table of all means, arms beside contexts; none where there is one context."""
+    if len(results.contexts) < 2:
+        return []
+    study = results.facts.study
+    head = f"{quantity(study.report_metric).label.capitalize()}, mean ± sd"
+    rows = context_rows(results)
+    counts = results.arms["n"].unique()
+    remark = f"n = {counts[0]} in each cell." if len(counts) == 1 else "n is the number of seeds."
+    if study.reference_source:
+        remark += f" In parentheses: the reference, {study.reference_source}."
+    columns = dict(enumerate(results.contexts, 1))
+    return [Table(head, rows, remark, *marks(results, rows, columns), has_means=True)]
+
+
+def context_rows(results: Results) -> Rows:
+    """Return arm x context: mean and standard deviation, and in parentheses the reference; above them the teachers.
+
+    Where arms have different numbers of seeds, each cell says its own.
+    """
+    decimals = quantity(results.facts.study.report_metric).decimals
+
+    def beside(text: str, published: float) -> str:
+        return text if np.isnan(published) else f"{text} ({number_text(published, decimals)})"
+
+    arms = results.arms.assign(arm=shared_names(results.arms).to_numpy())
+    counts_differ = arms["n"].nunique() > 1
+    rows = [["arm", *results.contexts]]
+    teachers = []
+    for context in results.contexts:
+        measured, published = teacher_of(results, context)
+        teachers.append(beside(number_text(measured, decimals), published))
+    if any(cell != ABSENT for cell in teachers):
+        rows.append(["teacher", *teachers])
+    for name, of_name in arms.groupby("arm", sort=False):
+        cells = {}
+        for _, arm in of_name.iterrows():
+            own = mean_and_sd(arm, decimals) + (f", n = {arm['n']}" if counts_differ else "")
+            cells[arm["context"]] = beside(own, arm["reference"])
+        rows.append([str(name), *(cells.get(context, ABSENT) for context in results.contexts)])
+    return rows
 
 
 def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cells, Cells]:
@@ -93,37 +135,26 @@ def effects_rows(results: Results, context: str = "") -> Rows:
     """
     measured = quantity(results.facts.study.report_metric)
     arms = results.arms[results.arms["context"] == context].set_index("arm_id")
-    effects = results.effects[results.effects["context"] == context]
+    effects = results.effects[results.effects["context"] == context].set_index("arm_id")
     published = ["reference"] if arms["reference"].notna().any() else []
     head = ["arm", "n", f"{measured.label}, mean ± sd", *published]
     rows = [[*head, f"effect [95% interval]{unit_text(measured)}", UNADJUSTED, "p (Holm)", VERDICT, NOTE]]
     others = other_names(results.trials)
 
-    def noted(arm_id: str, note: str) -> str:
+    def add(arm_id: Any, figures: list[str], note: str) -> None:
+        arm = arms.loc[arm_id]
         also = f"also: {', '.join(others[arm_id])}" if arm_id in others else ""
-        return "; ".join(part for part in (also, note) if part)
-
-    def yields(arm: "pd.Series[Any]") -> list[str]:
-        figures = [mean_and_sd(arm, measured.decimals)]
-        figures += [number_text(arm[name], measured.decimals) for name in published]
-        return [arm["arm"], str(arm["n"]), *figures]
+        own = [arm["arm"], str(arm["n"]), mean_and_sd(arm, measured.decimals)]
+        own += [number_text(arm[name], measured.decimals) for name in published]
+        rows.append([*own, *figures, "; ".join(part for part in (also, note) if part)])
 
     for arm_id, arm in arms[arms["is_baseline"]].iterrows():
-        note = noted(str(arm_id), arm["reason"] or missing_text(arm["n_planned"] - arm["n"]))
-        rows.append([*yields(arm), "baseline", ABSENT, ABSENT, ABSENT, note])
-    for _, effect in effects.iterrows():
-        rows.append(
-            [
-                *yields(arms.loc[effect["arm_id"]]),
-                effect_text(effect, measured.decimals),
-                p_text(effect["p"]),
-                p_text(effect["p_holm"]),
-                verdict_text(effect, measured.decimals),
-                noted(effect["arm_id"], note_text(effect)),
-            ]
-        )
-    for _, arm in arms[~arms["is_baseline"] & ~arms.index.isin(effects["arm_id"])].iterrows():
-        rows.append([*yields(arm), ABSENT, ABSENT, ABSENT, ABSENT, "no baseline to compare with"])
+        add(arm_id, ["baseline", ABSENT, ABSENT, ABSENT], arm["reason"] or missing_text(arm["n_planned"] - arm["n"]))
+    for arm_id, effect in effects.iterrows():
+        tests = [effect_text(effect, measured.decimals), p_text(effect["p"]), p_text(effect["p_holm"])]
+        add(arm_id, [*tests, verdict_text(effect, measured.decimals)], note_text(effect))
+    for arm_id in arms.index[~arms["is_baseline"] & ~arms.index.isin(effects.index)]:
+        add(arm_id, [ABSENT] * 4, "no baseline to compare with")
     return rows
 
 
@@ -191,20 +222,6 @@ def decision_text(results: Results) -> str:
 def missing_text(count: int) -> str:
     """Return how many planned trials have no result; nothing where all have."""
     return f"{count} of its trials missing" if count else ""
-
-
-def _reference_remark(results: Results, context: str) -> str:
-    """Return where a context's references come from, and beside its teacher's reference what was measured of it."""
-    study = results.facts.study
-    decimals = quantity(study.report_metric).decimals
-    measured, published = teacher_of(results, context)
-    told = []
-    if study.reference_values.get(context) or not np.isnan(published):
-        told.append(f"Reference: {study.reference_source}.")
-    if not np.isnan(published):
-        own = "not measured" if np.isnan(measured) else number_text(measured, decimals)
-        told.append(f"The teacher: {own}, reference {number_text(published, decimals)}.")
-    return " ".join(told)
 
 
 def mean_and_sd(arm: "pd.Series[Any]", decimals: int) -> str:

@@ -22,12 +22,12 @@ def test_arms_stand_at_their_mean_ranks_and_bars_over_those_that_are_alike(
     results = load(many_contexts(6))
     diagram = record(results)
     assert diagram is not None
-    assert [(arm["arm"], arm["rank"]) for arm in diagram.arms] == list(
+    assert [(arm["arm"], arm["rank"]) for arm in diagram.rows] == list(
         results.ranks[["arm", "mean_rank"]].itertuples(index=False, name=None)
     )
     assert diagram.num_contexts == 6
     assert diagram.critical_difference == results.ranks["critical_difference"].iloc[0]
-    assert diagram.arms[0]["arm"] == "kd"
+    assert diagram.rows[0]["arm"] == "kd"
     for first, last in diagram.bars:
         assert last - first < diagram.critical_difference
     assert "Mean ranks of 4 arms over n = 6 contexts" in diagram.caption
@@ -38,8 +38,8 @@ def test_arms_stand_at_their_mean_ranks_and_bars_over_those_that_are_alike(
     for arm in better + worse:
         (stem,) = (line for line in lines if line["x"] == line["x2"] == arm["rank"] and line["y2"] == arm["y"])
         assert stem["y"] == 0
-    assert [arm["arm"] for arm in better] == [arm["arm"] for arm in diagram.arms[:2]]
-    assert [arm["arm"] for arm in worse] == [arm["arm"] for arm in diagram.arms[:1:-1]]
+    assert [arm["arm"] for arm in better] == [arm["arm"] for arm in diagram.rows[:2]]
+    assert [arm["arm"] for arm in worse] == [arm["arm"] for arm in diagram.rows[:1:-1]]
     assert len(bars) == len(diagram.bars)
     assert {"mean rank over n = 6 contexts", "1", "4"} < {word["text"] for word in words}
     low, high = specification["layer"][0]["encoding"]["x"]["scale"]["domain"]
@@ -53,7 +53,7 @@ def test_arms_that_friedman_s_test_does_not_tell_apart_are_under_one_bar(
     diagram = record(results)
     assert diagram is not None
     assert diagram.critical_difference is None
-    assert diagram.bars == [(diagram.arms[0]["rank"], diagram.arms[-1]["rank"])]
+    assert diagram.bars == [(diagram.rows[0]["rank"], diagram.rows[-1]["rank"])]
     assert "The bar over all arms says that none are told apart" in diagram.caption
     assert "Not ranked, since missing in a context: sp." in diagram.caption
     assert not any("critical" in word["text"] for word in drawn(chart(diagram).to_dict(), 2))

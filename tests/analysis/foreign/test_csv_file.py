@@ -8,8 +8,7 @@ import pytest
 
 from analysis import load, read_csv, write_results
 from analysis.__main__ import main
-from analysis.report.methods import methods_text
-from analysis.report.provenance import provenance_rows
+from analysis.report.methods import methods_text, provenance_rows
 from analysis.report.tables import main_tables
 from analysis.results import Results
 from cktf.rows import Status

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 import analysis
 from analysis import load, write_report, write_results
 from analysis.__main__ import main
-from analysis.figures import FIGURES
 from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
 from analysis.report.methods import methods_text
 from analysis.report.tables import TABLES
@@ -372,8 +370,8 @@ def test_a_table_and_a_figure_that_cannot_be_made_say_why_in_their_place(
     def fail(*_: object, **__: object) -> None:
         raise KeyError("margin")
 
-    monkeypatch.setitem(FIGURES, "learning_curves", replace(FIGURES["learning_curves"], record=fail))
-    monkeypatch.setitem(FIGURES, "paired_slopes", replace(FIGURES["paired_slopes"], chart=lambda _: {"mark": 3}))
+    monkeypatch.setattr("analysis.figures.learning_curves.record", fail)
+    monkeypatch.setattr("analysis.figures.paired_slopes.chart", lambda _: {"mark": 3})
     monkeypatch.setitem(TABLES, "pairing", fail)
     monkeypatch.setattr("analysis.statistics.best.best", fail)
     monkeypatch.setattr("analysis.report.write.trial_table", fail)

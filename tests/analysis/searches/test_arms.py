@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis import load
-from analysis.figures.factors import searched_factors
+from analysis.figures.shown import searched_factors
 from analysis.searches.arms import is_best, scores_on_the_way
 from cktf.rows import Stage, Status
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis import load
-from analysis.figures.factors import factor_order
+from analysis.figures.shown import factor_order
 from analysis.statistics.levels import factor_label, in_groups, is_logarithmic, is_numeric
 
 

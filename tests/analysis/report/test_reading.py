@@ -11,7 +11,7 @@ import numpy as np
 from analysis import load
 from analysis.foreign import read
 from analysis.report.methods import methods_text
-from analysis.report.scope import scope_text
+from analysis.report.reading import scope_text
 from cktf.foreign_options import Options
 
 

@@ -1,14 +1,41 @@
-"""Figures of many arms draw some of them."""
+"""Arms in figures: which are shown where there are many, and what their panels are called."""
 
+import re
 from pathlib import Path
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 
 from analysis import load
-from analysis.figures import FIGURES, history, pareto
-from analysis.figures.thinning import MAX_MARKS, thinned, thinned_text
+from analysis.figures import history, module_of, pareto
+from analysis.figures.shown import MAX_MARKS, in_panels, largest_effects, left_out, panel_title, thinned, thinned_text
+from analysis.figures.theme import epoch_axis
+
+
+def test_the_largest_effects_keep_the_order_of_the_table() -> None:
+    effects = pd.DataFrame({"arm": list("abcd"), "effect": [1.0, -3.0, float("nan"), 2.0]})
+    assert largest_effects(effects, 2)["arm"].tolist() == ["b", "d"]
+    assert largest_effects(effects, 9)["arm"].tolist() == ["a", "b", "c", "d"]
+    assert left_out(4, 4) == ""
+    assert left_out(2, 4) == " Only the 2 arms with the largest effects are drawn, of 4."
+
+
+def test_a_long_name_is_broken_and_keeps_its_count() -> None:
+    assert panel_title("kd", "", 8) == "kd  (n = 8)"
+    assert panel_title("kd", "digits", 8) == "digits: kd  (n = 8)"
+    title = panel_title("pairing=smallest, temperature=0.05, negatives=128", "", 3)
+    assert title.split("\n") == ["pairing=smallest,", "temperature=0.05, negatives=128", "(n = 3)"]
+
+
+def test_every_panel_has_its_axis_below_and_none_stands_where_there_is_no_panel() -> None:
+    rows = [{"panel": title, "epoch": epoch, "mean": 1.0} for title in "abcd" for epoch in (1, 2)]
+    line = alt.Chart().mark_line().encode(x=alt.X("epoch:Q", axis=epoch_axis(rows)), y="mean:Q")
+    drawn = vl_convert.vegalite_to_svg(in_panels([line], rows, list("abcd"), shares_axis=True).to_dict())
+    assert drawn.count("X-axis") == 4
+    assert re.findall(r">(\d)</text>", drawn).count("1") == re.findall(r">(\d)</text>", drawn).count("2") == 4
 
 
 def arms(count: int) -> pd.DataFrame:
@@ -45,11 +72,11 @@ def test_the_caption_says_which() -> None:
 
 @pytest.mark.parametrize("name", ["history", "slices", "rank_map", "parallel", "pareto"])
 def test_figures_of_many_arms_say_how_many_they_draw(search: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = FIGURES[name].record(load(search))
+    whole = module_of(name).record(load(search))
     assert whole is not None
     assert " are drawn" not in whole.caption
-    monkeypatch.setattr("analysis.figures.thinning.MAX_MARKS", 20)
-    drawn = FIGURES[name].record(load(search))
+    monkeypatch.setattr("analysis.figures.shown.MAX_MARKS", 20)
+    drawn = module_of(name).record(load(search))
     assert drawn is not None
     assert " 20 of " in drawn.caption
 
@@ -57,7 +84,7 @@ def test_figures_of_many_arms_say_how_many_they_draw(search: Path, name: str, mo
 def test_what_a_figure_is_about_is_always_drawn(search: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = load(search)
     line, front = history.record(results), pareto.record(results)
-    monkeypatch.setattr("analysis.figures.thinning.MAX_MARKS", 20)
+    monkeypatch.setattr("analysis.figures.shown.MAX_MARKS", 20)
     thin_line, thin_front = history.record(results), pareto.record(results)
     assert line
     assert front

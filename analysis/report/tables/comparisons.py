@@ -1,0 +1,176 @@
+"""What stands behind the effects: their pairing, means and ranks over contexts, and the contrasts of a factorial."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analysis.report.table import NOTE, Columns, Table, cell, rows_of
+from analysis.results import Results
+from analysis.statistics.interactions import models_and_family
+from analysis.statistics.paired import FEWEST_CORRELATED, FEWEST_FLIPPED, FEWEST_UNPAIRED
+from analysis.statistics.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MANY_CONTEXTS, MIXED
+from analysis.statistics.verdicts import POWER
+from analysis.wording import ABSENT, effect_text, number_text, p_text, p_words, quantity, signed_text, unit_text
+from cktf.names import arm_label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def pairing(results: Results) -> list[Table]:
+    """Return each comparison's pairing, effect size, intervals and further tests; none where no arm is compared."""
+    effects = results.effects
+    if effects.empty:
+        return []
+    measured = quantity(results.facts.study.report_metric)
+    has_unpaired = bool(effects["n_unpaired"].notna().any())
+    of_delta = {"p (equivalence)": "p_equivalence", "p (equivalence, Holm)": "p_equivalence_holm"}
+    p_names = {
+        "p (t)": "p",
+        **(of_delta if results.facts.study.delta is not None else {}),
+        **{"p (sign flip)": "p_flip", "p (sign flip, Holm)": "p_flip_holm"},
+    }
+    columns: Columns = {
+        "arm": lambda effect: arm_label(effect["arm"], effect["context"]),
+        "pairs": "n_pairs",
+        "correlation [95% interval]": lambda effect: (
+            number_text(effect["correlation"], 2) + _interval(effect, "correlation_{}", 2)
+        ),
+        **({"seeds if unpaired": cell(number_text, "n_unpaired", 0)} if has_unpaired else {}),
+        "g_z": cell(signed_text, "hedges_gz", 2),
+        f"simultaneous interval{unit_text(measured)}": lambda effect: (
+            _interval(effect, "{}_simultaneous", measured.decimals, signed_text).lstrip() or ABSENT
+        ),
+        f"detectable{unit_text(measured)}": cell(number_text, "detectable", measured.decimals),
+        **{head: cell(p_text, name) for head, name in p_names.items()},
+    }
+    unpaired = (
+        f" Seeds if unpaired, from {FEWEST_UNPAIRED} pairs on: those that each side would need, unpaired, for the same "
+        "standard error; as uncertain as the correlation, and without the degrees of freedom that pairing costs."
+        if has_unpaired
+        else ""
+    )
+    remark = (
+        "Correlation of arm and baseline over the seeds, with Fisher's interval from "
+        f"{FEWEST_CORRELATED} pairs on.{unpaired} g_z: the effect in standard deviations of the differences (d_z, with "
+        "Hedges' correction). Simultaneous intervals (Bonferroni's) hold all together in 95% of studies. Detectable: "
+        f"the effect that so many pairs tell from 0 with {POWER:.0%} power, if the differences vary as they did. The "
+        f"exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
+    )
+    return [Table("Pairing, effect sizes and other tests", rows_of(effects, columns), remark)]
+
+
+def _interval(
+    row: "pd.Series[Any]", columns: str, decimals: int, text: Callable[[float, int], str] = number_text
+) -> str:
+    """Return an interval in brackets, after a space; nothing where there is none."""
+    ends = [row[columns.format(end)] for end in ("low", "high")]
+    return "" if np.isnan(ends).any() else f" [{', '.join(text(end, decimals) for end in ends)}]"
+
+
+def over_contexts(results: Results) -> list[Table]:
+    """Return every arm's mean effect over its contexts; none where no arm stands in two contexts."""
+    if not (count := len(results.over_contexts)):
+        return []
+    measured = quantity(results.facts.study.report_metric)
+    columns: Columns = {
+        "arm": "arm",
+        "contexts": "n_contexts",
+        "of these above 0": "n_above",
+        f"effect [95% interval]{unit_text(measured)}": lambda row: effect_text(row, measured.decimals),
+        "p": cell(p_text, "p"),
+        "p (Holm)": cell(p_text, "p_holm"),
+        NOTE: lambda arm: f"no effect in {arm['n_missing']} of its contexts" if arm["n_missing"] else "",
+    }
+    remark = (
+        "Mean of an arm's effects, each context counted once, with Student's interval over contexts; p by the "
+        f"one-sample t test, adjusted by Holm's method over {count} arm{'s' * (count != 1)}."
+    )
+    return [Table("Effects over all contexts", rows_of(results.over_contexts, columns), remark)]
+
+
+def ranks(results: Results) -> list[Table]:
+    """Return every arm's mean rank over the contexts, and the test of it; none where there is one context."""
+    found = results.ranks
+    if found.empty:
+        return []
+    measured = quantity(results.facts.study.report_metric)
+    by_model = (found["test"] == MIXED).any()
+    columns: Columns = {
+        "arm": "arm",
+        "contexts": "n_contexts",
+        "ranked in": "n_blocks",
+        "mean rank": cell(number_text, "mean_rank", 2),
+        **(
+            {f"effect [95% interval]{unit_text(measured)}": lambda row: effect_text(row, measured.decimals)}
+            if by_model
+            else {}
+        ),
+        "p (adjusted)": lambda arm: "baseline" if arm["is_baseline"] else p_text(arm["p_adjusted"]),
+        NOTE: lambda arm: "; ".join(note for note in (arm["missing"], arm["reason"]) if note),
+    }
+    return [Table("Ranks over all contexts", rows_of(found, columns), rank_test_text(found))]
+
+
+def rank_test_text(ranks: "pd.DataFrame") -> str:
+    """Return what was ranked, which test was made of it, and how little it can tell where it is little."""
+    ranked = ranks[ranks["mean_rank"].notna()]
+    num_blocks = int(ranked["n_blocks"].max()) if len(ranked) else 0
+    text = (
+        f"{len(ranked)} arms are ranked in {num_blocks} contexts, 1 being the best. A context is a block; an arm's "
+        "value in it is its mean effect at the same seeds, the baseline's is 0. "
+    )
+    if (ranks["test"] == FRIEDMAN).any():
+        first = ranks.iloc[0]
+        few = " So few contexts reveal only a large difference." if num_blocks < MANY_CONTEXTS else ""
+        return text + (
+            f"Friedman's test: chi-square {first['friedman']:.2f}, {len(ranked) - 1} degrees of freedom, "
+            f"{p_words(first['friedman_p'])}. Nemenyi's test: two arms are told apart if their mean ranks differ by "
+            f"{first['critical_difference']:.2f} or more (the most possible is {len(ranked) - 1}). p is against the "
+            f"baseline, adjusted for all pairs of arms, and no smaller than Friedman's.{few}"
+        )
+    text += f"A test of ranks needs {FEWEST_ARMS} arms in {FEWEST_CONTEXTS} contexts. "
+    if (ranks["test"] == MIXED).any():
+        family = int((~ranks["is_baseline"]).sum())
+        few = ": so few contexts reveal only an effect that is much the same in all of them"
+        return text + (
+            "The effects are those of a mixed model of all scores (arm in a context and seed in a context random, "
+            "restricted maximum likelihood), p by Student's t with the cells' degrees of freedom, adjusted by Holm's "
+            f"method over {family} arm{'s' * (family != 1)}"
+            f"{few if ranks['n_contexts'].max() < FEWEST_CONTEXTS else ''}."
+        )
+    return text + "No test was made."
+
+
+def interactions(results: Results) -> list[Table]:
+    """Return the main effects and interactions of a grid or a fraction; none where the design has no main effects."""
+    found = results.interactions
+    if found.empty:
+        return []
+    measured = quantity(results.facts.study.report_metric)
+    models, family = models_and_family(found)
+    columns: Columns = {
+        "contrast": lambda contrast: arm_label(contrast["contrast"], contrast["context"]),
+        "against": "against",
+        f"effect [95% interval]{unit_text(measured)}": lambda row: effect_text(row, measured.decimals),
+        **{"p": cell(p_text, "p"), "p (Holm)": cell(p_text, "p_holm"), "p (F)": cell(p_text, "factor_p")},
+        NOTE: lambda contrast: "; ".join(
+            note
+            for note in (contrast["aliases"] and f"confounded with {contrast['aliases']}", contrast["reason"])
+            if note
+        ),
+    }
+    remark = (
+        "Contrasts of the arms' means with equal weights on the levels of the other factors (Type III), by "
+        f"{models}. A main effect is the difference from the "
+        "reference level; an interaction says by how much one factor's difference changes with the other. p (Holm) "
+        f"is adjusted over all {family} rows that compare anything; p (F) is of all contrasts of the same factors "
+        "together."
+    )
+    if found["aliases"].any():
+        remark += (
+            " Effects that the fraction confounds share one figure: an interaction plus the others named or, after a "
+            "minus sign, minus them; a main effect plus or minus half of them."
+        )
+    return [Table("Main effects and interactions", rows_of(found, columns), remark)]

@@ -1,0 +1,96 @@
+"""How well the teachers do, and what else than the score moves in each arm."""
+
+from typing import TYPE_CHECKING
+
+from analysis.report.table import NOTE, Columns, Table, cell, rows_of
+from analysis.results import Results
+from analysis.statistics.health import PREFIX, moved_most, number_label
+from analysis.wording import LOSS_DECIMALS, effect_text, number_text, p_text, quantity
+from cktf.names import arm_label
+from cktf.rows import STANDARD_ERRORS, TRAINED_HERE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NEAR_CHANCE = f"no better than chance, within {STANDARD_ERRORS} standard errors"
+"""Said of a teacher of which its validation split does not show that it knows anything."""
+
+MOST_MOVED = 3
+"""Measures of health that are listed for each arm."""
+
+
+def teachers(results: Results) -> list[Table]:
+    """Return how well every teacher does; none where nothing is known of any."""
+    if results.teachers.empty:
+        return []
+    decimals, is_smoke = quantity("validation_accuracy").decimals, results.facts.study.is_smoke
+    columns: Columns = {
+        "teacher": lambda teacher: arm_label(teacher["model"], teacher["contexts"]),
+        "data": "data",
+        "origin": "origin",
+        "validation accuracy (%)": cell(number_text, "validation_accuracy", decimals),
+        "loss": cell(number_text, "validation_loss", LOSS_DECIMALS),
+        "images": cell(number_text, "validation_images", 0),
+        "classes": cell(number_text, "num_classes", 0),
+        "chance (%)": cell(number_text, "chance", decimals),
+        "test accuracy (%)": cell(number_text, "test_accuracy", decimals),
+        NOTE: lambda teacher: NEAR_CHANCE if teacher["near_chance"] and not is_smoke else "",
+    }
+    remark = (
+        "Each on a validation split of the data set whose classes it knows: one from a file on that of the study's "
+        "first seed, one that was trained on that of its own training. Chance is the share of the split's largest "
+        "class."
+    )
+    counted = results.teachers.astype({"validation_images": float, "num_classes": float})  # which may be missing
+    return [Table("Teachers", rows_of(counted, columns), remark)]
+
+
+def teachers_text(found: "pd.DataFrame", *, is_smoke: bool) -> str:
+    """Return sentences on how well each teacher does; empty where nothing is known of any.
+
+    Args:
+        found: As `analysis.statistics.teachers.teachers` returns it.
+        is_smoke: Whether the teachers saw a few generated images, of which nobody expects them to know anything.
+    """
+    sentences = []
+    for _, row in found.iterrows():
+        known = row.notna()
+        where = "trained for this study" if row["origin"] == TRAINED_HERE else f"read from {row['origin']}"
+        behind = [f"n = {row['validation_images']} images"] if known["validation_images"] else []
+        behind += [f"chance {row['chance']:.2f}%"] if known["chance"] else []
+        behind += [f"loss {row['validation_loss']:.4g}" if known["validation_loss"] else "loss not finite"]
+        tested = f", and a test accuracy of {row['test_accuracy']:.2f}%" if known["test_accuracy"] else ""
+        of_contexts = f" ({row['contexts']})" if row["contexts"] and len(found) > 1 else ""
+        sentences.append(
+            f"The teacher {row['model']} of {row['data']}{of_contexts}, {where}, has a validation accuracy of "
+            f"{row['validation_accuracy']:.2f}% ({', '.join(behind)}){tested}."
+        )
+        if row["near_chance"] and not is_smoke:
+            sentences.append(f"This is {NEAR_CHANCE}: what is learned from such a teacher says nothing of a good one.")
+    return " ".join(sentences)
+
+
+def health(results: Results) -> list[Table]:
+    """Return which measures of health moved most in each arm; none where none differs from the baseline's."""
+    moved = moved_most(results.health, MOST_MOVED)
+    if moved.empty:
+        return []
+    columns: Columns = {
+        "arm": lambda found: arm_label(found["arm"], found["context"]),
+        "number": lambda found: number_label(PREFIX + found["measure"]),
+        "pairs": "n_pairs",
+        "baseline": cell(number_text, "baseline_mean", LOSS_DECIMALS),
+        "mean": cell(number_text, "mean", LOSS_DECIMALS),
+        "difference [interval]": lambda row: effect_text(row, LOSS_DECIMALS),
+        "p (Holm)": cell(p_text, "p_holm"),
+    }
+    levels = sorted({f"{100 * confidence:.4g}%" for confidence in moved["confidence"]})
+    of_each = f"{', '.join(levels)} each" if len(levels) < 4 else f"{levels[0]} to {levels[-1]}"
+    remark = (
+        f"Of each arm the {MOST_MOVED} numbers of the distillation's health (see the figure) whose difference from "
+        "the baseline, paired by seed, is largest relative to its standard error, where they were measured last. "
+        f"Their intervals are Student's, those of the selected: {of_each}, so that of those shown 5% "
+        "miss on average (false-coverage rate over an arm's numbers, Benjamini and Yekutieli 2005). p (Holm) is "
+        f"adjusted over all {len(results.health)} differences of all arms: it says which number has moved."
+    )
+    return [Table("What else moved", rows_of(moved, columns), remark)]

@@ -1,0 +1,96 @@
+"""A search's best arms, those that were confirmed, and the importance of its factors."""
+
+from typing import TYPE_CHECKING, Any
+
+from analysis.report.table import NOTE, VERDICT, Columns, Table, cell, rows_of
+from analysis.results import Results
+from analysis.searches.confirmed import luck_text
+from analysis.searches.importance import importance_text
+from analysis.wording import ABSENT, effect_text, interval_text, number_text, quantity, signed_text, unit_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_LEADERS = 10
+"""Arms of a search that are listed by their search scores."""
+
+EVALUATORS = {"ped-anova": ("PED-ANOVA", "split"), "fanova": ("fANOVA", "share of variance")}
+"""Names of what judges importance, and what its figures are."""
+
+
+def leaderboard(results: Results) -> list[Table]:
+    """Return the best arms of a search, best first, by the score that selected them; empty where none is complete."""
+    measured = quantity(results.facts.study.metric)
+    columns: Columns = {
+        "arm": "arm",
+        "seeds": "n",
+        f"{measured.label}, search score": cell(number_text, "score", measured.decimals),
+        NOTE: lambda _: "",
+    }
+    none = "No arm of the search has all of its seeds complete." if results.leaderboard.empty else ""
+    rows = rows_of(results.leaderboard.head(MOST_LEADERS), columns)
+    return [Table("Best arms by search score (selected on it: optimistic)", rows, none)]
+
+
+def confirmed(results: Results) -> list[Table]:
+    """Return every confirmed arm's score in the search, its mean at fresh seeds, and its effect; none without any."""
+    if results.confirmed.empty:
+        return []
+    study = results.facts.study
+    measured, reported = quantity(study.metric), quantity(study.report_metric)
+    unit, of_difference = f" ({measured.unit})" if measured.unit else "", unit_text(measured)
+
+    def effect(arm: "pd.Series[Any]") -> str:
+        found = arm[["effect", "effect_low", "effect_high"]].rename({"effect_low": "low", "effect_high": "high"})
+        return "baseline" if arm["is_baseline"] else effect_text(found, reported.decimals)
+
+    columns: Columns = {
+        "arm": "arm",
+        "rank": cell(number_text, "rank", 0),
+        f"search score{unit}": cell(number_text, "search_score", measured.decimals),
+        "seeds": "n",
+        f"mean [95% interval]{unit}": lambda arm: (
+            number_text(arm["mean"], measured.decimals) + interval_text(arm["low"], arm["high"], measured)
+        ),
+        f"above fresh{of_difference}": cell(signed_text, "above_fresh", measured.decimals),
+        f"luck of the selection{of_difference}": cell(signed_text, "selection_luck", measured.decimals),
+        f"effect [95% interval]{unit_text(reported)}": effect,
+        VERDICT: lambda arm: arm["verdict"] or ABSENT,
+    }
+    remark = (
+        f"Search score: {measured.name} in the search, which selected the arms. Mean: the same at fresh "
+        f"seeds, with Student's 95% interval. Above fresh: the first minus the second. {luck_text(study)} "
+        f"Effect: against the baseline at the same fresh seeds, on {reported.name}."
+    )
+    return [Table("Confirmed arms: search score and fresh seeds", rows_of(results.confirmed, columns), remark)]
+
+
+def importance(results: Results) -> list[Table]:
+    """Return every factor's importance by both evaluators; none where no importance is known."""
+    import pandas as pd
+
+    found = results.importance
+    if found["importance"].isna().all():
+        return []
+    heads = [
+        f"{name}{part}" for name, kind in EVALUATORS.values() for part in (f", {kind} [95% interval]", ", first in %")
+    ]
+    rows = [["factor", *heads, NOTE]]
+    factors = list(dict.fromkeys(found["factor"]))
+    # Interactions have a row of fANOVA alone.
+    every = pd.MultiIndex.from_product([factors, EVALUATORS])
+    found = found.set_index(["factor", "method"]).reindex(every).fillna({"reason": ""})
+    for factor in factors:
+        cells, notes = [], []
+        for method, (name, _) in EVALUATORS.items():
+            judged = found.loc[(factor, method)]
+            low, high = (number_text(judged[end], 2) for end in ("low", "high"))
+            share = number_text(judged["importance"], 2)
+            cells += [share if share == ABSENT else f"{share} [{low}, {high}]", number_text(100 * judged["first"], 0)]
+            notes += [f"{name}: {judged['reason']}"] if judged["reason"] else []
+        rows.append([factor, *cells, "; ".join(notes)])
+    remark = (
+        f"{importance_text(results.importance)} First: in what percentage of the samples a factor has the largest "
+        "share."
+    )
+    return [Table("Importance of the factors", rows, remark)]
