@@ -24,10 +24,10 @@ from cktf.run.directory import write_what_was_asked
 from cktf.run.ledger import Ledger
 from cktf.run.preflight import require_runnable
 from cktf.storage import Storage
+from cktf.study.load import Study
 from cktf.study.spec import StudySpec
-from cktf.study.study import Study
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.options import TrainOptions
+from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 
 BASELINE: dict[str, Any] = {

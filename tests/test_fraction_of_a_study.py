@@ -4,8 +4,7 @@ import pytest
 
 from analysis import load
 from cktf.storage import Storage
-from cktf.study.designs import plan_arms
-from cktf.study.smoke import smoke_study
+from cktf.study.designs import plan_arms, smoke_study
 
 FRACTION = {
     "optimizer.momentum": [0.9, 0.0],

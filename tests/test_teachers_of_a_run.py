@@ -19,7 +19,7 @@ from cktf.run.preflight import require_runnable
 from cktf.run.progress import status
 from cktf.storage import Storage
 from cktf.trainer.teacher import TeacherConfig
-from cktf.trial.teacher_cache import load_teacher
+from cktf.trial.teachers import load_teacher
 from tests.runs import rows_of
 
 OBJECTIVE = {"cross_entropy": {}, "kd": {}}

@@ -77,7 +77,3 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app()
-
-
-if __name__ == "__main__":
-    main()

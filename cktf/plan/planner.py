@@ -16,7 +16,7 @@ from cktf.plan.state import RunState, TrialState
 from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
 from cktf.study.designs import Arm, merge_alike, plan_arms
 from cktf.study.spec import StudySpec
-from cktf.trial.teacher_cache import teacher_id
+from cktf.trial.teachers import teacher_id
 
 
 class NoTrial(Enum):

@@ -33,6 +33,7 @@ from functools import cached_property
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cktf.batch import Activations, Batch, Shapes
 from cktf.data import Dataset, Split, evaluation_batches
@@ -42,7 +43,6 @@ from cktf.settings import Settings
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.phases import MAIN, Phase
-from cktf.trainer.similarity import agreement, divergence, linear_cka
 
 
 class HealthConfig(Settings):
@@ -257,3 +257,42 @@ def _finite(values: Mapping[str, Tensor]) -> dict[str, float]:
     """Return scalars as numbers, read from their device at once, without those that are not finite."""
     numbers = torch.stack([value.double() for value in values.values()]).tolist() if values else []
     return {name: number for name, number in zip(values, numbers, strict=True) if math.isfinite(number)}
+
+
+def agreement(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the share of samples for which both networks predict the same class, per cent; a scalar.
+
+    Args:
+        student: (samples, classes): logits.
+        teacher: (samples, classes): logits.
+    """
+    return 100 * (student.argmax(dim=1) == teacher.argmax(dim=1)).double().mean()
+
+
+def divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return KL(teacher || student) of the class probabilities at temperature 1, in nats, mean over the samples.
+
+    Args:
+        student: (samples, classes): logits.
+        teacher: (samples, classes): logits.
+    """
+    q, p = (functional.log_softmax(logits.double(), dim=1) for logits in (student, teacher))
+    return functional.kl_div(q, p, reduction="batchmean", log_target=True)
+
+
+def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the linear centred kernel alignment of two representations, from 0 to 1; a scalar.
+
+    Kornblith, Norouzi, Lee and Hinton, ICML 2019, arXiv 1905.00414, section 3: with columns of mean 0
+
+        ||Y^T X||_F^2 / (||X^T X||_F ||Y^T Y||_F)
+
+    It is invariant to rotation and scale of either side and takes different widths. NaN if one side is constant.
+
+    Args:
+        student: (samples, features): X, all samples at once, because a mean over minibatches is biased.
+        teacher: (samples, other features): Y.
+    """
+    x, y = (side.double() - side.double().mean(dim=0) for side in (student, teacher))
+    yx, xx, yy = (product.square().sum() for product in (y.T @ x, x.T @ x, y.T @ y))
+    return yx / (xx * yy).sqrt()

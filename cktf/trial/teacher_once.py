@@ -40,10 +40,8 @@ from cktf.batch import Activations, Batch, Reading
 from cktf.data import Augmentation, TrainLoader, evaluation_batches
 from cktf.storage import cache_directory
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.phase_teacher import LiveTeacher, PhaseTeacher, ReadTeacher, Teacher
-from cktf.trainer.phases import Phase
-from cktf.trial.reading_files import ReadingFiles, size_limit
-from cktf.trial.reading_identity import batches_of, digest_of, identity_of
+from cktf.trainer.phases import LiveTeacher, Phase, PhaseTeacher, ReadTeacher, Teacher
+from cktf.trial.reading_files import ReadingFiles, batches_of, digest_of, identity_of, size_limit
 
 _NOT_AUGMENTED = Augmentation(crop=0, flip=False)
 

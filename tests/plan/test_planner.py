@@ -6,7 +6,7 @@ from cktf.plan.planner import NoTrial
 from cktf.rows import EndRow, EpochRow, Stage, Status
 from cktf.study.designs import plan_arms
 from cktf.trainer.config import TrialConfig
-from cktf.trial.teacher_cache import teacher_trial
+from cktf.trial.teachers import teacher_trial
 from tests.planning import ends, fifty, ledger, planned
 
 

@@ -2,11 +2,10 @@
 
 import pytest
 
-from cktf.study.designs import every_arm, plan_arms
+from cktf.study.designs import every_arm, plan_arms, smoke_study
 from cktf.study.in_words import alike_in_words, plan_in_words
+from cktf.study.load import Study
 from cktf.study.problems import StudyError
-from cktf.study.smoke import smoke_study
-from cktf.study.study import Study
 
 KD_OFF = {"cross_entropy": {"weight": 1.0}, "kd": {"weight": 0.0, "temperature": 4.0}}
 KD_ON = {**KD_OFF, "kd": {"weight": 1.0, "temperature": 4.0}}

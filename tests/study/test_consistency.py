@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from cktf.study.load import Study
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
-from cktf.study.study import Study
 
 Make = Callable[..., StudySpec]
 Refused = Callable[..., str]

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from cktf.study.reference import Reference
+from cktf.study.spec import Reference
 
 
 def test_values_are_told_by_context_and_arm() -> None:

@@ -3,7 +3,7 @@ from pydantic import ValidationError
 
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import contents_of, with_contents
-from cktf.trial.teacher_cache import teacher_id, teacher_trial
+from cktf.trial.teachers import teacher_id, teacher_trial
 
 
 def test_the_identity_of_a_trial_changes_with_every_setting_and_the_arm_s_with_all_but_the_seed(tiny):

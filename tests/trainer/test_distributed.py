@@ -7,7 +7,7 @@ from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.options import TrainOptions
+from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 
 CPU = torch.device("cpu")

@@ -15,9 +15,8 @@ from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.health import HealthConfig, health_of, layer_pairs
-from cktf.trainer.options import TrainOptions
-from cktf.trainer.similarity import agreement, divergence, linear_cka
+from cktf.trainer.health import HealthConfig, agreement, divergence, health_of, layer_pairs, linear_cka
+from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 

@@ -21,7 +21,7 @@ from cktf.study.load import load_study
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.frozen_defaults import FROZEN_DEFAULTS
 from cktf.trainer.identity import differing, identity
-from cktf.trial.teacher_cache import teacher_trial
+from cktf.trial.teachers import teacher_trial
 from tests.trainer.identities import STUDIES, identities
 
 PINS = Path(__file__).parent / "identities.json"

@@ -9,7 +9,7 @@ from cktf.models import build_model, measure_shapes
 from cktf.objectives import BuildContext
 from cktf.objectives.ab import AB
 from cktf.objectives.fsp import FSP
-from cktf.trainer.initial_student import InitialStudent
+from cktf.trainer.phases import InitialStudent
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 

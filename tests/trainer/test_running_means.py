@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from cktf.trainer.distributed import Workers
-from cktf.trainer.running_means import RunningMeans
+from cktf.trainer.evaluate import RunningMeans
 
 
 def test_a_mean_counts_samples_not_batches():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cktf.trainer.similarity import agreement, divergence, linear_cka
+from cktf.trainer.health import agreement, divergence, linear_cka
 
 
 @pytest.fixture

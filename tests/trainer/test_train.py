@@ -18,8 +18,7 @@ from cktf.seeding import derive
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
 from cktf.trainer.evaluate import evaluate
-from cktf.trainer.options import TrainOptions
-from cktf.trainer.train import TrainingFailed, _network_stream
+from cktf.trainer.train import TrainingFailed, TrainOptions, _network_stream
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 

@@ -35,8 +35,7 @@ from cktf.objectives.ft import FT
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.optimizer import build_optimizer, learning_rate
-from cktf.trainer.phase_teacher import LiveTeacher
-from cktf.trainer.phases import MAIN, Phase
+from cktf.trainer.phases import MAIN, LiveTeacher, Phase
 
 PRIME = 1000003
 RELATIVE = 1e-4

@@ -14,8 +14,8 @@ from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.health import HealthConfig
-from cktf.trainer.options import TrainOptions
 from cktf.trainer.probe import Probe
+from cktf.trainer.train import TrainOptions
 from cktf.trial.check import check_trial
 from cktf.trial.run import run_trial
 from tests.data.generated import generate

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cktf.trial import check
+from cktf.trial import teachers
 from cktf.trial.check import check_trial
 
 
@@ -15,7 +15,7 @@ def test_a_trial_that_can_run_passes_and_moves_no_randomness(tiny):
 
 
 def test_a_teacher_that_arms_share_is_built_once_and_others_anew(tiny):
-    with patch.object(check, "build_teacher", wraps=check.build_teacher) as built:
+    with patch.object(teachers, "build_teacher", wraps=teachers.build_teacher) as built:
         for seed in range(2):
             check_trial(tiny(seed=seed, teacher={"model": "resnet8x4"}))
             assert built.call_count == 1

@@ -7,7 +7,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from cktf.errors import InputError
 from cktf.models import build_model
-from cktf.trial.state_dicts import part_of, state_dict_in
+from cktf.trial.weights import part_of, state_dict_in
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "bn.num_batches_tracked": torch.tensor(7)}
 OTHER = {"conv.weight": torch.zeros(2, 3), "bn.num_batches_tracked": torch.tensor(0)}

@@ -14,13 +14,13 @@ from torch.optim.swa_utils import AveragedModel
 from cktf.errors import InputError
 from cktf.models import build_model
 from cktf.storage import Storage
-from cktf.trainer.phase_teacher import LiveTeacher
+from cktf.trainer.phases import LiveTeacher
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.train import TrainingFailed
 from cktf.trial import teacher_cache
 from cktf.trial.content import with_contents
 from cktf.trial.run import run_trial
-from cktf.trial.teacher_cache import load_teacher, teacher_trial
+from cktf.trial.teachers import load_teacher, teacher_trial
 
 CPU = torch.device("cpu")
 

@@ -13,8 +13,7 @@ from cktf.models import build_model
 from cktf.trainer.checkpoint import STUDENT
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trial.held_data import held_dataset
-from cktf.trial.teacher_cache import load_teacher
-from cktf.trial.teacher_input import with_own_input
+from cktf.trial.teachers import load_teacher, with_own_input
 
 CPU = torch.device("cpu")
 HERE = {"mean": (0.25,), "std": (0.5,)}

@@ -15,8 +15,8 @@ from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.options import TrainOptions
-from cktf.trainer.phase_teacher import LiveTeacher, live_teacher
+from cktf.trainer.phases import LiveTeacher, live_teacher
+from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from cktf.trial.teacher_once import shared_teacher

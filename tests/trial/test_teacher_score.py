@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import asdict
 
 import pytest
 import torch
@@ -11,12 +10,20 @@ from torch import nn
 from cktf.data import DataConfig, split
 from cktf.rows import TRAINED_HERE, TeacherRow
 from cktf.storage import Storage
-from cktf.trial.check import CPU, check_trial, score_teacher
+from cktf.trial.check import check_trial
 from cktf.trial.content import with_contents
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
-from cktf.trial.teacher_cache import build_teacher, load_teacher, teacher_id, teacher_trial
-from cktf.trial.teacher_score import ValidationPart, trained_row
+from cktf.trial.teachers import (
+    CPU,
+    build_teacher,
+    load_teacher,
+    score_teacher,
+    teacher_id,
+    teacher_trial,
+    trained_row,
+    validation_part,
+)
 
 KD = {"cross_entropy": {}, "kd": {}}
 DIGITS = DataConfig(name="digits")
@@ -163,7 +170,7 @@ def test_near_chance_is_three_binomial_standard_errors_and_everything_below():
 
 
 def test_chance_is_the_share_of_the_largest_class():
-    assert asdict(ValidationPart.of(torch.tensor([0, 2, 2, 2]), 3)) == {
+    assert validation_part(torch.tensor([0, 2, 2, 2]), 3) == {
         "validation_images": 4,
         "num_classes": 3,
         "chance": 75.0,
