@@ -27,7 +27,6 @@ differs by rounding, because compilation depends on the batches seen before. `be
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -42,7 +41,9 @@ from cktf.objectives.contrastive.layers import LayerPair, blocks_of
 from cktf.settings import Settings
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.phases import MAIN, Phase
+from cktf.trainer.phases import Phase
+
+LOGITS = "logits"
 
 
 class HealthConfig(Settings):
@@ -52,78 +53,38 @@ class HealthConfig(Settings):
     """Epochs of the main phase between two measurements; its last epoch is always measured."""
 
 
-@dataclass(frozen=True)
-class Validation:
-    """The images on which health is measured.
-
-    Attributes:
-        dataset: The data set.
-        rows: (samples,), int64: rows of its training part.
-        batch_size: As in training, because an objective may normalise over the batch.
-        num_trained: Number of training samples; the indices of validation samples follow theirs.
-        has_labels: Whether the objectives use labels; otherwise every image is its own class.
-    """
-
-    dataset: Dataset
-    rows: Tensor
-    batch_size: int
-    num_trained: int
-    has_labels: bool
-
-    def batches(self) -> Iterator[Batch]:
-        """Yield all samples in order, normalised, with the channels innermost."""
-        first = self.num_trained
-        batches = evaluation_batches(self.dataset, self.rows, batch_size=self.batch_size)
-        for step, (images, labels) in enumerate(batches):
-            index = torch.arange(first, first + len(labels), device=labels.device)
-            images = images.contiguous(memory_format=torch.channels_last)
-            yield Batch(images, labels if self.has_labels else index, index, step)
-            first += len(labels)
-
-
-@dataclass(frozen=True)
-class KeptActivations:
-    """Activations of all validation samples that the diagnostics need.
-
-    Attributes:
-        logits: (samples, classes), float32.
-        layers: Name of a layer to (samples, channels), float32, maps averaged over positions.
-    """
-
-    logits: Tensor
-    layers: Mapping[str, Tensor]
-
-
 class Health:
-    """Measures the health of one trial.
+    """Measures the health of one trial in its main phase.
 
     Args:
-        config: Settings.
+        settings: Settings.
         phase: The main phase.
+        config: The trial.
         objective: The sum of its objectives.
         teacher: The frozen teacher; None if the trial has none.
-        validation: The images on which it is measured.
-        is_compiled: Whether the student is compiled.
+        dataset: The data set, of whose training part the validation split is measured.
+        parts: Its splits.
     """
 
     def __init__(
         self,
-        config: HealthConfig,
+        settings: HealthConfig,
         phase: Phase,
+        config: TrialConfig,
         objective: WeightedSum,
         teacher: nn.Module | None,
-        validation: Validation,
-        *,
-        is_compiled: bool,
+        dataset: Dataset,
+        parts: Split,
     ) -> None:
         assert phase.student is not None
+        self.settings = settings
+        self.phase = phase
         self.config = config
-        self.epochs = phase.epochs
         self.student = phase.student
         self.objective = objective
         self.teacher = teacher
-        self.validation = validation
-        self.is_compiled = is_compiled
+        self.dataset = dataset
+        self.rows = parts.validation_index
         self.pairs: dict[str, tuple[str, str]] = {}
         if teacher:
             built_for = objective.given
@@ -131,7 +92,7 @@ class Health:
 
     def is_due(self, epoch: int) -> bool:
         """Return whether an epoch of the phase (from 1) is measured."""
-        return epoch % self.config.every == 0 or epoch == self.epochs
+        return epoch % self.settings.every == 0 or epoch == self.phase.epochs
 
     def gradient_norms(self, terms: Mapping[str, Tensor], share: float, workers: Workers) -> dict[str, float]:
         """Return ``gradient.TERM`` of each term of one step, before the backward of their sum.
@@ -141,7 +102,7 @@ class Health:
             share: Share of the batch that this worker holds.
             workers: The workers, whose gradients are summed.
         """
-        if self.is_compiled:
+        if self.config.compile:
             return {}
         parameters = list(self.student.parameters())
         factors = self.objective.factors
@@ -164,7 +125,7 @@ class Health:
         self.student.eval()
         layers = [layer for layer, _ in self.pairs.values()]
         kept, own, sizes = [], [], []
-        for batch in self.validation.batches():
+        for batch in self._batches():
             activations: Activations = self.student(batch.images)
             kept.append(_kept(activations, layers))
             own.append(self.objective.health(activations, self._teacher_on(batch), batch))
@@ -173,15 +134,27 @@ class Health:
         found = {}
         if self.teacher:
             student, teacher = _joined(kept), self._of_teacher[0]
-            found["agreement"] = agreement(student.logits, teacher.logits)
-            found["kl"] = divergence(student.logits, teacher.logits)
+            found["agreement"] = agreement(student[LOGITS], teacher[LOGITS])
+            found["kl"] = divergence(student[LOGITS], teacher[LOGITS])
             for name, (student_layer, teacher_layer) in self.pairs.items():
-                found[f"cka.{name}"] = linear_cka(student.layers[student_layer], teacher.layers[teacher_layer])
+                found[f"cka.{name}"] = linear_cka(student[student_layer], teacher[teacher_layer])
         for name in own[0]:
             values = torch.stack([measures[name] for measures in own]).double()
             weights = values.new_tensor(sizes) * values.isfinite()  # a last batch may have no negatives
             found[name] = (values.nan_to_num(posinf=0) * weights).sum() / weights.sum()
         return _finite(found)
+
+    def _batches(self) -> Iterator[Batch]:
+        """Yield all samples of the validation split in order, normalised, with the channels innermost."""
+        # As in training: an objective may normalise over the batch, and indices follow those of the training samples.
+        first = len(self.phase.samples.rows)
+        batches = evaluation_batches(self.dataset, self.rows, batch_size=self.config.batch_size)
+        for step, (images, labels) in enumerate(batches):
+            index = torch.arange(first, first + len(labels), device=labels.device)
+            images = images.contiguous(memory_format=torch.channels_last)
+            # Without labels every image is its own class.
+            yield Batch(images, labels if self.config.task == "distill" else index, index, step)
+            first += len(labels)
 
     def _teacher_on(self, batch: Batch) -> Activations | None:
         """Return the teacher's activations, or the readings of them that the objectives' measures need."""
@@ -192,40 +165,18 @@ class Health:
         return activations
 
     @cached_property
-    def _of_teacher(self) -> tuple[KeptActivations, list[Activations] | None]:
+    def _of_teacher(self) -> tuple[dict[str, Tensor], list[Activations] | None]:
         """The teacher's stored activations and, for each batch, readings; None if objectives read whole maps."""
         assert self.teacher is not None
         readings = self.objective.health_readings
         layers = [layer for _, layer in self.pairs.values()]
         kept, read = [], []
-        for batch in self.validation.batches():
+        for batch in self._batches():
             activations: Activations = self.teacher(batch.images)
             kept.append(_kept(activations, layers))
             values = {reading.name: reading.compute(activations, batch).float() for reading in readings or ()}
             read.append(Activations.of_readings(values))
         return _joined(kept), None if readings is None else read
-
-
-def health_of(
-    health: HealthConfig | None,
-    phase: Phase,
-    config: TrialConfig,
-    objective: WeightedSum,
-    teacher: nn.Module | None,
-    dataset: Dataset,
-    parts: Split,
-) -> Health | None:
-    """Return the health monitor of a phase; None if health is not measured or it is not the main phase."""
-    if health is None or phase.name != MAIN[config.task]:
-        return None
-    validation = Validation(
-        dataset,
-        parts.validation_index,
-        config.batch_size,
-        num_trained=len(phase.samples.rows),
-        has_labels=config.task == "distill",
-    )
-    return Health(health, phase, objective, teacher, validation, is_compiled=config.compile)
 
 
 def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
@@ -242,15 +193,15 @@ def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, s
     return {pair.name: (pair.student, pair.teacher) for pair in pairs}
 
 
-def _kept(activations: Activations, layers: Iterable[str]) -> KeptActivations:
+def _kept(activations: Activations, layers: Iterable[str]) -> dict[str, Tensor]:
+    """Return the logits and layers of one batch, float32, maps averaged over positions: (batch, channels) each."""
     blocks = {layer: blocks_of(activations, layer)[-1].float() for layer in layers}
     pooled = {layer: block.mean(dim=(2, 3)) if block.dim() == 4 else block for layer, block in blocks.items()}
-    return KeptActivations(activations.logits.float(), pooled)
+    return {**pooled, LOGITS: activations.logits.float()}
 
 
-def _joined(pieces: Sequence[KeptActivations]) -> KeptActivations:
-    layers = {layer: torch.cat([piece.layers[layer] for piece in pieces]) for layer in pieces[0].layers}
-    return KeptActivations(torch.cat([piece.logits for piece in pieces]), layers)
+def _joined(pieces: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {layer: torch.cat([piece[layer] for piece in pieces]) for layer in pieces[0]}
 
 
 def _finite(values: Mapping[str, Tensor]) -> dict[str, float]:

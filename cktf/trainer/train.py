@@ -20,9 +20,9 @@ from cktf.trainer.checkpoint import Checkpoint, save_checkpoint, save_student
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.evaluate import RunningMeans, evaluate
-from cktf.trainer.health import Health, HealthConfig, health_of
+from cktf.trainer.health import Health, HealthConfig
 from cktf.trainer.optimizer import build_optimizer, learning_rate
-from cktf.trainer.phases import Phase, PhaseTeacher, Teacher, epochs_of, live_teacher
+from cktf.trainer.phases import MAIN, Phase, PhaseTeacher, Teacher, epochs_of, live_teacher
 
 
 class TrainOptions(Settings):
@@ -102,7 +102,9 @@ def train(
                 optimizer.load_state_dict(checkpoint.optimizer)
             loader = phase.loader(workers)
             of_phase = phase_teacher(phase, loader, bfloat16)
-            monitor = health_of(options.health, phase, config, objective, teacher, dataset, parts)
+            monitor = None
+            if options.health and phase.name == MAIN[config.task]:
+                monitor = Health(options.health, phase, config, objective, teacher, dataset, parts)
         started = time.perf_counter()
         rate = learning_rate(phase.optimizer, epoch, phase.epochs)
         for group in optimizer.param_groups:

@@ -15,7 +15,7 @@ from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.health import HealthConfig, agreement, divergence, health_of, layer_pairs, linear_cka
+from cktf.trainer.health import Health, HealthConfig, agreement, divergence, layer_pairs, linear_cka
 from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
@@ -40,7 +40,7 @@ def built(config):
         teacher = build_model("resnet14", 10, dataset.image_shape)
     teacher.requires_grad_(False).eval()
     _, objective, phases = assemble(config, dataset, parts, teacher)
-    health = health_of(ALWAYS, phases[-1], config, objective, teacher, dataset, parts)
+    health = Health(ALWAYS, phases[-1], config, objective, teacher, dataset, parts)
     return phases[-1], health, teacher, dataset, parts
 
 
