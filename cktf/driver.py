@@ -76,11 +76,7 @@ class Summary:
 
 
 def launch(
-    spec: StudySpec,
-    run_dir: str | os.PathLike[str],
-    *,
-    address: str | None = None,
-    console: Console | None = None,
+    spec: StudySpec, run_dir: str | os.PathLike[str], *, address: str | None = None, console: Console | None = None
 ) -> Summary:
     """Run a study's trials, or those that are left to run.
 
@@ -246,9 +242,5 @@ def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: boo
     with writing(run), ledger.planning():
         write_what_was_asked(spec, run, ledger)
         return Planner(
-            spec,
-            writing(run)(ledger.append),
-            rows,
-            retry_failed=retry_failed,
-            find_teacher=partial(trained_row, run),
+            spec, writing(run)(ledger.append), rows, retry_failed=retry_failed, find_teacher=partial(trained_row, run)
         )

@@ -56,12 +56,7 @@ def make_spec() -> Callable[..., StudySpec]:
     def make(baseline: dict[str, Any] | None = None, **keys: Any) -> StudySpec:
         kinds = {"ablate", "compare", "leave_one_out", "grid", "fractional", "search"}
         asked = keys if kinds & keys.keys() else {**DESIGN, **keys}
-        values = {
-            "name": "tiny",
-            "resources": RESOURCES,
-            **asked,
-            "baseline": {**BASELINE, **(baseline or {})},
-        }
+        values = {"name": "tiny", "resources": RESOURCES, **asked, "baseline": {**BASELINE, **(baseline or {})}}
         return Study(**values)
 
     return make

@@ -14,14 +14,7 @@ from rich.console import Console
 
 from cktf import driver as run_module
 from cktf.driver import extend, extended, launch, resume
-from cktf.errors import (
-    ClusterTooSmall,
-    NotExtensible,
-    NotRunnable,
-    RunNotFound,
-    StudyDiffers,
-    Unwritable,
-)
+from cktf.errors import ClusterTooSmall, NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unwritable
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.run.directory import STUDY, write_what_was_asked

@@ -6,11 +6,7 @@ from analysis import load
 from cktf.storage import Storage
 from cktf.study.designs import plan_arms, smoke_study
 
-FRACTION = {
-    "optimizer.momentum": [0.9, 0.0],
-    "batch_size": [32, 64],
-    "epochs": [2, 1],
-}
+FRACTION = {"optimizer.momentum": [0.9, 0.0], "batch_size": [32, 64], "epochs": [2, 1]}
 
 
 def test_main_effects_are_those_of_the_trained_arms(make_spec, train_without_ray, tmp_path):

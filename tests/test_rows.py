@@ -6,17 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cktf.rows import (
-    EndRow,
-    EpochRow,
-    PlannedRow,
-    RowReader,
-    Stage,
-    Status,
-    StudyRow,
-    parse_row,
-    whole_lines,
-)
+from cktf.rows import EndRow, EpochRow, PlannedRow, RowReader, Stage, Status, StudyRow, parse_row, whole_lines
 
 EPOCH = EpochRow(
     trial_id="t",
@@ -124,12 +114,7 @@ def test_what_is_no_row_is_refused_in_one_sentence(line, why):
 
 
 def test_a_float_that_is_null_is_missing_and_one_with_a_default_has_it():
-    values = json.loads(EPOCH.to_json()) | {
-        "train_loss": None,
-        "time": None,
-        "test_loss": None,
-        "terms": {"kd": None},
-    }
+    values = json.loads(EPOCH.to_json()) | {"train_loss": None, "time": None, "test_loss": None, "terms": {"kd": None}}
     row = parse_row(json.dumps(values))
     assert math.isnan(row.train_loss)
     assert row.terms == {}
@@ -198,10 +183,7 @@ def test_each_context_has_its_baseline_and_a_study_without_contexts_has_one():
 
 def test_numbers_that_are_not_finite_are_null_in_a_line_and_missing_when_it_is_read():
     row = replace(
-        EPOCH,
-        validation_loss=math.inf,
-        terms={"kd": 0.5, "sp": math.nan},
-        health={"kl": -math.inf, "cka": 1.0},
+        EPOCH, validation_loss=math.inf, terms={"kd": 0.5, "sp": math.nan}, health={"kl": -math.inf, "cka": 1.0}
     )
 
     def refuse(word):

@@ -70,10 +70,7 @@ def test_a_question_mark_in_a_local_folder_is_part_of_its_name(tmp_path):
     ("place", "told"),
     [
         ("", "the name of a folder is empty"),
-        (
-            "~nobody-of-this-name/run",
-            "no home folder is known on this machine for ~nobody-of-this-name; give a path",
-        ),
+        ("~nobody-of-this-name/run", "no home folder is known on this machine for ~nobody-of-this-name; give a path"),
         ("a\0b", r"a\x00b: is no name of a folder: embedded null byte"),
         ("s3://", "s3://: names no bucket; use a folder, or a URI such as s3://bucket/run"),
         ("s3:///run", "s3:///run: is not a run directory: Missing bucket name in S3 URI; use"),

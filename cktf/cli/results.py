@@ -64,9 +64,7 @@ def report(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...",
-            help="Run directories: folders or URIs; or what --from reads.",
-            show_default=False,
+            metavar="RUN...", help="Run directories: folders or URIs; or what --from reads.", show_default=False
         ),
     ],
     out_dir: Annotated[
@@ -129,8 +127,7 @@ def plot(
         str | None, typer.Option(help="Which one; without it, those that apply to the run are listed.")
     ] = None,
     out_file: Annotated[
-        str | None,
-        typer.Option("--out", help="Its file: .svg, .pdf, .png, .html or .json; default NAME.svg."),
+        str | None, typer.Option("--out", help="Its file: .svg, .pdf, .png, .html or .json; default NAME.svg.")
     ] = None,
     factor: Annotated[
         list[str] | None,

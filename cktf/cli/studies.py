@@ -51,8 +51,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
 def launch(
     study: StudyFile,
     run_dir: Annotated[
-        str | None,
-        typer.Option(help="Where the run is kept; default runs/<study>, of a smoke run runs/<study>-smoke."),
+        str | None, typer.Option(help="Where the run is kept; default runs/<study>, of a smoke run runs/<study>-smoke.")
     ] = None,
     overrides: Overrides = None,
     address: Address = None,

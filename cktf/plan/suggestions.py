@@ -51,11 +51,7 @@ POPULATION = 16
 WARM_UP_EPOCHS = 3
 """Epochs before which no arm is pruned: the first epochs say little about a student."""
 
-_STATES = {
-    Status.COMPLETE: TrialState.COMPLETE,
-    Status.PRUNED: TrialState.PRUNED,
-    Status.FAILED: TrialState.FAIL,
-}
+_STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
 
 class _Exhaustive(BruteForceSampler):

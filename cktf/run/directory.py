@@ -16,15 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cktf.credentials import masked
-from cktf.errors import (
-    BadRunDirectory,
-    LedgerDamaged,
-    RunNotFound,
-    StudyDiffers,
-    Unwritable,
-    refusal_of,
-    visible,
-)
+from cktf.errors import BadRunDirectory, LedgerDamaged, RunNotFound, StudyDiffers, Unwritable, refusal_of, visible
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
 from cktf.run.ledger import LOCK, Ledger, read_ledger, reading

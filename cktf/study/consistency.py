@@ -13,27 +13,14 @@ from cktf.settings import LARGEST_SEED
 from cktf.study.designs import arms_in, candidates, merge_alike
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
 from cktf.study.fractional import smallest_fraction
-from cktf.study.paths import (
-    Location,
-    exists,
-    known_paths,
-    leaves,
-    overlay,
-    section_at,
-    spelled,
-    suggestion,
-    value_at,
-)
+from cktf.study.paths import Location, exists, known_paths, leaves, overlay, section_at, spelled, suggestion, value_at
 from cktf.study.problems import explain
 from cktf.study.spec import BASELINE, DESIGNS, StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import trial_config
 
-ONLY_WITH = {
-    "search": ("sampler", "sampler_seed", "prune", "trials", "confirm"),
-    "fractional": ("resolution",),
-}
+ONLY_WITH = {"search": ("sampler", "sampler_seed", "prune", "trials", "confirm"), "fractional": ("resolution",)}
 """Design to the keys that only a study with it may have."""
 
 MOST_CELLS = 10_000
@@ -128,20 +115,14 @@ def _check_skip(spec: StudySpec) -> Iterator[Finding]:
             continue
         for index, arm in enumerate(skipped):
             if arm == BASELINE:
-                yield (
-                    ("skip", context, index),
-                    "the baseline runs in every context; arms are compared with it",
-                )
+                yield ("skip", context, index), "the baseline runs in every context; arms are compared with it"
             elif arm not in arms:
                 yield ("skip", context, index), _unknown("arm", arm, arms)
         if arms.keys() <= set(skipped):
             yield ("skip", context), "leaves no arm to be compared with the baseline"
     for arm in arms:
         if contexts and all(arm in spec.skip.get(context, ()) for context in contexts):
-            yield (
-                ("skip",),
-                f"arm {shown(arm)} is skipped in every context; take it out of 'compare:' instead",
-            )
+            yield ("skip",), f"arm {shown(arm)} is skipped in every context; take it out of 'compare:' instead"
 
 
 def _check_baselines(spec: StudySpec) -> Iterator[Finding]:
@@ -176,10 +157,7 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
         for condition in domain.conditions:
             yield from _check_condition(spec, condition, ("search", path, "when", condition.path))
     if spec.confirm_seeds and spec.confirm_seeds[-1] > LARGEST_SEED:
-        yield (
-            ("seeds",),
-            f"leave no room for the fresh seeds of 'confirm:', which follow them up to {LARGEST_SEED}",
-        )
+        yield ("seeds",), f"leave no room for the fresh seeds of 'confirm:', which follow them up to {LARGEST_SEED}"
     if spec.confirm is not None and spec.confirm.top > spec.trials:
         yield ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
 

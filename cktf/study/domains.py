@@ -241,9 +241,7 @@ def _overlap(path: str, other: str) -> bool:
 
 
 def draw(
-    domains: Mapping[str, Domain],
-    baseline: Mapping[str, Any],
-    choose: Callable[[str, Domain], Scalar],
+    domains: Mapping[str, Domain], baseline: Mapping[str, Any], choose: Callable[[str, Domain], Scalar]
 ) -> dict[str, Scalar]:
     """Return factor path to a chosen value, for the factors whose conditions hold.
 

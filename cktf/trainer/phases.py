@@ -80,11 +80,7 @@ class Phase:
 
 
 def objective_phases(
-    config: TrialConfig,
-    student: nn.Module,
-    teacher: nn.Module | None,
-    objective: WeightedSum,
-    samples: Samples,
+    config: TrialConfig, student: nn.Module, teacher: nn.Module | None, objective: WeightedSum, samples: Samples
 ) -> list[Phase]:
     """Return the initial phases of a trial's objectives and then its main phase.
 

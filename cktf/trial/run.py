@@ -65,12 +65,7 @@ def run_trial(
         if config.teacher.checkpoint is not None and not is_scored:
             score_teacher(config, device)
         teacher = load_teacher(
-            config.teacher,
-            config.teacher_data,
-            device,
-            run,
-            shown=dataset.constants,
-            is_compiled=config.compile,
+            config.teacher, config.teacher_data, device, run, shown=dataset.constants, is_compiled=config.compile
         )
     yield from train(
         config,

@@ -82,9 +82,7 @@ def test_a_search_whose_driver_is_killed_is_resumed_to_the_same_trials(make_spec
     driver = start_driver(spec, tmp_path)
     try:
         wait_until(
-            lambda: rows_of(run, EndRow) and rows_of(run, EpochRow)[-1].epoch in range(3, 8),
-            "it was under way",
-            driver,
+            lambda: rows_of(run, EndRow) and rows_of(run, EpochRow)[-1].epoch in range(3, 8), "it was under way", driver
         )
         slots = processes_below(driver.pid, b"ray::Slot")
     finally:

@@ -113,17 +113,7 @@ def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(run, cluster, t
     start_worker()
     start_worker()
     there = tmp_path / "there"
-    command = [
-        sys.executable,
-        "-m",
-        "cktf.cli",
-        "report",
-        run.root,
-        "--engine",
-        "ray",
-        "--address",
-        address,
-    ]
+    command = [sys.executable, "-m", "cktf.cli", "report", run.root, "--engine", "ray", "--address", address]
     done = subprocess.run(
         [*command, "--out", str(there)], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=240
     )
@@ -141,12 +131,7 @@ def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(run, cluster, t
 def test_blocks_with_different_terms_have_the_same_columns():
     from cktf.cluster.ledger_tables import _numbered
 
-    common = {
-        "place": [1, 2],
-        "segment": [None, "000001.jsonl"],
-        "line": [None, "{}"],
-        "train_loss": [0.5, None],
-    }
+    common = {"place": [1, 2], "segment": [None, "000001.jsonl"], "line": [None, "{}"], "train_loss": [0.5, None]}
     blocks = [pa.table(common | terms) for terms in ({}, {"term.kd": [1.0, None]}, {"health.kl": [2.0, None]})]
     numbered = [_numbered(lambda rows: rows, ["health.kl", "term.kd"], block) for block in blocks]
     assert all(table.column_names == ["place", "train_loss", "health.kl", "term.kd"] for table in numbered)

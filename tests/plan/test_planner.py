@@ -226,11 +226,7 @@ def test_a_run_goes_on_as_it_was_planned_whether_its_arms_that_train_alike_were_
     run_to_end(ledger(spec, rows), fifty)
     assert len(planned(rows)) == 3
     run_to_end(ledger(spec.model_copy(update={"health": None, "seeds": (0, 1)}), rows), fifty)
-    assert Counter(row.arm for row in planned(rows)) == {
-        "baseline": 2,
-        "teacher.model=resnet14": 2,
-        "epochs=1": 2,
-    }
+    assert Counter(row.arm for row in planned(rows)) == {"baseline": 2, "teacher.model=resnet14": 2, "epochs=1": 2}
 
 
 def test_confirmed_arms_that_train_alike_are_trained_once(make_search, rows, run_to_end):

@@ -166,10 +166,7 @@ def test_an_initial_phase_puts_no_arm_behind_the_others(pruner, make_search, row
             "objective": {"cross_entropy": {}, "ft": {"weight": 0, "initial_epochs": 4}},
             "epochs": 8,
         },
-        search={
-            "objective.ft.weight": {"choice": [0, 200]},
-            "optimizer.learning_rate": {"float": [0.01, 0.1]},
-        },
+        search={"objective.ft.weight": {"choice": [0, 200]}, "optimizer.learning_rate": {"float": [0.01, 0.1]}},
         sampler="random",
         prune=pruner,
         trials=24,
@@ -319,13 +316,7 @@ def test_a_sampler_that_keeps_to_values_that_do_not_go_together_is_helped_out(sa
         "transform": {"choice": ["map", "similarity", "relation"]},
         "temperature": {"float": [0.04, 10], "log": True},
     }
-    fitting = {
-        "head": "pad",
-        "source": "batch",
-        "estimator": "infonce",
-        "critic": "squared_distance",
-        "negatives": 16,
-    }
+    fitting = {"head": "pad", "source": "batch", "estimator": "infonce", "critic": "squared_distance", "negatives": 16}
     spec = make_search(
         baseline={"objective": {"cktf": {**fitting, "temperature": 1}}, "teacher": {"model": "resnet5"}},
         search={f"objective.cktf.{name}": domain for name, domain in cktf.items()},

@@ -26,10 +26,7 @@ def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(make_sp
 
 
 def test_a_row_of_a_trial_that_was_never_planned_is_damage(make_result):
-    for stray in (
-        EpochRow(trial_id="stray", **vars(make_result(1, 50.0))),
-        EndRow(trial_id="stray", status="failed"),
-    ):
+    for stray in (EpochRow(trial_id="stray", **vars(make_result(1, 50.0))), EndRow(trial_id="stray", status="failed")):
         with pytest.raises(LedgerDamaged, match="trial stray"):
             RunState("validation_accuracy", [stray])
 

@@ -98,11 +98,7 @@ def test_of_many_combinations_as_many_are_built_as_show_every_level(make_spec, m
 
 def test_a_level_that_cannot_be_built_is_found_among_many_combinations(make_spec):
     levels = [1.0 + step / 8 for step in range(20)]
-    factors = {
-        "objective.kd.temperature": levels,
-        "objective.kd.weight": levels,
-        "augmentation.crop": [0, 64],
-    }
+    factors = {"objective.kd.temperature": levels, "objective.kd.weight": levels, "augmentation.crop": [0, 64]}
     with pytest.raises(NotRunnable, match=r"crop=64: phase train: augmentation\.crop: must be 8 or less"):
         require_runnable(make_spec({"teacher": {"model": "resnet5"}, **KD}, grid=factors))
 

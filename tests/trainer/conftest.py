@@ -6,10 +6,7 @@ TINY = {
     "data": {"name": "digits", "train_fraction": 0.2},
     "teacher": {"model": "resnet8", "epochs": 1},
     "student": {"model": "resnet8"},
-    "objective": {
-        "cross_entropy": {},
-        "cktf": {"beta": 0.8, "theta": 0.1, "temperature": 0.1, "negatives": 32},
-    },
+    "objective": {"cross_entropy": {}, "cktf": {"beta": 0.8, "theta": 0.1, "temperature": 0.1, "negatives": 32}},
     "epochs": 3,
     "batch_size": 64,
 }

@@ -107,11 +107,7 @@ def test_folders_of_images_are_known_by_their_content_or_else_by_their_place(tin
                 (tmp_path / name / part / colour / "0.png").write_bytes(b"image")
         return with_contents(tiny(data={"name": "image_folder", "root": str(tmp_path / name), "side": 16}))
 
-    one, same, other = (
-        planned("one", "red", "blue"),
-        planned("same", "red", "blue"),
-        planned("other", "red", "green"),
-    )
+    one, same, other = (planned("one", "red", "blue"), planned("same", "red", "blue"), planned("other", "red", "green"))
     assert one.trial_id == same.trial_id != other.trial_id
     assert teacher_trial(one.teacher, one.data).trial_id != teacher_trial(other.teacher, other.data).trial_id
     assert planned("nothing").trial_id != planned("void").trial_id

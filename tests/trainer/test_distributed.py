@@ -62,10 +62,7 @@ def _trial_rank(rank, folder):
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
         results = {source: _trained(f"{folder}/{source}", source)[0] for source in SOURCES}
-        torch.save(
-            {source: [vars(result) for result in results[source]] for source in SOURCES},
-            f"{folder}/{rank}.pt",
-        )
+        torch.save({source: [vars(result) for result in results[source]] for source in SOURCES}, f"{folder}/{rank}.pt")
     finally:
         distributed.destroy_process_group()
 

@@ -112,10 +112,7 @@ def test_answers_and_layers_are_compared_over_the_whole_validation_split(tiny):
     images = torch.cat([images for images, _ in evaluation_batches(dataset, parts.validation_index)])
     with torch.no_grad():
         ours, theirs = phase.student(images), teacher(images)
-    expected = {
-        "agreement": agreement(ours.logits, theirs.logits),
-        "kl": divergence(ours.logits, theirs.logits),
-    }
+    expected = {"agreement": agreement(ours.logits, theirs.logits), "kl": divergence(ours.logits, theirs.logits)}
     pairs = {f"stage{n}": (ours.stages[n - 1][-1], theirs.stages[n - 1][-1]) for n in (1, 2, 3)}
     pairs["stem"] = ours.stem, theirs.stem
     for name, (one, other) in pairs.items():

@@ -246,13 +246,7 @@ def test_a_teacher_has_no_identity_of_its_students_things(tiny):
         {"epochs": 7, "batch_size": 8, "precision": "float32", "compile": True, "seed": 3},
     ]
     assert {teacher_of(**change) for change in changes} == {teacher_of()}
-    others = [
-        {"seed": 1},
-        {"epochs": 2},
-        {"batch_size": 32},
-        {"optimizer": {"momentum": 0.8}},
-        {"train_fraction": 0.5},
-    ]
+    others = [{"seed": 1}, {"epochs": 2}, {"batch_size": 32}, {"optimizer": {"momentum": 0.8}}, {"train_fraction": 0.5}]
     teachers = [teacher_of(teacher={"model": "resnet8", "epochs": 1, **other}) for other in others]
     assert len({teacher_of(), *teachers}) == 1 + len(others)
     assert teacher_of(data={"name": "digits", "side": 16}) != teacher_of()

@@ -203,11 +203,7 @@ def test_a_loss_that_is_not_finite_fails_the_trial_and_leaves_no_checkpoint_of_i
 def test_a_last_step_that_destroys_the_student_fails_the_trial(tiny):
     # One batch, so that the training loss was taken before the only step.
     config = tiny(
-        objective={"cross_entropy": {}},
-        teacher=None,
-        batch_size=1000,
-        epochs=1,
-        optimizer={"learning_rate": 1e30},
+        objective={"cross_entropy": {}}, teacher=None, batch_size=1000, epochs=1, optimizer={"learning_rate": 1e30}
     )
     with pytest.raises(TrainingFailed, match="the validation loss is nan after epoch 1"):
         list(run_trial(config))

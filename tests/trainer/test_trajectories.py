@@ -139,12 +139,7 @@ def objectives_of(settings: dict[str, Any], stages: int) -> dict[str, Any]:
         "momentum": COMMON["bank_momentum"],
     }
     own: dict[str, dict[str, Any]] = {
-        "cktf": {
-            **contrast,
-            "beta": beta,
-            "theta": settings.get("theta"),
-            "pairing": settings.get("pairing"),
-        },
+        "cktf": {**contrast, "beta": beta, "theta": settings.get("theta"), "pairing": settings.get("pairing")},
         "crd": {**contrast, "weight": beta},
         "cc": {"weight": beta, "dim": COMMON["dim"]},
     }
@@ -299,11 +294,7 @@ def fill_heads(start: Start, student: nn.Module, case: dict[str, Any]) -> None:
 
 
 def step(
-    start: Start,
-    optimizer: torch.optim.Optimizer,
-    number: int,
-    settings: dict[str, Any],
-    precision: torch.dtype,
+    start: Start, optimizer: torch.optim.Optimizer, number: int, settings: dict[str, Any], precision: torch.dtype
 ) -> float:
     """Take one step, as the training loop does, and return its loss."""
     index = samples_of_step(number)

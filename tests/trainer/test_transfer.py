@@ -175,8 +175,7 @@ def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_t
 
 def test_what_is_read_of_the_teacher_once_is_of_the_images_without_labels(transfer, tmp_path, monkeypatch):
     config = transfer(
-        source={"name": "cifar100", "verify": False, "side": 16},
-        data={"name": "stl10", "verify": False, "side": 16},
+        source={"name": "cifar100", "verify": False, "side": 16}, data={"name": "stl10", "verify": False, "side": 16}
     )
     live = list(run_trial(config))
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
@@ -201,10 +200,7 @@ def test_what_a_task_needs_or_cannot_use_is_told(transfer, tiny):
         ({"probe": None}, "task: transfer needs 'probe:', how the labelled images are learnt from"),
         ({"teacher": None}, r"objective\.cktf needs a teacher"),
         ({"objective": {"cross_entropy": {}}}, r"objective\.cross_entropy needs labels.*task: transfer"),
-        (
-            {"source": {"name": "digits", "train_fraction": 0.5}},
-            r"source\.train_fraction: .*teacher\.train_fraction",
-        ),
+        ({"source": {"name": "digits", "train_fraction": 0.5}}, r"source\.train_fraction: .*teacher\.train_fraction"),
     ):
         with pytest.raises(ValidationError, match=message):
             transfer(**changes)

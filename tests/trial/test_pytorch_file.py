@@ -52,10 +52,7 @@ HARMLESS = {
         "model": "resnet8",
         "opt": argparse.Namespace(where=pathlib.PurePosixPath("a"), rate=decimal.Decimal("0.1")),
         "history": collections.defaultdict(list, loss=[np.float64(1.0)]),
-        "optimizer": {
-            "state": {0: {"momentum_buffer": torch.ones(2)}},
-            "param_groups": [{"lr": np.float64(0.1)}],
-        },
+        "optimizer": {"state": {0: {"momentum_buffer": torch.ones(2)}}, "param_groups": [{"lr": np.float64(0.1)}]},
         "model_state_dict": collections.OrderedDict(WEIGHTS),
     },
 }

@@ -11,10 +11,7 @@ from cktf.trial.weights import part_of, state_dict_in
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "bn.num_batches_tracked": torch.tensor(7)}
 OTHER = {"conv.weight": torch.zeros(2, 3), "bn.num_batches_tracked": torch.tensor(0)}
-OPTIMIZER = {
-    "state": {0: {"momentum_buffer": torch.ones(2)}, "named": {"step": torch.ones(1)}},
-    "param_groups": [],
-}
+OPTIMIZER = {"state": {0: {"momentum_buffer": torch.ones(2)}, "named": {"step": torch.ones(1)}}, "param_groups": []}
 
 
 def behind(*prefixes, weights=WEIGHTS):
@@ -35,13 +32,7 @@ def assert_are_the_weights(found):
 def test_a_state_dict_is_found_under_any_keys(keys):
     loaded = WEIGHTS
     for key in reversed(keys.split(".")):
-        loaded = {
-            key: loaded,
-            "epoch": 3,
-            "optimizer": OPTIMIZER,
-            "best": torch.tensor(1.0),
-            "scheduler": OPTIMIZER,
-        }
+        loaded = {key: loaded, "epoch": 3, "optimizer": OPTIMIZER, "best": torch.tensor(1.0), "scheduler": OPTIMIZER}
     assert_are_the_weights(state_dict_in(loaded))
 
 
@@ -116,14 +107,8 @@ def test_keys_that_would_become_one_stay_as_they_are():
         ),
         ([WEIGHTS], "it holds a list$"),
         ({}, "it holds an empty mapping$"),
-        (
-            {"teacher": WEIGHTS, "student": OTHER},
-            "holds several state dicts, under 'teacher', 'student'; save the one",
-        ),
-        (
-            {"model": {"encoder": WEIGHTS, "head": OTHER}},
-            "several state dicts, under 'model.encoder', 'model.head'",
-        ),
+        ({"teacher": WEIGHTS, "student": OTHER}, "holds several state dicts, under 'teacher', 'student'; save the one"),
+        ({"model": {"encoder": WEIGHTS, "head": OTHER}}, "several state dicts, under 'model.encoder', 'model.head'"),
     ],
 )
 def test_what_was_found_is_said_where_none_is_meant(loaded, message):
@@ -143,10 +128,7 @@ def test_mappings_that_hold_each_other_end():
 
 
 def test_the_part_that_is_the_network_is_taken():
-    for beside in (
-        {"classifier.weight": torch.ones(1)},
-        {"teacher.conv": torch.ones(1), "step": torch.ones(1)},
-    ):
+    for beside in ({"classifier.weight": torch.ones(1)}, {"teacher.conv": torch.ones(1), "step": torch.ones(1)}):
         assert_are_the_weights(part_of(WEIGHTS, {**behind("student."), **beside}))
     assert_are_the_weights(part_of(WEIGHTS, {**WEIGHTS, "n_averaged": torch.tensor(1)}))
     assert_are_the_weights(part_of(WEIGHTS, behind("a.b.")))

@@ -165,10 +165,7 @@ def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny):
     dataset = parts.loader.dataset
     changed = dataset.train_images.clone()
     changed[7, 0, 3, 3] += 1
-    phase = replace(
-        parts.phase,
-        samples=replace(parts.phase.samples, dataset=replace(dataset, train_images=changed)),
-    )
+    phase = replace(parts.phase, samples=replace(parts.phase.samples, dataset=replace(dataset, train_images=changed)))
     loader = phase.loader(Workers())
     other = shared_teacher(config)(phase, loader, parts.autocast)
     assert other.folder != parts.teacher.folder

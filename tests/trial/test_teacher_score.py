@@ -170,11 +170,7 @@ def test_near_chance_is_three_binomial_standard_errors_and_everything_below():
 
 
 def test_chance_is_the_share_of_the_largest_class():
-    assert validation_part(torch.tensor([0, 2, 2, 2]), 3) == {
-        "validation_images": 4,
-        "num_classes": 3,
-        "chance": 75.0,
-    }
+    assert validation_part(torch.tensor([0, 2, 2, 2]), 3) == {"validation_images": 4, "num_classes": 3, "chance": 75.0}
 
 
 def test_a_trained_teacher_s_last_scores_are_its_row(tiny, tmp_path):
@@ -185,12 +181,7 @@ def test_a_trained_teacher_s_last_scores_are_its_row(tiny, tmp_path):
     load_teacher(config.teacher, config.data, CPU, run)
     record = json.loads(run.child("teachers").read(f"{identity}.json"))
     found = trained_row(run, identity)
-    assert (found.teacher_id, found.model, found.data, found.origin) == (
-        identity,
-        "resnet5",
-        "digits",
-        TRAINED_HERE,
-    )
+    assert (found.teacher_id, found.model, found.data, found.origin) == (identity, "resnet5", "digits", TRAINED_HERE)
     for name in ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss"):
         assert getattr(found, name) == record["result"][name]
     trial = teacher_trial(config.teacher, config.data)
