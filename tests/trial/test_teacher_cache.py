@@ -17,7 +17,7 @@ from cktf.storage import Storage
 from cktf.trainer.phases import LiveTeacher
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.train import TrainingFailed
-from cktf.trial import teacher_cache
+from cktf.trial import teachers
 from cktf.trial.content import with_contents
 from cktf.trial.run import run_trial
 from cktf.trial.teachers import load_teacher, teacher_trial
@@ -42,7 +42,7 @@ def test_a_cache_that_may_only_be_read_gives_the_teachers_that_are_in_it(tiny, t
     def refuse(path):
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
-    monkeypatch.setattr(teacher_cache, "exclusive", refuse)  # permissions would not keep root from writing
+    monkeypatch.setattr(teachers, "exclusive", refuse)  # permissions would not keep root from writing
     load_teacher.cache_clear()  # as in another process
     again = load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
     assert all(torch.equal(one, two) for one, two in zip(teacher.parameters(), again.parameters(), strict=True))
@@ -290,19 +290,19 @@ def test_a_digest_without_a_checkpoint_is_refused():
 
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
-    assert teacher_cache.cache_directory() == tmp_path
+    assert teachers.cache_directory() == tmp_path
 
 
 def test_an_empty_variable_is_none(monkeypatch):
     monkeypatch.setenv("CKTF_CACHE", "")
     monkeypatch.setenv("HOME", "/home/someone")
-    assert teacher_cache.cache_directory() == Path("/home/someone/.cache/cktf")
+    assert teachers.cache_directory() == Path("/home/someone/.cache/cktf")
 
 
 def test_a_user_without_a_home_is_asked_for_a_place(monkeypatch):
     monkeypatch.setenv("CKTF_CACHE", "~nobody-of-this-name/cache")
     with pytest.raises(InputError, match=r"~nobody-of-this-name/cache: .* set \$CKTF_CACHE to a folder"):
-        teacher_cache.cache_directory()
+        teachers.cache_directory()
 
 
 def test_a_full_disk_is_said_with_the_place(tiny, cache, monkeypatch):
