@@ -140,10 +140,7 @@ def trials_that_fit(trial: TrialResources, nodes: Sequence[Node]) -> int:
 def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[str], None]) -> TrialResources:
     """Wait, for a bounded time, until one trial fits on the cluster; return its resources.
 
-    Args:
-        resources: The study's resources of a trial.
-        is_local: Whether Ray runs on this machine alone; then nothing is waited for.
-        say: Prints one line for the user.
+    If Ray runs on this machine alone, nothing is waited for.
 
     Raises:
         ClusterTooSmall: If it does not fit, and no node is expected on which it would.
@@ -180,10 +177,7 @@ def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[st
 class Capacity:
     """Number of trials that may run at the same time, counting nodes that an autoscaler may add.
 
-    Args:
-        trial: Resources of one trial.
-        slots: The study's own limit.
-        is_local: Whether Ray runs on this machine alone.
+    ``slots`` is the study's own limit.
     """
 
     def __init__(self, trial: TrialResources, slots: int | None, *, is_local: bool) -> None:

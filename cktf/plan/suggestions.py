@@ -93,13 +93,10 @@ ARM = "arm"
 
 
 class _Hyperband(HyperbandPruner):
-    """Hyperband with brackets by the arms' own numbers, which are the same when a ledger is replayed.
-
-    Attributes:
-        upcoming: Number of the next arm.
-    """
+    """Hyperband with brackets by the arms' own numbers, which are the same when a ledger is replayed."""
 
     upcoming = 0
+    """Number of the next arm."""
 
     def _get_bracket_id(self, study: optuna.Study, trial: FrozenTrial) -> int:
         numbered = copy(trial)
@@ -122,11 +119,7 @@ PRUNERS: dict[str, Callable[[int], BasePruner]] = {
 
 
 class Suggestions:
-    """Optuna's study of one search.
-
-    Args:
-        spec: A study with ``search:``.
-    """
+    """Optuna's study of one search."""
 
     def __init__(self, spec: StudySpec) -> None:
         assert spec.search is not None
@@ -147,11 +140,7 @@ class Suggestions:
     def propose(self, number: int, is_new: Callable[[dict[str, Scalar]], bool]) -> dict[str, Scalar] | None:
         """Return the values of an arm that was not tried yet; None if the sampler finds none.
 
-        They depend on the earlier calls of `begin`, `report` and `tell` and on ``number`` alone.
-
-        Args:
-            number: Number of arms that were proposed before; part of the seed of the draws.
-            is_new: Returns whether these values make an arm that was not tried.
+        They depend on the earlier calls of `begin`, `report` and `tell`, and on the ``number`` of arms proposed before.
         """
         finite = all(domain.num_values is not None for domain in self._domains.values())
         for attempt in range(ATTEMPTS):
@@ -198,12 +187,9 @@ class Suggestions:
         return self._study.ask()
 
     def _ask_again(self, values: Mapping[str, Scalar]) -> Trial:
-        self._study.enqueue_trial(
-            {
-                path: choice_label(value) if isinstance(self._domains[path], ChoiceDomain) else value
-                for path, value in values.items()
-            }
-        )
+        choices = {path for path, domain in self._domains.items() if isinstance(domain, ChoiceDomain)}
+        labels = {path: choice_label(value) if path in choices else value for path, value in values.items()}
+        self._study.enqueue_trial(labels)
         trial = self._ask(self._sampler, len(self._trials))
         if self._sampler in _STATEFUL:
             _ = trial.relative_params  # drawn, so that its state is stored, and replaced by the recorded values

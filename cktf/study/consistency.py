@@ -86,11 +86,11 @@ def _check_names(spec: StudySpec) -> Iterator[Finding]:
     for key, noun in (("compare", "an arm"), ("contexts", "a context")):
         for name in getattr(spec, key) or {}:
             if name != as_name(name) or not name or not name.isprintable():
-                allowed = (
-                    "must be one line of text, no spaces around it, no letters that are not composed (NFC) and no "
-                    "control characters in it"
+                yield (
+                    (key,),
+                    f"{noun}'s name must be one line of text, no spaces around it, no letters that are not composed "
+                    f"(NFC) and no control characters in it; got {shown(name)}",
                 )
-                yield (key,), f"{noun}'s name {allowed}; got {shown(name)}"
     yield from _check_skip(spec)
 
 
@@ -289,13 +289,10 @@ def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
 def _check_trial(
     mapping: Mapping[str, Any], where: Location, path: str, *, elsewhere: bool = True
 ) -> Iterator[Finding]:
-    """Yield the problems of a trial, at the place in the study that defines it.
+    """Yield the problems of a trial, at the place ``where`` in the study that defines it.
 
-    Args:
-        mapping: The trial's configuration.
-        where: Keys in the study file that define it.
-        path: The factor whose level is at ``where``; empty if a whole configuration is.
-        elsewhere: Whether to yield problems away from the path too.
+    That place has the level of the factor at ``path``, or a whole configuration if ``path`` is empty. Problems away
+    from the path are left out unless ``elsewhere``.
     """
     try:
         TrialConfig.model_validate(mapping)

@@ -118,12 +118,8 @@ def plan_arms(spec: StudySpec, apart: Collection[str] = ()) -> tuple[Arm, ...]:
 def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = ()) -> tuple[Arm, ...]:
     """Return arms without those that train like an earlier one of their context, which gets them as aliases.
 
-    Trained separately, one result would count several times.
-
-    Args:
-        spec: The study.
-        arms: Arms in order, a context's baseline before its others.
-        apart: Ids of arms that are not merged, because a run already has trials of them.
+    Trained separately, one result would count several times. Arms come with a context's baseline before its others.
+    Those whose ids are in ``apart`` are not merged, because a run already has trials of them.
     """
     merged: dict[tuple[str, str], Arm] = {}
     for arm in arms:
@@ -166,12 +162,7 @@ def arms_in(spec: StudySpec, context: str) -> tuple[Arm, ...]:
 
 
 def arm_named(spec: StudySpec, name: str, context: str | None = None) -> Arm:
-    """Return one of `every_arm`.
-
-    Args:
-        spec: The study.
-        name: The arm's name.
-        context: Needed if the study has several.
+    """Return one of `every_arm` by its name; ``context`` is needed if the study has several.
 
     Raises:
         StudyError: If there is no such arm or context.
@@ -205,13 +196,7 @@ def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
 
 
 def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17) -> str:
-    """Return an arm's name: ``temperature=0.5, negatives=32``.
-
-    Args:
-        params: Factor path to value.
-        factors: Every factor of the study.
-        digits: Significant digits of a number.
-    """
+    """Return an arm's name, ``temperature=0.5, negatives=32``, of path to value; ``factors`` are all of the study."""
     return ", ".join(f"{short_name(path, factors)}={_spelled(value, digits)}" for path, value in params.items())
 
 
@@ -276,11 +261,8 @@ def smoke_study(spec: StudySpec) -> StudySpec:
 def acting(config: TrialConfig, *, is_measured: bool) -> TrialConfig:
     """Return a configuration without settings that have no effect.
 
-    These are the settings of objectives with weight 0, and those of a teacher that no objective reads.
-
-    Args:
-        config: Configuration of an arm.
-        is_measured: Whether health is measured, which reads the teacher of every arm that has one.
+    These are the settings of objectives with weight 0, and those of a teacher that no objective reads. Measuring health
+    reads the teacher of every arm that has one.
     """
     active = active_objectives(config.objective)
     names = type(config.objective).model_fields

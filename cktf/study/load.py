@@ -33,11 +33,7 @@ class Study(StudySpec):
     """Name of the study; that of its file where the file gives none."""
 
     def arm(self, name: str, context: str | None = None) -> TrialConfig:
-        """Return the configuration of an arm's trial, at seed 0.
-
-        Args:
-            name: The arm's name, or another name of an arm that trains alike; ``baseline`` for the baseline.
-            context: Needed if the study has several.
+        """Return the configuration of an arm's trial, at seed 0; ``context`` is needed if the study has several.
 
         Raises:
             StudyError: If there is no such arm or context.
@@ -125,7 +121,8 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> Study:
     if not isinstance(document.value, dict):
         raise StudyError(f"{source}: must be a mapping with 'baseline:' and others; got {shown(document.value)}")
     values, overridden = _override(document.value, overrides)
-    own = {"name": Path(source).stem, "question": _first_comment(text)}
+    first = text.lstrip().partition("\n")[0]
+    own = {"name": Path(source).stem, "question": first.lstrip("# ").strip() if first.startswith("#") else ""}
     try:
         return Study.model_validate({**own, **values})
     except StudyError as error:
@@ -141,7 +138,6 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> Study:
 
 
 def _problems(values: dict[str, Any]) -> Sequence[tuple[Location, str]]:
-    """Return location and message of each problem of a study."""
     try:
         Study.model_validate(values)
     except StudyError as error:
@@ -156,11 +152,6 @@ def dump_study(spec: StudySpec) -> str:
         values["seeds"] = len(spec.seeds)
     comment = f"# {spec.question}\n" if spec.question else ""
     return comment + yaml_text.dump(values)
-
-
-def _first_comment(text: str) -> str:
-    first = text.lstrip().partition("\n")[0]
-    return first.lstrip("# ").strip() if first.startswith("#") else ""
 
 
 def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], dict[Location, str]]:
@@ -222,11 +213,7 @@ def _option(override: str) -> str:
 def _place(source: str, location: Location, lines: dict[Location, int], overridden: dict[Location, str]) -> str:
     """Return the place of a problem: the overrides that cause it, or the line of its key or of the nearest above.
 
-    Args:
-        source: Name of the file.
-        location: Keys of the problem.
-        lines: Keys to lines of the file.
-        overridden: Keys to the options that set them; empty if the file alone has the problem.
+    ``overridden`` maps keys to the options that set them; it is empty if the file alone has the problem.
     """
     depths = range(len(location), 0, -1)
     if found := next((location[:depth] for depth in depths if location[:depth] in overridden), None):

@@ -22,9 +22,7 @@ class Evaluation:
 def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Evaluation:
     """Return a network's evaluation in eval mode; the network's mode is restored.
 
-    Args:
-        network: Returns `Activations`.
-        batches: Normalised images (batch, channels, height, width) and labels (batch,).
+    ``batches`` are normalised images (batch, channels, height, width) and labels (batch,).
     """
     was_training = network.training
     network.eval()

@@ -47,7 +47,7 @@ LOGITS = "logits"
 
 
 class HealthConfig(Settings):
-    """Settings of the diagnostics of a distillation."""
+    """Settings of the diagnostics."""
 
     every: int = Field(default=10, ge=1)
     """Epochs of the main phase between two measurements; its last epoch is always measured."""
@@ -180,13 +180,7 @@ class Health:
 
 
 def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Return name of a pair to the layers of student and teacher whose CKA is measured.
-
-    Args:
-        student: Shapes of the student's activations.
-        teacher: Shapes of the teacher's.
-        matched: Pairs that objectives match, in addition to those of equal depth.
-    """
+    """Return name to the layers of student and teacher whose CKA is measured: pairs of equal depth, and ``matched``."""
     stages = range(1, len(student.stages) + 1) if len(student.stages) == len(teacher.stages) else ()
     by_depth = [(layer, layer) for layer in ("stem", *(f"stage{number}" for number in stages), "penultimate")]
     pairs = [LayerPair(student=one, teacher=other) for one, other in (*by_depth, *matched)]
@@ -211,22 +205,12 @@ def _finite(values: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def agreement(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the share of samples for which both networks predict the same class, per cent; a scalar.
-
-    Args:
-        student: (samples, classes): logits.
-        teacher: (samples, classes): logits.
-    """
+    """Return the share of samples, per cent, of which both logits (samples, classes) are largest at one class."""
     return 100 * (student.argmax(dim=1) == teacher.argmax(dim=1)).double().mean()
 
 
 def divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return KL(teacher || student) of the class probabilities at temperature 1, in nats, mean over the samples.
-
-    Args:
-        student: (samples, classes): logits.
-        teacher: (samples, classes): logits.
-    """
+    """Return KL(teacher || student) at temperature 1 of logits (samples, classes): nats, mean over the samples."""
     q, p = (functional.log_softmax(logits.double(), dim=1) for logits in (student, teacher))
     return functional.kl_div(q, p, reduction="batchmean", log_target=True)
 

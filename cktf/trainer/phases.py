@@ -160,11 +160,7 @@ class InitialStudent(nn.Module):
     """A student whose layers after the last stage are frozen in eval mode, as published for AB and FSP.
 
     If preactivations are read, a wide ResNet's batch-norms run once more for them, as published: in train mode the
-    running statistics of the trained ones move twice a step.
-
-    Args:
-        student: The network; not copied.
-        initial: The initial phase that trains it.
+    running statistics of the trained ones move twice a step. The network is not copied.
     """
 
     def __init__(self, student: nn.Module, initial: InitialPhase) -> None:

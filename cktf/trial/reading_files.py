@@ -56,12 +56,7 @@ def size_limit() -> int:
 
 
 class ReadingFiles:
-    """Tables below one folder.
-
-    Args:
-        folder: The folder; it need not be there.
-        limit: Bytes that all tables together may have.
-    """
+    """Tables below one folder, which need not be there; together they have ``limit`` bytes at most."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder

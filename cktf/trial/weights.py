@@ -103,13 +103,9 @@ def read_weights(file: str | os.PathLike[str], sha256: str | None = None) -> Sta
     A PyTorch file may hold the state dict alone or where `state_dict_in` finds it. Prefixes of wrappers and entries
     that are no weights are removed.
 
-    Args:
-        file: The file.
-        sha256: SHA-256 that its content must have; None accepts any.
-
     Raises:
-        InputError: If the file cannot be read or has other content, is of neither kind, holds no state dict, tensors
-            far larger than itself, or anything that could run code. No code of it is run.
+        InputError: If the file cannot be read or has another SHA-256 than the one given, is of neither kind, holds no
+            state dict, tensors far larger than itself, or anything that could run code. No code of it is run.
     """
     path, _ = _regular(file)
     try:
@@ -237,11 +233,9 @@ def state_dict_in(loaded: object) -> StateDict:
 
 
 def part_of(expected: Mapping[str, Tensor], weights: StateDict) -> StateDict:
-    """Return the part of a state dict whose keys are those of a network; all of it if there is no such part.
+    """Return the part of a file's state dict whose keys are those of a network; all of it if there is no such part.
 
-    Args:
-        expected: The network's state dict.
-        weights: State dict of a file, in which several networks may have prefixes (``student.``).
+    Several networks may have prefixes in it (``student.``); ``expected`` is the network's own state dict.
 
     Raises:
         InputError: If several parts have these keys.
