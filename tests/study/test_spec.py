@@ -5,9 +5,10 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from cktf.rows import EpochResult
-from cktf.study.spec import METRICS, StudySpec
+from cktf.study.spec import METRICS, Reference, StudySpec
 
 Make = Callable[..., StudySpec]
 Refused = Callable[..., str]
@@ -317,3 +318,23 @@ def test_a_copy_derives_everything_anew(make: Make) -> None:
     config = spec.baseline_config
     assert config.arm_id != config.model_copy(update={"epochs": 99}).arm_id
     assert config.arm_id == config.with_seed(5).arm_id
+
+
+def test_values_are_told_by_context_and_arm() -> None:
+    values = {"a": {"baseline": 70, "kd": 71.5}, "b": {"kd": 61.0}}
+    reference = Reference.model_validate({"source": "Some 2023", "values": values, "teacher": {"a": 75.5}})
+    assert reference.by_context() == values
+    assert reference.teachers() == {"a": 75.5}
+    assert reference.metric == "test_accuracy"
+
+
+def test_without_contexts_they_are_those_of_the_unnamed_one() -> None:
+    reference = Reference.model_validate({"source": "Some 2023", "values": {"kd": 71.5}, "teacher": 75.5})
+    assert reference.by_context() == {"": {"kd": 71.5}}
+    assert reference.teachers() == {"": 75.5}
+    assert Reference.model_validate({"source": "Some 2023", "values": {"kd": 71.5}}).teachers() == {}
+
+
+def test_a_value_is_a_finite_number() -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        Reference.model_validate({"source": "Some 2023", "values": {"kd": float("nan")}})
