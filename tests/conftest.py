@@ -29,6 +29,7 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
+from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
 
 BASELINE: dict[str, Any] = {
     "data": {"name": "digits", "train_fraction": 0.1},
@@ -50,7 +51,7 @@ NODE_SECONDS = 120.0
 
 
 @pytest.fixture(scope="session")
-def make_spec() -> Callable[..., StudySpec]:
+def make_spec() -> MakeSpec:
     """Return a maker of tiny studies: a design of two arms and two seeds, unless told otherwise."""
 
     def make(baseline: dict[str, Any] | None = None, **keys: Any) -> StudySpec:
@@ -63,13 +64,13 @@ def make_spec() -> Callable[..., StudySpec]:
 
 
 @pytest.fixture(scope="session")
-def make_search(make_spec: Callable[..., StudySpec]) -> Callable[..., StudySpec]:
+def make_search(make_spec: MakeSpec) -> MakeSpec:
     """Return a maker of tiny searches."""
     return lambda **keys: make_spec(**{**SEARCH, **keys})
 
 
 @pytest.fixture(scope="session")
-def make_result() -> Callable[..., EpochResult]:
+def make_result() -> MakeResult:
     """Return a maker of epoch results."""
 
     def make(epoch: int, accuracy: float, **keys: Any) -> EpochResult:
@@ -90,10 +91,10 @@ def make_result() -> Callable[..., EpochResult]:
 
 
 @pytest.fixture(scope="session")
-def run_to_end(make_result: Callable[..., EpochResult]) -> Callable[..., list[str]]:
+def run_to_end(make_result: MakeResult) -> RunToEnd:
     """Return what stands in for trainings, two at a time, in tests of the planner alone."""
 
-    def run(planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000):
+    def run(planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000) -> Any:
         order: list[str] = []
         running: list[PlannedRow] = []
         while len(order) < most:
@@ -151,7 +152,7 @@ def ray_on_this_machine() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def processes_below() -> Callable[..., list[int]]:
+def processes_below() -> FindProcesses:
     """Return a finder of the processes that a process has started, directly or not."""
 
     def find(ancestor: int, title: bytes = b"") -> list[int]:
@@ -174,7 +175,7 @@ def processes_below() -> Callable[..., list[int]]:
 
 
 @pytest.fixture
-def cluster() -> Iterator[tuple[str, Callable[[], int], dict[str, str]]]:
+def cluster() -> Iterator[Cluster]:
     """Yield the address of a head that runs no trials, a starter of worker nodes, and what a driver's environment is.
 
     They are processes of this machine that only a token lets in.
@@ -234,12 +235,12 @@ def raylets(folder: Path) -> Iterator[int]:
 
 
 @pytest.fixture
-def run_dir(tmp_path):
+def run_dir(tmp_path: Path) -> str:
     return str(tmp_path / "run")
 
 
 @pytest.fixture
-def console():
+def console() -> Console:
     """A console that is no terminal; what it was told is in its file."""
     return Console(file=io.StringIO(), width=200)
 

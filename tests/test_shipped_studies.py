@@ -21,7 +21,9 @@ TRAINED_BY = {"tiny_imagenet_table1": "cifar100_table1"}
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
-def test_every_arm_of_a_shipped_study_is_built_and_trained(name: str, tmp_path: Path, monkeypatch) -> None:
+def test_every_arm_of_a_shipped_study_is_built_and_trained(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CKTF_DATA", str(tmp_path / "data"))
     spec = smoke_study(load_study(STUDIES[name]))
