@@ -14,39 +14,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cktf.cli import app as cli
-
-STUDY = """\
-# Does a wrong learning rate hurt?
-baseline:
-  data: {name: digits, train_fraction: 0.1}
-  student: {model: resnet8}
-  objective: {cross_entropy: {weight: 1.0}}
-  epochs: 2
-compare:
-  careful: {optimizer: {learning_rate: 0.01}}
-  diverging: {optimizer: {learning_rate: 1.0e+18}}
-seeds: 2
-"""
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Path:
-    path = tmp_path / "rates.yaml"
-    path.write_text(STUDY)
-    return path
-
-
-def cktf(*arguments: Any, cwd: Path) -> tuple[Any, ...]:
-    """Run the command as a user does; return exit code, standard output and standard error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cktf.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "200"},
-        timeout=300,
-    )
-    return done.returncode, done.stdout, done.stderr
+from tests.cli.commands import cktf, message_for
 
 
 def test_only_a_report_on_ray_joins_a_cluster(tmp_path: Path) -> None:
@@ -213,47 +181,6 @@ def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(
     code, out, _ = cktf("train", "objects.yaml", "--arm", "longer", "--smoke", cwd=tmp_path)
     assert "epoch   2/2" in out
     assert not (tmp_path / "kept").exists()
-
-
-REPLACED = ("--set", "data.generated=true")
-"""A data set that is there, so that nothing but the run directory is in the way."""
-
-
-def test_train_trains_one_trial_without_ray(study: Path, tmp_path: Path) -> None:
-    code, out, _ = cktf("train", study, "--arm", "careful", "--seed", "1", "--set", "epochs=1", cwd=tmp_path)
-    assert code == 0
-    assert "epoch   1/1" in out
-    assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
-
-
-def test_train_shows_phases_that_no_split_can_score(study: Path, tmp_path: Path) -> None:
-    study.write_text(
-        study.read_text()
-        .replace("baseline:", "baseline:\n  task: transfer\n  source: {name: digits}\n  probe: {epochs: 2}")
-        .replace("cross_entropy: {weight: 1.0}", "kd: {weight: 1.0}")
-        .replace("  epochs: 2", "  teacher: {model: resnet5, epochs: 1}\n  epochs: 1")
-    )
-    code, out, _ = cktf("train", study, cwd=tmp_path)
-    assert code == 0
-    transfer, *probe = (line for line in out.splitlines() if line.startswith("epoch"))
-    assert "1/3  transfer  loss" in transfer
-    assert "validation" not in transfer
-    assert len(probe) == 2
-    assert all(re.search(r"[23]/3  probe  loss .*  validation \d+\.\d\d %", line) for line in probe)
-
-
-def test_train_tells_a_diverging_trial_in_one_line(study: Path, tmp_path: Path) -> None:
-    code, _, err = cktf("train", study, "--arm", "diverging", cwd=tmp_path)
-    assert code == 1
-    assert "loss is" in err
-    assert "Traceback" not in err
-
-
-def message_for(*arguments: Any, cwd: Path) -> Any:
-    code, out, err = cktf(*arguments, cwd=cwd)
-    assert code == 2, out + err
-    assert "Traceback" not in out + err
-    return err
 
 
 def test_wrong_input_is_told_in_one_message_and_nothing_is_begun(study: Path, tmp_path: Path) -> None:
