@@ -22,6 +22,10 @@ seeds: 2
 """
 
 
+REPLACED = ("--set", "data.generated=true")
+"""A data set that is there, so that nothing but the run directory is in the way."""
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     path = tmp_path / "rates.yaml"

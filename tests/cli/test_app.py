@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cktf.cli import app as cli
-from tests.cli.commands import cktf, message_for
+from tests.cli.commands import REPLACED, cktf, message_for
 
 
 def test_only_a_report_on_ray_joins_a_cluster(tmp_path: Path) -> None:

@@ -5,9 +5,6 @@ from pathlib import Path
 
 from tests.cli.commands import cktf
 
-REPLACED = ("--set", "data.generated=true")
-"""A data set that is there, so that nothing but the run directory is in the way."""
-
 
 def test_train_trains_one_trial_without_ray(study: Path, tmp_path: Path) -> None:
     code, out, _ = cktf("train", study, "--arm", "careful", "--seed", "1", "--set", "epochs=1", cwd=tmp_path)

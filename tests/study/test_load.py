@@ -13,25 +13,9 @@ from cktf.study.designs import plan_arms
 from cktf.study.domains import FloatDomain
 from cktf.study.load import dump_study, load_study, read_study
 from cktf.study.problems import StudyError
+from tests.study.texts import TEXT, Write, refused
 
 SEARCH_SPACES = Path(__file__).parents[2] / "search_spaces"
-
-
-TEXT = """\
-# Does the contrast need its stages?
-baseline:
-  data: {name: digits}
-  teacher: {model: resnet20, epochs: 3}
-  student: {model: resnet8}
-  objective:
-    cross_entropy: {weight: 1.0}
-    cktf: {beta: 0.8, theta: 0.1, temperature: 0.1, negatives: 64}
-  optimizer: {weight_decay: 1e-4}
-  epochs: 2
-ablate:
-  objective.cktf.theta: [0.0, 1e-2]
-seeds: 2
-"""
 
 
 SEARCH = (
@@ -48,15 +32,6 @@ trials: 5
 confirm: {top: 2, seeds: 2}
 """
 )
-
-
-Write = Callable[..., Path]
-
-
-def refused(text: str, *overrides: str) -> str:
-    with pytest.raises(StudyError) as error:
-        read_study(text, "x.yaml", overrides)
-    return str(error.value)
 
 
 def test_a_file_becomes_a_study_named_like_it(study_file: Write) -> None:

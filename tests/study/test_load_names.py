@@ -2,6 +2,7 @@
 
 from cktf.study.designs import plan_arms
 from cktf.study.load import dump_study, load_study, read_study
+from tests.study.texts import TEXT, Write, refused
 
 CONTEXTS = (
     TEXT[: TEXT.index("ablate:")]

@@ -1,4 +1,4 @@
-"""What a case of `trajectories.json` begins with, given by formulas: weights, statistics, images, samples, negatives."""
+"""What a case of `trajectories.json` begins with, by formulas: weights, statistics, images, samples, negatives."""
 
 import json
 import math
