@@ -47,7 +47,7 @@ class Summary:
         complete: Number of trials that have all their epochs.
         pruned: Number of trials that a pruner has ended.
         failed: Number of trials that have failed.
-        failures: Reason -> number of trials that failed with it.
+        failures: Reason to the number of trials that failed with it.
         unfound: Number of requested arms that the sampler of a search could not find.
         is_interrupted: Whether there is more to run.
         seconds: Wall time of this session.

@@ -26,11 +26,8 @@ class SearchedArms:
     """The arms of a search, each of which is one trial for Optuna and one trial for each seed here.
 
     Optuna gets the mean over an arm's replicates: of an epoch once all have reached it, of the end once all have ended.
-    An arm fails if one of its replicates fails, because a mean over fewer seeds would be a luckier draw.
-
-    Args:
-        spec: A study with ``search:``.
-        state: The run's state. Rows are applied to it before they are applied here.
+    An arm fails if one of its replicates fails, because a mean over fewer seeds would be a luckier draw. Rows are
+    applied to ``state`` before they are applied here.
     """
 
     def __init__(self, spec: StudySpec, state: RunState) -> None:

@@ -55,7 +55,7 @@ class ArmScore:
     arm_id: str
     arm: str
     score: float
-    context: str = ""
+    context: str
 
 
 def mean_score(trials: Collection[TrialState]) -> float | None:
@@ -66,13 +66,9 @@ def mean_score(trials: Collection[TrialState]) -> float | None:
 
 
 class RunState:
-    """All trials of a run.
+    """All trials of a run, as the rows of its ledger say; ``metric`` is the column of epochs that decides.
 
     Counts and scores of arms are updated with each row, because a driver reads them at every trial's end.
-
-    Args:
-        metric: Column of the epoch rows that decides.
-        rows: The ledger so far.
     """
 
     def __init__(self, metric: str, rows: Iterable[Row] = ()) -> None:

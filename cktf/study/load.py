@@ -215,12 +215,11 @@ def _place(source: str, location: Location, lines: dict[Location, int], overridd
 
     ``overridden`` maps keys to the options that set them; it is empty if the file alone has the problem.
     """
-    depths = range(len(location), 0, -1)
-    if found := next((location[:depth] for depth in depths if location[:depth] in overridden), None):
+    at_or_above = [location[:depth] for depth in range(len(location), 0, -1)]
+    if found := next((keys for keys in at_or_above if keys in overridden), None):
         return f"{source}, {overridden[found]}"
     below = [option for keys, option in overridden.items() if keys[: len(location)] == location]
     if below or overridden:  # an override elsewhere, such as a setting that an arm does not fit
         return f"{source}, {' '.join(below or overridden.values())}"
-    if found := next((location[:depth] for depth in depths if location[:depth] in lines), None):
-        return f"{source}, line {lines[found]}"
-    return source
+    found = next((keys for keys in at_or_above if keys in lines), None)
+    return f"{source}, line {lines[found]}" if found else source

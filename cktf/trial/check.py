@@ -24,12 +24,7 @@ def what_is_built(config: TrialConfig) -> tuple[object, ...]:
 
 
 def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = False) -> None:
-    """Build all parts of a trial on the CPU, with memory banks of one sample per class.
-
-    Args:
-        config: The trial.
-        workers: Processes that train it together.
-        is_measured: Whether its health is measured.
+    """Build all parts of a trial of so many workers on the CPU, with memory banks of one sample per class.
 
     Raises:
         InputError: If a data set or the teacher's file is missing, networks, data, batches and objectives do not fit
