@@ -1,4 +1,4 @@
-"""Top-1 accuracy and cross-entropy of a network on one split."""
+"""Top-1 accuracy and cross-entropy of a network on one split, and means over the steps of an epoch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The phases of a trial: initial phases of its objectives, the main phase, and the probe of a transfer."""
+"""The phases of a trial, initial ones, main one and probe of a transfer, and the student and teacher of each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Files of teachers' readings: float16 tables, mapped, and bounded in size together.
+"""Files of teachers' readings and their names: float16 tables, mapped, and bounded in size together.
 
 Files are named by a hash of everything that determines their content, so a file is either absent or valid. Deleting one
 is safe: readers keep their map, others compute it again. So the least recently used make room for new ones, those of
