@@ -70,7 +70,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             baselines=baselines,
             delta=spec.delta,
             factors=list(spec.factors),
-            log_factors=[path for path, domain in (spec.search or {}).items() if getattr(domain, "log", False)],
+            log_factors=list(spec.log_factors),
             sampler=spec.sampler if spec.search else "",
             pruner=spec.prune if spec.search and spec.prune != "none" else "",
             is_smoke=spec.smoke,

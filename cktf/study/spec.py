@@ -266,6 +266,11 @@ class StudySpec(Settings):
         return None if self.fractional is None else smallest_fraction(len(self.fractional), self.resolution)
 
     @property
+    def log_factors(self) -> tuple[str, ...]:
+        """Factors that are searched on a logarithmic scale."""
+        return tuple(path for path, domain in (self.search or {}).items() if getattr(domain, "log", False))
+
+    @property
     def maximise(self) -> bool:
         """Whether a larger metric is better."""
         return METRICS[self.metric] == "max"
