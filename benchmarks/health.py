@@ -18,7 +18,7 @@ import torch
 
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
-from cktf.trainer.options import TrainOptions
+from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 
 BASELINE: dict[str, Any] = {

@@ -36,8 +36,8 @@ from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Status
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
 from cktf.study.designs import plan_arms
+from cktf.study.load import Study
 from cktf.study.spec import StudySpec
-from cktf.study.study import Study
 from cktf.trainer.config import TrialConfig
 from cktf.trial.run import run_trial
 

@@ -14,7 +14,7 @@ from cktf.batch import Batch, Reading
 from cktf.models import build_model, measure_shapes
 from cktf.objectives import BuildContext, ObjectivesConfig, WeightedSum
 from cktf.objectives.contrastive import pair as contrastive_pair
-from cktf.trainer.phase_teacher import LiveTeacher, ReadTeacher
+from cktf.trainer.phases import LiveTeacher, ReadTeacher
 
 IMAGE_SHAPE = (3, 32, 32)
 CPU = torch.device("cpu")

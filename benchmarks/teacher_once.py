@@ -35,13 +35,12 @@ from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.optimizer import build_optimizer
-from cktf.trainer.options import TrainOptions
-from cktf.trainer.phase_teacher import LiveTeacher, Teacher
-from cktf.trainer.phases import Phase
+from cktf.trainer.phases import LiveTeacher, Phase, Teacher
+from cktf.trainer.train import TrainOptions
 from cktf.trial.reading_files import ReadingFiles
 from cktf.trial.run import run_trial
-from cktf.trial.teacher_cache import load_teacher
 from cktf.trial.teacher_once import TeacherOnce
+from cktf.trial.teachers import load_teacher
 
 CKTF = {"beta": 0.8, "theta": 0.1, "negatives": 512}
 BASELINE = {"cross_entropy": {}, "kd": {}, "cktf": CKTF}

@@ -19,15 +19,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.loading import load
     from cktf.driver import extend, launch, resume
-    from cktf.study.load import load_study
-    from cktf.study.study import Study
+    from cktf.study.load import Study, load_study
     from cktf.trial.run import run_trial as train
 
 __all__ = ["Study", "extend", "launch", "load", "load_study", "resume", "train"]
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Study": ("cktf.study.study", "Study"),
+    "Study": ("cktf.study.load", "Study"),
     "extend": ("cktf.driver", "extend"),
     "launch": ("cktf.driver", "launch"),
     "load": ("analysis.loading", "load"),

@@ -35,7 +35,7 @@ from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import MOST_SEEDS, StudySpec
-from cktf.trial.teacher_score import trained_row
+from cktf.trial.teachers import trained_row
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Summary:
         complete: Number of trials that have all their epochs.
         pruned: Number of trials that a pruner has ended.
         failed: Number of trials that have failed.
-        failures: Reason -> number of trials that failed with it.
+        failures: Reason to the number of trials that failed with it.
         unfound: Number of requested arms that the sampler of a search could not find.
         is_interrupted: Whether there is more to run.
         seconds: Wall time of this session.
@@ -76,11 +76,7 @@ class Summary:
 
 
 def launch(
-    spec: StudySpec,
-    run_dir: str | os.PathLike[str],
-    *,
-    address: str | None = None,
-    console: Console | None = None,
+    spec: StudySpec, run_dir: str | os.PathLike[str], *, address: str | None = None, console: Console | None = None
 ) -> Summary:
     """Run a study's trials, or those that are left to run.
 
@@ -235,11 +231,7 @@ def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: boo
     with writing(run), ledger.planning():
         write_what_was_asked(spec, run, ledger)
         return Planner(
-            spec,
-            writing(run)(ledger.append),
-            rows,
-            retry_failed=retry_failed,
-            find_teacher=partial(trained_row, run),
+            spec, writing(run)(ledger.append), rows, retry_failed=retry_failed, find_teacher=partial(trained_row, run)
         )
 
 

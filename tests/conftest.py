@@ -24,11 +24,12 @@ from cktf.run.directory import write_what_was_asked
 from cktf.run.ledger import Ledger
 from cktf.run.preflight import require_runnable
 from cktf.storage import Storage
+from cktf.study.load import Study
 from cktf.study.spec import StudySpec
-from cktf.study.study import Study
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.options import TrainOptions
+from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
+from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
 
 BASELINE: dict[str, Any] = {
     "data": {"name": "digits", "train_fraction": 0.1},
@@ -50,31 +51,26 @@ NODE_SECONDS = 120.0
 
 
 @pytest.fixture(scope="session")
-def make_spec() -> Callable[..., StudySpec]:
+def make_spec() -> MakeSpec:
     """Return a maker of tiny studies: a design of two arms and two seeds, unless told otherwise."""
 
     def make(baseline: dict[str, Any] | None = None, **keys: Any) -> StudySpec:
         kinds = {"ablate", "compare", "leave_one_out", "grid", "fractional", "search"}
         asked = keys if kinds & keys.keys() else {**DESIGN, **keys}
-        values = {
-            "name": "tiny",
-            "resources": RESOURCES,
-            **asked,
-            "baseline": {**BASELINE, **(baseline or {})},
-        }
+        values = {"name": "tiny", "resources": RESOURCES, **asked, "baseline": {**BASELINE, **(baseline or {})}}
         return Study(**values)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def make_search(make_spec: Callable[..., StudySpec]) -> Callable[..., StudySpec]:
+def make_search(make_spec: MakeSpec) -> MakeSpec:
     """Return a maker of tiny searches."""
     return lambda **keys: make_spec(**{**SEARCH, **keys})
 
 
 @pytest.fixture(scope="session")
-def make_result() -> Callable[..., EpochResult]:
+def make_result() -> MakeResult:
     """Return a maker of epoch results."""
 
     def make(epoch: int, accuracy: float, **keys: Any) -> EpochResult:
@@ -95,10 +91,10 @@ def make_result() -> Callable[..., EpochResult]:
 
 
 @pytest.fixture(scope="session")
-def run_to_end(make_result: Callable[..., EpochResult]) -> Callable[..., list[str]]:
+def run_to_end(make_result: MakeResult) -> RunToEnd:
     """Return what stands in for trainings, two at a time, in tests of the planner alone."""
 
-    def run(planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000):
+    def run(planner: Planner, score: Callable[[PlannedRow, int], float], at_once: int = 2, most: int = 10_000) -> Any:
         order: list[str] = []
         running: list[PlannedRow] = []
         while len(order) < most:
@@ -156,7 +152,7 @@ def ray_on_this_machine() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def processes_below() -> Callable[..., list[int]]:
+def processes_below() -> FindProcesses:
     """Return a finder of the processes that a process has started, directly or not."""
 
     def find(ancestor: int, title: bytes = b"") -> list[int]:
@@ -179,7 +175,7 @@ def processes_below() -> Callable[..., list[int]]:
 
 
 @pytest.fixture
-def cluster() -> Iterator[tuple[str, Callable[[], int], dict[str, str]]]:
+def cluster() -> Iterator[Cluster]:
     """Yield the address of a head that runs no trials, a starter of worker nodes, and what a driver's environment is.
 
     They are processes of this machine that only a token lets in.
@@ -239,12 +235,12 @@ def raylets(folder: Path) -> Iterator[int]:
 
 
 @pytest.fixture
-def run_dir(tmp_path):
+def run_dir(tmp_path: Path) -> str:
     return str(tmp_path / "run")
 
 
 @pytest.fixture
-def console():
+def console() -> Console:
     """A console that is no terminal; what it was told is in its file."""
     return Console(file=io.StringIO(), width=200)
 

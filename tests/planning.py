@@ -1,28 +1,30 @@
 """A planner with a ledger in memory, and made-up results, for the tests of what it plans."""
 
 import math
+from typing import Any
 
 from cktf.plan.planner import Planner
-from cktf.rows import EndRow, PlannedRow
+from cktf.rows import EndRow, PlannedRow, Row
+from cktf.study.spec import StudySpec
 
 
-def ledger(spec, rows, **keys):
+def ledger(spec: StudySpec, rows: list[Row], **keys: Any) -> Planner:
     """A planner that reads the rows and adds to them."""
     return Planner(spec, rows.append, list(rows), clock=lambda: 0.0, **keys)
 
 
-def planned(rows):
+def planned(rows: list[Row]) -> list[Any]:
     return [row for row in rows if isinstance(row, PlannedRow)]
 
 
-def ends(rows):
+def ends(rows: list[Row]) -> list[Any]:
     return [row for row in rows if isinstance(row, EndRow)]
 
 
-def fifty(*_):
+def fifty(*_: object) -> float:
     return 50.0
 
 
-def by_learning_rate(row, epoch):
+def by_learning_rate(row: PlannedRow, epoch: int) -> Any:
     """Best at 0.05, better with each epoch."""
     return 90 - 10 * abs(math.log10(row.params.get("optimizer.learning_rate", 0.05) / 0.05)) + epoch

@@ -1,15 +1,18 @@
 """Runs on a disk, for the tests of what a driver does with them."""
 
+from typing import Any
+
 from cktf import driver as run_module
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.storage import Storage
+from cktf.study.spec import StudySpec
 
 
-def rows_of(run_dir, kind):
+def rows_of(run_dir: str, kind: Any) -> list[Any]:
     return [row for row in read_ledger(Storage(run_dir)) if isinstance(row, kind)]
 
 
-def begin(spec, run_dir):
+def begin(spec: StudySpec, run_dir: str) -> None:
     """Plan a study, as a driver does that is killed before anything is trained."""
     run = Storage(run_dir)
     with Ledger(run) as ledger:

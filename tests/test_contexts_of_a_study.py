@@ -1,10 +1,16 @@
 """A comparison in two contexts, trained for real without Ray: from the study to its effects."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from analysis import load
 from analysis.report.tables import main_tables
+from cktf.rows import PlannedRow
 from cktf.storage import Storage
+from cktf.study.spec import StudySpec
+from tests.kinds import MakeSpec
 
 CONTEXTS = {
     "resnet8/resnet5": {"teacher": {"model": "resnet8"}},
@@ -14,7 +20,7 @@ KD = {"objective": {"cross_entropy": {"weight": 0.1}, "kd": {"weight": 0.9}}}
 
 
 @pytest.fixture
-def spec(make_spec):
+def spec(make_spec: MakeSpec) -> StudySpec:
     """Two contexts x two arms x two seeds, with teachers of one epoch and some published values."""
     return make_spec(
         {"teacher": {"epochs": 1}},
@@ -29,7 +35,12 @@ def spec(make_spec):
     )
 
 
-def test_each_arm_is_compared_with_the_baseline_of_its_context(spec, train_without_ray, tmp_path, monkeypatch):
+def test_each_arm_is_compared_with_the_baseline_of_its_context(
+    spec: StudySpec,
+    train_without_ray: Callable[..., list[tuple[PlannedRow, float | None]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
     run = Storage(tmp_path / "run")
     tested = {(row.context, row.arm, row.seed): accuracy for row, accuracy in train_without_ray(spec, run)}

@@ -33,7 +33,7 @@ SECRET = "hunter2SECRETvalue"  # noqa: S105
         f'data={{"token": "{SECRET}", "side": 8}}',
     ],
 )
-def test_secrets_are_masked_and_nothing_is_left_of_them(text):
+def test_secrets_are_masked_and_nothing_is_left_of_them(text: str) -> None:
     shown = masked(text)
     assert "***" in shown
     assert SECRET not in shown
@@ -64,7 +64,7 @@ def test_secrets_are_masked_and_nothing_is_left_of_them(text):
         "--run-dir",
     ],
 )
-def test_what_is_no_secret_stays(text):
+def test_what_is_no_secret_stays(text: str) -> None:
     assert masked(text) == text
     if "://" in text:
         require_no_secret(text)

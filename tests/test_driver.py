@@ -6,22 +6,17 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from cktf import driver as run_module
 from cktf.driver import extend, extended, launch, resume
-from cktf.errors import (
-    ClusterTooSmall,
-    NotExtensible,
-    NotRunnable,
-    RunNotFound,
-    StudyDiffers,
-    Unwritable,
-)
+from cktf.errors import ClusterTooSmall, NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unwritable
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.run.directory import STUDY, write_what_was_asked
@@ -30,23 +25,24 @@ from cktf.run.ledger import Ledger
 from cktf.run.progress import status
 from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
+from tests.kinds import FindProcesses, MakeSpec, RunToEnd
 from tests.runs import begin, rows_of
 
 pytestmark = pytest.mark.usefixtures("ray_on_this_machine")
 
 
-def printed(renderable):
+def printed(renderable: RenderableType) -> str:
     console = Console(file=io.StringIO(), width=200)
     console.print(renderable)
     return console.file.getvalue()
 
 
 @contextmanager
-def killing(find, run_dir, title):
+def killing(find: FindProcesses, run_dir: str, title: bytes) -> Iterator[Any]:
     """Kill a process of this title, once the run has three epochs; yield a list that holds it then."""
     killed = []
 
-    def kill_after_three_epochs():
+    def kill_after_three_epochs() -> None:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and not killed:
             if len(rows_of(run_dir, EpochRow)) >= 3:
@@ -61,7 +57,7 @@ def killing(find, run_dir, title):
     thread.join()
 
 
-def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec, run_dir, console):
+def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec: MakeSpec, run_dir: str, console: Console) -> None:
     spec = make_spec()
     summary = launch(spec, run_dir, console=console)
     assert (summary.complete, summary.failed, summary.is_interrupted) == (4, 0, False)
@@ -108,7 +104,7 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec, run_dir, con
         launch(spec, run_dir, console=console)
 
 
-def test_a_trial_that_fails_is_a_row_and_the_study_goes_on(make_spec, run_dir, console):
+def test_a_trial_that_fails_is_a_row_and_the_study_goes_on(make_spec: MakeSpec, run_dir: str, console: Console) -> None:
     spec = make_spec(ablate={"optimizer.learning_rate": [1e30]}, seeds=2)
     summary = launch(spec, run_dir, console=console)
     assert (summary.complete, summary.failed) == (2, 2)
@@ -122,7 +118,9 @@ def test_a_trial_that_fails_is_a_row_and_the_study_goes_on(make_spec, run_dir, c
     assert reason in printed(status(run_dir))
 
 
-def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(make_spec, run_dir, console):
+def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(
+    make_spec: MakeSpec, run_dir: str, console: Console
+) -> None:
     spec = make_spec(
         {"epochs": 5, "data": {"name": "digits", "train_fraction": 0.5}},
         search={"optimizer.learning_rate": {"float": [1e-6, 0.2], "log": True}},
@@ -143,7 +141,9 @@ def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(make_spec, 
     assert all(3 <= row.epochs < 5 and row.reason.startswith("pruned (median)") for row in pruned)
 
 
-def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_dir, console, processes_below):
+def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(
+    make_spec: MakeSpec, run_dir: str, console: Console, processes_below: FindProcesses
+) -> None:
     spec = make_spec({"epochs": 40}, seeds=1, resources={"cpus": 1, "gpus": 0, "slots": 1})
     with killing(processes_below, run_dir, b"ray::Slot") as killed:
         summary = launch(spec, run_dir, console=console)
@@ -153,7 +153,9 @@ def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(make_spec, run_di
         assert [row.epoch for row in rows_of(run_dir, EpochRow) if row.trial_id == end.trial_id] == [*range(1, 41)]
 
 
-def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spec, run_dir, console):
+def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(
+    make_spec: MakeSpec, run_dir: str, console: Console
+) -> None:
     spec = make_spec(resources={"cpus": 1000, "gpus": 0})
     with pytest.raises(ClusterTooSmall, match=r"one trial takes 1000 CPUs, which no node of the cluster has"):
         launch(spec, run_dir, console=console)
@@ -166,7 +168,9 @@ def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(make_spe
     assert len(rows_of(run_dir, PlannedRow)) == 2
 
 
-def test_a_refused_launch_leaves_what_was_trained_though_its_study_is_gone(make_spec, run_dir, console, run_to_end):
+def test_a_refused_launch_leaves_what_was_trained_though_its_study_is_gone(
+    make_spec: MakeSpec, run_dir: str, console: Console, run_to_end: RunToEnd
+) -> None:
     spec = make_spec(seeds=1)
     with Ledger(Storage(run_dir)) as ledger:
         write_what_was_asked(spec, Storage(run_dir), ledger)
@@ -178,7 +182,9 @@ def test_a_refused_launch_leaves_what_was_trained_though_its_study_is_gone(make_
     assert rows_of(run_dir, EpochRow) == trained != []
 
 
-def test_what_a_cluster_cannot_build_is_told_before_anything_starts(make_spec, run_dir, console):
+def test_what_a_cluster_cannot_build_is_told_before_anything_starts(
+    make_spec: MakeSpec, run_dir: str, console: Console
+) -> None:
     spec = make_spec(ablate={"augmentation.crop": [64]})
     with pytest.raises(
         NotRunnable, match=r"^tiny, arm crop=64: phase train: augmentation\.crop: must be 8 or less.*64$"
@@ -188,8 +194,8 @@ def test_what_a_cluster_cannot_build_is_told_before_anything_starts(make_spec, r
 
 
 def test_a_size_of_the_cache_that_is_no_number_is_refused_before_anything_starts(
-    make_spec, run_dir, console, monkeypatch
-):
+    make_spec: MakeSpec, run_dir: str, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CKTF_CACHE_GB", "much")
     with pytest.raises(NotRunnable, match=r"\$CKTF_CACHE_GB: must be a number of gigabytes"):
         launch(make_spec(teacher_once=True), run_dir, console=console)
@@ -205,11 +211,18 @@ def test_a_size_of_the_cache_that_is_no_number_is_refused_before_anything_starts
     ],
 )
 def test_a_full_disk_ends_a_launch_with_one_message_and_a_resume_goes_on(
-    writer, name, kind, at, make_spec, run_dir, console, monkeypatch
-):
+    writer: Any,
+    name: str,
+    kind: Any,
+    at: int,
+    make_spec: MakeSpec,
+    run_dir: str,
+    console: Console,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     write, seen = getattr(writer, name), []
 
-    def fail_once(self, row):
+    def fail_once(self: Any, row: PlannedRow) -> None:
         seen.append(row) if isinstance(row, kind) else None
         if len(seen) == at and row is seen[-1]:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -227,7 +240,7 @@ def test_a_full_disk_ends_a_launch_with_one_message_and_a_resume_goes_on(
     assert not list(Path(run_dir).glob("trials/*/checkpoint.pt"))
 
 
-def test_only_what_a_study_has_can_be_extended(make_spec, make_search):
+def test_only_what_a_study_has_can_be_extended(make_spec: MakeSpec, make_search: MakeSpec) -> None:
     assert extended(make_spec(seeds=2), seeds=2).seeds == (0, 1, 2, 3)
     assert extended(make_search(trials=6), trials=4).trials == 10
     confirming = make_search(confirm={"top": 1, "seeds": 2})
@@ -240,7 +253,7 @@ def test_only_what_a_study_has_can_be_extended(make_spec, make_search):
         extended(make_spec())
 
 
-def test_a_study_is_extended_only_to_what_can_be_read_again(make_spec, make_search):
+def test_a_study_is_extended_only_to_what_can_be_read_again(make_spec: MakeSpec, make_search: MakeSpec) -> None:
     for seeds in (995, 10**15):
         with pytest.raises(NotExtensible, match="seeds: must be between 1 and 1000"):
             extended(make_spec(seeds=8), seeds=seeds)
@@ -253,8 +266,8 @@ def test_a_study_is_extended_only_to_what_can_be_read_again(make_spec, make_sear
 
 
 def test_a_trial_of_two_workers_ends_and_fails_as_one_of_one_does_and_outlives_a_worker_s_death(
-    make_spec, run_dir, console, processes_below
-):
+    make_spec: MakeSpec, run_dir: str, console: Console, processes_below: FindProcesses
+) -> None:
     spec = make_spec(
         {"epochs": 8},
         ablate={"optimizer.learning_rate": [1e30]},
@@ -270,7 +283,7 @@ def test_a_trial_of_two_workers_ends_and_fails_as_one_of_one_does_and_outlives_a
     assert not list(Path(run_dir).glob("trials/*/workers"))
 
 
-def test_a_search_that_finds_no_more_arms_says_so(make_spec, run_dir, run_to_end):
+def test_a_search_that_finds_no_more_arms_says_so(make_spec: MakeSpec, run_dir: str, run_to_end: RunToEnd) -> None:
     spec = make_spec(search={"batch_size": {"choice": [16, 32]}}, trials=5, seeds=1)
     run = Storage(run_dir)
     with Ledger(run) as ledger:

@@ -6,9 +6,7 @@ from cktf.errors import LONGEST_LINE, InputError, UserError, fault, naming
 
 
 @pytest.mark.parametrize("kind", [UserError, InputError])
-def test_a_message_holds_no_character_that_a_terminal_obeys_and_no_endless_line(
-    kind: type[UserError],
-) -> None:
+def test_a_message_holds_no_character_that_a_terminal_obeys_and_no_endless_line(kind: type[UserError]) -> None:
     assert str(kind("one\ntwo\x1b[2J\u202e é")) == "one\ntwo\\x1b[2J\\u202e é"
     assert len(str(kind("x" * 100_000))) == LONGEST_LINE + 3
 

@@ -1,20 +1,24 @@
 """A fraction of three factors, trained for real without Ray: from the study to its main effects."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from analysis import load
+from cktf.rows import PlannedRow
 from cktf.storage import Storage
-from cktf.study.designs import plan_arms
-from cktf.study.smoke import smoke_study
+from cktf.study.designs import plan_arms, smoke_study
+from tests.kinds import MakeSpec
 
-FRACTION = {
-    "optimizer.momentum": [0.9, 0.0],
-    "batch_size": [32, 64],
-    "epochs": [2, 1],
-}
+FRACTION = {"optimizer.momentum": [0.9, 0.0], "batch_size": [32, 64], "epochs": [2, 1]}
 
 
-def test_main_effects_are_those_of_the_trained_arms(make_spec, train_without_ray, tmp_path):
+def test_main_effects_are_those_of_the_trained_arms(
+    make_spec: MakeSpec,
+    train_without_ray: Callable[..., list[tuple[PlannedRow, float | None]]],
+    tmp_path: Path,
+) -> None:
     spec = make_spec(fractional=FRACTION, resolution=3, seeds=2)
     run, tested = Storage(tmp_path / "run"), {}
     for row, accuracy in train_without_ray(spec, run):
@@ -34,7 +38,7 @@ def test_main_effects_are_those_of_the_trained_arms(make_spec, train_without_ray
     assert table["n"].unique().tolist() == [8]
 
 
-def test_a_smoke_run_trains_the_runs_that_differ_in_it(make_spec):
+def test_a_smoke_run_trains_the_runs_that_differ_in_it(make_spec: MakeSpec) -> None:
     spec = smoke_study(make_spec(fractional={**FRACTION, "epochs": [20, 30]}, resolution=3))
     assert len(plan_arms(spec)) == 4
     assert {arm.config.epochs for arm in plan_arms(spec)} == {2}

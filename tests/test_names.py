@@ -35,20 +35,7 @@ def test_a_name_has_no_blanks_around_it_and_composed_letters(written: str) -> No
 
 
 def test_names_that_look_alike_are_found() -> None:
-    names = [
-        "kd",
-        "KD",
-        "crd",
-        "at",
-        "a\u200bt",
-        "a t",
-        "a\ufe0ft",
-        "vid",
-        "weight=1",
-        "weight='1'",
-        "Ö",
-        "o\u0308",
-    ]
+    names = ["kd", "KD", "crd", "at", "a\u200bt", "a t", "a\ufe0ft", "vid", "weight=1", "weight='1'", "Ö", "o\u0308"]
     assert similar_names(names) == [["kd", "KD"], ["at", "a\u200bt", "a t", "a\ufe0ft"], ["Ö", "o\u0308"]]
     assert similar_names(["kd", "kd"]) == [], "one name is not similar to itself"
 

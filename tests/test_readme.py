@@ -13,7 +13,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_study_of_the_readme_is_the_one_that_quickstart_runs():
+def test_the_study_of_the_readme_is_the_one_that_quickstart_runs() -> None:
     path = ROOT / "search_spaces" / "digits_ablation.yaml"
     assert path.read_text() == BLOCKS[0]
     assert path.name in (ROOT / "Makefile").read_text()
@@ -22,20 +22,20 @@ def test_the_study_of_the_readme_is_the_one_that_quickstart_runs():
     assert len(plan_arms(spec)) > 4
 
 
-def test_the_search_of_the_readme_loads_on_the_same_baseline(tmp_path):
+def test_the_search_of_the_readme_loads_on_the_same_baseline(tmp_path: Path) -> None:
     study = yaml.safe_load(BLOCKS[0])
     path = tmp_path / "readme_search.yaml"
     path.write_text(yaml.safe_dump({"baseline": study["baseline"], **yaml.safe_load(BLOCKS[1])}))
     assert load_study(path).confirm.top == 3
 
 
-def test_every_file_of_the_code_tour_is_there():
+def test_every_file_of_the_code_tour_is_there() -> None:
     named = re.findall(r"`((?:cktf|analysis)/[\w/]+\.py)`", README)
     assert len(named) > 5
     assert all((ROOT / name).is_file() for name in named)
 
 
-def test_every_make_target_of_the_readme_is_there():
+def test_every_make_target_of_the_readme_is_there() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"`?make (\w+)`?$|`make (\w+)`", README, flags=re.MULTILINE)):
         (name,) = filter(None, target)

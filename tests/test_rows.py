@@ -3,20 +3,11 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from cktf.rows import (
-    EndRow,
-    EpochRow,
-    PlannedRow,
-    RowReader,
-    Stage,
-    Status,
-    StudyRow,
-    parse_row,
-    whole_lines,
-)
+from cktf.rows import EndRow, EpochRow, PlannedRow, RowReader, Stage, Status, StudyRow, parse_row, whole_lines
 
 EPOCH = EpochRow(
     trial_id="t",
@@ -49,13 +40,13 @@ STUDY = StudyRow(
 
 
 @pytest.mark.parametrize("row", [STUDY, PLANNED, EPOCH, EndRow(trial_id="t", status=Status.FAILED, reason="nan")])
-def test_a_row_survives_the_way_through_a_line(row):
+def test_a_row_survives_the_way_through_a_line(row: Any) -> None:
     assert parse_row(row.to_json()) == row
     assert "\n" not in row.to_json()
 
 
 @pytest.mark.parametrize("row", [STUDY, PLANNED, EPOCH])
-def test_a_row_is_the_same_however_another_program_writes_its_json(row):
+def test_a_row_is_the_same_however_another_program_writes_its_json(row: Any) -> None:
     values = json.loads(row.to_json())
     shuffled = dict(reversed(values.items()))
     floats = {key: float(value) if type(value) is int else value for key, value in values.items()}
@@ -95,7 +86,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("row", "name", "value", "wanted"), WRONG)
-def test_a_value_of_another_type_is_refused_with_field_value_and_what_is_allowed(row, name, value, wanted):
+def test_a_value_of_another_type_is_refused_with_field_value_and_what_is_allowed(
+    row: Any, name: Any, value: Any, wanted: Any
+) -> None:
     line = json.dumps({**json.loads(row.to_json()), name: value})
     told = repr(value) if isinstance(value, str) else json.dumps(value)
     with pytest.raises(ValueError, match=f"^'{name}' of a row of kind '{row.kind}' must be {wanted}") as caught:
@@ -118,18 +111,13 @@ def test_a_value_of_another_type_is_refused_with_field_value_and_what_is_allowed
         (b"7", "unknown kind"),
     ],
 )
-def test_what_is_no_row_is_refused_in_one_sentence(line, why):
+def test_what_is_no_row_is_refused_in_one_sentence(line: Any, why: str) -> None:
     with pytest.raises(ValueError, match=f"^.*{why}"):
         parse_row(line)
 
 
-def test_a_float_that_is_null_is_missing_and_one_with_a_default_has_it():
-    values = json.loads(EPOCH.to_json()) | {
-        "train_loss": None,
-        "time": None,
-        "test_loss": None,
-        "terms": {"kd": None},
-    }
+def test_a_float_that_is_null_is_missing_and_one_with_a_default_has_it() -> None:
+    values = json.loads(EPOCH.to_json()) | {"train_loss": None, "time": None, "test_loss": None, "terms": {"kd": None}}
     row = parse_row(json.dumps(values))
     assert math.isnan(row.train_loss)
     assert row.terms == {}
@@ -137,7 +125,7 @@ def test_a_float_that_is_null_is_missing_and_one_with_a_default_has_it():
     assert math.isnan(parse_row(EPOCH.to_json().replace('"train_loss":1.5', '"train_loss":NaN')).train_loss)
 
 
-def test_rows_that_come_before_those_that_they_need_are_refused_with_their_place():
+def test_rows_that_come_before_those_that_they_need_are_refused_with_their_place() -> None:
     end = EndRow(trial_id="t", status=Status.COMPLETE)
     for row in (PLANNED, EPOCH, end):
         with pytest.raises(ValueError, match=f"^1: a row of kind '{row.kind}' stands before the first study row"):
@@ -151,7 +139,7 @@ def test_rows_that_come_before_those_that_they_need_are_refused_with_their_place
         assert reader.read(row.to_json(), "4") == row
 
 
-def test_the_last_line_of_a_segment_is_whole_where_it_is_a_row():
+def test_the_last_line_of_a_segment_is_whole_where_it_is_a_row() -> None:
     line = PLANNED.to_json().encode()
     assert whole_lines(line + b"\n" + line) == [line, line]
     assert whole_lines(line + b"\n" + line[:-1]) == [line]
@@ -159,28 +147,28 @@ def test_the_last_line_of_a_segment_is_whole_where_it_is_a_row():
     assert whole_lines(b"") == []
 
 
-def test_a_key_of_a_later_version_is_dropped():
+def test_a_key_of_a_later_version_is_dropped() -> None:
     line = json.dumps({**json.loads(EPOCH.to_json()), "colour": "blue"})
     assert parse_row(line) == EPOCH
 
 
-def test_an_unknown_kind_is_refused_by_name():
+def test_an_unknown_kind_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"unknown kind 'note'.*planned"):
         parse_row('{"kind":"note"}')
 
 
 @pytest.mark.parametrize("kind", [["epoch"], {"epoch": 1}, 3, None])
-def test_a_kind_that_is_no_word_is_refused(kind):
+def test_a_kind_that_is_no_word_is_refused(kind: list[Any] | dict[str, Any] | int | None) -> None:
     with pytest.raises(ValueError, match="unknown kind"):
         parse_row(json.dumps({"kind": kind}))
 
 
-def test_a_row_without_some_of_its_keys_is_refused_and_names_them():
+def test_a_row_without_some_of_its_keys_is_refused_and_names_them() -> None:
     with pytest.raises(ValueError, match=r"kind 'end' without trial_id, status$"):
         parse_row('{"kind":"end","reason":"nan"}')
 
 
-def test_the_rows_need_the_standard_library_alone():
+def test_the_rows_need_the_standard_library_alone() -> None:
     code = (
         "import sys; import cktf.rows; "
         "print([m for m in ('torch', 'ray', 'pydantic', 'numpy', 'optuna') if m in sys.modules])"
@@ -189,22 +177,19 @@ def test_the_rows_need_the_standard_library_alone():
     assert found.stdout.strip() == "[]"
 
 
-def test_each_context_has_its_baseline_and_a_study_without_contexts_has_one():
+def test_each_context_has_its_baseline_and_a_study_without_contexts_has_one() -> None:
     assert STUDY.baseline_of("") == "a"
     several = replace(STUDY, baselines={"x": "a", "y": "b"}, reference_values={"y": {"kd": 74.92}})
     assert [several.baseline_of(context) for context in ("x", "y")] == ["a", "b"]
     assert parse_row(several.to_json()) == several
 
 
-def test_numbers_that_are_not_finite_are_null_in_a_line_and_missing_when_it_is_read():
+def test_numbers_that_are_not_finite_are_null_in_a_line_and_missing_when_it_is_read() -> None:
     row = replace(
-        EPOCH,
-        validation_loss=math.inf,
-        terms={"kd": 0.5, "sp": math.nan},
-        health={"kl": -math.inf, "cka": 1.0},
+        EPOCH, validation_loss=math.inf, terms={"kd": 0.5, "sp": math.nan}, health={"kl": -math.inf, "cka": 1.0}
     )
 
-    def refuse(word):
+    def refuse(word: str) -> None:
         raise AssertionError(f"{word} is no JSON")
 
     values = json.loads(row.to_json(), parse_constant=refuse)
@@ -216,13 +201,13 @@ def test_numbers_that_are_not_finite_are_null_in_a_line_and_missing_when_it_is_r
     assert parse_row(row.to_json()) == replace(EPOCH, validation_loss=None, health={"cka": 1.0})
 
 
-def test_what_earlier_versions_wrote_as_nan_is_still_read():
+def test_what_earlier_versions_wrote_as_nan_is_still_read() -> None:
     line = EPOCH.to_json().replace('{"kd":0.5}', '{"kd":NaN}')
     assert math.isnan(parse_row(line).terms["kd"])
 
 
 @pytest.mark.parametrize("time", [1e308, -1, 253402300800])
-def test_a_time_that_is_no_moment_is_refused(time):
+def test_a_time_that_is_no_moment_is_refused(time: float) -> None:
     line = EndRow(trial_id="t", status="complete").to_json().replace('"time":0.0', f'"time":{time}')
     with pytest.raises(ValueError, match=r"^'time' of a row of kind 'end' must be seconds from 0 to 253402300799"):
         parse_row(line)

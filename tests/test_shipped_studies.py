@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from cktf.run.preflight import require_runnable
-from cktf.study.designs import Arm, every_arm, plan_arms
+from cktf.study.designs import MANY_SMOKE_ARMS, Arm, every_arm, plan_arms, smoke_study
 from cktf.study.load import load_study
-from cktf.study.smoke import MANY_ARMS, smoke_study
 from cktf.study.spec import StudySpec
-from cktf.trainer.options import TrainOptions
+from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 
 STUDIES = {file.stem: file for file in (Path(__file__).parents[1] / "search_spaces").glob("*.yaml")}
@@ -22,7 +21,9 @@ TRAINED_BY = {"tiny_imagenet_table1": "cifar100_table1"}
 
 
 @pytest.mark.parametrize("name", sorted(STUDIES))
-def test_every_arm_of_a_shipped_study_is_built_and_trained(name: str, tmp_path: Path, monkeypatch) -> None:
+def test_every_arm_of_a_shipped_study_is_built_and_trained(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CKTF_DATA", str(tmp_path / "data"))
     spec = smoke_study(load_study(STUDIES[name]))
@@ -51,7 +52,7 @@ def arms_to_train(spec: StudySpec, elsewhere: Collection[str]) -> Sequence[Arm]:
         elsewhere: Names of arms that another study trains already, so that of each context one is enough.
     """
     arms = plan_arms(spec)
-    if len(arms) <= MANY_ARMS:
+    if len(arms) <= MANY_SMOKE_ARMS:
         return arms
     contexts = list(spec.baselines)
     chosen = []

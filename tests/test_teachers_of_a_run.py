@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,8 +19,10 @@ from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.preflight import require_runnable
 from cktf.run.progress import status
 from cktf.storage import Storage
+from cktf.study.spec import StudySpec
 from cktf.trainer.teacher import TeacherConfig
-from cktf.trial.teacher_cache import load_teacher
+from cktf.trial.teachers import load_teacher
+from tests.kinds import MakeResult, MakeSpec
 from tests.runs import rows_of
 
 OBJECTIVE = {"cross_entropy": {}, "kd": {}}
@@ -37,12 +40,12 @@ ROW = TeacherRow(
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch):
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Path:
     """A good teacher of the digits."""
     network = load_teacher(
         TeacherConfig(model="resnet8", epochs=6), DataConfig(name="digits"), torch.device("cpu"), None
@@ -52,7 +55,7 @@ def file(tmp_path):
 
 
 @pytest.fixture
-def shifted(file):
+def shifted(file: Path) -> Path:
     """The same, whose classes are in another order."""
     weights = torch.load(file)
     for key in ("fc.weight", "fc.bias"):
@@ -62,10 +65,10 @@ def shifted(file):
 
 
 @pytest.fixture
-def taught(make_spec):
+def taught(make_spec: MakeSpec) -> MakeSpec:
     """A maker of studies of one seed whose students learn from a file, and in one arm from a teacher trained here."""
 
-    def make(path, **teacher):
+    def make(path: Path, **teacher: Any) -> StudySpec:
         trained = {"teacher": {"model": "resnet5", "epochs": 1, "checkpoint": None, "accept_any": False}}
         learns = {
             "teacher": {"model": "resnet8", "checkpoint": str(path), **teacher},
@@ -78,7 +81,9 @@ def taught(make_spec):
 
 
 @pytest.mark.usefixtures("ray_on_this_machine")
-def test_teachers_are_scored_before_their_students_end_and_once(taught, file, run_dir, console):
+def test_teachers_are_scored_before_their_students_end_and_once(
+    taught: MakeSpec, file: Path, run_dir: str, console: Console
+) -> None:
     assert launch(taught(file), run_dir, console=console).complete == 2
     rows = list(read_ledger(Storage(run_dir)))
     from_file, trained = [row for row in rows if isinstance(row, TeacherRow)]
@@ -97,13 +102,15 @@ def test_teachers_are_scored_before_their_students_end_and_once(taught, file, ru
     assert len(rows_of(run_dir, TeacherRow)) == 2
 
 
-def test_a_launch_with_a_teacher_near_chance_leaves_nothing(taught, shifted, run_dir, console):
+def test_a_launch_with_a_teacher_near_chance_leaves_nothing(
+    taught: MakeSpec, shifted: Path, run_dir: str, console: Console
+) -> None:
     with pytest.raises(NotRunnable, match=r"arm baseline: teacher\.checkpoint: .*shifted\.pth has an accuracy"):
         launch(taught(shifted), run_dir, console=console)
     assert not Path(run_dir).exists()
 
 
-def test_of_an_arm_alone_the_teacher_is_scored_at_its_own_seed(taught, file, shifted):
+def test_of_an_arm_alone_the_teacher_is_scored_at_its_own_seed(taught: MakeSpec, file: Path, shifted: Path) -> None:
     from cktf.study.designs import every_arm
 
     baseline, trained = every_arm(taught(shifted))
@@ -117,7 +124,7 @@ def test_of_an_arm_alone_the_teacher_is_scored_at_its_own_seed(taught, file, shi
     assert row.seed == 7
 
 
-def test_a_row_that_the_ledger_has_is_not_written_again(make_spec, rows):
+def test_a_row_that_the_ledger_has_is_not_written_again(make_spec: MakeSpec, rows: list[Row]) -> None:
     planner = Planner(make_spec(), rows.append)
     for time in (1.0, 2.0):
         planner.on_teachers([replace(ROW, time=time)])
@@ -127,11 +134,13 @@ def test_a_row_that_the_ledger_has_is_not_written_again(make_spec, rows):
     assert [row.validation_accuracy for row in again] == [12.0]
 
 
-def test_a_trained_teacher_is_looked_for_at_its_student_s_first_epoch_and_its_end(make_spec, rows, make_result):
+def test_a_trained_teacher_is_looked_for_at_its_student_s_first_epoch_and_its_end(
+    make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
     spec = make_spec({"teacher": {"model": "resnet5"}, "objective": OBJECTIVE})
     asked: list[str] = []
 
-    def find(identity):
+    def find(identity: str) -> Any:
         asked.append(identity)
         return replace(ROW, teacher_id=identity) if len(asked) == 2 else None
 
@@ -147,7 +156,9 @@ def test_a_trained_teacher_is_looked_for_at_its_student_s_first_epoch_and_its_en
 
 
 @pytest.mark.parametrize("is_smoke", [True, False])
-def test_the_status_tells_of_teachers_and_of_those_near_chance(make_spec, tmp_path, is_smoke):
+def test_the_status_tells_of_teachers_and_of_those_near_chance(
+    make_spec: MakeSpec, tmp_path: Path, is_smoke: bool
+) -> None:
     run, spec = Storage(tmp_path / "run"), make_spec(smoke=is_smoke)
     with Ledger(run) as ledger:
         write_what_was_asked(spec, run, ledger)

@@ -39,8 +39,7 @@ def _say_version(is_asked: bool) -> None:
 @app.callback()
 def _options(
     _version: Annotated[
-        bool,
-        typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True),
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)
     ] = False,
 ) -> None:
     """Find out which parts of a knowledge-transfer recipe matter, and by how much."""
@@ -77,7 +76,3 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,16 @@
 """The commands that read results: report and plot."""
 
-from collections.abc import Iterator
+import functools
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cktf.cli.arguments import Address, RunDirectory
-from cktf.cli.foreign import PANEL, with_foreign_options
 from cktf.cli.terminal import answer_table, names_table, out, say, warn
 from cktf.errors import UserError
 from cktf.foreign_options import TAKES, Options
@@ -16,6 +18,38 @@ from cktf.own_analysis import require_own_analysis
 
 if TYPE_CHECKING:
     from analysis.ledger.collect import Engine
+
+
+PANEL = "Results that were not measured here"
+"""Heading of these options in the help."""
+
+
+def with_foreign_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that takes each field of `Options` as an option, in place of its argument ``options``."""
+    own = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        options = Options(**{of.name: given.pop(of.name) for of in fields(Options)})
+        command(**given, options=options)
+
+    added = [
+        inspect.Parameter(
+            of.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=of.default,
+            annotation=Annotated[
+                of.type,
+                typer.Option(
+                    f"--{of.name}", metavar=of.metadata["metavar"], help=of.metadata["help"], rich_help_panel=PANEL
+                ),
+            ],
+        )
+        for of in fields(Options)
+    ]
+    parameters = [of for name, of in own.parameters.items() if name != "options"]
+    run.__signature__ = own.replace(parameters=[*parameters, *added])  # type: ignore[attr-defined]
+    return run
 
 
 class ReportEngine(StrEnum):
@@ -30,9 +64,7 @@ def report(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN...",
-            help="Run directories: folders or URIs; or what --from reads.",
-            show_default=False,
+            metavar="RUN...", help="Run directories: folders or URIs; or what --from reads.", show_default=False
         ),
     ],
     out_dir: Annotated[
@@ -95,8 +127,7 @@ def plot(
         str | None, typer.Option(help="Which one; without it, those that apply to the run are listed.")
     ] = None,
     out_file: Annotated[
-        str | None,
-        typer.Option("--out", help="Its file: .svg, .pdf, .png, .html or .json; default NAME.svg."),
+        str | None, typer.Option("--out", help="Its file: .svg, .pdf, .png, .html or .json; default NAME.svg.")
     ] = None,
     factor: Annotated[
         list[str] | None,

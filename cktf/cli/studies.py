@@ -20,8 +20,8 @@ INTERRUPTED = 130
 
 
 def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpec":
+    from cktf.study.designs import smoke_study
     from cktf.study.load import load_study
-    from cktf.study.smoke import smoke_study
 
     spec = load_study(study, overrides or ())
     return smoke_study(spec) if smoke else spec
@@ -41,7 +41,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     out.print(spec.question, style="bold", markup=False)
     for head, rows in in_words.tables_of(spec, arms):
         out.print(table_of(head, rows))
-    warn(in_words.similar_in_words(spec))
+    warn(in_words.similar_names_in(spec))
     say([in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)])
     if compared := in_words.comparisons_of(spec, arms):
         say([detectable_text(*compared)])
@@ -51,8 +51,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
 def launch(
     study: StudyFile,
     run_dir: Annotated[
-        str | None,
-        typer.Option(help="Where the run is kept; default runs/<study>, of a smoke run runs/<study>-smoke."),
+        str | None, typer.Option(help="Where the run is kept; default runs/<study>, of a smoke run runs/<study>-smoke.")
     ] = None,
     overrides: Overrides = None,
     address: Address = None,

@@ -7,7 +7,7 @@ from cktf.cluster.nodes import TrialResources
 from cktf.rows import EpochResult, PlannedRow, Status
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import trial_storage
-from cktf.trainer.options import TrainOptions
+from cktf.trainer.train import TrainOptions
 
 
 @dataclass(frozen=True)

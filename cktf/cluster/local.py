@@ -80,9 +80,7 @@ def cores() -> int:
 def _quota(root: Path, own: Path) -> float:
     """Return the number of CPUs that a process's control groups allow; infinity if there is no limit.
 
-    Args:
-        root: Mount point of control groups, version 2.
-        own: File in which the kernel names the process's group.
+    ``root`` is the mount point of control groups, version 2; in ``own`` the kernel names the process's group.
     """
     least = math.inf
     with suppress(OSError):

@@ -75,7 +75,7 @@ class TrialResources:
         return PlacementGroupFactory([{HEAD: 0.001}])
 
     def __str__(self) -> str:
-        each = f"{_amount(self.cpus, 'CPU')}" + (f" and {_amount(self.gpus, 'GPU')}" if self.gpus else "")
+        each = _amount(self.cpus, "CPU") + (f" and {_amount(self.gpus, 'GPU')}" if self.gpus else "")
         return each if self.workers == 1 else f"{self.workers} workers with {each} each"
 
 
@@ -129,17 +129,18 @@ def alive_nodes() -> list[Node]:
 
 def trials_that_fit(trial: TrialResources, nodes: Sequence[Node]) -> int:
     """Return how many trials fit on these nodes at the same time."""
-    workers = sum(min(_times(node.get(name, 0), amount) for name, amount in trial.bundle.items()) for node in nodes)
+    workers = sum(
+        # Three times 1/3 of a GPU fit.
+        min(math.floor(node.get(name, 0) / amount + 1e-9) for name, amount in trial.bundle.items())
+        for node in nodes
+    )
     return workers // trial.workers
 
 
 def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[str], None]) -> TrialResources:
     """Wait, for a bounded time, until one trial fits on the cluster; return its resources.
 
-    Args:
-        resources: The study's resources of a trial.
-        is_local: Whether Ray runs on this machine alone; then nothing is waited for.
-        say: Prints one line for the user.
+    If Ray runs on this machine alone, nothing is waited for.
 
     Raises:
         ClusterTooSmall: If it does not fit, and no node is expected on which it would.
@@ -156,7 +157,13 @@ def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[st
             if trials_that_fit(trial, nodes):
                 return trial
             if time.monotonic() > deadline or (kinds and not _potential(trial, kinds)):
-                raise ClusterTooSmall(_does_not_fit(trial, nodes, expected))
+                found = ", ".join(
+                    f"{_amount(n.get('CPU', 0), 'CPU')} and {_amount(n.get('GPU', 0), 'GPU')}" for n in nodes + expected
+                )
+                raise ClusterTooSmall(
+                    f"one trial takes {trial}, which no node of the cluster has (nodes: {found or 'none'}); "
+                    "ask for less under 'resources:', or add nodes"
+                )
             if not is_asked:
                 say(f"waiting for a node with {trial}")
                 request_resources(bundles=[trial.bundle] * trial.workers)
@@ -170,10 +177,7 @@ def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[st
 class Capacity:
     """Number of trials that may run at the same time, counting nodes that an autoscaler may add.
 
-    Args:
-        trial: Resources of one trial.
-        slots: The study's own limit.
-        is_local: Whether Ray runs on this machine alone.
+    ``slots`` is the study's own limit.
     """
 
     def __init__(self, trial: TrialResources, slots: int | None, *, is_local: bool) -> None:
@@ -210,22 +214,6 @@ def _node_kinds() -> list[tuple[Node, int]]:
 
 def _potential(trial: TrialResources, kinds: Sequence[tuple[Node, int]]) -> int:
     return trials_that_fit(trial, [node for node, count in kinds for _ in range(count)])
-
-
-def _times(total: float, amount: float) -> int:
-    return math.floor(total / amount + 1e-9)  # three times 1/3 of a GPU fit
-
-
-def _does_not_fit(trial: TrialResources, nodes: Sequence[Node], expected: Sequence[Node]) -> str:
-    found = ", ".join(_describe(node) for node in [*nodes, *expected]) or "none"
-    return (
-        f"one trial takes {trial}, which no node of the cluster has (nodes: {found}); "
-        "ask for less under 'resources:', or add nodes"
-    )
-
-
-def _describe(node: Node) -> str:
-    return f"{_amount(node.get('CPU', 0), 'CPU')} and {_amount(node.get('GPU', 0), 'GPU')}"
 
 
 def _amount(number: float, unit: str) -> str:

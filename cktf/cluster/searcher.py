@@ -19,13 +19,7 @@ from cktf.rows import PlannedRow, Status
 
 
 class PlannerSearcher(Searcher):
-    """Hands out the planner's trials.
-
-    Args:
-        planner: The planner.
-        assign: Makes a trial's assignment.
-        capacity: Returns how many trials may run at the same time; asked before each.
-    """
+    """Hands out the planner's trials, as long as fewer run than ``capacity`` returns."""
 
     def __init__(
         self, planner: Planner, assign: Callable[[PlannedRow], Assignment], capacity: Callable[[], int]

@@ -23,8 +23,7 @@ from cktf.rows import EpochResult, Status
 from cktf.run.kept_files import ERROR
 from cktf.storage import Storage
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.options import TrainOptions
-from cktf.trainer.train import TrainingFailed, device_name
+from cktf.trainer.train import TrainingFailed, TrainOptions, device_name
 from cktf.trial.run import run_trial
 
 
@@ -93,7 +92,8 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
 
     An exception of the training becomes the end of a failed trial. One that another worker's loss has caused is raised.
     """
-    device = _device()
+    # The GPU that Ray gave this process, else the CPU, even if the machine has a GPU.
+    device = ray.train.torch.get_device() if ray.get_gpu_ids() else torch.device("cpu")
     where = {"device": device_name(device), "node": platform.node()}
     end = TrialEnd(Status.COMPLETE, **where)
     try:
@@ -102,7 +102,9 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
         if _has_lost_another(error):
             raise  # the other worker reports why it failed, or has died, and Tune tries the trial again
         end = TrialEnd(Status.FAILED, _reason(error), **where)
-        _write_traceback(assignment, error)
+        text = "".join(traceback.format_exception(error))
+        with suppress(OSError):  # the row has the reason, which may be that no file can be written
+            trial_folder(assignment).write(ERROR, text.encode())
     if end.status is Status.FAILED:  # only here the exception's frames no longer hold the trial's tensors
         gc.collect()
         if torch.cuda.is_available():
@@ -118,7 +120,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
         raise FileNotFoundError(f"{run.root} does not exist on {platform.node()}; all nodes must share it")
     config = TrialConfig.model_validate_json(assignment.configuration)
     options = TrainOptions.model_validate_json(assignment.options)
-    yield from run_trial(config, options, run=run, device=device)
+    return run_trial(config, options, run=run, device=device)
 
 
 def _has_lost_another(error: Exception) -> bool:
@@ -129,14 +131,3 @@ def _has_lost_another(error: Exception) -> bool:
 def _reason(error: Exception) -> str:
     first_line = (str(error).splitlines() or [""])[0]
     return first_line if isinstance(error, TrainingFailed) else f"{type(error).__name__}: {first_line}"
-
-
-def _write_traceback(assignment: Assignment, error: Exception) -> None:
-    text = "".join(traceback.format_exception(error))
-    with suppress(OSError):  # the row has the reason, which may be that no file can be written
-        trial_folder(assignment).write(ERROR, text.encode())
-
-
-def _device() -> torch.device:
-    """Return the GPU that Ray gave this process, else the CPU, even if the machine has a GPU."""
-    return ray.train.torch.get_device() if ray.get_gpu_ids() else torch.device("cpu")

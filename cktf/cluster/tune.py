@@ -31,13 +31,7 @@ class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
 
 
 def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Callable[[str], None]) -> None:
-    """Run trials until the planner has no more.
-
-    Args:
-        planner: The planner, to which results are reported.
-        run: The run directory.
-        address: A running Ray cluster; None starts Ray on this machine.
-        say: Prints one line for the user.
+    """Run trials until the planner has no more, on a running Ray cluster; without ``address`` on one that is started.
 
     Raises:
         ClusterNotFound: If no cluster answers.
@@ -69,10 +63,9 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
 
 
 def _require_runnable_there(spec: StudySpec, trial: TrialResources, say: Callable[[str], None]) -> list[TeacherRow]:
-    """Run `require_runnable` on a node on which a worker of a trial fits.
+    """Return `require_runnable` of a node on which a worker of a trial fits.
 
-    Returns:
-        Scores of the teachers from files; none if the node was lost. Trials then score their teachers themselves.
+    There are no scores if the node was lost; trials then score their teachers themselves.
     """
     there = ray.remote(num_cpus=trial.cpus, num_gpus=trial.gpus)(require_runnable)
     try:

@@ -24,12 +24,7 @@ _WORKERS = "workers"
 
 
 class WorkerGroup:
-    """One trial's Ray Train run.
-
-    Args:
-        assignment: The trial.
-        outcomes: Trains it: yields its epochs and then its end, on every worker.
-    """
+    """One trial's Ray Train run; ``outcomes`` yields its epochs and then its end, on every worker."""
 
     def __init__(self, assignment: Assignment, outcomes: Callable[[Assignment], Iterator[Outcome]]) -> None:
         # Seconds after which Ray Train notices that its workers have started, or ended; it would wait for 2.

@@ -16,7 +16,7 @@ from cktf.plan.state import RunState, TrialState
 from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
 from cktf.study.designs import Arm, merge_alike, plan_arms
 from cktf.study.spec import StudySpec
-from cktf.trial.teacher_cache import teacher_id
+from cktf.trial.teachers import teacher_id
 
 
 class NoTrial(Enum):
@@ -159,8 +159,8 @@ class Planner:
     @property
     def num_unfound(self) -> int:
         """Number of requested arms that the sampler could not find."""
-        is_exhausted = self._search is not None and self._search.is_exhausted
-        return max(0, self.spec.trials - self._search.num_arms) if self._search and is_exhausted else 0
+        search = self._search
+        return max(0, self.spec.trials - search.num_arms) if search and search.is_exhausted else 0
 
     def total(self) -> int:
         """Return how many trials the study will have, as far as is known now."""

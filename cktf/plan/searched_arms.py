@@ -26,11 +26,8 @@ class SearchedArms:
     """The arms of a search, each of which is one trial for Optuna and one trial for each seed here.
 
     Optuna gets the mean over an arm's replicates: of an epoch once all have reached it, of the end once all have ended.
-    An arm fails if one of its replicates fails, because a mean over fewer seeds would be a luckier draw.
-
-    Args:
-        spec: A study with ``search:``.
-        state: The run's state. Rows are applied to it before they are applied here.
+    An arm fails if one of its replicates fails, because a mean over fewer seeds would be a luckier draw. Rows are
+    applied to ``state`` before they are applied here.
     """
 
     def __init__(self, spec: StudySpec, state: RunState) -> None:
@@ -109,16 +106,12 @@ class SearchedArms:
             arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, step, fmean(values))
 
     def _ended(self, arm: _SearchedArm) -> None:
-        ends = {trial.status for trial in arm.trials if trial.end}
-        ended = sum(trial.end is not None for trial in arm.trials)
-        if ended < len(self._spec.seeds) or arm.is_reported:
+        ends = [trial.status for trial in arm.trials if trial.end]
+        if len(ends) < len(self._spec.seeds) or arm.is_reported:
             return
-        score = mean_score(arm.trials)
-        if Status.PRUNED in ends:
-            status = Status.PRUNED
-        else:
-            status = Status.FAILED if score is None else Status.COMPLETE
-        self._suggestions.tell(arm.arm.arm_id, status, score if status is Status.COMPLETE else None)
+        score = mean_score(arm.trials)  # None if one of them was pruned
+        status = Status.COMPLETE if score is not None else Status.FAILED
+        self._suggestions.tell(arm.arm.arm_id, Status.PRUNED if Status.PRUNED in ends else status, score)
         arm.is_reported = True
 
     def _arm_of(self, trial_id: str) -> _SearchedArm | None:

@@ -55,28 +55,7 @@ class ArmScore:
     arm_id: str
     arm: str
     score: float
-    context: str = ""
-
-
-@dataclass
-class _Replicates:
-    """The trials of one arm in one stage, in the order of planning.
-
-    Attributes:
-        trials: Their states.
-        score: Score of the arm; None while it has none.
-    """
-
-    trials: list[TrialState] = field(default_factory=list)
-    score: ArmScore | None = None
-
-    def judge(self) -> None:
-        """Compute the score."""
-        planned, score = self.trials[0].planned, mean_score(self.trials)
-        if score is None:
-            self.score = None
-        else:
-            self.score = ArmScore(planned.arm_id, planned.arm, score, planned.context)
+    context: str
 
 
 def mean_score(trials: Collection[TrialState]) -> float | None:
@@ -87,13 +66,9 @@ def mean_score(trials: Collection[TrialState]) -> float | None:
 
 
 class RunState:
-    """All trials of a run.
+    """All trials of a run, as the rows of its ledger say; ``metric`` is the column of epochs that decides.
 
     Counts and scores of arms are updated with each row, because a driver reads them at every trial's end.
-
-    Args:
-        metric: Column of the epoch rows that decides.
-        rows: The ledger so far.
     """
 
     def __init__(self, metric: str, rows: Iterable[Row] = ()) -> None:
@@ -103,7 +78,8 @@ class RunState:
         """Teacher id -> its score."""
         self._counts: Counter[Status] = Counter()
         self._contexts: dict[str, None] = {}  # in the order of planning
-        self._arms: defaultdict[str, dict[str, _Replicates]] = defaultdict(dict)  # by stage
+        self._arms: defaultdict[str, dict[str, list[TrialState]]] = defaultdict(dict)  # by stage, as planned
+        self._scores: dict[tuple[str, str], ArmScore] = {}  # by stage and arm
         for row in rows:
             self.apply(row)
 
@@ -114,12 +90,10 @@ class RunState:
             LedgerDamaged: If it is of a trial that no earlier row has planned.
         """
         match row:
-            case PlannedRow() if row.trial_id not in self.trials:
-                self._add(TrialState(row))
             case TeacherRow():
                 self.teachers[row.teacher_id] = row
             case PlannedRow() | EpochRow() | EndRow():
-                self._change(self._planned(row), row)
+                self._change(row)
 
     def counts(self) -> Counter[Status]:
         """Return the number of trials by status."""
@@ -137,7 +111,7 @@ class RunState:
 
     def num_planned(self, stage: Stage) -> int:
         """Return the number of trials of a stage, of any status."""
-        return sum(len(arm.trials) for arm in self._arms[stage].values())
+        return sum(map(len, self._arms[stage].values()))
 
     def failures(self) -> Iterator[TrialState]:
         """Yield the failed trials in the order in which they were planned."""
@@ -145,7 +119,7 @@ class RunState:
 
     def ranking(self, stage: Stage, *, maximise: bool) -> list[ArmScore]:
         """Return the arms of a stage that have a `mean_score`, the best first."""
-        scores = [arm.score for arm in self._arms[stage].values() if arm.score]
+        scores = [self._scores[stage, arm_id] for arm_id in self._arms[stage] if (stage, arm_id) in self._scores]
         return sorted(scores, key=lambda arm: arm.score, reverse=maximise)
 
     def best_arms(self, *, maximise: bool) -> dict[str, ArmScore]:
@@ -159,19 +133,21 @@ class RunState:
                 return {context: first[context] for context in self._contexts if context in first}
         return {}
 
-    def _add(self, trial: TrialState) -> None:
-        row = trial.planned
-        self.trials[row.trial_id] = trial
-        self._counts[trial.status] += 1
-        self._contexts.setdefault(row.context)
-        arm = self._arms[row.stage].setdefault(row.arm_id, _Replicates())
-        arm.trials.append(trial)
-        arm.score = None  # until this one is complete, too
-
-    def _change(self, trial: TrialState, row: PlannedRow | EpochRow | EndRow) -> None:
-        self._counts[trial.status] -= 1
+    def _change(self, row: PlannedRow | EpochRow | EndRow) -> None:
+        trial = self.trials.get(row.trial_id)
+        if trial is None:
+            if not isinstance(row, PlannedRow):
+                raise LedgerDamaged(
+                    f"the ledger is damaged: it tells of trial {row.trial_id} ({row.kind!r} row), which no row before "
+                    "that has planned"
+                )
+            trial = self.trials[row.trial_id] = TrialState(row)
+            self._contexts.setdefault(row.context)
+            self._arms[row.stage].setdefault(row.arm_id, []).append(trial)
+        else:
+            self._counts[trial.status] -= 1
         match row:
-            case PlannedRow():  # a failed trial is tried again
+            case PlannedRow():  # a failed trial may be tried again
                 trial.end = None
             case EpochRow():
                 if row.epoch not in trial.curve:
@@ -180,13 +156,10 @@ class RunState:
             case EndRow():
                 trial.end = row
         self._counts[trial.status] += 1
-        if not isinstance(row, EpochRow):  # only a trial that has ended has a score
-            self._arms[trial.planned.stage][trial.planned.arm_id].judge()
-
-    def _planned(self, row: PlannedRow | EpochRow | EndRow) -> TrialState:
-        if row.trial_id not in self.trials:
-            raise LedgerDamaged(
-                f"the ledger is damaged: it tells of trial {row.trial_id} ({row.kind!r} row), which no row "
-                "before that has planned"
-            )
-        return self.trials[row.trial_id]
+        if isinstance(row, EpochRow):
+            return
+        planned = trial.planned
+        self._scores.pop((planned.stage, planned.arm_id), None)
+        if isinstance(row, EndRow) and (score := mean_score(self._arms[planned.stage][planned.arm_id])) is not None:
+            arm = ArmScore(planned.arm_id, planned.arm, score, planned.context)
+            self._scores[planned.stage, planned.arm_id] = arm

@@ -13,25 +13,8 @@ from copy import copy
 from typing import Any
 
 import optuna
+from optuna import pruners, samplers
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import (
-    BasePruner,
-    HyperbandPruner,
-    MedianPruner,
-    NopPruner,
-    PercentilePruner,
-    SuccessiveHalvingPruner,
-)
-from optuna.samplers import (
-    BaseSampler,
-    BruteForceSampler,
-    CmaEsSampler,
-    GPSampler,
-    NSGAIISampler,
-    QMCSampler,
-    RandomSampler,
-    TPESampler,
-)
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from cktf.rows import Scalar, Status
@@ -51,39 +34,35 @@ POPULATION = 16
 WARM_UP_EPOCHS = 3
 """Epochs before which no arm is pruned: the first epochs say little about a student."""
 
-_STATES = {
-    Status.COMPLETE: TrialState.COMPLETE,
-    Status.PRUNED: TrialState.PRUNED,
-    Status.FAILED: TrialState.FAIL,
-}
+_STATES = {Status.COMPLETE: TrialState.COMPLETE, Status.PRUNED: TrialState.PRUNED, Status.FAILED: TrialState.FAIL}
 
 
-class _Exhaustive(BruteForceSampler):
+class _Exhaustive(samplers.BruteForceSampler):
     """Brute force for ask and tell: it has no loop to stop when everything has been tried."""
 
     def after_trial(self, *_: Any) -> None:
         """Do nothing."""
 
 
-def _qmc(seed: int, of_search: int) -> BaseSampler:
+def _qmc(seed: int, of_search: int) -> samplers.BaseSampler:
     # Its warning about conditional factors has no switch; these are drawn at random.
-    logging.getLogger(QMCSampler.__module__).setLevel(logging.ERROR)
-    return QMCSampler(
+    logging.getLogger(samplers.QMCSampler.__module__).setLevel(logging.ERROR)
+    return samplers.QMCSampler(
         seed=of_search,  # one sequence for the whole search; only its position moves
         scramble=True,
-        independent_sampler=RandomSampler(seed=seed),
+        independent_sampler=samplers.RandomSampler(seed=seed),
         warn_independent_sampling=False,
     )
 
 
-SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
+SAMPLERS: dict[str, Callable[[int, int], samplers.BaseSampler]] = {
     # The constant liar keeps parallel trials from all searching in the same place.
-    "tpe": lambda seed, _: TPESampler(seed=seed, multivariate=True, constant_liar=True),
-    "gp": lambda seed, _: GPSampler(seed=seed, warn_independent_sampling=False),
-    "nsgaii": lambda seed, _: NSGAIISampler(seed=seed, population_size=POPULATION),
-    "cmaes": lambda seed, _: CmaEsSampler(seed=seed, warn_independent_sampling=False),
+    "tpe": lambda seed, _: samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True),
+    "gp": lambda seed, _: samplers.GPSampler(seed=seed, warn_independent_sampling=False),
+    "nsgaii": lambda seed, _: samplers.NSGAIISampler(seed=seed, population_size=POPULATION),
+    "cmaes": lambda seed, _: samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False),
     "qmc": _qmc,
-    "random": lambda seed, _: RandomSampler(seed=seed),
+    "random": lambda seed, _: samplers.RandomSampler(seed=seed),
     "bruteforce": lambda seed, _: _Exhaustive(seed=seed),
 }
 """Name -> maker of a sampler, from the seed of one arm's draws and the seed of the whole search."""
@@ -96,14 +75,11 @@ ARM = "arm"
 """Attribute of an Optuna trial: number of its arm, in which discarded suggestions do not count."""
 
 
-class _Hyperband(HyperbandPruner):
-    """Hyperband with brackets by the arms' own numbers, which are the same when a ledger is replayed.
-
-    Attributes:
-        upcoming: Number of the next arm.
-    """
+class _Hyperband(pruners.HyperbandPruner):
+    """Hyperband with brackets by the arms' own numbers, which are the same when a ledger is replayed."""
 
     upcoming = 0
+    """Number of the next arm."""
 
     def _get_bracket_id(self, study: optuna.Study, trial: FrozenTrial) -> int:
         numbered = copy(trial)
@@ -116,21 +92,17 @@ def _warm_up(epochs: int) -> int:
     return max(WARM_UP_EPOCHS, epochs // 2)
 
 
-PRUNERS: dict[str, Callable[[int], BasePruner]] = {
-    "none": lambda _: NopPruner(),
-    "median": lambda epochs: MedianPruner(n_startup_trials=5, n_warmup_steps=_warm_up(epochs)),
-    "percentile": lambda epochs: PercentilePruner(25.0, n_startup_trials=5, n_warmup_steps=_warm_up(epochs)),
+PRUNERS: dict[str, Callable[[int], pruners.BasePruner]] = {
+    "none": lambda _: pruners.NopPruner(),
+    "median": lambda epochs: pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=_warm_up(epochs)),
+    "percentile": lambda epochs: pruners.PercentilePruner(25.0, n_startup_trials=5, n_warmup_steps=_warm_up(epochs)),
     "hyperband": lambda _: _Hyperband(min_resource=WARM_UP_EPOCHS),
-    "successive_halving": lambda _: SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
+    "successive_halving": lambda _: pruners.SuccessiveHalvingPruner(min_resource=WARM_UP_EPOCHS),
 }
 
 
 class Suggestions:
-    """Optuna's study of one search.
-
-    Args:
-        spec: A study with ``search:``.
-    """
+    """Optuna's study of one search."""
 
     def __init__(self, spec: StudySpec) -> None:
         assert spec.search is not None
@@ -141,7 +113,7 @@ class Suggestions:
         self._study = optuna.create_study(
             direction="maximize" if spec.maximise else "minimize",
             pruner=PRUNERS[spec.prune](spec.baseline_config.scored_epochs),
-            sampler=RandomSampler(seed=0),
+            sampler=samplers.RandomSampler(seed=0),
             study_name="search",  # Hyperband sorts trials into brackets by it
         )
         self._proposed: Trial | None = None
@@ -151,11 +123,7 @@ class Suggestions:
     def propose(self, number: int, is_new: Callable[[dict[str, Scalar]], bool]) -> dict[str, Scalar] | None:
         """Return the values of an arm that was not tried yet; None if the sampler finds none.
 
-        They depend on the earlier calls of `begin`, `report` and `tell` and on ``number`` alone.
-
-        Args:
-            number: Number of arms that were proposed before; part of the seed of the draws.
-            is_new: Returns whether these values make an arm that was not tried.
+        They depend on the earlier calls of `begin`, `report` and `tell`, and on the ``number`` of arms proposed before.
         """
         finite = all(domain.num_values is not None for domain in self._domains.values())
         for attempt in range(ATTEMPTS):
@@ -202,12 +170,9 @@ class Suggestions:
         return self._study.ask()
 
     def _ask_again(self, values: Mapping[str, Scalar]) -> Trial:
-        self._study.enqueue_trial(
-            {
-                path: choice_label(value) if isinstance(self._domains[path], ChoiceDomain) else value
-                for path, value in values.items()
-            }
-        )
+        choices = {path for path, domain in self._domains.items() if isinstance(domain, ChoiceDomain)}
+        labels = {path: choice_label(value) if path in choices else value for path, value in values.items()}
+        self._study.enqueue_trial(labels)
         trial = self._ask(self._sampler, len(self._trials))
         if self._sampler in _STATEFUL:
             _ = trial.relative_params  # drawn, so that its state is stored, and replaced by the recorded values

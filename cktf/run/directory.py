@@ -1,27 +1,25 @@
-"""Study and provenance of a run directory, and whether a study may be run in it."""
+"""Study and provenance of a run directory (code, versions, machine, command), and whether a study may be run in it."""
 
 import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
-from cktf.errors import (
-    BadRunDirectory,
-    LedgerDamaged,
-    RunNotFound,
-    StudyDiffers,
-    Unwritable,
-    refusal_of,
-    visible,
-)
+from cktf.credentials import masked
+from cktf.errors import BadRunDirectory, LedgerDamaged, RunNotFound, StudyDiffers, Unwritable, refusal_of, visible
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
 from cktf.run.ledger import LOCK, Ledger, read_ledger, reading
-from cktf.run.provenance import Provenance
 from cktf.storage import Storage
 from cktf.study.designs import every_arm, plan_arms
 from cktf.study.load import dump_study, read_study
@@ -33,6 +31,7 @@ from cktf.trial.content import contents_of
 
 STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
+PACKAGES = ("cktf", "torch", "torchvision", "ray", "optuna", "numpy", "pyarrow")
 
 HOW_ONLY = {"name", "question", "delta", "reference", "resources", "health", "keep", "max_failures"}
 """Keys that affect only execution and reporting; they may change between launches, except ``resources.workers``,
@@ -53,11 +52,11 @@ def writing(run: Storage) -> Iterator[None]:
 
 def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
     """Write the study and its provenance, as files and as a row of the ledger."""
-    provenance = Provenance.now()
+    here = provenance()
     baselines = {arm.context: arm.arm_id for arm in every_arm(spec) if arm.name == BASELINE}
     reference = spec.reference
     run.write(STUDY, dump_study(spec).encode())
-    run.write(PROVENANCE, json.dumps(asdict(provenance), indent=1).encode())
+    run.write(PROVENANCE, json.dumps(here, indent=1).encode())
     ledger.append(
         StudyRow(
             study=spec.name,
@@ -81,7 +80,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             reference_values=_reference_values(spec),
             reference_teachers=reference.teachers() if reference else {},
             time=time.time(),
-            **asdict(provenance),
+            **here,
         )
     )
 
@@ -168,7 +167,16 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
         StudyDiffers: If one has changed, has become readable, or can no longer be read.
     """
     planned = {row.arm_id: row for row in rows if isinstance(row, PlannedRow)}
-    named = {content for row in planned.values() for content in contents_of(_config(row, run))}
+    named = set()
+    for row in planned.values():
+        try:
+            named |= {*contents_of(TrialConfig.model_validate(row.config))}
+        except ValidationError as error:
+            where, said = explain(error, TrialConfig)[0]
+            raise LedgerDamaged(
+                f"{visible(run.full(LEDGER))}: the configuration of trial {visible(row.trial_id)} is none that this "
+                f"code knows: {spelled(where)}: {said}"
+            ) from error
     for content in sorted(named):
         found = content.here()
         if found == content.digest:
@@ -186,18 +194,6 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
         )
 
 
-def _config(row: PlannedRow, run: Storage) -> TrialConfig:
-    """Return the configuration of a planned trial."""
-    try:
-        return TrialConfig.model_validate(row.config)
-    except ValidationError as error:
-        where, said = explain(error, TrialConfig)[0]
-        raise LedgerDamaged(
-            f"{visible(run.full(LEDGER))}: the configuration of trial {visible(row.trial_id)} is none that this code "
-            f"knows: {spelled(where)}: {said}"
-        ) from error
-
-
 def forget(run: Storage, ledger: Ledger) -> None:
     """Delete the ledger, study and provenance of a run in which nothing was trained."""
     with writing(run):
@@ -205,3 +201,32 @@ def forget(run: Storage, ledger: Ledger) -> None:
         run.child(LEDGER).clear()
         run.delete(STUDY)
         run.delete(PROVENANCE)
+
+
+def provenance() -> dict[str, Any]:
+    """Return the provenance of this process, as columns of `StudyRow`.
+
+    ``git_commit`` ends with ``+dirty`` if files were changed and is empty outside a checkout. Secrets in ``command``
+    are masked.
+    """
+    return {
+        "git_commit": _git_commit(),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "machine": f"{platform.node()}, {platform.platform()}, {os.cpu_count()} cores",
+        "command": shlex.join([Path(sys.argv[0]).name, *map(masked, sys.argv[1:])]),
+    }
+
+
+def _git_commit() -> str:
+    # A repository around an installed package may be of another project.
+    is_checkout = _git("ls-files", "--", Path(__file__).name)
+    commit = _git("rev-parse", "HEAD") if is_checkout else ""
+    return f"{commit}+dirty" if commit and _git("status", "--porcelain", "--untracked-files=no") else commit
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout: an installed package
+        return ""

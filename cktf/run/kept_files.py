@@ -13,10 +13,7 @@ ERROR = "error.txt"
 class TrialFiles:
     """The files of a run's trials, deleted when no longer needed, so that many trials do not fill the disk.
 
-    Args:
-        run: The run directory.
-        state: The run's state.
-        spec: The study; its ``keep`` says which students stay.
+    The study's ``keep`` says which students stay.
     """
 
     def __init__(self, run: Storage, state: RunState, spec: StudySpec) -> None:

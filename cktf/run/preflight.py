@@ -8,10 +8,10 @@ from cktf.rows import TeacherRow
 from cktf.study.designs import Arm, arm_for, every_arm
 from cktf.study.spec import BASELINE, StudySpec
 from cktf.trainer.train import default_device
-from cktf.trial.check import CPU, check_trial, look_at_data, score_teacher, what_is_built
+from cktf.trial.check import check_trial, look_at_data, what_is_built
 from cktf.trial.content import TEACHER, contents_of
 from cktf.trial.reading_files import size_limit
-from cktf.trial.teacher_cache import teacher_id
+from cktf.trial.teachers import CPU, score_teacher, teacher_id
 
 MAX_ARMS_BUILT = 200
 """Most arms that are all built; of more, only as many as have each level of each factor, to take seconds."""
@@ -42,7 +42,9 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
         except InputError as error:
             raise NotRunnable(str(error)) from error
     is_measured = spec.health is not None
-    arms = (arm,) if arm else (*every_arm(spec), *_edges(spec))
+    searched = (spec.search or {}).items()
+    edges = ({path: edge} for path, domain in searched if not domain.when for edge in domain.edges)
+    arms = [arm] if arm else [*every_arm(spec), *(arm_for(spec, values) for values in edges)]
     for each in _different(arms):
         with _naming(spec, each):
             check_trial(each.config, spec.resources.workers, is_measured=is_measured)
@@ -82,7 +84,12 @@ def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise NotRunnable(f"{spec.name}, arm {arm.label}: {error}{_hint(spec, arm)}") from error
+        hint = ""
+        if spec.search and arm.name != BASELINE:
+            hint = "; 'when:' keeps a factor to where it applies"
+        elif spec.compare and arm.context and arm.name != BASELINE:
+            hint = "; 'skip:' keeps an arm out of a context"
+        raise NotRunnable(f"{spec.name}, arm {arm.label}: {error}{hint}") from error
 
 
 def require_known_contents(spec: StudySpec) -> None:
@@ -117,17 +124,3 @@ def _different(arms: Iterable[Arm]) -> list[Arm]:
             chosen.append(arm)
         shown |= levels
     return chosen
-
-
-def _edges(spec: StudySpec) -> Iterator[Arm]:
-    for path, domain in (spec.search or {}).items():
-        for edge in domain.edges if not domain.when else ():
-            yield arm_for(spec, {path: edge})
-
-
-def _hint(spec: StudySpec, arm: Arm) -> str:
-    if arm.name == BASELINE:
-        return ""
-    if spec.search:
-        return "; 'when:' keeps a factor to where it applies"
-    return "; 'skip:' keeps an arm out of a context" if arm.context and spec.compare else ""

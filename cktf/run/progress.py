@@ -15,7 +15,6 @@ from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
 from cktf.rows import EndRow, Row, Status, StudyRow, TeacherRow
 from cktf.run.ledger import is_in_use, open_run, read_ledger
-from cktf.storage import Storage
 
 if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
     from cktf.plan.planner import Planner
@@ -82,7 +81,9 @@ def status(run_dir: str) -> RenderableType:
     lines: list[tuple[str, str]] = [
         ("left to run" if kind is Status.PLANNED else kind, str(counts[kind])) for kind in Status
     ]
-    lines.append(("driver", _driver(run, state)))
+    is_open = any(trial.end is None for trial in state.trials.values())
+    stopped = "none; 'cktf resume' continues the run" if is_open else "none"
+    lines.append(("driver", "at work" if is_in_use(run) else stopped))
     lines += [
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
@@ -99,13 +100,6 @@ def status(run_dir: str) -> RenderableType:
     for line in lines:
         table.add_row(*map(Text, line))
     return table
-
-
-def _driver(run: Storage, state: RunState) -> str:
-    if is_in_use(run):
-        return "at work"
-    is_open = any(trial.end is None for trial in state.trials.values())
-    return "none; 'cktf resume' continues the run" if is_open else "none"
 
 
 def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:
@@ -145,12 +139,7 @@ class _Clock:
         ended = planner.state.num_ended
         if done := ended - self._before:
             seconds = (time.monotonic() - self._began) / done * (planner.total() - ended)
-            words.append(f"{_spelled(seconds)} left")
+            minutes = round(seconds / 60)
+            left = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+            words.append(f"{left if minutes else 'under a minute'} left")
         return ", ".join(words)
-
-
-def _spelled(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return "under a minute"
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

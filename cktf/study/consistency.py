@@ -13,27 +13,14 @@ from cktf.settings import LARGEST_SEED
 from cktf.study.designs import arms_in, candidates, merge_alike
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
 from cktf.study.fractional import smallest_fraction
-from cktf.study.paths import (
-    Location,
-    exists,
-    known_paths,
-    leaves,
-    overlay,
-    section_at,
-    spelled,
-    suggestion,
-    value_at,
-)
+from cktf.study.paths import Location, exists, known_paths, leaves, overlay, section_at, spelled, suggestion, value_at
 from cktf.study.problems import explain
 from cktf.study.spec import BASELINE, DESIGNS, StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import trial_config
 
-ONLY_WITH = {
-    "search": ("sampler", "sampler_seed", "prune", "trials", "confirm"),
-    "fractional": ("resolution",),
-}
+ONLY_WITH = {"search": ("sampler", "sampler_seed", "prune", "trials", "confirm"), "fractional": ("resolution",)}
 """Design to the keys that only a study with it may have."""
 
 MOST_CELLS = 10_000
@@ -99,11 +86,11 @@ def _check_names(spec: StudySpec) -> Iterator[Finding]:
     for key, noun in (("compare", "an arm"), ("contexts", "a context")):
         for name in getattr(spec, key) or {}:
             if name != as_name(name) or not name or not name.isprintable():
-                allowed = (
-                    "must be one line of text, no spaces around it, no letters that are not composed (NFC) and no "
-                    "control characters in it"
+                yield (
+                    (key,),
+                    f"{noun}'s name must be one line of text, no spaces around it, no letters that are not composed "
+                    f"(NFC) and no control characters in it; got {shown(name)}",
                 )
-                yield (key,), f"{noun}'s name {allowed}; got {shown(name)}"
     yield from _check_skip(spec)
 
 
@@ -128,20 +115,14 @@ def _check_skip(spec: StudySpec) -> Iterator[Finding]:
             continue
         for index, arm in enumerate(skipped):
             if arm == BASELINE:
-                yield (
-                    ("skip", context, index),
-                    "the baseline runs in every context; arms are compared with it",
-                )
+                yield ("skip", context, index), "the baseline runs in every context; arms are compared with it"
             elif arm not in arms:
                 yield ("skip", context, index), _unknown("arm", arm, arms)
         if arms.keys() <= set(skipped):
             yield ("skip", context), "leaves no arm to be compared with the baseline"
     for arm in arms:
         if contexts and all(arm in spec.skip.get(context, ()) for context in contexts):
-            yield (
-                ("skip",),
-                f"arm {shown(arm)} is skipped in every context; take it out of 'compare:' instead",
-            )
+            yield ("skip",), f"arm {shown(arm)} is skipped in every context; take it out of 'compare:' instead"
 
 
 def _check_baselines(spec: StudySpec) -> Iterator[Finding]:
@@ -176,10 +157,7 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
         for condition in domain.conditions:
             yield from _check_condition(spec, condition, ("search", path, "when", condition.path))
     if spec.confirm_seeds and spec.confirm_seeds[-1] > LARGEST_SEED:
-        yield (
-            ("seeds",),
-            f"leave no room for the fresh seeds of 'confirm:', which follow them up to {LARGEST_SEED}",
-        )
+        yield ("seeds",), f"leave no room for the fresh seeds of 'confirm:', which follow them up to {LARGEST_SEED}"
     if spec.confirm is not None and spec.confirm.top > spec.trials:
         yield ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
 
@@ -311,13 +289,10 @@ def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
 def _check_trial(
     mapping: Mapping[str, Any], where: Location, path: str, *, elsewhere: bool = True
 ) -> Iterator[Finding]:
-    """Yield the problems of a trial, at the place in the study that defines it.
+    """Yield the problems of a trial, at the place ``where`` in the study that defines it.
 
-    Args:
-        mapping: The trial's configuration.
-        where: Keys in the study file that define it.
-        path: The factor whose level is at ``where``; empty if a whole configuration is.
-        elsewhere: Whether to yield problems away from the path too.
+    That place has the level of the factor at ``path``, or a whole configuration if ``path`` is empty. Problems away
+    from the path are left out unless ``elsewhere``.
     """
     try:
         TrialConfig.model_validate(mapping)

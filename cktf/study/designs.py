@@ -1,4 +1,9 @@
-"""Designs: the arms that a study fixes before any result is seen, and their names."""
+"""Designs: the arms that a study fixes before any result is seen, their names, and the small study of a smoke run.
+
+A smoke run tests a study from end to end before data or GPUs are available. Arms, networks, objectives, batch sizes and
+negatives are those of the study. Only the images are few and generated, no phase has more than a few epochs, and
+gradients are clipped. The numbers mean nothing.
+"""
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -7,14 +12,29 @@ from typing import Any
 
 from cktf.errors import visible
 from cktf.names import arm_label, as_name, short_name
-from cktf.study.alike import acting
+from cktf.objectives import active_objectives
 from cktf.study.paths import lay_over, leaves, overlay, value_at
 from cktf.study.problems import StudyError
 from cktf.study.spec import BASELINE, StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.smoke import smoke_trial
 from cktf.trial.content import trial_config
+
+SMOKE_EPOCHS = 2
+"""Largest number of epochs of a phase in a smoke run, the teacher's included."""
+
+SMOKE_NORM = 1.0
+"""Norm at which a smoke run clips gradients. A teacher's batch-norm has seen only a few steps, so its activations may
+be of any size, and methods that match them would diverge."""
+
+SMOKE_SEEDS = 2
+"""Largest number of seeds of a smoke run; an interval needs two."""
+
+MANY_SMOKE_ARMS = 30
+"""Number of arms, over all contexts, above which a smoke run has one seed."""
+
+SMOKE_TRIALS = 6
+"""Largest number of arms that a smoke run's search tries."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +118,8 @@ def plan_arms(spec: StudySpec, apart: Collection[str] = ()) -> tuple[Arm, ...]:
 def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = ()) -> tuple[Arm, ...]:
     """Return arms without those that train like an earlier one of their context, which gets them as aliases.
 
-    Trained separately, one result would count several times.
-
-    Args:
-        spec: The study.
-        arms: Arms in order, a context's baseline before its others.
-        apart: Ids of arms that are not merged, because a run already has trials of them.
+    Trained separately, one result would count several times. Arms come with a context's baseline before its others.
+    Those whose ids are in ``apart`` are not merged, because a run already has trials of them.
     """
     merged: dict[tuple[str, str], Arm] = {}
     for arm in arms:
@@ -146,12 +162,7 @@ def arms_in(spec: StudySpec, context: str) -> tuple[Arm, ...]:
 
 
 def arm_named(spec: StudySpec, name: str, context: str | None = None) -> Arm:
-    """Return one of `every_arm`.
-
-    Args:
-        spec: The study.
-        name: The arm's name.
-        context: Needed if the study has several.
+    """Return one of `every_arm` by its name; ``context`` is needed if the study has several.
 
     Raises:
         StudyError: If there is no such arm or context.
@@ -185,13 +196,7 @@ def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
 
 
 def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17) -> str:
-    """Return an arm's name: ``temperature=0.5, negatives=32``.
-
-    Args:
-        params: Factor path to value.
-        factors: Every factor of the study.
-        digits: Significant digits of a number.
-    """
+    """Return an arm's name, ``temperature=0.5, negatives=32``, of path to value; ``factors`` are all of the study."""
     return ", ".join(f"{short_name(path, factors)}={_spelled(value, digits)}" for path, value in params.items())
 
 
@@ -210,3 +215,58 @@ def _spelled(value: Any, digits: int) -> str:
         short = f"{value:g}"
         return short if float(short) == value else repr(float(f"{value:.{digits}g}"))
     return in_one_line(value)  # in which the text '1' and the number 1 differ
+
+
+def smoke_trial(config: TrialConfig) -> TrialConfig:
+    """Return the small version of a trial.
+
+    Generated data are part of the identity of a trial and of its teacher, so neither is ever taken for a real one. A
+    teacher from a file is trained instead, because the file may be missing.
+    """
+    values = config.model_dump()
+    for data in ("data", "source"):
+        if values[data]:
+            values[data] |= {"generated": True, "root": None, "download": False, "content": None}
+    if values["teacher"]:
+        values["teacher"] |= {"checkpoint": None, "sha256": None, "accept_any": False}
+    for phase in (values, values["teacher"], values["probe"]):
+        if phase:
+            phase["epochs"] = min(phase["epochs"], SMOKE_EPOCHS)
+            optimizer = phase["optimizer"]
+            optimizer["warmup_epochs"] = min(optimizer["warmup_epochs"], phase["epochs"] - 1)
+            optimizer["clip_norm"] = min(optimizer["clip_norm"] or SMOKE_NORM, SMOKE_NORM)
+    for settings in values["objective"].values():
+        if settings and "initial_epochs" in settings:
+            settings["initial_epochs"] = min(settings["initial_epochs"], SMOKE_EPOCHS)
+    values["compile"] = False
+    return TrialConfig.model_validate(values)
+
+
+def smoke_study(spec: StudySpec) -> StudySpec:
+    """Return the smoke run of a study: few seeds, few trials of a search, and one CPU per trial."""
+    seeds = SMOKE_SEEDS if len(every_arm(spec)) <= MANY_SMOKE_ARMS else 1
+    changes: dict[str, Any] = {
+        "smoke": True,
+        "seeds": spec.seeds[:seeds],
+        "resources": spec.resources.model_copy(update={"gpus": 0.0, "cpus": 1.0, "workers": 1}),
+    }
+    if spec.search is not None:
+        changes["trials"] = min(spec.trials, SMOKE_TRIALS)
+    if spec.confirm is not None:
+        few = {"top": min(spec.confirm.top, 1), "seeds": min(spec.confirm.seeds, SMOKE_SEEDS)}
+        changes["confirm"] = spec.confirm.model_copy(update=few)
+    return spec.model_copy(update=changes)
+
+
+def acting(config: TrialConfig, *, is_measured: bool) -> TrialConfig:
+    """Return a configuration without settings that have no effect.
+
+    These are the settings of objectives with weight 0, and those of a teacher that no objective reads. Measuring health
+    reads the teacher of every arm that has one.
+    """
+    active = active_objectives(config.objective)
+    names = type(config.objective).model_fields
+    off = config.objective.model_copy(update={name: None for name in names if name not in active})
+    # A transfer needs the teacher even if no objective reads it: its classes are the student's.
+    keeps_teacher = config.runs_teacher(is_measured=is_measured) or config.task == "transfer"
+    return config.model_copy(update={"objective": off} if keeps_teacher else {"objective": off, "teacher": None})

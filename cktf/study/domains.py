@@ -5,6 +5,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -60,18 +61,13 @@ def parse_condition(path: str, text: Scalar) -> Condition:
     if comparison is None:
         known = ", ".join(_OPERATORS)
         raise InputError(f"when.{path}: must be a value, or one of {known} before a value; got {shown(text)}")
-    symbol, literal = comparison[1] or "==", _literal(comparison[2])
+    symbol, literal = comparison[1] or "==", comparison[2]
+    with suppress(ValueError):
+        value = json.loads(literal)
+        literal = value if isinstance(value, Scalar) else literal
     if symbol in ORDERINGS and (isinstance(literal, bool) or not isinstance(literal, int | float)):
         raise InputError(f"when.{path}: {symbol!r} compares numbers, such as '{symbol} 0'; got {shown(text)}")
     return Condition(path, symbol, literal)
-
-
-def _literal(text: str) -> Scalar:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    return value if isinstance(value, Scalar) else text
 
 
 class _Domain(Settings):
@@ -226,7 +222,11 @@ def drawing_order(domains: Mapping[str, Domain]) -> tuple[str, ...]:
     """
     # A condition may also read a section that holds a factor, or a field of a section that is a factor.
     asked = {
-        path: [other for other in domains if any(_overlap(other, key) for key in domain.when)]
+        path: [
+            other
+            for other in domains
+            if any(f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.") for key in domain.when)
+        ]
         for path, domain in domains.items()
     }
     try:
@@ -236,21 +236,12 @@ def drawing_order(domains: Mapping[str, Domain]) -> tuple[str, ...]:
         raise InputError(f"the conditions under 'when' go in a circle: {circle}") from None
 
 
-def _overlap(path: str, other: str) -> bool:
-    return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
-
-
 def draw(
-    domains: Mapping[str, Domain],
-    baseline: Mapping[str, Any],
-    choose: Callable[[str, Domain], Scalar],
+    domains: Mapping[str, Domain], baseline: Mapping[str, Any], choose: Callable[[str, Domain], Scalar]
 ) -> dict[str, Scalar]:
     """Return factor path to a chosen value, for the factors whose conditions hold.
 
-    Args:
-        domains: Factor path to domain.
-        baseline: The full configuration, defaults included, which conditions read where no value was chosen.
-        choose: Returns the value for the path and domain of a factor.
+    Where no value was chosen, conditions read ``baseline``: the full configuration, defaults included.
     """
     values: dict[str, Scalar] = {}
     for path in drawing_order(domains):

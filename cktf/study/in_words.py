@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cktf.names import short_name, similar_names
+from cktf.names import short_name, similar_in_words
 from cktf.study.designs import Arm, arms_in
 from cktf.study.domains import ChoiceDomain
 from cktf.study.paths import leaves
@@ -78,22 +78,15 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def similar_in_words(spec: StudySpec) -> Iterator[str]:
+def similar_names_in(spec: StudySpec) -> Iterator[str]:
     """Yield a warning for each group of names that are hard to tell apart."""
-    for group in similar_names(spec.contexts or ()):
-        yield _similar("contexts", group)
+    yield from similar_in_words("contexts", spec.contexts or ())
     for context in spec.baselines:
         within = f" in {context}" if context else ""
-        for group in similar_names(arm.name for arm in arms_in(spec, context)):
-            yield _similar(f"arms{within}", group)
+        yield from similar_in_words(f"arms{within}", (arm.name for arm in arms_in(spec, context)))
     for path, domain in (spec.search or {}).items():
-        for group in similar_names(domain.labels if isinstance(domain, ChoiceDomain) else ()):
-            yield _similar(f"choices of {path}", group)
-
-
-def _similar(what: str, names: Sequence[str]) -> str:
-    listed = "; ".join(map(repr, names))
-    return f"capitals, blanks or invisible characters alone set these {what} apart: {listed}"
+        if isinstance(domain, ChoiceDomain):
+            yield from similar_in_words(f"choices of {path}", domain.labels)
 
 
 def confounded_in_words(spec: StudySpec) -> Iterator[str]:

@@ -4,16 +4,66 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from pydantic import ValidationError, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler  # pydantic itself exports it from 2.11 on
 
 from cktf.errors import InputError, shown, visible
 from cktf.names import as_name
 from cktf.study import yaml_text
+from cktf.study.consistency import find_problems
+from cktf.study.designs import arm_named
 from cktf.study.paths import Location, exists, known_paths, section_at, spelled, suggestion
-from cktf.study.problems import StudyError
+from cktf.study.problems import StudyError, explain
 from cktf.study.spec import StudySpec
-from cktf.study.study import Study
 from cktf.trainer.config import TrialConfig
+
+PLACES = ("root", "checkpoint")
+"""Settings whose text is the name of a file or folder, which is taken letter by letter; all other texts are names."""
+
+
+class Study(StudySpec):
+    """One study that is checked as a whole: its keys go together, and every arm is a valid trial.
+
+    Raises:
+        StudyError: If it is wrong; one line for each problem.
+    """
+
+    name: str = "study"
+    """Name of the study; that of its file where the file gives none."""
+
+    def arm(self, name: str, context: str | None = None) -> TrialConfig:
+        """Return the configuration of an arm's trial, at seed 0; ``context`` is needed if the study has several.
+
+        Raises:
+            StudyError: If there is no such arm or context.
+        """
+        return arm_named(self, name, context).config
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _goes_together(cls, values: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            study = check(_with_names(values))
+            problems = find_problems(study)
+        except ValidationError as error:
+            problems = explain(error, StudySpec)
+        if problems:
+            raise StudyError.of(problems)
+        return study
+
+
+def _with_names(value: Any, key: str = "") -> Any:
+    """Return a part of a study with every text as `as_name` has it, but those that say where files are."""
+    if key.rpartition(".")[2] in PLACES:
+        return value
+    if isinstance(value, dict):
+        return {below: _with_names(each, below) for below, each in value.items()}
+    if isinstance(value, list):
+        return [_with_names(each, key) for each in value]
+    return as_name(value) if isinstance(value, str) else value
+
 
 BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
 """Sections whose keys are dotted paths."""
@@ -72,7 +122,8 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> Study:
     if not isinstance(document.value, dict):
         raise StudyError(f"{source}: must be a mapping with 'baseline:' and others; got {shown(document.value)}")
     values, overridden = _override(document.value, overrides)
-    own = {"name": Path(source).stem, "question": _first_comment(text)}
+    first = text.lstrip().partition("\n")[0]
+    own = {"name": Path(source).stem, "question": first.lstrip("# ").strip() if first.startswith("#") else ""}
     try:
         return Study.model_validate({**own, **values})
     except StudyError as error:
@@ -88,7 +139,6 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> Study:
 
 
 def _problems(values: dict[str, Any]) -> Sequence[tuple[Location, str]]:
-    """Return location and message of each problem of a study."""
     try:
         Study.model_validate(values)
     except StudyError as error:
@@ -103,11 +153,6 @@ def dump_study(spec: StudySpec) -> str:
         values["seeds"] = len(spec.seeds)
     comment = f"# {spec.question}\n" if spec.question else ""
     return comment + yaml_text.dump(values)
-
-
-def _first_comment(text: str) -> str:
-    first = text.lstrip().partition("\n")[0]
-    return first.lstrip("# ").strip() if first.startswith("#") else ""
 
 
 def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], dict[Location, str]]:
@@ -169,18 +214,13 @@ def _option(override: str) -> str:
 def _place(source: str, location: Location, lines: dict[Location, int], overridden: dict[Location, str]) -> str:
     """Return the place of a problem: the overrides that cause it, or the line of its key or of the nearest above.
 
-    Args:
-        source: Name of the file.
-        location: Keys of the problem.
-        lines: Keys to lines of the file.
-        overridden: Keys to the options that set them; empty if the file alone has the problem.
+    ``overridden`` maps keys to the options that set them; it is empty if the file alone has the problem.
     """
-    depths = range(len(location), 0, -1)
-    if found := next((location[:depth] for depth in depths if location[:depth] in overridden), None):
+    at_or_above = [location[:depth] for depth in range(len(location), 0, -1)]
+    if found := next((keys for keys in at_or_above if keys in overridden), None):
         return f"{source}, {overridden[found]}"
     below = [option for keys, option in overridden.items() if keys[: len(location)] == location]
     if below or overridden:  # an override elsewhere, such as a setting that an arm does not fit
         return f"{source}, {' '.join(below or overridden.values())}"
-    if found := next((location[:depth] for depth in depths if location[:depth] in lines), None):
-        return f"{source}, line {lines[found]}"
-    return source
+    found = next((keys for keys in at_or_above if keys in lines), None)
+    return f"{source}, line {lines[found]}" if found else source

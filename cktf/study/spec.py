@@ -4,14 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cktf.errors import InputError, shown
 from cktf.settings import Seed, Settings
@@ -19,11 +12,39 @@ from cktf.study.domains import Domain, drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
 from cktf.study.paths import lay_over, leaves, stands_in, suggestion
 from cktf.study.problems import explain, refusal
-from cktf.study.reference import Reference
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
-from cktf.trainer.options import TrainOptions
+from cktf.trainer.train import TrainOptions
 from cktf.trial.content import trial_config
+
+
+class Reference(Settings):
+    """Published values, shown beside a study's own numbers and never mixed with them."""
+
+    source: str = Field(min_length=1)
+    """The publication: a citation, and the table in it."""
+
+    metric: str = "test_accuracy"
+    """The column of `cktf.rows.EpochResult` of the values, in its unit; the study must report the same."""
+
+    values: dict[str, float | dict[str, float]] = Field(min_length=1)
+    """Context to arm to value; in a study without contexts, arm to value."""
+
+    teacher: float | dict[str, float] | None = None
+    """Context to the value of its teacher; in a study without contexts, the value."""
+
+    def by_context(self) -> dict[str, dict[str, float]]:
+        """Return context to arm to value; values without a context are under ''."""
+        nested = {key: value for key, value in self.values.items() if isinstance(value, dict)}
+        flat = {key: value for key, value in self.values.items() if not isinstance(value, dict)}
+        return {"": flat, **nested} if flat else nested
+
+    def teachers(self) -> dict[str, float]:
+        """Return context to the value of its teacher; without contexts under ''."""
+        if self.teacher is None:
+            return {}
+        return self.teacher if isinstance(self.teacher, dict) else {"": self.teacher}
+
 
 BASELINE = "baseline"
 """Name of the arm that the others are compared with."""
@@ -100,11 +121,7 @@ def _listed(seeds: Any) -> Any:
     return seeds
 
 
-Seeds = Annotated[
-    tuple[Seed, ...],
-    BeforeValidator(_listed),
-    Field(min_length=1, max_length=MOST_SEEDS),
-]
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MOST_SEEDS)]
 Levels = Annotated[list[Any], Field(min_length=1)]
 TwoLevels = Annotated[list[Any], Field(min_length=2, max_length=2)]
 
@@ -201,7 +218,7 @@ class StudySpec(Settings):
     """Confirmation after a search; None: there is none."""
 
     smoke: bool = False
-    """Whether it is a smoke run on a few generated images (see `cktf.study.smoke`); set by `cktf launch --smoke`."""
+    """Whether it is a smoke run on a few generated images (see `cktf.study.designs`); set by `cktf launch --smoke`."""
 
     @property
     def kind(self) -> str:
@@ -213,14 +230,9 @@ class StudySpec(Settings):
         """The design's name, such as ``one_at_a_time`` or ``search``."""
         return DESIGNS[self.kind]
 
-    def train_options(self, *, read_test: bool = False, teacher_is_scored: bool = False) -> TrainOptions:
-        """Return how a trial of this study is run."""
-        return TrainOptions(
-            read_test=read_test,
-            teacher_once=self.teacher_once,
-            health=self.health,
-            teacher_is_scored=teacher_is_scored,
-        )
+    def train_options(self, **others: bool) -> TrainOptions:
+        """Return how a trial of this study is run; ``others`` are the fields that the study does not set."""
+        return TrainOptions(teacher_once=self.teacher_once, health=self.health, **others)
 
     @property
     def baselines(self) -> dict[str, dict[str, Any]]:
@@ -327,5 +339,6 @@ class StudySpec(Settings):
         if metric in METRICS:
             return metric
         reason = ". The test split is read once, when all is decided, and never chooses" if "test" in metric else ""
-        allowed = ", ".join(METRICS)
-        raise InputError(f"must be one of {allowed}; got {shown(metric)}{reason or suggestion(metric, METRICS)}")
+        raise InputError(
+            f"must be one of {', '.join(METRICS)}; got {shown(metric)}{reason or suggestion(metric, METRICS)}"
+        )

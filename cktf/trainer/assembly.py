@@ -20,11 +20,7 @@ MOST_GRAPHS = 128
 
 
 def assemble(
-    config: TrialConfig,
-    dataset: Dataset,
-    parts: Split,
-    teacher: nn.Module | None,
-    labels: Tensor | None = None,
+    config: TrialConfig, dataset: Dataset, parts: Split, teacher: nn.Module | None, labels: Tensor | None = None
 ) -> tuple[nn.Module, WeightedSum, list[Phase]]:
     """Build a trial's parts, on the data set's device.
 

@@ -46,14 +46,8 @@ def trial_storage(run: Storage, trial_id: str) -> Storage:
 
 def save_checkpoint(place: Storage, checkpoint: Checkpoint) -> None:
     """Replace the last checkpoint; it stays valid if the writer is killed."""
-    content = {
-        "student": checkpoint.student,
-        "objective": checkpoint.objective,
-        "optimizer": checkpoint.optimizer,
-        "history": [asdict(result) for result in checkpoint.history],
-    }
     buffer = io.BytesIO()
-    torch.save(content, buffer)
+    torch.save({**vars(checkpoint), "history": [asdict(result) for result in checkpoint.history]}, buffer)
     place.write(CHECKPOINT, buffer.getvalue())
 
 
@@ -63,12 +57,7 @@ def load_checkpoint(place: Storage, device: torch.device) -> Checkpoint | None:
     if content is None:
         return None
     values = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-    return Checkpoint(
-        student=values["student"],
-        objective=values["objective"],
-        optimizer=values["optimizer"],
-        history=[EpochResult(**result) for result in values["history"]],
-    )
+    return Checkpoint(**{**values, "history": [EpochResult(**result) for result in values["history"]]})
 
 
 def save_student(place: Storage, student: nn.Module) -> None:

@@ -27,12 +27,12 @@ differs by rounding, because compilation depends on the batches seen before. `be
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cktf.batch import Activations, Batch, Shapes
 from cktf.data import Dataset, Split, evaluation_batches
@@ -41,89 +41,50 @@ from cktf.objectives.contrastive.representations import LayerPair, blocks_of
 from cktf.settings import Settings
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.phases import MAIN, Phase
-from cktf.trainer.similarity import agreement, divergence, linear_cka
+from cktf.trainer.phases import Phase
+
+LOGITS = "logits"
 
 
 class HealthConfig(Settings):
-    """Settings of the diagnostics of a distillation."""
+    """Settings of the diagnostics."""
 
     every: int = Field(default=10, ge=1)
     """Epochs of the main phase between two measurements; its last epoch is always measured."""
 
 
-@dataclass(frozen=True)
-class Validation:
-    """The images on which health is measured.
-
-    Attributes:
-        dataset: The data set.
-        rows: (samples,), int64: rows of its training part.
-        batch_size: As in training, because an objective may normalise over the batch.
-        num_trained: Number of training samples; the indices of validation samples follow theirs.
-        has_labels: Whether the objectives use labels; otherwise every image is its own class.
-    """
-
-    dataset: Dataset
-    rows: Tensor
-    batch_size: int
-    num_trained: int
-    has_labels: bool
-
-    def batches(self) -> Iterator[Batch]:
-        """Yield all samples in order, normalised, with the channels innermost."""
-        first = self.num_trained
-        batches = evaluation_batches(self.dataset, self.rows, batch_size=self.batch_size)
-        for step, (images, labels) in enumerate(batches):
-            index = torch.arange(first, first + len(labels), device=labels.device)
-            images = images.contiguous(memory_format=torch.channels_last)
-            yield Batch(images, labels if self.has_labels else index, index, step)
-            first += len(labels)
-
-
-@dataclass(frozen=True)
-class KeptActivations:
-    """Activations of all validation samples that the diagnostics need.
-
-    Attributes:
-        logits: (samples, classes), float32.
-        layers: Name of a layer to (samples, channels), float32, maps averaged over positions.
-    """
-
-    logits: Tensor
-    layers: Mapping[str, Tensor]
-
-
 class Health:
-    """Measures the health of one trial.
+    """Measures the health of one trial in its main phase.
 
     Args:
-        config: Settings.
+        settings: Settings.
         phase: The main phase.
+        config: The trial.
         objective: The sum of its objectives.
         teacher: The frozen teacher; None if the trial has none.
-        validation: The images on which it is measured.
-        is_compiled: Whether the student is compiled.
+        dataset: The data set, of whose training part the validation split is measured.
+        parts: Its splits.
     """
 
     def __init__(
         self,
-        config: HealthConfig,
+        settings: HealthConfig,
         phase: Phase,
+        config: TrialConfig,
         objective: WeightedSum,
         teacher: nn.Module | None,
-        validation: Validation,
-        *,
-        is_compiled: bool,
+        dataset: Dataset,
+        parts: Split,
     ) -> None:
         assert phase.student is not None
+        self.settings = settings
+        self.phase = phase
         self.config = config
-        self.epochs = phase.epochs
         self.student = phase.student
         self.objective = objective
         self.teacher = teacher
-        self.validation = validation
-        self.is_compiled = is_compiled
+        self.dataset = dataset
+        self.rows = parts.validation_index
         self.pairs: dict[str, tuple[str, str]] = {}
         if teacher:
             built_for = objective.given
@@ -131,7 +92,7 @@ class Health:
 
     def is_due(self, epoch: int) -> bool:
         """Return whether an epoch of the phase (from 1) is measured."""
-        return epoch % self.config.every == 0 or epoch == self.epochs
+        return epoch % self.settings.every == 0 or epoch == self.phase.epochs
 
     def gradient_norms(self, terms: Mapping[str, Tensor], share: float, workers: Workers) -> dict[str, float]:
         """Return ``gradient.TERM`` of each term of one step, before the backward of their sum.
@@ -141,7 +102,7 @@ class Health:
             share: Share of the batch that this worker holds.
             workers: The workers, whose gradients are summed.
         """
-        if self.is_compiled:
+        if self.config.compile:
             return {}
         parameters = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
         factors = self.objective.factors
@@ -164,7 +125,7 @@ class Health:
         self.student.eval()
         layers = [layer for layer, _ in self.pairs.values()]
         kept, own, sizes = [], [], []
-        for batch in self.validation.batches():
+        for batch in self._batches():
             activations: Activations = self.student(batch.images)
             kept.append(_kept(activations, layers))
             own.append(self.objective.health(activations, self._teacher_on(batch), batch))
@@ -173,15 +134,27 @@ class Health:
         found = {}
         if self.teacher:
             student, teacher = _joined(kept), self._of_teacher[0]
-            found["agreement"] = agreement(student.logits, teacher.logits)
-            found["kl"] = divergence(student.logits, teacher.logits)
+            found["agreement"] = agreement(student[LOGITS], teacher[LOGITS])
+            found["kl"] = divergence(student[LOGITS], teacher[LOGITS])
             for name, (student_layer, teacher_layer) in self.pairs.items():
-                found[f"cka.{name}"] = linear_cka(student.layers[student_layer], teacher.layers[teacher_layer])
+                found[f"cka.{name}"] = linear_cka(student[student_layer], teacher[teacher_layer])
         for name in own[0]:
             values = torch.stack([measures[name] for measures in own]).double()
             weights = values.new_tensor(sizes) * values.isfinite()  # a last batch may have no negatives
             found[name] = (values.nan_to_num(posinf=0) * weights).sum() / weights.sum()
         return _finite(found)
+
+    def _batches(self) -> Iterator[Batch]:
+        """Yield all samples of the validation split in order, normalised, with the channels innermost."""
+        # As in training: an objective may normalise over the batch, and indices follow those of the training samples.
+        first = len(self.phase.samples.rows)
+        batches = evaluation_batches(self.dataset, self.rows, batch_size=self.config.batch_size)
+        for step, (images, labels) in enumerate(batches):
+            index = torch.arange(first, first + len(labels), device=labels.device)
+            images = images.contiguous(memory_format=torch.channels_last)
+            # Without labels every image is its own class.
+            yield Batch(images, labels if self.config.task == "distill" else index, index, step)
+            first += len(labels)
 
     def _teacher_on(self, batch: Batch) -> Activations | None:
         """Return the teacher's activations, or the readings of them that the objectives' measures need."""
@@ -192,13 +165,13 @@ class Health:
         return activations
 
     @cached_property
-    def _of_teacher(self) -> tuple[KeptActivations, list[Activations] | None]:
+    def _of_teacher(self) -> tuple[dict[str, Tensor], list[Activations] | None]:
         """The teacher's stored activations and, for each batch, readings; None if objectives read whole maps."""
         assert self.teacher is not None
         readings = self.objective.health_readings
         layers = [layer for _, layer in self.pairs.values()]
         kept, read = [], []
-        for batch in self.validation.batches():
+        for batch in self._batches():
             activations: Activations = self.teacher(batch.images)
             kept.append(_kept(activations, layers))
             values = {reading.name: reading.compute(activations, batch).float() for reading in readings or ()}
@@ -206,54 +179,55 @@ class Health:
         return _joined(kept), None if readings is None else read
 
 
-def health_of(
-    health: HealthConfig | None,
-    phase: Phase,
-    config: TrialConfig,
-    objective: WeightedSum,
-    teacher: nn.Module | None,
-    dataset: Dataset,
-    parts: Split,
-) -> Health | None:
-    """Return the health monitor of a phase; None if health is not measured or it is not the main phase."""
-    if health is None or phase.name != MAIN[config.task]:
-        return None
-    validation = Validation(
-        dataset,
-        parts.validation_index,
-        config.batch_size,
-        num_trained=len(phase.samples.rows),
-        has_labels=config.task == "distill",
-    )
-    return Health(health, phase, objective, teacher, validation, is_compiled=config.compile)
-
-
 def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Return name of a pair to the layers of student and teacher whose CKA is measured.
-
-    Args:
-        student: Shapes of the student's activations.
-        teacher: Shapes of the teacher's.
-        matched: Pairs that objectives match, in addition to those of equal depth.
-    """
+    """Return name to the layers of student and teacher whose CKA is measured: pairs of equal depth, and ``matched``."""
     stages = range(1, len(student.stages) + 1) if len(student.stages) == len(teacher.stages) else ()
     by_depth = [(layer, layer) for layer in ("stem", *(f"stage{number}" for number in stages), "penultimate")]
     pairs = [LayerPair(student=one, teacher=other) for one, other in (*by_depth, *matched)]
     return {pair.name: (pair.student, pair.teacher) for pair in pairs}
 
 
-def _kept(activations: Activations, layers: Iterable[str]) -> KeptActivations:
+def _kept(activations: Activations, layers: Iterable[str]) -> dict[str, Tensor]:
+    """Return the logits and layers of one batch, float32, maps averaged over positions: (batch, channels) each."""
     blocks = {layer: blocks_of(activations, layer)[-1].float() for layer in layers}
     pooled = {layer: block.mean(dim=(2, 3)) if block.dim() == 4 else block for layer, block in blocks.items()}
-    return KeptActivations(activations.logits.float(), pooled)
+    return {**pooled, LOGITS: activations.logits.float()}
 
 
-def _joined(pieces: Sequence[KeptActivations]) -> KeptActivations:
-    layers = {layer: torch.cat([piece.layers[layer] for piece in pieces]) for layer in pieces[0].layers}
-    return KeptActivations(torch.cat([piece.logits for piece in pieces]), layers)
+def _joined(pieces: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {layer: torch.cat([piece[layer] for piece in pieces]) for layer in pieces[0]}
 
 
 def _finite(values: Mapping[str, Tensor]) -> dict[str, float]:
     """Return scalars as numbers, read from their device at once, without those that are not finite."""
     numbers = torch.stack([value.double() for value in values.values()]).tolist() if values else []
     return {name: number for name, number in zip(values, numbers, strict=True) if math.isfinite(number)}
+
+
+def agreement(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the share of samples, per cent, of which both logits (samples, classes) are largest at one class."""
+    return 100 * (student.argmax(dim=1) == teacher.argmax(dim=1)).double().mean()
+
+
+def divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return KL(teacher || student) at temperature 1 of logits (samples, classes): nats, mean over the samples."""
+    q, p = (functional.log_softmax(logits.double(), dim=1) for logits in (student, teacher))
+    return functional.kl_div(q, p, reduction="batchmean", log_target=True)
+
+
+def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the linear centred kernel alignment of two representations, from 0 to 1; a scalar.
+
+    Kornblith, Norouzi, Lee and Hinton, ICML 2019, arXiv 1905.00414, section 3: with columns of mean 0
+
+        ||Y^T X||_F^2 / (||X^T X||_F ||Y^T Y||_F)
+
+    It is invariant to rotation and scale of either side and takes different widths. NaN if one side is constant.
+
+    Args:
+        student: (samples, features): X, all samples at once, because a mean over minibatches is biased.
+        teacher: (samples, other features): Y.
+    """
+    x, y = (side.double() - side.double().mean(dim=0) for side in (student, teacher))
+    yx, xx, yy = (product.square().sum() for product in (y.T @ x, x.T @ x, y.T @ y))
+    return yx / (xx * yy).sqrt()

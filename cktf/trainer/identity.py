@@ -24,13 +24,7 @@ ID_LENGTH = 12
 
 
 def identity(settings: BaseModel, *, outside: Collection[str] = (), **beside: Any) -> str:
-    """Return the identity of settings.
-
-    Args:
-        settings: A trial's configuration.
-        outside: Paths that are not part of the identity.
-        beside: Further values that are always part of it, by name.
-    """
+    """Return the identity of settings without the paths ``outside``, and of further values ``beside`` them by name."""
     return identity_of(differing(settings, outside=outside), **beside)
 
 
@@ -45,11 +39,7 @@ def differing(settings: BaseModel, *, outside: Collection[str] = ()) -> dict[str
     """Return path to JSON value of every setting that differs from the frozen defaults.
 
     An optional section that is present counts as ``{}`` even if all its settings have their defaults. A setting without
-    a frozen default is compared with the default of its field.
-
-    Args:
-        settings: A trial's configuration.
-        outside: Paths that are left out.
+    a frozen default is compared with the default of its field. The paths ``outside`` are left out.
     """
     return dict(_differing(settings, "", None, outside))
 

@@ -1,18 +1,20 @@
-"""The phases of a trial: initial phases of its objectives, the main phase, and the probe of a transfer."""
+"""The phases of a trial, initial ones, main one and probe of a transfer, and the student and teacher of each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol, Self
 
+import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Reading
 from cktf.data import AugmentationConfig, Samples, TrainLoader
-from cktf.objectives import WeightedSum, active_objectives
+from cktf.models import behind_stages, normalised_again
+from cktf.objectives import InitialPhase, WeightedSum, active_objectives
 from cktf.seeding import derive
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.initial_student import InitialStudent
 from cktf.trainer.optimizer import OptimizerConfig
 from cktf.trainer.probe import Probe, classification_loss
 
@@ -78,11 +80,7 @@ class Phase:
 
 
 def objective_phases(
-    config: TrialConfig,
-    student: nn.Module,
-    teacher: nn.Module | None,
-    objective: WeightedSum,
-    samples: Samples,
+    config: TrialConfig, student: nn.Module, teacher: nn.Module | None, objective: WeightedSum, samples: Samples
 ) -> list[Phase]:
     """Return the initial phases of a trial's objectives and then its main phase.
 
@@ -156,3 +154,82 @@ def epochs_of(phases: Sequence[Phase]) -> Iterator[tuple[Phase, int]]:
     for phase in phases:
         for epoch in range(1, phase.epochs + 1):
             yield phase, epoch
+
+
+class InitialStudent(nn.Module):
+    """A student whose layers after the last stage are frozen in eval mode, as published for AB and FSP.
+
+    If preactivations are read, a wide ResNet's batch-norms run once more for them, as published: in train mode the
+    running statistics of the trained ones move twice a step. The network is not copied.
+    """
+
+    def __init__(self, student: nn.Module, initial: InitialPhase) -> None:
+        super().__init__()
+        self.student = student
+        self.reads_preactivations = initial.reads_preactivations
+        self._resting = behind_stages(student)
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """Parameters of the student that are trained."""
+        resting = {id(parameter) for module in self._resting for parameter in module.parameters()}
+        return [parameter for parameter in self.student.parameters() if id(parameter) not in resting]
+
+    def forward(self, images: Tensor) -> Activations:
+        """Return the student's activations of images (batch, channels, height, width)."""
+        activations: Activations = self.student(images)
+        return normalised_again(self.student, activations) if self.reads_preactivations else activations
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of the trained layers; those after the last stage stay in eval mode."""
+        super().train(mode)
+        for module in self._resting:
+            module.eval()
+        return self
+
+
+ReadTeacher = Callable[[Tensor, Batch], Activations]
+"""Maps a batch's images, with the channels innermost, and the batch to the teacher's activations."""
+
+
+class Teacher(Protocol):
+    """Source of the teacher's activations in one phase."""
+
+    def epoch(self, epoch: int) -> ReadTeacher:
+        """Return the function that gives the activations for batches of one epoch (from 1), without gradients."""
+
+
+PhaseTeacher = Callable[[Phase, TrainLoader, torch.autocast], Teacher | None]
+"""Maps a phase, its batches and the autocast of the teacher's forward to its teacher; None if the phase reads none."""
+
+
+class LiveTeacher:
+    """A teacher network that is run on every batch.
+
+    Args:
+        network: The frozen teacher.
+        readings: The only values that are read of it; its maps are then freed before the student's forward. None: all
+            activations are returned.
+    """
+
+    def __init__(self, network: nn.Module, readings: tuple[Reading, ...] | None = None) -> None:
+        self.network = network
+        self.readings = readings
+
+    def epoch(self, epoch: int) -> ReadTeacher:  # noqa: ARG002
+        """Return the network's forward."""
+        return self._activations
+
+    @torch.no_grad()
+    def _activations(self, images: Tensor, batch: Batch) -> Activations:
+        activations: Activations = self.network(images)
+        if self.readings is None:
+            return activations
+        with torch.autocast(images.device.type, enabled=False):  # as objectives compute
+            values = {reading.name: reading.compute(activations, batch) for reading in self.readings}
+        return Activations.of_readings(values)
+
+
+def live_teacher(phase: Phase, loader: TrainLoader, autocast: torch.autocast) -> Teacher | None:  # noqa: ARG001
+    """Return the live teacher of a phase; None if the phase reads none."""
+    return LiveTeacher(phase.teacher, phase.readings) if phase.teacher else None

@@ -40,17 +40,14 @@ class ProbeConfig(Settings):
 
 
 class Probe(nn.Module):
-    """A student whose logits come from a new linear layer instead of its own classifier.
+    """A student whose logits come from a new linear layer, `classifier`, instead of its own. It is not copied.
 
     Args:
         config: Settings.
-        student: The network; not copied.
+        student: The network.
         num_features: Size of its penultimate vector.
         num_classes: Classes of the target data set.
         seed: The replicate's seed.
-
-    Attributes:
-        classifier: The new layer.
     """
 
     def __init__(self, config: ProbeConfig, student: nn.Module, num_features: int, num_classes: int, seed: int) -> None:

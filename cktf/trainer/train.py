@@ -13,18 +13,34 @@ from torch import nn
 from cktf.data import Dataset, evaluation_batches, split
 from cktf.rows import EpochResult
 from cktf.seeding import derive
+from cktf.settings import Settings
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.checkpoint import Checkpoint, save_checkpoint, save_student
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.evaluate import evaluate
-from cktf.trainer.health import Health, health_of
+from cktf.trainer.evaluate import RunningMeans, evaluate
+from cktf.trainer.health import Health, HealthConfig
 from cktf.trainer.optimizer import build_optimizer, learning_rate
-from cktf.trainer.options import TrainOptions
-from cktf.trainer.phase_teacher import PhaseTeacher, Teacher, live_teacher
-from cktf.trainer.phases import Phase, epochs_of
-from cktf.trainer.running_means import RunningMeans
+from cktf.trainer.phases import MAIN, Phase, PhaseTeacher, Teacher, epochs_of, live_teacher
+
+
+class TrainOptions(Settings):
+    """How a trial is run; passed as one value from the study to the training loop."""
+
+    read_test: bool = False
+    """Evaluate the test split once, after the last epoch."""
+
+    teacher_once: bool = False
+    """Share the teacher's outputs between trials, rounded to float16; see `cktf.trial.teacher_once`."""
+
+    health: HealthConfig | None = None
+    """How often the health of the distillation is measured; None: never. A trial whose teacher no objective needs is
+    then measured against it."""
+
+    teacher_is_scored: bool = False
+    """Whether the accuracy of a teacher from a file is known already; otherwise it is measured on the trial's
+    validation split before training."""
 
 
 class TrainingFailed(RuntimeError):  # noqa: N818  # it names what happened to the trial
@@ -86,7 +102,9 @@ def train(
                 optimizer.load_state_dict(checkpoint.optimizer)
             loader = phase.loader(workers)
             of_phase = phase_teacher(phase, loader, bfloat16)
-            monitor = health_of(options.health, phase, config, objective, teacher, dataset, parts)
+            monitor = None
+            if options.health and phase.name == MAIN[config.task]:
+                monitor = Health(options.health, phase, config, objective, teacher, dataset, parts)
         started = time.perf_counter()
         rate = learning_rate(phase.optimizer, epoch, phase.epochs)
         for group in optimizer.param_groups:

@@ -1,26 +1,18 @@
 """Checks before a study starts whether its trials can run."""
 
-from copy import deepcopy
-from functools import lru_cache
-
 import torch
 from torch import nn
 
-from cktf.data import IMAGE_FOLDER, DataConfig, Dataset, DatasetMissing, look_at_image_folder, split
+from cktf.data import IMAGE_FOLDER, Dataset, DatasetMissing, look_at_image_folder, split
 from cktf.errors import InputError
 from cktf.models import measure_shapes
 from cktf.objectives import active_objectives
 from cktf.objectives.contrastive.settings import ContrastiveSettings
-from cktf.rows import TeacherRow
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.teacher import TeacherConfig
 from cktf.trial.held_data import held_dataset
-from cktf.trial.teacher_cache import at_own_input, build_teacher, teacher_id
-from cktf.trial.teacher_score import score_file
-
-CPU = torch.device("cpu")
+from cktf.trial.teachers import CPU, held_teacher
 
 NOT_BUILT = {"seed", "optimizer", "epochs", "precision", "compile"}
 """Fields of a trial's configuration that do not affect whether its parts can be built."""
@@ -32,12 +24,7 @@ def what_is_built(config: TrialConfig) -> tuple[object, ...]:
 
 
 def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = False) -> None:
-    """Build all parts of a trial on the CPU, with memory banks of one sample per class.
-
-    Args:
-        config: The trial.
-        workers: Processes that train it together.
-        is_measured: Whether its health is measured.
+    """Build all parts of a trial of so many workers on the CPU, with memory banks of one sample per class.
 
     Raises:
         InputError: If a data set or the teacher's file is missing, networks, data, batches and objectives do not fit
@@ -83,21 +70,6 @@ def look_at_data(config: TrialConfig) -> list[str]:
     return found
 
 
-def score_teacher(config: TrialConfig, device: torch.device) -> TeacherRow:
-    """Return the accuracy of a trial's teacher, which is read from a file, on the trial's validation split.
-
-    Raises:
-        InputError: As `build_teacher` and `cktf.trial.teacher_score.score_file`.
-    """
-    assert config.teacher is not None
-    dataset = held_dataset(config.teacher_data, CPU)
-    teacher = _held_teacher(config.teacher, config.teacher_data)
-    network = at_own_input(teacher, config.teacher, dataset, dataset.constants)
-    if device != CPU:
-        network = deepcopy(network).to(device)
-    return score_file(config, teacher_id(config), network, device)
-
-
 def _one_class(config: TrialConfig) -> str:
     """Return the message for a training split of one class, which names the objectives without negatives."""
     methods = active_objectives(config.objective).items()
@@ -112,7 +84,7 @@ def _one_class(config: TrialConfig) -> str:
 def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
     assert config.teacher is not None, "checked with the configuration"
     if config.source is None:
-        return _held_teacher(config.teacher, config.data)
+        return held_teacher(config.teacher, config.data)
     try:
         source = held_dataset(config.source, CPU)
     except DatasetMissing as error:
@@ -123,7 +95,7 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
             f"source: images of {config.source.name} have {source_channels} channel(s) and those of "
             f"{config.data.name} {channels}; a teacher of the one cannot read the other"
         )
-    teacher = _held_teacher(config.teacher, config.source)
+    teacher = held_teacher(config.teacher, config.source)
     try:
         measure_shapes(teacher, dataset.image_shape)
     except RuntimeError as error:
@@ -132,9 +104,3 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
             f"{tuple(dataset.image_shape)}; data.side sets another: {error}"
         ) from error
     return teacher
-
-
-@lru_cache(maxsize=1)
-def _held_teacher(teacher: TeacherConfig, data: DataConfig) -> nn.Module:
-    """Return the teacher's network; the last one stays loaded, because most arms of a study share it."""
-    return build_teacher(teacher, held_dataset(data, CPU))

@@ -52,11 +52,7 @@ def most_bytes(file_size: int) -> int:
 
 
 def read_pytorch(path: Path, content: bytes) -> object:
-    """Return the object that `torch.save` wrote into a file, on the CPU.
-
-    Args:
-        path: The file, for messages.
-        content: Its bytes.
+    """Return the object that `torch.save` wrote into a file, on the CPU; messages name ``path``.
 
     Raises:
         InputError: If it is damaged or of another kind, unpacks to far more than its own size, or holds anything that
@@ -77,16 +73,15 @@ def read_pytorch(path: Path, content: bytes) -> object:
         said = re.search(r"WeightsUnpickler error:\s+(.+)", str(error)) or re.search(r"(.+)", str(error))
         # For a damaged file it may be only the number of an instruction.
         is_reason = said and " " in said[1] and not re.search("weights_only|Unsupported operand", said[1])
-        reason = said[1] if said and is_reason else _kind(content)
+        if said and is_reason:
+            reason = said[1]
+        elif content.startswith(b"version https://git-lfs.github.com/"):
+            reason = "it is a pointer of Git LFS, not the file itself, which 'git lfs pull' fetches"
+        elif content[:200].lstrip().lower().startswith((b"<!doctype", b"<html")):
+            reason = "it is a web page"
+        else:
+            reason = "it is damaged, or of another kind"
         raise InputError(f"{path} is not a PyTorch file of tensors: {reason}") from error
-
-
-def _kind(content: bytes) -> str:
-    if content.startswith(b"version https://git-lfs.github.com/"):
-        return "it is a pointer of Git LFS, not the file itself, which 'git lfs pull' fetches"
-    if content[:200].lstrip().lower().startswith((b"<!doctype", b"<html")):
-        return "it is a web page"
-    return "it is damaged, or of another kind"
 
 
 def _require_bounded(path: Path, content: bytes) -> None:

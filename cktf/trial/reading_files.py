@@ -1,4 +1,4 @@
-"""Files of teachers' readings: float16 tables, mapped, and bounded in size together.
+"""Files of teachers' readings and their names: float16 tables, mapped, and bounded in size together.
 
 Files are named by a hash of everything that determines their content, so a file is either absent or valid. Deleting one
 is safe: readers keep their map, others compute it again. So the least recently used make room for new ones, those of
@@ -8,19 +8,29 @@ Nothing here fails a trial: if a file cannot be written or read, that is logged 
 values it has computed.
 """
 
+import hashlib
+import json
 import logging
 import os
-from collections.abc import Iterator
+import platform
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from cktf.data import TrainLoader
 from cktf.data.files.mapped import as_tensor
 from cktf.errors import InputError, shown
 from cktf.locks import exclusive
 from cktf.mapped_arrays import read_array, write_array
+from cktf.models import ModelConfig
+from cktf.trainer.config import TrialConfig
 
 DEFAULT_LIMIT = 20.0
 """Gigabytes of all files together, where `$CKTF_CACHE_GB` does not say."""
@@ -46,12 +56,7 @@ def size_limit() -> int:
 
 
 class ReadingFiles:
-    """Tables below one folder.
-
-    Args:
-        folder: The folder; it need not be there.
-        limit: Bytes that all tables together may have.
-    """
+    """Tables below one folder, which need not be there; together they have ``limit`` bytes at most."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder
@@ -115,3 +120,63 @@ class ReadingFiles:
         if not self._has_complained:
             _log.warning("what is read of the teacher is not kept in %s: %s", self.folder, error)
         self._has_complained = True
+
+
+def identity_of(network: nn.Module, loader: TrainLoader, config: TrialConfig) -> dict[str, Any]:
+    """Return everything that determines a teacher's outputs except the batches: network, images, code and machine."""
+    assert config.teacher is not None
+    dataset = loader.dataset
+    device = dataset.device
+    return {
+        "network": config.teacher.model_dump(mode="json", include=set(ModelConfig.model_fields)),
+        "weights": _digest(network.state_dict().items()),
+        "images": _images_digest(dataset.train_images),
+        "side": dataset.shown_side,
+        "mean": dataset.mean.tolist(),
+        "std": dataset.std.tolist(),
+        "precision": config.precision_on(device.type),
+        "compile": config.compile,
+        "code": _code_digest(),
+        "torch": torch.__version__,
+        # Rounding may depend on the machine and the number of threads.
+        "machine": [platform.node(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+
+
+def batches_of(loader: TrainLoader) -> dict[str, Any]:
+    """Return everything that determines the batches of an epoch: samples, augmentation, size and order."""
+    return {
+        "samples": _digest([("rows", loader.rows)]),
+        "augmentation": asdict(loader.augmentation),
+        "batch_size": loader.batch_size,
+        "seed": loader.seed,
+    }
+
+
+def digest_of(value: Any) -> str:
+    """Return a hash of a JSON value: 128 bits, hexadecimal."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in tensors:
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        for part in torch.split(tensor.reshape(-1), 2**26):  # a mapped data set may be larger than memory
+            digest.update(part.cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=2)
+def _images_digest(images: Tensor) -> str:
+    return _digest([("images", images)])
+
+
+@cache
+def _code_digest() -> str:
+    folder = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -12,13 +12,11 @@ from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.options import TrainOptions
-from cktf.trainer.phase_teacher import live_teacher
-from cktf.trainer.train import default_device, train
-from cktf.trial.check import score_teacher
+from cktf.trainer.phases import live_teacher
+from cktf.trainer.train import TrainOptions, default_device, train
 from cktf.trial.held_data import held_dataset
-from cktf.trial.teacher_cache import load_teacher
 from cktf.trial.teacher_once import shared_teacher
+from cktf.trial.teachers import load_teacher, score_teacher
 
 
 def run_trial(
@@ -67,12 +65,7 @@ def run_trial(
         if config.teacher.checkpoint is not None and not is_scored:
             score_teacher(config, device)
         teacher = load_teacher(
-            config.teacher,
-            config.teacher_data,
-            device,
-            run,
-            shown=dataset.constants,
-            is_compiled=config.compile,
+            config.teacher, config.teacher_data, device, run, shown=dataset.constants, is_compiled=config.compile
         )
     yield from train(
         config,

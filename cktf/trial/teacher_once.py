@@ -40,10 +40,8 @@ from cktf.batch import Activations, Batch, Reading
 from cktf.data import Augmentation, TrainLoader, evaluation_batches
 from cktf.storage import cache_directory
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.phase_teacher import LiveTeacher, PhaseTeacher, ReadTeacher, Teacher
-from cktf.trainer.phases import Phase
-from cktf.trial.reading_files import ReadingFiles, size_limit
-from cktf.trial.reading_identity import batches_of, digest_of, identity_of
+from cktf.trainer.phases import LiveTeacher, Phase, PhaseTeacher, ReadTeacher, Teacher
+from cktf.trial.reading_files import ReadingFiles, batches_of, digest_of, identity_of, size_limit
 
 _NOT_AUGMENTED = Augmentation(crop=0, flip=False)
 
@@ -129,17 +127,13 @@ class TeacherOnce:
         return {reading: found[reading] for reading in self.readings}
 
     def _read(self, readings: Iterable[Reading], place: str) -> dict[Reading, Tensor]:
-        tables = {
-            reading: self.files.read(_name(place, reading), self.num_rows, reading.shape.numel())
-            for reading in readings
-        }
+        files, rows = self.files, self.num_rows
+        tables = {reading: files.read(_name(place, reading), rows, reading.shape.numel()) for reading in readings}
         return {reading: table for reading, table in tables.items() if table is not None}
 
     def _computed(self, readings: Iterable[Reading], epoch: int) -> dict[Reading, Tensor]:
         """Return the values of all batches; rows of samples that are in no batch stay 0."""
-        tables = {
-            reading: torch.zeros(self.num_rows, reading.shape.numel(), dtype=torch.float16) for reading in readings
-        }
+        tables = {of: torch.zeros(self.num_rows, of.shape.numel(), dtype=torch.float16) for of in readings}
         read = LiveTeacher(self.network, tuple(tables)).epoch(epoch)
         for batch in self._all_images() if self.is_static else self.loader.epoch(epoch):
             with self.autocast:
@@ -159,21 +153,15 @@ class TeacherOnce:
 
 
 def reads(tables: Mapping[Reading, Tensor], row_of: Tensor | None = None) -> ReadTeacher:
-    """Return a function that looks up the teacher's values in tables.
+    """Return a function that looks up the teacher's values in tables (rows, numbers), float16, on the device.
 
-    Args:
-        tables: Reading to its table (rows, numbers), float16, on the device.
-        row_of: (samples,), int64: row of each sample; None: its own index.
+    ``row_of`` (samples,), int64, is the row of each sample; None: its own index.
     """
 
     def read(images: Tensor, batch: Batch) -> Activations:  # noqa: ARG001
         rows = batch.index if row_of is None else row_of[batch.index]
-        return Activations.of_readings(
-            {
-                reading.name: table.index_select(0, rows).float().view(-1, *reading.shape)
-                for reading, table in tables.items()
-            }
-        )
+        values = {of.name: table.index_select(0, rows).float().view(-1, *of.shape) for of, table in tables.items()}
+        return Activations.of_readings(values)
 
     return read
 

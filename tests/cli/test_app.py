@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,49 +14,17 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cktf.cli import app as cli
-
-STUDY = """\
-# Does a wrong learning rate hurt?
-baseline:
-  data: {name: digits, train_fraction: 0.1}
-  student: {model: resnet8}
-  objective: {cross_entropy: {weight: 1.0}}
-  epochs: 2
-compare:
-  careful: {optimizer: {learning_rate: 0.01}}
-  diverging: {optimizer: {learning_rate: 1.0e+18}}
-seeds: 2
-"""
+from tests.cli.commands import REPLACED, cktf, message_for
 
 
-@pytest.fixture
-def study(tmp_path):
-    path = tmp_path / "rates.yaml"
-    path.write_text(STUDY)
-    return path
-
-
-def cktf(*arguments, cwd):
-    """Run the command as a user does; return exit code, standard output and standard error."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cktf.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "200"},
-        timeout=300,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-def test_only_a_report_on_ray_joins_a_cluster(tmp_path):
+def test_only_a_report_on_ray_joins_a_cluster(tmp_path: Path) -> None:
     told = message_for("report", "run", "--address", "auto", cwd=tmp_path)
     assert told == "--address auto: only --engine ray joins a cluster\n"
     told = message_for("report", "one", "other", "--engine", "ray", "--out", "both", cwd=tmp_path)
     assert told == "--engine ray: it reads the ledger of one run, not of several, and no foreign results\n"
 
 
-def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path):
+def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path: Path) -> None:
     rows = [f"{arm},{seed},{score + seed % 2}" for arm, score in (("none", 90), ("kd", 92)) for seed in range(3)]
     (tmp_path / "results.csv").write_text("\n".join(["method,seed,acc", *rows]))
     asked = ("report", "results.csv", "--from", "csv", "--arm", "method", "--metric", "acc")
@@ -70,7 +39,7 @@ def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path):
     assert "--out is missing: the report of several runs" in message_for("report", "a", "b", cwd=tmp_path)
 
 
-def test_the_whole_way_from_a_study_to_a_report(study, tmp_path):
+def test_the_whole_way_from_a_study_to_a_report(study: Path, tmp_path: Path) -> None:
     code, out, err = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
     assert code == 1, "some trials failed"
     assert re.search(r"failed: the (validation )?loss is (nan|inf) (in|after) epoch 1", err)
@@ -106,7 +75,7 @@ def test_the_whole_way_from_a_study_to_a_report(study, tmp_path):
     assert "--run-dir" in err
 
 
-def test_validate_shows_the_arms_and_runs_nothing(study, tmp_path):
+def test_validate_shows_the_arms_and_runs_nothing(study: Path, tmp_path: Path) -> None:
     code, out, _ = cktf("validate", study, cwd=tmp_path)
     assert code == 0
     assert "Does a wrong learning rate hurt?" in out
@@ -121,7 +90,7 @@ def test_validate_shows_the_arms_and_runs_nothing(study, tmp_path):
     assert "detectable" not in out, "an arm of a search is compared with nothing"
 
 
-def test_validate_says_which_names_are_one_arm_and_train_takes_any_of_them(study, tmp_path):
+def test_validate_says_which_names_are_one_arm_and_train_takes_any_of_them(study: Path, tmp_path: Path) -> None:
     alike = (
         "--set",
         "ablate={objective.kd.temperature: [2.0], optimizer.momentum: [0.0]}",
@@ -140,7 +109,7 @@ def test_validate_says_which_names_are_one_arm_and_train_takes_any_of_them(study
     assert losses[0] == losses[1] != []
 
 
-def test_validate_tells_names_that_hardly_differ(study, tmp_path):
+def test_validate_tells_names_that_hardly_differ(study: Path, tmp_path: Path) -> None:
     arms = "compare={kd: {batch_size: 8}, KD: {batch_size: 9}, k d: {batch_size: 10}}"
     code, _, error = cktf("validate", study, "--set", arms, cwd=tmp_path)
     assert code == 0
@@ -163,7 +132,7 @@ seeds: 2
 """
 
 
-def test_validate_tells_what_a_fraction_confounds(tmp_path):
+def test_validate_tells_what_a_fraction_confounds(tmp_path: Path) -> None:
     (tmp_path / "four.yaml").write_text(FRACTION)
     code, out, _ = cktf("validate", "four.yaml", cwd=tmp_path)
     assert code == 0
@@ -186,7 +155,9 @@ compare:
 """
 
 
-def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(tmp_path, monkeypatch):
+def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for variable in ("CKTF_DATA", "CKTF_CACHE"):
         monkeypatch.setenv(variable, str(tmp_path / "kept"))
     (tmp_path / "objects.yaml").write_text(SMOKE)
@@ -212,48 +183,7 @@ def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(tmp_pat
     assert not (tmp_path / "kept").exists()
 
 
-REPLACED = ("--set", "data.generated=true")
-"""A data set that is there, so that nothing but the run directory is in the way."""
-
-
-def test_train_trains_one_trial_without_ray(study, tmp_path):
-    code, out, _ = cktf("train", study, "--arm", "careful", "--seed", "1", "--set", "epochs=1", cwd=tmp_path)
-    assert code == 0
-    assert "epoch   1/1" in out
-    assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
-
-
-def test_train_shows_phases_that_no_split_can_score(study, tmp_path):
-    study.write_text(
-        study.read_text()
-        .replace("baseline:", "baseline:\n  task: transfer\n  source: {name: digits}\n  probe: {epochs: 2}")
-        .replace("cross_entropy: {weight: 1.0}", "kd: {weight: 1.0}")
-        .replace("  epochs: 2", "  teacher: {model: resnet5, epochs: 1}\n  epochs: 1")
-    )
-    code, out, _ = cktf("train", study, cwd=tmp_path)
-    assert code == 0
-    transfer, *probe = (line for line in out.splitlines() if line.startswith("epoch"))
-    assert "1/3  transfer  loss" in transfer
-    assert "validation" not in transfer
-    assert len(probe) == 2
-    assert all(re.search(r"[23]/3  probe  loss .*  validation \d+\.\d\d %", line) for line in probe)
-
-
-def test_train_tells_a_diverging_trial_in_one_line(study, tmp_path):
-    code, _, err = cktf("train", study, "--arm", "diverging", cwd=tmp_path)
-    assert code == 1
-    assert "loss is" in err
-    assert "Traceback" not in err
-
-
-def message_for(*arguments, cwd):
-    code, out, err = cktf(*arguments, cwd=cwd)
-    assert code == 2, out + err
-    assert "Traceback" not in out + err
-    return err
-
-
-def test_wrong_input_is_told_in_one_message_and_nothing_is_begun(study, tmp_path):
+def test_wrong_input_is_told_in_one_message_and_nothing_is_begun(study: Path, tmp_path: Path) -> None:
     assert "absent.yaml" in message_for("launch", "absent.yaml", cwd=tmp_path)
     wrong = message_for("launch", study, "--set", "baseline.epochz=3", cwd=tmp_path)
     assert "baseline.epochz" in wrong
@@ -270,19 +200,19 @@ def test_wrong_input_is_told_in_one_message_and_nothing_is_begun(study, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
 
 
-def test_a_run_directory_that_cannot_be_written_is_named(study, tmp_path):
+def test_a_run_directory_that_cannot_be_written_is_named(study: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert "file/run" in message_for("launch", study, "--run-dir", "file/run", cwd=tmp_path)
 
 
-def test_a_data_set_that_is_missing_is_told_before_anything_starts(study, tmp_path):
+def test_a_data_set_that_is_missing_is_told_before_anything_starts(study: Path, tmp_path: Path) -> None:
     told = message_for("launch", study, "--set", "data={name: cifar10, root: void}", "--run-dir", "run", cwd=tmp_path)
     assert "cifar10" in told
     assert "void" in told
     assert not (tmp_path / "run").exists()
 
 
-def test_a_checkpoint_is_converted_and_one_that_could_run_code_is_not(tmp_path):
+def test_a_checkpoint_is_converted_and_one_that_could_run_code_is_not(tmp_path: Path) -> None:
     torch.save({"model": {"weight": torch.ones(2)}, "epoch": 3}, tmp_path / "good.pth")
     torch.save({"model": {"weight": torch.ones(2)}, "path": tmp_path}, tmp_path / "bad.pth")
     code, out, _ = cktf("convert-teacher", "good.pth", "good.safetensors", cwd=tmp_path)
@@ -295,18 +225,18 @@ def test_a_checkpoint_is_converted_and_one_that_could_run_code_is_not(tmp_path):
     assert not (tmp_path / "bad.safetensors").exists()
 
 
-def test_a_cluster_that_does_not_answer_is_told(study, tmp_path):
+def test_a_cluster_that_does_not_answer_is_told(study: Path, tmp_path: Path) -> None:
     told = message_for("launch", study, "--run-dir", "run", "--address", "127.0.0.1:1", cwd=tmp_path)
     assert "127.0.0.1:1" in told
 
 
-def test_a_trial_that_no_machine_can_hold_is_told_and_does_not_hang(study, tmp_path):
+def test_a_trial_that_no_machine_can_hold_is_told_and_does_not_hang(study: Path, tmp_path: Path) -> None:
     told = message_for("launch", study, "--run-dir", "run", "--set", "resources={cpus: 4096}", cwd=tmp_path)
     assert "4096 CPUs" in told
     assert "resources" in told
 
 
-def test_the_commands_of_the_readme_exist(tmp_path):
+def test_the_commands_of_the_readme_exist(tmp_path: Path) -> None:
     _, out, _ = cktf("--help", cwd=tmp_path)
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     for command in ("validate", "launch", "resume", "extend", "status", "report", "train"):
@@ -331,7 +261,7 @@ seeds: 2
 """
 
 
-def test_a_study_of_several_contexts_is_shown_and_one_of_its_trials_is_trained(tmp_path):
+def test_a_study_of_several_contexts_is_shown_and_one_of_its_trials_is_trained(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(CONTEXTS)
     code, out, _ = cktf("validate", "study.yaml", cwd=tmp_path)
     assert code == 0
@@ -348,14 +278,14 @@ def test_a_study_of_several_contexts_is_shown_and_one_of_its_trials_is_trained(t
     assert "epoch   1/1" in out
 
 
-def test_a_context_is_refused_by_a_study_without_any(study, tmp_path):
+def test_a_context_is_refused_by_a_study_without_any(study: Path, tmp_path: Path) -> None:
     told = message_for("train", study, "--context", "tiny", cwd=tmp_path)
     assert "--context tiny: the study has no such context; it has: none" in told
 
 
 @pytest.mark.parametrize("file", ["analysis.py", "analysis/__init__.py"])
 @pytest.mark.parametrize("command", ["report", "plot", "validate"])
-def test_another_module_called_analysis_is_named(tmp_path, file, command):
+def test_another_module_called_analysis_is_named(tmp_path: Path, file: str, command: str) -> None:
     path = tmp_path / file
     path.parent.mkdir(exist_ok=True)
     path.write_text("raise RuntimeError('it is not even run')\n")
@@ -373,7 +303,7 @@ def test_another_module_called_analysis_is_named(tmp_path, file, command):
     assert done.stderr.count("\n") == 1
 
 
-def test_the_version_and_a_short_help_are_there(tmp_path):
+def test_the_version_and_a_short_help_are_there(tmp_path: Path) -> None:
     code, out, _ = cktf("--version", cwd=tmp_path)
     assert (code, out) == (0, f"cktf {version('cktf')}\n")
     for asked in (["-h"], ["validate", "-h"]):
@@ -382,8 +312,8 @@ def test_the_version_and_a_short_help_are_there(tmp_path):
         assert "Usage:" in out
 
 
-def test_what_fails_while_a_command_prints_is_a_fault_and_no_bare_traceback(monkeypatch):
-    def broken(*_):
+def test_what_fails_while_a_command_prints_is_a_fault_and_no_bare_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError("while printing")
 
     monkeypatch.setattr("cktf.cli.studies._finish", broken)
@@ -395,7 +325,9 @@ def test_what_fails_while_a_command_prints_is_a_fault_and_no_bare_traceback(monk
 
 @pytest.mark.parametrize("command", [["status"], ["resume"], ["report"], ["plot"], ["extend", "--seeds", "1"]])
 @pytest.mark.parametrize("place", ["~nobody-of-this-name/run", "s3://", "a:b\x1b\udcff"])
-def test_a_place_is_named_in_one_message_whatever_the_command(command, place, tmp_path, monkeypatch):
+def test_a_place_is_named_in_one_message_whatever_the_command(
+    command: list[Any], place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(cli.app, [*command, place])
     assert result.exit_code == 2
@@ -404,7 +336,7 @@ def test_a_place_is_named_in_one_message_whatever_the_command(command, place, tm
     assert message.startswith((place, f"{tmp_path}/a:b", "a:b"))
 
 
-def test_what_is_said_of_a_fault_is_printed_as_it_is_where_the_terminal_has_no_such_letters(tmp_path):
+def test_what_is_said_of_a_fault_is_printed_as_it_is_where_the_terminal_has_no_such_letters(tmp_path: Path) -> None:
     (tmp_path / "é:b:.yaml").write_text("baseline: 1\n")
     done = subprocess.run(
         [sys.executable, "-m", "cktf.cli", "validate", "é:b:.yaml"],

@@ -1,11 +1,13 @@
 """Tables as a terminal shows them."""
 
+from typing import Any
+
 from rich.console import Console
 
 from cktf.cli.terminal import answer_table, names_table
 
 
-def shown(table, width=60):
+def shown(table: Any, width: int = 60) -> Any:
     console = Console(width=width)
     with console.capture() as capture:
         console.print(table)
@@ -18,21 +20,21 @@ def test_a_table_without_arms_has_its_head_and_what_is_remarked() -> None:
     assert "no arm is complete" in " ".join(text.split())
 
 
-def test_short_names_stay_whole_and_remarks_stand_below():
+def test_short_names_stay_whole_and_remarks_stand_below() -> None:
     text = shown(answer_table("Effects", [["arm", "n"], ["[bold]kd", "8"]], ["one pair", "", "a remark"]))
     assert "Effects" in text
     assert "[bold]kd" in text, "a name is no markup"
     assert text.index("one pair") < text.index("a remark")
 
 
-def test_long_names_are_folded_and_leave_room_for_the_figures():
+def test_long_names_are_folded_and_leave_room_for_the_figures() -> None:
     name = ", ".join(f"factor{index}=0.12345" for index in range(6))
     lines = shown(answer_table("", [["arm", "effect"], [name, "+1.20 [+0.40, +2.00]"]], [])).splitlines()
     assert max(map(len, lines)) <= 60
     assert any("+1.20 [+0.40, +2.00]" in line for line in lines)
 
 
-def test_no_column_is_cut_where_long_names_leave_little_room():
+def test_no_column_is_cut_where_long_names_leave_little_room() -> None:
     head = ["arm", "n", "test accuracy (%), mean ± sd", "effect [95% interval]", "p (Holm)", "verdict"]
     name = ", ".join(f"factor{index}=0.12345" for index in range(6))
     row = [name, "3", "50.82 ± 17.23", "+5.46 [−4.02, +14.95]", "0.39", "undecided, detectable: ±19.40"]
@@ -40,5 +42,5 @@ def test_no_column_is_cut_where_long_names_leave_little_room():
     assert {line.strip()[-1] for line in lines if line.strip()} == set("┓┃┩│┘")
 
 
-def test_names_stand_beside_what_they_mean():
+def test_names_stand_beside_what_they_mean() -> None:
     assert "effects" in shown(names_table({"effects": "Effects"}))

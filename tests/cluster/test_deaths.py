@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -18,7 +20,9 @@ from cktf.rows import EndRow, EpochRow, PlannedRow, Status
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
 from cktf.study.load import dump_study
+from cktf.study.spec import StudySpec
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
+from tests.kinds import Cluster, FindProcesses, MakeSpec
 
 PATIENCE = 120.0
 """Seconds that anything here may take on a busy machine."""
@@ -34,7 +38,7 @@ DRIVER = (
 )
 
 
-def start_driver(spec, folder, *address, env=None):
+def start_driver(spec: StudySpec, folder: Path, *address: Any, env: dict[str, str] | None = None) -> Any:
     study = folder / "tiny.yaml"
     study.write_text(dump_study(spec))
     command = [sys.executable, "-c", DRIVER, str(study), str(folder / "run"), *address]
@@ -42,7 +46,7 @@ def start_driver(spec, folder, *address, env=None):
         return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
 
 
-def wait_until(condition, what, driver=None):
+def wait_until(condition: Callable[[], object], what: str, driver: Any = None) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
@@ -50,17 +54,17 @@ def wait_until(condition, what, driver=None):
         time.sleep(0.05)
 
 
-def rows_of(run, kind):
+def rows_of(run: Storage, kind: Any) -> list[Any]:
     return [row for row in read_ledger(run) if isinstance(row, kind)]
 
 
-def is_alive(process):
+def is_alive(process: int) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
 
 
-def assert_complete_once(run, num_trials, num_epochs):
+def assert_complete_once(run: Storage, num_trials: int, num_epochs: int) -> None:
     planned = rows_of(run, PlannedRow)
     assert len(planned) == len({row.trial_id for row in planned}) == num_trials
     assert Counter((row.trial_id, row.status) for row in rows_of(run, EndRow)) == Counter(
@@ -72,7 +76,9 @@ def assert_complete_once(run, num_trials, num_epochs):
 
 
 @pytest.mark.usefixtures("ray_on_this_machine")
-def test_a_search_whose_driver_is_killed_is_resumed_to_the_same_trials(make_spec, tmp_path, processes_below):
+def test_a_search_whose_driver_is_killed_is_resumed_to_the_same_trials(
+    make_spec: MakeSpec, tmp_path: Path, processes_below: FindProcesses
+) -> None:
     spec = make_spec(
         {"epochs": 10, "data": {"name": "digits", "train_fraction": 0.5}},
         search={"optimizer.learning_rate": {"float": [0.01, 0.2], "log": True}},
@@ -82,9 +88,7 @@ def test_a_search_whose_driver_is_killed_is_resumed_to_the_same_trials(make_spec
     driver = start_driver(spec, tmp_path)
     try:
         wait_until(
-            lambda: rows_of(run, EndRow) and rows_of(run, EpochRow)[-1].epoch in range(3, 8),
-            "it was under way",
-            driver,
+            lambda: rows_of(run, EndRow) and rows_of(run, EpochRow)[-1].epoch in range(3, 8), "it was under way", driver
         )
         slots = processes_below(driver.pid, b"ray::Slot")
     finally:
@@ -110,7 +114,7 @@ def test_a_search_whose_driver_is_killed_is_resumed_to_the_same_trials(make_spec
     assert {key: told[key] for key in lost} == lost
 
 
-def lose_rows(run, running):
+def lose_rows(run: Storage, running: Any) -> Any:
     """Take the epochs of the running trials out of the ledger, as if the driver had died before they came.
 
     Returns:
@@ -128,7 +132,9 @@ def lose_rows(run, running):
     return known
 
 
-def test_a_driver_that_is_told_to_end_leaves_as_at_ctrl_c(make_spec, tmp_path, processes_below):
+def test_a_driver_that_is_told_to_end_leaves_as_at_ctrl_c(
+    make_spec: MakeSpec, tmp_path: Path, processes_below: FindProcesses
+) -> None:
     run = Storage(tmp_path / "run")
     driver = start_driver(make_spec({"epochs": 200}), tmp_path)
     try:
@@ -144,7 +150,9 @@ def test_a_driver_that_is_told_to_end_leaves_as_at_ctrl_c(make_spec, tmp_path, p
     wait_until(lambda: not any(is_alive(process) for process in slots), "its slots were gone")
 
 
-def test_a_study_on_a_cluster_survives_the_death_of_a_node(make_spec, tmp_path, cluster):
+def test_a_study_on_a_cluster_survives_the_death_of_a_node(
+    make_spec: MakeSpec, tmp_path: Path, cluster: Cluster
+) -> None:
     address, start_worker, env = cluster
     spec = make_spec({"epochs": 12, "data": {"name": "digits", "train_fraction": 0.5}}, seeds=3)
     run = Storage(tmp_path / "run")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ print(os.environ.get("RAY_AUTH_MODE"), len(os.environ.get("RAY_AUTH_TOKEN", ""))
         ("sys.modules['ray'] = None", True, "None 0"),
     ],
 )
-def test_a_ray_of_our_own_lets_in_only_who_has_its_token(before, is_local, found):
+def test_a_ray_of_our_own_lets_in_only_who_has_its_token(before: str, is_local: bool, found: str) -> None:
     program = PROGRAM.format(before=before, is_local=is_local)
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env={})
     assert result.stdout.strip() == found
@@ -46,6 +47,6 @@ except ClusterNotFound as error:
 
 
 @pytest.mark.parametrize(("env", "said"), [({"HOME": "/h"}, "True"), ({}, "there is no home folder: $HOME is not set")])
-def test_a_user_that_the_machine_does_not_know_needs_a_home_and_no_name(env, said):
+def test_a_user_that_the_machine_does_not_know_needs_a_home_and_no_name(env: dict[str, Any], said: str) -> None:
     found = subprocess.run([sys.executable, "-c", UNKNOWN_USER], capture_output=True, text=True, check=True, env=env)
     assert found.stdout.startswith(said)

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -16,20 +18,22 @@ from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow, Status
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.storage import Storage
+from cktf.study.spec import StudySpec
+from tests.kinds import Cluster, MakeResult, MakeSpec
 
 # Ray Data's own defaults are deprecated by itself.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data")
 
 
-def files_of(report):
+def files_of(report: Path) -> dict[str, Any]:
     return {str(path.relative_to(report)): path.read_bytes() for path in report.rglob("*") if path.is_file()}
 
 
 @pytest.fixture
-def train(make_result):
+def train(make_result: MakeResult) -> Callable[..., None]:
     """Return what lets a run go on to the end of a study, with made-up results; some trials fail."""
 
-    def go_on(run, spec):
+    def go_on(run: Storage, spec: StudySpec) -> None:
         with Ledger(run) as ledger:
             known = list(read_ledger(run))
             write_what_was_asked(spec, run, ledger)
@@ -45,7 +49,7 @@ def train(make_result):
 
 
 @pytest.fixture
-def run(make_spec, train, tmp_path):
+def run(make_spec: MakeSpec, train: Callable[..., None], tmp_path: Path) -> Storage:
     """A run of two arms and six seeds."""
     storage = Storage(tmp_path / "run")
     train(storage, make_spec({"epochs": 5}, seeds=6))
@@ -53,14 +57,16 @@ def run(make_spec, train, tmp_path):
 
 
 @pytest.fixture
-def small_parts(monkeypatch):
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let small ledgers have several pieces, and their tables several files."""
     monkeypatch.setattr(segments, "PIECE_BYTES", 4000)
     monkeypatch.setattr(epochs, "TRIALS_PER_PART", 5)
 
 
 @pytest.mark.usefixtures("ray_on_this_machine", "small_parts")
-def test_tables_are_the_same_and_grow_alike(run, make_spec, train, tmp_path):
+def test_tables_are_the_same_and_grow_alike(
+    run: Storage, make_spec: MakeSpec, train: Callable[..., None], tmp_path: Path
+) -> None:
     from cktf.cluster.ledger_tables import RowsOnRay
 
     here, there = tmp_path / "here", tmp_path / "there"
@@ -73,7 +79,7 @@ def test_tables_are_the_same_and_grow_alike(run, make_spec, train, tmp_path):
 
 
 @pytest.mark.usefixtures("ray_on_this_machine")
-def test_a_ledger_without_an_epoch_has_an_empty_table(make_spec, tmp_path):
+def test_a_ledger_without_an_epoch_has_an_empty_table(make_spec: MakeSpec, tmp_path: Path) -> None:
     from cktf.cluster.ledger_tables import RowsOnRay
 
     run = Storage(tmp_path / "run")
@@ -94,7 +100,7 @@ def test_a_ledger_without_an_epoch_has_an_empty_table(make_spec, tmp_path):
         ('{"kind":"huh"}', "unknown kind 'huh'"),
     ],
 )
-def test_a_broken_line_is_told_in_the_same_words(run, line, message, tmp_path):
+def test_a_broken_line_is_told_in_the_same_words(run: Storage, line: str, message: str, tmp_path: Path) -> None:
     from cktf.cluster.ledger_tables import RowsOnRay
 
     (segment,) = run.child("ledger").names()
@@ -108,22 +114,14 @@ def test_a_broken_line_is_told_in_the_same_words(run, line, message, tmp_path):
     assert told[0] == told[1]
 
 
-def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(run, cluster, tmp_path):
+def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(
+    run: Storage, cluster: Cluster, tmp_path: Path
+) -> None:
     address, start_worker, env = cluster
     start_worker()
     start_worker()
     there = tmp_path / "there"
-    command = [
-        sys.executable,
-        "-m",
-        "cktf.cli",
-        "report",
-        run.root,
-        "--engine",
-        "ray",
-        "--address",
-        address,
-    ]
+    command = [sys.executable, "-m", "cktf.cli", "report", run.root, "--engine", "ray", "--address", address]
     done = subprocess.run(
         [*command, "--out", str(there)], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=240
     )
@@ -138,15 +136,10 @@ def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(run, cluster, t
     assert "report.html" in written
 
 
-def test_blocks_with_different_terms_have_the_same_columns():
+def test_blocks_with_different_terms_have_the_same_columns() -> None:
     from cktf.cluster.ledger_tables import _numbered
 
-    common = {
-        "place": [1, 2],
-        "segment": [None, "000001.jsonl"],
-        "line": [None, "{}"],
-        "train_loss": [0.5, None],
-    }
+    common = {"place": [1, 2], "segment": [None, "000001.jsonl"], "line": [None, "{}"], "train_loss": [0.5, None]}
     blocks = [pa.table(common | terms) for terms in ({}, {"term.kd": [1.0, None]}, {"health.kl": [2.0, None]})]
     numbered = [_numbered(lambda rows: rows, ["health.kl", "term.kd"], block) for block in blocks]
     assert all(table.column_names == ["place", "train_loss", "health.kl", "term.kd"] for table in numbered)

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,17 +21,18 @@ from cktf.rows import EpochRow
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
 from cktf.study.load import dump_study
+from tests.kinds import MakeSpec
 from tests.runs import rows_of
 
 
 @pytest.fixture
-def short():
+def short() -> Iterator[str]:
     """A folder with a short name, as sockets need."""
     with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as folder:
         yield folder
 
 
-def test_cpus_are_those_that_the_process_may_run_on():
+def test_cpus_are_those_that_the_process_may_run_on() -> None:
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
@@ -49,7 +52,7 @@ def test_cpus_are_those_that_the_process_may_run_on():
         ({"a/cpu.max": "400000 100000", "a/job/cpu.max": "100000 100000", "other/cpu.max": "1 100000"}, 1.0),
     ],
 )
-def test_a_quota_is_the_least_of_the_process_s_control_groups(tmp_path, files, cpus):
+def test_a_quota_is_the_least_of_the_process_s_control_groups(tmp_path: Path, files: dict[str, Any], cpus: Any) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -58,7 +61,7 @@ def test_a_quota_is_the_least_of_the_process_s_control_groups(tmp_path, files, c
     assert _quota(tmp_path, tmp_path / "absent") == math.inf
 
 
-def test_its_folder_is_closed_to_others_and_removed(short, monkeypatch):
+def test_its_folder_is_closed_to_others_and_removed(short: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", short)
     with _private_folder() as folder:
         assert Path(folder).parent == Path(short)
@@ -66,7 +69,9 @@ def test_its_folder_is_closed_to_others_and_removed(short, monkeypatch):
     assert not Path(folder).exists()
 
 
-def test_a_temporary_folder_that_is_too_long_for_sockets_is_not_used(tmp_path, monkeypatch):
+def test_a_temporary_folder_that_is_too_long_for_sockets_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     long = tmp_path / ("x" * 93)
     long.mkdir()
     monkeypatch.setenv("RAY_TMPDIR", str(long))
@@ -75,7 +80,7 @@ def test_a_temporary_folder_that_is_too_long_for_sockets_is_not_used(tmp_path, m
         assert len(folder + "/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store") <= LONGEST_SOCKET
 
 
-def test_a_temporary_folder_that_is_not_there_is_named(monkeypatch):
+def test_a_temporary_folder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_TMPDIR", "/nowhere")
     with (
         pytest.raises(ClusterNotFound, match=r"could not be started on this machine: /nowhere: No such file"),
@@ -84,8 +89,8 @@ def test_a_temporary_folder_that_is_not_there_is_named(monkeypatch):
         pass
 
 
-def test_a_ray_that_does_not_start_is_told_in_one_message(monkeypatch):
-    def time_out(*_, **__):
+def test_a_ray_that_does_not_start_is_told_in_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def time_out(*_: object, **__: object) -> None:
         raise Exception("The current node timed out during startup. This could happen because")  # noqa: TRY002
 
     monkeypatch.setattr(local.ray, "init", time_out)
@@ -98,7 +103,9 @@ def test_a_ray_that_does_not_start_is_told_in_one_message(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP], ids=lambda number: number.name)
-def test_a_launch_writes_no_secret_and_ends_at_a_signal_like_ctrl_c(make_spec, tmp_path, number, short):
+def test_a_launch_writes_no_secret_and_ends_at_a_signal_like_ctrl_c(
+    make_spec: MakeSpec, tmp_path: Path, number: Any, short: str
+) -> None:
     secrets = {f"AWS_{name}": f"SECRET-{name}" for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")}
     study, run = tmp_path / "study.yaml", tmp_path / "run"
     study.write_text(dump_study(make_spec({"epochs": 400})))

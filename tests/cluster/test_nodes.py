@@ -1,7 +1,9 @@
 """How many trials fit on which nodes."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ BIG = {"CPU": 16.0, "GPU": 4.0, "memory": 1e9}
 SMALL = {"CPU": 2.0}
 
 
-def share(nodes=(BIG, SMALL), **resources):
+def share(nodes: Any = (BIG, SMALL), **resources: Any) -> Any:
     return TrialResources.of(Resources(**resources), nodes)
 
 
@@ -34,18 +36,18 @@ def share(nodes=(BIG, SMALL), **resources):
         ({"cpus": 1, "gpus": 0}, [], 0),
     ],
 )
-def test_as_many_trials_fit_as_the_nodes_have_room_for(resources, nodes, fits):
+def test_as_many_trials_fit_as_the_nodes_have_room_for(resources: dict[str, Any], nodes: list[Any], fits: int) -> None:
     assert trials_that_fit(share(nodes, **resources), nodes) == fits
 
 
-def test_gpus_left_open_are_taken_where_there_are_any():
+def test_gpus_left_open_are_taken_where_there_are_any() -> None:
     assert share([BIG]).gpus == 1
     assert share([BIG], workers=2, cpus=2).gpus == 1
     assert share([SMALL]).gpus == 0
     assert share([BIG], gpus=0).gpus == 0
 
 
-def test_workers_divide_what_the_trial_takes():
+def test_workers_divide_what_the_trial_takes() -> None:
     assert share(workers=4, cpus=8, gpus=4) == TrialResources(workers=4, cpus=2, gpus=1)
 
 
@@ -57,12 +59,12 @@ def test_workers_divide_what_the_trial_takes():
         ({"cpus": 4, "gpus": 2, "workers": 2}, "2 workers with 2 CPUs and 1 GPU each"),
     ],
 )
-def test_a_share_is_said_in_words(resources, words):
+def test_a_share_is_said_in_words(resources: dict[str, Any], words: str) -> None:
     assert str(share(**resources)) == words
 
 
 @pytest.mark.usefixtures("ray_on_this_machine")
-def test_slots_limit_what_runs_at_the_same_time():
+def test_slots_limit_what_runs_at_the_same_time() -> None:
     one_cpu = TrialResources(workers=1, cpus=1, gpus=0)
     assert Capacity(one_cpu, slots=1, is_local=True).now() == 1
     assert Capacity(one_cpu, slots=None, is_local=True).now() >= 1
@@ -70,7 +72,7 @@ def test_slots_limit_what_runs_at_the_same_time():
 
 
 @pytest.fixture
-def launcher_file(monkeypatch, tmp_path):
+def launcher_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """What Ray's launcher would leave on the head of our cluster.yaml's cluster."""
     file = tmp_path / "ray_bootstrap_config.yaml"
     file.write_text((Path(__file__).parents[2] / "cluster.yaml").read_text())
@@ -79,7 +81,7 @@ def launcher_file(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
-def test_nodes_that_an_autoscaler_may_add_count_as_room():
+def test_nodes_that_an_autoscaler_may_add_count_as_room() -> None:
     one_gpu = TrialResources(workers=1, cpus=4, gpus=1)
     assert Capacity(one_gpu, slots=None, is_local=False).now() == 8
     assert Capacity(one_gpu, slots=3, is_local=False).now() == 3
@@ -87,19 +89,19 @@ def test_nodes_that_an_autoscaler_may_add_count_as_room():
 
 
 @pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
-def test_what_no_node_of_an_autoscaler_has_is_refused_without_waiting():
+def test_what_no_node_of_an_autoscaler_has_is_refused_without_waiting() -> None:
     with pytest.raises(ClusterTooSmall, match=r"takes 9 CPUs and 1 GPU, .*8 CPUs and 1 GPU\)"):
         wait_for_capacity(Resources(cpus=9, gpus=1), is_local=False, say=print)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001"])
-def test_an_address_at_which_there_is_no_cluster_is_refused_at_once(address):
+def test_an_address_at_which_there_is_no_cluster_is_refused_at_once(address: str) -> None:
     with pytest.raises(ClusterNotFound, match=f"--address {address}: "):
         _require_answer(address)
 
 
 @pytest.fixture
-def ctrl_c_is_heard():
+def ctrl_c_is_heard() -> Iterator[None]:
     """Python leaves SIGINT ignored where it was when the process began, as behind ``&`` in a script."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -107,10 +109,10 @@ def ctrl_c_is_heard():
 
 
 @pytest.mark.usefixtures("ctrl_c_is_heard")
-def test_ctrl_c_while_ray_starts_its_processes_is_heard_when_it_has(monkeypatch):
+def test_ctrl_c_while_ray_starts_its_processes_is_heard_when_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
 
-    def start(*_, **__):
+    def start(*_: object, **__: object) -> None:
         signal.raise_signal(signal.SIGINT)
         done.append("started")
 

@@ -1,6 +1,5 @@
 """How a trial's training is described to Ray Train, and how a worker carries it out."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,12 @@ from cktf.cluster.worker_group import run_config
 from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow, Status
 from cktf.storage import Storage
-from cktf.study.spec import StudySpec
+from tests.kinds import MakeSpec
 
 
 def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None:
     run = "s3://bucket/run?region=us-east-1"
-    assignment = Assignment(
-        "abc",
-        configuration="",
-        options="",
-        run=run,
-        workers=2,
-        cpus=1.0,
-        gpus=0.0,
-    )
+    assignment = Assignment("abc", configuration="", options="", run=run, workers=2, cpus=1.0, gpus=0.0)
     config = run_config(assignment)
     assert config.storage_path == "s3://bucket/run/trials/abc?region=us-east-1"
     assert config.name == "workers"
@@ -34,7 +25,7 @@ def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None
 
 @pytest.mark.parametrize("once", [True, False])
 def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for_it(
-    once: bool, make_spec: Callable[..., StudySpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    once: bool, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
     baseline = {"teacher": {"model": "resnet5", "epochs": 1}, "objective": {"cross_entropy": {}, "kd": {}}}
@@ -57,7 +48,7 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
 
 
 def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_identity(
-    make_spec: Callable[..., StudySpec], tmp_path: Path
+    make_spec: MakeSpec, tmp_path: Path
 ) -> None:
     run = Storage(tmp_path / "run")
     run.write("study.yaml", b"")

@@ -17,7 +17,7 @@ from cktf.data import DATASETS
 from cktf.data.config import DataConfig
 from cktf.models import build_model
 from cktf.trainer.teacher import TeacherConfig
-from cktf.trial.teacher_cache import build_teacher
+from cktf.trial.teachers import build_teacher
 from cktf.trial.weights import convert_weights
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import ODD_TEXTS, changed_bytes

@@ -16,8 +16,8 @@ from cktf.run.directory import STUDY, require_study
 from cktf.run.ledger import Ledger
 from cktf.run.progress import status
 from cktf.storage import Storage
+from cktf.study.load import Study
 from cktf.study.spec import StudySpec
-from cktf.study.study import Study
 from tests.fuzz.driver import Case
 from tests.fuzz.mutations import HALF_A_PAIR, changed, changed_bytes, changed_text, odd_value
 from tests.fuzz.reading import read_through

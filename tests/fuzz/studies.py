@@ -7,10 +7,9 @@ from random import Random
 from typing import Any
 
 from cktf.study import in_words, yaml_text
-from cktf.study.designs import every_arm, plan_arms
+from cktf.study.designs import every_arm, plan_arms, smoke_study
 from cktf.study.load import dump_study, load_study, read_study
 from cktf.study.paths import known_paths
-from cktf.study.smoke import smoke_study
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from tests.fuzz.driver import Case
@@ -154,7 +153,7 @@ def use(file: Path, given: list[str] | None = None) -> None:
         in_words.plan_in_words(each, arms)
         in_words.comparisons_of(each, arms)
         list(in_words.tables_of(each, arms))
-        list(in_words.similar_in_words(each))
+        list(in_words.similar_names_in(each))
         list(in_words.confounded_in_words(each))
         list(in_words.alike_in_words(each, arms))
 

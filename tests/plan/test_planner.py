@@ -3,14 +3,15 @@
 from collections import Counter
 
 from cktf.plan.planner import NoTrial
-from cktf.rows import EndRow, EpochRow, Stage, Status
+from cktf.rows import EndRow, EpochRow, Row, Stage, Status
 from cktf.study.designs import plan_arms
 from cktf.trainer.config import TrialConfig
-from cktf.trial.teacher_cache import teacher_trial
+from cktf.trial.teachers import teacher_trial
+from tests.kinds import MakeResult, MakeSpec, RunToEnd
 from tests.planning import ends, fifty, ledger, planned
 
 
-def test_a_design_is_planned_whole_and_seed_by_seed(make_spec, rows):
+def test_a_design_is_planned_whole_and_seed_by_seed(make_spec: MakeSpec, rows: list[Row]) -> None:
     spec = make_spec(seeds=3)
     ledger(spec, rows)
     baseline, other = (arm.name for arm in plan_arms(spec))
@@ -21,14 +22,14 @@ def test_a_design_is_planned_whole_and_seed_by_seed(make_spec, rows):
     assert [row.number for row in rows] == list(range(6))
 
 
-def test_a_planned_row_holds_the_configuration_that_its_id_is_the_hash_of(make_spec, rows):
+def test_a_planned_row_holds_the_configuration_that_its_id_is_the_hash_of(make_spec: MakeSpec, rows: list[Row]) -> None:
     ledger(make_spec(), rows)
     for row in rows:
         config = TrialConfig.model_validate(row.config)
         assert (config.trial_id, config.arm_id, config.seed) == (row.trial_id, row.arm_id, row.seed)
 
 
-def test_every_trial_of_a_design_is_handed_out_once(make_spec, rows, run_to_end):
+def test_every_trial_of_a_design_is_handed_out_once(make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd) -> None:
     planner = ledger(make_spec(), rows)
     order = run_to_end(planner, fifty)
     assert order == [row.trial_id for row in planned(rows)]
@@ -36,7 +37,7 @@ def test_every_trial_of_a_design_is_handed_out_once(make_spec, rows, run_to_end)
     assert Counter(row.status for row in ends(rows)) == {Status.COMPLETE: 4}
 
 
-def test_the_last_trials_of_a_design_are_waited_for(make_spec, rows):
+def test_the_last_trials_of_a_design_are_waited_for(make_spec: MakeSpec, rows: list[Row]) -> None:
     planner = ledger(make_spec(seeds=1), rows)
     running = [planner.next_trial(), planner.next_trial()]
     assert planner.next_trial() is NoTrial.WAIT
@@ -45,7 +46,9 @@ def test_the_last_trials_of_a_design_are_waited_for(make_spec, rows):
     assert planner.next_trial() is NoTrial.DONE
 
 
-def test_an_end_says_how_many_epochs_and_seconds_it_took(make_spec, rows, make_result):
+def test_an_end_says_how_many_epochs_and_seconds_it_took(
+    make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
     planner = ledger(make_spec(), rows)
     trial_id = planner.next_trial().trial_id
     for epoch in (1, 2):
@@ -56,7 +59,9 @@ def test_an_end_says_how_many_epochs_and_seconds_it_took(make_spec, rows, make_r
     )
 
 
-def test_an_epoch_that_is_told_again_is_not_written_again(make_spec, rows, make_result):
+def test_an_epoch_that_is_told_again_is_not_written_again(
+    make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
     planner = ledger(make_spec(), rows)
     trial_id = planner.next_trial().trial_id
     planner.on_epoch(trial_id, make_result(1, 50.0))
@@ -66,7 +71,7 @@ def test_an_epoch_that_is_told_again_is_not_written_again(make_spec, rows, make_
     assert [row.epoch for row in rows if isinstance(row, EpochRow)] == [1, 2]
 
 
-def test_a_trial_ends_once_whatever_is_said_of_it_later(make_spec, rows):
+def test_a_trial_ends_once_whatever_is_said_of_it_later(make_spec: MakeSpec, rows: list[Row]) -> None:
     planner = ledger(make_spec(), rows)
     trial_id = planner.next_trial().trial_id
     planner.on_end(trial_id, Status.COMPLETE)
@@ -74,7 +79,7 @@ def test_a_trial_ends_once_whatever_is_said_of_it_later(make_spec, rows):
     assert [row.status for row in ends(rows)] == [Status.COMPLETE]
 
 
-def test_trials_without_an_end_are_the_first_after_a_restart(make_spec, rows):
+def test_trials_without_an_end_are_the_first_after_a_restart(make_spec: MakeSpec, rows: list[Row]) -> None:
     planner = ledger(make_spec(), rows)
     first, second, third, fourth = (planner.next_trial().trial_id for _ in range(4))
     planner.on_end(second, Status.COMPLETE)
@@ -85,8 +90,8 @@ def test_trials_without_an_end_are_the_first_after_a_restart(make_spec, rows):
 
 
 def test_what_is_taken_back_is_handed_out_again_in_its_order_and_fails_when_it_was_too_often(
-    make_spec, rows, make_result
-):
+    make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
     planner = ledger(make_spec(max_failures=1), rows)
     first, second, third = (planner.next_trial().trial_id for _ in range(3))
     planner.on_epoch(second, make_result(1, 50.0))
@@ -103,7 +108,9 @@ def test_what_is_taken_back_is_handed_out_again_in_its_order_and_fails_when_it_w
     assert planner.next_trial().trial_id not in {first, second, third}
 
 
-def test_a_failed_trial_stays_failed_unless_it_is_to_be_tried_again(make_spec, rows, run_to_end):
+def test_a_failed_trial_stays_failed_unless_it_is_to_be_tried_again(
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     planner = ledger(make_spec(seeds=1), rows)
     failing = planner.next_trial().trial_id
     planner.on_end(failing, Status.FAILED, "no memory")
@@ -117,7 +124,9 @@ def test_a_failed_trial_stays_failed_unless_it_is_to_be_tried_again(make_spec, r
     assert ledger(make_spec(seeds=1), rows).state.counts() == {Status.COMPLETE: 2}
 
 
-def test_a_retry_that_was_killed_is_taken_up_without_being_asked_for_again(make_spec, rows):
+def test_a_retry_that_was_killed_is_taken_up_without_being_asked_for_again(
+    make_spec: MakeSpec, rows: list[Row]
+) -> None:
     planner = ledger(make_spec(seeds=1), rows)
     failing = planner.next_trial().trial_id
     planner.on_end(failing, Status.FAILED, "no memory")
@@ -125,7 +134,7 @@ def test_a_retry_that_was_killed_is_taken_up_without_being_asked_for_again(make_
     assert ledger(make_spec(seeds=1), rows).next_trial().trial_id == failing
 
 
-def test_more_seeds_add_trials_and_repeat_none(make_spec, rows, run_to_end):
+def test_more_seeds_add_trials_and_repeat_none(make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd) -> None:
     done = run_to_end(ledger(make_spec(seeds=2), rows), fifty)
     new = run_to_end(ledger(make_spec(seeds=3), rows), fifty)
     assert len(new) == 2
@@ -136,7 +145,9 @@ def test_more_seeds_add_trials_and_repeat_none(make_spec, rows, run_to_end):
 CONTEXTS = {"small": {"student": {"model": "resnet5"}}, "large": {"student": {"model": "resnet8"}}}
 
 
-def test_contexts_are_planned_one_after_the_other_within_a_seed(make_spec, rows, run_to_end):
+def test_contexts_are_planned_one_after_the_other_within_a_seed(
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     spec = make_spec(contexts=CONTEXTS, ablate={"optimizer.momentum": [0.0]}, seeds=2)
     order = run_to_end(ledger(spec, rows), fifty)
     assert [(row.seed, row.context, row.arm) for row in planned(rows)] == [
@@ -151,7 +162,7 @@ def test_contexts_are_planned_one_after_the_other_within_a_seed(make_spec, rows,
     assert models == {"small": "resnet5", "large": "resnet8"}
 
 
-def test_a_planned_row_names_the_teacher_that_the_run_will_keep(make_spec, rows):
+def test_a_planned_row_names_the_teacher_that_the_run_will_keep(make_spec: MakeSpec, rows: list[Row]) -> None:
     teacher = {"model": "resnet8", "epochs": 1}
     design = {"ablate": {"teacher.model": ["resnet5"], "teacher": [None]}, "health": {"every": 1}}
     ledger(make_spec({"teacher": teacher}, **design), rows)
@@ -162,7 +173,7 @@ def test_a_planned_row_names_the_teacher_that_the_run_will_keep(make_spec, rows)
     assert len({row.teacher_id for row in planned(rows)}) == 3
 
 
-def test_the_teacher_of_a_transfer_is_that_of_its_source(make_spec, rows):
+def test_the_teacher_of_a_transfer_is_that_of_its_source(make_spec: MakeSpec, rows: list[Row]) -> None:
     transfer = {
         "task": "transfer",
         "source": {"name": "digits"},
@@ -193,7 +204,9 @@ ALIKE = {
 }
 
 
-def test_arms_that_train_alike_are_planned_once_and_the_row_names_the_others(make_spec, rows):
+def test_arms_that_train_alike_are_planned_once_and_the_row_names_the_others(
+    make_spec: MakeSpec, rows: list[Row]
+) -> None:
     ledger(make_spec(**ALIKE, seeds=2), rows)
     assert [row.arm for row in planned(rows)[:3]] == [
         "baseline",
@@ -210,8 +223,8 @@ def test_arms_that_train_alike_are_planned_once_and_the_row_names_the_others(mak
 
 
 def test_a_run_goes_on_as_it_was_planned_whether_its_arms_that_train_alike_were_merged_or_not(
-    make_spec, rows, run_to_end
-):
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     run_to_end(ledger(make_spec(**ALIKE, seeds=1), rows), fifty)
     run_to_end(ledger(make_spec(**ALIKE, seeds=2), rows), fifty)
     assert Counter(row.arm for row in planned(rows)) == dict.fromkeys([row.arm for row in planned(rows)[:3]], 2)
@@ -226,14 +239,12 @@ def test_a_run_goes_on_as_it_was_planned_whether_its_arms_that_train_alike_were_
     run_to_end(ledger(spec, rows), fifty)
     assert len(planned(rows)) == 3
     run_to_end(ledger(spec.model_copy(update={"health": None, "seeds": (0, 1)}), rows), fifty)
-    assert Counter(row.arm for row in planned(rows)) == {
-        "baseline": 2,
-        "teacher.model=resnet14": 2,
-        "epochs=1": 2,
-    }
+    assert Counter(row.arm for row in planned(rows)) == {"baseline": 2, "teacher.model=resnet14": 2, "epochs=1": 2}
 
 
-def test_confirmed_arms_that_train_alike_are_trained_once(make_search, rows, run_to_end):
+def test_confirmed_arms_that_train_alike_are_trained_once(
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     objective = {"cross_entropy": {"weight": 1.0}, "kd": {"weight": 0.0, "temperature": 4.0}}
     spec = make_search(
         baseline={**ALIKE["baseline"], "objective": objective},

@@ -1,14 +1,15 @@
 """The planner of searches: suggestions, pruning, confirmation, and all of it again after a restart."""
 
 from collections import Counter
+from typing import Any
 
 import optuna
 import pytest
 
-from cktf.plan.planner import NoTrial
+from cktf.plan.planner import NoTrial, Planner
 from cktf.plan.suggestions import PRUNERS, SAMPLERS
-from cktf.rows import EndRow, PlannedRow, Stage, Status
-from cktf.study.problems import StudyError
+from cktf.rows import EndRow, PlannedRow, Row, Stage, Status
+from tests.kinds import MakeResult, MakeSpec, RunToEnd
 from tests.planning import by_learning_rate, ends, fifty, ledger, planned
 
 PRUNED = {
@@ -20,7 +21,9 @@ PRUNED = {
 """A search that prunes after the first half of a trial's epochs."""
 
 
-def test_a_search_is_planned_arm_by_arm_up_to_its_number_of_trials(make_search, rows, run_to_end):
+def test_a_search_is_planned_arm_by_arm_up_to_its_number_of_trials(
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     planner = ledger(make_search(trials=6), rows)
     assert rows == []
     first = planner.next_trial()
@@ -33,7 +36,9 @@ def test_a_search_is_planned_arm_by_arm_up_to_its_number_of_trials(make_search, 
 
 
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-def test_every_sampler_goes_on_after_a_restart_as_if_there_was_none(sampler, make_search, run_to_end):
+def test_every_sampler_goes_on_after_a_restart_as_if_there_was_none(
+    sampler: Any, make_search: MakeSpec, run_to_end: RunToEnd
+) -> None:
     step = {"step": 0.001} if sampler == "bruteforce" else {}
     domains = {
         "optimizer.learning_rate": {"float": [0.01, 0.11], **step},
@@ -52,7 +57,12 @@ def test_every_sampler_goes_on_after_a_restart_as_if_there_was_none(sampler, mak
     assert cut == one_by_one
 
 
-def test_what_was_running_at_a_kill_comes_first_and_optuna_counts_it_once(make_search, rows, run_to_end, make_result):
+def test_what_was_running_at_a_kill_comes_first_and_optuna_counts_it_once(
+    make_search: MakeSpec,
+    rows: list[Row],
+    run_to_end: RunToEnd,
+    make_result: MakeResult,
+) -> None:
     spec = make_search(sampler="tpe", trials=8)
     planner = ledger(spec, rows)
     run_to_end(planner, by_learning_rate, most=3, at_once=1)
@@ -68,7 +78,9 @@ def test_what_was_running_at_a_kill_comes_first_and_optuna_counts_it_once(make_s
     assert len({row.trial_id for row in ends(rows)}) == 8
 
 
-def test_the_state_that_is_replayed_is_the_state_that_was_lived(make_search, rows, run_to_end):
+def test_the_state_that_is_replayed_is_the_state_that_was_lived(
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     spec = make_search(sampler="tpe", prune="median", trials=12, seeds=2, confirm={"top": 2, "seeds": 2})
     planner = ledger(spec, rows)
     for most in (3, 9, 30, 1000):
@@ -79,14 +91,16 @@ def test_the_state_that_is_replayed_is_the_state_that_was_lived(make_search, row
         assert optuna_view(replayed) == optuna_view(planner)
 
 
-def optuna_view(planner):
+def optuna_view(planner: Planner) -> list[Any]:
     return [
         (trial.params, trial.state, trial.value, trial.intermediate_values)
         for trial in planner._search._suggestions.trials()
     ]
 
 
-def test_optuna_gets_the_mean_over_an_arms_seeds_when_all_are_in(make_search, rows, make_result):
+def test_optuna_gets_the_mean_over_an_arms_seeds_when_all_are_in(
+    make_search: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
     planner = ledger(make_search(seeds=2), rows)
     first, second = planner.next_trial(), planner.next_trial()
     assert first.arm_id == second.arm_id
@@ -102,7 +116,9 @@ def test_optuna_gets_the_mean_over_an_arms_seeds_when_all_are_in(make_search, ro
 
 
 @pytest.mark.parametrize("pruner", sorted(PRUNERS.keys() - {"none"}))
-def test_bad_arms_are_pruned_and_told_so(pruner, make_spec, rows, run_to_end):
+def test_bad_arms_are_pruned_and_told_so(
+    pruner: Any, make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     domains = {"optimizer.learning_rate": {"float": [0.001, 0.5]}}
     spec = make_spec({"epochs": 20}, search=domains, trials=30, sampler="random", prune=pruner)
     planner = ledger(spec, rows)
@@ -116,8 +132,8 @@ def test_bad_arms_are_pruned_and_told_so(pruner, make_spec, rows, run_to_end):
 
 
 def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_its_history(
-    make_spec, rows, make_result
-):
+    make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
     spec = make_spec({"epochs": 9}, **PRUNED)
     planner = ledger(spec, rows)
     for _ in range(6):
@@ -138,8 +154,8 @@ def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_i
 
 
 def test_a_trial_that_only_a_kill_kept_from_its_end_is_not_pruned_when_it_tells_its_history(
-    make_spec, rows, make_result
-):
+    make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
     spec = make_spec({"epochs": 9}, **PRUNED)
     planner = ledger(spec, rows)
     for _ in range(6):
@@ -156,7 +172,9 @@ def test_a_trial_that_only_a_kill_kept_from_its_end_is_not_pruned_when_it_tells_
 
 
 @pytest.mark.parametrize("pruner", ["median", "percentile", "hyperband", "successive_halving"])
-def test_an_initial_phase_puts_no_arm_behind_the_others(pruner, make_search, rows, make_result):
+def test_an_initial_phase_puts_no_arm_behind_the_others(
+    pruner: str, make_search: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
     # Arms with a phase of four epochs of its own are the better ones in every epoch that is scored.
     spec = make_search(
         baseline={
@@ -166,10 +184,7 @@ def test_an_initial_phase_puts_no_arm_behind_the_others(pruner, make_search, row
             "objective": {"cross_entropy": {}, "ft": {"weight": 0, "initial_epochs": 4}},
             "epochs": 8,
         },
-        search={
-            "objective.ft.weight": {"choice": [0, 200]},
-            "optimizer.learning_rate": {"float": [0.01, 0.1]},
-        },
+        search={"objective.ft.weight": {"choice": [0, 200]}, "optimizer.learning_rate": {"float": [0.01, 0.1]}},
         sampler="random",
         prune=pruner,
         trials=24,
@@ -192,13 +207,15 @@ def test_an_initial_phase_puts_no_arm_behind_the_others(pruner, make_search, row
     assert not pruned & with_phase
 
 
-def test_the_last_epoch_is_never_pruned(make_search, rows, run_to_end):
+def test_the_last_epoch_is_never_pruned(make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd) -> None:
     planner = ledger(make_search(prune="median", trials=20), rows)
     run_to_end(planner, by_learning_rate)
     assert {row.status for row in ends(rows)} == {Status.COMPLETE}
 
 
-def test_a_failed_arm_is_told_as_failed_and_a_retry_as_a_trial_of_its_own(make_search, rows, run_to_end):
+def test_a_failed_arm_is_told_as_failed_and_a_retry_as_a_trial_of_its_own(
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     spec = make_search(sampler="tpe", trials=3)
     planner = ledger(spec, rows)
     failing = planner.next_trial()
@@ -211,7 +228,9 @@ def test_a_failed_arm_is_told_as_failed_and_a_retry_as_a_trial_of_its_own(make_s
     assert optuna_view(ledger(spec, rows)) == optuna_view(again)
 
 
-def test_a_known_arm_is_not_trained_twice_and_a_small_space_ends_the_search(make_search, rows, run_to_end):
+def test_a_known_arm_is_not_trained_twice_and_a_small_space_ends_the_search(
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     domains = {
         "optimizer.momentum": {"choice": [0.0, 0.5, 0.9]},
         "optimizer.nesterov": {"choice": [True, False], "when": {"optimizer.momentum": "> 0"}},
@@ -225,7 +244,9 @@ def test_a_known_arm_is_not_trained_twice_and_a_small_space_ends_the_search(make
         assert planner.total() == 5
 
 
-def test_a_factor_whose_condition_fails_is_not_drawn(make_search, rows, run_to_end):
+def test_a_factor_whose_condition_fails_is_not_drawn(
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     domains = {
         "optimizer.momentum": {"choice": [0.0, 0.9]},
         "optimizer.weight_decay": {"float": [0.0, 0.1], "when": {"optimizer.momentum": "> 0"}},
@@ -235,7 +256,9 @@ def test_a_factor_whose_condition_fails_is_not_drawn(make_search, rows, run_to_e
         assert ("optimizer.weight_decay" in row.params) == (row.params["optimizer.momentum"] > 0)
 
 
-def test_replicates_that_a_kill_left_unplanned_are_planned_at_the_restart(make_search, rows):
+def test_replicates_that_a_kill_left_unplanned_are_planned_at_the_restart(
+    make_search: MakeSpec, rows: list[Row]
+) -> None:
     spec = make_search(seeds=3)
     first = ledger(spec, rows).next_trial()
     del rows[1:]
@@ -244,44 +267,9 @@ def test_replicates_that_a_kill_left_unplanned_are_planned_at_the_restart(make_s
     assert restarted.next_trial().trial_id == first.trial_id
 
 
-def test_confirm_runs_the_best_arms_and_the_baseline_on_fresh_seeds_after_the_search(make_search, rows, run_to_end):
-    spec = make_search(trials=5, seeds=2, confirm={"top": 2, "seeds": 3})
-    planner = ledger(spec, rows)
-    run_to_end(planner, by_learning_rate)
-    searched = [row for row in planned(rows) if row.stage == Stage.SEARCH]
-    confirmed = [row for row in planned(rows) if row.stage == Stage.CONFIRM]
-
-    ranked = sorted({row.arm_id: by_learning_rate(row, 2) for row in searched}.items(), key=lambda pair: -pair[1])
-    assert {row.arm_id for row in confirmed} == {spec.baseline_config.arm_id, ranked[0][0], ranked[1][0]}
-    assert {row.seed for row in searched} == {0, 1}
-    assert [row.seed for row in confirmed] == [2] * 3 + [3] * 3 + [4] * 3
-    assert planned(rows)[-9:] == confirmed
-    assert planner.total() == len(planned(rows)) == 19
-
-
-def test_confirm_waits_for_the_last_trial_of_the_search(make_search, rows):
-    planner = ledger(make_search(trials=2, confirm={"top": 1, "seeds": 1}), rows)
-    first, second = planner.next_trial(), planner.next_trial()
-    planner.on_end(first.trial_id, Status.COMPLETE)
-    assert planner.next_trial() is NoTrial.WAIT
-    planner.on_end(second.trial_id, Status.COMPLETE)
-    assert planner.next_trial().stage == Stage.CONFIRM
-
-
-def test_more_trials_search_on_and_confirm_what_is_best_then(make_search, rows, run_to_end):
-    few = make_search(trials=3, confirm={"top": 1, "seeds": 2})
-    run_to_end(ledger(few, rows), by_learning_rate)
-    before = [row.trial_id for row in planned(rows)]
-    more = make_search(trials=12, confirm={"top": 1, "seeds": 2})
-    run_to_end(ledger(more, rows), by_learning_rate)
-    searched = [row for row in planned(rows) if row.stage == Stage.SEARCH]
-    best = max(searched, key=lambda row: by_learning_rate(row, 2))
-    assert len(searched) == 12
-    assert len({row.trial_id for row in planned(rows)}) == len(planned(rows)) > len(before)
-    assert best.arm_id in {row.arm_id for row in planned(rows) if row.stage == Stage.CONFIRM}
-
-
-def test_a_search_of_a_loss_looks_for_the_smallest(make_search, rows, make_result):
+def test_a_search_of_a_loss_looks_for_the_smallest(
+    make_search: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
     spec = make_search(metric="validation_loss", trials=4, confirm={"top": 1, "seeds": 1})
     planner = ledger(spec, rows)
     while isinstance(row := planner.next_trial(), PlannedRow):
@@ -294,7 +282,12 @@ def test_a_search_of_a_loss_looks_for_the_smallest(make_search, rows, make_resul
     assert confirmed == {spec.baseline_config.arm_id, lowest.arm_id}
 
 
-def test_no_sampler_speaks_up_about_conditions(make_search, rows, run_to_end, caplog):
+def test_no_sampler_speaks_up_about_conditions(
+    make_search: MakeSpec,
+    rows: list[Row],
+    run_to_end: RunToEnd,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     domains = {
         "optimizer.momentum": {"choice": [0.0, 0.9]},
         "optimizer.learning_rate": {"float": [0.01, 0.11], "step": 0.01},
@@ -311,7 +304,9 @@ def test_no_sampler_speaks_up_about_conditions(make_search, rows, run_to_end, ca
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_sampler_that_keeps_to_values_that_do_not_go_together_is_helped_out(sampler, make_search, rows, run_to_end):
+def test_a_sampler_that_keeps_to_values_that_do_not_go_together_is_helped_out(
+    sampler: str, make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     cktf = {
         "unit_length": {"choice": [True, False]},
         "critic": {"choice": ["squared_distance", "cosine"]},
@@ -319,13 +314,7 @@ def test_a_sampler_that_keeps_to_values_that_do_not_go_together_is_helped_out(sa
         "transform": {"choice": ["map", "similarity", "relation"]},
         "temperature": {"float": [0.04, 10], "log": True},
     }
-    fitting = {
-        "head": "pad",
-        "source": "batch",
-        "estimator": "infonce",
-        "critic": "squared_distance",
-        "negatives": 16,
-    }
+    fitting = {"head": "pad", "source": "batch", "estimator": "infonce", "critic": "squared_distance", "negatives": 16}
     spec = make_search(
         baseline={"objective": {"cktf": {**fitting, "temperature": 1}}, "teacher": {"model": "resnet5"}},
         search={f"objective.cktf.{name}": domain for name, domain in cktf.items()},
@@ -336,7 +325,9 @@ def test_a_sampler_that_keeps_to_values_that_do_not_go_together_is_helped_out(sa
     assert len({row.arm_id for row in planned(rows)}) == 40
 
 
-def test_a_sequence_moves_what_conditions_hide_too_and_follows_the_seed(make_search, run_to_end):
+def test_a_sequence_moves_what_conditions_hide_too_and_follows_the_seed(
+    make_search: MakeSpec, run_to_end: RunToEnd
+) -> None:
     domains = {
         "objective.kd.weight": {"choice": [1, 0]},
         "objective.kd.temperature": {"float": [1.0, 8.0], "when": {"objective.kd.weight": 1}},
@@ -360,7 +351,9 @@ def test_a_sequence_moves_what_conditions_hide_too_and_follows_the_seed(make_sea
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
-def test_a_ledger_that_is_replayed_judges_running_arms_as_before(sampler, make_search, rows, make_result):
+def test_a_ledger_that_is_replayed_judges_running_arms_as_before(
+    sampler: str, make_search: MakeSpec, rows: list[Row], make_result: MakeResult
+) -> None:
     # Of so few cells many suggestions are of known arms, which are set aside and take numbers in the live study alone.
     domains = {"optimizer.momentum": {"choice": [0.0, 0.3, 0.6]}, "batch_size": {"choice": [8, 16, 32, 64]}}
     spec = make_search(baseline={"epochs": 20}, search=domains, sampler=sampler, trials=12, prune="hyperband")
@@ -378,8 +371,3 @@ def test_a_ledger_that_is_replayed_judges_running_arms_as_before(sampler, make_s
         else:
             planner.on_end(trial_id, Status.COMPLETE)
     assert verdicts > 0
-
-
-def test_fresh_seeds_beyond_the_largest_are_refused(make_search):
-    with pytest.raises(StudyError, match="leave no room for the fresh seeds of 'confirm:'"):
-        make_search(seeds=[2**31 - 1], confirm={"top": 1, "seeds": 2})

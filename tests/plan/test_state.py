@@ -8,10 +8,16 @@ import pytest
 from cktf.errors import LedgerDamaged
 from cktf.plan.planner import Planner
 from cktf.plan.state import RunState
-from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status
+from tests.kinds import MakeResult, MakeSpec, RunToEnd
 
 
-def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(make_spec, rows, run_to_end, make_result):
+def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(
+    make_spec: MakeSpec,
+    rows: list[Row],
+    run_to_end: RunToEnd,
+    make_result: MakeResult,
+) -> None:
     scores = {"baseline": 70.0, "momentum=0": 90.0, "momentum=0.5": math.nan, "momentum=0.7": 60.0}
     spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
     planner = Planner(spec, rows.append)
@@ -25,16 +31,13 @@ def test_only_arms_of_which_every_seed_is_complete_and_finite_are_ranked(make_sp
     assert planner.state.best_arms(maximise=True) == {"": ranking[0]}
 
 
-def test_a_row_of_a_trial_that_was_never_planned_is_damage(make_result):
-    for stray in (
-        EpochRow(trial_id="stray", **vars(make_result(1, 50.0))),
-        EndRow(trial_id="stray", status="failed"),
-    ):
+def test_a_row_of_a_trial_that_was_never_planned_is_damage(make_result: MakeResult) -> None:
+    for stray in (EpochRow(trial_id="stray", **vars(make_result(1, 50.0))), EndRow(trial_id="stray", status="failed")):
         with pytest.raises(LedgerDamaged, match="trial stray"):
             RunState("validation_accuracy", [stray])
 
 
-def test_each_context_has_its_best_arm(make_spec, rows, run_to_end):
+def test_each_context_has_its_best_arm(make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd) -> None:
     scores = {"one": {"baseline": 70.0, "momentum=0": 90.0}, "two": {"baseline": 50.0, "momentum=0": 40.0}}
     contexts = {"one": {}, "two": {"student": {"model": "resnet8"}}, "three": {"batch_size": 16}}
     spec = make_spec(contexts=contexts, ablate={"optimizer.momentum": [0.0]}, seeds=1)
@@ -47,7 +50,12 @@ def test_each_context_has_its_best_arm(make_spec, rows, run_to_end):
     ]
 
 
-def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(make_spec, rows, run_to_end, make_result):
+def test_what_is_kept_up_row_by_row_is_what_counting_all_trials_gives(
+    make_spec: MakeSpec,
+    rows: list[Row],
+    run_to_end: RunToEnd,
+    make_result: MakeResult,
+) -> None:
     spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5, 0.7]}, seeds=2)
     planner = Planner(spec, rows.append)
     run_to_end(planner, lambda row, epoch: 10 * row.number + epoch, at_once=1, most=5)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from cktf import driver as run_module
 from cktf.driver import extend, launch, resume
@@ -24,12 +25,14 @@ from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.progress import status
 from cktf.storage import Storage
 from cktf.study.problems import StudyError
+from cktf.study.spec import StudySpec
+from tests.kinds import MakeSpec
 from tests.runs import begin, rows_of
 
 pytestmark = pytest.mark.usefixtures("ray_on_this_machine")
 
 
-def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console):
+def test_a_run_directory_of_another_study_is_refused(make_spec: MakeSpec, run_dir: str, console: Console) -> None:
     begin(make_spec(), run_dir)
     with pytest.raises(StudyDiffers, match="differs in: baseline, ablate, seeds; nothing has been trained in it"):
         launch(make_spec({"epochs": 3}, ablate={"batch_size": [16]}), run_dir, console=console)
@@ -38,7 +41,9 @@ def test_a_run_directory_of_another_study_is_refused(make_spec, run_dir, console
         launch(make_spec(teacher_once=True), run_dir, console=console)
 
 
-def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_sees(make_spec, run_dir, console):
+def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_sees(
+    make_spec: MakeSpec, run_dir: str, console: Console
+) -> None:
     begin(make_spec(resources={"cpus": 1}), run_dir)
     with pytest.raises(ClusterTooSmall):  # so far it comes
         launch(make_spec(resources={"cpus": 1001, "slots": 1}), run_dir, console=console)
@@ -46,23 +51,27 @@ def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_
         launch(make_spec(resources={"cpus": 1000, "workers": 2}), run_dir, console=console)
 
 
-def test_what_is_measured_beside_the_results_may_change_between_launches(make_spec, run_dir, console):
+def test_what_is_measured_beside_the_results_may_change_between_launches(
+    make_spec: MakeSpec, run_dir: str, console: Console
+) -> None:
     begin(make_spec(), run_dir)
     with pytest.raises(ClusterTooSmall):  # so far it comes
         launch(make_spec(resources={"cpus": 1000}, health={"every": 1}), run_dir, console=console)
 
 
-def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(make_spec, run_dir, console, tmp_path):
+def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(
+    make_spec: MakeSpec, run_dir: str, console: Console, tmp_path: Path
+) -> None:
     path = tmp_path / "teacher.pth"
 
-    def spec():
+    def spec() -> StudySpec:
         baseline = {
             "objective": {"cross_entropy": {}, "kd": {}},
             "teacher": {"model": "resnet5", "checkpoint": str(path), "accept_any": True},
         }
         return make_spec(baseline, resources={"cpus": 1000})
 
-    def carry_out():
+    def carry_out() -> None:
         launch(spec(), run_dir, console=console)
 
     weights = build_model("resnet5", 10, (1, 8, 8)).state_dict()
@@ -81,7 +90,9 @@ def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(make_
         carry_out()
 
 
-def test_a_teacher_s_file_that_was_not_there_when_it_was_planned_is_not_known_anew(make_spec, run_dir, tmp_path):
+def test_a_teacher_s_file_that_was_not_there_when_it_was_planned_is_not_known_anew(
+    make_spec: MakeSpec, run_dir: str, tmp_path: Path
+) -> None:
     path = tmp_path / "teacher.pth"
     baseline = {"objective": {"cross_entropy": {}}, "teacher": {"model": "resnet5", "checkpoint": str(path)}}
     begin(make_spec(baseline), run_dir)  # no arm learns from it
@@ -93,7 +104,7 @@ def test_a_teacher_s_file_that_was_not_there_when_it_was_planned_is_not_known_an
     assert len(rows_of(run_dir, PlannedRow)) == 4
 
 
-def test_a_folder_of_something_else_is_no_run_directory(make_spec, tmp_path, console):
+def test_a_folder_of_something_else_is_no_run_directory(make_spec: MakeSpec, tmp_path: Path, console: Console) -> None:
     for name in ("README.md", "driver.lock", ".hidden"):
         (tmp_path / name).touch()
     with pytest.raises(BadRunDirectory, match=r"holds no run, but README\.md; choose a folder that is new or empty"):
@@ -104,12 +115,16 @@ def test_a_folder_of_something_else_is_no_run_directory(make_spec, tmp_path, con
         launch(make_spec(resources={"cpus": 1000}), str(tmp_path), console=console)
 
 
-def test_a_run_directory_that_another_driver_uses_is_refused(make_spec, run_dir, console):
+def test_a_run_directory_that_another_driver_uses_is_refused(
+    make_spec: MakeSpec, run_dir: str, console: Console
+) -> None:
     with Ledger(Storage(run_dir)), pytest.raises(RunInUse, match="in use by process"):
         launch(make_spec(), run_dir, console=console)
 
 
-def test_a_run_directory_that_cannot_be_written_is_refused(make_spec, tmp_path, console):
+def test_a_run_directory_that_cannot_be_written_is_refused(
+    make_spec: MakeSpec, tmp_path: Path, console: Console
+) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(Unwritable, match="cannot be written to"):
         launch(make_spec(), str(tmp_path / "file" / "run"), console=console)
@@ -117,9 +132,9 @@ def test_a_run_directory_that_cannot_be_written_is_refused(make_spec, tmp_path, 
 
 @pytest.mark.timeout(120)
 def test_a_run_that_another_driver_has_begun_meanwhile_is_not_made_another_study_s(
-    make_spec, run_dir, console, monkeypatch
-):
-    def be_overtaken(*_):
+    make_spec: MakeSpec, run_dir: str, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_overtaken(*_: object) -> None:
         with Ledger(Storage(run_dir)) as ledger:
             write_what_was_asked(make_spec({"epochs": 3}), Storage(run_dir), ledger)
 
@@ -129,33 +144,33 @@ def test_a_run_that_another_driver_has_begun_meanwhile_is_not_made_another_study
     assert len(rows_of(run_dir, StudyRow)) == 1
 
 
-def test_a_run_that_is_not_there_is_said_to_be_not_there(run_dir):
+def test_a_run_that_is_not_there_is_said_to_be_not_there(run_dir: str) -> None:
     for act in (status, resume, extend):
         with pytest.raises(RunNotFound, match="there is no run"):
             act(run_dir)
 
 
-def test_a_place_that_cannot_be_opened_is_refused(make_spec):
+def test_a_place_that_cannot_be_opened_is_refused(make_spec: MakeSpec) -> None:
     for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
         with pytest.raises(BadRunDirectory, match="foo://x: is not a run directory"):
             act("foo://x")
 
 
 @pytest.mark.parametrize(("place", "told"), [("", "is empty; use '.'"), ("s3://", "s3://: names no bucket")])
-def test_a_place_without_a_name_is_refused(make_spec, place, told):
+def test_a_place_without_a_name_is_refused(make_spec: MakeSpec, place: str, told: str) -> None:
     for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
         with pytest.raises(BadRunDirectory, match=told):
             act(place)
 
 
-def test_a_study_that_is_no_text_is_told(run_dir):
+def test_a_study_that_is_no_text_is_told(run_dir: str) -> None:
     Storage(run_dir).write(STUDY, b"\xff\x00")
     for act in (resume, extend):
         with pytest.raises(StudyError, match=r"study\.yaml: is not UTF-8 text"):
             act(run_dir)
 
 
-def test_planning_writes_one_object_of_a_bucket(make_spec, tmp_path):
+def test_planning_writes_one_object_of_a_bucket(make_spec: MakeSpec, tmp_path: Path) -> None:
     (tmp_path / "bucket" / "ledger").mkdir(parents=True)  # as buckets need not be told
     run = Storage(tmp_path / "bucket")
     run.is_local = False
@@ -166,7 +181,9 @@ def test_planning_writes_one_object_of_a_bucket(make_spec, tmp_path):
         assert sum(isinstance(row, PlannedRow) for row in read_ledger(run)) == 20
 
 
-def test_a_planned_trial_that_is_none_of_this_version_s_is_named(make_spec, run_dir, console):
+def test_a_planned_trial_that_is_none_of_this_version_s_is_named(
+    make_spec: MakeSpec, run_dir: str, console: Console
+) -> None:
     begin(make_spec(), run_dir)
     (segment,) = Path(run_dir, "ledger").iterdir()
     segment.write_text(segment.read_text().replace('"batch_size":32', '"batch_size":-1'))

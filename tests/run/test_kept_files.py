@@ -1,19 +1,30 @@
 """Which files of the trials stay."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from cktf.plan.planner import Planner
-from cktf.rows import EndRow, Status
+from cktf.rows import EndRow, PlannedRow, Row, Status
 from cktf.run.kept_files import TrialFiles
 from cktf.storage import Storage
+from tests.kinds import MakeSpec, RunToEnd
 
 
-def by_arm(row, _):
+def by_arm(row: PlannedRow, _: object) -> Any:
     return 90.0 if row.arm == "baseline" else 80.0
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("all", 4), ("best", 2), ("none", 0)])
-def test_students_stay_as_the_study_says(keep, kept, make_spec, tmp_path, rows, run_to_end):
+def test_students_stay_as_the_study_says(
+    keep: str,
+    kept: int,
+    make_spec: MakeSpec,
+    tmp_path: Path,
+    rows: list[Row],
+    run_to_end: RunToEnd,
+) -> None:
     spec, run = make_spec(keep=keep), Storage(tmp_path)
     planner = Planner(spec, rows.append)
     files = TrialFiles(run, planner.state, spec)
@@ -27,7 +38,9 @@ def test_students_stay_as_the_study_says(keep, kept, make_spec, tmp_path, rows, 
     assert not list(tmp_path.glob("trials/*/checkpoint.pt"))
 
 
-def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(make_spec, tmp_path, rows):
+def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(
+    make_spec: MakeSpec, tmp_path: Path, rows: list[Row]
+) -> None:
     spec, run = make_spec(), Storage(tmp_path)
     planner = Planner(spec, rows.append)
     run.write("trials/a/checkpoint.pt", b"all")
@@ -41,8 +54,8 @@ def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(make_spec, tmp_p
 
 
 def test_a_checkpoint_that_a_kill_left_behind_an_end_is_deleted_when_the_study_ends(
-    make_spec, tmp_path, rows, run_to_end
-):
+    make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     spec, run = make_spec(seeds=1), Storage(tmp_path)
     planner = Planner(spec, rows.append)
     failing = planner.next_trial().trial_id
@@ -54,7 +67,9 @@ def test_a_checkpoint_that_a_kill_left_behind_an_end_is_deleted_when_the_study_e
     assert [path.parent.name for path in tmp_path.glob("trials/*/checkpoint.pt")] == [failing]
 
 
-def test_an_arm_with_a_failed_seed_is_not_kept_as_the_best(make_spec, tmp_path, rows, run_to_end):
+def test_an_arm_with_a_failed_seed_is_not_kept_as_the_best(
+    make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     spec, run = make_spec(keep="best"), Storage(tmp_path)
     planner = Planner(spec, rows.append)
     failing = planner.next_trial()
@@ -68,7 +83,9 @@ def test_an_arm_with_a_failed_seed_is_not_kept_as_the_best(make_spec, tmp_path, 
     assert {planner.state.trials[trial_id].planned.arm for trial_id in kept} == {"momentum=0"}
 
 
-def test_the_best_arm_of_each_context_is_kept(make_spec, tmp_path, rows, run_to_end):
+def test_the_best_arm_of_each_context_is_kept(
+    make_spec: MakeSpec, tmp_path: Path, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     contexts = {"one": {}, "two": {"student": {"model": "resnet8"}}}
     spec, run = make_spec(contexts=contexts, ablate={"optimizer.momentum": [0.0]}, seeds=2), Storage(tmp_path)
     planner = Planner(spec, rows.append)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyarrow import fs
@@ -16,22 +17,23 @@ from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.run import ledger as ledger_module
 from cktf.run.ledger import Ledger, is_in_use, open_run, read_ledger
 from cktf.storage import Storage
+from tests.kinds import MakeResult
 
 
-def end(trial_id):
+def end(trial_id: str) -> EndRow:
     return EndRow(trial_id=trial_id, status=Status.COMPLETE)
 
 
-def told(run):
+def told(run: Storage) -> list[Any]:
     """The rows that follow those of `begin`."""
     return [row for row in read_ledger(run) if isinstance(row, EpochRow | EndRow)]
 
 
-def ids(run):
+def ids(run: Storage) -> list[Any]:
     return [row.trial_id for row in told(run)]
 
 
-def begin(run):
+def begin(run: Storage) -> None:
     """Write the rows that all others need, as an earlier session's."""
     asked = StudyRow(
         study="s",
@@ -52,19 +54,19 @@ def begin(run):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Storage:
     storage = Storage(tmp_path / "run")
     begin(storage)
     return storage
 
 
-def test_a_row_is_readable_as_soon_as_it_is_written(run):
+def test_a_row_is_readable_as_soon_as_it_is_written(run: Storage) -> None:
     with Ledger(run) as ledger:
         ledger.append(end("a"))
         assert told(run) == [end("a")]
 
 
-def test_each_session_writes_a_segment_of_its_own(run):
+def test_each_session_writes_a_segment_of_its_own(run: Storage) -> None:
     for trial_id in "abc":
         with Ledger(run) as ledger:
             ledger.append(end(trial_id))
@@ -72,12 +74,12 @@ def test_each_session_writes_a_segment_of_its_own(run):
     assert ids(run) == ["a", "b", "c"]
 
 
-def test_a_session_without_rows_leaves_no_segment(run):
+def test_a_session_without_rows_leaves_no_segment(run: Storage) -> None:
     Ledger(run).close()
     assert run.child("ledger").names() == ["000000.jsonl"]
 
 
-def test_a_torn_last_line_of_each_segment_is_left_out(run):
+def test_a_torn_last_line_of_each_segment_is_left_out(run: Storage) -> None:
     for trial_id in "ab":
         with Ledger(run) as ledger:
             ledger.append(end(trial_id))
@@ -89,13 +91,13 @@ def test_a_torn_last_line_of_each_segment_is_left_out(run):
     assert ids(run) == ["a", "b", "c"]
 
 
-def test_a_broken_line_that_is_not_the_last_is_an_error_that_names_it(run):
+def test_a_broken_line_that_is_not_the_last_is_an_error_that_names_it(run: Storage) -> None:
     run.write("ledger/000001.jsonl", b'{"kind":"end","trial_id":"a","status":"complete"}\n{"kind":\n')
     with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 2"):
         list(read_ledger(run))
 
 
-def test_a_second_driver_is_refused_and_told_who_the_first_is(run):
+def test_a_second_driver_is_refused_and_told_who_the_first_is(run: Storage) -> None:
     with Ledger(run):
         assert is_in_use(run)
         with pytest.raises(RunInUse, match=f"in use by process {os.getpid()} on "):
@@ -104,7 +106,7 @@ def test_a_second_driver_is_refused_and_told_who_the_first_is(run):
     Ledger(run).close()
 
 
-def test_a_driver_that_is_killed_loses_no_row_and_leaves_no_lock(run):
+def test_a_driver_that_is_killed_loses_no_row_and_leaves_no_lock(run: Storage) -> None:
     program = (
         "import os, signal, sys\n"
         "from cktf.rows import EndRow\n"
@@ -121,7 +123,7 @@ def test_a_driver_that_is_killed_loses_no_row_and_leaves_no_lock(run):
 
 
 @pytest.fixture
-def bucket(tmp_path):
+def bucket(tmp_path: Path) -> Storage:
     """A storage that is not local, as a bucket is not: nothing in it is appended to or locked."""
     storage = Storage(tmp_path / "bucket")
     begin(storage)
@@ -132,17 +134,17 @@ def bucket(tmp_path):
     return storage
 
 
-def _child(storage, name):
+def _child(storage: Storage, name: str) -> Any:
     child = Storage(f"{storage.root}/{name}")
     child.filesystem, child.is_local = storage.filesystem, False
     return child
 
 
-def epoch(trial_id, number, make_result):
+def epoch(trial_id: str, number: int, make_result: MakeResult) -> EpochRow:
     return EpochRow(trial_id=trial_id, **vars(make_result(number, 50.0)))
 
 
-def test_in_a_bucket_epochs_wait_and_ends_do_not(bucket, make_result):
+def test_in_a_bucket_epochs_wait_and_ends_do_not(bucket: Storage, make_result: MakeResult) -> None:
     ledger = Ledger(bucket)
     ledger.append(epoch("a", 1, make_result))
     ledger.append(epoch("a", 2, make_result))
@@ -155,7 +157,9 @@ def test_in_a_bucket_epochs_wait_and_ends_do_not(bucket, make_result):
     assert ids(bucket) == ["a", "a", "a", "b"]
 
 
-def test_in_a_bucket_epochs_do_not_wait_long(bucket, make_result, monkeypatch):
+def test_in_a_bucket_epochs_do_not_wait_long(
+    bucket: Storage, make_result: MakeResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ledger_module, "FLUSH_SECONDS", 0.0)
     ledger = Ledger(bucket)
     ledger.append(epoch("a", 1, make_result))
@@ -190,7 +194,7 @@ with Ledger(Storage(sys.argv[1])) as ledger:
 """
 
 
-def test_a_full_disk_is_told_and_what_follows_stays_readable(run):
+def test_a_full_disk_is_told_and_what_follows_stays_readable(run: Storage) -> None:
     command = [sys.executable, "-c", FULL, run.root]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert told.split() == ["refused", "refused"]
@@ -198,7 +202,7 @@ def test_a_full_disk_is_told_and_what_follows_stays_readable(run):
     assert ids(run) == ["a", "b", "c"]
 
 
-def test_files_that_are_no_segments_are_overlooked(run):
+def test_files_that_are_no_segments_are_overlooked(run: Storage) -> None:
     run.write("ledger/notes.jsonl", b"to do\n")
     run.write("ledger/000001 (copy).jsonl", b"to do\n")
     with Ledger(run) as ledger:
@@ -207,14 +211,14 @@ def test_files_that_are_no_segments_are_overlooked(run):
 
 
 @pytest.mark.parametrize("line", [b'{"kind":"end","trial_id":"a"}', b'{"kind":"planned"}', b"7", b"\xff"])
-def test_a_line_that_is_no_whole_row_is_an_error_that_names_it(line, run):
+def test_a_line_that_is_no_whole_row_is_an_error_that_names_it(line: bytes, run: Storage) -> None:
     run.write("ledger/000001.jsonl", line + b"\n")
     with pytest.raises(LedgerDamaged, match=r"000001\.jsonl, line 1"):
         list(read_ledger(run))
 
 
 @pytest.mark.parametrize("name", ["stranger", "a"])
-def test_a_row_before_those_that_it_needs_is_an_error_that_names_it(name, tmp_path):
+def test_a_row_before_those_that_it_needs_is_an_error_that_names_it(name: str, tmp_path: Path) -> None:
     run = Storage(tmp_path / "run")
     if name == "stranger":
         begin(run)
@@ -223,7 +227,7 @@ def test_a_row_before_those_that_it_needs_is_an_error_that_names_it(name, tmp_pa
         list(read_ledger(run))
 
 
-def test_somebody_who_only_looks_does_not_keep_a_driver_out(run):
+def test_somebody_who_only_looks_does_not_keep_a_driver_out(run: Storage) -> None:
     Ledger(run).close()
     with Path(run.full("driver.lock")).open("rb") as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
@@ -234,24 +238,26 @@ def test_somebody_who_only_looks_does_not_keep_a_driver_out(run):
 
 
 @pytest.mark.parametrize("uri", ["foo://x", "file:///no such"])
-def test_a_uri_that_cannot_be_opened_is_told_in_one_line(uri):
+def test_a_uri_that_cannot_be_opened_is_told_in_one_line(uri: str) -> None:
     with pytest.raises(BadRunDirectory, match="is not a run directory") as told:
         open_run(uri)
     assert str(told.value).startswith(uri)
     assert "\n" not in str(told.value)
 
 
-def test_a_place_whose_name_is_too_long_is_told_once(tmp_path):
+def test_a_place_whose_name_is_too_long_is_told_once(tmp_path: Path) -> None:
     run = open_run(str(tmp_path / ("x" * 260)))
     with pytest.raises(Unreadable, match=r"ledger: cannot be read: File name too long$") as said:
         list(read_ledger(run))
     assert str(said.value).count("x" * 200) == 1
 
 
-def test_a_file_system_without_locks_cannot_tell_who_is_at_work_and_takes_no_driver(run, monkeypatch):
+def test_a_file_system_without_locks_cannot_tell_who_is_at_work_and_takes_no_driver(
+    run: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Ledger(run).close()
 
-    def refuse(*_):
+    def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
@@ -261,7 +267,7 @@ def test_a_file_system_without_locks_cannot_tell_who_is_at_work_and_takes_no_dri
 
 
 @pytest.mark.parametrize("uri", ["s3://KEY:SECRET@bucket/run", "s3://bucket/run?secret_key=SECRET", "gs://SECRET@b/r"])
-def test_credentials_in_the_name_of_a_run_are_refused_and_not_repeated(uri):
+def test_credentials_in_the_name_of_a_run_are_refused_and_not_repeated(uri: str) -> None:
     with pytest.raises(BadRunDirectory, match=r"\*\*\*.*: holds a user's key, password or token") as raised:
         open_run(uri)
     assert "SECRET" not in str(raised.value)

@@ -1,5 +1,8 @@
 """What would fail trials is told before one starts."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from PIL import Image
 
@@ -7,6 +10,7 @@ from cktf.errors import NotRunnable
 from cktf.run import preflight as runnable
 from cktf.run.preflight import MAX_ARMS_BUILT, remarks_on_data, require_runnable
 from cktf.study.designs import every_arm
+from tests.kinds import MakeSpec
 
 KD = {"objective": {"cross_entropy": {"weight": 0.1}, "kd": {"weight": 0.9}}}
 
@@ -41,7 +45,9 @@ VISION_TRANSFORMER = {
         ("objective.cktf", {"pairs": [{"student": "stage9", "teacher": "stage1"}]}, r"arm .*: .*stage9"),
     ],
 )
-def test_an_arm_that_cannot_be_built_is_told_with_its_name(make_spec, path, level, told):
+def test_an_arm_that_cannot_be_built_is_told_with_its_name(
+    make_spec: MakeSpec, path: str, level: Any, told: str
+) -> None:
     spec = make_spec({"teacher": {"model": "resnet5"}}, ablate={path: [level], "optimizer.momentum": [0.1]})
     with pytest.raises(NotRunnable, match=told):
         require_runnable(spec)
@@ -51,14 +57,16 @@ def test_an_arm_that_cannot_be_built_is_told_with_its_name(make_spec, path, leve
 
 
 @pytest.mark.parametrize("domain", [{"int": [0, 64]}, {"choice": [2, 64]}])
-def test_the_edges_of_a_search_are_tried_where_no_condition_stands_before_them(make_spec, domain):
+def test_the_edges_of_a_search_are_tried_where_no_condition_stands_before_them(
+    make_spec: MakeSpec, domain: dict[str, Any]
+) -> None:
     with pytest.raises(NotRunnable, match=r"arm crop=64: .*must be 8 or less.*; 'when:' keeps a factor"):
         require_runnable(make_spec(search={"augmentation.crop": domain}))
     sides = {"data.side": {"choice": [8, 64]}, "augmentation.crop": {**domain, "when": {"data.side": 64}}}
     require_runnable(make_spec(search=sides))
 
 
-def test_a_teacher_that_a_student_is_measured_against_is_missed(make_spec):
+def test_a_teacher_that_a_student_is_measured_against_is_missed(make_spec: MakeSpec) -> None:
     missing = {"teacher": {"model": "resnet5", "checkpoint": "void"}}
     ablated = {"ablate": {"optimizer.momentum": [0.1]}}
     require_runnable(make_spec(missing, **ablated))
@@ -66,7 +74,7 @@ def test_a_teacher_that_a_student_is_measured_against_is_missed(make_spec):
         require_runnable(make_spec(missing, **ablated, health={}))
 
 
-def test_an_arm_that_cannot_be_built_in_a_context_is_named_with_it(make_spec):
+def test_an_arm_that_cannot_be_built_in_a_context_is_named_with_it(make_spec: MakeSpec) -> None:
     contexts = {"digits": {}, "void": {"data": {"name": "cifar10", "root": "void"}}}
     spec = make_spec(contexts=contexts, compare={"kd": {"epochs": 3}})
     with pytest.raises(NotRunnable, match=r"tiny, arm void: baseline: .*cifar10"):
@@ -82,7 +90,9 @@ def test_an_arm_that_cannot_be_built_in_a_context_is_named_with_it(make_spec):
     require_runnable(spec)
 
 
-def test_of_many_combinations_as_many_are_built_as_show_every_level(make_spec, monkeypatch):
+def test_of_many_combinations_as_many_are_built_as_show_every_level(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
     levels = [1.0 + step / 8 for step in range(20)]
     factors = {"objective.kd.temperature": levels, "objective.kd.weight": levels, "augmentation.crop": [0, 2]}
     spec = make_spec({"teacher": {"model": "resnet5"}, **KD}, grid=factors)
@@ -96,19 +106,15 @@ def test_of_many_combinations_as_many_are_built_as_show_every_level(make_spec, m
     assert {config.augmentation.crop for config in built} >= {0, 2}
 
 
-def test_a_level_that_cannot_be_built_is_found_among_many_combinations(make_spec):
+def test_a_level_that_cannot_be_built_is_found_among_many_combinations(make_spec: MakeSpec) -> None:
     levels = [1.0 + step / 8 for step in range(20)]
-    factors = {
-        "objective.kd.temperature": levels,
-        "objective.kd.weight": levels,
-        "augmentation.crop": [0, 64],
-    }
+    factors = {"objective.kd.temperature": levels, "objective.kd.weight": levels, "augmentation.crop": [0, 64]}
     with pytest.raises(NotRunnable, match=r"crop=64: phase train: augmentation\.crop: must be 8 or less"):
         require_runnable(make_spec({"teacher": {"model": "resnet5"}, **KD}, grid=factors))
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     """Return a folder of two classes, of which one image stands in both parts."""
     for number, place in enumerate(("train/cat", "train/dog", "test/cat", "test/dog")):
         (tmp_path / place).mkdir(parents=True)
@@ -118,14 +124,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_what_is_odd_about_a_study_s_images_is_said_once(make_spec, folder):
+def test_what_is_odd_about_a_study_s_images_is_said_once(make_spec: MakeSpec, folder: Path) -> None:
     data = {"name": "image_folder", "root": str(folder), "side": 16}
     (said,) = remarks_on_data(make_spec({"data": data}, ablate={"data.train_fraction": [0.5, 0.7]}))
     assert "1 of the test images are training images" in said
     assert remarks_on_data(make_spec()) == []
 
 
-def test_images_that_cannot_be_learnt_from_are_named_with_the_arm(make_spec, folder):
+def test_images_that_cannot_be_learnt_from_are_named_with_the_arm(make_spec: MakeSpec, folder: Path) -> None:
     data = {"name": "image_folder", "root": str(folder), "side": 16}
     spec = make_spec({"data": data}, ablate={"data.side": [None, 24]})
     with pytest.raises(NotRunnable, match=r"arm side=null: data\.side: image_folder has images of any size"):
@@ -138,7 +144,7 @@ def test_images_that_cannot_be_learnt_from_are_named_with_the_arm(make_spec, fol
         remarks_on_data(make_spec({"data": data}))
 
 
-def test_files_that_are_not_verified_are_said(make_spec, tmp_path):
+def test_files_that_are_not_verified_are_said(make_spec: MakeSpec, tmp_path: Path) -> None:
     data = {"name": "cifar10", "root": str(tmp_path), "verify": False}
     (said,) = remarks_on_data(make_spec({"data": data}))
     assert said.startswith("data.verify: false: the files of cifar10 are not compared")

@@ -4,29 +4,33 @@ import io
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from cktf.errors import RunNotFound, Unreadable
 from cktf.plan.planner import Planner
-from cktf.rows import PlannedRow, Status, StudyRow
+from cktf.rows import PlannedRow, Row, Status, StudyRow
 from cktf.run.ledger import Ledger
 from cktf.run.progress import status, watch
 from cktf.storage import Storage
+from cktf.study.spec import StudySpec
+from tests.kinds import MakeSpec, RunToEnd
 
 
-def screen(**keys):
+def screen(**keys: Any) -> Console:
     return Console(file=io.StringIO(), width=160, **keys)
 
 
-def shown(run):
+def shown(run: Storage) -> str:
     console = screen()
     console.print(status(run.root))
     return console.file.getvalue()
 
 
-def study_row(spec):
+def study_row(spec: StudySpec) -> StudyRow:
     return StudyRow(
         study=spec.name,
         run="run",
@@ -40,11 +44,11 @@ def study_row(spec):
     )
 
 
-def by_arm(row, _):
+def by_arm(row: PlannedRow, _: object) -> Any:
     return 90.0 if row.arm == "baseline" else 80.0
 
 
-def test_without_a_terminal_each_end_is_one_line(make_spec, rows, run_to_end):
+def test_without_a_terminal_each_end_is_one_line(make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd) -> None:
     planner, console = Planner(make_spec(), rows.append), screen()
     with watch(planner, console) as show:
         planner.listeners.append(show)
@@ -60,7 +64,9 @@ def test_without_a_terminal_each_end_is_one_line(make_spec, rows, run_to_end):
     )
 
 
-def test_on_a_terminal_one_line_is_made_anew_and_failures_stay(make_spec, rows, run_to_end):
+def test_on_a_terminal_one_line_is_made_anew_and_failures_stay(
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
     planner, console = Planner(make_spec(), rows.append), screen(force_terminal=True)
     with watch(planner, console) as show:
         planner.listeners.append(show)
@@ -73,7 +79,7 @@ def test_on_a_terminal_one_line_is_made_anew_and_failures_stay(make_spec, rows, 
     assert "best validation_accuracy 80 (momentum=0)" in text
 
 
-def test_the_status_follows_from_the_ledger_alone(make_spec, tmp_path, run_to_end):
+def test_the_status_follows_from_the_ledger_alone(make_spec: MakeSpec, tmp_path: Path, run_to_end: RunToEnd) -> None:
     run = Storage(tmp_path / "run")
     with Ledger(run) as ledger:
         spec = make_spec(ablate={"optimizer.momentum": [0.0, 0.5]}, seeds=2)
@@ -93,24 +99,24 @@ def test_the_status_follows_from_the_ledger_alone(make_spec, tmp_path, run_to_en
     assert "none; 'cktf resume' continues the run" in shown(run)
 
 
-def test_the_status_of_nothing_says_so(tmp_path):
+def test_the_status_of_nothing_says_so(tmp_path: Path) -> None:
     with pytest.raises(RunNotFound, match="there is no run"):
         status(str(tmp_path))
 
 
-def test_the_status_of_a_run_that_cannot_be_read_says_so(tmp_path):
+def test_the_status_of_a_run_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_text("a file where a folder is expected")
     with pytest.raises(Unreadable, match=r"ledger: cannot be read: .*[Nn]ot a directory"):
         status(str(tmp_path))
 
 
-def test_the_status_needs_neither_ray_nor_pytorch_nor_optuna():
+def test_the_status_needs_neither_ray_nor_pytorch_nor_optuna() -> None:
     program = "import sys, cktf.run.progress; print({'ray', 'torch', 'optuna'} & sys.modules.keys())"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
 
 
-def test_what_stands_in_brackets_is_shown_as_it_is(make_spec, tmp_path):
+def test_what_stands_in_brackets_is_shown_as_it_is(make_spec: MakeSpec, tmp_path: Path) -> None:
     run, reason = Storage(tmp_path / "run"), "no [/x] in [bold]"
     spec = make_spec(name="tiny [last]")
     live = screen(force_terminal=True)
@@ -126,7 +132,9 @@ def test_what_stands_in_brackets_is_shown_as_it_is(make_spec, tmp_path):
     assert reason in live.file.getvalue()
 
 
-def test_arms_of_several_contexts_are_named_with_them(make_spec, tmp_path, run_to_end):
+def test_arms_of_several_contexts_are_named_with_them(
+    make_spec: MakeSpec, tmp_path: Path, run_to_end: RunToEnd
+) -> None:
     contexts = {"one": {}, "two": {"student": {"model": "resnet8"}}}
     spec = make_spec(contexts=contexts, ablate={"optimizer.momentum": [0.0]}, seeds=1)
     run, console = Storage(tmp_path / "run"), screen()

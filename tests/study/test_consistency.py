@@ -5,17 +5,14 @@ from typing import Any
 
 import pytest
 
+from cktf.study.load import Study
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
-from cktf.study.study import Study
 
 Make = Callable[..., StudySpec]
 Refused = Callable[..., str]
 
-CONTEXTS: dict[str, Any] = {
-    "small": {"student": {"model": "resnet8"}},
-    "large": {"student": {"model": "resnet14"}},
-}
+CONTEXTS: dict[str, Any] = {"small": {"student": {"model": "resnet8"}}, "large": {"student": {"model": "resnet14"}}}
 COMPARE: dict[str, Any] = {"kd": {"objective": {"kd": {"weight": 1.0}}}, "longer": {"epochs": 3}}
 KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
 
@@ -25,18 +22,12 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
     [
         ({"contexts": {}}, "contexts: must have 1 or more entries; got {}"),
         ({"contexts": {"a": 3}}, "contexts.a: must be a mapping of keys to values; got 3"),
-        (
-            {"contexts": {"a": {"epohs": 1}}},
-            "contexts.a.epohs: no such path in a trial's configuration. Did you",
-        ),
+        ({"contexts": {"a": {"epohs": 1}}}, "contexts.a.epohs: no such path in a trial's configuration. Did you"),
         ({"contexts": {"a": {"seed": 1}}}, "contexts.a.seed: the seed cannot be a factor"),
         ({"contexts": {"a": {"epochs": 0}}}, "contexts.a.epochs: must be 1 or more; got 0"),
         ({"contexts": {"a": {"teacher": None}}}, "contexts.a: objective.cktf needs a teacher"),
         ({"contexts": {"a": {"student": None}}}, "contexts.a.student: must be a mapping of keys to values"),
-        (
-            {"contexts": {"a\tb": {}}},
-            "contexts: a context's name must be one line of text, no spaces around it",
-        ),
+        ({"contexts": {"a\tb": {}}}, "contexts: a context's name must be one line of text, no spaces around it"),
         ({"contexts": {"": {}}}, "contexts: a context's name must be one line of text"),
         ({"contexts": {"a": {}, "b": {}}}, "contexts.b: equals context 'a'"),
         ({"contexts": {"a": {}, "b": {"data": {"root": "elsewhere"}}}}, "contexts.b: equals context 'a'"),
@@ -45,22 +36,11 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
             "compare.longer: in context a: equals arm 'baseline'",
         ),
         (
-            {
-                "contexts": {
-                    "a": {"objective": {"cktf": None}, "teacher": None},
-                    "b": {"teacher": {"epochs": 2}},
-                }
-            },
+            {"contexts": {"a": {"objective": {"cktf": None}, "teacher": None}, "b": {"teacher": {"epochs": 2}}}},
             "compare.kd: in context a: objective.kd needs a teacher",
         ),
-        (
-            {"skip": {"smal": ["kd"]}},
-            "skip.smal: no such context. Did you mean 'small'? Known here: small, large",
-        ),
-        (
-            {"skip": {"small": ["kdd"]}},
-            "skip.small[0]: no such arm. Did you mean 'kd'? Known here: kd, longer",
-        ),
+        ({"skip": {"smal": ["kd"]}}, "skip.smal: no such context. Did you mean 'small'? Known here: small, large"),
+        ({"skip": {"small": ["kdd"]}}, "skip.small[0]: no such arm. Did you mean 'kd'? Known here: kd, longer"),
         ({"skip": {"small": ["baseline"]}}, "skip.small[0]: the baseline runs in every context"),
         ({"skip": {"small": ["kd", "longer"]}}, "skip.small: leaves no arm to be compared with the baseline"),
         ({"skip": {"small": "kd"}}, "skip.small: must be a list; got 'kd'"),
@@ -84,18 +64,11 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
             "contexts.large: in context large: equals arm 'student.model=resnet14' in context 'small'",
         ),
         (
-            {
-                "compare": None,
-                "ablate": {"epochs": [3]},
-                "contexts": {"a": {}, "b": {"epochs": 3, "batch_size": 32}},
-            },
+            {"compare": None, "ablate": {"epochs": [3]}, "contexts": {"a": {}, "b": {"epochs": 3, "batch_size": 32}}},
             "ablate: in context b: every arm equals the baseline",
         ),
         # What is wrong in every context is told once, and without their names.
-        (
-            {"compare": {"a": {"epochs": 0}}},
-            "study.yaml, line 28: compare.a.epochs: must be 1 or more; got 0",
-        ),
+        ({"compare": {"a": {"epochs": 0}}}, "study.yaml, line 28: compare.a.epochs: must be 1 or more; got 0"),
         (
             {"compare": None, "grid": {"epochs": [0, 3], "batch_size": [8]}},
             ": grid.epochs[0]: must be 1 or more; got 0",
@@ -115,15 +88,9 @@ def test_contexts_that_do_not_fit_are_refused(refused: Refused, keys: dict[str, 
         ({"source": "", "values": {"kd": 1.0}}, "reference.source: "),
         ({"values": {}}, "reference.values: must have 1 or more entries; got {}"),
         ({"values": {"small": {"kd": "x"}}}, "reference.values.small"),
-        (
-            {"values": {"kd": 1.0}},
-            "reference.values: must name a context for each value, one of small, large",
-        ),
+        ({"values": {"kd": 1.0}}, "reference.values: must name a context for each value, one of small, large"),
         ({"teacher": 75.0}, "reference.teacher: must name a context for each value, one of small, large"),
-        (
-            {"values": {"smal": {"kd": 1.0}}},
-            "reference.values.smal: no such context. Did you mean 'small'? Known",
-        ),
+        ({"values": {"smal": {"kd": 1.0}}}, "reference.values.smal: no such context. Did you mean 'small'? Known"),
         ({"teacher": {"smal": 75.0}}, "reference.teacher.smal: no such context. Did you mean 'small'? Known"),
         (
             {"values": {"small": {"kdd": 1.0}}},
@@ -145,11 +112,7 @@ def test_a_reference_that_does_not_fit_is_refused(refused: Refused, keys: dict[s
 
 
 def test_a_reference_without_contexts_names_arms_alone(make: Make, refused: Refused) -> None:
-    reference: dict[str, Any] = {
-        "source": "Some 2023",
-        "values": {"baseline": 70, "theta=0": 71.5},
-        "teacher": 75,
-    }
+    reference: dict[str, Any] = {"source": "Some 2023", "values": {"baseline": 70, "theta=0": 71.5}, "teacher": 75}
     ablate = {"objective.cktf.theta": [0.0]}
     assert make(ablate=ablate, reference=reference).reference is not None
     reference["values"] = {"small": {"baseline": 70.0}}
@@ -192,11 +155,7 @@ def test_what_is_wrong_in_the_baseline_stands_there_even_where_it_is_incomplete(
     ("path", "choices", "message"),
     [
         ("augmentation.flip", [True, 1], "augmentation.flip.choice[1]: is read as true is; got 1"),
-        (
-            "augmentation.flip",
-            [False, True, "no"],
-            "augmentation.flip.choice[2]: is read as false is; got 'no'",
-        ),
+        ("augmentation.flip", [False, True, "no"], "augmentation.flip.choice[2]: is read as false is; got 'no'"),
         ("objective.cktf.negatives", [8, "16", 16], "negatives.choice[2]: is read as '16' is; got 16"),
     ],
 )
@@ -206,9 +165,7 @@ def test_choices_that_a_setting_does_not_tell_apart_are_refused(
     assert message in refused(search={path: {"choice": choices}})
 
 
-def test_names_that_are_given_by_a_program_are_refused_where_they_are_not_as_they_would_be_read(
-    make: Make,
-) -> None:
+def test_names_that_are_given_by_a_program_are_refused_where_they_are_not_as_they_would_be_read(make: Make) -> None:
     values = make(compare={"kd": {"epochs": 3}}).model_dump(exclude_unset=True)
     for name in ("kd ", "cafe\u0301", "k\u200bd"):
         with pytest.raises(StudyError, match="an arm's name must be one line of text, no spaces around it"):

@@ -45,13 +45,7 @@ def test_a_name_is_lengthened_until_no_other_factor_has_it(make: Make) -> None:
             "epochs": [1],
         }
     )
-    assert names(spec) == [
-        "baseline",
-        "cktf.temperature=0.5",
-        "kd.temperature=2",
-        "teacher.epochs=4",
-        "epochs=1",
-    ]
+    assert names(spec) == ["baseline", "cktf.temperature=0.5", "kd.temperature=2", "teacher.epochs=4", "epochs=1"]
 
 
 @pytest.mark.parametrize(
@@ -181,10 +175,7 @@ def test_an_arm_of_a_search_is_made_of_its_values(make: Make) -> None:
 def test_values_of_a_search_that_do_not_go_together_are_refused(make: Make, baseline: dict[str, Any]) -> None:
     baseline["objective"]["cross_entropy"]["weight"] = 1.0
     spec = make(
-        search={
-            "objective.cktf.weight": {"choice": [0, 1]},
-            "objective.cross_entropy.weight": {"choice": [0, 1]},
-        }
+        search={"objective.cktf.weight": {"choice": [0, 1]}, "objective.cross_entropy.weight": {"choice": [0, 1]}}
     )
     with pytest.raises(ValidationError, match="at least one objective"):
         arm_for(spec, {"objective.cktf.weight": 0, "objective.cross_entropy.weight": 0})
@@ -202,10 +193,7 @@ CONTEXTS: dict[str, Any] = {
         ({"ablate": {"objective.cktf.theta": [0.0], "epochs": [3]}}, ["theta=0", "epochs=3"]),
         ({"leave_one_out": {"objective.cktf.theta": 0}}, ["theta=0"]),
         ({"compare": {"alone": {"objective": {"cktf": {"theta": 0.0}}}}}, ["alone"]),
-        (
-            {"grid": {"objective.cktf.theta": [0.0], "epochs": [2, 3]}},
-            ["theta=0, epochs=2", "theta=0, epochs=3"],
-        ),
+        ({"grid": {"objective.cktf.theta": [0.0], "epochs": [2, 3]}}, ["theta=0, epochs=2", "theta=0, epochs=3"]),
         (
             {
                 "fractional": {"objective.cktf.beta": [0.8, 0.2], "batch_size": [64, 32], "epochs": [3, 4]},

@@ -6,15 +6,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from cktf.study.domains import (
-    ChoiceDomain,
-    Domain,
-    FloatDomain,
-    IntDomain,
-    draw,
-    drawing_order,
-    parse_condition,
-)
+from cktf.study.domains import ChoiceDomain, Domain, FloatDomain, IntDomain, draw, drawing_order, parse_condition
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(Domain)
 
@@ -83,9 +75,7 @@ def test_only_numbers_are_ordered() -> None:
 
 def test_a_factor_is_drawn_after_those_that_its_condition_asks_about() -> None:
     space = domains(
-        a={"float": [0, 1], "when": {"b": "> 0"}},
-        b={"float": [0, 1], "when": {"c": "> 0"}},
-        c={"float": [0, 1]},
+        a={"float": [0, 1], "when": {"b": "> 0"}}, b={"float": [0, 1], "when": {"c": "> 0"}}, c={"float": [0, 1]}
     )
     assert drawing_order(space) == ("c", "b", "a")
 
@@ -133,12 +123,4 @@ def test_choices_that_are_equal_numbers_are_one_and_others_are_told_apart() -> N
     domain = ADAPTER.validate_python({"choice": [1, "1", True, None, "true", 0.5, "null"]})
     assert isinstance(domain, ChoiceDomain)
     assert list(domain.labels) == ["1", "'1'", "true", "null", "'true'", "0.5", "'null'"]
-    assert [type(choice) for choice in domain.labels.values()] == [
-        int,
-        str,
-        bool,
-        type(None),
-        str,
-        float,
-        str,
-    ]
+    assert [type(choice) for choice in domain.labels.values()] == [int, str, bool, type(None), str, float, str]

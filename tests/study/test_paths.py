@@ -85,10 +85,7 @@ def test_laying_values_over_makes_missing_sections_and_changes_no_argument() -> 
 
 def test_laying_a_partial_configuration_over_keeps_what_it_does_not_name() -> None:
     base = {"a": {"b": 1, "c": {"x": 1}}, "d": [1]}
-    assert lay_over(base, {"a": {"c": None, "e": 3}, "d": [2, 3]}) == {
-        "a": {"b": 1, "c": None, "e": 3},
-        "d": [2, 3],
-    }
+    assert lay_over(base, {"a": {"c": None, "e": 3}, "d": [2, 3]}) == {"a": {"b": 1, "c": None, "e": 3}, "d": [2, 3]}
     assert base == {"a": {"b": 1, "c": {"x": 1}}, "d": [1]}
 
 

@@ -6,14 +6,23 @@ from typing import Any
 
 import pytest
 
-from cktf.study.designs import arm_for, every_arm, plan_arms
+from cktf.study.designs import (
+    MANY_SMOKE_ARMS,
+    SMOKE_EPOCHS,
+    SMOKE_NORM,
+    SMOKE_SEEDS,
+    SMOKE_TRIALS,
+    arm_for,
+    every_arm,
+    plan_arms,
+    smoke_study,
+    smoke_trial,
+)
 from cktf.study.load import dump_study, read_study
-from cktf.study.smoke import MANY_ARMS, MOST_SEEDS, MOST_TRIALS, smoke_study
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.smoke import LARGEST_NORM, MOST_EPOCHS, smoke_trial
 from cktf.trial.content import with_contents
-from cktf.trial.teacher_cache import teacher_trial
+from cktf.trial.teachers import teacher_trial
 
 Make = Callable[..., StudySpec]
 SOURCE = {"name": "fashion_mnist", "side": 8, "root": "elsewhere"}
@@ -42,9 +51,9 @@ def test_every_phase_is_short_and_every_data_set_generated() -> None:
     assert small.teacher
     assert small.source
     phases = (small.epochs, small.objective.ft.initial_epochs, small.probe.epochs, small.teacher.epochs)
-    assert phases == (MOST_EPOCHS,) * 4
-    assert small.total_epochs == 3 * MOST_EPOCHS
-    assert small.probe.optimizer.warmup_epochs == MOST_EPOCHS - 1
+    assert phases == (SMOKE_EPOCHS,) * 4
+    assert small.total_epochs == 3 * SMOKE_EPOCHS
+    assert small.probe.optimizer.warmup_epochs == SMOKE_EPOCHS - 1
     assert small.data.generated
     assert small.source.generated
     assert (small.source.root, small.source.side) == (None, 8)
@@ -56,7 +65,7 @@ def test_the_rest_of_a_trial_is_as_the_study_asks_for_it(make: Make) -> None:
     small = plan_arms(smoke_study(spec))[1].config
     same = {"student", "objective", "augmentation", "batch_size", "epochs"}
     assert small.model_dump(include=same) == config.model_dump(include=same)
-    assert small.optimizer == config.optimizer.model_copy(update={"clip_norm": LARGEST_NORM})
+    assert small.optimizer == config.optimizer.model_copy(update={"clip_norm": SMOKE_NORM})
     assert small.data.train_fraction == config.data.train_fraction
     assert smoke_trial(small) == small
 
@@ -80,7 +89,7 @@ def test_a_teacher_from_a_file_is_trained_instead(tmp_path: Path) -> None:
     small = smoke_trial(config)
     assert small.teacher
     assert (small.teacher.checkpoint, small.teacher.sha256) == (None, None)
-    assert (small.teacher.model, small.teacher.epochs) == ("resnet20", MOST_EPOCHS)
+    assert (small.teacher.model, small.teacher.epochs) == ("resnet20", SMOKE_EPOCHS)
 
 
 def test_arms_that_differ_in_their_epochs_alone_are_trained_once(ablation: StudySpec) -> None:
@@ -92,9 +101,9 @@ def test_arms_that_differ_in_their_epochs_alone_are_trained_once(ablation: Study
 def test_a_smoke_run_has_few_seeds_on_one_cpu(make: Make, ablation: StudySpec) -> None:
     spec = smoke_study(ablation)
     assert spec.seeds == (0, 1)
-    assert len(spec.seeds) == MOST_SEEDS
+    assert len(spec.seeds) == SMOKE_SEEDS
     assert smoke_study(make(ablate={"epochs": [1]}, seeds=[7])).seeds == (7,)
-    many = {"objective.cktf.negatives": list(range(1, MANY_ARMS + 1))}
+    many = {"objective.cktf.negatives": list(range(1, MANY_SMOKE_ARMS + 1))}
     resources = {"workers": 4, "gpus": 4, "cpus": 8, "slots": 3}
     spec = smoke_study(make(ablate=many, seeds=5, resources=resources))
     assert spec.seeds == (0,)
@@ -104,12 +113,12 @@ def test_a_smoke_run_has_few_seeds_on_one_cpu(make: Make, ablation: StudySpec) -
 def test_a_search_tries_few_arms_and_confirms_one(make: Make) -> None:
     search = {"objective.cktf.temperature": {"float": [0.05, 0.5]}, "epochs": {"int": [5, 90]}}
     spec = smoke_study(make(search=search, trials=40, prune="median", confirm={"top": 3, "seeds": 5}))
-    assert (spec.trials, spec.seeds, spec.prune) == (MOST_TRIALS, (0,), "median")
+    assert (spec.trials, spec.seeds, spec.prune) == (SMOKE_TRIALS, (0,), "median")
     assert spec.confirm
-    assert (spec.confirm.top, spec.confirm.seeds) == (1, MOST_SEEDS)
+    assert (spec.confirm.top, spec.confirm.seeds) == (1, SMOKE_SEEDS)
     arm = arm_for(spec, {"objective.cktf.temperature": 0.25, "epochs": 80})
     assert arm.params == {"objective.cktf.temperature": 0.25, "epochs": 80}
-    assert (arm.config.epochs, arm.config.data.generated) == (MOST_EPOCHS, True)
+    assert (arm.config.epochs, arm.config.data.generated) == (SMOKE_EPOCHS, True)
     assert arm_for(spec, {"epochs": 2, "objective.cktf.temperature": 0.1}).name == "baseline"
 
 

@@ -5,9 +5,10 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from cktf.rows import EpochResult
-from cktf.study.spec import METRICS, StudySpec
+from cktf.study.spec import METRICS, Reference, StudySpec
 
 Make = Callable[..., StudySpec]
 Refused = Callable[..., str]
@@ -83,35 +84,20 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (
-            {},
-            "a study has exactly one of ablate, compare, leave_one_out, grid, fractional, search; got none of them",
-        ),
+        ({}, "a study has exactly one of ablate, compare, leave_one_out, grid, fractional, search; got none of them"),
         ({"ablate": ABLATE, "search": SEARCH}, "grid, fractional, search; got ablate and search"),
         ({"ablate": {}}, "ablate: must have 1 or more entries; got {}"),
         ({"ablate": {"epochs": []}}, "ablate.epochs: must have 1 or more entries; got []"),
         ({"ablate": {"epochs": 3}}, "ablate.epochs: must be a list; got 3"),
         ({"ablate": {"epochs": [0]}}, "ablate.epochs[0]: must be 1 or more; got 0"),
         ({"ablate": {"epochs": [1, "x"]}}, "ablate.epochs[1]: must be a whole number; got 'x'"),
-        (
-            {"ablate": {"epohs": [1]}},
-            "ablate.epohs: no such path in a trial's configuration. Did you mean 'epochs'?",
-        ),
+        ({"ablate": {"epohs": [1]}}, "ablate.epohs: no such path in a trial's configuration. Did you mean 'epochs'?"),
         ({"ablate": {"temprature": [1]}}, "ablate.temprature: no such path"),
-        (
-            {"ablate": {"seed": [1]}},
-            "ablate.seed: the seed cannot be a factor; all arms share the study's 'seeds:'",
-        ),
+        ({"ablate": {"seed": [1]}}, "ablate.seed: the seed cannot be a factor; all arms share the study's 'seeds:'"),
         ({"ablate": {"objective.cktf.theta": [0.1]}}, "ablate: every arm equals the baseline"),
-        (
-            {"ablate": {"objective.cktf.pairing": ["lost"]}},
-            "ablate.objective.cktf.pairing[0]: must be one of ",
-        ),
+        ({"ablate": {"objective.cktf.pairing": ["lost"]}}, "ablate.objective.cktf.pairing[0]: must be one of "),
         ({"ablate": {"objective.cktf.pairing": ["lost"]}}, "got 'lost'. Did you mean 'last'?"),
-        (
-            {"ablate": {"teacher": [None]}},
-            "ablate.teacher[0]: makes an invalid trial: objective.cktf needs a teacher",
-        ),
+        ({"ablate": {"teacher": [None]}}, "ablate.teacher[0]: makes an invalid trial: objective.cktf needs a teacher"),
         ({"ablate": {"student.model": ["resnet9"]}}, "ablate.student.model[0]: unknown model 'resnet9'"),
         ({"leave_one_out": {"epochs": 0}}, "leave_one_out.epochs: must be 1 or more; got 0"),
         ({"grid": {"epochs": [0, 1], "batch_size": [8, 16]}}, "grid.epochs[0]: must be 1 or more; got 0"),
@@ -125,10 +111,7 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
         ),
         ({"compare": {"a": {"epochs": 0}}}, "compare.a.epochs: must be 1 or more; got 0"),
         ({"compare": {"a": 3}}, "compare.a: must be a mapping of keys to values; got 3"),
-        (
-            {"compare": {"baseline": {"epochs": 1}}},
-            "compare.baseline: this name is taken by the study's baseline",
-        ),
+        ({"compare": {"baseline": {"epochs": 1}}}, "compare.baseline: this name is taken by the study's baseline"),
         ({"compare": {"a": {"seed": 1}}}, "compare.a.seed: the seed cannot be a factor"),
         ({"compare": {"a": {"epochs": 1}, "b": {"epochs": 1}}}, "compare.b: equals arm 'a'"),
         ({"compare": {"a": {"epochs": 1}, "b": {"epochs": 2}}}, "compare.b: equals arm 'baseline'"),
@@ -142,19 +125,13 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
             {"ablate": ABLATE, "resolution": 3},
             "resolution: only a study with 'fractional:' has this key; this one has 'ablate:'",
         ),
-        (
-            {"fractional": dict([*FRACTION.items()][:2])},
-            "fractional: must have 3 to 11 factors; got 2",
-        ),
+        ({"fractional": dict([*FRACTION.items()][:2])}, "fractional: must have 3 to 11 factors; got 2"),
         (
             {"fractional": FRACTION, "resolution": 5},
             "no fraction of 4 factors has resolution 5; 'grid:' has all 16 combinations, or ask for a lower",
         ),
         ({"fractional": FRACTION, "resolution": 2}, "resolution: must be 3 or more; got 2"),
-        (
-            {"fractional": FRACTION | {"epochs": [2]}},
-            "fractional.epochs: must have 2 or more entries; got [2]",
-        ),
+        ({"fractional": FRACTION | {"epochs": [2]}}, "fractional.epochs: must have 2 or more entries; got [2]"),
         ({"fractional": FRACTION | {"epochs": [1, 2, 3]}}, "fractional.epochs: must have 2 or fewer entries"),
         ({"fractional": FRACTION | {"epochs": [2, 0]}}, "fractional.epochs[1]: must be 1 or more; got 0"),
         (
@@ -186,10 +163,7 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
             {"search": {"epochs": 3}},
             "search.epochs: must have float: [low, high], int: [low, high] or choice: [one, other]; got 3",
         ),
-        (
-            {"search": {"epochs": {"int": [1, 2], "float": [1, 2]}}},
-            "search.epochs: must have float: [low, high]",
-        ),
+        ({"search": {"epochs": {"int": [1, 2], "float": [1, 2]}}}, "search.epochs: must have float: [low, high]"),
         (
             {"search": {"epochs": {"int": [5, 2]}}},
             "search.epochs: int: the first bound must be below the second; got [5, 2]",
@@ -200,10 +174,7 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
             {"search": {"epochs": {"int": [0, 4], "log": True}}},
             "with 'log: true' both bounds must be greater than 0; got [0, 4]",
         ),
-        (
-            {"search": {"epochs": {"int": [1, 4], "log": True, "step": 2}}},
-            "step: cannot go with 'log: true'; got 2",
-        ),
+        ({"search": {"epochs": {"int": [1, 4], "log": True, "step": 2}}}, "step: cannot go with 'log: true'; got 2"),
         (
             {"search": {"epochs": {"int": [1, 4], "step": 9}}},
             "step: must be 3 or less, the distance of the bounds; got 9",
@@ -217,14 +188,8 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
             "search.epochs.choice: the values must differ from each other; got [1, 1]",
         ),
         ({"search": {"epochs": {"choice": [1, 0]}}}, "search.epochs: must be 1 or more; got 0"),
-        (
-            {"search": {"epochs": {"choice": [1]}}},
-            "search.epochs.choice: must have 2 or more entries; got [1]",
-        ),
-        (
-            {"search": {"epochs": {"int": [1, 4], "when": {"epoch": 1}}}},
-            "search.epochs.when.epoch: no such path",
-        ),
+        ({"search": {"epochs": {"choice": [1]}}}, "search.epochs.choice: must have 2 or more entries; got [1]"),
+        ({"search": {"epochs": {"int": [1, 4], "when": {"epoch": 1}}}}, "search.epochs.when.epoch: no such path"),
         (
             {"search": {"epochs": {"int": [1, 4], "when": {"batch_size": "> x"}}}},
             "'>' compares numbers, such as '> 0'; got '> x'",
@@ -259,18 +224,12 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
             "search: the conditions under 'when' go in a circle: epochs -> epochs",
         ),
         ({"ablate": ABLATE, "seeds": 0}, "seeds: must be between 1 and 1000, or a list of seeds; got 0"),
-        (
-            {"ablate": ABLATE, "seeds": "x"},
-            "seeds: must be a whole number of seeds, or a list of them; got 'x'",
-        ),
+        ({"ablate": ABLATE, "seeds": "x"}, "seeds: must be a whole number of seeds, or a list of them; got 'x'"),
         ({"ablate": ABLATE, "seeds": []}, "seeds: must have 1 or more entries; got []"),
         ({"ablate": ABLATE, "seeds": [0, -1]}, "seeds[1]: must be 0 or more; got -1"),
         ({"ablate": ABLATE, "seeds": [2**31]}, "seeds[0]: must be less than 2147483648; got 2147483648"),
         ({"ablate": ABLATE, "seeds": [2, 2]}, "seeds: the seeds must differ from each other; got [2, 2]"),
-        (
-            {"ablate": ABLATE, "metric": "validation_acc"},
-            "got 'validation_acc'. Did you mean 'validation_accuracy'?",
-        ),
+        ({"ablate": ABLATE, "metric": "validation_acc"}, "got 'validation_acc'. Did you mean 'validation_accuracy'?"),
         ({"ablate": ABLATE, "resources": {"gpu": 1}}, "resources.gpu: unknown key. Did you mean 'gpus'?"),
         (
             {"ablate": ABLATE, "resources": {"gpus": 1.5}},
@@ -282,16 +241,10 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
         ),
         ({"ablate": ABLATE, "resources": {"gpus": 0.5, "workers": 2}}, "must be 0 or 2, so that"),
         ({"ablate": ABLATE, "resources": {"gpus": 4, "workers": 2}}, "must be 0 or 2, so that"),
-        (
-            {"ablate": ABLATE, "resources": {"gpus": 2}},
-            "one worker trains on one GPU; 'workers:' sets how many do",
-        ),
+        ({"ablate": ABLATE, "resources": {"gpus": 2}}, "one worker trains on one GPU; 'workers:' sets how many do"),
         ({"ablate": ABLATE, "resources": {"cpus": 0}}, "resources.cpus: must be greater than 0; got 0"),
         ({"ablate": ABLATE, "resources": 3}, "resources: must be a mapping of keys to values; got 3"),
-        (
-            {"ablate": ABLATE, "keep": "bst"},
-            "keep: must be one of best, all, none; got 'bst'. Did you mean 'best'?",
-        ),
+        ({"ablate": ABLATE, "keep": "bst"}, "keep: must be one of best, all, none; got 'bst'. Did you mean 'best'?"),
         ({"ablate": ABLATE, "delta": 0}, "delta: must be greater than 0; got 0"),
         ({"ablate": ABLATE, "delta": 101}, "delta: must be 100 or less; got 101"),
         ({"ablate": ABLATE, "delta": "half"}, "delta: must be a finite number; got 'half'"),
@@ -365,3 +318,23 @@ def test_a_copy_derives_everything_anew(make: Make) -> None:
     config = spec.baseline_config
     assert config.arm_id != config.model_copy(update={"epochs": 99}).arm_id
     assert config.arm_id == config.with_seed(5).arm_id
+
+
+def test_values_are_told_by_context_and_arm() -> None:
+    values = {"a": {"baseline": 70, "kd": 71.5}, "b": {"kd": 61.0}}
+    reference = Reference.model_validate({"source": "Some 2023", "values": values, "teacher": {"a": 75.5}})
+    assert reference.by_context() == values
+    assert reference.teachers() == {"a": 75.5}
+    assert reference.metric == "test_accuracy"
+
+
+def test_without_contexts_they_are_those_of_the_unnamed_one() -> None:
+    reference = Reference.model_validate({"source": "Some 2023", "values": {"kd": 71.5}, "teacher": 75.5})
+    assert reference.by_context() == {"": {"kd": 71.5}}
+    assert reference.teachers() == {"": 75.5}
+    assert Reference.model_validate({"source": "Some 2023", "values": {"kd": 71.5}}).teachers() == {}
+
+
+def test_a_value_is_a_finite_number() -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        Reference.model_validate({"source": "Some 2023", "values": {"kd": float("nan")}})

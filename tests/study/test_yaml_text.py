@@ -61,10 +61,7 @@ def test_every_key_and_entry_knows_its_line() -> None:
         ("a: {b: 1, b: 2}\n", "line 1: the key 'b' stands twice"),
         ("a: 1\n2: 3\n", "line 2: keys must be text; put quotes around '2'"),
         ("a: 1\n---\nb: 1\n", "line 2: not valid YAML"),
-        (
-            "a: !!python/object:os.system {}\n",
-            "line 1: a: the tag '!!python/object:os.system' is not known here",
-        ),
+        ("a: !!python/object:os.system {}\n", "line 1: a: the tag '!!python/object:os.system' is not known here"),
         ("a: 1\nb: \x00\n", r"line 2: not valid YAML: it holds '\x00', a character that YAML has not"),
         ('a: ["x\\0"]\n', r"line 1: a[0]: 'x\x00' holds NUL"),
         ('"a\\ud800": 1\n', r"line 1: 'a\ud800' holds half of a surrogate pair"),
@@ -75,10 +72,7 @@ def test_every_key_and_entry_knows_its_line() -> None:
         ("a: !!int\n", "line 1: a: '' is not what the tag !!int says"),
         ("a: !!int 1_000\n", "line 1: a: '1_000' is not what the tag !!int says"),
         ("a: !!null x\n", "line 1: a: 'x' is not what the tag !!null says"),
-        (
-            "a: !!timestamp foo\n",
-            "line 1: a: the tag '!!timestamp' is not known here; write none, or where it fits",
-        ),
+        ("a: !!timestamp foo\n", "line 1: a: the tag '!!timestamp' is not known here; write none, or where it fits"),
         ("a: !!set {b, c}\n", "line 1: a: the tag '!!set' is not known here"),
         ("a: !!binary x\n", "line 1: a: the tag '!!binary' is not known here"),
         ("a: [!mine 1]\n", "line 1: a[0]: the tag '!mine' is not known here"),
@@ -89,10 +83,7 @@ def test_every_key_and_entry_knows_its_line() -> None:
         ("a: {<<: [{b: 1}, 2]}\n", "line 1: a: '<<' must have a mapping, or a list of mappings"),
         (f"a: {'9' * 5000}\n", f"line 1: a: a whole number may have 100 digits; got '{'9' * 59}..."),
         (f"a: 0x{'f' * 5000}\n", "line 1: a: a whole number may have 100 digits; got '0xf"),
-        (
-            "a:\xa01\nb: 2\n",
-            r"line 2: not valid YAML: mapping values are not allowed here; '\xa0' stands there (no-b",
-        ),
+        ("a:\xa01\nb: 2\n", r"line 2: not valid YAML: mapping values are not allowed here; '\xa0' stands there (no-b"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, message: str) -> None:

@@ -1,37 +1,38 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from cktf.trainer.config import TrialConfig
+from tests.kinds import MakeTrial
 
 TINY = {
     "data": {"name": "digits", "train_fraction": 0.2},
     "teacher": {"model": "resnet8", "epochs": 1},
     "student": {"model": "resnet8"},
-    "objective": {
-        "cross_entropy": {},
-        "cktf": {"beta": 0.8, "theta": 0.1, "temperature": 0.1, "negatives": 32},
-    },
+    "objective": {"cross_entropy": {}, "cktf": {"beta": 0.8, "theta": 0.1, "temperature": 0.1, "negatives": 32}},
     "epochs": 3,
     "batch_size": 64,
 }
 
 
 @pytest.fixture
-def tiny():
+def tiny() -> MakeTrial:
     """A trial configuration that trains in a second or two, with changes laid over its top level."""
 
-    def make(**changes):
+    def make(**changes: Any) -> TrialConfig:
         return TrialConfig.model_validate({**TINY, **changes})
 
     return make
 
 
 @pytest.fixture(scope="session")
-def session_cache(tmp_path_factory):
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(autouse=True)
-def cache(session_cache, monkeypatch):
+def cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One cache for the session, so that the tiny teacher is trained once."""
     monkeypatch.setenv("CKTF_CACHE", str(session_cache))
     return session_cache

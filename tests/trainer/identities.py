@@ -11,7 +11,7 @@ from cktf.plan.planner import Planner
 from cktf.rows import parse_row
 from cktf.study.designs import every_arm
 from cktf.study.load import load_study
-from cktf.trial.teacher_cache import teacher_trial
+from cktf.trial.teachers import teacher_trial
 
 STUDIES = Path(__file__).parents[2] / "search_spaces"
 PINNED = {

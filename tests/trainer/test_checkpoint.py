@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 CPU = torch.device("cpu")
 
 
-def result(epoch):
+def result(epoch: int) -> EpochResult:
     return EpochResult(
         epoch=epoch,
         phase="train",
@@ -24,7 +26,7 @@ def result(epoch):
     )
 
 
-def test_a_checkpoint_comes_back_as_it_was_written(tmp_path):
+def test_a_checkpoint_comes_back_as_it_was_written(tmp_path: Path) -> None:
     network = torch.nn.Linear(2, 3)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     network(torch.ones(1, 2)).sum().backward()
@@ -38,15 +40,15 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path):
     assert torch.equal(momentum, optimizer.state_dict()["state"][0]["momentum_buffer"])
 
 
-def test_a_trial_without_checkpoint_has_none(tmp_path):
+def test_a_trial_without_checkpoint_has_none(tmp_path: Path) -> None:
     assert load_checkpoint(Storage(tmp_path / "nothing"), CPU) is None
 
 
-def test_a_writer_that_dies_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
+def test_a_writer_that_dies_leaves_the_last_checkpoint_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Storage(tmp_path)
     save_checkpoint(place, Checkpoint({}, {}, {}, [result(1)]))
 
-    def die(*_):
+    def die(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pathlib.Path.replace", die)

@@ -1,12 +1,18 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import contents_of, with_contents
-from cktf.trial.teacher_cache import teacher_id, teacher_trial
+from cktf.trial.teachers import teacher_id, teacher_trial
+from tests.kinds import MakeTrial
 
 
-def test_the_identity_of_a_trial_changes_with_every_setting_and_the_arm_s_with_all_but_the_seed(tiny):
+def test_the_identity_of_a_trial_changes_with_every_setting_and_the_arm_s_with_all_but_the_seed(
+    tiny: MakeTrial,
+) -> None:
     base = tiny()
     assert base.with_seed(1).trial_id != base.trial_id
     assert base.with_seed(1).arm_id == base.arm_id
@@ -14,25 +20,25 @@ def test_the_identity_of_a_trial_changes_with_every_setting_and_the_arm_s_with_a
     assert tiny(objective={"cross_entropy": {}, "cktf": {"negatives": 33}}).arm_id != base.arm_id
 
 
-def test_an_identity_survives_a_round_trip_through_json(tiny):
+def test_an_identity_survives_a_round_trip_through_json(tiny: MakeTrial) -> None:
     again = TrialConfig.model_validate_json(tiny().model_dump_json())
     assert again == tiny()
     assert again.trial_id == tiny().trial_id
 
 
-def test_a_teacher_from_a_file_survives_the_round_trip_through_a_row(tiny):
+def test_a_teacher_from_a_file_survives_the_round_trip_through_a_row(tiny: MakeTrial) -> None:
     config = tiny(teacher={"model": "resnet8", "checkpoint": "teacher.pth"})
     assert TrialConfig.model_validate(config.model_dump(mode="json")) == config
 
 
-def test_where_the_files_are_is_no_part_of_an_identity(tiny):
+def test_where_the_files_are_is_no_part_of_an_identity(tiny: MakeTrial) -> None:
     here = tiny(data={"name": "digits", "train_fraction": 0.2, "root": "/somewhere"})
     assert here.trial_id == tiny().trial_id
     assert here.arm_id == tiny().arm_id
 
 
-def test_a_teacher_s_file_is_known_by_its_content_wherever_it_is(tiny, tmp_path):
-    def planned(name, content):
+def test_a_teacher_s_file_is_known_by_its_content_wherever_it_is(tiny: MakeTrial, tmp_path: Path) -> None:
+    def planned(name: str, content: Any) -> TrialConfig:
         (tmp_path / name).write_bytes(content)
         teacher = {"model": "resnet8", "checkpoint": str(tmp_path / name)}
         return with_contents(tiny(teacher=teacher))
@@ -44,8 +50,10 @@ def test_a_teacher_s_file_is_known_by_its_content_wherever_it_is(tiny, tmp_path)
     assert with_contents(first) == first, "what is planned does not change with the file"
 
 
-def test_a_teacher_s_precision_is_that_of_its_own_training_and_means_nothing_beside_a_file(tiny):
-    def teacher(**values):
+def test_a_teacher_s_precision_is_that_of_its_own_training_and_means_nothing_beside_a_file(
+    tiny: MakeTrial,
+) -> None:
+    def teacher(**values: Any) -> TrialConfig:
         return tiny(teacher={"model": "resnet8", **values})
 
     plain, exact = teacher(epochs=1), teacher(epochs=1, precision="float32")
@@ -61,64 +69,62 @@ def test_a_teacher_s_precision_is_that_of_its_own_training_and_means_nothing_bes
     assert teacher_id(beside) == teacher_id(from_file)
 
 
-def test_a_teacher_s_file_that_only_other_machines_have_is_known_by_its_name(tiny):
-    def planned(name):
+def test_a_teacher_s_file_that_only_other_machines_have_is_known_by_its_name(tiny: MakeTrial) -> None:
+    def planned(name: str) -> TrialConfig:
         return with_contents(tiny(teacher={"model": "resnet8", "checkpoint": f"/nowhere/{name}"}))
 
     assert planned("a.pth").teacher.sha256 is None
     assert planned("a.pth").trial_id != planned("b.pth").trial_id
 
 
-def test_a_trial_without_a_teacher_s_file_stays_as_it_is(tiny):
+def test_a_trial_without_a_teacher_s_file_stays_as_it_is(tiny: MakeTrial) -> None:
     assert with_contents(tiny()) == tiny()
 
 
-def test_an_objective_that_needs_a_teacher_is_refused_without_one(tiny):
+def test_an_objective_that_needs_a_teacher_is_refused_without_one(tiny: MakeTrial) -> None:
     with pytest.raises(ValidationError, match=r"objective\.cktf needs a teacher"):
         tiny(teacher=None)
 
 
-def test_a_sum_without_any_objective_is_refused(tiny):
+def test_a_sum_without_any_objective_is_refused(tiny: MakeTrial) -> None:
     with pytest.raises(ValidationError, match="at least one objective"):
         tiny(objective={"cross_entropy": {"weight": 0}})
 
 
-def test_an_unknown_objective_is_refused(tiny):
+def test_an_unknown_objective_is_refused(tiny: MakeTrial) -> None:
     with pytest.raises(ValidationError, match="croos_entropy"):
         tiny(objective={"croos_entropy": {}})
 
 
-def test_automatic_precision_is_bfloat16_on_a_gpu_alone(tiny):
+def test_automatic_precision_is_bfloat16_on_a_gpu_alone(tiny: MakeTrial) -> None:
     assert tiny().precision_on("cuda") == "bfloat16"
     assert tiny().precision_on("cpu") == "float32"
     assert tiny(precision="float32").precision_on("cuda") == "float32"
 
 
-def test_a_warm_up_longer_than_the_training_is_refused(tiny):
+def test_a_warm_up_longer_than_the_training_is_refused(tiny: MakeTrial) -> None:
     with pytest.raises(ValidationError, match=r"warmup_epochs is 50; must be less than epochs, 5"):
         tiny(epochs=5, optimizer={"warmup_epochs": 50})
 
 
-def test_folders_of_images_are_known_by_their_content_or_else_by_their_place(tiny, tmp_path):
-    def planned(name, *colours):
+def test_folders_of_images_are_known_by_their_content_or_else_by_their_place(tiny: MakeTrial, tmp_path: Path) -> None:
+    def planned(name: str, *colours: Any) -> TrialConfig:
         for part in ("train", "test"):
             for colour in colours:
                 (tmp_path / name / part / colour).mkdir(parents=True)
                 (tmp_path / name / part / colour / "0.png").write_bytes(b"image")
         return with_contents(tiny(data={"name": "image_folder", "root": str(tmp_path / name), "side": 16}))
 
-    one, same, other = (
-        planned("one", "red", "blue"),
-        planned("same", "red", "blue"),
-        planned("other", "red", "green"),
-    )
+    one, same, other = (planned("one", "red", "blue"), planned("same", "red", "blue"), planned("other", "red", "green"))
     assert one.trial_id == same.trial_id != other.trial_id
     assert teacher_trial(one.teacher, one.data).trial_id != teacher_trial(other.teacher, other.data).trial_id
     assert planned("nothing").trial_id != planned("void").trial_id
 
 
-def test_files_that_are_not_verified_are_known_by_their_content_wherever_they_are(tiny, tmp_path):
-    def planned(name, *, byte, verify=False):
+def test_files_that_are_not_verified_are_known_by_their_content_wherever_they_are(
+    tiny: MakeTrial, tmp_path: Path
+) -> None:
+    def planned(name: str, *, byte: bytes, verify: bool = False) -> TrialConfig:
         folder = tmp_path / name / "cifar-100-python"
         folder.mkdir(parents=True, exist_ok=True)
         for file in ("train", "test"):

@@ -1,13 +1,18 @@
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import Tensor, distributed, multiprocessing, nn
 
 from cktf.batch import Activations
 from cktf.models import MODELS
+from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.options import TrainOptions
+from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 
 CPU = torch.device("cpu")
@@ -17,20 +22,20 @@ SOURCES = ("all", "queue")
 class Plain(nn.Module):
     """A network without batch-norm, the one thing that sees a worker's shard instead of the batch."""
 
-    def __init__(self, num_classes, in_channels):
+    def __init__(self, num_classes: int, in_channels: int) -> None:
         super().__init__()
         self.stem = nn.Conv2d(in_channels, 4, kernel_size=3, padding=1)
         self.stage = nn.Conv2d(4, 6, kernel_size=3, padding=1, stride=2)
         self.fc = nn.Linear(6, num_classes)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Activations:
         stem = self.stem(images).relu()
         stage = self.stage(stem).relu()
         vector = stage.mean((2, 3))
         return Activations(self.fc(vector), vector, stem, ((stage,),), preactivations=())
 
 
-def _trained(folder, source):
+def _trained(folder: str | Path, source: str) -> tuple[Any, ...]:
     """Train a trial; return its results and, where it is written, its checkpoint."""
     torch.set_num_threads(1)
     MODELS["plain"] = Plain
@@ -58,25 +63,22 @@ def _trained(folder, source):
         del MODELS["plain"]
 
 
-def _trial_rank(rank, folder):
+def _trial_rank(rank: int, folder: str | Path) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
         results = {source: _trained(f"{folder}/{source}", source)[0] for source in SOURCES}
-        torch.save(
-            {source: [vars(result) for result in results[source]] for source in SOURCES},
-            f"{folder}/{rank}.pt",
-        )
+        torch.save({source: [vars(result) for result in results[source]] for source in SOURCES}, f"{folder}/{rank}.pt")
     finally:
         distributed.destroy_process_group()
 
 
-def _measured(results):
+def _measured(results: Iterable[EpochResult]) -> list[Any]:
     """What of the results is no time and no memory."""
     left_out = ("epoch_seconds", "samples_per_second", "peak_memory_gib")
     return [{name: value for name, value in values.items() if name not in left_out} for values in results]
 
 
-def test_a_trial_of_two_workers_is_that_of_one(tmp_path):
+def test_a_trial_of_two_workers_is_that_of_one(tmp_path: Path) -> None:
     expected = {source: _trained(tmp_path / "alone" / source, source) for source in SOURCES}
     multiprocessing.spawn(_trial_rank, args=(str(tmp_path),), nprocs=2)
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
@@ -94,7 +96,7 @@ def test_a_trial_of_two_workers_is_that_of_one(tmp_path):
             torch.testing.assert_close(getattr(spread, part), getattr(checkpoint, part), rtol=1e-4, atol=1e-5)
 
 
-def _rank(rank, folder):
+def _rank(rank: int, folder: str | Path) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
@@ -122,7 +124,7 @@ def _rank(rank, folder):
         distributed.destroy_process_group()
 
 
-def _network():
+def _network() -> Any:
     network = nn.Linear(3, 2)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -130,11 +132,11 @@ def _network():
     return network
 
 
-def _batch():
+def _batch() -> tuple[Any, ...]:
     return torch.arange(15.0).reshape(5, 3) / 10, torch.arange(10.0).reshape(5, 2)
 
 
-def test_the_gradients_of_two_workers_add_up_to_those_of_one(tmp_path):
+def test_the_gradients_of_two_workers_add_up_to_those_of_one(tmp_path: Path) -> None:
     multiprocessing.spawn(_rank, args=(str(tmp_path),), nprocs=2)
     network = _network()
     inputs, targets = _batch()
@@ -145,7 +147,7 @@ def test_the_gradients_of_two_workers_add_up_to_those_of_one(tmp_path):
             torch.testing.assert_close(gradient, parameter.grad)
 
 
-def test_alone_nothing_is_exchanged():
+def test_alone_nothing_is_exchanged() -> None:
     workers = Workers.current()
     assert workers == Workers(rank=0, size=1)
     values = torch.tensor([1.0, 2.0])

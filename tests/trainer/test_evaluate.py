@@ -1,20 +1,21 @@
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cktf.batch import Activations
-from cktf.trainer.evaluate import evaluate
+from cktf.trainer.distributed import Workers
+from cktf.trainer.evaluate import RunningMeans, evaluate
 
 
 class _Readout(nn.Module):
     """Takes its images for logits; in training mode it would answer zeros."""
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> Activations:
         logits = images.flatten(1) * (0 if self.training else 1)
         return Activations(logits=logits, penultimate=logits, stem=images, stages=(), preactivations=())
 
 
-def test_loss_and_accuracy_are_means_over_samples_not_over_batches():
+def test_loss_and_accuracy_are_means_over_samples_not_over_batches() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
     labels = torch.tensor([0, 1, 1])
     images = logits.reshape(3, 2, 1, 1)
@@ -24,8 +25,24 @@ def test_loss_and_accuracy_are_means_over_samples_not_over_batches():
     assert result.accuracy == pytest.approx(200 / 3)
 
 
-def test_the_network_is_evaluated_in_eval_mode_and_left_in_training_mode():
+def test_the_network_is_evaluated_in_eval_mode_and_left_in_training_mode() -> None:
     network = _Readout().train()
     result = evaluate(network, [(torch.tensor([[[[0.0]], [[9.0]]]]), torch.tensor([1]))])
     assert result.accuracy == 100
     assert network.training
+
+
+def test_a_mean_counts_samples_not_batches() -> None:
+    means = RunningMeans()
+    means.add({"loss": torch.tensor(1.0)}, samples=3)
+    means.add({"loss": torch.tensor(5.0)}, samples=1)
+    values, samples = means.result(Workers())
+    assert values == {"loss": pytest.approx(2.0)}
+    assert samples == 4
+
+
+def test_a_mean_keeps_no_graph() -> None:
+    means = RunningMeans()
+    weight = torch.ones(1, requires_grad=True)
+    means.add({"loss": (weight * 2).sum()}, samples=1)
+    assert not means._sums["loss"].requires_grad

@@ -1,39 +1,44 @@
 """The health of a distillation: what is measured, and that measuring changes nothing."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import distributed, multiprocessing, nn
+from torch import Tensor, distributed, multiprocessing, nn
 
 from cktf.batch import Batch
 from cktf.data import evaluation_batches, split
 from cktf.models import build_model, measure_shapes
+from cktf.rows import EpochResult
 from cktf.seeding import initialisation
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.health import HealthConfig, health_of, layer_pairs
-from cktf.trainer.options import TrainOptions
-from cktf.trainer.similarity import agreement, divergence, linear_cka
+from cktf.trainer.health import Health, HealthConfig, agreement, divergence, layer_pairs, linear_cka
+from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
+from tests.kinds import MakeTrial
 
 CPU = torch.device("cpu")
 ALWAYS = HealthConfig(every=1)
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
 
 
-def trained(results):
+def trained(results: Iterable[EpochResult]) -> tuple[Any, ...]:
     """All of the results that the same training must repeat, and what was measured beside it."""
     rows = [asdict(result) for result in results]
     measured = [row.pop("health") for row in rows]
     return [{key: value for key, value in row.items() if key not in TIMES} for row in rows], measured
 
 
-def built(config):
+def built(config: TrialConfig) -> tuple[Any, ...]:
     """Return a trial's main phase with a teacher that has learnt nothing, what measures it, and what it is made of."""
     dataset = held_dataset(config.data, CPU)
     parts = split(dataset.train_labels, config.data, config.seed)
@@ -41,7 +46,7 @@ def built(config):
         teacher = build_model("resnet14", 10, dataset.image_shape)
     teacher.requires_grad_(False).eval()
     _, objective, phases = assemble(config, dataset, parts, teacher)
-    health = health_of(ALWAYS, phases[-1], config, objective, teacher, dataset, parts)
+    health = Health(ALWAYS, phases[-1], config, objective, teacher, dataset, parts)
     return phases[-1], health, teacher, dataset, parts
 
 
@@ -56,7 +61,9 @@ def built(config):
         {"objective": {"cross_entropy": {}, "kd": {}}, "precision": "bfloat16"},
     ],
 )
-def test_a_trial_learns_the_same_bit_for_bit_whether_it_is_measured_or_not(tiny, changes):
+def test_a_trial_learns_the_same_bit_for_bit_whether_it_is_measured_or_not(
+    tiny: MakeTrial, changes: dict[str, Any]
+) -> None:
     config = tiny(epochs=2, **changes)
     alone, nothing = trained(run_trial(config))
     beside, measured = trained(run_trial(config, TrainOptions(health=ALWAYS)))
@@ -68,7 +75,9 @@ def test_a_trial_learns_the_same_bit_for_bit_whether_it_is_measured_or_not(tiny,
     assert terms == {name for name in measured[-1] if name.startswith("gradient.")}
 
 
-def test_a_measured_trial_that_is_resumed_is_bit_equal_to_one_that_was_not_interrupted(tiny, tmp_path):
+def test_a_measured_trial_that_is_resumed_is_bit_equal_to_one_that_was_not_interrupted(
+    tiny: MakeTrial, tmp_path: Path
+) -> None:
     config = tiny()
     whole = trained(run_trial(config, TrainOptions(health=ALWAYS)))
     run = Storage(tmp_path / "run")
@@ -79,7 +88,7 @@ def test_a_measured_trial_that_is_resumed_is_bit_equal_to_one_that_was_not_inter
     assert trained(run_trial(config, run=run)) == whole, "what was measured is in the checkpoint"
 
 
-def test_measuring_neither_reads_nor_moves_global_randomness(tiny):
+def test_measuring_neither_reads_nor_moves_global_randomness(tiny: MakeTrial) -> None:
     config = tiny(epochs=1)
     torch.manual_seed(3)
     before = torch.get_rng_state()
@@ -89,19 +98,19 @@ def test_measuring_neither_reads_nor_moves_global_randomness(tiny):
     assert trained(run_trial(config, TrainOptions(health=ALWAYS))) == found
 
 
-def test_every_so_many_epochs_and_the_last_are_measured(tiny):
+def test_every_so_many_epochs_and_the_last_are_measured(tiny: MakeTrial) -> None:
     results = list(run_trial(tiny(epochs=5, objective={"kd": {}}), TrainOptions(health=HealthConfig(every=2))))
     assert [bool(result.health) for result in results] == [False, True, False, True, True]
     with pytest.raises(ValidationError, match="every"):
         HealthConfig(every=0)
 
 
-def test_without_a_teacher_the_gradients_are_measured_alone(tiny):
+def test_without_a_teacher_the_gradients_are_measured_alone(tiny: MakeTrial) -> None:
     (result,) = run_trial(tiny(epochs=1, objective={"cross_entropy": {}}, teacher=None), TrainOptions(health=ALWAYS))
     assert set(result.health) == {"gradient.cross_entropy.logits"}
 
 
-def test_answers_and_layers_are_compared_over_the_whole_validation_split(tiny):
+def test_answers_and_layers_are_compared_over_the_whole_validation_split(tiny: MakeTrial) -> None:
     phase, health, teacher, dataset, parts = built(tiny(batch_size=40))
     phase.student.train()
     buffers = [buffer.clone() for buffer in phase.student.buffers()]
@@ -113,10 +122,7 @@ def test_answers_and_layers_are_compared_over_the_whole_validation_split(tiny):
     images = torch.cat([images for images, _ in evaluation_batches(dataset, parts.validation_index)])
     with torch.no_grad():
         ours, theirs = phase.student(images), teacher(images)
-    expected = {
-        "agreement": agreement(ours.logits, theirs.logits),
-        "kl": divergence(ours.logits, theirs.logits),
-    }
+    expected = {"agreement": agreement(ours.logits, theirs.logits), "kl": divergence(ours.logits, theirs.logits)}
     pairs = {f"stage{n}": (ours.stages[n - 1][-1], theirs.stages[n - 1][-1]) for n in (1, 2, 3)}
     pairs["stem"] = ours.stem, theirs.stem
     for name, (one, other) in pairs.items():
@@ -131,7 +137,9 @@ def test_answers_and_layers_are_compared_over_the_whole_validation_split(tiny):
     ("objective", "passes"),
     [({"kd": {}, "cktf": {"negatives": 8}}, 1), ({"cktf": {"negatives": 8, "pairing": "largest"}}, 3)],
 )
-def test_the_teacher_runs_once_where_what_is_read_of_it_can_be_kept(tiny, objective, passes):
+def test_the_teacher_runs_once_where_what_is_read_of_it_can_be_kept(
+    tiny: MakeTrial, objective: dict[str, Any], passes: int
+) -> None:
     phase, health, teacher, _, parts = built(tiny(objective=objective))
     seen = []
     teacher.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
@@ -144,7 +152,9 @@ def test_the_teacher_runs_once_where_what_is_read_of_it_can_be_kept(tiny, object
     assert health.on_validation() != first
 
 
-def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_training(tiny):
+def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_training(
+    tiny: MakeTrial,
+) -> None:
     _, health, teacher, dataset, parts = built(tiny(batch_size=50))
     health.student.eval()
     expected, count = {}, 0
@@ -163,7 +173,7 @@ def test_what_an_objective_tells_is_the_mean_over_batches_as_large_as_in_trainin
         assert found[name] == pytest.approx(total / count, rel=1e-3, abs=1e-5), name
 
 
-def step(config, workers):
+def step(config: TrialConfig, workers: Workers) -> tuple[Any, ...]:
     """Return what measures a trial, and one training step's terms and share."""
     phase, health, teacher, *_ = built(config)
     batch = next(iter(phase.loader(workers).epoch(1)))
@@ -174,7 +184,7 @@ def step(config, workers):
     return health, loss, terms, batch.share
 
 
-def test_the_norm_of_a_term_s_gradient_is_that_of_a_backward_of_its_own(tiny):
+def test_the_norm_of_a_term_s_gradient_is_that_of_a_backward_of_its_own(tiny: MakeTrial) -> None:
     config = tiny(objective={"cross_entropy": {}, "kd": {"weight": 0.5}, "cktf": {"weight": 2, "negatives": 8}})
     health, loss, terms, share = step(config, Workers())
     found = health.gradient_norms(terms, share, Workers())
@@ -188,7 +198,7 @@ def test_the_norm_of_a_term_s_gradient_is_that_of_a_backward_of_its_own(tiny):
     loss.backward()  # the step's own, in the same graph
 
 
-def test_the_gradient_norm_of_one_weight_by_hand(tiny):
+def test_the_gradient_norm_of_one_weight_by_hand(tiny: MakeTrial) -> None:
     # A student w * x with the term w^2 and factor 1: the gradient at w = 3 is 6.
     _, health, *_ = built(tiny(objective={"cross_entropy": {}}))
     health.student = nn.Linear(1, 1, bias=False)
@@ -197,19 +207,19 @@ def test_the_gradient_norm_of_one_weight_by_hand(tiny):
     assert health.gradient_norms(terms, 1.0, Workers()) == {"gradient.cross_entropy.logits": 6.0}
 
 
-def test_a_compiled_student_has_no_gradients_of_terms(tiny):
+def test_a_compiled_student_has_no_gradients_of_terms(tiny: MakeTrial) -> None:
     # Its graph serves the step's own backward, and no other.
     _, health, *_ = built(tiny(objective={"cross_entropy": {}}, compile=True))
     term = next(health.student.parameters()).square().sum()
     assert health.gradient_norms({"cross_entropy.logits": term}, 1.0, Workers()) == {}
 
 
-def on_validation(config):
+def on_validation(config: TrialConfig) -> Any:
     _, health, *_ = built(config)
     return health.on_validation()
 
 
-def _worker(rank, folder, of_step, of_trial, *of_splits):
+def _worker(rank: int, folder: Path, of_step: Any, of_trial: Any, *of_splits: Any) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
@@ -223,7 +233,7 @@ def _worker(rank, folder, of_step, of_trial, *of_splits):
         distributed.destroy_process_group()
 
 
-def test_two_workers_measure_the_same_split_and_their_gradients_add_up(tiny, tmp_path):
+def test_two_workers_measure_the_same_split_and_their_gradients_add_up(tiny: MakeTrial, tmp_path: Path) -> None:
     config = tiny(objective={"cross_entropy": {}, "kd": {}}, epochs=1)
     banks = tiny(objective={"cross_entropy": {}, "crd": {"negatives": 8}}, epochs=1)
     list(run_trial(config))  # the teacher is there
@@ -254,7 +264,7 @@ def test_two_workers_measure_the_same_split_and_their_gradients_add_up(tiny, tmp
         assert norms[f"gradient.{name}"] == pytest.approx(total.norm().item(), rel=1e-4)
 
 
-def test_networks_of_unequal_depth_share_their_ends_and_what_is_matched_by_hand():
+def test_networks_of_unequal_depth_share_their_ends_and_what_is_matched_by_hand() -> None:
     image = torch.Size([1, 8, 8])
     shapes = [measure_shapes(build_model(name, 10, image), image) for name in ("resnet8", "vgg8")]
     assert layer_pairs(*shapes, [("stage1", "stage2.0")]) == {
@@ -262,3 +272,57 @@ def test_networks_of_unequal_depth_share_their_ends_and_what_is_matched_by_hand(
         "penultimate": ("penultimate", "penultimate"),
         "stage1-stage2_0": ("stage1", "stage2.0"),
     }
+
+
+@pytest.fixture
+def sides() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    return torch.randn(9, 4, generator=generator), torch.randn(9, 6, generator=generator)
+
+
+def hsic(one: Tensor, other: Tensor) -> Any:
+    """Hilbert-Schmidt independence criterion of two matrices of products of samples, but for its constant factor."""
+    n = len(one)
+    centring = torch.eye(n, dtype=one.dtype) - torch.full((n, n), 1 / n, dtype=one.dtype)
+    return torch.trace(one @ centring @ other @ centring)
+
+
+def test_linear_cka_is_the_normalised_hsic_of_its_definition(sides: tuple[Tensor, Tensor]) -> None:
+    ours, theirs = (side.double() + 3 for side in sides)
+    kernels = ours @ ours.T, theirs @ theirs.T
+    expected = hsic(*kernels) / (hsic(kernels[0], kernels[0]) * hsic(kernels[1], kernels[1])).sqrt()
+    torch.testing.assert_close(linear_cka(ours, theirs), expected)
+
+
+def test_linear_cka_of_three_samples_by_hand() -> None:
+    # Centred: x = (-1, 0, 1) and y = (-1, 1, 0); so (x.y)^2 / (x.x y.y) = 1 / 4.
+    found = linear_cka(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[0.0], [2.0], [1.0]]))
+    assert found.item() == pytest.approx(0.25)
+
+
+def test_linear_cka_sees_neither_rotation_nor_scale_nor_shift(sides: tuple[Tensor, Tensor]) -> None:
+    ours, theirs = sides
+    rotation = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(1))).Q
+    found = linear_cka(ours, theirs)
+    assert 0 < found < 1
+    torch.testing.assert_close(linear_cka(7 * ours @ rotation - 2, theirs), found, rtol=1e-5, atol=0)
+    assert linear_cka(ours, ours @ rotation).item() == pytest.approx(1)
+    assert linear_cka(ours, torch.ones(9, 2)).isnan()
+
+
+def test_the_divergence_is_of_the_teacher_from_the_student(sides: tuple[Tensor, Tensor]) -> None:
+    student, teacher = sides[0], sides[0].flip(0)
+    total = 0.0
+    for ours, theirs in zip(student.tolist(), teacher.tolist(), strict=True):
+        q, p = ([math.exp(x) / sum(map(math.exp, row)) for x in row] for row in (ours, theirs))
+        total += sum(b * math.log(b / a) for a, b in zip(q, p, strict=True))
+    assert divergence(student, teacher).item() == pytest.approx(total / 9, rel=1e-6)
+    # By hand: p = (1/2, 1/2), q = (1/4, 3/4).
+    found = divergence(torch.tensor([[0.0, math.log(3)]]), torch.zeros(1, 2))
+    assert found.item() == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(2 / 3), rel=1e-6)
+
+
+def test_agreement_is_of_first_choices() -> None:
+    student = torch.tensor([[2.0, 1.0], [0.0, 5.0], [1.0, 0.0], [3.0, 4.0]])
+    teacher = torch.tensor([[9.0, 1.0], [4.0, 0.0], [1.0, 0.5], [0.0, 0.1]])
+    assert agreement(student, teacher).item() == 75

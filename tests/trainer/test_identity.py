@@ -21,7 +21,8 @@ from cktf.study.load import load_study
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.frozen_defaults import FROZEN_DEFAULTS
 from cktf.trainer.identity import differing, identity
-from cktf.trial.teacher_cache import teacher_trial
+from cktf.trial.teachers import teacher_trial
+from tests.kinds import MakeTrial
 from tests.trainer.identities import STUDIES, identities
 
 PINS = Path(__file__).parent / "identities.json"
@@ -30,7 +31,7 @@ FROZEN_AT_FIRST = 152, "3feebc2092b9e6b7"
 """Entries of the table of frozen defaults when it was made, and the SHA-256 of these."""
 
 
-def test_the_identities_of_shipped_studies_do_not_move():
+def test_the_identities_of_shipped_studies_do_not_move() -> None:
     found, pinned = identities(), json.loads(PINS.read_text(encoding="utf-8"))
     assert found == pinned, (
         "trials, arms or teachers that people have already trained would be trained again. Only where the study "
@@ -59,7 +60,7 @@ def asked(environment: dict[str, str], *arguments: object) -> Any:
 
 
 @pytest.fixture(scope="module")
-def grown(tmp_path_factory) -> dict[str, str]:
+def grown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A package with one more objective, network and data set, and with settings that it did not have."""
     changes = {
         "objectives/registry.py": ('    "kd": KD,\n', '    "aaa": KD,\n    "kd": KD,\n'),
@@ -74,11 +75,11 @@ def grown(tmp_path_factory) -> dict[str, str]:
     return with_changes(tmp_path_factory.mktemp("grown"), changes)
 
 
-def test_no_identity_moves_with_a_new_objective_network_data_set_or_defaulted_setting(grown):
+def test_no_identity_moves_with_a_new_objective_network_data_set_or_defaulted_setting(grown: Any) -> None:
     assert asked(grown) == json.loads(PINS.read_text(encoding="utf-8"))
 
 
-def test_a_run_that_is_resumed_with_one_more_objective_plans_no_new_trial(grown, tmp_path):
+def test_a_run_that_is_resumed_with_one_more_objective_plans_no_new_trial(grown: Any, tmp_path: Path) -> None:
     study, ledger = STUDIES / "digits_ablation.yaml", tmp_path / "ledger.jsonl"
     rows: list[str] = []
     Planner(load_study(study), lambda row: rows.append(row.to_json()))
@@ -108,7 +109,7 @@ def members(annotation: Any) -> Iterator[tuple[str, Any]]:
             yield "", member
 
 
-def test_every_setting_with_a_default_stands_among_the_frozen_defaults():
+def test_every_setting_with_a_default_stands_among_the_frozen_defaults() -> None:
     missing = {path: default for path, default in defaults(TrialConfig) if path not in FROZEN_DEFAULTS}
     del missing["seed"]  # which always stands beside what differs
     lines = "".join(f"\n    {json.dumps(path)}: {default!r}," for path, default in missing.items())
@@ -117,7 +118,7 @@ def test_every_setting_with_a_default_stands_among_the_frozen_defaults():
     )
 
 
-def test_the_frozen_defaults_are_never_edited():
+def test_the_frozen_defaults_are_never_edited() -> None:
     number, digest = FROZEN_AT_FIRST
     entries = json.dumps([*FROZEN_DEFAULTS.items()][:number])
     assert hashlib.sha256(entries.encode()).hexdigest()[:16] == digest, (
@@ -126,16 +127,18 @@ def test_the_frozen_defaults_are_never_edited():
     )
 
 
-def test_a_default_that_the_code_changes_makes_another_trial_and_its_old_value_the_old_one(tiny):
+def test_a_default_that_the_code_changes_makes_another_trial_and_its_old_value_the_old_one(
+    tiny: MakeTrial,
+) -> None:
     colder = create_model("Colder", __base__=KD.Config, temperature=(float, 2.0))
     changed = create_model("Changed", __base__=ObjectivesConfig, kd=(colder | None, None))
     later = create_model("Later", __base__=TrialConfig, objective=(changed, ...), epochs=(int, 120))
     values = tiny(objective={"kd": {}}).model_dump(mode="json", exclude={"objective", "epochs"})
 
-    def before(**changes):
+    def before(**changes: Any) -> str:
         return TrialConfig.model_validate({**values, **changes}).arm_id
 
-    def now(**changes):
+    def now(**changes: Any) -> str:
         return later.model_validate({**values, **changes}).arm_id
 
     warm, cold = {"kd": {"temperature": 4}}, {"kd": {"temperature": 2}}
@@ -144,7 +147,7 @@ def test_a_default_that_the_code_changes_makes_another_trial_and_its_old_value_t
     assert len({now(objective={"kd": {}}), now(objective=warm), now(objective=cold, epochs=240)}) == 3
 
 
-def test_a_new_setting_counts_only_where_it_has_not_its_default(tiny):
+def test_a_new_setting_counts_only_where_it_has_not_its_default(tiny: MakeTrial) -> None:
     class Wider(TrialConfig):
         patience: int = 7
         corners: tuple[float, ...] = (0.5, 1.0)
@@ -156,18 +159,22 @@ def test_a_new_setting_counts_only_where_it_has_not_its_default(tiny):
     assert Wider.model_validate({**values, "corners": [0.5]}).trial_id != tiny().trial_id
 
 
-def test_a_subclass_of_a_method_s_settings_gives_the_same_identity_where_it_changes_nothing(tiny):
+def test_a_subclass_of_a_method_s_settings_gives_the_same_identity_where_it_changes_nothing(
+    tiny: MakeTrial,
+) -> None:
     class Wider(KD.Config):
         sharpness: float = 3.0
 
-    def with_kd(settings):
+    def with_kd(settings: Any) -> TrialConfig:
         return tiny(objective=ObjectivesConfig(kd=settings))
 
     assert with_kd(Wider()).arm_id == with_kd(KD.Config()).arm_id
     assert with_kd(Wider(sharpness=2)).arm_id != with_kd(KD.Config()).arm_id
 
 
-def test_an_optional_section_counts_where_it_is_there_and_not_where_it_is_null(tiny):
+def test_an_optional_section_counts_where_it_is_there_and_not_where_it_is_null(
+    tiny: MakeTrial,
+) -> None:
     assert tiny(objective={"cross_entropy": {}, "kd": None}).arm_id == tiny(objective={"cross_entropy": {}}).arm_id
     with_kd = tiny(objective={"cross_entropy": {}, "kd": {}})
     assert with_kd.arm_id != tiny(objective={"cross_entropy": {}}).arm_id
@@ -187,13 +194,13 @@ def test_an_optional_section_counts_where_it_is_there_and_not_where_it_is_null(t
         ({"weight": 1e3}, {"weight": 1000}),
     ],
 )
-def test_equal_numbers_are_one(tiny, one, other):
+def test_equal_numbers_are_one(tiny: MakeTrial, one: dict[str, Any], other: dict[str, Any]) -> None:
     arms = [tiny(objective={"cross_entropy": {}, "kd": settings}) for settings in (one, other)]
     assert arms[0].arm_id == arms[1].arm_id
     assert arms[0].model_dump_json() == arms[1].model_dump_json()
 
 
-def test_what_is_no_number_is_not_taken_for_one():
+def test_what_is_no_number_is_not_taken_for_one() -> None:
     class Anything(Settings):
         level: Any = None
 
@@ -201,8 +208,8 @@ def test_what_is_no_number_is_not_taken_for_one():
     assert len({identity(Anything(level=level)) for level in levels}) == len(levels)
 
 
-def test_settings_in_a_list_count_by_what_they_change(tiny):
-    def pairs(*pairs):
+def test_settings_in_a_list_count_by_what_they_change(tiny: MakeTrial) -> None:
+    def pairs(*pairs: Any) -> str:
         return tiny(objective={"cross_entropy": {}, "cktf": {"pairs": pairs}}).arm_id
 
     pair = {"student": "stage1", "teacher": "stage1"}
@@ -211,7 +218,7 @@ def test_settings_in_a_list_count_by_what_they_change(tiny):
 
 
 @pytest.mark.parametrize("study", ["digits_ablation", "digits_transfer", "table2_cktf_on_top"])
-def test_what_is_read_back_from_a_row_has_the_identity_of_what_was_planned(study):
+def test_what_is_read_back_from_a_row_has_the_identity_of_what_was_planned(study: str) -> None:
     rows = []
     Planner(load_study(STUDIES / f"{study}.yaml"), rows.append)
     for row in rows:
@@ -232,8 +239,8 @@ def whole_numbers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def test_a_teacher_has_no_identity_of_its_students_things(tiny):
-    def teacher_of(**changes):
+def test_a_teacher_has_no_identity_of_its_students_things(tiny: MakeTrial) -> None:
+    def teacher_of(**changes: Any) -> str:
         config = tiny(**changes)
         return teacher_trial(config.teacher, config.teacher_data).trial_id
 
@@ -246,19 +253,13 @@ def test_a_teacher_has_no_identity_of_its_students_things(tiny):
         {"epochs": 7, "batch_size": 8, "precision": "float32", "compile": True, "seed": 3},
     ]
     assert {teacher_of(**change) for change in changes} == {teacher_of()}
-    others = [
-        {"seed": 1},
-        {"epochs": 2},
-        {"batch_size": 32},
-        {"optimizer": {"momentum": 0.8}},
-        {"train_fraction": 0.5},
-    ]
+    others = [{"seed": 1}, {"epochs": 2}, {"batch_size": 32}, {"optimizer": {"momentum": 0.8}}, {"train_fraction": 0.5}]
     teachers = [teacher_of(teacher={"model": "resnet8", "epochs": 1, **other}) for other in others]
     assert len({teacher_of(), *teachers}) == 1 + len(others)
     assert teacher_of(data={"name": "digits", "side": 16}) != teacher_of()
 
 
-def test_a_default_that_is_made_anew_counts_as_one(tiny):
+def test_a_default_that_is_made_anew_counts_as_one(tiny: MakeTrial) -> None:
     class Wider(TrialConfig):
         tags: list[str] = Field(default_factory=list)
 

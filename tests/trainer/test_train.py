@@ -1,37 +1,41 @@
 import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partialmethod
+from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 import torch
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 from cktf.data import Dataset, evaluation_batches
 from cktf.models import build_model
 from cktf.models.wide_resnet import WideResNet
+from cktf.rows import EpochResult
 from cktf.seeding import derive
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
 from cktf.trainer.evaluate import evaluate
-from cktf.trainer.options import TrainOptions
-from cktf.trainer.train import TrainingFailed, _network_stream
+from cktf.trainer.train import TrainingFailed, TrainOptions, _network_stream
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
+from tests.kinds import MakeTrial
 
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
 
 
-def figures(result):
+def figures(result: EpochResult) -> dict[str, Any]:
     """All of a result that the same training must repeat."""
     return {key: value for key, value in asdict(result).items() if key not in TIMES}
 
 
-def test_a_student_learns_digits(tiny):
+def test_a_student_learns_digits(tiny: MakeTrial) -> None:
     config = tiny(objective={"cross_entropy": {}}, teacher=None, epochs=4, data={"name": "digits"})
     results = list(run_trial(config))
     assert [result.epoch for result in results] == [1, 2, 3, 4]
@@ -39,7 +43,7 @@ def test_a_student_learns_digits(tiny):
     assert results[-1].train_loss < results[0].train_loss
 
 
-def test_the_test_split_is_read_once_at_the_last_epoch_and_only_where_allowed(tiny):
+def test_the_test_split_is_read_once_at_the_last_epoch_and_only_where_allowed(tiny: MakeTrial) -> None:
     allowed = list(run_trial(tiny(epochs=2), TrainOptions(read_test=True)))
     assert [result.test_accuracy is None for result in allowed] == [True, False]
     assert allowed[0].test_images is None
@@ -53,7 +57,9 @@ def test_the_test_split_is_read_once_at_the_last_epoch_and_only_where_allowed(ti
     ("killed_after", "contrast"),
     [(1, {}), (2, {}), (1, {"source": "queue"}), (1, {"source": "shared", "bank_precision": "bfloat16"})],
 )
-def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(tiny, tmp_path, killed_after, contrast):
+def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(
+    tiny: MakeTrial, tmp_path: Path, killed_after: int, contrast: dict[str, Any]
+) -> None:
     config = tiny(
         objective={"cross_entropy": {}, "cktf": {"negatives": 50, **contrast}},
         optimizer={"learning_rate": 0.05, "schedule": "cosine"},
@@ -78,7 +84,7 @@ def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(tiny, tmp_path, k
     assert len(one.objective) > 10, "heads, banks and Z of five pairs are in the checkpoint"
 
 
-def test_a_network_s_own_randomness_is_addressed_too(tmp_path, tiny):
+def test_a_network_s_own_randomness_is_addressed_too(tmp_path: Path, tiny: MakeTrial) -> None:
     # Dropout draws from PyTorch's global stream, whatever trials this process has trained before.
     config = tiny(student={"model": "wrn_16_1"}, objective={"cross_entropy": {}}, teacher=None, epochs=2)
     with pytest.MonkeyPatch.context() as patch:
@@ -93,7 +99,7 @@ def test_a_network_s_own_randomness_is_addressed_too(tmp_path, tiny):
         assert [figures(result) for result in run_trial(config, run=run)] == whole
 
 
-def test_accuracies_are_counted_in_float32_whatever_the_training_s_precision(tiny, tmp_path):
+def test_accuracies_are_counted_in_float32_whatever_the_training_s_precision(tiny: MakeTrial, tmp_path: Path) -> None:
     config = tiny(epochs=1, objective={"cross_entropy": {}}, teacher=None, precision="bfloat16")
     run = Storage(tmp_path)
     *_, last = run_trial(config, TrainOptions(read_test=True), run=run)
@@ -106,7 +112,7 @@ def test_accuracies_are_counted_in_float32_whatever_the_training_s_precision(tin
     assert last.test_loss == pytest.approx(found.loss, rel=1e-6)
 
 
-def test_a_warm_worker_compiles_the_networks_of_every_trial(tiny, monkeypatch):
+def test_a_warm_worker_compiles_the_networks_of_every_trial(tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
     with torch._dynamo.config.patch(recompile_limit=8):  # PyTorch's own, to be put back afterwards
         torch.compiler.reset()
@@ -120,18 +126,18 @@ def test_a_warm_worker_compiles_the_networks_of_every_trial(tiny, monkeypatch):
     assert compiled[0] > compiled[1] == compiled[2] == compiled[3] > 0
 
 
-def _with_dropout(forward):
-    def dropped(self, images):
+def _with_dropout(forward: Any) -> Any:
+    def dropped(self: Any, images: Tensor) -> Any:
         return forward(self, torch.nn.functional.dropout(images, 0.3, self.training))
 
     return dropped
 
 
-def test_on_a_gpu_a_network_s_own_randomness_is_that_of_the_trial_s_gpu(monkeypatch):
+def test_on_a_gpu_a_network_s_own_randomness_is_that_of_the_trial_s_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     current, seeded, restored = [0], [], []
 
     @contextmanager
-    def on(device):
+    def on(device: str) -> Iterator[None]:
         before, current[0] = current[0], device.index
         yield
         current[0] = before
@@ -147,7 +153,9 @@ def test_on_a_gpu_a_network_s_own_randomness_is_that_of_the_trial_s_gpu(monkeypa
     assert restored == [("state of cuda:1", device)]
 
 
-def test_on_a_gpu_the_peak_memory_is_without_the_teacher_s_training(tiny, monkeypatch):
+def test_on_a_gpu_the_peak_memory_is_without_the_teacher_s_training(
+    tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
     cpu_dataset = held_dataset(tiny().data, torch.device("cpu"))
     monkeypatch.setattr(Dataset, "device", property(lambda _: torch.device("cuda")))
@@ -160,7 +168,7 @@ def test_on_a_gpu_the_peak_memory_is_without_the_teacher_s_training(tiny, monkey
     assert calls == ["teacher", "reset"]
 
 
-def test_a_finished_trial_yields_its_history_again_and_trains_nothing(tiny, tmp_path):
+def test_a_finished_trial_yields_its_history_again_and_trains_nothing(tiny: MakeTrial, tmp_path: Path) -> None:
     run = Storage(tmp_path)
     config = tiny(epochs=1)
     (first,) = run_trial(config, run=run)
@@ -168,13 +176,13 @@ def test_a_finished_trial_yields_its_history_again_and_trains_nothing(tiny, tmp_
     assert again == first, "wall times included: nothing was trained"
 
 
-def test_the_same_seed_gives_the_same_results_and_another_seed_others(tiny):
+def test_the_same_seed_gives_the_same_results_and_another_seed_others(tiny: MakeTrial) -> None:
     config = tiny(epochs=1)
     assert figures(*run_trial(config)) == figures(*run_trial(config))
     assert figures(*run_trial(config))["train_loss"] != figures(*run_trial(config.with_seed(1)))["train_loss"]
 
 
-def test_global_randomness_is_neither_read_nor_moved(tiny):
+def test_global_randomness_is_neither_read_nor_moved(tiny: MakeTrial) -> None:
     config = tiny(epochs=1)
     torch.manual_seed(1)
     before = torch.get_rng_state()
@@ -184,7 +192,7 @@ def test_global_randomness_is_neither_read_nor_moved(tiny):
     assert figures(*run_trial(config)) == one
 
 
-def test_an_objective_that_cannot_matter_leaves_the_student_alone(tiny):
+def test_an_objective_that_cannot_matter_leaves_the_student_alone(tiny: MakeTrial) -> None:
     # Paired by construction: a term of vanishing weight draws numbers of its own and shifts nobody else's.
     alone = list(run_trial(tiny(objective={"cross_entropy": {}}, epochs=1)))
     beside = list(run_trial(tiny(objective={"cross_entropy": {}, "crd": {"weight": 1e-30, "negatives": 32}}, epochs=1)))
@@ -192,7 +200,9 @@ def test_an_objective_that_cannot_matter_leaves_the_student_alone(tiny):
     assert beside[0].train_accuracy == alone[0].train_accuracy
 
 
-def test_a_loss_that_is_not_finite_fails_the_trial_and_leaves_no_checkpoint_of_it(tiny, tmp_path):
+def test_a_loss_that_is_not_finite_fails_the_trial_and_leaves_no_checkpoint_of_it(
+    tiny: MakeTrial, tmp_path: Path
+) -> None:
     run = Storage(tmp_path)
     config = tiny(optimizer={"learning_rate": 1e18, "momentum": 0.0}, epochs=5)
     with pytest.raises(TrainingFailed, match=r"loss is (nan|inf) (in|after) epoch \d"):
@@ -201,20 +211,16 @@ def test_a_loss_that_is_not_finite_fails_the_trial_and_leaves_no_checkpoint_of_i
     assert checkpoint is None or all(tensor.isfinite().all() for tensor in checkpoint.student.values())
 
 
-def test_a_last_step_that_destroys_the_student_fails_the_trial(tiny):
+def test_a_last_step_that_destroys_the_student_fails_the_trial(tiny: MakeTrial) -> None:
     # One batch, so that the training loss was taken before the only step.
     config = tiny(
-        objective={"cross_entropy": {}},
-        teacher=None,
-        batch_size=1000,
-        epochs=1,
-        optimizer={"learning_rate": 1e30},
+        objective={"cross_entropy": {}}, teacher=None, batch_size=1000, epochs=1, optimizer={"learning_rate": 1e30}
     )
     with pytest.raises(TrainingFailed, match="the validation loss is nan after epoch 1"):
         list(run_trial(config))
 
 
-def test_the_finished_student_s_weights_are_those_of_the_checkpoint(tiny, tmp_path):
+def test_the_finished_student_s_weights_are_those_of_the_checkpoint(tiny: MakeTrial, tmp_path: Path) -> None:
     config = tiny(epochs=1)
     list(run_trial(config, run=Storage(tmp_path)))
     weights = load_file(tmp_path / "trials" / config.trial_id / "student.safetensors")
@@ -223,7 +229,7 @@ def test_the_finished_student_s_weights_are_those_of_the_checkpoint(tiny, tmp_pa
     assert all(torch.equal(weights[name], checkpoint.student[name]) for name in weights)
 
 
-def test_the_terms_of_every_objective_are_in_the_result(tiny):
+def test_the_terms_of_every_objective_are_in_the_result(tiny: MakeTrial) -> None:
     (result,) = run_trial(tiny(epochs=1))
     assert any(name.startswith("cktf.") for name in result.terms)
     assert any(name.startswith("cross_entropy") for name in result.terms)

@@ -10,12 +10,8 @@ published numbers are of float32, and agree with float64 within the noise that t
 number near 0, another processor's float32 turns the direction of an update by more than that.
 """
 
-import json
-import math
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,86 +31,28 @@ from cktf.objectives.ft import FT
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.optimizer import build_optimizer, learning_rate
-from cktf.trainer.phase_teacher import LiveTeacher
-from cktf.trainer.phases import MAIN, Phase
+from cktf.trainer.phases import MAIN, LiveTeacher, Phase
+from tests.trainer.formulas import (
+    COMMON,
+    FILE,
+    FOLDER,
+    SALTS,
+    TOLD,
+    fill,
+    fill_network,
+    images_of,
+    negatives_of,
+    samples_of_step,
+    statistics_of,
+    wave,
+    wave_like,
+    with_kind,
+)
 
-PRIME = 1000003
 RELATIVE = 1e-4
+
+
 SIDES = ("student", "teacher")
-
-FOLDER = Path(os.environ.get("CKTF_GOLDEN") or Path(__file__).parents[1] / "golden")
-FILE = FOLDER / "trajectories.json"
-TOLD = json.loads(FILE.read_text()) if FILE.is_file() else {"common": {}, "cases": {}}
-COMMON: dict[str, Any] = TOLD["common"]
-SALTS: dict[str, int] = COMMON.get("salts", {})
-
-
-def wave(elements: Tensor, tensor: int, salt: int) -> Tensor:
-    """Return w(i, k, s), float64, of elements (int64)."""
-    m = (elements + 7919 * tensor + 104729 * salt) % PRIME
-    r = (309017 * m * m + 271829 * m) % PRIME
-    return torch.cos(2 * math.pi * r.double() / PRIME)
-
-
-def wave_like(values: Tensor, tensor: int, salt: int) -> Tensor:
-    return wave(torch.arange(values.numel()), tensor, salt).view(values.shape)
-
-
-@torch.no_grad()
-def fill(named: Iterable[tuple[Tensor, bool]], salt: int, gain: float) -> None:
-    """Set parameters in their order, each with whether it is a batch-norm's weight."""
-    for number, (parameter, is_norm_weight) in enumerate(named):
-        w = wave_like(parameter, number, salt)
-        if is_norm_weight:
-            parameter.copy_(1 + 0.1 * w)
-        elif parameter.dim() == 1:
-            parameter.copy_(0.1 * w)
-        else:
-            parameter.copy_(gain * w / (parameter.numel() / parameter.shape[0]) ** 0.5)
-
-
-def with_kind(module: nn.Module, chosen: Iterable[Tensor] | None = None) -> list[tuple[Tensor, bool]]:
-    """Return parameters of a module, in its order, each with whether it is a batch-norm's weight."""
-    norms = (part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm))
-    weights = {id(norm.weight) for norm in norms}
-    return [(parameter, id(parameter) in weights) for parameter in chosen or module.parameters()]
-
-
-@torch.no_grad()
-def fill_network(network: nn.Module, role: str, gain: float) -> None:
-    fill(with_kind(network), SALTS[role], gain)
-    for number, statistic in enumerate(statistics_of(network)):
-        w = wave_like(statistic, number, SALTS[f"{role}_statistics"])
-        statistic.copy_(0.1 * w if number % 2 == 0 else 1 + 0.5 * w.square())
-
-
-def statistics_of(network: nn.Module) -> list[Tensor]:
-    """Return means and variances of the batch-norms, in the order of the network's buffers."""
-    named = network.named_buffers()
-    return [buffer for name, buffer in named if name.endswith(("running_mean", "running_var"))]
-
-
-def images_of(samples: Tensor, side: int, salt: int) -> Tensor:
-    """Return the images (batch, 3, side, side) of samples (batch,)."""
-    n, c = samples.view(-1, 1, 1, 1), torch.arange(3).view(-1, 1, 1)
-    y, x = torch.arange(side).view(-1, 1), torch.arange(side)
-    cycles = ((1 + n % 5) * x + (3 * n % 7) * y).double() / side
-    stripes = torch.cos(2 * math.pi * cycles + 0.9 * c + 0.37 * n + salt)
-    return (stripes + wave(((n * 3 + c) * side + y) * side + x, 0, salt)).float()
-
-
-def samples_of_step(step: int) -> Tensor:
-    is_last = step == COMMON["steps"] - 1
-    r = torch.arange(COMMON["last_batch"] if is_last else COMMON["batch"])
-    a, b, c = COMMON["index"]
-    return (a * (b * step + r) + c) % COMMON["N"]
-
-
-def negatives_of(anchor: int, step: int) -> list[int]:
-    d, e = COMMON["negatives"]
-    candidates = ((anchor + 1 + d * m + e * step) % COMMON["N"] for m in range(COMMON["N"]))
-    classes = COMMON["classes"]
-    return [n for n in candidates if n % classes != anchor % classes][: COMMON["K"]]
 
 
 class GivenNegatives(nn.Module):
@@ -140,12 +78,7 @@ def objectives_of(settings: dict[str, Any], stages: int) -> dict[str, Any]:
         "momentum": COMMON["bank_momentum"],
     }
     own: dict[str, dict[str, Any]] = {
-        "cktf": {
-            **contrast,
-            "beta": beta,
-            "theta": settings.get("theta"),
-            "pairing": settings.get("pairing"),
-        },
+        "cktf": {**contrast, "beta": beta, "theta": settings.get("theta"), "pairing": settings.get("pairing")},
         "crd": {**contrast, "weight": beta},
         "cc": {"weight": beta, "dim": COMMON["dim"]},
     }
@@ -300,11 +233,7 @@ def fill_heads(start: Start, student: nn.Module, case: dict[str, Any]) -> None:
 
 
 def step(
-    start: Start,
-    optimizer: torch.optim.Optimizer,
-    number: int,
-    settings: dict[str, Any],
-    precision: torch.dtype,
+    start: Start, optimizer: torch.optim.Optimizer, number: int, settings: dict[str, Any], precision: torch.dtype
 ) -> float:
     """Take one step, as the training loop does, and return its loss."""
     index = samples_of_step(number)

@@ -1,6 +1,8 @@
 """Transfer from end to end: from clothes to digits, the other way round, and to images that never had labels."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,23 +11,25 @@ from safetensors.torch import load_file
 
 from cktf.data import evaluation_batches, load_dataset
 from cktf.models import build_model
+from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.health import HealthConfig
-from cktf.trainer.options import TrainOptions
 from cktf.trainer.probe import Probe
+from cktf.trainer.train import TrainOptions
 from cktf.trial.check import check_trial
 from cktf.trial.run import run_trial
 from tests.data.generated import generate
+from tests.kinds import MakeTrial
 
 CPU = torch.device("cpu")
 CKTF = {"cktf": {"beta": 1, "theta": 0.04, "temperature": 0.07, "negatives": 32}}
 
 
 @pytest.fixture(scope="session")
-def files(tmp_path_factory):
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of small data sets in the true formats."""
     folder = tmp_path_factory.mktemp("data")
     for name in ("fashion_mnist", "cifar100", "stl10"):
@@ -34,15 +38,15 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def pixels(files, monkeypatch):
+def pixels(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CKTF_DATA", str(files))
 
 
 @pytest.fixture
-def transfer():
+def transfer() -> MakeTrial:
     """From clothes to digits within a second, with changes laid over its top level."""
 
-    def make(**changes):
+    def make(**changes: Any) -> TrialConfig:
         values = {
             "task": "transfer",
             "source": {"name": "fashion_mnist", "side": 8},
@@ -58,12 +62,12 @@ def transfer():
     return make
 
 
-def timeless(result):
+def timeless(result: EpochResult) -> Any:
     """All of a result that the same training must repeat."""
     return replace(result, epoch_seconds=0, samples_per_second=0, peak_memory_gib=0)
 
 
-def test_each_phase_has_its_epochs_and_only_the_probe_is_scored(transfer):
+def test_each_phase_has_its_epochs_and_only_the_probe_is_scored(transfer: MakeTrial) -> None:
     config = transfer(probe={"epochs": 3})
     results = list(run_trial(config, TrainOptions(read_test=True)))
     assert [(result.epoch, result.phase) for result in results] == [
@@ -81,7 +85,9 @@ def test_each_phase_has_its_epochs_and_only_the_probe_is_scored(transfer):
         )
 
 
-def test_the_health_of_a_transfer_is_measured_while_the_teacher_is_learnt_from(transfer):
+def test_the_health_of_a_transfer_is_measured_while_the_teacher_is_learnt_from(
+    transfer: MakeTrial,
+) -> None:
     config = transfer()
     alone = [timeless(result) for result in run_trial(config)]
     beside = [timeless(result) for result in run_trial(config, TrainOptions(health=HealthConfig(every=1)))]
@@ -90,7 +96,7 @@ def test_the_health_of_a_transfer_is_measured_while_the_teacher_is_learnt_from(t
     assert {"agreement", "cka.stem", "gap.cktf.stage3.teacher", "gradient.cktf.stem"} <= beside[0].health.keys()
 
 
-def test_a_student_of_a_teacher_of_digits_learns_clothes(transfer):
+def test_a_student_of_a_teacher_of_digits_learns_clothes(transfer: MakeTrial) -> None:
     config = transfer(
         source={"name": "digits"},
         data={"name": "fashion_mnist", "side": 8},
@@ -108,7 +114,9 @@ def test_a_student_of_a_teacher_of_digits_learns_clothes(transfer):
 
 @pytest.mark.parametrize("mode", ["linear", "full"])
 @pytest.mark.parametrize("killed_after", [1, 2, 3])
-def test_a_run_killed_after_any_epoch_of_either_phase_and_resumed_is_bit_equal(transfer, tmp_path, killed_after, mode):
+def test_a_run_killed_after_any_epoch_of_either_phase_and_resumed_is_bit_equal(
+    transfer: MakeTrial, tmp_path: Path, killed_after: int, mode: str
+) -> None:
     config = transfer(probe={"epochs": 2, "mode": mode})
     whole, broken = Storage(tmp_path / "whole"), Storage(tmp_path / "broken")
     uninterrupted = list(run_trial(config, TrainOptions(read_test=True), run=whole))
@@ -125,7 +133,7 @@ def test_a_run_killed_after_any_epoch_of_either_phase_and_resumed_is_bit_equal(t
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_linear_probe_trains_on_the_student_that_the_transfer_has_left(transfer, tmp_path):
+def test_a_linear_probe_trains_on_the_student_that_the_transfer_has_left(transfer: MakeTrial, tmp_path: Path) -> None:
     config, run = transfer(), Storage(tmp_path)
     place = trial_storage(run, config.trial_id)
     training = run_trial(config, run=run)
@@ -142,7 +150,9 @@ def test_a_linear_probe_trains_on_the_student_that_the_transfer_has_left(transfe
     assert not after_probe.objective, "banks of all images are of no use any more"
 
 
-def test_the_weights_that_are_kept_are_those_of_the_network_that_was_evaluated(transfer, tmp_path):
+def test_the_weights_that_are_kept_are_those_of_the_network_that_was_evaluated(
+    transfer: MakeTrial, tmp_path: Path
+) -> None:
     config = transfer(probe={"epochs": 1, "mode": "full"})
     *_, last = run_trial(config, TrainOptions(read_test=True), run=Storage(tmp_path))
 
@@ -154,8 +164,10 @@ def test_the_weights_that_are_kept_are_those_of_the_network_that_was_evaluated(t
     assert found.loss == pytest.approx(last.test_loss)
 
 
-def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_there_is(transfer):
-    def results(train_fraction):
+def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_there_is(
+    transfer: MakeTrial,
+) -> None:
+    def results(train_fraction: float) -> list[Any]:
         data = {"name": "stl10", "verify": False, "side": 16, "train_fraction": train_fraction}
         # A hundred classes: as many as the student's own classifier tells, and none of them the target's.
         config = transfer(
@@ -173,10 +185,11 @@ def test_images_that_never_had_labels_are_learnt_from_whatever_share_of_labels_t
     assert few[1] != all_[1]
 
 
-def test_what_is_read_of_the_teacher_once_is_of_the_images_without_labels(transfer, tmp_path, monkeypatch):
+def test_what_is_read_of_the_teacher_once_is_of_the_images_without_labels(
+    transfer: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = transfer(
-        source={"name": "cifar100", "verify": False, "side": 16},
-        data={"name": "stl10", "verify": False, "side": 16},
+        source={"name": "cifar100", "verify": False, "side": 16}, data={"name": "stl10", "verify": False, "side": 16}
     )
     live = list(run_trial(config))
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
@@ -187,7 +200,7 @@ def test_what_is_read_of_the_teacher_once_is_of_the_images_without_labels(transf
     assert cold[1].train_loss != live[1].train_loss
 
 
-def test_a_method_s_own_initial_phase_comes_before_the_transfer(transfer):
+def test_a_method_s_own_initial_phase_comes_before_the_transfer(transfer: MakeTrial) -> None:
     config = transfer(objective={"kd": {}, "fsp": {"initial_epochs": 1}}, epochs=1, probe={"epochs": 1})
     results = list(run_trial(config))
     assert [result.phase for result in results] == ["fsp", "transfer", "probe"]
@@ -195,16 +208,13 @@ def test_a_method_s_own_initial_phase_comes_before_the_transfer(transfer):
     assert config.total_epochs == 3
 
 
-def test_what_a_task_needs_or_cannot_use_is_told(transfer, tiny):
+def test_what_a_task_needs_or_cannot_use_is_told(transfer: MakeTrial, tiny: MakeTrial) -> None:
     for changes, message in (
         ({"source": None}, "task: transfer needs 'source:', the data set whose classes the teacher knows"),
         ({"probe": None}, "task: transfer needs 'probe:', how the labelled images are learnt from"),
         ({"teacher": None}, r"objective\.cktf needs a teacher"),
         ({"objective": {"cross_entropy": {}}}, r"objective\.cross_entropy needs labels.*task: transfer"),
-        (
-            {"source": {"name": "digits", "train_fraction": 0.5}},
-            r"source\.train_fraction: .*teacher\.train_fraction",
-        ),
+        ({"source": {"name": "digits", "train_fraction": 0.5}}, r"source\.train_fraction: .*teacher\.train_fraction"),
     ):
         with pytest.raises(ValidationError, match=message):
             transfer(**changes)
@@ -213,11 +223,11 @@ def test_what_a_task_needs_or_cannot_use_is_told(transfer, tiny):
             tiny(**{section: value})
 
 
-def test_an_objective_that_needs_labels_may_stand_there_without_weight(transfer):
+def test_an_objective_that_needs_labels_may_stand_there_without_weight(transfer: MakeTrial) -> None:
     assert transfer(objective={"cross_entropy": {"weight": 0}, "kd": {}})
 
 
-def test_where_the_source_is_is_no_part_of_an_identity_and_what_it_is_is(transfer):
+def test_where_the_source_is_is_no_part_of_an_identity_and_what_it_is_is(transfer: MakeTrial) -> None:
     base = transfer().trial_id
     assert transfer(source={"name": "fashion_mnist", "side": 8, "root": "/there", "download": True}).trial_id == base
     assert transfer(source={"name": "fashion_mnist", "side": 9}).trial_id != base
@@ -226,7 +236,7 @@ def test_where_the_source_is_is_no_part_of_an_identity_and_what_it_is_is(transfe
     assert again.trial_id == base
 
 
-def test_what_would_fail_every_trial_is_told_before(transfer, tmp_path):
+def test_what_would_fail_every_trial_is_told_before(transfer: MakeTrial, tmp_path: Path) -> None:
     check_trial(transfer())
     for changes, message in (
         ({"source": {"name": "mnist", "root": str(tmp_path)}}, f"source: .*mnist is not there.*{tmp_path}"),
@@ -241,7 +251,7 @@ def test_what_would_fail_every_trial_is_told_before(transfer, tmp_path):
             check_trial(transfer(**changes), workers=2)
 
 
-def test_a_teacher_that_cannot_read_images_of_the_target_s_side_is_told(transfer):
+def test_a_teacher_that_cannot_read_images_of_the_target_s_side_is_told(transfer: MakeTrial) -> None:
     squeezenet = {
         "model": "torchvision/squeezenet1_1",
         "stem": "features.0",

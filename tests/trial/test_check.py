@@ -1,21 +1,24 @@
+from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import torch
 from PIL import Image
 
-from cktf.trial import check
+from cktf.trial import teachers
 from cktf.trial.check import check_trial
+from tests.kinds import MakeTrial
 
 
-def test_a_trial_that_can_run_passes_and_moves_no_randomness(tiny):
+def test_a_trial_that_can_run_passes_and_moves_no_randomness(tiny: MakeTrial) -> None:
     before = torch.get_rng_state()
     check_trial(tiny())
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_teacher_that_arms_share_is_built_once_and_others_anew(tiny):
-    with patch.object(check, "build_teacher", wraps=check.build_teacher) as built:
+def test_a_teacher_that_arms_share_is_built_once_and_others_anew(tiny: MakeTrial) -> None:
+    with patch.object(teachers, "build_teacher", wraps=teachers.build_teacher) as built:
         for seed in range(2):
             check_trial(tiny(seed=seed, teacher={"model": "resnet8x4"}))
             assert built.call_count == 1
@@ -24,17 +27,17 @@ def test_a_teacher_that_arms_share_is_built_once_and_others_anew(tiny):
     assert built.call_count == 3
 
 
-def test_a_missing_data_set_is_told(tiny, tmp_path):
+def test_a_missing_data_set_is_told(tiny: MakeTrial, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"cifar100 is not there.*{tmp_path}"):
         check_trial(tiny(data={"name": "cifar100", "root": str(tmp_path)}))
 
 
-def test_a_missing_teacher_file_is_told(tiny, tmp_path):
+def test_a_missing_teacher_file_is_told(tiny: MakeTrial, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"teacher\.checkpoint: .*absent\.pth cannot be read: No such file"):
         check_trial(tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "absent.pth")}))
 
 
-def test_a_teacher_that_no_objective_needs_is_not_looked_for(tiny):
+def test_a_teacher_that_no_objective_needs_is_not_looked_for(tiny: MakeTrial) -> None:
     teacher = {"model": "resnet8", "checkpoint": "absent.pth"}
     student_alone = tiny(teacher=teacher, objective={"cross_entropy": {}})
     check_trial(student_alone)
@@ -42,7 +45,7 @@ def test_a_teacher_that_no_objective_needs_is_not_looked_for(tiny):
         check_trial(student_alone, is_measured=True)
 
 
-def test_a_network_that_cannot_read_the_images_is_told(tiny):
+def test_a_network_that_cannot_read_the_images_is_told(tiny: MakeTrial) -> None:
     student = {
         "model": "torchvision/resnet18",
         "stem": "relu",
@@ -53,19 +56,19 @@ def test_a_network_that_cannot_read_the_images_is_told(tiny):
         check_trial(tiny(student=student))
 
 
-def test_a_teacher_file_of_another_network_is_told(tiny, tmp_path):
+def test_a_teacher_file_of_another_network_is_told(tiny: MakeTrial, tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"other\.pth does not hold the weights of resnet8"):
         check_trial(tiny(teacher={"model": "resnet8", "checkpoint": str(tmp_path / "other.pth")}))
 
 
-def test_a_batch_too_small_for_the_workers_is_told(tiny):
+def test_a_batch_too_small_for_the_workers_is_told(tiny: MakeTrial) -> None:
     with pytest.raises(ValueError, match="batch_size: 2 samples for 2 worker"):
         check_trial(tiny(batch_size=2), workers=2)
 
 
 @pytest.fixture
-def one_class(tmp_path, monkeypatch):
+def one_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A folder of one class."""
     monkeypatch.setenv("CKTF_DATA", str(tmp_path / "data"))
     for part in ("train", "test"):
@@ -75,7 +78,7 @@ def one_class(tmp_path, monkeypatch):
     return {"name": "image_folder", "root": str(tmp_path / "own"), "side": 8}
 
 
-def test_a_training_split_of_one_class_is_refused(tiny, one_class):
+def test_a_training_split_of_one_class_is_refused(tiny: MakeTrial, one_class: dict[str, Any]) -> None:
     message = rf"data\.root: {one_class['root']} has one class in its training split, .* objective\.cktf would have no"
     with pytest.raises(ValueError, match=message):
         check_trial(tiny(data=one_class))

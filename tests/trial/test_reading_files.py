@@ -4,6 +4,8 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,20 +15,20 @@ from cktf.trial.reading_files import ReadingFiles, size_limit
 BYTES = 2 * 3 * 4
 
 
-def table(value):
+def table(value: float) -> Any:
     return torch.full((3, 4), float(value), dtype=torch.float16)
 
 
-def kept(files, *names):
+def kept(files: ReadingFiles, *names: Any) -> list[Any]:
     return [name for name in names if files.read(name, 3, 4) is not None]
 
 
 @pytest.fixture
-def files(tmp_path):
+def files(tmp_path: Path) -> ReadingFiles:
     return ReadingFiles(tmp_path / "readings", limit=10 * BYTES)
 
 
-def test_a_table_is_read_as_it_was_written_and_by_its_shape_alone(files):
+def test_a_table_is_read_as_it_was_written_and_by_its_shape_alone(files: ReadingFiles) -> None:
     written = torch.arange(12.0).view(3, 4).half()
     assert files.read("a/1", 3, 4) is None
     files.write("a/1", written)
@@ -35,7 +37,7 @@ def test_a_table_is_read_as_it_was_written_and_by_its_shape_alone(files):
     assert files.read("a/2", 3, 4) is None
 
 
-def test_the_least_recently_used_tables_make_room(tmp_path):
+def test_the_least_recently_used_tables_make_room(tmp_path: Path) -> None:
     files = ReadingFiles(tmp_path, limit=3 * BYTES)
     for name in "abc":
         files.write(name, table(1))
@@ -47,7 +49,7 @@ def test_the_least_recently_used_tables_make_room(tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.glob("*.float16")) == 3 * BYTES
 
 
-def test_a_table_above_the_limit_displaces_nothing(tmp_path):
+def test_a_table_above_the_limit_displaces_nothing(tmp_path: Path) -> None:
     files = ReadingFiles(tmp_path, limit=3 * BYTES)
     files.write("a", table(1))
     files.write("b", torch.zeros(100, 4, dtype=torch.float16))
@@ -55,7 +57,7 @@ def test_a_table_above_the_limit_displaces_nothing(tmp_path):
     assert kept(files, "a")
 
 
-def test_a_table_that_is_displaced_stays_with_those_who_read_it(tmp_path):
+def test_a_table_that_is_displaced_stays_with_those_who_read_it(tmp_path: Path) -> None:
     files = ReadingFiles(tmp_path, limit=BYTES)
     files.write("a", table(1))
     mapped = files.read("a", 3, 4)
@@ -64,7 +66,7 @@ def test_a_table_that_is_displaced_stays_with_those_who_read_it(tmp_path):
     assert torch.equal(mapped, table(1))
 
 
-def test_a_killed_writer_leaves_no_table_and_holds_up_nobody(files):
+def test_a_killed_writer_leaves_no_table_and_holds_up_nobody(files: ReadingFiles) -> None:
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
@@ -85,7 +87,9 @@ def test_a_killed_writer_leaves_no_table_and_holds_up_nobody(files):
     assert not list(files.folder.glob("*.partial"))
 
 
-def test_a_folder_that_cannot_be_written_is_said_once_and_fails_nothing(tmp_path, caplog):
+def test_a_folder_that_cannot_be_written_is_said_once_and_fails_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("not a folder")
     files = ReadingFiles(tmp_path / "file", limit=10 * BYTES)
     for name in "ab":
@@ -97,7 +101,9 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_fails_nothing(tmp_path
     assert str(tmp_path / "file") in record.message
 
 
-def test_a_disk_that_is_full_in_the_midst_of_a_table_fails_nothing(tmp_path, caplog):
+def test_a_disk_that_is_full_in_the_midst_of_a_table_fails_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     files = ReadingFiles(tmp_path, limit=10**6)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # to a writer the same as no room
@@ -112,7 +118,7 @@ def test_a_disk_that_is_full_in_the_midst_of_a_table_fails_nothing(tmp_path, cap
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_the_limit_is_the_machine_s(monkeypatch):
+def test_the_limit_is_the_machine_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CKTF_CACHE_GB", raising=False)
     assert size_limit() == 20 * 10**9
     monkeypatch.setenv("CKTF_CACHE_GB", "0.5")

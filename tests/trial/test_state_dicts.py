@@ -1,5 +1,7 @@
 """State dicts in checkpoints of many hands: where they stand, and what is put before their keys."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -7,22 +9,19 @@ from torch.optim.swa_utils import AveragedModel
 
 from cktf.errors import InputError
 from cktf.models import build_model
-from cktf.trial.state_dicts import part_of, state_dict_in
+from cktf.trial.weights import part_of, state_dict_in
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "bn.num_batches_tracked": torch.tensor(7)}
 OTHER = {"conv.weight": torch.zeros(2, 3), "bn.num_batches_tracked": torch.tensor(0)}
-OPTIMIZER = {
-    "state": {0: {"momentum_buffer": torch.ones(2)}, "named": {"step": torch.ones(1)}},
-    "param_groups": [],
-}
+OPTIMIZER = {"state": {0: {"momentum_buffer": torch.ones(2)}, "named": {"step": torch.ones(1)}}, "param_groups": []}
 
 
-def behind(*prefixes, weights=WEIGHTS):
+def behind(*prefixes: Any, weights: dict[str, Any] = WEIGHTS) -> dict[str, Any]:
     """Return weights with a prefix before each key, the next one at each key."""
     return {prefixes[n % len(prefixes)] + key: value for n, (key, value) in enumerate(weights.items())}
 
 
-def assert_are_the_weights(found):
+def assert_are_the_weights(found: Any) -> None:
     assert found.keys() == WEIGHTS.keys()
     assert all(torch.equal(found[key], value) for key, value in WEIGHTS.items())
 
@@ -32,16 +31,10 @@ def assert_are_the_weights(found):
     ["net", "model_state_dict", "state_dict_ema", "model_ema", "teacher", "student", "weights", "ema", "my_network",
      "checkpoint.state_dict", "state.model", "ema.module", "a.b.c.d"],
 )  # fmt: skip
-def test_a_state_dict_is_found_under_any_keys(keys):
+def test_a_state_dict_is_found_under_any_keys(keys: str) -> None:
     loaded = WEIGHTS
     for key in reversed(keys.split(".")):
-        loaded = {
-            key: loaded,
-            "epoch": 3,
-            "optimizer": OPTIMIZER,
-            "best": torch.tensor(1.0),
-            "scheduler": OPTIMIZER,
-        }
+        loaded = {key: loaded, "epoch": 3, "optimizer": OPTIMIZER, "best": torch.tensor(1.0), "scheduler": OPTIMIZER}
     assert_are_the_weights(state_dict_in(loaded))
 
 
@@ -56,7 +49,7 @@ def test_a_state_dict_is_found_under_any_keys(keys):
         {"ema": {"model": OTHER}, "model": {"state_dict": WEIGHTS, "epoch": 1}},
     ],
 )
-def test_of_several_places_the_usual_one_counts(loaded):
+def test_of_several_places_the_usual_one_counts(loaded: dict[str, Any]) -> None:
     assert_are_the_weights(state_dict_in(loaded))
 
 
@@ -78,16 +71,16 @@ def test_of_several_places_the_usual_one_counts(loaded):
         ["backbone."],
     ],
 )
-def test_what_frameworks_put_before_keys_is_taken_away(prefixes):
+def test_what_frameworks_put_before_keys_is_taken_away(prefixes: list[Any]) -> None:
     assert_are_the_weights(state_dict_in({"state_dict": behind(*prefixes)}))
 
 
-def test_a_wrapper_in_the_middle_of_a_key_is_taken_away():
+def test_a_wrapper_in_the_middle_of_a_key_is_taken_away() -> None:
     assert_are_the_weights(state_dict_in({"conv._orig_mod.weight": WEIGHTS["conv.weight"],
                                           "bn.module.num_batches_tracked": torch.tensor(7)}))  # fmt: skip
 
 
-def test_averages_of_weights_are_read_without_their_counters():
+def test_averages_of_weights_are_read_without_their_counters() -> None:
     network = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     averaged = AveragedModel(network, use_buffers=True)
     assert "n_averaged" in averaged.state_dict()
@@ -98,11 +91,11 @@ def test_averages_of_weights_are_read_without_their_counters():
 
 
 @pytest.mark.parametrize("extra", [b"", torch.zeros(3, dtype=torch.uint8), None, {"scale": 1}])
-def test_extra_state_is_ignored(extra):
+def test_extra_state_is_ignored(extra: Any) -> None:
     assert_are_the_weights(state_dict_in({"model": {**WEIGHTS, "bn._extra_state": extra}}))
 
 
-def test_keys_that_would_become_one_stay_as_they_are():
+def test_keys_that_would_become_one_stay_as_they_are() -> None:
     weights = {"a": torch.ones(1), "module.a": torch.zeros(1)}
     assert state_dict_in(weights) == weights
 
@@ -116,22 +109,16 @@ def test_keys_that_would_become_one_stay_as_they_are():
         ),
         ([WEIGHTS], "it holds a list$"),
         ({}, "it holds an empty mapping$"),
-        (
-            {"teacher": WEIGHTS, "student": OTHER},
-            "holds several state dicts, under 'teacher', 'student'; save the one",
-        ),
-        (
-            {"model": {"encoder": WEIGHTS, "head": OTHER}},
-            "several state dicts, under 'model.encoder', 'model.head'",
-        ),
+        ({"teacher": WEIGHTS, "student": OTHER}, "holds several state dicts, under 'teacher', 'student'; save the one"),
+        ({"model": {"encoder": WEIGHTS, "head": OTHER}}, "several state dicts, under 'model.encoder', 'model.head'"),
     ],
 )
-def test_what_was_found_is_said_where_none_is_meant(loaded, message):
+def test_what_was_found_is_said_where_none_is_meant(loaded: dict[str, Any] | list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         state_dict_in(loaded)
 
 
-def test_mappings_that_hold_each_other_end():
+def test_mappings_that_hold_each_other_end() -> None:
     loaded = {"a": {}}
     loaded["a"]["b"] = loaded
     wide = {}
@@ -142,28 +129,25 @@ def test_mappings_that_hold_each_other_end():
             state_dict_in(content)
 
 
-def test_the_part_that_is_the_network_is_taken():
-    for beside in (
-        {"classifier.weight": torch.ones(1)},
-        {"teacher.conv": torch.ones(1), "step": torch.ones(1)},
-    ):
+def test_the_part_that_is_the_network_is_taken() -> None:
+    for beside in ({"classifier.weight": torch.ones(1)}, {"teacher.conv": torch.ones(1), "step": torch.ones(1)}):
         assert_are_the_weights(part_of(WEIGHTS, {**behind("student."), **beside}))
     assert_are_the_weights(part_of(WEIGHTS, {**WEIGHTS, "n_averaged": torch.tensor(1)}))
     assert_are_the_weights(part_of(WEIGHTS, behind("a.b.")))
 
 
-def test_a_larger_network_is_not_taken_for_its_part():
+def test_a_larger_network_is_not_taken_for_its_part() -> None:
     small, large = (build_model(name, 10, (1, 8, 8)).state_dict() for name in ("resnet8", "resnet14"))
     assert small.keys() < large.keys()
     assert part_of(small, large) == large
     assert part_of(small, behind("net.", weights=large)).keys() == behind("net.", weights=large).keys()
 
 
-def test_several_networks_of_one_kind_are_refused():
+def test_several_networks_of_one_kind_are_refused() -> None:
     with pytest.raises(InputError, match=r"several networks of this kind, under 'student\.', 'teacher\.'; save the"):
         part_of(WEIGHTS, {**behind("student."), **behind("teacher.", weights=OTHER)})
 
 
-def test_batch_norms_that_did_not_count_yet_are_taken():
+def test_batch_norms_that_did_not_count_yet_are_taken() -> None:
     older = {key: value for key, value in WEIGHTS.items() if not key.endswith("num_batches_tracked")}
     assert part_of(WEIGHTS, behind("net.", weights=older)) == older

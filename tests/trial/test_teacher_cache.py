@@ -3,6 +3,7 @@ import json
 import re
 from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,18 +15,21 @@ from torch.optim.swa_utils import AveragedModel
 from cktf.errors import InputError
 from cktf.models import build_model
 from cktf.storage import Storage
-from cktf.trainer.phase_teacher import LiveTeacher
+from cktf.trainer.phases import LiveTeacher, Phase
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.train import TrainingFailed
-from cktf.trial import teacher_cache
+from cktf.trial import teachers
 from cktf.trial.content import with_contents
 from cktf.trial.run import run_trial
-from cktf.trial.teacher_cache import load_teacher, teacher_trial
+from cktf.trial.teachers import load_teacher, teacher_trial
+from tests.kinds import MakeTrial
 
 CPU = torch.device("cpu")
 
 
-def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(tiny, cache, tmp_path):
+def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(
+    tiny: MakeTrial, cache: Path, tmp_path: Path
+) -> None:
     config = tiny()
     first = load_teacher(config.teacher, config.data, CPU, None)
     file = cache / "teachers" / f"{teacher_trial(config.teacher, config.data).trial_id}.safetensors"
@@ -35,26 +39,28 @@ def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(ti
     assert all(torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True))
 
 
-def test_a_cache_that_may_only_be_read_gives_the_teachers_that_are_in_it(tiny, tmp_path, monkeypatch):
+def test_a_cache_that_may_only_be_read_gives_the_teachers_that_are_in_it(
+    tiny: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tiny()
     teacher = load_teacher(config.teacher, config.data, CPU, None)
 
-    def refuse(path):
+    def refuse(path: Path) -> None:
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
-    monkeypatch.setattr(teacher_cache, "exclusive", refuse)  # permissions would not keep root from writing
+    monkeypatch.setattr(teachers, "exclusive", refuse)  # permissions would not keep root from writing
     load_teacher.cache_clear()  # as in another process
     again = load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
     assert all(torch.equal(one, two) for one, two in zip(teacher.parameters(), again.parameters(), strict=True))
 
 
-def test_a_teacher_is_frozen_and_in_eval_mode(tiny):
+def test_a_teacher_is_frozen_and_in_eval_mode(tiny: MakeTrial) -> None:
     teacher = load_teacher(tiny().teacher, tiny().data, CPU, None)
     assert not teacher.training
     assert not any(parameter.requires_grad for parameter in teacher.parameters())
 
 
-def test_the_run_s_own_teacher_goes_before_the_cache(tiny, tmp_path):
+def test_the_run_s_own_teacher_goes_before_the_cache(tiny: MakeTrial, tmp_path: Path) -> None:
     # Two machines may round differently; all trials of a run must learn from one and the same teacher.
     config, run = tiny(), Storage(tmp_path)
     teacher = load_teacher(config.teacher, config.data, CPU, run)
@@ -65,7 +71,7 @@ def test_the_run_s_own_teacher_goes_before_the_cache(tiny, tmp_path):
     assert all((parameter == 0.25).all() for parameter in again.parameters())
 
 
-def test_a_teacher_of_generated_data_is_kept_by_its_run_alone(tiny, cache, tmp_path):
+def test_a_teacher_of_generated_data_is_kept_by_its_run_alone(tiny: MakeTrial, cache: Path, tmp_path: Path) -> None:
     config = tiny(data={"name": "mnist", "generated": True})
     load_teacher(config.teacher, config.data, CPU, Storage(tmp_path / "run"))
     name = teacher_trial(config.teacher, config.data).trial_id
@@ -75,7 +81,7 @@ def test_a_teacher_of_generated_data_is_kept_by_its_run_alone(tiny, cache, tmp_p
     assert not list(cache.rglob(f"{name}*"))
 
 
-def test_the_run_keeps_the_teacher_s_recipe_and_scores(tiny, tmp_path):
+def test_the_run_keeps_the_teacher_s_recipe_and_scores(tiny: MakeTrial, tmp_path: Path) -> None:
     config = tiny()
     load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
     record = json.loads(
@@ -85,10 +91,12 @@ def test_the_run_keeps_the_teacher_s_recipe_and_scores(tiny, tmp_path):
     assert 0 < record["result"]["test_accuracy"] <= 100
 
 
-def test_a_kill_between_the_files_of_a_run_s_teacher_loses_none_of_them(tiny, tmp_path, monkeypatch):
+def test_a_kill_between_the_files_of_a_run_s_teacher_loses_none_of_them(
+    tiny: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config, write, written = tiny(), Storage.write, []
 
-    def write_one(place, name, content):
+    def write_one(place: Storage, name: str, content: bytes) -> None:
         if place.root == str(tmp_path / "teachers"):
             written.append(name)
         if len(written) == 2:
@@ -103,8 +111,10 @@ def test_a_kill_between_the_files_of_a_run_s_teacher_loses_none_of_them(tiny, tm
     assert {path.name for path in (tmp_path / "teachers").iterdir()} == set(written)
 
 
-def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_is_not(tiny):
-    def name(teacher, **data):
+def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_is_not(
+    tiny: MakeTrial,
+) -> None:
+    def name(teacher: Any, **data: Any) -> str:
         config = tiny(teacher={"model": "resnet8", **teacher}, data={"name": "digits", **data})
         return teacher_trial(config.teacher, config.data).trial_id
 
@@ -114,17 +124,19 @@ def test_another_recipe_is_another_teacher_and_the_student_s_share_of_the_data_i
     assert name({"epochs": 1, "seed": 1}) != base
 
 
-def test_a_warm_worker_keeps_the_teacher(tiny):
+def test_a_warm_worker_keeps_the_teacher(tiny: MakeTrial) -> None:
     config = tiny()
     assert load_teacher(config.teacher, config.data, CPU, None) is load_teacher(config.teacher, config.data, CPU, None)
 
 
-def test_a_warm_worker_s_teacher_is_compiled_for_those_trials_alone_that_ask_for_it(tiny, monkeypatch):
+def test_a_warm_worker_s_teacher_is_compiled_for_those_trials_alone_that_ask_for_it(
+    tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
     load_teacher(tiny().teacher, tiny().data, CPU, None)  # so that no training of its own comes between
     used = []
 
-    def teacher_of(phase, *_, **__):
+    def teacher_of(phase: Phase, *_: object, **__: object) -> LiveTeacher:
         used.append(phase.teacher._compiled_call_impl is not None)
         return LiveTeacher(phase.teacher)
 
@@ -134,7 +146,7 @@ def test_a_warm_worker_s_teacher_is_compiled_for_those_trials_alone_that_ask_for
     assert used == [False, True, False]
 
 
-def test_a_teacher_whose_training_fails_is_named_in_the_reason(tiny):
+def test_a_teacher_whose_training_fails_is_named_in_the_reason(tiny: MakeTrial) -> None:
     recipe = {"model": "resnet8", "epochs": 1, "optimizer": {"learning_rate": 1e18}}
     config = tiny(teacher=recipe)
     with pytest.raises(TrainingFailed, match=r"the teacher \(resnet8\): the .*loss is"):
@@ -142,7 +154,7 @@ def test_a_teacher_whose_training_fails_is_named_in_the_reason(tiny):
 
 
 @pytest.mark.parametrize("layout", ["bare", "under_model", "safetensors"])
-def test_a_checkpoint_file_is_loaded_in_each_usual_layout(tiny, tmp_path, layout):
+def test_a_checkpoint_file_is_loaded_in_each_usual_layout(tiny: MakeTrial, tmp_path: Path, layout: str) -> None:
     config = tiny()
     weights = load_teacher(config.teacher, config.data, CPU, None).state_dict()
     path = tmp_path / ("teacher.safetensors" if layout == "safetensors" else "teacher.pth")
@@ -155,7 +167,7 @@ def test_a_checkpoint_file_is_loaded_in_each_usual_layout(tiny, tmp_path, layout
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
 
 
-def checkpoint_of(path, weights):
+def checkpoint_of(path: Path, weights: dict[str, Any]) -> dict[str, Any]:
     torch.save(weights, path)
     return {"model": "resnet8", "checkpoint": str(path)}
 
@@ -174,14 +186,16 @@ def checkpoint_of(path, weights):
         lambda weights: AveragedModel(_loaded(weights)).state_dict(),
     ],
 )
-def test_a_checkpoint_is_loaded_whatever_stands_before_its_keys_or_beside_them(tiny, tmp_path, around):
+def test_a_checkpoint_is_loaded_whatever_stands_before_its_keys_or_beside_them(
+    tiny: MakeTrial, tmp_path: Path, around: Any
+) -> None:
     weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
     config = tiny(teacher=checkpoint_of(tmp_path / "file.pth", around(weights)))
     loaded = load_teacher(config.teacher, config.data, CPU, None).state_dict()
     assert all(torch.equal(loaded[name], weights[name]) for name in weights)
 
 
-def _loaded(weights):
+def _loaded(weights: dict[str, Any]) -> Any:
     network = build_model("resnet8", 10, (1, 8, 8))
     network.load_state_dict(weights)
     return network
@@ -203,7 +217,9 @@ def _loaded(weights):
         (lambda tensor: tensor.repeat(2, 1), r"shapes: fc\.weight is \(20, 64\), not \(10, 64\)$"),
     ],
 )
-def test_weights_that_were_not_trained_are_refused_by_tensor_and_kind(tiny, tmp_path, change, message):
+def test_weights_that_were_not_trained_are_refused_by_tensor_and_kind(
+    tiny: MakeTrial, tmp_path: Path, change: Any, message: str
+) -> None:
     weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
     file = checkpoint_of(tmp_path / "file.pth", {**weights, "fc.weight": change(weights["fc.weight"])})
     wrong = tiny(teacher=file)
@@ -211,7 +227,7 @@ def test_weights_that_were_not_trained_are_refused_by_tensor_and_kind(tiny, tmp_
         load_teacher(wrong.teacher, wrong.data, CPU, None)
 
 
-def test_a_teacher_of_images_with_other_channels_is_called_that(tiny, tmp_path):
+def test_a_teacher_of_images_with_other_channels_is_called_that(tiny: MakeTrial, tmp_path: Path) -> None:
     file = checkpoint_of(tmp_path / "file.pth", build_model("resnet8", 10, (3, 8, 8)).state_dict())
     wrong = tiny(teacher=file)
     with pytest.raises(
@@ -220,7 +236,7 @@ def test_a_teacher_of_images_with_other_channels_is_called_that(tiny, tmp_path):
         load_teacher(wrong.teacher, wrong.data, CPU, None)
 
 
-def test_a_checkpoint_of_two_networks_of_the_kind_is_refused(tiny, tmp_path):
+def test_a_checkpoint_of_two_networks_of_the_kind_is_refused(tiny: MakeTrial, tmp_path: Path) -> None:
     weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
     both = {f"{part}.{key}": value for part in ("teacher", "student") for key, value in weights.items()}
     wrong = tiny(teacher=checkpoint_of(tmp_path / "file.pth", both))
@@ -241,7 +257,9 @@ def test_a_checkpoint_of_two_networks_of_the_kind_is_refused(tiny, tmp_path):
         ([1], r"teacher\.checkpoint: .*file\.pth holds no state dict"),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_is_refused_with_what_differs(tiny, tmp_path, file, message):
+def test_a_checkpoint_that_does_not_fit_is_refused_with_what_differs(
+    tiny: MakeTrial, tmp_path: Path, file: dict[str, Any] | list[Any] | None, message: str
+) -> None:
     if file is None:
         file = build_model("resnet8", 100, (1, 8, 8)).state_dict()
     torch.save(file, tmp_path / "file.pth")
@@ -250,7 +268,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused_with_what_differs(tiny, tmp_p
         load_teacher(wrong.teacher, wrong.data, CPU, None)
 
 
-def test_of_an_older_checkpoint_that_almost_fits_only_what_differs_is_named(tiny, tmp_path):
+def test_of_an_older_checkpoint_that_almost_fits_only_what_differs_is_named(tiny: MakeTrial, tmp_path: Path) -> None:
     # Its layers are numbered, block by block: convolution, batch-norm, ReLU.
     numbers = {"conv2d": 0, "bn": 1}
     older = {
@@ -266,7 +284,7 @@ def test_of_an_older_checkpoint_that_almost_fits_only_what_differs_is_named(tiny
         load_teacher(wrong.teacher, wrong.data, CPU, None)
 
 
-def test_a_file_that_has_changed_since_the_trial_was_planned_is_refused(tiny, tmp_path):
+def test_a_file_that_has_changed_since_the_trial_was_planned_is_refused(tiny: MakeTrial, tmp_path: Path) -> None:
     path = tmp_path / "teacher.pth"
     weights = build_model("resnet8", 10, (1, 8, 8)).state_dict()
     torch.save(weights, path)
@@ -278,37 +296,37 @@ def test_a_file_that_has_changed_since_the_trial_was_planned_is_refused(tiny, tm
         load_teacher(planned.teacher, planned.data, CPU, None)
 
 
-def test_a_recipe_beside_a_checkpoint_is_refused():
+def test_a_recipe_beside_a_checkpoint_is_refused() -> None:
     with pytest.raises(ValidationError, match="epochs cannot be set beside it"):
         TeacherConfig(model="resnet8", checkpoint="x.pth", epochs=3)
 
 
-def test_a_digest_without_a_checkpoint_is_refused():
+def test_a_digest_without_a_checkpoint_is_refused() -> None:
     with pytest.raises(ValidationError, match="sha256 is that of a checkpoint, and none is named"):
         TeacherConfig(model="resnet8", sha256="0" * 64)
 
 
-def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path))
-    assert teacher_cache.cache_directory() == tmp_path
+    assert teachers.cache_directory() == tmp_path
 
 
-def test_an_empty_variable_is_none(monkeypatch):
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CKTF_CACHE", "")
     monkeypatch.setenv("HOME", "/home/someone")
-    assert teacher_cache.cache_directory() == Path("/home/someone/.cache/cktf")
+    assert teachers.cache_directory() == Path("/home/someone/.cache/cktf")
 
 
-def test_a_user_without_a_home_is_asked_for_a_place(monkeypatch):
+def test_a_user_without_a_home_is_asked_for_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CKTF_CACHE", "~nobody-of-this-name/cache")
     with pytest.raises(InputError, match=r"~nobody-of-this-name/cache: .* set \$CKTF_CACHE to a folder"):
-        teacher_cache.cache_directory()
+        teachers.cache_directory()
 
 
-def test_a_full_disk_is_said_with_the_place(tiny, cache, monkeypatch):
+def test_a_full_disk_is_said_with_the_place(tiny: MakeTrial, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = Storage.write
 
-    def refuse(place, name, content):
+    def refuse(place: Storage, name: str, content: bytes) -> None:
         if name.endswith("checkpoint.pt"):
             raise OSError(errno.ENOSPC, "No space left on device")
         write(place, name, content)

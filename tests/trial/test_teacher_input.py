@@ -1,5 +1,8 @@
 """What the teacher sees of images that are normalised for the student."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -11,10 +14,11 @@ from cktf.data import Constants, evaluation_batches
 from cktf.data.augmentation import normalise
 from cktf.models import build_model
 from cktf.trainer.checkpoint import STUDENT
+from cktf.trainer.config import TrialConfig
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trial.held_data import held_dataset
-from cktf.trial.teacher_cache import load_teacher
-from cktf.trial.teacher_input import with_own_input
+from cktf.trial.teachers import load_teacher, with_own_input
+from tests.kinds import MakeTrial
 
 CPU = torch.device("cpu")
 HERE = {"mean": (0.25,), "std": (0.5,)}
@@ -44,7 +48,7 @@ def test_nothing_is_done_where_the_constants_are_the_same() -> None:
 
 
 @pytest.fixture
-def checkpoint(tmp_path):
+def checkpoint(tmp_path: Path) -> tuple[nn.Module, str]:
     """Weights of a network of the digits, and the digits."""
     network = build_model("resnet8", 10, (1, 8, 8))
     file = tmp_path / STUDENT
@@ -52,11 +56,11 @@ def checkpoint(tmp_path):
     return network.eval(), str(file)
 
 
-def loaded(config, **arguments):
+def loaded(config: TrialConfig, **arguments: Any) -> Any:
     return load_teacher(config.teacher, config.teacher_data, CPU, None, **arguments)
 
 
-def test_a_file_has_the_constants_that_the_study_gives_it(tiny, checkpoint) -> None:
+def test_a_file_has_the_constants_that_the_study_gives_it(tiny: MakeTrial, checkpoint: tuple[nn.Module, str]) -> None:
     network, file = checkpoint
     config = tiny(teacher={"model": "resnet8", "checkpoint": file, **HERE})
     dataset = held_dataset(config.data, CPU)
@@ -68,7 +72,7 @@ def test_a_file_has_the_constants_that_the_study_gives_it(tiny, checkpoint) -> N
     assert not torch.allclose(found, network(images).logits, atol=1e-2)
 
 
-def test_the_constants_of_its_own_data_change_no_bit(tiny, checkpoint) -> None:
+def test_the_constants_of_its_own_data_change_no_bit(tiny: MakeTrial, checkpoint: tuple[nn.Module, str]) -> None:
     network, file = checkpoint
     plain = tiny(teacher={"model": "resnet8", "checkpoint": file})
     dataset = held_dataset(plain.data, CPU)
@@ -78,7 +82,7 @@ def test_the_constants_of_its_own_data_change_no_bit(tiny, checkpoint) -> None:
         assert torch.equal(loaded(config, shown=dataset.constants)(images).logits, network(images).logits)
 
 
-def test_in_a_transfer_they_are_those_of_the_source(tiny, checkpoint) -> None:
+def test_in_a_transfer_they_are_those_of_the_source(tiny: MakeTrial, checkpoint: tuple[nn.Module, str]) -> None:
     network, file = checkpoint
     config = tiny(teacher={"model": "resnet8", "checkpoint": file})
     source = held_dataset(config.data, CPU)
@@ -101,12 +105,12 @@ def test_in_a_transfer_they_are_those_of_the_source(tiny, checkpoint) -> None:
         ({"checkpoint": None, **HERE}, "none is named; a teacher that is trained here has those of its data"),
     ],
 )
-def test_constants_that_mean_nothing_are_refused(changes, message) -> None:
+def test_constants_that_mean_nothing_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TeacherConfig.model_validate({"model": "resnet8", "checkpoint": "t.pth", **changes})
 
 
-def test_constants_of_other_channels_are_refused(tiny, checkpoint) -> None:
+def test_constants_of_other_channels_are_refused(tiny: MakeTrial, checkpoint: tuple[nn.Module, str]) -> None:
     three = {"mean": [0.5] * 3, "std": [0.5] * 3}
     config = tiny(teacher={"model": "resnet8", "checkpoint": checkpoint[1], **three})
     with pytest.raises(ValueError, match=r"teacher\.mean and teacher\.std: .* of the images, 1; got 3"):

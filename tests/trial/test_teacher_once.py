@@ -1,8 +1,11 @@
 """The teacher once: never other features than the live teacher's, and numbers that no file can change."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -10,16 +13,18 @@ from torch import multiprocessing
 
 from cktf.data import split
 from cktf.models import build_model
+from cktf.rows import EpochResult
 from cktf.seeding import initialisation
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.options import TrainOptions
-from cktf.trainer.phase_teacher import LiveTeacher, live_teacher
+from cktf.trainer.phases import LiveTeacher, live_teacher
+from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from cktf.trial.teacher_once import shared_teacher
+from tests.kinds import MakeTrial
 
 CPU = torch.device("cpu")
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
@@ -29,7 +34,7 @@ AS_IT_IS = {"crop": 0, "flip": False}
 
 
 @pytest.fixture(autouse=True)
-def cache(cache, tmp_path, monkeypatch):
+def cache(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own, in which the session's teachers are."""
     own = tmp_path / "cache"
     own.mkdir()
@@ -39,7 +44,7 @@ def cache(cache, tmp_path, monkeypatch):
     return own
 
 
-def main_phase(config, weights_seed=0, num_workers=1, once=True):
+def main_phase(config: TrialConfig, weights_seed: int = 0, num_workers: int = 1, once: bool = True) -> SimpleNamespace:
     """Return the parts of a trial's main phase, with a teacher that has learnt nothing and counts its passes."""
     dataset = held_dataset(config.data, CPU)
     parts = split(dataset.train_labels, config.data, config.seed)
@@ -55,7 +60,7 @@ def main_phase(config, weights_seed=0, num_workers=1, once=True):
     return SimpleNamespace(teacher=teacher, loader=loader, seen=seen, phase=phase, network=network, autocast=bfloat16)
 
 
-def values(parts, epoch, teacher=None):
+def values(parts: SimpleNamespace, epoch: int, teacher: Any = None) -> Any:
     """Return every reading of an epoch, batch by batch, as an objective reads it."""
     read = (teacher or parts.teacher).epoch(epoch)
     found = []
@@ -73,11 +78,11 @@ def values(parts, epoch, teacher=None):
     return found
 
 
-def files_in(cache):
+def files_in(cache: Path) -> list[Any]:
     return sorted(path.relative_to(cache).as_posix() for path in cache.rglob("*.float16"))
 
 
-def assert_rounded(found, expected):
+def assert_rounded(found: Any, expected: Any) -> None:
     for its, live in zip(found, expected, strict=True):
         for one, other in zip(its, live, strict=True):
             assert torch.equal(one, other.half().float())
@@ -86,7 +91,9 @@ def assert_rounded(found, expected):
 
 @pytest.mark.parametrize("objective", [KD, {"cross_entropy": {}, "kd": {}, "cktf": {"negatives": 8}}])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_values_are_the_live_teacher_s_on_exactly_the_augmented_batch(tiny, objective, precision):
+def test_the_values_are_the_live_teacher_s_on_exactly_the_augmented_batch(
+    tiny: MakeTrial, objective: Any, precision: str
+) -> None:
     config = tiny(objective=objective, augmentation=AUGMENTED, precision=precision)
     cold, warm = main_phase(config), main_phase(config)
     live = main_phase(config, once=False)
@@ -106,7 +113,7 @@ def test_the_values_are_the_live_teacher_s_on_exactly_the_augmented_batch(tiny, 
 
 @pytest.mark.parametrize("objective", [KD, {"cross_entropy": {}, "kd": {}, "cktf": {"negatives": 8}}])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_of_a_live_teacher_only_what_is_read_is_kept(tiny, objective, precision):
+def test_of_a_live_teacher_only_what_is_read_is_kept(tiny: MakeTrial, objective: Any, precision: str) -> None:
     config = tiny(objective=objective, augmentation=AUGMENTED, precision=precision)
     live = main_phase(config, once=False)
     batch = next(iter(live.loader.epoch(1)))
@@ -119,17 +126,19 @@ def test_of_a_live_teacher_only_what_is_read_is_kept(tiny, objective, precision)
             assert torch.equal(one, other)
 
 
-def test_a_student_learns_the_same_of_what_is_kept_as_of_all(tiny, monkeypatch):
+def test_a_student_learns_the_same_of_what_is_kept_as_of_all(tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny(objective={"cross_entropy": {}, "kd": {}, "cktf": {"negatives": 8}}, epochs=2)
     losses = [result.terms for result in run_trial(config)]
     monkeypatch.setattr("cktf.trial.run.live_teacher", lambda phase, *_, **__: LiveTeacher(phase.teacher))
     assert [result.terms for result in run_trial(config)] == losses
 
 
-def test_whatever_decides_the_values_is_in_the_name_of_their_files(tiny, cache, monkeypatch):
+def test_whatever_decides_the_values_is_in_the_name_of_their_files(
+    tiny: MakeTrial, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = tiny(objective=KD, augmentation=AUGMENTED)
 
-    def folder(config, **options):
+    def folder(config: TrialConfig, **options: Any) -> Any:
         return main_phase(config, **options).teacher.folder
 
     names = [
@@ -154,7 +163,7 @@ def test_whatever_decides_the_values_is_in_the_name_of_their_files(tiny, cache, 
     assert folder(tiny(objective={"kd": {"temperature": 2}}, augmentation=AUGMENTED, **other)) == names[0]
 
 
-def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny):
+def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny: MakeTrial) -> None:
     config = tiny(objective=KD, augmentation=AUGMENTED)
     parts = main_phase(config)
     reordered = replace(parts.phase, seed=1)
@@ -165,17 +174,14 @@ def test_the_same_samples_in_another_order_or_changed_have_other_files(tiny):
     dataset = parts.loader.dataset
     changed = dataset.train_images.clone()
     changed[7, 0, 3, 3] += 1
-    phase = replace(
-        parts.phase,
-        samples=replace(parts.phase.samples, dataset=replace(dataset, train_images=changed)),
-    )
+    phase = replace(parts.phase, samples=replace(parts.phase.samples, dataset=replace(dataset, train_images=changed)))
     loader = phase.loader(Workers())
     other = shared_teacher(config)(phase, loader, parts.autocast)
     assert other.folder != parts.teacher.folder
 
 
-def test_each_arm_runs_the_teacher_for_what_no_other_has_read(tiny, cache):
-    def passes(objective, epoch=1):
+def test_each_arm_runs_the_teacher_for_what_no_other_has_read(tiny: MakeTrial, cache: Path) -> None:
+    def passes(objective: dict[str, Any], epoch: int = 1) -> Any:
         parts = main_phase(tiny(objective=objective, augmentation=AUGMENTED))
         values(parts, epoch)
         return len(parts.seen) / len(parts.loader)
@@ -190,7 +196,9 @@ def test_each_arm_runs_the_teacher_for_what_no_other_has_read(tiny, cache):
     assert passes({"kd": {}}, epoch=2) == 1
 
 
-def test_without_augmentation_one_pass_over_all_images_does_for_all_seeds_and_epochs(tiny, cache):
+def test_without_augmentation_one_pass_over_all_images_does_for_all_seeds_and_epochs(
+    tiny: MakeTrial, cache: Path
+) -> None:
     seen = 0
     for seed in (0, 1):
         half = {"name": "digits", "train_fraction": 0.5}
@@ -204,7 +212,7 @@ def test_without_augmentation_one_pass_over_all_images_does_for_all_seeds_and_ep
     assert len(files_in(cache)) == 1
 
 
-def test_a_small_part_of_the_data_does_not_pay_for_a_pass_over_all(tiny):
+def test_a_small_part_of_the_data_does_not_pay_for_a_pass_over_all(tiny: MakeTrial) -> None:
     tenth = {"name": "digits", "train_fraction": 0.1}
     config = tiny(objective=KD, augmentation=AS_IT_IS, epochs=2, data=tenth)
     parts = main_phase(config)
@@ -220,7 +228,7 @@ def test_a_small_part_of_the_data_does_not_pay_for_a_pass_over_all(tiny):
         {"data": {"name": "digits", "generated": True}},
     ],
 )
-def test_where_it_cannot_pay_the_teacher_runs_live(tiny, changes):
+def test_where_it_cannot_pay_the_teacher_runs_live(tiny: MakeTrial, changes: dict[str, Any]) -> None:
     config = tiny(**{"objective": KD, **changes})
     if "teacher" in changes:
         dataset = held_dataset(config.data, CPU)
@@ -234,11 +242,13 @@ def test_where_it_cannot_pay_the_teacher_runs_live(tiny, changes):
     assert isinstance(teacher, LiveTeacher)
 
 
-def test_on_several_workers_the_teacher_runs_live(tiny):
+def test_on_several_workers_the_teacher_runs_live(tiny: MakeTrial) -> None:
     assert isinstance(main_phase(tiny(objective=KD), num_workers=2).teacher, LiveTeacher)
 
 
-def test_epochs_that_do_not_fit_within_the_limit_are_not_begun(tiny, cache, monkeypatch, caplog):
+def test_epochs_that_do_not_fit_within_the_limit_are_not_begun(
+    tiny: MakeTrial, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     config = tiny(objective=KD, augmentation=AUGMENTED, epochs=3)
     live = main_phase(config, once=False)
     size = 2 * 10 * len(live.loader.rows)
@@ -260,7 +270,7 @@ def test_epochs_that_do_not_fit_within_the_limit_are_not_begun(tiny, cache, monk
         assert (warned in caplog.text) == (num_files < 3)
 
 
-def test_values_that_float16_cannot_hold_are_the_live_teacher_s_cold_and_warm(tiny):
+def test_values_that_float16_cannot_hold_are_the_live_teacher_s_cold_and_warm(tiny: MakeTrial) -> None:
     config = tiny(objective=KD, augmentation=AUGMENTED)
     live = main_phase(config, once=False)
     for attempt in ("cold", "warm"):
@@ -274,7 +284,7 @@ def test_values_that_float16_cannot_hold_are_the_live_teacher_s_cold_and_warm(ti
             assert torch.equal(found[0], expected[0]), attempt
 
 
-def _in_a_process(rank, folder, config_json):
+def _in_a_process(rank: int, folder: Path, config_json: str) -> None:
     torch.set_num_threads(1)
     config = TrialConfig.model_validate_json(config_json)
     parts = main_phase(config)
@@ -285,7 +295,7 @@ def _in_a_process(rank, folder, config_json):
     torch.save({"found": found, "seen": sum(parts.seen)}, folder / f"{rank}.pt")
 
 
-def test_two_processes_at_once_run_the_teacher_once_and_read_the_same(tiny, tmp_path):
+def test_two_processes_at_once_run_the_teacher_once_and_read_the_same(tiny: MakeTrial, tmp_path: Path) -> None:
     config = tiny(objective={"kd": {}, "crd": {"negatives": 8}}, augmentation=AUGMENTED)
     multiprocessing.spawn(_in_a_process, args=(tmp_path, config.model_dump_json()), nprocs=2)
     one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
@@ -295,7 +305,7 @@ def test_two_processes_at_once_run_the_teacher_once_and_read_the_same(tiny, tmp_
         assert all(torch.equal(a, b) for x, y in zip(mine, its, strict=True) for a, b in zip(x, y, strict=True))
 
 
-def figures(results):
+def figures(results: Iterable[EpochResult]) -> list[Any]:
     return [{key: value for key, value in asdict(result).items() if key not in TIMES} for result in results]
 
 
@@ -306,7 +316,9 @@ def figures(results):
         {"augmentation": AS_IT_IS, "objective": KD, "data": {"name": "digits", "train_fraction": 0.6}},
     ],
 )
-def test_a_trial_s_numbers_do_not_depend_on_what_was_there(tiny, cache, tmp_path, changes):
+def test_a_trial_s_numbers_do_not_depend_on_what_was_there(
+    tiny: MakeTrial, cache: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
     config = tiny(**changes, epochs=2)
     live = figures(run_trial(config))
     cold = figures(run_trial(config, TrainOptions(teacher_once=True)))
@@ -335,7 +347,7 @@ def test_a_trial_s_numbers_do_not_depend_on_what_was_there(tiny, cache, tmp_path
             assert ours[name] == pytest.approx(theirs[name], rel=2e-2)
 
 
-def test_an_arm_that_reads_maps_learns_the_same_with_and_without(tiny, cache):
+def test_an_arm_that_reads_maps_learns_the_same_with_and_without(tiny: MakeTrial, cache: Path) -> None:
     config = tiny(objective={"cross_entropy": {}, "at": {}}, epochs=1)
     assert figures(run_trial(config, TrainOptions(teacher_once=True))) == figures(run_trial(config))
     assert not files_in(cache)

@@ -2,28 +2,39 @@
 
 import json
 import math
-from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cktf.data import DataConfig, split
 from cktf.rows import TRAINED_HERE, TeacherRow
 from cktf.storage import Storage
-from cktf.trial.check import CPU, check_trial, score_teacher
+from cktf.trainer.config import TrialConfig
+from cktf.trial.check import check_trial
 from cktf.trial.content import with_contents
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
-from cktf.trial.teacher_cache import build_teacher, load_teacher, teacher_id, teacher_trial
-from cktf.trial.teacher_score import ValidationPart, trained_row
+from cktf.trial.teachers import (
+    CPU,
+    build_teacher,
+    load_teacher,
+    score_teacher,
+    teacher_id,
+    teacher_trial,
+    trained_row,
+    validation_part,
+)
+from tests.kinds import MakeTrial
 
 KD = {"cross_entropy": {}, "kd": {}}
 DIGITS = DataConfig(name="digits")
 
 
 @pytest.fixture
-def good(tiny):
+def good(tiny: MakeTrial) -> dict[str, Tensor]:
     """The weights of a teacher of the digits, trained once."""
     config = tiny(objective=KD, data={"name": "digits"}, teacher={"model": "resnet8", "epochs": 6})
     network = load_teacher(config.teacher, config.data, CPU, None)
@@ -31,10 +42,10 @@ def good(tiny):
 
 
 @pytest.fixture
-def taught(tiny, tmp_path):
+def taught(tiny: MakeTrial, tmp_path: Path) -> MakeTrial:
     """A maker of trials whose teacher has these weights, in a file."""
 
-    def make(weights, **keys):
+    def make(weights: dict[str, Any], **keys: Any) -> TrialConfig:
         torch.save(weights, tmp_path / "teacher.pth")
         teacher = {"model": "resnet8", "checkpoint": str(tmp_path / "teacher.pth"), **keys}
         return with_contents(tiny(objective=KD, teacher=teacher, epochs=1))
@@ -42,12 +53,14 @@ def taught(tiny, tmp_path):
     return make
 
 
-def classifier(weights):
+def classifier(weights: dict[str, Any]) -> Any:
     """The keys of the last layer's weight and bias, which have a row for each class."""
     return [key for key, value in weights.items() if len(value.shape) and value.shape[0] == 10][-2:]
 
 
-def test_a_good_teacher_is_scored_on_the_trial_s_own_validation_split(taught, good):
+def test_a_good_teacher_is_scored_on_the_trial_s_own_validation_split(
+    taught: MakeTrial, good: dict[str, Tensor]
+) -> None:
     config = taught(good).with_seed(3)
     row = score_teacher(config, CPU)
     dataset = held_dataset(config.data, CPU)
@@ -67,7 +80,9 @@ def test_a_good_teacher_is_scored_on_the_trial_s_own_validation_split(taught, go
     assert list(run_trial(config, device=CPU))
 
 
-def test_a_teacher_whose_classes_are_in_another_order_is_refused_on_every_way_in(taught, good):
+def test_a_teacher_whose_classes_are_in_another_order_is_refused_on_every_way_in(
+    taught: MakeTrial, good: dict[str, Tensor]
+) -> None:
     shifted = dict(good)
     for key in classifier(good):
         shifted[key] = good[key].roll(1, 0)
@@ -87,14 +102,16 @@ def test_a_teacher_whose_classes_are_in_another_order_is_refused_on_every_way_in
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e30])
-def test_weights_that_know_nothing_are_refused(taught, good, scale):
+def test_weights_that_know_nothing_are_refused(taught: MakeTrial, good: dict[str, Tensor], scale: float) -> None:
     spoilt = {key: value * scale if value.is_floating_point() else value for key, value in good.items()}
     with pytest.raises(ValueError, match=r"teacher\.checkpoint: .*(of chance|holds numbers beyond 1e\+10, in )"):
         score_teacher(taught(spoilt), CPU)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, 1e300])
-def test_numbers_that_are_not_finite_are_refused_by_tensor(taught, good, number):
+def test_numbers_that_are_not_finite_are_refused_by_tensor(
+    taught: MakeTrial, good: dict[str, Tensor], number: Any
+) -> None:
     key = classifier(good)[0]
     weights = {**good, key: good[key].double()}
     weights[key][0, 0] = number
@@ -106,7 +123,9 @@ def test_numbers_that_are_not_finite_are_refused_by_tensor(taught, good, number)
 
 
 @pytest.mark.parametrize("kind", [torch.int64, torch.uint8, torch.bool, torch.complex64])
-def test_weights_of_another_kind_of_number_are_refused_by_tensor_and_type(taught, good, kind):
+def test_weights_of_another_kind_of_number_are_refused_by_tensor_and_type(
+    taught: MakeTrial, good: dict[str, Tensor], kind: Any
+) -> None:
     key = classifier(good)[0]
     name = str(kind).removeprefix("torch.")
     for accept_any in (False, True):
@@ -115,17 +134,19 @@ def test_weights_of_another_kind_of_number_are_refused_by_tensor_and_type(taught
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
-def test_weights_of_another_precision_are_taken(taught, good, kind):
+def test_weights_of_another_precision_are_taken(taught: MakeTrial, good: dict[str, Tensor], kind: Any) -> None:
     weights = {key: value.to(kind) if value.is_floating_point() else value for key, value in good.items()}
     assert not score_teacher(taught(weights), CPU).is_near_chance
 
 
-def test_accept_any_without_a_checkpoint_is_refused(tiny):
+def test_accept_any_without_a_checkpoint_is_refused(tiny: MakeTrial) -> None:
     with pytest.raises(ValueError, match="accept_any is said of a checkpoint, and none is named"):
         tiny(teacher={"model": "resnet8", "accept_any": True})
 
 
-def test_the_identity_of_a_teacher_follows_its_file_its_network_and_its_data(taught, good, tiny):
+def test_the_identity_of_a_teacher_follows_its_file_its_network_and_its_data(
+    taught: MakeTrial, good: dict[str, Tensor], tiny: MakeTrial
+) -> None:
     config = taught(good)
     moved = config.model_copy(update={"teacher": config.teacher.model_copy(update={"checkpoint": "elsewhere.pth"})})
     less = config.model_copy(update={"data": config.data.model_copy(update={"train_fraction": 0.5})})
@@ -138,7 +159,7 @@ def test_the_identity_of_a_teacher_follows_its_file_its_network_and_its_data(tau
     assert teacher_id(tiny(teacher=None, objective={"cross_entropy": {}})) == ""
 
 
-def row(accuracy, images, chance):
+def row(accuracy: float, images: int | None, chance: float | None) -> TeacherRow:
     return TeacherRow(
         teacher_id="t",
         model="resnet8",
@@ -151,7 +172,7 @@ def row(accuracy, images, chance):
     )
 
 
-def test_near_chance_is_three_binomial_standard_errors_and_everything_below():
+def test_near_chance_is_three_binomial_standard_errors_and_everything_below() -> None:
     # 10 % of 900 images: a standard error of 1 percentage point.
     assert row(13.0, 900, 10.0).is_near_chance
     assert not row(13.1, 900, 10.0).is_near_chance
@@ -162,15 +183,11 @@ def test_near_chance_is_three_binomial_standard_errors_and_everything_below():
     assert not row(10.0, None, None).is_near_chance
 
 
-def test_chance_is_the_share_of_the_largest_class():
-    assert asdict(ValidationPart.of(torch.tensor([0, 2, 2, 2]), 3)) == {
-        "validation_images": 4,
-        "num_classes": 3,
-        "chance": 75.0,
-    }
+def test_chance_is_the_share_of_the_largest_class() -> None:
+    assert validation_part(torch.tensor([0, 2, 2, 2]), 3) == {"validation_images": 4, "num_classes": 3, "chance": 75.0}
 
 
-def test_a_trained_teacher_s_last_scores_are_its_row(tiny, tmp_path):
+def test_a_trained_teacher_s_last_scores_are_its_row(tiny: MakeTrial, tmp_path: Path) -> None:
     run = Storage(tmp_path)
     config = tiny(teacher={"model": "resnet5", "epochs": 1})
     identity = teacher_id(config)
@@ -178,12 +195,7 @@ def test_a_trained_teacher_s_last_scores_are_its_row(tiny, tmp_path):
     load_teacher(config.teacher, config.data, CPU, run)
     record = json.loads(run.child("teachers").read(f"{identity}.json"))
     found = trained_row(run, identity)
-    assert (found.teacher_id, found.model, found.data, found.origin) == (
-        identity,
-        "resnet5",
-        "digits",
-        TRAINED_HERE,
-    )
+    assert (found.teacher_id, found.model, found.data, found.origin) == (identity, "resnet5", "digits", TRAINED_HERE)
     for name in ("validation_accuracy", "validation_loss", "test_accuracy", "test_loss"):
         assert getattr(found, name) == record["result"][name]
     trial = teacher_trial(config.teacher, config.data)

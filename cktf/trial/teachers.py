@@ -1,38 +1,43 @@
-"""Teachers: trained once, cached under their identity, loaded frozen.
+"""Teachers: trained once or read from a file, cached under their identity, scored, loaded frozen.
 
 A teacher is trained by a trial whose student is the teacher network and whose only objective is cross-entropy. The
 `trial_id` of that trial is the teacher's identity and its name in the cache.
 """
 
 import json
+import math
+import time
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from safetensors.torch import load as load_safetensors
-from torch import nn
+from torch import Tensor, nn
 
-from cktf.data import Constants, DataConfig, Dataset, split
+from cktf.batch import Activations
+from cktf.data import Constants, DataConfig, Dataset, evaluation_batches, split
 from cktf.errors import InputError, naming
 from cktf.locks import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
+from cktf.rows import STANDARD_ERRORS, TRAINED_HERE, TeacherRow
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage, cache_directory
 from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
+from cktf.trainer.evaluate import evaluate
 from cktf.trainer.identity import differing, identity_of
-from cktf.trainer.options import TrainOptions
 from cktf.trainer.teacher import TeacherConfig
-from cktf.trainer.train import TrainingFailed, train
+from cktf.trainer.train import TrainingFailed, TrainOptions, train
 from cktf.trial.held_data import held_dataset
-from cktf.trial.state_dicts import StateDict, part_of
-from cktf.trial.teacher_input import with_own_input
-from cktf.trial.teacher_score import ValidationPart
-from cktf.trial.weights import differences, read_weights, unusable, wrong_kinds
+from cktf.trial.weights import StateDict, differences, part_of, read_weights, unusable, wrong_kinds
+
+CPU = torch.device("cpu")
 
 
 def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
@@ -98,7 +103,7 @@ def load_teacher(
         TrainingFailed: If the teacher's training fails.
         InputError: If a checkpoint file does not hold the weights of the named network.
     """
-    dataset = held_dataset(data, torch.device("cpu"))  # only for the image shape, classes and constants
+    dataset = held_dataset(data, CPU)  # only for the image shape, classes and constants
     network = build_teacher(teacher, dataset)
     if teacher.checkpoint is None:
         network.load_state_dict(_trained_weights(teacher_trial(teacher, data), device, run))
@@ -164,6 +169,12 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
     return network
 
 
+@lru_cache(maxsize=1)
+def held_teacher(teacher: TeacherConfig, data: DataConfig) -> nn.Module:
+    """Return `build_teacher`; the last one stays loaded, because most arms of a study share it."""
+    return build_teacher(teacher, held_dataset(data, CPU))
+
+
 def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | None) -> StateDict:
     name = f"{trial.trial_id}.safetensors"
     shared = run.child("teachers") if run else None
@@ -204,13 +215,120 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
             assert content is not None, "training ends with the student's weights"
             labels = dataset.train_labels.cpu()
             rows = split(labels, trial.data, trial.seed).validation_index
-            part = ValidationPart.of(labels[rows], dataset.num_classes)
-            record = {
-                "config": trial.model_dump(mode="json"),
-                "result": asdict(last),
-                "validation": asdict(part),
-            }
+            part = validation_part(labels[rows], dataset.num_classes)
+            record = {"config": trial.model_dump(mode="json"), "result": asdict(last), "validation": part}
             cache.write(f"{trial.trial_id}.json", json.dumps(record, indent=1).encode())
             cache.write(name, content)
             place.clear()
     return content
+
+
+def validation_part(labels: Tensor, num_classes: int) -> dict[str, Any]:
+    """Return size and chance level of a validation split, as columns of `TeacherRow`.
+
+    Chance is the per cent of images in the largest class: the accuracy of always predicting it, which a teacher has to
+    exceed. It may be larger than 100 / classes.
+
+    Args:
+        labels: (samples,), int64: labels of its images.
+        num_classes: Classes of the data set.
+    """
+    chance = 100 * int(torch.bincount(labels).max()) / len(labels)
+    return {"validation_images": len(labels), "num_classes": num_classes, "chance": chance}
+
+
+def score_teacher(config: TrialConfig, device: torch.device) -> TeacherRow:
+    """Return the accuracy of a trial's teacher, read from a file, on the trial's validation split, in float32.
+
+    In a transfer that is a split of ``source``.
+
+    Raises:
+        InputError: As `build_teacher`; if it does no better than chance or its outputs are not finite, and
+            ``teacher.accept_any`` is not set.
+    """
+    teacher, data = config.teacher, config.teacher_data
+    assert teacher is not None
+    assert teacher.checkpoint is not None
+    of_input = held_dataset(data, CPU)
+    network = at_own_input(held_teacher(teacher, data), teacher, of_input, of_input.constants)
+    if device != CPU:
+        network = deepcopy(network).to(device)
+    dataset = held_dataset(data, device)
+    labels = dataset.train_labels.cpu()
+    rows = split(labels, data, config.seed).validation_index
+    found = evaluate(network, evaluation_batches(dataset, rows))
+    row = TeacherRow(
+        teacher_id=teacher_id(config),
+        model=teacher.model,
+        data=data.name,
+        origin=teacher.checkpoint,
+        sha256=teacher.sha256 or "",
+        validation_accuracy=found.accuracy,
+        validation_loss=found.loss if math.isfinite(found.loss) else None,
+        **validation_part(labels[rows], dataset.num_classes),
+        seed=config.seed,
+        time=time.time(),
+    )
+    wrong = ""
+    if row.validation_loss is None:
+        wrong = "its outputs are not finite"
+    elif row.is_near_chance:
+        wrong = f"which is within {STANDARD_ERRORS} standard errors of chance, or below it"
+    if wrong and not teacher.accept_any:
+        raise InputError(
+            f"teacher.checkpoint: {teacher.checkpoint} has an accuracy of {row.validation_accuracy:.2f} % on the "
+            f"n = {row.validation_images} validation images of {data.name}, where chance is {row.chance:.2f} %: "
+            f"{wrong}. Its classes may be in another order, or its images scaled otherwise; name another file, or set "
+            "teacher.accept_any: true to learn from it all the same"
+        )
+    return row
+
+
+def trained_row(run: Storage, identity: str) -> TeacherRow | None:
+    """Return the scores of a teacher at the end of its training from the run directory.
+
+    None if there is no record, or it cannot be read now.
+    """
+    try:
+        record = json.loads(run.child("teachers").read(f"{identity}.json") or b"{}")
+    except OSError:
+        return None
+    if not record:
+        return None
+    result, config = record["result"], record["config"]
+    return TeacherRow(
+        teacher_id=identity,
+        model=config["student"]["model"],
+        data=config["data"]["name"],
+        origin=TRAINED_HERE,
+        validation_accuracy=result["validation_accuracy"],
+        validation_loss=result["validation_loss"],
+        **record.get("validation", {}),
+        test_accuracy=result["test_accuracy"],
+        test_loss=result["test_loss"],
+        time=time.time(),
+    )
+
+
+class _OwnInput(nn.Module):
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, network: nn.Module, shown: Constants, own: Constants) -> None:
+        super().__init__()
+        self.network = network
+        mean, std, own_mean, own_std = (
+            torch.tensor(values, dtype=torch.float64)[:, None, None]
+            for values in (shown.mean, shown.std, own.mean, own.std)
+        )
+        self.register_buffer("scale", (std / own_std).float())
+        self.register_buffer("shift", ((mean - own_mean) / own_std).float())
+
+    def forward(self, images: Tensor) -> Activations:
+        activations: Activations = self.network(images * self.scale + self.shift)
+        return activations
+
+
+def with_own_input(network: nn.Module, shown: Constants, own: Constants) -> nn.Module:
+    """Return a network for images normalised with the constants ``shown``, which was trained with its ``own``."""
+    return network if shown == own else _OwnInput(network, shown, own)

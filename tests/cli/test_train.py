@@ -1,0 +1,36 @@
+"""``cktf train``: one trial, without Ray."""
+
+import re
+from pathlib import Path
+
+from tests.cli.commands import cktf
+
+
+def test_train_trains_one_trial_without_ray(study: Path, tmp_path: Path) -> None:
+    code, out, _ = cktf("train", study, "--arm", "careful", "--seed", "1", "--set", "epochs=1", cwd=tmp_path)
+    assert code == 0
+    assert "epoch   1/1" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
+
+
+def test_train_shows_phases_that_no_split_can_score(study: Path, tmp_path: Path) -> None:
+    study.write_text(
+        study.read_text()
+        .replace("baseline:", "baseline:\n  task: transfer\n  source: {name: digits}\n  probe: {epochs: 2}")
+        .replace("cross_entropy: {weight: 1.0}", "kd: {weight: 1.0}")
+        .replace("  epochs: 2", "  teacher: {model: resnet5, epochs: 1}\n  epochs: 1")
+    )
+    code, out, _ = cktf("train", study, cwd=tmp_path)
+    assert code == 0
+    transfer, *probe = (line for line in out.splitlines() if line.startswith("epoch"))
+    assert "1/3  transfer  loss" in transfer
+    assert "validation" not in transfer
+    assert len(probe) == 2
+    assert all(re.search(r"[23]/3  probe  loss .*  validation \d+\.\d\d %", line) for line in probe)
+
+
+def test_train_tells_a_diverging_trial_in_one_line(study: Path, tmp_path: Path) -> None:
+    code, _, err = cktf("train", study, "--arm", "diverging", cwd=tmp_path)
+    assert code == 1
+    assert "loss is" in err
+    assert "Traceback" not in err
