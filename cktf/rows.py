@@ -342,11 +342,12 @@ def parse_row(line: str | bytes) -> Row:
 
 
 class RowReader:
-    """Reads the lines of a ledger in order, and refuses a row that comes before the rows it depends on."""
+    """Reads the lines of a ledger in order, and refuses a row that contradicts the rows before it, or needs others."""
 
     def __init__(self) -> None:
         self._is_begun = False
-        self._planned: set[str] = set()
+        self._planned: dict[str, tuple[str, int]] = {}  # trial id -> arm id and seed
+        self._replicates: dict[tuple[str, int], str] = {}  # the other way round
 
     def read(self, line: str | bytes, place: str) -> Row:
         """Return the row of the next line.
@@ -356,7 +357,8 @@ class RowReader:
             place: File and line, for messages.
 
         Raises:
-            InputError: If it is no row, or comes before the first study row or its trial's planned row.
+            InputError: If it is no row, comes before the first study row or its trial's planned row, or plans another
+                trial under the id, or the arm and seed, of an earlier one.
         """
         try:
             row = parse_row(line)
@@ -371,7 +373,13 @@ class RowReader:
         elif not self._is_begun:
             raise InputError(f"a row of kind {row.kind!r} stands before the first study row")
         elif isinstance(row, PlannedRow):
-            self._planned.add(row.trial_id)
+            replicate = row.arm_id, row.seed
+            if self._planned.setdefault(row.trial_id, replicate) != replicate:
+                raise InputError(f"plans trial {shown(row.trial_id)} anew, with another arm_id or seed than before")
+            if (other := self._replicates.setdefault(replicate, row.trial_id)) != row.trial_id:
+                raise InputError(
+                    f"plans trial {shown(row.trial_id)} with the arm_id and the seed {row.seed} of trial {shown(other)}"
+                )
         elif isinstance(row, EpochRow | EndRow) and row.trial_id not in self._planned:
             raise InputError(
                 f"a row of kind {row.kind!r} tells of trial {row.trial_id!r}, which no row before it has planned"

@@ -139,6 +139,16 @@ def test_rows_that_come_before_those_that_they_need_are_refused_with_their_place
         assert reader.read(row.to_json(), "4") == row
 
 
+def test_a_plan_that_contradicts_one_before_it_is_refused() -> None:
+    reader = RowReader()
+    for row in (STUDY, PLANNED, PLANNED, replace(PLANNED, trial_id="u", seed=1)):  # a failed trial is planned again
+        reader.read(row.to_json(), "1")
+    with pytest.raises(ValueError, match=r"^2: plans trial 't' anew, with another arm_id or seed than before"):
+        reader.read(replace(PLANNED, seed=2).to_json(), "2")
+    with pytest.raises(ValueError, match=r"^3: plans trial 'v' with the arm_id and the seed 1 of trial 'u'"):
+        reader.read(replace(PLANNED, trial_id="v", seed=1).to_json(), "3")
+
+
 def test_the_last_line_of_a_segment_is_whole_where_it_is_a_row() -> None:
     line = PLANNED.to_json().encode()
     assert whole_lines(line + b"\n" + line) == [line, line]

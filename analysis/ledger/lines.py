@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from cktf.row_values import LAST_MOMENT
+from cktf.row_values import LARGEST_INTEGER, LAST_MOMENT
 from cktf.rows import EpochRow, parse_row
 
 NAMED = {"terms": "term.", "health": "health."}
@@ -27,6 +27,8 @@ EPOCH_SCHEMA = pa.schema(
 )
 REQUIRED = [f.name for f in fields(EpochRow) if f.default is MISSING and f.default_factory is MISSING]
 """Keys that every epoch row has."""
+
+COUNTS = [f.name for f in fields(EpochRow) if get_type_hints(EpochRow)[f.name] == int | None]
 
 NEVER_NULL = [name for name in REQUIRED if get_type_hints(EpochRow)[name] in (int, str)]
 
@@ -127,6 +129,12 @@ def _in_columns(texts: pa.Array) -> pa.Table | None:
     # What is too large for a float is infinite here; only a line by itself says whether it says so.
     if any(pc.any(pc.is_inf(values)).as_py() for values in columns.values() if _is_number(values.type)):
         return None
+    for name in COUNTS:
+        is_whole = pc.and_(
+            pc.equal(columns[name], pc.floor(columns[name])), pc.less(pc.abs(columns[name]), float(LARGEST_INTEGER))
+        )
+        if pc.any(pc.invert(is_whole)).as_py():
+            return None
     for name, default in DEFAULTS.items():
         columns[name] = columns[name].fill_null(default)
     return pa.table({name: _without_nan(values) for name, values in columns.items()})

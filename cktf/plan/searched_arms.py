@@ -18,6 +18,7 @@ from cktf.trainer.config import TrialConfig
 class _SearchedArm:
     arm: Arm
     trials: list[TrialState] = field(default_factory=list)
+    steps: set[int] = field(default_factory=set)
     is_pruned: bool = False
     is_reported: bool = False
 
@@ -93,6 +94,7 @@ class SearchedArms:
             arm.trials.append(trial)
         elif arm.is_reported:  # it failed and is tried again: a new trial for Optuna
             arm.is_reported = arm.is_pruned = False
+            arm.steps.clear()
             self._suggestions.begin(row.arm_id, row.params)
             for epoch in trial.curve:
                 self._advanced(arm, epoch)
@@ -103,7 +105,9 @@ class SearchedArms:
         if len(values) == len(self._spec.seeds) and not arm.is_reported:
             # Epochs of a method's initial phase have no score, and do not count as steps.
             step = arm.trials[0].scored_epochs(epoch)
-            arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, step, fmean(values))
+            if step not in arm.steps:  # Optuna takes one value a step; epochs out of order may want to give two
+                arm.steps.add(step)
+                arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, step, fmean(values))
 
     def _ended(self, arm: _SearchedArm) -> None:
         ends = [trial.status for trial in arm.trials if trial.end]

@@ -166,9 +166,9 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
     Raises:
         StudyDiffers: If one has changed, has become readable, or can no longer be read.
     """
-    planned = {row.arm_id: row for row in rows if isinstance(row, PlannedRow)}
+    different = {repr({**row.config, "seed": None}): row for row in rows if isinstance(row, PlannedRow)}
     named = set()
-    for row in planned.values():
+    for row in different.values():
         try:
             named |= {*contents_of(TrialConfig.model_validate(row.config))}
         except ValidationError as error:

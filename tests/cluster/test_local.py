@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ def test_a_launch_writes_no_secret_and_ends_at_a_signal_like_ctrl_c(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),  # nohup, which may have started this, ignores one
     )
     try:
         deadline = time.monotonic() + 200

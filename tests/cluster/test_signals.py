@@ -13,6 +13,8 @@ from cktf.cluster.signals import ENDING, as_ctrl_c, held_back
 def as_before() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in ENDING:  # nohup, which may have started the tests, ignores one
+        signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -20,7 +22,6 @@ def as_before() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", ENDING)
 def test_each_is_taken_as_ctrl_c_and_given_back(number: Any) -> None:
-    signal.signal(number, signal.SIG_DFL)
     with pytest.raises(KeyboardInterrupt), as_ctrl_c():
         signal.raise_signal(number)
     assert signal.getsignal(number) is signal.SIG_DFL

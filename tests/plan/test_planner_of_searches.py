@@ -1,6 +1,7 @@
 """The planner of searches: suggestions, pruning, confirmation, and all of it again after a restart."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -8,7 +9,7 @@ import pytest
 
 from cktf.plan.planner import NoTrial, Planner
 from cktf.plan.suggestions import PRUNERS, SAMPLERS
-from cktf.rows import EndRow, PlannedRow, Row, Stage, Status
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status
 from tests.kinds import MakeResult, MakeSpec, RunToEnd
 from tests.planning import by_learning_rate, ends, fifty, ledger, planned
 
@@ -129,6 +130,17 @@ def test_bad_arms_are_pruned_and_told_so(
     assert told["COMPLETE"] == 30 - len(pruned) >= 2
     assert all(row.epochs < 20 for row in pruned)
     assert pruned[0].reason == f"pruned ({pruner}) after epoch {pruned[0].epochs}"
+
+
+def test_epochs_out_of_order_give_no_step_of_optuna_two_values(
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    domains = {"optimizer.learning_rate": {"float": [0.001, 0.5]}}
+    spec = make_spec({"epochs": 4}, search=domains, trials=3, sampler="random", prune="median")
+    run_to_end(ledger(spec, rows), lambda _, epoch: epoch)
+    is_second = [isinstance(row, EpochRow) and row.epoch == 2 for row in rows]
+    changed = [replace(row, epoch=2**40) if second else row for row, second in zip(rows, is_second, strict=True)]
+    assert Planner(spec, lambda _: None, changed).is_done
 
 
 def test_a_trial_that_was_found_bad_just_before_a_kill_is_pruned_when_it_tells_its_history(

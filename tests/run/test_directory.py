@@ -181,12 +181,13 @@ def test_planning_writes_one_object_of_a_bucket(make_spec: MakeSpec, tmp_path: P
         assert sum(isinstance(row, PlannedRow) for row in read_ledger(run)) == 20
 
 
+@pytest.mark.parametrize("count", [-1, 1])
 def test_a_planned_trial_that_is_none_of_this_version_s_is_named(
-    make_spec: MakeSpec, run_dir: str, console: Console
+    make_spec: MakeSpec, run_dir: str, console: Console, count: int
 ) -> None:
     begin(make_spec(), run_dir)
     (segment,) = Path(run_dir, "ledger").iterdir()
-    segment.write_text(segment.read_text().replace('"batch_size":32', '"batch_size":-1'))
+    segment.write_text(segment.read_text().replace('"batch_size":32', '"batch_size":-1', count))
     with pytest.raises(
         LedgerDamaged, match=r"ledger: the configuration of trial .*: batch_size: must be 2 or more; got"
     ):

@@ -135,6 +135,8 @@ BAD = {
     "too many digits": EPOCH.to_json().replace(":1.5", ":" + "9" * 5000).encode(),
     "an integer that no float holds": EPOCH.to_json().replace(":1.5", ":" + "9" * 400).encode(),
     "too large an integer": line_with(epoch=2**64),
+    "too large a count": line_with(test_images=1e308),
+    "half an image": line_with(test_images=1.5),
     "bytes that are no text": EPOCH.to_json().encode().replace(b"train", b"tr\xffin", 1),
     "nested too deeply": line_with()[:-1] + b', "x": ' + b"[" * 2000 + b"]" * 2000 + b"}",
     "half a character": EPOCH.to_json().replace('"t"', '"\\ud800"').encode(),

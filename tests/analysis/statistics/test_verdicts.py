@@ -127,6 +127,8 @@ def test_the_seeds_that_decide_are_the_first_with_enough_power_for_both_answers(
         while min(f(np.array(delta / sd), np.array(n), 0.01) for f in (power, equivalence_power)) < POWER:
             n += 1
         assert seeds_needed(delta, np.array([sd]), np.array([200]), 0.01) == n
+    for delta, sd in ((1e300, 1.0), (1e300, 1e-300)):
+        assert seeds_needed(delta, np.array([sd]), np.array([200]), 0.01) == 2
 
 
 def test_the_bound_of_a_deviation_is_above_it_as_often_as_it_says() -> None:
