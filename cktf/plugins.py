@@ -1,0 +1,216 @@
+"""Plug-ins: Python modules of the user's own, whose objectives, networks, data sets, ... a study names like built-in ones.
+
+A plug-in is a file beside the study, an importable module, or an installed package's entry point in the group
+``cktf.plugins``. It has the same plain dicts as this package: `KINDS`. Only what a study names under ``plugins:`` is
+imported. A file is imported from its text, which is copied into the run directory, so every worker runs the same code.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.abc import ExecutionLoader
+from importlib.metadata import entry_points, packages_distributions, version
+from importlib.util import find_spec, module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cktf.errors import InputError, naming, shown, visible
+from cktf.names import as_name
+
+KINDS = {
+    "OBJECTIVES": "objective",
+    "MODELS": "model",
+    "DATASETS": "data set",
+    "AUGMENTATIONS": "augmentation",
+    "METRICS": "metric",
+}
+"""Name of a plug-in's dict to what its entries are."""
+
+GROUP = "cktf.plugins"
+"""Group of entry points by which installed packages offer plug-ins."""
+
+MOST_BYTES = 1_000_000
+"""Largest size of a plug-in's file."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plug-in as it was found.
+
+    Attributes:
+        name: File name, module or entry point, as messages and reports call it.
+        version: What identifies its code: the SHA-256 of a file, or a package's name and version.
+        source: Content of the file; None for a module that is installed.
+        module: Module to import, if it is installed.
+    """
+
+    name: str
+    version: str
+    source: bytes | None = field(default=None, repr=False)
+    module: str = ""
+
+
+def find_plugin(name: str, folder: Path) -> Plugin:
+    """Return the plug-in that a study names, not yet imported.
+
+    Args:
+        name: A file ending in ``.py``, relative to ``folder``; else an entry point's or a module's name.
+        folder: Folder of the study file.
+
+    Raises:
+        InputError: If there is no such file or module.
+    """
+    if name.endswith(".py"):
+        return _from_file(folder / Path(name).expanduser())
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    module = points[name].value.partition(":")[0] if name in points else name
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise InputError(f"{shown(name)}: is neither a file that ends in .py nor the name of a module")
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
+    except Exception as error:  # a module's parent packages are imported
+        raise InputError(f"{name}: its package raises {_said(error)} when it is imported") from error
+    if spec is None:
+        offered = f"; installed packages offer {', '.join(sorted(points))}" if points else ""
+        raise InputError(
+            f"{shown(name)}: there is no module of this name; a file's name ends in .py and is relative to the study's "
+            f"file{offered}"
+        )
+    return Plugin(name, _installed_version(module, spec.origin), module=module)
+
+
+def _from_file(path: Path) -> Plugin:
+    with naming(path):
+        if not path.is_file():  # a device or FIFO might never end
+            raise InputError(f"{visible(str(path))}: there is no such file")
+        with path.open("rb") as stream:
+            source = stream.read(MOST_BYTES + 1)
+    if len(source) > MOST_BYTES:
+        raise InputError(f"{visible(str(path))}: is larger than {MOST_BYTES // 1000:,} kB")
+    return file_plugin(path.name, source)
+
+
+def file_plugin(name: str, source: bytes) -> Plugin:
+    """Return the plug-in of a file's content."""
+    return Plugin(name, f"sha256 {hashlib.sha256(source).hexdigest()}", source)
+
+
+def _installed_version(module: str, origin: str | None) -> str:
+    """Return a package's name and version; for a module that no package has installed, its file's hash."""
+    packages = packages_distributions().get(module.partition(".")[0], [])
+    if packages:
+        return ", ".join(f"{package} {version(package)}" for package in sorted(set(packages)))
+    if origin is None or not Path(origin).is_file():
+        raise InputError(f"{module}: has no file and no installed package, so its code cannot be identified")
+    return f"sha256 {hashlib.sha256(Path(origin).read_bytes()).hexdigest()}"
+
+
+class _FromText(ExecutionLoader):
+    """Imports a module from its text, which tracebacks and `inspect` then show."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+
+    def get_source(self, fullname: str) -> str:
+        """Return the module's text."""
+        return self.text
+
+    def get_filename(self, fullname: str) -> str:
+        """Return the name of its file, for tracebacks."""
+        return self.name
+
+
+def import_plugin(plugin: Plugin) -> ModuleType:
+    """Return a plug-in's module; one that was imported before is not run again.
+
+    Raises:
+        InputError: If it raises on import.
+    """
+    name = plugin.module
+    if plugin.source is not None:
+        name = f"cktf_plugin_{plugin.version.rpartition(' ')[2][:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    try:
+        if plugin.source is None:
+            __import__(name)
+            return sys.modules[name]
+        loader = _FromText(plugin.name, plugin.source.decode())
+        spec = spec_from_loader(name, loader, origin=plugin.name)
+        assert spec is not None
+        spec.has_location = True  # so that the module has a __file__, by which inspect finds its text
+        module = module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses and pydantic look their module up
+        loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(name, None)
+        raise InputError(f"{plugin.name}{_line(error, plugin.name)}: raises {_said(error)} when it is imported") from error
+    return module
+
+
+def _line(error: BaseException, file: str) -> str:
+    """Return ``, line N`` for the last line of a file that an exception went through, if any."""
+    lines = [error.lineno] if isinstance(error, SyntaxError) else []
+    frame = error.__traceback__
+    while frame:
+        if frame.tb_frame.f_code.co_filename == file:
+            lines.append(frame.tb_lineno)
+        frame = frame.tb_next
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _said(error: BaseException) -> str:
+    first_line = (str(error).splitlines() or [""])[0]
+    return visible(f"{type(error).__name__}: {first_line}")
+
+
+def parts_of(plugin: Plugin) -> dict[str, dict[str, Any]]:
+    """Return a plug-in's parts: name of the dict (see `KINDS`) to name of the part to the part.
+
+    Raises:
+        InputError: If it raises on import, has none of the dicts, or one that is none.
+    """
+    module = import_plugin(plugin)
+    parts = {kind: getattr(module, kind) for kind in KINDS if hasattr(module, kind)}
+    if not parts:
+        raise InputError(f"{plugin.name}: has none of the dicts {', '.join(KINDS)}, one of which a plug-in has")
+    for kind, named in parts.items():
+        if not isinstance(named, Mapping):
+            raise InputError(f"{plugin.name}: {kind}: must be a dict of names; got {type(named).__name__}")
+        for name in named:
+            if not (isinstance(name, str) and name and name == as_name(name) and not set("./\\ ") & set(name)):
+                raise InputError(
+                    f"{plugin.name}: {kind}: a name must be text without dots, slashes and blanks; got {shown(name)}"
+                )
+    return {kind: dict(named) for kind, named in parts.items()}
+
+
+def together(plugins: Iterable[Plugin]) -> dict[str, dict[str, tuple[Any, Plugin]]]:
+    """Return the parts of several plug-ins with the plug-in of each; the layout is that of `parts_of`.
+
+    Raises:
+        InputError: As `parts_of`; if two define one name.
+    """
+    found: dict[str, dict[str, tuple[Any, Plugin]]] = {kind: {} for kind in KINDS}
+    for plugin in plugins:
+        for kind, named in parts_of(plugin).items():
+            for name, part in named.items():
+                if name in found[kind]:
+                    other = found[kind][name][1]
+                    raise InputError(f"{plugin.name}: {kind}: {other.name} has {KINDS[kind]} {shown(name)} too")
+                found[kind][name] = (part, plugin)
+    return found
+
+
+ORIGINS: dict[tuple[str, str], Plugin] = {}
+"""Kind and name of every part that is registered in this process to its plug-in."""
+
+
+def versions_of(parts: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the versions of the plug-ins that have some parts, given by kind and name; built-in ones have none."""
+    return sorted({ORIGINS[part].version for part in parts if part in ORIGINS})
