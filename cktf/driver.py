@@ -29,6 +29,7 @@ from cktf.run.directory import (
 )
 from cktf.run.kept_files import TrialFiles
 from cktf.run.ledger import Ledger, open_run, read_ledger
+from cktf.run.plugins import require_same_code
 from cktf.run.preflight import require_known_contents, require_runnable
 from cktf.run.progress import watch
 from cktf.storage import Storage
@@ -171,7 +172,8 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
         first = max(spec.seeds) + 1
         changes["seeds"] = (*spec.seeds, *range(first, first + seeds))
     try:  # model_copy checks nothing; the written study must be readable
-        return read_study(dump_study(spec.model_copy(update=changes)), "the extended study")
+        known = {plugin.name: plugin for plugin in spec.plugins}
+        return read_study(dump_study(spec.model_copy(update=changes)), "the extended study", find=known.__getitem__)
     except StudyError as error:
         raise NotExtensible(str(error)) from error
 
@@ -226,6 +228,7 @@ def _carry_out(
 def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
     """Write study, provenance and study row; return a planner that has applied the rows before that."""
     rows = list(read_ledger(run))
+    require_same_code(spec.plugins, rows, run)
     require_same_contents(rows, run)
     require_known_contents(spec)
     with writing(run), ledger.planning():

@@ -1,4 +1,4 @@
-"""Plug-ins: Python modules of the user's own, whose objectives, networks, data sets, ... a study names like built-in ones.
+"""Plug-ins: Python modules of the user's own, whose objectives, networks, ... a study names like built-in ones.
 
 A plug-in is a file beside the study, an importable module, or an installed package's entry point in the group
 ``cktf.plugins``. It has the same plain dicts as this package: `KINDS`. Only what a study names under ``plugins:`` is
@@ -116,11 +116,11 @@ class _FromText(ExecutionLoader):
         self.name = name
         self.text = text
 
-    def get_source(self, fullname: str) -> str:
+    def get_source(self, fullname: str) -> str:  # noqa: ARG002  # a loader of one module
         """Return the module's text."""
         return self.text
 
-    def get_filename(self, fullname: str) -> str:
+    def get_filename(self, fullname: str) -> str:  # noqa: ARG002
         """Return the name of its file, for tracebacks."""
         return self.name
 
@@ -149,7 +149,9 @@ def import_plugin(plugin: Plugin) -> ModuleType:
         loader.exec_module(module)
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
-        raise InputError(f"{plugin.name}{_line(error, plugin.name)}: raises {_said(error)} when it is imported") from error
+        raise InputError(
+            f"{plugin.name}{_line(error, plugin.name)}: raises {_said(error)} when it is imported"
+        ) from error
     return module
 
 
@@ -211,6 +213,11 @@ ORIGINS: dict[tuple[str, str], Plugin] = {}
 """Kind and name of every part that is registered in this process to its plug-in."""
 
 
-def versions_of(parts: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the versions of the plug-ins that have some parts, given by kind and name; built-in ones have none."""
-    return sorted({ORIGINS[part].version for part in parts if part in ORIGINS})
+def code_of(parts: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return what of an identity is the code of plug-ins: their versions, and nothing if all parts are built in.
+
+    Args:
+        parts: Kind and name of each part that is used.
+    """
+    versions = sorted({ORIGINS[part].version for part in parts if part in ORIGINS})
+    return {"plugins": versions} if versions else {}

@@ -110,6 +110,7 @@ class StudyRow(Row):
         reference_teachers: Context to the published value of its teacher.
         git_commit: Commit of the code, with ``+dirty`` if files were changed; empty outside a checkout.
         versions: Package name to version.
+        plugins: Plug-in name to the version of its code (see `cktf.plugins.Plugin`).
         machine: Description of the driver's machine.
         command: The command line.
         time: Seconds since the epoch (UTC).
@@ -138,6 +139,7 @@ class StudyRow(Row):
     reference_teachers: dict[str, float] = field(default_factory=dict)
     git_commit: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    plugins: dict[str, str] = field(default_factory=dict)
     machine: str = ""
     command: str = ""
     time: float = 0.0

@@ -19,6 +19,7 @@ FLOOR = {
         "locks",
         "mapped_arrays",
         "names",
+        "plugins",
         "own_analysis",
         "row_values",
         "rows",

@@ -1,6 +1,7 @@
 """A trial as it is sent to a slot, and the results that are sent back."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cktf.cluster.nodes import TrialResources
@@ -19,6 +20,7 @@ class Assignment:
         configuration: Its `TrialConfig`, as JSON.
         options: Its `TrainOptions`, as JSON.
         run: Root of the run directory, as every node of the cluster sees it.
+        plugins: Name to version of each plug-in of the study, as JSON.
         workers: Processes that train it.
         cpus: CPUs of each worker.
         gpus: GPUs of each worker.
@@ -28,18 +30,27 @@ class Assignment:
     configuration: str
     options: str
     run: str
+    plugins: str
     workers: int
     cpus: float
     gpus: float
 
     @classmethod
-    def of(cls, row: PlannedRow, run: Storage, resources: TrialResources, options: TrainOptions) -> "Assignment":
+    def of(
+        cls,
+        row: PlannedRow,
+        run: Storage,
+        resources: TrialResources,
+        options: TrainOptions,
+        plugins: Mapping[str, str],
+    ) -> "Assignment":
         """Return the assignment of a planned trial."""
         return cls(
             trial_id=row.trial_id,
             configuration=json.dumps(row.config),
             options=options.model_dump_json(),
             run=run.root,
+            plugins=json.dumps(plugins),
             workers=resources.workers,
             cpus=resources.cpus,
             gpus=resources.gpus,

@@ -6,6 +6,7 @@ slot's own process, or several that Ray Train starts on the cluster.
 """
 
 import gc
+import json
 import platform
 import traceback
 from collections.abc import Generator, Iterator
@@ -21,6 +22,7 @@ from cktf.cluster.assignment import Assignment, Outcome, TrialEnd, trial_folder
 from cktf.cluster.worker_group import WorkerGroup
 from cktf.rows import EpochResult, Status
 from cktf.run.kept_files import ERROR
+from cktf.run.plugins import register_stored
 from cktf.storage import Storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainingFailed, TrainOptions, device_name
@@ -118,6 +120,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
     run = Storage(assignment.run)
     if not run.names():
         raise FileNotFoundError(f"{run.root} does not exist on {platform.node()}; all nodes must share it")
+    register_stored(run, json.loads(assignment.plugins))
     config = TrialConfig.model_validate_json(assignment.configuration)
     options = TrainOptions.model_validate_json(assignment.options)
     return run_trial(config, options, run=run, device=device)

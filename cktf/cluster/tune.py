@@ -3,7 +3,7 @@
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ray
 from ray import tune
@@ -16,9 +16,11 @@ from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher
 from cktf.cluster.slot import Slot
 from cktf.errors import NotRunnable
 from cktf.plan.planner import Planner
+from cktf.plugins import Plugin
 from cktf.rows import PlannedRow, Stage, TeacherRow
 from cktf.run.preflight import require_runnable
 from cktf.storage import Storage
+from cktf.study.load import dump_study, read_study
 from cktf.study.spec import StudySpec
 
 TRIALS_PER_TUNE_RUN = 1000
@@ -67,9 +69,9 @@ def _require_runnable_there(spec: StudySpec, trial: TrialResources, say: Callabl
 
     There are no scores if the node was lost; trials then score their teachers themselves.
     """
-    there = ray.remote(num_cpus=trial.cpus, num_gpus=trial.gpus)(require_runnable)
+    there = ray.remote(num_cpus=trial.cpus, num_gpus=trial.gpus)(_require_runnable)
     try:
-        scores: list[TeacherRow] = ray.get(there.remote(spec))
+        scores: list[TeacherRow] = ray.get(there.remote(dump_study(spec), spec.name, spec.plugins))
     except RayTaskError as error:
         if isinstance(error.cause, NotRunnable):
             raise error.cause from None
@@ -80,17 +82,25 @@ def _require_runnable_there(spec: StudySpec, trial: TrialResources, say: Callabl
     return scores
 
 
+def _require_runnable(study: str, name: str, plugins: Sequence[Plugin]) -> list[TeacherRow]:
+    """Return `require_runnable` of a study's text, for its settings are of classes that plug-ins may have changed."""
+    known = {plugin.name: plugin for plugin in plugins}
+    return require_runnable(read_study(study, name, find=known.__getitem__))
+
+
 def _tune_part(planner: Planner, run: Storage, trial: TrialResources, capacity: Capacity) -> None:
     """Let Tune run `TRIALS_PER_TUNE_RUN` trials, or all that the planner has."""
     # Slots start together, not one after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(capacity.now())
+
+    plugins = {plugin.name: plugin.version for plugin in planner.spec.plugins}
 
     def assign(row: PlannedRow) -> Assignment:
         options = planner.spec.train_options(
             read_test=row.stage != Stage.SEARCH,  # a search never reads the test split
             teacher_is_scored=row.teacher_id in planner.state.teachers,
         )
-        return Assignment.of(row, run, trial, options)
+        return Assignment.of(row, run, trial, options, plugins)
 
     searcher = PlannerSearcher(planner, assign, capacity.now)
     with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:

@@ -1,10 +1,10 @@
 """Data sets, their splits, and batches of them."""
 
-from cktf.data.augmentation import Augmentation, AugmentationConfig
+from cktf.data.augmentation import Augmentation, AugmentationConfig, ImageChange
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Constants, Dataset
 from cktf.data.files.image_layout import IMAGE_FOLDER
-from cktf.data.files.places import DatasetMissing
+from cktf.data.files.places import DataPlace, DatasetMissing
 from cktf.data.load import load_dataset
 from cktf.data.loader import TrainLoader, evaluation_batches
 from cktf.data.sets import DATASETS
@@ -18,8 +18,10 @@ __all__ = [
     "AugmentationConfig",
     "Constants",
     "DataConfig",
+    "DataPlace",
     "Dataset",
     "DatasetMissing",
+    "ImageChange",
     "Samples",
     "Split",
     "TrainLoader",

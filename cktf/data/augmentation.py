@@ -6,6 +6,7 @@ with convolutions", CVPR 2015, section 6, with the ranges and the ten attempts t
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,6 +24,31 @@ _RATIO = (3 / 4, 4 / 3)  # width over height
 _ATTEMPTS = 10
 
 
+class ImageChange(Settings, ABC):
+    """A random change of images that a plug-in adds: its settings, and what it does with them."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
+        """Return changed images.
+
+        What is drawn must depend on the seed, the epoch and the sample's index alone (see `uniform_integers`), so that
+        a sample is changed alike in any batch, by any worker and after a resume.
+
+        Args:
+            images: (batch, channels, height, width), uint8.
+            index: (batch,), int64: positions of the samples in the training split.
+            seed: The replicate's seed.
+            epoch: From 1.
+
+        Returns:
+            (batch, channels, height, width), uint8.
+        """
+
+
+AUGMENTATIONS: dict[str, type[ImageChange]] = {}
+"""Name to a change that a plug-in has added; in a study it is a key under ``augmentation:``, with its settings."""
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Random changes of each sample.
@@ -31,11 +57,13 @@ class Augmentation:
         crop: Black pixels at each side, out of which a window of the image's own size is cut; 0: no crop.
         flip: Whether half of the images are mirrored left to right.
         resized_crop: Whether a box of any size is cut out and scaled to the side that networks see; ``crop`` is then 0.
+        changes: Those of plug-ins, made one after the other.
     """
 
     crop: int
     flip: bool
     resized_crop: bool = False
+    changes: tuple[ImageChange, ...] = ()
 
 
 class AugmentationConfig(Settings):
@@ -66,7 +94,8 @@ class AugmentationConfig(Settings):
         if crop is None:
             crop = 0 if resized_crop else standard.crop
         flip = standard.flip if self.flip is None else self.flip
-        return Augmentation(crop, flip, resized_crop)
+        changes = tuple(change for name in AUGMENTATIONS if (change := getattr(self, name, None)) is not None)
+        return Augmentation(crop, flip, resized_crop, changes)
 
 
 def draw(augmentation: Augmentation, index: Tensor, seed: int, epoch: int) -> Tensor:

@@ -22,7 +22,7 @@ def load_dataset(config: DataConfig) -> Dataset:
     if config.crop_from is not None:
         stored = config.model_copy(update={"side": config.crop_from, "crop_from": None})
         return replace(load_dataset(stored), shown_side=config.side)
-    if config.generated:
+    if config.generated and config.name in KINDS:  # the images of a plug-in's data set are its own, even to try it out
         kind = KINDS[config.name]
         side = side_of(config.place) if config.name == IMAGE_FOLDER else config.side or kind.side
         return few_images(kind, side)

@@ -101,6 +101,8 @@ class TrainLoader:
             images = crop_and_flip(images, draws[:, shard], self.augmentation.crop)
             if boxes is not None:
                 images = resized_crop(images, boxes[:, shard], *self.dataset.image_shape[1:])
+            for change in self.augmentation.changes:
+                images = change(images, order[shard], seed=self.seed, epoch=epoch)
             yield Batch(
                 images=normalise(images, self.dataset.mean, self.dataset.std),
                 labels=labels[shard],

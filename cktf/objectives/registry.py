@@ -78,7 +78,7 @@ ObjectivesConfig = create_model(
 
 def active_objectives(config: ChosenObjectives) -> dict[str, tuple[type[Objective], ObjectiveSettings]]:
     """Return class and settings of each objective that has a part in the sum, in the registry's order."""
-    settings: dict[str, ObjectiveSettings | None] = {name: getattr(config, name) for name in OBJECTIVES}
+    settings: dict[str, ObjectiveSettings | None] = {name: getattr(config, name, None) for name in OBJECTIVES}
     return {name: (OBJECTIVES[name], chosen) for name, chosen in settings.items() if chosen and chosen.active}
 
 

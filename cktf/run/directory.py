@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from cktf.errors import BadRunDirectory, LedgerDamaged, RunNotFound, StudyDiffer
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
 from cktf.run.ledger import LOCK, Ledger, read_ledger, reading
+from cktf.run.plugins import FOLDER as PLUGINS
+from cktf.run.plugins import store, stored_plugin
 from cktf.storage import Storage
 from cktf.study.designs import every_arm, plan_arms
 from cktf.study.load import dump_study, read_study
@@ -55,6 +58,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
     here = provenance()
     baselines = {arm.context: arm.arm_id for arm in every_arm(spec) if arm.name == BASELINE}
     reference = spec.reference
+    store(spec.plugins, run)
     run.write(STUDY, dump_study(spec).encode())
     run.write(PROVENANCE, json.dumps(here, indent=1).encode())
     ledger.append(
@@ -76,6 +80,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             is_smoke=spec.smoke,
             teacher_once=spec.teacher_once,
             workers=spec.resources.workers,
+            plugins={plugin.name: plugin.version for plugin in spec.plugins},
             reference_source=reference.source if reference else "",
             reference_values=_reference_values(spec),
             reference_teachers=reference.teachers() if reference else {},
@@ -105,7 +110,7 @@ def require_own(run: Storage) -> None:
     folder = Path(run.path)
     if not (run.is_local and folder.is_dir()):
         return
-    own = {STUDY, PROVENANCE, LEDGER, LOCK, "teachers", "trials", "report"}
+    own = {STUDY, PROVENANCE, LEDGER, LOCK, PLUGINS, "teachers", "trials", "report"}
     half_written = (".", f"{STUDY}.", f"{PROVENANCE}.")
     with reading(run):
         names = sorted(path.name for path in folder.iterdir())
@@ -121,7 +126,7 @@ def stored_study(run: Storage) -> StudySpec | None:
     with reading(run):
         text = run.read(STUDY)
     try:
-        return None if text is None else read_study(text.decode(), run.full(STUDY))
+        return None if text is None else read_study(text.decode(), run.full(STUDY), find=partial(stored_plugin, run))
     except UnicodeDecodeError:
         raise StudyError(f"{run.full(STUDY)}: is not UTF-8 text") from None
 
@@ -199,6 +204,7 @@ def forget(run: Storage, ledger: Ledger) -> None:
     with writing(run):
         ledger.close()
         run.child(LEDGER).clear()
+        run.child(PLUGINS).clear()
         run.delete(STUDY)
         run.delete(PROVENANCE)
 

@@ -2,7 +2,9 @@
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,15 +13,16 @@ from pydantic.functional_validators import ModelWrapValidatorHandler  # pydantic
 
 from cktf.errors import InputError, shown, visible
 from cktf.names import as_name
+from cktf.plugins import Plugin, find_plugin
 from cktf.study import yaml_text
 from cktf.study.consistency import find_problems
 from cktf.study.designs import arm_named
 from cktf.study.paths import Location, exists, known_paths, section_at, spelled, suggestion
 from cktf.study.problems import StudyError, explain
-from cktf.study.spec import StudySpec
+from cktf.study.spec import StudySpec, registered
 from cktf.trainer.config import TrialConfig
 
-PLACES = ("root", "checkpoint")
+PLACES = ("root", "checkpoint", "plugins")
 """Settings whose text is the name of a file or folder, which is taken letter by letter; all other texts are names."""
 
 
@@ -104,11 +107,19 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
         raise StudyError(f"{place}: cannot be read: {error.strerror}") from None
     except ValueError:  # a NUL in the name
         raise StudyError(f"{place}: is no file's name") from None
-    return read_study(text, str(file), overrides)
+    return read_study(text, str(file), overrides, find=partial(find_plugin, folder=file.parent))
 
 
-def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> Study:
-    """Read and check the text of a study, as `load_study` does; ``source`` is what messages call it.
+def read_study(
+    text: str, source: str, overrides: Sequence[str] = (), *, find: Callable[[str], Plugin] | None = None
+) -> Study:
+    """Read and check the text of a study, as `load_study` does.
+
+    Args:
+        text: The YAML.
+        source: What messages call it.
+        overrides: As for `load_study`.
+        find: Returns the plug-in of a name; None: files are in the current folder.
 
     Raises:
         StudyError: If the study is wrong; one line for each problem.
@@ -121,14 +132,17 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> Study:
         raise StudyError(f"{source}: is empty; a study has at least 'baseline:', and what varies around it")
     if not isinstance(document.value, dict):
         raise StudyError(f"{source}: must be a mapping with 'baseline:' and others; got {shown(document.value)}")
+    context = {"find_plugin": find}
+    with suppress(InputError):  # which is said later; overrides may name what plug-ins have
+        registered(document.value.get("plugins", []), find)
     values, overridden = _override(document.value, overrides)
     first = text.lstrip().partition("\n")[0]
     own = {"name": Path(source).stem, "question": first.lstrip("# ").strip() if first.startswith("#") else ""}
     try:
-        return Study.model_validate({**own, **values})
+        return Study.model_validate({**own, **values}, context=context)
     except StudyError as error:
         problems = error.problems
-    of_the_file = _problems({**own, **document.value}) if overridden else problems
+    of_the_file = _problems({**own, **document.value}, context) if overridden else problems
     raise StudyError(
         "\n".join(
             ": ".join(filter(None, (_place(source, where, document.lines, options), spelled(where), said)))
@@ -138,9 +152,9 @@ def read_study(text: str, source: str, overrides: Sequence[str] = ()) -> Study:
     )
 
 
-def _problems(values: dict[str, Any]) -> Sequence[tuple[Location, str]]:
+def _problems(values: dict[str, Any], context: dict[str, Any]) -> Sequence[tuple[Location, str]]:
     try:
-        Study.model_validate(values)
+        Study.model_validate(values, context=context)
     except StudyError as error:
         return error.problems
     return ()

@@ -1,19 +1,31 @@
 """The settings of a study: a baseline, the factors that vary around it, seeds, and how trials are run."""
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FieldSerializationInfo,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from cktf.errors import InputError, shown
+from cktf.plugins import Plugin, find_plugin
 from cktf.settings import Seed, Settings
 from cktf.study.domains import Domain, drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
-from cktf.study.paths import lay_over, leaves, stands_in, suggestion
+from cktf.study.paths import known_paths, lay_over, leaves, stands_in, suggestion
 from cktf.study.problems import explain, refusal
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
+from cktf.trainer.registration import register
 from cktf.trainer.train import TrainOptions
 from cktf.trial.content import trial_config
 
@@ -126,8 +138,36 @@ Levels = Annotated[list[Any], Field(min_length=1)]
 TwoLevels = Annotated[list[Any], Field(min_length=2, max_length=2)]
 
 
+def registered(plugins: Any, find: Callable[[str], Plugin] | None = None) -> tuple[Plugin, ...]:
+    """Return the plug-ins that a study names, imported and registered.
+
+    Args:
+        plugins: Names; or plug-ins, which stay as they are.
+        find: Returns the plug-in of a name; None: files are in the current folder.
+
+    Raises:
+        InputError: If one cannot be found or used.
+    """
+    if not isinstance(plugins, list | tuple) or not all(isinstance(each, str | Plugin) for each in plugins):
+        raise InputError(f"must be a list of files that end in .py, and of modules; got {shown(plugins)}")
+    find = find or partial(find_plugin, folder=Path())
+    found = tuple(find(each) if isinstance(each, str) else each for each in plugins)
+    names = [plugin.name for plugin in found]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"two are called {twice[0]}; names tell them apart in the run directory")
+    if found:
+        register(found)
+        known_paths.cache_clear()
+    return found
+
+
 class StudySpec(Settings):
     """The settings of one study. `cktf.study.load` also checks that they are consistent."""
+
+    plugins: tuple[Plugin, ...] = ()
+    """Python modules whose objectives, networks, data sets and augmentations this study names: files that end in `.py`,
+    relative to the study's file, or installed modules. Their code is run, also by `cktf validate`. A trial that uses
+    something of one is identified by its code too."""
 
     name: str
     """Name of the study; by default that of its file."""
@@ -311,9 +351,23 @@ class StudySpec(Settings):
     def _in_one_line(cls, question: str) -> str:
         return " ".join(question.split())
 
+    @field_validator("plugins", mode="before")
+    @classmethod
+    def _registered(cls, plugins: Any, info: ValidationInfo) -> Any:
+        return registered(plugins, (info.context or {}).get("find_plugin"))
+
+    @field_serializer("plugins")
+    def _names_or_versions(self, plugins: tuple[Plugin, ...], info: FieldSerializationInfo) -> Any:
+        """Return the names that a study file has or, in Python, the versions too, by which studies are compared."""
+        if info.mode == "json":
+            return [plugin.name for plugin in plugins]
+        return {plugin.name: plugin.version for plugin in plugins}
+
     @field_validator("baseline")
     @classmethod
     def _valid_trial(cls, baseline: dict[str, Any], others: ValidationInfo) -> dict[str, Any]:
+        if "plugins" not in others.data:  # which is said; what they have is not known
+            return baseline
         if "seed" in baseline:
             raise refusal((("seed",), "cannot be set here; the study's 'seeds:' name the replicates"))
         try:

@@ -9,6 +9,7 @@ from cktf.data import AugmentationConfig, DataConfig
 from cktf.errors import InputError
 from cktf.models import ModelConfig
 from cktf.objectives import ObjectivesConfig, active_objectives, needs_teacher
+from cktf.plugins import ORIGINS, code_of
 from cktf.settings import BatchSize, Epochs, Precision, Seed, Settings
 from cktf.trainer.identity import identity
 from cktf.trainer.optimizer import OptimizerConfig
@@ -126,12 +127,29 @@ class TrialConfig(Settings):
     @property
     def trial_id(self) -> str:
         """Identity of this training: a hash of its settings that differ from the frozen defaults, and of the seed."""
-        return identity(self, outside=self.outside, seed=self.seed)
+        return identity(self, outside=self.outside, seed=self.seed, **code_of(self.parts))
 
     @cached_property  # read very often while a study is planned
     def arm_id(self) -> str:
         """Identity of the arm: a `trial_id` without the seed."""
-        return identity(self, outside=self.outside)
+        return identity(self, outside=self.outside, **code_of(self.parts))
+
+    @property
+    def parts(self) -> list[tuple[str, str]]:
+        """Kind (see `cktf.plugins.KINDS`) and name of every part that this trial uses and that a plug-in may have."""
+        changes = [self.augmentation, *([self.probe.augmentation] if self.probe else [])]
+        return [
+            ("MODELS", self.student.model),
+            ("DATASETS", self.data.name),
+            *(("OBJECTIVES", name) for name in _sections(self.objective)),
+            *(("AUGMENTATIONS", name) for change in changes for name in _sections(change)),
+            *self.teacher_parts,
+        ]
+
+    @property
+    def teacher_parts(self) -> list[tuple[str, str]]:
+        """Kind and name of every such part that the teacher is made of."""
+        return [("MODELS", self.teacher.model), ("DATASETS", self.teacher_data.name)] if self.teacher else []
 
     @property
     def outside(self) -> set[str]:
@@ -141,7 +159,8 @@ class TrialConfig(Settings):
         """
         outside = {"seed", "data.download", "source.download", "teacher.accept_any"}
         for name, data in (("data", self.data), ("source", self.source)):
-            if data is not None and (data.content is not None or not data.is_own):
+            is_own = data is not None and (data.is_own or ("DATASETS", data.name) in ORIGINS)
+            if data is not None and (data.content is not None or not is_own):
                 outside.add(f"{name}.root")
         if self.teacher and self.teacher.checkpoint is not None:
             outside.add("teacher.precision")
@@ -158,3 +177,8 @@ class TrialConfig(Settings):
     def with_seed(self, seed: int) -> Self:
         """Return the same arm at another seed."""
         return self.model_copy(update={"seed": seed})
+
+
+def _sections(settings: Settings) -> list[str]:
+    """Return the names of the settings that have a value."""
+    return [name for name in type(settings).model_fields if getattr(settings, name, None) is not None]

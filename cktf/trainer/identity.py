@@ -52,7 +52,7 @@ def _differing(
         path = f"{above}{name}"
         if path in outside:
             continue
-        value = getattr(settings, name)
+        value = getattr(settings, name, None)  # a plug-in may have added a field since
         if path in FROZEN_DEFAULTS and not isinstance(value, BaseModel):
             default = FROZEN_DEFAULTS[path]
         else:

@@ -7,16 +7,19 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cktf.data import DATASETS
+from cktf.data.augmentation import AUGMENTATIONS, AugmentationConfig, ImageChange
 from cktf.errors import InputError, shown
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, Objective, ObjectivesConfig, ObjectiveSettings
 from cktf.plugins import KINDS, ORIGINS, Plugin, together
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.probe import ProbeConfig
 
 _TABLES: dict[str, MutableMapping[str, Any]] = {
     "OBJECTIVES": OBJECTIVES,
     "MODELS": MODELS,
     "DATASETS": DATASETS,
+    "AUGMENTATIONS": AUGMENTATIONS,
 }
 
 
@@ -40,16 +43,17 @@ def register(plugins: Iterable[Plugin]) -> None:
         for name, (part, plugin) in named.items():
             _TABLES[kind][name] = part
             ORIGINS[kind, name] = plugin
-    if parts["OBJECTIVES"]:
-        _add_fields(ObjectivesConfig, {name: part.Config for name, (part, _) in parts["OBJECTIVES"].items()})
+    _add_sections(ObjectivesConfig, {name: part.Config for name, (part, _) in parts["OBJECTIVES"].items()})
+    _add_sections(AugmentationConfig, {name: part for name, (part, _) in parts["AUGMENTATIONS"].items()})
 
 
-def _add_fields(section: type[BaseModel], settings: dict[str, type[BaseModel]]) -> None:
-    """Give a section of a trial's configuration optional subsections, by name."""
-    for name, own in settings.items():
-        section.__pydantic_fields__[name] = FieldInfo.from_annotated_attribute(own | None, None)
-    for model in (section, TrialConfig):  # the latter's validator contains the former's
-        model.model_rebuild(force=True)
+def _add_sections(settings: type[BaseModel], sections: dict[str, type[BaseModel]]) -> None:
+    """Give a part of a trial's settings optional sections, by name."""
+    for name, section in sections.items():
+        settings.__pydantic_fields__[name] = FieldInfo(annotation=section | None, default=None)  # type: ignore[arg-type]
+    if sections:
+        for model in (settings, ProbeConfig, TrialConfig):  # the validators of the latter contain those of the former
+            model.model_rebuild(force=True)
 
 
 def _is_no_objective(part: Any) -> str | None:
@@ -69,5 +73,8 @@ _CONTRACTS: dict[str, Callable[[Any], str | None]] = {
     "OBJECTIVES": _is_no_objective,
     "MODELS": _is_not_callable("a function of the numbers of classes and of channels that returns a network"),
     "DATASETS": _is_not_callable("a function of a cktf.data.DataPlace that returns a cktf.data.Dataset"),
+    "AUGMENTATIONS": lambda part: (
+        None if isinstance(part, type) and issubclass(part, ImageChange) else "a subclass of cktf.data.ImageChange"
+    ),
 }
 """Name of a plug-in's dict to a check of one part, which returns what it must be, or None if it is."""

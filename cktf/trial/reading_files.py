@@ -30,6 +30,7 @@ from cktf.errors import InputError, shown
 from cktf.locks import exclusive
 from cktf.mapped_arrays import read_array, write_array
 from cktf.models import ModelConfig
+from cktf.plugins import code_of
 from cktf.trainer.config import TrialConfig
 
 DEFAULT_LIMIT = 20.0
@@ -137,6 +138,7 @@ def identity_of(network: nn.Module, loader: TrainLoader, config: TrialConfig) ->
         "precision": config.precision_on(device.type),
         "compile": config.compile,
         "code": _code_digest(),
+        **code_of(config.parts),
         "torch": torch.__version__,
         # Rounding may depend on the machine and the number of threads.
         "machine": [platform.node(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],

@@ -24,6 +24,7 @@ from cktf.data import Constants, DataConfig, Dataset, evaluation_batches, split
 from cktf.errors import InputError, naming
 from cktf.locks import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
+from cktf.plugins import code_of
 from cktf.rows import STANDARD_ERRORS, TRAINED_HERE, TeacherRow
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage, cache_directory
@@ -71,7 +72,8 @@ def teacher_id(config: TrialConfig) -> str:
     of = "source." if config.source else "data."
     differs = differing(config, outside={*config.outside, f"{of}train_fraction", f"{of}validation_fraction"})
     return identity_of(
-        {path.removeprefix(of): value for path, value in differs.items() if path.startswith(("teacher.", of))}
+        {path.removeprefix(of): value for path, value in differs.items() if path.startswith(("teacher.", of))},
+        **code_of(config.teacher_parts),
     )
 
 

@@ -17,7 +17,7 @@ from tests.kinds import MakeSpec
 
 def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None:
     run = "s3://bucket/run?region=us-east-1"
-    assignment = Assignment("abc", configuration="", options="", run=run, workers=2, cpus=1.0, gpus=0.0)
+    assignment = Assignment("abc", configuration="", options="", run=run, plugins="{}", workers=2, cpus=1.0, gpus=0.0)
     config = run_config(assignment)
     assert config.storage_path == "s3://bucket/run/trials/abc?region=us-east-1"
     assert config.name == "workers"
@@ -36,7 +36,7 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
     threads = torch.get_num_threads()
     while isinstance(row := planner.next_trial(), PlannedRow):
         share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
-        assignment = Assignment.of(row, run, share, spec.train_options(read_test=True, teacher_is_scored=False))
+        assignment = Assignment.of(row, run, share, spec.train_options(read_test=True, teacher_is_scored=False), {})
         *epochs, end = outcomes(assignment)
         assert len(epochs) == 2
         assert end.status is Status.COMPLETE
@@ -60,7 +60,7 @@ def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_iden
         assert isinstance(row, PlannedRow)
         share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
         assignment = Assignment.of(
-            row, run, share, make_spec(health=health).train_options(read_test=True, teacher_is_scored=False)
+            row, run, share, make_spec(health=health).train_options(read_test=True, teacher_is_scored=False), {}
         )
         trial_ids.add(row.trial_id)
         *epochs, _ = outcomes(assignment)

@@ -1,0 +1,66 @@
+"""Plug-ins of a run: their files are in the run directory, and every launch and worker imports them from there."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cktf.errors import InputError, StudyDiffers
+from cktf.plugins import Plugin, file_plugin, find_plugin
+from cktf.rows import Row, StudyRow
+from cktf.storage import Storage
+from cktf.trainer.registration import register
+
+FOLDER = "plugins"
+
+
+def store(plugins: Iterable[Plugin], run: Storage) -> None:
+    """Write the files of plug-ins into a run directory."""
+    for plugin in plugins:
+        if plugin.source is not None:
+            run.child(FOLDER).write(plugin.name, plugin.source)
+
+
+def stored_plugin(run: Storage, name: str) -> Plugin:
+    """Return a plug-in of a run by its name: its file in the run directory, or an installed module.
+
+    Raises:
+        InputError: If it is not there.
+    """
+    if not name.endswith(".py"):
+        return find_plugin(name, Path())
+    source = run.child(FOLDER).read(name)
+    if source is None:
+        raise InputError(f"{run.child(FOLDER).full(name)}: the plug-in's file is gone; put it back")
+    return file_plugin(name, source)
+
+
+def register_stored(run: Storage, versions: Mapping[str, str]) -> None:
+    """Register the plug-ins of a run in this process, by name and version.
+
+    Raises:
+        InputError: If one is not there, or is of another version.
+    """
+    plugins = [stored_plugin(run, name) for name in versions]
+    for plugin in plugins:
+        if plugin.version != versions[plugin.name]:
+            raise InputError(
+                f"plugins: {plugin.name} is {plugin.version} here, and {versions[plugin.name]} where the study was "
+                "launched"
+            )
+    register(plugins)
+
+
+def require_same_code(plugins: Iterable[Plugin], rows: Iterable[Row], run: Storage) -> None:
+    """Refuse to continue a run whose plug-ins have changed: its trials would be others.
+
+    Raises:
+        StudyDiffers: If one has.
+    """
+    launches = [row for row in rows if isinstance(row, StudyRow)]
+    before = launches[-1].plugins if launches else {}
+    for plugin in plugins:
+        was = before.get(plugin.name, plugin.version)
+        if was != plugin.version:
+            raise StudyDiffers(
+                f"{run.root}: plug-in {plugin.name} has changed since the last launch: it was {was}, and is "
+                f"{plugin.version}; trials with it would be others. Put that one back, or choose another --run-dir"
+            )
