@@ -18,15 +18,22 @@ import torch
 from rich.console import Console
 
 from cktf.cluster.environment import prepare
+from cktf.data import DATASETS
+from cktf.data.augmentation import AUGMENTATIONS, AugmentationConfig
+from cktf.models import MODELS
+from cktf.objectives import OBJECTIVES, ObjectivesConfig
 from cktf.plan.planner import Planner
+from cktf.plugins import ORIGINS
 from cktf.rows import EpochResult, PlannedRow, Row, Status
 from cktf.run.directory import write_what_was_asked
 from cktf.run.ledger import Ledger
 from cktf.run.preflight import require_runnable
 from cktf.storage import Storage
 from cktf.study.load import Study
+from cktf.study.paths import known_paths
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.probe import ProbeConfig
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
@@ -266,3 +273,18 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def golden_directory() -> Path:
     """Return the folder of golden cases: the environment variable CKTF_GOLDEN, or ``tests/golden``."""
     return Path(os.environ.get("CKTF_GOLDEN") or Path(__file__).parent / "golden")
+
+
+@pytest.fixture
+def plain_registries() -> Iterator[None]:
+    """Take back what plug-ins were registered meanwhile."""
+    tables: list[dict[Any, Any]] = [OBJECTIVES, MODELS, DATASETS, AUGMENTATIONS, ORIGINS]
+    tables += [ObjectivesConfig.__pydantic_fields__, AugmentationConfig.__pydantic_fields__]
+    before = [dict(table) for table in tables]
+    yield
+    for table, old in zip(tables, before, strict=True):
+        table.clear()
+        table.update(old)
+    for model in (ObjectivesConfig, AugmentationConfig, ProbeConfig, TrialConfig):
+        model.model_rebuild(force=True)
+    known_paths.cache_clear()

@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console, RenderableType
 
 from cktf import driver as run_module
@@ -24,7 +26,8 @@ from cktf.run.kept_files import TrialFiles
 from cktf.run.ledger import Ledger
 from cktf.run.progress import status
 from cktf.storage import Storage
-from cktf.study.load import dump_study, read_study
+from cktf.study.load import dump_study, load_study, read_study
+from tests.conftest import BASELINE, RESOURCES
 from tests.kinds import FindProcesses, MakeSpec, RunToEnd
 from tests.runs import begin, rows_of
 
@@ -292,3 +295,23 @@ def test_a_search_that_finds_no_more_arms_says_so(make_spec: MakeSpec, run_dir: 
     summary = run_module._summary(planner, run, is_interrupted=False, seconds=1.0)
     assert summary.complete == 2
     assert summary.in_words().endswith("2 complete, 3 arms not found")
+
+
+@pytest.mark.usefixtures("plain_registries")
+def test_a_study_with_an_objective_of_its_own_runs_is_extended_and_needs_its_file_no_more(
+    tmp_path: Path, run_dir: str, console: Console
+) -> None:
+    file = tmp_path / "objective.py"
+    file.write_text((resources.files("cktf.templates") / "objective.py").read_text())
+    baseline = {**BASELINE, "teacher": {"model": "resnet5", "epochs": 1}}
+    values = {"baseline": baseline, "compare": {"mine": {"objective": {"directions": {}}}}, "resources": RESOURCES}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({"plugins": ["objective.py"], "seeds": 1, **values}))
+    assert launch(load_study(tmp_path / "study.yaml"), run_dir, console=console).complete == 2
+    file.unlink()
+    assert extend(run_dir, seeds=1, console=console).complete == 4
+    terms = [set(row.terms) for row in rows_of(run_dir, EpochRow)]
+    assert terms.count({"cross_entropy.logits", "directions.cosines"}) == 4
+    with Path(run_dir, "plugins", "objective.py").open("a") as stream:
+        stream.write("# changed")
+    with pytest.raises(StudyDiffers, match=r"plug-in objective\.py has changed since the last launch"):
+        resume(run_dir, console=console)

@@ -1,6 +1,7 @@
 """The commands that read a study or run one."""
 
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from cktf.cli.arguments import Address, Overrides, RunDirectory, Smoke, StudyFile
 from cktf.cli.terminal import out, say, table_of, warn
+from cktf.errors import InputError, naming, shown
 from cktf.own_analysis import require_own_analysis
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
@@ -28,15 +30,17 @@ def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpe
 
 
 def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False) -> None:
-    """Check a study without running it, and show what it would run. Image folders are looked at, all else by launch."""
+    """Check a study without running it, and show what it would run; launch also looks at its data and teachers."""
     require_own_analysis()
     from analysis.statistics.verdicts import detectable_text
-    from cktf.run.preflight import remarks_on_data
+    from cktf.run.preflight import remarks_on_data, require_runnable
     from cktf.study import in_words
     from cktf.study.designs import plan_arms
 
     spec = _load(study, overrides, smoke=smoke)
     arms = plan_arms(spec)
+    if spec.plugins:  # only building shows whether these keep to their contracts
+        require_runnable(spec)
     remarks = remarks_on_data(spec)
     out.print(spec.question, style="bold", markup=False)
     for head, rows in in_words.tables_of(spec, arms):
@@ -46,6 +50,22 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     if compared := in_words.comparisons_of(spec, arms):
         say([detectable_text(*compared)])
     warn([*in_words.alike_in_words(spec, arms), *remarks])
+
+
+def new(
+    kind: Annotated[str, typer.Argument(help="objective, model, dataset or augmentation.")],
+    file: Annotated[Path, typer.Argument(help="Where it is written; its name ends in .py.")],
+) -> None:
+    """Write a working plug-in to start from; a study names the file under 'plugins:'."""
+    templates = resources.files("cktf.templates")
+    kinds = sorted(each.name.removesuffix(".py") for each in templates.iterdir() if each.name[0].isalpha())
+    if kind not in kinds:
+        raise InputError(f"KIND: must be one of {', '.join(kinds)}; got {shown(kind)}")
+    if file.suffix != ".py":
+        raise InputError(f"FILE: must end in .py; got {shown(str(file))}")
+    with naming(file), file.open("x", encoding="utf-8") as stream:  # an existing one is refused
+        stream.write((templates / f"{kind}.py").read_text(encoding="utf-8"))
+    out.print(f"{file} is written; a study names it under 'plugins:'", markup=False, highlight=False, soft_wrap=True)
 
 
 def launch(

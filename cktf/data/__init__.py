@@ -1,6 +1,6 @@
 """Data sets, their splits, and batches of them."""
 
-from cktf.data.augmentation import Augmentation, AugmentationConfig, ImageChange
+from cktf.data.augmentation import Augmentation, AugmentationConfig, ImageChange, uniform_integers
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Constants, Dataset
 from cktf.data.files.image_layout import IMAGE_FOLDER
@@ -29,5 +29,6 @@ __all__ = [
     "load_dataset",
     "look_at_image_folder",
     "split",
+    "uniform_integers",
     "unlabelled_samples",
 ]

@@ -35,7 +35,8 @@ def register(plugins: Iterable[Plugin]) -> None:
     parts = together(plugins)
     for kind, named in parts.items():
         for name, (part, plugin) in named.items():
-            if name in _TABLES[kind] and (kind, name) not in ORIGINS:
+            built_in = {*_TABLES[kind], *(AugmentationConfig.model_fields if kind == "AUGMENTATIONS" else ())}
+            if name in built_in and (kind, name) not in ORIGINS:
                 raise InputError(f"{plugin.name}: {kind}: {shown(name)} is the name of a built-in {KINDS[kind]}")
             if (reason := _CONTRACTS[kind](part)) is not None:
                 raise InputError(f"{plugin.name}: {kind}: {name}: must be {reason}; got {shown(part)}")

@@ -1,0 +1,1 @@
+"""Working plug-ins to start from; ``cktf new`` writes copies of them."""
