@@ -155,6 +155,15 @@ def import_plugin(plugin: Plugin) -> ModuleType:
     return module
 
 
+def raised_in(error: BaseException, plugins: Iterable[Plugin]) -> str:
+    """Return what to say of an exception that went through the code of a plug-in; empty if it did not."""
+    for plugin in plugins:
+        file = plugin.name if plugin.source is not None else str(sys.modules[plugin.module].__file__)
+        if line := _line(error, file):
+            return f"{plugin.name}{line}: raises {_said(error)}"
+    return ""
+
+
 def _line(error: BaseException, file: str) -> str:
     """Return ``, line N`` for the last line of a file that an exception went through, if any."""
     lines = [error.lineno] if isinstance(error, SyntaxError) else []

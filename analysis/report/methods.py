@@ -231,12 +231,14 @@ def provenance_rows(results: Results) -> list[list[str]]:
         ", ".join(f"{name} {version}" for name, version in sorted(launch.versions.items()))
         for launch in last_launches.values()
     )
+    code = (f"{name} ({version})" for launch in last_launches.values() for name, version in launch.plugins.items())
     rows += [
         ["reference", study.reference_source],
         ["command", different(launch.command for launch in last_launches.values())],
         ["machine", different(launch.machine for launch in last_launches.values())],
         *measured,
         ["versions", different(versions)],
+        ["plug-ins", different(code)],
         ["ledger", f"{facts.ledger}, {counted(facts.torn_lines, 'torn line')} ignored"],
         schema,
     ]
