@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from cktf.errors import InputError, NotRunnable
+from cktf.plugins import raised_in
 from cktf.rows import TeacherRow
 from cktf.study.designs import Arm, arm_for, every_arm
 from cktf.study.spec import BASELINE, StudySpec
@@ -80,7 +81,7 @@ def remarks_on_data(spec: StudySpec) -> list[str]:
 
 @contextmanager
 def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
-    """Let an InputError name the study and the arm."""
+    """Let an InputError, and what a plug-in raises, name the study and the arm."""
     try:
         yield
     except InputError as error:
@@ -90,6 +91,10 @@ def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
         elif spec.compare and arm.context and arm.name != BASELINE:
             hint = "; 'skip:' keeps an arm out of a context"
         raise NotRunnable(f"{spec.name}, arm {arm.label}: {error}{hint}") from error
+    except Exception as error:
+        if said := raised_in(error, spec.plugins):
+            raise NotRunnable(f"{spec.name}, arm {arm.label}: {said}") from error
+        raise
 
 
 def require_known_contents(spec: StudySpec) -> None:

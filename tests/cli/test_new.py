@@ -1,5 +1,6 @@
 """Writing a plug-in to start from, and validating a study that names it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,11 @@ def test_validate_builds_what_a_study_names(tmp_path: Path) -> None:
     study = study.replace("stripes", "digits").partition("compare:")[0] + "compare: {kd: {objective: {kd: {}}}}\n"
     (tmp_path / "study.yaml").write_text(study)
     code, said = run("validate", str(tmp_path / "study.yaml"))
-    assert (code, "arm baseline: tiny: cannot read images of shape (1, 8, 8)" in said) == (2, True), said
+    assert (code, "student.model: tiny: cannot read images of shape (1, 8, 8)" in said) == (2, True), said
+    (tmp_path / "model.py").write_text(broken.replace("super().__init__()", "super().__init__(3)"))
+    code, said = run("validate", str(tmp_path / "study.yaml"))
+    assert code == 2, said
+    assert re.search(r"study, arm baseline: model\.py, line \d+: raises TypeError: ", said), said
 
 
 def test_a_kind_that_is_none_and_a_file_that_is_there_are_refused(tmp_path: Path) -> None:
