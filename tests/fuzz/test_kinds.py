@@ -8,7 +8,7 @@ from tests.fuzz.kinds import KINDS
 SEED = 20
 CASES = {
     "studies": 60,
-    "overrides": 40,
+    "overrides": 80,
     "commands": 15,
     "ledgers": 8,
     "csv": 30,

@@ -40,6 +40,7 @@ EVERY_OBJECTIVE = {
     if issubclass(method.Config, ContrastiveSettings)
     else {}
     for name, method in OBJECTIVES.items()
+    if name != "simkd"  # does not go together with initial phases
 }
 
 

@@ -373,7 +373,7 @@ def test_a_table_and_a_figure_that_cannot_be_made_say_why_in_their_place(
     monkeypatch.setattr("analysis.figures.learning_curves.record", fail)
     monkeypatch.setattr("analysis.figures.paired_slopes.chart", lambda _: {"mark": 3})
     monkeypatch.setitem(TABLES, "pairing", fail)
-    monkeypatch.setattr("analysis.statistics.best.best", fail)
+    monkeypatch.setattr("analysis.study_tables.best", fail)
     monkeypatch.setattr("analysis.report.write.trial_table", fail)
     monkeypatch.setattr("analysis.report.write.provenance_rows", fail)
     monkeypatch.setattr("analysis.report.write.methods_text", fail)
