@@ -40,12 +40,15 @@ def register(plugins: Iterable[Plugin]) -> None:
                 raise InputError(f"{plugin.name}: {kind}: {shown(name)} is the name of a built-in {KINDS[kind]}")
             if (reason := _CONTRACTS[kind](part)) is not None:
                 raise InputError(f"{plugin.name}: {kind}: {name}: must be {reason}; got {shown(part)}")
+    sections: dict[str, dict[str, type[BaseModel]]] = {kind: {} for kind in KINDS}
     for kind, named in parts.items():
         for name, (part, plugin) in named.items():
+            if ORIGINS.get((kind, name)) != plugin:  # registering takes a tenth of a second, and each trial asks for it
+                sections[kind][name] = getattr(part, "Config", part)
             _TABLES[kind][name] = part
             ORIGINS[kind, name] = plugin
-    _add_sections(ObjectivesConfig, {name: part.Config for name, (part, _) in parts["OBJECTIVES"].items()})
-    _add_sections(AugmentationConfig, {name: part for name, (part, _) in parts["AUGMENTATIONS"].items()})
+    _add_sections(ObjectivesConfig, sections["OBJECTIVES"])
+    _add_sections(AugmentationConfig, sections["AUGMENTATIONS"])
 
 
 def _add_sections(settings: type[BaseModel], sections: dict[str, type[BaseModel]]) -> None:
