@@ -9,11 +9,12 @@ from cktf.data.load import load_dataset
 from cktf.data.loader import TrainLoader, evaluation_batches
 from cktf.data.sets import DATASETS
 from cktf.data.sets.image_folder import look_at_image_folder
-from cktf.data.splits import Samples, Split, split, unlabelled_samples
+from cktf.data.splits import OF_SPLIT, Samples, Split, split, unlabelled_samples, with_noise
 
 __all__ = [
     "DATASETS",
     "IMAGE_FOLDER",
+    "OF_SPLIT",
     "Augmentation",
     "AugmentationConfig",
     "Constants",
@@ -28,4 +29,5 @@ __all__ = [
     "look_at_image_folder",
     "split",
     "unlabelled_samples",
+    "with_noise",
 ]

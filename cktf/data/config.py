@@ -48,6 +48,19 @@ class DataConfig(Settings):
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the data set's training part that is used for validation, the same for each class."""
 
+    per_class: int | None = Field(default=None, ge=1)
+    """Most images of a class that are trained on, of those that the other settings leave; validation stays whole. A
+    teacher that is trained sees all of them."""
+
+    tail: float = Field(default=1.0, ge=1, le=1e6)
+    """Long tail: the first class keeps all its training images, the last one a share of 1 / tail, those between
+    exponentially fewer from class to class, as in CIFAR-100-LT (Cao et al., 2019). Which images are kept depends on no
+    seed. A teacher that is trained sees the same tail; validation and test stay whole."""
+
+    noise: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the training labels that are replaced by another class, each other one as likely, drawn by the seed. A
+    teacher that is trained has as many, drawn by its own seed; labels of validation and test stay right."""
+
     verify: bool = True
     """Compare the files' checksums with the published ones, of `cifar10`, `cifar100` and `stl10`. `false` reads other
     files of the same form; a trial is then known by their content."""

@@ -101,6 +101,8 @@ class TrialConfig(Settings):
                 raise InputError(f"{name}: only 'task: transfer' has it, and this is 'task: distill'")
         if self.source and self.source.train_fraction != 1:
             raise InputError("source.train_fraction: the teacher's share is teacher.train_fraction; set it there")
+        if self.source and self.source.per_class is not None:
+            raise InputError("source.per_class: a teacher is trained on all images; teacher.train_fraction takes fewer")
         return self
 
     @property
