@@ -5,10 +5,9 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cktf.data.files.image_layout import IMAGE_FOLDER, folder_digest
 from cktf.data.files.places import DataPlace, reading
 from cktf.data.files.published import PUBLISHED
-from cktf.data.sets import DATASETS
+from cktf.data.sets import DATASETS, OWN
 from cktf.errors import InputError
 from cktf.settings import Settings
 
@@ -20,7 +19,8 @@ class DataConfig(Settings):
     """A key of `cktf.data.sets.DATASETS`."""
 
     root: str | None = None
-    """Folder that holds the data set. Not set: `$CKTF_DATA`, else `~/.cache/cktf/data`."""
+    """Folder that holds the data set; for `arrays` also a `.npz` file. Not set: `$CKTF_DATA`, else
+    `~/.cache/cktf/data`."""
 
     download: bool = False
     """Fetch the data set into its folder where it is not there yet."""
@@ -30,7 +30,8 @@ class DataConfig(Settings):
     file is looked for."""
 
     content: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """Of an `image_folder`: SHA-256 of its files' names and sizes; of files that are not verified: of all their bytes.
+    """Of an `image_folder`: SHA-256 of its files' names and sizes; of `arrays` and of files that are not verified: of
+    all their bytes.
     A study fills it in when it is planned, so that a trial is known by its images, wherever the folder is, and refuses
     a folder that has changed."""
 
@@ -84,7 +85,7 @@ class DataConfig(Settings):
     @property
     def is_own(self) -> bool:
         """Whether the images are the user's own, so that the data set's name does not identify them."""
-        return not self.generated and (self.name == IMAGE_FOLDER or not self.verify)
+        return not self.generated and (self.name in OWN or not self.verify)
 
     @property
     def place(self) -> DataPlace:
@@ -118,10 +119,10 @@ class DataConfig(Settings):
 def content_of(name: str, root: str | None) -> str | None:
     """Return the SHA-256 that identifies a data set's files; None if this machine has none of them there.
 
-    It must be `image_folder`, or have published checksums.
+    It must be the user's own, or have published checksums.
 
     Raises:
         ValueError: If the files cannot be read.
     """
     with reading(root):
-        return PUBLISHED[name].content(root) if name in PUBLISHED else folder_digest(root)
+        return PUBLISHED[name].content(root) if name in PUBLISHED else OWN[name](root)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -119,6 +120,14 @@ def _write_image_folder(folder: Path) -> None:
             _write_image(folder / file / f"class_{label}" / f"{number}.{suffix}", image[:, : 60 + number % 20])
 
 
+def _write_arrays(folder: Path) -> None:
+    arrays = {}
+    for part in ("train", "test"):
+        images, labels = _samples(part, num_classes=3, channels=3, side=32)
+        arrays |= {f"{part}_images": images.movedim(1, 3).numpy(), f"{part}_labels": labels.numpy()}
+    np.savez_compressed(folder / "arrays.npz", **arrays)
+
+
 def _write_image(path: Path, image: Tensor) -> None:
     from PIL import Image
 
@@ -162,4 +171,5 @@ _WRITERS: dict[str, Callable[[Path], None]] = {
     "tiny_imagenet": _write_tiny_imagenet,
     "stl10": _write_stl10,
     "image_folder": _write_image_folder,
+    "arrays": _write_arrays,
 }

@@ -1,13 +1,21 @@
 """Data sets whose every file has a published checksum: finding, fetching and verifying them."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_file, shown, size_in_words, some_of
+from cktf.data.files.places import (
+    DataPlace,
+    data_folder,
+    file_digest,
+    files_digest,
+    find_or_fetch,
+    no_file,
+    shown,
+    size_in_words,
+    some_of,
+)
 from cktf.errors import InputError
 
 _OTHER_FORMS = {
@@ -74,9 +82,8 @@ class Published:
         Raises:
             ValueError: If it is far too large or, if it is to be verified, does not have its published checksum.
         """
-        size, changed = self._state(path)
-        found = _digest(path, "md5", size, changed) if verify else self.sums[path.name]
-        if found != self.sums[path.name]:
+        self._require_small(path)
+        if verify and (found := file_digest(path, "md5")) != self.sums[path.name]:
             raise InputError(
                 f"data.root: {shown(path)} is damaged, or of another data set of this form: its MD5 sum is {found}, "
                 f"and that of the published file {self.sums[path.name]}. If a download was killed, delete "
@@ -89,20 +96,17 @@ class Published:
         folder = next(filter(self.is_whole, self.places(root)), None)
         if folder is None:
             return None
-        digests = (
-            f"{name} {_digest(folder / name, 'sha256', *self._state(folder / name))}\n" for name in sorted(self.sums)
-        )
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        for name in self.sums:
+            self._require_small(folder / name)
+        return files_digest({name: folder / name for name in self.sums})
 
-    def _state(self, path: Path) -> tuple[int, int]:
-        """Return a file's size and time of change; a file that is too large is refused before it is read."""
-        state = path.stat()
-        if state.st_size > self.largest:
+    def _require_small(self, path: Path) -> None:
+        """Refuse a file that is too large before it is read."""
+        if (size := path.stat().st_size) > self.largest:
             raise InputError(
-                f"data.root: {shown(path)} has {size_in_words(state.st_size)}; no file of this data set is larger than "
+                f"data.root: {shown(path)} has {size_in_words(size)}; no file of this data set is larger than "
                 f"{size_in_words(self.largest)}"
             )
-        return state.st_size, state.st_mtime_ns
 
     def _download(self, folder: Path) -> None:
         from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
@@ -127,12 +131,6 @@ class Published:
                 if path.suffix in _OTHER_FORMS:
                     return f"{shown(path)} is of {_OTHER_FORMS[path.suffix]}, which is not read"
         return ""
-
-
-@lru_cache  # a study makes the configurations of all its arms
-def _digest(path: Path, kind: str, _size: int, _changed: int) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
 CIFAR10 = Published(
