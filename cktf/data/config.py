@@ -1,10 +1,11 @@
 """Settings of a trial's data."""
 
 import os
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cktf.data.files.image_layout import IMAGE_FOLDER
 from cktf.data.files.places import DataPlace, reading
 from cktf.data.files.published import PUBLISHED
 from cktf.data.sets import DATASETS, OWN
@@ -62,6 +63,13 @@ class DataConfig(Settings):
     """Share of the training labels that are replaced by another class, each other one as likely, drawn by the seed. A
     teacher that is trained has as many, drawn by its own seed; labels of validation and test stay right."""
 
+    fold: int | None = Field(default=None, ge=0, le=9)
+    """Of `stl10`: train on one of its ten predefined folds of 1,000 images, which `fold_indices.txt` lists. Not set: on
+    all 5,000."""
+
+    test_classes: Literal["all", "any"] = "all"
+    """Of an `image_folder`: whether each class needs test images, or `any` number of them may have none."""
+
     verify: bool = True
     """Compare the files' checksums with the published ones, of `cifar10`, `cifar100` and `stl10`. `false` reads other
     files of the same form; a trial is then known by their content."""
@@ -82,6 +90,13 @@ class DataConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_such_parts(self) -> Self:
+        for key, owner in (("fold", "stl10"), ("test_classes", IMAGE_FOLDER)):
+            if self.name != owner and getattr(self, key) != type(self).model_fields[key].default:
+                raise InputError(f"{key}: only {owner} has it; got {getattr(self, key)!r} for {self.name}")
+        return self
+
     @property
     def is_own(self) -> bool:
         """Whether the images are the user's own, so that the data set's name does not identify them."""
@@ -90,7 +105,8 @@ class DataConfig(Settings):
     @property
     def place(self) -> DataPlace:
         """Place of the files, and how they are read."""
-        return DataPlace(self.name, self.root, download=self.download, side=self.side, verify=self.verify)
+        shared = {name: getattr(self, name) for name in DataPlace.__dataclass_fields__}
+        return DataPlace(**shared)
 
     def with_content(self) -> Self:
         """Return the same data with its content hash, if they are the user's own images and on this machine."""

@@ -141,7 +141,8 @@ class TrialConfig(Settings):
 
         A folder of the user's images whose content has no hash is identified by its place.
         """
-        outside = {"seed", "data.download", "source.download", "teacher.accept_any"}
+        outside = {"seed", "teacher.accept_any"}
+        outside |= {f"{data}.{name}" for data in ("data", "source") for name in ("download", "test_classes")}
         for name, data in (("data", self.data), ("source", self.source)):
             if data is not None and (data.content is not None or not data.is_own):
                 outside.add(f"{name}.root")

@@ -203,5 +203,9 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "source.per_class": None,
     "source.tail": 1.0,
     "source.noise": 0.0,
+    "data.fold": None,
+    "data.test_classes": "all",
+    "source.fold": None,
+    "source.test_classes": "all",
 }
 """Path in a trial's configuration to its first default; `{}` is a section that exists by default."""

@@ -22,6 +22,8 @@ class DataPlace:
         download: Whether it is fetched if it is not there.
         side: Side of the images in pixels; None: the data set's own.
         verify: Whether checksums are compared with the published ones.
+        test_classes: ``any`` if classes without test images are accepted.
+        fold: Number of the fold that is trained on; None: all.
     """
 
     name: str
@@ -29,6 +31,8 @@ class DataPlace:
     download: bool = False
     side: int | None = None
     verify: bool = True
+    test_classes: str = "all"
+    fold: int | None = None
 
 
 class DatasetMissing(InputError):  # noqa: N818  # it names what the user is told
