@@ -31,8 +31,8 @@ class DataConfig(Settings):
     file is looked for."""
 
     content: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """Of an `image_folder`: SHA-256 of its files' names and sizes; of `arrays` and of files that are not verified: of
-    all their bytes.
+    """Of an `image_folder`: SHA-256 of its files' names and sizes; of `arrays`, of `huggingface` and of files that
+    are not verified: of all their bytes.
     A study fills it in when it is planned, so that a trial is known by its images, wherever the folder is, and refuses
     a folder that has changed."""
 

@@ -23,6 +23,7 @@ TRUE_SHAPES = {
     "stl10": (10, 3, 96),
     "image_folder": (3, 3, 24),
     "arrays": (3, 3, 32),
+    "huggingface": (3, 3, 32),
 }
 
 

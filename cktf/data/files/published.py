@@ -19,10 +19,11 @@ from cktf.data.files.places import (
 from cktf.errors import InputError
 
 _OTHER_FORMS = {
-    **{".bin": "the binary version", ".mat": "the Matlab version"},
-    **{".parquet": "Parquet files", ".arrow": "Arrow files"},
+    **{".bin": "the binary version, which is not read", ".mat": "the Matlab version, which is not read"},
+    **{".parquet": "Parquet files, which data.name: huggingface reads"},
+    **{".arrow": "Arrow files, which data.name: huggingface reads"},
 }
-"""Ending of a file to the form of the data set that it belongs to, of the forms that are not read."""
+"""Ending of a file to the form of the data set that it belongs to."""
 
 _MOST_LOOKED_AT = 10_000  # entries of a folder that may hold anything
 
@@ -38,6 +39,7 @@ class Published:
         md5: Checksum of the archive.
         sums: Name of each file that is read to its MD5 sum.
         largest: Bytes; a larger file is refused unread.
+        binary: Names of the files of the binary version, of which no checksums were published, in the order of `sums`.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Published:
     md5: str
     sums: Mapping[str, str]
     largest: int
+    binary: tuple[str, ...] = ()
 
     @property
     def archive(self) -> str:
@@ -53,12 +56,24 @@ class Published:
         return self.url.rpartition("/")[2]
 
     def places(self, root: str | None) -> list[Path]:
-        """Return where the files are looked for: as the archive unpacks below the folder, and in the folder itself."""
-        return [data_folder(root) / self.folder, data_folder(root)]
+        """Return where the files are looked for: as the archives unpack below the folder, and in the folder itself."""
+        names = [self.folder, "", *([self.binary_folder] if self.binary else [])]
+        return [data_folder(root) / name for name in names]
 
-    def is_whole(self, folder: Path) -> bool:
-        """Return whether a folder holds all files."""
-        return all((folder / name).is_file() for name in self.sums)
+    @property
+    def binary_folder(self) -> str:
+        """Folder that the archive of the binary version unpacks to."""
+        return "cifar-10-batches-bin" if self.name == "cifar10" else "cifar-100-binary"
+
+    def files_in(self, folder: Path, *, verify: bool) -> tuple[str, ...]:
+        """Return the names of the files that are read of a folder; none where some are missing.
+
+        Those of the binary version are read where they are not to be verified.
+        """
+        for names in (tuple(self.sums), () if verify else self.binary):
+            if names and all((folder / name).is_file() for name in names):
+                return names
+        return ()
 
     def find(self, place: DataPlace) -> Path:
         """Return the folder that holds all files, after a download if that is asked for and needed.
@@ -74,7 +89,10 @@ class Published:
         def what_is_there() -> str:
             return self._what_is_there(place.root)
 
-        return find_or_fetch(place, self.places(place.root), self.is_whole, remedy, what_is_there, self._download)
+        def is_whole(folder: Path) -> bool:
+            return bool(self.files_in(folder, verify=place.verify))
+
+        return find_or_fetch(place, self.places(place.root), is_whole, remedy, what_is_there, self._download)
 
     def check(self, path: Path, *, verify: bool) -> None:
         """Refuse a file that must not be read.
@@ -93,12 +111,11 @@ class Published:
 
     def content(self, root: str | None) -> str | None:
         """Return the SHA-256 of all files together; None if they are not there."""
-        folder = next(filter(self.is_whole, self.places(root)), None)
-        if folder is None:
-            return None
-        for name in self.sums:
-            self._require_small(folder / name)
-        return files_digest({name: folder / name for name in self.sums})
+        found = ({name: folder / name for name in self.files_in(folder, verify=False)} for folder in self.places(root))
+        files = next(filter(None, found), {})
+        for path in files.values():
+            self._require_small(path)
+        return files_digest(files)
 
     def _require_small(self, path: Path) -> None:
         """Refuse a file that is too large before it is read."""
@@ -129,7 +146,12 @@ class Published:
         for pattern in ("*", "*/*", "*/*/*"):
             for path in sorted(islice(folder.glob(pattern), _MOST_LOOKED_AT)):
                 if path.suffix in _OTHER_FORMS:
-                    return f"{shown(path)} is of {_OTHER_FORMS[path.suffix]}, which is not read"
+                    if path.name in self.binary:
+                        return (
+                            f"{shown(path)} is of the binary version, of which no checksums were published; all of "
+                            f"{some_of(self.binary, 6)} are read with data.verify: false, and known by their content"
+                        )
+                    return f"{shown(path)} is of {_OTHER_FORMS[path.suffix]}"
         return ""
 
 
@@ -147,6 +169,7 @@ CIFAR10 = Published(
         "test_batch": "40351d587109b95175f43aff81a1287e",
     },
     largest=2**30,
+    binary=(*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
 )
 
 CIFAR100 = Published(
@@ -156,6 +179,7 @@ CIFAR100 = Published(
     md5="eb9058c3a382ffc7106e4002c42a8d85",
     sums={"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     largest=2**30,
+    binary=("train.bin", "test.bin"),
 )
 
 STL10 = Published(
