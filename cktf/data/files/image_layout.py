@@ -211,11 +211,13 @@ def folder_digest(root: str | None) -> str | None:
 def _digest(folder: Path, _changed: tuple[tuple[Path, int], ...]) -> str:
     digest = hashlib.sha256()
     with_classes = [part for part in _PARTS if _folders(folder / part)]
+    read = {"train", next((part for part in TEST_PARTS if part in with_classes), "")}
     for part in with_classes:
-        if part == "valid" and {"test", "val"}.intersection(with_classes):
-            continue  # as it is not read
+        if part == "valid" and part not in read:
+            continue
         for of_class in _folders(folder / part):
-            images = images_in(of_class)
+            # A val/ that is not read counts too, as it always did.
+            images = images_in(of_class) if part in read else of_class
             for name in entries_of(images).images:
                 file = images / name
                 digest.update(os.fsencode(f"{file.stat().st_size} {file.relative_to(folder)}\n"))

@@ -39,7 +39,8 @@ class Published:
         md5: Checksum of the archive.
         sums: Name of each file that is read to its MD5 sum.
         largest: Bytes; a larger file is refused unread.
-        binary: Names of the files of the binary version, of which no checksums were published, in the order of `sums`.
+        binary_folder: Folder that the archive of the binary version unpacks to; empty if none is read.
+        binary: Names of the files in it, of which no checksums were published, in the order of `sums`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Published:
     md5: str
     sums: Mapping[str, str]
     largest: int
+    binary_folder: str = ""
     binary: tuple[str, ...] = ()
 
     @property
@@ -57,13 +59,7 @@ class Published:
 
     def places(self, root: str | None) -> list[Path]:
         """Return where the files are looked for: as the archives unpack below the folder, and in the folder itself."""
-        names = [self.folder, "", *([self.binary_folder] if self.binary else [])]
-        return [data_folder(root) / name for name in names]
-
-    @property
-    def binary_folder(self) -> str:
-        """Folder that the archive of the binary version unpacks to."""
-        return "cifar-10-batches-bin" if self.name == "cifar10" else "cifar-100-binary"
+        return [data_folder(root) / name for name in dict.fromkeys((self.folder, "", self.binary_folder))]
 
     def files_in(self, folder: Path, *, verify: bool) -> tuple[str, ...]:
         """Return the names of the files that are read of a folder; none where some are missing.
@@ -169,6 +165,7 @@ CIFAR10 = Published(
         "test_batch": "40351d587109b95175f43aff81a1287e",
     },
     largest=2**30,
+    binary_folder="cifar-10-batches-bin",
     binary=(*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
 )
 
@@ -179,6 +176,7 @@ CIFAR100 = Published(
     md5="eb9058c3a382ffc7106e4002c42a8d85",
     sums={"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     largest=2**30,
+    binary_folder="cifar-100-binary",
     binary=("train.bin", "test.bin"),
 )
 
