@@ -45,9 +45,13 @@ def load_huggingface(place: DataPlace) -> Dataset:
         what = "no .parquet or .arrow file of a part train, test or validation is there"
         raise DatasetMissing(HUGGINGFACE, [root], remedy, what)
     files = [path for paths in parts.values() for path in paths]
+    hidden = []
+    if len(parts) > 2 and "test" in parts and all((_labels(path) < 0).all() for path in parts["test"]):
+        del parts["test"]  # as of ImageNet, whose test labels were never published
+        hidden = ["data.root: the part test has no labels, all are below 0, so another part is tested on"]
     test, remarks = test_part(parts, f"{shown(root)} holds {some_of([path.relative_to(root) for path in files])}")
     read = [_part(name, parts[name], place.side) for name in ("train", test)]
-    return own_dataset(read[0], read[1], (shown(parts["train"][0]), shown(parts[test][0])), remarks)
+    return own_dataset(read[0], read[1], (shown(parts["train"][0]), shown(parts[test][0])), hidden + remarks)
 
 
 def tables_digest(root: str | None) -> str | None:

@@ -131,6 +131,16 @@ def test_what_is_missing_or_twofold_is_named(tmp_path: Path) -> None:
         load(tmp_path / "fine")
 
 
+def test_a_test_part_whose_labels_are_hidden_gives_way_to_the_validation_part(tmp_path: Path) -> None:
+    as_parquet(tmp_path, names="{}-{}.parquet")
+    for path in tmp_path.glob("test-*"):
+        rows = parquet.read_table(path)
+        parquet.write_table(rows.set_column(1, "label", [[-1] * len(rows)]), path)
+    dataset = load(tmp_path)
+    assert torch.equal(dataset.test_images, IMAGES[250:260])
+    assert dataset.remarks == ("data.root: the part test has no labels, all are below 0, so another part is tested on",)
+
+
 def altered(change: str) -> pa.Table:
     rows = ROWS["train"]
     good = table(rows)
