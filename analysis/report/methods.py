@@ -119,6 +119,16 @@ def _arms_and_seeds(trials: "pd.DataFrame") -> str:
     return f"{counted(trials['arm_id'].nunique(), 'arm')} × {seeds}"
 
 
+_CHANGES_OF_DATA = (
+    ("train_fraction", "%", "100%", "{} of its training split"),
+    ("tail", "", "1", "long-tailed by a factor of {}"),
+    ("per_class", "", "", "at most {} of a class"),
+    ("noise", "%", "0%", "{} of the training labels wrong"),
+    ("fold", "", "", "fold {}"),
+)
+"""Setting of the data, its unit, its text where nothing is changed, and how a change is said."""
+
+
 def recipe_text(trials: "pd.DataFrame") -> str:
     """Return the recipe of the baseline, or of all arms where there is none; empty where it is not known.
 
@@ -131,9 +141,14 @@ def recipe_text(trials: "pd.DataFrame") -> str:
     if not (told("student.model") and told("data.name")):
         return ""
     whose = "The baseline's student" if is_baseline.any() else "The student"
-    pixels, share = told("data.side"), told("data.train_fraction", "%")
+    pixels = told("data.side")
     images = told("data.name") + (f" at {pixels} x {pixels} pixels" if pixels else "")
-    images += f" ({share} of its training split)" if share not in ("", "100%") else ""
+    changes = [
+        words.format(value)
+        for path, unit, unset, words in _CHANGES_OF_DATA
+        if (value := told(f"data.{path}", unit)) not in ("", unset)
+    ]
+    images += f" ({', '.join(changes)})" if changes else ""
     images += " without their labels" if told("task") == "transfer" else ""
     sentences = [
         f"{whose}, {told('student.model')}, learns from the images of {images}{_length(configs, '')}"

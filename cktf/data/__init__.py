@@ -9,11 +9,13 @@ from cktf.data.load import load_dataset
 from cktf.data.loader import TrainLoader, evaluation_batches
 from cktf.data.sets import DATASETS
 from cktf.data.sets.image_folder import look_at_image_folder
-from cktf.data.splits import Samples, Split, split, unlabelled_samples
+from cktf.data.sets.own import in_both_parts
+from cktf.data.splits import OF_SPLIT, Samples, Split, split, unlabelled_samples, with_noise
 
 __all__ = [
     "DATASETS",
     "IMAGE_FOLDER",
+    "OF_SPLIT",
     "Augmentation",
     "AugmentationConfig",
     "Constants",
@@ -26,9 +28,11 @@ __all__ = [
     "Split",
     "TrainLoader",
     "evaluation_batches",
+    "in_both_parts",
     "load_dataset",
     "look_at_image_folder",
     "split",
     "uniform_integers",
     "unlabelled_samples",
+    "with_noise",
 ]

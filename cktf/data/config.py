@@ -1,14 +1,14 @@
 """Settings of a trial's data."""
 
 import os
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cktf.data.files.image_layout import IMAGE_FOLDER, folder_digest
+from cktf.data.files.image_layout import IMAGE_FOLDER
 from cktf.data.files.places import DataPlace, reading
 from cktf.data.files.published import PUBLISHED
-from cktf.data.sets import DATASETS
+from cktf.data.sets import DATASETS, OWN
 from cktf.errors import InputError
 from cktf.settings import Settings
 
@@ -20,7 +20,8 @@ class DataConfig(Settings):
     """A key of `cktf.data.sets.DATASETS`."""
 
     root: str | None = None
-    """Folder that holds the data set. Not set: `$CKTF_DATA`, else `~/.cache/cktf/data`."""
+    """Folder that holds the data set; for `arrays` also a `.npz` file. Not set: `$CKTF_DATA`, else
+    `~/.cache/cktf/data`."""
 
     download: bool = False
     """Fetch the data set into its folder where it is not there yet."""
@@ -30,7 +31,8 @@ class DataConfig(Settings):
     file is looked for."""
 
     content: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """Of an `image_folder`: SHA-256 of its files' names and sizes; of files that are not verified: of all their bytes.
+    """Of an `image_folder`: SHA-256 of its files' names and sizes; of `arrays`, of `huggingface` and of files that
+    are not verified: of all their bytes.
     A study fills it in when it is planned, so that a trial is known by its images, wherever the folder is, and refuses
     a folder that has changed."""
 
@@ -47,6 +49,26 @@ class DataConfig(Settings):
 
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
     """Share of the data set's training part that is used for validation, the same for each class."""
+
+    per_class: int | None = Field(default=None, ge=1)
+    """Most images of a class that are trained on, of those that the other settings leave; validation stays whole. A
+    teacher that is trained sees all of them."""
+
+    tail: float = Field(default=1.0, ge=1, le=1e6)
+    """Long tail: the first class keeps all its training images, the last one a share of 1 / tail, those between
+    exponentially fewer from class to class, as in CIFAR-100-LT (Cao et al., 2019). Which images are kept depends on no
+    seed. A teacher that is trained sees the same tail; validation and test stay whole."""
+
+    noise: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the training labels that are replaced by another class, each other one as likely, drawn by the seed. A
+    teacher that is trained has as many, drawn by its own seed; labels of validation and test stay right."""
+
+    fold: int | None = Field(default=None, ge=0, le=9)
+    """Of `stl10`: train on one of its ten predefined folds of 1,000 images, which `fold_indices.txt` lists. Not set: on
+    all 5,000."""
+
+    test_classes: Literal["all", "any"] = "all"
+    """Of an `image_folder`: whether each class needs test images, or `any` number of them may have none."""
 
     verify: bool = True
     """Compare the files' checksums with the published ones, of `cifar10`, `cifar100` and `stl10`. `false` reads other
@@ -68,15 +90,23 @@ class DataConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_such_parts(self) -> Self:
+        for key, owner in (("fold", "stl10"), ("test_classes", IMAGE_FOLDER)):
+            if self.name != owner and getattr(self, key) != type(self).model_fields[key].default:
+                raise InputError(f"{key}: only {owner} has it; got {getattr(self, key)!r} for {self.name}")
+        return self
+
     @property
     def is_own(self) -> bool:
         """Whether the images are the user's own, so that the data set's name does not identify them."""
-        return not self.generated and (self.name == IMAGE_FOLDER or not self.verify)
+        return not self.generated and (self.name in OWN or not self.verify)
 
     @property
     def place(self) -> DataPlace:
         """Place of the files, and how they are read."""
-        return DataPlace(self.name, self.root, download=self.download, side=self.side, verify=self.verify)
+        shared = {name: getattr(self, name) for name in DataPlace.__dataclass_fields__}
+        return DataPlace(**shared)
 
     def with_content(self) -> Self:
         """Return the same data with its content hash, if they are the user's own images and on this machine."""
@@ -105,10 +135,10 @@ class DataConfig(Settings):
 def content_of(name: str, root: str | None) -> str | None:
     """Return the SHA-256 that identifies a data set's files; None if this machine has none of them there.
 
-    It must be `image_folder`, or have published checksums.
+    It must be the user's own, or have published checksums.
 
     Raises:
         ValueError: If the files cannot be read.
     """
     with reading(root):
-        return PUBLISHED[name].content(root) if name in PUBLISHED else folder_digest(root)
+        return PUBLISHED[name].content(root) if name in PUBLISHED else OWN[name](root)

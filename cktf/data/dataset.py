@@ -78,6 +78,7 @@ class Dataset:
         unlabelled_images: A third part, of images alone; None if the data set has none.
         shown_side: Side to which images, which are square and larger, are scaled batch by batch; None: networks see
             them as large as they are.
+        remarks: What the user is told about the files.
     """
 
     train_images: Tensor
@@ -90,6 +91,7 @@ class Dataset:
     standard_augmentation: Augmentation
     unlabelled_images: Tensor | None = None
     shown_side: int | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> torch.Size:

@@ -31,7 +31,7 @@ def load_dataset(config: DataConfig) -> Dataset:
         asked = config.content if config.is_own else None
         found = content_of(config.name, config.root) if asked else None
         if found and found != asked:
-            what = "its files' names and sizes" if config.verify else "its files"
+            what = "its files' names and sizes" if config.name == IMAGE_FOLDER else "its files"
             raise InputError(
                 f"data.root: {shown(data_folder(config.root))} does not hold the images that were asked for: the "
                 f"SHA-256 of {what} is {found}, not {asked}"

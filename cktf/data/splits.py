@@ -10,6 +10,9 @@ from cktf.data.dataset import Dataset
 from cktf.errors import InputError
 from cktf.seeding import generator
 
+OF_SPLIT = ("train_fraction", "validation_fraction", "per_class", "tail", "noise")
+"""Settings that change no data set but only what is trained on and how it is labelled."""
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -29,11 +32,15 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
 
     Of each class in a random order, validation takes the first samples and training the next ones. So
     validation does not depend on ``train_fraction``, and the training split of a smaller fraction is part of
-    that of a larger one.
+    that of a larger one. ``tail`` and ``per_class`` then take some of the training samples, again validation stays.
+
+    Of n samples of class i of C a tail keeps n * tail**(-i / (C - 1)), rounded down, at least one: the profile of
+    Cao et al. (Learning imbalanced datasets with label-distribution-aware margin loss, 2019), where all n are equal. It
+    prefers the same images at every seed, as there, but those that the seed has for validation.
 
     Args:
         labels: (samples,), int64: labels of the data set's training part.
-        config: The two fractions. At least one sample of each class is trained on.
+        config: How it is divided. At least one sample of each class is trained on.
         seed: The replicate's seed.
 
     Raises:
@@ -41,16 +48,38 @@ def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
     """
     labels = labels.cpu()
     order = torch.randperm(len(labels), generator=generator(seed, "split"))
+    preferred = torch.randperm(len(labels), generator=generator(0, "tail"))
+    last = max(1, int(labels.max()))
     train, validation = [], []
     for label in torch.unique(labels):
         members = order[labels[order] == label]
         num_validation = min(max(1, round(config.validation_fraction * len(members))), len(members) - 1)
         num_train = max(1, round(config.train_fraction * (len(members) - num_validation)))
         validation.append(members[:num_validation])
-        train.append(members[num_validation : num_validation + num_train])
+        chosen = members[num_validation : num_validation + num_train]
+        if config.tail > 1:
+            kept = max(1, int(num_train * config.tail ** (-int(label) / last)))
+            chosen = chosen[preferred[chosen].argsort().argsort() < kept]
+        train.append(chosen[: config.per_class])
     if not sum(map(len, validation)):
         raise InputError("data: the validation split is empty, for no class has two images in the training part")
     return Split(train_index=torch.cat(train).sort().values, validation_index=torch.cat(validation).sort().values)
+
+
+def with_noise(dataset: Dataset, train_index: Tensor, noise: float, seed: int) -> Dataset:
+    """Return the data set with wrong labels for a share of its training split, of rows ``train_index``.
+
+    The samples that a smaller share takes are part of those of a larger one, and have the same wrong labels.
+    """
+    if noise == 0:
+        return dataset
+    labels = dataset.train_labels.cpu().clone()
+    draws = generator(seed, "label noise")
+    order = torch.randperm(len(labels), generator=draws)
+    other = torch.randint(1, dataset.num_classes, (len(labels),), generator=draws)
+    taken = order[torch.isin(order, train_index)][: round(noise * len(train_index))]
+    labels[taken] = (labels[taken] + other[taken]) % dataset.num_classes
+    return replace(dataset, train_labels=labels.to(dataset.device))
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,7 +71,7 @@ def remarks_on_data(spec: StudySpec) -> list[str]:
     looked_at = set()
     for arm in every_arm(spec):
         named = [data for data in (arm.config.data, arm.config.source) if data]
-        key = tuple((data.name, data.root, data.generated, data.side, data.verify) for data in named)
+        key = tuple((data.place, data.generated) for data in named)
         if key not in looked_at:
             looked_at.add(key)
             with _naming(spec, arm):

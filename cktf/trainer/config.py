@@ -102,6 +102,8 @@ class TrialConfig(Settings):
                 raise InputError(f"{name}: only 'task: transfer' has it, and this is 'task: distill'")
         if self.source and self.source.train_fraction != 1:
             raise InputError("source.train_fraction: the teacher's share is teacher.train_fraction; set it there")
+        if self.source and self.source.per_class is not None:
+            raise InputError("source.per_class: a teacher is trained on all images; teacher.train_fraction takes fewer")
         return self
 
     @property
@@ -157,7 +159,8 @@ class TrialConfig(Settings):
 
         A folder of the user's images whose content has no hash is identified by its place.
         """
-        outside = {"seed", "data.download", "source.download", "teacher.accept_any"}
+        outside = {"seed", "teacher.accept_any"}
+        outside |= {f"{data}.{name}" for data in ("data", "source") for name in ("download", "test_classes")}
         for name, data in (("data", self.data), ("source", self.source)):
             is_own = data is not None and (data.is_own or ("DATASETS", data.name) in ORIGINS)
             if data is not None and (data.content is not None or not is_own):

@@ -197,5 +197,15 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "objective.catkd.weight": 15.0,
     "objective.catkd.resolution": 2,
     "objective.catkd.normalize": False,
+    "data.per_class": None,
+    "data.tail": 1.0,
+    "data.noise": 0.0,
+    "source.per_class": None,
+    "source.tail": 1.0,
+    "source.noise": 0.0,
+    "data.fold": None,
+    "data.test_classes": "all",
+    "source.fold": None,
+    "source.test_classes": "all",
 }
 """Path in a trial's configuration to its first default; `{}` is a section that exists by default."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from cktf.data import Dataset, evaluation_batches, split
+from cktf.data import Dataset, evaluation_batches, split, with_noise
 from cktf.rows import EpochResult
 from cktf.seeding import derive
 from cktf.settings import Settings
@@ -79,6 +79,7 @@ def train(
     history = checkpoint.history if checkpoint else []
     yield from tuple(history)
     parts = split(dataset.train_labels, config.data, config.seed)
+    dataset = with_noise(dataset, parts.train_index, config.data.noise, config.seed)
     if device.type == "cuda":
         # This process may have trained other trials before, and this trial's teacher.
         torch.cuda.reset_peak_memory_stats(device)

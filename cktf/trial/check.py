@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from cktf.data import IMAGE_FOLDER, Dataset, DatasetMissing, look_at_image_folder, split
+from cktf.data import IMAGE_FOLDER, Dataset, DatasetMissing, in_both_parts, look_at_image_folder, split
 from cktf.errors import InputError
 from cktf.models import measure_shapes
 from cktf.objectives import active_objectives
@@ -48,7 +48,7 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
 def look_at_data(config: TrialConfig) -> list[str]:
     """Return remarks on a trial's data for the user, from a quick look at the files on this machine.
 
-    In a folder of images the layout and the first images are checked.
+    In a folder of images the layout and the first images are checked; other data of the user's own are loaded.
 
     Raises:
         InputError: If the data cannot be used for training.
@@ -58,10 +58,18 @@ def look_at_data(config: TrialConfig) -> list[str]:
         if data is None or not data.is_own:
             continue
         if data.name != IMAGE_FOLDER:
-            found.append(
-                f"data.verify: false: the files of {data.name} are not compared with the published ones; the trials "
-                "are known by the content of the files"
-            )
+            if not data.verify:
+                found.append(
+                    f"data.verify: false: the files of {data.name} are not compared with the published ones; the "
+                    "trials are known by the content of the files"
+                )
+            if data.with_content().content is None:
+                found.append(f"data.root: {data.root or data.name} is not on this machine; it is not looked at")
+                continue
+            dataset = held_dataset(data, CPU)
+            if in_both := in_both_parts(dataset):
+                found.append(f"data.root: {data.root or data.name}: {in_both}")
+            found += dataset.remarks
             continue
         num_classes, remarks = look_at_image_folder(data.place)
         if num_classes == 1 and data is config.data:

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import torch
 
-from cktf.data import DataConfig, Dataset, load_dataset
+from cktf.data import OF_SPLIT, DataConfig, Dataset, load_dataset
 
 
 def held_dataset(config: DataConfig, device: torch.device) -> Dataset:
@@ -15,8 +15,7 @@ def held_dataset(config: DataConfig, device: torch.device) -> Dataset:
         InputError: If one of its files is damaged.
     """
     fields = type(config).model_fields
-    whole = {name: fields[name].default for name in ("train_fraction", "validation_fraction")}
-    return _held(config.model_copy(update=whole), device)
+    return _held(config.model_copy(update={name: fields[name].default for name in OF_SPLIT}), device)
 
 
 @lru_cache(maxsize=2)

@@ -20,7 +20,7 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from cktf.batch import Activations
-from cktf.data import Constants, DataConfig, Dataset, evaluation_batches, split
+from cktf.data import OF_SPLIT, Constants, DataConfig, Dataset, evaluation_batches, split
 from cktf.errors import InputError, naming
 from cktf.locks import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
@@ -45,7 +45,7 @@ def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
     """Return the trial that trains a teacher on a data set."""
     return TrialConfig.model_validate(
         {
-            "data": {**data.model_dump(), "train_fraction": teacher.train_fraction},
+            "data": {**data.model_dump(), "train_fraction": teacher.train_fraction, "per_class": None},
             "student": teacher.model_dump(include=set(ModelConfig.model_fields)),
             "objective": {"cross_entropy": {}},
             "optimizer": teacher.optimizer,
@@ -70,7 +70,7 @@ def teacher_id(config: TrialConfig) -> str:
     if teacher.checkpoint is None:
         return teacher_trial(teacher, data).trial_id
     of = "source." if config.source else "data."
-    differs = differing(config, outside={*config.outside, f"{of}train_fraction", f"{of}validation_fraction"})
+    differs = differing(config, outside={*config.outside, *(f"{of}{name}" for name in OF_SPLIT)})
     return identity_of(
         {path.removeprefix(of): value for path, value in differs.items() if path.startswith(("teacher.", of))},
         **code_of(config.teacher_parts),

@@ -4,10 +4,14 @@ import gzip
 import pickle
 import struct
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
+from pyarrow import parquet
 from torch import Tensor
 
 from cktf.data.generated import patterned
@@ -119,6 +123,32 @@ def _write_image_folder(folder: Path) -> None:
             _write_image(folder / file / f"class_{label}" / f"{number}.{suffix}", image[:, : 60 + number % 20])
 
 
+def _write_arrays(folder: Path) -> None:
+    arrays = {}
+    for part in ("train", "test"):
+        images, labels = _samples(part, num_classes=3, channels=3, side=32)
+        arrays |= {f"{part}_images": images.movedim(1, 3).numpy(), f"{part}_labels": labels.numpy()}
+    np.savez_compressed(folder / "arrays.npz", **arrays)
+
+
+def _write_huggingface(folder: Path) -> None:
+    for part in ("train", "test"):
+        images, labels = _samples(part, num_classes=3, channels=3, side=32)
+        rows = [{"bytes": png(image), "path": f"{row}.png"} for row, image in enumerate(images)]
+        path = folder / "data" / f"{part}-00000-of-00001.parquet"
+        path.parent.mkdir(exist_ok=True)
+        parquet.write_table(pa.table({"image": rows, "label": labels.tolist()}), path)
+
+
+def png(image: Tensor) -> bytes:
+    """Return an image (3, height, width), uint8, as a PNG."""
+    from PIL import Image
+
+    stream = BytesIO()
+    Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).save(stream, "png")
+    return stream.getvalue()
+
+
 def _write_image(path: Path, image: Tensor) -> None:
     from PIL import Image
 
@@ -162,4 +192,6 @@ _WRITERS: dict[str, Callable[[Path], None]] = {
     "tiny_imagenet": _write_tiny_imagenet,
     "stl10": _write_stl10,
     "image_folder": _write_image_folder,
+    "arrays": _write_arrays,
+    "huggingface": _write_huggingface,
 }

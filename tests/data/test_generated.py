@@ -22,6 +22,8 @@ TRUE_SHAPES = {
     "tiny_imagenet": (200, 3, 64),
     "stl10": (10, 3, 96),
     "image_folder": (3, 3, 24),
+    "arrays": (3, 3, 32),
+    "huggingface": (3, 3, 32),
 }
 
 

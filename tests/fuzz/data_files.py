@@ -25,6 +25,8 @@ NAMES = (
     "cifar100",
     "stl10",
     "tiny_imagenet",
+    "arrays",
+    "huggingface",
 )
 OTHER_NAMES = (
     "x.h5",

@@ -245,7 +245,7 @@ def test_a_teacher_has_no_identity_of_its_students_things(tiny: MakeTrial) -> No
         return teacher_trial(config.teacher, config.teacher_data).trial_id
 
     changes: list[dict[str, Any]] = [
-        {"data": {"name": "digits", "train_fraction": 0.5, "root": "/elsewhere", "download": True}},
+        {"data": {"name": "digits", "train_fraction": 0.5, "per_class": 9, "root": "/elsewhere", "download": True}},
         {"student": {"model": "resnet14"}},
         {"objective": {"cross_entropy": {}, "kd": {"temperature": 2}}},
         {"augmentation": {"flip": True}},
@@ -256,7 +256,8 @@ def test_a_teacher_has_no_identity_of_its_students_things(tiny: MakeTrial) -> No
     others = [{"seed": 1}, {"epochs": 2}, {"batch_size": 32}, {"optimizer": {"momentum": 0.8}}, {"train_fraction": 0.5}]
     teachers = [teacher_of(teacher={"model": "resnet8", "epochs": 1, **other}) for other in others]
     assert len({teacher_of(), *teachers}) == 1 + len(others)
-    assert teacher_of(data={"name": "digits", "side": 16}) != teacher_of()
+    for setting in ({"side": 16}, {"noise": 0.2}, {"tail": 10}):
+        assert teacher_of(data={"name": "digits", **setting}) != teacher_of()
 
 
 def test_a_default_that_is_made_anew_counts_as_one(tiny: MakeTrial) -> None:

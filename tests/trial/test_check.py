@@ -2,12 +2,15 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from cktf.rows import EpochResult
 from cktf.trial import teachers
-from cktf.trial.check import check_trial
+from cktf.trial.check import check_trial, look_at_data
+from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
 
 
@@ -84,3 +87,29 @@ def test_a_training_split_of_one_class_is_refused(tiny: MakeTrial, one_class: di
         check_trial(tiny(data=one_class))
     with pytest.raises(ValueError, match="one class in its training split, so there is nothing to tell apart; two"):
         check_trial(tiny(data=one_class, objective={"cross_entropy": {}}))
+
+
+def test_images_of_ones_own_arrays_are_looked_at(tiny: MakeTrial, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    labels = np.arange(40) % 2
+    test = {"test_images": images[:3], "test_labels": labels[:3], "val_images": images, "val_labels": labels}
+    np.savez(tmp_path / "own.npz", train_images=images, train_labels=labels, **test)
+    config = tiny(data={"name": "arrays", "root": str(tmp_path / "own.npz")})
+    found = look_at_data(config)
+    assert "3 of the 3 test images are training images, too" in found[0]
+    assert "val is not read" in found[1]
+    check_trial(config)
+    (said,) = look_at_data(tiny(data={"name": "arrays", "root": str(tmp_path / "nowhere")}))
+    assert said.endswith("nowhere is not on this machine; it is not looked at")
+
+
+def test_wrong_labels_change_the_training_and_not_the_scores_splits(tiny: MakeTrial) -> None:
+    def last(**data: float) -> EpochResult:
+        config = tiny(data={"name": "digits", **data}, objective={"cross_entropy": {}}, teacher=None, epochs=1)
+        (*_, result) = run_trial(config, device=torch.device("cpu"))
+        return result
+
+    right, wrong, fewer = last(), last(noise=0.5), last(per_class=20, tail=2)
+    assert wrong.train_loss > right.train_loss
+    assert fewer.train_loss != right.train_loss
+    assert wrong.validation_loss != right.validation_loss

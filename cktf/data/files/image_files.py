@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +64,10 @@ _KEY_SCALE = {"L;2": 85.0, "L;4": 17.0, "RGB;16B": 1 / 256}
 """Layout of a PNG to the factor from its transparent colour, as written, to 8 bits, as decoded."""
 
 
+Encoded = tuple[str, Path | bytes]
+"""An image's name, for messages, and its file or the bytes of one."""
+
+
 class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
     """Files cannot be read as images; the message names the first of them and says how many there are.
 
@@ -109,7 +115,7 @@ def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) 
         sources = [MADE_BY, *(f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states)]
         shape = len(files), 3, side, side
         try:
-            images.append(mapped_images(f"{name}-{part}", sources, shape, partial(_decode, files, side)))
+            images.append(mapped_images(f"{name}-{part}", sources, shape, partial(_decode_files, files, side)))
         except DamagedImages as error:
             damaged += error.found
     if damaged:
@@ -127,7 +133,7 @@ def require_whole(files: Iterable[Path], *, most_files: int, most_pixels: int) -
     with _without_warnings():
         for file, _ in zip(files, range(most_files), strict=False):
             try:
-                with _opened(file) as image:
+                with _opened(file, shown(file)) as image:
                     most_pixels -= image.width * image.height
                     if most_pixels >= 0:
                         eight_bit_colour(image)
@@ -137,16 +143,39 @@ def require_whole(files: Iterable[Path], *, most_files: int, most_pixels: int) -
         raise DamagedImages(damaged)
 
 
-def _decode(files: Sequence[Path], side: int) -> Iterator[Tensor]:
+def size_of(image: Encoded) -> int:
+    """Return the side of a square image.
+
+    Raises:
+        DamagedImages: If it cannot be read, or is not square.
+    """
+    name, file = image
+    with _opened(file, name) as opened:
+        width, height = opened.size
+    if width != height:
+        raise DamagedImages([(name, f"has {width} x {height} pixels; data.side makes squares of them")])
+    return width
+
+
+def _decode_files(files: Sequence[Path], side: int) -> Iterator[Tensor]:
+    return decoded(((shown(file), file) for file in files), side)
+
+
+def decoded(images: Iterable[Encoded], side: int, *, is_exact: bool = False) -> Iterator[Tensor]:
+    """Yield images as squares, (some, 3, side, side), uint8; with `is_exact` each must have this side already.
+
+    Raises:
+        DamagedImages: If some cannot be read; all of these are named.
+    """
     # Threads will do, for PIL decodes and scales without Python's lock.
     # Only some systems tell which cores a process may use.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     damaged: list[tuple[str, str]] = []
     with ThreadPoolExecutor(cores) as pool:
-        for start in range(0, len(files), _AT_A_TIME):
-            some = files[start : start + _AT_A_TIME]
+        remaining = iter(images)
+        while some := list(islice(remaining, _AT_A_TIME)):
             with _without_warnings():
-                found = list(pool.map(lambda file: _square(file, side), some))
+                found = list(pool.map(lambda image: _square(image, side, is_exact=is_exact), some))
             damaged += [each for each in found if not isinstance(each, Tensor)]
             if not damaged:  # else the rest is only looked at, so that all damaged files are named at once
                 yield torch.stack([image for image in found if isinstance(image, Tensor)])
@@ -154,16 +183,23 @@ def _decode(files: Sequence[Path], side: int) -> Iterator[Tensor]:
         raise DamagedImages(damaged)
 
 
-def _square(file: Path, side: int) -> Tensor | tuple[str, str]:
+def _square(image: Encoded, side: int, *, is_exact: bool) -> Tensor | tuple[str, str]:
     """Return one image, (3, side, side), uint8: scaled bilinearly with antialiasing, cut where it is too long.
 
     For a file that cannot be read: its name, and what it is instead.
     """
     from PIL import Image, ImageOps
 
+    name, file = image
     try:
-        with _opened(file) as image:
-            colour = eight_bit_colour(image)
+        with _opened(file, name) as opened:
+            colour = eight_bit_colour(opened)
+            if is_exact and colour.size != (side, side):
+                width, height = colour.size
+                return (
+                    name,
+                    f"has {width} x {height} pixels, and the first {side} x {side}; data.side scales all to one",
+                )
             square = ImageOps.fit(colour, (side, side), Image.Resampling.BILINEAR)
     except DamagedImages as error:
         return error.found[0]
@@ -171,14 +207,14 @@ def _square(file: Path, side: int) -> Tensor | tuple[str, str]:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator["Image.Image"]:
+def _opened(file: Path | bytes, name: str) -> Iterator["Image.Image"]:
     """Open an image that is not too large; whatever is wrong with it becomes a `DamagedImages` that names the file."""
     from PIL import Image, UnidentifiedImageError
 
-    name = shown(file)
+    source = BytesIO(file) if isinstance(file, bytes) else file
     try:
         Image.init()
-        with Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+        with Image.open(source, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
             if image.width * image.height <= MOST_PIXELS:
                 yield image
                 return

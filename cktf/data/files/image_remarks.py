@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from cktf.data.files.image_layout import Layout, Part, entries_of
+from cktf.data.files.image_layout import DRAWN_SHARE, Layout, Part, entries_of
 from cktf.data.files.places import shown, size_in_words, some_of
 from cktf.names import similar_names
 
@@ -24,7 +24,16 @@ def remarks_on(layout: Layout) -> Iterator[str]:
             f"data.root: {shown(root)}: {some_of(unread)} is not read: images are learnt from and validated on in "
             f"{layout.train.folder.name}/, and tested on in {layout.test.folder.name}/"
         )
-    for what, names in _left_out((layout.train, layout.test)).items():
+    if layout.is_drawn:
+        number = sum(map(len, layout.test.files.values()))
+        yield (
+            f"data.root: {shown(root)} has no test/, val/ or valid/: {number} images of train/, {DRAWN_SHARE:.0%} of "
+            "each class, are the test part and not trained on, chosen by their names and so the same at every seed"
+        )
+    untested = [shown(name) for name in layout.train.classes if not layout.test.files.get(name)]
+    if untested:
+        yield f"data.root: {shown(root)}: classes without test images: {some_of(untested)}"
+    for what, names in _left_out({part.folder: part for part in (layout.train, layout.test)}.values()).items():
         yield f"data.root: {shown(root)}: left out, since {what}: {some_of(names)}"
     for group in similar_names(layout.train.classes):
         yield (

@@ -1,9 +1,11 @@
-"""Places of data sets, the messages if one is missing or cannot be read, and what counts as a file."""
+"""Places of data sets, the messages if one is missing or cannot be read, what counts as a file, and hashes of files."""
 
+import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cktf.errors import InputError
@@ -20,6 +22,8 @@ class DataPlace:
         download: Whether it is fetched if it is not there.
         side: Side of the images in pixels; None: the data set's own.
         verify: Whether checksums are compared with the published ones.
+        test_classes: ``any`` if classes without test images are accepted.
+        fold: Number of the fold that is trained on; None: all.
     """
 
     name: str
@@ -27,6 +31,8 @@ class DataPlace:
     download: bool = False
     side: int | None = None
     verify: bool = True
+    test_classes: str = "all"
+    fold: int | None = None
 
 
 class DatasetMissing(InputError):  # noqa: N818  # it names what the user is told
@@ -136,6 +142,24 @@ def no_file(places: Iterable[Path]) -> str:
     """Say which of some places has something that is no regular file (a pipe, a device, a link to nothing), if any."""
     odd = (p for p in places if (p.exists() or p.is_symlink()) and not p.is_file())
     return next((f"{shown(place)} is no regular file" for place in odd), "")
+
+
+def file_digest(path: Path, kind: str = "sha256") -> str:
+    """Return a hash of a file's bytes; they are read again only if its size or time of change is another one."""
+    state = path.stat()
+    return _digest(path, kind, state.st_size, state.st_mtime_ns)
+
+
+def files_digest(files: Mapping[str, Path]) -> str | None:
+    """Return the SHA-256 of the names and bytes of some files together; None if there are none."""
+    lines = (f"{name} {file_digest(path)}\n" for name, path in sorted(files.items()))
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest() if files else None
+
+
+@lru_cache  # a study makes the configurations of all its arms
+def _digest(path: Path, kind: str, _size: int, _changed: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
 def some_of(names: Sequence[object], most: int = 3) -> str:

@@ -1,20 +1,29 @@
 """Data sets whose every file has a published checksum: finding, fetching and verifying them."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_file, shown, size_in_words, some_of
+from cktf.data.files.places import (
+    DataPlace,
+    data_folder,
+    file_digest,
+    files_digest,
+    find_or_fetch,
+    no_file,
+    shown,
+    size_in_words,
+    some_of,
+)
 from cktf.errors import InputError
 
 _OTHER_FORMS = {
-    **{".bin": "the binary version", ".mat": "the Matlab version"},
-    **{".parquet": "Parquet files", ".arrow": "Arrow files"},
+    **{".bin": "the binary version, which is not read", ".mat": "the Matlab version, which is not read"},
+    **{".parquet": "Parquet files, which data.name: huggingface reads"},
+    **{".arrow": "Arrow files, which data.name: huggingface reads"},
 }
-"""Ending of a file to the form of the data set that it belongs to, of the forms that are not read."""
+"""Ending of a file to the form of the data set that it belongs to."""
 
 _MOST_LOOKED_AT = 10_000  # entries of a folder that may hold anything
 
@@ -30,6 +39,8 @@ class Published:
         md5: Checksum of the archive.
         sums: Name of each file that is read to its MD5 sum.
         largest: Bytes; a larger file is refused unread.
+        binary_folder: Folder that the archive of the binary version unpacks to; empty if none is read.
+        binary: Names of the files in it, of which no checksums were published, in the order of `sums`.
     """
 
     name: str
@@ -38,6 +49,8 @@ class Published:
     md5: str
     sums: Mapping[str, str]
     largest: int
+    binary_folder: str = ""
+    binary: tuple[str, ...] = ()
 
     @property
     def archive(self) -> str:
@@ -45,12 +58,18 @@ class Published:
         return self.url.rpartition("/")[2]
 
     def places(self, root: str | None) -> list[Path]:
-        """Return where the files are looked for: as the archive unpacks below the folder, and in the folder itself."""
-        return [data_folder(root) / self.folder, data_folder(root)]
+        """Return where the files are looked for: as the archives unpack below the folder, and in the folder itself."""
+        return [data_folder(root) / name for name in dict.fromkeys((self.folder, "", self.binary_folder))]
 
-    def is_whole(self, folder: Path) -> bool:
-        """Return whether a folder holds all files."""
-        return all((folder / name).is_file() for name in self.sums)
+    def files_in(self, folder: Path, *, verify: bool) -> tuple[str, ...]:
+        """Return the names of the files that are read of a folder; none where some are missing.
+
+        Those of the binary version are read where they are not to be verified.
+        """
+        for names in (tuple(self.sums), () if verify else self.binary):
+            if names and all((folder / name).is_file() for name in names):
+                return names
+        return ()
 
     def find(self, place: DataPlace) -> Path:
         """Return the folder that holds all files, after a download if that is asked for and needed.
@@ -66,7 +85,10 @@ class Published:
         def what_is_there() -> str:
             return self._what_is_there(place.root)
 
-        return find_or_fetch(place, self.places(place.root), self.is_whole, remedy, what_is_there, self._download)
+        def is_whole(folder: Path) -> bool:
+            return bool(self.files_in(folder, verify=place.verify))
+
+        return find_or_fetch(place, self.places(place.root), is_whole, remedy, what_is_there, self._download)
 
     def check(self, path: Path, *, verify: bool) -> None:
         """Refuse a file that must not be read.
@@ -74,9 +96,8 @@ class Published:
         Raises:
             ValueError: If it is far too large or, if it is to be verified, does not have its published checksum.
         """
-        size, changed = self._state(path)
-        found = _digest(path, "md5", size, changed) if verify else self.sums[path.name]
-        if found != self.sums[path.name]:
+        self._require_small(path)
+        if verify and (found := file_digest(path, "md5")) != self.sums[path.name]:
             raise InputError(
                 f"data.root: {shown(path)} is damaged, or of another data set of this form: its MD5 sum is {found}, "
                 f"and that of the published file {self.sums[path.name]}. If a download was killed, delete "
@@ -86,23 +107,19 @@ class Published:
 
     def content(self, root: str | None) -> str | None:
         """Return the SHA-256 of all files together; None if they are not there."""
-        folder = next(filter(self.is_whole, self.places(root)), None)
-        if folder is None:
-            return None
-        digests = (
-            f"{name} {_digest(folder / name, 'sha256', *self._state(folder / name))}\n" for name in sorted(self.sums)
-        )
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        found = ({name: folder / name for name in self.files_in(folder, verify=False)} for folder in self.places(root))
+        files = next(filter(None, found), {})
+        for path in files.values():
+            self._require_small(path)
+        return files_digest(files)
 
-    def _state(self, path: Path) -> tuple[int, int]:
-        """Return a file's size and time of change; a file that is too large is refused before it is read."""
-        state = path.stat()
-        if state.st_size > self.largest:
+    def _require_small(self, path: Path) -> None:
+        """Refuse a file that is too large before it is read."""
+        if (size := path.stat().st_size) > self.largest:
             raise InputError(
-                f"data.root: {shown(path)} has {size_in_words(state.st_size)}; no file of this data set is larger than "
+                f"data.root: {shown(path)} has {size_in_words(size)}; no file of this data set is larger than "
                 f"{size_in_words(self.largest)}"
             )
-        return state.st_size, state.st_mtime_ns
 
     def _download(self, folder: Path) -> None:
         from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
@@ -125,14 +142,13 @@ class Published:
         for pattern in ("*", "*/*", "*/*/*"):
             for path in sorted(islice(folder.glob(pattern), _MOST_LOOKED_AT)):
                 if path.suffix in _OTHER_FORMS:
-                    return f"{shown(path)} is of {_OTHER_FORMS[path.suffix]}, which is not read"
+                    if path.name in self.binary:
+                        return (
+                            f"{shown(path)} is of the binary version, of which no checksums were published; all of "
+                            f"{some_of(self.binary, 6)} are read with data.verify: false, and known by their content"
+                        )
+                    return f"{shown(path)} is of {_OTHER_FORMS[path.suffix]}"
         return ""
-
-
-@lru_cache  # a study makes the configurations of all its arms
-def _digest(path: Path, kind: str, _size: int, _changed: int) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
 CIFAR10 = Published(
@@ -149,6 +165,8 @@ CIFAR10 = Published(
         "test_batch": "40351d587109b95175f43aff81a1287e",
     },
     largest=2**30,
+    binary_folder="cifar-10-batches-bin",
+    binary=(*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
 )
 
 CIFAR100 = Published(
@@ -158,6 +176,8 @@ CIFAR100 = Published(
     md5="eb9058c3a382ffc7106e4002c42a8d85",
     sums={"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     largest=2**30,
+    binary_folder="cifar-100-binary",
+    binary=("train.bin", "test.bin"),
 )
 
 STL10 = Published(

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 
 from cktf.data.dataset import Dataset, Kind
-from cktf.data.files.image_layout import IMAGE_FOLDER
+from cktf.data.files.image_layout import IMAGE_FOLDER, folder_digest
 from cktf.data.files.places import DataPlace
+from cktf.data.sets.arrays import ARRAYS, arrays_digest, load_arrays
 from cktf.data.sets.cifar import CIFAR10_KIND, CIFAR100_KIND, load_cifar10, load_cifar100
 from cktf.data.sets.digits import DIGITS_KIND, load_digits
+from cktf.data.sets.huggingface import HUGGINGFACE, load_huggingface, tables_digest
 from cktf.data.sets.image_folder import IMAGE_FOLDER_KIND, load_image_folder
 from cktf.data.sets.mnist import FASHION_MNIST_KIND, MNIST_KIND, load_fashion_mnist, load_mnist
+from cktf.data.sets.own import OWN_KIND
 from cktf.data.sets.stl10 import STL10_KIND, load_stl10
 from cktf.data.sets.tiny_imagenet import TINY_IMAGENET_KIND, load_tiny_imagenet
 
@@ -21,6 +24,8 @@ DATASETS: dict[str, Callable[[DataPlace], Dataset]] = {
     "tiny_imagenet": load_tiny_imagenet,
     "stl10": load_stl10,
     IMAGE_FOLDER: load_image_folder,
+    ARRAYS: load_arrays,
+    HUGGINGFACE: load_huggingface,
 }
 """Name to loader."""
 
@@ -33,5 +38,14 @@ KINDS: dict[str, Kind] = {
     "tiny_imagenet": TINY_IMAGENET_KIND,
     "stl10": STL10_KIND,
     IMAGE_FOLDER: IMAGE_FOLDER_KIND,
+    ARRAYS: OWN_KIND,
+    HUGGINGFACE: OWN_KIND,
 }
 """Name to what is known of the data set without its files."""
+
+OWN: dict[str, Callable[[str | None], str | None]] = {
+    IMAGE_FOLDER: folder_digest,
+    ARRAYS: arrays_digest,
+    HUGGINGFACE: tables_digest,
+}
+"""Name of a data set of the user's own images to what returns the SHA-256 of its files, None where there are none."""

@@ -1,6 +1,5 @@
 """CIFAR-10 and CIFAR-100, 32x32 colour, 50,000 and 10,000 samples (Krizhevsky, 2009)."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +35,7 @@ def load_cifar10(place: DataPlace) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged, or is another one than the published.
     """
-    train = [f"data_batch_{number}" for number in range(1, 6)]
-    return _load(place, CIFAR10_KIND, CIFAR10, train, "test_batch", "labels")
+    return _load(place, CIFAR10_KIND, CIFAR10, "labels")
 
 
 def load_cifar100(place: DataPlace) -> Dataset:
@@ -47,19 +45,32 @@ def load_cifar100(place: DataPlace) -> Dataset:
         DatasetMissing: If it is not there and cannot be fetched.
         ValueError: If a file is damaged, or is another one than the published.
     """
-    return _load(place, CIFAR100_KIND, CIFAR100, ["train"], "test", "fine_labels")
+    return _load(place, CIFAR100_KIND, CIFAR100, "fine_labels")
 
 
-def _load(
-    place: DataPlace, kind: Kind, files: Published, train_files: Sequence[str], test_file: str, label_key: str
-) -> Dataset:
+def _load(place: DataPlace, kind: Kind, files: Published, label_key: str) -> Dataset:
     folder = files.find(place)
-    for name in (*train_files, test_file):
+    batches = []
+    for name in files.files_in(folder, verify=place.verify):
         files.check(folder / name, verify=place.verify)
-    batches = [_read_batch(folder / name, label_key, kind.num_classes) for name in train_files]
-    images, labels = zip(*batches, strict=True)
-    test = _read_batch(folder / test_file, label_key, kind.num_classes)
+        read = _read_records if name.endswith(".bin") else _read_batch
+        batches.append(read(folder / name, label_key, kind.num_classes))
+    *train, test = batches
+    images, labels = zip(*train, strict=True)
     return kind.dataset(torch.cat(images), torch.cat(labels), *test)
+
+
+def _read_records(path: Path, label_key: str, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Return images and labels of a file of the binary version: each image's labels, coarse before fine, and planes."""
+    at = int(label_key == "fine_labels")
+    size = at + 1 + 3 * _SIDE * _SIDE
+    content = np.fromfile(path, dtype=np.uint8)
+    if not len(content) or len(content) % size:
+        raise InputError(f"data.root: {shown(path)} has {len(content)} bytes; each image of it has {size}")
+    records = torch.from_numpy(content).view(-1, size)
+    if (largest := int(records[:, at].max())) >= num_classes:
+        raise InputError(f"data.root: {shown(path)} holds labels up to {largest}; they must be 0 to {num_classes - 1}")
+    return records[:, at + 1 :].reshape(-1, 3, _SIDE, _SIDE), records[:, at].long()
 
 
 def _read_batch(path: Path, label_key: str, num_classes: int) -> tuple[Tensor, Tensor]:

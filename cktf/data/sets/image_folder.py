@@ -1,5 +1,6 @@
 """A user's own images, or a data set laid out as ImageNet, from a folder (see `cktf.data.files.image_layout`)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,10 +41,10 @@ def load_image_folder(place: DataPlace) -> Dataset:
             damaged or of a mode without a stated range.
     """
     side = side_of(place)
-    layout = layout_of(place.root)
-    train_files, train_labels = _labelled(layout.train)
-    test_files, test_labels = _labelled(layout.test)
-    parts = {"train": train_files, layout.test.folder.name: test_files}
+    layout = layout_of(place.root, test_classes=place.test_classes)
+    train_files, train_labels = _labelled(layout.train, layout.train.classes)
+    test_files, test_labels = _labelled(layout.test, layout.train.classes)
+    parts = {"train": train_files, "test" if layout.is_drawn else layout.test.folder.name: test_files}
     train_images, test_images = read_image_files(place.name, parts, side)
     kind = replace(IMAGE_FOLDER_KIND, num_classes=len(layout.train.classes))
     return kind.dataset(train_images, train_labels, test_images, test_labels)
@@ -63,7 +64,7 @@ def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
     with reading(place.root):
         if not (folder.exists() or folder.is_symlink()):
             return 0, [f"data.root: {shown(folder)} is not on this machine, so that its images are not looked at"]
-        layout = layout_of(place.root)
+        layout = layout_of(place.root, test_classes=place.test_classes)
         parts = (layout.train, layout.test)
         files = (file for part in parts for files in part.files.values() for file in files)
         require_whole(files, most_files=_MOST_OPENED, most_pixels=_MOST_DECODED)
@@ -83,8 +84,9 @@ def side_of(place: DataPlace) -> int:
     return place.side
 
 
-def _labelled(part: Part) -> tuple[list[Path], Tensor]:
+def _labelled(part: Part, classes: Iterable[str]) -> tuple[list[Path], Tensor]:
     """Return the images of a part, class by class, and their labels (samples,), int64."""
-    counts = torch.tensor([len(files) for files in part.files.values()])
-    files = [file for files in part.files.values() for file in files]
+    of_class = [part.files.get(name, []) for name in classes]
+    counts = torch.tensor([len(files) for files in of_class])
+    files = [file for files in of_class for file in files]
     return files, torch.arange(len(counts)).repeat_interleave(counts)

@@ -28,6 +28,7 @@ STL10_KIND = Kind(
 
 _IMAGE = (3, _SIDE, _SIDE)
 _IMAGE_BYTES = 3 * _SIDE * _SIDE
+_LARGEST_TEXT = 2**20  # bytes; the ten lines have a twentieth of it
 _AT_A_TIME = 1000  # images in memory while a file is rewritten
 
 
@@ -51,7 +52,26 @@ def load_stl10(place: DataPlace) -> Dataset:
         return _read_labels(folder / f"{part}_y.bin", len(images), verify=place.verify)
 
     train, test = images("train"), images("test")
-    return STL10_KIND.dataset(train, labels("train", train), test, labels("test", test), images("unlabeled"))
+    train_labels = labels("train", train)
+    if place.fold is not None:
+        rows = _fold(folder / "fold_indices.txt", place.fold, len(train))
+        train, train_labels = train[rows], train_labels[rows]
+    return STL10_KIND.dataset(train, train_labels, test, labels("test", test), images("unlabeled"))
+
+
+def _fold(path: Path, number: int, num_samples: int) -> Tensor:
+    """Return the rows of a fold: those that its line lists, which counts from 0."""
+    if not path.is_file() or path.stat().st_size > _LARGEST_TEXT:
+        raise InputError(f"data.fold: {shown(path)} is missing, is no file, or has more than {_LARGEST_TEXT:,} bytes")
+    lines = path.read_bytes().splitlines()
+    words = lines[number].split() if number < len(lines) else []
+    rows = [int(word) for word in words if word.isdigit() and len(word) < 9]
+    if not rows or len(rows) < len(words) or len({*rows}) < len(rows) or max(rows) >= num_samples:
+        raise InputError(
+            f"data.fold: {shown(path)}, line {number + 1}: must list different rows of the {num_samples:,} training "
+            f"images, 0 to {num_samples - 1}, with blanks between them"
+        )
+    return torch.tensor(rows)
 
 
 def _read_images(path: Path, side: int, *, verify: bool) -> Tensor:

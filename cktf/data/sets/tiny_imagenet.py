@@ -37,7 +37,8 @@ def load_tiny_imagenet(place: DataPlace) -> Dataset:
     """Return Tiny-ImageNet; classes are numbered in the order of their sorted WordNet ids.
 
     The labels of its own test part were never published. The test part here is its labelled `val` part, as it is
-    throughout the literature; validation is split off the training part, as for every data set.
+    throughout the literature; validation is split off the training part, as for every data set. It may also lie as it
+    is often rearranged, and the training part too: ``val/<class>/images/`` or ``val/<class>/``.
 
     Normalisation and augmentation are those of the published code: ImageNet's constants, a random resized crop and a
     flip.
@@ -48,8 +49,9 @@ def load_tiny_imagenet(place: DataPlace) -> Dataset:
     """
     folder = _find(place)
     classes = _classes(folder / "wnids.txt")
-    train_files, train_labels = _train_files(folder / "train", classes)
-    test_files, test_labels = _test_files(folder / "val", classes)
+    train_files, train_labels = _files_by_class(folder / "train", classes)
+    is_rearranged = all((folder / "val" / wnid).is_dir() for wnid in classes)
+    test_files, test_labels = (_files_by_class if is_rearranged else _annotated_files)(folder / "val", classes)
     parts = {"train": train_files, "val": test_files}
     train_images, test_images = read_image_files(place.name, parts, place.side or TINY_IMAGENET_KIND.side)
     return TINY_IMAGENET_KIND.dataset(train_images, train_labels, test_images, test_labels)
@@ -95,15 +97,15 @@ def _text(path: Path) -> str:
         raise InputError(f"data.root: {shown(path)} is no text; unpack the data set anew") from error
 
 
-def _train_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
+def _files_by_class(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
     files, counts = [], []
     for wnid in classes:
-        images = folder / wnid / "images"
+        images = _images_of(folder / wnid)
         names = entries_of(images).images
         files += [images / name for name in names]
         counts.append(len(names))
     if min(counts) != max(counts):  # the data set is balanced, so unequal classes were unpacked in part
-        fewest = folder / classes[counts.index(min(counts))] / "images"
+        fewest = _images_of(folder / classes[counts.index(min(counts))])
         raise InputError(
             f"data.root: {shown(fewest)} holds {min(counts)} images and other classes {max(counts)}; unpack the data "
             "set anew"
@@ -113,7 +115,12 @@ def _train_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
     return files, torch.arange(_NUM_CLASSES).repeat_interleave(counts[0])
 
 
-def _test_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
+def _images_of(of_class: Path) -> Path:
+    inner = of_class / "images"
+    return of_class if entries_of(of_class).images and not inner.is_dir() else inner
+
+
+def _annotated_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
     path = folder / "val_annotations.txt"
     numbers = {wnid: number for number, wnid in enumerate(classes)}
     names, labels = [], []

@@ -46,6 +46,15 @@ def test_the_baseline_s_recipe_is_told(recipe: Callable[..., str]) -> None:
     )
 
 
+def test_what_was_changed_about_the_data_is_told(recipe: Callable[..., str]) -> None:
+    data = {"name": "stl10", "train_fraction": 1.0, "tail": 100.0, "per_class": 20, "noise": 0.4, "fold": 3}
+    text = recipe(CONFIG | {"data": data})
+    changes = "long-tailed by a factor of 100, at most 20 of a class, 40% of the training labels wrong, fold 3"
+    assert f"from the images of stl10 ({changes}) for" in text
+    plain = {"name": "digits", "train_fraction": 1.0, "tail": 1.0, "per_class": None, "noise": 0.0, "fold": None}
+    assert "from the images of digits for" in recipe(CONFIG | {"data": plain})
+
+
 def test_without_a_baseline_the_values_of_all_arms_are_named(recipe: Callable[..., str]) -> None:
     many = [CONFIG | {"student": {"model": model}, "epochs": epochs} for epochs, model in enumerate("aabb", 1)]
     text = recipe(*many, baseline=False)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from cktf.data import DataConfig, DatasetMissing, load_dataset
-from cktf.data.files.published import CIFAR10, Published
+from cktf.data.files.published import CIFAR10, CIFAR100, Published
 from cktf.data.sets import cifar
 
 
@@ -144,8 +144,11 @@ def test_the_unpacked_folder_itself_may_be_named(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("cifar-100-binary/train.bin", "train.bin is of the binary version, which is not read"),
-        ("data/train-00000.parquet", "train-00000.parquet is of Parquet files, which is not read"),
+        (
+            "cifar-100-binary/train.bin",
+            "train.bin is of the binary version, .* train.bin, test.bin are read with data.verify: f",
+        ),
+        ("data/train-00000.parquet", "train-00000.parquet is of Parquet files, which data.name: huggingface reads"),
         ("cifar-100-python.tar.gz", "cifar-100-python.tar.gz is there and not unpacked"),
         ("cifar-100-python/test", "cifar-100-python holds 1 of its 2 files and lacks train"),
     ],
@@ -216,3 +219,35 @@ def test_a_download_is_unpacked_below_the_folder_once(
     archive.unlink()
     (tmp_path / "data" / archive.name).unlink()
     assert len(load_dataset(config).train_images) == 200
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_the_binary_version_is_the_same_data_set(tmp_path: Path, generated: Path, name: str) -> None:
+    before = load_dataset(DataConfig(name=name, root=str(generated), verify=False))
+    folder = tmp_path / ("cifar-10-batches-bin" if name == "cifar10" else "cifar-100-binary")
+    folder.mkdir()
+    source = generated / ("cifar-10-batches-py" if name == "cifar10" else "cifar-100-python")
+    for path in (source / name for name in (CIFAR10 if name == "cifar10" else CIFAR100).sums):
+        batch = pickle.loads(path.read_bytes())
+        keys = ("labels",) if name == "cifar10" else ("coarse_labels", "fine_labels")
+        labels = [np.array(batch[key], dtype=np.uint8)[:, None] for key in keys]
+        (folder / f"{path.name}.bin").write_bytes(np.concatenate([*labels, batch["data"]], axis=1).tobytes())
+    config = DataConfig(name=name, root=str(tmp_path), verify=False).with_content()
+    assert config.content
+    for settings in (config, config.model_copy(update={"root": str(folder)})):
+        after = load_dataset(settings)
+        assert torch.equal(after.train_images, before.train_images)
+        assert torch.equal(after.train_labels, before.train_labels)
+        assert torch.equal(after.test_images, before.test_images)
+        assert torch.equal(after.test_labels, before.test_labels)
+        assert after.train_images.is_contiguous()
+    with pytest.raises(DatasetMissing, match="is of the binary version, of which no checksums were published"):
+        load_dataset(DataConfig(name=name, root=str(tmp_path)))
+    path = next(folder.glob("test*.bin"))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    with pytest.raises(ValueError, match=f"{path} has {len(content) - 1} bytes; each image of it has 307"):
+        load_dataset(config.model_copy(update={"content": None}))
+    path.write_bytes(b"\xff" * len(content))
+    with pytest.raises(ValueError, match=f"{path} holds labels up to 255; they must be 0 to"):
+        load_dataset(config.model_copy(update={"content": None}))

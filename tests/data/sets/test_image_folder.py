@@ -202,7 +202,6 @@ def test_the_nearest_name_of_a_class_is_offered(root: Path, name: str, said: str
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("val", "valid", "holds train/, valid/; valid/ must be called val/"),
         ("val", "validation", "validation/ must be called val/"),
         ("val", "Test", "Test/ must be called test/"),
         ("val", "eval", "eval/ must be called test/"),
@@ -234,14 +233,14 @@ def test_what_is_there_instead_of_parts_is_said(root: Path, tmp_path: Path) -> N
 
 def test_images_that_lie_one_folder_deeper_are_found(root: Path) -> None:
     for name in COLOURS:
-        inner = root / "train" / name / "images"
+        inner = root / "train" / name / "pictures"
         inner.mkdir()
         for path in (root / "train" / name).glob("*.png"):
             path.rename(inner / path.name)
     place = root / "train" / "blue"
     with pytest.raises(
         ValueError,
-        match=f"{place} holds no images, nor do 2 other .*; they lie in {place}/images, and must lie in",
+        match=f"{place} holds no images, nor do 2 other .*; they lie in {place}/pictures, and must lie in",
     ):
         load(root)
 
@@ -280,3 +279,101 @@ def test_a_look_finds_what_loading_would(root: Path, tmp_path: Path) -> None:
     (root / "val" / "red" / "0.png").unlink()
     with pytest.raises(ValueError, match="val/red holds no images"):
         look_at_image_folder(DataConfig(name="image_folder", root=str(root), side=16))
+
+
+def test_valid_is_the_test_part_where_there_is_neither_test_nor_val(root: Path) -> None:
+    content = DataConfig(name="image_folder", root=str(root), side=16).with_content().content
+    (root / "val").rename(root / "valid")
+    assert load(root).test_labels.tolist() == [0, 1, 2]
+    assert DataConfig(name="image_folder", root=str(root), side=16).with_content().content not in (content, None)
+    (root / "valid").rename(root / "val")
+    (root / "valid" / "red").mkdir(parents=True)
+    (root / "valid" / "red" / "0.png").write_bytes(b"unread")
+    assert load(root).test_labels.tolist() == [0, 1, 2]
+    assert DataConfig(name="image_folder", root=str(root), side=16).with_content().content == content
+
+
+@pytest.mark.parametrize("parts", [("train",), ("val",), ("train", "val")])
+def test_images_may_lie_in_a_folder_images_of_their_class(root: Path, parts: tuple[str, ...]) -> None:
+    before, contents = load(root), set()
+    config = DataConfig(name="image_folder", root=str(root), side=16)
+    contents.add(config.with_content().content)
+    for part in parts:
+        for name in COLOURS:
+            inner = root / part / name / "images"
+            inner.mkdir()
+            for path in (root / part / name).glob("*.png"):
+                path.rename(inner / path.name)
+    after = load(root)
+    assert torch.equal(after.train_images, before.train_images)
+    assert torch.equal(after.test_images, before.test_images)
+    contents.add(config.with_content().content)
+    Image.new("RGB", (9, 9)).save(root / parts[0] / "red" / "images" / "more.png")
+    contents.add(config.with_content().content)
+    assert len(contents) == 3
+
+
+def only_train(root: Path, num_images: int = 10) -> DataConfig:
+    """Leave train/ alone, with so many images of each class, of which no two are the same."""
+    for path in (root / "val").rglob("*.png"):
+        path.unlink()
+    for name in COLOURS:
+        (root / "val" / name).rmdir()
+        for number in range(num_images):
+            Image.new("RGB", (20, 20), (number, *COLOURS[name][:2])).save(root / "train" / name / f"{number}.png")
+    (root / "val").rmdir()
+    return DataConfig(name="image_folder", root=str(root), side=16)
+
+
+def test_a_fifth_is_tested_on_where_there_is_train_alone_and_said(root: Path) -> None:
+    config = only_train(root).with_content()
+    dataset = load_dataset(config)
+    assert dataset.train_labels.bincount().tolist() == [8, 8, 8]
+    assert dataset.test_labels.bincount().tolist() == [2, 2, 2]
+    shades = torch.cat([dataset.train_images[:, 0, 0, 0], dataset.test_images[:, 0, 0, 0]])
+    assert shades.sort().values.tolist() == sorted([*range(10)] * 3), "every image is in one part"
+    assert torch.equal(load(root).test_images, dataset.test_images)
+    _, remarks = look_at_image_folder(config.place)
+    assert remarks == [
+        f"data.root: {root} has no test/, val/ or valid/: 6 images of train/, 20% of each class, are the test part and "
+        "not trained on, chosen by their names and so the same at every seed"
+    ]
+    # One more image moves one at most.
+    Image.new("RGB", (20, 20), (99, 0, 0)).save(root / "train" / "red" / "more.png")
+    before, after = dataset.test_images.flatten(1).tolist(), load(root).test_images.flatten(1).tolist()
+    assert sum(image not in after for image in before) <= 1
+
+
+def test_a_class_of_one_image_is_not_drawn_from(root: Path) -> None:
+    config = only_train(root)
+    for number in range(1, 10):
+        (root / "train" / "red" / f"{number}.png").unlink()
+    with pytest.raises(ValueError, match=r"train/red holds one image, .*set data\.test_classes: any"):
+        load(root)
+    dataset = load_dataset(config.model_copy(update={"test_classes": "any"}))
+    assert dataset.train_labels.bincount().tolist() == [8, 8, 1]
+    assert dataset.test_labels.tolist() == [0, 0, 1, 1]
+
+
+def test_classes_without_test_images_are_accepted_on_request_and_named(root: Path) -> None:
+    (root / "val" / "green" / "0.png").unlink()
+    (root / "val" / "blue" / "0.png").unlink()
+    (root / "val" / "blue").rmdir()
+    with pytest.raises(
+        ValueError, match=r"val/blue holds no images, nor .*\(data\.test_classes: any does without some"
+    ):
+        load(root)
+    config = DataConfig(name="image_folder", root=str(root), side=16, test_classes="any")
+    dataset = load_dataset(config)
+    assert (dataset.num_classes, dataset.test_labels.tolist()) == (3, [2])
+    _, remarks = look_at_image_folder(config.place)
+    assert f"data.root: {root}: classes without test images: blue, green" in remarks
+    (root / "val" / "red" / "0.png").unlink()
+    with pytest.raises(ValueError, match="holds no images"):
+        load_dataset(config)
+
+
+@pytest.mark.parametrize("setting", [{"fold": 1}, {"test_classes": "any"}])
+def test_settings_of_another_data_set_are_refused(setting: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(setting))}: only (stl10|image_folder) has it"):
+        DataConfig.model_validate({"name": "digits", **setting})

@@ -132,3 +132,24 @@ def test_a_download_that_fails_is_a_missing_data_set(tmp_path: Path, monkeypatch
     monkeypatch.setattr(stl10, "STL10", nowhere)
     with pytest.raises(DatasetMissing, match="the download failed"):
         load(tmp_path / "data", download=True)
+
+
+def test_a_fold_is_what_torchvision_reads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [" ".join(str(row) for row in range(fold, 200, 10)) for fold in range(10)]
+    (folder / "fold_indices.txt").write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr(datasets.STL10, "_check_integrity", lambda _: True)
+    for fold in (0, 9):
+        theirs = datasets.STL10(folder.parent, split="train", folds=fold)
+        dataset = load(folder.parent, fold=fold)
+        assert torch.equal(dataset.train_images, torch.from_numpy(theirs.data))
+        assert dataset.train_labels.tolist() == theirs.labels.tolist()
+        assert len(dataset.test_images) == len(load(folder.parent).test_images)
+
+
+@pytest.mark.parametrize("line", ["", "0 1 1", "0 200", "0 -1", "0 x", "1e3", "9" * 5000])
+def test_a_fold_that_lists_no_rows_is_refused(folder: Path, line: str) -> None:
+    with pytest.raises(ValueError, match=r"data\.fold: .*fold_indices\.txt is missing"):
+        load(folder.parent, fold=1)
+    (folder / "fold_indices.txt").write_text(f"0 1 2\n{line}\n")
+    with pytest.raises(ValueError, match=r"fold_indices.txt, line 2: must list different rows of the 200 training"):
+        load(folder.parent, fold=1)

@@ -148,3 +148,30 @@ def test_annotations_name_no_files_elsewhere(folder: Path) -> None:
     path.write_text(path.read_text().replace("val_3.JPEG", "../images/val_3.JPEG"))
     with pytest.raises(ValueError, match=r"images/\.\./images/val_3\.JPEG, which .* names, is missing"):
         load(folder)
+
+
+@pytest.mark.parametrize("deeper", [True, False])
+@pytest.mark.parametrize("is_annotated", [True, False])
+def test_a_rearranged_test_part_is_read_as_the_published_one(folder: Path, deeper: bool, is_annotated: bool) -> None:
+    before = load(folder)
+    annotations = folder / "val" / "val_annotations.txt"
+    for line in annotations.read_text().splitlines():
+        name, wnid, *_ = line.split("\t")
+        place = folder / "val" / wnid / ("images" if deeper else "")
+        place.mkdir(parents=True, exist_ok=True)
+        (folder / "val" / "images" / name).rename(place / name)
+    if not is_annotated:
+        annotations.unlink()
+        (folder / "val" / "images").rmdir()
+    if not deeper:
+        for images in (folder / "train").glob("*/images"):
+            for path in images.iterdir():
+                path.rename(images.parent / path.name)
+            images.rmdir()
+    after = load(folder)
+    assert torch.equal(after.train_images, before.train_images)
+    assert after.test_labels.tolist() == list(range(200))
+    assert torch.equal(after.test_images, before.test_images[before.test_labels.argsort()])
+    next((folder / "val").glob("n90000003/**/*.JPEG")).unlink()
+    with pytest.raises(ValueError, match=r"val/n90000003.* holds 0 images and other classes 1"):
+        load(folder)

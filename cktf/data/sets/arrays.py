@@ -1,0 +1,136 @@
+"""The user's own images in NumPy's arrays: a `.npz` file, or a folder of `.npy` files. Nothing is unpickled."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cktf.data.dataset import Dataset
+from cktf.data.files.mapped import as_tensor
+from cktf.data.files.places import DataPlace, DatasetMissing, data_folder, files_digest, shown, size_in_words, some_of
+from cktf.data.sets.own import TEST_PARTS, own_dataset, test_part
+from cktf.errors import InputError
+
+ARRAYS = "arrays"
+"""Name of the data set."""
+
+_NAMES = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("{}_x", "{}_y"), ("{}_data", "{}_labels"))
+"""Images and labels of a part, in small letters."""
+
+_MOST_PACKED = 200  # times its packed size
+_SMALL = 2**24  # bytes that may be packed as closely as they can
+
+
+def load_arrays(place: DataPlace) -> Dataset:
+    """Return the images of arrays, mapped where they are `.npy` files; classes are the labels 0, 1, 2, ...
+
+    Images are uint8, (samples, height, width), (samples, height, width, channels) or (samples, channels, height,
+    width) with 1 or 3 channels; labels are whole numbers, one for each image.
+
+    Raises:
+        DatasetMissing: If there are no arrays.
+        ValueError: If a part is missing, or arrays are damaged or of another type or shape.
+    """
+    root, members = data_folder(place.root), _members(place.root)
+    if not members:
+        what = "no such file or folder is there" if not root.exists() else "it holds neither .npy files nor one .npz"
+        remedy = "set data.root to a .npz file, or a folder of .npy files, with train_images, train_labels, test_images"
+        raise DatasetMissing(ARRAYS, [root], f"{remedy} and test_labels", what)
+    parts = {
+        part: (members[images], members[labels])
+        for part in ("train", *TEST_PARTS)
+        for images, labels in reversed([[name.format(part) for name in pair] for pair in _NAMES])
+        if images in members and labels in members
+    }
+    test, remarks = test_part(parts, f"{shown(root)} holds {some_of([ascii(name)[1:-1] for name in members], 8)}")
+    read = [(_images(*parts[name][0], place.side), _labels(*parts[name][1])) for name in ("train", test)]
+    return own_dataset(read[0], read[1], (_name(*parts["train"][1]), _name(*parts[test][1])), remarks)
+
+
+def arrays_digest(root: str | None) -> str | None:
+    """Return the SHA-256 of an archive, or of the names and bytes of all arrays in a folder; None if there are none."""
+    return files_digest({"" if inside else name: path for name, (path, inside) in _members(root).items()})
+
+
+def _members(root: str | None) -> dict[str, tuple[Path, str]]:
+    """Return name of each array, in small letters, to its file and, in an archive, its name there."""
+    place = data_folder(root)
+    if place.is_dir():
+        if arrays := sorted(path for path in place.glob("*.npy") if path.is_file()):
+            return {path.stem.lower(): (path, "") for path in arrays}
+        archives = [path for path in place.glob("*.npz") if path.is_file()]
+        place = archives[0] if len(archives) == 1 else place
+    if not place.is_file():
+        return {}
+    try:
+        with zipfile.ZipFile(place) as archive:
+            names = sorted(archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise InputError(f"data.root: {shown(place)} is damaged, or is no .npz file: {error}") from error
+    return {name.removesuffix(".npy").lower(): (place, name) for name in names}
+
+
+def _name(path: Path, inside: str) -> str:
+    return f"{shown(path)}{f': {ascii(inside)[1:-1]}' if inside else ''}"
+
+
+def _array(path: Path, inside: str) -> np.ndarray[Any, Any]:
+    """Return an array; that of a file is mapped."""
+    try:
+        if not inside:
+            return np.lib.format.open_memmap(path, mode="r")
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(inside)
+            if info.file_size > max(_MOST_PACKED * info.compress_size, _SMALL):
+                raise InputError(
+                    f"it has {size_in_words(info.compress_size)} and unpacks to {size_in_words(info.file_size)}; at "
+                    f"most {_MOST_PACKED} times as many are read"
+                )
+            with archive.open(info) as stream:
+                return np.lib.format.read_array(stream, allow_pickle=False)
+    except (
+        *(ValueError, EOFError, KeyError, RuntimeError, OverflowError, SyntaxError, TypeError, MemoryError),
+        *(zipfile.BadZipFile, zlib.error),
+    ) as error:
+        why = str(error)[:200]
+        raise InputError(f"data.root: {_name(path, inside)} is damaged, or no array of numbers: {why}") from error
+
+
+def _images(path: Path, inside: str, side: int | None) -> Tensor:
+    """Return images (samples, channels, height, width); those that are to be scaled are cut square, in the middle."""
+    pixels, name = _array(path, inside), f"data.root: {_name(path, inside)}"
+    shape = pixels.shape
+    if pixels.dtype != np.uint8:
+        raise InputError(f"{name} is of type {pixels.dtype}; images are whole numbers 0 to 255, uint8")
+    if not pixels.size:
+        raise InputError(f"{name} is of shape {shape}; one image or more is needed")
+    channels_at = [at for at in (1, 3) if len(shape) == 4 and shape[at] in (1, 3)]
+    if len(shape) != 3 and len(channels_at) != 1:
+        why = (
+            "1 or 3 channels may be the second or the last" if channels_at else "no dimension is one of 1 or 3 channels"
+        )
+        raise InputError(
+            f"{name} is of shape {shape}, where {why}; images are (samples, height, width), (samples, height, width, "
+            "channels) or (samples, channels, height, width)"
+        )
+    images = as_tensor(pixels)
+    images = images.movedim(channels_at[0], 1) if channels_at else images.unsqueeze(1)
+    if side is not None:
+        height, width = images.shape[2:]
+        square = min(height, width)
+        images = images.narrow(2, (height - square) // 2, square).narrow(3, (width - square) // 2, square)
+    return images.contiguous()
+
+
+def _labels(path: Path, inside: str) -> Tensor:
+    labels = _array(path, inside)
+    if labels.dtype.kind not in "iu" or labels.shape not in ((labels.size,), (labels.size, 1)) or not labels.size:
+        raise InputError(
+            f"data.root: {_name(path, inside)} is of type {labels.dtype} and shape {labels.shape}; labels are one "
+            "whole number for each image"
+        )
+    return torch.from_numpy(labels.astype(np.int64).reshape(-1))

@@ -1,0 +1,116 @@
+"""The user's own images in arrays or tables: their parts, labels, constants, and images that are in both parts."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from cktf.data.augmentation import Augmentation
+from cktf.data.dataset import Dataset, Kind
+from cktf.data.files.places import some_of
+from cktf.errors import InputError
+
+OWN_KIND = Kind(
+    num_classes=3,  # of a smoke run, as are side and channels; the files have their own
+    channels=3,
+    side=32,
+    mean=(0.5, 0.5, 0.5),
+    std=(0.25, 0.25, 0.25),
+    augmentation=Augmentation(crop=4, flip=False),
+)
+
+TEST_PARTS = ("test", "val", "valid", "validation")
+"""Names of the test part; the first of them that is there is read."""
+
+MOST_COMPARED = 2**31
+"""Bytes of images that are compared to find the same one in both parts."""
+
+_MOST_MEASURED = 10_000  # images, for the mean
+
+
+def test_part(names: Collection[str], held: str) -> tuple[str, list[str]]:
+    """Return the part that is tested on, of those that there are, and remarks on others that are not read.
+
+    Args:
+        names: Names of the parts.
+        held: Where they are, and under which names, for the message.
+
+    Raises:
+        ValueError: If there is no training part, or none to test on.
+    """
+    found = [name for name in TEST_PARTS if name in names]
+    if "train" not in names or not found:
+        raise InputError(f"data.root: {held}; a part train and a part test (or val) are needed, images and labels")
+    unread = [name for name in names if name not in ("train", found[0])]
+    said = f"data.root: {some_of(unread)} is not read: validation is a share of train, and {found[0]} is tested on"
+    return found[0], [said] if unread else []
+
+
+def own_dataset(
+    train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], held: tuple[str, str], remarks: Collection[str]
+) -> Dataset:
+    """Return images and labels of both parts as a data set.
+
+    Mean and deviation are those of the training images (of 10,000, evenly spaced, where there are more). The standard
+    augmentation is a crop by an eighth of the side, as for CIFAR; nothing is flipped, which might be a digit.
+
+    Args:
+        train: (samples, channels, height, width), uint8, and (samples,), int64.
+        test: Likewise.
+        held: Names of the labels of each part, for messages.
+        remarks: What is to be said to the user.
+
+    Raises:
+        ValueError: If the parts do not go together, or their labels do not count the classes from 0 without a gap.
+    """
+    shapes = [tuple(images.shape[1:]) for images, _ in (train, test)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"data.root: images of the training part are {shapes[0]} and of the test part {shapes[1]} (channels, "
+            "height, width); both need one shape"
+        )
+    for (images, labels), name in zip((train, test), held, strict=True):
+        if len(images) != len(labels):
+            raise InputError(f"data.root: {name} holds {len(labels)} labels for {len(images)} images")
+        if int(labels.min()) < 0:
+            raise InputError(f"data.root: {name} holds the label {int(labels.min())}; classes are counted from 0")
+    classes = torch.unique(train[1]).tolist()
+    if missing := next((number for number, label in enumerate(classes) if number != label), None):
+        raise InputError(
+            f"data.root: {held[0]} has no label {missing}, but {classes[missing]}; 0, 1, 2, ... are needed"
+        )
+    if classes[0] != 0:
+        raise InputError(f"data.root: {held[0]} has no label 0, but {classes[0]}; classes are counted from 0")
+    if (largest := int(test[1].max())) >= len(classes):
+        raise InputError(f"data.root: {held[1]} holds labels up to {largest}; those of training end at {classes[-1]}")
+    rows = torch.linspace(0, len(train[0]) - 1, min(len(train[0]), _MOST_MEASURED), dtype=torch.float64).long()
+    std, mean = torch.std_mean(train[0][rows].double() / 255, dim=(0, 2, 3), correction=0)
+    kind = replace(
+        OWN_KIND,
+        num_classes=len(classes),
+        mean=tuple(mean.tolist()),
+        std=tuple(std.clamp(min=1e-3).tolist()),
+        augmentation=Augmentation(crop=min(shapes[0][1:]) // 8, flip=False),
+    )
+    return replace(kind.dataset(*train, *test), remarks=tuple(remarks))
+
+
+def in_both_parts(dataset: Dataset) -> str:
+    """Return a remark on test images that are training images, too, pixel by pixel; empty if there are none."""
+    if dataset.train_images.nbytes + dataset.test_images.nbytes > MOST_COMPARED:
+        return "the images are too many to look for those that are in both parts"
+    known = {_hash(image): row for row, image in reversed([*enumerate(dataset.train_images)])}
+    pairs = [(row, known[digest]) for row, image in enumerate(dataset.test_images) if (digest := _hash(image)) in known]
+    if not pairs:
+        return ""
+    named = [f"test image {row} is training image {other}" for row, other in pairs]
+    return (
+        f"{len(pairs)} of the {len(dataset.test_images):,} test images are training images, too, so the test accuracy "
+        f"will look better than it is: {some_of(named)}, counted from 0"
+    )
+
+
+def _hash(image: Tensor) -> bytes:
+    return hashlib.blake2b(image.contiguous().numpy().data, digest_size=16).digest()
