@@ -1,4 +1,4 @@
-"""Networks whose one forward returns all their representations: the papers' own, and any of torchvision's."""
+"""Networks whose one forward returns all their representations: the papers' own, any of torchvision and timm."""
 
 from cktf.models.adapter import Adapter
 from cktf.models.build import (
@@ -9,6 +9,7 @@ from cktf.models.build import (
     measure_shapes,
     normalised_again,
     under_own_keys,
+    with_own_classifier,
 )
 from cktf.models.inner_layers import inner_layers
 
@@ -22,4 +23,5 @@ __all__ = [
     "measure_shapes",
     "normalised_again",
     "under_own_keys",
+    "with_own_classifier",
 ]

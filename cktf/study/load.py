@@ -19,7 +19,7 @@ from cktf.study.problems import StudyError, explain
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 
-PLACES = ("root", "checkpoint")
+PLACES = ("root", "checkpoint", "weights")
 """Settings whose text is the name of a file or folder, which is taken letter by letter; all other texts are names."""
 
 

@@ -197,5 +197,9 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "objective.catkd.weight": 15.0,
     "objective.catkd.resolution": 2,
     "objective.catkd.normalize": False,
+    "student.weights": None,
+    "student.weights_sha256": None,
+    "teacher.weights": None,
+    "teacher.weights_sha256": None,
 }
 """Path in a trial's configuration to its first default; `{}` is a section that exists by default."""

@@ -12,6 +12,7 @@ from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trial.held_data import held_dataset
+from cktf.trial.initial import initial_weights
 from cktf.trial.teachers import CPU, held_teacher
 
 NOT_BUILT = {"seed", "optimizer", "epochs", "precision", "compile"}
@@ -37,7 +38,8 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
         raise InputError(_one_class(config))
     teacher = _build_teacher(config, dataset) if config.runs_teacher(is_measured=is_measured) else None
     # In a transfer each image is its own class; two are enough.
-    _, _, phases = assemble(config, dataset, parts, teacher, labels=classes[:2] if config.source else classes)
+    labels = classes[:2] if config.source else classes
+    _, _, phases = assemble(config, dataset, parts, teacher, labels, initial_weights(config.student, "student"))
     for phase in phases:
         try:
             phase.loader(Workers(size=workers))
