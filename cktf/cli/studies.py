@@ -31,13 +31,13 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     """Check a study without running it, and show what it would run. Image folders are looked at, all else by launch."""
     require_own_analysis()
     from analysis.statistics.verdicts import detectable_text
-    from cktf.run.preflight import remarks_on_data
+    from cktf.run.preflight import remarks_on_data, remarks_on_networks
     from cktf.study import in_words
     from cktf.study.designs import plan_arms
 
     spec = _load(study, overrides, smoke=smoke)
     arms = plan_arms(spec)
-    remarks = remarks_on_data(spec)
+    remarks = [*remarks_on_data(spec), *remarks_on_networks(spec)]
     out.print(spec.question, style="bold", markup=False)
     for head, rows in in_words.tables_of(spec, arms):
         out.print(table_of(head, rows))

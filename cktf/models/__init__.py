@@ -12,6 +12,7 @@ from cktf.models.build import (
     with_own_classifier,
 )
 from cktf.models.inner_layers import inner_layers
+from cktf.models.listing import layer_rows, size_in_words
 
 __all__ = [
     "MODELS",
@@ -20,8 +21,10 @@ __all__ = [
     "behind_stages",
     "build_model",
     "inner_layers",
+    "layer_rows",
     "measure_shapes",
     "normalised_again",
+    "size_in_words",
     "under_own_keys",
     "with_own_classifier",
 ]

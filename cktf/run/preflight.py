@@ -8,7 +8,7 @@ from cktf.rows import TeacherRow
 from cktf.study.designs import Arm, arm_for, every_arm
 from cktf.study.spec import BASELINE, StudySpec
 from cktf.trainer.train import default_device
-from cktf.trial.check import check_trial, look_at_data, what_is_built
+from cktf.trial.check import check_trial, look_at_data, look_at_networks, what_is_built
 from cktf.trial.content import contents_of
 from cktf.trial.reading_files import size_limit
 from cktf.trial.teachers import CPU, score_teacher, teacher_id
@@ -76,6 +76,11 @@ def remarks_on_data(spec: StudySpec) -> list[str]:
             with _naming(spec, arm):
                 found |= dict.fromkeys(look_at_data(arm.config))
     return list(found)
+
+
+def remarks_on_networks(spec: StudySpec) -> list[str]:
+    """Return the remarks of `look_at_networks` on a study's arms, each once."""
+    return list(dict.fromkeys(remark for arm in every_arm(spec) for remark in look_at_networks(arm.config)))
 
 
 @contextmanager

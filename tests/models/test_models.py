@@ -282,7 +282,10 @@ def test_settings_of_a_torchvision_network_survive_json(resnet18_layers: dict[st
         ({"stages": [["layer1.0", "layer1.7"]]}, r"stages: the network has no layer 'layer1\.7'.* layer1\.1"),
         ({"penultimate": "pool"}, "penultimate: the network has no layer 'pool'.* avgpool|maxpool"),
         ({"weights_sha256": "0" * 64}, "weights_sha256: is that of a file of weights, and none is named"),
-        ({"model": "resnet8", "stem": None, "stages": None, "penultimate": None, "weights": "default"}, "default is of"),
+        (
+            {"model": "resnet8", "stem": None, "stages": None, "penultimate": None, "weights": "default"},
+            "default is of",
+        ),
     ],
 )
 def test_wrong_layers_are_refused_with_what_would_be_right(

@@ -148,7 +148,7 @@ def _pairs_by_depth(config: CKTF.Config, given: BuildContext) -> tuple[LayerPair
     pairs: list[tuple[str, str, float]] = []
     if config.theta > 0:
         remedy = "name the pairs by hand under objective.cktf.pairs, or theta: 0"
-        layers = {"stem": "stem"} | partners(given, "objective.cktf.theta", remedy)
+        layers = {"stem": "stem"} | partners(given.student, given.teacher, "objective.cktf.theta", remedy)
         pairs = [(name, partner, config.theta) for name, partner in layers.items()]
     pairs.append(("penultimate", "penultimate", config.beta))
     return tuple(LayerPair(student=name, teacher=partner, weight=factor) for name, partner, factor in pairs)

@@ -18,7 +18,9 @@ def last_maps(activations: Activations) -> dict[str, Tensor]:
     return {"stem": activations.stem} | _named(activations.stages)
 
 
-def partners(given: BuildContext, key: str, remedy: str = "weight: 0", *, equal: bool = False) -> dict[str, str]:
+def partners(
+    student: Shapes, teacher: Shapes, key: str, remedy: str = "weight: 0", *, equal: bool = False
+) -> dict[str, str]:
     """Return ``stage1``, ``stage2``, ... of the student to the teacher's stage that each is compared with.
 
     A student with fewer stages is paired from the end: its last stage with the teacher's last, and so on.
@@ -27,7 +29,7 @@ def partners(given: BuildContext, key: str, remedy: str = "weight: 0", *, equal:
         ValueError: If the student has more stages or, where they must be ``equal``, fewer; it names ``key``, the path
             of the setting that asks for the comparison, and ``remedy``, what to choose if the networks are to stay.
     """
-    count, others = len(given.student.stages), len(given.teacher.stages)
+    count, others = len(student.stages), len(teacher.stages)
     if count > others or (equal and count < others):
         raise InputError(
             f"{key}: stage is paired with stage, but the student has {count} and the teacher {others}; choose networks "
@@ -44,7 +46,7 @@ def paired_stages(
     Raises:
         ValueError: As `partners`.
     """
-    pairs = partners(given, key, remedy, equal=equal)
+    pairs = partners(given.student, given.teacher, key, remedy, equal=equal)
     ours, theirs = (_named(network.stages) for network in (given.student, given.teacher))
     return {name: (ours[name], theirs[partner]) for name, partner in pairs.items()}
 
