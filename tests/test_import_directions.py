@@ -77,6 +77,7 @@ ONLY_IN = {
         "cktf.cluster",
     },
     "torchvision": {"cktf.models", "cktf.data"},
+    "timm": {"cktf.models"},
 }
 
 
