@@ -3,8 +3,6 @@
 from dataclasses import asdict
 
 import torch
-from cktf.trainer.options import TrainOptions
-from cktf.trial.teacher_cache import load_teacher
 from safetensors.torch import load_file
 
 from cktf.data import evaluation_batches, split
@@ -13,8 +11,10 @@ from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.health import HealthConfig
+from cktf.trainer.options import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
+from cktf.trial.teacher_cache import load_teacher
 
 CPU = torch.device("cpu")
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
