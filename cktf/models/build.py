@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
@@ -160,7 +160,9 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
     try:
         if config.model in MODELS:
             network = MODELS[config.model](num_classes, image_shape[0])
-            if config.model in BUILT_IN or _gives_activations(network, image_shape):
+            if config.model in BUILT_IN or isinstance(
+                run_blank(network, image_shape, [LOGITS])[0][LOGITS], Activations
+            ):
                 _require_readable(network, image_shape, config)
                 return network
         else:
@@ -171,11 +173,6 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
     except InputError as error:
         raise InputError(f"{config.model}: {error}") from error
     return adapter
-
-
-def _gives_activations(network: nn.Module, image_shape: Sequence[int]) -> bool:
-    outputs, _ = run_blank(network, image_shape, [LOGITS])
-    return isinstance(outputs[LOGITS], Activations)
 
 
 def _require_readable(network: nn.Module, image_shape: Sequence[int], config: ModelConfig) -> None:
@@ -195,17 +192,10 @@ def adapted(network: nn.Module, config: ModelConfig, image_shape: Sequence[int])
     Raises:
         ValueError: If a named layer cannot be a representation, or the network cannot read such images.
     """
-    if config.stem and config.stages and config.penultimate:
-        adapter = Adapter(network, stem=config.stem, stages=config.stages, penultimate=config.penultimate)
-    else:
-        known = default_layers(network, image_shape)
-        adapter = Adapter(
-            network,
-            stem=config.stem or known.stem,
-            stages=config.stages or known.stages,
-            penultimate=config.penultimate,
-            classifier=known.classifier,
-        )
+    named = {"stem": config.stem, "stages": config.stages, "penultimate": config.penultimate}
+    given: dict[str, Any] = {name: value for name, value in named.items() if value}
+    known = default_layers(network, image_shape) if len(given) < len(named) else {}
+    adapter = Adapter(network, **(known | given))
     adapter.check(image_shape)
     return adapter
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -17,15 +16,6 @@ MOST_HALVINGS = 6
 """Most stages of a network whose stages make the map smaller."""
 
 
-@dataclass(frozen=True)
-class NamedLayers:
-    """Layers that are representations, as arguments of `Adapter`; None and empty where they are not known."""
-
-    stem: str | None
-    stages: tuple[tuple[str, ...], ...]
-    classifier: str | None
-
-
 _PATTERNS = (
     ("relu|act1|maxpool", r"layer(\d+)"),  # ResNet, ResNeXt, wide ResNet
     ("stem", r"trunk_output\.block(\d+)"),  # RegNet
@@ -37,11 +27,12 @@ _PATTERNS = (
 """For each family the layers that may be the stem, and those of a stage: all for which the group matches the same."""
 
 
-def default_layers(network: nn.Module, image_shape: Sequence[int]) -> NamedLayers:
-    """Return the representations of a network of a known family; its in-place activations are switched off.
+def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, Any]:
+    """Return the representations of a network of a known family, as arguments of `Adapter`.
 
     timm's networks say their stages (``feature_info``), torchvision's are known by their layers' names. Of a stage the
-    blocks whose maps have its last block's shape are taken. What gives no map of such images is left out.
+    blocks whose maps have its last block's shape are taken. What gives no map of such images is left out. The network's
+    in-place activations are switched off.
 
     Args:
         network: Maps images to logits.
@@ -68,9 +59,11 @@ def default_layers(network: nn.Module, image_shape: Sequence[int]) -> NamedLayer
             usable = [block for block in inner if shape(block)]
         if usable:
             stages.append(tuple(name for name in usable if shape(name) == shape(usable[-1])))
-    stem = next((name for name in stems if shape(name)), None)
-    has_vector = isinstance(outputs.get(LOGITS), Tensor)
-    return NamedLayers(stem, tuple(stages), classifier if has_vector else None)
+    return {
+        "stem": next((name for name in stems if shape(name)), None),
+        "stages": tuple(stages),
+        "classifier": classifier if isinstance(outputs.get(LOGITS), Tensor) else None,
+    }
 
 
 def classifier_keys(network: nn.Module) -> str:
@@ -103,10 +96,10 @@ def _stem_and_stages(network: nn.Module, layers: dict[str, nn.Module]) -> tuple[
         case "ConvNeXt" | "SwinTransformer":  # between the stages a layer makes the map smaller
             return ["features.0"], [[name] for name in features[1::2]]
         case "EfficientNet" | "MobileNetV2" | "MobileNetV3":  # the last one is a convolution before the classifier
-            return _last_stages(_cut(features[:-1], layers, _has_stride, starts=True), [], layers)
+            return _last_stages(_cut(features[:-1], layers), [], layers)
         case "VGG":
-            cut = _cut(features, layers, lambda layer: isinstance(layer, nn.MaxPool2d), starts=False)
-            return _last_stages([[n for n in group if isinstance(layers[n], nn.ReLU)] for group in cut], [], layers)
+            groups = [[n for n in group if isinstance(layers[n], nn.ReLU)] for group in _cut(features, layers)]
+            return _last_stages(groups, [], layers)
     for stem, pattern in _PATTERNS:
         matched = [(name, match[1]) for name in layers if (match := re.fullmatch(pattern, name))]
         if len(matched) > 1:
@@ -141,19 +134,17 @@ def _blocks_of(name: str, stage: nn.Module) -> Iterator[str]:
         yield f"{name}.{inner}{child}"
 
 
-def _has_stride(layer: nn.Module) -> bool:
+def _shrinks(layer: nn.Module) -> bool:
     convolutions = (each for each in layer.modules() if isinstance(each, nn.Conv2d))
-    return any(max(each.stride) > 1 for each in convolutions if isinstance(each.stride, tuple))
+    has_stride = any(max(each.stride) > 1 for each in convolutions if isinstance(each.stride, tuple))
+    return has_stride or isinstance(layer, nn.MaxPool2d)
 
 
-def _cut(names: list[str], layers: dict[str, nn.Module], is_cut: Any, *, starts: bool) -> list[list[str]]:
-    """Return names in groups, each of which starts, or ends, with a layer that makes the map smaller."""
+def _cut(names: list[str], layers: dict[str, nn.Module]) -> list[list[str]]:
+    """Return names in groups, each of which starts with a layer that makes the map smaller."""
     groups: list[list[str]] = [[]]
     for name in names:
-        cuts = is_cut(layers[name])
-        if cuts and starts:
+        if _shrinks(layers[name]):
             groups.append([])
         groups[-1].append(name)
-        if cuts and not starts:
-            groups.append([])
-    return [group for group in groups if group]
+    return groups

@@ -16,10 +16,12 @@ from cktf.models import MODELS, Adapter, ModelConfig, build_model, layer_rows, m
 from cktf.models.adapter import as_map
 from cktf.objectives import BuildContext, WeightedSum
 from cktf.objectives.registry import OBJECTIVES, ObjectivesConfig
+from cktf.study.designs import smoke_trial
 from cktf.trainer.config import TrialConfig
 from cktf.trial.check import check_trial, look_at_networks
-from cktf.trial.content import trial_config
+from cktf.trial.content import contents_of, trial_config
 from cktf.trial.run import run_trial
+from cktf.trial.teachers import teacher_trial
 
 IMAGE = (3, 32, 32)
 
@@ -200,6 +202,22 @@ def test_a_file_of_first_weights_is_loaded_and_known_by_its_content(tmp_path: Pa
         check_trial(ours)
     with pytest.raises(ValueError, match=r"student\.weights: .* does not hold weights of resnet8: missing"):
         check_trial(trial_config(config_of(student={"model": "resnet8", "weights": str(paths[0])})))
+
+
+def test_a_teacher_is_fine_tuned_from_a_file_and_a_smoke_run_needs_none(tmp_path: Path) -> None:
+    path = tmp_path / "first.pth"
+    torch.save(build_model("resnet8", 20, (1, 8, 8)).state_dict(), path)
+    teacher = {"model": "resnet8", "weights": str(path), "epochs": 1}
+    config = trial_config(config_of(teacher=teacher, objective={"kd": {}}))
+    assert [content.key for content in contents_of(config)] == ["teacher.weights"]
+    assert teacher_trial(config.teacher, config.data).student.weights == str(path)
+    assert [result.epoch for result in run_trial(config)] == [1]
+    path.write_bytes(b"other")
+    with pytest.raises(ValueError, match=r"teacher\.weights: .*SHA-256"):
+        check_trial(config)
+    check_trial(smoke_trial(config))
+    with pytest.raises(ValueError, match="checkpoint is loaded as it is; name one"):
+        trial_config(config_of(teacher=teacher | {"checkpoint": "trained.pth"}))
 
 
 def test_published_weights_that_cannot_be_had_are_told_in_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
