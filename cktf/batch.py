@@ -6,10 +6,12 @@ little of a network lists `Reading`s, which may then be stored in place of the a
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NoReturn, Self
 
 import torch
 from torch import Tensor, nn
+
+from cktf.errors import InputError
 
 Stages = tuple[tuple[Tensor, ...], ...]
 
@@ -38,9 +40,16 @@ class Batch:
     epoch: int = 1
 
 
+class NoRepresentation(InputError, AttributeError):  # noqa: N818  # it names what is not there
+    """A method reads a representation of a network of which no layer is known to be that."""
+
+
 @dataclass(frozen=True)
 class Shapes:
     """Shapes of a network's activations without the batch dimension.
+
+    Of a network whose ``penultimate``, ``stem`` or ``stages`` are not known, that attribute is not there, and to read
+    it is a `NoRepresentation`: so the methods that read logits alone take any network.
 
     Attributes:
         logits: (classes,).
@@ -50,6 +59,7 @@ class Shapes:
         preactivations: For each stage: (channels, height, width); empty if the network does not return them.
         image: (channels, height, width) of the network's input.
         pooled: (features, height, width), or None, as `Activations.pooled`.
+        role: ``student`` or ``teacher``, for messages.
     """
 
     logits: torch.Size
@@ -59,11 +69,27 @@ class Shapes:
     preactivations: tuple[torch.Size, ...]
     image: torch.Size
     pooled: torch.Size | None = None
+    role: str = "student"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name not in ("penultimate", "stem", "stages"):
+            raise AttributeError(name)
+        raise NoRepresentation(
+            f"reads the {name} of the {self.role}, and no layer of {self.role}.model is known to be that; name it "
+            f"under {self.role}.{name} ('cktf layers' lists a network's layers)"
+        )
+
+    def has(self, name: str) -> bool:
+        """Return whether ``penultimate``, ``stem`` or ``stages`` is known."""
+        return name in vars(self)
 
 
 @dataclass(frozen=True)
 class Activations:
     """A network's representations of one batch, from the input to the output.
+
+    The penultimate vector and the stem of a network of which they are not known are None, against their type, and
+    ``stages`` is empty: methods are built for `Shapes`, which refuse to be read there.
 
     Attributes:
         logits: (batch, classes).
@@ -97,17 +123,22 @@ class Activations:
         vars(stored).update(fields, readings=readings)
         return stored
 
-    def shapes(self, images: Tensor) -> Shapes:
+    def shapes(self, images: Tensor, role: str = "student") -> Shapes:
         """Return the shapes without the batch dimension; ``images`` is the network's input."""
-        return Shapes(
+        shapes = Shapes(
             logits=self.logits.shape[1:],
-            penultimate=self.penultimate.shape[1:],
-            stem=self.stem.shape[1:],
+            penultimate=torch.Size() if self.penultimate is None else self.penultimate.shape[1:],
+            stem=torch.Size() if self.stem is None else self.stem.shape[1:],
             stages=tuple(tuple(block.shape[1:] for block in blocks) for blocks in self.stages),
             preactivations=tuple(preactivation.shape[1:] for preactivation in self.preactivations),
             image=images.shape[1:],
             pooled=None if self.pooled is None else self.pooled.shape[1:],
+            role=role,
         )
+        given = {"penultimate": self.penultimate, "stem": self.stem, "stages": self.stages or None}
+        for name in (name for name, value in given.items() if value is None):
+            del vars(shapes)[name]
+        return shapes
 
 
 @dataclass(frozen=True)

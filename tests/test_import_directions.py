@@ -79,6 +79,7 @@ ONLY_IN = {
         "cktf.cluster",
     },
     "torchvision": {"cktf.models", "cktf.data"},
+    "timm": {"cktf.models"},
 }
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from cktf.cli import results, studies
+from cktf.cli import networks, results, studies
 from cktf.cli.studies import SOME_FAILED as SOME_FAILED
 from cktf.cli.terminal import out, warn
 from cktf.errors import UserError, fault
@@ -64,7 +64,7 @@ class _Command(TyperCommand):
 
 for _each in (
     *(studies.validate, studies.new, studies.launch, studies.resume, studies.extend, studies.status),
-    *(results.report, results.plot, studies.train, studies.convert_teacher),
+    *(results.report, results.plot, studies.train, studies.convert_teacher, networks.layers),
 ):
     app.command(cls=_Command)(_each)
 

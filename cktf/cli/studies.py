@@ -33,7 +33,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     """Check a study without running it, and show what it would run; launch also looks at its data and teachers."""
     require_own_analysis()
     from analysis.statistics.verdicts import detectable_text
-    from cktf.run.preflight import remarks_on_data, require_runnable
+    from cktf.run.preflight import remarks_on_data, remarks_on_networks, require_runnable
     from cktf.study import in_words
     from cktf.study.designs import plan_arms
 
@@ -41,7 +41,7 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     arms = plan_arms(spec)
     if spec.plugins:  # only building shows whether these keep to their contracts
         require_runnable(spec)
-    remarks = remarks_on_data(spec)
+    remarks = [*remarks_on_data(spec), *remarks_on_networks(spec)]
     out.print(spec.question, style="bold", markup=False)
     for head, rows in in_words.tables_of(spec, arms):
         out.print(table_of(head, rows))

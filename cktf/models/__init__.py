@@ -1,4 +1,4 @@
-"""Networks whose one forward returns all their representations: the papers' own, and any of torchvision's."""
+"""Networks whose one forward returns all their representations: the papers' own, any of torchvision and timm."""
 
 from cktf.models.adapter import Adapter
 from cktf.models.build import (
@@ -9,8 +9,10 @@ from cktf.models.build import (
     measure_shapes,
     normalised_again,
     under_own_keys,
+    with_own_classifier,
 )
 from cktf.models.inner_layers import inner_layers
+from cktf.models.listing import layer_rows, size_in_words
 
 __all__ = [
     "MODELS",
@@ -19,7 +21,10 @@ __all__ = [
     "behind_stages",
     "build_model",
     "inner_layers",
+    "layer_rows",
     "measure_shapes",
     "normalised_again",
+    "size_in_words",
     "under_own_keys",
+    "with_own_classifier",
 ]

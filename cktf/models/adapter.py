@@ -1,8 +1,9 @@
 """Any network as student or teacher: its representations are the outputs of named layers."""
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 from cktf.batch import Activations
 from cktf.errors import InputError, shown
 
-TORCHVISION_PREFIX = "torchvision/"
-"""Prefix of the names of torchvision's networks."""
+MOST_PREFIX_TOKENS = 5
+"""Most class and register tokens before the tokens of the image, where the network does not say how many there are."""
+
+LOGITS = ""
+"""Name of the whole network, as in ``named_modules()``."""
 
 
 class Adapter(nn.Module):
@@ -24,9 +28,10 @@ class Adapter(nn.Module):
 
     Args:
         network: Maps images to logits (batch, classes). Stored and changed, not copied.
-        stem: Layer whose output is the stem's representation: (batch, channels, height, width).
-        stages: For each stage, the layers that are its blocks, whose outputs are maps of one shape.
+        stem: Layer whose output is the stem's representation, which `as_map` understands; None: not known.
+        stages: For each stage, the layers that are its blocks, whose outputs are maps of one shape; empty: not known.
         penultimate: Layer whose output, flattened, is the vector that the classifier reads.
+        classifier: Layer whose input is that vector, where ``penultimate`` is None.
 
     A layer is named as in ``network.named_modules()``: ``layer1.0``. Of a layer that runs more than once in a
     forward, the last output counts.
@@ -35,27 +40,37 @@ class Adapter(nn.Module):
         ValueError: If the network has no layer of a name.
     """
 
-    def __init__(self, network: nn.Module, *, stem: str, stages: Sequence[Sequence[str]], penultimate: str) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        stem: str | None = None,
+        stages: Sequence[Sequence[str]] = (),
+        penultimate: str | None = None,
+        classifier: str | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.stem = stem
         self.stages = tuple(tuple(blocks) for blocks in stages)
         self.penultimate = penultimate
+        self.classifier = None if penultimate else classifier
         self._outputs: dict[str, Any] = {}
         layers = dict(network.named_modules())
-        require_layers(self.layer_names, layers)
-        for module in layers.values():
-            if hasattr(module, "inplace"):
-                module.inplace = False
+        require_layers([name for name in (*self.layer_names, self.classifier) if name], layers)
+        without_overwriting(network)
         for name in self.layer_names:
             layers[name].register_forward_hook(partial(self._collect, name))
+        if self.classifier:
+            layers[self.classifier].register_forward_pre_hook(self._collect_input)
         self.register_state_dict_post_hook(_remove_prefix)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_add_prefix)  # type: ignore[no-untyped-call]
 
     @property
     def layer_names(self) -> tuple[str, ...]:
-        """Names of the layers that are collected."""
-        return (self.stem, *(name for blocks in self.stages for name in blocks), self.penultimate)
+        """Names of the layers whose outputs are collected."""
+        ends = (name for name in (self.stem, self.penultimate) if name)
+        return (*ends, *(name for blocks in self.stages for name in blocks))
 
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width).
@@ -65,9 +80,12 @@ class Adapter(nn.Module):
         logits = self.network(images)
         # Emptied, or the batch's graph would live on until the next forward.
         outputs, self._outputs = self._outputs, {}
-        stages = tuple(tuple(outputs[name] for name in blocks) for blocks in self.stages)
-        penultimate = outputs[self.penultimate].flatten(1)
-        return Activations(logits, penultimate, outputs[self.stem], stages, preactivations=())
+        turned = partial(as_map, network=self.network, is_square=images.shape[2] == images.shape[3])
+        stages = tuple(tuple(turned(outputs[name]) for name in blocks) for blocks in self.stages)
+        read = outputs.get(self.penultimate or LOGITS)
+        vector: Any = None if read is None else read.flatten(1)
+        stem: Any = turned(outputs[self.stem]) if self.stem else None
+        return Activations(logits, vector, stem, stages, preactivations=())
 
     def check(self, image_shape: Sequence[int]) -> None:
         """Run one blank image of (channels, height, width), so that wrong layers fail before training.
@@ -76,38 +94,122 @@ class Adapter(nn.Module):
             ValueError: If the network cannot read such images, or a named layer does not run, gives no map
                 or is overwritten in place by the code after it.
         """
-        versions: dict[str, int] = {}
-
-        def remember_version(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
-            versions[name] = output._version if isinstance(output, Tensor) else 0
-
-        layers = dict(self.network.named_modules())
-        handles = [layers[n].register_forward_hook(partial(remember_version, n)) for n in self.layer_names]
-        training = self.training
-        self.eval()
-        try:
-            with torch.no_grad():
-                self.network(torch.zeros(1, *image_shape))
-        except (RuntimeError, AssertionError) as error:  # the transformers assert their one size
-            shape = tuple(image_shape)
-            raise InputError(f"cannot read images of shape {shape}; data.side sets another: {error}") from error
-        finally:
-            outputs, self._outputs = self._outputs, {}
-            self.train(training)
-            for handle in handles:
-                handle.remove()
+        outputs, overwritten = run_blank(self.network, image_shape, self.layer_names)
+        self._outputs = {}
         for name in self.layer_names:
             if name not in outputs:
                 raise InputError(f"layer {shown(name)} does not run in the network's forward")
             output = outputs[name]
-            if not isinstance(output, Tensor) or (name != self.penultimate and output.ndim != 4):
+            if not isinstance(output, Tensor) or (
+                name != self.penultimate and not map_shape(output, self.network, image_shape)
+            ):
                 given = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-                raise InputError(f"layer {shown(name)} gives {given}, not (batch, channels, height, width)")
-            if output._version != versions[name]:
+                raise InputError(
+                    f"layer {shown(name)} gives {given}, not (batch, channels, height, width), nor the tokens of a "
+                    f"square image behind {MOST_PREFIX_TOKENS} others at most, (batch, tokens, channels)"
+                )
+            if name in overwritten:
                 raise InputError(f"layer {shown(name)} is overwritten in place after it; name the layer that does so")
 
     def _collect(self, name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
         self._outputs[name] = output
+
+    def _collect_input(self, _module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self._outputs[LOGITS] = inputs[0]
+
+
+def without_overwriting(network: nn.Module) -> None:
+    """Switch a network's in-place activations to out-of-place ones."""
+    for module in network.modules():
+        if hasattr(module, "inplace"):
+            setattr(module, "inplace", False)  # noqa: B010  # not every module has it
+
+
+def run_blank(
+    network: nn.Module, image_shape: Sequence[int], names: Iterable[str], inputs_of: str | None = None
+) -> tuple[dict[str, Any], set[str]]:
+    """Run one blank image of (channels, height, width) in eval mode.
+
+    Returns:
+        The outputs of the named layers that run, and the input of ``inputs_of`` under `LOGITS`; the names of those
+        that the code after them has overwritten in place.
+
+    Raises:
+        ValueError: If the network cannot read such images.
+    """
+    outputs: dict[str, Any] = {}
+    versions: dict[str, int] = {}
+
+    def remember(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        outputs[name] = output
+        versions[name] = output._version if isinstance(output, Tensor) else 0
+
+    layers = dict(network.named_modules())
+    handles = [layers[name].register_forward_hook(partial(remember, name)) for name in {*names}]
+    if inputs_of:
+        handles.append(layers[inputs_of].register_forward_pre_hook(lambda _, given: outputs.update({LOGITS: given[0]})))
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(torch.zeros(1, *image_shape))
+    except (RuntimeError, AssertionError) as error:  # the transformers assert their one size
+        shape = tuple(image_shape)
+        raise InputError(f"cannot read images of shape {shape}; data.side sets another: {error}") from error
+    finally:
+        network.train(training)
+        for handle in handles:
+            handle.remove()
+    return outputs, {name for name, version in versions.items() if getattr(outputs[name], "_version", 0) != version}
+
+
+def as_map(output: Tensor, network: nn.Module, *, is_square: bool = True) -> Tensor:
+    """Return a layer's output as a map: (batch, channels, height, width).
+
+    Of tokens (batch, tokens, channels) the class and register tokens in front are left out. How many there are, and how
+    the others lie, the network says (timm's ``num_prefix_tokens`` and ``patch_embed.grid_size``); where it does not,
+    they are the largest square behind at most `MOST_PREFIX_TOKENS` others. A Swin transformer's (batch, height, width,
+    channels) are turned.
+
+    Args:
+        output: Of a layer of the network.
+        network: The whole network.
+        is_square: Whether the images are as high as wide, and so the maps.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if output.ndim == 4:
+        _, first, second, third = output.shape
+        # Where all sides are equal, or maps need not be square, their shape does not tell.
+        is_open = first == second == third or not is_square
+        is_last = _has_channels_last(network) if is_open else first == second != third
+        return output.permute(0, 3, 1, 2) if is_last else output
+    if output.ndim == 3:
+        count, known = output.shape[1], getattr(network, "num_prefix_tokens", None)
+        prefixes = range(MOST_PREFIX_TOKENS + 1) if known is None else (known, 0)
+        grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
+        for prefix in prefixes if count else ():
+            side = math.isqrt(max(count - prefix, 0))
+            for height, width in ((side, side), grid or (0, 0)):
+                if height and prefix + height * width == count:
+                    return output[:, prefix:].transpose(1, 2).reshape(len(output), -1, height, width)
+    raise InputError(f"{tuple(output.shape)} is no map")
+
+
+def map_shape(output: object, network: nn.Module, image_shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the (channels, height, width) of `as_map` for images of a shape; empty if it does not understand."""
+    is_square = image_shape[1] == image_shape[2]
+    try:
+        return tuple(as_map(output, network, is_square=is_square).shape[1:]) if isinstance(output, Tensor) else ()
+    except InputError:
+        return ()
+
+
+def _has_channels_last(network: nn.Module) -> bool:
+    """Return whether the maps are (batch, height, width, channels): timm says so, torchvision has Swin alone."""
+    is_swin = type(network).__module__.startswith("torchvision.models.swin")
+    return is_swin or getattr(network, "output_fmt", "") == "NHWC"
 
 
 def _remove_prefix(_module: nn.Module, state: dict[str, Any], prefix: str, _metadata: dict[str, Any]) -> None:
@@ -132,30 +234,3 @@ def require_layers(names: Iterable[str], layers: Iterable[str]) -> None:
         if name not in known:
             close = difflib.get_close_matches(name, known) or known
             raise InputError(f"the network has no layer {shown(name)}; it has, among others, {', '.join(close[:5])}")
-
-
-@cache
-def torchvision_names() -> tuple[str, ...]:
-    """Return the names, prefixed, of torchvision's classification networks whose output is logits alone."""
-    from torchvision import models  # slow to import, and needed for these networks alone
-
-    several_outputs = {"googlenet", "inception_v3"}
-    names = models.list_models(module=models)
-    return tuple(TORCHVISION_PREFIX + name for name in names if name not in several_outputs)
-
-
-@cache
-def torchvision_layers(name: str) -> tuple[str, ...]:
-    """Return the names of all layers of one of `torchvision_names`; the global random stream stays."""
-    # Not on the meta device: some networks compute their widths with tensors.
-    with torch.random.fork_rng(devices=[]):
-        return tuple(layer for layer, _ in build_torchvision(name, num_classes=2).named_modules())
-
-
-def build_torchvision(name: str, num_classes: int) -> nn.Module:
-    """Build one of `torchvision_names` with initial parameters; nothing is downloaded."""
-    from torchvision import models
-
-    builder = name.removeprefix(TORCHVISION_PREFIX)
-    network: nn.Module = models.get_model(builder, weights=None, num_classes=num_classes)
-    return network

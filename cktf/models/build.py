@@ -12,20 +12,22 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Shapes
 from cktf.errors import InputError, shown
-from cktf.models.adapter import (
-    TORCHVISION_PREFIX,
-    Adapter,
-    build_torchvision,
-    require_layers,
-    torchvision_layers,
-    torchvision_names,
-)
+from cktf.models.adapter import LOGITS, Adapter, require_layers, run_blank
+from cktf.models.families import classifier_keys, default_layers
 from cktf.models.imagenet_resnet import BasicBlock, Bottleneck, ImageNetResNet
 from cktf.models.mobilenet import MobileNetV2
 from cktf.models.resnet import ResNet, SingleBlock
 from cktf.models.shufflenet import ShuffleNet, ShuffleNetV2
 from cktf.models.vgg import VGG, rename_numbered_layers
 from cktf.models.wide_resnet import WideResNet
+from cktf.models.zoo import (
+    PREFIXES,
+    TORCHVISION_PREFIX,
+    build_from_zoo,
+    require_in_zoo,
+    torchvision_weights,
+    zoo_layers,
+)
 from cktf.settings import Settings
 
 _TIMES_4 = (32, 64, 128, 256)
@@ -65,80 +67,146 @@ MODELS: dict[str, Callable[[int, int], nn.Module]] = {
 """Name, as the distillation papers write it, to the constructor that takes (num_classes, in_channels)."""
 
 
+BUILT_IN = frozenset(MODELS)
+"""Names of the networks that return all their representations."""
+
+DEFAULT_WEIGHTS = "default"
+"""`ModelConfig.weights` of the weights that a library publishes."""
+
+
 class ModelConfig(Settings):
-    """The network and, for one of torchvision's, the layers that are its representations."""
+    """The network, its initial parameters and, of one that is not CKTF's own, the layers that are representations."""
 
     model: str
-    """A name of `MODELS`, or `torchvision/` and the name of a classification network of torchvision."""
+    """A name of `MODELS`, or `torchvision/` or `timm/` and the name of a classification network there."""
 
     stem: str | None = None
-    """For `torchvision/`: the layer before the first stage."""
+    """For `torchvision/` and `timm/`: the layer before the first stage. Not set, like the next two: that which is known
+    for the network's family (see `cktf layers`)."""
 
     stages: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None = None
-    """For `torchvision/`: for each stage the layers that are its blocks, from the input to the output."""
+    """For `torchvision/` and `timm/`: for each stage the layers that are its blocks, from the input to the output."""
 
     penultimate: str | None = None
-    """For `torchvision/`: the layer whose output, flattened, the classifier reads."""
+    """For `torchvision/` and `timm/`: the layer whose output, flattened, the classifier reads."""
+
+    weights: str | None = None
+    """Initial parameters: a file of weights, or `default`, those that torchvision or timm publishes. The classifier is
+    new if the file has none or one for another number of classes. Not set: random."""
+
+    weights_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 that the file of `weights` must have; a study fills it in when it is planned, as that of a teacher's
+    checkpoint."""
+
+    @property
+    def weights_file(self) -> str | None:
+        """The file of the initial parameters; None if there is none."""
+        return None if self.weights == DEFAULT_WEIGHTS else self.weights
 
     @field_validator("model")
     @classmethod
     def _require_known(cls, model: str) -> str:
         if model in MODELS:
             return model
-        known = torchvision_names() if model.startswith(TORCHVISION_PREFIX) else tuple(MODELS)
-        if model not in known:
-            close = difflib.get_close_matches(model, known, n=1)
+        if model.startswith(PREFIXES):
+            require_in_zoo(model)
+        else:
+            close = difflib.get_close_matches(model, MODELS, n=1)
             suggestion = f" (did you mean {shown(close[0])}?)" if close else ""
-            raise InputError(f"unknown model {shown(model)}{suggestion}; known: {', '.join(known)}")
+            raise InputError(
+                f"unknown model {shown(model)}{suggestion}; known: {', '.join(MODELS)}, and those "
+                f"of {' and '.join(PREFIXES)}"
+            )
         return model
 
     @model_validator(mode="after")
-    def _require_layers_of_torchvision(self) -> Self:
+    def _layers_are_there(self) -> Self:
         layers = {
             "stem": [self.stem] if self.stem else [],
             "stages": [name for blocks in self.stages or () for name in blocks],
             "penultimate": [self.penultimate] if self.penultimate else [],
         }
-        if self.model in MODELS:
-            given = [field for field, names in layers.items() if names]
-            if given:
-                raise InputError(f"{', '.join(given)}: for {TORCHVISION_PREFIX} only, {self.model} has its own")
-            return self
-        for field, names in layers.items():
-            if not names:
-                raise InputError(f"{field}: {self.model} needs the names of its layers that are representations")
+        given = {field: names for field, names in layers.items() if names}
+        if given and self.model in BUILT_IN:
+            raise InputError(f"{', '.join(given)}: for {' and '.join(PREFIXES)} only, {self.model} has its own")
+        for field, names in given.items() if self.model.startswith(PREFIXES) else ():
             try:
-                require_layers(names, torchvision_layers(self.model))
+                require_layers(names, zoo_layers(self.model))
             except InputError as error:
                 raise InputError(f"{field}: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_there(self) -> Self:
+        if self.weights == DEFAULT_WEIGHTS and not self.model.startswith(PREFIXES):
+            raise InputError(f"weights: default is of {' and '.join(PREFIXES)}; name a file of weights of {self.model}")
+        if self.weights_sha256 is not None and self.weights_file is None:
+            raise InputError("weights_sha256: is that of a file of weights, and none is named")
         return self
 
 
 def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequence[int]) -> nn.Module:
     """Build a network on the CPU whose forward maps images of (channels, height, width) to `Activations`.
 
-    Initial parameters come from PyTorch's global stream: build inside `cktf.seeding.initialisation`.
+    Initial parameters come from PyTorch's global stream: build inside `cktf.seeding.initialisation`. Published weights
+    (``weights: default``) are loaded, a file of them is not.
 
     Raises:
-        ValueError: If the name is unknown, or the network cannot read images of this shape.
+        ValueError: If the name is unknown, the network cannot read images of this shape, or published weights cannot be
+            had.
     """
     config = ModelConfig(model=model) if isinstance(model, str) else model
-    if config.model in MODELS:
-        network = MODELS[config.model](num_classes, image_shape[0])
-        try:
-            measure_shapes(network, image_shape)
-        except RuntimeError as error:
-            raise InputError(
-                f"{config.model}: cannot read images of shape {tuple(image_shape)}; data.side sets another: {error}"
-            ) from error
-        return network
-    layers: dict[str, Any] = {"stem": config.stem, "stages": config.stages, "penultimate": config.penultimate}
-    adapter = Adapter(build_torchvision(config.model, num_classes), **layers)
+    is_pretrained = config.weights == DEFAULT_WEIGHTS
     try:
-        adapter.check(image_shape)
+        if config.model in MODELS:
+            network = MODELS[config.model](num_classes, image_shape[0])
+            if config.model in BUILT_IN or isinstance(
+                run_blank(network, image_shape, [LOGITS])[0][LOGITS], Activations
+            ):
+                _require_readable(network, image_shape, config)
+                return network
+        else:
+            network = build_from_zoo(config.model, num_classes, image_shape, is_pretrained=is_pretrained)
+        adapter = adapted(network, config, image_shape)
+        if is_pretrained and config.model.startswith(TORCHVISION_PREFIX):
+            adapter.load_state_dict(with_own_classifier(adapter, torchvision_weights(config.model, image_shape[-1])))
     except InputError as error:
         raise InputError(f"{config.model}: {error}") from error
     return adapter
+
+
+def _require_readable(network: nn.Module, image_shape: Sequence[int], config: ModelConfig) -> None:
+    if config.stem or config.stages or config.penultimate:
+        raise InputError("stem, stages and penultimate cannot be named, for the network returns its own")
+    try:
+        measure_shapes(network, image_shape)
+    except RuntimeError as error:
+        raise InputError(
+            f"cannot read images of shape {tuple(image_shape)}; data.side sets another: {error}"
+        ) from error
+
+
+def adapted(network: nn.Module, config: ModelConfig, image_shape: Sequence[int]) -> Adapter:
+    """Return a network with the representations that the settings name, and those of its family where they do not.
+
+    Raises:
+        ValueError: If a named layer cannot be a representation, or the network cannot read such images.
+    """
+    named = {"stem": config.stem, "stages": config.stages, "penultimate": config.penultimate}
+    given: dict[str, Any] = {name: value for name, value in named.items() if value}
+    known = default_layers(network, image_shape) if len(given) < len(named) else {}
+    adapter = Adapter(network, **(known | given))
+    adapter.check(image_shape)
+    return adapter
+
+
+def with_own_classifier(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return initial weights for a network, its own for a classifier that they lack or have for other classes."""
+    prefix = classifier_keys(network)
+    own = {key: value for key, value in network.state_dict().items() if prefix and key.startswith(prefix)}
+    if all(key in weights and weights[key].shape == value.shape for key, value in own.items()):
+        return dict(weights)
+    return {key: value for key, value in weights.items() if key not in own} | own
 
 
 def under_own_keys(network: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -162,10 +230,11 @@ def normalised_again(network: nn.Module, activations: Activations) -> Activation
     return replace(activations, preactivations=network.normalised_again(activations.stages))
 
 
-def measure_shapes(model: nn.Module, image_shape: Sequence[int]) -> Shapes:
+def measure_shapes(model: nn.Module, image_shape: Sequence[int], role: str = "student") -> Shapes:
     """Return the shapes of a network's activations for images of (channels, height, width).
 
     One blank image is run in eval mode, which changes neither buffers nor random streams; the mode is restored.
+    ``role``, student or teacher, is for messages.
     """
     images = torch.zeros(1, *image_shape, device=next(model.parameters()).device)
     training = model.training
@@ -173,4 +242,4 @@ def measure_shapes(model: nn.Module, image_shape: Sequence[int]) -> Shapes:
     with torch.no_grad():
         activations: Activations = model(images)
     model.train(training)
-    return activations.shapes(images)
+    return activations.shapes(images, role)

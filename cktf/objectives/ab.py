@@ -49,10 +49,10 @@ class BoundaryPhase(InitialPhase):
             if self.reads_preactivations and not shapes.preactivations:
                 raise InputError(
                     f"objective.ab: what the ReLU at a stage's end reads is compared, and {role}.model does not "
-                    f"give it, as no torchvision/ network does; choose another {role}.model, objective.ab.maps: "
-                    "activation, or objective.ab.weight: 0"
+                    f"give it, as no torchvision/ or timm/ network does; choose another {role}.model, "
+                    "objective.ab.maps: activation, or objective.ab.weight: 0"
                 )
-        for name, (student_shape, teacher_shape) in paired_stages(given, "objective.ab.weight").items():
+        for name, (student_shape, teacher_shape) in paired_stages(given, "objective.ab.weight", equal=True).items():
             self.connectors[name] = nn.Identity()
             if student_shape != teacher_shape:
                 with seeding.initialisation(given.seed, "connector", "ab", name):

@@ -9,7 +9,7 @@ from cktf.batch import Activations, Batch
 from cktf.errors import InputError
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
-from cktf.objectives.parts.stages import last_maps, paired_maps
+from cktf.objectives.parts.stages import paired_maps
 
 
 def hint_loss(guided: Tensor, hint: Tensor) -> Tensor:
@@ -45,11 +45,13 @@ class FitNet(Objective):
                 f"choose 0 (the stem) to {len(pairs) - 1}"
             )
         self.hint = list(pairs)[config.stage]
+        self.from_end = config.stage - len(pairs) if config.stage else 0
         with seeding.initialisation(given.seed, "regressor", "fitnet", self.hint):
             self.regressor = ConvolutionalRegressor(*pairs[self.hint], relu=True, key="objective.fitnet.stage")
         self.term_weights = {self.hint: 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the hint's ``stem``, ``stage1``, ... alone: a scalar."""
-        guided = self.regressor(last_maps(student)[self.hint].float())
-        return {self.hint: hint_loss(guided, last_maps(teacher)[self.hint].float())}
+        sides = (student, teacher)
+        ours, theirs = (side.stages[self.from_end][-1] if self.from_end else side.stem for side in sides)
+        return {self.hint: hint_loss(self.regressor(ours.float()), theirs.float())}

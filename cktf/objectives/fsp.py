@@ -37,7 +37,7 @@ class FlowPhase(InitialPhase):
 
     def __init__(self, config: "FSP.Config", given: BuildContext) -> None:
         super().__init__(config)
-        pairs = paired_maps(given, "objective.fsp.weight")
+        pairs = paired_maps(given, "objective.fsp.weight", equal=True)
         for name, (student_shape, teacher_shape) in pairs.items():
             if student_shape[0] != teacher_shape[0]:
                 raise InputError(

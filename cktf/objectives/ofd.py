@@ -77,10 +77,11 @@ class OFD(Objective):
             if not shapes.preactivations:
                 raise InputError(
                     f"objective.ofd: what the ReLU at a stage's end reads is compared, and {role}.model does not give "
-                    f"it, as no torchvision/ network does; choose another {role}.model, or objective.ofd.weight: 0"
+                    f"it, as no torchvision/ or timm/ network does; choose another {role}.model, or "
+                    "objective.ofd.weight: 0"
                 )
         batch_norms = given.teacher_layers.batch_norms
-        stages = paired_stages(given, "objective.ofd.weight")
+        stages = paired_stages(given, "objective.ofd.weight", equal=True)
         if [layer.num_features for layer in batch_norms] != [teacher[0] for _, teacher in stages.values()]:
             raise InputError(
                 "objective.ofd: the margins come from the batch-norm before the ReLU at the end of each of the "

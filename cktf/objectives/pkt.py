@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
-from cktf.objectives.parts.stages import penultimate_of
+from cktf.objectives.parts.stages import penultimate_of, require_known
 from cktf.objectives.parts.workers import gather_with_gradient
 
 _SMALLEST = 1e-7
@@ -44,6 +44,7 @@ class PKT(Objective):
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
+        require_known("penultimate", given)
         self.term_weights = {"penultimate": 1.0}
         self.readings = (penultimate_of(given.teacher),)
 

@@ -109,10 +109,10 @@ class ReviewKD(Objective):
         if not given.teacher.preactivations:
             raise InputError(
                 "objective.reviewkd: what the ReLU at the end of the teacher's stages reads is compared, and "
-                "teacher.model does not give it, as no torchvision/ network does; choose another teacher.model, or "
-                "objective.reviewkd.weight: 0"
+                "teacher.model does not give it, as no torchvision/ or timm/ network does; choose another "
+                "teacher.model, or objective.reviewkd.weight: 0"
             )
-        levels = paired_stages(given, "objective.reviewkd.weight")
+        levels = paired_stages(given, "objective.reviewkd.weight", equal=True)
         levels["penultimate"] = _as_map(given.student.penultimate), _as_map(given.teacher.penultimate)
         width = min(MOST_CHANNELS, given.student.penultimate.numel())
         self.fusions = nn.ModuleDict()

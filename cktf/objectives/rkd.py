@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
-from cktf.objectives.parts.stages import penultimate_of
+from cktf.objectives.parts.stages import penultimate_of, require_known
 from cktf.objectives.parts.workers import gather_with_gradient
 
 
@@ -67,6 +67,7 @@ class RKD(Objective):
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
+        require_known("penultimate", given)
         factors = {"distance": config.distance, "angle": config.angle}
         self.term_weights = {name: factor for name, factor in factors.items() if factor > 0}
         self.readings = (penultimate_of(given.teacher),)

@@ -5,6 +5,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.parts.stages import require_known
 from cktf.objectives.parts.workers import gather_with_gradient
 
 
@@ -33,6 +34,7 @@ class SP(Objective):
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
+        require_known("stages", given)
         self.term_weights = {"last_stage": 1.0}
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from cktf.batch import Activations, Batch, Reading
+from cktf.batch import Activations, Batch, NoRepresentation, Reading
+from cktf.errors import InputError
 from cktf.objectives.objective import BuildContext, InitialPhase, Objective
 from cktf.objectives.registry import ChosenObjectives, active_objectives
 
@@ -31,7 +32,10 @@ class WeightedSum(nn.Module):
         self._methods: dict[str, Objective] = {}
         self._weights: dict[str, float] = {}
         for name, (method, settings) in active_objectives(config).items():
-            self._methods[name] = objective = method(settings, given)
+            try:
+                self._methods[name] = objective = method(settings, given)
+            except NoRepresentation as error:
+                raise InputError(f"objective.{name}: {error}") from error
             self._weights[name] = settings.weight
             if objective.initial is not None:
                 self.initial_phases[name] = objective.initial

@@ -9,8 +9,8 @@ from cktf.rows import TeacherRow
 from cktf.study.designs import Arm, arm_for, every_arm
 from cktf.study.spec import BASELINE, StudySpec
 from cktf.trainer.train import default_device
-from cktf.trial.check import check_trial, look_at_data, what_is_built
-from cktf.trial.content import TEACHER, contents_of
+from cktf.trial.check import check_trial, look_at_data, look_at_networks, what_is_built
+from cktf.trial.content import contents_of
 from cktf.trial.reading_files import size_limit
 from cktf.trial.teachers import CPU, score_teacher, teacher_id
 
@@ -79,6 +79,11 @@ def remarks_on_data(spec: StudySpec) -> list[str]:
     return list(found)
 
 
+def remarks_on_networks(spec: StudySpec) -> list[str]:
+    """Return the remarks of `look_at_networks` on a study's arms, each once."""
+    return list(dict.fromkeys(remark for arm in every_arm(spec) for remark in look_at_networks(arm.config)))
+
+
 @contextmanager
 def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
     """Let an InputError, and what a plug-in raises, name the study and the arm."""
@@ -106,7 +111,7 @@ def require_known_contents(spec: StudySpec) -> None:
     for arm in every_arm(spec):
         runs_teacher = arm.config.runs_teacher(is_measured=spec.health is not None)
         for content in contents_of(arm.config):
-            if not content.digest and (runs_teacher or content.key != TEACHER):
+            if not content.digest and (runs_teacher or not content.key.startswith("teacher.")):
                 raise NotRunnable(
                     f"{spec.name}, arm {arm.label}: {content.key}: {content.place} cannot be read on this machine, "
                     "which plans the trials and has to know them by its content; start the driver where it can"

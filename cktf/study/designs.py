@@ -221,7 +221,7 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
     """Return the small version of a trial.
 
     Generated data are part of the identity of a trial and of its teacher, so neither is ever taken for a real one. A
-    teacher from a file is trained instead, because the file may be missing.
+    teacher from a file is trained instead, because the file may be missing, and so may one of initial weights.
     """
     values = config.model_dump()
     for data in ("data", "source"):
@@ -229,6 +229,9 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
             values[data] |= {"generated": True, "root": None, "download": False, "content": None}
     if values["teacher"]:
         values["teacher"] |= {"checkpoint": None, "sha256": None, "accept_any": False}
+    for network in (values["student"], values["teacher"]):
+        if network:
+            network |= {"weights": None, "weights_sha256": None}
     for phase in (values, values["teacher"], values["probe"]):
         if phase:
             phase["epochs"] = min(phase["epochs"], SMOKE_EPOCHS)

@@ -22,7 +22,7 @@ from cktf.study.problems import StudyError, explain
 from cktf.study.spec import StudySpec, registered
 from cktf.trainer.config import TrialConfig
 
-PLACES = ("root", "checkpoint", "plugins")
+PLACES = ("root", "checkpoint", "weights", "plugins")
 """Settings whose text is the name of a file or folder, which is taken letter by letter; all other texts are names."""
 
 

@@ -1,11 +1,12 @@
 """Builds the parts of a trial from its configuration: networks, objectives and phases."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from cktf.batch import Layers
+from cktf.batch import Layers, NoRepresentation
 from cktf.data import Dataset, Samples, Split, unlabelled_samples
 from cktf.errors import InputError
 from cktf.models import build_model, inner_layers, measure_shapes
@@ -20,7 +21,12 @@ MOST_GRAPHS = 128
 
 
 def assemble(
-    config: TrialConfig, dataset: Dataset, parts: Split, teacher: nn.Module | None, labels: Tensor | None = None
+    config: TrialConfig,
+    dataset: Dataset,
+    parts: Split,
+    teacher: nn.Module | None,
+    labels: Tensor | None = None,
+    initial: Callable[[nn.Module], None] | None = None,
 ) -> tuple[nn.Module, WeightedSum, list[Phase]]:
     """Build a trial's parts, on the data set's device.
 
@@ -31,6 +37,7 @@ def assemble(
         teacher: The frozen teacher on the device, compiled if it is to be; None if the trial runs none (see
             `TrialConfig.runs_teacher`).
         labels: (samples,), int64, CPU: labels that the objectives are built for; None: those of all training samples.
+        initial: Loads the file of the student's initial parameters into it; None if it has none.
 
     Returns:
         The network that is evaluated, which is the student (with what an objective adds to it) or, in a transfer, the
@@ -42,7 +49,7 @@ def assemble(
     labelled = samples = Samples(dataset, parts.train_index)
     if config.task == "transfer":
         samples = unlabelled_samples(dataset, parts.validation_index)
-    teacher_shapes = measure_shapes(teacher, dataset.image_shape) if teacher else None
+    teacher_shapes = measure_shapes(teacher, dataset.image_shape, "teacher") if teacher else None
     # The student has its teacher's classes, which in a transfer are not the data set's.
     num_classes = teacher_shapes.logits.numel() if teacher_shapes else dataset.num_classes
     try:
@@ -50,6 +57,8 @@ def assemble(
             student = build_model(config.student, num_classes, dataset.image_shape)
     except InputError as error:
         raise InputError(f"student.model: {error}") from error
+    if initial:
+        initial(student)
     shapes = measure_shapes(student, dataset.image_shape)
     given = BuildContext(
         student=shapes,
@@ -66,7 +75,10 @@ def assemble(
     objective = WeightedSum(config.objective, given).to(dataset.device)
     probe = None
     if config.probe:
-        num_features = shapes.penultimate.numel()
+        try:
+            num_features = shapes.penultimate.numel()
+        except NoRepresentation as error:
+            raise InputError(f"probe: {error}") from error
         probe = Probe(config.probe, student, num_features, dataset.num_classes, config.seed)
     network = probe or student
 

@@ -169,6 +169,9 @@ class TrialConfig(Settings):
             outside.add("teacher.precision")
         if self.teacher and self.teacher.sha256:
             outside.add("teacher.checkpoint")
+        for name, network in (("student", self.student), ("teacher", self.teacher)):
+            if network and network.weights_sha256:
+                outside.add(f"{name}.weights")
         return outside
 
     def precision_on(self, device_type: str) -> Literal["float32", "bfloat16"]:

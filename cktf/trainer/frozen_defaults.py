@@ -207,5 +207,9 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "data.test_classes": "all",
     "source.fold": None,
     "source.test_classes": "all",
+    "student.weights": None,
+    "student.weights_sha256": None,
+    "teacher.weights": None,
+    "teacher.weights_sha256": None,
 }
 """Path in a trial's configuration to its first default; `{}` is a section that exists by default."""

@@ -181,8 +181,11 @@ class Health:
 
 def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
     """Return name to the layers of student and teacher whose CKA is measured: pairs of equal depth, and ``matched``."""
-    stages = range(1, len(student.stages) + 1) if len(student.stages) == len(teacher.stages) else ()
-    by_depth = [(layer, layer) for layer in ("stem", *(f"stage{number}" for number in stages), "penultimate")]
+    known = [name for name in ("stem", "stages", "penultimate") if student.has(name) and teacher.has(name)]
+    stages: Iterable[str] = ()
+    if "stages" in known and len(student.stages) == len(teacher.stages):
+        stages = (f"stage{number}" for number in range(1, len(student.stages) + 1))
+    by_depth = [(layer, layer) for name in known for layer in (stages if name == "stages" else [name])]
     pairs = [LayerPair(student=one, teacher=other) for one, other in (*by_depth, *matched)]
     return {pair.name: (pair.student, pair.teacher) for pair in pairs}
 

@@ -67,6 +67,8 @@ class TeacherConfig(ModelConfig):
             raise InputError("sha256 is that of a checkpoint, and none is named")
         if self.checkpoint is None and self.accept_any:
             raise InputError("accept_any is said of a checkpoint, and none is named")
+        if self.checkpoint is not None and self.weights is not None:
+            raise InputError("weights are the first ones of a training, and checkpoint is loaded as it is; name one")
         if self.checkpoint is not None and changed:
             raise InputError(f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it")
         return self

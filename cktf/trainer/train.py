@@ -4,7 +4,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -56,6 +56,7 @@ def train(
     phase_teacher: PhaseTeacher = live_teacher,
     place: Storage | None = None,
     checkpoint: Checkpoint | None = None,
+    initial: Callable[[nn.Module], None] | None = None,
     workers: Workers | None = None,
 ) -> Iterator[EpochResult]:
     """Train one student and yield the result of each epoch after its checkpoint is written.
@@ -68,6 +69,7 @@ def train(
         phase_teacher: Returns the teacher of each phase.
         place: The trial's folder, for the checkpoint and the student's weights; None writes nothing.
         checkpoint: Checkpoint to resume from; its epochs are yielded first.
+        initial: Loads the file of the student's initial parameters into it; None if it has none.
         workers: The workers of this trial; None: those that Ray Train has registered with PyTorch.
 
     Raises:
@@ -83,7 +85,7 @@ def train(
     if device.type == "cuda":
         # This process may have trained other trials before, and this trial's teacher.
         torch.cuda.reset_peak_memory_stats(device)
-    network, objective, phases = assemble(config, dataset, parts, teacher)
+    network, objective, phases = assemble(config, dataset, parts, teacher, initial=None if checkpoint else initial)
     if checkpoint:
         network.load_state_dict(checkpoint.student)
         if checkpoint.objective:

@@ -1,17 +1,21 @@
 """Checks before a study starts whether its trials can run."""
 
+from functools import lru_cache
+
 import torch
 from torch import nn
 
+from cktf.batch import Shapes
 from cktf.data import IMAGE_FOLDER, Dataset, DatasetMissing, in_both_parts, look_at_image_folder, split
 from cktf.errors import InputError
-from cktf.models import measure_shapes
+from cktf.models import ModelConfig, build_model, measure_shapes
 from cktf.objectives import active_objectives
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trial.held_data import held_dataset
+from cktf.trial.initial import initial_weights
 from cktf.trial.teachers import CPU, held_teacher
 
 NOT_BUILT = {"seed", "optimizer", "epochs", "precision", "compile"}
@@ -37,7 +41,8 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
         raise InputError(_one_class(config))
     teacher = _build_teacher(config, dataset) if config.runs_teacher(is_measured=is_measured) else None
     # In a transfer each image is its own class; two are enough.
-    _, _, phases = assemble(config, dataset, parts, teacher, labels=classes[:2] if config.source else classes)
+    labels = classes[:2] if config.source else classes
+    _, _, phases = assemble(config, dataset, parts, teacher, labels, initial_weights(config.student, "student"))
     for phase in phases:
         try:
             phase.loader(Workers(size=workers))
@@ -76,6 +81,40 @@ def look_at_data(config: TrialConfig) -> list[str]:
             raise InputError(_one_class(config))
         found += remarks
     return found
+
+
+PAIR_STAGES = {"at", "nst", "vid", "fitnet", "cktf"}
+"""Objectives that pair a student's stages with a teacher's from the end if it has fewer."""
+
+
+def look_at_networks(config: TrialConfig) -> list[str]:
+    """Return a remark if a student has fewer stages than its teacher, and an objective pairs them."""
+    if config.teacher is None or not PAIR_STAGES & active_objectives(config.objective).keys():
+        return []
+    side = config.data.side or 32  # the number of stages is the same
+    both = config.student, config.teacher
+    shapes = [_shapes(network.model_dump_json(include=_LAYERS), side) for network in both]
+    ours, theirs = (len(found.stages) if found and found.has("stages") else 0 for found in shapes)
+    if not 0 < ours < theirs:
+        return []
+    return [
+        f"{config.student.model} has {ours} stages and its teacher {config.teacher.model} {theirs}; where stages are "
+        f"compared, they are paired from the end: stage1 with the teacher's stage{theirs - ours + 1}, and so on"
+    ]
+
+
+_LAYERS = {"model", "stem", "stages", "penultimate"}
+
+
+@lru_cache
+def _shapes(settings: str, side: int) -> Shapes | None:
+    """Return the shapes of a network's activations; None if that is told when its trial is checked."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            network = build_model(ModelConfig.model_validate_json(settings), 2, (3, side, side))
+            return measure_shapes(network, (3, side, side))
+    except (InputError, RuntimeError):
+        return None
 
 
 def _one_class(config: TrialConfig) -> str:

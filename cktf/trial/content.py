@@ -1,14 +1,16 @@
-"""Inputs of a trial that are identified by a hash of their content: a teacher's file, a folder of the user's images."""
+"""Inputs of a trial that are identified by a hash of their content: files of weights, a folder of the user's images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cktf.data.config import content_of
+from cktf.models import ModelConfig
 from cktf.trainer.config import TrialConfig
 from cktf.trial.weights import content_digest
 
 TEACHER = "teacher.checkpoint"
+WEIGHTS = {"student": "student.weights", "teacher": "teacher.weights"}
 
 
 @dataclass(frozen=True, order=True)
@@ -19,7 +21,7 @@ class InputContent:
         key: Key of the configuration that names it.
         place: Configured path; empty when the default folder is used.
         digest: Its hash; empty if it is identified by its path.
-        dataset: Name of the data set; empty for a teacher's file.
+        dataset: Name of the data set; empty for a file of weights.
     """
 
     key: str
@@ -29,9 +31,9 @@ class InputContent:
 
     def here(self) -> str:
         """Return the hash of the content at the place on this machine; empty if nothing can be read there."""
-        if self.key == TEACHER:
-            return content_digest(self.place) or ""
-        return content_of(self.dataset, self.place or None) or ""
+        if self.dataset:
+            return content_of(self.dataset, self.place or None) or ""
+        return content_digest(self.place) or ""
 
 
 def contents_of(config: TrialConfig) -> tuple[InputContent, ...]:
@@ -42,11 +44,15 @@ def contents_of(config: TrialConfig) -> tuple[InputContent, ...]:
     ]
     if config.teacher and config.teacher.checkpoint is not None:
         found.append(InputContent(TEACHER, config.teacher.checkpoint, config.teacher.sha256 or ""))
+    for role, key in WEIGHTS.items():
+        network: ModelConfig | None = getattr(config, role)
+        if network and network.weights_file is not None:
+            found.append(InputContent(key, network.weights_file, network.weights_sha256 or ""))
     return tuple(found)
 
 
 def with_contents(config: TrialConfig) -> TrialConfig:
-    """Return the same trial with its teacher's file and the user's images identified by content.
+    """Return the same trial with its files of weights and the user's images identified by content.
 
     What is not on this machine stays identified by its path.
     """
@@ -57,6 +63,10 @@ def with_contents(config: TrialConfig) -> TrialConfig:
     if teacher and teacher.checkpoint is not None and teacher.sha256 is None:
         digest = content_digest(teacher.checkpoint)
         changes["teacher"] = teacher.model_copy(update={"sha256": digest})
+    for role in WEIGHTS:
+        network: ModelConfig | None = changes.get(role, getattr(config, role))
+        if network and network.weights_file is not None and network.weights_sha256 is None:
+            changes[role] = network.model_copy(update={"weights_sha256": content_digest(network.weights_file)})
     return config.model_copy(update=changes)
 
 

@@ -15,6 +15,7 @@ from cktf.trainer.distributed import Workers
 from cktf.trainer.phases import live_teacher
 from cktf.trainer.train import TrainOptions, default_device, train
 from cktf.trial.held_data import held_dataset
+from cktf.trial.initial import initial_weights
 from cktf.trial.teacher_once import shared_teacher
 from cktf.trial.teachers import load_teacher, score_teacher
 
@@ -75,5 +76,6 @@ def run_trial(
         phase_teacher=shared_teacher(config) if options.teacher_once else live_teacher,
         place=place,
         checkpoint=checkpoint,
+        initial=initial_weights(config.student, "student"),
         workers=workers,
     )

@@ -36,6 +36,7 @@ from cktf.trainer.identity import differing, identity_of
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.train import TrainingFailed, TrainOptions, train
 from cktf.trial.held_data import held_dataset
+from cktf.trial.initial import initial_weights
 from cktf.trial.weights import StateDict, differences, part_of, read_weights, unusable, wrong_kinds
 
 CPU = torch.device("cpu")
@@ -106,7 +107,8 @@ def load_teacher(
         InputError: If a checkpoint file does not hold the weights of the named network.
     """
     dataset = held_dataset(data, CPU)  # only for the image shape, classes and constants
-    network = build_teacher(teacher, dataset)
+    # The first weights of a teacher that is trained are read where it is trained, which need not be here.
+    network = build_teacher(teacher.model_copy(update={"weights": None, "weights_sha256": None}), dataset)
     if teacher.checkpoint is None:
         network.load_state_dict(_trained_weights(teacher_trial(teacher, data), device, run))
     network.to(device).requires_grad_(False).eval()
@@ -127,7 +129,7 @@ def at_own_input(network: nn.Module, teacher: TeacherConfig, dataset: Dataset, s
 
 
 def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
-    """Return the teacher's network on the CPU, with the weights of its checkpoint file if it has one.
+    """Return the teacher's network on the CPU, with the weights of its checkpoint or its first ones if it has such.
 
     Raises:
         InputError: If the file is missing, does not hold the weights of the named network, or holds NaN or infinite
@@ -141,6 +143,8 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
         )
     with initialisation(teacher.seed, "teacher"):
         network = build_model(teacher, dataset.num_classes, dataset.image_shape)
+    if initial := initial_weights(teacher, "teacher"):
+        initial(network)
     if teacher.checkpoint is not None:
         expected, place = network.state_dict(), f"teacher.checkpoint: {teacher.checkpoint}"
         try:
@@ -210,7 +214,14 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
             checkpoint = load_checkpoint(place, device)
             dataset, options = held_dataset(trial.data, device), TrainOptions(read_test=True)
             try:
-                *_, last = train(trial, dataset, None, options, place=place, checkpoint=checkpoint, workers=Workers())
+                initial = initial_weights(trial.student, "teacher")
+                *_, last = train(
+                    *(trial, dataset, None, options),
+                    place=place,
+                    checkpoint=checkpoint,
+                    initial=initial,
+                    workers=Workers(),
+                )
             except TrainingFailed as error:
                 raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
             content = place.read(STUDENT)

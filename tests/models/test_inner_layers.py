@@ -5,7 +5,8 @@ import torch
 
 from cktf.batch import Layers
 from cktf.models import build_model, inner_layers
-from cktf.models.adapter import Adapter, build_torchvision
+from cktf.models.adapter import Adapter
+from cktf.models.zoo import build_from_zoo
 from cktf.objectives.parts.pooled import classifier_of, pooled_map, pooled_shape
 
 IMAGE = (3, 32, 32)
@@ -49,5 +50,5 @@ def test_a_batch_norm_stands_before_the_relu_behind_each_stage(name: str) -> Non
 
 
 def test_of_a_network_of_torchvisions_no_layer_is_known() -> None:
-    network = Adapter(build_torchvision("torchvision/resnet18", 5), stem="conv1", stages=[["layer1"]], penultimate="fc")
+    network = Adapter(build_from_zoo("torchvision/resnet18", 5), stem="conv1", stages=[["layer1"]], penultimate="fc")
     assert inner_layers(network) == Layers()

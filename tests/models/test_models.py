@@ -264,7 +264,7 @@ def test_build_model_takes_a_name_or_settings() -> None:
 
 
 def test_layers_are_refused_where_the_network_has_its_own() -> None:
-    with pytest.raises(ValidationError, match="stem: for torchvision/ only, resnet8 has its own"):
+    with pytest.raises(ValidationError, match="stem: for torchvision/ and timm/ only, resnet8 has its own"):
         ModelConfig(model="resnet8", stem="conv1")
 
 
@@ -278,12 +278,14 @@ def test_settings_of_a_torchvision_network_survive_json(resnet18_layers: dict[st
     ("change", "message"),
     [
         ({"model": "torchvision/resnet17"}, r"unknown model .* \(did you mean 'torchvision/resnet1"),
-        ({"stem": None}, "stem: torchvision/resnet18 needs the names"),
-        ({"stages": []}, "stages: torchvision/resnet18 needs the names"),
         ({"stages": [["layer1.0"], []]}, "at least 1 item"),
         ({"stages": [["layer1.0", "layer1.7"]]}, r"stages: the network has no layer 'layer1\.7'.* layer1\.1"),
         ({"penultimate": "pool"}, "penultimate: the network has no layer 'pool'.* avgpool|maxpool"),
-        ({"weights": "DEFAULT"}, "Extra inputs are not permitted"),
+        ({"weights_sha256": "0" * 64}, "weights_sha256: is that of a file of weights, and none is named"),
+        (
+            {"model": "resnet8", "stem": None, "stages": None, "penultimate": None, "weights": "default"},
+            "default is of",
+        ),
     ],
 )
 def test_wrong_layers_are_refused_with_what_would_be_right(

@@ -40,7 +40,7 @@ VISION_TRANSFORMER = {
         (
             "student",
             VISION_TRANSFORMER,
-            r"student\.model: torchvision/vit_b_16: cannot read .*\(1, 8, 8\); data\.side sets another: .*height",
+            r"student\.model: torchvision/vit_b_16: cannot read .*\(1, 8, 8\); data\.side sets another: .*patch size",
         ),
         ("objective.cktf", {"pairs": [{"student": "stage9", "teacher": "stage1"}]}, r"arm .*: .*stage9"),
     ],

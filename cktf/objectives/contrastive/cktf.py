@@ -12,7 +12,7 @@ from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.contrastive.representations import OF_BATCH, LayerPair, Pairing, Representations, Transform
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.objective import BuildContext, Objective
-from cktf.objectives.parts.stages import paired_maps
+from cktf.objectives.parts.stages import partners
 
 
 class CKTF(Objective):
@@ -145,9 +145,10 @@ class CKTF(Objective):
 
 
 def _pairs_by_depth(config: CKTF.Config, given: BuildContext) -> tuple[LayerPair, ...]:
-    factors: dict[str, float] = {}
+    pairs: list[tuple[str, str, float]] = []
     if config.theta > 0:
         remedy = "name the pairs by hand under objective.cktf.pairs, or theta: 0"
-        factors = dict.fromkeys(paired_maps(given, "objective.cktf.theta", remedy), config.theta)
-    factors["penultimate"] = config.beta
-    return tuple(LayerPair(student=name, teacher=name, weight=factor) for name, factor in factors.items())
+        layers = {"stem": "stem"} | partners(given.student, given.teacher, "objective.cktf.theta", remedy)
+        pairs = [(name, partner, config.theta) for name, partner in layers.items()]
+    pairs.append(("penultimate", "penultimate", config.beta))
+    return tuple(LayerPair(student=name, teacher=partner, weight=factor) for name, partner, factor in pairs)

@@ -30,7 +30,7 @@ def pooled_shape(shapes: Shapes, role: str, key: str) -> torch.Size:
     if shape is None or shape[0] != shapes.penultimate.numel():
         raise InputError(
             f"{key}: the map that is averaged for the classifier is compared, and {role}.model does not give it, as no "
-            f"torchvision/ network does; choose another {role}.model, or {key}.weight: 0"
+            f"torchvision/ or timm/ network does; choose another {role}.model, or {key}.weight: 0"
         )
     return shape
 

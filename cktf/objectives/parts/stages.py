@@ -15,37 +15,60 @@ _Map = TypeVar("_Map", Tensor, torch.Size)
 
 def last_maps(activations: Activations) -> dict[str, Tensor]:
     """Return ``stem``, ``stage1``, ``stage2``, ...: the stem's map and that of each stage's last block."""
-    return _named(activations.stem, activations.stages)
+    return {"stem": activations.stem} | _named(activations.stages)
 
 
-def paired_maps(given: BuildContext, key: str, remedy: str = "weight: 0") -> dict[str, tuple[torch.Size, torch.Size]]:
-    """Return the shapes of the `last_maps` of student and teacher: (channels, height, width) each.
+def partners(
+    student: Shapes, teacher: Shapes, key: str, remedy: str = "weight: 0", *, equal: bool = False
+) -> dict[str, str]:
+    """Return ``stage1``, ``stage2``, ... of the student to the teacher's stage that each is compared with.
+
+    A student with fewer stages is paired from the end: its last stage with the teacher's last, and so on.
 
     Raises:
-        ValueError: If the numbers of stages differ; it names ``key``, the path of the setting that asks for the
-            comparison, and ``remedy``, what to choose if the networks are to stay.
+        ValueError: If the student has more stages or, where they must be ``equal``, fewer; it names ``key``, the path
+            of the setting that asks for the comparison, and ``remedy``, what to choose if the networks are to stay.
     """
-    student, teacher = given.student, given.teacher
-    if len(student.stages) != len(teacher.stages):
+    count, others = len(student.stages), len(teacher.stages)
+    if count > others or (equal and count < others):
         raise InputError(
-            f"{key}: stage is paired with stage, but the student has {len(student.stages)} and the teacher "
-            f"{len(teacher.stages)}; choose networks with equally many, or {remedy}"
+            f"{key}: stage is paired with stage, but the student has {count} and the teacher {others}; choose networks "
+            f"with equally many, or {remedy}"
         )
-    teacher_shapes = _named(teacher.stem, teacher.stages)
-    return {name: (shape, teacher_shapes[name]) for name, shape in _named(student.stem, student.stages).items()}
+    return {f"stage{number}": f"stage{number + others - count}" for number in range(1, count + 1)}
 
 
-def paired_stages(given: BuildContext, key: str) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """Return `paired_maps` without the stem."""
-    return {name: shapes for name, shapes in paired_maps(given, key).items() if name != "stem"}
+def paired_stages(
+    given: BuildContext, key: str, remedy: str = "weight: 0", *, equal: bool = False
+) -> dict[str, tuple[torch.Size, torch.Size]]:
+    """Return the student's stages to the shapes of its map and the teacher's: (channels, height, width) each.
+
+    Raises:
+        ValueError: As `partners`.
+    """
+    pairs = partners(given.student, given.teacher, key, remedy, equal=equal)
+    ours, theirs = (_named(network.stages) for network in (given.student, given.teacher))
+    return {name: (ours[name], theirs[partner]) for name, partner in pairs.items()}
+
+
+def paired_maps(
+    given: BuildContext, key: str, remedy: str = "weight: 0", *, equal: bool = False
+) -> dict[str, tuple[torch.Size, torch.Size]]:
+    """Return `paired_stages` behind the shapes of both stems."""
+    return {"stem": (given.student.stem, given.teacher.stem)} | paired_stages(given, key, remedy, equal=equal)
 
 
 def matched_stages(student: Activations, teacher: Activations) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
-    """Yield ``stage1``, ``stage2``, ... and the map of each network's last block there, float32."""
-    teacher_maps = last_maps(teacher)
-    for name, maps in last_maps(student).items():
-        if name != "stem":
-            yield name, (maps.float(), teacher_maps[name].float())
+    """Yield the student's ``stage1``, ``stage2``, ... and its map and its partner's, float32."""
+    pairs = zip(student.stages, teacher.stages[-len(student.stages) :], strict=True)
+    for number, (ours, theirs) in enumerate(pairs, start=1):
+        yield f"stage{number}", (ours[-1].float(), theirs[-1].float())
+
+
+def require_known(name: str, given: BuildContext) -> None:
+    """Refuse networks whose ``penultimate`` or ``stages`` are not known, for a method that reads no shape of them."""
+    for network in (given.student, given.teacher):
+        getattr(network, name)
 
 
 def logits_of(network: Shapes) -> Reading:
@@ -58,5 +81,5 @@ def penultimate_of(network: Shapes) -> Reading:
     return Reading("penultimate", network.penultimate, of_batch=False, compute=lambda network, _: network.penultimate)
 
 
-def _named(stem: _Map, stages: tuple[tuple[_Map, ...], ...]) -> dict[str, _Map]:
-    return {"stem": stem} | {f"stage{number}": blocks[-1] for number, blocks in enumerate(stages, start=1)}
+def _named(stages: tuple[tuple[_Map, ...], ...]) -> dict[str, _Map]:
+    return {f"stage{number}": blocks[-1] for number, blocks in enumerate(stages, start=1)}

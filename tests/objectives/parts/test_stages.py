@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from cktf.batch import Activations
 from cktf.objectives import BuildContext
-from cktf.objectives.parts.stages import last_maps, paired_maps, paired_stages
+from cktf.objectives.parts.stages import last_maps, matched_stages, paired_maps, paired_stages, partners
 
 
 def test_a_stages_map_is_its_last_blocks(teacher: Activations) -> None:
@@ -23,7 +24,20 @@ def test_shapes_are_paired_by_name(student: Activations, teacher: Activations, g
     assert list(paired_stages(given, "objective.at.weight")) == ["stage1", "stage2", "stage3"]
 
 
-def test_unequal_numbers_of_stages_are_refused(given: BuildContext) -> None:
+def test_a_student_with_fewer_stages_is_paired_from_the_end(
+    student: Activations, teacher: Activations, given: BuildContext
+) -> None:
+    shorter = replace(given, student=replace(given.student, stages=given.student.stages[1:]))
+    pairs = paired_stages(shorter, "objective.at.weight")
+    assert pairs == {f"stage{k}": (given.student.stages[k][-1], given.teacher.stages[k][-1]) for k in (1, 2)}
+    assert partners(shorter.student, given.teacher, "") == {"stage1": "stage2", "stage2": "stage3"}
+    matched = dict(matched_stages(replace(student, stages=student.stages[1:]), teacher))
+    assert all(torch.equal(matched[f"stage{k}"][1], teacher.stages[k][-1]) for k in (1, 2))
+    with pytest.raises(ValueError, match="student has 2 and the teacher 3; choose networks with equally many"):
+        paired_stages(shorter, "objective.ofd.weight", equal=True)
+
+
+def test_more_stages_than_the_teachers_are_refused(given: BuildContext) -> None:
     shorter = replace(given, teacher=replace(given.teacher, stages=given.teacher.stages[1:]))
     counts = "student has 3 and the teacher 2; choose networks with equally many"
     with pytest.raises(ValueError, match=rf"^objective\.at\.weight: .*{counts}, or weight: 0$"):

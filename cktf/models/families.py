@@ -1,0 +1,150 @@
+"""Representations of known families of networks, by the names of their layers."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
+from typing import Any
+
+from torch import Tensor, nn
+
+from cktf.models.adapter import LOGITS, map_shape, run_blank, without_overwriting
+
+MOST_STAGES = 4
+"""Stages that are taken of a network: the last ones, or as many parts of a transformer's equal blocks."""
+
+MOST_HALVINGS = 6
+"""Most stages of a network whose stages make the map smaller."""
+
+
+_PATTERNS = (
+    ("relu|act1|maxpool", r"layer(\d+)"),  # ResNet, ResNeXt, wide ResNet
+    ("stem", r"trunk_output\.block(\d+)"),  # RegNet
+    (r"features\.relu0", r"features\.denseblock(\d+)"),  # DenseNet
+    ("conv_proj", r"encoder\.layers\.encoder_layer_\d+()"),  # ViT
+    ("maxpool|conv1", r"stage(\d+)"),  # ShuffleNetV2
+    ("stem|patch_embed|conv1", r"(?:stages|layers|blocks|stage|block)[._]?(\d+)"),  # MaxVit, many networks of one's own
+)
+"""For each family the layers that may be the stem, and those of a stage: all for which the group matches the same."""
+
+
+def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, Any]:
+    """Return the representations of a network of a known family, as arguments of `Adapter`.
+
+    timm's networks say their stages (``feature_info``), torchvision's are known by their layers' names. Of a stage the
+    blocks whose maps have its last block's shape are taken. What gives no map of such images is left out. The network's
+    in-place activations are switched off.
+
+    Args:
+        network: Maps images to logits.
+        image_shape: (channels, height, width).
+
+    Raises:
+        ValueError: If the network cannot read such images.
+    """
+    without_overwriting(network)
+    layers = dict(network.named_modules())
+    stems, groups = _stem_and_stages(network, layers)
+    blocks = {name: [*_blocks_of(name, layers[name])] for group in groups for name in group}
+    classifier = _classifier_of(network)
+    names = [*stems, *blocks, *(block for inner in blocks.values() for block in inner)]
+    outputs, overwritten = run_blank(network, image_shape, names, classifier)
+
+    def shape(name: str) -> tuple[int, ...]:
+        return () if name in overwritten else map_shape(outputs.get(name), network, image_shape)
+
+    stages = []
+    for group in groups:
+        usable = [name for name in group if shape(name)]
+        if len(usable) == 1 and (inner := blocks[usable[0]]) and outputs.get(inner[-1]) is outputs[usable[0]]:
+            usable = [block for block in inner if shape(block)]
+        if usable:
+            stages.append(tuple(name for name in usable if shape(name) == shape(usable[-1])))
+    return {
+        "stem": next((name for name in stems if shape(name)), None),
+        "stages": tuple(stages),
+        "classifier": classifier if isinstance(outputs.get(LOGITS), Tensor) else None,
+    }
+
+
+def classifier_keys(network: nn.Module) -> str:
+    """Return the prefix of the classifier's keys in the state dict of a network, which may be an adapted one."""
+    name = _classifier_of(getattr(network, "network", network))
+    return f"{name}." if name else ""
+
+
+def _classifier_of(network: nn.Module) -> str | None:
+    """Return the linear layer that timm calls the classifier, else the last linear layer."""
+    layers = dict(network.named_modules())
+    named: Any = (getattr(network, "default_cfg", None) or {}).get("classifier")
+    named = named[0] if isinstance(named, tuple) else named
+    if named in layers:
+        return str(named)
+    linear = [name for name, module in layers.items() if name and isinstance(module, nn.Linear)]
+    return linear[-1] if linear else None
+
+
+def _stem_and_stages(network: nn.Module, layers: dict[str, nn.Module]) -> tuple[list[str], list[list[str]]]:
+    """Return the layers that may be the stem, the best first, and those that make each stage."""
+    if info := getattr(network, "feature_info", None):  # timm's: modules from the input to the output
+        found = [(each["module"], each["reduction"]) for each in info if each["module"] in layers]
+        found = [each for each in found if not isinstance(layers[each[0]], nn.MaxPool2d)]  # VGG: of the stage before
+        groups = [[name for name, _ in same] for _, same in groupby(found, key=lambda each: each[1])]
+        return _last_stages(groups, ["stem", "patch_embed", "maxpool"], layers)
+    kind = type(network).__name__ if type(network).__module__.startswith("torchvision.") else ""
+    features = [name for name in layers if re.fullmatch(r"features\.\d+", name)]
+    match kind:
+        case "ConvNeXt" | "SwinTransformer":  # between the stages a layer makes the map smaller
+            return ["features.0"], [[name] for name in features[1::2]]
+        case "EfficientNet" | "MobileNetV2" | "MobileNetV3":  # the last one is a convolution before the classifier
+            return _last_stages(_cut(features[:-1], layers), [], layers)
+        case "VGG":
+            groups = [[n for n in group if isinstance(layers[n], nn.ReLU)] for group in _cut(features, layers)]
+            return _last_stages(groups, [], layers)
+    for stem, pattern in _PATTERNS:
+        matched = [(name, match[1]) for name in layers if (match := re.fullmatch(pattern, name))]
+        if len(matched) > 1:
+            groups = [[name for name, _ in same] for _, same in groupby(matched, key=lambda each: each[1])]
+            if len(groups) > MOST_HALVINGS:  # a transformer's blocks, whose maps are equal
+                groups = [[name for name, _ in matched]]
+            stems = [name for each in stem.split("|") for name in layers if re.fullmatch(each, name)]
+            return _last_stages(groups, stems, layers)
+    return [], []
+
+
+def _last_stages(
+    groups: list[list[str]], stems: list[str], layers: dict[str, nn.Module]
+) -> tuple[list[str], list[list[str]]]:
+    """Return stems and at most `MOST_STAGES` stages; blocks of one stage are a transformer's, and are divided."""
+    groups = [group for group in groups if group]
+    if len(groups) == 1:
+        names = groups[0]
+        count = min(MOST_STAGES, len(names))
+        bounds = [len(names) * number // count for number in range(count + 1)]
+        groups = [names[start:end] for start, end in pairwise(bounds)]
+    before = [group[-1] for group in groups[:-MOST_STAGES]][-1:]
+    return [*before, *(name for name in stems if name in layers)], groups[-MOST_STAGES:]
+
+
+def _blocks_of(name: str, stage: nn.Module) -> Iterator[str]:
+    """Yield the names of a stage's blocks: the layers in its ``blocks``, else in itself if it is a row of them."""
+    inner = "blocks." if isinstance(getattr(stage, "blocks", None), nn.Module) else ""
+    if not (inner or isinstance(stage, nn.Sequential) or type(stage).__name__.endswith("Stage")):
+        return
+    for child, _ in (stage.get_submodule("blocks") if inner else stage).named_children():
+        yield f"{name}.{inner}{child}"
+
+
+def _shrinks(layer: nn.Module) -> bool:
+    convolutions = (each for each in layer.modules() if isinstance(each, nn.Conv2d))
+    has_stride = any(max(each.stride) > 1 for each in convolutions if isinstance(each.stride, tuple))
+    return has_stride or isinstance(layer, nn.MaxPool2d)
+
+
+def _cut(names: list[str], layers: dict[str, nn.Module]) -> list[list[str]]:
+    """Return names in groups, each of which starts with a layer that makes the map smaller."""
+    groups: list[list[str]] = [[]]
+    for name in names:
+        if _shrinks(layers[name]):
+            groups.append([])
+        groups[-1].append(name)
+    return groups

@@ -1,0 +1,133 @@
+"""The networks of torchvision and timm by name, and their published weights."""
+
+import difflib
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cktf.errors import InputError, shown
+
+TORCHVISION_PREFIX = "torchvision/"
+TIMM_PREFIX = "timm/"
+PREFIXES = (TORCHVISION_PREFIX, TIMM_PREFIX)
+"""Prefixes of the names of other libraries' networks."""
+
+
+def _timm() -> Any:
+    try:
+        import timm  # optional, and slow to import
+    except ImportError as error:
+        raise InputError(f"{TIMM_PREFIX} needs the package timm: pip install 'cktf[timm]' ({error})") from error
+    return timm
+
+
+@cache
+def torchvision_names() -> tuple[str, ...]:
+    """Return the names, prefixed, of torchvision's classification networks whose output is logits alone."""
+    from torchvision import models  # slow to import, and needed for these networks alone
+
+    several_outputs = {"googlenet", "inception_v3"}
+    names = models.list_models(module=models)
+    return tuple(TORCHVISION_PREFIX + name for name in names if name not in several_outputs)
+
+
+def require_in_zoo(model: str) -> None:
+    """Refuse a name that neither library has.
+
+    Raises:
+        ValueError: It says the closest name; or that timm is missing.
+    """
+    if model.startswith(TIMM_PREFIX):
+        timm, name = _timm(), model.removeprefix(TIMM_PREFIX)
+        if timm.is_model(name):
+            return
+        known, listed = timm.list_models(), "timm.list_models() lists all"
+    else:
+        known, name = torchvision_names(), model
+        if name in known:
+            return
+        listed = f"known: {', '.join(known)}"
+    prefix = model.removesuffix(name)
+    close = "".join(f" (did you mean {shown(prefix + each)}?)" for each in difflib.get_close_matches(name, known, n=1))
+    raise InputError(f"unknown model {shown(model)}{close}; {listed}")
+
+
+@cache
+def zoo_layers(model: str) -> tuple[str, ...]:
+    """Return the names of all layers of a network; the global random stream stays."""
+    # Not on the meta device: some networks compute their widths with tensors.
+    with torch.random.fork_rng(devices=[]):
+        return tuple(layer for layer, _ in build_from_zoo(model, num_classes=2).named_modules())
+
+
+def build_from_zoo(
+    model: str, num_classes: int, image_shape: Sequence[int] | None = None, *, is_pretrained: bool = False
+) -> nn.Module:
+    """Build a network of a prefixed name, for images of (channels, height, width); None: of its usual shape.
+
+    Position embeddings are made for that size where the network takes one. With ``is_pretrained`` it has the weights
+    that its library publishes, which for torchvision are `torchvision_weights`; timm makes a new classifier for
+    another number of classes. Else nothing is downloaded.
+
+    Raises:
+        ValueError: If it cannot be built for such images, or its weights cannot be had.
+    """
+    library, _, name = model.partition("/")
+    options: dict[str, Any] = {"num_classes": num_classes}
+    try:
+        if library == "torchvision":
+            from torchvision import models
+
+            if image_shape and name.startswith("vit_"):
+                options["image_size"] = image_shape[-1]
+            network: nn.Module = models.get_model(name, weights=None, **options)
+            return network
+        timm = _timm()
+        if image_shape:
+            options |= {"in_chans": image_shape[0], "img_size": tuple(image_shape[1:])}
+        try:
+            network = timm.create_model(name, pretrained=is_pretrained, **options)
+        except TypeError as error:
+            if "img_size" not in str(error):
+                raise
+            del options["img_size"]
+            network = timm.create_model(name, pretrained=is_pretrained, **options)
+    except InputError:
+        raise
+    except Exception as error:
+        if is_pretrained:
+            raise _not_had(error) from error
+        shape = tuple(image_shape or ())
+        raise InputError(f"cannot read images of shape {shape}; data.side sets another: {error}") from error
+    return network
+
+
+def torchvision_weights(model: str, side: int) -> dict[str, Tensor]:
+    """Return the weights that torchvision publishes for a network of a prefixed name, from its cache or the network.
+
+    A ViT's position embeddings are interpolated to images of ``side`` pixels.
+
+    Raises:
+        ValueError: If they cannot be had.
+    """
+    from torchvision import models
+    from torchvision.models.vision_transformer import interpolate_embeddings
+
+    name = model.removeprefix(TORCHVISION_PREFIX)
+    try:
+        weights = models.get_model_weights(name)["DEFAULT"].get_state_dict(progress=False, check_hash=True)
+    except Exception as error:
+        raise _not_had(error) from error
+    if name.startswith("vit_"):
+        weights = interpolate_embeddings(side, int(name.rpartition("_")[2]), weights)
+    return dict(weights)
+
+
+def _not_had(error: Exception) -> InputError:
+    return InputError(
+        "weights: default: they are not on this machine and cannot be loaded from the network; name a file of them "
+        f"under weights ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+    )
