@@ -32,7 +32,7 @@ test: $(VENV)/requirements.lock
 	$(PYTEST) -m ray
 
 test-quick: $(VENV)/requirements.lock
-	$(PYTEST) -n 2 -m "not ray"
+	$(PYTEST) -n 2 -m "not ray and not slow"
 
 coverage: $(VENV)/requirements.lock
 	$(PYTEST) -n 2 -m "not ray" --cov --cov-report=

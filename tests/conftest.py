@@ -254,7 +254,7 @@ def console() -> Console:
 
 STARTS_RAY = (
     "tests/cluster/",
-    "tests/cli/",
+    "tests/cli/test_app.py",
     "tests/run/test_directory.py",
     "tests/test_driver.py",
     "tests/test_face.py",
@@ -262,11 +262,22 @@ STARTS_RAY = (
 )
 """Tests that start Ray, which takes all cores: they run one after the other."""
 
+SLOW = (
+    "tests/analysis/report/test_page.py",
+    "tests/fuzz/test_kinds.py",
+    "tests/models/test_golden.py",
+    "tests/test_shipped_studies.py",
+    "tests/trainer/test_trajectories.py",
+)
+"""Tests that take a third of the time of all that start no Ray; ``make test-quick`` leaves them out too."""
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark a test that starts Ray."""
+    """Mark a test that starts Ray, and one that is slow."""
     if item.nodeid.startswith(STARTS_RAY):
         item.add_marker(pytest.mark.ray)
+    if item.nodeid.startswith(SLOW):
+        item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
