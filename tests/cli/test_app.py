@@ -113,7 +113,7 @@ def test_validate_tells_names_that_hardly_differ(study: Path, tmp_path: Path) ->
     arms = "compare={kd: {batch_size: 8}, KD: {batch_size: 9}, k d: {batch_size: 10}}"
     code, _, error = cktf("validate", study, "--set", arms, cwd=tmp_path)
     assert code == 0
-    assert "capitals, blanks or invisible characters alone set these arms apart: 'kd'; 'KD'; 'k d'" in error
+    assert "Capitals, blanks or invisible characters alone set these arms apart: 'kd'; 'KD'; 'k d'." in error
 
 
 FRACTION = """\
