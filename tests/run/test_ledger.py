@@ -47,8 +47,8 @@ def begin(run: Storage) -> None:
         factors=[],
     )
     trials = [
-        PlannedRow(trial_id=name, arm_id="a", arm="x", seed=0, stage=Stage.DESIGN, number=0, params={}, config={})
-        for name in ("a", "b", "c", "lost", *map(str, range(100)))
+        PlannedRow(trial_id=name, arm_id="a", arm="x", seed=seed, stage=Stage.DESIGN, number=0, params={}, config={})
+        for seed, name in enumerate(("a", "b", "c", "lost", *map(str, range(100))))
     ]
     run.write("ledger/000000.jsonl", "".join(f"{row.to_json()}\n" for row in (asked, *trials)).encode())
 
