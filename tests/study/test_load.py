@@ -123,7 +123,7 @@ def test_overrides_change_no_other_study() -> None:
         ),
         ("seeds=true", "x.yaml, --set seeds=true: seeds: must be a whole number of seeds"),
         ("seeds=[true,2]", "x.yaml, --set seeds=[true,2]: seeds[0]: must be a whole number; got true"),
-        ("nonsense=3", "--set nonsense=3: no such path; a path begins with one of name, question, contexts"),
+        ("nonsense=3", "--set nonsense=3: no such path; a path begins with one of plugins, name, question, contexts"),
         ("ablate.x=[1]", "ablate.x: no such path in a trial's configuration; a path begins with one of task"),
         ("name=..", "name: must be one line of text that can name a folder"),
         ("name=a/b", "name: must be one line of text that can name a folder"),
