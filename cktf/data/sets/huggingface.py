@@ -4,11 +4,10 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 import torch
-from pyarrow import parquet
 from torch import Tensor
 
 from cktf.data.dataset import Dataset
@@ -17,6 +16,9 @@ from cktf.data.files.mapped import mapped_images
 from cktf.data.files.places import DataPlace, DatasetMissing, data_folder, files_digest, shown, some_of
 from cktf.data.sets.own import own_dataset, test_part
 from cktf.errors import InputError
+
+if TYPE_CHECKING:  # imported where it is used: what only trains needs no pyarrow
+    import pyarrow as pa
 
 HUGGINGFACE = "huggingface"
 """Name of the data set."""
@@ -92,8 +94,10 @@ def _part(name: str, files: Sequence[Path], side: int | None) -> tuple[Tensor, T
 
 
 def _labels(path: Path) -> Tensor:
+    from pyarrow import types
+
     found = [np.zeros(0, dtype=np.int64)]
-    for column in _columns(path, _LABELS, pa.types.is_integer, "whole numbers"):
+    for column in _columns(path, _LABELS, types.is_integer, "whole numbers"):
         if column.null_count:
             raise InputError(f"data.root: {shown(path)} has rows without a label")
         found.append(column.to_numpy(zero_copy_only=False).astype(np.int64))
@@ -102,22 +106,31 @@ def _labels(path: Path) -> Tensor:
 
 def _encoded(files: Sequence[Path]) -> Iterator[Encoded]:
     """Yield each image's place, for messages, and its file's bytes."""
+    from pyarrow import types
+
     for path in files:
         row = 0
         for column in _columns(path, _IMAGES, _holds_files, "images' bytes"):
-            for value in column.field("bytes") if pa.types.is_struct(column.type) else column:
+            for value in column.field("bytes") if types.is_struct(column.type) else column:
                 yield f"{shown(path)}, row {row}", value.as_py() or b""
                 row += 1
 
 
-def _holds_files(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
+def _holds_files(kind: "pa.DataType") -> bool:
+    from pyarrow import types
+
+    if types.is_struct(kind):
         return kind.get_field_index("bytes") >= 0 and _holds_files(kind.field("bytes").type)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 
-def _columns(path: Path, names: Sequence[str], fits: Callable[[pa.DataType], bool], what: str) -> Iterator[pa.Array]:
+def _columns(
+    path: Path, names: Sequence[str], fits: Callable[["pa.DataType"], bool], what: str
+) -> Iterator["pa.Array"]:
     """Yield the rows of the first column of these names that a file has, some at a time."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
     try:
         if path.suffix == ".parquet":
             with parquet.ParquetFile(path) as file:
@@ -136,7 +149,9 @@ def _columns(path: Path, names: Sequence[str], fits: Callable[[pa.DataType], boo
         raise InputError(f"data.root: {shown(path)} is damaged, or is no {kind}: {str(error)[:200]}") from error
 
 
-def _column(path: Path, schema: pa.Schema, names: Sequence[str], fits: Callable[[pa.DataType], bool], what: str) -> str:
+def _column(
+    path: Path, schema: "pa.Schema", names: Sequence[str], fits: Callable[["pa.DataType"], bool], what: str
+) -> str:
     found = [name for name in names if name in schema.names and fits(schema.field(name).type)]
     if not found:
         held = [f"{ascii(field.name)[1:-1]} ({str(field.type)[:60]})" for field in schema]
