@@ -21,6 +21,8 @@ def read(kind: str, place: str, options: Options) -> Results:
         if name not in TAKES[kind]:
             taken = ", ".join(f"--{option}" for option in TAKES[kind])
             raise InputError(f"--{name}: results --from {kind} do not take it; they take {taken}")
+    if not place.strip():
+        raise InputError(f"the place of the results is empty; name the file, folder or storage of --from {kind}")
     if kind == "optuna":
         return read_optuna(place, name=options.study)
     if options.metric is None:

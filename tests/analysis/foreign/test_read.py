@@ -4,6 +4,7 @@ import pytest
 
 from analysis.foreign import read
 from analysis.report.write import report_on
+from cktf.errors import InputError
 from cktf.foreign_options import TAKES, Options
 
 
@@ -61,3 +62,10 @@ def test_places_that_do_not_fit_are_told(places: list[str], out: str | None, kin
     with pytest.raises(ValueError) as error:
         report_on(places, out, kind, Options(metric="x"))
     assert str(error.value) == told
+
+
+@pytest.mark.parametrize("kind", ["csv", "optuna", "ray-tune"])
+def test_an_empty_place_is_told_as_such(kind: str) -> None:
+    options = Options() if kind == "optuna" else Options(metric="accuracy")
+    with pytest.raises(InputError, match=f"the place of the results is empty; name .* of --from {kind}"):
+        read(kind, " ", options)
