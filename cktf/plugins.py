@@ -24,7 +24,6 @@ KINDS = {
     "MODELS": "model",
     "DATASETS": "data set",
     "AUGMENTATIONS": "augmentation",
-    "METRICS": "metric",
 }
 """Name of a plug-in's dict to what its entries are."""
 
