@@ -14,7 +14,7 @@ from importlib.metadata import entry_points, packages_distributions, version
 from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from cktf.errors import InputError, naming, shown, visible
 from cktf.names import as_name
@@ -215,6 +215,21 @@ def together(plugins: Iterable[Plugin]) -> dict[str, dict[str, tuple[Any, Plugin
                     raise InputError(f"{plugin.name}: {kind}: {other.name} has {KINDS[kind]} {shown(name)} too")
                 found[kind][name] = (part, plugin)
     return found
+
+
+Cached = TypeVar("Cached", bound=Any)
+
+CACHES: list[Any] = []
+"""Functions of `forgets_with_plugins`."""
+
+
+def forgets_with_plugins(cached: Cached) -> Cached:
+    """Decorate a function of `functools.lru_cache` whose results are made by parts that plug-ins may have.
+
+    Names are its keys, so it would return what was made by a part that has been replaced since.
+    """
+    CACHES.append(cached)
+    return cached
 
 
 ORIGINS: dict[tuple[str, str], Plugin] = {}

@@ -16,6 +16,7 @@ FLOOR = {
         "credentials",
         "errors",
         "foreign_options",
+        "ledger_lines",
         "locks",
         "mapped_arrays",
         "names",
@@ -62,7 +63,8 @@ ANALYSIS = (
     {"analysis", "analysis.__main__"},
 )
 ANALYSIS_MAY_IMPORT = {
-    f"cktf.{name}" for name in ("credentials", "errors", "foreign_options", "names", "row_values", "rows", "storage")
+    f"cktf.{name}"
+    for name in ("credentials", "errors", "foreign_options", "ledger_lines", "names", "row_values", "rows", "storage")
 }
 ONLY_IN = {
     "ray": {"cktf.cluster"},

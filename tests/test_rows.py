@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cktf.rows import EndRow, EpochRow, PlannedRow, RowReader, Stage, Status, StudyRow, parse_row, whole_lines
+from cktf.ledger_lines import RowReader, parse_row, whole_lines
+from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 
 EPOCH = EpochRow(
     trial_id="t",

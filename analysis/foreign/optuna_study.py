@@ -1,5 +1,6 @@
 """An Optuna study in a storage -> a search. Nothing is written into the storage."""
 
+import io
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -179,8 +180,8 @@ def _in_journal(path: str, name: str | None) -> "tuple[optuna.Study, list[optuna
         def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
             yield from logs[log_number_from:]
 
-        def append_logs(self, logs: list[dict[str, Any]]) -> None:
-            raise NotImplementedError("a journal is only read")
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002  # Optuna's interface wants it
+            raise io.UnsupportedOperation("a journal is only read")
 
     with _readable(path):
         return _chosen(optuna.storages.JournalStorage(Logs()), path, name)

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
+from cktf.ledger_lines import parse_row
 from cktf.row_values import LARGEST_INTEGER, LAST_MOMENT
-from cktf.rows import EpochRow, parse_row
+from cktf.rows import EpochRow
 
 NAMED = {"terms": "term.", "health": "health."}
 """Nested keys of an epoch row -> prefix of their flat columns (``terms.kd`` -> ``term.kd``)."""

@@ -19,7 +19,8 @@ from pyarrow import fs
 
 from analysis.ledger.lines import EPOCH_SCHEMA, POSITION, parse_lines
 from cktf.errors import InputError
-from cktf.rows import EndRow, PlannedRow, RowReader, StudyRow, TeacherRow, is_row
+from cktf.ledger_lines import RowReader, is_row
+from cktf.rows import EndRow, PlannedRow, StudyRow, TeacherRow
 from cktf.storage import open_folder
 
 PIECE_BYTES = 8 * 2**20

@@ -17,6 +17,9 @@ BEST = 0.1
 JUDGED = (Status.COMPLETE, Status.PRUNED)
 """End statuses that say something of an arm's score; a failure says nothing of its levels."""
 
+NOT_ON_THE_WAY = pd.DataFrame({"arm_id": [], "step": [], "score": []}).astype({"arm_id": "str"})
+"""Scores on the way of arms that have none."""
+
 
 def searched_arms(trials: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow) -> pd.DataFrame:
     """Return the arms of a search that have ended, in the order of planning.

@@ -38,17 +38,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.arguments import check_columns, check_trials, listed
-from analysis.searches.arms import BEST, JUDGED, scores_on_the_way, searched_arms
+from analysis.arguments import check_columns, check_trials
+from analysis.searches.arms import BEST, JUDGED, NOT_ON_THE_WAY, scores_on_the_way, searched_arms
 from analysis.searches.fanova import Factor, fanova
 from analysis.searches.ped_anova import Tried, ped_anova
-from analysis.statistics.any_table import as_trials, is_plain, with_levels
+from analysis.searches.plain_search import plain_search
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import is_numeric
-from analysis.wording import larger_is_better
-from cktf.errors import InputError, shown
-from cktf.rows import Stage, Status, StudyRow
+from cktf.errors import InputError
+from cktf.rows import Status, StudyRow
 
 if TYPE_CHECKING:
     import optuna
@@ -77,9 +76,6 @@ COLUMNS = columns(
     method factor importance low high confidence first after_epoch n_complete n_pruned n_failed reason
     """
 )
-
-NOT_ON_THE_WAY = pd.DataFrame({"arm_id": [], "step": [], "score": []}).astype({"arm_id": "str"})
-"""Scores on the way of arms that have none."""
 
 Evaluate = Callable[[NDArray[np.int64], int], NDArray[np.float64]]
 """(arm indices, number of trees, where there are any) -> shares (factors,), NaN if this sample tells nothing."""
@@ -137,7 +133,7 @@ def importance(
             direction is not known, or trials come without their study.
     """
     if study is None:
-        arms, study = _searched_plain(trials, metric, factors, log_factors, maximise)
+        arms, study = plain_search(trials, metric, factors, log_factors, maximise)
         return importance_of_arms(arms, NOT_ON_THE_WAY, study, seed=seed)
     if not isinstance(study, StudyRow):
         told = f"importance takes the study that was searched, a StudyRow; got {type(study).__name__}"
@@ -149,46 +145,6 @@ def importance(
     check_columns(epochs, read, what="importance", source="epochs, as analysis.load gives them")
     on_the_way = scores_on_the_way(trials, epochs, study.metric)
     return importance_of_arms(searched_arms(trials, on_the_way, study), on_the_way, study, seed=seed)
-
-
-def _searched_plain(
-    table: pd.DataFrame, metric: str, factors: Iterable[str], log_factors: Iterable[str], maximise: bool | None
-) -> tuple[pd.DataFrame, StudyRow]:
-    """Return the searched arms of a plain table, and what was searched."""
-    if not is_plain(table, "importance"):
-        raise InputError("importance of trials takes their epochs and study (in Python: results.facts.study) too")
-    maximise = larger_is_better(metric, maximise)
-    factors, log_factors = _names("factors", factors), _names("log_factors", log_factors)
-    if not factors:
-        raise InputError(f"factors: none are named; there are the columns {listed(table)}")
-    if unknown := [name for name in log_factors if name not in factors]:
-        raise InputError(f"log_factors: {shown(unknown[0])} is none of the factors, which are {listed(factors)}")
-    pool = with_levels(as_trials(table, metric=metric, baseline=None), factors, metric)
-    for factor in log_factors:
-        levels = pd.to_numeric(pool[f"param.{factor}"], errors="coerce")
-        if not (levels[pool[f"param.{factor}"].notna()] > 0).all():
-            raise InputError(f"log_factors: the levels of {factor!r} must be numbers above 0")
-    pool = pool.assign(stage=Stage.SEARCH.value, number=range(len(pool)), wall_seconds=float("nan"))
-    study = StudyRow(
-        study="a plain table",
-        run="",
-        question="",
-        design="search",
-        metric=metric,
-        report_metric=metric,
-        maximise=maximise,
-        baseline_arm_id="",
-        factors=factors,
-        log_factors=log_factors,
-    )
-    return searched_arms(pool, NOT_ON_THE_WAY, study), study
-
-
-def _names(what: str, names: Iterable[str]) -> list[str]:
-    """Return names of columns as a list without repetitions."""
-    if isinstance(names, str):
-        raise InputError(f"{what}: must be a list of names; got {names!r}")
-    return list(dict.fromkeys(names))
 
 
 def importance_of_arms(arms: pd.DataFrame, on_the_way: pd.DataFrame, study: StudyRow, *, seed: int = 0) -> pd.DataFrame:

@@ -118,8 +118,9 @@ def _chance(
     critical: Floats,
     freedom: Any,
 ) -> Floats:
-    r"""Return :math:`\int \varphi(z) \, P(c S \le \mathrm{reach}(z)) \, dz`, S the estimated over the true deviation.
+    r"""Return the chance that a t test rejects, as an integral over the standardised mean z of the noise.
 
+    It is :math:`\int \varphi(z) \, P(c S \le \mathrm{reach}(z)) \, dz`, with S the estimated over the true deviation.
     With the standardised mean z of the noise, a t test rejects where c S is within what z reaches. This
     holds for effects of any size, where computed noncentral t distributions do not. The integral goes from ``first``
     to ``last`` (...), over points z (..., points), with the critical c and degrees of freedom (...) of the test.

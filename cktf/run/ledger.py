@@ -32,8 +32,9 @@ from cktf.errors import (
     refusal_of,
     visible,
 )
+from cktf.ledger_lines import RowReader, whole_lines
 from cktf.locks import file_lock
-from cktf.rows import EpochRow, Row, RowReader, whole_lines
+from cktf.rows import EpochRow, Row
 from cktf.storage import Storage
 
 FOLDER = "ledger"
@@ -107,7 +108,7 @@ def is_in_use(run: Storage) -> bool:
 
 
 class Ledger:
-    """The writing end of a run's ledger, for one session of the driver.
+    """Writes the rows of one session of the driver to a run's ledger.
 
     Args:
         run: The run directory.

@@ -11,7 +11,7 @@ from cktf.data.augmentation import AUGMENTATIONS, AugmentationConfig, ImageChang
 from cktf.errors import InputError, shown
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, Objective, ObjectivesConfig, ObjectiveSettings
-from cktf.plugins import KINDS, ORIGINS, Plugin, together
+from cktf.plugins import CACHES, KINDS, ORIGINS, Plugin, together
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.probe import ProbeConfig
 
@@ -45,6 +45,8 @@ def register(plugins: Iterable[Plugin]) -> None:
         for name, (part, plugin) in named.items():
             if ORIGINS.get((kind, name)) != plugin:  # registering takes a tenth of a second, and each trial asks for it
                 sections[kind][name] = getattr(part, "Config", part)
+                for cached in CACHES:
+                    cached.cache_clear()
             _TABLES[kind][name] = part
             ORIGINS[kind, name] = plugin
     _add_sections(ObjectivesConfig, sections["OBJECTIVES"])

@@ -5,6 +5,7 @@ from functools import lru_cache
 import torch
 
 from cktf.data import OF_SPLIT, DataConfig, Dataset, load_dataset
+from cktf.plugins import forgets_with_plugins
 
 
 def held_dataset(config: DataConfig, device: torch.device) -> Dataset:
@@ -18,6 +19,7 @@ def held_dataset(config: DataConfig, device: torch.device) -> Dataset:
     return _held(config.model_copy(update={name: fields[name].default for name in OF_SPLIT}), device)
 
 
+@forgets_with_plugins
 @lru_cache(maxsize=2)
 def _held(config: DataConfig, device: torch.device) -> Dataset:
     return load_dataset(config).to(device)

@@ -15,7 +15,7 @@ import os
 import platform
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,10 @@ def batches_of(loader: TrainLoader) -> dict[str, Any]:
     """Return everything that determines the batches of an epoch: samples, augmentation, size and order."""
     return {
         "samples": _digest([("rows", loader.rows)]),
-        "augmentation": asdict(loader.augmentation),
+        "augmentation": [
+            asdict(replace(loader.augmentation, changes=())),
+            *([type(change).__name__, change.model_dump(mode="json")] for change in loader.augmentation.changes),
+        ],
         "batch_size": loader.batch_size,
         "seed": loader.seed,
     }

@@ -24,7 +24,7 @@ from cktf.data import OF_SPLIT, Constants, DataConfig, Dataset, evaluation_batch
 from cktf.errors import InputError, naming
 from cktf.locks import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
-from cktf.plugins import code_of
+from cktf.plugins import code_of, forgets_with_plugins
 from cktf.rows import STANDARD_ERRORS, TRAINED_HERE, TeacherRow
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage, cache_directory
@@ -78,6 +78,7 @@ def teacher_id(config: TrialConfig) -> str:
     )
 
 
+@forgets_with_plugins
 @lru_cache(maxsize=1)
 def load_teacher(
     teacher: TeacherConfig,
@@ -175,6 +176,7 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
     return network
 
 
+@forgets_with_plugins
 @lru_cache(maxsize=1)
 def held_teacher(teacher: TeacherConfig, data: DataConfig) -> nn.Module:
     """Return `build_teacher`; the last one stays loaded, because most arms of a study share it."""

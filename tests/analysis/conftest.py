@@ -9,7 +9,8 @@ import optuna
 import pytest
 
 import analysis.searches.importance  # noqa: F401  # so that its module is there to be patched
-from cktf.rows import EpochRow, PlannedRow, StudyRow, parse_row
+from cktf.ledger_lines import parse_row
+from cktf.rows import EpochRow, PlannedRow, StudyRow
 from tests.analysis.ledgers import (
     EPOCHS,
     LedgerWriter,

@@ -7,8 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from cktf.ledger_lines import parse_row
 from cktf.plan.planner import Planner
-from cktf.rows import parse_row
 from cktf.study.designs import every_arm
 from cktf.study.load import load_study
 from cktf.trial.teachers import teacher_trial

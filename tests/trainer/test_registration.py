@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 import torch
 
-from cktf.data import load_dataset
+from cktf.data import AugmentationConfig, TrainLoader, load_dataset
 from cktf.data.augmentation import AUGMENTATIONS
 from cktf.errors import InputError
 from cktf.models import MODELS
 from cktf.plugins import ORIGINS, Plugin, file_plugin
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.registration import register
+from cktf.trial.held_data import held_dataset
+from cktf.trial.reading_files import batches_of, digest_of
 from cktf.trial.run import run_trial
 
 TRIAL: dict[str, Any] = {
@@ -93,6 +95,26 @@ def test_its_code_is_part_of_the_identity_of_trials_that_use_it_and_of_no_other(
         other = TrialConfig.model_validate(TRIAL)
         assert (other.trial_id, other.arm_id) == before
     assert len({*ids, *before}) == 6
+
+
+def test_what_was_loaded_by_replaced_code_is_loaded_anew() -> None:
+    register([template("dataset")])
+    data = TrialConfig.model_validate({**TRIAL, "data": {"name": "stripes"}}).data
+    before = held_dataset(data, torch.device("cpu"))
+    register([template("dataset")])
+    assert held_dataset(data, torch.device("cpu")) is before
+    register([template("dataset", ("_stripes(400,", "_stripes(300,"))])
+    assert len(held_dataset(data, torch.device("cpu")).train_labels) == 300
+
+
+def test_teacher_s_outputs_are_shared_by_batches_of_equal_augmentation_alone() -> None:
+    register([template("augmentation")])
+    data = load_dataset(TrialConfig.model_validate(TRIAL).data)
+    names = set()
+    for settings in ({}, {"erase": {"side": 2}}, {"erase": {"side": 3}}):
+        augmentation = AugmentationConfig.model_validate(settings)
+        names.add(digest_of(batches_of(TrainLoader(data, torch.arange(64), augmentation, batch_size=32, seed=0))))
+    assert len(names) == 3
 
 
 def test_a_teacher_s_network_is_part_of_the_identity_too() -> None:

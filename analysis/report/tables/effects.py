@@ -121,7 +121,7 @@ def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cel
 
 
 def teacher_of(results: Results, context: str) -> tuple[float, float]:
-    """Return what the teacher of a context yields, as measured where all its arms share one, and as published."""
+    """Return the teacher's score in a context, measured and published; NaN if unknown, or if there are several."""
     study, trials = results.facts.study, results.trials
     measured = trials.loc[trials["context"] == context, f"teacher_{study.report_metric}"].dropna().unique()
     published = study.reference_teachers.get(context, np.nan)

@@ -141,7 +141,9 @@ class Layout:
 
 
 def layout_of(root: str | None, *, test_classes: str = "all") -> Layout:
-    """Return what is read of a folder of images; ``test_classes`` is that of `DataConfig`.
+    """Return the layout of a folder of images: its two parts and their classes.
+
+    ``test_classes`` is the setting of that name of `DataConfig`.
 
     Raises:
         DatasetMissing: If the folder has no such parts; the message says what it has.

@@ -104,7 +104,7 @@ class _Array:
         self.found = shape, numbers, columns_first, content
 
     def array(self) -> np.ndarray[Any, Any]:
-        """Return the numbers."""
+        """Return the array, a view of the bytes that the file holds."""
         if self.found is None:
             raise InputError("an array without numbers")
         shape, numbers, columns_first, content = self.found

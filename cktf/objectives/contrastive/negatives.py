@@ -199,7 +199,10 @@ class SampledNegatives(FromMemory):
         return Negatives(weights, self.count, distinct=not self.any_repeats)
 
     def _draw_distinct(self, classes: Tensor, generator: torch.Generator) -> Tensor:
-        """Return (batch, num_samples): 1 for K others, distinct; none for a class that draws repeatedly."""
+        """Return weights (batch, num_samples): 1 for each of an anchor's K distinct negatives, else 0.
+
+        Anchors of a class with fewer than K others get none here: theirs are drawn with repetitions.
+        """
         is_other = self.labels != classes.int().unsqueeze(1)
         # Eight bytes of each number that the generator makes.
         words = torch.empty(-(-is_other.numel() // 8), dtype=torch.int64, device=classes.device)

@@ -13,7 +13,8 @@ from analysis.figures.drawing import drawing
 from analysis.figures.health import chart, record
 from analysis.ledger.collect import ledger_tables
 from analysis.report.drawing import RENDER
-from cktf.rows import EpochRow, parse_row
+from cktf.ledger_lines import parse_row
+from cktf.rows import EpochRow
 
 
 def test_every_number_has_a_panel_with_the_means_of_a_few_arms(measured: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from analysis import load
 from analysis.figures import learning_curves
 from analysis.figures.learning_curves import chart, record
-from cktf.rows import EpochRow, parse_row
+from cktf.ledger_lines import parse_row
+from cktf.rows import EpochRow
 
 
 def test_a_panel_shows_an_arm_before_the_baseline(ablation: Path) -> None:

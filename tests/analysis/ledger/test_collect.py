@@ -14,7 +14,8 @@ import pytest
 from analysis import collect, load
 from analysis.ledger.collect import ledger_tables
 from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
-from cktf.rows import SCHEMA_VERSION, EndRow, EpochRow, Stage, Status, parse_row
+from cktf.ledger_lines import parse_row
+from cktf.rows import SCHEMA_VERSION, EndRow, EpochRow, Stage, Status
 from cktf.run.ledger import read_ledger
 from cktf.storage import Storage
 

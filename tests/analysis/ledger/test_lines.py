@@ -10,7 +10,8 @@ import pytest
 
 from analysis.ledger import lines as row_lines
 from analysis.ledger.lines import EPOCH_SCHEMA, POSITION, parse_lines
-from cktf.rows import EndRow, EpochRow, Status, parse_row
+from cktf.ledger_lines import parse_row
+from cktf.rows import EndRow, EpochRow, Status
 
 EPOCH = EpochRow(
     trial_id="t",

@@ -10,7 +10,8 @@ import pytest
 from analysis import load
 from analysis.report.methods import methods_text, provenance_rows
 from analysis.report.tables import main_tables
-from cktf.rows import Stage, Status, StudyRow, parse_row
+from cktf.ledger_lines import parse_row
+from cktf.rows import Stage, Status, StudyRow
 
 
 def test_the_methods_of_an_ablation_state_its_facts(ablation: Path) -> None:

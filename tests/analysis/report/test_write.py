@@ -10,15 +10,12 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-import analysis
-from analysis import load, write_report, write_results
+from analysis import write_report
 from analysis.__main__ import main
 from analysis.ledger.columns import FACTS_KEY, VERSION_KEY
 from analysis.report.methods import methods_text
 from analysis.report.tables import TABLES
-from analysis.report.write import report_on
 from cktf.rows import SCHEMA_VERSION, Stage, Status
-from cktf.storage import write
 
 FIGURES_OF_A_SEARCH = {"importance", "history", "slices", "rank_map", "parallel", "pareto"}
 LAST_SECTIONS = ["trials", "methods", "provenance"]
@@ -278,90 +275,6 @@ def test_the_page_of_a_smoke_run_says_so_at_its_top(ablation_writer: Callable[..
     assert "<title>Smoke run of " in page
     assert page.index('<p class="alarm">A smoke run: ') < page.index("<main>")
     assert "its numbers mean nothing" in page[page.index('id="methods"') :]
-
-
-def test_a_folder_of_something_else_is_no_place_for_a_report(ablation: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"--out .*out: holds no report, but notes\.txt; choose a folder that is new"):
-        report_on([str(ablation)], str(out))
-    assert [path.name for path in out.iterdir()] == ["notes.txt"]
-    with pytest.raises(ValueError, match=r"--out .*notes\.txt: is a file; a report needs a folder"):
-        report_on([str(ablation)], str(out / "notes.txt"))
-    (out / "notes.txt").unlink()
-    report_on([str(ablation)], str(out))
-    (out / "notes.txt").touch()
-    report_on([str(ablation)], str(out))  # it is a report now, whatever else is there
-
-
-OWN = ("figures/history.pdf", "tables/ranks.tex", "figures/mine.svg", "notes.txt")
-"""Files of a user's own, some of them called like those of other reports."""
-
-
-@pytest.mark.parametrize("writes", ["write_report", "write_results", "collect"])
-def test_files_that_are_not_a_report_s_own_are_left_alone(ablation: Path, tmp_path: Path, writes: str) -> None:
-    out = tmp_path / "paper"
-    for name in OWN:
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_text("mine")
-    results = load(ablation)
-    for _ in range(2):
-        if writes == "write_results":
-            write_results(results, out)
-        else:
-            getattr(analysis, writes)(ablation, out)
-    assert {(out / name).read_text() for name in OWN} == {"mine"}
-
-
-@pytest.mark.parametrize("writes", ["write_report", "write_results", "command line"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "trials.parquet",
-        "epochs.parquet/more.parquet",
-        "figures/effects.png",
-        "tables/methods.md",
-        "report.json",
-    ],
-)
-def test_a_file_in_the_place_of_one_of_the_report_s_is_refused_before_anything_is_written(
-    ablation_writer: Callable[..., Any],
-    tmp_path: Path,
-    name: str,
-    writes: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=2)
-    ledger.close_segment()
-    out = tmp_path / "paper"
-    (out / name).parent.mkdir(parents=True)
-    (out / name).write_text("mine")
-    if writes == "command line":
-        assert main(["report", str(ledger.run), "--out", str(out)]) == 2
-        assert f"{out}/{name}: is " in capsys.readouterr().err
-    else:
-        with pytest.raises(ValueError, match=rf"^{out}/{name}: is "):
-            write_report(ledger.run, out) if writes == "write_report" else write_results(load(ledger.run), out)
-    assert [path for path in out.rglob("*") if path.is_file()] == [out / name]
-    assert (out / name).read_text() == "mine"
-
-
-def test_what_a_killed_report_has_written_is_still_its_own(
-    ablation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(folder: Any, name: str, content: bytes) -> None:
-        if name == "report.html":
-            raise KeyboardInterrupt
-        write(folder, name, content)
-
-    with monkeypatch.context() as patched:
-        patched.setattr("analysis.report.write.write", killed)
-        with pytest.raises(KeyboardInterrupt):
-            write_report(ablation, tmp_path / "out")
-    assert (tmp_path / "out" / "figures" / "effects.svg").is_file()
-    paths = write_report(ablation, tmp_path / "out")
-    assert Path(paths.html).is_file()
 
 
 def test_a_table_and_a_figure_that_cannot_be_made_say_why_in_their_place(

@@ -1,0 +1,82 @@
+"""Lines of a ledger read as rows, one by one or in order. This module needs only the standard library."""
+
+from cktf.errors import InputError, shown
+from cktf.row_values import json_value
+from cktf.rows import ROWS, EndRow, EpochRow, PlannedRow, Row, StudyRow
+
+
+def parse_row(line: str | bytes) -> Row:
+    """Return the row of a ledger line; spaces and the order of its keys do not matter.
+
+    Raises:
+        InputError: If it is no JSON object, its kind is unknown, a key is there twice or missing, or a value is not of
+            the type of its field.
+    """
+    values = json_value(line)
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if not isinstance(kind, str) or kind not in ROWS:
+        raise InputError(f"a row of unknown kind {shown(kind)}; known: {', '.join(ROWS)}")
+    return ROWS[kind].from_dict(values)
+
+
+class RowReader:
+    """Reads the lines of a ledger in order, and refuses a row that contradicts the rows before it, or needs others."""
+
+    def __init__(self) -> None:
+        self._is_begun = False
+        self._planned: dict[str, tuple[str, int]] = {}  # trial id -> arm id and seed
+        self._replicates: dict[tuple[str, int], str] = {}  # the other way round
+
+    def read(self, line: str | bytes, place: str) -> Row:
+        """Return the row of the next line.
+
+        Args:
+            line: The line without its newline.
+            place: File and line, for messages.
+
+        Raises:
+            InputError: If it is no row, comes before the first study row or its trial's planned row, or plans another
+                trial under the id, or the arm and seed, of an earlier one.
+        """
+        try:
+            row = parse_row(line)
+            self._check_order(row)
+        except ValueError as error:
+            raise InputError(f"{place}: {error}") from error
+        return row
+
+    def _check_order(self, row: Row) -> None:
+        if isinstance(row, StudyRow):
+            self._is_begun = True
+        elif not self._is_begun:
+            raise InputError(f"a row of kind {row.kind!r} stands before the first study row")
+        elif isinstance(row, PlannedRow):
+            replicate = row.arm_id, row.seed
+            if self._planned.setdefault(row.trial_id, replicate) != replicate:
+                raise InputError(f"plans trial {shown(row.trial_id)} anew, with another arm_id or seed than before")
+            if (other := self._replicates.setdefault(replicate, row.trial_id)) != row.trial_id:
+                raise InputError(
+                    f"plans trial {shown(row.trial_id)} with the arm_id and the seed {row.seed} of trial {shown(other)}"
+                )
+        elif isinstance(row, EpochRow | EndRow) and row.trial_id not in self._planned:
+            raise InputError(
+                f"a row of kind {row.kind!r} tells of trial {row.trial_id!r}, which no row before it has planned"
+            )
+
+
+def whole_lines(content: bytes) -> list[bytes]:
+    """Return the lines of a segment without a torn last line, which a killed writer leaves.
+
+    A last line that is a row counts even without a newline, because other programs may end a file so.
+    """
+    *lines, last = content.split(b"\n")
+    return [*lines, last] if is_row(last) else lines
+
+
+def is_row(line: bytes) -> bool:
+    """Return whether a line is a whole row."""
+    try:
+        parse_row(line)
+    except ValueError:
+        return False
+    return True
