@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cktf.ledger_lines import RowReader, parse_row, whole_lines
+from cktf.ledger_lines import parse_row
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 
 EPOCH = EpochRow(
@@ -126,38 +126,6 @@ def test_a_float_that_is_null_is_missing_and_one_with_a_default_has_it() -> None
     assert math.isnan(parse_row(EPOCH.to_json().replace('"train_loss":1.5', '"train_loss":NaN')).train_loss)
 
 
-def test_rows_that_come_before_those_that_they_need_are_refused_with_their_place() -> None:
-    end = EndRow(trial_id="t", status=Status.COMPLETE)
-    for row in (PLANNED, EPOCH, end):
-        with pytest.raises(ValueError, match=f"^1: a row of kind '{row.kind}' stands before the first study row"):
-            RowReader().read(row.to_json(), "1")
-    for row in (EPOCH, end):
-        reader = RowReader()
-        reader.read(STUDY.to_json(), "1")
-        with pytest.raises(ValueError, match=f"^2: a row of kind '{row.kind}' tells of trial 't', which no row before"):
-            reader.read(row.to_json(), "2")
-        assert reader.read(PLANNED.to_json(), "3") == PLANNED
-        assert reader.read(row.to_json(), "4") == row
-
-
-def test_a_plan_that_contradicts_one_before_it_is_refused() -> None:
-    reader = RowReader()
-    for row in (STUDY, PLANNED, PLANNED, replace(PLANNED, trial_id="u", seed=1)):  # a failed trial is planned again
-        reader.read(row.to_json(), "1")
-    with pytest.raises(ValueError, match=r"^2: plans trial 't' anew, with another arm_id or seed than before"):
-        reader.read(replace(PLANNED, seed=2).to_json(), "2")
-    with pytest.raises(ValueError, match=r"^3: plans trial 'v' with the arm_id and the seed 1 of trial 'u'"):
-        reader.read(replace(PLANNED, trial_id="v", seed=1).to_json(), "3")
-
-
-def test_the_last_line_of_a_segment_is_whole_where_it_is_a_row() -> None:
-    line = PLANNED.to_json().encode()
-    assert whole_lines(line + b"\n" + line) == [line, line]
-    assert whole_lines(line + b"\n" + line[:-1]) == [line]
-    assert whole_lines(line + b"\n") == [line]
-    assert whole_lines(b"") == []
-
-
 def test_a_key_of_a_later_version_is_dropped() -> None:
     line = json.dumps({**json.loads(EPOCH.to_json()), "colour": "blue"})
     assert parse_row(line) == EPOCH
@@ -181,7 +149,7 @@ def test_a_row_without_some_of_its_keys_is_refused_and_names_them() -> None:
 
 def test_the_rows_need_the_standard_library_alone() -> None:
     code = (
-        "import sys; import cktf.rows; "
+        "import sys; import cktf.ledger_lines, cktf.rows; "
         "print([m for m in ('torch', 'ray', 'pydantic', 'numpy', 'optuna') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
