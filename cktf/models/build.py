@@ -80,14 +80,14 @@ class ModelConfig(Settings):
     model: str
     """A name of `MODELS`, or `torchvision/` or `timm/` and the name of a classification network there."""
 
-    stem: str | None = None
+    stem: str | None = Field(default=None, min_length=1)
     """For `torchvision/` and `timm/`: the layer before the first stage. Not set, like the next two: that which is known
     for the network's family (see `cktf layers`)."""
 
-    stages: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None = None
+    stages: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None = Field(default=None, min_length=1)
     """For `torchvision/` and `timm/`: for each stage the layers that are its blocks, from the input to the output."""
 
-    penultimate: str | None = None
+    penultimate: str | None = Field(default=None, min_length=1)
     """For `torchvision/` and `timm/`: the layer whose output, flattened, the classifier reads."""
 
     weights: str | None = None
@@ -169,10 +169,18 @@ def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequenc
             network = build_from_zoo(config.model, num_classes, image_shape, is_pretrained=is_pretrained)
         adapter = adapted(network, config, image_shape)
         if is_pretrained and config.model.startswith(TORCHVISION_PREFIX):
-            adapter.load_state_dict(with_own_classifier(adapter, torchvision_weights(config.model, image_shape[-1])))
+            _load_published(adapter, torchvision_weights(config.model, image_shape[-1]))
     except InputError as error:
         raise InputError(f"{config.model}: {error}") from error
     return adapter
+
+
+def _load_published(adapter: Adapter, weights: Mapping[str, Tensor]) -> None:
+    try:
+        adapter.load_state_dict(with_own_classifier(adapter, weights))
+    except RuntimeError as error:  # such as a classifier that is no linear layer, for other classes
+        said = " ".join(str(error).split())[:300]
+        raise InputError(f"weights: default: those that are published do not fit this network: {said}") from error
 
 
 def _require_readable(network: nn.Module, image_shape: Sequence[int], config: ModelConfig) -> None:

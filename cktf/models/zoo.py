@@ -1,6 +1,7 @@
 """The networks of torchvision and timm by name, and their published weights."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -99,6 +100,7 @@ def build_from_zoo(
         raise
     except Exception as error:
         if is_pretrained:
+            build_from_zoo(model, num_classes, image_shape)  # which says so where the images are the trouble
             raise _not_had(error) from error
         shape = tuple(image_shape or ())
         raise InputError(f"cannot read images of shape {shape}; data.side sets another: {error}") from error
@@ -121,6 +123,9 @@ def torchvision_weights(model: str, side: int) -> dict[str, Tensor]:
         weights = models.get_model_weights(name)["DEFAULT"].get_state_dict(progress=False, check_hash=True)
     except Exception as error:
         raise _not_had(error) from error
+    if name.startswith("densenet"):  # their files have the names of an older version, which torchvision changes so
+        renamed = (re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key) for key in weights)
+        weights = dict(zip(renamed, weights.values(), strict=True))
     if name.startswith("vit_"):
         weights = interpolate_embeddings(side, int(name.rpartition("_")[2]), weights)
     return dict(weights)

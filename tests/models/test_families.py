@@ -14,6 +14,7 @@ from cktf.batch import Activations, Batch, NoRepresentation
 from cktf.errors import InputError
 from cktf.models import MODELS, Adapter, ModelConfig, build_model, layer_rows, measure_shapes, with_own_classifier
 from cktf.models.adapter import as_map
+from cktf.models.zoo import torchvision_weights
 from cktf.objectives import BuildContext, WeightedSum
 from cktf.objectives.registry import OBJECTIVES, ObjectivesConfig
 from cktf.study.designs import smoke_trial
@@ -236,3 +237,29 @@ def test_a_student_with_fewer_stages_is_told_how_it_is_paired() -> None:
     assert told.startswith("resnet8 has 3 stages and its teacher ResNet10 4;")
     assert told.endswith("stage1 with the teacher's stage2, and so on")
     assert look_at_networks(TrialConfig.model_validate(config_of(**networks, objective={"kd": {}}))) == []
+
+
+def test_published_weights_that_do_not_fit_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = build_model("torchvision/squeezenet1_1", 1000, (3, 64, 64)).state_dict()
+    monkeypatch.setattr("cktf.models.build.torchvision_weights", lambda *_: published)
+    config = ModelConfig(model="torchvision/squeezenet1_1", weights="default")
+    with pytest.raises(ValueError, match=r"^torchvision/squeezenet1_1: weights: default: those .* do not fit"):
+        build_model(config, 10, (3, 64, 64))
+    key = "classifier.1.bias"
+    assert torch.equal(build_model(config, 1000, (3, 64, 64)).state_dict()[key], published[key])
+
+
+def test_published_weights_of_a_densenet_have_their_present_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision import models
+
+    own = models.densenet121(weights=None, num_classes=1000).state_dict()
+    older = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", key): value for key, value in own.items()}
+    assert older.keys() != own.keys()
+    monkeypatch.setattr(type(models.DenseNet121_Weights.DEFAULT), "get_state_dict", lambda *_, **__: older)
+    assert torchvision_weights("torchvision/densenet121", 64).keys() == own.keys()
+
+
+@pytest.mark.parametrize("name", ["stem", "stages", "penultimate"])
+def test_an_empty_name_of_layers_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        ModelConfig.model_validate({"model": "torchvision/resnet18", name: [] if name == "stages" else ""})

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cktf.data.dataset import Dataset
+from cktf.data.dataset import Dataset, resize
 from cktf.data.files.mapped import as_tensor
 from cktf.data.files.places import DataPlace, DatasetMissing, data_folder, files_digest, shown, size_in_words, some_of
 from cktf.data.sets.own import TEST_PARTS, own_dataset, test_part
@@ -101,7 +101,7 @@ def _array(path: Path, inside: str) -> np.ndarray[Any, Any]:
 
 
 def _images(path: Path, inside: str, side: int | None) -> Tensor:
-    """Return images (samples, channels, height, width); those that are to be scaled are cut square, in the middle."""
+    """Return images (samples, channels, height, width), as large as stored or, cut square and scaled, of ``side``."""
     pixels, name = _array(path, inside), f"data.root: {_name(path, inside)}"
     shape = pixels.shape
     if pixels.dtype != np.uint8:
@@ -123,6 +123,7 @@ def _images(path: Path, inside: str, side: int | None) -> Tensor:
         height, width = images.shape[2:]
         square = min(height, width)
         images = images.narrow(2, (height - square) // 2, square).narrow(3, (width - square) // 2, square)
+        images = resize(images, side)
     return images.contiguous()
 
 

@@ -26,6 +26,7 @@ HUGGINGFACE = "huggingface"
 _IMAGES = ("image", "img")
 _LABELS = ("label", "labels", "fine_label")
 _PART = re.compile(r"(?:^|[-_.])(train|test|validation|valid|val)(?=[-_.]|$)")
+_SHARD = re.compile(r"-(\d+)-of-(\d+)$")
 _DEEPEST = 3  # folders between the root and a file
 _AT_A_TIME = 256  # rows in memory while images are decoded
 
@@ -76,7 +77,19 @@ def _parts(root: str | None) -> dict[str, list[Path]]:
                 f"data.root: {shown(folder)} holds several tables of the part {name}: "
                 f"{some_of([shown(path) for path in places.values()])}; set data.root to the folder of one"
             )
+        _require_all_shards(name, paths)
     return dict(found)
+
+
+def _require_all_shards(part: str, paths: Sequence[Path]) -> None:
+    """Refuse a part of which files are missing, or that has files of two divisions, by names ``...-00000-of-00003``."""
+    numbered = [tuple(map(int, match.groups())) for path in paths if (match := _SHARD.search(path.stem))]
+    totals = {total for _, total in numbered}
+    if numbered and (len(totals) > 1 or sorted(numbered) != [(n, len(paths)) for n in range(len(paths))]):
+        raise InputError(
+            f"data.root: the part {part} has the files {some_of([shown(path) for path in paths])}; by their names they "
+            "are not all of one division into files, each once"
+        )
 
 
 def _part(name: str, files: Sequence[Path], side: int | None) -> tuple[Tensor, Tensor]:

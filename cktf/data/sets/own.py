@@ -85,8 +85,7 @@ def own_dataset(
         raise InputError(f"data.root: {held[0]} has no label 0, but {classes[0]}; classes are counted from 0")
     if (largest := int(test[1].max())) >= len(classes):
         raise InputError(f"data.root: {held[1]} holds labels up to {largest}; those of training end at {classes[-1]}")
-    rows = torch.linspace(0, len(train[0]) - 1, min(len(train[0]), _MOST_MEASURED), dtype=torch.float64).long()
-    std, mean = torch.std_mean(train[0][rows].double() / 255, dim=(0, 2, 3), correction=0)
+    mean, std = _mean_and_std(train[0])
     kind = replace(
         OWN_KIND,
         num_classes=len(classes),
@@ -95,6 +94,22 @@ def own_dataset(
         augmentation=Augmentation(crop=min(shapes[0][1:]) // 8, flip=False),
     )
     return replace(kind.dataset(*train, *test), remarks=tuple(remarks))
+
+
+def _mean_and_std(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation (channels,) of images scaled to [0, 1]: of all, or of some evenly spaced.
+
+    Pixels are counted by value, a few images at a time, so that images larger than memory stay mapped.
+    """
+    rows = torch.linspace(0, len(images) - 1, min(len(images), _MOST_MEASURED), dtype=torch.float64).long()
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
+    for some in torch.split(rows, 256):
+        pixels = images[some].movedim(1, 0).flatten(1)
+        counts += torch.stack([torch.bincount(channel, minlength=256) for channel in pixels])
+    shares = counts.double() / counts.sum(1, keepdim=True)
+    values = torch.arange(256, dtype=torch.float64) / 255
+    mean = shares @ values
+    return mean, (shares * (values - mean[:, None]) ** 2).sum(1).sqrt()
 
 
 def in_both_parts(dataset: Dataset) -> str:

@@ -74,6 +74,19 @@ def test_names_layouts_and_files_of_any_kind_are_one_data_set(
     assert dataset.test_labels.tolist() == arrays["test_labels"].ravel().tolist()
 
 
+def test_constants_and_crop_are_those_of_images_that_are_scaled(arrays: Arrays, tmp_path: Path) -> None:
+    large = {name: value.repeat(4, 1).repeat(4, 2) if "images" in name else value for name, value in arrays.items()}
+    noise = np.random.default_rng(0).integers(0, 256, large["train_images"].shape, dtype=np.uint8)
+    written(tmp_path, large | {"train_images": noise})
+    dataset = load(tmp_path, side=16)
+    values = dataset.train_images.numpy() / 255
+    assert dataset.image_shape == (1, 16, 16)
+    assert dataset.standard_augmentation.crop == 2
+    assert dataset.mean.tolist() == pytest.approx([values.mean()])
+    assert dataset.std.tolist() == pytest.approx([values.std()])
+    assert values.std() < 0.7 * noise.std() / 255
+
+
 def test_a_side_takes_the_square_in_the_middle(arrays: Arrays, tmp_path: Path) -> None:
     wide = {name: np.pad(each, ((0, 0), (0, 0), (4, 4))) if "images" in name else each for name, each in arrays.items()}
     assert load(written(tmp_path, wide)).image_shape == (1, 8, 16)

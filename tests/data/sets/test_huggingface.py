@@ -190,3 +190,15 @@ def test_damaged_files_are_named(tmp_path: Path, kind: str) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=f"^data.root: {path} is damaged, or is no (Parquet|Arrow) file"):
             load(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["missing", "of another division"])
+def test_a_part_whose_files_are_not_one_division_is_refused(tmp_path: Path, change: str) -> None:
+    as_parquet(tmp_path)
+    first = tmp_path / "data" / "train-00000-of-00002.parquet"
+    if change == "missing":
+        first.unlink()
+    else:
+        (tmp_path / "data" / "train-00000-of-00001.parquet").write_bytes(first.read_bytes())
+    with pytest.raises(ValueError, match=r"data\.root: the part train has the files .*not all of one division"):
+        load(tmp_path)
