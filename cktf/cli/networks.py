@@ -18,6 +18,7 @@ def layers(
     """List a network's layers that a study may name, their shapes, and what it takes where it names none."""
     from pydantic import ValidationError
 
+    from cktf.batch import Shapes
     from cktf.errors import InputError
     from cktf.models import ModelConfig, build_model, layer_rows, measure_shapes, size_in_words
     from cktf.objectives.contrastive.representations import blocks_of
@@ -43,8 +44,10 @@ def layers(
     pairs = partners(student, of_teacher, f"{model} with {teacher}", "name pairs by hand under objective.cktf.pairs")
     ends = [{name: name} if student.has(name) and of_teacher.has(name) else {} for name in ("stem", "penultimate")]
     say(["", "What pairing 'last' compares, of a stage its last block:"])
-    rows = [
-        (ours, size_in_words(blocks_of(student, ours)[-1]), theirs, size_in_words(blocks_of(of_teacher, theirs)[-1]))
-        for ours, theirs in (ends[0] | pairs | ends[1]).items()
-    ]
+
+    def last_block(network: Shapes, layer: str) -> str:
+        return size_in_words(blocks_of(network, layer)[-1])
+
+    named = ends[0] | pairs | ends[1]
+    rows = [(own, last_block(student, own), its, last_block(of_teacher, its)) for own, its in named.items()]
     out.print(table_of(("student", "shape", "teacher", "shape"), rows))

@@ -85,7 +85,7 @@ class CATKD(Objective):
         """Return ``maps``: a scalar."""
         assert self.student_layers.classifier is not None
         weight = self.student_layers.classifier.weight
-        ours = class_activation_maps(pooled_map(student).float(), weight, self.resolution)
+        of_student = class_activation_maps(pooled_map(student).float(), weight, self.resolution)
         stored = teacher.readings.get(self.reading.name)
-        theirs = self.reading.compute(teacher, batch) if stored is None else stored
-        return {"maps": attention_loss(ours, theirs, normalize=self.normalize)}
+        of_teacher = self.reading.compute(teacher, batch) if stored is None else stored
+        return {"maps": attention_loss(of_student, of_teacher, normalize=self.normalize)}

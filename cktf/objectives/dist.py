@@ -79,7 +79,7 @@ class DIST(Objective):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``inter`` and ``intra``, a scalar each; none whose factor is 0."""
-        ours, theirs = (gather_with_gradient(side.logits.float(), batch) for side in (student, teacher))
-        inter, intra = relational_losses(ours, theirs, self.temperature)
+        of_student, of_teacher = (gather_with_gradient(side.logits.float(), batch) for side in (student, teacher))
+        inter, intra = relational_losses(of_student, of_teacher, self.temperature)
         terms = {"inter": inter, "intra": intra}
         return {name: terms[name] for name in self.term_weights}

@@ -47,8 +47,8 @@ def decoupled_divergences(
     student = decoupled(student_logits / temperature, labels)
     teacher = decoupled(teacher_logits / temperature, labels)
     target, others = (
-        functional.kl_div(ours, theirs, reduction="batchmean", log_target=True) * temperature**2
-        for ours, theirs in zip(student, teacher, strict=True)
+        functional.kl_div(of_student, of_teacher, reduction="batchmean", log_target=True) * temperature**2
+        for of_student, of_teacher in zip(student, teacher, strict=True)
     )
     return target, others
 
@@ -96,10 +96,10 @@ class DKD(Objective):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``target`` (TCKD) and ``others`` (NCKD), scalars times the warm-up; none whose factor is 0."""
-        ours, theirs = student.logits.float(), teacher.logits.float()
+        of_student, of_teacher = student.logits.float(), teacher.logits.float()
         if self.standardize:
-            ours, theirs = standardised(ours), standardised(theirs)
-        target, others = decoupled_divergences(ours, theirs, batch.labels, self.temperature)
+            of_student, of_teacher = standardised(of_student), standardised(of_teacher)
+        target, others = decoupled_divergences(of_student, of_teacher, batch.labels, self.temperature)
         terms = {"target": target, "others": others}
         warmup = warmup_factor(batch, self.warmup_epochs)
         return {name: warmup * terms[name] for name in self.term_weights}

@@ -53,5 +53,5 @@ class FitNet(Objective):
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the hint's ``stem``, ``stage1``, ... alone: a scalar."""
         sides = (student, teacher)
-        ours, theirs = (side.stages[self.from_end][-1] if self.from_end else side.stem for side in sides)
-        return {self.hint: hint_loss(self.regressor(ours.float()), theirs.float())}
+        of_student, of_teacher = (side.stages[self.from_end][-1] if self.from_end else side.stem for side in sides)
+        return {self.hint: hint_loss(self.regressor(of_student.float()), of_teacher.float())}

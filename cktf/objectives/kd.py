@@ -53,7 +53,7 @@ class KD(Objective):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``logits``: the divergence, a scalar, in nats times T^2."""
-        ours, theirs = student.logits.float(), teacher.logits.float()
+        of_student, of_teacher = student.logits.float(), teacher.logits.float()
         if self.standardize:
-            ours, theirs = standardised(ours), standardised(theirs)
-        return {"logits": softened_divergence(ours, theirs, self.temperature)}
+            of_student, of_teacher = standardised(of_student), standardised(of_teacher)
+        return {"logits": softened_divergence(of_student, of_teacher, self.temperature)}

@@ -104,8 +104,8 @@ class OFD(Objective):
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
         terms = {}
         stages = zip(self.connectors.items(), student.preactivations, teacher.preactivations, strict=True)
-        for (name, connector), ours, theirs in stages:
-            connected = connector(ours.float())
-            target = functional.adaptive_avg_pool2d(theirs.float(), connected.shape[2:])
+        for (name, connector), of_student, of_teacher in stages:
+            connected = connector(of_student.float())
+            target = functional.adaptive_avg_pool2d(of_teacher.float(), connected.shape[2:])
             terms[name] = partial_distance(connected, target, self.get_buffer(f"margin_{name}"))
         return terms

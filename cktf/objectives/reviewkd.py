@@ -35,8 +35,8 @@ def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
         if side < min(student.shape[2:]):
             weight /= 2
             total += weight
-            ours, theirs = (functional.adaptive_avg_pool2d(maps, side) for maps in (student, teacher))
-            loss = loss + weight * functional.mse_loss(ours, theirs)
+            of_student, of_teacher = (functional.adaptive_avg_pool2d(maps, side) for maps in (student, teacher))
+            loss = loss + weight * functional.mse_loss(of_student, of_teacher)
     return loss / total
 
 

@@ -94,12 +94,13 @@ def look_at_networks(config: TrialConfig) -> list[str]:
     side = config.data.side or 32  # the number of stages is the same
     both = config.student, config.teacher
     shapes = [_shapes(network.model_dump_json(include=_LAYERS), side) for network in both]
-    ours, theirs = (len(found.stages) if found and found.has("stages") else 0 for found in shapes)
-    if not 0 < ours < theirs:
+    of_student, of_teacher = (len(found.stages) if found and found.has("stages") else 0 for found in shapes)
+    if not 0 < of_student < of_teacher:
         return []
+    student, teacher = config.student.model, config.teacher.model
     return [
-        f"{config.student.model} has {ours} stages and its teacher {config.teacher.model} {theirs}; where stages are "
-        f"compared, they are paired from the end: stage1 with the teacher's stage{theirs - ours + 1}, and so on"
+        f"{student} has {of_student} stages and its teacher {teacher} {of_teacher}; where stages are compared, they "
+        f"are paired from the end: stage1 with the teacher's stage{of_teacher - of_student + 1}, and so on"
     ]
 
 

@@ -201,7 +201,7 @@ class SampledNegatives(FromMemory):
     def _draw_distinct(self, classes: Tensor, generator: torch.Generator) -> Tensor:
         """Return weights (batch, num_samples): 1 for each of an anchor's K distinct negatives, else 0.
 
-        Anchors of a class with fewer than K others get none here: theirs are drawn with repetitions.
+        Anchors of a class with fewer than K others get none here, since they are drawn with repetitions.
         """
         is_other = self.labels != classes.int().unsqueeze(1)
         # Eight bytes of each number that the generator makes.

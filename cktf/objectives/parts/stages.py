@@ -47,8 +47,8 @@ def paired_stages(
         ValueError: As `partners`.
     """
     pairs = partners(given.student, given.teacher, key, remedy, equal=equal)
-    ours, theirs = (_named(network.stages) for network in (given.student, given.teacher))
-    return {name: (ours[name], theirs[partner]) for name, partner in pairs.items()}
+    of_student, of_teacher = (_named(network.stages) for network in (given.student, given.teacher))
+    return {name: (of_student[name], of_teacher[partner]) for name, partner in pairs.items()}
 
 
 def paired_maps(
@@ -61,8 +61,8 @@ def paired_maps(
 def matched_stages(student: Activations, teacher: Activations) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
     """Yield the student's ``stage1``, ``stage2``, ... and its map and its partner's, float32."""
     pairs = zip(student.stages, teacher.stages[-len(student.stages) :], strict=True)
-    for number, (ours, theirs) in enumerate(pairs, start=1):
-        yield f"stage{number}", (ours[-1].float(), theirs[-1].float())
+    for number, (of_student, of_teacher) in enumerate(pairs, start=1):
+        yield f"stage{number}", (of_student[-1].float(), of_teacher[-1].float())
 
 
 def require_known(name: str, given: BuildContext) -> None:
