@@ -1,7 +1,6 @@
 """Plug-ins: how they are found, identified and imported, and what is said of one that is wrong."""
 
 import inspect
-import sys
 from pathlib import Path
 
 import pytest
@@ -40,7 +39,7 @@ def test_its_text_is_shown_by_tracebacks_and_read_by_what_inspects_it() -> None:
     assert "no network yet" in inspect.getsource(module.net)
     with pytest.raises(ValueError, match="no network yet") as caught:
         module.net(2, 1)
-    assert caught.traceback[-1].path == "mine.py" or str(caught.traceback[-1].path).endswith("mine.py")
+    assert str(caught.traceback[-1].path).endswith("mine.py")
 
 
 def test_a_file_is_relative_to_the_study_s_folder(tmp_path: Path) -> None:
@@ -88,9 +87,9 @@ WRONG = {
 
 @pytest.mark.parametrize("source", WRONG)
 def test_what_is_wrong_with_a_file_is_said_in_one_message(source: str) -> None:
-    with pytest.raises(InputError, match=WRONG[source]):
-        parts_of(file_plugin("mine.py", source.encode()))
-    assert not [name for name in sys.modules if name.startswith("cktf_plugin_") and sys.modules[name] is None]
+    for _ in range(2):  # a file that raised is not half imported afterwards
+        with pytest.raises(InputError, match=WRONG[source]):
+            parts_of(file_plugin("mine.py", source.encode()))
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
