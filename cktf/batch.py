@@ -29,6 +29,10 @@ class Batch:
         share: Share of the whole batch that this worker holds; 1 with one worker.
         offset: Position of this worker's first sample in the whole batch; 0 with one worker.
         epoch: Pass over the samples in this phase, from 1.
+        other_labels: (batch,), int64: labels of the samples that are mixed into the images; None if none are.
+        own_share: (batch,), float32: share of each image that is of the sample of ``labels``; None likewise.
+        teacher_images: (batch, channels, height, width), float: another view of the same samples, which the teacher
+            sees; None if it sees ``images``.
     """
 
     images: Tensor
@@ -38,6 +42,19 @@ class Batch:
     share: float = 1.0
     offset: int = 0
     epoch: int = 1
+    other_labels: Tensor | None = None
+    own_share: Tensor | None = None
+    teacher_images: Tensor | None = None
+
+    def by_shares(self, of_labels: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the mean over the batch, a scalar, of a function of labels (batch,), with values (batch,), float.
+
+        Where images are mixed, the values of either sample's labels count by their shares of the image.
+        """
+        values = of_labels(self.labels)
+        if self.other_labels is not None and self.own_share is not None:
+            values = torch.lerp(of_labels(self.other_labels), values, self.own_share.to(values.dtype))
+        return values.mean()
 
 
 class NoRepresentation(InputError, AttributeError):  # noqa: N818  # it names what is not there

@@ -254,6 +254,9 @@ class EpochResult:
             not train the student's classifier or has no labels.
         validation_loss: Mean cross-entropy.
         validation_accuracy: Top-1, per cent.
+        other_validation_loss: Of a trial with an average of its student: mean cross-entropy of the one that is not
+            judged, the average or, with ``judge: ema``, the student itself; None as before.
+        other_validation_accuracy: Its top-1, per cent.
         test_loss: Mean cross-entropy; None except at the last epoch of a trial that may read the test split.
         test_accuracy: Top-1, per cent; None likewise.
         test_images: Images of the test split; None likewise.
@@ -273,6 +276,8 @@ class EpochResult:
     train_accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
+    other_validation_loss: float | None = None
+    other_validation_accuracy: float | None = None
     test_loss: float | None = None
     test_accuracy: float | None = None
     test_images: int | None = None

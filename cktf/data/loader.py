@@ -1,16 +1,22 @@
 """Batches of a data set, made on its device: no processes, and no copies if the images are there too."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from cktf.batch import Batch
-from cktf.data.augmentation import AugmentationConfig, crop_and_flip, draw, draw_boxes, normalise, resized_crop
+from cktf.data.augmentation.boxes import draw_boxes
+from cktf.data.augmentation.config import AugmentationConfig
+from cktf.data.augmentation.crops import crop_and_flip, draw, normalise, resized_crop
+from cktf.data.augmentation.mixing import Mixes, draw_mixes
 from cktf.data.dataset import Dataset, resize
 from cktf.errors import InputError
-from cktf.seeding import generator
+from cktf.seeding import derive, generator
+
+View = Callable[[slice], Tensor]
+"""Maps positions in an epoch's order to these samples' images, augmented and normalised."""
 
 _SMALLEST = 2  # batch-norm has no variance to train on in a batch of one
 
@@ -29,6 +35,7 @@ class TrainLoader:
         seed: The replicate's seed.
         rank: This worker, from 0.
         world_size: Workers in all.
+        has_own_view: Whether the teacher sees each sample augmented by draws of its own (see `Batch.teacher_images`).
 
     Raises:
         ValueError: If a batch or the training split has fewer than two samples for each worker, or the crop could
@@ -45,6 +52,7 @@ class TrainLoader:
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        has_own_view: bool = False,
     ) -> None:
         smallest = _SMALLEST * world_size
         for path, samples in (("batch_size", batch_size), ("data: the training split", len(rows))):
@@ -65,6 +73,7 @@ class TrainLoader:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.has_own_view = has_own_view
         # The remainder is a batch too, unless some worker could not train batch-norm on its shard.
         remainder = len(rows) % batch_size
         self.num_samples = len(rows) if remainder >= smallest else len(rows) - remainder
@@ -82,36 +91,55 @@ class TrainLoader:
         # Drawn on the CPU, which gives the same numbers wherever the data set is.
         order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
         order = order[: self.num_samples]
-        draws = draw(self.augmentation, order, self.seed, epoch).to(self.dataset.device)
-        boxes = None
-        if self.augmentation.resized_crop:
-            height, width = self.dataset.train_images.shape[2:]
-            boxes = draw_boxes(order, self.seed, epoch, height, width).to(self.dataset.device)
-        rows = self.rows[order]
-        labels = self.dataset.train_labels[rows.to(self.dataset.device)]
-        rows = rows.to(self.dataset.train_images.device)
+        labels = self.dataset.train_labels[self.rows[order].to(self.dataset.device)]
+        view = self._view(order, self.seed, epoch)
+        own_view = self._view(order, derive(self.seed, "teacher's view"), epoch) if self.has_own_view else None
+        mixes = None
+        if self.augmentation.mixup or self.augmentation.cutmix:
+            mixes = draw_mixes(self.augmentation, order, self.seed, epoch, *self.dataset.image_shape[1:])
+            mixes = mixes.to(self.dataset.device)
         order = order.to(self.dataset.device)
         for number, start in enumerate(range(0, self.num_samples, self.batch_size)):
             size = min(self.batch_size, self.num_samples - start)
             offset, end = (size * rank // self.world_size for rank in (self.rank, self.rank + 1))
             shard = slice(start + offset, start + end)
-            images = _read(self.dataset.train_images, rows[shard], self.dataset.device)
-            if boxes is None:
-                images = _shown(images, self.dataset)
-            images = crop_and_flip(images, draws[:, shard], self.augmentation.crop)
-            if boxes is not None:
-                images = resized_crop(images, boxes[:, shard], *self.dataset.image_shape[1:])
-            for change in self.augmentation.changes:
-                images = change(images, order[shard], seed=self.seed, epoch=epoch)
+            partners = slice(start + size - end, start + size - offset)  # in reverse, those that are mixed in
             yield Batch(
-                images=normalise(images, self.dataset.mean, self.dataset.std),
+                images=_mixed(view, mixes, shard, partners),
                 labels=labels[shard],
                 index=order[shard],
                 step=(epoch - 1) * len(self) + number,
                 share=(end - offset) / size,
                 offset=offset,
                 epoch=epoch,
+                other_labels=labels[partners].flip(0) if mixes else None,
+                own_share=mixes.shares[shard] if mixes else None,
+                teacher_images=_mixed(own_view, mixes, shard, partners) if own_view else None,
             )
+
+    def _view(self, order: Tensor, seed: int, epoch: int) -> View:
+        """Return the augmentation, by the draws of a seed, of an epoch's samples ``order`` (samples,), int64, CPU."""
+        dataset, augmentation = self.dataset, self.augmentation
+        draws = draw(augmentation, order, seed, epoch).to(dataset.device)
+        boxes = None
+        if augmentation.resized_crop:
+            height, width = dataset.train_images.shape[2:]
+            boxes = draw_boxes(order, seed, epoch, height, width).to(dataset.device)
+        rows = self.rows[order].to(dataset.train_images.device)
+        index = order.to(dataset.device)
+
+        def images_of(chosen: slice) -> Tensor:
+            images = _read(dataset.train_images, rows[chosen], dataset.device)
+            if boxes is None:
+                images = _shown(images, dataset)
+            images = crop_and_flip(images, draws[:, chosen], augmentation.crop)
+            if boxes is not None:
+                images = resized_crop(images, boxes[:, chosen], *dataset.image_shape[1:])
+            for change in augmentation.changes:
+                images = change(images, index[chosen], seed=seed, epoch=epoch)
+            return normalise(images, dataset.mean, dataset.std)
+
+        return images_of
 
 
 def evaluation_batches(
@@ -132,6 +160,15 @@ def evaluation_batches(
     for chosen, its_labels in zip(torch.split(rows, batch_size), torch.split(labels, batch_size), strict=True):
         shown = _shown(_read(images, chosen, dataset.device), dataset)
         yield normalise(shown, dataset.mean, dataset.std), its_labels
+
+
+def _mixed(view: View, mixes: Mixes | None, shard: slice, partners: slice) -> Tensor:
+    """Return a shard's images, mixed with those of their partners, which of a whole batch are its own in reverse."""
+    images = view(shard)
+    if mixes is None:
+        return images
+    others = images if partners == shard else view(partners)
+    return mixes.of(images, others.flip(0), shard)
 
 
 def _shown(images: Tensor, dataset: Dataset) -> Tensor:

@@ -134,6 +134,8 @@ class OptionalParts:
 
     Attributes:
         needs_labels: Whether the method reads classes; others only tell samples of one label from the rest.
+        takes_mixed: Whether the method takes images that are mixed of two samples each, as by mixup, and then weighs
+            both labels. None: if it needs no labels. One that stores something of each sample says false.
         ends_with_initial: Whether the method has no terms after its initial phase (see `InitialOnly`).
         readings: The few tensors that `Objective.forward` reads of the teacher; it is then given `Activations` that
             hold nothing else, so that the teacher's output can be stored. None: it may read anything.
@@ -145,6 +147,7 @@ class OptionalParts:
     """
 
     needs_labels: ClassVar[bool] = False
+    takes_mixed: ClassVar[bool | None] = None
     ends_with_initial: ClassVar[bool] = False
     readings: tuple[Reading, ...] | None = None
     health_readings: tuple[Reading, ...] | None = ()

@@ -272,4 +272,5 @@ def acting(config: TrialConfig, *, is_measured: bool) -> TrialConfig:
     off = config.objective.model_copy(update={name: None for name in names if name not in active})
     # A transfer needs the teacher even if no objective reads it: its classes are the student's.
     keeps_teacher = config.runs_teacher(is_measured=is_measured) or config.task == "transfer"
-    return config.model_copy(update={"objective": off} if keeps_teacher else {"objective": off, "teacher": None})
+    without_teacher = {} if keeps_teacher else {"teacher": None, "teacher_view": "same"}
+    return config.model_copy(update={"objective": off, **without_teacher})

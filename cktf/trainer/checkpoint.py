@@ -1,7 +1,7 @@
 """A trial's checkpoint: the state of its training and the results so far, in one file that is replaced atomically."""
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -27,12 +27,14 @@ class Checkpoint:
         objective: State dict of the objectives: heads, memory banks, Z; empty in a phase that does not use them.
         optimizer: State dict of the optimizer.
         history: Results of all epochs so far; rows that were lost with a driver are written again from them.
+        average: State dict of the student's average; empty if there is none.
     """
 
     student: dict[str, Any]
     objective: dict[str, Any]
     optimizer: dict[str, Any]
     history: list[EpochResult]
+    average: dict[str, Any] = field(default_factory=dict)
 
     def is_complete(self, total_epochs: int) -> bool:
         """Return whether all epochs of all phases are done."""
@@ -61,6 +63,6 @@ def load_checkpoint(place: Storage, device: torch.device) -> Checkpoint | None:
 
 
 def save_student(place: Storage, student: nn.Module) -> None:
-    """Write the weights of a student, or of the probe around it, as safetensors into the trial's folder."""
+    """Write the weights of a student, its average or the probe around it, as safetensors into the trial's folder."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in student.state_dict().items()}
     place.write(STUDENT, save_safetensors(tensors))

@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from cktf.data import AugmentationConfig, DataConfig
 from cktf.errors import InputError
@@ -47,6 +47,10 @@ class TrialConfig(Settings):
     augmentation: AugmentationConfig = AugmentationConfig()
     """Random augmentation of each sample in each epoch."""
 
+    teacher_view: Literal["same", "own"] = "same"
+    """Whether the teacher sees the student's augmented images, or the same samples under draws of its `own` (Beyer et
+    al., CVPR 2022, arXiv 2106.05237, section 3); mixed images are mixed alike."""
+
     optimizer: OptimizerConfig = OptimizerConfig()
     """Optimizer and schedule of the main phase, the one that minimises all objectives together."""
 
@@ -55,7 +59,15 @@ class TrialConfig(Settings):
     Initial phases of objectives come before it."""
 
     batch_size: BatchSize = 64
-    """Samples per step, over all workers together."""
+    """Samples of a batch, over all workers together."""
+
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the old value that each step of the main phase leaves in an exponential moving average of the student's
+    parameters and buffers (Tarvainen and Valpola, NIPS 2017, arXiv 1703.01780): 0.999. It is evaluated beside the
+    student. None: there is none."""
+
+    judge: Literal["student", "ema"] = "student"
+    """Whose accuracies are those of the trial, and whose weights are stored: the student's, or those of its `ema`."""
 
     probe: ProbeConfig | None = None
     """For `transfer`: training on the labelled images of the training split; `{}` takes the defaults."""
@@ -72,7 +84,7 @@ class TrialConfig(Settings):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        self.optimizer.require_fitting(self.epochs)
+        self.optimizer.require_fitting(self.epochs, has_heads=True)
         objectives = active_objectives(self.objective)
         if not objectives:
             raise InputError("objective: at least one objective must have a weight above 0")
@@ -81,10 +93,27 @@ class TrialConfig(Settings):
                 raise InputError(f"objective.{name} needs labels, which the images of 'task: transfer' do not have")
             if method.needs_teacher and self.teacher is None:
                 raise InputError(f"objective.{name} needs a teacher; name one under 'teacher:'")
+            takes_mixed = not method.needs_labels if method.takes_mixed is None else method.takes_mixed
+            if self.augmentation.mixes and not takes_mixed:
+                mixing = " and ".join(key for key in ("mixup", "cutmix") if getattr(self.augmentation, key))
+                raise InputError(
+                    f"objective.{name} takes each image for one sample of one class, and augmentation.{mixing} mixes "
+                    "two; leave one of them out by 0"
+                )
         if all(method.ends_with_initial for method, _ in objectives.values()):
             raise InputError(
                 f"objective: {' and '.join(objectives)} ends with its initial phase; after it another objective must "
                 "go on, such as cross_entropy or, in a transfer, kd"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _average_is_judged(self) -> Self:
+        if self.judge == "ema" and self.ema is None:
+            raise InputError("judge: ema is an average of the student, and 'ema:' is not set, for example to 0.999")
+        if self.ema is not None and self.task == "transfer":
+            raise InputError(
+                "ema: in 'task: transfer' a probe is judged, and learns from the student itself; leave it out"
             )
         return self
 

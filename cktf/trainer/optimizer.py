@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import torch
@@ -11,9 +12,16 @@ from torch import nn
 from cktf.errors import InputError
 from cktf.settings import Settings
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+"""Share of an old average that one step keeps."""
+
 
 class OptimizerConfig(Settings):
-    """Stochastic gradient descent with momentum, as in the paper's experiments."""
+    """The optimizer and its schedule; by default stochastic gradient descent, as in the paper's experiments."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    """`sgd`: stochastic gradient descent with `momentum`; `adamw`: Adam with decoupled weight decay (Loshchilov and
+    Hutter, ICLR 2019, arXiv 1711.05101), with `betas`."""
 
     learning_rate: float = Field(default=0.05, gt=0)
     """Learning rate of the first epoch (after warm-up). The published runs use 0.05, and 0.01 for MobileNetV2,
@@ -21,16 +29,30 @@ class OptimizerConfig(Settings):
     `nesterov`."""
 
     momentum: float = Field(default=0.9, ge=0, lt=1)
-    """Momentum coefficient."""
+    """For `sgd`: momentum coefficient."""
 
     nesterov: bool = False
-    """Whether to use Nesterov momentum."""
+    """For `sgd`: whether to use Nesterov momentum (Sutskever et al., ICML 2013)."""
+
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    """For `adamw`: shares of the old averages of gradients and of their squares that each step keeps."""
 
     weight_decay: float = Field(default=5e-4, ge=0)
-    """L2 penalty on every trained parameter, as in the published runs."""
+    """For `sgd`: L2 penalty, as in the published runs; for `adamw`: share of a parameter that each step takes away,
+    times the learning rate."""
 
-    schedule: Literal["step", "cosine", "constant"] = "step"
-    """`step`: times `decay` at each milestone; `cosine`: to zero over all epochs."""
+    bias_decay: bool = True
+    """Whether the weight decay acts on every trained parameter, as in the published runs. `false`: not on biases and
+    the parameters of norms, which are those of one dimension or none (He et al., CVPR 2019, arXiv 1812.01187, section
+    3.1)."""
+
+    head_learning_rate: float | None = Field(default=None, gt=0)
+    """Learning rate of the objectives' own parameters, such as projections to compare, in the main phase; the schedule
+    acts on it alike. None: `learning_rate`. A teacher's training and a probe have no such parameters."""
+
+    schedule: Literal["step", "cosine", "linear", "constant"] = "step"
+    """`step`: times `decay` at each milestone; to zero over all epochs as half a `cosine` (Loshchilov and Hutter, ICLR
+    2017, arXiv 1608.03983, without restarts) or on a line, `linear` (Li et al., ICLR 2020, arXiv 1905.04753)."""
 
     milestones: tuple[Annotated[float, Field(gt=0)], ...] = (0.625, 0.75, 0.875)
     """For `step`: epochs at which the rate falls, as fractions of all epochs (the paper's 150, 180, 210 of 240)."""
@@ -39,10 +61,14 @@ class OptimizerConfig(Settings):
     """For `step`: the factor at each milestone."""
 
     warmup_epochs: int = Field(default=0, ge=0)
-    """Epochs over which the rate rises linearly to `learning_rate`."""
+    """Epochs over which the rate rises linearly to `learning_rate` (Goyal et al., 2017, arXiv 1706.02677)."""
 
     clip_norm: float | None = Field(default=None, gt=0)
     """Largest norm of all gradients together; larger ones are scaled down. None: no limit."""
+
+    accumulate: int = Field(default=1, ge=1, le=10_000)
+    """Batches whose gradients make one step: that of the mean over all their samples (Ott et al., 2018, arXiv
+    1806.00187, section 3). Batch-norm, negatives and banks see one batch. The last step of an epoch may have fewer."""
 
     @field_validator("milestones")
     @classmethod
@@ -52,31 +78,85 @@ class OptimizerConfig(Settings):
         return milestones
 
     @model_validator(mode="after")
-    def _nesterov_has_momentum(self) -> Self:
+    def _settings_act(self) -> Self:
+        owners = {"momentum": "sgd", "nesterov": "sgd", "betas": "adamw"}
+        for key, owner in owners.items():
+            if self.name != owner and getattr(self, key) != type(self).model_fields[key].default:
+                raise InputError(f"{key}: only {owner} has it; got {getattr(self, key)} for {self.name}")
         if self.nesterov and self.momentum == 0:
             raise InputError("nesterov looks ahead along the momentum, which is 0")
         return self
 
     def constant(self, learning_rate: float) -> Self:
-        """Return the same optimizer with a constant learning rate."""
-        return self.model_copy(update={"learning_rate": learning_rate, "schedule": "constant", "warmup_epochs": 0})
+        """Return the same optimizer with one constant learning rate."""
+        rates = {"learning_rate": learning_rate, "head_learning_rate": None}
+        return self.model_copy(update={**rates, "schedule": "constant", "warmup_epochs": 0})
 
-    def require_fitting(self, epochs: int) -> None:
-        """Raise an InputError if the warm-up would fill all epochs."""
+    def require_fitting(self, epochs: int, *, has_heads: bool) -> None:
+        """Raise an InputError if the warm-up would fill all epochs, or there are no heads to have a rate."""
+        if self.head_learning_rate is not None and not has_heads:
+            raise InputError("optimizer.head_learning_rate: no objective's parameters are trained here; leave it out")
         if self.warmup_epochs >= epochs:
             raise InputError(f"optimizer.warmup_epochs is {self.warmup_epochs}; must be less than epochs, {epochs}")
 
 
-def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
-    """Return the optimizer of all trained parameters: the student's and the objectives' heads'."""
+def build_optimizer(
+    config: OptimizerConfig, parameters: Iterable[nn.Parameter], heads: Iterable[nn.Parameter] = ()
+) -> torch.optim.Optimizer:
+    """Return the optimizer of all trained parameters: the student's and the objectives' ``heads``.
+
+    A group of parameters with a learning rate of its own has the key ``factor``, times which it takes that of
+    `learning_rate`.
+    """
+    own_rate = {id(head) for head in heads} if config.head_learning_rate is not None else set()
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        decays = config.bias_decay or parameter.ndim > 1
+        groups.setdefault((id(parameter) in own_rate, decays), []).append(parameter)
+    described = [
+        {
+            "params": group,
+            "weight_decay": config.weight_decay if decays else 0.0,
+            **({"factor": (config.head_learning_rate or 0) / config.learning_rate} if is_head else {}),
+        }
+        for (is_head, decays), group in groups.items()
+    ]
+    # Fused: one pass over the parameters; small students are bound by the number of calls.
+    if config.name == "adamw":
+        return torch.optim.AdamW(described, lr=config.learning_rate, betas=config.betas, fused=True)
     return torch.optim.SGD(
-        parameters,
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        nesterov=config.nesterov,
-        weight_decay=config.weight_decay,
-        fused=True,  # one pass over the parameters; small students are bound by the number of calls
+        described, lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov, fused=True
     )
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """A batch's place in the gradient of one step of the optimizer.
+
+    Attributes:
+        share: Share of the step's samples that are in the batch.
+        is_first: Whether it is the step's first batch.
+        is_last: Whether it is the last.
+    """
+
+    share: float
+    is_first: bool
+    is_last: bool
+
+    @classmethod
+    def of(cls, number: int, samples: int, batch_size: int, accumulate: int) -> Self:
+        """Return the place of a batch.
+
+        Args:
+            number: Of the batch in its epoch, from 0.
+            samples: Of the epoch.
+            batch_size: Samples of each batch but the last.
+            accumulate: Batches of a step.
+        """
+        first = number - number % accumulate
+        end = min(samples, (first + accumulate) * batch_size)
+        size = min(batch_size, samples - number * batch_size)
+        return cls(size / (end - first * batch_size), number == first, number * batch_size + size == end)
 
 
 def learning_rate(config: OptimizerConfig, epoch: int, epochs: int) -> float:
@@ -92,6 +172,8 @@ def learning_rate(config: OptimizerConfig, epoch: int, epochs: int) -> float:
         case "cosine":
             progress = (epoch - 1 - config.warmup_epochs) / max(1, epochs - config.warmup_epochs)
             factor = 0.5 * (1 + math.cos(math.pi * progress))
+        case "linear":
+            factor = 1 - (epoch - 1 - config.warmup_epochs) / (epochs - config.warmup_epochs)
         case "step":
             # The published rule: the first epoch with the lower rate is the one after the milestone.
             passed = sum(epoch > round(fraction * epochs) for fraction in config.milestones)

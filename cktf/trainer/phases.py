@@ -37,6 +37,7 @@ class Phase:
         batch_size: Samples per step, over all workers together.
         optimizer: Optimizer and schedule over these epochs.
         parameters: Parameters that the optimizer updates.
+        heads: Those of them that are objectives' own and may have a learning rate of theirs.
         student: The network that is trained; None if the phase does not run it.
         teacher: The frozen teacher; None if the phase does not read it.
         readings: The only values that are read of the teacher; None if all activations may be read.
@@ -45,6 +46,7 @@ class Phase:
         is_scored: Whether the student's accuracy is reported: its logits are of the labels' classes, and its classifier
             is trained.
         seed: Seed of the order of samples, their augmentation and the networks' own draws.
+        has_own_view: Whether the teacher sees another view of each sample than the student.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Phase:
     batch_size: int
     optimizer: OptimizerConfig
     parameters: tuple[nn.Parameter, ...]
+    heads: tuple[nn.Parameter, ...]
     student: nn.Module | None
     teacher: nn.Module | None
     readings: tuple[Reading, ...] | None
@@ -61,6 +64,7 @@ class Phase:
     reads_objective: bool
     is_scored: bool
     seed: int
+    has_own_view: bool = False
 
     def loader(self, workers: Workers) -> TrainLoader:
         """Return this worker's batches.
@@ -76,6 +80,7 @@ class Phase:
             seed=self.seed,
             rank=workers.rank,
             world_size=workers.size,
+            has_own_view=self.has_own_view and self.teacher is not None,
         )
 
 
@@ -90,6 +95,7 @@ def objective_phases(
         method.needs_teacher and not method.ends_with_initial
         for method, _ in active_objectives(config.objective).values()
     )
+    heads = tuple(objective.main_parameters())
     main = Phase(
         name=MAIN[config.task],
         epochs=config.epochs,
@@ -97,7 +103,8 @@ def objective_phases(
         augmentation=config.augmentation,
         batch_size=config.batch_size,
         optimizer=config.optimizer,
-        parameters=(*student.parameters(), *objective.main_parameters()),
+        parameters=(*student.parameters(), *heads),
+        heads=heads,
         student=student,
         teacher=teacher if reads_teacher else None,
         readings=objective.readings,
@@ -105,6 +112,7 @@ def objective_phases(
         reads_objective=True,
         is_scored=config.task == "distill",  # in a transfer no network has the labels' classes
         seed=config.seed,
+        has_own_view=config.teacher_view == "own",
     )
     phases = []
     for name, initial in objective.initial_phases.items():
@@ -118,6 +126,7 @@ def objective_phases(
                 epochs=initial.epochs,
                 optimizer=config.optimizer.constant(rate),
                 parameters=(*of_student, *initial.parameters()),
+                heads=(),
                 student=initial_student,
                 teacher=teacher,
                 readings=None,
@@ -139,6 +148,7 @@ def probe_phase(probe: Probe, samples: Samples, seed: int) -> Phase:
         batch_size=probe.config.batch_size,
         optimizer=probe.config.optimizer,
         parameters=tuple(probe.trained.parameters()),
+        heads=(),
         student=probe,
         teacher=None,
         readings=None,

@@ -6,10 +6,10 @@ from typing import Literal, Self
 import torch
 from pydantic import model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.data import AugmentationConfig
+from cktf.objectives.cross_entropy import label_loss
 from cktf.seeding import initialisation
 from cktf.settings import BatchSize, Epochs, Settings
 from cktf.trainer.optimizer import OptimizerConfig
@@ -35,7 +35,7 @@ class ProbeConfig(Settings):
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:
-        self.optimizer.require_fitting(self.epochs)
+        self.optimizer.require_fitting(self.epochs, has_heads=False)
         return self
 
 
@@ -83,4 +83,4 @@ def classification_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the cross-entropy of the logits with the labels (a scalar) and no terms."""
     assert student is not None
-    return functional.cross_entropy(student.logits.float(), batch.labels), {}
+    return label_loss(student.logits.float(), batch), {}

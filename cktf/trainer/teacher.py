@@ -60,7 +60,7 @@ class TeacherConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _recipe_or_file(self) -> Self:
-        self.optimizer.require_fitting(self.epochs)
+        self.optimizer.require_fitting(self.epochs, has_heads=False)
         # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
         changed = [name for name in RECIPE if getattr(self, name) != type(self).model_fields[name].default]
         if self.checkpoint is None and self.sha256 is not None:

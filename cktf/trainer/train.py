@@ -8,20 +8,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from cktf.batch import Batch
 from cktf.data import Dataset, evaluation_batches, split, with_noise
 from cktf.rows import EpochResult
 from cktf.seeding import derive
 from cktf.settings import Settings
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
+from cktf.trainer.average import Average
 from cktf.trainer.checkpoint import Checkpoint, save_checkpoint, save_student
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.evaluate import RunningMeans, evaluate
 from cktf.trainer.health import Health, HealthConfig
-from cktf.trainer.optimizer import build_optimizer, learning_rate
+from cktf.trainer.optimizer import Accumulated, build_optimizer, learning_rate
 from cktf.trainer.phases import MAIN, Phase, PhaseTeacher, Teacher, epochs_of, live_teacher
 
 
@@ -95,14 +97,19 @@ def train(
     current: Phase | None = None
     of_phase: Teacher | None = None
     monitor: Health | None = None
+    average: Average | None = None
     for number, (phase, epoch) in enumerate(epochs_of(phases), start=1):
         if number <= len(history):
             continue
         if phase is not current:
             current = phase
-            optimizer = build_optimizer(phase.optimizer, phase.parameters)
+            optimizer = build_optimizer(phase.optimizer, phase.parameters, phase.heads)
+            if config.ema is not None and phase.name == MAIN[config.task]:
+                average = Average(network, config.ema)
             if checkpoint and history[-1].phase == phase.name:
                 optimizer.load_state_dict(checkpoint.optimizer)
+                if average:
+                    average.network.load_state_dict(checkpoint.average)
             loader = phase.loader(workers)
             of_phase = phase_teacher(phase, loader, bfloat16)
             monitor = None
@@ -111,55 +118,69 @@ def train(
         started = time.perf_counter()
         rate = learning_rate(phase.optimizer, epoch, phase.epochs)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
 
-        if phase.student:
-            phase.student.train()
+        accumulate = phase.optimizer.accumulate
+        steps_before = (epoch - 1) * -(-len(loader) // accumulate)
+        beside = average.network if average else None
+        trained = [student for student in (phase.student, beside) if student]
+        for student in trained:
+            student.train()
         means = RunningMeans()
         read_teacher = of_phase.epoch(epoch) if of_phase else None
         measured: dict[str, float] = {}
         measuring = monitor if monitor and monitor.is_due(epoch) else None
         with _network_stream(device, phase.seed, epoch, workers.rank):
-            for batch in loader.epoch(epoch):
-                images = batch.images.contiguous(memory_format=torch.channels_last)
+            for order, batch in enumerate(loader.epoch(epoch)):
+                images = seen = batch.images.contiguous(memory_format=torch.channels_last)
+                if batch.teacher_images is not None:
+                    seen = batch.teacher_images.contiguous(memory_format=torch.channels_last)
                 with bfloat16:
-                    teacher_activations = read_teacher(images, batch) if read_teacher else None
+                    teacher_activations = read_teacher(seen, batch) if read_teacher else None
                     student_activations = phase.student(images) if phase.student else None
                     loss, terms = phase.loss(student_activations, teacher_activations, batch)
 
                 if measuring and not measured:  # in the epoch's first step
                     measured = measuring.gradient_norms(terms, batch.share, workers)
-                optimizer.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss * batch.share)
-                workers.sum_gradients(phase.parameters)
-                if phase.optimizer.clip_norm is not None:
-                    nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip_norm)
-                optimizer.step()
+                part = Accumulated.of(order, loader.num_samples, loader.batch_size, accumulate)
+                if part.is_first:
+                    optimizer.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss * (batch.share * part.share))
+                if part.is_last:
+                    workers.sum_gradients(phase.parameters)
+                    if phase.optimizer.clip_norm is not None:
+                        nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip_norm)
+                    optimizer.step()
+                    if average:
+                        average.update(steps_before + order // accumulate)
 
                 observed = {"loss": loss, **terms}
                 if student_activations and phase.is_scored:
-                    correct = student_activations.logits.argmax(dim=1) == batch.labels
-                    observed["correct"] = correct.double().mean()
+                    observed["correct"] = _share_correct(student_activations.logits, batch)
                 means.add(observed, samples=len(batch.labels))
-        if phase.student:
-            workers.average_buffers(phase.student)
+        for student in trained:
+            workers.average_buffers(student)
         values, num_samples = means.result(workers)
         train_seconds = time.perf_counter() - started
         if not math.isfinite(values["loss"]):
             raise TrainingFailed(f"the loss is {values['loss']} in epoch {number}")
         is_last = number == config.total_epochs
-        validation = test = None
+        validation = of_other = test = None
+        judged, other = (beside, network) if beside and config.judge == "ema" else (network, beside)
         # Always in float32: in bfloat16 logits tie, and accuracies move by tenths.
         if phase.is_scored:
-            validation = evaluate(network, evaluation_batches(dataset, parts.validation_index))
+            validation = evaluate(judged, evaluation_batches(dataset, parts.validation_index))
+            if other:
+                of_other = evaluate(other, evaluation_batches(dataset, parts.validation_index))
             # After the epoch's last step, whose effect is in no training loss.
-            if not math.isfinite(validation.loss):
-                raise TrainingFailed(f"the validation loss is {validation.loss} after epoch {number}")
+            for found in (validation, of_other):
+                if found and not math.isfinite(found.loss):
+                    raise TrainingFailed(f"the validation loss is {found.loss} after epoch {number}")
         if measuring:
             with bfloat16:
                 measured |= measuring.on_validation()
         if options.read_test and is_last:
-            test = evaluate(network, evaluation_batches(dataset, "test"))
+            test = evaluate(judged, evaluation_batches(dataset, "test"))
         accuracy = values.pop("correct", None)
         result = EpochResult(
             epoch=number,
@@ -169,6 +190,8 @@ def train(
             train_accuracy=None if accuracy is None else 100 * accuracy,
             validation_loss=validation.loss if validation else None,
             validation_accuracy=validation.accuracy if validation else None,
+            other_validation_loss=of_other.loss if of_other else None,
+            other_validation_accuracy=of_other.accuracy if of_other else None,
             test_loss=test.loss if test else None,
             test_accuracy=test.accuracy if test else None,
             test_images=len(dataset.test_labels) if test else None,
@@ -181,10 +204,10 @@ def train(
         history.append(result)
         if place and workers.rank == 0:
             if is_last:
-                save_student(place, network)
+                save_student(place, judged)
             of_objective = objective.state_dict() if phase.reads_objective else {}
             states = network.state_dict(), of_objective, optimizer.state_dict()
-            save_checkpoint(place, Checkpoint(*states, history))
+            save_checkpoint(place, Checkpoint(*states, history, beside.state_dict() if beside else {}))
         yield result
 
 
@@ -196,6 +219,11 @@ def default_device() -> torch.device:
 def device_name(device: torch.device) -> str:
     """Return the GPU's name, or ``cpu``."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _share_correct(logits: Tensor, batch: Batch) -> Tensor:
+    predicted = logits.argmax(dim=1)
+    return batch.by_shares(lambda labels: (predicted == labels).double())
 
 
 @contextmanager

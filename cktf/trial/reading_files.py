@@ -156,6 +156,7 @@ def batches_of(loader: TrainLoader) -> dict[str, Any]:
         ],
         "batch_size": loader.batch_size,
         "seed": loader.seed,
+        "own view": loader.has_own_view,
     }
 
 

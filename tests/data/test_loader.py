@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -73,6 +74,32 @@ def test_what_is_drawn_for_a_sample_does_not_depend_on_the_batch_size(
     assert torch.equal(images(16), images(25))
 
 
+def test_mixed_images_are_those_of_the_sample_and_of_its_mirror_image_in_the_batch(numbered: Dataset) -> None:
+    plain = loader(numbered).epoch(1)
+    mixed = TrainLoader(numbered, ROWS, AugmentationConfig(crop=0, flip=False, mixup=1.0), batch_size=16, seed=0).epoch(
+        1
+    )
+    for one, both in zip(plain, mixed, strict=True):
+        assert torch.equal(both.labels, one.labels)
+        assert torch.equal(both.other_labels, one.labels.flip(0))
+        share = both.own_share[:, None, None, None]
+        torch.testing.assert_close(both.images, share * one.images + (1 - share) * one.images.flip(0))
+        assert 0 < both.own_share.min() < both.own_share.max() < 1
+
+
+def test_the_teacher_s_own_view_is_another_of_the_same_samples_mixed_alike(numbered: Dataset) -> None:
+    noise = torch.randint(256, numbered.train_images.shape, dtype=torch.uint8)
+    noisy = replace(numbered, train_images=noise)
+    cut = AugmentationConfig(crop=0, flip=True, cutmix=1.0)
+    (batch,) = TrainLoader(noisy, ROWS, cut, batch_size=50, seed=0, has_own_view=True).epoch(1)
+    flat = AugmentationConfig(crop=0, flip=False, cutmix=1.0)
+    (straight,) = TrainLoader(noisy, ROWS, flat, batch_size=50, seed=0, has_own_view=True).epoch(1)
+    assert torch.equal(straight.images, straight.teacher_images), "nothing but the mix is random, and that is shared"
+    assert torch.equal(batch.own_share, straight.own_share)
+    is_alike = (batch.images == batch.teacher_images).flatten(1).all(dim=1)
+    assert 0.1 < float(is_alike.double().mean()) < 0.6, "a quarter of the pairs is mirrored alike in both views"
+
+
 def test_steps_count_on_from_epoch_to_epoch(numbered: Dataset) -> None:
     batches = loader(numbered)
     assert len(batches) == 4
@@ -90,14 +117,23 @@ def test_a_batch_larger_than_the_training_split_is_all_of_it(numbered: Dataset) 
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
-def test_the_workers_shards_are_the_batches_of_one_worker(numbered: Dataset, world_size: int) -> None:
+@pytest.mark.parametrize("augmentation", [PLAIN, AugmentationConfig(mixup=1.0, cutmix=1.0)])
+def test_the_workers_shards_are_the_batches_of_one_worker(
+    numbered: Dataset, world_size: int, augmentation: AugmentationConfig
+) -> None:
     # 50 samples in batches of 14 leave 8 for the last one: uneven shards of 3, 3 and 2 for three workers.
-    whole = list(loader(numbered, batch_size=14).epoch(2))
+    options: Any = {"batch_size": 14, "seed": 0, "has_own_view": True}
+    whole = list(TrainLoader(numbered, ROWS, augmentation, **options).epoch(2))
     workers = [
-        list(loader(numbered, batch_size=14, rank=rank, world_size=world_size).epoch(2)) for rank in range(world_size)
+        list(TrainLoader(numbered, ROWS, augmentation, **options, rank=rank, world_size=world_size).epoch(2))
+        for rank in range(world_size)
     ]
     for batch, *shards in zip(whole, *workers, strict=True):
-        assert torch.equal(torch.cat([shard.images for shard in shards]), batch.images)
+        for name in ("images", "teacher_images", "other_labels", "own_share"):
+            parts, together = [getattr(shard, name) for shard in shards], getattr(batch, name)
+            is_of_mixes = name in ("other_labels", "own_share")
+            assert (together is None) == (parts[0] is None) == (is_of_mixes and augmentation is PLAIN)
+            assert together is None or torch.equal(torch.cat(parts), together)
         assert torch.equal(torch.cat([shard.index for shard in shards]), batch.index)
         assert {shard.step for shard in shards} == {batch.step}
         assert sum(shard.share for shard in shards) == pytest.approx(batch.share)

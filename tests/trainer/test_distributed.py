@@ -51,7 +51,9 @@ def _trained(folder: str | Path, source: str) -> tuple[Any, ...]:
                     "sp": {},
                     "cktf": {"negatives": 32, "source": source, "dim": 8},
                 },
-                "optimizer": {"clip_norm": 5.0},
+                "optimizer": {"clip_norm": 5.0, "accumulate": 2},
+                "ema": 0.9,
+                "teacher_view": "own",
                 "epochs": 2,
                 "batch_size": 25,  # shards of 12 and of 13
             }
@@ -92,7 +94,7 @@ def test_a_trial_of_two_workers_is_that_of_one(tmp_path: Path) -> None:
         (folder,) = (tmp_path / source / "trials").iterdir()
         spread = load_checkpoint(Storage(folder), CPU)
         assert checkpoint.objective, "banks and heads"
-        for part in ("student", "objective"):
+        for part in ("student", "objective", "average"):
             torch.testing.assert_close(getattr(spread, part), getattr(checkpoint, part), rtol=1e-4, atol=1e-5)
 
 

@@ -19,6 +19,18 @@ def probe(mode: str = "linear", seed: int = 0) -> Probe:
     return Probe(ProbeConfig(mode=mode), student, num_features=64, num_classes=3, seed=seed)
 
 
+def test_the_probe_learns_mixed_images_from_both_labels() -> None:
+    network = probe("full").eval()
+    labels, others = torch.tensor([0, 1, 2, 0]), torch.tensor([2, 1, 0, 1])
+
+    def loss(own: torch.Tensor, **mixed: torch.Tensor) -> float:
+        batch = Batch(IMAGES, own, torch.arange(4), step=0, **mixed)
+        return classification_loss(network(IMAGES), None, batch)[0].item()
+
+    mixed = loss(labels, other_labels=others, own_share=torch.full((4,), 0.3))
+    assert mixed == pytest.approx(0.3 * loss(labels) + 0.7 * loss(others))
+
+
 def loss_of(network: nn.Module) -> Any:
     batch = Batch(IMAGES, torch.tensor([0, 1, 2, 0]), torch.arange(4), step=0)
     return classification_loss(network(IMAGES), None, batch)[0]

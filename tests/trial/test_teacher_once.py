@@ -66,7 +66,8 @@ def values(parts: SimpleNamespace, epoch: int, teacher: Any = None) -> Any:
     found = []
     for batch in parts.loader.epoch(epoch):
         with parts.autocast:
-            activations = read(batch.images.contiguous(memory_format=torch.channels_last), batch)
+            seen = batch.images if batch.teacher_images is None else batch.teacher_images
+            activations = read(seen.contiguous(memory_format=torch.channels_last), batch)
         found.append(
             [
                 activations.readings.get(reading.name, None)
@@ -111,6 +112,21 @@ def test_the_values_are_the_live_teacher_s_on_exactly_the_augmented_batch(
     assert sum(cold.seen) == 2 * len(cold.loader.rows)
 
 
+def test_mixed_images_and_views_of_the_teacher_s_own_are_shared_too(tiny: MakeTrial) -> None:
+    augmentation = {**AUGMENTED, "trivial_augment": {}, "random_erasing": {}, "mixup": 0.5, "cutmix": 1.0}
+    found = {}
+    for view in ("same", "own"):
+        config = tiny(objective=KD, augmentation=augmentation, teacher_view=view)
+        once, live = main_phase(config), main_phase(config, once=False)
+        expected = values(live, 2, LiveTeacher(live.network))
+        assert_rounded(values(once, 2), expected)
+        warm = main_phase(config)
+        assert_rounded(values(warm, 2), expected)
+        assert not warm.seen, "all was there"
+        found[view] = once.teacher.folder
+    assert found["same"] != found["own"]
+
+
 @pytest.mark.parametrize("objective", [KD, {"cross_entropy": {}, "kd": {}, "cktf": {"negatives": 8}}])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_of_a_live_teacher_only_what_is_read_is_kept(tiny: MakeTrial, objective: Any, precision: str) -> None:
@@ -147,6 +163,9 @@ def test_whatever_decides_the_values_is_in_the_name_of_their_files(
         folder(base.with_seed(1)),
         folder(tiny(objective=KD, augmentation={**AUGMENTED, "flip": False})),
         folder(tiny(objective=KD, augmentation={**AUGMENTED, "crop": 1})),
+        folder(tiny(objective=KD, augmentation={**AUGMENTED, "mixup": 0.2})),
+        folder(tiny(objective=KD, augmentation={**AUGMENTED, "rand_augment": {"magnitude": 3}})),
+        folder(tiny(objective=KD, augmentation=AUGMENTED, teacher_view="own")),
         folder(tiny(objective=KD, augmentation=AUGMENTED, batch_size=32)),
         folder(tiny(objective=KD, augmentation=AUGMENTED, precision="bfloat16")),
         folder(tiny(objective=KD, augmentation=AUGMENTED, data={"name": "digits", "train_fraction": 0.3})),

@@ -51,6 +51,8 @@ class CKTF(Objective):
         pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``, or of the pairs named.
     """
 
+    takes_mixed = False  # a bank's row and a negative are of one sample and one class
+
     class Config(ContrastiveSettings):
         beta: float = Field(default=0.8, ge=0)
         """Factor of the penultimate pair, the paper's beta."""

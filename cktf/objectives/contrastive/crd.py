@@ -16,6 +16,8 @@ class CRD(Objective):
     It is CKTF with that pair alone, whose beta is here the ``weight``.
     """
 
+    takes_mixed = False  # a bank's row and a negative are of one sample and one class
+
     class Config(ContrastiveSettings):
         weight: Weight = 0.8
 

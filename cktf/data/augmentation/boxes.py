@@ -1,0 +1,71 @@
+"""Boxes in images: which are drawn for each sample, and which pixels are in them."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from cktf.data.augmentation.draws import uniform_integers, uniform_reals
+from cktf.seeding import derive
+
+_ATTEMPTS = 10
+
+
+def draw_boxes(
+    index: Tensor,
+    seed: int,
+    epoch: int,
+    height: int,
+    width: int,
+    area: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+) -> Tensor:
+    """Draw a box in each sample in one epoch, by default that of the random resized crop.
+
+    The area is uniform, the ratio of the sides uniform in its logarithm; of ten such pairs the first is taken whose
+    box fits into the image, or the whole image where none does (four in a thousand million, where images are square
+    and the ranges those of the crop). The box's place is uniform.
+
+    Args:
+        index: (batch,), int64: positions of the samples in the training split.
+        seed: The replicate's seed.
+        epoch: From 1.
+        height: Of the image, in pixels.
+        width: Of the image.
+        area: Smallest and largest share of the image's area.
+        ratio: Smallest and largest width over height.
+
+    Returns:
+        (4, batch), int64: the box's first row and column, its height and its width.
+    """
+
+    def key(*purpose: str | int) -> int:
+        return derive(seed, "augmentation", *purpose, epoch)
+
+    def attempts(purpose: str, lowest: float, highest: float) -> Tensor:
+        keys = torch.tensor([key(purpose, attempt) for attempt in range(_ATTEMPTS)], device=index.device)
+        reals = uniform_reals(keys[:, None], index)  # (attempts, batch)
+        return lowest + (highest - lowest) * reals
+
+    areas = height * width * attempts("area", *area)
+    ratios = attempts("ratio", math.log(ratio[0]), math.log(ratio[1])).exp()
+    sides = torch.stack([(areas / ratios).sqrt(), (areas * ratios).sqrt()]).round().long().clamp(min=1)
+    whole = torch.tensor([height, width], device=index.device)[:, None, None]
+    sides = torch.cat([sides, whole.expand(2, 1, len(index))], dim=1)  # (2, attempts + 1, batch)
+    first = (sides <= whole).all(dim=0).int().argmax(dim=0)  # the first of equal maxima
+    heights, widths = sides.gather(1, first.expand(2, 1, -1))[:, 0]
+    tops = uniform_integers(key("top"), index, height - heights + 1)
+    lefts = uniform_integers(key("left"), index, width - widths + 1)
+    return torch.stack([tops, lefts, heights, widths])
+
+
+def inside(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Return which pixels are in the box of each image: (batch, 1, height, width), bool.
+
+    ``boxes`` is (4, batch), as `draw_boxes` returns them.
+    """
+    tops, lefts, heights, widths = boxes[:, :, None]
+    rows, columns = (torch.arange(side, device=boxes.device) for side in (height, width))
+    is_row = (rows >= tops) & (rows < tops + heights)
+    is_column = (columns >= lefts) & (columns < lefts + widths)
+    return (is_row[:, :, None] & is_column[:, None])[:, None]

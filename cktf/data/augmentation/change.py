@@ -1,0 +1,28 @@
+"""The interface of a random change of images, of ours or of a plug-in."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from cktf.settings import Settings
+
+
+class ImageChange(Settings, ABC):
+    """A random change of images that a plug-in adds: its settings, and what it does with them."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
+        """Return changed images.
+
+        What is drawn must depend on the seed, the epoch and the sample's index alone (see `uniform_integers`), so that
+        a sample is changed alike in any batch, by any worker and after a resume.
+
+        Args:
+            images: (batch, channels, height, width), uint8.
+            index: (batch,), int64: positions of the samples in the training split.
+            seed: The replicate's seed.
+            epoch: From 1.
+
+        Returns:
+            (batch, channels, height, width), uint8.
+        """

@@ -1,0 +1,43 @@
+"""Random numbers that are hashes of a key and a sample's index, the same in any batch and on every device."""
+
+from torch import Tensor
+
+
+def uniform_integers(key: int | Tensor, index: Tensor, num_values: int | Tensor) -> Tensor:
+    """Return an integer in [0, num_values) for each index, uniform, a pure function of (key, index).
+
+    The upper half of the index-th output of SplitMix64 seeded with ``key``, scaled to the range.
+
+    Args:
+        key: 63 bits; a tensor of them is broadcast with the index.
+        index: Any shape, int64.
+        num_values: At most 2^31; a tensor gives each index a range of its own.
+    """
+    upper = _shift_right(splitmix64(key, index), 32)
+    return (upper * num_values) >> 32
+
+
+def uniform_reals(key: int | Tensor, index: Tensor) -> Tensor:
+    """Return a real in [0, 1) for each index, float64, uniform over the multiples of 2^-53."""
+    return _shift_right(splitmix64(key, index), 11).double() * 2.0**-53
+
+
+def splitmix64(key: int | Tensor, index: Tensor) -> Tensor:
+    """Return the index-th output, from 0, of SplitMix64 seeded with ``key``: 64 bits in an int64.
+
+    Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. Its arithmetic is
+    modulo 2^64, which is what int64 tensors do on every device.
+    """
+    bits = key + (index + 1) * _signed(0x9E3779B97F4A7C15)
+    bits = (bits ^ _shift_right(bits, 30)) * _signed(0xBF58476D1CE4E5B9)
+    bits = (bits ^ _shift_right(bits, 27)) * _signed(0x94D049BB133111EB)
+    return bits ^ _shift_right(bits, 31)
+
+
+def _shift_right(bits: Tensor, distance: int) -> Tensor:
+    # The shift of an int64 drags its sign along; the generator's bits have none.
+    return (bits >> distance) & ((1 << (64 - distance)) - 1)
+
+
+def _signed(constant: int) -> int:
+    return constant - (1 << 64)

@@ -1,0 +1,74 @@
+"""Changes that apply operations at random strengths: RandAugment and TrivialAugment."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from cktf.data.augmentation.change import ImageChange
+from cktf.data.augmentation.draws import uniform_integers
+from cktf.data.augmentation.operations import OPERATIONS, operate
+from cktf.seeding import derive
+
+_LEVELS = 30  # the last of the published levels of strength, which begin at 0
+_NUM_SIGNED = 9  # operations after the first that go either way
+
+
+class RandAugment(ImageChange):
+    """Some operations one after the other, drawn for each sample, all at one level of strength.
+
+    Cubuk, Zoph, Shlens and Le, CVPR workshops 2020, arXiv 1909.13719. Operations and strengths are those of
+    `torchvision.transforms.v2.RandAugment`.
+    """
+
+    operations: int = Field(default=2, ge=0, le=14)
+    """N: operations that each sample gets, of 14."""
+
+    magnitude: int = Field(default=9, ge=0, le=_LEVELS)
+    """M: level of strength, of 0 to 30."""
+
+    def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
+        """Return changed images (batch, channels, height, width), uint8."""
+        height, width = images.shape[2:]
+        widest = (0.3, 0.3, 150 / 331 * width, 150 / 331 * height, 30.0, 0.9, 4.0)
+        level = torch.full_like(index, self.magnitude) / _LEVELS
+        for number in range(self.operations):
+            images = _with_one(images, index, level, widest, derive(seed, "rand_augment", number, epoch))
+        return images
+
+
+class TrivialAugment(ImageChange):
+    """One operation at one strength, both drawn for each sample.
+
+    Müller and Hutter, ICCV 2021, arXiv 2103.10158, in its wide space, as
+    `torchvision.transforms.v2.TrivialAugmentWide`.
+    """
+
+    strengths: int = Field(default=31, ge=2, le=1000)
+    """Levels of strength, from none to the widest, of which one is drawn."""
+
+    def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
+        """Return changed images (batch, channels, height, width), uint8."""
+        key = derive(seed, "trivial_augment", epoch)
+        level = uniform_integers(derive(key, "level"), index, self.strengths) / (self.strengths - 1)
+        return _with_one(images, index, level, (0.99, 0.99, 32.0, 32.0, 135.0, 0.99, 6.0), key)
+
+
+def _with_one(images: Tensor, index: Tensor, level: Tensor, widest: tuple[float, ...], key: int) -> Tensor:
+    """Return the images, each with one operation that is drawn for it, and its sign.
+
+    Args:
+        images: (batch, channels, height, width), uint8.
+        index: (batch,), int64: positions of the samples in the training split.
+        level: (batch,), float32, from 0 to 1: no change to the widest.
+        widest: Strengths at level 1: of the two shears, the two translations and the rotation, of the blends, and the
+            bits that posterising takes away.
+        key: Of what is drawn.
+    """
+    *moves, blend, bits = widest
+    ends = torch.tensor([0, *moves, *[blend] * 4, -bits, -1, 0, 0], device=images.device)
+    starts = torch.tensor([0.0] * 10 + [8, 1, 0, 0], device=images.device)
+    chosen = uniform_integers(derive(key, "operation"), index, len(OPERATIONS))
+    strengths = starts[chosen] + ends[chosen] * level
+    strengths = torch.where(chosen == OPERATIONS.index("posterize"), strengths.round(), strengths)
+    is_negative = (uniform_integers(derive(key, "sign"), index, 2) == 1) & (chosen >= 1) & (chosen <= _NUM_SIGNED)
+    return operate(images, chosen, torch.where(is_negative, -strengths, strengths))

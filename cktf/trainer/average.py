@@ -1,0 +1,38 @@
+"""The exponential moving average of a student."""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+
+class Average:
+    """An exponential moving average of a network's parameters and buffers, which is a network too.
+
+    Tarvainen and Valpola, NIPS 2017, arXiv 1703.01780. As in their code the first steps are averaged evenly, so that it
+    does not stay near the initial parameters: of n steps before, the next one leaves min(n / (n + 1), decay).
+
+    Args:
+        network: The network, which is copied.
+        decay: Share of the old value that a step leaves.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = deepcopy(network).requires_grad_(False)
+        self.decay = decay
+        pairs = [(own, of.detach()) for own, of in zip(_tensors(self.network), _tensors(network), strict=True)]
+        self._averaged = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, steps_before: int) -> None:
+        """Take in the network after a step, before which there were so many."""
+        kept = min(steps_before / (steps_before + 1), self.decay)
+        own, of_network = zip(*self._averaged, strict=True)
+        torch._foreach_lerp_(own, of_network, 1 - kept)
+        for counter, of in self._copied:
+            counter.copy_(of)
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
