@@ -38,6 +38,21 @@ _DESIGNS = {
     SEVERAL: "each study is a context of its own, whose arms are compared with its own baseline",
 }
 
+_SGD = "stochastic gradient descent"
+
+_ADDITIONS = (
+    ("objective.cross_entropy.smoothing", "0", "labels smoothed by {}"),
+    ("augmentation.rand_augment.operations", "0", "RandAugment of {} operations"),
+    ("augmentation.trivial_augment.strengths", "", "TrivialAugment of {} strengths"),
+    ("augmentation.random_erasing.probability", "0", "random erasing with probability {}"),
+    ("augmentation.mixup", "0", "mixup with alpha {}"),
+    ("augmentation.cutmix", "0", "CutMix with alpha {}"),
+    ("teacher_view", "same", "a view of its own for the teacher"),
+    ("ema", "", "an exponential moving average of the student with decay {}"),
+    ("judge", "student", "that average judged in its place"),
+)
+"""Path in a configuration, its value where nothing is said, and what is said else."""
+
 
 def methods_text(results: Results) -> str:
     """Return how the numbers came about, in sentences, every figure of them counted in the tables."""
@@ -152,8 +167,11 @@ def recipe_text(trials: "pd.DataFrame") -> str:
     images += " without their labels" if told("task") == "transfer" else ""
     sentences = [
         f"{whose}, {told('student.model')}, learns from the images of {images}{_length(configs, '')}"
-        f", by stochastic gradient descent{_optimizer(configs, 'optimizer.')}."
+        f", by {_by(told('optimizer.name'))}{_optimizer(configs, 'optimizer.')}."
     ]
+    additions = [words.format(value) for path, unset, words in _ADDITIONS if (value := told(path)) not in ("", unset)]
+    if additions:
+        sentences.append(f"Its recipe has {', '.join(additions)}.")
     if told("probe.epochs"):
         which = "the whole network" if told("probe.mode") == "full" else "a linear layer on it"
         sentences.append(
@@ -182,11 +200,27 @@ def _length(configs: "pd.DataFrame", prefix: str, after_epochs: str = "") -> str
     return (f" for {epochs} epochs" if epochs else "") + after_epochs + in_batches
 
 
+def _by(name: str) -> str:
+    """Return an optimizer, or several, by its name in configurations; older ones have none."""
+    return name.replace("adamw", "AdamW").replace("sgd", _SGD) or _SGD
+
+
 def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
     """Return the settings of an optimizer and its schedule in parentheses, as far as they are known."""
     told = partial(_told, configs)
     parts = {"learning rate": "learning_rate", "momentum": "momentum", "weight decay": "weight_decay"}
+    name = told(prefix + "name")
+    if name == "adamw":
+        del parts["momentum"]
     found = [f"{words} {told(prefix + name)}" for words, name in parts.items() if told(prefix + name)]
+    if name not in ("", "sgd") and prefix != "optimizer.":
+        found.insert(0, _by(name))
+    if told(prefix + "bias_decay") == "0":
+        found.append("no decay of biases and norms")
+    if rate := told(prefix + "head_learning_rate"):
+        found.append(f"learning rate {rate} of the objectives' own parameters")
+    if told(prefix + "accumulate") not in ("", "1"):
+        found.append(f"a step for each {told(prefix + 'accumulate')} batches")
     if schedule := told(prefix + "schedule"):
         decay, milestones = told(prefix + "decay"), told(prefix + "milestones")
         at = (f" by {decay}" if decay else "") + (f" at the fractions {milestones} of the epochs" if milestones else "")

@@ -1,6 +1,8 @@
 """Data sets, their splits, and batches of them."""
 
-from cktf.data.augmentation import Augmentation, AugmentationConfig, ImageChange, uniform_integers
+from cktf.data.augmentation.change import ImageChange
+from cktf.data.augmentation.config import Augmentation, AugmentationConfig
+from cktf.data.augmentation.draws import uniform_integers
 from cktf.data.config import DataConfig
 from cktf.data.dataset import Constants, Dataset
 from cktf.data.files.image_layout import IMAGE_FOLDER

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cktf.data.augmentation import Augmentation
+from cktf.data.augmentation.config import Augmentation
 
 WHOLE_ON_DEVICE = 4 * 2**30
 """Largest tensor of images, in bytes, that is stored on a GPU: 349,525 images of 64x64, 28,532 of 224x224."""

@@ -94,11 +94,11 @@ class TrainLoader:
         labels = self.dataset.train_labels[self.rows[order].to(self.dataset.device)]
         view = self._view(order, self.seed, epoch)
         own_view = self._view(order, derive(self.seed, "teacher's view"), epoch) if self.has_own_view else None
-        mixes = None
+        device, mixes = self.dataset.device, None
         if self.augmentation.mixup or self.augmentation.cutmix:
-            mixes = draw_mixes(self.augmentation, order, self.seed, epoch, *self.dataset.image_shape[1:])
-            mixes = mixes.to(self.dataset.device)
-        order = order.to(self.dataset.device)
+            _, height, width = self.dataset.image_shape
+            mixes = draw_mixes(self.augmentation, order, self.seed, epoch, height, width, device)
+        order = order.to(device)
         for number, start in enumerate(range(0, self.num_samples, self.batch_size)):
             size = min(self.batch_size, self.num_samples - start)
             offset, end = (size * rank // self.world_size for rank in (self.rank, self.rank + 1))

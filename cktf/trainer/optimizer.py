@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import torch
@@ -129,34 +128,19 @@ def build_optimizer(
     )
 
 
-@dataclass(frozen=True)
-class Accumulated:
-    """A batch's place in the gradient of one step of the optimizer.
+def accumulated(number: int, samples: int, batch_size: int, accumulate: int) -> tuple[float, bool]:
+    """Return a batch's share of the samples of its step of the optimizer, and whether it is the step's last batch.
 
-    Attributes:
-        share: Share of the step's samples that are in the batch.
-        is_first: Whether it is the step's first batch.
-        is_last: Whether it is the last.
+    Args:
+        number: Of the batch in its epoch, from 0.
+        samples: Of the epoch.
+        batch_size: Samples of each batch but the last.
+        accumulate: Batches of a step.
     """
-
-    share: float
-    is_first: bool
-    is_last: bool
-
-    @classmethod
-    def of(cls, number: int, samples: int, batch_size: int, accumulate: int) -> Self:
-        """Return the place of a batch.
-
-        Args:
-            number: Of the batch in its epoch, from 0.
-            samples: Of the epoch.
-            batch_size: Samples of each batch but the last.
-            accumulate: Batches of a step.
-        """
-        first = number - number % accumulate
-        end = min(samples, (first + accumulate) * batch_size)
-        size = min(batch_size, samples - number * batch_size)
-        return cls(size / (end - first * batch_size), number == first, number * batch_size + size == end)
+    first = number - number % accumulate
+    of_step = min(samples, (first + accumulate) * batch_size) - first * batch_size
+    size = min(batch_size, samples - number * batch_size)
+    return size / of_step, (number - first) * batch_size + size == of_step
 
 
 def learning_rate(config: OptimizerConfig, epoch: int, epochs: int) -> float:

@@ -23,7 +23,7 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.evaluate import RunningMeans, evaluate
 from cktf.trainer.health import Health, HealthConfig
-from cktf.trainer.optimizer import Accumulated, build_optimizer, learning_rate
+from cktf.trainer.optimizer import accumulated, build_optimizer, learning_rate
 from cktf.trainer.phases import MAIN, Phase, PhaseTeacher, Teacher, epochs_of, live_teacher
 
 
@@ -142,11 +142,11 @@ def train(
 
                 if measuring and not measured:  # in the epoch's first step
                     measured = measuring.gradient_norms(terms, batch.share, workers)
-                part = Accumulated.of(order, loader.num_samples, loader.batch_size, accumulate)
-                if part.is_first:
+                share, is_step = accumulated(order, loader.num_samples, loader.batch_size, accumulate)
+                if order % accumulate == 0:
                     optimizer.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss * (batch.share * part.share))
-                if part.is_last:
+                torch.autograd.backward(loss * (batch.share * share))
+                if is_step:
                     workers.sum_gradients(phase.parameters)
                     if phase.optimizer.clip_norm is not None:
                         nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip_norm)

@@ -13,7 +13,8 @@ from cktf.data import (
     evaluation_batches,
     load_dataset,
 )
-from cktf.data.augmentation import crop_and_flip, draw, draw_boxes, normalise, resized_crop
+from cktf.data.augmentation.boxes import draw_boxes
+from cktf.data.augmentation.crops import crop_and_flip, draw, normalise, resized_crop
 from cktf.data.dataset import resize
 
 

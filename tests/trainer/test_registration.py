@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cktf.data import AugmentationConfig, TrainLoader, load_dataset
-from cktf.data.augmentation import AUGMENTATIONS
+from cktf.data.augmentation.config import AUGMENTATIONS
 from cktf.errors import InputError
 from cktf.models import MODELS
 from cktf.plugins import ORIGINS, Plugin, file_plugin

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations
 from cktf.data import Constants, evaluation_batches
-from cktf.data.augmentation import normalise
+from cktf.data.augmentation.crops import normalise
 from cktf.models import build_model
 from cktf.trainer.checkpoint import STUDENT
 from cktf.trainer.config import TrialConfig

@@ -25,15 +25,8 @@ def draw_boxes(
     The area is uniform, the ratio of the sides uniform in its logarithm; of ten such pairs the first is taken whose
     box fits into the image, or the whole image where none does (four in a thousand million, where images are square
     and the ranges those of the crop). The box's place is uniform.
-
-    Args:
-        index: (batch,), int64: positions of the samples in the training split.
-        seed: The replicate's seed.
-        epoch: From 1.
-        height: Of the image, in pixels.
-        width: Of the image.
-        area: Smallest and largest share of the image's area.
-        ratio: Smallest and largest width over height.
+    ``area`` and ``ratio`` are the ranges of its share of the area and of width over height; ``index`` (batch,), int64,
+    are the samples' positions in the training split, ``epoch`` counts from 1, the sides are in pixels.
 
     Returns:
         (4, batch), int64: the box's first row and column, its height and its width.
@@ -68,4 +61,5 @@ def inside(boxes: Tensor, height: int, width: int) -> Tensor:
     rows, columns = (torch.arange(side, device=boxes.device) for side in (height, width))
     is_row = (rows >= tops) & (rows < tops + heights)
     is_column = (columns >= lefts) & (columns < lefts + widths)
-    return (is_row[:, :, None] & is_column[:, None])[:, None]
+    is_in: Tensor = is_row[:, None, :, None] & is_column[:, None, None]
+    return is_in

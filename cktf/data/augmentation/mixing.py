@@ -29,10 +29,6 @@ class Mixes:
     boxes: Tensor
     shares: Tensor
 
-    def to(self, device: torch.device) -> "Mixes":
-        """Return the same on a device."""
-        return Mixes(self.weights.to(device), self.boxes.to(device), self.shares.to(device))
-
     def of(self, images: Tensor, partners: Tensor, chosen: slice) -> Tensor:
         """Return the images (batch, channels, height, width), of the samples ``chosen``, mixed with their partners."""
         weights = self.weights[chosen, None, None, None]
@@ -40,8 +36,10 @@ class Mixes:
         return torch.lerp(partners, images, torch.where(is_in, weights, 1.0))
 
 
-def draw_mixes(augmentation: Augmentation, index: Tensor, seed: int, epoch: int, height: int, width: int) -> Mixes:
-    """Draw how samples are mixed in an epoch from 1; ``index`` (samples,), int64, CPU, are their positions.
+def draw_mixes(
+    augmentation: Augmentation, index: Tensor, seed: int, epoch: int, height: int, width: int, device: torch.device
+) -> Mixes:
+    """Draw how samples, of positions ``index`` (samples,), int64, CPU, are mixed in an epoch from 1, for a device.
 
     lambda is drawn from Beta(alpha, alpha), as the quantile of a uniform number. mixup (Zhang, Cisse, Dauphin and
     Lopez-Paz, ICLR 2018, arXiv 1710.09412) weighs the images with it. CutMix (Yun et al., ICCV 2019, arXiv 1905.04899)
@@ -67,4 +65,5 @@ def draw_mixes(augmentation: Augmentation, index: Tensor, seed: int, epoch: int,
     is_mixed = uniform_reals(key("whether"), index) < augmentation.mix_probability
     weights = torch.where(is_mixed, torch.where(is_cut, 0.0, own), 1.0)
     shares = 1 - (1 - weights) * (heights * widths) / (height * width)
-    return Mixes(weights.float(), torch.stack([tops, lefts, heights, widths]), shares.float())
+    drawn = weights.float(), torch.stack([tops, lefts, heights, widths]), shares.float()
+    return Mixes(*(values.to(device) for values in drawn))

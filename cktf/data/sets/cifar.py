@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation import Augmentation
+from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.places import DataPlace, shown
 from cktf.data.files.plain_pickle import read_plain_pickle

@@ -5,7 +5,7 @@ Optical recognition of handwritten digits (Alpaydin and Kaynak, UCI, 1998), of w
 
 import torch
 
-from cktf.data.augmentation import Augmentation
+from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.places import DataPlace
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation import Augmentation
+from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import read_image_files, require_whole
 from cktf.data.files.image_layout import Part, layout_of

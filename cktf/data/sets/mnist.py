@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation import Augmentation
+from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_file, shown, size_in_words
 from cktf.errors import InputError

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation import Augmentation
+from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.places import some_of
 from cktf.errors import InputError

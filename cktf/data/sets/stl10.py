@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cktf.data.augmentation import Augmentation
+from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind, resize
 from cktf.data.files.mapped import mapped_images
 from cktf.data.files.places import DataPlace, shown

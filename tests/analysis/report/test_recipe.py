@@ -122,3 +122,28 @@ def test_teachers_that_were_read_and_those_that_were_trained_are_told_apart(
         f"The teacher, resnet20, was trained for 30 epochs in batches of 64 ({SGD}) and is frozen. "
         "The teacher, vgg13, was read from a file and is frozen."
     )
+
+
+def test_what_today_s_recipe_adds_is_told(recipe: Callable[..., str]) -> None:
+    adamw = {"name": "adamw", "learning_rate": 0.001, "momentum": 0.9, "weight_decay": 0.05, "schedule": "linear"}
+    more = {"bias_decay": False, "head_learning_rate": 0.01, "accumulate": 4}
+    text = recipe(
+        CONFIG
+        | {
+            "optimizer": adamw | more,
+            "teacher": TEACHER | {"optimizer": adamw},
+            "augmentation": {"mixup": 0.2, "cutmix": 0.0, "rand_augment": {"operations": 2, "magnitude": 9}},
+            "objective": {"cross_entropy": {"weight": 1.0, "smoothing": 0.1}},
+            "teacher_view": "own",
+            "ema": 0.999,
+            "judge": "ema",
+        }
+    )
+    by = "learning rate 0.001, weight decay 0.05, no decay of biases and norms, "
+    by += "learning rate 0.01 of the objectives' own parameters, a step for each 4 batches, linear schedule"
+    assert f", by AdamW ({by}). Its recipe has labels smoothed by 0.1, RandAugment of 2 operations, " in text
+    assert "operations, mixup with alpha 0.2, a view of its own for the teacher, an exponential moving average" in text
+    assert "average of the student with decay 0.999, that average judged in its place." in text
+    assert "in batches of 64 (AdamW, learning rate 0.001, weight decay 0.05, linear schedule) and is frozen" in text
+    plain = {"augmentation": {"mixup": 0.0, "cutmix": 0.0}, "teacher_view": "same", "ema": None, "judge": "student"}
+    assert "Its recipe" not in recipe(CONFIG | plain)

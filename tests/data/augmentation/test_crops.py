@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor
 
 from cktf.data import Augmentation, AugmentationConfig
-from cktf.data.augmentation import crop_and_flip, draw, normalise
+from cktf.data.augmentation.crops import crop_and_flip, draw, normalise
 
 STANDARD = Augmentation(crop=4, flip=True)
 

@@ -3,7 +3,7 @@
 import torch
 from scipy import stats
 
-from cktf.data.augmentation import splitmix64, uniform_integers, uniform_reals
+from cktf.data.augmentation.draws import splitmix64, uniform_integers, uniform_reals
 
 
 def test_splitmix64_gives_the_published_numbers() -> None:

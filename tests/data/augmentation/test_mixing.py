@@ -8,16 +8,18 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from cktf.data.augmentation import Augmentation, draw_mixes, uniform_integers, uniform_reals
-from cktf.data.augmentation.mixing import Mixes
+from cktf.data.augmentation.config import Augmentation
+from cktf.data.augmentation.draws import uniform_integers, uniform_reals
+from cktf.data.augmentation.mixing import Mixes, draw_mixes
 from cktf.seeding import derive
 
+CPU = torch.device("cpu")
 HEIGHT, WIDTH = 12, 9
 INDEX = torch.arange(3000)
 
 
 def drawn(index: Tensor = INDEX, seed: int = 3, epoch: int = 2, **settings: Any) -> Mixes:
-    return draw_mixes(Augmentation(crop=0, flip=False, **settings), index, seed, epoch, HEIGHT, WIDTH)
+    return draw_mixes(Augmentation(crop=0, flip=False, **settings), index, seed, epoch, HEIGHT, WIDTH, CPU)
 
 
 def uniforms(purpose: str) -> np.ndarray:

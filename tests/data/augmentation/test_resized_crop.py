@@ -7,7 +7,9 @@ import torch
 from scipy import stats
 from torchvision.transforms import functional
 
-from cktf.data.augmentation import draw_boxes, resized_crop, uniform_reals
+from cktf.data.augmentation.boxes import draw_boxes
+from cktf.data.augmentation.crops import resized_crop
+from cktf.data.augmentation.draws import uniform_reals
 from cktf.seeding import derive
 
 
