@@ -77,7 +77,7 @@ def record(results: StudyTables) -> Forest | None:
     bound = sign * study.margin
     interval, reading = ", of too few seeds for an interval", ""
     if effects["low"].notna().any():
-        of_each, count = (2 if sign else 1) * LEVEL, effects["n_family"].max()
+        of_each, count = (2 if sign else 1) * LEVEL, int(effects["n_family"].max())
         interval = f", with its {1 - of_each:.0%} interval"
         if count > 1:
             each = f"{100 - 100 * of_each / count:.4g}%"

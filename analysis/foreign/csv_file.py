@@ -109,7 +109,7 @@ def read_csv(
     frame = pd.concat([frame, table[others].add_prefix("other.")], axis="columns")
     called = named | {f"other.{name}": name for name in others}
     pairs = [_pair(what, contrast, frame["arm"].dropna().tolist()) for contrast in contrasts]
-    check_question(pairs, alternative, margin, delta)
+    check_question(pairs, family, alternative, margin, delta)
     needs_baseline = not pairs or [BASELINE] in pairs
     wanted = baseline or (BASELINE if needs_baseline else None)
     plain = as_trials(frame, metric="metric", baseline=wanted, what=what, called=called)

@@ -67,7 +67,7 @@ def methods_text(results: Results) -> str:
             "num_trials": len(trials),
             "num_designed": len(designed),
             "designed": _arms_and_seeds(designed),
-            "designs": _DESIGNS,
+            "designs": _DESIGNS | ({"compare": "named arms were trained beside a baseline"} if study.contrasts else {}),
             "num_searched": len(searched),
             "sampler": f", by Optuna's sampler {study.sampler}{pruner}," if study.sampler else "",
             "ended": {
@@ -123,7 +123,7 @@ def planned_text(results: Results) -> str:
     pairs = [f"{names[0]} against {names[-1]}" for names in study.contrasts if len(names) > 1]
     if len(pairs) < len(study.contrasts):
         pairs.insert(0, "every arm against the baseline")
-    named = f"Compared were {'; '.join(pairs)}." if pairs and not study.is_afterthought else ""
+    named = f"Compared were: {'; '.join(pairs)}." if pairs and not study.is_afterthought else ""
     if afterthought := results.facts.afterthought:
         against = f" Every arm is compared with {study.contrasts[0][1]}." if study.is_afterthought else f" {named}"
         return f"{afterthought}{against}".rstrip()

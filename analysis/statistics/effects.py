@@ -117,7 +117,7 @@ def effects(
             alternative, margin and delta do not fit together.
     """
     check_delta(delta)
-    check_question(contrasts, alternative, margin, delta)
+    check_question(contrasts, family, alternative, margin, delta)
     maximise = larger_is_better(metric, maximise)
     needs_baseline = not contrasts or [BASELINE] in [_entry(contrast) for contrast in contrasts]
     pool = reported(trials_of(trials, metric=metric, what="effects", baseline=baseline, needs_baseline=needs_baseline))

@@ -33,7 +33,7 @@ def pairing(results: Results) -> list[Table]:
     if effects.empty:
         return []
     is_one_sided = study.alternative != Alternative.TWO_SIDED
-    other = "baseline" if effects["against_baseline"].all() else "the other arm"
+    sides = "arm and baseline" if effects["against_baseline"].all() else "both arms"
     measured = quantity(results.facts.study.report_metric)
     has_unpaired = bool(effects["n_unpaired"].notna().any())
     of_delta = {"p (equivalence)": "p_equivalence", "p (equivalence, Holm)": "p_equivalence_holm"}
@@ -62,7 +62,7 @@ def pairing(results: Results) -> list[Table]:
         else ""
     )
     remark = (
-        f"Correlation of arm and {other} over the seeds, with Fisher's interval from "
+        f"Correlation of {sides} over the seeds, with Fisher's interval from "
         f"{FEWEST_CORRELATED} pairs on.{unpaired} g_z: the effect in standard deviations of the differences (d_z, with "
         f"Hedges' correction). Detectable: the effect that so many pairs tell from {study.margin:g} with {POWER:.0%} "
         "power, if the differences vary as they did. The "
