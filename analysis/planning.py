@@ -27,10 +27,8 @@ def detectable_text(
     level = f"{LEVEL}/{comparisons}" if comparisons > 1 else f"{LEVEL}"
     # One-sided, the test has all of its level on the one side.
     size = float(mde(np.array(n), (2 if is_one_sided else 1) * LEVEL / comparisons, np.array(1.0)))
-    points = "".join(
-        f"; {size * sd + margin:.3g} in the unit of the metric at {sd:.3g}, {origin}"
-        for origin, sd in (sds or {}).items()
-    )
+    found = [f"{size * sd + margin:.3g} at a deviation of {sd:.3g} ({origin})" for origin, sd in (sds or {}).items()]
+    points = f"; in the unit of the metric: {', '.join(found)}" if found else ""
     return (
         f"detectable: an effect {beyond}of {size:.1f} standard deviations of the differences at {n} seeds "
         f"({POWER:.0%} power at level {level}{', one-sided' if is_one_sided else ''}){points}"

@@ -6,7 +6,9 @@ from html import escape
 
 import pandas as pd
 
+from analysis.arguments import listed
 from analysis.figures.drawing import Drawing, drawing
+from analysis.statistics.any_table import reported
 from analysis.statistics.effects import effects
 from analysis.study_tables import StudyTables
 from analysis.wording import comparison_names, effect_text, p_text, quantity, unit_text
@@ -76,7 +78,12 @@ class Results(StudyTables):
         Raises:
             InputError: If a context has no arm of this name, or no other one.
         """
-        others = list(dict.fromkeys(self.effects_against(arm)["arm"]))
+        named = reported(self.trials)
+        others = [name for name in dict.fromkeys(named["arm"]) if name != arm]
+        for context, rows in named.groupby("context", sort=False)["arm"]:
+            if arm not in set(rows):
+                within = f" in context {context!r}" if context else ""
+                raise InputError(f"--against {arm}: no arm is called so{within}; there are: {listed(rows.unique())}")
         if not others:
             raise InputError(f"--against {arm}: there is no other arm whose trials were fixed before their results")
         asked = replace(

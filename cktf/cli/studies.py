@@ -59,7 +59,7 @@ def validate(
     say([in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)])
     if compared := in_words.comparisons_of(spec, arms):
         is_one_sided = spec.alternative != Alternative.TWO_SIDED
-        sds = {"which 'expect_sd:' has": spec.expect_sd} if spec.expect_sd else {}
+        sds = {"expect_sd": spec.expect_sd} if spec.expect_sd else {}
         sds |= sds_of(load(sd_from), spec.report_metric) if sd_from else {}
         say([detectable_text(*compared, is_one_sided=is_one_sided, margin=spec.margin or 0.0, sds=sds)])
     warn([*in_words.alike_in_words(spec, arms), *remarks])

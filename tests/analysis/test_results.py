@@ -129,7 +129,7 @@ def test_an_afterthought_says_so_in_every_table_figure_and_sentence(ablation: Pa
     assert all(drawing.caption.startswith("An afterthought: ") for drawing in drawings.values())
     assert "An afterthought: these comparisons were chosen" in methods_text(results)
     assert "Every arm is compared with theta=0.0." in methods_text(results)
-    with pytest.raises(InputError, match="no arms are called so; there are: baseline"):
+    with pytest.raises(InputError, match="--against theta: no arm is called so; there are: baseline"):
         load(ablation).afterthought("theta")
 
 
