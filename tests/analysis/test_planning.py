@@ -40,8 +40,8 @@ def test_one_sided_and_in_the_unit_of_the_metric_beyond_a_margin() -> None:
     said = detectable_text(3, 8, is_one_sided=True, margin=-0.5, sds={"of a pilot": 0.8})
     assert said == (
         f"detectable: an effect beyond the margin of -0.5 of {size:.1f} standard deviations of the differences at 8 "
-        f"seeds (80% power at level 0.05/3, one-sided); in the unit of the metric: {size * 0.8 - 0.5:.3g} at a deviation of "
-        "0.8 (of a pilot)"
+        "seeds (80% power at level 0.05/3, one-sided); in the unit of the metric: "
+        f"{size * 0.8 - 0.5:.3g} at a deviation of 0.8 (of a pilot)"
     )
 
 
