@@ -215,7 +215,8 @@ def note_text(effect: "pd.Series[Any]") -> str:
         )
     elif effect["p_holm"] < LEVEL <= effect["p_flip_holm"]:
         notes.append(
-            f"the exact sign-flip test does not confirm it (p adjusted likewise: {p_text(effect['p_flip_holm'])})"
+            f"the exact sign-flip test does not tell it from {'the margin' if effect['margin'] else '0'} (p adjusted "
+            f"likewise: {p_text(effect['p_flip_holm'])})"
         )
     return "; ".join(note for note in notes if note)
 
