@@ -6,7 +6,8 @@ From a notebook::
 
     results = analysis.load("runs/digits_ablation")
     results.trials                       # a data frame; results.epochs likewise
-    results.effects                      # every arm against the baseline
+    results.effects                      # every arm against the baseline, or the contrasts that the study names
+    results.effects_against("kd")        # every other arm against this one
     analysis.write_report("runs/digits_ablation")
     analysis.write_figure(results, "effects", "effects.pdf")
 

@@ -15,7 +15,7 @@ from analysis.report.table import markdown
 from analysis.report.tables import main_tables
 from analysis.report.write import report_on
 from cktf.errors import InputError, UserError, fault
-from cktf.foreign_options import TAKES, Options
+from cktf.foreign_options import AGAINST, TAKES, Options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _add_report(report: argparse.ArgumentParser) -> None:
     report.add_argument("runs", metavar="RUN", nargs="+", help="run directories, folders or URIs; or what --from reads")
     report.add_argument("--out", metavar="DIR", help="where the report goes (default, of one run: RUN/report)")
+    report.add_argument("--against", metavar="ARM", help=AGAINST)
     foreign = report.add_argument_group("foreign results, which were not measured here")
     foreign.add_argument("--from", dest="kind", metavar="KIND", help=f"what is read: {', '.join(TAKES)}")
     for of in fields(Options):
@@ -53,14 +54,15 @@ def _add_report(report: argparse.ArgumentParser) -> None:
         if isinstance(of.default, bool):
             foreign.add_argument(f"--{of.name}", action="store_true", help=text)
         else:
-            kind = float if of.name == "delta" else str
-            foreign.add_argument(f"--{of.name}", type=kind, metavar=of.metadata["metavar"], help=text)
+            kind = float if of.name in ("delta", "margin") else str
+            action = "append" if of.name == "contrast" else "store"
+            foreign.add_argument(f"--{of.name}", type=kind, metavar=of.metadata["metavar"], help=text, action=action)
     report.set_defaults(command=_report)
 
 
 def _report(given: argparse.Namespace) -> None:
     options = Options(**{of.name: getattr(given, of.name) for of in fields(Options)})
-    paths = report_on(given.runs, given.out, given.kind, options)
+    paths = report_on(given.runs, given.out, given.kind, options, against=given.against)
     for table in main_tables(paths.results):
         sys.stdout.write(f"{table.title}\n\n{markdown(table.rows)}\n")
         if table.remark:

@@ -1,13 +1,15 @@
 """Checks of what a caller asks of a statistic, made before anything is computed; each raises a ValueError."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cktf.errors import InputError
+from cktf.names import BASELINE
+from cktf.rows import Alternative, Family
 
 TRIAL_COLUMNS = ("context", "arm", "arm_id", "is_baseline", "seed", "stage", "status")
 """Columns of a table of trials that statistics read, beside the metric; a table that lacks one is a plain one."""
@@ -71,6 +73,35 @@ def check_delta(delta: object, name: str = "delta") -> None:
         raise InputError(f"{name} {delta!r}: must be a number")
     if not (math.isfinite(delta) and delta > 0):
         raise InputError(f"{name} {float(delta):g}: the smallest effect that matters is above 0, and finite")
+
+
+def check_question(
+    contrasts: Sequence[str | Sequence[str]], family: str, alternative: str, margin: object, delta: float | None
+) -> None:
+    """Refuse contrasts that are no pairs of different names, and an alternative, margin and delta that do not fit."""
+    if isinstance(contrasts, str):
+        raise InputError(f"contrasts: must be a list of pairs; got {contrasts!r}")
+    for name, said, allowed in (("family", family, Family), ("alternative", alternative, Alternative)):
+        if said not in tuple(allowed):
+            raise InputError(f"{name} {said!r}: must be one of {listed(allowed)}")
+    met: set[frozenset[str]] = set()
+    for entry in contrasts:
+        names = [entry] if isinstance(entry, str) else [*map(str, entry)]
+        if (names != [BASELINE] and len({*names}) != 2) or len(names) > 2:
+            raise InputError(
+                f"contrasts {', '.join(names)}: must be the names of two arms; or {BASELINE!r} alone, for "
+                "every arm against the baseline"
+            )
+        if frozenset(names) in met:
+            raise InputError(f"contrasts {', '.join(names)}: stands there twice; a comparison is made once")
+        met.add(frozenset(names))
+    is_number = isinstance(margin, int | float | np.integer | np.floating) and not isinstance(margin, bool)
+    if not is_number or not math.isfinite(margin):
+        raise InputError(f"margin {margin!r}: must be a finite number")
+    if alternative == Alternative.TWO_SIDED and margin:
+        raise InputError(f"margin {margin}: only a one-sided alternative has one, better or worse")
+    if alternative != Alternative.TWO_SIDED and delta is not None:
+        raise InputError(f"delta {delta:g}: is of two-sided comparisons; alternative {alternative!r} has a margin")
 
 
 def check_confidence(confidence: float) -> None:

@@ -49,6 +49,22 @@ class Facts:
         """What is asked."""
         return self.asked or self.launches[-1]
 
+    @property
+    def afterthought(self) -> str:
+        """What is said of every table and figure whose comparisons were not fixed before the results; else nothing."""
+        if self.study.is_afterthought:
+            return (
+                "An afterthought: these comparisons were chosen when the report was asked for, not in the study before "
+                "its first result."
+            )
+        asked: dict[str, set[str]] = {}
+        for row in self.launches:
+            question = (row.contrasts, row.family, row.alternative, row.margin)
+            asked.setdefault(row.run, set()).add(repr(question))
+        if any(len(questions) > 1 for questions in asked.values()):
+            return "An afterthought: what is compared was changed between launches, when results may have been seen."
+        return ""
+
     def to_json(self) -> str:
         """Return the facts as one JSON object."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -1,15 +1,19 @@
 """What a run has yielded, as a notebook works with it: its tables, its figures, and a summary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import pandas as pd
 
+from analysis.arguments import listed
 from analysis.figures.drawing import Drawing, drawing
+from analysis.statistics.any_table import reported
 from analysis.statistics.effects import effects
 from analysis.study_tables import StudyTables
-from analysis.wording import effect_text, p_text, quantity, unit_text
+from analysis.wording import comparison_names, effect_text, p_text, quantity, unit_text
+from cktf.errors import InputError
+from cktf.rows import Alternative
 
 MOST_ROWS = 20
 """Arms that the summary of a notebook lists."""
@@ -64,8 +68,32 @@ class Results(StudyTables):
             metric=study.report_metric,
             maximise=study.maximise,
             delta=study.delta,
+            family=study.family,
             baseline=arm,
         )
+
+    def afterthought(self, arm: str) -> "Results":
+        """Return these results with the comparisons of `effects_against` in place of the study's, marked as such.
+
+        Raises:
+            InputError: If a context has no arm of this name, or no other one.
+        """
+        named = reported(self.trials)
+        others = [name for name in dict.fromkeys(named["arm"]) if name != arm]
+        for context, rows in named.groupby("context", sort=False)["arm"]:
+            if arm not in set(rows):
+                within = f" in context {context!r}" if context else ""
+                raise InputError(f"--against {arm}: no arm is called so{within}; there are: {listed(rows.unique())}")
+        if not others:
+            raise InputError(f"--against {arm}: there is no other arm whose trials were fixed before their results")
+        asked = replace(
+            self.facts.study,
+            contrasts=[[other, arm] for other in others],
+            alternative=Alternative.TWO_SIDED,
+            margin=0.0,
+            is_afterthought=True,
+        )
+        return Results(trials=self.trials, epochs=self.epochs, facts=replace(self.facts, asked=asked))
 
     def _summary(self) -> list[str]:
         study, ended = self.facts.study, self.trials["status"].value_counts()
@@ -76,6 +104,7 @@ class Results(StudyTables):
             f"Results of {study.study}, run {study.run}, judged by {study.report_metric}",
             f"  trials: {statuses}; {self.trials['arm_id'].nunique()} arms{within}",
             f"  epochs: {len(self.epochs)} rows",
+            *([f"  {self.facts.afterthought}"] if self.facts.afterthought else []),
         ]
 
     def _answer(self) -> str:
@@ -85,6 +114,7 @@ class Results(StudyTables):
             measured = quantity(study.report_metric)
             shown = self.effects.head(MOST_ROWS)
             columns = [*(["context"] if len(self.contexts) > 1 else []), "arm", "n_pairs"]
+            shown = shown.assign(arm=comparison_names(shown))
             table = shown[columns].rename(columns={"n_pairs": "pairs"})
             table[f"effect [95% interval]{unit_text(measured)}"] = [
                 effect_text(effect, measured.decimals) for _, effect in shown.iterrows()

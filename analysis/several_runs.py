@@ -46,11 +46,13 @@ def united(runs: Mapping[str, Results]) -> Results:
         runs: Place to results; where a trial is in several, the first one wins.
 
     Raises:
-        InputError: If they do not agree on the metrics, the direction, delta or on being smoke runs; if those of one
-            study do not agree on the workers of a trial, or on the baseline of a context; if different studies share
-            trials; or if one of different studies is a search, whose arms no baseline was compared with.
+        InputError: If they do not agree on the metrics, the direction, on what is asked (delta, contrasts and the like)
+            or on being smoke runs; if those of one study do not agree on the workers of a trial, or on the baseline of
+            a context; if different studies share trials; or if one of different studies is a search, whose arms no
+            baseline was compared with.
     """
-    _require_same(runs, "metric", "report_metric", "maximise", "delta", "is_smoke")
+    _require_same(runs, "metric", "report_metric", "maximise", "is_smoke")
+    _require_same(runs, "delta", "contrasts", "family", "alternative", "margin")
     factors = dict.fromkeys(factor for results in runs.values() for factor in results.facts.study.factors)
     named = {
         place: _renamed(results, name, list(factors))
@@ -75,7 +77,7 @@ def _require_same(runs: Mapping[str, Results], *names: str) -> None:
     """Refuse runs whose numbers cannot stand beside each other."""
     for name in names:
         found = {place: getattr(results.facts.study, name) for place, results in runs.items()}
-        if len(set(found.values())) > 1:
+        if len({*map(repr, found.values())}) > 1:
             told = "; ".join(f"{value} in {place}" for place, value in found.items())
             raise InputError(f"runs are read together only where {name} is the same: it is {told}")
 
@@ -152,7 +154,8 @@ def _renamed(results: Results, name: str, factors: list[str]) -> Results:
             context: {called(arm): value for arm, value in of_arms.items()}
             for context, of_arms in study.reference_values.items()
         }
-        return replace(study, run=name, reference_values=values)
+        contrasts = [[called(arm) for arm in names] for names in study.contrasts]
+        return replace(study, run=name, reference_values=values, contrasts=contrasts)
 
     launches, asked = [known(launch) for launch in facts.launches], facts.asked and known(facts.asked)
     facts = replace(facts, launches=launches, asked=asked)

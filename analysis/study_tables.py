@@ -16,6 +16,7 @@ from analysis.statistics.health import health_effects
 from analysis.statistics.interactions import interactions
 from analysis.statistics.over_contexts import over_contexts
 from analysis.statistics.ranks import ranks
+from cktf.names import BASELINE
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -52,9 +53,27 @@ class StudyTables:
 
     @cached_property
     def effects(self) -> pd.DataFrame:
-        """Every arm against its context's baseline, paired by seed; see `analysis.statistics.effects.effects`."""
+        """The comparisons that the study asks for, paired by seed; see `analysis.statistics.effects.effects`."""
         study = self.facts.study
-        return effects(self.trials, metric=study.report_metric, maximise=study.maximise, delta=study.delta)
+        return effects(
+            self.trials,
+            metric=study.report_metric,
+            maximise=study.maximise,
+            delta=study.delta,
+            contrasts=study.contrasts,
+            family=study.family,
+            alternative=study.alternative,
+            margin=study.margin,
+        )
+
+    @cached_property
+    def against_baseline(self) -> pd.DataFrame:
+        """Every arm against its context's baseline, for what describes them, whatever the study compares."""
+        study = self.facts.study
+        if not study.contrasts:
+            return self.effects
+        contrasts = [BASELINE] if self.trials["is_baseline"].any() else []
+        return effects(self.trials, metric=study.report_metric, maximise=study.maximise, contrasts=contrasts)
 
     @cached_property
     def best(self) -> pd.DataFrame:
@@ -96,7 +115,7 @@ class StudyTables:
     def ranks(self) -> pd.DataFrame:
         """How every arm ranks over the contexts, and the tests of that; see `analysis.statistics.ranks.ranks`."""
         study = self.facts.study
-        return ranks(self.trials, self.effects, metric=study.report_metric, maximise=study.maximise)
+        return ranks(self.trials, self.against_baseline, metric=study.report_metric, maximise=study.maximise)
 
     @cached_property
     def interactions(self) -> pd.DataFrame:
@@ -123,7 +142,7 @@ class StudyTables:
     def confirmed(self) -> pd.DataFrame:
         """The confirmed arms' scores in the search and at fresh seeds; see `analysis.searches.confirmed.confirmed`."""
         study = self.facts.study
-        return confirmed(self.trials, self.effects, metric=study.metric, maximise=study.maximise)
+        return confirmed(self.trials, self.against_baseline, metric=study.metric, maximise=study.maximise)
 
     @cached_property
     def importance(self) -> pd.DataFrame:

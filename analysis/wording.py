@@ -161,6 +161,12 @@ def effect_text(effect: "pd.Series[Any]", decimals: int) -> str:
     return f"{text} [{signed_text(effect['low'], decimals)}, {signed_text(effect['high'], decimals)}]"
 
 
+def comparison_names(effects: "pd.DataFrame") -> "list[str]":
+    """Return what each comparison is called: by its arm where it is with the baseline, else by both sides."""
+    sides = zip(effects["arm"], effects["against"], effects["against_baseline"], strict=True)
+    return [arm if is_plain else f"{arm} against {against}" for arm, against, is_plain in sides]
+
+
 def counted(count: int, noun: str) -> str:
     """Return a number of things: ``1 trial``, ``2 trials``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

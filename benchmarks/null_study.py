@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.statistics.paired import PairedEffects, equivalence_p, paired_effects, sign_flip_p
+from analysis.statistics.paired import PairedEffects, equivalence_p, one_sided_p, paired_effects, sign_flip_p
 from analysis.statistics.verdicts import (
     LEVEL,
     MOST_MORE_SEEDS,
@@ -234,6 +234,42 @@ def power_rates(scenario: Scenario, effect: float, studies: int, seed: Seed = 0)
     return Rate.over(told), Rate.over(told_by_flips)
 
 
+Pairs = tuple[tuple[int, int], ...]
+
+
+def contrast_rates(
+    scenario: Scenario, pairs: Pairs, studies: int, seed: Seed = 0, margin: float | None = None
+) -> tuple[Rate, Rate]:
+    """Return how often a study errs about any contrast of arms, and how often all simultaneous intervals hold.
+
+    Args:
+        scenario: The baseline is arm 0, the others follow.
+        pairs: Of arms that are compared, one family.
+        studies: How many.
+        seed: Of the simulation.
+        margin: Of one-sided tests, that an effect is above it, in standard deviations of the paired differences; the
+            verdict is wrong where the true effect is not. None: the tests are two-sided.
+    """
+    draws = np.random.default_rng(seed)
+    arm, against = np.array(pairs).T
+    effects = np.concatenate([[0.0], scenario.effects])
+    true = effects[arm] - effects[against]
+    wrong, covered = [], []
+    for begin in range(0, studies, CHUNK):
+        values, baseline = scenario.scores(draws, min(CHUNK, studies - begin), scenario.effects)
+        sides = np.concatenate([baseline, values], axis=1)
+        found = paired_effects(sides[:, arm], sides[:, against], 1 - LEVEL / len(pairs))
+        if margin is None:
+            words = decide(found.effect, holm(found.p), np.full_like(found.p, np.nan), maximise=True)
+            is_wrong = ((words == Verdict.HELPS) & (true <= 0)) | ((words == Verdict.HURTS) & (true >= 0))
+        else:
+            is_wrong = (holm(one_sided_p(found, margin * scenario.paired_sd, 1)) < LEVEL) & (true <= margin)
+        wrong.append(is_wrong.any(axis=1).astype(float))
+        true_scores = true * scenario.paired_sd
+        covered.append(((found.low <= true_scores) & (true_scores <= found.high)).all(axis=1).astype(float))
+    return Rate.over(wrong), Rate.over(covered)
+
+
 def looks_rate(scenario: Scenario, looks: tuple[int, ...], studies: int, seed: Seed = 0) -> Rate:
     """Return how often a study without effects errs that is judged at each of these numbers of seeds."""
     draws = np.random.default_rng(seed)
@@ -336,6 +372,31 @@ def print_looks(studies: int, seed: int) -> None:
             print(f"| {arms} | {named} | {rate} |", flush=True)
 
 
+def print_contrasts(studies: int, seed: int) -> None:
+    """Print how often studies err whose arms are compared with one another, and what simultaneous intervals hold."""
+    beside = tuple((arm + 1, arm) for arm in range(1, 10, 2))
+    chain = tuple((arm + 1, arm) for arm in range(1, 10))
+    every = tuple((arm, other) for arm in range(1, 11) for other in range(1, arm))
+    with_baseline = (*chain, *((arm, 0) for arm in range(1, 11)))
+    nothing, every_second = Scenario("no arm has an effect"), Scenario("every second arm has one", half_effect=2)
+    worse = Scenario("every second arm is worse by the margin", half_effect=-1)
+    print("| scores | contrasts of 10 arms | test | seeds | wrong verdict in a study, % | all intervals hold, % |")
+    print("|---|---|---|---|---|---|")
+    for kind, name, pairs, margin in (
+        (nothing, "5 of different arms", beside, None),
+        (nothing, "9, each with the next", chain, None),
+        (nothing, "these, and all against the baseline", with_baseline, None),
+        (nothing, "all 45", every, None),
+        (every_second, "all 45", every, None),
+        (nothing, "9, each with the next", chain, 0.0),
+        (worse, "5 of different arms", beside, -1.0),
+    ):
+        test = "two-sided" if margin is None else f"above {margin:g} sd"
+        for seeds in SEEDS:
+            rates = contrast_rates(replace(kind, seeds=seeds), pairs, studies, [seed, seeds], margin)
+            print(f"| {kind.name} | {name} | {test} | {seeds} | {' | '.join(map(str, rates))} |", flush=True)
+
+
 def print_more_seeds(studies: int, seed: int) -> None:
     """Print what is answered to 'how many seeds in all?' after a pilot, beside what the true deviation would give."""
     print("| pilot seeds | delta / true paired sd | seeds in all, true | answered: median | middle 80% |")
@@ -356,6 +417,7 @@ TABLES: dict[str, Callable[[int, int], None]] = {
     "Normal scores": lambda *how: print_null(base_scenarios(), *how),
     "Scores that break an assumption, no arm has an effect": lambda *how: print_null(hard_scenarios(), *how),
     "Equivalent": print_equivalence,
+    "Contrasts of arms": print_contrasts,
     "Power": print_power,
     "Looking again": print_looks,
     "How many more seeds": print_more_seeds,

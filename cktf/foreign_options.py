@@ -23,6 +23,14 @@ class Options:
     context: str | None = _said("csv", "COLUMN", "the contexts, where there are several")
     baseline: str | None = _said("csv", "ARM", "what is compared with; default baseline")
     delta: float | None = _said("csv", None, "the smallest effect that matters, in the metric's unit")
+    contrast: list[str] | None = _said(  # noqa: RUF009, for nothing changes it
+        "csv",
+        "ARM,ARM",
+        "two arms that are compared, in place of all with the baseline; 'baseline' stands for these; may be repeated",
+    )
+    family: str | None = _said("csv", "NAME", "study or context: over which comparisons p is adjusted")
+    alternative: str | None = _said("csv", "NAME", "better or worse: only such effects are looked for")
+    margin: float | None = _said("csv", None, "of an alternative: by how much; below 0, what it may lack")
     status: str | None = _said("csv", "COLUMN", "how a trial ended; default a column status, state or outcome")
     separator: str | None = _said("csv", "SIGN", "what parts the cells: a sign, or tab; default what fits")
     decimal: str | None = _said("csv", "SIGN", "the decimal sign of numbers: a point or a comma")
@@ -35,6 +43,9 @@ class Options:
 
 
 NOTHING_SAID = Options()
+
+AGAINST = "An afterthought: compare every arm with this one; the report, marked, goes to RUN/afterthought."
+"""Help of the option of both command lines that asks for it."""
 
 TAKES = {
     kind: tuple(of.name for of in fields(Options) if kind in of.metadata["kinds"])

@@ -4,6 +4,9 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+BASELINE = "baseline"
+"""Name of the arm that the others are compared with; as a contrast, every arm against it."""
+
 SAYS_NOTHING_ALONE = {"weight", "model", "name"}
 """Last parts of paths that need their parent: ``kd.weight``, ``student.model``."""
 

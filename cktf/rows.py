@@ -46,6 +46,21 @@ class Stage(StrEnum):
     CONFIRM = "confirm"
 
 
+class Alternative(StrEnum):
+    """Which effects a study looks for: in either direction, or only better ones, or only worse ones."""
+
+    TWO_SIDED = "two_sided"
+    BETTER = "better"
+    WORSE = "worse"
+
+
+class Family(StrEnum):
+    """Over which comparisons Holm's method adjusts p: over all of the study, or over those of each context."""
+
+    STUDY = "study"
+    CONTEXT = "context"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of a ledger. NaN and infinity, which JSON lacks, are written as null and read as missing."""
@@ -96,6 +111,13 @@ class StudyRow(Row):
         report_metric: Column that is reported for design and confirm trials: ``test_accuracy``, ...
         maximise: Whether larger values are better.
         delta: Smallest effect that matters, in the unit of the metrics; None if the study names none.
+        contrasts: Pairs of names of arms that are compared; ``["baseline"]`` alone stands for every arm against the
+            baseline. Empty: it is the only entry.
+        family: `Family`.
+        alternative: `Alternative`.
+        margin: Of a one-sided alternative: by how much an arm must be better (or worse), in the unit of the metrics;
+            below 0, by how much it may be the other way.
+        is_afterthought: Whether the contrasts were chosen when the report was asked for.
         baseline_arm_id: The arm that the others are compared with; with contexts, that of the first one.
         baselines: Context to its baseline's arm.
         factors: Paths in the trial configuration that vary.
@@ -129,6 +151,11 @@ class StudyRow(Row):
     log_factors: list[str] = field(default_factory=list)
     baselines: dict[str, str] = field(default_factory=dict)
     delta: float | None = None
+    contrasts: list[list[str]] = field(default_factory=list)
+    family: str = field(default=Family.STUDY, metadata={"allowed": tuple(Family)})
+    alternative: str = field(default=Alternative.TWO_SIDED, metadata={"allowed": tuple(Alternative)})
+    margin: float = 0.0
+    is_afterthought: bool = False
     sampler: str = ""
     pruner: str = ""
     is_smoke: bool = False

@@ -7,10 +7,12 @@ import numpy as np
 
 from analysis.figures.shown import IN_LINES, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, WIDTH, Chart, Record, by_kind, data, numbers, rows_of, rules, title_lines
+from analysis.statistics.paired import direction
 from analysis.statistics.verdicts import LEVEL, Verdict
 from analysis.study_tables import StudyTables
-from analysis.wording import quantity
+from analysis.wording import comparison_names, quantity
 from cktf.names import arm_label
+from cktf.rows import Family
 
 MAX_ARMS = 60
 """Rows that are drawn."""
@@ -19,6 +21,8 @@ SHAPES = {
     Verdict.HELPS: "triangle-up",
     Verdict.HURTS: "triangle-down",
     Verdict.EQUIVALENT: "square",
+    Verdict.NOT_WORSE: "triangle-right",
+    Verdict.NOT_BETTER: "triangle-left",
     Verdict.FAILED: "cross",
     Verdict.UNDECIDED: "circle",
 }
@@ -45,10 +49,10 @@ class Forest(Record):
     simultaneous interval, as far as they are drawn ``thin_low`` and ``thin_high``, and ``verdict``.
 
     Attributes:
-        delta: The smallest effect that matters; None where the study names none.
+        edges: Both ends of the effects that are smaller than the smallest that matters, or the margin; or none.
     """
 
-    delta: float | None
+    edges: list[float]
 
 
 def record(results: StudyTables) -> Forest | None:
@@ -65,30 +69,40 @@ def record(results: StudyTables) -> Forest | None:
     thin = {"thin_low": low.clip(lower=least - margin), "thin_high": high.clip(upper=most + margin)}
     is_cut = (thin["thin_low"] > low).any() or (thin["thin_high"] < high).any()
     names = ["arm", "context", "n", "effect", *ENDS, *SIMULTANEOUS, *thin, "verdict"]
-    rows = rows_of(shown.assign(**thin)[names])
+    rows = rows_of(shown.assign(**thin, arm=comparison_names(shown))[names])
     for row in rows:
         context = row.pop("context")
         row |= {"label": panel_title(row["arm"], context, row["n"]), "arm": arm_label(row["arm"], context)}
+    sign = direction(study.alternative, maximise=study.maximise)
+    bound = sign * study.margin
     interval, reading = ", of too few seeds for an interval", ""
     if effects["low"].notna().any():
-        interval = ", with its 95% interval"
-        if len(effects) > 1:
-            interval += f", and thin the {100 - 100 * LEVEL / len(effects):.4g}% intervals that hold all together"
-            reading = " An effect whose thin interval leaves out 0 is told from it; Holm's method may tell more."
+        of_each, count = (2 if sign else 1) * LEVEL, int(effects["n_family"].max())
+        interval = f", with its {1 - of_each:.0%} interval"
+        if count > 1:
+            each = f"{100 - 100 * of_each / count:.4g}%"
+            of_context = " of a context" if study.family == Family.CONTEXT else ""
+            interval += f", and thin the {each} intervals that hold all together{of_context}"
+            reading = f" An effect whose thin interval {'leaves out 0 is told from it' if not sign else ''}"
+            reading += f"lies {'above' if sign > 0 else 'below'} {bound:g} is decided" if sign else ""
+            reading += "; Holm's method may tell more."
         if study.delta:
             reading += " Equivalent goes with the 90% interval, which is not drawn."
+    together = "arms together" if study.family == Family.STUDY else "arms of a context together"
     without = any(row["effect"] is None for row in rows)
-    of_context = " of the same context" if effects["context"].nunique() > 1 else ""
+    other = "the baseline" if effects["against_baseline"].all() else "the other arm"
+    of_same = " of the same context" if effects["context"].nunique() > 1 else ""
     return Forest(
         axis=quantity(study.report_metric).effect_label,
         rows=rows,
-        delta=study.delta,
-        caption=f"Mean difference from the baseline{of_context} at the same seeds{interval}; n counts the pairs. "
+        edges=[-study.delta, study.delta] if study.delta else [bound] if study.margin else [],
+        caption=f"Mean difference from {other}{of_same} at the same seeds{interval}; n counts the pairs. "
         f"Better is to the {'right' if study.maximise else 'left'} of the line. A filled point is decided, at the "
-        f"level {LEVEL} for all arms together.{reading}"
+        f"level {LEVEL} for all {together}.{reading}"
         f"{' Thin lines that reach the edge go on beyond it.' if is_cut else ''}"
         f"{' The outer lines are at ±delta, the smallest effect that matters.' if study.delta else ''}"
-        f"{' An arm without a point shares no complete seed with the baseline.' if without else ''}"
+        f"{' The outer line is at the margin.' if study.margin else ''}"
+        f"{f' An arm without a point shares no complete seed with {other}.' if without else ''}"
         f"{left_out(len(rows), len(effects))}",
     )
 
@@ -98,9 +112,7 @@ def chart(forest: Forest) -> Chart:
     labels = [row["label"] for row in forest.rows]
     present = {row["verdict"] for row in forest.rows}
     looks = {
-        word: ("transparent" if word == Verdict.UNDECIDED else BLUE, SHAPES[word])
-        for word in Verdict
-        if word in present
+        word: ("transparent" if word == Verdict.UNDECIDED else BLUE, SHAPES[word]) for word in SHAPES if word in present
     }
     names = alt.Axis(ticks=False, domain=False, labelExpr=IN_LINES, labelOffset=alt.ExprRef(_RISE))
     y = alt.Y("label:N", title=None, sort=labels, scale=alt.Scale(domain=labels), axis=names)
@@ -121,7 +133,7 @@ def chart(forest: Forest) -> Chart:
         **by_kind("verdict", looks, "fill shape"),
     )
     layers = [rules("x", "zero", [0], [3, 3]), thin, interval, point]
-    if forest.delta:
-        layers.append(rules("x", "edge", [-forest.delta, forest.delta], [1, 3]))
+    if forest.edges:
+        layers.append(rules("x", "edge", forest.edges, [1, 3]))
     row_height = max(26, 10 + LINE * max(label.count("\n") + 1 for label in labels))
     return alt.layer(*layers).properties(width=WIDTH, height=row_height * len(labels))

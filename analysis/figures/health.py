@@ -43,7 +43,7 @@ def record(results: StudyTables) -> Health | None:
     context = str(epochs["context"].iloc[0])
     epochs = epochs[epochs["context"] == context]
     names = dict(zip(epochs["arm_id"].astype("str"), epochs["arm"].astype("str"), strict=True))
-    effects = results.effects[results.effects["arm_id"].isin(names)]
+    effects = results.against_baseline[results.against_baseline["arm_id"].isin(names)]
     others = list(largest_effects(effects, len(LINES) - 1)["arm_id"])
     baseline = study.baseline_of(context)
     shown = [arm_id for arm_id in (baseline, *others) if arm_id in names] or list(names)[: len(LINES)]

@@ -50,7 +50,7 @@ def record(results: StudyTables) -> Curves | None:
     contexts = dict(zip(planned["arm_id"], planned["context"], strict=True))
     names = dict(zip(planned["arm_id"], planned["arm"], strict=True))
     # Without effects there may be the baseline alone, or arms that it has not joined yet.
-    compared = results.effects[results.effects["arm_id"].isin(names)]
+    compared = results.against_baseline[results.against_baseline["arm_id"].isin(names)]
     shown = list(largest_effects(compared, MAX_PANELS)["arm_id"]) or list(names)[:MAX_PANELS]
     rows, panels = [], []
     for arm_id in shown:
@@ -75,7 +75,7 @@ def record(results: StudyTables) -> Curves | None:
         caption += " The baseline is that of the same context, and each panel has its own scale."
     if unscored_phases:
         caption += f" Epochs are counted from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
-    caption += left_out(len(shown), len(results.effects))
+    caption += left_out(len(shown), len(results.against_baseline))
     if (num_epochs := int(curves["arm_id"].value_counts().max())) > MAX_POINTS:
         caption += f" Of a curve of {num_epochs} epochs, {MAX_POINTS} are drawn."
     return Curves(

@@ -140,7 +140,7 @@ def _designed(results: StudyTables, factor: str, context: str) -> Panel | None:
         found = found.assign(level=levels)
     else:  # the arms that differ from the baseline by this factor alone
         arms = results.trials.drop_duplicates("arm_id").set_index("arm_id")[f"param.{factor}"].astype("float64")
-        found = results.effects
+        found = results.against_baseline
         found = found[(found["factor"] == factor) & (found["context"] == context)]
         reference = float(arms.get(results.facts.study.baseline_of(context), np.nan))
         found = found.assign(level=arms[found["arm_id"]].to_list(), n=found["n_pairs"])

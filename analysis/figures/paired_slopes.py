@@ -9,12 +9,14 @@ from analysis.figures.shown import MAX_PANELS, in_panels, largest_effects, left_
 from analysis.figures.theme import BLUE, GREY, INK, Record, Rows, by_kind, numbers
 from analysis.statistics.any_table import complete, reported
 from analysis.study_tables import StudyTables
-from analysis.wording import quantity
+from analysis.wording import comparison_names, quantity
 
 MAX_SEEDS = 50
 """Lines of one panel; more could not be told apart. The mean is that of all seeds."""
 
-BASELINE, ARM = "baseline", "arm"
+OTHER, ARM = "baseline", "arm"
+"""Ends of a line; of contrasts, the first one is the other side."""
+
 BETTER, NOT_BETTER, MEAN = "better at this seed", "not better", "mean"
 
 
@@ -39,22 +41,23 @@ def record(results: StudyTables) -> Slopes | None:
         return None
     finished = complete(reported(results.trials), study.report_metric)
     scores = finished.pivot(index="seed", columns="arm_id", values=study.report_metric)
-    drawn = largest_effects(effects, MAX_PANELS)
+    drawn = largest_effects(effects, MAX_PANELS).assign(name=lambda rows: comparison_names(rows))
+    other = "baseline" if effects["against_baseline"].all() else "other side"
     panels, rows = [], []
     for effect in drawn.to_dict("records"):
-        panel = panel_title(effect["arm"], effect["context"], effect["n_pairs"])
-        pairs = scores[[study.baseline_of(effect["context"]), effect["arm_id"]]].dropna()
+        panel = panel_title(effect["name"], effect["context"], effect["n_pairs"])
+        pairs = scores[[effect["against_id"], effect["arm_id"]]].dropna()
         panels.append(panel)
         rows += _lines(pairs, panel, maximise=study.maximise)
     measured = quantity(study.report_metric)
     caption = (
-        f"{measured.name.capitalize()} of the baseline and of the arm at the same seed, joined by a line: blue and "
+        f"{measured.name.capitalize()} of the {other} and of the arm at the same seed, joined by a line: blue and "
         "solid where the arm is better, grey and dashed where it is not. The thick line joins the means; n counts the "
         f"pairs.{left_out(len(drawn), len(effects))}"
     )
     shares_axis = effects["context"].nunique() == 1
     if not shares_axis:
-        caption += " The baseline is that of the same context, and each panel has its own scale."
+        caption += f" The {other} is that of the same context, and each panel has its own scale."
     if effects["n_pairs"].max() > MAX_SEEDS:
         caption += f" Of an arm's pairs, the first {MAX_SEEDS} are drawn; the mean is that of all."
     return Slopes(axis=measured.label, panels=panels, rows=rows, shares_axis=shares_axis, caption=caption)
@@ -64,7 +67,7 @@ def chart(slopes: Slopes) -> alt.FacetChart:
     """Return the drawing."""
     sides = alt.Axis(labelAngle=0, grid=False)
     base = alt.Chart().encode(
-        x=alt.X("side:N", title=None, sort=[BASELINE, ARM], scale=alt.Scale(padding=0.3), axis=sides),
+        x=alt.X("side:N", title=None, sort=[OTHER, ARM], scale=alt.Scale(padding=0.3), axis=sides),
         y=alt.Y("score:Q", title=slopes.axis, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5)),
         detail="seed:N",
         tooltip=["seed:N", "side:N", *numbers("score")],
@@ -86,5 +89,5 @@ def _lines(pairs: pd.DataFrame, panel: str, *, maximise: bool) -> Rows:
     return [
         {"panel": panel, "seed": seed, "kind": kind, "side": side, "score": round(float(score), 4)}
         for seed, kind, *scores in ends
-        for side, score in zip((BASELINE, ARM), scores, strict=True)
+        for side, score in zip((OTHER, ARM), scores, strict=True)
     ]

@@ -6,6 +6,7 @@ from analysis.foreign.ray_tune import read_ray_tune
 from analysis.results import Results
 from cktf.errors import InputError, shown
 from cktf.foreign_options import TAKES, Options
+from cktf.rows import Alternative, Family
 
 
 def read(kind: str, place: str, options: Options) -> Results:
@@ -39,8 +40,12 @@ def read(kind: str, place: str, options: Options) -> Results:
         arm=options.arm or "arm",
         seed=options.seed or "seed",
         context=options.context,
-        baseline=options.baseline or "baseline",
+        baseline=options.baseline,
         delta=options.delta,
+        contrasts=options.contrast or (),
+        family=options.family or Family.STUDY,
+        alternative=options.alternative or Alternative.TWO_SIDED,
+        margin=options.margin or 0.0,
         status=options.status,
         separator=options.separator,
         decimal=options.decimal,

@@ -3,12 +3,12 @@
 import math
 import os
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from analysis.arguments import check_delta, listed
+from analysis.arguments import check_delta, check_question, listed
 from analysis.facts import Foreign
 from analysis.foreign.table_file import table_rows
 from analysis.foreign.trials import ADDRESSES_CUT, ForeignTrial, foreign_results
@@ -17,8 +17,8 @@ from analysis.statistics import cells
 from analysis.statistics.any_table import as_trials, scales_in_words
 from analysis.wording import larger_is_better
 from cktf.errors import InputError, shown
-from cktf.names import tidy_name
-from cktf.rows import Stage, Status
+from cktf.names import BASELINE, tidy_name
+from cktf.rows import Alternative, Family, Stage, Status
 
 CANNOT_BE_VOUCHED_FOR = [
     "Arms are compared at seeds of the same number; what a seed fixes, and whether it fixes the same in every arm, was "
@@ -44,9 +44,13 @@ def read_csv(
     arm: str = "arm",
     seed: str = "seed",
     context: str | None = None,
-    baseline: str = "baseline",
+    baseline: str | None = None,
     maximise: bool | None = None,
     delta: float | None = None,
+    contrasts: Sequence[str | Sequence[str]] = (),
+    family: str = Family.STUDY,
+    alternative: str = Alternative.TWO_SIDED,
+    margin: float = 0.0,
     status: str | None = None,
     separator: str | None = None,
     decimal: str | None = None,
@@ -63,9 +67,15 @@ def read_csv(
         arm: Column of the arms' names.
         seed: Column of the seeds, whole numbers.
         context: Column of the contexts; None: there is one.
-        baseline: Name of the arm that the others of its context are compared with.
+        baseline: Name of the arm that the others of its context are compared with; None: ``baseline``, which may lack
+            where no contrast is with it.
         maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
         delta: The smallest effect that matters, in the metric's unit.
+        contrasts: Pairs of arms, each a pair of names or one text with a comma between them; and ``baseline``. These,
+            ``family``, ``alternative`` and ``margin`` are as `analysis.statistics.effects.effects` has them.
+        family: Over which p is adjusted.
+        alternative: Which effects are looked for.
+        margin: Of a one-sided alternative.
         status: Column that says how a trial ended; None: those whose names end in one of `SAY_STATUS`, if there are
             any.
         separator: What parts the cells of a line, a sign or ``tab``; None: the first line says it, or it is found out.
@@ -98,7 +108,11 @@ def read_csv(
     frame = frame.assign(seed=seeds).mask(lambda cells: cells == "").assign(metric=numbers)
     frame = pd.concat([frame, table[others].add_prefix("other.")], axis="columns")
     called = named | {f"other.{name}": name for name in others}
-    plain = as_trials(frame, metric="metric", baseline=baseline, what=what, called=called)
+    pairs = [_pair(what, contrast, frame["arm"].dropna().tolist()) for contrast in contrasts]
+    check_question(pairs, family, alternative, margin, delta)
+    needs_baseline = not pairs or [BASELINE] in pairs
+    wanted = baseline or (BASELINE if needs_baseline else None)
+    plain = as_trials(frame, metric="metric", baseline=wanted, what=what, called=called)
     ends, unread = _ends(what, table, named)
     plain["status"] = [
         status if end == Status.COMPLETE else end for (end, _), status in zip(ends, plain["status"], strict=True)
@@ -117,7 +131,31 @@ def read_csv(
         stage=Stage.DESIGN,
         foreign=foreign,
         delta=delta,
+        contrasts=pairs,
+        family=family,
+        alternative=alternative,
+        margin=margin,
     )
+
+
+def _pair(what: str, contrast: str | Sequence[str], arms: list[str]) -> list[str]:
+    """Return the arms of a contrast, or the word that stands for the baseline; a comma in a text parts two arms."""
+    named = {tidy_name(arm) for arm in arms}
+    if not isinstance(contrast, str):
+        found = [[tidy_name(name) for name in contrast]]
+    elif tidy_name(contrast) == BASELINE:
+        return [BASELINE]
+    else:
+        parts = contrast.split(",")
+        sides = [(",".join(parts[:place]), ",".join(parts[place:])) for place in range(1, len(parts))]
+        found = [[tidy_name(side) for side in both] for both in sides]
+    found = [names for names in found if len(names) == 2 and {*names} <= named]
+    if len(found) != 1:
+        raise InputError(
+            f"{what}: --contrast {shown(contrast)}: must be two arms with a comma between them, or {BASELINE}; there "
+            f"are: {listed(sorted(named))}"
+        )
+    return found[0]
 
 
 def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> None:

@@ -83,6 +83,7 @@ def foreign_results(
     factors: Sequence[str] = (),
     log_factors: Sequence[str] = (),
     delta: float | None = None,
+    **asked_of: Any,
 ) -> Results:
     """Return trials as results. Those whose score is not finite are failed, and the caveats count them.
 
@@ -96,6 +97,7 @@ def foreign_results(
         factors: Names of the params.
         log_factors: Those of them that were searched on a logarithmic scale.
         delta: The smallest effect that matters.
+        asked_of: Further fields of the `StudyRow`: contrasts and the like.
     """
     column = f"{FOREIGN}{metric}"
     trials = [_failed_where_not_finite(trial, metric) for trial in trials]
@@ -111,6 +113,7 @@ def foreign_results(
         report_metric=column,
         maximise=maximise,
         delta=delta,
+        **asked_of,
         baseline_arm_id=next(iter(baselines.values()), ""),
         baselines=baselines,
         factors=list(factors),

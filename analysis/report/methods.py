@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.report.pages import prose
-from analysis.report.reading import open_text, reading_text, scope_text
+from analysis.report.reading import family_text, open_text, reading_text, scope_text, sides_text
 from analysis.report.table import SMOKE
 from analysis.report.tables.comparisons import rank_test_text
 from analysis.report.tables.distillation import teachers_text
@@ -20,7 +20,7 @@ from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.statistics.verdicts import LEVEL, Verdict
 from analysis.wording import counted, quantity
-from cktf.rows import SCHEMA_VERSION, Stage, Status
+from cktf.rows import SCHEMA_VERSION, Alternative, Family, Stage, Status
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ def methods_text(results: Results) -> str:
             "num_trials": len(trials),
             "num_designed": len(designed),
             "designed": _arms_and_seeds(designed),
-            "designs": _DESIGNS,
+            "designs": _DESIGNS | ({"compare": "named arms were trained beside a baseline"} if study.contrasts else {}),
             "num_searched": len(searched),
             "sampler": f", by Optuna's sampler {study.sampler}{pruner}," if study.sampler else "",
             "ended": {
@@ -100,6 +100,11 @@ def methods_text(results: Results) -> str:
             "has_arms": not results.arms.empty,
             "reported": quantity(study.report_metric),
             "several_contexts": len(results.contexts) > 1,
+            "planned": planned_text(results),
+            "other": "the baseline" if effects["against_baseline"].all() else "the arm that it is compared with",
+            "family": family_text(results),
+            "is_one_sided": study.alternative != Alternative.TWO_SIDED,
+            "sides": sides_text(study) or ", two-sided, in every study and",
             "is_tested": effects["p"].notna().any(),
             "num_effects": len(effects),
             "scope": scope_text(results),
@@ -115,7 +120,7 @@ def methods_text(results: Results) -> str:
             "over_contexts": not results.over_contexts.empty,
             "ranks": "" if results.ranks.empty else rank_test_text(results.ranks),
             "models": models,
-            "family": family,
+            "num_contrasts": family,
             "has_aliases": models and results.interactions["aliases"].any(),
             "unfinished": unfinished.to_dict(),
             "states": ", ".join(f"{count} {state}" for state, count in unfinished.items()),
@@ -125,6 +130,24 @@ def methods_text(results: Results) -> str:
             "num_resamples": NUM_RESAMPLES,
         },
     )
+
+
+def planned_text(results: Results) -> str:
+    """Return what was planned to be compared, or that it was not; nothing where it is the baseline, as ever."""
+    study = results.facts.study
+    pairs = [f"{names[0]} against {names[-1]}" for names in study.contrasts if len(names) > 1]
+    if len(pairs) < len(study.contrasts):
+        pairs.insert(0, "every arm against the baseline")
+    named = f"Compared were: {'; '.join(pairs)}." if pairs and not study.is_afterthought else ""
+    if afterthought := results.facts.afterthought:
+        against = f" Every arm is compared with {study.contrasts[0][1]}." if study.is_afterthought else f" {named}"
+        return f"{afterthought}{against}".rstrip()
+    if not (pairs or study.alternative != Alternative.TWO_SIDED or study.family != Family.STUDY):
+        return ""
+    when = "This was fixed in the study file before its first result."
+    if results.facts.foreign:
+        when = "Whether this was fixed before the results were seen is not known here."
+    return f"{named} {when}".lstrip()
 
 
 def _arms_and_seeds(trials: "pd.DataFrame") -> str:

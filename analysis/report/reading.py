@@ -2,24 +2,57 @@
 
 from analysis.results import Results
 from analysis.statistics.any_table import complete, reported
+from analysis.statistics.paired import direction
 from analysis.statistics.verdicts import ASSURANCE, FEWEST_FOR_A_NUMBER, LEVEL, POWER, Verdict
+from analysis.wording import quantity
+from cktf.rows import Alternative, Family, StudyRow
 
 TEACHER = "config.teacher."
 """Begins the columns of trials that say which teacher a trial has."""
 
 
+def sides_text(study: StudyRow) -> str:
+    """Return what a one-sided test is to show, after a comma; nothing of a two-sided one."""
+    if study.alternative == Alternative.TWO_SIDED:
+        return ""
+    measured = quantity(study.report_metric)
+    by = f"{abs(study.margin):g}{' ' if measured.difference_unit else ''}{measured.difference_unit}"
+    if study.margin < 0:
+        other = "better" if study.alternative == Alternative.WORSE else "worse"
+        return f", one-sided: that an arm is not {other} by {by} or more"
+    return f", one-sided: that an arm is {study.alternative}{f' by more than {by}' if study.margin else ''}"
+
+
+def family_text(results: Results) -> str:
+    """Return over which comparisons p is adjusted."""
+    sizes = results.effects["n_family"]
+    least, most = int(sizes.min()), int(sizes.max())
+    if results.facts.study.family == Family.CONTEXT and len(results.contexts) > 1:
+        count = f"{most}" if least == most else f"{least} to {most}"
+        return f"over the comparisons of each context ({count})"
+    return f"over {most} comparison{'s' * (most != 1)}"
+
+
 def reading_text(results: Results) -> str:
     """Return which interval belongs to which verdict."""
-    count = len(results.effects)
+    study, count = results.facts.study, int(results.effects["n_family"].max())
+    sign = direction(study.alternative, maximise=study.maximise)
+    bound = f"{sign * study.margin:g}" if study.margin else "0"
     text = "Helps or hurts goes with a 95% interval that leaves out 0."
+    if sign:
+        side = "above" if sign > 0 else "below"
+        text = f"What is to be shown goes with a 90% interval that lies {side} {bound}."
+    told = f"lies {side} {bound}, that is shown" if sign else "leaves out 0, the effect is told from 0"
     if count != 1:
+        of_each = (2 if sign else 1) * LEVEL
+        together = "studies" if study.family == Family.STUDY else "contexts"
         text = (
-            "An interval, and an unadjusted p, hold for one comparison alone, so an interval may leave out 0 where the "
-            f"verdict is undecided. Simultaneous intervals ({100 - 100 * LEVEL / max(count, 1):.4g}% each; thin in the "
-            f"forest) hold all together in {1 - LEVEL:.0%} of studies: where one leaves out 0, the effect is told "
-            "from 0."
+            "An interval, and an unadjusted p, hold for one comparison alone, so an interval may "
+            f"{f'lie {side} {bound}' if sign else 'leave out 0'} where the verdict is undecided. Simultaneous "
+            f"intervals ({100 - 100 * of_each / count:.4g}% each; thin in the forest) hold all together in "
+            f"{1 - of_each:.0%} of {together}: where one {told}."
         )
-    if results.facts.study.delta is not None:
+    if study.delta is not None:
         adjusted = "" if count == 1 else ", before the adjustment"
         text += f" Equivalent goes with a 90% interval within ±delta{adjusted}."
     return text
@@ -27,15 +60,18 @@ def reading_text(results: Results) -> str:
 
 def open_text(results: Results) -> str:
     """Return what the verdict of an undecided arm adds; nothing where no arm is undecided, or none was tested."""
-    effects, delta = results.effects, results.facts.study.delta
+    effects, study = results.effects, results.facts.study
     is_open = effects["verdict"].eq(Verdict.UNDECIDED) & effects["detectable"].notna()
     if not is_open.any():
         return ""
-    level = f"{LEVEL}/{len(effects)}" if len(effects) > 1 else f"{LEVEL}"
-    if delta is None:
+    count = int(effects["n_family"].max())
+    level = f"{LEVEL}/{count}" if count > 1 else f"{LEVEL}"
+    if study.delta is None:
+        bound = f"{direction(study.alternative, maximise=study.maximise) * study.margin:g}" if study.margin else "0"
         return (
-            f"Detectable: the effect that so many seeds tell from 0 with {POWER:.0%} power, at the strictest level of "
-            f"Holm's method, {level}, if the differences vary as they did; what effect was seen does not enter."
+            f"Detectable: the effect that so many seeds tell from {bound} with {POWER:.0%} power, at the strictest "
+            f"level of Holm's method, {level}, if the differences vary as they did; what effect was seen does not "
+            "enter."
         )
     text = (
         "More seeds: with so many, an effect of delta is told from 0, and one of 0 called equivalent, with "

@@ -29,6 +29,9 @@ PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 UNADJUSTED = "p"
 """Head of the column of p values of one comparison alone."""
 
+SIMULTANEOUS = "simultaneous"
+"""Head of the column of intervals that hold all together."""
+
 VERDICT = "verdict"
 """Head of the column that answers."""
 
@@ -76,9 +79,10 @@ class Table:
     def narrow(self) -> tuple[Rows, list[str]]:
         """Return the rows for a terminal, and the notes apart, each after its row's name.
 
-        The column of notes is left out, and that of the unadjusted p, which tells no more than the interval.
+        The column of notes is left out, that of the unadjusted p, which tells no more than the interval, and that of
+        simultaneous intervals.
         """
-        kept = [index for index, name in enumerate(self.rows[0]) if name not in {NOTE, UNADJUSTED}]
+        kept = [index for index, name in enumerate(self.rows[0]) if name not in {NOTE, UNADJUSTED, SIMULTANEOUS}]
         last = self.rows[0][-1]
         notes = [f"{row[0]}: {row[-1]}" for row in self.rows[1:] if row[-1]] if last == NOTE else []
         return [[row[index] for index in kept] for row in self.rows], notes

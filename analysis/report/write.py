@@ -42,6 +42,9 @@ DERIVED = (
 )
 """Tables that are derived from trials and epochs; written where they hold anything."""
 
+AFTERTHOUGHT = "afterthought"
+"""Folder of a run's report on comparisons that its study did not plan."""
+
 PAPER_KINDS = ("csv", "md", "tex")
 """Suffixes of a table: its statistics with every digit, and what people read."""
 
@@ -138,6 +141,7 @@ def report_on(
     kind: str | None = None,
     options: Options = NOTHING_SAID,
     engine: Engine = RowsInMemory,
+    against: str | None = None,
 ) -> ReportPaths:
     """Write the report that a command line asks for, and return where everything lies.
 
@@ -148,6 +152,8 @@ def report_on(
         options: What is said of foreign results.
         engine: What parses the ledger of one run, see `analysis.ledger.collect.collect`; those of several are parsed in
             this process.
+        against: An afterthought: the arm that every other is compared with. The report of one run then has a place of
+            its own, `AFTERTHOUGHT` in the run directory.
 
     Raises:
         ValueError: If something is missing or does not fit, or the results cannot be read.
@@ -156,16 +162,17 @@ def report_on(
         raise InputError(f"--{options.given[0]}: only foreign results take it (--from); a run says it itself")
     if out is not None:
         _refuse_other_folder(out)
-    if kind is None and len(places) == 1:
+    if kind is None and len(places) == 1 and against is None:
         return write_report(places[0], out, engine)
+    if kind is None and len(places) == 1 and out is None:
+        out = below(places[0], AFTERTHOUGHT)
     if out is None:
         what = "several runs" if kind is None else "foreign results"
         raise InputError(f"--out is missing: the report of {what} has no place of its own")
-    if kind is None:
-        return write_results(load(*places), out)
-    if len(places) > 1:
+    if kind is not None and len(places) > 1:
         raise InputError(f"--from {kind} reads one place; got {', '.join(places)}")
-    return write_results(read_foreign(kind, places[0], options), out)
+    results = load(*places) if kind is None else read_foreign(kind, places[0], options)
+    return write_results(results if against is None else results.afterthought(against), out)
 
 
 def _refuse_other_folder(out: str) -> None:

@@ -7,13 +7,13 @@ import pandas as pd
 
 TEXTS = {
     *("context", "arm_id", "arm", "metric", "effect_metric", "factor", "verdict", "test", "missing", "reason", "kind"),
-    *("contrast", "against", "aliases", "factor_reason", "model", "method", "measure"),
+    *("contrast", "against", "against_id", "alternative", "aliases", "factor_reason", "model", "method", "measure"),
 }
 COUNTS = {
     *("n", "n_planned", "n_failed", "n_pairs", "n_missing", "n_lost_by_arm", "n_lost_by_baseline", "n_seeds"),
-    *("n_contexts", "n_above", "n_blocks", "n_search", "n_complete", "n_pruned", "factor_df"),
+    *("n_contexts", "n_above", "n_blocks", "n_search", "n_complete", "n_pruned", "n_family", "factor_df"),
 }
-TRUTHS = {"is_baseline", "is_best", "is_among_best"}
+TRUTHS = {"is_baseline", "against_baseline", "is_best", "is_among_best"}
 
 
 def columns(names: str) -> dict[str, str]:

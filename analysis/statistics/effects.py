@@ -1,11 +1,13 @@
 """What an arm changes: its effect against its context's baseline, paired by seed, and the verdict on it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.arguments import check_delta
+from analysis.arguments import check_delta, check_question, listed
+from analysis.ledger.other_names import other_names
 from analysis.statistics.any_table import complete, reported, trials_of
 from analysis.statistics.arms import failed_text, has_failed
 from analysis.statistics.columns import columns, typed
@@ -14,23 +16,31 @@ from analysis.statistics.paired import (
     FEWEST_UNPAIRED,
     TEST,
     correlation_interval,
+    direction,
     equivalence_p,
+    one_sided_p,
     paired_effects,
     sign_flip_p,
     smallest_flip_p,
 )
 from analysis.statistics.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
 from analysis.wording import larger_is_better
-from cktf.rows import Status
+from cktf.errors import InputError
+from cktf.names import BASELINE
+from cktf.rows import Alternative, Family, Status
 
 COLUMNS = columns(
     """
-    context arm_id arm factor metric verdict detectable more_seeds_low more_seeds n_pairs n_missing n_lost_by_arm
-    n_lost_by_baseline missing mean baseline_mean effect sd low high low_simultaneous high_simultaneous confidence
-    hedges_gz correlation correlation_low correlation_high n_unpaired test statistic p p_holm delta p_equivalence
-    p_equivalence_holm p_flip p_flip_holm p_flip_holm_least reason
+    context arm_id arm against_id against against_baseline factor metric alternative margin verdict detectable
+    more_seeds_low more_seeds n_pairs n_missing n_lost_by_arm n_lost_by_baseline missing mean baseline_mean effect
+    sd low high low_simultaneous high_simultaneous confidence hedges_gz correlation correlation_low correlation_high
+    n_unpaired test statistic p n_family p_holm delta p_equivalence p_equivalence_holm p_flip p_flip_holm
+    p_flip_holm_least reason
     """
 )
+
+Contrasts = Sequence[str | Sequence[str]]
+"""Pairs of names of arms, and the word ``baseline``, which stands for every arm against the baseline."""
 
 ENDED = [Status.COMPLETE, Status.PRUNED, Status.FAILED]
 """Statuses after which no result is to come."""
@@ -43,10 +53,15 @@ def effects(
     maximise: bool | None = None,
     delta: float | None = None,
     baseline: str | None = None,
+    contrasts: Contrasts = (),
+    family: str = Family.STUDY,
+    alternative: str = Alternative.TWO_SIDED,
+    margin: float = 0.0,
 ) -> pd.DataFrame:
-    """Return the effect of every arm of a design, or every confirmed arm of a search, against its baseline.
+    """Return the effect of every arm of a design, or every confirmed arm of a search, against another.
 
-    An arm is compared with the baseline of its own context; an arm's identity is that of one context alone.
+    Without ``contrasts``, the other is the baseline. An arm is compared within its own context; an arm's identity is
+    that of one context alone.
 
     Any table will do that has a row for each arm and seed:
 
@@ -71,10 +86,17 @@ def effects(
         baseline: Name of the arm that the others of its context are compared with. None: in trials the baseline of
             the study, in a plain table the arm that is called ``baseline``. Where trials are compared with another arm,
             the study's baseline is an arm like others.
+        contrasts: Pairs of names: the first arm is compared with the second, in each context that has both. The entry
+            ``"baseline"`` stands for every arm against the baseline, which is all that is compared without contrasts.
+        family: `cktf.rows.Family`, over which p is adjusted.
+        alternative: `cktf.rows.Alternative`. A one-sided test has intervals of 90%, of which one end goes with it.
+        margin: Of a one-sided alternative: that an arm is better (or worse) by more than this is tested; below 0, that
+            it is not worse (not better) by so much or more.
 
     Returns:
-        One row for each context and arm, contexts in the order of planning, in them arms of one factor together:
-        ``factor`` (paths in which it differs from the baseline), ``verdict`` (see
+        One row for each context and comparison, contexts in the order of planning, in them contrasts as they are
+        listed, else arms of one factor together: ``against`` (the other arm; what is said of the baseline below holds
+        for it), ``against_baseline``, ``factor`` (paths in which they differ), ``verdict`` (see
         `analysis.statistics.verdicts.Verdict`; an arm that failed at each of its seeds still counts in the family),
         ``detectable`` (the effect that so many pairs detect, see `analysis.statistics.verdicts.mde`), ``more_seeds``
         and ``more_seeds_low`` (of undecided arms where there is a ``delta``, see
@@ -84,18 +106,22 @@ def effects(
         `analysis.statistics.paired.PairedEffects` (``n_unpaired`` from `analysis.statistics.paired.FEWEST_UNPAIRED`
         pairs on), ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's: all of them together hold the effects
         with 95%), ``correlation_low`` and ``correlation_high``, the name of the deciding ``test`` (``none`` where there
-        is none, and a ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, and ``p_flip`` of the
-        exact sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over all rows;
-        ``p_flip_holm_least`` is the smallest that the numbers of pairs and of rows allow.
+        is none, and a ``reason``), ``n_family`` (comparisons over which p is adjusted), ``p_equivalence``, that the
+        effect is as large as ``delta``, and ``p_flip`` of the exact sign-flip test, which decides nothing. The p whose
+        names end in ``_holm`` are adjusted over the family; ``p_flip_holm_least`` is the smallest that the numbers of
+        pairs and of comparisons allow.
 
     Raises:
-        InputError: If a table lacks a column or a context the baseline, the metric does not hold numbers, the direction
-            is neither true nor false or is not known, or delta is not above 0.
+        InputError: If a table lacks a column, an arm of a contrast or a context the baseline, the metric does not hold
+            numbers, the direction is neither true nor false or is not known, delta is not above 0, or contrasts,
+            alternative, margin and delta do not fit together.
     """
     check_delta(delta)
+    check_question(contrasts, family, alternative, margin, delta)
     maximise = larger_is_better(metric, maximise)
-    pool = reported(trials_of(trials, metric=metric, what="effects", baseline=baseline))
-    arms, compared, against = compared_arms(pool)
+    needs_baseline = not contrasts or [BASELINE] in [_entry(contrast) for contrast in contrasts]
+    pool = reported(trials_of(trials, metric=metric, what="effects", baseline=baseline, needs_baseline=needs_baseline))
+    arms, compared, against = compared_arms(pool, contrasts)
     statuses = pool.pivot(index="seed", columns="arm_id", values="status")
     scores = (
         complete(pool, metric)
@@ -103,7 +129,8 @@ def effects(
         .reindex(index=statuses.index, columns=arms.index)
     )
     values, base_values = (scores[ids].to_numpy(np.float64).T for ids in (compared.index, against))
-    found = paired_effects(values, base_values)
+    sign = direction(alternative, maximise=maximise)
+    found = paired_effects(values, base_values, 1 - 2 * LEVEL if sign else CONFIDENCE)
     rows = []
     for arm_id, baseline_id in zip(compared.index, against, strict=True):
         both = [arm_id, baseline_id]
@@ -115,13 +142,18 @@ def effects(
                 "context": arms.at[arm_id, "context"],
                 "arm_id": arm_id,
                 "arm": arms.at[arm_id, "arm"],
+                "against_id": baseline_id,
+                "against": arms.at[baseline_id, "arm"],
+                "against_baseline": arms.at[baseline_id, "is_baseline"],
+                "alternative": alternative,
+                "margin": margin,
                 "factor": ", ".join(_differing_factors(arms.loc[arm_id], arms.loc[baseline_id])),
                 "metric": metric,
                 "n_missing": len(states),
                 "n_lost_by_arm": int((lost[arm_id] & ~lost[baseline_id]).sum()),
                 "n_lost_by_baseline": int((lost[baseline_id] & ~lost[arm_id]).sum()),
-                "missing": _missing_text(states),
-                "confidence": CONFIDENCE,
+                "missing": _missing_text(states, _called(arms.loc[baseline_id])),
+                "confidence": 1 - 2 * LEVEL if sign else CONFIDENCE,
                 "delta": np.nan if delta is None else delta,
             }
         )
@@ -131,42 +163,100 @@ def effects(
     frame["test"] = np.where(np.isnan(found.p), "none", TEST)
     failed = _failed_arms(statuses, scores)
     frame["reason"] = [
-        _reason(n_pairs, p, failed.get(arm_id, 0), failed.get(baseline_id, 0))
+        _reason(n_pairs, p, failed.get(arm_id, 0), failed.get(baseline_id, 0), _called(arms.loc[baseline_id]))
         for arm_id, baseline_id, n_pairs, p in zip(compared.index, against, found.n_pairs, found.p, strict=True)
     ]
-    frame["p_holm"] = holm(found.p)
+    if sign:  # the test is of the margin, in one direction
+        frame["p"] = one_sided_p(found, sign * margin, sign)
+        frame["statistic"] = (found.effect - sign * margin) / found.standard_error
     frame["p_equivalence"] = np.nan if delta is None else equivalence_p(found, delta)
-    frame["p_equivalence_holm"] = holm(frame["p_equivalence"].to_numpy(np.float64))
-    frame["p_flip"] = np.where(np.isnan(found.p), np.nan, sign_flip_p(values - base_values))
-    frame["p_flip_holm"] = holm(frame["p_flip"].to_numpy(np.float64))
-    least = np.where(frame["p_flip"].isna(), np.nan, smallest_flip_p(found.n_pairs))
-    frame["p_flip_holm_least"] = holm(least)
+    frame["p_flip"] = np.where(np.isnan(found.p), np.nan, sign_flip_p(values - base_values - sign * margin))
+    frame["p_flip_holm_least"] = np.where(frame["p_flip"].isna(), np.nan, smallest_flip_p(found.n_pairs))
+    if sign:  # of flips that are symmetric about 0, half are on each side
+        is_beyond = sign * found.effect > margin
+        frame["p_flip"] = np.where(frame["p_flip"].isna() | is_beyond, frame["p_flip"] / 2, 1.0)
+        frame["p_flip_holm_least"] /= 2
     ends = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
     frame["correlation_low"], frame["correlation_high"] = ends
     frame.loc[found.n_pairs < FEWEST_UNPAIRED, "n_unpaired"] = np.nan
-    p_holm, p_equivalence = (frame[name].to_numpy() for name in ("p_holm", "p_equivalence_holm"))
-    frame["verdict"] = decide(found.effect, p_holm, p_equivalence, maximise=maximise)
+    families = [*frame.groupby("context", sort=False).indices.values()] if family == Family.CONTEXT else []
+    parts = [_judged(frame.iloc[rows], sign, maximise=maximise) for rows in families or [np.arange(len(frame))]]
+    frame = pd.concat(parts)
     frame.loc[frame["arm_id"].isin(failed), "verdict"] = Verdict.FAILED
+    order = ["context"] if contrasts else ["context", "factor"]
+    return typed(frame, COLUMNS).sort_values(order, key=_first_seen, kind="stable", ignore_index=True)
+
+
+def _judged(frame: pd.DataFrame, sign: int, *, maximise: bool) -> pd.DataFrame:
+    """Return the comparisons of one family with what depends on how many they are: adjusted p, verdicts, intervals."""
+    frame = frame.assign(n_family=len(frame))
+    for name in ("p", "p_equivalence", "p_flip"):
+        frame[f"{name}_holm"] = holm(frame[name].to_numpy(np.float64))
+    frame["p_flip_holm_least"] = holm(frame["p_flip_holm_least"].to_numpy(np.float64))
+    if frame.empty:
+        return frame
+    alternative, margin, delta = frame[["alternative", "margin", "delta"]].iloc[0]
+    effect, n = frame["effect"].to_numpy(np.float64), frame["n_pairs"].to_numpy(np.int64)
+    p_holm, p_equivalence = (frame[name].to_numpy(np.float64) for name in ("p_holm", "p_equivalence_holm"))
+    frame["verdict"] = decide(effect, p_holm, p_equivalence, maximise=maximise, alternative=alternative, margin=margin)
     # The strictest level that Holm's method may ask of an arm: it depends on no result.
-    level = LEVEL / max(1, len(frame))
-    sd = np.where(np.isnan(found.p), np.nan, found.sd)
-    half = half_width(sd, found.n_pairs, 1 - level)
-    frame["low_simultaneous"], frame["high_simultaneous"] = found.effect - half, found.effect + half
-    frame["detectable"] = mde(found.n_pairs, level, sd)
-    if delta is not None:
+    level = LEVEL / len(frame)
+    of_interval = level * (2 if sign else 1)
+    sd = np.where(frame["p"].isna(), np.nan, frame["sd"])
+    half = half_width(sd, n, 1 - of_interval)
+    frame["low_simultaneous"], frame["high_simultaneous"] = effect - half, effect + half
+    size = mde(n, of_interval, sd)
+    frame["detectable"] = sign * (margin + size) if sign else size
+    if not np.isnan(delta):
         is_open = frame["verdict"] == Verdict.UNDECIDED
         for column, assurance in (("more_seeds", ASSURANCE), ("more_seeds_low", 1 - ASSURANCE)):
-            more = more_seeds(delta, sd, found.n_pairs, level, assurance)
+            more = more_seeds(delta, sd, n, level, assurance)
             frame[column] = np.where(is_open, more, np.nan)
-    return typed(frame, COLUMNS).sort_values(["context", "factor"], key=_first_seen, kind="stable", ignore_index=True)
+    return frame
 
 
-def compared_arms(pool: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
-    """Return all arms of trials, those whose context has a baseline, and the id of that baseline for each of these."""
+def compared_arms(pool: pd.DataFrame, contrasts: Contrasts = ()) -> tuple[pd.DataFrame, pd.DataFrame, list[Any]]:
+    """Return all arms of trials, those that are compared, a row for each comparison, and the ids of the other sides.
+
+    Args:
+        pool: Trials.
+        contrasts: As `effects` takes them; without any, every arm is compared whose context has a baseline.
+
+    Raises:
+        InputError: If no context has both arms of a contrast.
+    """
     arms = pool.drop_duplicates("arm_id").set_index("arm_id")
     baselines = {arms.at[arm_id, "context"]: str(arm_id) for arm_id in arms.index[arms["is_baseline"]]}
-    compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
-    return arms, compared, [baselines[context] for context in compared["context"]]
+    others = other_names(pool) if contrasts else {}
+    named: dict[str, dict[str, str]] = {context: {} for context in dict.fromkeys(arms["context"])}
+    for arm_id, context, arm in zip(arms.index, arms["context"], arms["arm"], strict=True):
+        named[context] = {**dict.fromkeys(others.get(str(arm_id), ()), str(arm_id)), **named[context], arm: str(arm_id)}
+    pairs: dict[tuple[str, str], None] = {}
+    for names in [_entry(contrast) for contrast in contrasts] or [[BASELINE]]:
+        if names == [BASELINE]:
+            compared = arms[~arms["is_baseline"] & arms["context"].isin(baselines)]
+            pairs |= {(str(arm_id), baselines[context]): None for arm_id, context in compared["context"].items()}
+            continue
+        found = [(ids[names[0]], ids[names[1]]) for ids in named.values() if {*names} <= {*ids}]
+        if not found:
+            known = dict.fromkeys(name for ids in named.values() for name in ids)
+            raise InputError(
+                f"contrasts {', '.join(names)}: must be two arms that a context has; there are: {listed(known)}"
+            )
+        pairs |= dict.fromkeys((first, second) for first, second in found if first != second)  # not one of two names
+    order = {context: place for place, context in enumerate(named)}
+    by_context = sorted(pairs, key=lambda pair: order[str(arms.at[pair[0], "context"])])
+    return arms, arms.loc[[first for first, _ in by_context]], [second for _, second in by_context]
+
+
+def _entry(contrast: str | Sequence[str]) -> list[str]:
+    """Return a contrast as a list of names; the one name alone is that of the baseline."""
+    return [contrast] if isinstance(contrast, str) else [*contrast]
+
+
+def _called(arm: "pd.Series[Any]") -> str:
+    """Return what the other side of a comparison is called in remarks."""
+    return "the baseline" if arm["is_baseline"] else str(arm["arm"])
 
 
 def _failed_arms(statuses: pd.DataFrame, scores: pd.DataFrame) -> dict[str, int]:
@@ -175,12 +265,12 @@ def _failed_arms(statuses: pd.DataFrame, scores: pd.DataFrame) -> dict[str, int]
     return {str(arm_id): len(found) for arm_id, found in states.items() if has_failed(found)}
 
 
-def _reason(n_pairs: int, p: float, num_failed: int, num_baseline_failed: int) -> str:
+def _reason(n_pairs: int, p: float, num_failed: int, num_baseline_failed: int, baseline: str) -> str:
     """Return why there is no p, if so. An arm that did not fail at all of its seeds has failed at 0."""
     if not np.isnan(p):
         return ""
     if num_failed or num_baseline_failed:
-        sides = {"": num_failed, "the baseline ": num_baseline_failed}
+        sides = {"": num_failed, f"{baseline} ": num_baseline_failed}
         return "; ".join(f"{side}{failed_text(count)}" for side, count in sides.items() if count)
     if n_pairs < 2:
         return "one pair: no interval" if n_pairs else "no seed is complete in both arms"
@@ -193,11 +283,11 @@ def _first_seen(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column.map(positions)
 
 
-def _missing_text(states: pd.DataFrame) -> str:
+def _missing_text(states: pd.DataFrame, baseline: str) -> str:
     """Return which seeds form no pair and why, from an arm's and the baseline's statuses at these seeds."""
     seeds: dict[str, list[str]] = {}
     for seed, *statuses in states.fillna("not planned").itertuples():
-        named = zip(("", "baseline "), statuses, strict=True)
+        named = zip(("", f"{baseline.removeprefix('the ')} "), statuses, strict=True)
         wrong = [f"{side}{status}" for side, status in named if status != Status.COMPLETE]
         seeds.setdefault(", ".join(wrong) or "not a finite number", []).append(str(seed))
     return "; ".join(f"seed{'s' * (len(which) > 1)} {', '.join(which)}: {why}" for why, which in seeds.items())

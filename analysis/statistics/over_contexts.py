@@ -7,6 +7,7 @@ from scipy import stats
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, grouped_estimates
 from analysis.statistics.verdicts import holm
+from analysis.wording import comparison_names
 
 COLUMNS = columns(
     """
@@ -36,7 +37,7 @@ def rounding(effects: pd.DataFrame) -> "pd.Series[float]":
 
 
 def over_contexts(effects: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean effect of every arm over its contexts, which are taken as a sample of those it may meet.
+    """Return the mean effect of every arm or contrast over its contexts, taken as a sample of those that it may meet.
 
     The interval is Student's over contexts, so it holds what differs between them as well as the seeds' noise.
 
@@ -49,6 +50,7 @@ def over_contexts(effects: pd.DataFrame) -> pd.DataFrame:
         ``p`` (of the one-sample t test, two-sided) and ``p_holm`` (adjusted over all rows). Equal effects have neither
         interval nor p.
     """
+    effects = effects.assign(arm=comparison_names(effects))
     by_arm = effects.groupby("arm", sort=False)
     shared = effects[by_arm["context"].transform("nunique") > 1].assign(rounding=rounding)
     if shared.empty:

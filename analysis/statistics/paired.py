@@ -17,6 +17,7 @@ from scipy import stats
 from scipy.special import gammaln
 
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, half_width
+from cktf.rows import Alternative
 
 Floats = NDArray[np.float64]
 
@@ -132,10 +133,23 @@ def equivalence_p(found: PairedEffects, delta: float) -> Floats:
 
     Below 0.05 exactly where the 90% interval of the effect lies within ``-delta`` and ``delta``.
     """
+    return np.maximum(one_sided_p(found, -delta, 1), one_sided_p(found, delta, -1))
+
+
+def one_sided_p(found: PairedEffects, bound: float, sign: int) -> Floats:
+    """Return p of the one-sided t test that an effect is not above a bound; with ``sign`` -1, that it is not below.
+
+    Below 0.05 exactly where the 90% interval of the effect lies above (below) the bound.
+    """
     freedom = np.where(found.n_pairs > 1, found.n_pairs - 1, np.nan)
-    is_below = stats.t.sf((found.effect + delta) / found.standard_error, freedom)
-    is_above = stats.t.sf((delta - found.effect) / found.standard_error, freedom)
-    return np.asarray(np.maximum(is_below, is_above))
+    return np.asarray(stats.t.sf(sign * (found.effect - bound) / found.standard_error, freedom))
+
+
+def direction(alternative: str, *, maximise: bool) -> int:
+    """Return the sign of the effects that are looked for: 1 or -1; 0 for those of both."""
+    if alternative == Alternative.TWO_SIDED:
+        return 0
+    return 1 if (alternative == Alternative.BETTER) == maximise else -1
 
 
 def sign_flip_p(differences: Floats) -> Floats:

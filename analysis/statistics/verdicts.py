@@ -11,6 +11,8 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import chdtr
 
+from cktf.rows import Alternative
+
 Floats = NDArray[np.float64]
 
 LEVEL = 0.05
@@ -37,11 +39,13 @@ _LARGEST = 1e9
 
 
 class Verdict(StrEnum):
-    """What is said of an arm against its baseline."""
+    """What is said of an arm against another. Not worse, and not better: by the margin of a one-sided alternative."""
 
     HELPS = "helps"
     HURTS = "hurts"
     EQUIVALENT = "equivalent"
+    NOT_WORSE = "not worse"
+    NOT_BETTER = "not better"
     FAILED = "failed"
     UNDECIDED = "undecided"
 
@@ -65,7 +69,15 @@ def holm(p: Floats) -> Floats:
     return adjusted
 
 
-def decide(effect: Floats, p_holm: Floats, p_equivalence_holm: Floats, *, maximise: bool) -> NDArray[Any]:
+def decide(
+    effect: Floats,
+    p_holm: Floats,
+    p_equivalence_holm: Floats,
+    *,
+    maximise: bool,
+    alternative: str = Alternative.TWO_SIDED,
+    margin: float = 0.0,
+) -> NDArray[Any]:
     """Return the `Verdict` of each contrast (...), as a word; p are adjusted, and NaN where nothing was tested.
 
     An effect that is shown to be smaller than the smallest that matters is called equivalent even where it is told
@@ -73,14 +85,19 @@ def decide(effect: Floats, p_holm: Floats, p_equivalence_holm: Floats, *, maximi
 
     Args:
         effect: In the unit of the metric.
-        p_holm: That the effect is zero.
+        p_holm: That the effect is zero; of a one-sided alternative, that it is not beyond the margin.
         p_equivalence_holm: That it is as large as matters.
         maximise: Whether a larger metric is better.
+        alternative: `cktf.rows.Alternative`.
+        margin: Of a one-sided alternative; below 0, the effect is shown to be no worse (no better) than so much.
     """
     is_better = (effect > 0) == maximise
+    better, worse = (Verdict.NOT_WORSE, Verdict.NOT_BETTER) if margin < 0 else (Verdict.HELPS, Verdict.HURTS)
+    if alternative != Alternative.TWO_SIDED:
+        is_better = np.full_like(is_better, alternative == Alternative.BETTER)
     return np.select(
         [p_equivalence_holm < LEVEL, (p_holm < LEVEL) & is_better, p_holm < LEVEL],
-        [Verdict.EQUIVALENT, Verdict.HELPS, Verdict.HURTS],
+        [Verdict.EQUIVALENT, better, worse],
         Verdict.UNDECIDED,
     )
 
@@ -162,18 +179,6 @@ def _detectable(n: int, level: float) -> float:
     largest = (widest + stats.norm.ppf(share)) / np.sqrt(n)
     counted = np.array(n)
     return float(brentq(lambda size: float(power(np.array(size), counted, level)) - POWER, 0, largest))
-
-
-def detectable_text(comparisons: int, n: int) -> str:
-    """Return which effect a study of so many comparisons at ``n`` seeds detects, before anything is trained."""
-    if n < 2:
-        return "one seed: no effect can be told from 0"
-    level = f"{LEVEL}/{comparisons}" if comparisons > 1 else f"{LEVEL}"
-    size = float(mde(np.array(n), LEVEL / comparisons, np.array(1.0)))
-    return (
-        f"detectable: an effect of {size:.1f} standard deviations of the differences at {n} seeds ({POWER:.0%} power "
-        f"at level {level})"
-    )
 
 
 def sd_bound(sd: Floats, n: NDArray[np.int64], share: float) -> Floats:

@@ -13,7 +13,7 @@ import typer
 from cktf.cli.arguments import Address, RunDirectory
 from cktf.cli.terminal import answer_table, names_table, out, say, warn
 from cktf.errors import UserError
-from cktf.foreign_options import TAKES, Options
+from cktf.foreign_options import AGAINST, TAKES, Options
 from cktf.own_analysis import require_own_analysis
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def report(
         ReportEngine, typer.Option(help="What reads the ledger: this process, or Ray Data on all machines.")
     ] = ReportEngine.LOCAL,
     address: Address = None,
+    against: Annotated[str | None, typer.Option(metavar="ARM", help=AGAINST)] = None,
     kind: Annotated[
         str | None,
         typer.Option("--from", metavar="KIND", help=f"What is read: {', '.join(TAKES)}.", rich_help_panel=PANEL),
@@ -93,8 +94,10 @@ def report(
         raise UserError(f"--address {address}: only --engine ray joins a cluster")
     if engine is ReportEngine.RAY and (len(runs) > 1 or kind is not None):
         raise UserError("--engine ray: it reads the ledger of one run, not of several, and no foreign results")
+    if engine is ReportEngine.RAY and against is not None:
+        raise UserError(f"--against {against}: is computed in this process, not by --engine ray")
     with _ledger_reader(engine, address) as reader:
-        paths = report_on(runs, out_dir, kind, options, reader)
+        paths = report_on(runs, out_dir, kind, options, reader, against)
     for answer in main_tables(paths.results):
         rows, notes = answer.narrow()
         out.print(answer_table(answer.title, rows, [*notes, answer.remark]))

@@ -11,6 +11,7 @@ from cktf.cli.arguments import Address, Overrides, RunDirectory, Smoke, StudyFil
 from cktf.cli.terminal import out, say, table_of, warn
 from cktf.errors import InputError, naming, shown
 from cktf.own_analysis import require_own_analysis
+from cktf.rows import Alternative
 
 # Ray, PyTorch and the analysis are imported by the commands that need them, so that --help answers at once.
 if TYPE_CHECKING:
@@ -29,10 +30,19 @@ def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpe
     return smoke_study(spec) if smoke else spec
 
 
-def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False) -> None:
+def validate(
+    study: StudyFile,
+    overrides: Overrides = None,
+    smoke: Smoke = False,
+    sd_from: Annotated[
+        str | None,
+        typer.Option("--sd-from", metavar="RUN", help="A run whose deviations say what is detected in points."),
+    ] = None,
+) -> None:
     """Check a study without running it, and show what it would run; launch also looks at its data and teachers."""
     require_own_analysis()
-    from analysis.statistics.verdicts import detectable_text
+    from analysis.loading import load
+    from analysis.planning import detectable_text, sds_of
     from cktf.run.preflight import remarks_on_data, remarks_on_networks, require_runnable
     from cktf.study import in_words
     from cktf.study.designs import plan_arms
@@ -48,7 +58,10 @@ def validate(study: StudyFile, overrides: Overrides = None, smoke: Smoke = False
     warn(in_words.similar_names_in(spec))
     say([in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)])
     if compared := in_words.comparisons_of(spec, arms):
-        say([detectable_text(*compared)])
+        is_one_sided = spec.alternative != Alternative.TWO_SIDED
+        sds = {"expect_sd": spec.expect_sd} if spec.expect_sd else {}
+        sds |= sds_of(load(sd_from), spec.report_metric) if sd_from else {}
+        say([detectable_text(*compared, is_one_sided=is_one_sided, margin=spec.margin or 0.0, sds=sds)])
     warn([*in_words.alike_in_words(spec, arms), *remarks])
 
 

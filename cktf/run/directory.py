@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from cktf.credentials import masked
 from cktf.errors import BadRunDirectory, LedgerDamaged, RunNotFound, StudyDiffers, Unwritable, refusal_of, visible
+from cktf.names import BASELINE
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
 from cktf.run.ledger import LOCK, Ledger, read_ledger, reading
@@ -28,7 +29,7 @@ from cktf.study.designs import every_arm, plan_arms
 from cktf.study.load import dump_study, read_study
 from cktf.study.paths import spelled
 from cktf.study.problems import StudyError, explain
-from cktf.study.spec import BASELINE, StudySpec
+from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import contents_of
 
@@ -36,11 +37,14 @@ STUDY = "study.yaml"
 PROVENANCE = "provenance.json"
 PACKAGES = ("cktf", "torch", "torchvision", "ray", "optuna", "numpy", "pyarrow")
 
-HOW_ONLY = {"name", "question", "delta", "reference", "resources", "health", "keep", "max_failures"}
+ASKED = {"delta", "contrasts", "family", "alternative", "margin", "expect_sd"}
+"""Keys that say what is asked of the results."""
+
+HOW_ONLY = ASKED | {"name", "question", "reference", "resources", "health", "keep", "max_failures"}
 """Keys that affect only execution and reporting; they may change between launches, except ``resources.workers``,
 because batch-norm sees each worker's shard alone.
 
-The ledger has the ``delta`` of every launch, and the report says if it was changed after results were seen.
+The ledger has what every launch asks, and the report says if that was changed when results may have been seen.
 """
 
 
@@ -73,6 +77,10 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             baseline_arm_id=next(iter(baselines.values())),
             baselines=baselines,
             delta=spec.delta,
+            contrasts=[[*names] for names in spec.contrasts],
+            family=spec.family,
+            alternative=spec.alternative,
+            margin=spec.margin or 0.0,
             factors=list(spec.factors),
             log_factors=list(spec.log_factors),
             sampler=spec.sampler if spec.search else "",
@@ -110,7 +118,7 @@ def require_own(run: Storage) -> None:
     folder = Path(run.path)
     if not (run.is_local and folder.is_dir()):
         return
-    own = {STUDY, PROVENANCE, LEDGER, LOCK, PLUGINS, "teachers", "trials", "report"}
+    own = {STUDY, PROVENANCE, LEDGER, LOCK, PLUGINS, "teachers", "trials", "report", "afterthought"}
     half_written = (".", f"{STUDY}.", f"{PROVENANCE}.")
     with reading(run):
         names = sorted(path.name for path in folder.iterdir())

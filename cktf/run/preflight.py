@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from cktf.errors import InputError, NotRunnable
+from cktf.names import BASELINE
 from cktf.plugins import raised_in
 from cktf.rows import TeacherRow
 from cktf.study.designs import Arm, arm_for, every_arm
-from cktf.study.spec import BASELINE, StudySpec
+from cktf.study.spec import StudySpec
 from cktf.trainer.train import default_device
 from cktf.trial.check import check_trial, look_at_data, look_at_networks, what_is_built
 from cktf.trial.content import contents_of

@@ -7,15 +7,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from cktf.errors import InputError, shown
-from cktf.names import as_name
-from cktf.rows import Scalar
+from cktf.names import BASELINE, as_name
+from cktf.rows import Alternative, Scalar
 from cktf.settings import LARGEST_SEED
-from cktf.study.designs import arms_in, candidates, merge_alike
+from cktf.study.designs import arms_in, candidates, merge_alike, plan_arms
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
 from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import Location, exists, known_paths, leaves, overlay, section_at, spelled, suggestion, value_at
 from cktf.study.problems import explain
-from cktf.study.spec import BASELINE, DESIGNS, StudySpec
+from cktf.study.spec import DESIGNS, StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import trial_config
@@ -35,7 +35,15 @@ def find_problems(spec: StudySpec) -> list[Finding]:
 
     Each step runs only if those before it found nothing, so that one mistake is reported once.
     """
-    steps = (_check_keys, _check_names, _check_baselines, _check_search, _check_arms, _check_reference)
+    steps = (
+        _check_keys,
+        _check_names,
+        _check_baselines,
+        _check_search,
+        _check_arms,
+        _check_contrasts,
+        _check_reference,
+    )
     return next((problems for step in steps if (problems := [*step(spec)])), [])
 
 
@@ -56,6 +64,13 @@ def _check_keys(spec: StudySpec) -> Iterator[Finding]:
             )
     if spec.skip and (spec.contexts is None or spec.compare is None):
         yield ("skip",), "only a study with 'contexts:' and 'compare:' has this key"
+    is_one_sided = spec.alternative != Alternative.TWO_SIDED
+    if spec.margin is not None and not is_one_sided:
+        yield ("margin",), f"only with 'alternative: better' or 'worse'; got {spec.margin:g}"
+    if spec.delta is not None and is_one_sided:
+        yield ("delta",), f"is of two-sided comparisons; with 'alternative: {spec.alternative}' there is 'margin:'"
+    if spec.contrasts and spec.search is not None:
+        yield ("contrasts",), "a study with 'search:' has none, for its arms have no names before it runs"
     if spec.grid is not None:
         cells = math.prod(len(levels) for levels in spec.grid.values())
         if cells > MOST_CELLS:
@@ -249,6 +264,32 @@ def _check_different(spec: StudySpec, context: str) -> Iterator[Finding]:
             yield candidate.where, f"equals arm {shown(names[arm_id])}"
     if len(own) == 1 and spec.compare is None and spec.fractional is None:
         yield (spec.kind,), "every arm equals the baseline, so there is nothing to compare"
+
+
+def _check_contrasts(spec: StudySpec) -> Iterator[Finding]:
+    if not spec.contrasts:
+        return
+    arms = plan_arms(spec)
+    named = [{name: arm for arm in arms if arm.context == context for name in arm.names} for context in spec.baselines]
+    known = dict.fromkeys(name for own in named for name in own)
+    met: set[frozenset[str]] = set()
+    for index, names in enumerate(spec.contrasts):
+        where: Location = ("contrasts", index)
+        unknown = [place for place, name in enumerate(names) if name not in known]
+        for place in unknown:
+            yield (*where, place), _unknown("arm", names[place], known)
+        if unknown:
+            continue
+        both = [[own[name] for name in names] for own in named if {*names} <= {*own}]
+        if len(names) == 1 and names[0] != BASELINE:
+            yield where, f"must be two arms, or {BASELINE} for every arm against it; got {shown(names[0])}"
+        elif frozenset(names) in met:
+            yield where, f"stands there twice, in whichever order; got {shown(list(names))}"
+        elif not both:
+            yield where, f"must be two arms that run in one context; got {shown(list(names))}"
+        elif len(names) == 2 and all(first is second for first, second in both):
+            yield where, f"must be two arms that train differently; got {shown(list(names))}"
+        met.add(frozenset(names))
 
 
 def _check_reference(spec: StudySpec) -> Iterator[Finding]:

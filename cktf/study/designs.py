@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cktf.errors import visible
-from cktf.names import arm_label, as_name, short_name
+from cktf.names import BASELINE, arm_label, as_name, short_name
 from cktf.objectives import active_objectives
 from cktf.study.paths import lay_over, leaves, overlay, value_at
 from cktf.study.problems import StudyError
-from cktf.study.spec import BASELINE, StudySpec
+from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
 from cktf.trainer.config import TrialConfig
 from cktf.trial.content import trial_config

@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cktf.names import short_name, similar_in_words
+from cktf.names import BASELINE, short_name, similar_in_words
+from cktf.rows import Family
 from cktf.study.designs import Arm, arms_in
 from cktf.study.domains import ChoiceDomain
 from cktf.study.paths import leaves
-from cktf.study.spec import BASELINE, StudySpec
+from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
 
 Row = tuple[str, ...]
@@ -39,11 +40,26 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
 
 
 def comparisons_of(spec: StudySpec, arms: Sequence[Arm]) -> tuple[int, int] | None:
-    """Return the number of arms that are compared with a baseline and of their seeds; None if none is."""
+    """Return the number of comparisons, with families by context of the largest one, and of seeds; None if none is."""
     if spec.search is not None:
         return (spec.confirm.top, spec.confirm.seeds) if spec.confirm else None
-    compared = sum(arm.name != BASELINE for arm in arms)
-    return (compared, len(spec.seeds)) if compared else None
+    counts = [len(pairs) for pairs in _compared_in(spec, arms)]
+    most = max(counts) if spec.family == Family.CONTEXT else sum(counts)
+    return (most, len(spec.seeds)) if most else None
+
+
+def _compared_in(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[set[tuple[str, str]]]:
+    """Yield for each context the names of the arms that are compared, pair by pair."""
+    for context in spec.baselines:
+        own = [arm for arm in arms if arm.context == context]
+        named = {name: arm.name for arm in own for name in arm.names}
+        pairs: set[tuple[str, str]] = set()
+        for names in spec.contrasts or ((BASELINE,),):
+            if len(names) == 1:
+                pairs |= {(arm.name, BASELINE) for arm in own if arm.name != BASELINE}
+            elif {*names} <= {*named} and named[names[0]] != named[names[1]]:
+                pairs.add((named[names[0]], named[names[1]]))
+        yield pairs
 
 
 def tables_of(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[tuple[Row, list[Row]]]:

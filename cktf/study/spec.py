@@ -17,7 +17,9 @@ from pydantic import (
 )
 
 from cktf.errors import InputError, shown
+from cktf.names import BASELINE
 from cktf.plugins import Plugin, find_plugin
+from cktf.rows import Alternative, Family
 from cktf.settings import Seed, Settings
 from cktf.study.domains import Domain, drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
@@ -57,9 +59,6 @@ class Reference(Settings):
             return {}
         return self.teacher if isinstance(self.teacher, dict) else {"": self.teacher}
 
-
-BASELINE = "baseline"
-"""Name of the arm that the others are compared with."""
 
 DESIGNS = {
     "ablate": "one_at_a_time",
@@ -134,6 +133,17 @@ def _listed(seeds: Any) -> Any:
 
 
 Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MOST_SEEDS)]
+
+
+def _pairs(contrasts: Any) -> Any:
+    """Return contrasts as lists of names; the name of the baseline may stand alone."""
+    if not isinstance(contrasts, list | tuple):
+        raise InputError(f"must be a list of pairs of arms, and of the word {BASELINE}; got {shown(contrasts)}")
+    return [[BASELINE] if contrast == BASELINE else contrast for contrast in contrasts]
+
+
+Contrast = Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+Contrasts = Annotated[tuple[Contrast, ...], BeforeValidator(_pairs)]
 Levels = Annotated[list[Any], Field(min_length=1)]
 TwoLevels = Annotated[list[Any], Field(min_length=2, max_length=2)]
 
@@ -219,6 +229,24 @@ class StudySpec(Settings):
     delta: float | None = Field(default=None, gt=0, le=100)
     """The smallest effect that matters, in the unit of the metric (percentage points of an accuracy); an arm whose
     effect is shown to be smaller is called equivalent. None: no arm can be. Set it before the first result."""
+
+    contrasts: Contrasts = ()
+    """Pairs of names of arms: the first is compared with the second, in every context that has both, in place of every
+    arm with the baseline; the entry `baseline` stands for all of these, beside the pairs. All are one family."""
+
+    family: Family = Family.STUDY
+    """Comparisons over which Holm's method adjusts p values: all of the study, or those of each context."""
+
+    alternative: Alternative = Alternative.TWO_SIDED
+    """Effects that are looked for: in either direction, or only better, or only worse ones."""
+
+    margin: float | None = Field(default=None, ge=-100, le=100)
+    """With a one-sided alternative: by how much, in the unit of the metric, an arm is to be shown to be better (or
+    worse). Below 0, that it is not worse (not better) by so much: non-inferiority. None: 0."""
+
+    expect_sd: float | None = Field(default=None, gt=0, le=100)
+    """Expected standard deviation of the paired differences, in the unit of the metric, from which `cktf validate` says
+    in this unit what can be detected."""
 
     reference: Reference | None = None
     """Published values, printed beside the measured ones."""

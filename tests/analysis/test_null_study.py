@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from analysis.statistics.verdicts import power
-from benchmarks.null_study import Rate, Scenario, equivalence_rates, heavy, null_rates, power_rates, skewed
+from benchmarks.null_study import (
+    Rate,
+    Scenario,
+    contrast_rates,
+    equivalence_rates,
+    heavy,
+    null_rates,
+    power_rates,
+    skewed,
+)
 
 STUDIES = 3000
 NORMAL = Scenario("normal", seeds=5, arms=10)
@@ -75,3 +84,13 @@ def test_power_is_as_foretold_at_the_level_of_the_family() -> None:
 def test_the_same_seed_gives_the_same_rates_and_another_seed_others() -> None:
     assert null_rates(NORMAL, 200, seed=1) == null_rates(NORMAL, 200, seed=1)
     assert null_rates(NORMAL, 200, seed=1) != null_rates(NORMAL, 200, seed=2)
+
+
+def test_of_studies_of_contrasts_in_twenty_one_at_most_errs_and_all_intervals_hold_together() -> None:
+    chain = tuple((arm + 1, arm) for arm in range(10))
+    for scenario, margin in ((NORMAL, None), (NORMAL, 0.0), (replace(NORMAL, half_effect=-1.0), -1.0)):
+        pairs = chain if margin != -1 else tuple((arm + 1, arm) for arm in range(1, 10, 2))
+        wrong, covered = contrast_rates(scenario, pairs, STUDIES, margin=margin)
+        assert is_at_most(wrong, 5)
+        assert wrong.percent > 2
+        assert is_at_most(Rate(100 - covered.percent, covered.error), 5)

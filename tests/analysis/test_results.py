@@ -8,7 +8,10 @@ import pytest
 
 import analysis
 from analysis import load
-from analysis.report.write import write_report
+from analysis.figures.drawing import all_drawings
+from analysis.report.methods import methods_text
+from analysis.report.tables import main_tables, side_tables
+from analysis.report.write import report_on, write_report
 from cktf.errors import InputError
 from tests.analysis.ledgers import LedgerWriter, study_row, write_ablation
 
@@ -108,3 +111,46 @@ def test_the_effects_are_left_as_they_were(contexts: Path) -> None:
     against = results.effects_against("kd")
     assert against["context"].tolist() == ["digits", "digits", "clothes"]
     pd.testing.assert_frame_equal(results.effects, before)
+
+
+def test_an_afterthought_says_so_in_every_table_figure_and_sentence(ablation: Path) -> None:
+    results = load(ablation).afterthought("theta=0.0")
+    pd.testing.assert_frame_equal(
+        results.effects.drop(columns="against_baseline").sort_values("arm_id", ignore_index=True),
+        load(ablation)
+        .effects_against("theta=0.0")
+        .drop(columns="against_baseline")
+        .sort_values("arm_id", ignore_index=True),
+    )
+    tables = [*main_tables(results), *side_tables(results).values()]
+    assert all(table.title.startswith("Afterthought: ") for table in tables)
+    assert all("were chosen when the report was asked for" in table.remark for table in tables)
+    drawings, _ = all_drawings(results)
+    assert all(drawing.caption.startswith("An afterthought: ") for drawing in drawings.values())
+    assert "An afterthought: these comparisons were chosen" in methods_text(results)
+    assert "Every arm is compared with theta=0.0." in methods_text(results)
+    with pytest.raises(InputError, match="--against theta: no arm is called so; there are: baseline"):
+        load(ablation).afterthought("theta")
+
+
+def test_the_report_of_an_afterthought_has_a_place_of_its_own_and_remembers(ablation: Path) -> None:
+    paths = report_on([str(ablation)], None, against="theta=0.0")
+    assert paths.html == str(ablation / "afterthought" / "report.html")
+    assert 'class="alarm">An afterthought' in Path(paths.html).read_text()
+    assert load(ablation / "afterthought").facts.study.is_afterthought
+    assert not load(ablation).facts.study.is_afterthought
+
+
+def test_a_question_that_was_changed_between_launches_is_an_afterthought(tmp_path: Path) -> None:
+    writer = write_ablation(tmp_path / "run", contrasts=[["theta=0.0", "pairing=first"]])
+    writer.close_segment()
+    planned = load(tmp_path / "run")
+    assert planned.facts.afterthought == ""
+    assert "This was fixed in the study file before its first result." in methods_text(planned)
+    writer.add(study_row(contrasts=[["theta=0.0", "temperature=0.5"]]))
+    writer.close_segment()
+    changed = load(tmp_path / "run")
+    assert "what is compared was changed between launches" in changed.facts.afterthought
+    assert "fixed in the study file" not in methods_text(changed)
+    assert changed.effects["against"].tolist() == ["temperature=0.5"]
+    assert len(changed.against_baseline) == 4

@@ -82,6 +82,9 @@ def test_validate_shows_the_arms_and_runs_nothing(study: Path, tmp_path: Path) -
     assert "diverging" in out
     assert "3 arms x 2 seeds = 6 trials" in out
     assert "standard deviations of the differences at 2 seeds (80% power at level 0.05/2)" in out
+    contrasts = ("--set", "contrasts=[[diverging, baseline]]", "--set", "expect_sd=0.5")
+    _, out_of_contrasts, _ = cktf("validate", study, *contrasts, cwd=tmp_path)
+    assert "(80% power at level 0.05); in the unit of the metric: " in " ".join(out_of_contrasts.split())
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
     search = ("--set", "compare=null", "--set", "search={optimizer.momentum: {float: [0, 0.9]}}")
     _, out, _ = cktf("validate", study, *search, "--set", "seeds=1", "--set", "trials=3", cwd=tmp_path)

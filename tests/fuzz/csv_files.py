@@ -65,7 +65,17 @@ def csv_files(draws: Random, folder: Path) -> Case:
             file.name,
             *(
                 f"--{option}"
-                for option in ("metric", "arm", "seed", "context", "baseline", "delta", "status", "minimise")
+                for option in (
+                    "metric",
+                    "arm",
+                    "seed",
+                    "context",
+                    "baseline",
+                    "delta",
+                    "status",
+                    "minimise",
+                    "contrast",
+                )
             ),
         ),
     )
@@ -109,5 +119,9 @@ def _options(headers: tuple[str, ...], draws: Random) -> Options:
         context=said("dataset") if "dataset" in more and draws.random() < 0.8 else None,
         status=said("status") if "status" in more and draws.random() < 0.5 else None,
         baseline=said("baseline"),
+        contrast=draws.choice((None, None, ["kd,baseline"], ["kd, at", "baseline"], [draws.choice(ODD_TEXTS)])),
+        family=draws.choice((None, "context", draws.choice(ODD_TEXTS)) if draws.random() < 0.2 else (None,)),
+        alternative=draws.choice((None, None, None, "better", "worse")),
+        margin=draws.choice((None, None, None, -0.5, float("nan"))),
         delta=draws.choice((None, 0.5) if draws.random() < 0.9 else (0.0, -1.0, float("nan"), 1e300)),
     )

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from cktf.study.designs import plan_arms
+from cktf.study.in_words import comparisons_of
 from cktf.study.load import Study
 from cktf.study.problems import StudyError
 from cktf.study.spec import StudySpec
@@ -170,3 +172,50 @@ def test_names_that_are_given_by_a_program_are_refused_where_they_are_not_as_the
     for name in ("kd ", "cafe\u0301", "k\u200bd"):
         with pytest.raises(StudyError, match="an arm's name must be one line of text, no spaces around it"):
             Study(**{**values, "compare": {name: {"epochs": 3}}})
+
+
+NAMED: dict[str, Any] = {"compare": COMPARE}
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"contrasts": [["kd", "longr"]]},
+            "contrasts[0][1]: no such arm. Did you mean 'longer'? Known here: baseline,",
+        ),
+        ({"contrasts": [["kd", "longer", "kd"]]}, "contrasts[0]: must have 2 or fewer entries"),
+        ({"contrasts": [["kd", "kd"]]}, "contrasts[0]: must be two arms that train differently; got ['kd', 'kd']"),
+        ({"contrasts": [["kd"]]}, "contrasts[0]: must be two arms, or baseline for every arm against it; got 'kd'"),
+        ({"contrasts": "kd"}, "contrasts: must be a list of pairs of arms, and of the word baseline; got 'kd'"),
+        ({"contrasts": [["kd", "longer"], ["longer", "kd"]]}, "contrasts[1]: stands there twice, in whichever order"),
+        (
+            {"contexts": CONTEXTS, "skip": {"small": ["kd"], "large": ["longer"]}, "contrasts": [["kd", "longer"]]},
+            "contrasts[0]: must be two arms that run in one context; got ['kd', 'longer']",
+        ),
+        (
+            {"compare": None, "search": {"epochs": {"int": [1, 4]}}, "contrasts": [["kd", "longer"]]},
+            "contrasts: a study with 'search:' has none",
+        ),
+        ({"family": "arm"}, "family: must be one of study, context; got 'arm'"),
+        ({"alternative": "greater"}, "alternative: must be one of two_sided, better, worse; got 'greater'"),
+        ({"margin": 0.5}, "margin: only with 'alternative: better' or 'worse'; got 0.5"),
+        ({"alternative": "better", "delta": 0.5}, "delta: is of two-sided comparisons; with 'alternative: better'"),
+        ({"expect_sd": 0}, "expect_sd: must be greater than 0; got 0"),
+    ],
+)
+def test_questions_that_do_not_fit_are_refused(refused: Refused, keys: dict[str, Any], message: str) -> None:
+    said = refused(**{key: value for key, value in {**NAMED, **keys}.items() if value is not None})
+    assert message in said.replace('"', "'")
+
+
+def test_contrasts_are_counted_where_both_arms_run(make: Make) -> None:
+    def counted(**keys: Any) -> tuple[int, int] | None:
+        spec = make(contexts=CONTEXTS, compare=COMPARE, skip={"small": ["kd"]}, **keys)
+        return comparisons_of(spec, plan_arms(spec))
+
+    pairs = [["kd", "longer"], ["longer", "baseline"]]
+    assert counted(seeds=4) == (3, 4)
+    assert counted(seeds=4, contrasts=pairs) == (3, 4)
+    assert counted(seeds=4, contrasts=["baseline", *pairs]) == (4, 4)
+    assert counted(seeds=4, contrasts=["baseline", *pairs], family="context") == (3, 4)

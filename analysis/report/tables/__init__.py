@@ -56,11 +56,13 @@ def side_tables(results: Results) -> dict[str, Table]:
 
 
 def _finished(kind: str, table: Table, results: Results) -> Table:
-    """Return a table whose remark says which direction is better, and that it answers nothing in a smoke run."""
+    """Return a table whose remark says which direction is better, and that it is of an afterthought or a smoke run."""
     study, title, remark = results.facts.study, table.title, table.remark
     if kind not in WITHOUT_DIRECTION:
         column = study.metric if main_name(results) == "leaderboard" else study.report_metric
         remark = f"Of {quantity(column).name}, {'larger' if study.maximise else 'smaller'} is better. {remark}"
+    if afterthought := results.facts.afterthought:
+        title, remark = f"Afterthought: {title}", f"{afterthought} {remark}"
     if study.is_smoke:
         title, remark = f"Smoke run: {title}", f"{SMOKE} {remark}"
     return replace(table, title=title, remark=remark.rstrip())

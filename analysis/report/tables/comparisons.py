@@ -1,6 +1,5 @@
 """What stands behind the effects: their pairing, means and ranks over contexts, and the contrasts of a factorial."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +10,18 @@ from analysis.statistics.interactions import models_and_family
 from analysis.statistics.paired import FEWEST_CORRELATED, FEWEST_FLIPPED, FEWEST_UNPAIRED
 from analysis.statistics.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MANY_CONTEXTS, MIXED
 from analysis.statistics.verdicts import POWER
-from analysis.wording import ABSENT, effect_text, number_text, p_text, p_words, quantity, signed_text, unit_text
+from analysis.wording import (
+    comparison_names,
+    effect_text,
+    number_text,
+    p_text,
+    p_words,
+    quantity,
+    signed_text,
+    unit_text,
+)
 from cktf.names import arm_label
+from cktf.rows import Alternative
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,9 +29,11 @@ if TYPE_CHECKING:
 
 def pairing(results: Results) -> list[Table]:
     """Return each comparison's pairing, effect size, intervals and further tests; none where no arm is compared."""
-    effects = results.effects
+    effects, study = results.effects, results.facts.study
     if effects.empty:
         return []
+    is_one_sided = study.alternative != Alternative.TWO_SIDED
+    sides = "arm and baseline" if effects["against_baseline"].all() else "both arms"
     measured = quantity(results.facts.study.report_metric)
     has_unpaired = bool(effects["n_unpaired"].notna().any())
     of_delta = {"p (equivalence)": "p_equivalence", "p (equivalence, Holm)": "p_equivalence_holm"}
@@ -32,17 +43,16 @@ def pairing(results: Results) -> list[Table]:
         **{"p (sign flip)": "p_flip", "p (sign flip, Holm)": "p_flip_holm"},
     }
     columns: Columns = {
-        "arm": lambda effect: arm_label(effect["arm"], effect["context"]),
+        "arm": lambda effect: arm_label(effect["name"], effect["context"]),
         "pairs": "n_pairs",
         "correlation [95% interval]": lambda effect: (
             number_text(effect["correlation"], 2) + _interval(effect, "correlation_{}", 2)
         ),
         **({"seeds if unpaired": cell(number_text, "n_unpaired", 0)} if has_unpaired else {}),
         "g_z": cell(signed_text, "hedges_gz", 2),
-        f"simultaneous interval{unit_text(measured)}": lambda effect: (
-            _interval(effect, "{}_simultaneous", measured.decimals, signed_text).lstrip() or ABSENT
+        f"detectable{unit_text(measured)}": cell(
+            signed_text if is_one_sided else number_text, "detectable", measured.decimals
         ),
-        f"detectable{unit_text(measured)}": cell(number_text, "detectable", measured.decimals),
         **{head: cell(p_text, name) for head, name in p_names.items()},
     }
     unpaired = (
@@ -52,21 +62,25 @@ def pairing(results: Results) -> list[Table]:
         else ""
     )
     remark = (
-        "Correlation of arm and baseline over the seeds, with Fisher's interval from "
+        f"Correlation of {sides} over the seeds, with Fisher's interval from "
         f"{FEWEST_CORRELATED} pairs on.{unpaired} g_z: the effect in standard deviations of the differences (d_z, with "
-        "Hedges' correction). Simultaneous intervals (Bonferroni's) hold all together in 95% of studies. Detectable: "
-        f"the effect that so many pairs tell from 0 with {POWER:.0%} power, if the differences vary as they did. The "
+        f"Hedges' correction). Detectable: the effect that so many pairs tell from {study.margin:g} with {POWER:.0%} "
+        "power, if the differences vary as they did. The "
         f"exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
     )
-    return [Table("Pairing, effect sizes and other tests", rows_of(effects, columns), remark)]
+    return [
+        Table(
+            "Pairing, effect sizes and other tests",
+            rows_of(effects.assign(name=comparison_names(effects)), columns),
+            remark,
+        )
+    ]
 
 
-def _interval(
-    row: "pd.Series[Any]", columns: str, decimals: int, text: Callable[[float, int], str] = number_text
-) -> str:
+def _interval(row: "pd.Series[Any]", columns: str, decimals: int) -> str:
     """Return an interval in brackets, after a space; nothing where there is none."""
     ends = [row[columns.format(end)] for end in ("low", "high")]
-    return "" if np.isnan(ends).any() else f" [{', '.join(text(end, decimals) for end in ends)}]"
+    return "" if np.isnan(ends).any() else f" [{', '.join(number_text(end, decimals) for end in ends)}]"
 
 
 def over_contexts(results: Results) -> list[Table]:

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.ledger.other_names import other_names
-from analysis.report.reading import open_text, reading_text
-from analysis.report.table import NOTE, UNADJUSTED, VERDICT, Cells, Rows, Table
+from analysis.report.reading import family_text, open_text, reading_text, sides_text
+from analysis.report.table import NOTE, SIMULTANEOUS, UNADJUSTED, VERDICT, Cells, Rows, Table
 from analysis.results import Results
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, LEVEL, MOST_MORE_SEEDS, Verdict
-from analysis.wording import ABSENT, effect_text, number_text, p_text, quantity, unit_text
+from analysis.wording import ABSENT, effect_text, number_text, p_text, quantity, signed_text, unit_text
+from cktf.rows import Alternative
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MEAN_COLUMN = 2
-"""Column of the arms' means."""
+MEAN = "mean ± sd"
+"""Ends the head of the column of the arms' means."""
 
 UNTESTED = "No comparison could be tested, so none is decided; the table says why"
 """Remark if no arm could be tested."""
@@ -45,7 +46,7 @@ def effects(results: Results) -> list[Table]:
                 f"{title}: {context}" if context else title,
                 rows,
                 " ".join(text for text in remarks if text),
-                *marks(results, rows, {MEAN_COLUMN: context}),
+                *marks(results, rows, {rows[0].index(f"{measured.label}, {MEAN}"): context}),
                 has_means=True,
             )
         )
@@ -129,42 +130,63 @@ def teacher_of(results: Results, context: str) -> tuple[float, float]:
 
 
 def effects_rows(results: Results, context: str = "") -> Rows:
-    """Return a context's baseline and arms: n, mean, effect with interval, p, Holm's p, verdict, and what is missing.
+    """Return a context's baseline and arms: n, mean, effect with intervals, p, Holm's p, verdict, and what is missing.
 
-    Where a value of the context was published, a column of references stands beside the means.
+    Where a value of the context was published, a column of references stands beside the means; where arms are compared
+    with others than the baseline, a column says with which, and an arm has a row for each comparison, or one without.
+    Simultaneous intervals stand beside the single ones where there are several comparisons.
     """
+    study = results.facts.study
     measured = quantity(results.facts.study.report_metric)
     arms = results.arms[results.arms["context"] == context].set_index("arm_id")
     effects = results.effects[results.effects["context"] == context].set_index("arm_id")
+    has_contrasts = any(len(names) > 1 for names in study.contrasts)
+    beside = [SIMULTANEOUS] if results.effects["n_family"].max() > 1 else []
     published = ["reference"] if arms["reference"].notna().any() else []
-    head = ["arm", "n", f"{measured.label}, mean ± sd", *published]
-    rows = [[*head, f"effect [95% interval]{unit_text(measured)}", UNADJUSTED, "p (Holm)", VERDICT, NOTE]]
+    head = ["arm", *(["against"] if has_contrasts else []), "n", f"{measured.label}, {MEAN}", *published]
+    interval = f"{90 if study.alternative != Alternative.TWO_SIDED else 95}% interval"
+    rows = [[*head, f"effect [{interval}]{unit_text(measured)}", *beside, UNADJUSTED, "p (Holm)", VERDICT, NOTE]]
     others = other_names(results.trials)
 
-    def add(arm_id: Any, figures: list[str], note: str) -> None:
+    def add(arm_id: Any, figures: list[str], note: str, against: str = ABSENT) -> None:
         arm = arms.loc[arm_id]
         also = f"also: {', '.join(others[arm_id])}" if arm_id in others else ""
-        own = [arm["arm"], str(arm["n"]), mean_and_sd(arm, measured.decimals)]
+        own = [arm["arm"], *([against] if has_contrasts else []), str(arm["n"]), mean_and_sd(arm, measured.decimals)]
         own += [number_text(arm[name], measured.decimals) for name in published]
         rows.append([*own, *figures, "; ".join(part for part in (also, note) if part)])
 
-    for arm_id, arm in arms[arms["is_baseline"]].iterrows():
-        add(arm_id, ["baseline", ABSENT, ABSENT, ABSENT], arm["reason"] or missing_text(arm["n_planned"] - arm["n"]))
+    none = [ABSENT] * (3 + len(beside))
+    for arm_id, arm in arms[arms["is_baseline"] & ~arms.index.isin(effects.index)].iterrows():
+        add(arm_id, ["baseline", *none], arm["reason"] or missing_text(arm["n_planned"] - arm["n"]))
     for arm_id, effect in effects.iterrows():
-        tests = [effect_text(effect, measured.decimals), p_text(effect["p"]), p_text(effect["p_holm"])]
-        add(arm_id, [*tests, verdict_text(effect, measured.decimals)], note_text(effect))
-    for arm_id in arms.index[~arms["is_baseline"] & ~arms.index.isin(effects.index)]:
-        add(arm_id, [ABSENT] * 4, "no baseline to compare with")
+        low, high = (signed_text(effect[f"{end}_simultaneous"], measured.decimals) for end in ("low", "high"))
+        together = ABSENT if low == ABSENT else f"[{low}, {high}]"
+        tests = [p_text(effect["p"]), p_text(effect["p_holm"]), verdict_text(effect, measured.decimals)]
+        figures = [effect_text(effect, measured.decimals), *([together] if beside else []), *tests]
+        add(arm_id, figures, note_text(effect), effect["against"])
+    for arm_id, arm in arms[~arms["is_baseline"] & ~arms.index.isin(effects.index)].iterrows():
+        alone = arm["reason"] or missing_text(arm["n_planned"] - arm["n"])
+        add(arm_id, [ABSENT, *none], alone if has_contrasts else "no baseline to compare with")
     return rows
 
 
 def verdict_text(effect: "pd.Series[Any]", decimals: int) -> str:
-    """Return a verdict and, where it is open, the seeds that decide about delta or, without one, what is detectable."""
+    """Return a verdict and, where it is open, the seeds that decide about delta or, without one, what is detectable.
+
+    One of a one-sided alternative has its margin.
+    """
+    by = number_text(abs(effect["margin"]), decimals)
+    if effect["verdict"] in (Verdict.NOT_WORSE, Verdict.NOT_BETTER):
+        return f"{effect['verdict']} by {by} or more"
+    if effect["margin"] > 0 and effect["verdict"] in (Verdict.HELPS, Verdict.HURTS):
+        return f"{effect['verdict']} by more than {by}"
     low, more = effect["more_seeds_low"], effect["more_seeds"]
     if effect["verdict"] != Verdict.UNDECIDED or np.isnan(effect["detectable"]):
         return str(effect["verdict"])
     if np.isnan(more):
-        return f"{Verdict.UNDECIDED}, detectable: ±{number_text(effect['detectable'], decimals)}"
+        is_two_sided = effect["alternative"] == Alternative.TWO_SIDED
+        size = signed_text(effect["detectable"], decimals)
+        return f"{Verdict.UNDECIDED}, detectable: {f'±{size[1:]}' if is_two_sided else size}"
     if more == 0:
         return f"{Verdict.UNDECIDED}, though the seeds suffice for delta"
     counted = f"more than {MOST_MORE_SEEDS}" if np.isinf(more) else f"{more:.0f}"
@@ -181,7 +203,8 @@ def note_text(effect: "pd.Series[Any]") -> str:
     if effect["n_missing"]:
         planned = effect["n_pairs"] + effect["n_missing"]
         notes.append(f"{effect['n_missing']} of {planned} seeds missing ({effect['missing']})")
-    lost = {"the arm": effect["n_lost_by_arm"], "the baseline": effect["n_lost_by_baseline"]}
+    other = "the baseline" if effect["against_baseline"] else effect["against"]
+    lost = {"the arm": effect["n_lost_by_arm"], other: effect["n_lost_by_baseline"]}
     sides = [side for side, count in lost.items() if count]
     if len(sides) == 1 and effect["n_pairs"]:
         notes.append(f"only {sides[0]} failed: the effect is that of the seeds that it survived")
@@ -192,7 +215,8 @@ def note_text(effect: "pd.Series[Any]") -> str:
         )
     elif effect["p_holm"] < LEVEL <= effect["p_flip_holm"]:
         notes.append(
-            f"the exact sign-flip test does not tell it from 0 (p adjusted likewise: {p_text(effect['p_flip_holm'])})"
+            f"the exact sign-flip test does not tell it from {'the margin' if effect['margin'] else '0'} (p adjusted "
+            f"likewise: {p_text(effect['p_flip_holm'])})"
         )
     return "; ".join(note for note in notes if note)
 
@@ -207,15 +231,15 @@ def decision_text(results: Results) -> str:
     study = results.facts.study
     measured = quantity(study.report_metric)
     unit = f" {measured.difference_unit}" if measured.difference_unit else ""
-    family = f"over {count} comparison{'s' * (count != 1)}"
-    delta = (
-        "no delta is set, so no arm can be called equivalent"
-        if study.delta is None
-        else f"equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided t tests, adjusted likewise"
-    )
+    if study.alternative != Alternative.TWO_SIDED:
+        margin = ""
+    elif study.delta is None:
+        margin = "; no delta is set, so no arm can be called equivalent"
+    else:
+        margin = f"; equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided t tests, adjusted likewise"
     return (
-        f"Verdict: paired t test, p adjusted by Holm's method {family}, level {LEVEL}; {delta}. "
-        f"{reading_text(results)} {open_text(results)}"
+        f"Verdict: paired t test{sides_text(study)}, p adjusted by Holm's method {family_text(results)}, level {LEVEL}"
+        f"{margin}. {reading_text(results)} {open_text(results)}"
     ).rstrip()
 
 

@@ -29,7 +29,7 @@ def test_the_forest_holds_every_arm_in_the_order_of_the_table(ablation: Path) ->
         assert (row["effect"], row["low"], row["high"]) == (effect["effect"], effect["low"], effect["high"])
         assert row["verdict"] == effect["verdict"]
     assert forest.rows[0]["verdict"] == "hurts"
-    assert forest.delta is None
+    assert forest.edges == []
     assert "Better is to the right" in forest.caption
 
 
@@ -146,3 +146,16 @@ def test_a_huge_simultaneous_interval_of_two_seeds_does_not_squeeze_the_others(
     assert max(row["thin_high"] for row in forest.rows) <= max(*ends, 0) + span / 2
     assert any(row["thin_high"] < row["high_simultaneous"] for row in forest.rows)
     assert "Thin lines that reach the edge go on beyond it." in forest.caption
+
+
+def test_contrasts_name_both_sides_and_a_margin_has_a_line(contexts_writer: Callable[..., Any]) -> None:
+    ledger = contexts_writer(contrasts=[["kd", "fsp"], ["kd", "baseline"]], alternative="worse", margin=0.5)
+    ledger.close_segment()
+    forest = record(load(ledger.run))
+    assert forest is not None
+    assert [row["arm"] for row in forest.rows] == ["digits: kd against fsp", "digits: kd", "clothes: kd"]
+    assert forest.edges == [-0.5]
+    assert "with its 90% interval, and thin the 96.67% intervals" in forest.caption
+    assert "lies below -0.5 is decided" in forest.caption
+    assert "from the other arm of the same context" in forest.caption
+    assert '"edge": -0.5' in json.dumps(chart(forest).to_dict())

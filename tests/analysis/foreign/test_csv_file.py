@@ -292,3 +292,29 @@ def test_a_file_may_be_of_utf_16_and_its_last_line_have_no_end(tmp_path: Path) -
     (tmp_path / "a.csv").write_bytes(b"arm,seed,acc\nbaseline,0,1\nkd\xff,0,2\n")
     with pytest.raises(ValueError, match=r"a\.csv: is not text in utf-8 at byte 29; --encoding names another"):
         read_csv(tmp_path / "a.csv", metric="acc")
+
+
+def test_contrasts_may_stand_in_place_of_a_baseline(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = ["report", str(file), "--from", "csv", "--arm", "method", "--seed", "run", "--metric", "acc"]
+    out = str(tmp_path / "out")
+    assert main([*columns, "--contrast", "kd, none", "--alternative", "better", "--out", out]) == 0
+    assert "one-sided: that an arm is better" in capsys.readouterr().out
+    again = load(out)
+    assert again.effects[["arm", "against"]].to_numpy().tolist() == [["kd", "none"]]
+    text = methods_text(again)
+    assert "Compared were: kd against none. Whether this was fixed before the results were seen is not known" in text
+    both = ["--contrast", "kd,at", "--contrast", "baseline", "--baseline", "none"]
+    assert main([*columns, *both, "--out", out]) == 0
+    assert len(load(out).effects) == 3
+    for wrong, told in (("kd", "must be two arms with a comma"), ("kd,nonee", "there are: at, kd, none")):
+        assert main([*columns, "--contrast", wrong, "--out", out]) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_a_comma_in_a_name_parts_no_arms(tmp_path: Path) -> None:
+    rows = [f'"{arm}",{seed},{80 + seed + len(arm)}' for arm in ("a=1, b=2", "a=1", "c") for seed in range(3)]
+    (tmp_path / "a.csv").write_text("\n".join(["arm,seed,acc", *rows]))
+    found = read_csv(tmp_path / "a.csv", metric="acc", contrasts=["a=1, b=2, c"]).effects
+    assert found[["arm", "against"]].to_numpy().tolist() == [["a=1, b=2", "c"]]

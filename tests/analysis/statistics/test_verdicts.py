@@ -15,7 +15,6 @@ from analysis.statistics.verdicts import (
     POWER,
     Verdict,
     decide,
-    detectable_text,
     equivalence_power,
     holm,
     mde,
@@ -113,14 +112,6 @@ def test_one_pair_and_an_unknown_deviation_have_no_detectable_effect() -> None:
     assert mde(np.empty(0, np.int64), 0.05, np.empty(0)).shape == (0,)
 
 
-def test_what_a_plan_detects_is_said_in_deviations() -> None:
-    assert detectable_text(20, 3) == (
-        "detectable: an effect of 14.6 standard deviations of the differences at 3 seeds (80% power at level 0.05/20)"
-    )
-    assert detectable_text(1, 8).startswith("detectable: an effect of 1.2 standard deviations")
-    assert detectable_text(4, 1) == "one seed: no effect can be told from 0"
-
-
 def test_the_seeds_that_decide_are_the_first_with_enough_power_for_both_answers() -> None:
     for delta, sd in ((0.5, 1.0), (1.2, 0.8), (3.0, 0.8)):
         n = 2
@@ -174,3 +165,14 @@ def test_with_the_seeds_asked_for_most_arms_whose_effect_matters_are_decided(pil
 
 def verdicts(found: PairedEffects) -> NDArray[Any]:
     return decide(found.effect, holm(found.p), holm(equivalence_p(found, 1.0)), maximise=True)
+
+
+def test_words_of_one_sided_alternatives_depend_on_their_direction_and_margin() -> None:
+    effect, p, none = np.array([1.0, -1.0, 1.0]), np.array([0.01, 0.01, 0.9]), np.full(3, np.nan)
+    for alternative, margin, word in (
+        *(("better", 0.0, "helps"), ("better", 0.5, "helps"), ("better", -0.5, "not worse")),
+        *(("worse", 0.0, "hurts"), ("worse", -0.5, "not better")),
+    ):
+        for maximise in (True, False):
+            found = decide(effect, p, none, maximise=maximise, alternative=alternative, margin=margin)
+            assert found.tolist() == [word, word, "undecided"]

@@ -13,7 +13,7 @@ import pytest
 from analysis import load
 from analysis.report.table import markdown_tables
 from analysis.report.tables import main_tables, side_tables
-from analysis.report.tables.effects import MEAN_COLUMN, effects_rows, verdict_text
+from analysis.report.tables.effects import effects_rows, verdict_text
 from analysis.report.write import page
 from cktf.rows import Status
 
@@ -25,17 +25,18 @@ def test_the_baseline_comes_first_and_effects_carry_their_sign(ablation: Path) -
         "n",
         "test accuracy (%), mean ± sd",
         "effect [95% interval] (percentage points)",
+        "simultaneous",
         "p",
         "p (Holm)",
         "verdict",
         "note",
     ]
-    assert (baseline[0], baseline[3], baseline[6]) == ("baseline", "baseline", "–")
+    assert (baseline[0], baseline[3], baseline[7]) == ("baseline", "baseline", "–")
     assert [row[0] for row in arms] == ["temperature=0.5", "temperature=0.05", "theta=0.0", "pairing=first"]
     assert arms[0][3].startswith("−2.9")
-    assert arms[0][6] == "hurts"
-    assert arms[2][6].startswith("undecided, detectable: ±1.")
-    assert {len(row) for row in (header, baseline, *arms)} == {8}
+    assert arms[0][7] == "hurts"
+    assert arms[2][7].startswith("undecided, detectable: ±1.")
+    assert {len(row) for row in (header, baseline, *arms)} == {9}
 
 
 def test_what_is_missing_stands_in_the_note(ablation_writer: Callable[..., Any]) -> None:
@@ -84,6 +85,8 @@ def test_an_open_verdict_says_what_it_lacks(verdict: str, n_pairs: int, low: flo
         "verdict": verdict,
         "n_pairs": n_pairs,
         "detectable": 3.41,
+        "alternative": "two_sided",
+        "margin": 0.0,
         "more_seeds_low": low,
         "more_seeds": more,
     }
@@ -91,7 +94,7 @@ def test_an_open_verdict_says_what_it_lacks(verdict: str, n_pairs: int, low: flo
 
 
 def test_an_arm_without_a_test_is_just_undecided() -> None:
-    row = {"verdict": "undecided", "detectable": np.nan, "more_seeds_low": np.nan, "more_seeds": np.nan}
+    row = {"verdict": "undecided", "detectable": np.nan, "more_seeds_low": np.nan, "more_seeds": np.nan, "margin": 0.0}
     assert verdict_text(pd.Series(row), 1) == "undecided"
 
 
@@ -186,7 +189,7 @@ def test_the_best_mean_is_bold_and_a_dagger_is_not_told_from_it(ablation_writer:
     results = load(ledger.run)
     (table,) = main_tables(results)
     best = results.best.set_index("arm")
-    means = {row[0]: (number, MEAN_COLUMN) for number, row in enumerate(table.rows)}
+    means = {row[0]: (number, 2) for number, row in enumerate(table.rows)}
     assert table.bold == {means[best.index[best["is_best"]][0]]}
     (other,) = {"baseline", "theta=0.0"} - set(best.index[best["is_best"]])
     assert table.daggered == {means[other]}
@@ -198,3 +201,41 @@ def test_the_best_mean_is_bold_and_a_dagger_is_not_told_from_it(ablation_writer:
     (bold,) = re.findall(r"<td><b>([0-9.]+ ± [0-9.]+)</b></td>", page_text)
     assert f"**{bold}**" in text
     assert "Bold: the best mean of 5 seeds or more. †: not told from it" in page_text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "margin", "text"),
+    [
+        ("not worse", -0.5, "not worse by 0.5 or more"),
+        ("not better", -0.5, "not better by 0.5 or more"),
+        ("helps", 0.5, "helps by more than 0.5"),
+        ("helps", 0.0, "helps"),
+        ("undecided", 0.5, "undecided, detectable: +3.4"),
+    ],
+)
+def test_a_verdict_of_a_one_sided_alternative_has_its_margin(verdict: str, margin: float, text: str) -> None:
+    row = {"verdict": verdict, "detectable": 3.41, "alternative": "better", "margin": margin}
+    assert verdict_text(pd.Series(row | dict.fromkeys(("more_seeds", "more_seeds_low"), np.nan)), 1) == text
+
+
+def test_contrasts_stand_in_the_table_with_the_other_side_and_every_mean_does(
+    contexts_writer: Callable[..., Any],
+) -> None:
+    ledger = contexts_writer(contrasts=[["kd", "fsp"], ["baseline"]], family="context")
+    ledger.close_segment()
+    results = load(ledger.run)
+    _, digits, clothes = main_tables(results)
+    assert digits.rows[0][:3] == ["arm", "against", "n"]
+    assert [row[:2] for row in digits.rows[1:]] == [
+        *(["baseline", "–"], ["kd", "fsp"], ["kd", "baseline"], ["fsp", "baseline"]),
+    ]
+    assert [row[:2] for row in clothes.rows[1:]] == [["baseline", "–"], ["kd", "baseline"]]
+    simultaneous = digits.rows[0].index("simultaneous")
+    effect = results.effects.iloc[0]
+    assert digits.rows[2][simultaneous] == (
+        f"[{effect['low_simultaneous']:+.2f}, {effect['high_simultaneous']:+.2f}]".replace("-", "−")
+    )
+    assert "over the comparisons of each context (1 to 3)" in digits.remark
+    assert {row for row, _ in digits.bold | digits.daggered} <= {1, 2, 3, 4}
+    assert "contexts: where one leaves out 0" in digits.remark
+    assert side_tables(results)["pairing"].rows[1][0] == "digits: kd against fsp"

@@ -1,0 +1,52 @@
+"""What a study can find, said before anything is trained."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from analysis.results import Results
+from analysis.statistics.verdicts import LEVEL, POWER, mde
+from cktf.errors import InputError
+
+
+def detectable_text(
+    comparisons: int, n: int, *, is_one_sided: bool = False, margin: float = 0.0, sds: Mapping[str, float] | None = None
+) -> str:
+    """Return which effect a study of so many comparisons at ``n`` seeds detects, before anything is trained.
+
+    Args:
+        comparisons: Of one family.
+        n: Seeds.
+        is_one_sided: Whether effects in one direction are looked for.
+        margin: Beyond which they must be, in the unit of the metric.
+        sds: Expected standard deviations of the differences, in the unit of the metric, by where they come from.
+    """
+    beyond = f"beyond the margin of {margin:g} " if margin else ""
+    if n < 2:
+        return f"one seed: no effect can be told from {f'{margin:g}' if margin else '0'}"
+    level = f"{LEVEL}/{comparisons}" if comparisons > 1 else f"{LEVEL}"
+    # One-sided, the test has all of its level on the one side.
+    size = float(mde(np.array(n), (2 if is_one_sided else 1) * LEVEL / comparisons, np.array(1.0)))
+    found = [f"{size * sd + margin:.3g} at a deviation of {sd:.3g} ({origin})" for origin, sd in (sds or {}).items()]
+    points = f"; in the unit of the metric: {', '.join(found)}" if found else ""
+    return (
+        f"detectable: an effect {beyond}of {size:.1f} standard deviations of the differences at {n} seeds "
+        f"({POWER:.0%} power at level {level}{', one-sided' if is_one_sided else ''}){points}"
+    )
+
+
+def sds_of(results: Results, metric: str) -> dict[str, float]:
+    """Return the middle and the largest standard deviation of a run's differences, by where they come from.
+
+    Raises:
+        InputError: If the run reports another metric, or no comparison of it has two pairs whose differences vary.
+    """
+    study = results.facts.study
+    if study.report_metric != metric:
+        raise InputError(f"--sd-from: run {study.run} reports {study.report_metric}; this study reports {metric}")
+    sds = results.effects.loc[results.effects["p"].notna(), "sd"]
+    if sds.empty:
+        raise InputError(f"--sd-from: run {study.run} has no comparison with an interval, so no deviation is known")
+    of = f"of the {len(sds)} comparisons of {study.run}" if len(sds) > 1 else f"of the comparison of {study.run}"
+    found = {f"the median {of}": float(sds.median()), f"the largest {of}": float(sds.max())}
+    return found if len(sds) > 1 else {f"that {of}": float(sds.iloc[0])}

@@ -1,0 +1,62 @@
+"""What a study can find, before anything is trained."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.optimize import brentq
+
+from analysis import load
+from analysis.planning import detectable_text, sds_of
+from cktf.errors import InputError
+
+
+def found_with_power(comparisons: int, n: int, *, sides: int = 2) -> float:
+    """Return the effect in standard deviations that noncentral t distributions give."""
+    critical = stats.t.isf(0.05 / comparisons / sides, n - 1)
+    return float(brentq(lambda size: stats.nct.sf(critical, n - 1, size * math.sqrt(n)) - 0.8, 0.1, 30))
+
+
+def test_what_a_plan_detects_is_said_in_deviations() -> None:
+    assert detectable_text(20, 3) == (
+        "detectable: an effect of 14.6 standard deviations of the differences at 3 seeds (80% power at level 0.05/20)"
+    )
+    assert detectable_text(1, 8).startswith("detectable: an effect of 1.2 standard deviations")
+    assert detectable_text(4, 1) == "one seed: no effect can be told from 0"
+
+
+def test_a_hundred_and_eleven_comparisons_at_five_seeds_need_nearly_six_deviations() -> None:
+    size = found_with_power(111, 5)
+    assert size == pytest.approx(5.84, abs=0.01)
+    assert f"an effect of {size:.1f} standard deviations" in detectable_text(111, 5)
+
+
+def test_one_sided_and_in_the_unit_of_the_metric_beyond_a_margin() -> None:
+    size = found_with_power(3, 8, sides=1)
+    said = detectable_text(3, 8, is_one_sided=True, margin=-0.5, sds={"of a pilot": 0.8})
+    assert said == (
+        f"detectable: an effect beyond the margin of -0.5 of {size:.1f} standard deviations of the differences at 8 "
+        "seeds (80% power at level 0.05/3, one-sided); in the unit of the metric: "
+        f"{size * 0.8 - 0.5:.3g} at a deviation of 0.8 (of a pilot)"
+    )
+
+
+def test_an_earlier_run_has_deviations(ablation: Path) -> None:
+    results = load(ablation)
+    sds = results.effects["sd"]
+    found = sds_of(results, "test_accuracy")
+    assert list(found.values()) == [float(np.median(sds)), float(sds.max())]
+    assert next(iter(found)) == "the median of the 4 comparisons of run-1"
+    with pytest.raises(InputError, match="run-1 reports test_accuracy; this study reports test_loss"):
+        sds_of(results, "test_loss")
+
+
+def test_a_run_of_one_seed_has_none(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(seeds=1)
+    ledger.close_segment()
+    with pytest.raises(InputError, match="run-1 has no comparison with an interval"):
+        sds_of(load(ledger.run), "test_accuracy")
