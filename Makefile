@@ -24,19 +24,17 @@ quickstart: $(VENV)/requirements.lock
 	$(BIN)/cktf launch $(STUDY) --run-dir $(RUN) || [ $$? -eq 1 ] # 1: some trials failed; the report says which
 	$(BIN)/cktf report $(RUN)
 
-# Two tests at a time, but for those that start Ray, which takes all cores.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# Two processes: one begins with all tests that start Ray, which wait a lot, the other with those that are slow.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 test: $(VENV)/requirements.lock
-	$(PYTEST) -n 2 -m "not ray"
-	$(PYTEST) -m ray
+	$(PYTEST)
 
 test-quick: $(VENV)/requirements.lock
-	$(PYTEST) -n 2 -m "not ray and not slow"
+	$(PYTEST) -m "not ray and not slow"
 
 coverage: $(VENV)/requirements.lock
-	$(PYTEST) -n 2 -m "not ray" --cov --cov-report=
-	$(PYTEST) -m ray --cov --cov-append --cov-report=term:skip-covered
+	$(PYTEST) --cov --cov-report=term:skip-covered
 
 # Thousands of generated inputs of every kind: make fuzz CASES=7000 SEED=1 KIND="--kind studies"
 fuzz: $(VENV)/requirements.lock

@@ -51,10 +51,20 @@ SEARCH: dict[str, Any] = {
     "trials": 6,
     "sampler": "random",
 }
-RESOURCES = {"cpus": 1, "gpus": 0}
+RESOURCES = {"cpus": 1, "gpus": 0, "slots": 1}
+"""One trial at a time: each slot is a process, whose imports take longer than these trials."""
 
 NODE_SECONDS = 120.0
 """How long a node of a cluster may take to start on a busy machine."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the cache of this session alone: its teachers are trained once, and none is an earlier session's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CKTF_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +192,7 @@ def processes_below() -> FindProcesses:
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def ray_cluster() -> Iterator[Cluster]:
     """Yield the address of a head that runs no trials, a starter of worker nodes, and what a driver's environment is.
 
     They are processes of this machine that only a token lets in.
@@ -252,18 +262,11 @@ def console() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
-STARTS_RAY = (
-    "tests/cluster/",
-    "tests/cli/test_app.py",
-    "tests/run/test_directory.py",
-    "tests/test_driver.py",
-    "tests/test_face.py",
-    "tests/test_teachers_of_a_run.py",
-)
-"""Tests that start Ray, which takes all cores: they run one after the other."""
+NEEDS_RAY = {"ray_on_this_machine", "ray_cluster"}
+"""Fixtures that start Ray."""
 
 SLOW = (
-    "tests/analysis/report/test_page.py",
+    "tests/analysis/test_page.py",
     "tests/fuzz/test_kinds.py",
     "tests/models/test_golden.py",
     "tests/test_shipped_studies.py",
@@ -273,11 +276,18 @@ SLOW = (
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark a test that starts Ray, and one that is slow."""
-    if item.nodeid.startswith(STARTS_RAY):
+    """Mark a test that starts Ray, and one that is slow; say which tests one process runs, one after the other."""
+    if NEEDS_RAY & {*getattr(item, "fixturenames", ())}:
         item.add_marker(pytest.mark.ray)
     if item.nodeid.startswith(SLOW):
         item.add_marker(pytest.mark.slow)
+    file = item.nodeid.partition("::")[0]
+    item.add_marker(pytest.mark.xdist_group("ray" if item.get_closest_marker("ray") else file))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest first, so that two processes end at about the same time."""
+    items.sort(key=lambda item: (item.get_closest_marker("ray") is None, item.get_closest_marker("slow") is None))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from cktf import driver as run_module
 from cktf.driver import extend, extended, launch, resume
 from cktf.errors import ClusterTooSmall, NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unwritable
 from cktf.plan.planner import Planner
-from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
 from cktf.run.directory import STUDY, write_what_was_asked
 from cktf.run.kept_files import TrialFiles
 from cktf.run.ledger import Ledger
@@ -31,7 +31,7 @@ from tests.conftest import BASELINE, RESOURCES
 from tests.kinds import FindProcesses, MakeSpec, RunToEnd
 from tests.runs import begin, rows_of
 
-pytestmark = pytest.mark.usefixtures("ray_on_this_machine")
+on_ray = pytest.mark.usefixtures("ray_on_this_machine")
 
 
 def printed(renderable: RenderableType) -> str:
@@ -60,8 +60,9 @@ def killing(find: FindProcesses, run_dir: str, title: bytes) -> Iterator[Any]:
     thread.join()
 
 
+@on_ray
 def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec: MakeSpec, run_dir: str, console: Console) -> None:
-    spec = make_spec()
+    spec = make_spec(resources={"cpus": 1, "gpus": 0})
     summary = launch(spec, run_dir, console=console)
     assert (summary.complete, summary.failed, summary.is_interrupted) == (4, 0, False)
     assert summary.in_words().endswith("4 complete")
@@ -107,6 +108,7 @@ def test_a_design_runs_to_its_end_and_runs_nothing_twice(make_spec: MakeSpec, ru
         launch(spec, run_dir, console=console)
 
 
+@on_ray
 def test_a_trial_that_fails_is_a_row_and_the_study_goes_on(make_spec: MakeSpec, run_dir: str, console: Console) -> None:
     spec = make_spec(ablate={"optimizer.learning_rate": [1e30]}, seeds=2)
     summary = launch(spec, run_dir, console=console)
@@ -121,6 +123,7 @@ def test_a_trial_that_fails_is_a_row_and_the_study_goes_on(make_spec: MakeSpec, 
     assert reason in printed(status(run_dir))
 
 
+@on_ray
 def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(
     make_spec: MakeSpec, run_dir: str, console: Console
 ) -> None:
@@ -144,6 +147,7 @@ def test_a_search_prunes_confirms_and_reads_the_test_split_only_then(
     assert all(3 <= row.epochs < 5 and row.reason.startswith("pruned (median)") for row in pruned)
 
 
+@on_ray
 def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(
     make_spec: MakeSpec, run_dir: str, console: Console, processes_below: FindProcesses
 ) -> None:
@@ -156,6 +160,30 @@ def test_a_trial_whose_worker_dies_goes_on_from_its_checkpoint(
         assert [row.epoch for row in rows_of(run_dir, EpochRow) if row.trial_id == end.trial_id] == [*range(1, 41)]
 
 
+@on_ray
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2], ids=lambda number: number.name)
+def test_a_signal_ends_a_launch_as_ctrl_c_does(
+    make_spec: MakeSpec, run_dir: str, console: Console, number: signal.Signals
+) -> None:
+    def send_after_two_epochs() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and len(rows_of(run_dir, EpochRow)) < 2:
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(number, lambda *_: None)  # should it come too late, and as what nohup ignores is not taken
+    thread = threading.Thread(target=send_after_two_epochs)
+    try:
+        thread.start()
+        summary = launch(make_spec({"epochs": 400}), run_dir, console=console)
+        thread.join()
+    finally:
+        signal.signal(number, before)
+    assert summary.is_interrupted
+    assert not rows_of(run_dir, EndRow)
+
+
+@on_ray
 def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(
     make_spec: MakeSpec, run_dir: str, console: Console
 ) -> None:
@@ -171,6 +199,7 @@ def test_a_trial_that_fits_on_no_node_is_refused_before_anything_starts(
     assert len(rows_of(run_dir, PlannedRow)) == 2
 
 
+@on_ray
 def test_a_refused_launch_leaves_what_was_trained_though_its_study_is_gone(
     make_spec: MakeSpec, run_dir: str, console: Console, run_to_end: RunToEnd
 ) -> None:
@@ -185,6 +214,7 @@ def test_a_refused_launch_leaves_what_was_trained_though_its_study_is_gone(
     assert rows_of(run_dir, EpochRow) == trained != []
 
 
+@on_ray
 def test_what_a_cluster_cannot_build_is_told_before_anything_starts(
     make_spec: MakeSpec, run_dir: str, console: Console
 ) -> None:
@@ -204,42 +234,37 @@ def test_a_size_of_the_cache_that_is_no_number_is_refused_before_anything_starts
         launch(make_spec(teacher_once=True), run_dir, console=console)
 
 
-@pytest.mark.parametrize(
-    ("writer", "name", "kind", "at"),
-    [
-        (Ledger, "append", PlannedRow, 2),
-        (Ledger, "append", EpochRow, 3),
-        (Ledger, "append", EndRow, 2),  # the last one, after which nothing else would be written
-        (TrialFiles, "on_row", EndRow, 2),
-    ],
-)
-def test_a_full_disk_ends_a_launch_with_one_message_and_a_resume_goes_on(
-    writer: Any,
-    name: str,
-    kind: Any,
-    at: int,
-    make_spec: MakeSpec,
-    run_dir: str,
-    console: Console,
-    monkeypatch: pytest.MonkeyPatch,
+@on_ray
+def test_a_full_disk_ends_a_launch_with_one_message_whenever_it_comes_and_a_resume_goes_on(
+    make_spec: MakeSpec, run_dir: str, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, seen = getattr(writer, name), []
+    spec = make_spec(seeds=2)
 
-    def fail_once(self: Any, row: PlannedRow) -> None:
-        seen.append(row) if isinstance(row, kind) else None
-        if len(seen) == at and row is seen[-1]:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write(self, row)
+    def run_until_full(writer: Any, name: str, kind: Any, at: int) -> None:
+        write, seen = getattr(writer, name), []
 
-    monkeypatch.setattr(writer, name, fail_once)
-    with pytest.raises(Unwritable, match="cannot be written to: No space left on device"):
-        launch(make_spec(seeds=1), run_dir, console=console)
-    monkeypatch.undo()
-    assert resume(run_dir, console=console).complete == 2
+        def fail_once(self: Any, row: Row) -> None:
+            seen.append(row) if isinstance(row, kind) else None
+            if len(seen) == at and row is seen[-1]:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(self, row)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(writer, name, fail_once)
+            with pytest.raises(Unwritable, match="cannot be written to: No space left on device"):
+                launch(spec, run_dir, console=console)
+
+    run_until_full(Ledger, "append", PlannedRow, 2)
+    run_until_full(Ledger, "append", EpochRow, 3)
+    run_until_full(TrialFiles, "on_row", EndRow, 2)
+    left = 4 - len(rows_of(run_dir, EndRow))
+    assert left >= 1
+    run_until_full(Ledger, "append", EndRow, left)  # the last one, after which nothing else would be written
+    assert resume(run_dir, console=console).complete == 4
     ended = [row.trial_id for row in rows_of(run_dir, EndRow)]
-    assert len(ended) == len(set(ended)) == 2
+    assert len(ended) == len(set(ended)) == 4
     epochs = [(row.trial_id, row.epoch) for row in rows_of(run_dir, EpochRow)]
-    assert len(epochs) == len(set(epochs)) == 4
+    assert len(epochs) == len(set(epochs)) == 8
     assert not list(Path(run_dir).glob("trials/*/checkpoint.pt"))
 
 
@@ -268,6 +293,7 @@ def test_a_study_is_extended_only_to_what_can_be_read_again(make_spec: MakeSpec,
     assert read_study(text, "study.yaml") == extended(spec, seeds=992)
 
 
+@on_ray
 def test_a_trial_of_two_workers_ends_and_fails_as_one_of_one_does_and_outlives_a_worker_s_death(
     make_spec: MakeSpec, run_dir: str, console: Console, processes_below: FindProcesses
 ) -> None:
@@ -298,6 +324,7 @@ def test_a_search_that_finds_no_more_arms_says_so(make_spec: MakeSpec, run_dir: 
 
 
 @pytest.mark.usefixtures("plain_registries")
+@on_ray
 def test_a_study_with_an_objective_of_its_own_runs_is_extended_and_needs_its_file_no_more(
     tmp_path: Path, run_dir: str, console: Console
 ) -> None:

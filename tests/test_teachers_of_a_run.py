@@ -39,11 +39,6 @@ ROW = TeacherRow(
 )
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CKTF_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A good teacher of the digits."""

@@ -1,12 +1,15 @@
 """Run directories of small ledgers with known effects, and what writes them."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
+import vl_convert
 
 import analysis.searches.importance  # noqa: F401  # so that its module is there to be patched
 from cktf.ledger_lines import parse_row
@@ -23,8 +26,34 @@ from tests.analysis.ledgers import (
     write_search,
 )
 
-NUM_RESAMPLES = 20
+NUM_RESAMPLES = 10
 """Of the importances' bootstrap: fewer than in a report, to save time."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def pictures() -> Iterator[dict[str, Any]]:
+    """Let the drawing library draw the same specification once a session, and yield what it has drawn.
+
+    Half of a report's time is its pictures, and many tests report the same run. A test that compares two drawings
+    empties what is yielded.
+    """
+    drawn: dict[str, Any] = {}
+
+    def once(name: str) -> Callable[..., Any]:
+        draw = getattr(vl_convert, name)
+
+        def convert(source: Any, **options: Any) -> Any:
+            key = json.dumps([name, source, options])
+            if key not in drawn:
+                drawn[key] = draw(source, **options)
+            return drawn[key]
+
+        return convert
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("vegalite_to_svg", "svg_to_png", "svg_to_pdf"):
+            patched.setattr(vl_convert, name, once(name))
+        yield drawn
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from analysis.report.drawing import RENDER
 from analysis.report.write import page
 from cktf.rows import Status
 from tests.analysis.chromium import EXECUTABLE, Tab, open_tab
+from tests.analysis.ledgers import write_ablation
 
 needs_chromium = pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium is installed: apt install chromium")
 
@@ -55,17 +56,18 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
         yield opened
 
 
-@pytest.fixture
-def report(ablation_writer: Callable[..., Any], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a page of 32 trials; the arm whose name is markup fails at one seed, for a reason that is markup."""
-    ledger = ablation_writer(question=HOSTILE, study=HOSTILE, machine=HOSTILE)
+    folder = tmp_path_factory.mktemp("report")
+    ledger = write_ablation(folder / "run", question=HOSTILE, study=HOSTILE, machine=HOSTILE)
     for seed in range(6):
         ledger.train(ledger.plan(HOSTILE, seed, {"objective.cktf.pairing": HOSTILE}), 80.0 + seed**2 / 10)
     failed = ledger.plan("theta=0.0", 6, {"objective.cktf.theta": 0.0})
     ledger.train(failed, 9.0, epochs=1, status=Status.FAILED, reason=HOSTILE, tests=False)
     ledger.close_segment()
     (ledger.run / "study.yaml").write_text(f"# {HOSTILE}\n")
-    return written(ledger.run, tmp_path)
+    return written(ledger.run, folder)
 
 
 def written(run: Path, folder: Path) -> Path:

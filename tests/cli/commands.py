@@ -1,12 +1,16 @@
-"""A small study, and the command line run on it as a user does."""
+"""A small study, and the command line run on it."""
 
 import os
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
+
+from cktf.cli.app import app
 
 STUDY = """\
 # Does a wrong learning rate hurt?
@@ -33,20 +37,30 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
-def cktf(*arguments: Any, cwd: Path) -> tuple[Any, ...]:
-    """Run the command as a user does; return exit code, standard output and standard error."""
+def cktf(*arguments: Any, cwd: Path) -> tuple[int, str, str]:
+    """Run the command in this process and this folder; return exit code, standard output and standard error."""
+    with chdir(cwd):
+        done = CliRunner(env={"COLUMNS": "200"}).invoke(app, [*map(str, arguments)])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+def cktf_alone(*arguments: Any, cwd: Path, **variables: str) -> tuple[int, str, str]:
+    """Run the command as a user does, in a process of its own; return what `cktf` returns."""
     done = subprocess.run(
         [sys.executable, "-m", "cktf.cli", *map(str, arguments)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="surrogateescape",
         cwd=cwd,
-        env={**os.environ, "COLUMNS": "200"},
+        env={**os.environ, "COLUMNS": "200", **variables},
         timeout=300,
     )
     return done.returncode, done.stdout, done.stderr
 
 
-def message_for(*arguments: Any, cwd: Path) -> Any:
+def message_for(*arguments: Any, cwd: Path) -> str:
     code, out, err = cktf(*arguments, cwd=cwd)
     assert code == 2, out + err
     assert "Traceback" not in out + err

@@ -1,9 +1,6 @@
 """The command line as a user meets it: real commands, real exit codes, one clear message for what is wrong."""
 
-import os
 import re
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cktf.cli import app as cli
-from tests.cli.commands import REPLACED, cktf, message_for
+from tests.cli.commands import cktf, cktf_alone, message_for
 
 
 def test_only_a_report_on_ray_joins_a_cluster(tmp_path: Path) -> None:
@@ -37,42 +34,6 @@ def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path: Path
     code, out, _ = cktf("plot", "report", "--figure", "effects", cwd=tmp_path)
     assert (code, out) == (0, "effects.svg\n")
     assert "--out is missing: the report of several runs" in message_for("report", "a", "b", cwd=tmp_path)
-
-
-def test_the_whole_way_from_a_study_to_a_report(study: Path, tmp_path: Path) -> None:
-    code, out, err = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
-    assert code == 1, "some trials failed"
-    assert re.search(r"failed: the (validation )?loss is (nan|inf) (in|after) epoch 1", err)
-    assert "4 complete, 2 failed" in out
-    assert "--retry-failed" in out
-    assert "Traceback" not in out + err
-
-    code, out, _ = cktf("status", "run", cwd=tmp_path)
-    assert code == 0
-    assert "Does a wrong learning rate hurt?" in out
-
-    code, out, _ = cktf("report", "run", cwd=tmp_path)
-    assert code == 0
-    assert "careful" in out
-    for name in ("trials.parquet", "epochs.parquet", "arms.parquet", "effects.parquet", "report.html"):
-        assert name in out
-        assert (tmp_path / "run" / "report" / name).exists()
-
-    code, out, _ = cktf("plot", "run", cwd=tmp_path)
-    assert code == 0
-    assert "paired_slopes" in out
-    code, out, _ = cktf("plot", "run", "--figure", "effects", "--out", "forest.pdf", cwd=tmp_path)
-    assert (code, out) == (0, "forest.pdf\n")
-    assert (tmp_path / "forest.pdf").read_bytes().startswith(b"%PDF")
-    told = message_for("plot", "run", "--figure", "history", cwd=tmp_path)
-    assert "it needs a search with a score; those that apply: effects, paired_slopes" in told
-
-    code, out, _ = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
-    assert code == 1, "nothing is left to run, and the failures are still there"
-
-    code, _, err = cktf("launch", study, "--run-dir", "run", "--set", "epochs=3", cwd=tmp_path)
-    assert code == 2
-    assert "--run-dir" in err
 
 
 def test_validate_shows_the_arms_and_runs_nothing(study: Path, tmp_path: Path) -> None:
@@ -144,48 +105,6 @@ def test_validate_tells_what_a_fraction_confounds(tmp_path: Path) -> None:
     assert "confounded: momentum x learning_rate, batch_size x epochs" in out
 
 
-SMOKE = """\
-# Which objective suits objects?
-baseline:
-  data: {name: cifar10, root: void, train_fraction: 0.5}
-  teacher: {model: resnet8}
-  student: {model: resnet5}
-  objective: {cross_entropy: {weight: 1.0}}
-compare:
-  kd: {objective: {kd: {weight: 1.0}}}
-  cktf: {objective: {cktf: {negatives: 4096}}}
-  longer: {epochs: 300}
-"""
-
-
-def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in ("CKTF_DATA", "CKTF_CACHE"):
-        monkeypatch.setenv(variable, str(tmp_path / "kept"))
-    (tmp_path / "objects.yaml").write_text(SMOKE)
-    assert "cifar10 is not there" in message_for("launch", "objects.yaml", cwd=tmp_path)
-    code, out, err = cktf("validate", "objects.yaml", "--smoke", cwd=tmp_path)
-    assert code == 0
-    assert "3 arms x 2 seeds = 6 trials" in out
-    assert "one arm, trained once, since a smoke run makes them one: baseline; longer" in out + err
-    code, out, err = cktf("launch", "objects.yaml", "--smoke", cwd=tmp_path)
-    assert code == 0, err
-    assert "longer" in err
-    assert "6 complete" in out
-    code, out, _ = cktf("report", "runs/objects-smoke", cwd=tmp_path)
-    assert code == 0
-    assert "Smoke run: Effects on test accuracy" in out
-    assert "its numbers mean nothing" in out
-    assert "smoke run of objects" in cktf("status", "runs/objects-smoke", cwd=tmp_path)[1]
-    told = message_for("launch", "objects.yaml", "--run-dir", "runs/objects-smoke", *REPLACED, cwd=tmp_path)
-    assert "differs in" in told
-    assert "smoke" in told
-    code, out, _ = cktf("train", "objects.yaml", "--arm", "longer", "--smoke", cwd=tmp_path)
-    assert "epoch   2/2" in out
-    assert not (tmp_path / "kept").exists()
-
-
 def test_wrong_input_is_told_in_one_message_and_nothing_is_begun(study: Path, tmp_path: Path) -> None:
     assert "absent.yaml" in message_for("launch", "absent.yaml", cwd=tmp_path)
     wrong = message_for("launch", study, "--set", "baseline.epochz=3", cwd=tmp_path)
@@ -226,17 +145,6 @@ def test_a_checkpoint_is_converted_and_one_that_could_run_code_is_not(tmp_path: 
     assert "bad.pth is not loaded, for it asks for pathlib" in told
     assert "python -c" in told
     assert not (tmp_path / "bad.safetensors").exists()
-
-
-def test_a_cluster_that_does_not_answer_is_told(study: Path, tmp_path: Path) -> None:
-    told = message_for("launch", study, "--run-dir", "run", "--address", "127.0.0.1:1", cwd=tmp_path)
-    assert "127.0.0.1:1" in told
-
-
-def test_a_trial_that_no_machine_can_hold_is_told_and_does_not_hang(study: Path, tmp_path: Path) -> None:
-    told = message_for("launch", study, "--run-dir", "run", "--set", "resources={cpus: 4096}", cwd=tmp_path)
-    assert "4096 CPUs" in told
-    assert "resources" in told
 
 
 def test_the_commands_of_the_readme_exist(tmp_path: Path) -> None:
@@ -286,28 +194,21 @@ def test_a_context_is_refused_by_a_study_without_any(study: Path, tmp_path: Path
     assert "--context tiny: the study has no such context; it has: none" in told
 
 
-@pytest.mark.parametrize("file", ["analysis.py", "analysis/__init__.py"])
-@pytest.mark.parametrize("command", ["report", "plot", "validate"])
+@pytest.mark.parametrize(
+    ("file", "command"), [("analysis.py", "report"), ("analysis/__init__.py", "plot"), ("analysis.py", "validate")]
+)
 def test_another_module_called_analysis_is_named(tmp_path: Path, file: str, command: str) -> None:
     path = tmp_path / file
     path.parent.mkdir(exist_ok=True)
     path.write_text("raise RuntimeError('it is not even run')\n")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-m", "cktf.cli", command, "run"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"{path}: this module is called analysis and hides ")
-    assert done.stderr.count("\n") == 1
+    code, _, err = cktf_alone(command, "run", cwd=tmp_path, PYTHONPATH=str(Path(__file__).parents[2]))
+    assert code == 2
+    assert err.startswith(f"{path}: this module is called analysis and hides ")
+    assert err.count("\n") == 1
 
 
 def test_the_version_and_a_short_help_are_there(tmp_path: Path) -> None:
-    code, out, _ = cktf("--version", cwd=tmp_path)
+    code, out, _ = cktf_alone("--version", cwd=tmp_path)
     assert (code, out) == (0, f"cktf {version('cktf')}\n")
     for asked in (["-h"], ["validate", "-h"]):
         code, out, _ = cktf(*asked, cwd=tmp_path)
@@ -341,12 +242,6 @@ def test_a_place_is_named_in_one_message_whatever_the_command(
 
 def test_what_is_said_of_a_fault_is_printed_as_it_is_where_the_terminal_has_no_such_letters(tmp_path: Path) -> None:
     (tmp_path / "é:b:.yaml").write_text("baseline: 1\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "cktf.cli", "validate", "é:b:.yaml"],
-        capture_output=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        timeout=300,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith(rb"\xe9:b:.yaml, line 1: baseline: ")
+    code, _, err = cktf_alone("validate", "é:b:.yaml", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert code == 2
+    assert err.startswith(r"\xe9:b:.yaml, line 1: baseline: ")

@@ -24,6 +24,8 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from tests.kinds import Cluster, FindProcesses, MakeSpec
 
+pytestmark = pytest.mark.ray
+
 PATIENCE = 120.0
 """Seconds that anything here may take on a busy machine."""
 
@@ -151,9 +153,9 @@ def test_a_driver_that_is_told_to_end_leaves_as_at_ctrl_c(
 
 
 def test_a_study_on_a_cluster_survives_the_death_of_a_node(
-    make_spec: MakeSpec, tmp_path: Path, cluster: Cluster
+    make_spec: MakeSpec, tmp_path: Path, ray_cluster: Cluster
 ) -> None:
-    address, start_worker, env = cluster
+    address, start_worker, env = ray_cluster
     spec = make_spec({"epochs": 12, "data": {"name": "digits", "train_fraction": 0.5}}, seeds=3)
     run = Storage(tmp_path / "run")
     victim = start_worker()

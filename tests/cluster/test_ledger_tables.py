@@ -115,9 +115,9 @@ def test_a_broken_line_is_told_in_the_same_words(run: Storage, line: str, messag
 
 
 def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(
-    run: Storage, cluster: Cluster, tmp_path: Path
+    run: Storage, ray_cluster: Cluster, tmp_path: Path
 ) -> None:
-    address, start_worker, env = cluster
+    address, start_worker, env = ray_cluster
     start_worker()
     start_worker()
     there = tmp_path / "there"

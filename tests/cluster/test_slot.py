@@ -23,6 +23,7 @@ def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None
     assert config.name == "workers"
 
 
+@pytest.mark.usefixtures("ray_on_this_machine")
 @pytest.mark.parametrize("once", [True, False])
 def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for_it(
     once: bool, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -47,6 +48,7 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
     assert len(kept) == (2 if once else 0), "the logits of two epochs, for both arms"
 
 
+@pytest.mark.usefixtures("ray_on_this_machine")
 def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_identity(
     make_spec: MakeSpec, tmp_path: Path
 ) -> None:

@@ -1,7 +1,10 @@
 """Generated inputs of every kind: each is valid, or refused by one message that names the place."""
 
+import sys
+
 import pytest
 
+import analysis.searches.importance  # noqa: F401  # so that its module is there to be patched
 from tests.fuzz.driver import outcome
 from tests.fuzz.kinds import KINDS
 
@@ -12,12 +15,18 @@ CASES = {
     "commands": 15,
     "ledgers": 8,
     "csv": 30,
-    "optuna": 15,
-    "ray-tune": 15,
+    "optuna": 12,
+    "ray-tune": 12,
     "checkpoints": 30,
     "data": 30,
 }
 """So many of each kind as take a few seconds; ``make fuzz`` runs thousands."""
+
+
+@pytest.fixture(autouse=True)
+def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let importances be resampled seldom: no input decides how often."""
+    monkeypatch.setattr(sys.modules["analysis.searches.importance"], "NUM_RESAMPLES", 3)
 
 
 def test_there_are_cases_of_every_kind() -> None:

@@ -29,7 +29,7 @@ from cktf.study.spec import StudySpec
 from tests.kinds import MakeSpec
 from tests.runs import begin, rows_of
 
-pytestmark = pytest.mark.usefixtures("ray_on_this_machine")
+on_ray = pytest.mark.usefixtures("ray_on_this_machine")
 
 
 def test_a_run_directory_of_another_study_is_refused(make_spec: MakeSpec, run_dir: str, console: Console) -> None:
@@ -41,6 +41,7 @@ def test_a_run_directory_of_another_study_is_refused(make_spec: MakeSpec, run_di
         launch(make_spec(teacher_once=True), run_dir, console=console)
 
 
+@on_ray
 def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_sees(
     make_spec: MakeSpec, run_dir: str, console: Console
 ) -> None:
@@ -51,6 +52,7 @@ def test_what_a_trial_takes_may_change_between_launches_but_not_what_batch_norm_
         launch(make_spec(resources={"cpus": 1000, "workers": 2}), run_dir, console=console)
 
 
+@on_ray
 def test_what_is_measured_beside_the_results_may_change_between_launches(
     make_spec: MakeSpec, run_dir: str, console: Console
 ) -> None:
@@ -59,6 +61,7 @@ def test_what_is_measured_beside_the_results_may_change_between_launches(
         launch(make_spec(resources={"cpus": 1000}, health={"every": 1}), run_dir, console=console)
 
 
+@on_ray
 def test_a_teacher_s_file_that_has_changed_since_it_was_planned_is_refused(
     make_spec: MakeSpec, run_dir: str, console: Console, tmp_path: Path
 ) -> None:
@@ -104,6 +107,7 @@ def test_a_teacher_s_file_that_was_not_there_when_it_was_planned_is_not_known_an
     assert len(rows_of(run_dir, PlannedRow)) == 4
 
 
+@on_ray
 def test_a_folder_of_something_else_is_no_run_directory(make_spec: MakeSpec, tmp_path: Path, console: Console) -> None:
     for name in ("README.md", "driver.lock", ".hidden"):
         (tmp_path / name).touch()

@@ -26,13 +26,7 @@ def tiny() -> MakeTrial:
     return make
 
 
-@pytest.fixture(scope="session")
-def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(session_cache: Path) -> Path:
     """One cache for the session, so that the tiny teacher is trained once."""
-    monkeypatch.setenv("CKTF_CACHE", str(session_cache))
     return session_cache

@@ -2,6 +2,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, distributed, multiprocessing, nn
 
@@ -38,13 +39,13 @@ class Plain(nn.Module):
 def _trained(folder: str | Path, source: str) -> tuple[Any, ...]:
     """Train a trial; return its results and, where it is written, its checkpoint."""
     torch.set_num_threads(1)
-    MODELS["plain"] = Plain
+    MODELS["two_convolutions"] = Plain
     try:
         config = TrialConfig.model_validate(
             {
                 "data": {"name": "digits", "train_fraction": 0.1},
-                "teacher": {"model": "plain", "epochs": 1},
-                "student": {"model": "plain"},
+                "teacher": {"model": "two_convolutions", "epochs": 1},
+                "student": {"model": "two_convolutions"},
                 "objective": {
                     "cross_entropy": {},
                     "kd": {},
@@ -62,16 +63,26 @@ def _trained(folder: str | Path, source: str) -> tuple[Any, ...]:
         results = list(run_trial(config, TrainOptions(read_test=True), run=run, device=CPU))
         return results, load_checkpoint(trial_storage(run, config.trial_id), CPU)
     finally:
-        del MODELS["plain"]
+        del MODELS["two_convolutions"]
 
 
-def _trial_rank(rank: int, folder: str | Path) -> None:
+def _rank(rank: int, folder: str | Path) -> None:
+    torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
+        torch.save(_summed_gradients(rank), f"{folder}/gradients{rank}.pt")
         results = {source: _trained(f"{folder}/{source}", source)[0] for source in SOURCES}
         torch.save({source: [vars(result) for result in results[source]] for source in SOURCES}, f"{folder}/{rank}.pt")
     finally:
         distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two workers have written; their processes import for longer than they work, so they do all at once."""
+    folder = tmp_path_factory.mktemp("workers")
+    multiprocessing.spawn(_rank, args=(str(folder),), nprocs=2)
+    return folder
 
 
 def _measured(results: Iterable[EpochResult]) -> list[Any]:
@@ -80,10 +91,9 @@ def _measured(results: Iterable[EpochResult]) -> list[Any]:
     return [{name: value for name, value in values.items() if name not in left_out} for values in results]
 
 
-def test_a_trial_of_two_workers_is_that_of_one(tmp_path: Path) -> None:
-    expected = {source: _trained(tmp_path / "alone" / source, source) for source in SOURCES}
-    multiprocessing.spawn(_trial_rank, args=(str(tmp_path),), nprocs=2)
-    ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+def test_a_trial_of_two_workers_is_that_of_one(two_workers: Path, tmp_path: Path) -> None:
+    expected = {source: _trained(tmp_path / source, source) for source in SOURCES}
+    ranks = [torch.load(two_workers / f"{rank}.pt") for rank in range(2)]
     for source, (results, checkpoint) in expected.items():
         alone = _measured(map(vars, results))
         assert [epoch["epoch"] for epoch in alone] == [1, 2]
@@ -91,39 +101,34 @@ def test_a_trial_of_two_workers_is_that_of_one(tmp_path: Path) -> None:
             for actual, value in zip(_measured(rank[source]), alone, strict=True):
                 assert actual.pop("phase") == value["phase"]
                 torch.testing.assert_close(actual, {name: value[name] for name in actual}, rtol=1e-4, atol=1e-5)
-        (folder,) = (tmp_path / source / "trials").iterdir()
+        (folder,) = (two_workers / source / "trials").iterdir()
         spread = load_checkpoint(Storage(folder), CPU)
         assert checkpoint.objective, "banks and heads"
         for part in ("student", "objective", "average"):
             torch.testing.assert_close(getattr(spread, part), getattr(checkpoint, part), rtol=1e-4, atol=1e-5)
 
 
-def _rank(rank: int, folder: str | Path) -> None:
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    try:
-        workers = Workers.current()
-        assert workers == Workers(rank=rank, size=2)
-        network = _network()
-        inputs, targets = _batch()
-        # Shards of different size: three samples and two.
-        shard = slice(0, 3) if rank == 0 else slice(3, 5)
-        loss = nn.functional.mse_loss(network(inputs[shard]), targets[shard])
-        (loss * len(inputs[shard]) / len(inputs)).backward()
-        workers.sum_gradients(network.parameters())
+def _summed_gradients(rank: int) -> list[Any]:
+    workers = Workers.current()
+    assert workers == Workers(rank=rank, size=2)
+    network = _network()
+    inputs, targets = _batch()
+    # Shards of different size: three samples and two.
+    shard = slice(0, 3) if rank == 0 else slice(3, 5)
+    loss = nn.functional.mse_loss(network(inputs[shard]), targets[shard])
+    (loss * len(inputs[shard]) / len(inputs)).backward()
+    workers.sum_gradients(network.parameters())
 
-        statistics = nn.BatchNorm1d(2)
-        statistics.running_mean.fill_(float(rank))
-        workers.average_buffers(statistics)
-        assert statistics.running_mean.tolist() == [0.5, 0.5]
-        frozen = nn.BatchNorm1d(2).eval()
-        frozen.running_mean.fill_(float(rank))
-        workers.average_buffers(frozen)
-        assert frozen.running_mean.tolist() == [rank, rank]
-        assert workers.sum(torch.tensor([1.0, rank])).tolist() == [2.0, 1.0]
-        torch.save([parameter.grad for parameter in network.parameters()], f"{folder}/{rank}.pt")
-    finally:
-        distributed.destroy_process_group()
+    statistics = nn.BatchNorm1d(2)
+    statistics.running_mean.fill_(float(rank))
+    workers.average_buffers(statistics)
+    assert statistics.running_mean.tolist() == [0.5, 0.5]
+    frozen = nn.BatchNorm1d(2).eval()
+    frozen.running_mean.fill_(float(rank))
+    workers.average_buffers(frozen)
+    assert frozen.running_mean.tolist() == [rank, rank]
+    assert workers.sum(torch.tensor([1.0, rank])).tolist() == [2.0, 1.0]
+    return [parameter.grad for parameter in network.parameters()]
 
 
 def _network() -> Any:
@@ -138,13 +143,12 @@ def _batch() -> tuple[Any, ...]:
     return torch.arange(15.0).reshape(5, 3) / 10, torch.arange(10.0).reshape(5, 2)
 
 
-def test_the_gradients_of_two_workers_add_up_to_those_of_one(tmp_path: Path) -> None:
-    multiprocessing.spawn(_rank, args=(str(tmp_path),), nprocs=2)
+def test_the_gradients_of_two_workers_add_up_to_those_of_one(two_workers: Path) -> None:
     network = _network()
     inputs, targets = _batch()
     nn.functional.mse_loss(network(inputs), targets).backward()
     for rank in range(2):
-        gradients = torch.load(tmp_path / f"{rank}.pt")
+        gradients = torch.load(two_workers / f"gradients{rank}.pt")
         for gradient, parameter in zip(gradients, network.parameters(), strict=True):
             torch.testing.assert_close(gradient, parameter.grad)
 

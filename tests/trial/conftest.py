@@ -1,5 +1,5 @@
 """The fixtures of the loop's tests, for those of whole trials."""
 
-from tests.trainer.conftest import cache, session_cache, tiny
+from tests.trainer.conftest import cache, tiny
 
-__all__ = ["cache", "session_cache", "tiny"]
+__all__ = ["cache", "tiny"]

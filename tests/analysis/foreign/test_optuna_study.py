@@ -32,16 +32,24 @@ def objective(trial: optuna.Trial) -> float:
     return score + 3
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> str:
-    """Return the URL of a storage that holds one study."""
-    url = f"sqlite:///{tmp_path / 'study.db'}"
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Return a database that holds one study; Optuna takes a second to make it."""
+    path = tmp_path_factory.mktemp("optuna") / "study.db"
+    url = f"sqlite:///{path}"
     study = optuna.create_study(
         storage=url, study_name="rates", direction="maximize", sampler=optuna.samplers.RandomSampler(seed=1)
     )
     study.optimize(objective, TRIALS, catch=(ValueError,))
     study.ask()
-    return url
+    return path.read_bytes()
+
+
+@pytest.fixture
+def storage(database: bytes, tmp_path: Path) -> str:
+    """Return the URL of a storage that holds one study."""
+    (tmp_path / "study.db").write_bytes(database)
+    return f"sqlite:///{tmp_path / 'study.db'}"
 
 
 def test_trials_keep_their_states_params_and_values_on_the_way(storage: str) -> None:

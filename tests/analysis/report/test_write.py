@@ -59,7 +59,7 @@ def hostile(ablation_writer: Callable[..., Any]) -> Path:
     return run
 
 
-def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Path) -> None:
+def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Path, pictures: dict[str, Any]) -> None:
     paths = write_report(ablation)
     assert set(paths.tables) == {"trials", "epochs", "arms", "effects", "best"}
     assert set(paths.figures) >= {"effects", "paired_slopes", "learning_curves"}
@@ -80,6 +80,7 @@ def test_a_report_has_tables_figures_and_a_page_the_same_each_time(ablation: Pat
         *("methods.md", "methods.tex"),
     }
 
+    pictures.clear()
     again = write_report(ablation, ablation.parent / "again")
     files = [path for path in paths.files if Path(path).is_file()]
     assert len(files) == len(paths.files) - 1, "the table of epochs is a folder"

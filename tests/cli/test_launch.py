@@ -1,0 +1,100 @@
+"""Studies launched from the command line: exit codes, what is printed, what lies there then."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import REPLACED, cktf, cktf_alone, message_for
+
+
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_the_whole_way_from_a_study_to_a_report(study: Path, tmp_path: Path) -> None:
+    code, out, err = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
+    assert code == 1, "some trials failed"
+    assert re.search(r"failed: the (validation )?loss is (nan|inf) (in|after) epoch 1", err)
+    assert "4 complete, 2 failed" in out
+    assert "--retry-failed" in out
+    assert "Traceback" not in out + err
+
+    code, out, _ = cktf("status", "run", cwd=tmp_path)
+    assert code == 0
+    assert "Does a wrong learning rate hurt?" in out
+
+    code, out, _ = cktf("report", "run", cwd=tmp_path)
+    assert code == 0
+    assert "careful" in out
+    for name in ("trials.parquet", "epochs.parquet", "arms.parquet", "effects.parquet", "report.html"):
+        assert name in out
+        assert (tmp_path / "run" / "report" / name).exists()
+
+    code, out, _ = cktf("plot", "run", cwd=tmp_path)
+    assert code == 0
+    assert "paired_slopes" in out
+    code, out, _ = cktf("plot", "run", "--figure", "effects", "--out", "forest.pdf", cwd=tmp_path)
+    assert (code, out) == (0, "forest.pdf\n")
+    assert (tmp_path / "forest.pdf").read_bytes().startswith(b"%PDF")
+    told = message_for("plot", "run", "--figure", "history", cwd=tmp_path)
+    assert "it needs a search with a score; those that apply: effects, paired_slopes" in told
+
+    code, out, _ = cktf("launch", study, "--run-dir", "run", cwd=tmp_path)
+    assert code == 1, "nothing is left to run, and the failures are still there"
+
+    code, _, err = cktf("launch", study, "--run-dir", "run", "--set", "epochs=3", cwd=tmp_path)
+    assert code == 2
+    assert "--run-dir" in err
+
+
+SMOKE = """\
+# Which objective suits objects?
+baseline:
+  data: {name: cifar10, root: void, train_fraction: 0.5}
+  teacher: {model: resnet8}
+  student: {model: resnet5}
+  objective: {cross_entropy: {weight: 1.0}}
+compare:
+  kd: {objective: {kd: {weight: 1.0}}}
+  cktf: {objective: {cktf: {negatives: 4096}}}
+  longer: {epochs: 300}
+"""
+
+
+@pytest.mark.ray
+def test_a_smoke_run_goes_the_whole_way_without_data_and_says_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("CKTF_DATA", "CKTF_CACHE"):
+        monkeypatch.setenv(variable, str(tmp_path / "kept"))
+    (tmp_path / "objects.yaml").write_text(SMOKE)
+    assert "cifar10 is not there" in message_for("launch", "objects.yaml", cwd=tmp_path)
+    code, out, err = cktf("validate", "objects.yaml", "--smoke", cwd=tmp_path)
+    assert code == 0
+    assert "3 arms x 2 seeds = 6 trials" in out
+    assert "one arm, trained once, since a smoke run makes them one: baseline; longer" in out + err
+    code, out, err = cktf_alone("launch", "objects.yaml", "--smoke", cwd=tmp_path)  # whose slots see the variables
+    assert code == 0, err
+    assert "longer" in err
+    assert "6 complete" in out
+    code, out, _ = cktf("report", "runs/objects-smoke", cwd=tmp_path)
+    assert code == 0
+    assert "Smoke run: Effects on test accuracy" in out
+    assert "its numbers mean nothing" in out
+    assert "smoke run of objects" in cktf("status", "runs/objects-smoke", cwd=tmp_path)[1]
+    told = message_for("launch", "objects.yaml", "--run-dir", "runs/objects-smoke", *REPLACED, cwd=tmp_path)
+    assert "differs in" in told
+    assert "smoke" in told
+    code, out, _ = cktf("train", "objects.yaml", "--arm", "longer", "--smoke", cwd=tmp_path)
+    assert "epoch   2/2" in out
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_cluster_that_does_not_answer_is_told(study: Path, tmp_path: Path) -> None:
+    told = message_for("launch", study, "--run-dir", "run", "--address", "127.0.0.1:1", cwd=tmp_path)
+    assert "127.0.0.1:1" in told
+
+
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_a_trial_that_no_machine_can_hold_is_told_and_does_not_hang(study: Path, tmp_path: Path) -> None:
+    told = message_for("launch", study, "--run-dir", "run", "--set", "resources={cpus: 4096}", cwd=tmp_path)
+    assert "4096 CPUs" in told
+    assert "resources" in told
