@@ -211,5 +211,20 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "student.weights_sha256": None,
     "teacher.weights": None,
     "teacher.weights_sha256": None,
+    **{
+        f"objective.{method}.{name}": default
+        for method in ("crd", "cktf")
+        for name, default in {
+            "positives": "own",
+            "hardness": 0.0,
+            "teacher_threshold": None,
+            "depth": 2,
+            "width": None,
+            "norm": "none",
+        }.items()
+    },
+    "objective.cktf.pairs[].dim": None,
+    "objective.cktf.pairs[].temperature": None,
+    "objective.cktf.pairs[].negatives": None,
 }
 """Path in a trial's configuration to its first default; `{}` is a section that exists by default."""

@@ -115,6 +115,7 @@ def train(
 
         if phase.student:
             phase.student.train()
+        objective.begin_epoch(epoch, phase.epochs)
         means = RunningMeans()
         read_teacher = of_phase.epoch(epoch) if of_phase else None
         measured: dict[str, float] = {}
@@ -158,6 +159,8 @@ def train(
         if measuring:
             with bfloat16:
                 measured |= measuring.on_validation()
+        if phase.reads_objective:
+            measured |= objective.learned()
         if options.read_test and is_last:
             test = evaluate(network, evaluation_batches(dataset, "test"))
         accuracy = values.pop("correct", None)
