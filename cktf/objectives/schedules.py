@@ -46,7 +46,9 @@ class Ramp(Settings, Generic[Number]):
         begin, end = self.over
         if share >= end:
             return self.to
-        return self.start + (self.to - self.start) * max(0.0, share - begin) / (end - begin)
+        if share <= begin:
+            return self.start
+        return self.start + (self.to - self.start) * (share - begin) / (end - begin)
 
 
 class LearnedNumber(Settings, Generic[Number]):
