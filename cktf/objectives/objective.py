@@ -74,13 +74,10 @@ class InitialOnlySettings(TwoPhaseSettings):
         if self.weight not in (0, default):
             raise InputError(
                 f"weight: the method ends with its initial phase, in which nothing is weighed against it, so every "
-                f"weight above 0 trains the same; choose {default:g}, or 0 to leave it out; got {_told(self.weight)}"
+                f"weight above 0 trains the same; choose {default:g}, or 0 to leave it out; got "
+                f"{shown(self.model_dump()['weight'])}"
             )
         return self
-
-
-def _told(weight: float | Ramp[float]) -> str:
-    return shown(weight.model_dump()) if isinstance(weight, Ramp) else f"{weight:g}"
 
 
 NO_LAYERS = Layers()

@@ -48,8 +48,8 @@ class CKTF(Objective):
     The transforms of FT and RKD are here as well; their losses, which are no squared distances, are in `ft` and `rkd`.
 
     Attributes:
-        source: Chooses a batch's negatives, once for all pairs that have as many as the method; None if there are none.
-        other_sources: Those of the pairs that have other numbers of them.
+        source: Chooses a batch's negatives, once for all pairs without a number of their own; None if there are none.
+        own_sources: Those of the pairs with one.
         pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``, or of the pairs named.
     """
 
@@ -133,49 +133,37 @@ class CKTF(Objective):
         self.layers = {pair.name: pair for pair in layers if largest(pair.weight) > 0}
         self.temperature = value_of(config.temperature)
         self.pairs = nn.ModuleDict()
-        self.count = config.negatives
-        self._counts: dict[str, int] = {}
-        others: dict[int, Source] = {}
+        self._own: dict[str, Source | None] = {}
         for name, pair in self.layers.items():
             shapes, own = self.representations.shapes(pair, given), config.of_pair(pair)
-            temperature = self.temperature if pair.temperature is None else None
+            temperature = self.temperature if pair.temperature is None else value_of(pair.temperature)
             self.pairs[name] = ContrastivePair(name, shapes, own, given, temperature)
-            self._counts[name] = own.negatives
-            source = None if own.negatives == self.count else build_source(own, given.labels, given.seed)
-            if source is not None:
-                others.setdefault(own.negatives, source)
-        is_used = self.count in self._counts.values()
-        self.source = build_source(config, given.labels, given.seed) if is_used else None
-        self.other_sources = nn.ModuleList(others.values())
-        self._others = others
+            if pair.negatives is not None:
+                self._own[name] = build_source(own, given.labels, given.seed)
+        is_shared = len(self._own) < len(self.layers)
+        self.source = build_source(config, given.labels, given.seed) if is_shared else None
+        self.own_sources = nn.ModuleList(source for source in self._own.values() if source)
         self.term_weights = {name: pair.weight for name, pair in self.layers.items()}
         readings = [self.representations.reading(pair, given) for pair in self.layers.values()]
         self.readings = None if None in readings else tuple(reading for reading in readings if reading)
-        self.health_readings = self.readings if self._sources else ()
+        self.health_readings = self.readings if self.source or self.own_sources else ()
         self.matched = tuple(self.representations.matched(pair) for pair in self.layers.values())
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; update the banks."""
-        negatives = {count: source(batch) for count, source in self._sources.items()}
-        return {
-            name: pair(
-                *self.representations(self.layers[name], student, teacher, batch),
-                batch,
-                negatives.get(self._counts[name]),
-            )
-            for name, pair in self.pairs.items()
-        }
-
-    @property
-    def _sources(self) -> dict[int, Source]:
-        """K to the source of the pairs that have so many negatives, without that of those that have none."""
-        return {self.count: self.source, **self._others} if self.source else self._others
+        shared = self.source(batch) if self.source else None
+        terms: dict[str, Tensor] = {}
+        for name, pair in self.pairs.items():
+            own = self._own.get(name)
+            negatives = shared if name not in self._own else own(batch) if own else None
+            terms[name] = pair(*self.representations(self.layers[name], student, teacher, batch), batch, negatives)
+        return terms
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return `score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
         found: dict[str, dict[str, Tensor]] = {}
         for name, pair in self.pairs.items():
-            source = self._sources.get(self._counts[name])
+            source = self._own.get(name, self.source)
             if source is None:
                 continue
             assert isinstance(pair, ContrastivePair)

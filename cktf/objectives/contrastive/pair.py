@@ -41,9 +41,11 @@ class Side(nn.Module):
         dim: int,
         config: ContrastiveSettings,
         given: BuildContext,
+        temperature: Value,
     ) -> None:
         super().__init__()
         self.config = config
+        self.temperature = temperature
         self.num_samples = given.num_samples
         self.partition: float | None = None
         with seeding.initialisation(given.seed, "head", *name):
@@ -59,17 +61,9 @@ class Side(nn.Module):
         with seeding.initialisation(given.seed, "bank", *name):
             self.bank = build_bank(config, given.num_samples, dim)
 
-    def contrast(
-        self,
-        anchors: Tensor,
-        positives: Tensor,
-        rows: Tensor,
-        batch: Batch,
-        negatives: Negatives,
-        temperature: float | Tensor,
-    ) -> Tensor:
+    def contrast(self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
         """Return the loss of this side's anchors against the other side's positives and rows, a scalar."""
-        anchors, positives, rows, temperature = self._products(anchors, positives, rows, temperature)
+        anchors, positives, rows, temperature = self._products(anchors, positives, rows)
         if isinstance(temperature, Tensor):  # its gradient, if it is learned, is that of the anchors
             anchors, temperature = anchors / temperature, 1.0
         scored = anchors, positives, rows, negatives
@@ -85,28 +79,24 @@ class Side(nn.Module):
         )
 
     def health(
-        self,
-        anchors: Tensor,
-        positives: Tensor,
-        rows: Tensor,
-        classes: tuple[Tensor, Tensor],
-        temperature: float | Tensor,
+        self, anchors: Tensor, positives: Tensor, rows: Tensor, classes: tuple[Tensor, Tensor]
     ) -> dict[str, Tensor]:
         """Return `score_health` of this side's anchors against the other side's positives and some of its rows."""
         classes_of_rows, classes_of_anchors = classes
         every = -(-len(rows) // MOST_ROWS)
         rows, classes_of_rows = rows[::every].float(), classes_of_rows[::every]
-        anchors, positives, rows, temperature = self._products(anchors, positives, rows, temperature)
+        anchors, positives, rows, temperature = self._products(anchors, positives, rows)
         is_negative = classes_of_rows != classes_of_anchors.unsqueeze(1)
         return score_health(anchors, positives, rows, is_negative, temperature)
 
     def _products(
-        self, anchors: Tensor, positives: Tensor, rows: Tensor, temperature: float | Tensor
+        self, anchors: Tensor, positives: Tensor, rows: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, float | Tensor]:
         """Return vectors whose products are the scores, and the temperature that goes with them.
 
         The scores are cosines, or without ``unit_length`` minus the squared distance, up to a constant for each anchor.
         """
+        temperature = self.temperature()
         if not self.config.unit_length:
             return *as_products(anchors, positives, rows), temperature
         if self.config.critic == "squared_distance":
@@ -155,8 +145,8 @@ class ContrastivePair(nn.Module):
                     f"{tuple(student_shape[1:])} and {tuple(teacher_shape[1:])}; choose linear, mlp or pad"
                 )
             heads, dim = ("regressor", "pad"), teacher_shape.numel()
-        self.student = Side((name, "student"), heads[0], student_shape, dim, config, given)
-        self.teacher = Side((name, "teacher"), heads[1], teacher_shape, dim, config, given)
+        self.student = Side((name, "student"), heads[0], student_shape, dim, config, given, self.temperature)
+        self.teacher = Side((name, "teacher"), heads[1], teacher_shape, dim, config, given, self.temperature)
 
     def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives | None) -> Tensor:
         """Return the loss of both sides' representations (batch, ...), a scalar, and update the banks.
@@ -164,17 +154,16 @@ class ContrastivePair(nn.Module):
         Without negatives it is minus the mean critic of the two embeddings.
         """
         of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
-        temperature = self.temperature()
         if negatives is None:
-            return -agreement(of_student, of_teacher, self.config.critic, temperature).mean()
+            return -agreement(of_student, of_teacher, self.config.critic, self.temperature()).mean()
         assert self.student.bank is not None
         assert self.teacher.bank is not None
         candidates = self.teacher.bank.candidates(of_teacher, batch, negatives)
         if self.config.teacher_threshold is not None:
             negatives = without_alike(negatives, of_teacher, candidates[1], batch, self.config.teacher_threshold)
-        loss = self.student.contrast(of_student, *candidates, batch, negatives, temperature)
+        loss = self.student.contrast(of_student, *candidates, batch, negatives)
         candidates = self.student.bank.candidates(of_student, batch, negatives)
-        loss = loss + self.teacher.contrast(of_teacher, *candidates, batch, negatives, temperature)
+        loss = loss + self.teacher.contrast(of_teacher, *candidates, batch, negatives)
         # Only now: both sides are scored against the banks as the step before left them.
         self.student.bank.update(batch, of_student)
         self.teacher.bank.update(batch, of_teacher)
@@ -190,11 +179,9 @@ class ContrastivePair(nn.Module):
         assert self.student.bank is not None
         assert self.teacher.bank is not None
         of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
-        of_students, of_teachers = self.student.bank.rows(of_student), self.teacher.bank.rows(of_teacher)
-        tau = self.temperature()
         return {
-            "student": self.teacher.health(of_teacher, of_student, of_students, classes, tau),
-            "teacher": self.student.health(of_student, of_teacher, of_teachers, classes, tau),
+            "student": self.teacher.health(of_teacher, of_student, self.student.bank.rows(of_student), classes),
+            "teacher": self.student.health(of_student, of_teacher, self.teacher.bank.rows(of_teacher), classes),
         }
 
 

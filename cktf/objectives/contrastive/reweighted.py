@@ -11,7 +11,8 @@ weighed by e^beta over the mean of e^beta. The gradient goes through the weights
 outside of the logarithm is L_out of Khosla et al. (NeurIPS 2020, arXiv 2004.11362, eq. 2). With beta 0 and one positive
 it is `info_nce`.
 
-As there, the scores are matrix products tile by tile, and the gradients are taken in the forward pass.
+As there, the scores are matrix products tile by tile, of which no tensor is stored. It is made of logarithms of sums:
+two for the negatives, one for the further positives, each with its product.
 """
 
 import math
@@ -19,12 +20,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from cktf.objectives.contrastive.nce import GradientTakenForward, tiles, times_transposed
+from cktf.objectives.contrastive.nce import tiles, times_transposed
 from cktf.objectives.contrastive.negatives import Negatives
 
 FAR = 1e30
-"""Logarithms below minus this are of sums that have no addend."""
+"""The logarithm of a sum without addends is minus this."""
 
 
 def reweighted_loss(
@@ -40,104 +42,65 @@ def reweighted_loss(
         temperature: tau.
         hardness: beta.
     """
-    loss: Tensor = _ReweightedLoss.apply(anchors, positives, rows, negatives, temperature, hardness)
-    return loss
+    scaled = anchors / temperature
+    counts = negatives.weights.sum(1)
+    has_negatives = counts > 0
+    of_negatives = log_sums(scaled * (1 + hardness), rows, negatives.weights)
+    if hardness > 0:
+        of_negatives = of_negatives - log_sums(scaled * hardness, rows, negatives.weights) + counts.log()
+    if negatives.scale is not None:
+        of_negatives = of_negatives + negatives.scale.log()
+    logs = [(scaled * positives).sum(1), of_negatives.where(has_negatives, -FAR)]
+    if negatives.positives is not None:
+        logs.append(log_sums(scaled, rows, negatives.positives))
+        number = 1 + negatives.positives.sum(1, keepdim=True)
+        positives = (positives + negatives.positives @ rows.to(anchors.dtype)) / number
+    return (torch.stack(logs).logsumexp(0) - (scaled * positives).sum(1)).mean()
 
 
-class _SumOfExponentials:
-    """Of each anchor the sum of w exp(power score) over the candidates, relative to its largest addend.
+def log_sums(anchors: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    """Return the logarithm of each anchor's sum of w exp(v . m) over the rows: (batch,), float32.
 
-    Attributes:
-        power: Factor of the scores, which come in bits.
-        peak: (batch, 1): the largest exponent so far.
-        total: (batch, 1): the sum relative to it.
-        centre: (batch, dim): the sum of the addends times their rows, likewise.
+    Gradients go to the anchors (batch, dim), and to the rows (candidates, dim) if they require any.
     """
-
-    def __init__(self, power: float, like: Tensor) -> None:
-        self.power = power
-        self.peak = like.new_full((len(like), 1), -FAR)
-        self.total = torch.zeros_like(self.peak)
-        self.centre = torch.zeros_like(like)
-
-    def add(self, scores: Tensor, weights: Tensor, tile: Tensor) -> None:
-        exponents = torch.where(weights > 0, scores * self.power, -FAR)
-        higher = torch.maximum(self.peak, exponents.amax(1, keepdim=True))
-        shrink = torch.exp2(self.peak - higher)
-        values = torch.exp2(exponents - higher) * weights
-        self.total = self.total * shrink + values.sum(1, keepdim=True)
-        self.centre = self.centre * shrink + times_transposed(values, tile.T)
-        self.peak = higher
-
-    @property
-    def log(self) -> Tensor:
-        """The logarithm of the sum in bits, (batch, 1); `-FAR` or less where there are no candidates."""
-        return torch.where(self.total > 0, self.peak + self.total.log2(), -FAR)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean of the rows, weighed by the addends: (batch, dim); 0 where there are none."""
-        return self.centre / self.total.where(self.total > 0, 1)
+    logs: Tensor = _LogSums.apply(anchors, rows, weights)
+    return logs
 
 
-class _ReweightedLoss(GradientTakenForward):
+class _LogSums(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        anchors: Tensor,
-        positives: Tensor,
-        rows: Tensor,
-        negatives: Negatives,
-        temperature: float,
-        hardness: float,
-    ) -> Tensor:
-        batch, further = len(anchors), negatives.positives
-        scaled = anchors / temperature
-        in_bits = scaled / math.log(2)
-        own = (in_bits * positives).sum(1, keepdim=True)
-        hard, soft, alike = (_SumOfExponentials(power, anchors) for power in (1 + hardness, hardness, 1.0))
-        count = torch.zeros_like(own)
-        num_positives, of_all = torch.ones_like(own), positives
+    def forward(ctx: Any, anchors: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+        in_bits = anchors / math.log(2)
+        # Of each anchor: the largest exponent so far, and relative to it the sum of the exponentials and their sum with
+        # the rows they belong to.
+        peak = anchors.new_full((len(anchors), 1), -FAR)
+        total, centre = torch.zeros_like(peak), torch.zeros_like(anchors)
         for columns, tile in tiles(in_bits, rows):
-            scores, weights = times_transposed(in_bits, tile), negatives.weights[:, columns]
-            hard.add(scores, weights, tile)
-            soft.add(scores, weights, tile)
-            count = count + weights.sum(1, keepdim=True)
-            if further is not None:
-                alike.add(scores, further[:, columns], tile)
-                num_positives = num_positives + further[:, columns].sum(1, keepdim=True)
-                of_all = of_all + times_transposed(further[:, columns], tile.T)
-        scale = 1.0 if negatives.scale is None else negatives.scale.unsqueeze(1)
-        # Without negatives the first logarithm alone counts, and the others are as good as any.
-        of_negatives = hard.log - soft.log.where(count > 0, 0) + (count * scale).where(count > 0, 1).log2()
-        logs = torch.cat([own, alike.log, of_negatives], dim=1) * math.log(2)
-        total = logs.logsumexp(1, keepdim=True)
-        mean_positive = of_all / num_positives
-        loss = total - (scaled * mean_positive).sum(1, keepdim=True)
+            scores = _counted(in_bits, tile, weights[:, columns])
+            higher = torch.maximum(peak, scores.amax(1, keepdim=True))
+            shrink, values = torch.exp2(peak - higher), torch.exp2(scores - higher) * weights[:, columns]
+            total = total * shrink + values.sum(1, keepdim=True)
+            centre = centre * shrink + times_transposed(values, tile.T)
+            peak = higher
+        log = torch.where(total > 0, peak + total.log2(), -FAR)
+        for_rows = (in_bits, rows, weights, log) if ctx.needs_input_grad[1] else ()
+        ctx.save_for_backward(centre / total.where(total > 0, 1), *for_rows)
+        return (log * math.log(2)).squeeze(1)
 
-        shares = (logs - total).exp()
-        own_share, alike_share, negative_share = shares[:, :1], shares[:, 1:2], shares[:, 2:]
-        drawn = negative_share * ((1 + hardness) * hard.mean - hardness * soft.mean)
-        of_anchors = own_share * positives + alike_share * alike.mean + drawn - mean_positive
-        of_positives = None
-        if ctx.needs_input_grad[1]:
-            of_positives = scaled * (own_share - 1 / num_positives) / batch
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        mean, *for_rows = ctx.saved_tensors
         of_rows = None
-        if ctx.needs_input_grad[2]:
-            of_rows = torch.empty_like(rows)
+        if for_rows:
+            in_bits, rows, weights, log = for_rows
+            of_rows, factors = torch.empty_like(rows), in_bits * math.log(2) * gradient.unsqueeze(1)
             for columns, tile in tiles(in_bits, rows):
-                scores, weights = times_transposed(in_bits, tile), negatives.weights[:, columns]
-                pull = _shares(hard, scores, weights) * (1 + hardness) - _shares(soft, scores, weights) * hardness
-                pull = pull * negative_share
-                if further is not None:
-                    pull += _shares(alike, scores, further[:, columns]) * alike_share
-                    pull -= further[:, columns] / num_positives
-                of_rows[columns] = pull.T @ (scaled / batch)
-        ctx.save_for_backward(of_anchors / (batch * temperature), of_positives, of_rows)
-        return loss.mean()
+                shares = torch.exp2(_counted(in_bits, tile, weights[:, columns]) - log) * weights[:, columns]
+                of_rows[columns] = shares.T @ factors
+        return mean * gradient.unsqueeze(1), of_rows, None
 
 
-def _shares(of: _SumOfExponentials, scores: Tensor, weights: Tensor) -> Tensor:
-    """Return the share of each candidate in a sum, (batch, rows of the tile)."""
-    exponents = torch.where(weights > 0, scores * of.power - of.log, -FAR)
-    return torch.exp2(exponents) * weights
+def _counted(in_bits: Tensor, tile: Tensor, weights: Tensor) -> Tensor:
+    """Return the scores (batch, rows of the tile), far below all others where the weight is 0."""
+    return times_transposed(in_bits, tile).where(weights > 0, -FAR)
