@@ -42,6 +42,11 @@ class ObjectiveSettings(Settings):
         return largest(self.weight) > 0
 
     @property
+    def reads_classes(self) -> bool:
+        """Whether these settings make a method read classes that otherwise does not; see `Objective.needs_labels`."""
+        return False
+
+    @property
     def phase_epochs(self) -> int:
         """Epochs of the method's initial phase; 0 for a method without one."""
         return 0

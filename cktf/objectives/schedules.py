@@ -27,8 +27,8 @@ class Ramp(Settings, Generic[Number]):
     """The number in the last epochs."""
 
     over: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
-    """Where it begins and ends to move, as shares of the way from the phase's first epoch, 0, to its last, 1; two equal
-    shares are a step, at the first epoch that has reached them."""
+    """Where it begins and ends to move: shares of the way from the phase's first epoch, 0, to its last, 1; equal ones
+    are a step, at the first epoch there."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -82,43 +82,37 @@ def _kind(value: Any) -> str:
 
 
 def _kind_or_learned(value: Any) -> str:
-    keys: Any = value.keys() if isinstance(value, Mapping) else ()
-    is_learned = isinstance(value, LearnedNumber) or {"learn", "start", "min", "max"}.intersection(keys)
-    return "learned" if is_learned else _kind(value)
+    keys = {"learn", "start", "min", "max"}.intersection(value) if isinstance(value, Mapping) else ()
+    return "learned" if keys or isinstance(value, LearnedNumber) else _kind(value)
 
 
 SCHEDULED = Discriminator(_kind)
-"""Tells a number (tag ``number``) from a `Ramp` (tag ``schedule``), so that a wrong one is told what that one needs."""
+"""Tells a number (tag ``number``) from a `Ramp` (``schedule``), so that a wrong one is told what its own kind needs."""
 
 LEARNABLE = Discriminator(_kind_or_learned)
 """As `SCHEDULED`; a `LearnedNumber` has the tag ``learned``."""
 
 _Positive = Annotated[float, Field(gt=0, le=1000)]
+_Number = Annotated[_Positive, Tag("number")]
+_Schedule = Annotated[Ramp[_Positive], Tag("schedule")]
 
-LogitTemperature = Annotated[
-    Annotated[_Positive, Tag("number")] | Annotated[Ramp[_Positive], Tag("schedule")], SCHEDULED
-]
-"""A temperature of logits: a number, or a schedule."""
+LogitTemperature = Annotated[_Number | _Schedule, SCHEDULED]
+"""A temperature of logits."""
 
 LearnableLogitTemperature = Annotated[
-    Annotated[_Positive, Tag("number")]
-    | Annotated[Ramp[_Positive], Tag("schedule")]
-    | Annotated[LearnedNumber[_Positive], Tag("learned")],
-    LEARNABLE,
+    _Number | _Schedule | Annotated[LearnedNumber[_Positive], Tag("learned")], LEARNABLE
 ]
-"""A temperature of logits: a number, a schedule, or learned."""
+"""A temperature of logits that may be learned."""
 
 Changing = float | Ramp[float] | LearnedNumber[float]
 
 
 def bounds(number: Changing) -> tuple[float, float]:
     """Return the smallest and the largest value that a number may have in training."""
-    match number:
-        case Ramp():
-            return min(number.start, number.to), max(number.start, number.to)
-        case LearnedNumber():
-            return number.min, number.max
-    return number, number
+    if isinstance(number, LearnedNumber):
+        return number.min, number.max
+    ends = (number.start, number.to) if isinstance(number, Ramp) else (number,)
+    return min(ends), max(ends)
 
 
 def largest(number: Changing) -> float:
@@ -139,10 +133,7 @@ class Value(nn.Module):
 
 
 class ScheduledValue(Value):
-    """The value of a `Ramp` in the present epoch, the first one until `begin_epoch`: a buffer of no dimension.
-
-    It is a function of the epoch, and so not in the state dict.
-    """
+    """The value of a `Ramp` in the present epoch, first of epoch 1: a buffer outside of the state dict."""
 
     value: Tensor
 
@@ -163,11 +154,8 @@ class ScheduledValue(Value):
 class LearnedValue(Value):
     """A learned number T as the parameter log(1 / T), CLIP's log scale (Radford et al., 2021, arXiv 2103.00020).
 
-    Before a training step the parameter is moved back within its bounds, as CLIP's is, so that the gradient can take it
-    away from a bound again.
-
-    Attributes:
-        log_scale: The parameter, of no dimension.
+    Before a training step it is moved back within its bounds, as CLIP's is, so that the gradient can take it away from
+    a bound again.
     """
 
     def __init__(self, learned: LearnedNumber[float]) -> None:
@@ -186,9 +174,6 @@ class LearnedValue(Value):
 
 def value_of(number: Changing) -> Value:
     """Return the module that gives the present value of a number's setting."""
-    match number:
-        case Ramp():
-            return ScheduledValue(number)
-        case LearnedNumber():
-            return LearnedValue(number)
-    return Value(number)
+    if isinstance(number, Ramp):
+        return ScheduledValue(number)
+    return LearnedValue(number) if isinstance(number, LearnedNumber) else Value(number)

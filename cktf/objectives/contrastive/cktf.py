@@ -84,7 +84,8 @@ class CKTF(Objective):
 
         def of_pair(self, pair: LayerPair) -> Self:
             """Return the settings with those that a pair has in their place."""
-            return self.model_copy(update=pair.own)
+            own = {name: getattr(pair, name) for name in ("dim", "temperature", "negatives")}
+            return self.model_copy(update={name: value for name, value in own.items() if value is not None})
 
         @model_validator(mode="after")
         def _fits_together(self) -> Self:

@@ -54,7 +54,10 @@ class Head(nn.Module):
                 hidden = width or num_features
                 layers: list[nn.Module] = []
                 for before in (num_features, *[hidden] * (depth - 2)):
-                    layers += [nn.Linear(before, hidden), *_normalisation(norm, hidden), nn.ReLU()]
+                    layers.append(nn.Linear(before, hidden))
+                    if norm != "none":
+                        layers.append(OfBatch(hidden) if norm == "batch" else nn.LayerNorm(hidden))
+                    layers.append(nn.ReLU())
                 self.projection = nn.Sequential(*layers, nn.Linear(hidden, dim))
             case "pad":
                 self.projection = nn.Identity()
@@ -78,15 +81,6 @@ class OfBatch(nn.BatchNorm1d):
     def forward(self, values: Tensor) -> Tensor:
         """Return values (batch, width) normalised."""
         return super().forward(values) if len(values) > 1 else values
-
-
-def _normalisation(norm: HeadNorm, width: int) -> list[nn.Module]:
-    match norm:
-        case "batch":
-            return [OfBatch(width)]
-        case "layer":
-            return [nn.LayerNorm(width)]
-    return []
 
 
 def pad_to_wider(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -59,12 +59,7 @@ def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | N
 def without_alike(negatives: Negatives, teacher: Tensor, rows: Tensor, batch: Batch, threshold: float) -> Negatives:
     """Return the negatives without those that the teacher finds alike: of a cosine above a threshold.
 
-    Args:
-        negatives: The negatives.
-        teacher: (batch, dim), float32: the teacher's embeddings of the anchors' samples.
-        rows: (candidates, dim), float32 or bfloat16: its embeddings of the candidates.
-        batch: The batch.
-        threshold: The largest cosine of two samples that are negatives of each other.
+    ``teacher`` (batch, dim) are the teacher's embeddings of the anchors, ``rows`` (candidates, dim) of the candidates.
     """
     cosines = functional.normalize(teacher, dim=1) @ functional.normalize(rows.float(), dim=1).T
     weights = negatives.weights * (cosines <= threshold)
@@ -86,12 +81,8 @@ class Source(nn.Module, ABC):
     ) -> Negatives:
         """Return the negatives with the positives, if there are several.
 
-        Args:
-            negatives: The negatives.
-            classes: (candidates,): classes of the candidates.
-            batch: The batch.
-            index: (candidates,), int64: index of each candidate's sample, of which the anchor's own is no further
-                positive; None: all training samples in order.
+        ``classes`` (candidates,) are those of the candidates, and ``index`` (candidates,) says which samples they are,
+        so that the anchor's own is no further positive; None: all training samples in order.
         """
         if not self.several:
             return negatives

@@ -82,12 +82,6 @@ class LayerPair(Settings):
         return name
 
     @property
-    def own(self) -> dict[str, object]:
-        """The settings that the pair has in place of the method's."""
-        values = {name: getattr(self, name) for name in ("dim", "temperature", "negatives")}
-        return {name: value for name, value in values.items() if value is not None}
-
-    @property
     def name(self) -> str:
         """Name of the pair's term: ``stage1``, or ``stage1-stage3_0`` if the layers' names differ."""
         names = (self.student,) if self.student == self.teacher else (self.student, self.teacher)

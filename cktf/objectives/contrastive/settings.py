@@ -17,19 +17,12 @@ HeadNorm = Literal["none", "batch", "layer"]
 
 _Tau = Annotated[float, Field(ge=0.02, le=100)]
 
-Temperature = Annotated[
-    Annotated[_Tau, Tag("number")]
-    | Annotated[Ramp[_Tau], Tag("schedule")]
-    | Annotated[LearnedNumber[_Tau], Tag("learned")],
-    LEARNABLE,
-]
-"""A temperature of scores: a number, a schedule, or learned."""
+_Number = Annotated[_Tau, Tag("number")]
+_Schedule = Annotated[Ramp[_Tau], Tag("schedule")]
 
+Temperature = Annotated[_Number | _Schedule | Annotated[LearnedNumber[_Tau], Tag("learned")], LEARNABLE]
 NumNegatives = Annotated[int, Field(ge=0, le=10_000_000)]
-"""Number of negatives of an anchor."""
-
 Dim = Annotated[int, Field(ge=1, le=65_536)]
-"""Dimensions of an embedding."""
 
 
 class ContrastiveSettings(ObjectiveSettings):
@@ -101,6 +94,11 @@ class ContrastiveSettings(ObjectiveSettings):
 
     unit_length: bool = True
     """Whether embeddings are L2-normalised; false only with `squared_distance`, and without a bank."""
+
+    @property
+    def reads_classes(self) -> bool:
+        """Whether samples of one class are drawn to each other."""
+        return self.positives == "class"
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
