@@ -7,8 +7,8 @@ from collections.abc import Iterable
 BASELINE = "baseline"
 """Name of the arm that the others are compared with; as a contrast, every arm against it."""
 
-SAYS_NOTHING_ALONE = {"weight", "model", "name"}
-"""Last parts of paths that need their parent: ``kd.weight``, ``student.model``."""
+SAYS_NOTHING_ALONE = {"weight", "model", "name", "from", "to", "over", "start", "min", "max", "learn"}
+"""Last parts of paths that need their parent: ``kd.weight``, ``student.model``, ``kd.weight.to``."""
 
 SHOWS_NOTHING = {"\u034f", "\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"} | {
     chr(code) for code in range(0xFE00, 0xFE10)
@@ -63,7 +63,8 @@ def short_name(path: str, factors: Iterable[str], *, fewest: int = 1) -> str:
         fewest: Least number of parts.
     """
     parts = path.split(".")
-    shortest = max(fewest, 2 if parts[-1] in SAYS_NOTHING_ALONE else 1)
+    saying = next((last for last, part in enumerate(reversed(parts)) if part not in SAYS_NOTHING_ALONE), 0)
+    shortest = max(fewest, saying + 1)
     others = [f".{other}" for other in factors if other != path]
     for start in range(len(parts) - shortest, 0, -1):
         ending = ".".join(parts[start:])

@@ -293,7 +293,8 @@ class EpochResult:
             which may have trained other trials before.
         terms: Name of each objective's term (``cktf.stage1``) to its unweighted mean over the epoch.
         health: Diagnostics (``agreement``, ``cka.stage1``, ``gap.cktf.stage1.teacher``, ...; see
-            `cktf.trainer.health`); empty in an epoch without a measurement.
+            `cktf.trainer.health`), those measured in this epoch; and in each epoch the numbers that are learned
+            (``learned.kd.temperature``).
     """
 
     epoch: int

@@ -14,6 +14,8 @@ def test_whole_parts_of_a_path_make_a_name() -> None:
 def test_an_ending_that_says_nothing_alone_takes_its_parent_along() -> None:
     assert short_name("objective.kd.weight", ["objective.kd.weight"]) == "kd.weight"
     assert short_name("student.model", ["student.model"]) == "student.model"
+    assert short_name("objective.kd.weight.to", ["objective.kd.weight.to"]) == "kd.weight.to"
+    assert short_name("objective.kd.temperature.max", ["objective.kd.temperature.max"]) == "temperature.max"
 
 
 def test_a_name_has_as_many_parts_as_are_wanted_and_tell_it_from_the_others() -> None:

@@ -1,13 +1,13 @@
 """Knowledge distillation from a stronger teacher: Huang et al., NeurIPS 2022, arXiv 2205.10536."""
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.objective import BuildContext, Factor, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.stages import logits_of
 from cktf.objectives.parts.workers import gather_with_gradient
+from cktf.objectives.schedules import LogitTemperature, largest, value_of
 
 EPSILON = 1e-8
 """Added to the product of the norms, as published."""
@@ -26,7 +26,9 @@ def correlations(first: Tensor, second: Tensor) -> Tensor:
     return correlated
 
 
-def relational_losses(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def relational_losses(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor
+) -> tuple[Tensor, Tensor]:
     """Return the inter-class and the intra-class loss, each times tau^2; two scalars.
 
     Of the softmax matrices (batch, classes) at temperature tau, 1 - the mean correlation of student and teacher: of the
@@ -36,7 +38,7 @@ def relational_losses(student_logits: Tensor, teacher_logits: Tensor, temperatur
     Args:
         student_logits: (batch, classes), float32.
         teacher_logits: (batch, classes), float32.
-        temperature: tau.
+        temperature: tau; a scalar if it changes.
     """
     student, teacher = (torch.softmax(logits / temperature, dim=1) for logits in (student_logits, teacher_logits))
     inter = 1 - correlations(student, teacher).mean()
@@ -56,30 +58,30 @@ class DIST(Objective):
 
         weight: Weight = 2.0
 
-        beta: float = Field(default=1.0, ge=0)
+        beta: Factor = 1.0
         """Factor of the inter-class loss."""
 
-        gamma: float = Field(default=1.0, ge=0)
+        gamma: Factor = 1.0
         """Factor of the intra-class loss."""
 
-        temperature: float = Field(default=4.0, gt=0, le=1000)
+        temperature: LogitTemperature = 4.0
         """tau: both networks' logits are divided by it. Published: 4 for CIFAR-100, 1 for ImageNet."""
 
         @property
         def active(self) -> bool:
             """Whether either loss has a part in the sum."""
-            return super().active and (self.beta > 0 or self.gamma > 0)
+            return super().active and max(largest(self.beta), largest(self.gamma)) > 0
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
-        self.temperature = config.temperature
+        self.temperature = value_of(config.temperature)
         factors = {"inter": config.beta, "intra": config.gamma}
-        self.term_weights = {name: factor for name, factor in factors.items() if factor > 0}
+        self.term_weights = {name: factor for name, factor in factors.items() if largest(factor) > 0}
         self.readings = (logits_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``inter`` and ``intra``, a scalar each; none whose factor is 0."""
         of_student, of_teacher = (gather_with_gradient(side.logits.float(), batch) for side in (student, teacher))
-        inter, intra = relational_losses(of_student, of_teacher, self.temperature)
+        inter, intra = relational_losses(of_student, of_teacher, self.temperature())
         terms = {"inter": inter, "intra": intra}
         return {name: terms[name] for name in self.term_weights}

@@ -6,10 +6,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Factor, Objective, ObjectiveSettings
 from cktf.objectives.parts.stages import logits_of
 from cktf.objectives.parts.standardised import standardised
 from cktf.objectives.parts.warmup import warmup_factor
+from cktf.objectives.schedules import LogitTemperature, largest, value_of
 
 
 def decoupled(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,7 +32,7 @@ def decoupled(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def decoupled_divergences(
-    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, temperature: float
+    student_logits: Tensor, teacher_logits: Tensor, labels: Tensor, temperature: float | Tensor
 ) -> tuple[Tensor, Tensor]:
     """Return TCKD and NCKD of Zhao et al. (2022, arXiv 2203.08679), each times T^2; two scalars.
 
@@ -42,7 +43,7 @@ def decoupled_divergences(
         student_logits: (batch, classes), float32.
         teacher_logits: (batch, classes), float32.
         labels: (batch,), int64.
-        temperature: T.
+        temperature: T; a scalar if it changes.
     """
     student = decoupled(student_logits / temperature, labels)
     teacher = decoupled(teacher_logits / temperature, labels)
@@ -64,14 +65,14 @@ class DKD(Objective):
     class Config(ObjectiveSettings):
         """Settings of `DKD`."""
 
-        alpha: float = Field(default=1.0, ge=0)
+        alpha: Factor = 1.0
         """Factor of TCKD: how probable the label is."""
 
-        beta: float = Field(default=8.0, ge=0)
+        beta: Factor = 8.0
         """Factor of NCKD: how probability is shared by the other classes. Published for CIFAR-100: 8 for ResNet-32x4,
         6 for WRN-40-2 and VGG-13, 2 for ResNet-56 and ResNet-110."""
 
-        temperature: float = Field(default=4.0, gt=0, le=1000)
+        temperature: LogitTemperature = 4.0
         """T: both networks' logits are divided by it."""
 
         warmup_epochs: int = Field(default=20, ge=0)
@@ -83,15 +84,15 @@ class DKD(Objective):
         @property
         def active(self) -> bool:
             """Whether either part has a part in the sum."""
-            return super().active and (self.alpha > 0 or self.beta > 0)
+            return super().active and max(largest(self.alpha), largest(self.beta)) > 0
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
-        self.temperature = config.temperature
+        self.temperature = value_of(config.temperature)
         self.warmup_epochs = config.warmup_epochs
         self.standardize = config.standardize
         factors = {"target": config.alpha, "others": config.beta}
-        self.term_weights = {name: factor for name, factor in factors.items() if factor > 0}
+        self.term_weights = {name: factor for name, factor in factors.items() if largest(factor) > 0}
         self.readings = (logits_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
@@ -99,7 +100,7 @@ class DKD(Objective):
         of_student, of_teacher = student.logits.float(), teacher.logits.float()
         if self.standardize:
             of_student, of_teacher = standardised(of_student), standardised(of_teacher)
-        target, others = decoupled_divergences(of_student, of_teacher, batch.labels, self.temperature)
+        target, others = decoupled_divergences(of_student, of_teacher, batch.labels, self.temperature())
         terms = {"target": target, "others": others}
         warmup = warmup_factor(batch, self.warmup_epochs)
         return {name: warmup * terms[name] for name in self.term_weights}

@@ -1,6 +1,5 @@
 """Knowledge distillation: Hinton, Vinyals and Dean, arXiv 1503.02531."""
 
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -8,9 +7,10 @@ from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 from cktf.objectives.parts.stages import logits_of
 from cktf.objectives.parts.standardised import standardised
+from cktf.objectives.schedules import LearnableLogitTemperature, value_of
 
 
-def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
     """Return T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the batch; a scalar.
 
     Probabilities softened by T are eq. 1 of Hinton et al. (2015, arXiv 1503.02531). T^2 keeps the gradient's
@@ -19,7 +19,7 @@ def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperat
     Args:
         student_logits: (batch, classes), float32.
         teacher_logits: (batch, classes), float32.
-        temperature: T.
+        temperature: T; a scalar if it changes.
     """
     divergence = functional.kl_div(
         functional.log_softmax(student_logits / temperature, dim=1),
@@ -37,8 +37,8 @@ class KD(Objective):
     """
 
     class Config(ObjectiveSettings):
-        temperature: float = Field(default=4.0, gt=0, le=1000)
-        """T: both networks' logits are divided by it."""
+        temperature: LearnableLogitTemperature = 4.0
+        """T: both networks' logits are divided by it. A number, a schedule over the epochs, or learned."""
 
         standardize: bool = False
         """Whether each sample's logits are standardised first (Sun et al., 2024, arXiv 2403.01427; published with a
@@ -46,7 +46,7 @@ class KD(Objective):
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
-        self.temperature = config.temperature
+        self.temperature = value_of(config.temperature)
         self.standardize = config.standardize
         self.term_weights = {"logits": 1.0}
         self.readings = (logits_of(given.teacher),)
@@ -56,4 +56,4 @@ class KD(Objective):
         of_student, of_teacher = student.logits.float(), teacher.logits.float()
         if self.standardize:
             of_student, of_teacher = standardised(of_student), standardised(of_teacher)
-        return {"logits": softened_divergence(of_student, of_teacher, self.temperature)}
+        return {"logits": softened_divergence(of_student, of_teacher, self.temperature())}

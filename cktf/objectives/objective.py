@@ -8,15 +8,25 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Tag, model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Layers, Reading, Shapes
-from cktf.errors import InputError
+from cktf.errors import InputError, shown
+from cktf.objectives.schedules import SCHEDULED, Ramp, largest
 from cktf.settings import Epochs, Settings
 
+_NotNegative = Annotated[float, Field(ge=0)]
+
+Factor = Annotated[Annotated[_NotNegative, Tag("number")] | Annotated[Ramp[_NotNegative], Tag("schedule")], SCHEDULED]
+"""Factor of a term in the sum: a number, or a schedule over the epochs. One that is never above 0 leaves it out."""
+
 Weight = Annotated[
-    float, Field(ge=0, description="Factor of this objective in the sum; 0 means that it is never built or computed.")
+    Factor,
+    Field(
+        description="Factor of this objective in the sum; 0 means that it is never built or computed. A number, or one "
+        "that changes over shares of the epochs, such as {from: 0, to: 1, over: [0, 0.1]}."
+    ),
 ]
 """Type of `ObjectiveSettings.weight`, for methods whose published weight is not 1."""
 
@@ -29,7 +39,12 @@ class ObjectiveSettings(Settings):
     @property
     def active(self) -> bool:
         """Whether the objective has any part in the sum."""
-        return self.weight > 0
+        return largest(self.weight) > 0
+
+    @property
+    def reads_classes(self) -> bool:
+        """Whether these settings make a method read classes that otherwise does not; see `Objective.needs_labels`."""
+        return False
 
     @property
     def phase_epochs(self) -> int:
@@ -64,7 +79,8 @@ class InitialOnlySettings(TwoPhaseSettings):
         if self.weight not in (0, default):
             raise InputError(
                 f"weight: the method ends with its initial phase, in which nothing is weighed against it, so every "
-                f"weight above 0 trains the same; choose {default:g}, or 0 to leave it out; got {self.weight:g}"
+                f"weight above 0 trains the same; choose {default:g}, or 0 to leave it out; got "
+                f"{shown(self.model_dump()['weight'])}"
             )
         return self
 
@@ -193,12 +209,13 @@ class Objective(OptionalParts, nn.Module, ABC):
         needs_teacher: Whether the method reads the teacher. If not, ``forward`` may be given a teacher of which nothing
             can be read.
         term_weights: The method's own factor for each term that `forward` returns (the paper's beta and
-            theta). The objective's ``weight`` multiplies them all, in `cktf.objectives.weighted_sum` and nowhere else.
+            theta), a number or a schedule. The objective's ``weight`` multiplies them all, in
+            `cktf.objectives.weighted_sum` and nowhere else.
     """
 
     Config: ClassVar[type[ObjectiveSettings]]
     needs_teacher: ClassVar[bool] = True
-    term_weights: dict[str, float]
+    term_weights: dict[str, float | Ramp[float]]
 
     def __init__(self, *_: object) -> None:
         super().__init__()

@@ -1,14 +1,14 @@
 """Relational knowledge distillation: Park et al., CVPR 2019, arXiv 1904.05068."""
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Factor, Objective, ObjectiveSettings
 from cktf.objectives.parts.stages import penultimate_of, require_known
 from cktf.objectives.parts.workers import gather_with_gradient
+from cktf.objectives.schedules import largest
 
 
 def relative_distances(embeddings: Tensor) -> Tensor:
@@ -54,22 +54,22 @@ class RKD(Objective):
     """
 
     class Config(ObjectiveSettings):
-        distance: float = Field(default=25.0, ge=0)
+        distance: Factor = 25.0
         """Factor of `distance_loss`."""
 
-        angle: float = Field(default=50.0, ge=0)
+        angle: Factor = 50.0
         """Factor of `angle_loss`, whose memory grows with the cube of the batch."""
 
         @property
         def active(self) -> bool:
             """Whether either relation has a part in the sum."""
-            return super().active and (self.distance > 0 or self.angle > 0)
+            return super().active and max(largest(self.distance), largest(self.angle)) > 0
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         require_known("penultimate", given)
         factors = {"distance": config.distance, "angle": config.angle}
-        self.term_weights = {name: factor for name, factor in factors.items() if factor > 0}
+        self.term_weights = {name: factor for name, factor in factors.items() if largest(factor) > 0}
         self.readings = (penultimate_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from cktf.batch import Activations, Batch, NoRepresentation, Reading
 from cktf.errors import InputError
 from cktf.objectives.objective import BuildContext, InitialPhase, Objective
 from cktf.objectives.registry import ChosenObjectives, active_objectives
+from cktf.objectives.schedules import LearnedValue, ScheduledValue, Value, value_of
 
 NOTHING = Activations.of_readings({})
 """The activations of a network that does not run: reading any of them is an error."""
@@ -30,16 +31,19 @@ class WeightedSum(nn.Module):
         self.given = given
         self.initial_phases: dict[str, InitialPhase] = {}
         self._methods: dict[str, Objective] = {}
-        self._weights: dict[str, float] = {}
+        self._factors: dict[str, tuple[Value, Value]] = {}
         for name, (method, settings) in active_objectives(config).items():
             try:
                 self._methods[name] = objective = method(settings, given)
             except NoRepresentation as error:
                 raise InputError(f"objective.{name}: {error}") from error
-            self._weights[name] = settings.weight
+            weight = value_of(settings.weight)
+            for term, factor in objective.term_weights.items():
+                self._factors[f"{name}.{term}"] = weight, value_of(factor)
             if objective.initial is not None:
                 self.initial_phases[name] = objective.initial
         self.objectives = nn.ModuleDict(self._methods)
+        self._values = nn.ModuleList(value for values in self._factors.values() for value in values)
 
     def forward(
         self, student: Activations, teacher: Activations | None, batch: Batch
@@ -49,7 +53,19 @@ class WeightedSum(nn.Module):
         Terms are named ``objective.term``: ``kd.logits``, ``cktf.stage1``. All is computed in float32,
         whatever the networks' autocast is. ``teacher`` is None only if no objective reads a teacher here.
         """
-        return _sum(self._methods, self._weights, student, teacher or NOTHING, batch)
+        return _sum(self._methods, self.factors, student, teacher or NOTHING, batch)
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Set all schedules to an epoch (from 1) of the student's own phase, which has so many."""
+        for module in self.modules():
+            if isinstance(module, ScheduledValue):
+                module.begin_epoch(epoch, epochs)
+
+    @torch.no_grad()
+    def learned(self) -> dict[str, float]:
+        """Return ``learned.NAME`` of each number that is learned: ``learned.kd.temperature``."""
+        named = self.objectives.named_modules()
+        return {f"learned.{name}": float(value()) for name, value in named if isinstance(value, LearnedValue)}
 
     def initial(
         self, name: str, student: Activations | None, teacher: Activations | None, batch: Batch
@@ -60,7 +76,8 @@ class WeightedSum(nn.Module):
         ``student`` is None if the phase does not train the student.
         """
         phase = {name: self.initial_phases[name]}
-        return _sum(phase, {name: 1.0}, student or NOTHING, teacher or NOTHING, batch)
+        factors = {f"{name}.{term}": factor for term, factor in phase[name].term_weights.items()}
+        return _sum(phase, factors, student or NOTHING, teacher or NOTHING, batch)
 
     @property
     def readings(self) -> tuple[Reading, ...] | None:
@@ -78,13 +95,9 @@ class WeightedSum(nn.Module):
         return tuple(dict.fromkeys(pair for method in self._methods.values() for pair in method.matched))
 
     @property
-    def factors(self) -> dict[str, float]:
-        """Name of each term of `forward` to its factor in the sum."""
-        return {
-            f"{name}.{term}": self._weights[name] * factor
-            for name, method in self._methods.items()
-            for term, factor in method.term_weights.items()
-        }
+    def factors(self) -> dict[str, float | Tensor]:
+        """Name of each term of `forward` to its present factor in the sum."""
+        return {name: weight() * factor() for name, (weight, factor) in self._factors.items()}
 
     @torch.no_grad()
     def health(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
@@ -108,7 +121,7 @@ class WeightedSum(nn.Module):
 
 def _sum(
     methods: Mapping[str, Objective | InitialPhase],
-    weights: Mapping[str, float],
+    factors: Mapping[str, float | Tensor],
     student: Activations,
     teacher: Activations,
     batch: Batch,
@@ -118,7 +131,7 @@ def _sum(
         for name, method in methods.items():
             for term, value in method(student, teacher, batch).items():
                 terms[f"{name}.{term}"] = value
-                weighted.append(weights[name] * method.term_weights[term] * value)
+                weighted.append(factors[f"{name}.{term}"] * value)
         return torch.stack(weighted).sum(), terms
 
 

@@ -88,8 +88,8 @@ class TrialConfig(Settings):
         objectives = active_objectives(self.objective)
         if not objectives:
             raise InputError("objective: at least one objective must have a weight above 0")
-        for name, (method, _) in objectives.items():
-            if method.needs_labels and self.task == "transfer":
+        for name, (method, settings) in objectives.items():
+            if (method.needs_labels or settings.reads_classes) and self.task == "transfer":
                 raise InputError(f"objective.{name} needs labels, which the images of 'task: transfer' do not have")
             if method.needs_teacher and self.teacher is None:
                 raise InputError(f"objective.{name} needs a teacher; name one under 'teacher:'")

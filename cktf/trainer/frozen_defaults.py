@@ -254,5 +254,20 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "probe.optimizer.bias_decay": True,
     "probe.optimizer.head_learning_rate": None,
     "probe.optimizer.accumulate": 1,
+    **{
+        f"objective.{method}.{name}": default
+        for method in ("crd", "cktf")
+        for name, default in {
+            "positives": "own",
+            "hardness": 0.0,
+            "teacher_threshold": None,
+            "depth": 2,
+            "width": None,
+            "norm": "none",
+        }.items()
+    },
+    "objective.cktf.pairs[].dim": None,
+    "objective.cktf.pairs[].temperature": None,
+    "objective.cktf.pairs[].negatives": None,
 }
 """Path in a trial's configuration to its first default; `{}` is a section that exists by default."""

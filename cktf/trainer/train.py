@@ -126,6 +126,7 @@ def train(
         trained = [student for student in (phase.student, beside) if student]
         for student in trained:
             student.train()
+        objective.begin_epoch(epoch, phase.epochs)
         means = RunningMeans()
         read_teacher = of_phase.epoch(epoch) if of_phase else None
         measured: dict[str, float] = {}
@@ -179,6 +180,8 @@ def train(
         if measuring:
             with bfloat16:
                 measured |= measuring.on_validation()
+        if phase.reads_objective:
+            measured |= objective.learned()
         if options.read_test and is_last:
             test = evaluate(judged, evaluation_batches(dataset, "test"))
         accuracy = values.pop("correct", None)

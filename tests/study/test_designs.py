@@ -56,6 +56,7 @@ def test_a_name_is_lengthened_until_no_other_factor_has_it(make: Make) -> None:
         ("objective.cktf.theta", 1 / 3, "theta=0.3333333333333333"),
         ("objective.cktf.negatives", 1234567, "negatives=1234567"),
         ("student", {"model": "resnet14"}, "student={model: resnet14}"),
+        ("objective.kd.weight", {"from": 0, "to": 1, "over": [0, 0.1]}, "kd.weight={from: 0, to: 1, over: [0, 0.1]}"),
         ("optimizer.nesterov", True, "nesterov=true"),
         ("optimizer.clip_norm", 1, "clip_norm=1"),
         ("optimizer.milestones", [0.5, 0.75], "milestones=[0.5, 0.75]"),
@@ -63,6 +64,13 @@ def test_a_name_is_lengthened_until_no_other_factor_has_it(make: Make) -> None:
 )
 def test_names_show_levels_as_people_write_them(make: Make, path: str, level: Any, name: str) -> None:
     assert names(make(ablate={path: [level]})) == ["baseline", name]
+
+
+def test_the_parts_of_a_schedule_are_factors(make: Make, baseline: dict[str, Any]) -> None:
+    baseline["objective"]["kd"] = {"weight": {"from": 0, "to": 1, "over": [0, 0.1]}}
+    spec = make(ablate={"objective.kd.weight.to": [1.0, 2], "objective.kd.weight.over": [[0, 1]]})
+    assert names(spec) == ["baseline", "kd.weight.to=2", "kd.weight.over=[0.0, 1.0]"]
+    assert [arm.params for arm in plan_arms(spec)][1] == {"objective.kd.weight.to": 2}
 
 
 def test_a_section_that_is_taken_away_is_named_null(make: Make) -> None:

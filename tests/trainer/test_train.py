@@ -55,7 +55,28 @@ def test_the_test_split_is_read_once_at_the_last_epoch_and_only_where_allowed(ti
 
 @pytest.mark.parametrize(
     ("killed_after", "contrast"),
-    [(1, {}), (2, {}), (1, {"source": "queue"}), (1, {"source": "shared", "bank_precision": "bfloat16"})],
+    [
+        (1, {}),
+        (2, {}),
+        (1, {"source": "queue"}),
+        (1, {"source": "shared", "bank_precision": "bfloat16"}),
+        (
+            1,
+            {
+                "weight": {"from": 0.5, "to": 1, "over": [0, 0.5]},
+                "theta": {"from": 1, "to": 0, "over": [0, 1]},
+                "estimator": "infonce",
+                "temperature": {"learn": True, "start": 0.1, "min": 0.05, "max": 100},
+                "positives": "class",
+                "hardness": 0.5,
+                "teacher_threshold": 0.8,
+                "head": "mlp",
+                "depth": 3,
+                "width": 32,
+                "norm": "batch",
+            },
+        ),
+    ],
 )
 def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(
     tiny: MakeTrial, tmp_path: Path, killed_after: int, contrast: dict[str, Any]
@@ -81,6 +102,9 @@ def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(
         assert left.keys() == right.keys()
         for key in left:
             torch.testing.assert_close(left[key], right[key], rtol=0, atol=0, equal_nan=True)
+    if "temperature" in contrast:
+        learned = [result.health["learned.cktf.temperature"] for result in resumed]
+        assert len({0.1, *learned}) == 4, "it is learned in each epoch, and told after it"
     assert len(one.objective) > 10, "heads, banks and Z of five pairs are in the checkpoint"
 
 

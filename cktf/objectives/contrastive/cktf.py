@@ -2,17 +2,18 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.contrastive.negatives import build_source
+from cktf.objectives.contrastive.negatives import Source, build_source
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.contrastive.representations import OF_BATCH, LayerPair, Pairing, Representations, Transform
 from cktf.objectives.contrastive.settings import ContrastiveSettings
-from cktf.objectives.objective import BuildContext, Objective
+from cktf.objectives.objective import BuildContext, Factor, Objective
 from cktf.objectives.parts.stages import partners
+from cktf.objectives.schedules import Ramp, largest, value_of
 
 
 class CKTF(Objective):
@@ -47,26 +48,27 @@ class CKTF(Objective):
     The transforms of FT and RKD are here as well; their losses, which are no squared distances, are in `ft` and `rkd`.
 
     Attributes:
-        source: Chooses a batch's negatives, once for all pairs; None if there are none.
+        source: Chooses a batch's negatives, once for all pairs without a number of their own; None if there are none.
+        own_sources: Those of the pairs with one.
         pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``, or of the pairs named.
     """
 
     takes_mixed = False  # a bank's row and a negative are of one sample and one class
 
     class Config(ContrastiveSettings):
-        beta: float = Field(default=0.8, ge=0)
+        beta: Factor = 0.8
         """Factor of the penultimate pair, the paper's beta."""
 
-        theta: float = Field(default=0.1, ge=0)
+        theta: Factor = 0.1
         """Factor of the stem's and of each stage's pair, the paper's theta."""
 
         pairing: Pairing = "last"
         """Which of a teacher stage's blocks the last block of the student's stage is matched with."""
 
         pairs: tuple[LayerPair, ...] = ()
-        """Pairs given by hand, in place of beta, theta and pairing: student, teacher and weight of each. A layer is
-        stem, penultimate, a stage such as stage3 (counted from 1; its last block) or a block of it such as stage3.0
-        (counted from 0)."""
+        """Pairs given by hand, in place of beta, theta and pairing: student, teacher and weight of each, and dim,
+        temperature and negatives where they differ from the method's. A layer is stem, penultimate, a stage such as
+        stage3 (counted from 1; its last block) or a block of it such as stage3.0 (counted from 0)."""
 
         normalize: Literal["batch", "none"] = "batch"
         """`batch`: block maps are L2-normalised over the batch, as published; `none`: taken as they are."""
@@ -80,7 +82,12 @@ class CKTF(Objective):
         def active(self) -> bool:
             """Whether any pair has a part in the sum."""
             factors = [pair.weight for pair in self.pairs] or [self.beta, self.theta]
-            return super().active and any(factor > 0 for factor in factors)
+            return super().active and any(largest(factor) > 0 for factor in factors)
+
+        def of_pair(self, pair: LayerPair) -> Self:
+            """Return the settings with those that a pair has in their place."""
+            own = {name: getattr(pair, name) for name in ("dim", "temperature", "negatives")}
+            return self.model_copy(update={name: value for name, value in own.items() if value is not None})
 
         @model_validator(mode="after")
         def _fits_together(self) -> Self:
@@ -96,6 +103,18 @@ class CKTF(Objective):
             names = [pair.name for pair in self.pairs]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise InputError(f"pairs: each pair may be named only once; named twice: {', '.join(twice)}")
+            for pair in self.pairs:
+                if pair.dim is not None and self.head not in ("linear", "mlp"):
+                    raise InputError(f"pairs: {pair.name}: dim: head {self.head} has no dim to choose; leave it out")
+                if pair.negatives and self.source == "batch":
+                    raise InputError(
+                        f"pairs: {pair.name}: negatives: of source batch are the batch's other samples; leave it "
+                        f"out, or choose 0; got {pair.negatives}"
+                    )
+                try:
+                    self.of_pair(pair).require_fitting()
+                except InputError as error:
+                    raise InputError(f"pairs: {pair.name}: {error}") from None
             if self.transform in OF_BATCH and self.head != "pad":
                 raise InputError(
                     f"head: rows of transform {self.transform} are as long as the batch, which no learned head "
@@ -114,41 +133,52 @@ class CKTF(Objective):
             config.pairing, config.transform, given, normalize=config.normalize == "batch"
         )
         layers = config.pairs or _pairs_by_depth(config, given)
-        self.layers = {pair.name: pair for pair in layers if pair.weight > 0}
-        self.source = build_source(config, given.labels, given.seed)
+        self.layers = {pair.name: pair for pair in layers if largest(pair.weight) > 0}
+        self.temperature = value_of(config.temperature)
         self.pairs = nn.ModuleDict()
+        self._own: dict[str, Source | None] = {}
         for name, pair in self.layers.items():
-            self.pairs[name] = ContrastivePair(name, self.representations.shapes(pair, given), config, given)
+            shapes, own = self.representations.shapes(pair, given), config.of_pair(pair)
+            temperature = self.temperature if pair.temperature is None else value_of(pair.temperature)
+            self.pairs[name] = ContrastivePair(name, shapes, own, given, temperature)
+            if pair.negatives is not None:
+                self._own[name] = build_source(own, given.labels, given.seed)
+        is_shared = len(self._own) < len(self.layers)
+        self.source = build_source(config, given.labels, given.seed) if is_shared else None
+        self.own_sources = nn.ModuleList(source for source in self._own.values() if source)
         self.term_weights = {name: pair.weight for name, pair in self.layers.items()}
         readings = [self.representations.reading(pair, given) for pair in self.layers.values()]
         self.readings = None if None in readings else tuple(reading for reading in readings if reading)
-        self.health_readings = self.readings if self.source else ()
+        self.health_readings = self.readings if self.source or self.own_sources else ()
         self.matched = tuple(self.representations.matched(pair) for pair in self.layers.values())
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; update the banks."""
-        negatives = self.source(batch) if self.source else None
-        return {
-            name: pair(*self.representations(self.layers[name], student, teacher, batch), batch, negatives)
-            for name, pair in self.pairs.items()
-        }
+        shared = self.source(batch) if self.source else None
+        terms: dict[str, Tensor] = {}
+        for name, pair in self.pairs.items():
+            own = self._own.get(name)
+            negatives = shared if name not in self._own else own(batch) if own else None
+            terms[name] = pair(*self.representations(self.layers[name], student, teacher, batch), batch, negatives)
+        return terms
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return `score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
-        if self.source is None:
-            return {}
-        classes = self.source.classes(batch)
         found: dict[str, dict[str, Tensor]] = {}
         for name, pair in self.pairs.items():
+            source = self._own.get(name, self.source)
+            if source is None:
+                continue
             assert isinstance(pair, ContrastivePair)
             compared = self.representations(self.layers[name], student, teacher, batch)
-            found |= {f"{name}.{side}": numbers for side, numbers in pair.health(*compared, classes).items()}
+            measured = pair.health(*compared, source.classes(batch))
+            found |= {f"{name}.{side}": numbers for side, numbers in measured.items()}
         return found
 
 
 def _pairs_by_depth(config: CKTF.Config, given: BuildContext) -> tuple[LayerPair, ...]:
-    pairs: list[tuple[str, str, float]] = []
-    if config.theta > 0:
+    pairs: list[tuple[str, str, float | Ramp[float]]] = []
+    if largest(config.theta) > 0:
         remedy = "name the pairs by hand under objective.cktf.pairs, or theta: 0"
         layers = {"stem": "stem"} | partners(given.student, given.teacher, "objective.cktf.theta", remedy)
         pairs = [(name, partner, config.theta) for name, partner in layers.items()]

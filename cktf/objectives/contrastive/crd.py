@@ -8,6 +8,7 @@ from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.objective import BuildContext, Objective, Weight
 from cktf.objectives.parts.stages import penultimate_of
+from cktf.objectives.schedules import value_of
 
 
 class CRD(Objective):
@@ -25,7 +26,8 @@ class CRD(Objective):
         super().__init__()
         self.source = build_source(config, given.labels, given.seed)
         shapes = given.student.penultimate, given.teacher.penultimate
-        self.pair = ContrastivePair("penultimate", shapes, config, given)
+        self.temperature = value_of(config.temperature)
+        self.pair = ContrastivePair("penultimate", shapes, config, given, self.temperature)
         self.term_weights = {"penultimate": 1.0}
         self.readings = (penultimate_of(given.teacher),)
         self.health_readings = self.readings if self.source else ()

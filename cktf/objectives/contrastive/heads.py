@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cktf.objectives.contrastive.settings import Critic, HeadKind
+from cktf.objectives.contrastive.settings import Critic, HeadKind, HeadNorm
 
 
 class Head(nn.Module):
     """A projection of the flattened representation, then L2 normalisation unless ``unit_length`` is False.
 
-    ``linear`` is one linear layer, ``mlp`` two with a ReLU between them, the hidden one as wide as the input.
-    ``pad`` learns nothing: the embedding is the representation, and `pad_to_wider` makes two sides equally wide.
+    ``linear`` is one linear layer, ``mlp`` several with a ReLU between them. ``pad`` learns nothing: the embedding is
+    the representation, and `pad_to_wider` makes two sides equally wide.
     ``regressor`` is a 1x1 convolution, the same linear layer at every position of a map.
     Initial parameters come from PyTorch's global stream, which the builder fixes with `cktf.seeding.initialisation`.
 
@@ -27,9 +27,22 @@ class Head(nn.Module):
         shape: Shape of a representation: (features,) or (channels, height, width).
         dim: Dimensions of an embedding; not read for ``pad``. For ``regressor`` a multiple of the positions.
         unit_length: Whether embeddings are L2-normalised.
+        depth: Linear layers of an ``mlp``.
+        width: Width of its hidden layers; None: that of its input.
+        norm: Normalisation of its hidden layers, before the ReLU.
     """
 
-    def __init__(self, kind: HeadKind, shape: torch.Size, dim: int, *, unit_length: bool = True) -> None:
+    def __init__(
+        self,
+        kind: HeadKind,
+        shape: torch.Size,
+        dim: int,
+        *,
+        unit_length: bool = True,
+        depth: int = 2,
+        width: int | None = None,
+        norm: HeadNorm = "none",
+    ) -> None:
         super().__init__()
         self.unit_length = unit_length
         num_features = shape.numel()
@@ -38,9 +51,14 @@ class Head(nn.Module):
             case "linear":
                 self.projection = nn.Linear(num_features, dim)
             case "mlp":
-                self.projection = nn.Sequential(
-                    nn.Linear(num_features, num_features), nn.ReLU(), nn.Linear(num_features, dim)
-                )
+                hidden = width or num_features
+                layers: list[nn.Module] = []
+                for before in (num_features, *[hidden] * (depth - 2)):
+                    layers.append(nn.Linear(before, hidden))
+                    if norm != "none":
+                        layers.append(OfBatch(hidden) if norm == "batch" else nn.LayerNorm(hidden))
+                    layers.append(nn.ReLU())
+                self.projection = nn.Sequential(*layers, nn.Linear(hidden, dim))
             case "pad":
                 self.projection = nn.Identity()
             case "regressor":
@@ -54,6 +72,17 @@ class Head(nn.Module):
         return functional.normalize(embeddings, dim=1) if self.unit_length else embeddings
 
 
+class OfBatch(nn.BatchNorm1d):
+    """Batch-norm by each batch's own statistics, also in an evaluation; one sample alone is left as it is."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, track_running_stats=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return values (batch, width) normalised."""
+        return super().forward(values) if len(values) > 1 else values
+
+
 def pad_to_wider(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Return embeddings (batch, dim) of both sides, the narrower with zeros on both sides up to the wider."""
     missing = teacher.shape[1] - student.shape[1]
@@ -63,7 +92,7 @@ def pad_to_wider(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     return (functional.pad(student, ends), teacher) if missing > 0 else (student, functional.pad(teacher, ends))
 
 
-def agreement(student: Tensor, teacher: Tensor, critic: Critic, temperature: float) -> Tensor:
+def agreement(student: Tensor, teacher: Tensor, critic: Critic, temperature: float | Tensor) -> Tensor:
     """Return the critic of each sample's two embeddings (batch, dim), float32, at temperature tau: (batch,)."""
     match critic:
         case "cosine":

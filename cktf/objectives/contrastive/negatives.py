@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Batch
@@ -32,6 +33,8 @@ class Negatives:
         scale: (batch,), float32: factor of each anchor's weights; None: 1.
         rows: (candidates,), int64: rows of a bank that are candidates; None: all rows, in order.
         mean_count: Negatives of an anchor, mean over the whole batch; None: K for each.
+        positives: (batch, candidates), float32: 1 for each candidate that is a positive beside the anchor's own, else
+            0; None: there are none.
     """
 
     weights: Tensor
@@ -40,6 +43,7 @@ class Negatives:
     scale: Tensor | None = None
     rows: Tensor | None = None
     mean_count: Tensor | None = None
+    positives: Tensor | None = None
 
     @cached_property
     def packed(self) -> Tensor:
@@ -60,8 +64,40 @@ def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | N
     return Negatives(weights, count, distinct=True, rows=rows, mean_count=mean_count)
 
 
+@torch.no_grad()
+def without_alike(negatives: Negatives, teacher: Tensor, rows: Tensor, batch: Batch, threshold: float) -> Negatives:
+    """Return the negatives without those that the teacher finds alike: of a cosine above a threshold.
+
+    ``teacher`` (batch, dim) are the teacher's embeddings of the anchors, ``rows`` (candidates, dim) of the candidates.
+    """
+    cosines = functional.normalize(teacher, dim=1) @ functional.normalize(rows.float(), dim=1).T
+    weights = negatives.weights * (cosines <= threshold)
+    counts = weights.sum(1) if negatives.scale is None else weights.sum(1) * negatives.scale
+    return replace(negatives, weights=weights, mean_count=gather_batch(counts, batch).mean())
+
+
 class Source(nn.Module, ABC):
-    """Chooses a batch's negatives, once for all pairs."""
+    """Chooses a batch's negatives, once for all pairs.
+
+    Attributes:
+        several: Whether candidates of the anchor's class are positives, beside its own.
+    """
+
+    several: bool = False
+
+    def with_positives(
+        self, negatives: Negatives, classes: Tensor, batch: Batch, index: Tensor | None = None
+    ) -> Negatives:
+        """Return the negatives with the positives, if there are several.
+
+        ``classes`` (candidates,) are those of the candidates, and ``index`` (candidates,) says which samples they are,
+        so that the anchor's own is no further positive; None: all training samples in order.
+        """
+        if not self.several:
+            return negatives
+        index = torch.arange(len(classes), device=classes.device) if index is None else index
+        is_further = (classes == batch.labels.unsqueeze(1)) & (index != batch.index.unsqueeze(1))
+        return replace(negatives, positives=is_further.float())
 
     @abstractmethod
     def forward(self, batch: Batch) -> Negatives:
@@ -114,7 +150,8 @@ class EveryNegative(FromMemory):
     def forward(self, batch: Batch) -> Negatives:
         """Return the negatives of a batch."""
         weights = (self.labels != batch.labels.int().unsqueeze(1)).float()
-        return Negatives(weights, self.count, distinct=True, scale=self.scales[batch.labels])
+        negatives = Negatives(weights, self.count, distinct=True, scale=self.scales[batch.labels])
+        return self.with_positives(negatives, self.labels, batch)
 
 
 class SharedNegatives(FromMemory):
@@ -139,7 +176,8 @@ class SharedNegatives(FromMemory):
         else:
             rows = torch.randint(len(self.labels), (self.count,), generator=generator, device=device)
         rows = rows.sort().values  # so that every gather runs through its bank once, in the order of memory
-        return of_other_classes(self.labels[rows], batch, self.count, rows)
+        labels = self.labels[rows]
+        return self.with_positives(of_other_classes(labels, batch, self.count, rows), labels, batch, rows)
 
 
 class SampledNegatives(FromMemory):
@@ -205,7 +243,8 @@ class SampledNegatives(FromMemory):
         if self.any_repeats:
             others = self._draw_others(classes, self.count, generator)
             weights.scatter_add_(1, others, self.repeats[classes].unsqueeze(1).expand_as(others))
-        return Negatives(weights, self.count, distinct=not self.any_repeats)
+        negatives = Negatives(weights, self.count, distinct=not self.any_repeats)
+        return self.with_positives(negatives, self.labels, batch)
 
     def _draw_distinct(self, classes: Tensor, generator: torch.Generator) -> Tensor:
         """Return weights (batch, num_samples): 1 for each of an anchor's K distinct negatives, else 0.
@@ -312,6 +351,9 @@ class QueuedNegatives(Source):
     def forward(self, batch: Batch) -> Negatives:
         """Return the negatives of a batch, and take its labels into the queue for the next."""
         negatives = of_other_classes(self.labels.values, batch, self.count)
+        # An earlier embedding of the anchor's own sample is a positive like any of its class.
+        no_index = torch.full_like(self.labels.values, -1)
+        negatives = self.with_positives(negatives, self.labels.values, batch, no_index)
         self.labels.push(gather_batch(batch.labels, batch))
         return negatives
 
@@ -329,7 +371,8 @@ class BatchNegatives(Source):
     def forward(self, batch: Batch) -> Negatives:
         """Return the negatives of a batch."""
         classes = gather_batch(batch.labels, batch)
-        return of_other_classes(classes, batch, count=len(classes) - 1)
+        negatives = of_other_classes(classes, batch, count=len(classes) - 1)
+        return self.with_positives(negatives, classes, batch, gather_batch(batch.index, batch))
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the classes of the batch's samples, which are the rows too."""
@@ -377,4 +420,5 @@ def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Sour
             source = QueuedNegatives(config.negatives)
         case "batch":
             source = BatchNegatives()
+    source.several = config.positives == "class"
     return source if config.labels else Unlabelled(source)

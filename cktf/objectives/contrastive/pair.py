@@ -12,10 +12,12 @@ from cktf.objectives.contrastive.banks import build_bank
 from cktf.objectives.contrastive.heads import Head, agreement, as_products, pad_to_wider
 from cktf.objectives.contrastive.info_nce import info_nce_loss
 from cktf.objectives.contrastive.nce import estimate_partition, noise_contrastive_loss
-from cktf.objectives.contrastive.negatives import Negatives
+from cktf.objectives.contrastive.negatives import Negatives, without_alike
+from cktf.objectives.contrastive.reweighted import reweighted_loss
 from cktf.objectives.contrastive.settings import ContrastiveSettings, HeadKind
 from cktf.objectives.objective import BuildContext
 from cktf.objectives.parts.workers import gather_batch
+from cktf.objectives.schedules import Value, value_of
 
 MOST_ROWS = 4096
 """Rows whose scores are measured at most; larger banks are sampled evenly, so the cost does not grow with the data."""
@@ -39,21 +41,35 @@ class Side(nn.Module):
         dim: int,
         config: ContrastiveSettings,
         given: BuildContext,
+        temperature: Value,
     ) -> None:
         super().__init__()
         self.config = config
+        self.temperature = temperature
         self.num_samples = given.num_samples
         self.partition: float | None = None
         with seeding.initialisation(given.seed, "head", *name):
-            self.head = Head(head, shape, dim, unit_length=config.unit_length)
+            self.head = Head(
+                head,
+                shape,
+                dim,
+                unit_length=config.unit_length,
+                depth=config.depth,
+                width=config.width,
+                norm=config.norm,
+            )
         with seeding.initialisation(given.seed, "bank", *name):
             self.bank = build_bank(config, given.num_samples, dim)
 
     def contrast(self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
         """Return the loss of this side's anchors against the other side's positives and rows, a scalar."""
         anchors, positives, rows, temperature = self._products(anchors, positives, rows)
+        if isinstance(temperature, Tensor):  # its gradient, if it is learned, is that of the anchors
+            anchors, temperature = anchors / temperature, 1.0
         scored = anchors, positives, rows, negatives
         if self.config.estimator == "infonce":
+            if self.config.hardness > 0 or negatives.positives is not None:
+                return reweighted_loss(*scored, temperature=temperature, hardness=self.config.hardness)
             return info_nce_loss(*scored, temperature=temperature)
         if self.partition is None:
             estimate = estimate_partition(*scored, temperature=temperature, num_samples=self.num_samples)
@@ -73,12 +89,14 @@ class Side(nn.Module):
         is_negative = classes_of_rows != classes_of_anchors.unsqueeze(1)
         return score_health(anchors, positives, rows, is_negative, temperature)
 
-    def _products(self, anchors: Tensor, positives: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
+    def _products(
+        self, anchors: Tensor, positives: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, float | Tensor]:
         """Return vectors whose products are the scores, and the temperature that goes with them.
 
         The scores are cosines, or without ``unit_length`` minus the squared distance, up to a constant for each anchor.
         """
-        temperature = self.config.temperature
+        temperature = self.temperature()
         if not self.config.unit_length:
             return *as_products(anchors, positives, rows), temperature
         if self.config.critic == "squared_distance":
@@ -98,17 +116,23 @@ class ContrastivePair(nn.Module):
     """Both sides of the pair ``name``, of representations with these ``shapes`` without the batch dimension.
 
     Initial heads and banks are addressed by (seed, pair, side) alone: the same pair starts with the same parameters in
-    every objective, whatever the other objectives are.
+    every objective, whatever the other objectives are. ``temperature`` is one that pairs share; None: its own.
 
     Raises:
         ValueError: If a regressor cannot lead from one map to the other.
     """
 
     def __init__(
-        self, name: str, shapes: tuple[torch.Size, torch.Size], config: ContrastiveSettings, given: BuildContext
+        self,
+        name: str,
+        shapes: tuple[torch.Size, torch.Size],
+        config: ContrastiveSettings,
+        given: BuildContext,
+        temperature: Value | None = None,
     ) -> None:
         super().__init__()
         self.config = config
+        self.temperature = temperature or value_of(config.temperature)
         student_shape, teacher_shape = shapes
         heads: tuple[HeadKind, HeadKind] = config.head, config.head
         dim = config.dim
@@ -121,8 +145,8 @@ class ContrastivePair(nn.Module):
                     f"{tuple(student_shape[1:])} and {tuple(teacher_shape[1:])}; choose linear, mlp or pad"
                 )
             heads, dim = ("regressor", "pad"), teacher_shape.numel()
-        self.student = Side((name, "student"), heads[0], student_shape, dim, config, given)
-        self.teacher = Side((name, "teacher"), heads[1], teacher_shape, dim, config, given)
+        self.student = Side((name, "student"), heads[0], student_shape, dim, config, given, self.temperature)
+        self.teacher = Side((name, "teacher"), heads[1], teacher_shape, dim, config, given, self.temperature)
 
     def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives | None) -> Tensor:
         """Return the loss of both sides' representations (batch, ...), a scalar, and update the banks.
@@ -131,10 +155,12 @@ class ContrastivePair(nn.Module):
         """
         of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
         if negatives is None:
-            return -agreement(of_student, of_teacher, self.config.critic, self.config.temperature).mean()
+            return -agreement(of_student, of_teacher, self.config.critic, self.temperature()).mean()
         assert self.student.bank is not None
         assert self.teacher.bank is not None
         candidates = self.teacher.bank.candidates(of_teacher, batch, negatives)
+        if self.config.teacher_threshold is not None:
+            negatives = without_alike(negatives, of_teacher, candidates[1], batch, self.config.teacher_threshold)
         loss = self.student.contrast(of_student, *candidates, batch, negatives)
         candidates = self.student.bank.candidates(of_student, batch, negatives)
         loss = loss + self.teacher.contrast(of_teacher, *candidates, batch, negatives)
@@ -161,7 +187,7 @@ class ContrastivePair(nn.Module):
 
 @torch.no_grad()
 def score_health(
-    anchors: Tensor, positives: Tensor, rows: Tensor, is_negative: Tensor, temperature: float
+    anchors: Tensor, positives: Tensor, rows: Tensor, is_negative: Tensor, temperature: float | Tensor
 ) -> dict[str, Tensor]:
     """Return diagnostics of a contrast from the scores v . m of a batch of anchors, scalars.
 

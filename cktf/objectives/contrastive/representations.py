@@ -20,14 +20,15 @@ import re
 from typing import Literal, overload
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import field_validator
 from torch import Tensor
 from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch, Reading, Shapes
 from cktf.errors import InputError, shown
-from cktf.objectives.objective import BuildContext
+from cktf.objectives.contrastive.settings import Dim, NumNegatives, Temperature
+from cktf.objectives.objective import BuildContext, Factor
 from cktf.objectives.parts import maps
 from cktf.objectives.parts.stages import penultimate_of
 from cktf.objectives.parts.workers import gather_with_gradient, sum_over_workers
@@ -57,8 +58,17 @@ class LayerPair(Settings):
     teacher: str
     """Layer of the teacher: stem, stage1, stage1.0, ..., penultimate."""
 
-    weight: float = Field(default=1.0, ge=0)
+    weight: Factor = 1.0
     """Factor of the pair in the sum; 0 means that it is neither built nor computed."""
+
+    dim: Dim | None = None
+    """The method's setting of this name for this pair alone, as the next two; None: the method's."""
+
+    temperature: Temperature | None = None
+    """tau of this pair."""
+
+    negatives: NumNegatives | None = None
+    """K of this pair."""
 
     @field_validator("student", "teacher")
     @classmethod

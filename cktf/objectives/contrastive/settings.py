@@ -1,26 +1,38 @@
 """Settings that every contrastive objective has."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Tag, model_validator
 
 from cktf.errors import InputError
 from cktf.objectives.objective import ObjectiveSettings
+from cktf.objectives.schedules import LEARNABLE, LearnedNumber, Ramp, bounds
 
 SourceKind = Literal["sampled", "all", "shared", "queue", "batch"]
 Estimator = Literal["nce", "infonce"]
 Critic = Literal["cosine", "squared_distance"]
 BankPrecision = Literal["float32", "bfloat16"]
 HeadKind = Literal["linear", "mlp", "pad", "regressor"]
+HeadNorm = Literal["none", "batch", "layer"]
+
+_Tau = Annotated[float, Field(ge=0.02, le=100)]
+
+_Number = Annotated[_Tau, Tag("number")]
+_Schedule = Annotated[Ramp[_Tau], Tag("schedule")]
+
+Temperature = Annotated[_Number | _Schedule | Annotated[LearnedNumber[_Tau], Tag("learned")], LEARNABLE]
+NumNegatives = Annotated[int, Field(ge=0, le=10_000_000)]
+Dim = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class ContrastiveSettings(ObjectiveSettings):
     """Settings that every contrastive objective has."""
 
-    temperature: float = Field(default=0.1, ge=0.02, le=100)
-    """tau, by which scores are divided; below 0.02 (squared_distance: 0.04) their exponentials could overflow."""
+    temperature: Temperature = 0.1
+    """tau, by which scores are divided; below 0.02 (squared_distance: 0.04) their exponentials could overflow. A number
+    or, with `infonce`, also a schedule over the epochs, or learned."""
 
-    negatives: int = Field(default=16384, ge=0, le=10_000_000)
+    negatives: NumNegatives = 16384
     """K: samples of other classes that each anchor is contrasted with. 0: there is no contrast, and minus the mean
     critic of the two sides' embeddings is minimised; two learned heads may then agree by becoming constant."""
 
@@ -31,6 +43,19 @@ class ContrastiveSettings(ObjectiveSettings):
 
     labels: bool = True
     """Whether negatives are of other classes; if false, every other sample may be one and no label is read."""
+
+    positives: Literal["own", "class"] = "own"
+    """The other side's embeddings that an anchor is drawn to: `own`, that of the same sample; with `infonce` also
+    `class`, those of all samples of its class among the rows it is scored against, as in SupCon (Khosla et al., 2020,
+    arXiv 2004.11362)."""
+
+    hardness: float = Field(default=0.0, ge=0, le=10)
+    """With `infonce`: beta of Robinson et al. (2021, arXiv 2010.04592). A negative weighs in proportion to
+    exp(beta score), so the more the nearer it is; 0: all alike."""
+
+    teacher_threshold: float | None = Field(default=None, gt=-1, lt=1)
+    """Samples are no negatives of each other where the cosine of the teacher's embeddings, behind its head, is above
+    this: they may be of one kind, whatever the labels say. None: all are."""
 
     estimator: Estimator = "nce"
     """`nce`: noise-contrastive estimation with a fixed Z, as published; `infonce`: cross-entropy over positive and
@@ -47,21 +72,47 @@ class ContrastiveSettings(ObjectiveSettings):
     in it, anchors are scored in it: 1.5 times as fast, and a score is exact to 1 in 512. Exponentials, losses and the
     positives' scores stay in float32."""
 
-    dim: int = Field(default=128, ge=1, le=65_536)
+    dim: Dim = 128
     """Dimensions in which representations are contrasted, where the head is `linear` or `mlp`."""
 
     head: HeadKind = "linear"
-    """Projection into these dimensions: `linear`, or `mlp` with one hidden layer as wide as its input. `pad`: none,
-    the narrower representation gets zeros on both sides, and banks are as wide as the other. `regressor`: of the
-    student's side alone, a 1x1 convolution into the teacher's channels, for maps of equal size. Banks and queues begin
-    with random rows, and `nce` fixes Z against those. What `pad` puts in their place, maps behind a ReLU, is never
-    negative and has cosines near 1, for which that Z is far too small; choose `infonce`, or source `batch`."""
+    """Projection into these dimensions: `linear`, or `mlp`, linear layers with a ReLU between them. `pad`: none, the
+    narrower representation gets zeros on both sides, and banks are as wide as the other. `regressor`: of the student's
+    side alone, a 1x1 convolution into the teacher's channels, for maps of equal size. Banks and queues begin with
+    random rows, and `nce` fixes Z against those. What `pad` puts in their place, maps behind a ReLU, is never negative
+    and has cosines near 1, for which that Z is far too small; choose `infonce`, or source `batch`."""
+
+    depth: int = Field(default=2, ge=2, le=16)
+    """Linear layers of an `mlp`."""
+
+    width: int | None = Field(default=None, ge=1, le=65_536)
+    """Width of the hidden layers of an `mlp`; None: that of its input."""
+
+    norm: HeadNorm = "none"
+    """Normalisation of the hidden layers of an `mlp`, before the ReLU: `batch`, over the batch (of several workers each
+    over its own samples), or `layer`, over a layer's units."""
 
     unit_length: bool = True
     """Whether embeddings are L2-normalised; false only with `squared_distance`, and without a bank."""
 
+    @property
+    def reads_classes(self) -> bool:
+        """Whether samples of one class are drawn to each other."""
+        return self.positives == "class"
+
     @model_validator(mode="after")
-    def _is_bounded(self) -> Self:
+    def _fits(self) -> Self:
+        for name in ("depth", "width", "norm"):
+            value, default = getattr(self, name), type(self).model_fields[name].default
+            if self.head != "mlp" and value != default:
+                raise InputError(f"{name}: only head mlp has hidden layers; choose mlp, or leave it out; got {value!r}")
+        if self.positives == "class" and not self.labels:
+            raise InputError("positives: class needs the labels, which 'labels: false' does not read; choose own")
+        self.require_fitting()
+        return self
+
+    def require_fitting(self) -> None:
+        """Raise an InputError if temperature, negatives, critic and estimator do not go together."""
         if not self.unit_length and self.critic == "cosine":
             raise InputError("unit_length: a cosine is of vectors of length 1; choose true, or critic squared_distance")
         softmax_of_batch = self.source == "batch" and self.estimator == "infonce"
@@ -70,9 +121,27 @@ class ContrastiveSettings(ObjectiveSettings):
                 "unit_length: with false, distances have no bound, and neither Z nor a bank can take them; choose "
                 "true, negatives 0, or source batch with estimator infonce"
             )
-        if self.critic == "squared_distance" and self.negatives > 0 and self.temperature < 0.04:
+        lowest = bounds(self.temperature)[0]
+        if self.critic == "squared_distance" and self.negatives > 0 and lowest < 0.04:
             raise InputError(
-                f"temperature: squared_distance needs 0.04 or more, or exponentials could overflow; got "
-                f"{self.temperature}"
+                f"temperature: squared_distance needs 0.04 or more, or exponentials could overflow; got {lowest}"
             )
-        return self
+        chosen = {
+            "positives": self.positives != "own",
+            "hardness": self.hardness > 0,
+            "temperature": isinstance(self.temperature, LearnedNumber),
+            "teacher_threshold": self.teacher_threshold is not None,
+        }
+        given = [name for name in chosen if chosen[name]]
+        if given and self.negatives == 0:
+            raise InputError(f"{given[0]}: with negatives 0 there is no contrast that it could change; leave it out")
+        if self.estimator == "nce" and self.negatives > 0:
+            if not isinstance(self.temperature, float):
+                raise InputError(
+                    "temperature: estimator nce fixes Z at the first batch's, so it must be one number; write one, or "
+                    "choose infonce"
+                )
+            if chosen["positives"] or chosen["hardness"]:
+                raise InputError(
+                    f"{given[0]}: changes a softmax, which estimator nce has not; choose infonce, or leave it out"
+                )

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.representations import Pairing
+from cktf.objectives.contrastive.settings import Critic, SourceKind
 
 SMALL = {"negatives": 8, "dim": 4}
 ALL_PAIRS = ["stem", "stage1", "stage2", "stage3", "penultimate"]
@@ -129,3 +132,98 @@ def test_similarity_needs_maps_of_equal_size(given: BuildContext) -> None:
 def test_settings_out_of_range_are_refused(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=name):
         CKTF.Config.model_validate({name: value})
+
+
+def test_a_pair_has_its_own_dimensions_temperature_and_negatives(
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
+) -> None:
+    own = {"dim": 3, "temperature": 0.5, "negatives": 5}
+    stem, last = ({"student": layer, "teacher": layer} for layer in ("stem", "penultimate"))
+    both = CKTF(CKTF.Config.model_validate({**SMALL, "pairs": [stem | own, last]}), given)
+    terms = both(student, teacher, batch)
+    # Heads, banks and draws are addressed: each pair is what it would be alone with these settings.
+    for pair, settings in ((stem, own), (last, {})):
+        alone = CKTF(CKTF.Config.model_validate({**SMALL, **settings, "pairs": [pair]}), given)
+        for name, value in alone(student, teacher, batch).items():
+            assert torch.equal(value, terms[name])
+    health = both.health(student, teacher, batch)
+    assert list(health) == ["stem.student", "stem.teacher", "penultimate.student", "penultimate.teacher"]
+
+
+def test_a_pair_without_negatives_stands_beside_one_with(
+    student: Activations, teacher: Activations, batch: Batch, given: BuildContext
+) -> None:
+    pairs = [
+        {"student": "stem", "teacher": "stem", "negatives": 0},
+        {"student": "penultimate", "teacher": "penultimate"},
+    ]
+    cktf = CKTF(CKTF.Config.model_validate({**SMALL, "source": "queue", "pairs": pairs}), given)
+    assert cktf(student, teacher, batch)["stem"] <= 10
+    assert list(cktf.health(student, teacher, batch)) == ["penultimate.student", "penultimate.teacher"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"hardness": 1}, "hardness: changes a softmax, which estimator nce has not"),
+        ({"positives": "class"}, "positives: changes a softmax, which estimator nce has not"),
+        ({"temperature": {"from": 1, "to": 0.1, "over": [0, 1]}}, "temperature: estimator nce fixes Z"),
+        ({"negatives": 0, "teacher_threshold": 0.9}, "teacher_threshold: with negatives 0 there is no contrast"),
+        (
+            {"negatives": 0, "temperature": {"learn": True, "start": 0.1, "min": 0.05, "max": 1}},
+            "temperature: with negatives 0 there is no contrast",
+        ),
+        ({"estimator": "infonce", "positives": "class", "labels": False}, "positives: class needs the labels"),
+        ({"head": "linear", "width": 8}, "width: only head mlp has hidden layers"),
+        (
+            {
+                "critic": "squared_distance",
+                "estimator": "infonce",
+                "temperature": {"from": 1, "to": 0.03, "over": [0, 1]},
+            },
+            "temperature: squared_distance needs 0.04 or more",
+        ),
+        (
+            {"pairs": [{"student": "stem", "teacher": "stem", "dim": 3}], "head": "pad"},
+            "stem: dim: head pad has no dim",
+        ),
+        (
+            {"pairs": [{"student": "stem", "teacher": "stem", "negatives": 3}], "source": "batch"},
+            "stem: negatives: of source batch",
+        ),
+        (
+            {"pairs": [{"student": "stem", "teacher": "stem", "temperature": {"from": 1, "to": 2, "over": [0, 1]}}]},
+            "stem: temperature: estimator nce fixes Z",
+        ),
+    ],
+)
+def test_what_cannot_go_together_is_refused_by_name(settings: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        CKTF.Config.model_validate(settings)
+
+
+@pytest.mark.parametrize("source", get_args(SourceKind))
+@pytest.mark.parametrize("critic", get_args(Critic))
+def test_everything_goes_with_every_source(
+    source: SourceKind, critic: Critic, student: Activations, teacher: Activations, batch: Batch, given: BuildContext
+) -> None:
+    settings = {
+        **SMALL,
+        "source": source,
+        "critic": critic,
+        "estimator": "infonce",
+        "temperature": {"learn": True, "start": 0.2, "min": 0.1, "max": 1},
+        "positives": "class",
+        "hardness": 0.5,
+        "teacher_threshold": 0.8,
+        "head": "mlp",
+        "depth": 3,
+        "norm": "batch",
+    }
+    cktf = CKTF(CKTF.Config.model_validate(settings), given)
+    for _ in range(2):
+        total = torch.stack([*cktf(student, teacher, batch).values()]).sum()
+    total.backward()
+    gradients = [parameter.grad for parameter in cktf.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+    assert cktf.temperature.log_scale.grad != 0

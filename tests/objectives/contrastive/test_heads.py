@@ -25,6 +25,33 @@ def test_an_mlp_head_has_a_hidden_layer_as_wide_as_its_input() -> None:
     assert shapes == [(7, 7), (7,), (4, 7), (4,)]
 
 
+def test_an_mlp_head_has_the_depth_width_and_normalisation_that_are_set() -> None:
+    head = Head("mlp", torch.Size([7]), dim=4, unit_length=False, depth=3, width=5, norm="layer")
+    assert [tuple(parameter.shape) for parameter in head.parameters() if parameter.dim() == 2] == [
+        (5, 7),
+        (5, 5),
+        (4, 5),
+    ]
+    inputs = values = torch.randn(6, 7, generator=torch.Generator().manual_seed(0)).double()
+    for row in (layers := head.double().projection)[::3][:2]:
+        values = values @ row.weight.T + row.bias
+        centred = values - values.mean(1, keepdim=True)
+        values = (centred / (centred.square().mean(1, keepdim=True) + 1e-5).sqrt()).clamp(min=0)
+    torch.testing.assert_close(head(inputs), values @ layers[-1].weight.T + layers[-1].bias)
+
+
+def test_batch_norm_of_a_head_is_of_the_batch_alone_and_keeps_no_state() -> None:
+    head = Head("mlp", torch.Size([7]), dim=4, unit_length=False, width=5, norm="batch").double()
+    inputs = torch.randn(6, 7, generator=torch.Generator().manual_seed(0)).double()
+    first, _, _, last = head.projection
+    values = inputs @ first.weight.T + first.bias
+    values = ((values - values.mean(0)) / (values.var(0, correction=0) + 1e-5).sqrt()).clamp(min=0)
+    torch.testing.assert_close(head(inputs), values @ last.weight.T + last.bias)
+    torch.testing.assert_close(head.eval()(inputs), head.train()(inputs))
+    assert not list(head.buffers())
+    assert head(inputs[:1]).isfinite().all(), "a last batch of a validation split may be of one sample"
+
+
 def test_padding_learns_nothing_and_makes_the_narrower_side_as_wide() -> None:
     head = Head("pad", torch.Size([2, 1, 1]), dim=5, unit_length=False)
     assert not list(head.parameters())
