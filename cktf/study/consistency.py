@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cktf.errors import InputError, shown
+from cktf.measures import OfPredictions
 from cktf.names import as_name
 from cktf.rows import Scalar
 from cktf.settings import LARGEST_SEED
@@ -35,7 +36,7 @@ def find_problems(spec: StudySpec) -> list[Finding]:
 
     Each step runs only if those before it found nothing, so that one mistake is reported once.
     """
-    steps = (_check_keys, _check_names, _check_baselines, _check_search, _check_arms, _check_reference)
+    steps = (_check_keys, _check_names, _check_baselines, _check_search, _check_arms, _check_measures, _check_reference)
     return next((problems for step in steps if (problems := [*step(spec)])), [])
 
 
@@ -249,6 +250,23 @@ def _check_different(spec: StudySpec, context: str) -> Iterator[Finding]:
             yield candidate.where, f"equals arm {shown(names[arm_id])}"
     if len(own) == 1 and spec.compare is None and spec.fractional is None:
         yield (spec.kind,), "every arm equals the baseline, so there is nothing to compare"
+
+
+def _check_measures(spec: StudySpec) -> Iterator[Finding]:
+    if spec.prune != "none" and not spec.metric_is_of_every_epoch:
+        yield (
+            ("prune",),
+            f"compares epochs, and {spec.metric}, the metric, is measured after the last one alone; 'none' is left",
+        )
+    measures = spec.built_measures.items()
+    reading = [name for name, each in measures if isinstance(each, OfPredictions) and each.needs_teacher]
+    arms = [arm for context in spec.baselines for arm in arms_in(spec, context)] if reading else []
+    if without := [arm.label for arm in arms if arm.config.teacher is None or arm.config.task == "transfer"]:
+        yield (
+            ("measures", reading[0]),
+            f"needs a teacher of the data's classes in every arm; there is none in {', '.join(without[:3])}"
+            f"{' and others' if len(without) > 3 else ''}",
+        )
 
 
 def _check_reference(spec: StudySpec) -> Iterator[Finding]:

@@ -1,0 +1,98 @@
+"""Measures of the student itself: its size, and how fast it is on the device that trained it."""
+
+import time
+from statistics import median
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cktf.measures.measure import OfStudent
+
+WARM_UP = 3
+"""Runs before those that are timed."""
+
+
+class Parameters(OfStudent):
+    """Number of parameters."""
+
+    maximise: ClassVar[bool] = False
+
+    def __call__(self, student: nn.Module, image: Tensor) -> float:  # noqa: ARG002
+        """Return it."""
+        return float(sum(parameter.numel() for parameter in student.parameters()))
+
+
+class Bytes(OfStudent):
+    """Bytes of parameters and running statistics, as they are stored."""
+
+    maximise: ClassVar[bool] = False
+
+    def __call__(self, student: nn.Module, image: Tensor) -> float:  # noqa: ARG002
+        """Return it."""
+        return float(sum(tensor.numel() * tensor.element_size() for tensor in student.state_dict().values()))
+
+
+class Flops(OfStudent):
+    """Floating-point operations of one image as `torch.utils.flop_counter` counts them.
+
+    Products of convolutions, matrices and attention count, a multiplication and an addition as two; nothing else does.
+    """
+
+    maximise: ClassVar[bool] = False
+
+    def __call__(self, student: nn.Module, image: Tensor) -> float:
+        """Return it."""
+        with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+            student(image)
+        return float(counter.get_total_flops())
+
+
+class Latency(OfStudent):
+    """Milliseconds of one forward of a batch in float32, the median of several."""
+
+    maximise: ClassVar[bool] = False
+
+    batch_size: int = Field(default=1, ge=1, le=100_000)
+    """Images in the batch."""
+
+    runs: int = Field(default=30, ge=1, le=100_000)
+    """Forwards that are timed."""
+
+    def __call__(self, student: nn.Module, image: Tensor) -> float:
+        """Return it."""
+        return 1000 * _seconds(student, image, self.batch_size, self.runs)
+
+
+class ImagesPerSecond(OfStudent):
+    """Images per second in float32, from the median time of several forwards of a batch."""
+
+    batch_size: int = Field(default=64, ge=1, le=100_000)
+    """Images in the batch."""
+
+    runs: int = Field(default=30, ge=1, le=100_000)
+    """Forwards that are timed."""
+
+    def __call__(self, student: nn.Module, image: Tensor) -> float:
+        """Return it."""
+        return self.batch_size / _seconds(student, image, self.batch_size, self.runs)
+
+
+def _seconds(student: nn.Module, image: Tensor, batch_size: int, runs: int) -> float:
+    """Return the median time of a forward."""
+    images = image.repeat(batch_size, 1, 1, 1).contiguous(memory_format=torch.channels_last)
+    found = []
+    for _ in range(WARM_UP + runs):
+        _wait_for(image.device)
+        started = time.perf_counter()
+        student(images)
+        _wait_for(image.device)
+        found.append(time.perf_counter() - started)
+    return median(found[WARM_UP:])
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
