@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 
-from cktf.rows import StudyRow, TeacherRow
+from cktf.rows import MEASURE, StudyRow, TeacherRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,11 @@ class Facts:
     def study(self) -> StudyRow:
         """What is asked."""
         return self.asked or self.launches[-1]
+
+    @property
+    def measures(self) -> dict[str, bool]:
+        """Column of each further number that is judged to whether a larger one is better, as any launch says."""
+        return {MEASURE + name: larger for row in self.launches for name, larger in row.measures.items()}
 
     def to_json(self) -> str:
         """Return the facts as one JSON object."""

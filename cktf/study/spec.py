@@ -1,6 +1,6 @@
 """The settings of a study: a baseline, the factors that vary around it, seeds, and how trials are run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -23,7 +23,7 @@ from cktf.rows import MEASURE
 from cktf.settings import Seed, Settings
 from cktf.study.domains import Domain, drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
-from cktf.study.paths import known_paths, lay_over, leaves, stands_in, suggestion
+from cktf.study.paths import Location, known_paths, lay_over, leaves, stands_in, suggestion
 from cktf.study.problems import explain, refusal
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
@@ -164,6 +164,18 @@ def registered(plugins: Any, find: Callable[[str], Plugin] | None = None) -> tup
         register(found)
         known_paths.cache_clear()
     return found
+
+
+def measure_problems(measures: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    """Yield location and message of each problem with the settings of measures by name."""
+    for name, settings in measures.items():
+        if name not in MEASURES:
+            yield (name,), f"unknown measure{suggestion(name, MEASURES) or '.'} Known here: {', '.join(MEASURES)}"
+            continue
+        try:
+            MEASURES[name].model_validate(settings)
+        except ValidationError as error:
+            yield from (((name, *where), said) for where, said in explain(error, MEASURES[name]))
 
 
 class StudySpec(Settings):
@@ -428,15 +440,8 @@ class StudySpec(Settings):
     @field_validator("measures")
     @classmethod
     def _known_measures(cls, measures: dict[str, dict[str, Any]], others: ValidationInfo) -> dict[str, dict[str, Any]]:
-        for name, settings in measures.items() if "plugins" in others.data else ():  # else what they have is not known
-            if name not in MEASURES:
-                known = f"; known: {', '.join(MEASURES)}"
-                raise InputError(f"unknown measure {shown(name)}{suggestion(name, MEASURES) or known}")
-            try:
-                MEASURES[name].model_validate(settings)
-            except ValidationError as error:
-                found = explain(error, MEASURES[name])
-                raise refusal(*(((name, *where), said) for where, said in found)) from None
+        if problems := [*measure_problems(measures)] if "plugins" in others.data else []:  # else not all are known
+            raise refusal(*problems)
         return measures
 
     @field_validator("metric")
