@@ -20,6 +20,7 @@ from rich.console import Console
 from cktf.cluster.environment import prepare
 from cktf.data import DATASETS
 from cktf.data.augmentation import AUGMENTATIONS, AugmentationConfig
+from cktf.measures import MEASURES
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, ObjectivesConfig
 from cktf.plan.planner import Planner
@@ -258,6 +259,7 @@ STARTS_RAY = (
     "tests/run/test_directory.py",
     "tests/test_driver.py",
     "tests/test_face.py",
+    "tests/test_measures_of_a_run.py",
     "tests/test_teachers_of_a_run.py",
 )
 """Tests that start Ray, which takes all cores: they run one after the other."""
@@ -289,7 +291,7 @@ def golden_directory() -> Path:
 @pytest.fixture
 def plain_registries() -> Iterator[None]:
     """Take back what plug-ins were registered meanwhile."""
-    tables: list[dict[Any, Any]] = [OBJECTIVES, MODELS, DATASETS, AUGMENTATIONS, ORIGINS]
+    tables: list[dict[Any, Any]] = [OBJECTIVES, MODELS, DATASETS, AUGMENTATIONS, MEASURES, ORIGINS]
     tables += [ObjectivesConfig.__pydantic_fields__, AugmentationConfig.__pydantic_fields__]
     before = [dict(table) for table in tables]
     yield
