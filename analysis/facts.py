@@ -52,7 +52,8 @@ class Facts:
     @property
     def measures(self) -> dict[str, bool]:
         """Column of each further number that is judged to whether a larger one is better, as any launch says."""
-        return {MEASURE + name: larger for row in self.launches for name, larger in row.measures.items()}
+        found = {MEASURE + name: larger for row in self.launches for name, larger in row.measures.items()}
+        return dict(sorted(found.items()))
 
     def to_json(self) -> str:
         """Return the facts as one JSON object."""

@@ -40,5 +40,5 @@ def correct(trials: pd.DataFrame, context: str | None = None) -> pd.DataFrame:
         if np.isnan(count) or len(packed) != -(-int(count) // 8):
             raise InputError(f"trial {trial_id!r}: {CORRECT} does not hold a bit for each of its {count:g} test images")
         rows.append(np.unpackbits(packed, count=int(count)))
-    images = np.array(rows, dtype=np.bool_).reshape(len(rows), -1)
+    images = np.array(rows, dtype=np.bool_) if rows else np.zeros((0, 0), dtype=np.bool_)
     return pd.DataFrame(images, index=pd.Index(chosen["trial_id"], name="trial_id"))
