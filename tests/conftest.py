@@ -20,7 +20,7 @@ from rich.console import Console
 from cktf.cluster.environment import prepare
 from cktf.data import DATASETS
 from cktf.data.augmentation import AUGMENTATIONS, AugmentationConfig
-from cktf.measures import MEASURES
+from cktf.measures.registry import MEASURES
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, ObjectivesConfig
 from cktf.plan.planner import Planner

@@ -44,7 +44,6 @@ class Top5(OfPredictions):
     """Share of samples whose label is among the five largest logits; 100 with five classes or fewer."""
 
     def __call__(self, predictions: Predictions) -> Tensor:
-        """Return it, per cent."""
         logits, labels = predictions.logits, predictions.labels
         largest = logits.topk(min(5, logits.shape[1]), dim=1).indices
         return 100 * (largest == labels[:, None]).any(dim=1).double().mean()
@@ -56,7 +55,6 @@ class NegativeLogLikelihood(OfPredictions):
     maximise: ClassVar[bool] = False
 
     def __call__(self, predictions: Predictions) -> Tensor:
-        """Return it."""
         return functional.cross_entropy(predictions.logits.double(), predictions.labels)
 
 
@@ -69,7 +67,6 @@ class CalibrationError(OfPredictions):
     """Bins of equal width."""
 
     def __call__(self, predictions: Predictions) -> Tensor:
-        """Return it, per cent."""
         return calibration_error(predictions.logits, predictions.labels, self.bins)
 
 
@@ -77,7 +74,6 @@ class BalancedAccuracy(OfPredictions):
     """Mean over classes of the accuracy in each; classes without samples are left out."""
 
     def __call__(self, predictions: Predictions) -> Tensor:
-        """Return it, per cent."""
         return class_accuracies(predictions.logits, predictions.labels).nanmean()
 
 
@@ -88,7 +84,6 @@ class ClassAccuracy(OfPredictions):
     is_single: ClassVar[bool] = False
 
     def __call__(self, predictions: Predictions) -> dict[str, Tensor]:
-        """Return them, per cent."""
         found = class_accuracies(predictions.logits, predictions.labels)
         return {str(number): accuracy for number, accuracy in enumerate(found)}
 
@@ -99,6 +94,5 @@ class Agreement(OfPredictions):
     needs_teacher: ClassVar[bool] = True
 
     def __call__(self, predictions: Predictions) -> Tensor:
-        """Return it, per cent."""
         assert predictions.teacher is not None
         return agreement(predictions.logits, predictions.teacher)

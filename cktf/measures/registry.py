@@ -45,17 +45,14 @@ def with_settings(value: Any) -> Any:
     Raises:
         InputError: If it is neither, or has a name twice.
     """
-    if isinstance(value, Mapping):
-        return {name: {} if settings is None else settings for name, settings in value.items()}
+    value = [value] if isinstance(value, Mapping) else value
     if not isinstance(value, list | tuple) or not all(isinstance(each, str | Mapping) for each in value):
         raise InputError(f"must be a list of measures, such as [top5, {{ece: {{bins: 10}}}}]; got {shown(value)}")
-    found: dict[str, Any] = {}
-    for each in value:
-        for name, settings in with_settings({each: None} if isinstance(each, str) else each).items():
-            if name in found:
-                raise InputError(f"names {shown(name)} twice")
-            found[name] = settings
-    return found
+    pairs = [pair for each in value for pair in ([(each, None)] if isinstance(each, str) else each.items())]
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"names {shown(twice[0])} twice")
+    return {name: {} if settings is None else settings for name, settings in pairs}
 
 
 def built(measures: Mapping[str, Mapping[str, Any]]) -> dict[str, Measure]:

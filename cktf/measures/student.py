@@ -21,8 +21,7 @@ class Parameters(OfStudent):
 
     maximise: ClassVar[bool] = False
 
-    def __call__(self, student: nn.Module, image: Tensor) -> float:  # noqa: ARG002
-        """Return it."""
+    def __call__(self, student: nn.Module, image: Tensor) -> float:
         return float(sum(parameter.numel() for parameter in student.parameters()))
 
 
@@ -31,8 +30,7 @@ class Bytes(OfStudent):
 
     maximise: ClassVar[bool] = False
 
-    def __call__(self, student: nn.Module, image: Tensor) -> float:  # noqa: ARG002
-        """Return it."""
+    def __call__(self, student: nn.Module, image: Tensor) -> float:
         return float(sum(tensor.numel() * tensor.element_size() for tensor in student.state_dict().values()))
 
 
@@ -45,7 +43,6 @@ class Flops(OfStudent):
     maximise: ClassVar[bool] = False
 
     def __call__(self, student: nn.Module, image: Tensor) -> float:
-        """Return it."""
         is_compiled = any(module._compiled_call_impl for module in student.modules())
         # What is compiled is not counted. The compiler takes seconds to import, so it is left alone otherwise.
         eager = torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()
@@ -54,10 +51,8 @@ class Flops(OfStudent):
         return float(counter.get_total_flops())
 
 
-class Latency(OfStudent):
-    """Milliseconds of one forward of a batch in float32, the median of several."""
-
-    maximise: ClassVar[bool] = False
+class Timed(OfStudent):
+    """Base of measures of the time that a forward of a batch takes in float32, the median of several."""
 
     batch_size: int = Field(default=1, ge=1, le=100_000)
     """Images in the batch."""
@@ -65,36 +60,36 @@ class Latency(OfStudent):
     runs: int = Field(default=30, ge=1, le=100_000)
     """Forwards that are timed."""
 
+    def seconds(self, student: nn.Module, image: Tensor) -> float:
+        """Return the median time."""
+        images = image.repeat(self.batch_size, 1, 1, 1).contiguous(memory_format=torch.channels_last)
+        found = []
+        for _ in range(WARM_UP + self.runs):
+            _wait_for(image.device)
+            started = time.perf_counter()
+            student(images)
+            _wait_for(image.device)
+            found.append(time.perf_counter() - started)
+        return median(found[WARM_UP:])
+
+
+class Latency(Timed):
+    """Milliseconds of a forward."""
+
+    maximise: ClassVar[bool] = False
+
     def __call__(self, student: nn.Module, image: Tensor) -> float:
-        """Return it."""
-        return 1000 * _seconds(student, image, self.batch_size, self.runs)
+        return 1000 * self.seconds(student, image)
 
 
-class ImagesPerSecond(OfStudent):
-    """Images per second in float32, from the median time of several forwards of a batch."""
+class ImagesPerSecond(Timed):
+    """Images per second of a forward."""
 
     batch_size: int = Field(default=64, ge=1, le=100_000)
     """Images in the batch."""
 
-    runs: int = Field(default=30, ge=1, le=100_000)
-    """Forwards that are timed."""
-
     def __call__(self, student: nn.Module, image: Tensor) -> float:
-        """Return it."""
-        return self.batch_size / _seconds(student, image, self.batch_size, self.runs)
-
-
-def _seconds(student: nn.Module, image: Tensor, batch_size: int, runs: int) -> float:
-    """Return the median time of a forward."""
-    images = image.repeat(batch_size, 1, 1, 1).contiguous(memory_format=torch.channels_last)
-    found = []
-    for _ in range(WARM_UP + runs):
-        _wait_for(image.device)
-        started = time.perf_counter()
-        student(images)
-        _wait_for(image.device)
-        found.append(time.perf_counter() - started)
-    return median(found[WARM_UP:])
+        return self.batch_size / self.seconds(student, image)
 
 
 def _wait_for(device: torch.device) -> None:

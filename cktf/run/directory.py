@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from cktf.credentials import masked
 from cktf.errors import BadRunDirectory, LedgerDamaged, RunNotFound, StudyDiffers, Unwritable, refusal_of, visible
-from cktf.measures import directions, settings_of
+from cktf.measures.registry import directions, settings_of
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
 from cktf.run.ledger import LOCK, Ledger, read_ledger, reading

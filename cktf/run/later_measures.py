@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from cktf.errors import InputError, StudyDiffers, UserError
-from cktf.measures import Measure, OfPredictions, built, directions, numbers_of, settings_of, with_settings
+from cktf.measures import Measure, OfPredictions
+from cktf.measures.registry import built, directions, numbers_of, settings_of, with_settings
 from cktf.plan.state import RunState
 from cktf.plugins import Plugin, find_plugin
 from cktf.rows import EpochRow, Row, Status, StudyRow

@@ -17,7 +17,8 @@ from pydantic import (
 )
 
 from cktf.errors import InputError, shown
-from cktf.measures import MEASURES, Measure, OfPredictions, built, directions, with_settings
+from cktf.measures import Measure, OfPredictions
+from cktf.measures.registry import MEASURES, built, directions, with_settings
 from cktf.plugins import Plugin, find_plugin
 from cktf.rows import MEASURE
 from cktf.settings import Seed, Settings

@@ -12,7 +12,8 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from cktf.data import Dataset, Split, evaluation_batches
-from cktf.measures import OfPredictions, OfStudent, Predictions, as_numbers, built, numbers_of
+from cktf.measures import OfPredictions, OfStudent, Predictions
+from cktf.measures.registry import as_numbers, built, numbers_of
 from cktf.storage import Storage
 from cktf.trainer.evaluate import Evaluation, evaluate
 

@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 from cktf.data import DATASETS
 from cktf.data.augmentation import AUGMENTATIONS, AugmentationConfig, ImageChange
 from cktf.errors import InputError, shown
-from cktf.measures import MEASURES, TAKEN, OfPredictions, OfStudent
+from cktf.measures import OfPredictions, OfStudent
+from cktf.measures.registry import MEASURES, TAKEN
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, Objective, ObjectivesConfig, ObjectiveSettings
 from cktf.plugins import CACHES, KINDS, ORIGINS, Plugin, together

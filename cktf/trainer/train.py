@@ -13,7 +13,8 @@ from pydantic import Field
 from torch import nn
 
 from cktf.data import Dataset, split, with_noise
-from cktf.measures import OfPredictions, built
+from cktf.measures import OfPredictions
+from cktf.measures.registry import built
 from cktf.rows import EpochResult
 from cktf.seeding import derive
 from cktf.settings import Settings

@@ -10,7 +10,8 @@ from torch import nn
 from cktf.batch import Shapes
 from cktf.data import IMAGE_FOLDER, Dataset, DatasetMissing, in_both_parts, look_at_image_folder, split
 from cktf.errors import InputError
-from cktf.measures import Measure, OfPredictions, OfStudent, Predictions, as_numbers, numbers_of
+from cktf.measures import Measure, OfPredictions, OfStudent, Predictions
+from cktf.measures.registry import as_numbers, numbers_of
 from cktf.models import ModelConfig, build_model, measure_shapes
 from cktf.objectives import active_objectives
 from cktf.objectives.contrastive.settings import ContrastiveSettings

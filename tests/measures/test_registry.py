@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from cktf.errors import InputError
-from cktf.measures import MEASURES, OfPredictions, Predictions, built, directions, numbers_of, with_settings
+from cktf.measures import OfPredictions, Predictions
+from cktf.measures.registry import MEASURES, built, directions, numbers_of, with_settings
 
 OUTPUTS = Predictions(torch.eye(3), torch.tensor([0, 1, 0]))
 

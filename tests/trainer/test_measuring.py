@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from cktf.data import evaluation_batches, split
-from cktf.measures import OfPredictions, built, numbers_of, with_settings
+from cktf.measures import OfPredictions
+from cktf.measures.registry import built, numbers_of, with_settings
 from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import trial_storage
