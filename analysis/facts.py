@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 
-from cktf.rows import StudyRow, TeacherRow
+from cktf.rows import MEASURE, StudyRow, TeacherRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,12 @@ class Facts:
         if any(len(questions) > 1 for questions in asked.values()):
             return "An afterthought: what is compared was changed between launches, when results may have been seen."
         return ""
+
+    @property
+    def measures(self) -> dict[str, bool]:
+        """Column of each further number that is judged to whether a larger one is better, as any launch says."""
+        found = {MEASURE + name: larger for row in self.launches for name, larger in row.measures.items()}
+        return dict(sorted(found.items()))
 
     def to_json(self) -> str:
         """Return the facts as one JSON object."""

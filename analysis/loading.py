@@ -12,21 +12,21 @@ from pyarrow import fs
 from analysis.facts import Facts
 from analysis.ledger.collect import ledger_tables
 from analysis.ledger.columns import FACTS_KEY, VERSION_KEY, data_frame
-from analysis.ledger.epochs import FINAL_METRICS
+from analysis.ledger.epochs import CORRECT, FINAL_METRICS
 from analysis.ledger.other_names import is_written_names
 from analysis.ledger.pieces import ledger_files
 from analysis.results import Results
 from analysis.several_runs import united
 from analysis.wording import FOREIGN
 from cktf.errors import InputError, naming, shown
-from cktf.rows import SCHEMA_VERSION, Stage, Status
+from cktf.rows import MEASURE, SCHEMA_VERSION, Stage, Status
 from cktf.storage import absolute, has_file, open_folder, without_slash
 
 NUMBERS = ("seed", "number", "epoch", "epochs", "wall_seconds", *FINAL_METRICS)
 """Columns that hold numbers."""
 
 BEFORE_NUMBERS = (
-    *("teacher_test_", "teacher_validation_", "train_", "validation_", "test_", "term.", "health.", FOREIGN),
+    *("teacher_test_", "teacher_validation_", "train_", "validation_", "test_", "term.", "health.", MEASURE, FOREIGN),
 )
 """What begins the names of others that do."""
 
@@ -152,7 +152,7 @@ def _refuse_odd_types(table: pa.Table, place: str) -> None:
         wanted = ""
         if name == "is_baseline":
             wanted = "" if pa.types.is_boolean(kind) else "true or false"
-        elif name in TEXTS:
+        elif name in (*TEXTS, CORRECT):
             wanted = "" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else "texts"
         elif name in NUMBERS or name.startswith(BEFORE_NUMBERS):
             wanted = "" if is_number or pa.types.is_null(kind) else "numbers"

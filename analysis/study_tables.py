@@ -14,7 +14,9 @@ from analysis.statistics.best import best
 from analysis.statistics.effects import effects
 from analysis.statistics.health import health_effects
 from analysis.statistics.interactions import interactions
+from analysis.statistics.measures import measure_effects
 from analysis.statistics.over_contexts import over_contexts
+from analysis.statistics.per_image import correct
 from analysis.statistics.ranks import ranks
 from cktf.names import BASELINE
 
@@ -74,6 +76,15 @@ class StudyTables:
             return self.effects
         contrasts = [BASELINE] if self.trials["is_baseline"].any() else []
         return effects(self.trials, metric=study.report_metric, maximise=study.maximise, contrasts=contrasts)
+
+    @cached_property
+    def measures(self) -> pd.DataFrame:
+        """The effects on each further measure; see `analysis.statistics.measures.measure_effects`."""
+        return measure_effects(self.trials, self.facts.measures, besides=self.facts.study.report_metric)
+
+    def correct(self, context: str | None = None) -> pd.DataFrame:
+        """Return which test images each trial has right, trials x images; see `analysis.statistics.per_image`."""
+        return correct(self.trials, context)
 
     @cached_property
     def best(self) -> pd.DataFrame:

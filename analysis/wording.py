@@ -2,13 +2,14 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis.arguments import check_maximise
 from cktf.errors import InputError
+from cktf.rows import MEASURE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,22 @@ class Quantity:
         return f"effect on {self.name}{unit}"
 
 
+_SHARE = ("%", "percentage points", 2, (0.0, 100.0))
+
+_MEASURES = {
+    "top5": Quantity("top-5 accuracy", *_SHARE),
+    "nll": Quantity("negative log-likelihood", "nats", "nats", 4),
+    "ece": Quantity("calibration error", *_SHARE),
+    "balanced_accuracy": Quantity("balanced accuracy", *_SHARE),
+    "agreement": Quantity("agreement with the teacher", *_SHARE),
+    "parameters": Quantity("parameters", decimals=0),
+    "flops": Quantity("FLOPs of an image", decimals=0),
+    "bytes": Quantity("size", "bytes", "bytes", 0),
+    "latency": Quantity("latency", "ms", "ms", 3),
+    "images_per_second": Quantity("images per second", decimals=0),
+}
+"""Measures that are built in; see `cktf.measures`."""
+
 _KNOWN = {
     f"{split}_{kind}": Quantity(f"{split} accuracy", "%", "percentage points", 2, (0.0, 100.0))
     if kind == "accuracy"
@@ -79,6 +96,12 @@ FOREIGN = "metric."
 
 def quantity(column: str) -> Quantity:
     """Return the quantity in a column; an unknown one is named by its column."""
+    if column.startswith(MEASURE):
+        name = column.removeprefix(MEASURE)
+        split = next((f"{split} " for split in ("validation", "test") if name.startswith(f"{split}_")), "")
+        measure = name[len(split) :]
+        known = _MEASURES.get(measure) or Quantity(measure.replace("_", " "))
+        return replace(known, name=split + known.name)
     return _KNOWN.get(column) or Quantity(column.removeprefix(FOREIGN).replace("_", " "))
 
 

@@ -24,6 +24,7 @@ KINDS = {
     "MODELS": "model",
     "DATASETS": "data set",
     "AUGMENTATIONS": "augmentation",
+    "METRICS": "measure",
 }
 """Name of a plug-in's dict to what its entries are."""
 

@@ -22,6 +22,9 @@ from typing import Any, ClassVar, Self
 from cktf.errors import InputError, shown
 from cktf.row_values import fields_of, finite
 
+MEASURE = "measure."
+"""Begins the columns of tables that hold the numbers of `EpochResult.measures`."""
+
 SCHEMA_VERSION = 1
 """Version of the rows and of the Parquet tables; raised when a column changes its meaning."""
 
@@ -118,6 +121,9 @@ class StudyRow(Row):
         margin: Of a one-sided alternative: by how much an arm must be better (or worse), in the unit of the metrics;
             below 0, by how much it may be the other way.
         is_afterthought: Whether the contrasts were chosen when the report was asked for.
+        measures: Name of each further number of a trial that is judged (``test_ece``, ``flops``; see
+            `EpochResult.measures`) to whether a larger one is better.
+        measure_settings: Measure (``ece``) to its settings, as JSON.
         baseline_arm_id: The arm that the others are compared with; with contexts, that of the first one.
         baselines: Context to its baseline's arm.
         factors: Paths in the trial configuration that vary.
@@ -156,6 +162,8 @@ class StudyRow(Row):
     alternative: str = field(default=Alternative.TWO_SIDED, metadata={"allowed": tuple(Alternative)})
     margin: float = 0.0
     is_afterthought: bool = False
+    measures: dict[str, bool] = field(default_factory=dict)
+    measure_settings: dict[str, str] = field(default_factory=dict)
     sampler: str = ""
     pruner: str = ""
     is_smoke: bool = False
@@ -287,6 +295,8 @@ class EpochResult:
         test_loss: Mean cross-entropy; None except at the last epoch of a trial that may read the test split.
         test_accuracy: Top-1, per cent; None likewise.
         test_images: Images of the test split; None likewise.
+        test_correct: Which images of the test split are right, in its order: a bit each, the first one the highest of
+            its byte, as base64; empty likewise, and in ledgers of older versions.
         epoch_seconds: Wall time of the epoch, evaluation included.
         samples_per_second: Training samples per second, without evaluation but with measured gradients.
         peak_memory_gib: Largest memory so far: on a GPU that of the trial; on a CPU the resident memory of the process,
@@ -295,6 +305,9 @@ class EpochResult:
         health: Diagnostics (``agreement``, ``cka.stage1``, ``gap.cktf.stage1.teacher``, ...; see
             `cktf.trainer.health`), those measured in this epoch; and in each epoch the numbers that are learned
             (``learned.kd.temperature``).
+        measures: Name to value of each further measure: of outputs with its split (``validation_ece``), of one with
+            several numbers with the part (``test_class_accuracy.3``), of the student alone (``flops``); see
+            `cktf.measures`.
     """
 
     epoch: int
@@ -309,11 +322,20 @@ class EpochResult:
     test_loss: float | None = None
     test_accuracy: float | None = None
     test_images: int | None = None
+    test_correct: str = ""
     epoch_seconds: float
     samples_per_second: float
     peak_memory_gib: float
     terms: dict[str, float]
     health: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, float] = field(default_factory=dict)
+
+    def value(self, column: str) -> float | None:
+        """Return the value in a column of the tables, such as ``validation_loss`` or ``measure.flops``."""
+        if column.startswith(MEASURE):
+            return self.measures.get(column.removeprefix(MEASURE))
+        found: float | None = getattr(self, column)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,8 +348,8 @@ class EpochRow(EpochResult, Row):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the row of a parsed line, without terms and health that are null."""
-        for name in ("terms", "health"):
+        """Return the row of a parsed line, without terms, health and measures that are null."""
+        for name in ("terms", "health", "measures"):
             if isinstance(numbers := values.get(name), dict):
                 known = {key: number for key, number in numbers.items() if number is not None}
                 values = {**values, name: known}

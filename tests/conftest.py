@@ -20,6 +20,7 @@ from rich.console import Console
 from cktf.cluster.environment import prepare
 from cktf.data import DATASETS
 from cktf.data.augmentation.config import AUGMENTATIONS, AugmentationConfig
+from cktf.measures.registry import MEASURES
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, ObjectivesConfig
 from cktf.plan.planner import Planner
@@ -34,7 +35,6 @@ from cktf.study.paths import known_paths
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.probe import ProbeConfig
-from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
 
@@ -143,7 +143,8 @@ def train_without_ray() -> Callable[[StudySpec, Storage], list[tuple[PlannedRow,
             planner = Planner(spec, ledger.append)
             while isinstance(row := planner.next_trial(), PlannedRow):
                 config = TrialConfig.model_validate(row.config)
-                for result in run_trial(config, TrainOptions(read_test=True), run=run, device=torch.device("cpu")):
+                options = spec.train_options(read_test=True)
+                for result in run_trial(config, options, run=run, device=torch.device("cpu")):
                     planner.on_epoch(row.trial_id, result)
                 planner.on_end(row.trial_id, Status.COMPLETE)
                 tested.append((row, result.test_accuracy))
@@ -299,7 +300,7 @@ def golden_directory() -> Path:
 @pytest.fixture
 def plain_registries() -> Iterator[None]:
     """Take back what plug-ins were registered meanwhile."""
-    tables: list[dict[Any, Any]] = [OBJECTIVES, MODELS, DATASETS, AUGMENTATIONS, ORIGINS]
+    tables: list[dict[Any, Any]] = [OBJECTIVES, MODELS, DATASETS, AUGMENTATIONS, MEASURES, ORIGINS]
     tables += [ObjectivesConfig.__pydantic_fields__, AugmentationConfig.__pydantic_fields__]
     before = [dict(table) for table in tables]
     yield

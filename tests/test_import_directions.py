@@ -31,6 +31,7 @@ FLOOR = {
 }
 ROOMS = (
     FLOOR,
+    {"cktf.measures"},
     {"cktf.objectives"},
     {"cktf.models"},
     {"cktf.data"},
@@ -46,7 +47,7 @@ ROOMS = (
 )
 """From the floor up."""
 
-APART = {"cktf.objectives", "cktf.models", "cktf.data"}
+APART = {"cktf.measures", "cktf.objectives", "cktf.models", "cktf.data"}
 """Rooms that do not know each other."""
 
 ANALYSIS = (
@@ -72,6 +73,7 @@ ONLY_IN = {
     "torch": {
         "cktf.batch",
         "cktf.seeding",
+        "cktf.measures",
         "cktf.objectives",
         "cktf.models",
         "cktf.data",
@@ -143,7 +145,7 @@ def test_a_room_imports_only_what_lies_below_it(half: str, order: tuple[set[str]
     assert not wrong
 
 
-def test_objectives_models_and_data_do_not_know_each_other() -> None:
+def test_measures_objectives_models_and_data_do_not_know_each_other() -> None:
     wrong = [(one, other) for one, other in arrows() if {room(one), room(other)} <= APART and room(one) != room(other)]
     assert not wrong
 

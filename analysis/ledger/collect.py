@@ -15,7 +15,6 @@ from pyarrow import fs
 from analysis.facts import Facts
 from analysis.ledger.columns import metadata_of, parquet_bytes
 from analysis.ledger.epochs import (
-    FINAL_SCHEMA,
     FOLDER,
     PART,
     TRIAL,
@@ -182,7 +181,8 @@ def _read(run: str | os.PathLike[str], engine: Engine) -> Content:
 def _trials(run: str | os.PathLike[str], content: Content, finals: Iterable[pa.Table]) -> pa.Table:
     """Return the table of trials, with the facts of the run."""
     folder, ledger = open_folder(run), content.ledger
-    final = pa.concat_tables([FINAL_SCHEMA.empty_table(), *(table.select(FINAL_SCHEMA.names) for table in finals)])
+    schema = content.epochs.final_schema
+    final = pa.concat_tables([schema.empty_table(), *(table.select(schema.names) for table in finals)])
     last = np.full(len(ledger.planned), -1)
     last[final[TRIAL].to_numpy()] = np.arange(final.num_rows)
     teachers = {}

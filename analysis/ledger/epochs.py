@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from analysis.ledger.columns import SCHEMA_METADATA, parquet_bytes, repeated, timestamps
 from analysis.ledger.lines import EPOCH_SCHEMA
 from analysis.ledger.pieces import PLACE, Ledger
+from cktf.rows import MEASURE
 from cktf.storage import open_folder, write
 
 FOLDER = "epochs.parquet"
@@ -34,10 +35,16 @@ FINAL_METRICS = (
 )
 """Columns of a trial's last epoch that stand in the table of trials too."""
 
+CORRECT = "test_correct"
+"""Column of trials alone: which test images are right, see `cktf.rows.EpochResult`."""
+
 FINAL_SCHEMA = pa.schema(
-    [(TRIAL, pa.int64()), ("epoch", pa.int64()), *((name, pa.float64()) for name in FINAL_METRICS)]
+    [
+        *((TRIAL, pa.int64()), ("epoch", pa.int64()), (CORRECT, pa.string())),
+        *((name, pa.float64()) for name in FINAL_METRICS),
+    ]
 )
-"""Schema of trials' last epochs."""
+"""Schema of trials' last epochs, before the columns of measures."""
 
 IDENTITY = ("trial_id", "context", "arm", "arm_id", "seed", "stage")
 """What every row says of its trial."""
@@ -51,7 +58,7 @@ class EpochTable:
         study: Name of the study.
         run: Name of the run directory.
         trials: `IDENTITY` of every trial, in the order of planning.
-        terms: Columns of objectives' terms, and of health, sorted.
+        terms: Columns of objectives' terms, of health and of measures, sorted.
         trials_per_part: Trials whose rows share a file.
     """
 
@@ -70,7 +77,15 @@ class EpochTable:
             name: pa.array([getattr(row, name) for row in planned], types.get(name, pa.string())) for name in IDENTITY
         }
         last = ledger.launches[-1]
+        asked = (last.metric, last.report_metric, *(MEASURE + name for row in ledger.launches for name in row.measures))
+        terms = terms | {name for name in asked if name.startswith(MEASURE)}  # before anything has been measured, too
         return cls(last.study, last.run, pa.table(trials), sorted(terms), TRIALS_PER_PART)
+
+    @property
+    def final_schema(self) -> pa.Schema:
+        """Schema of trials' last epochs."""
+        measures = [(name, pa.float64()) for name in self.terms if name.startswith(MEASURE)]
+        return pa.schema([*FINAL_SCHEMA, *measures])
 
     def numbered(self, rows: pa.Table) -> pa.Table:
         """Return epoch rows of planned trials with `TRIAL` and `PART` instead of their trial's name."""
@@ -92,7 +107,7 @@ class EpochTable:
         is_last = np.append((trial[1:] != trial[:-1]) | (epoch[1:] != epoch[:-1]), True)[: len(order)]
         table, trial = table.take(order[is_last]), trial[is_last]
         is_final = np.append(trial[1:] != trial[:-1], True)[: len(trial)]
-        final = table.filter(pa.array(is_final)).select(FINAL_SCHEMA.names).cast(FINAL_SCHEMA)
+        final = table.filter(pa.array(is_final)).select(self.final_schema.names).cast(self.final_schema)
         return self._with_identity(table, pa.array(trial)), final
 
     def _with_equal_columns(self, rows: pa.Table) -> pa.Table:
@@ -119,7 +134,7 @@ class EpochTable:
             "phase": table["phase"].combine_chunks().dictionary_encode(),
         }
         columns |= {name: table[name] for name in table.column_names if name not in columns}
-        return pa.table(columns).drop_columns([TRIAL, PLACE]).replace_schema_metadata(SCHEMA_METADATA)
+        return pa.table(columns).drop_columns([TRIAL, PLACE, CORRECT]).replace_schema_metadata(SCHEMA_METADATA)
 
 
 def write_part(place: str, common: EpochTable, number: int, rows: pa.Table) -> pa.Table:

@@ -16,9 +16,9 @@ import pyarrow.json
 
 from cktf.ledger_lines import parse_row
 from cktf.row_values import LARGEST_INTEGER, LAST_MOMENT
-from cktf.rows import EpochRow
+from cktf.rows import MEASURE, EpochRow
 
-NAMED = {"terms": "term.", "health": "health."}
+NAMED = {"terms": "term.", "health": "health.", "measures": MEASURE}
 """Nested keys of an epoch row -> prefix of their flat columns (``terms.kd`` -> ``term.kd``)."""
 
 ARROW_TYPES = {int: pa.int64(), str: pa.string()} | dict.fromkeys((float, float | None, int | None), pa.float64())
@@ -52,8 +52,8 @@ Line = tuple[int, bytes]
 def parse_lines(lines: Sequence[bytes]) -> tuple[list[pa.Table], list[Line]]:
     """Return the epochs among some lines, as tables with the rows in any order, and the other lines.
 
-    The tables have the columns of `EPOCH_SCHEMA`, a ``term.<name>`` or ``health.<name>`` for each name that occurs in
-    them, and `POSITION`. A number that is not one (NaN) is missing.
+    The tables have the columns of `EPOCH_SCHEMA`, a ``term.<name>``, ``health.<name>`` or ``measure.<name>`` for each
+    name that occurs in them, and `POSITION`. A number that is not one (NaN) is missing.
 
     Raises:
         ValueError: If an epoch is broken, or lacks what every epoch has.

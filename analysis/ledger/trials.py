@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 
 from analysis.ledger.columns import Null, flat, timestamps, typed_column
-from analysis.ledger.epochs import FINAL_METRICS
+from analysis.ledger.epochs import CORRECT, FINAL_METRICS
 from analysis.ledger.other_names import COLUMN, in_column
 from analysis.ledger.pieces import Ledger
-from cktf.rows import PlannedRow, Stage, Status
+from cktf.rows import MEASURE, PlannedRow, Stage, Status
 
 TRIALS_FILE = "trials.parquet"
 
@@ -64,6 +64,7 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         ),
         LAST_EPOCH: final["epoch"],
         **{name: final[name] for name in FINAL_METRICS},
+        **{name: final[name] for name in final.column_names if name.startswith(MEASURE)},
         **{
             f"teacher_{name}": pa.array([teachers.get(row.teacher_id, {}).get(name) for row in planned], pa.float64())
             for name in TEACHER_METRICS
@@ -76,6 +77,8 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         "planned_time": timestamps([row.time for row in planned]),
         "ended_time": timestamps([end[0].time if end else None for end in ends]),
     }
+    if any(final[CORRECT].to_pylist()):  # ledgers of older versions have none
+        columns[CORRECT] = final[CORRECT]
     # Of each arm, since its replicates differ in the seed alone.
     firsts: dict[tuple[str, str, str], PlannedRow] = {}
     for row in planned:

@@ -66,7 +66,7 @@ def validate(
 
 
 def new(
-    kind: Annotated[str, typer.Argument(help="objective, model, dataset or augmentation.")],
+    kind: Annotated[str, typer.Argument(help="objective, model, dataset, augmentation or metric.")],
     file: Annotated[Path, typer.Argument(help="Where it is written; its name ends in .py.")],
 ) -> None:
     """Write a working plug-in to start from; a study names the file under 'plugins:'."""
@@ -125,6 +125,24 @@ def extend(
     from cktf import driver
 
     _finish(driver.extend(run, trials=trials, seeds=seeds, address=address))
+
+
+def measure(
+    run: RunDirectory,
+    measures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MEASURE...", help="ece, or 'ece: {bins: 10}'; see docs/measures.md.", show_default=False
+        ),
+    ],
+    plugin: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="A plug-in that has some of them; it is copied to the run.")
+    ] = None,
+) -> None:
+    """Add measures to a run from the outputs that its trials stored ('keep_logits: true'), without training."""
+    from cktf.run.later_measures import add_measures
+
+    say([add_measures(run, measures, plugin or ())])
 
 
 def status(run: RunDirectory) -> None:

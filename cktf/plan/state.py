@@ -152,7 +152,7 @@ class RunState:
             case EpochRow():
                 if row.epoch not in trial.curve:
                     trial.wall_seconds += row.epoch_seconds
-                trial.curve[row.epoch] = getattr(row, self.metric)
+                trial.curve[row.epoch] = row.value(self.metric)
             case EndRow():
                 trial.end = row
         self._counts[trial.status] += 1

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from cktf.credentials import masked
 from cktf.errors import BadRunDirectory, LedgerDamaged, RunNotFound, StudyDiffers, Unwritable, refusal_of, visible
+from cktf.measures.registry import directions, settings_of
 from cktf.names import BASELINE
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
@@ -40,9 +41,12 @@ PACKAGES = ("cktf", "torch", "torchvision", "ray", "optuna", "numpy", "pyarrow")
 ASKED = {"delta", "contrasts", "family", "alternative", "margin", "expect_sd"}
 """Keys that say what is asked of the results."""
 
-HOW_ONLY = ASKED | {"name", "question", "reference", "resources", "health", "keep", "max_failures"}
+HOW_ONLY = ASKED | {
+    *("name", "question", "reference", "resources", "health", "keep", "max_failures"),
+    *("measures", "keep_logits"),
+}
 """Keys that affect only execution and reporting; they may change between launches, except ``resources.workers``,
-because batch-norm sees each worker's shard alone.
+because batch-norm sees each worker's shard alone, and the settings of a measure, whose values would not compare.
 
 The ledger has what every launch asks, and the report says if that was changed when results may have been seen.
 """
@@ -71,8 +75,8 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             run=Path(run.path).name,
             question=spec.question,
             design=spec.design,
-            metric=spec.metric,
-            report_metric=spec.report_metric,
+            metric=spec.columns[0],
+            report_metric=spec.columns[1],
             maximise=spec.maximise,
             baseline_arm_id=next(iter(baselines.values())),
             baselines=baselines,
@@ -81,6 +85,8 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             family=spec.family,
             alternative=spec.alternative,
             margin=spec.margin or 0.0,
+            measures=directions(spec.built_measures),
+            measure_settings=settings_of(spec.built_measures),
             factors=list(spec.factors),
             log_factors=list(spec.log_factors),
             sampler=spec.sampler if spec.search else "",
@@ -157,8 +163,14 @@ def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
     Raises:
         StudyDiffers: If a key outside `HOW_ONLY` differs.
     """
+    both = spec.measures.keys() & stored.measures.keys()
     asked, before = (
-        {**study.model_dump(exclude=HOW_ONLY), "resources.workers": study.resources.workers} for study in (spec, stored)
+        {
+            **study.model_dump(exclude=HOW_ONLY),
+            "resources.workers": study.resources.workers,
+            "measures": {name: each for name, each in study.built_measures.items() if name in both},
+        }
+        for study in (spec, stored)
     )
     differing = [key for key in asked if asked[key] != before[key]]
     if not differing:

@@ -43,13 +43,13 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
             size_limit()
         except InputError as error:
             raise NotRunnable(str(error)) from error
-    is_measured = spec.health is not None
+    is_measured = spec.reads_teacher
     searched = (spec.search or {}).items()
     edges = ({path: edge} for path, domain in searched if not domain.when for edge in domain.edges)
     arms = [arm] if arm else [*every_arm(spec), *(arm_for(spec, values) for values in edges)]
     for each in _different(arms):
         with _naming(spec, each):
-            check_trial(each.config, spec.resources.workers, is_measured=is_measured)
+            check_trial(each.config, spec.resources.workers, is_measured=is_measured, measures=spec.built_measures)
     device = CPU if spec.resources.gpus == 0 else default_device()
     scores: dict[str, TeacherRow] = {}
     for each in arms:
@@ -110,7 +110,7 @@ def require_known_contents(spec: StudySpec) -> None:
         NotRunnable: If not: planned on a machine that can, the same trials would have other ids.
     """
     for arm in every_arm(spec):
-        runs_teacher = arm.config.runs_teacher(is_measured=spec.health is not None)
+        runs_teacher = arm.config.runs_teacher(is_measured=spec.reads_teacher)
         for content in contents_of(arm.config):
             if not content.digest and (runs_teacher or not content.key.startswith("teacher.")):
                 raise NotRunnable(

@@ -13,7 +13,7 @@ from rich.text import Text
 from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
-from cktf.rows import EndRow, Row, Status, StudyRow, TeacherRow
+from cktf.rows import MEASURE, EndRow, Row, Status, StudyRow, TeacherRow
 from cktf.run.ledger import is_in_use, open_run, read_ledger
 
 if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
@@ -85,7 +85,7 @@ def status(run_dir: str) -> RenderableType:
     stopped = "none; 'cktf resume' continues the run" if is_open else "none"
     lines.append(("driver", "at work" if is_in_use(run) else stopped))
     lines += [
-        ("best", f"{arm_label(best.arm, best.context)}, {study.metric} {best.score:.4g}")
+        ("best", f"{arm_label(best.arm, best.context)}, {study.metric.removeprefix(MEASURE)} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
     ]
     lines += [("teacher", _teacher_line(teacher, study)) for teacher in state.teachers.values()]
@@ -112,7 +112,7 @@ def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:
 def _line_of(trial: TrialState, metric: str) -> str:
     row = trial.planned
     latest = trial.curve[max(trial.curve)] if trial.curve else None
-    score = "" if latest is None else f", {metric} {latest:.4g}"
+    score = "" if latest is None else f", {metric.removeprefix(MEASURE)} {latest:.4g}"
     reason = f": {trial.end.reason}" if trial.end and trial.end.reason else ""
     return f"{arm_label(row.arm, row.context)}, seed {row.seed}, {trial.status}{score}{reason}"
 
@@ -135,7 +135,7 @@ class _Clock:
             words.append(f"{counts[Status.PRUNED]} pruned")
         if len(planner.spec.baselines) == 1:  # the line has no room for the best of several
             best = planner.state.best_arms(maximise=planner.spec.maximise)
-            words += [f"best {planner.state.metric} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
+            words += [f"best {planner.spec.metric} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
         ended = planner.state.num_ended
         if done := ended - self._before:
             seconds = (time.monotonic() - self._began) / done * (planner.total() - ended)

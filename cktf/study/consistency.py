@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cktf.errors import InputError, shown
+from cktf.measures import OfPredictions
 from cktf.names import BASELINE, as_name
 from cktf.rows import Alternative, Scalar
 from cktf.settings import LARGEST_SEED
@@ -42,6 +43,7 @@ def find_problems(spec: StudySpec) -> list[Finding]:
         _check_search,
         _check_arms,
         _check_contrasts,
+        _check_measures,
         _check_reference,
     )
     return next((problems for step in steps if (problems := [*step(spec)])), [])
@@ -290,6 +292,23 @@ def _check_contrasts(spec: StudySpec) -> Iterator[Finding]:
         elif len(names) == 2 and all(first is second for first, second in both):
             yield where, f"must be two arms that train differently; got {shown(list(names))}"
         met.add(frozenset(names))
+
+
+def _check_measures(spec: StudySpec) -> Iterator[Finding]:
+    if spec.prune != "none" and not spec.metric_is_of_every_epoch:
+        yield (
+            ("prune",),
+            f"compares epochs, and {spec.metric}, the metric, is measured after the last one alone; 'none' is left",
+        )
+    measures = spec.built_measures.items()
+    reading = [name for name, each in measures if isinstance(each, OfPredictions) and each.needs_teacher]
+    arms = [arm for context in spec.baselines for arm in arms_in(spec, context)] if reading else []
+    if without := [arm.label for arm in arms if arm.config.teacher is None or arm.config.task == "transfer"]:
+        yield (
+            ("measures", reading[0]),
+            f"needs a teacher of the data's classes in every arm; there is none in {', '.join(without[:3])}"
+            f"{' and others' if len(without) > 3 else ''}",
+        )
 
 
 def _check_reference(spec: StudySpec) -> Iterator[Finding]:

@@ -123,7 +123,7 @@ def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = (
     """
     merged: dict[tuple[str, str], Arm] = {}
     for arm in arms:
-        key = (arm.context, acting(arm.config, is_measured=spec.health is not None).arm_id)
+        key = (arm.context, acting(arm.config, is_measured=spec.reads_teacher).arm_id)
         first = merged.setdefault(key, arm)
         if arm.name in first.names:
             continue
@@ -264,8 +264,8 @@ def smoke_study(spec: StudySpec) -> StudySpec:
 def acting(config: TrialConfig, *, is_measured: bool) -> TrialConfig:
     """Return a configuration without settings that have no effect.
 
-    These are the settings of objectives with weight 0, and those of a teacher that no objective reads. Measuring health
-    reads the teacher of every arm that has one.
+    These are the settings of objectives with weight 0, and those of a teacher that no objective reads. Measuring
+    health or agreement reads the teacher of every arm that has one.
     """
     active = active_objectives(config.objective)
     names = type(config.objective).model_fields

@@ -1,6 +1,6 @@
 """The settings of a study: a baseline, the factors that vary around it, seeds, and how trials are run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,13 +17,15 @@ from pydantic import (
 )
 
 from cktf.errors import InputError, shown
+from cktf.measures import Measure, OfPredictions
+from cktf.measures.registry import MEASURES, built, directions, with_settings
 from cktf.names import BASELINE
 from cktf.plugins import Plugin, find_plugin
-from cktf.rows import Alternative, Family
+from cktf.rows import MEASURE, Alternative, Family
 from cktf.settings import Seed, Settings
 from cktf.study.domains import Domain, drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
-from cktf.study.paths import known_paths, lay_over, leaves, stands_in, suggestion
+from cktf.study.paths import Location, known_paths, lay_over, leaves, stands_in, suggestion
 from cktf.study.problems import explain, refusal
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
@@ -71,7 +73,10 @@ DESIGNS = {
 """Key in the study file to the design's name. A study has exactly one of these keys."""
 
 METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "validation_loss": "min"}
-"""Metrics that may decide a study, and which end is better: the validation columns of `cktf.rows.EpochResult`."""
+"""Metrics that may decide a study, and which end is better: the validation columns of `cktf.rows.EpochResult`.
+
+A measure that the study names may too: ``validation_ece``, ``flops``.
+"""
 
 MOST_SEEDS = 1000
 """Largest number of seeds of a study; the bound catches typing errors."""
@@ -171,6 +176,18 @@ def registered(plugins: Any, find: Callable[[str], Plugin] | None = None) -> tup
     return found
 
 
+def measure_problems(measures: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    """Yield location and message of each problem with the settings of measures by name."""
+    for name, settings in measures.items():
+        if name not in MEASURES:
+            yield (name,), f"unknown measure{suggestion(name, MEASURES) or '.'} Known here: {', '.join(MEASURES)}"
+            continue
+        try:
+            MEASURES[name].model_validate(settings)
+        except ValidationError as error:
+            yield from (((name, *where), said) for where, said in explain(error, MEASURES[name]))
+
+
 class StudySpec(Settings):
     """The settings of one study. `cktf.study.load` also checks that they are consistent."""
 
@@ -223,8 +240,12 @@ class StudySpec(Settings):
     seeds: Seeds = ()
     """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search."""
 
+    measures: Annotated[dict[str, dict[str, Any]], BeforeValidator(with_settings)] = Field(default_factory=dict)
+    """Further measures of each student (see `cktf.measures`), as a list of names and of names with settings:
+    `[top5, {ece: {bins: 10}}]`. They change no training and no trial's identity."""
+
     metric: str = "validation_accuracy"
-    """The column that decides."""
+    """What decides: `validation_accuracy`, `validation_loss` or a measure, such as `validation_ece` or `flops`."""
 
     delta: float | None = Field(default=None, gt=0, le=100)
     """The smallest effect that matters, in the unit of the metric (percentage points of an accuracy); an arm whose
@@ -267,6 +288,10 @@ class StudySpec(Settings):
     keep: Literal["best", "all", "none"] = "best"
     """Students whose weights are stored: those of the best arm, all, or none."""
 
+    keep_logits: bool = False
+    """Store each student's logits after its last epoch, of the validation split and of the test split, as float32 in
+    the trial's folder, so that `cktf measure` can add measures later."""
+
     max_failures: int = Field(default=2, ge=0, le=1000)
     """Number of times that a trial is repeated after its worker died."""
 
@@ -300,7 +325,18 @@ class StudySpec(Settings):
 
     def train_options(self, **others: bool) -> TrainOptions:
         """Return how a trial of this study is run; ``others`` are the fields that the study does not set."""
-        return TrainOptions(teacher_once=self.teacher_once, health=self.health, **others)
+        own = {name: getattr(self, name) for name in ("teacher_once", "health", "measures", "keep_logits")}
+        return TrainOptions(**own, **others)
+
+    @cached_property
+    def reads_teacher(self) -> bool:
+        """Whether the teacher of every arm that has one is run, even if no objective reads it."""
+        return self.train_options().reads_teacher
+
+    @cached_property
+    def built_measures(self) -> dict[str, Measure]:
+        """Each measure by name."""
+        return built(self.measures)
 
     @property
     def baselines(self) -> dict[str, dict[str, Any]]:
@@ -341,12 +377,26 @@ class StudySpec(Settings):
     @property
     def maximise(self) -> bool:
         """Whether a larger metric is better."""
-        return METRICS[self.metric] == "max"
+        if self.metric in METRICS:
+            return METRICS[self.metric] == "max"
+        return directions(self.built_measures)[self.metric]
 
     @property
     def report_metric(self) -> str:
-        """The test column that design and confirm trials report in place of the metric."""
-        return self.metric.replace("validation_", "test_")
+        """What design and confirm trials report in place of the metric: of outputs, the same on the test split."""
+        return self.metric.replace("validation_", "test_", 1)
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """Columns of tables that hold the metric and what is reported in its place."""
+        prefix = "" if self.metric in METRICS else MEASURE
+        return f"{prefix}{self.metric}", f"{prefix}{self.report_metric}"
+
+    @property
+    def metric_is_of_every_epoch(self) -> bool:
+        """Whether the metric is measured after each epoch, not after the last one alone."""
+        measure = self.built_measures.get(self.metric.removeprefix("validation_"))
+        return self.metric in METRICS or (isinstance(measure, OfPredictions) and measure.every_epoch)
 
     @property
     def confirm_seeds(self) -> tuple[int, ...]:
@@ -415,12 +465,25 @@ class StudySpec(Settings):
             raise InputError(f"the seeds must differ from each other; got {shown(list(seeds))}")
         return seeds
 
+    @field_validator("measures")
+    @classmethod
+    def _known_measures(cls, measures: dict[str, dict[str, Any]], others: ValidationInfo) -> dict[str, dict[str, Any]]:
+        if problems := [*measure_problems(measures)] if "plugins" in others.data else []:  # else not all are known
+            raise refusal(*problems)
+        return measures
+
     @field_validator("metric")
     @classmethod
-    def _validation_only(cls, metric: str) -> str:
-        if metric in METRICS:
+    def _validation_only(cls, metric: str, others: ValidationInfo) -> str:
+        if "plugins" not in others.data or "measures" not in others.data:  # which is said
             return metric
-        reason = ". The test split is read once, when all is decided, and never chooses" if "test" in metric else ""
-        raise InputError(
-            f"must be one of {', '.join(METRICS)}; got {shown(metric)}{reason or suggestion(metric, METRICS)}"
-        )
+        measured = directions(built(others.data["measures"]))
+        allowed = [*METRICS, *(name for name in measured if not name.startswith("test_"))]
+        if metric in allowed:
+            return metric
+        reason = suggestion(metric, allowed)
+        if (measure := metric.removeprefix("validation_").removeprefix("test_")) in MEASURES:
+            reason = f"; 'measures: [{measure}]' is missing" if measure not in others.data["measures"] else ""
+        if "test" in metric:
+            reason = ". The test split is read once, when all is decided, and never chooses"
+        raise InputError(f"must be one of {', '.join(allowed)}; got {shown(metric)}{reason}")

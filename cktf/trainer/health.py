@@ -36,6 +36,7 @@ from torch.nn import functional
 
 from cktf.batch import Activations, Batch, Shapes
 from cktf.data import Dataset, Split, evaluation_batches
+from cktf.measures.predictions import agreement
 from cktf.objectives import WeightedSum
 from cktf.objectives.contrastive.representations import LayerPair, blocks_of
 from cktf.settings import Settings
@@ -205,11 +206,6 @@ def _finite(values: Mapping[str, Tensor]) -> dict[str, float]:
     """Return scalars as numbers, read from their device at once, without those that are not finite."""
     numbers = torch.stack([value.double() for value in values.values()]).tolist() if values else []
     return {name: number for name, number in zip(values, numbers, strict=True) if math.isfinite(number)}
-
-
-def agreement(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the share of samples, per cent, of which both logits (samples, classes) are largest at one class."""
-    return 100 * (student.argmax(dim=1) == teacher.argmax(dim=1)).double().mean()
 
 
 def divergence(student: Tensor, teacher: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ from cktf.data import DATASETS
 from cktf.data.augmentation.change import ImageChange
 from cktf.data.augmentation.config import AUGMENTATIONS, AugmentationConfig
 from cktf.errors import InputError, shown
+from cktf.measures import OfPredictions, OfStudent
+from cktf.measures.registry import MEASURES, TAKEN
 from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, Objective, ObjectivesConfig, ObjectiveSettings
 from cktf.plugins import CACHES, KINDS, ORIGINS, Plugin, together
@@ -21,6 +23,7 @@ _TABLES: dict[str, MutableMapping[str, Any]] = {
     "MODELS": MODELS,
     "DATASETS": DATASETS,
     "AUGMENTATIONS": AUGMENTATIONS,
+    "METRICS": MEASURES,
 }
 
 
@@ -36,8 +39,7 @@ def register(plugins: Iterable[Plugin]) -> None:
     parts = together(plugins)
     for kind, named in parts.items():
         for name, (part, plugin) in named.items():
-            built_in = {*_TABLES[kind], *(AugmentationConfig.model_fields if kind == "AUGMENTATIONS" else ())}
-            if name in built_in and (kind, name) not in ORIGINS:
+            if _is_taken(kind, name) and (kind, name) not in ORIGINS:
                 raise InputError(f"{plugin.name}: {kind}: {shown(name)} is the name of a built-in {KINDS[kind]}")
             if (reason := _CONTRACTS[kind](part)) is not None:
                 raise InputError(f"{plugin.name}: {kind}: {name}: must be {reason}; got {shown(part)}")
@@ -52,6 +54,12 @@ def register(plugins: Iterable[Plugin]) -> None:
             ORIGINS[kind, name] = plugin
     _add_sections(ObjectivesConfig, sections["OBJECTIVES"])
     _add_sections(AugmentationConfig, sections["AUGMENTATIONS"])
+
+
+def _is_taken(kind: str, name: str) -> bool:
+    if kind == "METRICS" and (name in TAKEN or name.startswith(("validation_", "test_"))):
+        return True
+    return name in _TABLES[kind] or (kind == "AUGMENTATIONS" and name in AugmentationConfig.model_fields)
 
 
 def _add_sections(settings: type[BaseModel], sections: dict[str, type[BaseModel]]) -> None:
@@ -82,6 +90,11 @@ _CONTRACTS: dict[str, Callable[[Any], str | None]] = {
     "DATASETS": _is_not_callable("a function of a cktf.data.DataPlace that returns a cktf.data.Dataset"),
     "AUGMENTATIONS": lambda part: (
         None if isinstance(part, type) and issubclass(part, ImageChange) else "a subclass of cktf.data.ImageChange"
+    ),
+    "METRICS": lambda part: (
+        None
+        if isinstance(part, type) and issubclass(part, OfPredictions | OfStudent)
+        else "a subclass of cktf.measures.OfPredictions or OfStudent"
     ),
 }
 """Name of a plug-in's dict to a check of one part, which returns what it must be, or None if it is."""

@@ -6,12 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from cktf.batch import Batch
 from cktf.data import Dataset, evaluation_batches, split, with_noise
+from cktf.measures import OfPredictions
+from cktf.measures.registry import built
 from cktf.rows import EpochResult
 from cktf.seeding import derive
 from cktf.settings import Settings
@@ -23,6 +27,7 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.evaluate import RunningMeans, evaluate
 from cktf.trainer.health import Health, HealthConfig
+from cktf.trainer.measuring import Measuring, packed
 from cktf.trainer.optimizer import accumulated, build_optimizer, learning_rate
 from cktf.trainer.phases import MAIN, Phase, PhaseTeacher, Teacher, epochs_of, live_teacher
 
@@ -40,9 +45,21 @@ class TrainOptions(Settings):
     """How often the health of the distillation is measured; None: never. A trial whose teacher no objective needs is
     then measured against it."""
 
+    measures: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Name to settings of each further measure of the student; see `cktf.measures`."""
+
+    keep_logits: bool = False
+    """Store the logits of the validation split and of the test split, if it is read, after the last epoch."""
+
     teacher_is_scored: bool = False
     """Whether the accuracy of a teacher from a file is known already; otherwise it is measured on the trial's
     validation split before training."""
+
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether health or a measure reads the teacher, even if no objective does."""
+        measures = built(self.measures).values()
+        return self.health is not None or any(isinstance(m, OfPredictions) and m.needs_teacher for m in measures)
 
 
 class TrainingFailed(RuntimeError):  # noqa: N818  # it names what happened to the trial
@@ -94,6 +111,8 @@ def train(
             objective.load_state_dict(checkpoint.objective)
 
     bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16")
+    of_its_classes = teacher if config.task == "distill" else None
+    measuring = Measuring(options.measures, options.keep_logits, of_its_classes, dataset, parts)
     current: Phase | None = None
     of_phase: Teacher | None = None
     monitor: Health | None = None
@@ -130,7 +149,8 @@ def train(
         means = RunningMeans()
         read_teacher = of_phase.epoch(epoch) if of_phase else None
         measured: dict[str, float] = {}
-        measuring = monitor if monitor and monitor.is_due(epoch) else None
+        measures: dict[str, float] = {}
+        due = monitor if monitor and monitor.is_due(epoch) else None
         with _network_stream(device, phase.seed, epoch, workers.rank):
             for order, batch in enumerate(loader.epoch(epoch)):
                 images = seen = batch.images.contiguous(memory_format=torch.channels_last)
@@ -141,8 +161,8 @@ def train(
                     student_activations = phase.student(images) if phase.student else None
                     loss, terms = phase.loss(student_activations, teacher_activations, batch)
 
-                if measuring and not measured:  # in the epoch's first step
-                    measured = measuring.gradient_norms(terms, batch.share, workers)
+                if due and not measured:  # in the epoch's first step
+                    measured = due.gradient_norms(terms, batch.share, workers)
                 share, is_step = accumulated(order, loader.num_samples, loader.batch_size, accumulate)
                 if order % accumulate == 0:
                     optimizer.zero_grad(set_to_none=True)
@@ -170,20 +190,23 @@ def train(
         judged, other = (beside, network) if beside and config.judge == "ema" else (network, beside)
         # Always in float32: in bfloat16 logits tie, and accuracies move by tenths.
         if phase.is_scored:
-            validation = evaluate(judged, evaluation_batches(dataset, parts.validation_index))
+            validation, measures = measuring.evaluated(judged, "validation", is_last=is_last)
             if other:
                 of_other = evaluate(other, evaluation_batches(dataset, parts.validation_index))
             # After the epoch's last step, whose effect is in no training loss.
             for found in (validation, of_other):
                 if found and not math.isfinite(found.loss):
                     raise TrainingFailed(f"the validation loss is {found.loss} after epoch {number}")
-        if measuring:
+        if due:
             with bfloat16:
-                measured |= measuring.on_validation()
+                measured |= due.on_validation()
         if phase.reads_objective:
             measured |= objective.learned()
         if options.read_test and is_last:
-            test = evaluate(judged, evaluation_batches(dataset, "test"))
+            test, on_test = measuring.evaluated(judged, "test", is_last=is_last)
+            measures |= on_test
+        if is_last:
+            measures |= measuring.of_student(judged)
         accuracy = values.pop("correct", None)
         result = EpochResult(
             epoch=number,
@@ -198,16 +221,19 @@ def train(
             test_loss=test.loss if test else None,
             test_accuracy=test.accuracy if test else None,
             test_images=len(dataset.test_labels) if test else None,
+            test_correct=packed(test.correct) if test else "",
             epoch_seconds=time.perf_counter() - started,
             samples_per_second=num_samples / train_seconds,
             peak_memory_gib=_peak_memory_gib(device),
             terms=values,
             health=measured,
+            measures=measures,
         )
         history.append(result)
         if place and workers.rank == 0:
             if is_last:
                 save_student(place, judged)
+                measuring.save_logits(place)
             of_objective = objective.state_dict() if phase.reads_objective else {}
             states = network.state_dict(), of_objective, optimizer.state_dict()
             save_checkpoint(place, Checkpoint(*states, history, beside.state_dict() if beside else {}))

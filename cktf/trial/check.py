@@ -1,6 +1,8 @@
 """Checks before a study starts whether its trials can run."""
 
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -8,9 +10,12 @@ from torch import nn
 from cktf.batch import Shapes
 from cktf.data import IMAGE_FOLDER, Dataset, DatasetMissing, in_both_parts, look_at_image_folder, split
 from cktf.errors import InputError
+from cktf.measures import Measure, OfPredictions, OfStudent, Predictions
+from cktf.measures.registry import as_numbers, numbers_of
 from cktf.models import ModelConfig, build_model, measure_shapes
 from cktf.objectives import active_objectives
 from cktf.objectives.contrastive.settings import ContrastiveSettings
+from cktf.plugins import ORIGINS
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
@@ -27,8 +32,16 @@ def what_is_built(config: TrialConfig) -> tuple[object, ...]:
     return tuple(getattr(config, name) for name in TrialConfig.model_fields if name not in NOT_BUILT)
 
 
-def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = False) -> None:
+def check_trial(
+    config: TrialConfig,
+    workers: int = 1,
+    *,
+    is_measured: bool = False,
+    measures: Mapping[str, Measure] = MappingProxyType({}),
+) -> None:
     """Build all parts of a trial of so many workers on the CPU, with memory banks of one sample per class.
+
+    Measures of plug-ins are tried on made-up outputs, and on the network that is not trained.
 
     Raises:
         InputError: If a data set or the teacher's file is missing, networks, data, batches and objectives do not fit
@@ -42,12 +55,27 @@ def check_trial(config: TrialConfig, workers: int = 1, *, is_measured: bool = Fa
     teacher = _build_teacher(config, dataset) if config.runs_teacher(is_measured=is_measured) else None
     # In a transfer each image is its own class; two are enough.
     labels = classes[:2] if config.source else classes
-    _, _, phases = assemble(config, dataset, parts, teacher, labels, initial_weights(config.student, "student"))
+    network, _, phases = assemble(config, dataset, parts, teacher, labels, initial_weights(config.student, "student"))
     for phase in phases:
         try:
             phase.loader(Workers(size=workers))
         except InputError as error:
             raise InputError(f"phase {phase.name}: {error}") from error
+    of_plugins = {name: each for name, each in measures.items() if ("METRICS", name) in ORIGINS}
+    if of_plugins:
+        _try_measures(of_plugins, network, dataset)
+
+
+def _try_measures(measures: Mapping[str, Measure], network: nn.Module, dataset: Dataset) -> None:
+    num_classes = dataset.num_classes
+    labels = torch.arange(3 * num_classes) % num_classes
+    logits = torch.sin(torch.arange(3.0 * num_classes**2)).reshape(-1, num_classes)
+    outputs = Predictions(logits, labels, logits.flip(0))
+    numbers_of({n: each for n, each in measures.items() if isinstance(each, OfPredictions)}, "validation", outputs)
+    image = torch.zeros(1, *dataset.image_shape).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        network.eval()
+        as_numbers({name: each(network, image) for name, each in measures.items() if isinstance(each, OfStudent)})
 
 
 def look_at_data(config: TrialConfig) -> list[str]:

@@ -60,7 +60,7 @@ def run_trial(
         return
     dataset = held_dataset(config.data, device)
     teacher = None
-    if config.runs_teacher(is_measured=options.health is not None):
+    if config.runs_teacher(is_measured=options.reads_teacher):
         assert config.teacher is not None
         is_scored = options.teacher_is_scored or config.teacher.accept_any
         if config.teacher.checkpoint is not None and not is_scored:

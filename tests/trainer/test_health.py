@@ -13,6 +13,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 
 from cktf.batch import Batch
 from cktf.data import evaluation_batches, split
+from cktf.measures.predictions import agreement
 from cktf.models import build_model, measure_shapes
 from cktf.rows import EpochResult
 from cktf.seeding import initialisation
@@ -20,7 +21,7 @@ from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.health import Health, HealthConfig, agreement, divergence, layer_pairs, linear_cka
+from cktf.trainer.health import Health, HealthConfig, divergence, layer_pairs, linear_cka
 from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
@@ -320,9 +321,3 @@ def test_the_divergence_is_of_the_teacher_from_the_student(sides: tuple[Tensor, 
     # By hand: p = (1/2, 1/2), q = (1/4, 3/4).
     found = divergence(torch.tensor([[0.0, math.log(3)]]), torch.zeros(1, 2))
     assert found.item() == pytest.approx(0.5 * math.log(2) + 0.5 * math.log(2 / 3), rel=1e-6)
-
-
-def test_agreement_is_of_first_choices() -> None:
-    student = torch.tensor([[2.0, 1.0], [0.0, 5.0], [1.0, 0.0], [3.0, 4.0]])
-    teacher = torch.tensor([[9.0, 1.0], [4.0, 0.0], [1.0, 0.5], [0.0, 0.1]])
-    assert agreement(student, teacher).item() == 75

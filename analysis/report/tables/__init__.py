@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from analysis.report.table import SMOKE, Table, main_name, unmade_table
-from analysis.report.tables import comparisons, distillation, effects, searches
+from analysis.report.tables import comparisons, distillation, effects, measures, searches
 from analysis.results import Results
 from analysis.wording import quantity
 
@@ -12,6 +12,7 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
     "contexts": effects.contexts,
     "effects": effects.effects,
     "leaderboard": searches.leaderboard,
+    "measures": measures.measures,
     "over_contexts": comparisons.over_contexts,
     "ranks": comparisons.ranks,
     "interactions": comparisons.interactions,
@@ -26,7 +27,7 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
 ANSWERS = {"effects": ("contexts", "effects"), "leaderboard": ("leaderboard",)}
 """What answers the question of a study (see `main_name`) to the kinds of tables that say it."""
 
-WITHOUT_DIRECTION = {"health", "importance", "teachers"}
+WITHOUT_DIRECTION = {"health", "importance", "measures", "teachers"}
 """Kinds whose figures are not of the metric."""
 
 

@@ -124,7 +124,9 @@ def marks(results: Results, rows: Rows, columns: Mapping[int, str]) -> tuple[Cel
 def teacher_of(results: Results, context: str) -> tuple[float, float]:
     """Return the teacher's score in a context, measured and published; NaN if unknown, or if there are several."""
     study, trials = results.facts.study, results.trials
-    measured = trials.loc[trials["context"] == context, f"teacher_{study.report_metric}"].dropna().unique()
+    column = f"teacher_{study.report_metric}"  # of a measure there is none
+    is_here = trials["context"] == context
+    measured = [*trials.loc[is_here, column].dropna().unique()] if column in trials else []
     published = study.reference_teachers.get(context, np.nan)
     return (float(measured[0]) if len(measured) == 1 else np.nan), published
 

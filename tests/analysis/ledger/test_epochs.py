@@ -45,7 +45,8 @@ def ledger(count: int) -> Ledger:
 def rows(*epochs: tuple[str, int, float]) -> pa.Table:
     """Rows of a ledger in its order: trial, epoch, training loss."""
     names, numbers, losses = zip(*epochs, strict=True)
-    given = {"trial_id": names, "epoch": numbers, "train_loss": losses, "phase": ["train"] * len(epochs)}
+    texts = ["train"] * len(epochs)
+    given = {"test_correct": texts, "trial_id": names, "epoch": numbers, "train_loss": losses, "phase": texts}
     zeros = [0.0] * len(epochs)
     columns = {field.name: pa.array(given.get(field.name, zeros), field.type) for field in EPOCH_SCHEMA}
     return pa.table(columns | {"place": pa.array(range(len(epochs)))})

@@ -1,0 +1,36 @@
+"""The effects of every arm on each further measure, each measure a family of comparisons of its own."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from analysis.statistics.columns import typed
+from analysis.statistics.effects import COLUMNS, effects
+from cktf.rows import MEASURE
+
+ACCURACY = "test_accuracy"
+
+
+def measure_effects(trials: pd.DataFrame, measures: Mapping[str, bool], *, besides: str) -> pd.DataFrame:
+    """Return every arm's effect on each further measure, against its context's baseline, paired by seed.
+
+    p is adjusted by Holm's method over the comparisons of one measure. Over measures it is not, so that of several
+    measures without any effect more than 5% of studies find one somewhere; a question is asked of the metric.
+
+    Args:
+        trials: As `analysis.load` gives them.
+        measures: Column to whether a larger value is better; those of the validation split are left out.
+        besides: The metric that the study reports, which is left out too. Where it is not the test accuracy, and there
+            are measures, that is one of them.
+
+    Returns:
+        The columns of `analysis.statistics.effects.effects`, measure by measure; a delta is the metric's alone.
+    """
+    judged = {name: larger for name, larger in measures.items() if not name.startswith(f"{MEASURE}validation_")}
+    judged = ({ACCURACY: True} | judged) if judged else {}
+    frames = [
+        effects(trials, metric=name, maximise=larger)
+        for name, larger in judged.items()
+        if name != besides and name in trials and trials[name].notna().any()
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else typed([], COLUMNS)

@@ -1,0 +1,124 @@
+"""Measures added to a run whose trials have ended, from their stored outputs, without training."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from cktf.errors import InputError, StudyDiffers, UserError
+from cktf.measures import Measure, OfPredictions
+from cktf.measures.registry import built, directions, numbers_of, settings_of, with_settings
+from cktf.plan.state import RunState
+from cktf.plugins import Plugin, find_plugin
+from cktf.rows import EpochRow, Row, Status, StudyRow
+from cktf.run.directory import provenance, require_study, writing
+from cktf.run.ledger import Ledger, open_run, read_ledger
+from cktf.run.plugins import store
+from cktf.study import yaml_text
+from cktf.study.problems import StudyError
+from cktf.study.spec import measure_problems, registered
+from cktf.trainer.checkpoint import trial_storage
+from cktf.trainer.measuring import LOGITS, stored_predictions
+
+
+def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins: Sequence[str] = ()) -> str:
+    """Add measures of outputs to the complete trials of a run that do not have them, and return what was done.
+
+    A study row tells of this session (its code, the measures with their settings), then each trial's last epoch is
+    written again, with the new numbers.
+
+    Args:
+        run_dir: The run directory.
+        asked: Measures, each as in a study's list: ``ece``, or ``ece: {bins: 10}``.
+        plugins: Files of further plug-ins, or modules, that have some of them; files are copied into the run.
+
+    Raises:
+        UserError: If there is no run, no trial has stored outputs, a measure cannot be taken from them, or the run has
+            it with other settings or of other code.
+    """
+    run = open_run(run_dir)
+    require_study(run)
+    extra = registered(plugins, partial(find_plugin, folder=Path()))
+    measures = _of_outputs(asked)
+    with writing(run):
+        ledger = Ledger(run)
+    with ledger:
+        rows = list(read_ledger(run))
+        launches = [row for row in rows if isinstance(row, StudyRow)]
+        _require_comparable(measures, extra, launches)
+        last = {row.trial_id: row for row in rows if isinstance(row, EpochRow)}
+        outputs, had, without = {}, 0, 0
+        for trial_id, trial in RunState(launches[-1].metric, rows).trials.items():
+            if trial.status is not Status.COMPLETE:
+                continue
+            found = stored_predictions(trial_storage(run, trial_id))
+            names = {f"{split}_{name}" for split in found for name in measures}
+            known = {name.partition(".")[0] for name in last[trial_id].measures}
+            had, without = had + (bool(found) and names <= known), without + (not found)
+            if not names <= known:
+                outputs[trial_id] = found
+        if not outputs and not had:
+            raise UserError(
+                f"{run.root}: no complete trial has stored outputs ({LOGITS}); 'keep_logits: true' in its "
+                "study stores them"
+            )
+        new: list[Row] = [_session(launches[-1], measures, extra)] if outputs else []
+        for trial_id, found in outputs.items():
+            numbers = {k: v for split, each in found.items() for k, v in numbers_of(measures, split, each).items()}
+            row = last[trial_id]
+            new.append(replace(row, measures={**row.measures, **numbers}, time=time.time()))
+        with writing(run):
+            store(extra, run)
+            for each in new:
+                ledger.append(each)
+    told = [f"{', '.join(measures)}: measured in {len(outputs)} trials"]
+    told += [f"{had} had them already"] if had else []
+    told += [f"{without} without stored outputs are left out"] if without else []
+    return "; ".join(told)
+
+
+def _of_outputs(asked: Sequence[str]) -> dict[str, OfPredictions]:
+    """Return the measures that are asked for; one that needs more than a student's outputs is refused."""
+    settings = with_settings([yaml_text.parse(text).value for text in asked])
+    if problems := [*measure_problems(settings)]:
+        raise StudyError.of(problems)
+    found = {}
+    for name, measure in built(settings).items():
+        if not isinstance(measure, OfPredictions) or measure.needs_teacher:
+            what = "the teacher" if isinstance(measure, OfPredictions) else "the network"
+            raise InputError(
+                f"{name}: reads {what}, and only a student's outputs are stored; name it under 'measures:'"
+            )
+        found[name] = measure
+    return found
+
+
+def _require_comparable(
+    measures: Mapping[str, Measure], plugins: Sequence[Plugin], launches: Sequence[StudyRow]
+) -> None:
+    """Refuse what would mix values of different settings, or of different code, under one name."""
+    before = {name: settings for row in launches for name, settings in row.measure_settings.items()}
+    for name, settings in settings_of(measures).items():
+        if before.get(name, settings) != settings:
+            raise StudyDiffers(f"{name}: the run has it with the settings {before[name]}; got {settings}")
+    versions = {name: version for row in launches for name, version in row.plugins.items()}
+    for plugin in plugins:
+        if versions.get(plugin.name, plugin.version) != plugin.version:
+            raise StudyDiffers(
+                f"plug-in {plugin.name} is {plugin.version} here, and {versions[plugin.name]} in the run; give the "
+                "changed file, and its measures, other names"
+            )
+
+
+def _session(last: StudyRow, measures: Mapping[str, Measure], plugins: Sequence[Plugin]) -> StudyRow:
+    """Return the study row of a session that adds measures."""
+    return replace(
+        last,
+        measures={**last.measures, **directions(measures)},
+        measure_settings={**last.measure_settings, **settings_of(measures)},
+        plugins={**last.plugins, **{plugin.name: plugin.version for plugin in plugins}},
+        time=time.time(),
+        **provenance(),
+    )

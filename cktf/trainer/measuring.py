@@ -1,0 +1,113 @@
+"""The measures of one trial, and its outputs as they are stored and read again."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from cktf.data import Dataset, Split, evaluation_batches
+from cktf.measures import OfPredictions, OfStudent, Predictions
+from cktf.measures.registry import as_numbers, built, numbers_of
+from cktf.storage import Storage
+from cktf.trainer.evaluate import Evaluation, evaluate
+
+LOGITS = "logits.safetensors"
+"""File in a trial's folder: ``validation.logits`` and ``test.logits``, float32, and the labels of each."""
+
+
+class Measuring:
+    """Takes the measures of one trial.
+
+    Args:
+        measures: Name to settings of each.
+        keep_logits: Whether the outputs of the last epoch are stored.
+        teacher: The frozen teacher; None if the trial runs none, or it does not know the labels' classes. Measures that
+            read it are then left out.
+        dataset: The student's data set.
+        parts: Its splits.
+    """
+
+    def __init__(
+        self,
+        measures: Mapping[str, Mapping[str, Any]],
+        keep_logits: bool,
+        teacher: nn.Module | None,
+        dataset: Dataset,
+        parts: Split,
+    ) -> None:
+        chosen = built(measures)
+        self._of_student = {name: each for name, each in chosen.items() if isinstance(each, OfStudent)}
+        self._of_outputs = {
+            name: each
+            for name, each in chosen.items()
+            if isinstance(each, OfPredictions) and not (each.needs_teacher and teacher is None)
+        }
+        self._keep_logits = keep_logits
+        self._teacher = teacher if any(each.needs_teacher for each in self._of_outputs.values()) else None
+        self._dataset = dataset
+        self._validation_rows = parts.validation_index
+        self._of_teacher: dict[str, Tensor | None] = {}
+        self._last: dict[str, Predictions] = {}
+
+    def evaluated(self, network: nn.Module, split: str, *, is_last: bool) -> tuple[Evaluation, dict[str, float]]:
+        """Return a network's evaluation on a split, and its measures that are due; ``is_last`` is of the epoch."""
+        due = {name: each for name, each in self._of_outputs.items() if is_last or each.every_epoch}
+        is_stored = is_last and self._keep_logits
+        found = evaluate(network, self._batches(split), with_logits=bool(due) or is_stored)
+        if found.logits is None:
+            return found, {}
+        predictions = Predictions(found.logits, found.labels)
+        if is_stored:
+            self._last[split] = predictions
+        if any(each.needs_teacher for each in due.values()):
+            predictions = replace(predictions, teacher=self._teacher_on(split))
+        return found, numbers_of(due, split, predictions)
+
+    @torch.no_grad()
+    def of_student(self, network: nn.Module) -> dict[str, float]:
+        """Return the measures of the network itself; its mode is restored."""
+        if not self._of_student:
+            return {}
+        was_training = network.training
+        network.eval()
+        image = next(self._batches("validation"))[0][:1].contiguous(memory_format=torch.channels_last)
+        found = as_numbers({name: each(network, image) for name, each in self._of_student.items()})
+        network.train(was_training)
+        return found
+
+    def save_logits(self, place: Storage) -> None:
+        """Write the outputs of the last epoch into the trial's folder, if they are to be stored."""
+        if self._last:
+            tensors = {f"{split}.logits": found.logits.cpu().contiguous() for split, found in self._last.items()}
+            tensors |= {f"{split}.labels": found.labels.cpu().contiguous() for split, found in self._last.items()}
+            place.write(LOGITS, save_safetensors(tensors))
+
+    def _batches(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        return evaluation_batches(self._dataset, "test" if split == "test" else self._validation_rows)
+
+    def _teacher_on(self, split: str) -> Tensor | None:
+        assert self._teacher is not None
+        if split not in self._of_teacher:
+            self._of_teacher[split] = evaluate(self._teacher, self._batches(split), with_logits=True).logits
+        return self._of_teacher[split]
+
+
+def stored_predictions(place: Storage) -> dict[str, Predictions]:
+    """Return split to the stored outputs of a trial; empty if its folder has none."""
+    content = place.read(LOGITS)
+    if content is None:
+        return {}
+    tensors = load_safetensors(content)
+    splits = [name.removesuffix(".logits") for name in tensors if name.endswith(".logits")]
+    return {split: Predictions(tensors[f"{split}.logits"], tensors[f"{split}.labels"]) for split in splits}
+
+
+def packed(correct: Tensor) -> str:
+    """Return truth values (samples,) as `cktf.rows.EpochResult.test_correct` has them."""
+    return base64.b64encode(np.packbits(correct.cpu().numpy()).tobytes()).decode()
