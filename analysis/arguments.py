@@ -76,7 +76,7 @@ def check_delta(delta: object, name: str = "delta") -> None:
 
 
 def check_question(
-    contrasts: Sequence[str | Sequence[str]], family: str, alternative: str, margin: object, delta: float | None
+    contrasts: Sequence[str | Sequence[str]], family: str, alternative: str, margin: float, delta: float | None
 ) -> None:
     """Refuse contrasts that are no pairs of different names, and an alternative, margin and delta that do not fit."""
     if isinstance(contrasts, str):

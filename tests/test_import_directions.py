@@ -58,7 +58,7 @@ ANALYSIS = (
     {"analysis.study_tables"},
     {"analysis.figures"},
     {"analysis.results"},
-    {"analysis.foreign", "analysis.several_runs"},
+    {"analysis.foreign", "analysis.planning", "analysis.several_runs"},
     {"analysis.loading"},
     {"analysis.report"},
     {"analysis", "analysis.__main__"},
