@@ -214,6 +214,10 @@ def test_what_a_task_needs_or_cannot_use_is_told(transfer: MakeTrial, tiny: Make
         ({"probe": None}, "task: transfer needs 'probe:', how the labelled images are learnt from"),
         ({"teacher": None}, r"objective\.cktf needs a teacher"),
         ({"objective": {"cross_entropy": {}}}, r"objective\.cross_entropy needs labels.*task: transfer"),
+        (
+            {"objective": {"crd": {"estimator": "infonce", "positives": "class"}}},
+            r"objective\.crd needs labels.*task: transfer",
+        ),
         ({"source": {"name": "digits", "train_fraction": 0.5}}, r"source\.train_fraction: .*teacher\.train_fraction"),
     ):
         with pytest.raises(ValidationError, match=message):

@@ -49,15 +49,8 @@ class Side(nn.Module):
         self.num_samples = given.num_samples
         self.partition: float | None = None
         with seeding.initialisation(given.seed, "head", *name):
-            self.head = Head(
-                head,
-                shape,
-                dim,
-                unit_length=config.unit_length,
-                depth=config.depth,
-                width=config.width,
-                norm=config.norm,
-            )
+            form = config.model_dump(include={"unit_length", "depth", "width", "norm"})
+            self.head = Head(head, shape, dim, **form)
         with seeding.initialisation(given.seed, "bank", *name):
             self.bank = build_bank(config, given.num_samples, dim)
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cktf.objectives.contrastive.nce import tiles, times_transposed
+from cktf.objectives.contrastive.nce import kernel_for, tiles, times_transposed
 from cktf.objectives.contrastive.negatives import Negatives
 
 FAR = 1e30
@@ -75,7 +75,10 @@ class _LogSums(torch.autograd.Function):
         # the rows they belong to.
         peak = anchors.new_full((len(anchors), 1), -FAR)
         total, centre = torch.zeros_like(peak), torch.zeros_like(anchors)
-        for columns, tile in tiles(in_bits, rows):
+        fused = kernel_for(anchors)
+        if fused:
+            peak, total, centre = fused.info_nce_sums(in_bits, rows, weights)
+        for columns, tile in () if fused else tiles(in_bits, rows):
             scores = _counted(in_bits, tile, weights[:, columns])
             higher = torch.maximum(peak, scores.amax(1, keepdim=True))
             shrink, values = torch.exp2(peak - higher), torch.exp2(scores - higher) * weights[:, columns]

@@ -1,6 +1,8 @@
 """InfoNCE with negatives weighed by hardness and several positives: loss, gradients, tiles, range."""
 
 import math
+from dataclasses import replace
+from types import ModuleType
 
 import pytest
 import torch
@@ -85,6 +87,22 @@ def test_loss_of_two_positives_and_two_negatives_by_hand() -> None:
     negatives = Negatives(torch.tensor([[0.0, 1.0, 1.0]]), 2, distinct=True, positives=torch.tensor([[1.0, 0.0, 0.0]]))
     loss = reweighted_loss(rows[2:], rows[2:], rows, negatives, temperature=1 / math.log(2), hardness=1.0)
     assert math.isclose(float(loss), math.log(19 / 3) - math.log(2) / 2, rel_tol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["once", "scaled"])
+def test_the_fused_kernel_takes_its_sums_too(kind: str, fused_kernel: ModuleType) -> None:
+    negatives, fast, slow = several(kind), [*case(torch.float32)], [*case()]
+    assert contrast.kernel_for(fast[0]) is fused_kernel
+    assert negatives.positives is not None
+    single = replace(negatives, weights=negatives.weights.float(), positives=negatives.positives.float())
+    for values in (fast, slow):
+        for value in values:
+            value.requires_grad_()
+    loss = reweighted_loss(*fast, single, temperature=0.1, hardness=0.7)
+    expected = slow_loss(*slow, negatives, 0.1, 0.7)
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-6)
+    for found, of_slow in zip(torch.autograd.grad(loss, fast), torch.autograd.grad(expected, slow), strict=True):
+        torch.testing.assert_close(found.double(), of_slow, rtol=1e-4, atol=1e-4 * float(of_slow.abs().max()))
 
 
 @pytest.mark.parametrize("length", [1.0, 30.0])
