@@ -1,7 +1,7 @@
 """Measures of the student itself: its size, and how fast it is on the device that trained it."""
 
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from statistics import median
 from typing import ClassVar
 
@@ -14,6 +14,13 @@ from cktf.measures.measure import OfStudent
 
 WARM_UP = 3
 """Runs before those that are timed."""
+
+
+def uncompiled(network: nn.Module) -> AbstractContextManager[object]:
+    """Return a context in which a network runs as if it were not compiled, and none of its graphs changes."""
+    is_compiled = any(module._compiled_call_impl for module in network.modules())
+    # The compiler takes seconds to import, so it is left alone otherwise.
+    return torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()
 
 
 class Parameters(OfStudent):
@@ -43,10 +50,7 @@ class Flops(OfStudent):
     maximise: ClassVar[bool] = False
 
     def __call__(self, student: nn.Module, image: Tensor) -> float:
-        is_compiled = any(module._compiled_call_impl for module in student.modules())
-        # What is compiled is not counted. The compiler takes seconds to import, so it is left alone otherwise.
-        eager = torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()
-        with eager, FlopCounterMode(display=False) as counter:
+        with uncompiled(student), FlopCounterMode(display=False) as counter:
             student(image)
         return float(counter.get_total_flops())
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cktf.data import Dataset, Split, evaluation_batches
 from cktf.measures import OfPredictions, OfStudent, Predictions
 from cktf.measures.registry import as_numbers, built, numbers_of
+from cktf.measures.student import uncompiled
 from cktf.storage import Storage
 from cktf.trainer.evaluate import Evaluation, evaluate
 
@@ -94,7 +95,8 @@ class Measuring:
     def _teacher_on(self, split: str) -> Tensor | None:
         assert self._teacher is not None
         if split not in self._of_teacher:
-            self._of_teacher[split] = evaluate(self._teacher, self._batches(split), with_logits=True).logits
+            with uncompiled(self._teacher):  # or a graph that training uses might change
+                self._of_teacher[split] = evaluate(self._teacher, self._batches(split), with_logits=True).logits
         return self._of_teacher[split]
 
 

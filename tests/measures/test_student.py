@@ -34,6 +34,13 @@ def test_size_and_operations_are_those_counted_by_hand() -> None:
         assert Flops()(network, IMAGE) == 2 * (5 * 3 * 9 * 4 * 4 + 5 * 4)
 
 
+def test_a_compiled_network_is_counted_like_one_that_is_not() -> None:
+    network = _Net().eval()
+    network.compile(backend="eager")
+    with torch.no_grad():
+        assert Flops()(network, IMAGE) == 2 * (5 * 3 * 9 * 4 * 4 + 5 * 4)
+
+
 def test_times_are_medians_of_runs_of_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     # Each pair of readings is a run: warm-up first, then 10, 90 and 20 ms.
     readings = [at for _ in range(WARM_UP) for at in (0.0, 500.0)] + [1.0, 1.01, 2.0, 2.09, 3.0, 3.02]
