@@ -61,10 +61,19 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize(("kind", "zipped"), [*((kind, True) for kind in HARMLESS), ("everything", False)])
-def test_the_way_out_that_a_refusal_names_makes_a_file_that_loads(tmp_path: Path, kind: Any, zipped: Any) -> None:
+def test_the_way_out_that_a_refusal_names_makes_a_file_that_loads(
+    tmp_path: Path, kind: Any, zipped: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "it's mine.pth"
     torch.save(HARMLESS[kind], path, _use_new_zipfile_serialization=zipped)
-    subprocess.run(command_in(refusal_of(path)), check=True, timeout=100)
+    command = command_in(refusal_of(path))
+    if kind == "everything" and zipped:
+        subprocess.run(command, check=True, timeout=100)
+    else:  # torch alone takes seconds to import
+        _, option, program, *arguments = command
+        assert option == "-c"
+        monkeypatch.setattr(sys, "argv", [option, *arguments])
+        exec(program, {"__name__": "__main__"})  # noqa: S102  # our own message
     found = read_weights(tmp_path / "it's mine.tensors.pth")
     assert found.keys() == WEIGHTS.keys()
     assert all(torch.equal(found[key], value) for key, value in WEIGHTS.items())
