@@ -10,7 +10,7 @@ from cktf.errors import InputError, shown
 from cktf.names import as_name
 from cktf.rows import Scalar
 from cktf.settings import LARGEST_SEED
-from cktf.study.designs import arms_in, candidates, merge_alike
+from cktf.study.designs import arms_in, candidates, is_crossed, merge_alike
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
 from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import Location, exists, known_paths, leaves, overlay, section_at, spelled, suggestion, value_at
@@ -35,7 +35,7 @@ def find_problems(spec: StudySpec) -> list[Finding]:
 
     Each step runs only if those before it found nothing, so that one mistake is reported once.
     """
-    steps = (_check_keys, _check_names, _check_baselines, _check_search, _check_arms, _check_reference)
+    steps = (_check_keys, _check_names, _check_baselines, _check_search, _check_arms, _check_teachers, _check_reference)
     return next((problems for step in steps if (problems := [*step(spec)])), [])
 
 
@@ -249,6 +249,20 @@ def _check_different(spec: StudySpec, context: str) -> Iterator[Finding]:
             yield candidate.where, f"equals arm {shown(names[arm_id])}"
     if len(own) == 1 and spec.compare is None and spec.fractional is None:
         yield (spec.kind,), "every arm equals the baseline, so there is nothing to compare"
+
+
+def _check_teachers(spec: StudySpec) -> Iterator[Finding]:
+    """Yield why teachers cannot be crossed with seeds."""
+    if spec.teacher_seeds is None:
+        return
+    for where, path in _named_paths(spec):
+        if path == "teacher.seed":
+            yield where, "cannot be set beside 'teacher_seeds:', which has the seeds of all teachers"
+    arms = [arm for context in spec.baselines for arm in arms_in(spec, context)]
+    if any(arm.config.teacher and arm.config.teacher.seed for arm in arms):
+        yield ("teacher_seeds",), "has the seeds of all teachers, so 'teacher.seed' cannot be set beside it"
+    elif not any(is_crossed(spec, arm.config) for arm in arms):
+        yield ("teacher_seeds",), "no arm has a teacher that is trained here and that an objective reads"
 
 
 def _check_reference(spec: StudySpec) -> Iterator[Finding]:

@@ -213,6 +213,10 @@ class StudySpec(Settings):
     seeds: Seeds = ()
     """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search."""
 
+    teacher_seeds: Seeds | None = None
+    """Seeds of teachers, as their number or a list, crossed with the students' seeds: every arm with a teacher that is
+    trained here runs with each of them at each seed. None: one teacher, of `teacher.seed`, serves all seeds."""
+
     metric: str = "validation_accuracy"
     """The column that decides."""
 
@@ -380,10 +384,10 @@ class StudySpec(Settings):
                 raise refusal(*found) from None
         return baseline
 
-    @field_validator("seeds")
+    @field_validator("seeds", "teacher_seeds")
     @classmethod
-    def _different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds):
+    def _different(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if seeds and len(set(seeds)) < len(seeds):
             raise InputError(f"the seeds must differ from each other; got {shown(list(seeds))}")
         return seeds
 

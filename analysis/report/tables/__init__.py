@@ -13,6 +13,7 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
     "effects": effects.effects,
     "leaderboard": searches.leaderboard,
     "over_contexts": comparisons.over_contexts,
+    "over_teachers": comparisons.over_teachers,
     "ranks": comparisons.ranks,
     "interactions": comparisons.interactions,
     "teachers": distillation.teachers,
