@@ -1,5 +1,6 @@
 """The planner's trials of teachers, with a ledger in memory and made-up results."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from cktf.plan.planner import NoTrial, Planner
 from cktf.plan.state import RunState
 from cktf.rows import TRAINED_HERE, EndRow, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
+from cktf.study.designs import plan_arms
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trial.teachers import teacher_trial
@@ -150,3 +152,44 @@ def test_a_search_plans_the_teacher_of_an_arm_before_its_trials_and_counts_arms_
         assert rows.index(own) < rows.index(row)
         assert ended < begun
     assert isinstance(Planner(spec, rows.append, list(rows)).next_trial(), NoTrial)
+
+
+def test_teachers_are_crossed_with_seeds_and_an_arm_is_one_arm_with_all_of_them(
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    spec = make_spec(TAUGHT, ablate={"objective.kd.weight": [0.0, 2.0]}, seeds=2, teacher_seeds=[5, 7])
+    planner = ledger(spec, rows)
+    assert [row.seed for row in teachers(rows)] == [5, 7]
+    found = [(row.seed, row.arm, row.config["teacher"]["seed"]) for row in planned(rows)]
+    of_seed = [("baseline", 5), ("baseline", 7), ("kd.weight=0", 0), ("kd.weight=2", 5), ("kd.weight=2", 7)]
+    assert found == [(seed, *each) for seed in (0, 1) for each in of_seed]
+    arms = {arm.name: arm.arm_id for arm in plan_arms(spec)}
+    assert {row.arm: row.arm_id for row in planned(rows)} == arms
+    assert len({row.trial_id for row in planned(rows)}) == planner.total() == 10
+    assert {row.teacher_id for row in planned(rows) if row.arm == "baseline"} == {
+        row.trial_id for row in teachers(rows)
+    }
+    run_to_end(planner, lambda row, _: 90.0 + row.config["teacher"]["seed"] if row.arm == "baseline" else 50.0)
+    assert [best.score for best in planner.state.best_arms(maximise=True).values()] == [96.0]
+    before = list(rows)
+    assert ledger(spec, rows).is_done
+    assert rows == before
+
+
+def test_a_search_tells_optuna_the_mean_over_seeds_and_teachers_also_after_a_restart(
+    make_search: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    search = {"optimizer.learning_rate": {"float": [0.01, 0.1]}}
+    spec = make_search(baseline=TAUGHT, search=search, trials=3, seeds=2, teacher_seeds=[5, 7])
+    planner = ledger(spec, rows)
+    assert planner.total() == 12
+    run_to_end(planner, by_learning_rate, most=6, at_once=1)
+    restarted = ledger(spec, rows)
+    run_to_end(restarted, by_learning_rate)
+    assert restarted.state.counts() == {Status.COMPLETE: 12}
+    assert Counter(row.arm for row in planned(rows)).most_common(1)[0][1] == 4
+    ranking = restarted.state.ranking(Stage.SEARCH, maximise=True)
+    assert len(ranking) == 3
+    assert restarted._search is not None
+    told = {trial.value for trial in restarted._search._suggestions.trials()}
+    assert told == {arm.score for arm in ranking}
