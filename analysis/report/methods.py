@@ -175,7 +175,8 @@ def recipe_text(trials: "pd.DataFrame") -> str:
             share = _told(alike, "teacher.train_fraction", "%")
             of_split = "" if share in ("", "100%") else f" on {share} of the training split"
             optimizer = _optimizer(alike, "teacher.optimizer.")
-            how = f"was trained{_length(alike, 'teacher.', of_split)}{optimizer}"
+            stopped = f", stopped after epoch {epoch}" if (epoch := _told(alike, "teacher.epoch")) else ""
+            how = f"was trained{_length(alike, 'teacher.', of_split)}{optimizer}{stopped}"
         sentences.append(f"The teacher{source}, {model}, {how} and is frozen.")
     return " ".join(sentences)
 

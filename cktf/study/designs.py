@@ -250,7 +250,7 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
         if values[data]:
             values[data] |= {"generated": True, "root": None, "download": False, "content": None}
     if values["teacher"]:
-        values["teacher"] |= {"checkpoint": None, "sha256": None, "accept_any": False}
+        values["teacher"] |= {"checkpoint": None, "sha256": None, "accept_any": False, "epoch": None, "classes": None}
     for network in (values["student"], values["teacher"]):
         if network:
             network |= {"weights": None, "weights_sha256": None}
@@ -263,7 +263,7 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
     for settings in values["objective"].values():
         if settings and "initial_epochs" in settings:
             settings["initial_epochs"] = min(settings["initial_epochs"], SMOKE_EPOCHS)
-    values["compile"] = False
+    values |= {"compile": False, "stop_after": None}
     return TrialConfig.model_validate(values)
 
 

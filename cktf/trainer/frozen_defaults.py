@@ -211,5 +211,8 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "student.weights_sha256": None,
     "teacher.weights": None,
     "teacher.weights_sha256": None,
+    "stop_after": None,
+    "teacher.epoch": None,
+    "teacher.classes": None,
 }
 """Path in a trial's configuration to its first default; `{}` is a section that exists by default."""

@@ -53,6 +53,8 @@ def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
             "objective": {"cross_entropy": {}},
             "optimizer": teacher.optimizer,
             "epochs": teacher.epochs,
+            # The last epoch is no earlier one.
+            "stop_after": None if teacher.epoch == teacher.epochs else teacher.epoch,
             "batch_size": teacher.batch_size,
             "precision": teacher.precision,
             # A teacher and a student of the same network and seed must not have the same initial parameters.
@@ -145,7 +147,7 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
             f"{len(teacher.mean)}"
         )
     with initialisation(teacher.seed, "teacher"):
-        network = build_model(teacher, dataset.num_classes, dataset.image_shape)
+        network = build_model(teacher, teacher.classes or dataset.num_classes, dataset.image_shape)
     if initial := initial_weights(teacher, "teacher"):
         initial(network)
     if teacher.checkpoint is not None:
@@ -167,7 +169,8 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
         except RuntimeError as error:
             raise InputError(
                 f"{place} does not hold the weights of {teacher.model} for images of {channels} channels and "
-                f"{dataset.num_classes} classes: {differences(expected, weights) or error}"
+                f"{teacher.classes or dataset.num_classes} classes: {differences(expected, weights) or error}; if only "
+                "its features are read, teacher.classes may say how many classes it knows"
             ) from error
         # Checked after loading, because a number of another precision may have become infinite.
         if not teacher.accept_any and (wrong := unusable(network.state_dict())):

@@ -11,11 +11,11 @@ from cktf.objectives.contrastive.negatives import build_source
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.contrastive.representations import OF_BATCH, LayerPair, Pairing, Representations, Transform
 from cktf.objectives.contrastive.settings import ContrastiveSettings
-from cktf.objectives.objective import BuildContext, Objective
+from cktf.objectives.objective import BuildContext, FeatureObjective
 from cktf.objectives.parts.stages import partners
 
 
-class CKTF(Objective):
+class CKTF(FeatureObjective):
     """Representations of the same depth are contrasted, from the stem to the penultimate vector.
 
     The paper minimises
