@@ -169,8 +169,7 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
         except RuntimeError as error:
             raise InputError(
                 f"{place} does not hold the weights of {teacher.model} for images of {channels} channels and "
-                f"{teacher.classes or dataset.num_classes} classes: {differences(expected, weights) or error}; if only "
-                "its features are read, teacher.classes may say how many classes it knows"
+                f"{teacher.classes or dataset.num_classes} classes: {differences(expected, weights) or error}"
             ) from error
         # Checked after loading, because a number of another precision may have become infinite.
         if not teacher.accept_any and (wrong := unusable(network.state_dict())):
