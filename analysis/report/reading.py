@@ -70,13 +70,13 @@ def held_for_text(results: Results, context: str = "") -> str:
     within = f" in {context}" if context else ""
     if not words:
         return ""
+    more = f" and {len(words) - MOST_TEACHERS} more" if len(words) > MOST_TEACHERS else ""
+    named_in_words = "; ".join(words[:MOST_TEACHERS]) + more
     if are_crossed(trials):
         count = counted(trials["seed"].nunique(), "seed")
-        return f"The verdicts{within} hold over {len(words)} teachers crossed with {count}: {'; '.join(words)}."
-    if len(words) == 1:
-        return f"The verdicts{within} hold for one teacher: {words[0]}."
-    more = f" and {len(words) - MOST_TEACHERS} more" if len(words) > MOST_TEACHERS else ""
-    return f"The verdicts{within} hold for these teachers: {'; '.join(words[:MOST_TEACHERS])}{more}."
+        return f"The verdicts{within} hold over {len(words)} teachers crossed with {count}: {named_in_words}."
+    which = "one teacher" if len(words) == 1 else "these teachers"
+    return f"The verdicts{within} hold for {which}: {named_in_words}."
 
 
 def scope_text(results: Results) -> str:
