@@ -125,14 +125,6 @@ def test_teachers_are_seen_before_the_first_student_and_go_on_when_their_driver_
         "the run's folder of teachers has their weights"
     )
 
-    again = Storage(tmp_path / "again" / "run")
-    (tmp_path / "again").mkdir()
-    start_driver(spec, tmp_path / "again").wait(PATIENCE)
-    cached = [row for row in rows_of(again, EndRow) if row.trial_id in teachers]
-    assert [(row.status, row.reason, row.epochs) for row in cached] == [
-        ("complete", "found in the cache of teachers", 0)
-    ] * 2
-
 
 @pytest.mark.usefixtures("ray_on_this_machine")
 def test_a_search_whose_driver_is_killed_is_resumed_to_the_same_trials(
