@@ -83,13 +83,10 @@ class Planner:
         self._queue = deque(
             key for trials in (self.state.teacher_trials, self.state.trials) for key in trials if self._is_open(key)
         )
+        self._fail_untaught()
 
     def plan(self) -> None:
-        """If no planned trial waits, plan what can be planned now: a search's next arm, or its confirm stage.
-
-        Students of a teacher that has failed end here.
-        """
-        self._fail_untaught()
+        """If no planned trial waits, plan what can be planned now: a search's next arm, or its confirm stage."""
         while not self._queue and (more := self._plan_more()):
             self._queue.extend(more)
             self._fail_untaught()
@@ -157,6 +154,8 @@ class Planner:
                     time=self._clock(),
                 )
             )
+            if trial.planned.stage == Stage.TEACHER:
+                self._fail_untaught()
 
     def take_back(self, reason: str) -> None:
         """Put the running trials back at the head of the queue, because their workers are gone.
