@@ -16,6 +16,7 @@ from analysis.statistics.health import health_effects
 from analysis.statistics.interactions import interactions
 from analysis.statistics.measures import measure_effects
 from analysis.statistics.over_contexts import over_contexts
+from analysis.statistics.over_teachers import over_teachers
 from analysis.statistics.per_image import correct
 from analysis.statistics.ranks import ranks
 from cktf.names import BASELINE
@@ -108,8 +109,12 @@ class StudyTables:
             named = ", ".join(sorted(filter(None, contexts.get(row.teacher_id, ()))))
             found.append({**asdict(row), "contexts": named, "near_chance": row.is_near_chance})
         frame = pd.DataFrame(found).drop(columns="time", errors="ignore")
+        # Which older ledgers do not have.
+        later = frame.columns.intersection(["teacher_seed", "epochs", "wall_seconds", "weights"])
+        frame = frame.drop(columns=[name for name in later if not frame[name].replace("", None).notna().any()])
         numbers = ("validation_accuracy", "validation_loss", "chance", "test_accuracy", "test_loss")
-        kinds = dict.fromkeys(("validation_images", "num_classes", "seed"), "Int64") | dict.fromkeys(numbers, "float64")
+        counts = ("validation_images", "num_classes", "seed", "teacher_seed", "epochs")
+        kinds = dict.fromkeys(counts, "Int64") | dict.fromkeys((*numbers, "wall_seconds"), "float64")
         return frame.astype({name: kind for name, kind in kinds.items() if name in frame})
 
     @cached_property
@@ -121,6 +126,11 @@ class StudyTables:
     def over_contexts(self) -> pd.DataFrame:
         """Every arm's mean effect over its contexts; see `analysis.statistics.over_contexts.over_contexts`."""
         return over_contexts(self.effects)
+
+    @cached_property
+    def over_teachers(self) -> pd.DataFrame:
+        """Every arm's effect over seeds and teachers; see `analysis.statistics.over_teachers.over_teachers`."""
+        return over_teachers(self.trials, metric=self.facts.study.report_metric)
 
     @cached_property
     def ranks(self) -> pd.DataFrame:

@@ -42,11 +42,16 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """Stage of a study to which a trial belongs. Only ``DESIGN`` and ``CONFIRM`` trials read the test split."""
+    """Stage of a study to which a trial belongs.
+
+    A teacher is trained by a trial of its own before its students, and is no arm. Of the students only those of
+    ``DESIGN`` and ``CONFIRM`` read the test split.
+    """
 
     DESIGN = "design"
     SEARCH = "search"
     CONFIRM = "confirm"
+    TEACHER = "teacher"
 
 
 class Alternative(StrEnum):
@@ -189,12 +194,13 @@ class PlannedRow(Row):
     """A trial that will run.
 
     Attributes:
-        trial_id: Hash of the full configuration, seed included.
-        arm_id: Hash of the configuration without the seed.
-        arm: The arm's readable name: ``baseline``, ``temperature=0.5``.
-        seed: The replicate.
+        trial_id: Hash of the full configuration, seed included; of a teacher it is the ``teacher_id`` of its students.
+        arm_id: Hash of the configuration without the seed and, where a study crosses teachers with seeds, without the
+            seed of its teacher.
+        arm: The arm's readable name: ``baseline``, ``temperature=0.5``; of a teacher its network and data set.
+        seed: The replicate; of a teacher its own seed.
         stage: `Stage`.
-        number: Order of planning within the run, from 0.
+        number: Order of planning within the run, from 0; teachers are counted apart.
         params: Factor path to value, for every factor that this arm sets.
         config: The full trial configuration.
         epochs: Epochs of all phases; 0 in ledgers of a version that had one phase.
@@ -238,6 +244,10 @@ class TeacherRow(Row):
         seed: The replicate whose validation split it is; None for a trained teacher, which has its own split.
         test_accuracy: Top-1, per cent, at the end of its training; None, as the next, if it is from a file.
         test_loss: Mean cross-entropy.
+        teacher_seed: Seed of its training; None, as the next two, if it is from a file or in older ledgers.
+        epochs: Epochs that it was trained for.
+        wall_seconds: Time of its training in this run; 0 if it was found in the cache.
+        weights: Where its first weights are from; empty if they were random.
         time: Seconds since the epoch (UTC).
     """
 
@@ -255,6 +265,10 @@ class TeacherRow(Row):
     seed: int | None = None
     test_accuracy: float | None = None
     test_loss: float | None = None
+    teacher_seed: int | None = None
+    epochs: int | None = None
+    wall_seconds: float | None = None
+    weights: str = ""
     time: float = 0.0
 
     @property

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from cktf.models import MODELS
 from cktf.objectives import OBJECTIVES, ObjectivesConfig
 from cktf.plan.planner import Planner
 from cktf.plugins import ORIGINS
-from cktf.rows import EpochResult, PlannedRow, Row, Status
+from cktf.rows import EpochResult, PlannedRow, Row, Stage, Status
 from cktf.run.directory import write_what_was_asked
 from cktf.run.ledger import Ledger
 from cktf.run.preflight import require_runnable
@@ -36,6 +37,7 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.probe import ProbeConfig
 from cktf.trial.run import run_trial
+from cktf.trial.teachers import train_teacher, trained_row
 from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
 
 BASELINE: dict[str, Any] = {
@@ -120,7 +122,8 @@ def run_to_end(make_result: MakeResult) -> RunToEnd:
             if not running:
                 break
             row = running.pop(0)
-            order.append(row.trial_id)
+            if row.stage != Stage.TEACHER:
+                order.append(row.trial_id)
             for epoch in range(1, row.config["epochs"] + 1):
                 if planner.on_epoch(row.trial_id, make_result(epoch, score(row, epoch))):
                     break
@@ -140,14 +143,18 @@ def train_without_ray() -> Callable[[StudySpec, Storage], list[tuple[PlannedRow,
         tested = []
         with Ledger(run) as ledger:
             write_what_was_asked(spec, run, ledger)
-            planner = Planner(spec, ledger.append)
+            planner = Planner(spec, ledger.append, find_teacher=partial(trained_row, run))
             while isinstance(row := planner.next_trial(), PlannedRow):
                 config = TrialConfig.model_validate(row.config)
                 options = spec.train_options(read_test=True)
-                for result in run_trial(config, options, run=run, device=torch.device("cpu")):
+                device = torch.device("cpu")
+                epochs = run_trial(config, options, run=run, device=device)
+                is_teacher = row.stage == Stage.TEACHER
+                for result in train_teacher(config, device, run) if is_teacher else epochs:
                     planner.on_epoch(row.trial_id, result)
                 planner.on_end(row.trial_id, Status.COMPLETE)
-                tested.append((row, result.test_accuracy))
+                if not is_teacher:
+                    tested.append((row, result.test_accuracy))
         return tested
 
     return run_study

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from cktf.plan.planner import Planner
-from cktf.rows import EndRow, PlannedRow, Row
+from cktf.rows import EndRow, PlannedRow, Row, Stage
 from cktf.study.spec import StudySpec
 
 
@@ -14,7 +14,8 @@ def ledger(spec: StudySpec, rows: list[Row], **keys: Any) -> Planner:
 
 
 def planned(rows: list[Row]) -> list[Any]:
-    return [row for row in rows if isinstance(row, PlannedRow)]
+    """The planned students."""
+    return [row for row in rows if isinstance(row, PlannedRow) and row.stage != Stage.TEACHER]
 
 
 def ends(rows: list[Row]) -> list[Any]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.figures.shown import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, GREY, Record, Rows, by_kind, epoch_axis, numbers, rows_of
-from analysis.statistics.any_table import complete, reported
+from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.intervals import grouped_estimates
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
@@ -38,13 +38,15 @@ class Curves(Record):
 def record(results: StudyTables) -> Curves | None:
     """Return the curves of all arms but those of a search's own stage; None where there are none."""
     study = results.facts.study
-    trials = complete(reported(results.trials), study.report_metric)
+    trials = complete(of_fixed_arms(results.trials), study.report_metric)
     epochs = results.epochs[results.epochs["trial_id"].isin(trials["trial_id"])]
     is_scored = epochs[study.metric].notna()
     unscored_phases = list(dict.fromkeys(epochs.loc[~is_scored, "phase"]))
     epochs = epochs[epochs[study.metric].abs().lt(np.inf)]  # JSON has no infinity
     if epochs.empty:
         return None
+    each = ["arm_id", "seed", "epoch"]  # of several teachers at a seed the mean
+    epochs = epochs.groupby(each, sort=False, observed=True)[study.metric].mean().reset_index()
     curves = grouped_estimates(epochs, ["arm_id", "epoch"], study.metric)
     planned = trials.drop_duplicates("arm_id")
     contexts = dict(zip(planned["arm_id"], planned["context"], strict=True))

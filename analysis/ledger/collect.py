@@ -114,6 +114,11 @@ class Content(NamedTuple):
     ledger: Ledger
     epochs: EpochTable
 
+    def by_part(self, write: Callable[[int, pa.Table], pa.Table]) -> list[pa.Table]:
+        """Return what ``write`` returns of each part of the students' epochs (see `Rows.by_part`)."""
+        has_any = self.epochs.numbered(self.rows.first_epochs).num_rows  # Ray Data cannot shuffle empty blocks alone
+        return self.rows.by_part(self.epochs.numbered, write) if has_any else []
+
 
 def collect(
     run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = RowsInMemory
@@ -134,7 +139,7 @@ def collect(
     record, num_trials = Record(place), content.epochs.trials.num_rows
     record.claim({TRIALS_FILE, *(part_name(n) for n in range(num_trials // content.epochs.trials_per_part + 1))})
     write_epochs = partial(write_part, absolute(place), content.epochs)
-    written = content.rows.by_part(content.epochs.numbered, write_epochs)
+    written = content.by_part(write_epochs)
     if not written:
         written = [write_epochs(0, content.epochs.numbered(NO_EPOCHS))]
     write(open_folder(place), TRIALS_FILE, parquet_bytes(_trials(run, content, written)))
@@ -157,7 +162,7 @@ def ledger_tables(run: str | os.PathLike[str]) -> tuple[pa.Table, pa.Table]:
         parts[number], final = content.epochs.part(rows)
         return final
 
-    finals = content.rows.by_part(content.epochs.numbered, keep)
+    finals = content.by_part(keep)
     epochs = [parts[number] for number in sorted(parts)] or [content.epochs.part(content.epochs.numbered(NO_EPOCHS))[0]]
     return _trials(run, content, finals), pa.concat_tables(epochs)
 

@@ -88,11 +88,11 @@ class EpochTable:
         return pa.schema([*FINAL_SCHEMA, *measures])
 
     def numbered(self, rows: pa.Table) -> pa.Table:
-        """Return epoch rows of planned trials with `TRIAL` and `PART` instead of their trial's name."""
+        """Return epoch rows of students with `TRIAL` and `PART` instead of their trial's name; those of teachers go."""
         trial = pc.index_in(rows["trial_id"], value_set=self.trials["trial_id"].combine_chunks())
-        trial = trial.cast(pa.int64())
-        rows = rows.drop_columns("trial_id").append_column(TRIAL, trial)
-        return rows.append_column(PART, pc.divide(trial, self.trials_per_part))
+        rows = rows.drop_columns("trial_id").append_column(TRIAL, trial.cast(pa.int64()))
+        rows = rows.filter(rows[TRIAL].is_valid())
+        return rows.append_column(PART, pc.divide(rows[TRIAL], self.trials_per_part))
 
     def part(self, rows: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Return the rows of one file, sorted, the last one of every (trial, epoch), and its trials' last epochs.

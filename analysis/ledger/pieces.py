@@ -20,7 +20,7 @@ from pyarrow import fs
 from analysis.ledger.lines import EPOCH_SCHEMA, POSITION, parse_lines
 from cktf.errors import InputError
 from cktf.ledger_lines import RowReader, is_row
-from cktf.rows import EndRow, PlannedRow, StudyRow, TeacherRow
+from cktf.rows import EndRow, PlannedRow, Stage, StudyRow, TeacherRow
 from cktf.storage import open_folder
 
 PIECE_BYTES = 8 * 2**20
@@ -88,7 +88,7 @@ class Ledger:
         planned: Trial to its planned row, in the order of first planning.
         teachers: Teacher to the last row that says how well it does.
         ends: Trial to its end and the launch it ended in (an index into ``launches``).
-        first_planned: Trial to the `PLACE` of its first planned row.
+        first_planned: Trial to the `PLACE` of its first planned row; that of a teacher too, which nothing else counts.
     """
 
     launches: list[StudyRow] = field(default_factory=list)
@@ -111,8 +111,10 @@ class Ledger:
                 case StudyRow() as row:
                     ledger.launches.append(row)
                 case PlannedRow() as row:
-                    ledger.planned[row.trial_id] = row
                     ledger.first_planned.setdefault(row.trial_id, place)
+                    if row.stage == Stage.TEACHER:
+                        continue
+                    ledger.planned[row.trial_id] = row
                     ledger.ends.pop(row.trial_id, None)  # planned again: a failed trial is tried once more
                 case TeacherRow() as row:
                     ledger.teachers[row.teacher_id] = row

@@ -96,6 +96,8 @@ def trials_table(ledger: Ledger, teachers: dict[str, dict[str, Any]], final: pa.
         columns[f"config.{path}"] = typed_column([config.get(path) for config in configs]).take(arm)
     if "config.seed" in columns:
         columns["config.seed"] = columns["seed"]
+    if (path := "config.teacher.seed") in columns:  # which teachers may be crossed with
+        columns[path] = typed_column([(row.config.get("teacher") or {}).get("seed") for row in planned])
     return pa.table(columns)
 
 

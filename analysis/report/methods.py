@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.report.pages import prose
-from analysis.report.reading import family_text, open_text, reading_text, scope_text, sides_text
+from analysis.report.reading import family_text, held_for_text, open_text, reading_text, scope_text, sides_text
 from analysis.report.table import SMOKE
 from analysis.report.tables.comparisons import rank_test_text
 from analysis.report.tables.distillation import teachers_text
@@ -14,9 +14,10 @@ from analysis.report.tables.effects import UNTESTED
 from analysis.results import Results
 from analysis.searches.importance import NUM_RESAMPLES
 from analysis.several_runs import AROUND_ONE, SEVERAL, WINS
-from analysis.statistics.any_table import reported
+from analysis.statistics.any_table import of_fixed_arms
 from analysis.statistics.interactions import models_and_family
 from analysis.statistics.over_contexts import shared_names
+from analysis.statistics.over_teachers import TEACHER_SEED, are_crossed
 from analysis.statistics.paired import FEWEST_FLIPPED, MOST_FLIPPED
 from analysis.statistics.verdicts import LEVEL, Verdict
 from analysis.wording import counted, quantity
@@ -61,7 +62,7 @@ def methods_text(results: Results) -> str:
         trials[trials["stage"] == stage] for stage in (Stage.DESIGN, Stage.SEARCH, Stage.CONFIRM)
     )
     ended = searched["status"].value_counts()
-    pool = reported(trials)
+    pool = of_fixed_arms(trials)
     unfinished = pool.loc[pool["status"] != Status.COMPLETE, "status"].value_counts()
     models, family = ("", 0)
     if results.interactions["p"].notna().any():
@@ -108,6 +109,8 @@ def methods_text(results: Results) -> str:
             "is_tested": effects["p"].notna().any(),
             "num_effects": len(effects),
             "scope": scope_text(results),
+            "held_for": " ".join(filter(None, (held_for_text(results, context) for context in results.contexts))),
+            "over_teachers": not results.over_teachers.empty,
             "level": LEVEL,
             "reading": reading_text(results),
             "deltas": ["none" if delta is None else f"{delta:g}" for delta in deltas],
@@ -152,6 +155,8 @@ def planned_text(results: Results) -> str:
 
 def _arms_and_seeds(trials: "pd.DataFrame") -> str:
     seeds = counted(trials["seed"].nunique(), "seed")
+    if are_crossed(trials):
+        seeds += f" × {counted(trials[TEACHER_SEED].nunique(), 'teacher')}"
     if (contexts := trials["context"].nunique()) > 1:
         return f"{counted(shared_names(trials).nunique(), 'arm')} in {contexts} contexts × {seeds}"
     return f"{counted(trials['arm_id'].nunique(), 'arm')} × {seeds}"
@@ -211,7 +216,8 @@ def recipe_text(trials: "pd.DataFrame") -> str:
             share = _told(alike, "teacher.train_fraction", "%")
             of_split = "" if share in ("", "100%") else f" on {share} of the training split"
             optimizer = _optimizer(alike, "teacher.optimizer.")
-            how = f"was trained{_length(alike, 'teacher.', of_split)}{optimizer}"
+            stopped = f", stopped after epoch {epoch}" if (epoch := _told(alike, "teacher.epoch")) else ""
+            how = f"was trained{_length(alike, 'teacher.', of_split)}{optimizer}{stopped}"
         sentences.append(f"The teacher{source}, {model}, {how} and is frozen.")
     return " ".join(sentences)
 
@@ -270,6 +276,15 @@ def _text(value: Any, unit: str) -> str:
     return f"{value * 100:.4g}%" if unit == "%" else f"{value:.6g}"
 
 
+def _teachers_hours(teachers: "pd.DataFrame") -> str:
+    """Return the time of the trainings of teachers; empty where it is not known."""
+    if "wall_seconds" not in teachers:
+        return ""
+    cached = int((teachers["wall_seconds"] == 0).sum())
+    found = f"; {cached} found trained" if cached else ""
+    return f"{teachers['wall_seconds'].sum() / 3600:.2f} hours{found}"
+
+
 def provenance_rows(results: Results) -> list[list[str]]:
     """Return what identifies the runs and their code, or the origin of foreign results: rows of a name and a value."""
     facts, study, trials = results.facts, results.facts.study, results.trials
@@ -277,6 +292,7 @@ def provenance_rows(results: Results) -> list[list[str]]:
     measured = [
         *([name, ", ".join(sorted({*trials[name[:-1]].dropna()} - {""}))] for name in ("devices", "nodes")),
         ["training time", f"{seconds.sum() / 3600:.2f} hours over all trials" if seconds.notna().any() else ""],
+        ["training time of teachers", _teachers_hours(results.teachers)],
     ]
     schema = ["schema version", str(SCHEMA_VERSION)]
     if foreign := facts.foreign:

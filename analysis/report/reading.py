@@ -1,11 +1,15 @@
 """How the effects of a report are read: their intervals, open verdicts, and what they speak of; sentences."""
 
 from analysis.results import Results
-from analysis.statistics.any_table import complete, reported
+from analysis.statistics.any_table import complete, of_fixed_arms
+from analysis.statistics.over_teachers import are_crossed
 from analysis.statistics.paired import direction
 from analysis.statistics.verdicts import ASSURANCE, FEWEST_FOR_A_NUMBER, LEVEL, POWER, Verdict
-from analysis.wording import quantity
+from analysis.wording import counted, quantity
 from cktf.rows import Alternative, Family, StudyRow
+
+MOST_TEACHERS = 6
+"""Teachers that are named in one sentence."""
 
 TEACHER = "config.teacher."
 """Begins the columns of trials that say which teacher a trial has."""
@@ -82,6 +86,34 @@ def open_text(results: Results) -> str:
     return f"{text}. What effect was seen does not enter."
 
 
+def held_for_text(results: Results, context: str = "") -> str:
+    """Return for which teachers the verdicts in a context hold; empty where none is judged or no teacher is known."""
+    trials = complete(of_fixed_arms(results.trials), results.facts.study.report_metric)
+    trials = trials[trials["context"] == context]
+    if f"{TEACHER}model" not in trials or results.effects.empty:
+        return ""
+    taught = trials[trials[f"{TEACHER}model"].notna()]
+    parts = [name for name in ("model", "checkpoint", "seed") if f"{TEACHER}{name}" in taught]
+    named = list(dict.fromkeys(zip(*(taught[f"{TEACHER}{name}"] for name in parts), strict=True)))
+    words = []
+    for values in named:
+        of = dict(zip(parts, values, strict=True))
+        is_read = isinstance(of.get("checkpoint"), str)
+        seed = "" if is_read or "seed" not in of else f", seed {of['seed']:.0f}"
+        words.append(f"{of['model']}{' of ' + of['checkpoint'] if is_read else ''}{seed}")
+    words = list(dict.fromkeys(words))
+    within = f" in {context}" if context else ""
+    if not words:
+        return ""
+    more = f" and {len(words) - MOST_TEACHERS} more" if len(words) > MOST_TEACHERS else ""
+    named_in_words = "; ".join(words[:MOST_TEACHERS]) + more
+    if are_crossed(trials):
+        count = counted(trials["seed"].nunique(), "seed")
+        return f"The verdicts{within} hold over {len(words)} teachers crossed with {count}: {named_in_words}."
+    which = "one teacher" if len(words) == 1 else "these teachers"
+    return f"The verdicts{within} hold for {which}: {named_in_words}."
+
+
 def scope_text(results: Results) -> str:
     """Return for which population the effects hold: seeds, on these images, of this pool, taught by this teacher.
 
@@ -95,7 +127,7 @@ def scope_text(results: Results) -> str:
             "The effects speak of further runs like those in the table, at other seeds. On which images they were "
             "scored, of which training pool and taught by whom is not known here; they speak of no others."
         )
-    trials = complete(reported(results.trials), results.facts.study.report_metric)
+    trials = complete(of_fixed_arms(results.trials), results.facts.study.report_metric)
     teachers = [str(name) for name in trials.columns if str(name).startswith(TEACHER)]
     taught, others = "", "images, pools or data sets"
     if f"{TEACHER}model" in teachers:

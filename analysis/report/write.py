@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DERIVED = (
-    *("arms", "effects", "measures", "best", "over_contexts", "ranks", "interactions"),
+    *("arms", "effects", "measures", "best", "over_contexts", "over_teachers", "ranks", "interactions"),
     *("teachers", "health", "leaderboard", "confirmed", "importance"),
 )
 """Tables that are derived from trials and epochs; written where they hold anything."""

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from analysis.arguments import check_columns
 from analysis.searches.arms import leaderboard
-from analysis.statistics.any_table import as_trials, complete, is_plain, trials_of
+from analysis.statistics.any_table import as_trials, complete, is_plain, reported, trials_of
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.effects import effects as effects_of
 from analysis.statistics.intervals import CONFIDENCE, grouped_estimates
@@ -66,7 +66,8 @@ def confirmed(
         effects = effects_of(trials, metric=metric, maximise=maximise)
     needed = ("arm_id", "metric", "effect", "low", "high", "verdict")
     check_columns(effects, needed, what="confirmed", source="effects, as analysis.effects gives them")
-    pool = trials[trials["stage"] == Stage.CONFIRM]
+    pool = reported(trials)
+    pool = pool[pool["stage"] == Stage.CONFIRM]
     arms = pool.drop_duplicates("arm_id")[["arm_id", "arm", "is_baseline"]]
     searched = leaderboard(trials, metric=metric, maximise=maximise)[["arm_id", "rank", "n", "score"]]
     searched = searched.rename(columns={"n": "n_search", "score": "search_score"})

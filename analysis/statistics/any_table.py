@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.arguments import TRIAL_COLUMNS, check_columns, check_trials, listed
+from analysis.arguments import TRIAL_COLUMNS, check_columns, check_trials, listed, numeric_columns
 from analysis.statistics.cells import no_number, number, status_in, whole_number
 from cktf.errors import InputError, shown
 from cktf.names import similar_in_words, tidy_name
@@ -23,9 +23,30 @@ REPORTED_STAGES = (Stage.DESIGN, Stage.CONFIRM)
 """Stages whose arms were fixed before any of their results was seen; the others' scores are selected."""
 
 
-def reported(trials: pd.DataFrame) -> pd.DataFrame:
+def of_fixed_arms(trials: pd.DataFrame) -> pd.DataFrame:
     """Return the trials whose arm was fixed before their results were seen: of designs and confirmation."""
     return trials[trials["stage"].isin(REPORTED_STAGES)]
+
+
+def reported(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials of arms fixed before their results were seen, each arm once at each seed.
+
+    Where teachers are crossed with seeds, such a row is the mean over the teachers: complete, or with a score, only
+    where the trials with all of them are.
+    """
+    pool = of_fixed_arms(trials)
+    key = ["arm_id", "seed"]
+    if "teacher_id" not in pool or not pool.duplicated(key).any():
+        return pool
+    groups = pool.groupby(key, sort=False, observed=True)
+    first = groups.head(1).copy()
+    means = [name for name in numeric_columns(pool) if name not in {"seed", "number", "epochs", "last_epoch"}]
+    found = groups[means].mean().where(groups[means].count().eq(groups.size(), axis="index"))
+    first[means] = found.to_numpy()
+    worst = pool.sort_values("status", key=lambda status: status.eq(Status.COMPLETE), kind="stable")
+    statuses = worst.drop_duplicates(key).set_index(key)["status"]
+    first["status"] = statuses.reindex(pd.MultiIndex.from_frame(first[key])).to_numpy()
+    return first
 
 
 def complete(trials: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.any_table import complete, reported
+from analysis.statistics.any_table import complete, of_fixed_arms, reported
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.effects import compared_arms
 from analysis.statistics.intervals import half_width
@@ -53,7 +53,7 @@ def measured(trials: pd.DataFrame, epochs: pd.DataFrame, metric: str) -> pd.Data
 
     A trial without the metric does not count.
     """
-    chosen = complete(reported(trials), metric)["trial_id"]
+    chosen = complete(of_fixed_arms(trials), metric)["trial_id"]
     is_measured = epochs[numbers_of(epochs)].notna().any(axis="columns")
     return epochs[is_measured & epochs["trial_id"].isin(chosen)]
 
@@ -71,7 +71,7 @@ def health_effects(trials: pd.DataFrame, epochs: pd.DataFrame, *, metric: str) -
     arms, compared, against = compared_arms(reported(trials))
     frames = []
     for column in numbers_of(epochs):
-        values = last.astype({"arm_id": "str"}).pivot(index="seed", columns="arm_id", values=column)
+        values = last.astype({"arm_id": "str"}).groupby(["seed", "arm_id"])[column].mean().unstack("arm_id")
         values = values.reindex(columns=arms.index)
         arm, baseline = (values[ids].to_numpy(np.float64).T for ids in (compared.index, against))
         found = paired_effects(arm, baseline)

@@ -162,7 +162,7 @@ def train(
 ) -> None:
     """Train one trial in this process, without Ray: for debugging. Only the cached teacher is written."""
     from cktf.run.preflight import remarks_on_data, require_runnable
-    from cktf.study.designs import arm_named
+    from cktf.study.designs import arm_named, replicates
     from cktf.study.problems import StudyError
     from cktf.trainer.train import TrainingFailed
     from cktf.trial.run import run_trial
@@ -172,7 +172,7 @@ def train(
         chosen = arm_named(spec, arm, context)
     except StudyError as error:
         raise StudyError(f"--{error}") from None
-    config = chosen.config.with_seed(seed)
+    config = replicates(spec, chosen.config, seed)[0]
     warn(remarks_on_data(spec))
     require_runnable(spec, replace(chosen, config=config))
     try:

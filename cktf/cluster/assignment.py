@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cktf.cluster.nodes import TrialResources
-from cktf.rows import EpochResult, PlannedRow, Status
+from cktf.rows import EpochResult, PlannedRow, Stage, Status
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import trial_storage
 from cktf.trainer.train import TrainOptions
@@ -21,9 +21,10 @@ class Assignment:
         options: Its `TrainOptions`, as JSON.
         run: Root of the run directory, as every node of the cluster sees it.
         plugins: Name to version of each plug-in of the study, as JSON.
-        workers: Processes that train it.
+        workers: Processes that train it; a teacher is trained by one of them.
         cpus: CPUs of each worker.
         gpus: GPUs of each worker.
+        is_teacher: Whether the trial trains a teacher.
     """
 
     trial_id: str
@@ -34,6 +35,7 @@ class Assignment:
     workers: int
     cpus: float
     gpus: float
+    is_teacher: bool = False
 
     @classmethod
     def of(
@@ -54,12 +56,13 @@ class Assignment:
             workers=resources.workers,
             cpus=resources.cpus,
             gpus=resources.gpus,
+            is_teacher=row.stage == Stage.TEACHER,
         )
 
 
 @dataclass(frozen=True)
 class TrialEnd:
-    """End of a training, as its worker reports it."""
+    """End of a training, as its worker reports it; the reason of a complete teacher is where it was found."""
 
     status: Status
     reason: str = ""

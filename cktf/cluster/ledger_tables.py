@@ -69,7 +69,7 @@ class RowsOnRay:
             number: Adds the column `PART` to epochs.
             write: Takes a part's number and all its epochs, in any order.
         """
-        if self._rows is None or not self.first_epochs.num_rows:  # Ray Data cannot shuffle empty blocks alone
+        if self._rows is None:
             return []
         numbered = self._rows.map_batches(
             partial(_numbered, number, sorted(self.terms)), batch_size=None, batch_format="pyarrow"

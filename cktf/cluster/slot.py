@@ -9,7 +9,7 @@ import gc
 import json
 import platform
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from typing import Any
 
@@ -27,6 +27,7 @@ from cktf.storage import Storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainingFailed, TrainOptions, device_name
 from cktf.trial.run import run_trial
+from cktf.trial.teachers import train_teacher
 
 
 class Slot(tune.Trainable):
@@ -97,9 +98,8 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
     # The GPU that Ray gave this process, else the CPU, even if the machine has a GPU.
     device = ray.train.torch.get_device() if ray.get_gpu_ids() else torch.device("cpu")
     where = {"device": device_name(device), "node": platform.node()}
-    end = TrialEnd(Status.COMPLETE, **where)
     try:
-        yield from _epochs(assignment, device)
+        end = TrialEnd(Status.COMPLETE, (yield from _epochs(assignment, device)), **where)
     except Exception as error:
         if _has_lost_another(error):
             raise  # the other worker reports why it failed, or has died, and Tune tries the trial again
@@ -114,7 +114,8 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
     yield end
 
 
-def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResult]:
+def _epochs(assignment: Assignment, device: torch.device) -> Generator[EpochResult, None, str]:
+    """Yield a trial's epochs; return where a teacher was found that was not trained."""
     # OpenMP's default is all cores; the trial may use only its own.
     torch.set_num_threads(max(1, int(assignment.cpus)))
     run = Storage(assignment.run)
@@ -123,7 +124,10 @@ def _epochs(assignment: Assignment, device: torch.device) -> Iterator[EpochResul
     register_stored(run, json.loads(assignment.plugins))
     config = TrialConfig.model_validate_json(assignment.configuration)
     options = TrainOptions.model_validate_json(assignment.options)
-    return run_trial(config, options, run=run, device=device)
+    if assignment.is_teacher:
+        return (yield from train_teacher(config, device, run))
+    yield from run_trial(config, options, run=run, device=device)
+    return ""
 
 
 def _has_lost_another(error: Exception) -> bool:

@@ -96,7 +96,7 @@ def _tune_part(planner: Planner, run: Storage, trial: TrialResources, capacity: 
     plugins = {plugin.name: plugin.version for plugin in planner.spec.plugins}
 
     def assign(row: PlannedRow) -> Assignment:
-        options = planner.spec.train_options(
+        options = planner.spec.train_options(  # a teacher has its own
             read_test=row.stage != Stage.SEARCH,  # a search never reads the test split
             teacher_is_scored=row.teacher_id in planner.state.teachers,
         )

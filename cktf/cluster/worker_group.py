@@ -38,7 +38,7 @@ class WorkerGroup:
         self._trainer = ray.train.torch.TorchTrainer(
             partial(_work, assignment, outcomes, self._messages, self._orders),
             scaling_config=ray_train.ScalingConfig(
-                num_workers=assignment.workers,
+                num_workers=1 if assignment.is_teacher else assignment.workers,
                 use_gpu=assignment.gpus > 0,
                 resources_per_worker={"CPU": assignment.cpus, "GPU": assignment.gpus},
             ),

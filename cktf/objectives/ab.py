@@ -82,6 +82,8 @@ class AB(InitialOnly):
     All is done in the initial phase, as published (see `BoundaryPhase`).
     """
 
+    reads_logits = False
+
     class Config(InitialOnlySettings):
         margin: float = Field(default=1.0, gt=0)
         """mu: how far on the right side of 0 a pre-activation costs nothing."""

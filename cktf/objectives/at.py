@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
 from cktf.objectives.parts.maps import attention, shrink_to_smaller
 from cktf.objectives.parts.stages import matched_stages, paired_stages
 
@@ -26,7 +26,7 @@ def attention_loss(student: Tensor, teacher: Tensor, power: int) -> Tensor:
     return functional.mse_loss(attention(student, power), attention(teacher, power))
 
 
-class AT(Objective):
+class AT(FeatureObjective):
     """Each stage of the student is active where the teacher's is (see `attention_loss`)."""
 
     class Config(ObjectiveSettings):

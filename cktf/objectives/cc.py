@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
 from cktf.objectives.parts.stages import penultimate_of
 from cktf.objectives.parts.workers import gather_with_gradient
 
@@ -24,7 +24,7 @@ def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return (gaps[:-1] * gaps[1:]).sum(1).mean()
 
 
-class CC(Objective):
+class CC(FeatureObjective):
     """Linear embeddings of both penultimate vectors agree from sample to sample (see `correlation_loss`).
 
     On several workers it compares the samples of the whole batch. Both embeddings are trained with the student.

@@ -7,7 +7,7 @@ from torch.nn import functional
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
 from cktf.objectives.parts.stages import paired_maps
 
@@ -24,7 +24,7 @@ def hint_loss(guided: Tensor, hint: Tensor) -> Tensor:
     return functional.mse_loss(guided, hint)
 
 
-class FitNet(Objective):
+class FitNet(FeatureObjective):
     """One middle map of the student, through a trained regressor, follows the teacher's map: the hint.
 
     As in the published comparisons the hint is part of the whole training, not of a phase before it.

@@ -61,6 +61,8 @@ class FSP(InitialOnly):
     All is done in the initial phase, as published (see `FlowPhase`).
     """
 
+    reads_logits = False
+
     class Config(InitialOnlySettings):
         weight: Weight = 50.0
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.objective import BuildContext, InitialPhase, Objective, TwoPhaseSettings, Weight
+from cktf.objectives.objective import BuildContext, FeatureObjective, InitialPhase, TwoPhaseSettings, Weight
 from cktf.objectives.parts.maps import attention, shrink_to_smaller
 
 
@@ -76,7 +76,7 @@ class ParaphrasePhase(InitialPhase):
         return {"reconstruction": functional.mse_loss(self.paraphraser(maps), maps)}
 
 
-class FT(Objective):
+class FT(FeatureObjective):
     """The student's last stage, translated, follows the factor of the teacher's (see `factor_loss`).
 
     The translator is trained with the student.

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import matched_stages, paired_stages
 
@@ -39,7 +39,7 @@ def selectivity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return own - 2 * mean_kernel(student, teacher)
 
 
-class NST(Objective):
+class NST(FeatureObjective):
     """Each stage's channels are selective as the teacher's are (see `selectivity_loss`)."""
 
     class Config(ObjectiveSettings):

@@ -152,6 +152,7 @@ class OptionalParts:
         needs_labels: Whether the method reads classes; others only tell samples of one label from the rest.
         takes_mixed: Whether the method takes images that are mixed of two samples each, as by mixup, and then weighs
             both labels. None: if it needs no labels. One that stores something of each sample says false.
+        reads_logits: Whether it reads the teacher's logits or classifier, which must then be of the student's classes.
         ends_with_initial: Whether the method has no terms after its initial phase (see `InitialOnly`).
         readings: The few tensors that `Objective.forward` reads of the teacher; it is then given `Activations` that
             hold nothing else, so that the teacher's output can be stored. None: it may read anything.
@@ -164,6 +165,7 @@ class OptionalParts:
 
     needs_labels: ClassVar[bool] = False
     takes_mixed: ClassVar[bool | None] = None
+    reads_logits: ClassVar[bool] = True
     ends_with_initial: ClassVar[bool] = False
     readings: tuple[Reading, ...] | None = None
     health_readings: tuple[Reading, ...] | None = ()
@@ -224,6 +226,12 @@ class Objective(OptionalParts, nn.Module, ABC):
     @abstractmethod
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return the named, unweighted, scalar terms of one batch."""
+
+
+class FeatureObjective(Objective):
+    """A method that reads features of the teacher and not its logits; the teacher's classes may be others."""
+
+    reads_logits = False
 
 
 class InitialOnly(Objective):

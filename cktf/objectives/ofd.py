@@ -10,7 +10,7 @@ from torch.nn import functional
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
 from cktf.objectives.parts.stages import paired_stages
 
 SMALLEST_PROBABILITY = 0.001
@@ -49,7 +49,7 @@ def partial_distance(student: Tensor, teacher: Tensor, margin: Tensor) -> Tensor
     return torch.where(counts, student - target, 0.0).square().sum() / len(student)
 
 
-class OFD(Objective):
+class OFD(FeatureObjective):
     """The student's maps before the ReLU, through a connector each, follow what of the teacher's passes a margin.
 
     Of L stages, stage k has the factor 2^(k - L). Teacher's maps that are larger are averaged to the student's size.

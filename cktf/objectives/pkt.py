@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
 from cktf.objectives.parts.stages import penultimate_of, require_known
 from cktf.objectives.parts.workers import gather_with_gradient
 
@@ -33,7 +33,7 @@ def neighbour_divergence(student: Tensor, teacher: Tensor) -> Tensor:
     return (p * ((p + _SMALLEST) / (q + _SMALLEST)).log()).mean()
 
 
-class PKT(Objective):
+class PKT(FeatureObjective):
     """Samples are as likely neighbours by the student's penultimate vectors as by the teacher's.
 
     On several workers it compares the samples of the whole batch.

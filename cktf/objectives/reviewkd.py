@@ -8,7 +8,7 @@ from torch.nn import functional
 from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
 from cktf.objectives.parts.stages import last_maps, paired_stages
 from cktf.objectives.parts.warmup import warmup_factor
 
@@ -82,7 +82,7 @@ class Fusion(nn.Module):
         return self.expand(fused), fused
 
 
-class ReviewKD(Objective):
+class ReviewKD(FeatureObjective):
     """The student's maps, each fused with all deeper ones, follow the teacher's.
 
     The levels are the stages and the penultimate vector, as a map of one position. The student's stages are taken

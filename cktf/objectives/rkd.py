@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import BuildContext, Factor, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Factor, FeatureObjective, ObjectiveSettings
 from cktf.objectives.parts.stages import penultimate_of, require_known
 from cktf.objectives.parts.workers import gather_with_gradient
 from cktf.objectives.schedules import largest
@@ -47,7 +47,7 @@ def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return functional.smooth_l1_loss(angles(student), angles(teacher))
 
 
-class RKD(Objective):
+class RKD(FeatureObjective):
     """Distances and angles between the samples' penultimate vectors match the teacher's.
 
     On several workers it compares the samples of the whole batch.

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings, Weight
+from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
 from cktf.objectives.parts.stages import require_known
 from cktf.objectives.parts.workers import gather_with_gradient
 
@@ -23,7 +23,7 @@ def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return functional.mse_loss(similarities(student), similarities(teacher))
 
 
-class SP(Objective):
+class SP(FeatureObjective):
     """Samples whose maps are similar in the teacher's last stage are similar in the student's.
 
     On several workers it compares the samples of the whole batch.

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings
 from cktf.objectives.parts.maps import shrink_to_smaller
 from cktf.objectives.parts.stages import matched_stages, paired_stages
 
@@ -57,7 +57,7 @@ class GaussianRegressor(nn.Module):
         return self.regressor(student), functional.softplus(self.log_scale) + self.smallest_variance
 
 
-class VID(Objective):
+class VID(FeatureObjective):
     """Each stage of the student predicts the teacher's (see `negative_log_likelihood`).
 
     Maps of unequal size are compared at the smaller one. The regressors are trained with the student.

@@ -12,11 +12,12 @@ from dataclasses import asdict, replace
 from enum import Enum
 
 from cktf.plan.searched_arms import SearchedArms
-from cktf.plan.state import RunState, TrialState
+from cktf.plan.state import RunState
 from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
-from cktf.study.designs import Arm, merge_alike, plan_arms
+from cktf.study.designs import Arm, merge_alike, plan_arms, replicates
 from cktf.study.spec import StudySpec
-from cktf.trial.teachers import teacher_id
+from cktf.trainer.config import TrialConfig
+from cktf.trial.teachers import teacher_id, teacher_trial
 
 
 class NoTrial(Enum):
@@ -32,12 +33,15 @@ class Planner:
     A design is planned whole, seed by seed, so that an interrupted study has all arms of the seeds that are complete.
     A search is planned arm by arm, as results come; its ``confirm`` stage follows when the search has ended.
 
+    A teacher that has to be trained is a trial, planned before its students and handed out before any waiting student.
+    Its students are handed out once it is complete, and fail if it fails.
+
     Args:
         spec: The study.
         record: Writes a row to the ledger.
         rows: The ledger of earlier sessions. Their trials without an end are handed out first.
         retry_failed: Whether failed trials are run again, from their checkpoints.
-        find_teacher: Returns the score of a teacher that this run has trained; None while it is unknown.
+        find_teacher: Returns the scores of a teacher at the end of its training; None if they cannot be read.
         clock: Returns the time of a row, in seconds since the epoch.
     """
 
@@ -58,6 +62,7 @@ class Planner:
         self._clock = clock
         self._search = SearchedArms(spec, self.state) if spec.search else None
         self._running: set[str] = set()
+        self._configs: dict[str, TrialConfig] = {}  # by arm: its first trial's
         self._taken_back: Counter[str] = Counter()
         self.listeners: list[Callable[[Row], None]] = []
         """Called with each new row after it is written and applied."""
@@ -67,18 +72,24 @@ class Planner:
         for row in rows:
             self._apply(row)
         if retry_failed:
-            for trial in [*self.state.failures()]:
+            teachers = [each for each in self.state.teacher_trials.values() if each.status is Status.FAILED]
+            for trial in [*teachers, *self.state.failures()]:
                 self._write(trial.planned)
+        self._plan_teachers(trial.planned for trial in [*self.state.trials.values()] if trial.end is None)
         if self._search:
             self._plan(self._search.incomplete(), spec.seeds, Stage.SEARCH)
         else:
             self._plan(plan_arms(spec, self._apart(Stage.DESIGN)), spec.seeds, Stage.DESIGN)
-        self._queue = deque(key for key, trial in self.state.trials.items() if trial.end is None)
+        self._queue = deque(
+            key for trials in (self.state.teacher_trials, self.state.trials) for key in trials if self._is_open(key)
+        )
+        self._fail_untaught()
 
     def plan(self) -> None:
         """If no planned trial waits, plan what can be planned now: a search's next arm, or its confirm stage."""
-        if not self._queue:
-            self._queue.extend(self._plan_more())
+        while not self._queue and (more := self._plan_more()):
+            self._queue.extend(more)
+            self._fail_untaught()
 
     @property
     def is_done(self) -> bool:
@@ -90,11 +101,14 @@ class Planner:
         self.plan()
         if self.is_done:
             return NoTrial.DONE
-        if not self._queue:
-            return NoTrial.WAIT
-        trial_id = self._queue.popleft()
-        self._running.add(trial_id)
-        return self.state.trials[trial_id].planned
+        open_teachers = {key for key in self.state.teacher_trials if self._is_open(key)}
+        for index, trial_id in enumerate(self._queue):
+            planned = self.state.trial(trial_id).planned
+            if open_teachers.isdisjoint(self._teachers_of(planned)):
+                del self._queue[index]
+                self._running.add(trial_id)
+                return planned
+        return NoTrial.WAIT
 
     def on_teachers(self, teachers: Iterable[TeacherRow]) -> None:
         """Record the scores of teachers, unless the ledger has the same."""
@@ -108,10 +122,10 @@ class Planner:
 
         An epoch that the ledger has (a resumed trial reports its history first) is not written again.
         """
-        trial = self.state.trials[trial_id]
-        if not trial.curve:
-            self._look_for_teacher(trial)
+        trial = self.state.trial(trial_id)
         if trial.end is None and result.epoch not in trial.curve:
+            if trial.planned.stage == Stage.TEACHER:
+                result = replace(result, terms={})  # the one term is the loss, and would be a column of all students
             self._write(EpochRow(trial_id=trial_id, time=self._clock(), **asdict(result)))
         has_all = trial.epochs in trial.curve  # also while it reports its history
         if has_all or not (self._search and self._search.is_pruned(trial_id)):
@@ -122,9 +136,12 @@ class Planner:
     def on_end(self, trial_id: str, status: Status, reason: str = "", device: str = "", node: str = "") -> None:
         """Record a trial's end, unless it has ended already."""
         self._running.discard(trial_id)
-        trial = self.state.trials[trial_id]
+        trial = self.state.trial(trial_id)
         if trial.end is None:
-            self._look_for_teacher(trial)
+            of_teacher = trial.planned.stage == Stage.TEACHER and status == Status.COMPLETE
+            if of_teacher and (row := self._find_teacher(trial_id)):
+                seed, seconds = trial.planned.seed, trial.wall_seconds
+                self.on_teachers([replace(row, teacher_seed=seed, wall_seconds=seconds)])
             self._write(
                 EndRow(
                     trial_id=trial_id,
@@ -137,19 +154,26 @@ class Planner:
                     time=self._clock(),
                 )
             )
+            if trial.planned.stage == Stage.TEACHER:
+                self._fail_untaught()
 
     def take_back(self, reason: str) -> None:
         """Put the running trials back at the head of the queue, because their workers are gone.
 
         A trial that was taken back more often than the study's ``max_failures`` fails, with this reason.
         """
-        for trial_id in sorted(self._running, key=lambda key: -self.state.trials[key].planned.number):
+        for trial_id in sorted(self._running, key=self._place, reverse=True):
             self._taken_back[trial_id] += 1
             if self._taken_back[trial_id] > self.spec.max_failures:
                 self.on_end(trial_id, Status.FAILED, reason)
             else:
                 self._running.discard(trial_id)
                 self._queue.appendleft(trial_id)
+
+    def _place(self, trial_id: str) -> tuple[bool, int]:
+        """Return what trials are sorted by before they are handed out: teachers first, in the order of planning."""
+        planned = self.state.trial(trial_id).planned
+        return planned.stage != Stage.TEACHER, planned.number
 
     @property
     def running(self) -> int:
@@ -171,7 +195,8 @@ class Planner:
         confirm = self.spec.confirm
         planned = self.state.num_planned(Stage.CONFIRM)
         expected = (confirm.top + 1) * confirm.seeds if confirm else 0
-        return arms * len(self.spec.seeds) + (planned or expected)
+        of_teachers = len(self.spec.teacher_seeds or (0,))
+        return arms * len(self.spec.seeds) * of_teachers + (planned or expected * of_teachers)
 
     def _plan_more(self) -> Sequence[str]:
         """Plan a search's next arm, or its confirm stage when all arms have ended; return the new trials."""
@@ -191,38 +216,91 @@ class Planner:
         return {row.arm_id for row in planned if row.stage == stage}
 
     def _plan(self, arms: Sequence[Arm], seeds: Sequence[int], stage: Stage) -> list[str]:
-        """Record the trials that are not planned yet, all arms of one seed before the next; return their ids."""
-        new = []
+        """Record the trials that are not planned yet, all arms of one seed before the next; before them their teachers.
+
+        Returns:
+            Ids of the new trials, in the order in which they are handed out.
+        """
+        new: dict[str, PlannedRow] = {}
         for seed in seeds:
-            for arm in arms:
-                config = arm.config.with_seed(seed)
-                if config.trial_id in self.state.trials:
+            pairs = [(arm, config) for arm in arms for config in replicates(self.spec, arm.config, seed)]
+            for arm, config in pairs:
+                if config.trial_id in self.state.trials or config.trial_id in new:
                     continue
-                new.append(config.trial_id)
+                new[config.trial_id] = PlannedRow(
+                    trial_id=config.trial_id,
+                    arm_id=arm.arm_id,
+                    arm=arm.name,
+                    seed=seed,
+                    stage=stage,
+                    number=len(self.state.trials) + len(new),
+                    params=arm.params,
+                    config=config.model_dump(mode="json"),
+                    epochs=config.total_epochs,
+                    context=arm.context,
+                    teacher_id=teacher_id(config),
+                    aliases=list(arm.aliases),
+                    time=self._clock(),
+                )
+        teachers = self._plan_teachers(new.values())
+        for row in new.values():
+            self._write(row)
+        return [*teachers, *new]
+
+    def _plan_teachers(self, students: Iterable[PlannedRow]) -> list[str]:
+        """Record a trial for each teacher that students need and that has none; return their ids."""
+        new = []
+        for student in students:
+            for identity in self._teachers_of(student):
+                if identity in self.state.teacher_trials:
+                    continue
+                config = TrialConfig.model_validate(student.config)
+                assert config.teacher is not None
+                trial = teacher_trial(config.teacher, config.teacher_data)
+                new.append(identity)
                 self._write(
                     PlannedRow(
-                        trial_id=config.trial_id,
-                        arm_id=config.arm_id,
-                        arm=arm.name,
-                        seed=seed,
-                        stage=stage,
-                        number=len(self.state.trials),
-                        params=arm.params,
-                        config=config.model_dump(mode="json"),
-                        epochs=config.total_epochs,
-                        context=arm.context,
-                        teacher_id=teacher_id(config),
-                        aliases=list(arm.aliases),
+                        trial_id=identity,
+                        arm_id=trial.arm_id,
+                        arm=f"{trial.student.model} on {trial.data.name}",
+                        seed=config.teacher.seed,
+                        stage=Stage.TEACHER,
+                        number=len(self.state.teacher_trials),
+                        params={},
+                        config=trial.model_dump(mode="json"),
+                        epochs=trial.total_epochs,
                         time=self._clock(),
                     )
                 )
         return new
 
-    def _look_for_teacher(self, trial: TrialState) -> None:
-        """Record the score of a trial's teacher, once it is known."""
-        identity = trial.planned.teacher_id
-        if identity and identity not in self.state.teachers and (row := self._find_teacher(identity)):
-            self._write(row)
+    def _teachers_of(self, planned: PlannedRow) -> list[str]:
+        """Return the ids of the teachers without which a trial cannot be trained, and that have to be trained."""
+        if not planned.teacher_id:
+            return []
+        config = self._configs.get(planned.arm_id)
+        if config is None:
+            config = self._configs[planned.arm_id] = TrialConfig.model_validate(planned.config)
+        is_run = config.runs_teacher(is_measured=self.spec.health is not None)
+        is_trained = config.teacher is not None and config.teacher.checkpoint is None
+        return [planned.teacher_id] if is_run and is_trained else []
+
+    def _is_open(self, trial_id: str) -> bool:
+        return self.state.trial(trial_id).end is None
+
+    def _fail_untaught(self) -> None:
+        """End the waiting students of teachers that have failed."""
+        failed = {key: each for key, each in self.state.teacher_trials.items() if each.status is Status.FAILED}
+        if not failed:
+            return
+        waiting, self._queue = self._queue, deque()
+        for trial_id in waiting:
+            wanting = [failed[key] for key in self._teachers_of(self.state.trial(trial_id).planned) if key in failed]
+            if not wanting:
+                self._queue.append(trial_id)
+                continue
+            planned, reason = wanting[0].planned, wanting[0].end.reason if wanting[0].end else ""
+            self.on_end(trial_id, Status.FAILED, f"its teacher {planned.arm}, seed {planned.seed}, failed: {reason}")
 
     def _write(self, row: Row) -> None:
         if self.failure:

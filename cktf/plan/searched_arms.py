@@ -9,14 +9,16 @@ from pydantic import ValidationError
 from cktf.plan.state import RunState, TrialState, mean_score
 from cktf.plan.suggestions import Suggestions
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Scalar, Stage, Status
-from cktf.study.designs import Arm, arm_for
+from cktf.study.designs import Arm, arm_for, replicates, with_teacher_seed
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
+from cktf.trainer.teacher import TeacherConfig
 
 
 @dataclass
 class _SearchedArm:
     arm: Arm
+    replicates: int = 0
     trials: list[TrialState] = field(default_factory=list)
     steps: set[int] = field(default_factory=set)
     is_pruned: bool = False
@@ -24,7 +26,7 @@ class _SearchedArm:
 
 
 class SearchedArms:
-    """The arms of a search, each of which is one trial for Optuna and one trial for each seed here.
+    """The arms of a search, each of which is one trial for Optuna and one trial for each seed (and teacher) here.
 
     Optuna gets the mean over an arm's replicates: of an epoch once all have reached it, of the end once all have ended.
     An arm fails if one of its replicates fails, because a mean over fewer seeds would be a luckier draw. Rows are
@@ -66,7 +68,7 @@ class SearchedArms:
 
     def incomplete(self) -> list[Arm]:
         """Return the arms with unplanned replicates, which a kill between two rows leaves behind."""
-        return [arm.arm for arm in self._arms.values() if len(arm.trials) < len(self._spec.seeds)]
+        return [arm.arm for arm in self._arms.values() if len(arm.trials) < arm.replicates]
 
     def is_pruned(self, trial_id: str) -> bool:
         """Return whether a trial belongs to an arm that the pruner has ended."""
@@ -87,7 +89,10 @@ class SearchedArms:
     def _planned(self, row: PlannedRow) -> None:
         if row.arm_id not in self._arms:
             config = TrialConfig.model_validate(row.config)
-            self._arms[row.arm_id] = _SearchedArm(Arm(row.arm, row.params, config))
+            if self._spec.teacher_seeds and config.teacher:  # which an arm does not have
+                config = with_teacher_seed(config, TeacherConfig.model_fields["seed"].default)
+            replicates_of = len(self._spec.seeds) * len(replicates(self._spec, config, row.seed))
+            self._arms[row.arm_id] = _SearchedArm(Arm(row.arm, row.params, config), replicates_of)
             self._suggestions.begin(row.arm_id, row.params)
         arm, trial = self._arms[row.arm_id], self._state.trials[row.trial_id]
         if trial not in arm.trials:
@@ -102,7 +107,7 @@ class SearchedArms:
     def _advanced(self, arm: _SearchedArm, epoch: int) -> None:
         reached = (trial.curve.get(epoch) for trial in arm.trials)
         values = [value for value in reached if value is not None]
-        if len(values) == len(self._spec.seeds) and not arm.is_reported:
+        if len(values) == arm.replicates and not arm.is_reported:
             # Epochs of a method's initial phase have no score, and do not count as steps.
             step = arm.trials[0].scored_epochs(epoch)
             if step not in arm.steps:  # Optuna takes one value a step; epochs out of order may want to give two
@@ -111,7 +116,7 @@ class SearchedArms:
 
     def _ended(self, arm: _SearchedArm) -> None:
         ends = [trial.status for trial in arm.trials if trial.end]
-        if len(ends) < len(self._spec.seeds) or arm.is_reported:
+        if len(ends) < arm.replicates or arm.is_reported:
             return
         score = mean_score(arm.trials)  # None if one of them was pruned
         status = Status.COMPLETE if score is not None else Status.FAILED
@@ -119,5 +124,5 @@ class SearchedArms:
         arm.is_reported = True
 
     def _arm_of(self, trial_id: str) -> _SearchedArm | None:
-        planned = self._state.trials[trial_id].planned
+        planned = self._state.trial(trial_id).planned
         return self._arms[planned.arm_id] if planned.stage == Stage.SEARCH else None

@@ -68,12 +68,16 @@ def mean_score(trials: Collection[TrialState]) -> float | None:
 class RunState:
     """All trials of a run, as the rows of its ledger say; ``metric`` is the column of epochs that decides.
 
+    Trials of teachers stand apart: they are in no count and in no ranking.
+
     Counts and scores of arms are updated with each row, because a driver reads them at every trial's end.
     """
 
     def __init__(self, metric: str, rows: Iterable[Row] = ()) -> None:
         self.metric = metric
         self.trials: dict[str, TrialState] = {}
+        self.teacher_trials: dict[str, TrialState] = {}
+        """Teacher id -> the trial that trains it."""
         self.teachers: dict[str, TeacherRow] = {}
         """Teacher id -> its score."""
         self._counts: Counter[Status] = Counter()
@@ -95,6 +99,10 @@ class RunState:
             case PlannedRow() | EpochRow() | EndRow():
                 self._change(row)
 
+    def trial(self, trial_id: str) -> TrialState:
+        """Return a trial of a student or of a teacher."""
+        return self.teacher_trials.get(trial_id) or self.trials[trial_id]
+
     def counts(self) -> Counter[Status]:
         """Return the number of trials by status."""
         return +self._counts
@@ -102,7 +110,8 @@ class RunState:
     @property
     def is_untouched(self) -> bool:
         """Whether nothing has been trained yet: every trial is only planned."""
-        return len(self.trials) == self._counts[Status.PLANNED]
+        teachers = self.teacher_trials.values()
+        return len(self.trials) == self._counts[Status.PLANNED] and all(t.status is Status.PLANNED for t in teachers)
 
     @property
     def num_ended(self) -> int:
@@ -134,17 +143,20 @@ class RunState:
         return {}
 
     def _change(self, row: PlannedRow | EpochRow | EndRow) -> None:
-        trial = self.trials.get(row.trial_id)
+        of_teacher = row.trial_id in self.teacher_trials or (isinstance(row, PlannedRow) and row.stage == Stage.TEACHER)
+        trials = self.teacher_trials if of_teacher else self.trials
+        trial = trials.get(row.trial_id)
         if trial is None:
             if not isinstance(row, PlannedRow):
                 raise LedgerDamaged(
                     f"the ledger is damaged: it tells of trial {row.trial_id} ({row.kind!r} row), which no row before "
                     "that has planned"
                 )
-            trial = self.trials[row.trial_id] = TrialState(row)
-            self._contexts.setdefault(row.context)
-            self._arms[row.stage].setdefault(row.arm_id, []).append(trial)
-        else:
+            trial = trials[row.trial_id] = TrialState(row)
+            if not of_teacher:
+                self._contexts.setdefault(row.context)
+                self._arms[row.stage].setdefault(row.arm_id, []).append(trial)
+        elif not of_teacher:
             self._counts[trial.status] -= 1
         match row:
             case PlannedRow():  # a failed trial may be tried again
@@ -155,6 +167,8 @@ class RunState:
                 trial.curve[row.epoch] = row.value(self.metric)
             case EndRow():
                 trial.end = row
+        if of_teacher:
+            return
         self._counts[trial.status] += 1
         if isinstance(row, EpochRow):
             return

@@ -20,7 +20,7 @@ from cktf.credentials import masked
 from cktf.errors import BadRunDirectory, LedgerDamaged, RunNotFound, StudyDiffers, Unwritable, refusal_of, visible
 from cktf.measures.registry import directions, settings_of
 from cktf.names import BASELINE
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, StudyRow
+from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
 from cktf.run.ledger import LOCK, Ledger, read_ledger, reading
 from cktf.run.plugins import FOLDER as PLUGINS
@@ -191,7 +191,9 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
     Raises:
         StudyDiffers: If one has changed, has become readable, or can no longer be read.
     """
-    different = {repr({**row.config, "seed": None}): row for row in rows if isinstance(row, PlannedRow)}
+    # Files of a teacher are named by its students.
+    planned = [row for row in rows if isinstance(row, PlannedRow) and row.stage != Stage.TEACHER]
+    different = {repr({**row.config, "seed": None}): row for row in planned}
     named = set()
     for row in different.values():
         try:

@@ -28,7 +28,8 @@ class TrialFiles:
             place.delete(CHECKPOINT)
             place.delete(ERROR)
             place.sweep()
-            if self._spec.keep == "none":
+            is_teacher = row.trial_id in self._state.teacher_trials  # whose weights the folder of teachers has
+            if self._spec.keep == "none" or is_teacher:
                 place.delete(STUDENT)
 
     def finish(self) -> None:
@@ -36,7 +37,7 @@ class TrialFiles:
 
         Checkpoints of ended trials are deleted again, because a kill may have come between a row and its deletion.
         """
-        for trial in self._state.trials.values():
+        for trial in (*self._state.teacher_trials.values(), *self._state.trials.values()):
             if trial.end:
                 self.on_row(trial.end)
         if self._spec.keep != "best":

@@ -55,7 +55,7 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
     for each in arms:
         config = each.config if arm else each.config.with_seed(spec.seeds[0])
         is_read = config.teacher is not None and config.teacher.checkpoint is not None
-        if is_read and config.runs_teacher(is_measured=is_measured):
+        if is_read and not (config.teacher and config.teacher.classes) and config.runs_teacher(is_measured=is_measured):
             with _naming(spec, each):
                 if (identity := teacher_id(config)) not in scores:
                     scores[identity] = score_teacher(config, device)

@@ -13,7 +13,7 @@ from rich.text import Text
 from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
-from cktf.rows import MEASURE, EndRow, Row, Status, StudyRow, TeacherRow
+from cktf.rows import MEASURE, EndRow, EpochRow, Row, Stage, Status, StudyRow, TeacherRow
 from cktf.run.ledger import is_in_use, open_run, read_ledger
 
 if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
@@ -34,8 +34,9 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
     if not console.is_terminal:
 
         def print_end(row: Row) -> None:
+            clock.see(row)
             if isinstance(row, EndRow):
-                trial = planner.state.trials[row.trial_id]
+                trial = planner.state.trial(row.trial_id)
                 line = f"[{planner.state.num_ended}/{planner.total()}] {_line_of(trial, planner.state.metric)}"
                 words = f"{line}; {clock.in_words()}"
                 console.print(words, markup=False, highlight=False, soft_wrap=True)
@@ -53,8 +54,9 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
 
         def move(row: Row) -> None:
             nonlocal shown
+            clock.see(row)
             if isinstance(row, EndRow) and row.status == Status.FAILED:
-                line = _line_of(planner.state.trials[row.trial_id], planner.state.metric)
+                line = _line_of(planner.state.trial(row.trial_id), planner.state.metric)
                 bar.console.print(line, style="red", markup=False, highlight=False)
             if isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS:
                 shown = time.monotonic()
@@ -81,14 +83,17 @@ def status(run_dir: str) -> RenderableType:
     lines: list[tuple[str, str]] = [
         ("left to run" if kind is Status.PLANNED else kind, str(counts[kind])) for kind in Status
     ]
-    is_open = any(trial.end is None for trial in state.trials.values())
+    is_open = any(trial.end is None for trial in (*state.teacher_trials.values(), *state.trials.values()))
     stopped = "none; 'cktf resume' continues the run" if is_open else "none"
     lines.append(("driver", "at work" if is_in_use(run) else stopped))
     lines += [
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric.removeprefix(MEASURE)} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
     ]
-    lines += [("teacher", _teacher_line(teacher, study)) for teacher in state.teachers.values()]
+    scored = state.teachers
+    in_work = [trial for key, trial in state.teacher_trials.items() if key not in scored or trial.end is None]
+    lines += [("teacher", _line_of(trial, study.metric)) for trial in in_work]
+    lines += [("teacher", _teacher_line(teacher, study)) for teacher in scored.values()]
     lines += [("failed", _line_of(trial, study.metric)) for trial in state.failures()]
 
     name = f"smoke run of {study.study}" if study.is_smoke else study.study
@@ -106,7 +111,9 @@ def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:
     images = "" if teacher.validation_images is None else f" of {teacher.validation_images} images"
     # On the few images of a smoke run every teacher is near chance.
     warning = ", no better than chance" if teacher.is_near_chance and not study.is_smoke else ""
-    return f"{teacher.model} on {teacher.data}, validation_accuracy {teacher.validation_accuracy:.4g}{images}{warning}"
+    seed = "" if teacher.teacher_seed is None else f", seed {teacher.teacher_seed}"
+    score = f"validation_accuracy {teacher.validation_accuracy:.4g}{images}{warning}"
+    return f"{teacher.model} on {teacher.data}{seed}, {score}"
 
 
 def _line_of(trial: TrialState, metric: str) -> str:
@@ -114,7 +121,11 @@ def _line_of(trial: TrialState, metric: str) -> str:
     latest = trial.curve[max(trial.curve)] if trial.curve else None
     score = "" if latest is None else f", {metric.removeprefix(MEASURE)} {latest:.4g}"
     reason = f": {trial.end.reason}" if trial.end and trial.end.reason else ""
-    return f"{arm_label(row.arm, row.context)}, seed {row.seed}, {trial.status}{score}{reason}"
+    label, epochs = arm_label(row.arm, row.context), ""
+    if row.stage == Stage.TEACHER:
+        label = f"teacher {label}"
+        epochs = f", epoch {max(trial.curve)} of {trial.epochs}" if trial.curve and not trial.end else ""
+    return f"{label}, seed {row.seed}, {trial.status}{epochs}{score}{reason}"
 
 
 class _Clock:
@@ -125,19 +136,24 @@ class _Clock:
         self._began: float | None = None
         self._before = planner.state.num_ended
 
+    def see(self, row: Row) -> None:
+        """Begin with the first row of a student, so that starting Ray and the training of teachers do not count."""
+        if self._began is None and isinstance(row, EpochRow | EndRow) and row.trial_id in self._planner.state.trials:
+            self._began = time.monotonic()
+
     def in_words(self) -> str:
         planner = self._planner
-        # From the first row, so that starting Ray does not count.
-        self._began = self._began or time.monotonic()
         counts = planner.state.counts()
         words = [f"{planner.running} running", f"{counts[Status.FAILED]} failed"]
+        if teachers := sum(trial.end is None for trial in planner.state.teacher_trials.values()):
+            words.append(f"{teachers} teacher{'s' * (teachers > 1)} to train first")
         if planner.spec.prune != "none":
             words.append(f"{counts[Status.PRUNED]} pruned")
         if len(planner.spec.baselines) == 1:  # the line has no room for the best of several
             best = planner.state.best_arms(maximise=planner.spec.maximise)
             words += [f"best {planner.spec.metric} {arm.score:.4g} ({arm.arm})" for arm in best.values()]
         ended = planner.state.num_ended
-        if done := ended - self._before:
+        if self._began is not None and (done := ended - self._before):
             seconds = (time.monotonic() - self._began) / done * (planner.total() - ended)
             minutes = round(seconds / 60)
             left = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

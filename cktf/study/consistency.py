@@ -11,7 +11,7 @@ from cktf.measures import OfPredictions
 from cktf.names import BASELINE, as_name
 from cktf.rows import Alternative, Scalar
 from cktf.settings import LARGEST_SEED
-from cktf.study.designs import arms_in, candidates, merge_alike, plan_arms
+from cktf.study.designs import arms_in, candidates, is_crossed, merge_alike, plan_arms
 from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
 from cktf.study.fractional import smallest_fraction
 from cktf.study.paths import Location, exists, known_paths, leaves, overlay, section_at, spelled, suggestion, value_at
@@ -42,6 +42,7 @@ def find_problems(spec: StudySpec) -> list[Finding]:
         _check_baselines,
         _check_search,
         _check_arms,
+        _check_teachers,
         _check_contrasts,
         _check_measures,
         _check_reference,
@@ -309,6 +310,20 @@ def _check_measures(spec: StudySpec) -> Iterator[Finding]:
             f"needs a teacher of the data's classes in every arm; there is none in {', '.join(without[:3])}"
             f"{' and others' if len(without) > 3 else ''}",
         )
+
+
+def _check_teachers(spec: StudySpec) -> Iterator[Finding]:
+    """Yield why teachers cannot be crossed with seeds."""
+    if spec.teacher_seeds is None:
+        return
+    for where, path in _named_paths(spec):
+        if path == "teacher.seed":
+            yield where, "cannot be set beside 'teacher_seeds:', which has the seeds of all teachers"
+    arms = [arm for context in spec.baselines for arm in arms_in(spec, context)]
+    if any(arm.config.teacher and arm.config.teacher.seed for arm in arms):
+        yield ("teacher_seeds",), "has the seeds of all teachers, so 'teacher.seed' cannot be set beside it"
+    elif not any(is_crossed(spec, arm.config) for arm in arms):
+        yield ("teacher_seeds",), "no arm has a teacher that is trained here and that an objective reads"
 
 
 def _check_reference(spec: StudySpec) -> Iterator[Finding]:

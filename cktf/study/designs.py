@@ -195,6 +195,28 @@ def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
     return _small(spec, Arm(name_arm(values, spec.factors, digits=4), values, config))
 
 
+def replicates(spec: StudySpec, config: TrialConfig, seed: int) -> list[TrialConfig]:
+    """Return an arm's trials at a seed: one, or where teachers are crossed with seeds one with each teacher."""
+    config = config.with_seed(seed)
+    return (
+        [with_teacher_seed(config, own) for own in spec.teacher_seeds or ()] if is_crossed(spec, config) else [config]
+    )
+
+
+def is_crossed(spec: StudySpec, config: TrialConfig) -> bool:
+    """Return whether a study crosses the teacher of an arm with seeds: one that is trained here, and is read."""
+    is_run = config.runs_teacher(is_measured=spec.health is not None)
+    return (
+        spec.teacher_seeds is not None and is_run and config.teacher is not None and config.teacher.checkpoint is None
+    )
+
+
+def with_teacher_seed(config: TrialConfig, seed: int) -> TrialConfig:
+    """Return the same trial with a teacher of another seed."""
+    teacher = config.teacher and config.teacher.model_copy(update={"seed": seed})
+    return TrialConfig.model_validate({**dict(config), "teacher": teacher})
+
+
 def name_arm(params: Mapping[str, Any], factors: Sequence[str], digits: int = 17) -> str:
     """Return an arm's name, ``temperature=0.5, negatives=32``, of path to value; ``factors`` are all of the study."""
     return ", ".join(f"{short_name(path, factors)}={_spelled(value, digits)}" for path, value in params.items())
@@ -228,7 +250,7 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
         if values[data]:
             values[data] |= {"generated": True, "root": None, "download": False, "content": None}
     if values["teacher"]:
-        values["teacher"] |= {"checkpoint": None, "sha256": None, "accept_any": False}
+        values["teacher"] |= {"checkpoint": None, "sha256": None, "accept_any": False, "epoch": None, "classes": None}
     for network in (values["student"], values["teacher"]):
         if network:
             network |= {"weights": None, "weights_sha256": None}
@@ -241,7 +263,7 @@ def smoke_trial(config: TrialConfig) -> TrialConfig:
     for settings in values["objective"].values():
         if settings and "initial_epochs" in settings:
             settings["initial_epochs"] = min(settings["initial_epochs"], SMOKE_EPOCHS)
-    values["compile"] = False
+    values |= {"compile": False, "stop_after": None}
     return TrialConfig.model_validate(values)
 
 
@@ -251,6 +273,7 @@ def smoke_study(spec: StudySpec) -> StudySpec:
     changes: dict[str, Any] = {
         "smoke": True,
         "seeds": spec.seeds[:seeds],
+        "teacher_seeds": spec.teacher_seeds and spec.teacher_seeds[:SMOKE_SEEDS],
         "resources": spec.resources.model_copy(update={"gpus": 0.0, "cpus": 1.0, "workers": 1}),
     }
     if spec.search is not None:

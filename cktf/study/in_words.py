@@ -6,7 +6,7 @@ from typing import Any
 
 from cktf.names import BASELINE, short_name, similar_in_words
 from cktf.rows import Family
-from cktf.study.designs import Arm, arms_in
+from cktf.study.designs import Arm, arms_in, is_crossed, replicates
 from cktf.study.domains import ChoiceDomain
 from cktf.study.paths import leaves
 from cktf.study.spec import StudySpec
@@ -25,7 +25,11 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
             words += f" x {_counted(contexts, 'context')}"
         if len(arms) < names * contexts:
             words += f" ({len(arms)} in all)"
-        return f"{words} x {seeds} = {_counted(len(arms) * len(spec.seeds), 'trial')}"
+        num_trials = sum(len(replicates(spec, arm.config, 0)) for arm in arms) * len(spec.seeds)
+        if spec.teacher_seeds:
+            once = sum(not is_crossed(spec, arm.config) for arm in arms)
+            words += f" x {_counted(len(spec.teacher_seeds), 'teacher')}" + (f" ({once} without one)" if once else "")
+        return f"{words} x {seeds} = {_counted(num_trials, 'trial')}"
     sizes = [domain.num_values for domain in spec.search.values()]
     most = math.prod(size for size in sizes if size is not None)
     if None in sizes or most >= spec.trials:
@@ -33,6 +37,8 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
     else:
         why = f"for the factors have no more values together ('trials: {spec.trials}')"
         words = f"{_counted(most, 'arm')} at most, {why},"
+    if spec.teacher_seeds:
+        words += f" x {_counted(len(spec.teacher_seeds), 'teacher')}"
     words += f" x {seeds} by {spec.sampler}, pruned by {spec.prune}"
     if spec.confirm:
         words += f"; then the best {spec.confirm.top} and the baseline x {_counted(spec.confirm.seeds, 'fresh seed')}"

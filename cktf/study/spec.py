@@ -240,6 +240,10 @@ class StudySpec(Settings):
     seeds: Seeds = ()
     """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search."""
 
+    teacher_seeds: Seeds | None = None
+    """Seeds of teachers, as their number or a list, crossed with the students' seeds: every arm with a teacher that is
+    trained here runs with each of them at each seed. None: one teacher, of `teacher.seed`, serves all seeds."""
+
     measures: Annotated[dict[str, dict[str, Any]], BeforeValidator(with_settings)] = Field(default_factory=dict)
     """Further measures of each student (see `cktf.measures`), as a list of names and of names with settings:
     `[top5, {ece: {bins: 10}}]`. They change no training and no trial's identity."""
@@ -458,10 +462,10 @@ class StudySpec(Settings):
                 raise refusal(*found) from None
         return baseline
 
-    @field_validator("seeds")
+    @field_validator("seeds", "teacher_seeds")
     @classmethod
-    def _different(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds):
+    def _different(cls, seeds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if seeds and len(set(seeds)) < len(seeds):
             raise InputError(f"the seeds must differ from each other; got {shown(list(seeds))}")
         return seeds
 

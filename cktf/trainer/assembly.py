@@ -51,7 +51,8 @@ def assemble(
         samples = unlabelled_samples(dataset, parts.validation_index)
     teacher_shapes = measure_shapes(teacher, dataset.image_shape, "teacher") if teacher else None
     # The student has its teacher's classes, which in a transfer are not the data set's.
-    num_classes = teacher_shapes.logits.numel() if teacher_shapes else dataset.num_classes
+    is_transfer = config.task == "transfer"
+    num_classes = teacher_shapes.logits.numel() if teacher_shapes and is_transfer else dataset.num_classes
     try:
         with initialisation(config.seed, "student"):
             student = build_model(config.student, num_classes, dataset.image_shape)

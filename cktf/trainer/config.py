@@ -33,7 +33,7 @@ class TrialConfig(Settings):
     """Data set, fractions and splits."""
 
     source: DataConfig | None = None
-    """For `transfer`: the data set that the teacher was trained on."""
+    """The data set that the teacher was trained on: of a `transfer`, and of `distill` if only its features are read."""
 
     student: ModelConfig
     """The student network."""
@@ -57,6 +57,9 @@ class TrialConfig(Settings):
     epochs: Epochs = 240
     """Epochs of the main phase: passes over the training split or, in a `transfer`, over the images without labels.
     Initial phases of objectives come before it."""
+
+    stop_after: int | None = Field(default=None, ge=1)
+    """Epoch of the main phase after which it ends, its schedule being that of all `epochs`; None: it is not cut."""
 
     batch_size: BatchSize = 64
     """Samples of a batch, over all workers together."""
@@ -85,6 +88,10 @@ class TrialConfig(Settings):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         self.optimizer.require_fitting(self.epochs, has_heads=True)
+        if self.main_epochs > self.epochs:
+            raise InputError(
+                f"stop_after: must be {self.epochs} or less, the epochs of the main phase; got {self.stop_after}"
+            )
         objectives = active_objectives(self.objective)
         if not objectives:
             raise InputError("objective: at least one objective must have a weight above 0")
@@ -127,8 +134,18 @@ class TrialConfig(Settings):
             is_given = getattr(self, name) is not None
             if self.task == "transfer" and not is_given:
                 raise InputError(f"task: transfer needs '{name}:', {meaning}")
-            if self.task == "distill" and is_given:
+            if self.task == "distill" and is_given and name != "source":
                 raise InputError(f"{name}: only 'task: transfer' has it, and this is 'task: distill'")
+        if self.has_other_classes:
+            where = "source" if self.source else "teacher.classes"
+            if self.teacher is None:
+                raise InputError("source: is the data set of a teacher, and there is none")
+            for name, (method, _) in active_objectives(self.objective).items():
+                if method.needs_teacher and method.reads_logits:
+                    raise InputError(
+                        f"{where}: the teacher's classes are not the student's, and objective.{name} reads its logits; "
+                        "only objectives that read features go with it"
+                    )
         if self.source and self.source.train_fraction != 1:
             raise InputError("source.train_fraction: the teacher's share is teacher.train_fraction; set it there")
         if self.source and self.source.per_class is not None:
@@ -136,15 +153,26 @@ class TrialConfig(Settings):
         return self
 
     @property
+    def has_other_classes(self) -> bool:
+        """Whether the teacher's classes are not those that the student learns."""
+        of_checkpoint = self.teacher is not None and self.teacher.classes is not None
+        return self.task == "distill" and (self.source is not None or of_checkpoint)
+
+    @property
+    def main_epochs(self) -> int:
+        """Epochs of the main phase that are trained."""
+        return self.stop_after or self.epochs
+
+    @property
     def total_epochs(self) -> int:
         """Epochs of all phases: initial phases, main phase and probe."""
         initial = sum(settings.phase_epochs for _, settings in active_objectives(self.objective).values())
-        return initial + self.epochs + (self.probe.epochs if self.probe else 0)
+        return initial + self.main_epochs + (self.probe.epochs if self.probe else 0)
 
     @property
     def scored_epochs(self) -> int:
         """Epochs with an accuracy: those of the phase that learns the labels' classes."""
-        return self.probe.epochs if self.probe else self.epochs
+        return self.probe.epochs if self.probe else self.main_epochs
 
     @property
     def teacher_data(self) -> DataConfig:

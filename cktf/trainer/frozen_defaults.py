@@ -269,5 +269,8 @@ FROZEN_DEFAULTS: dict[str, Any] = {
     "objective.cktf.pairs[].dim": None,
     "objective.cktf.pairs[].temperature": None,
     "objective.cktf.pairs[].negatives": None,
+    "stop_after": None,
+    "teacher.epoch": None,
+    "teacher.classes": None,
 }
 """Path in a trial's configuration to its first default; `{}` is a section that exists by default."""

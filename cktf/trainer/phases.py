@@ -32,6 +32,7 @@ class Phase:
     Attributes:
         name: ``train``, ``transfer``, ``probe``, or the objective whose initial phase it is.
         epochs: Passes over the samples.
+        planned_epochs: Passes that the schedule is for; more than ``epochs`` if the phase is stopped early.
         samples: Training samples.
         augmentation: Augmentation of each sample.
         batch_size: Samples per step, over all workers together.
@@ -51,6 +52,7 @@ class Phase:
 
     name: str
     epochs: int
+    planned_epochs: int
     samples: Samples
     augmentation: AugmentationConfig
     batch_size: int
@@ -98,7 +100,8 @@ def objective_phases(
     heads = tuple(objective.main_parameters())
     main = Phase(
         name=MAIN[config.task],
-        epochs=config.epochs,
+        epochs=config.main_epochs,
+        planned_epochs=config.epochs,
         samples=samples,
         augmentation=config.augmentation,
         batch_size=config.batch_size,
@@ -124,6 +127,7 @@ def objective_phases(
                 main,
                 name=name,
                 epochs=initial.epochs,
+                planned_epochs=initial.epochs,
                 optimizer=config.optimizer.constant(rate),
                 parameters=(*of_student, *initial.parameters()),
                 heads=(),
@@ -143,6 +147,7 @@ def probe_phase(probe: Probe, samples: Samples, seed: int) -> Phase:
     return Phase(
         name="probe",
         epochs=probe.config.epochs,
+        planned_epochs=probe.config.epochs,
         samples=samples,
         augmentation=probe.config.augmentation,
         batch_size=probe.config.batch_size,

@@ -9,7 +9,7 @@ from cktf.models import ModelConfig
 from cktf.settings import BatchSize, Epochs, Precision, Seed
 from cktf.trainer.optimizer import OptimizerConfig
 
-RECIPE = ("epochs", "batch_size", "optimizer", "train_fraction", "seed")
+RECIPE = ("epochs", "epoch", "batch_size", "optimizer", "train_fraction", "seed")
 """Settings of a teacher's training, which do not apply to a checkpoint."""
 
 
@@ -35,12 +35,19 @@ class TeacherConfig(ModelConfig):
     std: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = None
     """For a checkpoint: standard deviation of each channel, likewise."""
 
+    classes: int | None = Field(default=None, ge=2)
+    """For a checkpoint: number of classes of its classifier if they are not those of the student's data; only features
+    may then be read of it. Not set: the number of its data set."""
+
     accept_any: bool = False
     """Accept a checkpoint that does no better than chance on the validation split, or whose weights or outputs are not
     finite. It is not part of the identity of trials and arms."""
 
     epochs: Epochs = 240
     """Passes over the training split."""
+
+    epoch: int | None = Field(default=None, ge=1)
+    """Epoch after which its training is stopped, its schedule being that of all `epochs`; None: it is trained whole."""
 
     batch_size: BatchSize = 64
     """Samples per step."""
@@ -61,10 +68,14 @@ class TeacherConfig(ModelConfig):
     @model_validator(mode="after")
     def _recipe_or_file(self) -> Self:
         self.optimizer.require_fitting(self.epochs, has_heads=False)
+        if self.epoch is not None and self.epoch > self.epochs:
+            raise InputError(f"epoch: must be {self.epochs} or less, the epochs of its training; got {self.epoch}")
         # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
         changed = [name for name in RECIPE if getattr(self, name) != type(self).model_fields[name].default]
         if self.checkpoint is None and self.sha256 is not None:
             raise InputError("sha256 is that of a checkpoint, and none is named")
+        if self.checkpoint is None and self.classes is not None:
+            raise InputError("classes are those of a checkpoint, and none is named")
         if self.checkpoint is None and self.accept_any:
             raise InputError("accept_any is said of a checkpoint, and none is named")
         if self.checkpoint is not None and self.weights is not None:

@@ -135,7 +135,7 @@ def train(
             if options.health and phase.name == MAIN[config.task]:
                 monitor = Health(options.health, phase, config, objective, teacher, dataset, parts)
         started = time.perf_counter()
-        rate = learning_rate(phase.optimizer, epoch, phase.epochs)
+        rate = learning_rate(phase.optimizer, epoch, phase.planned_epochs)
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("factor", 1.0)
 

@@ -52,9 +52,11 @@ def check_trial(
     classes = torch.unique(dataset.train_labels[parts.train_index])
     if len(classes) == 1:
         raise InputError(_one_class(config))
+    if is_measured and config.has_other_classes:
+        raise InputError("health: compares the logits of student and teacher, which are not of the same classes here")
     teacher = _build_teacher(config, dataset) if config.runs_teacher(is_measured=is_measured) else None
     # In a transfer each image is its own class; two are enough.
-    labels = classes[:2] if config.source else classes
+    labels = classes[:2] if config.task == "transfer" else classes
     network, _, phases = assemble(config, dataset, parts, teacher, labels, initial_weights(config.student, "student"))
     for phase in phases:
         try:

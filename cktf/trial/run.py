@@ -62,7 +62,7 @@ def run_trial(
     teacher = None
     if config.runs_teacher(is_measured=options.reads_teacher):
         assert config.teacher is not None
-        is_scored = options.teacher_is_scored or config.teacher.accept_any
+        is_scored = options.teacher_is_scored or config.teacher.accept_any or config.teacher.classes is not None
         if config.teacher.checkpoint is not None and not is_scored:
             score_teacher(config, device)
         teacher = load_teacher(

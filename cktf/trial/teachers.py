@@ -1,13 +1,15 @@
 """Teachers: trained once or read from a file, cached under their identity, scored, loaded frozen.
 
 A teacher is trained by a trial whose student is the teacher network and whose only objective is cross-entropy. The
-`trial_id` of that trial is the teacher's identity and its name in the cache.
+`trial_id` of that trial is the teacher's identity and its name in the cache. In a run it is planned like other trials;
+outside of one, a trial trains the teacher that it needs and does not find.
 """
 
 import json
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from dataclasses import asdict
 from functools import lru_cache
@@ -25,10 +27,10 @@ from cktf.errors import InputError, naming
 from cktf.locks import exclusive
 from cktf.models import ModelConfig, build_model, under_own_keys
 from cktf.plugins import code_of, forgets_with_plugins
-from cktf.rows import STANDARD_ERRORS, TRAINED_HERE, TeacherRow
+from cktf.rows import STANDARD_ERRORS, TRAINED_HERE, EpochResult, TeacherRow
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage, cache_directory
-from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
+from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.evaluate import evaluate
@@ -51,6 +53,8 @@ def teacher_trial(teacher: TeacherConfig, data: DataConfig) -> TrialConfig:
             "objective": {"cross_entropy": {}},
             "optimizer": teacher.optimizer,
             "epochs": teacher.epochs,
+            # The last epoch is no earlier one.
+            "stop_after": None if teacher.epoch == teacher.epochs else teacher.epoch,
             "batch_size": teacher.batch_size,
             "precision": teacher.precision,
             # A teacher and a student of the same network and seed must not have the same initial parameters.
@@ -143,7 +147,7 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
             f"{len(teacher.mean)}"
         )
     with initialisation(teacher.seed, "teacher"):
-        network = build_model(teacher, dataset.num_classes, dataset.image_shape)
+        network = build_model(teacher, teacher.classes or dataset.num_classes, dataset.image_shape)
     if initial := initial_weights(teacher, "teacher"):
         initial(network)
     if teacher.checkpoint is not None:
@@ -165,7 +169,7 @@ def build_teacher(teacher: TeacherConfig, dataset: Dataset) -> nn.Module:
         except RuntimeError as error:
             raise InputError(
                 f"{place} does not hold the weights of {teacher.model} for images of {channels} channels and "
-                f"{dataset.num_classes} classes: {differences(expected, weights) or error}"
+                f"{teacher.classes or dataset.num_classes} classes: {differences(expected, weights) or error}"
             ) from error
         # Checked after loading, because a number of another precision may have become infinite.
         if not teacher.accept_any and (wrong := unusable(network.state_dict())):
@@ -195,8 +199,7 @@ def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | No
             if shared:
                 if not shared.exists(name):
                     record = Storage(folder).child("teachers").read(f"{trial.trial_id}.json")
-                    shared.write(f"{trial.trial_id}.json", record or b"{}")
-                    shared.write(name, content)  # last, because its existence says that both files are there
+                    _store(shared, trial.trial_id, record or b"{}", content)
                 # Another machine may have been first: the run's teacher is the one in the run directory.
                 content = shared.read(name) or content
     return load_safetensors(content)
@@ -213,29 +216,74 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
         content = cache.read(name)
         if content is None:
             place = trial_storage(Storage(folder).child("training"), trial.trial_id)
-            checkpoint = load_checkpoint(place, device)
-            dataset, options = held_dataset(trial.data, device), TrainOptions(read_test=True)
             try:
-                initial = initial_weights(trial.student, "teacher")
-                *_, last = train(
-                    *(trial, dataset, None, options),
-                    place=place,
-                    checkpoint=checkpoint,
-                    initial=initial,
-                    workers=Workers(),
-                )
+                *_, last = _training(trial, device, place)
             except TrainingFailed as error:
                 raise TrainingFailed(f"the teacher ({trial.student.model}): {error}") from error
             content = place.read(STUDENT)
             assert content is not None, "training ends with the student's weights"
-            labels = dataset.train_labels.cpu()
-            rows = split(labels, trial.data, trial.seed).validation_index
-            part = validation_part(labels[rows], dataset.num_classes)
-            record = {"config": trial.model_dump(mode="json"), "result": asdict(last), "validation": part}
-            cache.write(f"{trial.trial_id}.json", json.dumps(record, indent=1).encode())
-            cache.write(name, content)
+            _store(cache, trial.trial_id, _record(trial, last), content)
             place.clear()
     return content
+
+
+def train_teacher(trial: TrialConfig, device: torch.device, run: Storage) -> Generator[EpochResult, None, str]:
+    """Train a teacher as a trial of a run, with its checkpoint there, and yield the results of its epochs.
+
+    Weights and scores are written to the run's folder of teachers and, unless the data are generated, to the user's
+    cache. A teacher that one of these has is not trained.
+
+    Returns:
+        Where it was found; empty if it was trained.
+
+    Raises:
+        TrainingFailed: If the loss is no longer finite.
+        InputError: If the file of its first weights does not fit.
+    """
+    place, teachers = trial_storage(run, trial.trial_id), run.child("teachers")
+    cache = None if trial.data.generated else Storage(cache_directory()).child("teachers")
+    if not place.exists(CHECKPOINT):
+        if teachers.exists(f"{trial.trial_id}.safetensors"):
+            return "found in the run directory"
+        if cache and (content := cache.read(f"{trial.trial_id}.safetensors")) is not None:
+            _store(teachers, trial.trial_id, cache.read(f"{trial.trial_id}.json") or b"{}", content)
+            return "found in the cache of teachers"
+    for last in _training(trial, device, place):
+        yield last
+    content = place.read(STUDENT)
+    assert content is not None, "training ends with the student's weights"
+    record = _record(trial, last)
+    _store(teachers, trial.trial_id, record, content)
+    if cache:
+        with suppress(OSError):  # a cache that cannot be written loses nothing: the run has its teacher
+            _store(cache, trial.trial_id, record, content)
+    return ""
+
+
+def _training(trial: TrialConfig, device: torch.device, place: Storage) -> Iterator[EpochResult]:
+    """Train a teacher by one process, from its checkpoint if it has one, and yield the results of all its epochs."""
+    yield from train(
+        *(trial, held_dataset(trial.data, device), None, TrainOptions(read_test=True)),
+        place=place,
+        checkpoint=load_checkpoint(place, device),
+        initial=initial_weights(trial.student, "teacher"),
+        workers=Workers(),
+    )
+
+
+def _record(trial: TrialConfig, last: EpochResult) -> bytes:
+    """Return configuration and last scores of a teacher, as the file beside its weights has them."""
+    dataset = held_dataset(trial.data, CPU)
+    labels = dataset.train_labels.cpu()
+    part = validation_part(labels[split(labels, trial.data, trial.seed).validation_index], dataset.num_classes)
+    record = {"config": trial.model_dump(mode="json"), "result": asdict(last), "validation": part}
+    return json.dumps(record, indent=1).encode()
+
+
+def _store(teachers: Storage, identity: str, record: bytes, content: bytes) -> None:
+    """Write a teacher; the weights last, because their existence says that both files are there."""
+    teachers.write(f"{identity}.json", record)
+    teachers.write(f"{identity}.safetensors", content)
 
 
 def validation_part(labels: Tensor, num_classes: int) -> dict[str, Any]:
@@ -321,6 +369,8 @@ def trained_row(run: Storage, identity: str) -> TeacherRow | None:
         **record.get("validation", {}),
         test_accuracy=result["test_accuracy"],
         test_loss=result["test_loss"],
+        epochs=result["epoch"],
+        weights=config["student"].get("weights") or "",
         time=time.time(),
     )
 

@@ -16,8 +16,9 @@ import pytest
 from rich.console import Console
 
 from cktf.driver import resume
-from cktf.rows import EndRow, EpochRow, PlannedRow, Status
+from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, TeacherRow
 from cktf.run.ledger import read_ledger
+from cktf.run.progress import status
 from cktf.storage import Storage
 from cktf.study.load import dump_study
 from cktf.study.spec import StudySpec
@@ -26,7 +27,7 @@ from tests.kinds import Cluster, FindProcesses, MakeSpec
 
 pytestmark = pytest.mark.ray
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds that anything here may take on a busy machine."""
 
 DRIVER = (
@@ -74,6 +75,56 @@ def assert_complete_once(run: Storage, num_trials: int, num_epochs: int) -> None
     )
     assert Counter((row.trial_id, row.epoch) for row in rows_of(run, EpochRow)) == Counter(
         (row.trial_id, epoch) for row in planned for epoch in range(1, num_epochs + 1)
+    )
+
+
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_teachers_are_seen_before_the_first_student_and_go_on_when_their_driver_was_killed(
+    make_spec: MakeSpec, tmp_path: Path, processes_below: FindProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
+    taught = {"teacher": {"model": "resnet8", "epochs": 12}, "objective": {"cross_entropy": {}, "kd": {}}}
+    spec = make_spec(taught, ablate={"teacher.model": ["resnet14"]}, seeds=2)
+    run, console = Storage(tmp_path / "run"), Console(file=io.StringIO(), width=200)
+    slots: list[int] = []
+    driver = start_driver(spec, tmp_path)
+    try:
+        wait_until(lambda: len(rows_of(run, EpochRow)) >= 4, "a teacher was in training", driver)
+        console.print(status(run.root))
+        slots = processes_below(driver.pid, b"ray::Slot")
+    finally:
+        helpers = processes_below(driver.pid)
+        driver.kill()
+        driver.wait()
+        for process in set(helpers) - set(slots):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+    wait_until(lambda: not any(is_alive(process) for process in slots), "the killed driver's slots were gone")
+    planned = {row.trial_id: row for row in rows_of(run, PlannedRow)}
+    teachers = [key for key, row in planned.items() if row.stage == Stage.TEACHER]
+    assert [planned[key].arm for key in teachers] == ["resnet8 on digits", "resnet14 on digits"]
+    assert len(planned) == 6
+    begun = rows_of(run, EpochRow)
+    assert {row.trial_id for row in begun} <= {*teachers}
+    assert "teacher resnet8 on digits, seed 0, running, epoch" in console.file.getvalue()
+
+    summary = resume(run.root, console=Console(file=io.StringIO()))
+    assert (summary.complete, summary.failed) == (4, 0)
+    rows = list(read_ledger(run))
+    for key, row in planned.items():
+        epochs = [each.epoch for each in rows if isinstance(each, EpochRow) and each.trial_id == key]
+        assert epochs == [*range(1, row.epochs + 1)], "nothing was trained twice"
+    ends = {row.trial_id: rows.index(row) for row in rows if isinstance(row, EndRow)}
+    scores = {row.teacher_id: row for row in rows if isinstance(row, TeacherRow)}
+    for key, row in planned.items():
+        if row.stage != Stage.TEACHER:
+            first = next(i for i, each in enumerate(rows) if isinstance(each, EpochRow) and each.trial_id == key)
+            assert rows.index(scores[row.teacher_id]) < ends[row.teacher_id] < first
+    assert {row.epochs for row in scores.values()} == {12}
+    assert all(row.wall_seconds for row in scores.values())
+    assert sorted(run.child("teachers").names(".safetensors")) == sorted(f"{key}.safetensors" for key in teachers)
+    assert not any(trial_storage(run, key).names() for key in teachers), (
+        "the run's folder of teachers has their weights"
     )
 
 

@@ -1,5 +1,6 @@
 """How a trial's training is described to Ray Train, and how a worker carries it out."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from cktf.cluster.nodes import TrialResources
 from cktf.cluster.slot import outcomes
 from cktf.cluster.worker_group import run_config
 from cktf.plan.planner import Planner
-from cktf.rows import PlannedRow, Status
+from cktf.rows import PlannedRow, Row, Stage, Status
 from cktf.storage import Storage
+from cktf.trial.teachers import trained_row
 from tests.kinds import MakeSpec
 
 
@@ -39,7 +41,7 @@ def test_trials_of_a_study_share_what_they_read_of_the_teacher_where_it_asks_for
         share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
         assignment = Assignment.of(row, run, share, spec.train_options(read_test=True, teacher_is_scored=False), {})
         *epochs, end = outcomes(assignment)
-        assert len(epochs) == 2
+        assert len(epochs) == (1 if row.stage == Stage.TEACHER else 2)
         assert end.status is Status.COMPLETE
         planner.on_end(row.trial_id, Status.COMPLETE)
     torch.set_num_threads(threads)
@@ -70,3 +72,36 @@ def test_trials_of_a_study_are_measured_where_it_asks_for_it_and_keep_their_iden
     torch.set_num_threads(threads)
     assert len(trial_ids) == 1
     assert found == [[set(), set()], [set(), {"gradient.cross_entropy.logits"}]]
+
+
+def test_a_slot_trains_a_teacher_says_where_it_found_one_and_one_that_fails_fails_its_students(
+    make_spec: MakeSpec, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
+    data = {"name": "digits", "train_fraction": 0.1}
+    good, bad = ({"model": "resnet5", "epochs": 1, "optimizer": {"learning_rate": rate}} for rate in (0.05, 1e30))
+    taught = {"data": data, "teacher": {**good, "train_fraction": 0.1}, "objective": {"cross_entropy": {}, "kd": {}}}
+    spec = make_spec({**taught, "epochs": 1}, ablate={"teacher": [{**bad, "train_fraction": 0.1}]}, seeds=1)
+    threads, reasons = torch.get_num_threads(), []
+    for name in ("first", "second"):
+        rows.clear()
+        run = Storage(tmp_path / name)
+        run.write("study.yaml", b"")
+        planner = Planner(spec, rows.append, find_teacher=partial(trained_row, run))
+        while isinstance(row := planner.next_trial(), PlannedRow):
+            share = TrialResources(workers=1, cpus=1.0, gpus=0.0)
+            options = spec.train_options(read_test=True, teacher_is_scored=False)
+            *epochs, end = outcomes(Assignment.of(row, run, share, options, {}))
+            for each in epochs:
+                planner.on_epoch(row.trial_id, each)
+            planner.on_end(row.trial_id, end.status, end.reason)
+        assert planner.state.counts() == {Status.COMPLETE: 1, Status.FAILED: 1}
+        good_end, bad_end = (trial.end for trial in planner.state.teacher_trials.values())
+        (failure,) = planner.state.failures()
+        assert failure.end.reason == f"its teacher resnet5 on digits, seed 0, failed: {bad_end.reason}"
+        assert "loss is nan" in bad_end.reason
+        (score,) = planner.state.teachers.values()
+        assert score.test_accuracy is not None
+        reasons.append((good_end.reason, good_end.epochs, score.wall_seconds > 0))
+    torch.set_num_threads(threads)
+    assert reasons == [("", 1, True), ("found in the cache of teachers", 0, False)]

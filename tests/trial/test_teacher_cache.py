@@ -15,13 +15,14 @@ from torch.optim.swa_utils import AveragedModel
 from cktf.errors import InputError
 from cktf.models import build_model
 from cktf.storage import Storage
+from cktf.trainer.checkpoint import trial_storage
 from cktf.trainer.phases import LiveTeacher, Phase
 from cktf.trainer.teacher import TeacherConfig
 from cktf.trainer.train import TrainingFailed
 from cktf.trial import teachers
 from cktf.trial.content import with_contents
 from cktf.trial.run import run_trial
-from cktf.trial.teachers import load_teacher, teacher_trial
+from cktf.trial.teachers import load_teacher, teacher_trial, train_teacher
 from tests.kinds import MakeTrial
 
 CPU = torch.device("cpu")
@@ -37,6 +38,32 @@ def test_a_teacher_is_trained_once_and_is_the_same_for_every_student_and_seed(
     second = load_teacher(config.teacher, config.data, CPU, Storage(tmp_path))
     assert file.stat().st_mtime_ns == written
     assert all(torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_a_run_s_own_trial_of_a_teacher_is_not_trained_where_the_teacher_is_found(
+    tiny: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
+    trial = teacher_trial(tiny().teacher, tiny().data)
+    run, name = Storage(tmp_path / "run"), f"{trial.trial_id}.safetensors"
+    training = train_teacher(trial, CPU, run)
+    (result,) = training
+    assert result.test_accuracy is not None
+    again = [Storage(tmp_path / "again"), run]
+    trial_storage(run, trial.trial_id).clear()  # as when the trial has ended
+    for other, where in zip(again, ("cache of teachers", "run directory"), strict=True):
+        found = train_teacher(trial, CPU, other)
+        with pytest.raises(StopIteration) as end:
+            next(found)
+        assert end.value.value == f"found in the {where}"
+        for each in (name, name.replace("safetensors", "json")):
+            assert other.child("teachers").read(each) == Storage(tmp_path / "cache").child("teachers").read(each)
+    kept = Storage(tmp_path / "kept")
+    monkeypatch.setattr(
+        teachers, "cache_directory", lambda: tmp_path / "run" / "teachers" / name
+    )  # none can be written
+    assert len([*train_teacher(trial, CPU, kept)]) == 1
+    assert kept.child("teachers").exists(name)
 
 
 def test_a_cache_that_may_only_be_read_gives_the_teachers_that_are_in_it(

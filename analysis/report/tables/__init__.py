@@ -14,6 +14,7 @@ TABLES: dict[str, Callable[[Results], list[Table]]] = {
     "leaderboard": searches.leaderboard,
     "measures": measures.measures,
     "over_contexts": comparisons.over_contexts,
+    "over_teachers": comparisons.over_teachers,
     "ranks": comparisons.ranks,
     "interactions": comparisons.interactions,
     "teachers": distillation.teachers,

@@ -83,6 +83,27 @@ def _interval(row: "pd.Series[Any]", columns: str, decimals: int) -> str:
     return "" if np.isnan(ends).any() else f" [{', '.join(number_text(end, decimals) for end in ends)}]"
 
 
+def over_teachers(results: Results) -> list[Table]:
+    """Return the effect of every arm for further seeds and teachers; none where teachers are not crossed with seeds."""
+    if results.over_teachers.empty:
+        return []
+    measured = quantity(results.facts.study.report_metric)
+    columns: Columns = {
+        "arm": lambda effect: arm_label(effect["arm"], effect["context"]),
+        "seeds": "n_seeds",
+        "teachers": "n_teachers",
+        f"effect [95% interval]{unit_text(measured)}": lambda effect: effect_text(effect, measured.decimals),
+        "p": cell(p_text, "p"),
+        "p (Holm)": cell(p_text, "p_holm"),
+    }
+    remark = (
+        "Trials are paired by seed and teacher. The verdicts speak of these teachers, over which each arm's scores are "
+        "averaged at each seed. The intervals here hold for further teachers of the same recipe, too: seeds and "
+        "teachers are two crossed random factors."
+    )
+    return [Table("Effects over teachers", rows_of(results.over_teachers, columns), remark)]
+
+
 def over_contexts(results: Results) -> list[Table]:
     """Return every arm's mean effect over its contexts; none where no arm stands in two contexts."""
     if not (count := len(results.over_contexts)):

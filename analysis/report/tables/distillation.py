@@ -24,12 +24,14 @@ def teachers(results: Results) -> list[Table]:
     if results.teachers.empty:
         return []
     decimals, is_smoke = quantity("validation_accuracy").decimals, results.facts.study.is_smoke
+    trained = {"seed": "teacher_seed", "epochs": "epochs"}
     columns: Columns = {
         "teacher": lambda teacher: arm_label(teacher["model"], teacher["contexts"]),
         "data": "data",
         "origin": "origin",
         "validation accuracy (%)": cell(number_text, "validation_accuracy", decimals),
         "loss": cell(number_text, "validation_loss", LOSS_DECIMALS),
+        **{head: cell(number_text, name, 0) for head, name in trained.items() if name in results.teachers},
         "images": cell(number_text, "validation_images", 0),
         "classes": cell(number_text, "num_classes", 0),
         "chance (%)": cell(number_text, "chance", decimals),
@@ -41,7 +43,8 @@ def teachers(results: Results) -> list[Table]:
         "first seed, one that was trained on that of its own training. Chance is the share of the split's largest "
         "class."
     )
-    counted = results.teachers.astype({"validation_images": float, "num_classes": float})  # which may be missing
+    counts = [name for name in ("validation_images", "num_classes", *trained.values()) if name in results.teachers]
+    counted = results.teachers.astype(dict.fromkeys(counts, float))  # which may be missing
     return [Table("Teachers", rows_of(counted, columns), remark)]
 
 
@@ -56,6 +59,8 @@ def teachers_text(found: "pd.DataFrame", *, is_smoke: bool) -> str:
     for _, row in found.iterrows():
         known = row.notna()
         where = "trained for this study" if row["origin"] == TRAINED_HERE else f"read from {row['origin']}"
+        where += f" from the weights {row['weights']}" if row.get("weights") else ""
+        where += f" with seed {row['teacher_seed']}" if known.get("teacher_seed") else ""
         behind = [f"n = {row['validation_images']} images"] if known["validation_images"] else []
         behind += [f"chance {row['chance']:.2f}%"] if known["chance"] else []
         behind += [f"loss {row['validation_loss']:.4g}" if known["validation_loss"] else "loss not finite"]

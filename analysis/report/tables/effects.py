@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.ledger.other_names import other_names
-from analysis.report.reading import family_text, open_text, reading_text, sides_text
+from analysis.report.reading import family_text, held_for_text, open_text, reading_text, sides_text
 from analysis.report.table import NOTE, SIMULTANEOUS, UNADJUSTED, VERDICT, Cells, Rows, Table
 from analysis.results import Results
 from analysis.statistics.over_contexts import shared_names
@@ -33,7 +33,7 @@ def effects(results: Results) -> list[Table]:
         return [Table(title, effects_rows(results), "No trial is planned yet.")]
     tables = []
     for context in results.contexts:
-        remarks = [decision_text(results)]
+        remarks = [decision_text(results), held_for_text(results, context)]
         own, published = (number_text(value, measured.decimals) for value in teacher_of(results, context))
         if study.reference_values.get(context) or published != ABSENT:
             remarks.append(f"Reference: {study.reference_source}.")

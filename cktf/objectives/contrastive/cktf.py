@@ -11,12 +11,12 @@ from cktf.objectives.contrastive.negatives import Source, build_source
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.contrastive.representations import OF_BATCH, LayerPair, Pairing, Representations, Transform
 from cktf.objectives.contrastive.settings import ContrastiveSettings
-from cktf.objectives.objective import BuildContext, Factor, Objective
+from cktf.objectives.objective import BuildContext, Factor, FeatureObjective
 from cktf.objectives.parts.stages import partners
 from cktf.objectives.schedules import Ramp, largest, value_of
 
 
-class CKTF(Objective):
+class CKTF(FeatureObjective):
     """Representations of the same depth are contrasted, from the stem to the penultimate vector.
 
     The paper minimises

@@ -6,12 +6,12 @@ from cktf.batch import Activations, Batch
 from cktf.objectives.contrastive.negatives import build_source
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.contrastive.settings import ContrastiveSettings
-from cktf.objectives.objective import BuildContext, Objective, Weight
+from cktf.objectives.objective import BuildContext, FeatureObjective, Weight
 from cktf.objectives.parts.stages import penultimate_of
 from cktf.objectives.schedules import value_of
 
 
-class CRD(Objective):
+class CRD(FeatureObjective):
     """The penultimate vectors are contrasted: the NCE loss of both sides of one pair (eq. 18).
 
     It is CKTF with that pair alone, whose beta is here the ``weight``.

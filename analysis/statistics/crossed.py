@@ -1,0 +1,71 @@
+"""Means of values whose rows and columns are both drawn: seeds and teachers, or seeds and images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CrossedMean:
+    """Means of matrices, each field an array over matrices; what cannot be computed is NaN.
+
+    Attributes:
+        mean: Mean of all values.
+        standard_error: Of that mean, for other rows and other columns.
+        df: Its degrees of freedom, Satterthwaite's.
+        low: Lower end of the interval of the mean.
+        high: Upper end.
+        p: Two-sided, that the mean is 0.
+    """
+
+    mean: Floats
+    standard_error: Floats
+    df: Floats
+    low: Floats
+    high: Floats
+    p: Floats
+
+
+def crossed_mean(values: Floats, confidence: float = CONFIDENCE) -> CrossedMean:
+    r"""Return the mean of values of two crossed random factors, for a population of both.
+
+    With :math:`MS_r, MS_c, MS_e` the mean squares of rows, columns and the rest, the variance of the mean of n rows and
+    N columns is estimated by :math:`V / nN`, :math:`V = \max(MS_r + MS_c - MS_e, MS_r, MS_c)`, its degrees of freedom
+    by Satterthwaite's formula, between n - 1 and N - 1.
+
+    Args:
+        values: (..., rows, columns), such as differences of an arm and its baseline by seed and teacher; none missing.
+        confidence: Of the interval.
+
+    Returns:
+        Arrays of the shape of the leading axes. There is neither error nor p for one row or one column, nor where all
+        values of a matrix are equal.
+    """
+    n, count = values.shape[-2:]
+    mean = values.mean(axis=(-2, -1))
+    rows, columns = values.mean(axis=-1), values.mean(axis=-2)
+    rest = values - rows[..., :, None] - columns[..., None, :] + mean[..., None, None]
+    degrees = np.array([n - 1, count - 1, (n - 1) * (count - 1)], np.float64)
+    degrees[degrees == 0] = np.nan
+    squares = np.stack(
+        [
+            count * ((rows - mean[..., None]) ** 2).sum(axis=-1),
+            n * ((columns - mean[..., None]) ** 2).sum(axis=-1),
+            (rest**2).sum(axis=(-2, -1)),
+        ]
+    )
+    of_rows, of_columns, of_rest = squares / degrees.reshape(3, *[1] * mean.ndim)
+    variance = np.maximum(of_rows + of_columns - of_rest, np.maximum(of_rows, of_columns))
+    varies = np.ptp(values, axis=(-2, -1)) > RELATIVE_ROUNDING * np.abs(values).max(axis=(-2, -1))
+    variance = np.where(varies, variance, np.nan)
+    df = variance**2 / (of_rows**2 / degrees[0] + of_columns**2 / degrees[1] + of_rest**2 / degrees[2])
+    df = np.clip(df, min(n, count) - 1, max(n, count) - 1)
+    error = np.sqrt(variance / (n * count))
+    half = stats.t.ppf((1 + confidence) / 2, df) * error
+    return CrossedMean(mean, error, df, mean - half, mean + half, 2 * stats.t.sf(np.abs(mean) / error, df))

@@ -1,0 +1,76 @@
+"""For which teachers the verdicts of a study hold, as its tables and its methods paragraph say it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis import load
+from analysis.report.methods import methods_text, provenance_rows
+from analysis.report.tables import main_tables, side_tables
+from analysis.results import Results
+from cktf.rows import TRAINED_HERE, TeacherRow
+
+
+@pytest.fixture
+def crossed(ablation: Path) -> Results:
+    """An ablation whose arms each ran with teachers of two seeds."""
+    results = load(ablation)
+    taught = [
+        results.trials.assign(
+            trial_id=results.trials["trial_id"] + str(seed),
+            teacher_id=f"t{seed}",
+            **{"config.teacher.model": "resnet20", "config.teacher.seed": seed},
+        )
+        for seed in (0, 1)
+    ]
+    rows = [
+        TeacherRow(
+            teacher_id=f"t{seed}",
+            model="resnet20",
+            data="digits",
+            origin=TRAINED_HERE,
+            validation_accuracy=90.0 + seed,
+            validation_loss=0.5,
+            teacher_seed=seed,
+            epochs=30,
+            wall_seconds=1800.0 * seed,
+            weights="first.pth",
+        )
+        for seed in (0, 1)
+    ]
+    return replace(results, trials=pd.concat(taught, ignore_index=True), facts=replace(results.facts, teachers=rows))
+
+
+def test_tables_and_methods_say_over_which_teachers_the_verdicts_hold(crossed: Results) -> None:
+    seeds = crossed.trials["seed"].nunique()
+    said = f"The verdicts hold over 2 teachers crossed with {seeds} seeds: resnet20, seed 0; resnet20, seed 1."
+    methods = methods_text(crossed)
+    assert methods.count(said) == 1
+    assert f"× {seeds} seeds × 2 teachers" in methods
+    assert "averaged over its teachers" in methods
+    assert "trained for this study from the weights first.pth with seed 1, has a validation accuracy of 91" in methods
+    (table,) = main_tables(crossed)
+    assert said in table.remark
+    across = side_tables(crossed)["over_teachers"]
+    assert [row[1:3] for row in across.rows[1:]] == [[str(seeds), "2"]] * len(crossed.effects)
+
+
+def test_the_teachers_are_a_table_with_seed_and_epochs_and_their_cost_is_said_apart(crossed: Results) -> None:
+    head, *rows = side_tables(crossed)["teachers"].rows
+    at = [head.index(name) for name in ("teacher", "data", "seed", "epochs", "validation accuracy (%)")]
+    assert [[row[i] for i in at] for row in rows] == [
+        ["resnet20", "digits", str(seed), "30", f"{90 + seed}.00"] for seed in (0, 1)
+    ]
+    assert ["training time of teachers", "0.50 hours; 1 found trained"] in provenance_rows(crossed)
+
+
+def test_one_teacher_is_named(ablation: Path) -> None:
+    results = load(ablation)
+    columns = {"config.teacher.model": "wrn_40_2", "config.teacher.seed": 3}
+    one = replace(results, trials=results.trials.assign(**columns))
+    assert "The verdicts hold for one teacher: wrn_40_2, seed 3." in methods_text(one)
+    assert "The verdicts hold" not in methods_text(results)
+    read = replace(one, trials=one.trials.assign(**{"config.teacher.checkpoint": "good.pth"}))
+    assert "The verdicts hold for one teacher: wrn_40_2 of good.pth." in methods_text(read)
