@@ -22,7 +22,6 @@ from cktf.errors import ClusterTooSmall, NotExtensible, NotRunnable, RunNotFound
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.run.directory import STUDY, write_what_was_asked
-from cktf.run.kept_files import TrialFiles
 from cktf.run.ledger import Ledger
 from cktf.run.progress import status
 from cktf.storage import Storage
@@ -210,7 +209,6 @@ def test_a_size_of_the_cache_that_is_no_number_is_refused_before_anything_starts
         (Ledger, "append", PlannedRow, 2),
         (Ledger, "append", EpochRow, 3),
         (Ledger, "append", EndRow, 2),  # the last one, after which nothing else would be written
-        (TrialFiles, "on_row", EndRow, 2),
     ],
 )
 def test_a_full_disk_ends_a_launch_with_one_message_and_a_resume_goes_on(
