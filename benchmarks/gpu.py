@@ -2,7 +2,7 @@
 
 1. One side of one pair, forward and backward, against the gather and against the two matrix products.
 2. The same with other sources of negatives, and with a bank in bfloat16.
-   Then with tiles of other sizes: larger ones mean fewer kernels to launch.
+   Then in the fused kernel, and by products with tiles of other sizes: larger ones mean fewer kernels to launch.
 3. Memory that PyTorch allocates for a whole step of five pairs, above that of the networks alone.
 4. Time of the whole step, WRN-40-2 to WRN-16-2, batch 64, against the gather; with TF32 and with bfloat16.
 5. Crop, flip and normalisation on the GPU, against torchvision's in a DataLoader with 2 workers.
@@ -26,7 +26,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -94,23 +94,27 @@ COMPILED = (
 
 
 def tile_sizes(side: OneSide, partition: float) -> None:
-    """Measure the contrast of one side with tiles of several sizes, and print it."""
+    """Measure the contrast of one side by the fused kernel and by products of several sizes, and print it."""
     negatives = side.source("sampled")(side.batch)
     scored = side.anchors, *side.bank().candidates(side.anchors, side.batch, negatives), negatives
     num_samples = side.sizes.num_samples
 
     def with_tiles(elements: int) -> tuple[torch.Tensor, ...]:
-        with patch.object(contrast, "TILE_ELEMENTS", elements):
+        products = patch.multiple(contrast, tile_elements=lambda _: elements, kernel_for=lambda _: None)
+        with products if elements else nullcontext():
             loss = noise_contrastive_loss(
                 *scored, temperature=TEMPERATURE, partition=partition, num_samples=num_samples
             )
         return torch.autograd.grad(loss, side.anchors)
 
     calls: dict[str, Call] = {f"{elements:,}": partial(with_tiles, elements) for elements in TILES}
+    if contrast.is_fused(side.device):
+        calls["fused kernel"] = partial(with_tiles, 0)
+        torch.testing.assert_close(with_tiles(0), with_tiles(TILES[0]), rtol=1e-4, atol=1e-6)
     times = in_turns(calls, rounds=20, device=side.device)
-    print(f"one side of one pair by scores of a tile; the product has {contrast.TILE_ELEMENTS:,}")
+    print(f"one side of one pair by scores of a tile; the product has {contrast.tile_elements(side.device):,}")
     for name, taken in times.items():
-        print(f"  {name:>10} {taken * 1e3:8.3f} ms")
+        print(f"  {name:>12} {taken * 1e3:8.3f} ms")
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Fixtures of the objectives' tests: activations of networks too small to be slow, and given negatives."""
 
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch, Layers
 from cktf.objectives import BuildContext
+from cktf.objectives.contrastive import nce
 from cktf.objectives.contrastive.negatives import Negatives
 
 
@@ -96,3 +99,14 @@ class GivenNegatives(nn.Module):
 def given_negatives() -> type[GivenNegatives]:
     """Return the class `GivenNegatives`."""
     return GivenNegatives
+
+
+@pytest.fixture
+def fused_kernel(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Have the fused kernel take the contrast on the CPU too, in Triton's interpreter; return its module."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")
+    pytest.importorskip("triton")
+    fused = import_module("cktf.objectives.contrastive.fused")
+    monkeypatch.setattr(nce, "_kernel", lambda _: fused)
+    return fused

@@ -17,6 +17,7 @@ from cktf.objectives import BuildContext
 from cktf.objectives.contrastive.cktf import CKTF
 from cktf.objectives.contrastive.crd import CRD
 from cktf.objectives.contrastive.heads import Head
+from cktf.objectives.contrastive.nce import is_fused
 from cktf.objectives.contrastive.pair import ContrastivePair
 from cktf.objectives.kd import softened_divergence
 from tests.objectives.golden import CASES, Case, assert_close
@@ -90,6 +91,13 @@ def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None
         assert_close(crd.pair.student.bank.embeddings, case[f"step{step}_bank_s_after"])
         assert_close(crd.pair.teacher.bank.embeddings, case[f"step{step}_bank_t_after"])
     assert_close(torch.tensor([crd.pair.student.partition, crd.pair.teacher.partition]), case["Z"])
+
+
+@cases_of("crd")
+@pytest.mark.usefixtures("fused_kernel")
+def test_crd_in_the_fused_kernel_equals_the_published_code(path: Path, given_negatives: Any) -> None:
+    assert is_fused(torch.device("cpu"))
+    test_crd_equals_the_published_code(path, given_negatives)
 
 
 @cases_of("cktf")

@@ -26,7 +26,7 @@ from cktf.objectives.contrastive import representations
 from cktf.objectives.contrastive.banks import MemoryBank
 from cktf.objectives.contrastive.negatives import Negatives
 from cktf.objectives.contrastive.pair import ContrastivePair
-from cktf.objectives.contrastive.representations import choose_block
+from cktf.objectives.contrastive.representations import choose_block, most_similar
 from cktf.objectives.ft import FT
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
@@ -334,13 +334,19 @@ def take_steps(
 ) -> tuple[list[float], list[list[int]]]:
     """Return the loss of every step, and the teacher's blocks that were chosen in it by similarity."""
     chosen: list[int] = []
-    choose = choose_block
+    by_rule, by_similarity = choose_block, most_similar
 
-    def recorded(*arguments: Any) -> int:
-        chosen.append(choose(*arguments))
+    def recorded_rule(*arguments: Any) -> int:
+        chosen.append(by_rule(*arguments))
         return chosen[-1]
 
-    monkeypatch.setattr(representations, "choose_block", recorded)
+    def recorded_similarity(*arguments: Any) -> Tensor:
+        block = by_similarity(*arguments)
+        chosen.append(int(block))
+        return block
+
+    monkeypatch.setattr(representations, "choose_block", recorded_rule)
+    monkeypatch.setattr(representations, "most_similar", recorded_similarity)
     phase = start.phase
     assert learning_rate(phase.optimizer, 1, phase.epochs) == case["settings"]["learning_rate"]
     optimizer = build_optimizer(phase.optimizer, phase.parameters)

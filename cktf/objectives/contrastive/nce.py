@@ -12,7 +12,8 @@ regression on x = log(p / c):
 
     loss = mean over anchors of [softplus(-x_positive) + sum over negatives of softplus(x)]
 
-The scores of all candidates, the rows of a memory bank, are one matrix product; a weight for each anchor and row
+On a GPU one kernel takes all that follows (see `fused`), where it can; elsewhere it is as follows. The scores of all
+candidates, the rows of a memory bank, are one matrix product; a weight for each anchor and row
 says whether, and how often, the row is a negative of the anchor. The gradient with respect to the anchors, sigmoid(x)
 times the rows, is a second product, taken in the forward pass, tile by tile. So no tensor of the size of all scores is
 stored. If the rows are the whole bank, neither time nor memory grows with K; if they are a queue, or one draw shared by
@@ -20,10 +21,14 @@ the batch, K is their number. Rows that require a gradient, such as the embeddin
 third product.
 """
 
+import logging
 import math
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -38,7 +43,10 @@ EPSILON = 1e-7
 """Added to c in the denominators, as published."""
 
 TILE_ELEMENTS = 2**19
-"""Scores of one tile: 2 MiB a temporary. Smaller tiles cost more launches, and more waits among threads."""
+"""Scores of one tile on a CPU: 2 MiB a temporary. Smaller tiles cost more launches, and more waits among threads."""
+
+SHARE_OF_CACHE = 12
+"""A GPU's cache holds three temporaries of float32 scores of one tile: a tile has this share of its bytes."""
 
 LARGEST_LOG = 80.0
 """Largest logarithm of a product of denominators: float32 ends at exp(88.7)."""
@@ -129,7 +137,12 @@ class _NoiseContrastiveLoss(GradientTakenForward):
         of_rows = torch.zeros_like(rows) if ctx.needs_input_grad[2] else None
 
         push = gradient if scale is None else torch.zeros_like(gradient)
-        for columns, tile in tiles(in_bits, rows):
+        fused = kernel_for(anchors) if of_rows is None else None
+        if fused:
+            logarithms, shares = fused.nce_sums(in_bits, rows, negatives.packed, odds)
+            loss += logarithms.sum() if scale is None else logarithms @ scale
+            push.add_(shares)
+        for columns, tile in () if fused else tiles(in_bits, rows):
             weights = negatives.weights[:, columns]
             scores = times_transposed(in_bits, tile).exp2_()
             if negatives.distinct:
@@ -169,7 +182,7 @@ def _logs_of_products(values: Tensor, largest_log: float) -> Tensor:
     """
     while (width := values.shape[1]) > 1 and 2 * largest_log < LARGEST_LOG:
         half = (width + 1) // 2  # of an odd number the middle column stays as it is
-        values[:, : width - half] *= values[:, half:]
+        values[:, : width - half].mul_(values[:, half:])  # `*=` would copy the slice into itself
         values = values[:, :half]
         largest_log *= 2
     return values.log_()
@@ -182,7 +195,7 @@ def tiles(anchors: Tensor, rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """
     is_native = rows.dtype == torch.bfloat16 and multiplies_bfloat16(rows.device.type)
     precision = rows.dtype if is_native else anchors.dtype
-    width = max(1, TILE_ELEMENTS // len(anchors))
+    width = max(1, tile_elements(rows.device) // len(anchors))
     for start in range(0, len(rows), width):
         columns = slice(start, min(start + width, len(rows)))
         yield columns, rows[columns].to(precision)
@@ -201,6 +214,37 @@ def times_transposed(left: Tensor, right: Tensor) -> Tensor:
         product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
         return product
     return left @ right.T
+
+
+@cache
+def tile_elements(device: torch.device) -> int:
+    """Return how many scores one tile has on a device."""
+    if device.type != "cuda":
+        return TILE_ELEMENTS
+    return max(TILE_ELEMENTS, torch.cuda.get_device_properties(device).L2_cache_size // SHARE_OF_CACHE)
+
+
+def kernel_for(anchors: Tensor) -> ModuleType | None:
+    """Return the module of the fused kernel if it can take these anchors (batch, dim); None: the products take them."""
+    fused = _kernel(anchors.device)
+    return fused if fused and anchors.shape[1] <= fused.LARGEST_DIM else None
+
+
+def is_fused(device: torch.device) -> bool:
+    """Return whether the contrast of a device is taken by the fused kernel."""
+    return _kernel(device) is not None
+
+
+@cache
+def _kernel(device: torch.device) -> ModuleType | None:
+    """Return the module of the fused kernel; None on a CPU, without Triton, or where it fails its test."""
+    if device.type != "cuda" or not find_spec("triton"):
+        return None
+    fused = import_module("cktf.objectives.contrastive.fused")
+    fault = fused.fault(device)
+    if fault:
+        logging.getLogger(__name__).warning("the fused kernel is not used on %s: %s", device, fault)
+    return None if fault else fused
 
 
 @cache

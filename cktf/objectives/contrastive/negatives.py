@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,6 +13,9 @@ from cktf.batch import Batch
 from cktf.errors import InputError
 from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.objectives.parts.workers import gather_batch
+
+SECOND_WIDTH = 64
+"""Draws of the second fill of sampled negatives: it finds the last few that the first has left missing."""
 
 NO_CLASS = -1
 """Label of a queue's row that no sample has taken yet: it is a negative of every anchor."""
@@ -36,6 +40,11 @@ class Negatives:
     scale: Tensor | None = None
     rows: Tensor | None = None
     mean_count: Tensor | None = None
+
+    @cached_property
+    def packed(self) -> Tensor:
+        """The weights as the fused kernel reads them, once for all sides: in a byte each where that holds them."""
+        return self.weights.to(torch.uint8) if self.distinct else self.weights
 
     @property
     def per_anchor(self) -> float | Tensor:
@@ -142,11 +151,11 @@ class SampledNegatives(FromMemory):
 
     Without replacement, an anchor's set is drawn in two moves. First every other-class sample is taken with a
     probability a little below K / available, by one random byte each. Then what is missing is filled with
-    uniform draws among those not yet taken. Neither move prefers one sample to another, hence given its size
-    the set is uniform; a set that the first move made too large is emptied, which depends on its size alone.
-    Where K is more than half of what is available, the samples to leave out are drawn instead. The fill's
-    width is fixed so that one fill is enough in all but few batches of a thousand, and the device is waited
-    for once: to ask whether it was.
+    uniform draws among those not yet taken; of a set that the first move made too large, one in three million,
+    uniform draws among its members are left out. Neither move prefers one sample to another, hence given its size
+    the set is uniform. Where K is more than half of what is available, the samples to leave out are drawn instead.
+    The fill has a fixed width, with which one fill is enough in all but few batches of a thousand. A second, narrow
+    one is always made, because a step of training must not wait for the device to tell whether it is needed.
     """
 
     by_class: Tensor
@@ -211,31 +220,36 @@ class SampledNegatives(FromMemory):
         picked = uniform < self.thresholds[classes].unsqueeze(1)
         weights = picked.logical_and_(is_other).float()
         picks = self.picks[classes]
-        missing = self._fill(weights, picks - weights.sum(1).long(), classes, generator)
-        while bool(missing.any()):
-            weights *= (missing >= 0).unsqueeze(1)
-            missing = missing.where(missing >= 0, picks)
-            missing = self._fill(weights, missing, classes, generator)
+        missing = picks - weights.sum(1).long()
+        for width in (self.width, SECOND_WIDTH):
+            missing = self._fill(weights, missing, classes, width, generator)
         if self.any_complement:
             weights = torch.where(self.complement[classes].unsqueeze(1), is_other.float() - weights, weights)
         return weights
 
-    def _fill(self, weights: Tensor, missing: Tensor, classes: Tensor, generator: torch.Generator) -> Tensor:
+    def _fill(
+        self, weights: Tensor, missing: Tensor, classes: Tensor, width: int, generator: torch.Generator
+    ) -> Tensor:
         """Give each anchor the first new samples of a row of draws, as many as are missing; return the rest.
 
-        ``weights`` (batch, num_samples), 0 or 1, are changed in place; a ``missing`` (batch,) below 0 is given nothing.
+        ``weights`` (batch, num_samples), 0 or 1, are changed in place. Of an anchor whose ``missing`` (batch,) is below
+        0 as many of its samples are left out instead: the first of the row.
         """
-        candidates = self._draw_others(classes, self.width, generator)
+        candidates = self._draw_others(classes, width, generator)
         taken = weights.gather(1, candidates)
         # The row's weights say for a moment at which draw, counted from the last, a sample comes up first.
-        places = torch.arange(self.width, 0, -1.0, device=weights.device).expand_as(taken)
+        places = torch.arange(width, 0, -1.0, device=weights.device).expand_as(taken)
         weights.scatter_reduce_(1, candidates, places, "amax")
         first = weights.gather(1, candidates)
-        new = (first == places) & (taken == 0)
-        given = new & (new.cumsum(1) <= missing.unsqueeze(1))
-        last = places.where(given, torch.inf).amin(1, keepdim=True)
-        weights.scatter_(1, candidates, ((first >= last) | (taken > 0)).float())
-        return missing - given.sum(1)
+        is_short = (missing >= 0).unsqueeze(1)
+        new = (first == places) & ((taken == 0) == is_short)
+        moved = new & (new.cumsum(1) <= missing.abs().unsqueeze(1))
+        last = places.where(moved, torch.inf).amin(1, keepdim=True)
+        # All draws of one sample get the same value, so their order does not matter.
+        weights.scatter_(
+            1, candidates, torch.where(is_short, (first >= last) | (taken > 0), (first < last) & (taken > 0)).float()
+        )
+        return missing - moved.sum(1) * missing.sign()
 
     def _draw_others(self, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:
         """Return (batch, count), int64: uniform draws, with replacement, of samples of other classes."""

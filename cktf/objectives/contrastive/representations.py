@@ -17,7 +17,6 @@ The last two give rows as long as the whole batch, over all workers.
 """
 
 import re
-from collections.abc import Callable
 from typing import Literal, overload
 
 import torch
@@ -189,16 +188,15 @@ class Representations:
         return ", ".join(words)
 
     def _chosen(self, pair: LayerPair, of_student: Tensor | None, teacher: Activations, batch: Batch) -> Tensor:
-        """Return the teacher's layer, normalised; if a pair names a stage alone, its block is chosen first."""
+        """Return the teacher's layer, normalised; if a pair names a stage alone, the block that the pairing chooses."""
         blocks = blocks_of(teacher, pair.teacher)
-        chosen = 0
-        if len(blocks) > 1:
-            generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
-
-            def normalise(block: Tensor) -> Tensor:
-                return self._normalised(block, pair.teacher, batch)
-
-            chosen = choose_block(self.pairing, of_student, blocks, normalise, generator, batch)
+        if len(blocks) > 1 and self.pairing in BY_SIMILARITY:
+            assert of_student is not None, "a pairing of BY_SIMILARITY reads the student's map"
+            normalised = torch.stack([self._normalised(block, pair.teacher, batch) for block in blocks])
+            # The block is taken by a number that stays on the device: no step waits for it.
+            return normalised.index_select(0, most_similar(self.pairing, of_student, normalised, batch))[0]
+        generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
+        chosen = choose_block(self.pairing, len(blocks), generator)
         return self._normalised(blocks[chosen], pair.teacher, batch)
 
     def _normalised(self, values: Tensor, layer: str, batch: Batch) -> Tensor:
@@ -218,29 +216,24 @@ class Representations:
         return maps.pool(values, window) if values.dim() == 4 else values
 
 
-def choose_block(
-    pairing: Pairing,
-    student: Tensor | None,
-    teacher: tuple[Tensor, ...],
-    normalise: Callable[[Tensor], Tensor],
-    generator: torch.Generator,
-    batch: Batch,
-) -> int:
-    """Return the number of the teacher's block that the student's map is matched with in this batch.
+def choose_block(pairing: Pairing, num_blocks: int, generator: torch.Generator) -> int:
+    """Return the number of the teacher's block that the student is matched with, if no map has to be read for it."""
+    if pairing == "random" and num_blocks > 1:
+        return int(torch.randint(num_blocks, (), generator=generator))
+    return num_blocks - 1 if pairing == "last" else 0
 
-    The student's map (batch, channels, height, width) is read, and the teacher's normalised, for `BY_SIMILARITY` alone.
+
+def most_similar(pairing: Pairing, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
+    """Return the number of the teacher's block that is most or least similar to the student's map, (1,), int64.
+
+    Args:
+        pairing: ``largest`` or ``smallest``.
+        student: (batch, channels, height, width).
+        teacher: (blocks, batch, channels, height, width).
+        batch: The batch of these samples.
     """
-    match pairing:
-        case "last":
-            return len(teacher) - 1
-        case "first":
-            return 0
-        case "random":
-            return int(torch.randint(len(teacher), (), generator=generator))
-        case "largest" | "smallest":
-            assert student is not None, "a pairing of BY_SIMILARITY reads the student's map"
-            similarities = torch.stack([map_similarity(student, normalise(block), batch) for block in teacher])
-            return int(similarities.argmax() if pairing == "largest" else similarities.argmin())
+    similarities = torch.stack([map_similarity(student, block, batch) for block in teacher])
+    return (similarities.argmax() if pairing == "largest" else similarities.argmin()).view(1)
 
 
 @torch.no_grad()

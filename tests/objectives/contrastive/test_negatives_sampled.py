@@ -52,11 +52,9 @@ def test_a_small_share_of_a_large_split_is_exact_too() -> None:
 
 
 @pytest.mark.parametrize("threshold", [0, 255])
-def test_sets_are_exact_when_one_fill_is_too_narrow_and_when_the_first_move_takes_too_many(
-    threshold: int,
-) -> None:
+def test_sets_are_exact_when_the_first_move_takes_none_and_when_it_takes_too_many(threshold: int) -> None:
     negatives = SampledNegatives(LABELS, 15, seed=3)
-    negatives.width = 2
+    negatives.width = 400
     negatives.thresholds.fill_(threshold)
     for step in range(20):
         weights = draw(negatives, ANCHORS, step)
@@ -65,12 +63,24 @@ def test_sets_are_exact_when_one_fill_is_too_narrow_and_when_the_first_move_take
         assert not weights[ANCHORS.unsqueeze(1) == LABELS].any()
 
 
-@pytest.mark.parametrize("count", [2, 3, 4])
-def test_all_sets_of_k_are_equally_likely(count: int) -> None:
+def test_what_one_fill_leaves_missing_the_second_one_finds() -> None:
+    negatives = SampledNegatives(LABELS, 15, seed=3)
+    negatives.width = 20  # of 30 to 50 others 20 draws rarely find 15 different ones, and 40 nearly always
+    negatives.thresholds.fill_(0)
+    sizes = torch.stack([draw(negatives, ANCHORS, step).sum(1) for step in range(20)])
+    assert (sizes == 15).float().mean() > 0.9
+    assert sizes.max() == 15
+
+
+@pytest.mark.parametrize(("count", "threshold"), [(2, None), (3, None), (4, None), (2, 200)])
+def test_all_sets_of_k_are_equally_likely(count: int, threshold: int | None) -> None:
     # Six others, two of the own class; 16,000 draws of 64 anchors' sets at once, compared by chi-squared.
     labels = torch.tensor([0, 1, 1, 0, 2, 2, 3, 3])
     anchors = torch.zeros(64, dtype=torch.int64)
     negatives = SampledNegatives(labels, count, seed=1)
+    if threshold is not None:  # so high that most first moves take too many
+        negatives.width = 64
+        negatives.thresholds.fill_(threshold)
     others = [1, 2, 4, 5, 6, 7]
     sets = dict.fromkeys(itertools.combinations(others, count), 0)
     for step in range(250):
