@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from pyarrow import fs
 
 from cktf.errors import InputError
-from cktf.storage import below, has_file, open_folder, read, write
+from cktf.storage import PATIENCE, below, has_file, open_folder, read, write
 
 RECORD = "report.json"
 RECORD_IS = "record of a report of cktf"
@@ -67,7 +67,7 @@ class Record:
     def claim(self, names: Collection[str]) -> None:
         """Add files that are about to be written; raise a ValueError as `refuse_others` does."""
         self.refuse_others(names)
-        self._write(self.names | {*names})
+        self._write(self.names | {*names}, patience=0)  # what may never be written to is said at once
 
     def release(self, names: Collection[str]) -> None:
         """Delete files of the report, those that are there, and take them off the record."""
@@ -90,7 +90,7 @@ class Record:
             "or choose another folder"
         )
 
-    def _write(self, names: set[str]) -> None:
+    def _write(self, names: set[str], patience: float = PATIENCE) -> None:
         self.names = names
         values = {"is": RECORD_IS, "version": 1, "files": sorted(names)}
-        write(self._folder, RECORD, f"{json.dumps(values, indent=1)}\n".encode())
+        write(self._folder, RECORD, f"{json.dumps(values, indent=1)}\n".encode(), patience)

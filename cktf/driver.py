@@ -23,6 +23,7 @@ from cktf.run.directory import (
     require_same,
     require_same_contents,
     require_study,
+    require_unedited,
     stored_study,
     write_what_was_asked,
     writing,
@@ -193,6 +194,7 @@ def _carry_out(
     teachers: list[TeacherRow] = []
     if address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
         teachers = require_runnable(spec)
+    run = Storage(run.root, spec.storage_patience)  # it has been read from: from here on it is waited for
     with writing(run):
         ledger = Ledger(run)
     with ledger:
@@ -210,10 +212,10 @@ def _carry_out(
                 from cktf.cluster.tune import tune_to_end  # here: Ray reads the environment at its import
 
                 with watch(planner, console) as show:
-                    planner.listeners += [writing(run)(files.on_row), show]
-                    tune_to_end(planner, run, address=address, say=console.print)
-            with writing(run):
-                files.finish()
+                    planner.listeners += [files.on_row, show]
+                    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+                    tune_to_end(planner, run, address=address, say=say)
+            files.finish()
         except (ClusterNotFound, ClusterTooSmall, NotRunnable):
             if stored is None and planner.state.is_untouched:  # the study may be changed, launched again
                 forget(run, ledger)
@@ -228,6 +230,7 @@ def _carry_out(
 def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
     """Write study, provenance and study row; return a planner that has applied the rows before that."""
     rows = list(read_ledger(run))
+    require_unedited(run, rows)
     require_same_code(spec.plugins, rows, run)
     require_same_contents(rows, run)
     require_known_contents(spec)

@@ -112,6 +112,14 @@ class Unwritable(UserError):  # noqa: N818
     """The run directory cannot be written to."""
 
 
+class StudyStopped(UserError):  # noqa: N818
+    """So many trials in a row ended with the same error that the study was stopped."""
+
+
+class StorageTrouble(OSError):  # noqa: N818
+    """A file could not be read or written: trouble of a disk or bucket, and no result of the trial that met it."""
+
+
 def visible(text: str, most: int = LONGEST_PLACE) -> str:
     """Return a text for a message: cut after so many characters, invisible ones as escapes."""
     escaped = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:most])

@@ -1,8 +1,13 @@
 """Lines of a ledger read as rows, one by one or in order. This module needs only the standard library."""
 
+import re
+
 from cktf.errors import InputError, shown
 from cktf.row_values import json_value
 from cktf.rows import ROWS, EndRow, EpochRow, PlannedRow, Row, StudyRow
+
+SEGMENT = re.compile(r"[0-9]{6}(-[0-9a-f]{8})?\.jsonl")
+"""Names of a ledger's segments, in a bucket with that of the session; other files beside them are nobody's rows."""
 
 
 def parse_row(line: str | bytes) -> Row:

@@ -144,6 +144,8 @@ class StudyRow(Row):
         git_commit: Commit of the code, with ``+dirty`` if files were changed; empty outside a checkout.
         versions: Package name to version.
         plugins: Plug-in name to the version of its code (see `cktf.plugins.Plugin`).
+        asked: Key of the study to the SHA-256 of its value, if results depend on it, and ``study.yaml`` to that of the
+            file; empty in older ledgers.
         machine: Description of the driver's machine.
         command: The command line.
         time: Seconds since the epoch (UTC).
@@ -180,6 +182,7 @@ class StudyRow(Row):
     git_commit: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     plugins: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, str] = field(default_factory=dict)
     machine: str = ""
     command: str = ""
     time: float = 0.0

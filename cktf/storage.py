@@ -1,17 +1,71 @@
 """Files of a run directory, in a folder or a bucket, written so that a reader never sees half a file."""
 
 import errno
+import logging
 import os
+import time
 import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from pyarrow import fs
 
 from cktf.credentials import require_no_secret
-from cktf.errors import InputError, refusal_of, visible
+from cktf.errors import InputError, StorageTrouble, refusal_of, visible
 
-_PARTIAL = ".partial"
+PARTIAL = ".partial"
+"""End of the names of half-written files."""
+
+DAMAGED = ".damaged"
+"""End of the names of files that were set aside."""
+
+AT_ONCE = 20
+"""Requests to a bucket at the same time."""
+
+PATIENCE = 600.0
+"""Seconds for which a request to a bucket that fails is tried again, where no study says."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds before the second try, and the most between two tries; each pause is twice the one before."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+def patiently(what: Callable[[], T], place: str, patience: float) -> T:
+    """Return what a function that reads or writes a place returns; while it raises an OSError, try again.
+
+    Args:
+        what: The function.
+        place: The file or folder, for messages.
+        patience: Seconds for which it is tried again, with growing pauses; 0: not at all.
+
+    Raises:
+        StorageTrouble: If it still fails then.
+    """
+    began, pause = time.monotonic(), FIRST_PAUSE
+    while True:
+        try:
+            found = what()
+        except OSError as error:
+            left = patience - (time.monotonic() - began)
+            if left <= 0:
+                if error.errno is None:  # pyarrow's, of a bucket
+                    raise StorageTrouble(f"{visible(place)}: {refusal_of(error)}") from error
+                raise StorageTrouble(error.errno, error.strerror, place) from error
+            if pause == FIRST_PAUSE:
+                _log.warning("%s: %s; trying again, for up to %.0f s", visible(place), refusal_of(error), left)
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE)
+        else:
+            if pause > FIRST_PAUSE:
+                _log.warning("%s: answers again after %.0f s", visible(place), time.monotonic() - began)
+            return found
 
 
 def absolute(place: str | os.PathLike[str]) -> str:
@@ -48,6 +102,10 @@ def opened(place: str) -> tuple[fs.FileSystem, str]:
         InputError: If it is a URI that cannot be read, names no bucket, or has an unknown scheme.
     """
     use = "use a folder, or a URI such as s3://bucket/run"
+    if place.startswith("s3://") and len(place) > len("s3://"):  # a small object is one request then, and not three
+        with suppress(ValueError, OSError):  # an option that older versions of pyarrow do not know
+            filesystem, path = fs.FileSystem.from_uri(f"{place}{'&' if '?' in place else '?'}allow_delayed_open=true")
+            return filesystem, path
     try:
         filesystem, path = fs.FileSystem.from_uri(place)
     except (ValueError, OSError) as error:  # pyarrow says the first of most URIs, the second of HDFS's
@@ -91,39 +149,84 @@ def below(place: str | os.PathLike[str], name: str) -> str:
     return f"{folder.rstrip('/')}/{name}{mark}{options}"
 
 
+def is_local(folder: fs.SubTreeFileSystem) -> bool:
+    """Return whether a folder is one of this machine's file system."""
+    return isinstance(folder.base_fs, fs.LocalFileSystem)
+
+
 def has_file(folder: fs.FileSystem, name: str) -> bool:
     """Return whether a file of this name is there."""
     return bool(folder.get_file_info(name).type == fs.FileType.File)
 
 
-def read(folder: fs.FileSystem, name: str) -> bytes:
-    """Return the bytes of a file."""
-    with folder.open_input_stream(name, compression=None) as stream:
-        return bytes(stream.read())
+def read(folder: fs.SubTreeFileSystem, name: str) -> bytes:
+    """Return the bytes of a file; in a bucket a failure is tried again (see `patiently`)."""
+
+    def content() -> bytes:
+        with folder.open_input_stream(name, compression=None) as stream:
+            return bytes(stream.read())
+
+    return content() if is_local(folder) else patiently(content, folder.base_path + name, PATIENCE)
 
 
-def write(folder: fs.SubTreeFileSystem, name: str, content: bytes) -> None:
+def write(folder: fs.SubTreeFileSystem, name: str, content: bytes, patience: float = PATIENCE) -> None:
     """Write a file whole, making the folders above it: a reader sees the old content or the new.
 
     Raises:
-        InputError: If it cannot be written, as on a full disk; nothing is left of it then.
+        InputError: If it cannot be written, as on a full disk, in a bucket after ``patience`` seconds (see
+            `patiently`); nothing is left of it then.
     """
     above, _, last = name.rpartition("/")
     # The name is this writer's own, for another report may be written at the same time; and hidden, for a folder of
     # tables may be read meanwhile.
-    partial = f"{above}/.{last}.{uuid.uuid4().hex}.partial".lstrip("/")
+    half = f"{above}/.{last}.{uuid.uuid4().hex}{PARTIAL}".lstrip("/")
+    place = folder.base_path + name
     try:
+        if not is_local(folder):
+            patiently(partial(_put, folder, name, content), place, patience)
+            return
         folder.base_fs.create_dir(f"{folder.base_path}{above}", recursive=True)
-        with folder.open_output_stream(partial, compression=None) as stream:
-            stream.write(content)
-        folder.move(partial, name)
+        _put(folder, half, content)
+        folder.move(half, name)
     except OSError as error:
         with suppress(OSError):
-            if has_file(folder, partial):
-                folder.delete_file(partial)
+            if is_local(folder) and has_file(folder, half):
+                folder.delete_file(half)
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         room = f"; it needs {len(content):,} bytes of room" if is_full else ""
-        raise InputError(f"{visible(folder.base_path + name)}: cannot be written: {refusal_of(error)}{room}") from error
+        raise InputError(f"{visible(place)}: cannot be written: {refusal_of(error)}{room}") from error
+
+
+def write_all(folder: fs.SubTreeFileSystem, files: Mapping[str, bytes]) -> None:
+    """Write files as `write` does, to a bucket `AT_ONCE` at the same time."""
+    with ThreadPoolExecutor(1 if is_local(folder) else AT_ONCE) as threads:
+        list(threads.map(partial(write, folder), files.keys(), files.values()))
+
+
+def _put(filesystem: fs.FileSystem, name: str, content: bytes) -> None:
+    with filesystem.open_output_stream(name, compression=None) as stream:
+        stream.write(content)
+
+
+def _write_synced(target: Path, content: bytes) -> None:
+    """Write a file of this machine so that, after a loss of power too, it has its old content or the new."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # One name per writer: two that write the same checkpoint must not share a half-written file.
+    half = target.with_name(f"{target.name}.{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        with half.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        half.replace(target)
+    finally:
+        half.unlink(missing_ok=True)  # left if the disk was full
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every network file system can
+            os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class Storage:
@@ -132,19 +235,23 @@ class Storage:
     Args:
         root: Folder, or URI that `pyarrow.fs` supports (``s3://bucket/run``, ``gs://...``). Credentials come from the
             environment or a role, never from the URI, since the URI is written into logs and rows.
+        patience: Seconds for which what fails in a bucket is tried again (see `patiently`); a folder's is not.
+
+    Every method raises a `StorageTrouble` if the storage fails.
 
     Raises:
         InputError: If the root cannot be opened.
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], patience: float = 0.0) -> None:
         self.root = absolute(root)
         self.filesystem, self.path = opened(self.root)
         self.is_local = isinstance(self.filesystem, fs.LocalFileSystem)
+        self.patience = patience
 
-    def __reduce__(self) -> tuple[type["Storage"], tuple[str]]:
+    def __reduce__(self) -> tuple[type["Storage"], tuple[str, float]]:
         """Pickle the root only, so that no credential reaches a worker or Ray's state."""
-        return (Storage, (self.root,))
+        return (Storage, (self.root, self.patience))
 
     def __eq__(self, other: object) -> bool:
         """Return whether both have the same root."""
@@ -156,7 +263,7 @@ class Storage:
 
     def child(self, *parts: str) -> "Storage":
         """Return the storage below a sub-folder; a URI keeps its options (``?region=...``)."""
-        return Storage(below(self.root, "/".join(parts)))
+        return Storage(below(self.root, "/".join(parts)), self.patience)
 
     def full(self, name: str) -> str:
         """Return the path of ``name`` in the file system."""
@@ -164,54 +271,86 @@ class Storage:
 
     def exists(self, name: str) -> bool:
         """Return whether a file of this name exists."""
-        return bool(self.filesystem.get_file_info(self.full(name)).type == fs.FileType.File)
+        return bool(self._try(name, self.filesystem.get_file_info).type == fs.FileType.File)
 
     def read(self, name: str) -> bytes | None:
         """Return the bytes of a file, None if it does not exist."""
-        if not self.exists(name):
-            return None
-        with self.filesystem.open_input_stream(self.full(name)) as stream:
-            return bytes(stream.read())
+        return self._try(name, self._content)
+
+    def read_all(self, names: Iterable[str]) -> Iterator[bytes]:
+        """Yield the bytes of files, none of one that does not exist; from a bucket `AT_ONCE` at the same time."""
+        if self.is_local:
+            yield from (self.read(name) or b"" for name in names)
+            return
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            yield from (content or b"" for content in threads.map(self.read, names))
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file atomically: a reader sees the old content or the new, even if the writer is killed.
+        """Write a file atomically: a reader sees the old content or the new, even if the writer or machine is killed.
 
         Raises:
-            OSError: If it cannot be written.
+            StorageTrouble: If it cannot be written.
         """
-        target = self.full(name)
-        if not self.is_local:  # an object appears when its upload is complete
-            with self.filesystem.open_output_stream(target) as stream:
-                stream.write(content)
-            return
-        self.filesystem.create_dir(target.rpartition("/")[0], recursive=True)
-        # One name per writer: two that write the same checkpoint must not share a half-written file.
-        partial = f"{target}.{uuid.uuid4().hex}{_PARTIAL}"
-        try:
-            with self.filesystem.open_output_stream(partial) as stream:
-                stream.write(content)
-            Path(partial).replace(target)
-        finally:
-            Path(partial).unlink(missing_ok=True)  # left if the disk was full
-
-    def delete(self, name: str) -> None:
-        """Delete a file if it exists."""
-        if self.exists(name):
-            self.filesystem.delete_file(self.full(name))
-
-    def sweep(self) -> None:
-        """Delete half-written files that killed writers left directly below the root."""
         if self.is_local:
-            for name in self.names(_PARTIAL):
-                self.delete(name)
+            self._try(name, lambda target: _write_synced(Path(target), content))
+        else:  # an object appears when its upload is complete
+            self._try(name, lambda target: _put(self.filesystem, target, content))
+
+    def delete(self, *names: str) -> None:
+        """Delete files, those that exist; in a bucket `AT_ONCE` at the same time."""
+        with ThreadPoolExecutor(1 if self.is_local else AT_ONCE) as threads:
+            list(threads.map(lambda name: self._try(name, self._delete), names))
+
+    def set_aside(self, name: str, why: str) -> None:
+        """Rename a damaged file, to its name and `DAMAGED`, and log that."""
+
+        def move(path: str) -> None:
+            with suppress(FileNotFoundError):  # another worker was first
+                self.filesystem.move(path, path + DAMAGED)
+
+        self._try(name, move)
+        _log.warning("%s is damaged (%s): set aside as %s, and made again", self.full(name), why, name + DAMAGED)
 
     def clear(self) -> None:
         """Delete this folder and everything in it, if it exists."""
-        if self.filesystem.get_file_info(self.path).type == fs.FileType.Directory:
-            self.filesystem.delete_dir(self.path)
 
-    def names(self, suffix: str = "") -> list[str]:
-        """Return the names of the files directly below the root, sorted, that end in ``suffix``."""
-        selector = fs.FileSelector(self.path, allow_not_found=True)
-        infos = self.filesystem.get_file_info(selector)
-        return sorted(i.base_name for i in infos if i.type == fs.FileType.File and i.base_name.endswith(suffix))
+        def remove(path: str) -> None:
+            if self.filesystem.get_file_info(path).type == fs.FileType.Directory:
+                self.filesystem.delete_dir(path)
+
+        self._try("", remove)
+
+    def names(self, suffix: str = "", *, below: bool = False) -> list[str]:
+        """Return the names of the files directly below the root, sorted, that end in ``suffix``.
+
+        With ``below``, also those in its folders, with the folders' names before theirs.
+        """
+        return sorted(name for name in self.times(below=below) if name.endswith(suffix))
+
+    def times(self, *, below: bool = False) -> dict[str, float]:
+        """Return the name of each file, as `names` does, and when it was written: seconds by the storage's clock."""
+
+        def infos(path: str) -> list[fs.FileInfo]:
+            found: list[fs.FileInfo] = self.filesystem.get_file_info(
+                fs.FileSelector(path, allow_not_found=True, recursive=below)
+            )
+            return found
+
+        files = (info for info in self._try("", infos) if info.type == fs.FileType.File)
+        return {info.path[len(self.path) :].lstrip("/"): (info.mtime_ns or 0) / 10**9 for info in files}
+
+    def _try(self, name: str, act: Callable[[str], T]) -> T:
+        """Return what a function of a file's path returns; see `patiently`."""
+        path = self.full(name) if name else self.path
+        return patiently(partial(act, path), path, 0.0 if self.is_local else self.patience)
+
+    def _content(self, path: str) -> bytes | None:
+        try:
+            with self.filesystem.open_input_stream(path, compression=None) as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            return None
+
+    def _delete(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self.filesystem.delete_file(path)

@@ -38,6 +38,7 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.probe import ProbeConfig
 from cktf.trial.run import run_trial
 from cktf.trial.teachers import train_teacher, trained_row
+from tests.buckets import Proxy, served
 from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
 
 BASELINE: dict[str, Any] = {
@@ -277,7 +278,9 @@ SLOW = (
     "tests/analysis/test_page.py",
     "tests/fuzz/test_kinds.py",
     "tests/models/test_golden.py",
+    "tests/run/test_lease.py",
     "tests/test_shipped_studies.py",
+    "tests/test_storage_in_buckets.py",
     "tests/trainer/test_trajectories.py",
 )
 """Tests that take a third of the time of all that start no Ray; ``make test-quick`` leaves them out too."""
@@ -317,3 +320,17 @@ def plain_registries() -> Iterator[None]:
     for model in (ObjectivesConfig, AugmentationConfig, ProbeConfig, TrialConfig):
         model.model_rebuild(force=True)
     known_paths.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Proxy]:
+    """A bucket of a real S3 server, for all tests of this session that run in this process."""
+    with served() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(s3: Proxy) -> Proxy:
+    """The way to that bucket, without faults so far."""
+    s3.reset()
+    return s3

@@ -22,7 +22,6 @@ from cktf.errors import ClusterTooSmall, NotExtensible, NotRunnable, RunNotFound
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
 from cktf.run.directory import STUDY, write_what_was_asked
-from cktf.run.kept_files import TrialFiles
 from cktf.run.ledger import Ledger
 from cktf.run.progress import status
 from cktf.storage import Storage
@@ -256,7 +255,6 @@ def test_a_full_disk_ends_a_launch_with_one_message_whenever_it_comes_and_a_resu
 
     run_until_full(Ledger, "append", PlannedRow, 2)
     run_until_full(Ledger, "append", EpochRow, 3)
-    run_until_full(TrialFiles, "on_row", EndRow, 2)
     left = 4 - len(rows_of(run_dir, EndRow))
     assert left >= 1
     run_until_full(Ledger, "append", EndRow, left)  # the last one, after which nothing else would be written

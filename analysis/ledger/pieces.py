@@ -5,7 +5,6 @@ machine. Where one of them cannot be read, the ledger is read once more from its
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,21 +18,15 @@ from pyarrow import fs
 
 from analysis.ledger.lines import EPOCH_SCHEMA, POSITION, parse_lines
 from cktf.errors import InputError
-from cktf.ledger_lines import RowReader, is_row
+from cktf.ledger_lines import SEGMENT, RowReader, is_row
 from cktf.rows import EndRow, PlannedRow, Stage, StudyRow, TeacherRow
-from cktf.storage import open_folder
+from cktf.storage import AT_ONCE, is_local, open_folder, read
 
 PIECE_BYTES = 8 * 2**20
 """Bytes of a segment parsed at a time: small enough for a processor's cache, large enough for a bucket."""
 
 LINE_BYTES = 64 * 2**10
 """Read at a time where a line's end is looked for."""
-
-OPENED_AT_ONCE = 16
-"""Segments whose ends are looked at, at the same time: in a bucket, each look waits for the network."""
-
-SEGMENT = re.compile(r"\d{6}\.jsonl")
-"""Names of a ledger's segments; other files beside them are nobody's rows."""
 
 PLACE = "place"
 """Column that says where in the ledger a row stands, before it becomes a row of the report: the number of its piece,
@@ -49,17 +42,22 @@ OTHER_SCHEMA = pa.schema([(PLACE, pa.int64()), ("segment", pa.string()), ("line"
 
 
 class Segment(NamedTuple):
-    """One file of a ledger, as it is found; its last whole line ends at byte ``end``, and a torn one may follow."""
+    """One file of a ledger, as it is found; its last whole line ends at byte ``end``, and a torn one may follow.
+
+    A small one in a bucket, where each look waits for the network, has its bytes as ``content``.
+    """
 
     name: str
     size: int
     end: int
+    content: bytes | None = None
 
 
 class Piece(NamedTuple):
     """A byte range of a segment, parsed alone: all lines that begin from ``start`` on and before ``stop``.
 
-    Pieces are numbered from 0 in the order of the ledger; at ``end`` the segment's last whole line does.
+    Pieces are numbered from 0 in the order of the ledger. The segment's last whole line ends at ``end``, and
+    ``content`` is the segment's.
     """
 
     number: int
@@ -67,6 +65,7 @@ class Piece(NamedTuple):
     start: int
     stop: int
     end: int
+    content: bytes | None = None
 
 
 class Parsed(NamedTuple):
@@ -146,10 +145,12 @@ def segments_of(folder: fs.SubTreeFileSystem, files: Sequence[fs.FileInfo]) -> l
     """Return files as segments, with the ends of their last whole lines."""
 
     def segment(info: fs.FileInfo) -> Segment:
-        with folder.open_input_file(info.path) as file:
-            return Segment(str(info.base_name), int(info.size), _end_of_lines(file, int(info.size)))
+        is_read = not is_local(folder) and info.size <= PIECE_BYTES
+        content = read(folder, info.path) if is_read else None
+        with _opened(folder, str(info.base_name), content) as file:
+            return Segment(str(info.base_name), int(info.size), _end_of_lines(file, int(info.size)), content)
 
-    with ThreadPoolExecutor(OPENED_AT_ONCE) as threads:
+    with ThreadPoolExecutor(AT_ONCE) as threads:
         return list(threads.map(segment, files))
 
 
@@ -157,14 +158,14 @@ def pieces_of(segments: Iterable[Segment]) -> list[Piece]:
     """Divide segments, in their order, into pieces."""
     ranges = [(segment, start) for segment in segments for start in range(0, segment.end, PIECE_BYTES)]
     return [
-        Piece(number, segment.name, start, min(start + PIECE_BYTES, segment.end), segment.end)
+        Piece(number, segment.name, start, min(start + PIECE_BYTES, segment.end), segment.end, segment.content)
         for number, (segment, start) in enumerate(ranges)
     ]
 
 
 def parse_piece(run: str, piece: Piece) -> Parsed:
     """Read and parse one piece of the ledger of a run directory; a broken line is refused."""
-    with open_folder(run).open_input_file(f"ledger/{piece.segment}") as file:
+    with _opened(open_folder(run), piece.segment, piece.content) as file:
         content = _lines_of(file, piece)
     try:
         tables, lines = parse_lines(content.removesuffix(b"\n").split(b"\n") if content else [])
@@ -194,6 +195,10 @@ def refuse_broken_lines(folder: fs.SubTreeFileSystem, segments: Iterable[Segment
                 if lines.tell() >= segment.end:
                     break
                 reader.read(lines.readline().removesuffix(b"\n"), f"{name}, line {number}")
+
+
+def _opened(folder: fs.SubTreeFileSystem, segment: str, content: bytes | None) -> pa.NativeFile:
+    return folder.open_input_file(f"ledger/{segment}") if content is None else pa.BufferReader(content)
 
 
 def _end_of_lines(file: pa.NativeFile, size: int) -> int:

@@ -31,7 +31,7 @@ from analysis.results import Results
 from analysis.unmade import noted
 from cktf.errors import InputError, naming
 from cktf.foreign_options import NOTHING_SAID, Options
-from cktf.storage import absolute, below, open_folder, without_slash, write
+from cktf.storage import absolute, below, open_folder, without_slash, write_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,8 +128,7 @@ def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
     parts = {TRIALS_FILE: results.trials, part_name(0): results.epochs}
     record, folder = Record(place), open_folder(place)
     record.claim({*parts, *files})
-    for name, frame in parts.items():
-        write(folder, name, _parquet(frame, results.facts))
+    write_all(folder, {name: _parquet(frame, results.facts) for name, frame in parts.items()})
     record.release({name for name in record.names if _is_of_tables(name)} - {*parts})
     tables = {"trials": below(place, TRIALS_FILE), "epochs": below(place, FOLDER)}
     return _write_rest(results, files, unmade, place, tables)
@@ -220,8 +219,7 @@ def _write_rest(
     """Write all but the two tables that everything else is derived from."""
     record, folder = Record(place), open_folder(place)
     record.claim({*files})
-    for name, content in files.items():
-        write(folder, name, content)
+    write_all(folder, files)
     # Nothing that is left of an earlier report may contradict this one.
     record.release({name for name in record.names if not _is_of_tables(name)} - {*files})
     derived = {name: below(place, f"{name}.parquet") for name in DERIVED if f"{name}.parquet" in files}

@@ -20,6 +20,7 @@ class Assignment:
         configuration: Its `TrialConfig`, as JSON.
         options: Its `TrainOptions`, as JSON.
         run: Root of the run directory, as every node of the cluster sees it.
+        patience: Seconds for which what fails in a bucket is tried again.
         plugins: Name to version of each plug-in of the study, as JSON.
         workers: Processes that train it; a teacher is trained by one of them.
         cpus: CPUs of each worker.
@@ -31,6 +32,7 @@ class Assignment:
     configuration: str
     options: str
     run: str
+    patience: float
     plugins: str
     workers: int
     cpus: float
@@ -52,6 +54,7 @@ class Assignment:
             configuration=json.dumps(row.config),
             options=options.model_dump_json(),
             run=run.root,
+            patience=run.patience,
             plugins=json.dumps(plugins),
             workers=resources.workers,
             cpus=resources.cpus,
@@ -62,12 +65,23 @@ class Assignment:
 
 @dataclass(frozen=True)
 class TrialEnd:
-    """End of a training, as its worker reports it; the reason of a complete teacher is where it was found."""
+    """End of a training, as its worker reports it.
+
+    Attributes:
+        status: Complete or failed.
+        reason: Why it failed; of a complete teacher, where it was found.
+        device: ``cpu`` or the GPU's name.
+        node: Name of the machine.
+        is_error: Whether it failed by an error, which other trials may meet too, and not by a loss that is not finite.
+        is_storage: Whether that error is trouble of the storage, of which the trial is tried again.
+    """
 
     status: Status
     reason: str = ""
     device: str = ""
     node: str = ""
+    is_error: bool = False
+    is_storage: bool = False
 
 
 Outcome = EpochResult | TrialEnd
@@ -76,4 +90,9 @@ Outcome = EpochResult | TrialEnd
 
 def trial_folder(assignment: Assignment) -> Storage:
     """Return the folder of an assignment's trial within its run."""
-    return trial_storage(Storage(assignment.run), assignment.trial_id)
+    return trial_storage(run_of(assignment), assignment.trial_id)
+
+
+def run_of(assignment: Assignment) -> Storage:
+    """Return the run directory of an assignment."""
+    return Storage(assignment.run, assignment.patience)

@@ -15,19 +15,24 @@ from ray.tune.search import Searcher
 
 from cktf.cluster.assignment import Assignment
 from cktf.plan.planner import NoTrial, Planner
-from cktf.rows import PlannedRow, Status
+from cktf.rows import PlannedRow
 
 
 class PlannerSearcher(Searcher):
     """Hands out the planner's trials, as long as fewer run than ``capacity`` returns."""
 
     def __init__(
-        self, planner: Planner, assign: Callable[[PlannedRow], Assignment], capacity: Callable[[], int]
+        self,
+        planner: Planner,
+        assign: Callable[[PlannedRow], Assignment],
+        capacity: Callable[[], int],
+        say: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._planner = planner
         self._assign = assign
         self._capacity = capacity
+        self._say = say
         self._trial_ids: dict[str, str] = {}
         self.deaths: dict[str, str] = {}
         """Trial id -> reason of its worker's last failure, which Tune tells the scheduler alone."""
@@ -47,9 +52,20 @@ class PlannerSearcher(Searcher):
         key = self._trial_ids.pop(trial_id)
         end = (result or {}).get("end")
         if error:
-            self._planner.on_end(key, Status.FAILED, self.deaths.pop(key, "its worker died"))
+            self._planner.on_error(key, self.deaths.pop(key, "its worker died"))
         elif end:
-            self._planner.on_end(key, end.status, end.reason, end.device, end.node)
+            self.hear(result or {})
+            if end.is_storage:
+                self._planner.on_storage_trouble(key, end.reason)
+            elif end.is_error:
+                self._planner.on_error(key, end.reason, end.device, end.node)
+            else:
+                self._planner.on_end(key, end.status, end.reason, end.device, end.node)
+
+    def hear(self, result: dict[str, Any]) -> None:
+        """Show the remarks of a trial's step."""
+        for remark in result.get("said", ()):
+            self._say(remark)
 
     def save_to_dir(self, *_: Any, **__: Any) -> None:
         """Save nothing."""
@@ -74,6 +90,7 @@ class PlannerScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Return whether the trial goes on."""
+        self._searcher.hear(result)
         is_pruned = self._planner.on_epoch(trial.config["trial_id"], result["epoch"])
         return str(TrialScheduler.STOP if is_pruned else TrialScheduler.CONTINUE)
 

@@ -11,6 +11,7 @@ import platform
 import traceback
 from collections.abc import Generator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import ray.train.torch
@@ -18,12 +19,13 @@ import torch
 from ray import train as ray_train
 from ray import tune
 
-from cktf.cluster.assignment import Assignment, Outcome, TrialEnd, trial_folder
+from cktf.cluster.assignment import Assignment, Outcome, TrialEnd, run_of, trial_folder
+from cktf.cluster.remarks import remarks
 from cktf.cluster.worker_group import WorkerGroup
+from cktf.errors import StorageTrouble
 from cktf.rows import EpochResult, Status
 from cktf.run.kept_files import ERROR
 from cktf.run.plugins import register_stored
-from cktf.storage import Storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainingFailed, TrainOptions, device_name
 from cktf.trial.run import run_trial
@@ -38,11 +40,12 @@ class Slot(tune.Trainable):
         self._training = _training(Assignment(**config))
 
     def step(self) -> dict[str, Any]:
-        """Return ``epoch``, an `EpochResult`, or at the end of the trial ``end``, a `TrialEnd`."""
+        """Return ``epoch``, an `EpochResult`, or at the end ``end``, a `TrialEnd`; and ``said``, what was logged."""
         outcome = self._training.advance()
+        said = remarks()
         if isinstance(outcome, TrialEnd):
-            return {"end": outcome, "done": True}
-        return {"epoch": outcome}
+            return {"end": outcome, "said": said, "done": True}
+        return {"epoch": outcome, "said": said}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin the next trial in the same process."""
@@ -97,16 +100,19 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
     """
     # The GPU that Ray gave this process, else the CPU, even if the machine has a GPU.
     device = ray.train.torch.get_device() if ray.get_gpu_ids() else torch.device("cpu")
-    where = {"device": device_name(device), "node": platform.node()}
+    end = TrialEnd(Status.COMPLETE, device=device_name(device), node=platform.node())
     try:
-        end = TrialEnd(Status.COMPLETE, (yield from _epochs(assignment, device)), **where)
+        end = replace(end, reason=(yield from _epochs(assignment, device)))
     except Exception as error:
         if _has_lost_another(error):
             raise  # the other worker reports why it failed, or has died, and Tune tries the trial again
-        end = TrialEnd(Status.FAILED, _reason(error), **where)
-        text = "".join(traceback.format_exception(error))
-        with suppress(OSError):  # the row has the reason, which may be that no file can be written
-            trial_folder(assignment).write(ERROR, text.encode())
+        is_storage = _is_of_storage(error)
+        is_error = not isinstance(error, TrainingFailed)
+        end = replace(end, status=Status.FAILED, reason=_reason(error), is_error=is_error, is_storage=is_storage)
+        if not is_storage:
+            text = "".join(traceback.format_exception(error))
+            with suppress(OSError):  # the row has the reason
+                trial_folder(assignment).write(ERROR, text.encode())
     if end.status is Status.FAILED:  # only here the exception's frames no longer hold the trial's tensors
         gc.collect()
         if torch.cuda.is_available():
@@ -118,9 +124,9 @@ def _epochs(assignment: Assignment, device: torch.device) -> Generator[EpochResu
     """Yield a trial's epochs; return where a teacher was found that was not trained."""
     # OpenMP's default is all cores; the trial may use only its own.
     torch.set_num_threads(max(1, int(assignment.cpus)))
-    run = Storage(assignment.run)
+    run = run_of(assignment)
     if not run.names():
-        raise FileNotFoundError(f"{run.root} does not exist on {platform.node()}; all nodes must share it")
+        raise StorageTrouble(f"{run.root} does not exist on {platform.node()}; all nodes must share it")
     register_stored(run, json.loads(assignment.plugins))
     config = TrialConfig.model_validate_json(assignment.configuration)
     options = TrainOptions.model_validate_json(assignment.options)
@@ -133,6 +139,11 @@ def _epochs(assignment: Assignment, device: torch.device) -> Generator[EpochResu
 def _has_lost_another(error: Exception) -> bool:
     """Return whether the exchange with other workers failed, as it does if one of them is gone."""
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
+
+
+def _is_of_storage(error: BaseException | None) -> bool:
+    """Return whether an exception, or one that it was raised from, is trouble of the storage."""
+    return error is not None and (isinstance(error, StorageTrouble) or _is_of_storage(error.__cause__))
 
 
 def _reason(error: Exception) -> str:

@@ -52,7 +52,7 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
         capacity = Capacity(trial, resources.slots, is_local=is_local)
         while not planner.is_done:
             try:
-                _tune_part(planner, run, trial, capacity)
+                _tune_part(planner, run, trial, capacity, say)
             except Exception as error:
                 if planner.failure:
                     raise planner.failure from None  # not the error that Tune has made of it
@@ -88,7 +88,9 @@ def _require_runnable(study: str, name: str, plugins: Sequence[Plugin]) -> list[
     return require_runnable(read_study(study, name, find=known.__getitem__))
 
 
-def _tune_part(planner: Planner, run: Storage, trial: TrialResources, capacity: Capacity) -> None:
+def _tune_part(
+    planner: Planner, run: Storage, trial: TrialResources, capacity: Capacity, say: Callable[[str], None]
+) -> None:
     """Let Tune run `TRIALS_PER_TUNE_RUN` trials, or all that the planner has."""
     # Slots start together, not one after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(capacity.now())
@@ -102,7 +104,7 @@ def _tune_part(planner: Planner, run: Storage, trial: TrialResources, capacity: 
         )
         return Assignment.of(row, run, trial, options, plugins)
 
-    searcher = PlannerSearcher(planner, assign, capacity.now)
+    searcher = PlannerSearcher(planner, assign, capacity.now, say)
     with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:
         # Not the newer Tuner: it would pickle the searcher, and with it the planner and its open ledger.
         analysis = tune.run(
@@ -119,6 +121,8 @@ def _tune_part(planner: Planner, run: Storage, trial: TrialResources, capacity: 
             verbose=0,
         )
     planner.plan()
+    if planner.failure:
+        raise planner.failure
     # Tune takes SIGUSR1 for itself, and leaves the running trials behind.
     if len(analysis.trials or ()) < TRIALS_PER_TUNE_RUN and not planner.is_done:
         raise KeyboardInterrupt

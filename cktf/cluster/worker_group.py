@@ -5,6 +5,7 @@ waits after each epoch for an order to continue: no epoch is trained after a pru
 worker returns, with its GPU freed, instead of being killed.
 """
 
+import logging
 import os
 import queue
 import threading
@@ -17,10 +18,13 @@ import ray.util.queue
 from ray import train as ray_train
 
 from cktf.cluster.assignment import Assignment, Outcome, TrialEnd, trial_folder
+from cktf.cluster.remarks import remarks
 from cktf.rows import Status
 
 _WORKERS = "workers"
 """Name of Ray Train's own folder within a trial's, which it needs if workers are on other machines."""
+
+_log = logging.getLogger(__name__)
 
 
 class WorkerGroup:
@@ -58,11 +62,14 @@ class WorkerGroup:
         while True:
             was_alive = self._thread.is_alive()
             try:
-                outcome: Outcome = self._messages.get(timeout=1.0)
+                outcome: Outcome | str = self._messages.get(timeout=1.0)
             except queue.Empty:
                 if was_alive:
                     continue
                 raise RuntimeError("a worker of the trial died") from self._error
+            if isinstance(outcome, str):
+                _log.warning("%s", outcome)
+                continue
             self._is_over = isinstance(outcome, TrialEnd)
             self._is_waiting = not self._is_over
             return outcome
@@ -103,6 +110,8 @@ def _work(
     """Train one trial; the function that every worker runs."""
     is_first = ray_train.get_context().get_world_rank() == 0
     for outcome in outcomes(assignment):
+        for remark in remarks():
+            messages.put(remark)
         if isinstance(outcome, TrialEnd):
             has_failed = outcome.status is Status.FAILED
             if is_first or has_failed:

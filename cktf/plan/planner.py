@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
 
+from cktf.errors import StudyStopped
 from cktf.plan.searched_arms import SearchedArms
 from cktf.plan.state import RunState
 from cktf.rows import EndRow, EpochResult, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
@@ -64,6 +65,8 @@ class Planner:
         self._running: set[str] = set()
         self._configs: dict[str, TrialConfig] = {}  # by arm: its first trial's
         self._taken_back: Counter[str] = Counter()
+        self._last_error = ""
+        self._same_errors = 0
         self.listeners: list[Callable[[Row], None]] = []
         """Called with each new row after it is written and applied."""
         self.failure: Exception | None = None
@@ -135,6 +138,7 @@ class Planner:
 
     def on_end(self, trial_id: str, status: Status, reason: str = "", device: str = "", node: str = "") -> None:
         """Record a trial's end, unless it has ended already."""
+        self._same_errors = 0
         self._running.discard(trial_id)
         trial = self.state.trial(trial_id)
         if trial.end is None:
@@ -156,6 +160,29 @@ class Planner:
             )
             if trial.planned.stage == Stage.TEACHER:
                 self._fail_untaught()
+
+    def on_error(self, trial_id: str, reason: str, device: str = "", node: str = "") -> None:
+        """Record the end of a trial that failed by an error, which other trials may meet too."""
+        before = self._same_errors
+        self.on_end(trial_id, Status.FAILED, reason, device, node)
+        self._count(reason, reason.replace(trial_id, ""), before)
+
+    def on_storage_trouble(self, trial_id: str, reason: str) -> None:
+        """Put a trial whose files could not be read or written at the end of the queue; nothing is recorded."""
+        self._running.discard(trial_id)
+        self._queue.append(trial_id)
+        self._count(reason, "", self._same_errors)
+
+    def _count(self, reason: str, kind: str, before: int) -> None:
+        """Stop the study if ``max_failures_in_a_row`` trials, one after the other, ended with an error of one kind."""
+        self._same_errors = before + 1 if kind == self._last_error else 1
+        self._last_error = kind
+        if self._same_errors >= self.spec.max_failures_in_a_row and not self.failure:
+            again = " --retry-failed" if kind else ""
+            self.failure = StudyStopped(
+                f"{self.spec.name}: stopped, because {self._same_errors} trials in a row ended with: {reason}; "
+                f"'cktf resume RUN{again}' goes on once that is mended (max_failures_in_a_row: how many it takes)"
+            )
 
     def take_back(self, reason: str) -> None:
         """Put the running trials back at the head of the queue, because their workers are gone.

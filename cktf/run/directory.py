@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -42,8 +43,8 @@ ASKED = {"delta", "contrasts", "family", "alternative", "margin", "expect_sd"}
 """Keys that say what is asked of the results."""
 
 HOW_ONLY = ASKED | {
-    *("name", "question", "reference", "resources", "health", "keep", "max_failures"),
-    *("measures", "keep_logits"),
+    *("name", "question", "reference", "resources", "health", "keep", "measures", "keep_logits"),
+    *("max_failures", "max_failures_in_a_row", "storage_patience"),
 }
 """Keys that affect only execution and reporting; they may change between launches, except ``resources.workers``,
 because batch-norm sees each worker's shard alone, and the settings of a measure, whose values would not compare.
@@ -58,7 +59,9 @@ def writing(run: Storage) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unwritable(f"{visible(run.root)}: cannot be written to: {refusal_of(error)}") from error
+        raise Unwritable(
+            f"{visible(run.root)}: cannot be written to: {refusal_of(error)}; once it can, 'cktf resume' goes on"
+        ) from error
 
 
 def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
@@ -66,9 +69,15 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
     here = provenance()
     baselines = {arm.context: arm.arm_id for arm in every_arm(spec) if arm.name == BASELINE}
     reference = spec.reference
+    text = dump_study(spec).encode()
     store(spec.plugins, run)
-    run.write(STUDY, dump_study(spec).encode())
-    run.write(PROVENANCE, json.dumps(here, indent=1).encode())
+
+    def write_files() -> None:
+        run.write(STUDY, text)
+        run.write(PROVENANCE, json.dumps(here, indent=1).encode())
+
+    if not (is_later := run.exists(STUDY)):
+        write_files()
     ledger.append(
         StudyRow(
             study=spec.name,
@@ -95,6 +104,7 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             teacher_once=spec.teacher_once,
             workers=spec.resources.workers,
             plugins={plugin.name: plugin.version for plugin in spec.plugins},
+            asked={STUDY: sha256(text).hexdigest(), **_digests(spec)},
             reference_source=reference.source if reference else "",
             reference_values=_reference_values(spec),
             reference_teachers=reference.teachers() if reference else {},
@@ -102,6 +112,37 @@ def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
             **here,
         )
     )
+    if is_later:  # the row before the files: of a killed driver there are those of a launch that the ledger knows
+        ledger.flush()
+        write_files()
+
+
+def _what_decides(spec: StudySpec, mode: Literal["python", "json"] = "python") -> dict[str, Any]:
+    """Return the keys of a study that affect its results."""
+    return {**spec.model_dump(mode=mode, exclude=HOW_ONLY), "resources.workers": spec.resources.workers}
+
+
+def _digests(spec: StudySpec) -> dict[str, str]:
+    values = _what_decides(spec, "json").items()
+    return {key: sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16] for key, value in values}
+
+
+def require_unedited(run: Storage, rows: Iterable[Row]) -> None:
+    """Refuse to continue a run whose ``study.yaml`` was changed by hand in what affects results.
+
+    Raises:
+        StudyDiffers: If it was; the message names the keys.
+    """
+    text, launches = run.read(STUDY), [row for row in rows if isinstance(row, StudyRow) and row.asked]
+    if text is None or not launches or sha256(text).hexdigest() in {row.asked[STUDY] for row in launches}:
+        return
+    stored, before = stored_study(run), launches[-1].asked
+    found = _digests(stored) if stored else {}
+    if differing := [key for key in found if found[key] != before.get(key, found[key])]:
+        raise StudyDiffers(
+            f"{run.full(STUDY)}: was changed since the last launch, in: {', '.join(differing)}; put back what it said, "
+            f"use 'cktf extend {run.root}' to add to the study, or launch the changed one with another --run-dir"
+        )
 
 
 def _reference_values(spec: StudySpec) -> dict[str, dict[str, float]]:
@@ -166,8 +207,7 @@ def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
     both = spec.measures.keys() & stored.measures.keys()
     asked, before = (
         {
-            **study.model_dump(exclude=HOW_ONLY),
-            "resources.workers": study.resources.workers,
+            **_what_decides(study),
             "measures": {name: each for name, each in study.built_measures.items() if name in both},
         }
         for study in (spec, stored)

@@ -1,10 +1,15 @@
 """Deletes files of trials: checkpoints that are no longer needed, and students that the study does not keep."""
 
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from cktf.errors import refusal_of, visible
 from cktf.plan.state import RunState
 from cktf.rows import EndRow, Row, Status
-from cktf.storage import Storage
+from cktf.storage import PARTIAL, Storage
 from cktf.study.spec import StudySpec
-from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, trial_storage
+from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, TRIALS
 
 ERROR = "error.txt"
 """Name of the file with a failed trial's traceback, in the trial's folder."""
@@ -13,7 +18,8 @@ ERROR = "error.txt"
 class TrialFiles:
     """The files of a run's trials, deleted when no longer needed, so that many trials do not fill the disk.
 
-    The study's ``keep`` says which students stay.
+    The study's ``keep`` says which students stay. A file that cannot be deleted ends nothing: that is logged, and the
+    file is deleted when the study ends, or at the end of the next session.
     """
 
     def __init__(self, run: Storage, state: RunState, spec: StudySpec) -> None:
@@ -24,26 +30,42 @@ class TrialFiles:
     def on_row(self, row: Row) -> None:
         """Delete the checkpoint of a trial that has ended. A failed trial's stays: it may be tried again."""
         if isinstance(row, EndRow) and row.status != Status.FAILED:
-            place = trial_storage(self._run, row.trial_id)
-            place.delete(CHECKPOINT)
-            place.delete(ERROR)
-            place.sweep()
-            is_teacher = row.trial_id in self._state.teacher_trials  # whose weights the folder of teachers has
-            if self._spec.keep == "none" or is_teacher:
-                place.delete(STUDENT)
+            trials = Storage(self._run.root).child(TRIALS)  # without patience: the study goes on meanwhile
+            with self._ending_nothing():
+                names = trials.child(row.trial_id).names()
+                trials.delete(*(f"{row.trial_id}/{name}" for name in names if self._is_done_with(row.trial_id, name)))
 
     def finish(self) -> None:
         """Final clean-up: delete the weights of all but the best arm of each context, now that it is known.
 
         Checkpoints of ended trials are deleted again, because a kill may have come between a row and its deletion.
         """
-        for trial in (*self._state.teacher_trials.values(), *self._state.trials.values()):
-            if trial.end:
-                self.on_row(trial.end)
-        if self._spec.keep != "best":
-            return
-        best = self._state.best_arms(maximise=self._spec.maximise)
-        for trial_id, trial in self._state.trials.items():
+        trials = self._run.child(TRIALS)
+        with self._ending_nothing():
+            trials.delete(*self._left_over(trials.names(below=True)))
+
+    def _left_over(self, names: Iterable[str]) -> Iterator[str]:
+        best = self._state.best_arms(maximise=self._spec.maximise) if self._spec.keep == "best" else {}
+        for name in names:
+            trial_id, _, file = name.partition("/")
+            trial = self._state.trials.get(trial_id) or self._state.teacher_trials.get(trial_id)
+            if trial is None or trial.end is None or trial.status is Status.FAILED:
+                continue
             first = best.get(trial.planned.context)
-            if trial.status is Status.COMPLETE and first and trial.planned.arm_id != first.arm_id:
-                trial_storage(self._run, trial_id).delete(STUDENT)
+            is_worse = trial.status is Status.COMPLETE and first is not None and trial.planned.arm_id != first.arm_id
+            if self._is_done_with(trial_id, file) or (file == STUDENT and is_worse):
+                yield name
+
+    def _is_done_with(self, trial_id: str, file: str) -> bool:
+        """Return whether a file in the folder of a trial that has not failed is needed no more after its end."""
+        is_teacher = trial_id in self._state.teacher_trials  # the folder of teachers has its weights
+        keeps_student = self._spec.keep != "none" and not is_teacher
+        return file in (CHECKPOINT, ERROR) or file.endswith(PARTIAL) or (file == STUDENT and not keeps_student)
+
+    @contextmanager
+    def _ending_nothing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            text = "%s: files of ended trials cannot be deleted now: %s"
+            logging.getLogger(__name__).warning(text, visible(self._run.root), refusal_of(error))

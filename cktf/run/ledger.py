@@ -5,14 +5,15 @@ Everything else (what is left to run, the sampler's state, ``cktf status``, the 
 
 In a folder, each session of the driver appends its rows to its own segment, each with one ``write``: a killed driver
 loses nothing and leaves at most one torn line at the segment's end. In a bucket, which has no append, a session writes
-whole segments, immediately if a row must not be lost.
+whole segments, immediately if a row must not be lost. Their names (``000003-5f1c09ae.jsonl``) are that session's alone:
+no driver ever writes over another's rows, even if it has lost its lease without knowing it.
 """
 
 import fcntl
 import json
 import os
 import platform
-import re
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -32,10 +33,11 @@ from cktf.errors import (
     refusal_of,
     visible,
 )
-from cktf.ledger_lines import RowReader, whole_lines
+from cktf.ledger_lines import SEGMENT, RowReader, whole_lines
 from cktf.locks import file_lock
 from cktf.rows import EpochRow, Row
-from cktf.storage import Storage
+from cktf.run.lease import Lease, has_lease, in_use
+from cktf.storage import PATIENCE, Storage
 
 FOLDER = "ledger"
 SUFFIX = ".jsonl"
@@ -82,9 +84,11 @@ def read_ledger(run: Storage) -> Iterator[Row]:
     segments, reader = run.child(FOLDER), RowReader()
     with reading(segments):
         names = _names(segments)
+    segments.patience = segments.patience or PATIENCE  # it has answered: from here on it is waited for
+    contents = segments.read_all(names)
     for name in names:
         with reading(segments):
-            content = segments.read(name) or b""
+            content = next(contents)
         for number, line in enumerate(whole_lines(content), start=1):
             try:
                 yield reader.read(line, f"{segments.full(name)}, line {number}")
@@ -93,9 +97,12 @@ def read_ledger(run: Storage) -> Iterator[Row]:
 
 
 def is_in_use(run: Storage) -> bool:
-    """Return whether a driver has the run open now; False if that cannot be known, as in a bucket."""
+    """Return whether a driver has the run open now; False if that cannot be known."""
+    if not run.is_local:
+        with reading(run):
+            return has_lease(run)
     path = Path(run.full(LOCK))
-    if not run.is_local or not path.is_file():
+    if not path.is_file():
         return False
     try:
         with path.open("rb") as file:
@@ -114,16 +121,17 @@ class Ledger:
         run: The run directory.
 
     Raises:
-        RunInUse: If another driver has this run open, in a folder; a bucket has no locks.
+        RunInUse: If another driver has this run open.
         OSError: If the place cannot be written.
     """
 
     def __init__(self, run: Storage) -> None:
         self.run = run
         self._segments = run.child(FOLDER)
-        self._lock = _lock(run) if run.is_local else None
+        self._lock: FileLock | Lease | None = _lock(run) if run.is_local else Lease(run)
+        self._session = "" if run.is_local else f"-{secrets.token_hex(4)}"
         names = _names(self._segments)
-        self._number = int(names[-1].removesuffix(SUFFIX)) if names else 0
+        self._number = int(names[-1][:6]) if names else 0
         self._file: BinaryIO | None = None
         self._waiting: list[bytes] = []
         self._is_planning = False
@@ -160,8 +168,15 @@ class Ledger:
         self.flush()
 
     def flush(self) -> None:
-        """Write the buffered rows into a bucket, as one segment."""
+        """Write the buffered rows into a bucket, as one segment.
+
+        Raises:
+            RunInUse: If another driver has taken over.
+            OSError: If they could not be written.
+        """
         if self._waiting:
+            if isinstance(self._lock, Lease):
+                self._lock.require()
             self._segments.write(self._next_name(), b"".join(self._waiting))
             self._waiting.clear()
         self._flushed = time.monotonic()
@@ -202,11 +217,11 @@ class Ledger:
 
     def _next_name(self) -> str:
         self._number += 1
-        return f"{self._number:06d}{SUFFIX}"
+        return f"{self._number:06d}{self._session}{SUFFIX}"
 
 
 def _names(segments: Storage) -> list[str]:
-    return [name for name in segments.names(SUFFIX) if re.fullmatch(r"[0-9]{6}\.jsonl", name)]
+    return [name for name in segments.names(SUFFIX) if SEGMENT.fullmatch(name)]
 
 
 def _write_whole(file: BinaryIO, line: bytes) -> None:
@@ -223,11 +238,7 @@ def _lock(run: Storage) -> FileLock:
         holder = {}
         with suppress(OSError, ValueError, TypeError):  # the holder may be about to write this
             holder = dict(json.loads(path.read_bytes()))
-        who = f"process {holder.get('pid', 'unknown')} on {holder.get('host', 'an unknown machine')}"
-        raise RunInUse(
-            f"{run.root} is in use by {visible(who)}, started {visible(str(holder.get('started', 'just now')))}; "
-            "wait until it has ended, or end it"
-        ) from None
+        raise RunInUse(in_use(run.root, holder)) from None
     except OSError as error:
         raise Unwritable(
             f"{path}: cannot be locked: {error.strerror}; the file system has no locks, without which two drivers "

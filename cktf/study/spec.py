@@ -23,6 +23,7 @@ from cktf.names import BASELINE
 from cktf.plugins import Plugin, find_plugin
 from cktf.rows import MEASURE, Alternative, Family
 from cktf.settings import Seed, Settings
+from cktf.storage import PATIENCE
 from cktf.study.domains import Domain, drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
 from cktf.study.paths import Location, known_paths, lay_over, leaves, stands_in, suggestion
@@ -298,6 +299,13 @@ class StudySpec(Settings):
 
     max_failures: int = Field(default=2, ge=0, le=1000)
     """Number of times that a trial is repeated after its worker died."""
+
+    max_failures_in_a_row: int = Field(default=5, ge=1, le=MOST_TRIALS)
+    """Number of trials in a row that end with the same error, at which the study is stopped. A loss that is no longer
+    finite is a result and no error."""
+
+    storage_patience: float = Field(default=PATIENCE, ge=0, le=7 * 86400)
+    """Seconds for which what cannot be read or written in a bucket is tried again before it ends anything."""
 
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
     """Optuna's sampler of a search. With a study's one metric, ``nsgaii`` is a genetic algorithm."""

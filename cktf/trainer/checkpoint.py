@@ -1,18 +1,27 @@
 """A trial's checkpoint: the state of its training and the results so far, in one file that is replaced atomically."""
 
+import hashlib
 import io
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from torch import nn
+from torch import Tensor, nn
 
+from cktf.errors import InputError
 from cktf.rows import EpochResult
 from cktf.storage import Storage
 
+TRIALS = "trials"
 CHECKPOINT = "checkpoint.pt"
 STUDENT = "student.safetensors"
+
+VERSION = b"cktf checkpoint 1 "
+"""Beginning of a checkpoint's first line, which ends with the SHA-256 of all that follows it."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +52,81 @@ class Checkpoint:
 
 def trial_storage(run: Storage, trial_id: str) -> Storage:
     """Return the folder of one trial within a run."""
-    return run.child("trials", trial_id)
+    return run.child(TRIALS, trial_id)
 
 
 def save_checkpoint(place: Storage, checkpoint: Checkpoint) -> None:
     """Replace the last checkpoint; it stays valid if the writer is killed."""
     buffer = io.BytesIO()
     torch.save({**vars(checkpoint), "history": [asdict(result) for result in checkpoint.history]}, buffer)
-    place.write(CHECKPOINT, buffer.getvalue())
+    content = buffer.getvalue()
+    place.write(CHECKPOINT, VERSION + _sha256(content) + b"\n" + content)
 
 
 def load_checkpoint(place: Storage, device: torch.device) -> Checkpoint | None:
-    """Return the trial's latest checkpoint with its tensors on ``device``, None if there is none."""
-    content = place.read(CHECKPOINT)
-    if content is None:
+    """Return the trial's latest checkpoint with its tensors on ``device``, None if there is none.
+
+    One that is damaged or of another version is set aside: the trial is then trained from its beginning.
+    """
+    stored = place.read(CHECKPOINT)
+    if stored is None:
         return None
-    values = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-    return Checkpoint(**{**values, "history": [EpochResult(**result) for result in values["history"]]})
+    head, _, content = stored.partition(b"\n")
+    why = "its checksum does not fit" if head.startswith(VERSION) else "it does not begin as one of this version does"
+    if head != VERSION + _sha256(content):
+        place.set_aside(CHECKPOINT, why)
+        return None
+    try:
+        values = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        return Checkpoint(**{**values, "history": [EpochResult(**result) for result in values["history"]]})
+    except (TypeError, KeyError) as error:
+        place.set_aside(CHECKPOINT, f"of another version: {error}")
+        return None
 
 
 def save_student(place: Storage, student: nn.Module) -> None:
     """Write the weights of a student, its average or the probe around it, as safetensors into the trial's folder."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in student.state_dict().items()}
-    place.write(STUDENT, save_safetensors(tensors))
+    place.write(STUDENT, save_safetensors(tensors, {"sha256": _checksum(tensors)}))
+
+
+def load_weights(content: bytes) -> dict[str, Tensor]:
+    """Return the weights in the bytes of a safetensors file.
+
+    Raises:
+        InputError: If they are damaged: no such file, or one whose checksum does not fit.
+    """
+    try:
+        tensors = load_safetensors(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    except Exception as error:  # a class of safetensors' own
+        raise InputError(f"it is no whole file of weights: {error}") from error
+    checksum = header.get("__metadata__", {}).get("sha256")  # files of other programs have none
+    if checksum not in (None, _checksum(tensors)):
+        raise InputError("its checksum does not fit")
+    return tensors
+
+
+def stored_weights(place: Storage, name: str) -> bytes | None:
+    """Return the bytes of a safetensors file, None if there is none or it is damaged, and therefore set aside."""
+    content = place.read(name)
+    if content is None:
+        return None
+    try:
+        load_weights(content)
+    except InputError as error:
+        place.set_aside(name, str(error))
+        return None
+    return content
+
+
+def _sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -18,7 +18,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from cktf.batch import Activations
@@ -30,7 +29,7 @@ from cktf.plugins import code_of, forgets_with_plugins
 from cktf.rows import STANDARD_ERRORS, TRAINED_HERE, EpochResult, TeacherRow
 from cktf.seeding import derive, initialisation
 from cktf.storage import Storage, cache_directory
-from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, load_checkpoint, trial_storage
+from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, load_checkpoint, load_weights, stored_weights, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.evaluate import evaluate
@@ -190,7 +189,7 @@ def held_teacher(teacher: TeacherConfig, data: DataConfig) -> nn.Module:
 def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | None) -> StateDict:
     name = f"{trial.trial_id}.safetensors"
     shared = run.child("teachers") if run else None
-    content = shared.read(name) if shared else None
+    content = stored_weights(shared, name) if shared else None
     if content is None:
         # A teacher of generated data is of no use to other studies, so it is not cached.
         cache = TemporaryDirectory(prefix="cktf-") if trial.data.generated else nullcontext(cache_directory())
@@ -202,18 +201,18 @@ def _trained_weights(trial: TrialConfig, device: torch.device, run: Storage | No
                     _store(shared, trial.trial_id, record or b"{}", content)
                 # Another machine may have been first: the run's teacher is the one in the run directory.
                 content = shared.read(name) or content
-    return load_safetensors(content)
+    return load_weights(content)
 
 
 def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -> bytes:
     cache = Storage(folder).child("teachers")
     name = f"{trial.trial_id}.safetensors"
-    content = cache.read(name)
+    content = stored_weights(cache, name)
     if content is not None:  # before the lock, which cannot be made in a read-only cache
         return content
     # Trials that start together all need the same teacher: the first trains it, the others wait for the file.
     with naming(folder), exclusive(folder / "teachers" / f"{trial.trial_id}.lock"):
-        content = cache.read(name)
+        content = stored_weights(cache, name)
         if content is None:
             place = trial_storage(Storage(folder).child("training"), trial.trial_id)
             try:
@@ -242,10 +241,11 @@ def train_teacher(trial: TrialConfig, device: torch.device, run: Storage) -> Gen
     """
     place, teachers = trial_storage(run, trial.trial_id), run.child("teachers")
     cache = None if trial.data.generated else Storage(cache_directory()).child("teachers")
+    name = f"{trial.trial_id}.safetensors"
     if not place.exists(CHECKPOINT):
-        if teachers.exists(f"{trial.trial_id}.safetensors"):
+        if stored_weights(teachers, name) is not None:
             return "found in the run directory"
-        if cache and (content := cache.read(f"{trial.trial_id}.safetensors")) is not None:
+        if cache and (content := stored_weights(cache, name)) is not None:
             _store(teachers, trial.trial_id, cache.read(f"{trial.trial_id}.json") or b"{}", content)
             return "found in the cache of teachers"
     for last in _training(trial, device, place):
@@ -353,8 +353,8 @@ def trained_row(run: Storage, identity: str) -> TeacherRow | None:
     None if there is no record, or it cannot be read now.
     """
     try:
-        record = json.loads(run.child("teachers").read(f"{identity}.json") or b"{}")
-    except OSError:
+        record = json.loads(Storage(run.root).child("teachers").read(f"{identity}.json") or b"{}")
+    except (OSError, ValueError):  # the second: it is damaged
         return None
     if not record:
         return None

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from cktf.cluster import slot
 from cktf.cluster.assignment import Assignment
 from cktf.cluster.nodes import TrialResources
+from cktf.cluster.remarks import remarks
 from cktf.cluster.slot import outcomes
 from cktf.cluster.worker_group import run_config
 from cktf.plan.planner import Planner
@@ -19,7 +21,9 @@ from tests.kinds import MakeSpec
 
 def test_the_workers_folder_lies_in_the_trial_s_own_folder_of_a_bucket() -> None:
     run = "s3://bucket/run?region=us-east-1"
-    assignment = Assignment("abc", configuration="", options="", run=run, plugins="{}", workers=2, cpus=1.0, gpus=0.0)
+    assignment = Assignment(
+        "abc", configuration="", options="", run=run, patience=0.0, plugins="{}", workers=2, cpus=1.0, gpus=0.0
+    )
     config = run_config(assignment)
     assert config.storage_path == "s3://bucket/run/trials/abc?region=us-east-1"
     assert config.name == "workers"
@@ -105,3 +109,43 @@ def test_a_slot_trains_a_teacher_says_where_it_found_one_and_one_that_fails_fail
         reasons.append((good_end.reason, good_end.epochs, score.wall_seconds > 0))
     torch.set_num_threads(threads)
     assert reasons == [("", 1, True), ("found in the cache of teachers", 0, False)]
+
+
+def assigned(make_spec: MakeSpec, run: Storage) -> Assignment:
+    row = Planner(make_spec(seeds=1), record=lambda _: None).next_trial()
+    assert isinstance(row, PlannedRow)
+    options = make_spec().train_options(read_test=False, teacher_is_scored=False)
+    return Assignment.of(row, run, TrialResources(workers=1, cpus=1.0, gpus=0.0), options, {})
+
+
+def test_a_checkpoint_that_cannot_be_written_is_trouble_of_the_storage_and_other_errors_are_not(
+    make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Storage(tmp_path / "run")
+    run.write("study.yaml", b"")
+    (tmp_path / "run" / "trials").write_text("in the way")
+    (end,) = outcomes(assigned(make_spec, run))
+    assert (end.status, end.is_error, end.is_storage) == (Status.FAILED, True, True)
+    (tmp_path / "run" / "trials").unlink()
+    monkeypatch.setattr(slot, "run_trial", lambda *_, **__: [].pop())
+    (end,) = outcomes(assigned(make_spec, run))
+    assert (end.status, end.is_error, end.is_storage) == (Status.FAILED, True, False)
+    assert end.reason == "IndexError: pop from empty list"
+
+
+def test_a_damaged_checkpoint_is_set_aside_told_and_the_trial_trained_again(
+    make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    run = Storage(tmp_path / "run")
+    run.write("study.yaml", b"")
+    assignment = assigned(make_spec, run)
+    *whole, _ = outcomes(assignment)
+    path = tmp_path / "run" / "trials" / assignment.trial_id / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    remarks()
+    *again, end = outcomes(assignment)
+    assert end.status is Status.COMPLETE
+    assert [result.train_loss for result in again] == [result.train_loss for result in whole]
+    (said,) = remarks()
+    assert said.startswith(f"{path} is damaged (its checksum does not fit): set aside as checkpoint.pt.damaged")
+    assert (path.parent / "checkpoint.pt.damaged").stat().st_size == 1000

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from cktf.errors import StudyStopped
 from cktf.plan.planner import NoTrial
 from cktf.rows import EndRow, EpochRow, Row, Stage, Status
 from cktf.study.designs import plan_arms
@@ -257,3 +258,37 @@ def test_confirmed_arms_that_train_alike_are_trained_once(
     assert [row.arm for row in confirmed] == ["baseline", "baseline"]
     for row in confirmed:
         assert sorted(alias["arm"] for alias in row.aliases) == ["temperature=1", "temperature=2"]
+
+
+def test_the_same_error_in_a_row_stops_the_study_and_results_between_do_not_count(
+    make_spec: MakeSpec, rows: list[Row]
+) -> None:
+    planner = ledger(make_spec(seeds=6, max_failures_in_a_row=3), rows)
+    for number, outcome in enumerate(("boom", "boom", "", "boom", "boom", "bang", "boom", "boom", "boom")):
+        assert planner.failure is None, number
+        trial_id = planner.next_trial().trial_id
+        if outcome:
+            planner.on_error(trial_id, f"{trial_id}: {outcome}")
+        else:
+            planner.on_end(trial_id, Status.FAILED, "the loss is nan in epoch 1")
+    assert isinstance(planner.failure, StudyStopped)
+    assert str(planner.failure).startswith(
+        f"tiny: stopped, because 3 trials in a row ended with: {trial_id}: boom; 'ck"
+    )
+    assert sum(isinstance(row, EndRow) for row in rows) == 9
+
+
+def test_trouble_of_the_storage_is_no_end_and_the_trial_is_tried_again_after_the_others(
+    make_spec: MakeSpec, rows: list[Row], run_to_end: RunToEnd
+) -> None:
+    planner = ledger(make_spec(seeds=2), rows)
+    first = planner.next_trial().trial_id
+    planner.on_storage_trouble(first, "no room")
+    assert not any(isinstance(row, EndRow) for row in rows)
+    order = run_to_end(planner, lambda *_: 50.0)
+    assert order[-1] == first
+    assert len(order) == 4
+    again = ledger(make_spec(seeds=1, max_failures_in_a_row=2), [])
+    for _ in range(2):
+        again.on_storage_trouble(again.next_trial().trial_id, "no room")
+    assert "2 trials in a row ended with: no room; 'cktf resume RUN' goes on" in str(again.failure)

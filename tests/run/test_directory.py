@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from cktf import driver as run_module
-from cktf.driver import extend, launch, resume
+from cktf.driver import extend, extended, launch, resume
 from cktf.errors import (
     BadRunDirectory,
     ClusterTooSmall,
@@ -20,7 +20,7 @@ from cktf.errors import (
 )
 from cktf.models import build_model
 from cktf.rows import PlannedRow, StudyRow
-from cktf.run.directory import STUDY, write_what_was_asked
+from cktf.run.directory import STUDY, require_study, write_what_was_asked
 from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.progress import status
 from cktf.storage import Storage
@@ -196,3 +196,28 @@ def test_a_planned_trial_that_is_none_of_this_version_s_is_named(
         LedgerDamaged, match=r"ledger: the configuration of trial .*: batch_size: must be 2 or more; got"
     ):
         resume(run_dir, console=console)
+
+
+def test_a_study_file_edited_by_hand_is_noticed_where_results_depend_on_it(make_spec: MakeSpec, run_dir: str) -> None:
+    begin(make_spec({"epochs": 4}), run_dir)
+    begin(extended(make_spec({"epochs": 4}), seeds=1), run_dir)
+    study = Path(run_dir, STUDY)
+    text = study.read_text()
+    study.write_text(f"# a word\n{text}\nkeep: all\n")
+    begin(require_study(Storage(run_dir)), run_dir)
+    study.write_text(text.replace("epochs: 4", "epochs: 3").replace("batch_size: 32", "batch_size: 16"))
+    with pytest.raises(StudyDiffers, match=r"study\.yaml: was changed since the last launch, in: baseline; put back"):
+        begin(require_study(Storage(run_dir)), run_dir)
+    assert len(rows_of(run_dir, StudyRow)) == 3
+
+
+def test_a_driver_killed_before_it_wrote_the_extended_study_leaves_one_that_goes_on(
+    make_spec: MakeSpec, run_dir: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(make_spec(), run_dir)
+    monkeypatch.setattr(Storage, "write", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        begin(extended(make_spec(), seeds=1), run_dir)
+    monkeypatch.undo()
+    begin(require_study(Storage(run_dir)), run_dir)
+    assert require_study(Storage(run_dir)).seeds == (0, 1)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cktf.errors import StorageTrouble
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, PlannedRow, Row, Status
 from cktf.run.kept_files import TrialFiles
@@ -98,3 +99,27 @@ def test_the_best_arm_of_each_context_is_kept(
     rows_kept = [planner.state.trials[trial_id].planned for trial_id in kept]
     assert {(row.context, row.arm) for row in rows_kept} == {("one", "baseline"), ("two", "momentum=0")}
     assert len(kept) == 4
+
+
+def test_files_that_cannot_be_deleted_end_nothing(
+    make_spec: MakeSpec,
+    tmp_path: Path,
+    rows: list[Row],
+    run_to_end: RunToEnd,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec, run = make_spec(seeds=1), Storage(tmp_path)
+    planner = Planner(spec, rows.append)
+    files = TrialFiles(run, planner.state, spec)
+    planner.listeners.append(files.on_row)
+    monkeypatch.setattr(Storage, "delete", refuse)
+    run_to_end(planner, by_arm)
+    files.finish()
+    assert {record.getMessage() for record in caplog.records} == {
+        f"{tmp_path}: files of ended trials cannot be deleted now: not now"
+    }
+
+
+def refuse(*_: object) -> None:
+    raise StorageTrouble("not now")

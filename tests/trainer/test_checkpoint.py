@@ -1,11 +1,23 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
+from cktf.errors import InputError
 from cktf.rows import EpochResult
 from cktf.storage import Storage
-from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from cktf.trainer.checkpoint import (
+    CHECKPOINT,
+    STUDENT,
+    Checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_student,
+    stored_weights,
+)
 
 CPU = torch.device("cpu")
 
@@ -55,3 +67,40 @@ def test_a_writer_that_dies_leaves_the_last_checkpoint_whole(tmp_path: Path, mon
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(place, Checkpoint({}, {}, {}, [result(1), result(2)]))
     assert load_checkpoint(place, CPU).history == [result(1)]
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (lambda _: b"", "does not begin as one of this version does"),
+        (lambda content: content[:-1], "its checksum does not fit"),
+        (lambda content: content[:-100] + b"?" + content[-99:], "its checksum does not fit"),
+        (lambda content: content.replace(b"checkpoint 1", b"checkpoint 9"), "does not begin as one of this version"),
+    ],
+)
+def test_a_damaged_checkpoint_is_set_aside_and_said(
+    damage: Any, why: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = Storage(tmp_path)
+    save_checkpoint(place, Checkpoint({}, {}, {}, [result(1)]))
+    place.write(CHECKPOINT, damage(place.read(CHECKPOINT)))
+    assert load_checkpoint(place, CPU) is None
+    assert place.names() == ["checkpoint.pt.damaged"]
+    (record,) = caplog.records
+    assert why in record.getMessage()
+    assert record.getMessage().startswith(f"{tmp_path}/checkpoint.pt is damaged")
+
+
+def test_weights_carry_a_checksum_and_those_of_other_programs_need_none(tmp_path: Path) -> None:
+    place, network = Storage(tmp_path), torch.nn.BatchNorm1d(3)
+    save_student(place, network)
+    content = place.read(STUDENT)
+    assert content is not None
+    assert all(torch.equal(found, network.state_dict()[name]) for name, found in load_weights(content).items())
+    assert load_weights(save({"w": torch.ones(2)}))["w"].tolist() == [1, 1]
+    for wrong in (b"", content[:-4], content[:-1] + bytes([content[-1] ^ 1])):
+        with pytest.raises(InputError, match=r"checksum does not fit|no whole file of weights"):
+            load_weights(wrong)
+        place.write(STUDENT, wrong)
+        assert stored_weights(place, STUDENT) is None
+        assert place.names() == ["student.safetensors.damaged"]

@@ -1,0 +1,26 @@
+"""What a worker logs while it trains, collected to be shown by the driver: a worker's own output is seen by nobody."""
+
+import logging
+
+_MOST = 20
+"""Most remarks between two epochs of a trial."""
+
+
+class _Collected(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.said) < _MOST:
+            self.said.append(record.getMessage())
+
+
+_collected = _Collected()
+logging.getLogger("cktf").addHandler(_collected)
+
+
+def remarks() -> list[str]:
+    """Return what was logged as a warning in this process since the last call."""
+    said, _collected.said = _collected.said, []
+    return said

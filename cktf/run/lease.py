@@ -1,0 +1,133 @@
+"""The lease of a run in a bucket, which has no locks: an object of its driver's, written again every few seconds.
+
+A driver begins only if it sees no other lease after it has written its own: of two that begin at the same time, at
+least one sees the other. A lease that is not written again for `LEASE_SECONDS`, while another driver watches it, is a
+dead driver's.
+"""
+
+import json
+import logging
+import os
+import platform
+import random
+import secrets
+import threading
+import time
+from contextlib import suppress
+
+from cktf.errors import RunInUse, visible
+from cktf.storage import Storage
+
+FOLDER = "drivers"
+
+LEASE_SECONDS = 60.0
+"""Time after which a lease that was not written again is a dead driver's."""
+
+BEAT_SECONDS = 10.0
+"""Time between two writes of a lease."""
+
+LONG_AGO = 1000.0
+"""Age in seconds at which a lease is dead whatever the clocks say: a store refuses requests of clocks so far off."""
+
+TRIES = 5
+"""How often two drivers that begin at the same time make way for each other."""
+
+_log = logging.getLogger(__name__)
+
+
+def has_lease(run: Storage) -> bool:
+    """Return whether a driver has written its lease of a run within `LEASE_SECONDS`."""
+    return any(time.time() - written < LEASE_SECONDS for written in run.child(FOLDER).times().values())
+
+
+class Lease:
+    """A driver's lease of a run, from here until `release`.
+
+    Raises:
+        RunInUse: If another driver has one and writes it again.
+        StorageTrouble: If it cannot be written.
+    """
+
+    def __init__(self, run: Storage) -> None:
+        self._run = run.root
+        self._place = Storage(run.root).child(FOLDER)  # without patience: the next beat is the next try
+        self._name = f"{secrets.token_hex(8)}.json"
+        self._started = time.strftime("%Y-%m-%d %H:%M:%S")
+        self._is_over = threading.Event()
+        self._is_lost = False
+        for _ in range(TRIES):
+            dead = self._wait_for_others()
+            self._write()
+            others = self._others()
+            if others.items() <= dead.items():
+                self._place.delete(*dead)
+                break
+            self._place.delete(self._name)
+            time.sleep(random.uniform(0.1, 0.3) * BEAT_SECONDS)  # noqa: S311
+        else:
+            self._refuse(next(iter(others)))
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread.start()
+
+    def require(self) -> None:
+        """Raise a `RunInUse` if another driver has taken over, because this one was silent for too long."""
+        if self._is_lost:
+            raise RunInUse(
+                f"{self._run}: another driver has taken over, because this one could not write its lease for "
+                f"{LEASE_SECONDS:.0f} s; nothing is lost"
+            )
+
+    def release(self) -> None:
+        """Delete the lease."""
+        self._is_over.set()
+        self._thread.join()
+        with suppress(OSError):  # it ends by itself
+            self._place.delete(self._name)
+
+    def _beat(self) -> None:
+        while not self._is_over.wait(BEAT_SECONDS):
+            with suppress(OSError):
+                if not self._place.exists(self._name):
+                    self._is_lost = True
+                    return
+                self._write()
+
+    def _write(self) -> None:
+        holder = {"pid": os.getpid(), "host": platform.node(), "started": self._started}
+        self._place.write(self._name, json.dumps(holder).encode())
+
+    def _others(self) -> dict[str, float]:
+        return {name: written for name, written in self._place.times().items() if name != self._name}
+
+    def _wait_for_others(self) -> dict[str, float]:
+        """Return the leases of dead drivers; refuse to go on if one is written again while it is watched."""
+        first: dict[str, float] = {}
+        seen: dict[str, float] = {}  # by this machine's clock
+        while others := self._others():
+            now = time.monotonic()
+            for name, written in others.items():
+                if written > first.setdefault(name, written):
+                    self._refuse(name)
+                seen.setdefault(name, now - LEASE_SECONDS if time.time() - written > LONG_AGO else now)
+            left = LEASE_SECONDS - min(now - seen[name] for name in others)
+            if left <= 0:
+                break
+            if now in seen.values():
+                _log.warning("%s: another driver has a lease of it; waiting whether it writes it again", self._run)
+            time.sleep(min(1.0, BEAT_SECONDS / 2, left))
+        return others
+
+    def _refuse(self, name: str) -> None:
+        holder = {}
+        with suppress(OSError, ValueError, TypeError):
+            holder = dict(json.loads(self._place.read(name) or b"{}"))
+        raise RunInUse(in_use(self._run, holder))
+
+
+def in_use(run: str, holder: dict[str, object]) -> str:
+    """Return the message that another driver has a run; ``holder`` has its ``pid``, ``host`` and ``started``."""
+    who = f"process {holder.get('pid', 'unknown')} on {holder.get('host', 'an unknown machine')}"
+    return (
+        f"{run} is in use by {visible(who)}, started {visible(str(holder.get('started', 'just now')))}; wait until it "
+        "has ended, or end it"
+    )

@@ -1,0 +1,73 @@
+"""Storage in a bucket that fails: a real S3 server behind a proxy."""
+
+import logging
+import time
+
+import pytest
+
+from cktf import storage
+from cktf.errors import StorageTrouble
+from cktf.storage import AT_ONCE, Storage, open_folder, write_all
+from tests.buckets import DROPPED, Proxy
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.1)
+
+
+def test_a_bucket_s_files_are_written_read_listed_and_deleted(proxy: Proxy) -> None:
+    place = Storage(proxy.uri("plain"))
+    place.write("a/b", b"one")
+    place.write("a/b", b"two")
+    place.write("c", b"")
+    assert place.read("a/b") == b"two"
+    assert place.read("none") is None
+    assert place.exists("c")
+    assert place.names() == ["c"]
+    assert place.names(below=True) == ["a/b", "c"]
+    assert abs(place.times()["c"] - time.time()) < 60
+    place.set_aside("c", "for a test")
+    assert place.names() == ["c.damaged"]
+    place.delete("c.damaged", "none", "a/b")
+    assert place.names(below=True) == []
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("status", "seconds"), [(403, 0.5), (503, 7.0), (DROPPED, 7.0)])
+def test_what_fails_for_a_while_is_tried_again_and_said(
+    status: int, seconds: float, proxy: Proxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = Storage(proxy.uri(f"fails{status}"), patience=60)
+    with proxy.failing(lambda *_: status, seconds), caplog.at_level(logging.WARNING):
+        place.write("x", b"1")
+    assert place.read("x") == b"1"
+    first, last = (record.getMessage() for record in caplog.records)
+    assert first.startswith(f"bucket/fails{status}/x: ")
+    assert "trying again, for up to 5" in first or "trying again, for up to 60 s" in first
+    assert "answers again after" in last
+
+
+@pytest.mark.usefixtures("quick")
+def test_patience_ends_and_without_any_the_first_failure_is_told(proxy: Proxy) -> None:
+    with proxy.failing(lambda *_: 403):
+        began = time.monotonic()
+        with pytest.raises(StorageTrouble, match=r"^bucket/away/x: .*ACCESS_DENIED"):
+            Storage(proxy.uri("away"), patience=0.5).write("x", b"1")
+        assert time.monotonic() - began >= 0.5
+        before = len(proxy.requests)
+        with pytest.raises(StorageTrouble):
+            Storage(proxy.uri("away")).read("x")
+        assert len(proxy.requests) == before + 1
+
+
+def test_many_files_are_read_and_written_at_the_same_time_and_each_once(proxy: Proxy) -> None:
+    place = Storage(proxy.uri("many"))
+    files = {f"{number:03d}": str(number).encode() for number in range(50)}
+    proxy.delay = 0.2
+    write_all(open_folder(place.root), files)
+    assert len(proxy.requests) == len(files)
+    assert 2 < proxy.most <= AT_ONCE
+    assert list(place.read_all(files)) == list(files.values())
+    assert len(proxy.requests) == 3 * len(files), "a look at the size, and the content"
+    assert proxy.most <= AT_ONCE
