@@ -35,7 +35,7 @@ def family_text(results: Results) -> str:
 
 def reading_text(results: Results) -> str:
     """Return which interval belongs to which verdict."""
-    study, count = results.facts.study, max(results.effects["n_family"], default=0)
+    study, count = results.facts.study, max(results.effects["n_family"], default=1)
     sign = direction(study.alternative, maximise=study.maximise)
     bound = f"{sign * study.margin:g}" if study.margin else "0"
     text = "Helps or hurts goes with a 95% interval that leaves out 0."
