@@ -29,8 +29,8 @@ def sides_text(study: StudyRow) -> str:
 
 def family_text(results: Results) -> str:
     """Return over which comparisons p is adjusted."""
-    sizes = results.effects["n_family"]
-    least, most = int(sizes.min()), int(sizes.max())
+    sizes = set(results.effects["n_family"]) or {0}
+    least, most = min(sizes), max(sizes)
     if results.facts.study.family == Family.CONTEXT and len(results.contexts) > 1:
         count = f"{most}" if least == most else f"{least} to {most}"
         return f"over the comparisons of each context ({count})"
@@ -39,7 +39,7 @@ def family_text(results: Results) -> str:
 
 def reading_text(results: Results) -> str:
     """Return which interval belongs to which verdict."""
-    study, count = results.facts.study, int(results.effects["n_family"].max())
+    study, count = results.facts.study, max(results.effects["n_family"], default=1)
     sign = direction(study.alternative, maximise=study.maximise)
     bound = f"{sign * study.margin:g}" if study.margin else "0"
     text = "Helps or hurts goes with a 95% interval that leaves out 0."
@@ -68,7 +68,7 @@ def open_text(results: Results) -> str:
     is_open = effects["verdict"].eq(Verdict.UNDECIDED) & effects["detectable"].notna()
     if not is_open.any():
         return ""
-    count = int(effects["n_family"].max())
+    count = max(effects["n_family"], default=0)
     level = f"{LEVEL}/{count}" if count > 1 else f"{LEVEL}"
     if study.delta is None:
         bound = f"{direction(study.alternative, maximise=study.maximise) * study.margin:g}" if study.margin else "0"
