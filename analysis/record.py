@@ -40,8 +40,15 @@ class Record:
 
     def others(self, names: Iterable[str]) -> list[str]:
         """Return those of some files that are there and not the report's own."""
-        infos = self._folder.get_file_info(sorted({*names} - self.names))
-        return [info.path for info in infos if info.type != fs.FileType.NotFound]
+        asked = {*names} - self.names
+        there = {"": fs.FileType.Directory} | self._listed("")
+        for above in {name.rpartition("/")[0] for name in asked} - {""}:  # few lists cost less than many looks
+            there |= self._listed(above) if there.get(above) == fs.FileType.Directory else {}
+        return sorted(asked & there.keys())
+
+    def _listed(self, folder: str) -> dict[str, fs.FileType]:
+        infos = self._folder.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+        return {info.path: info.type for info in infos}
 
     def refuse_others(self, names: Collection[str]) -> None:
         """Raise a ValueError if one of these files is there and not the report's own.

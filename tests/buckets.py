@@ -142,16 +142,16 @@ def served() -> Iterator[Proxy]:
     before = {name: os.environ.get(name) for name in KEYS}
     os.environ.update(KEYS)
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    proxy = Proxy(port)
+    thread = threading.Thread(target=proxy.serve_forever)
+    thread.start()
     try:
         _make_bucket(port)
-        proxy = Proxy(port)
-        thread = threading.Thread(target=proxy.serve_forever)
-        thread.start()
         yield proxy
+    finally:
         proxy.shutdown()
         thread.join()
         proxy.server_close()
-    finally:
         server.kill()
         server.wait()
         for name, value in before.items():

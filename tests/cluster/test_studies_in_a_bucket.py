@@ -1,0 +1,49 @@
+"""A whole study in a bucket that fails for a while: its results are those of one in a folder."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cktf.driver import launch
+from cktf.rows import EpochRow
+from cktf.storage import Storage
+from tests.buckets import Proxy
+from tests.kinds import MakeSpec
+from tests.runs import rows_of
+
+
+def facts(run: str) -> Any:
+    return sorted((row.trial_id, row.epoch, row.train_loss, row.test_accuracy) for row in rows_of(run, EpochRow))
+
+
+@pytest.mark.usefixtures("ray_on_this_machine")
+def test_a_bucket_that_refuses_for_a_while_changes_nothing(
+    make_spec: MakeSpec, proxy: Proxy, tmp_path: Path, console: Console
+) -> None:
+    spec = make_spec({"epochs": 6}, seeds=1, storage_patience=300)
+    launch(spec, tmp_path / "run", console=console)
+    run = proxy.uri("study")
+    faults = []
+
+    def refuse() -> None:
+        while not any("/trials/" in path and method == "PUT" for method, path in proxy.requests):
+            time.sleep(0.05)
+        with proxy.failing(lambda *_: 403):
+            time.sleep(2)
+        faults.append(403)
+
+    thread = threading.Thread(target=refuse)
+    thread.start()
+    summary = launch(spec, run, console=console)
+    thread.join()
+    assert faults
+    assert (summary.complete, summary.failed) == (2, 0)
+    assert facts(run) == facts(str(tmp_path / "run"))
+    left = [name.rpartition("/")[2] for name in Storage(run).names(below=True) if name.startswith("trials/")]
+    assert left == ["student.safetensors"]
+    assert not Storage(run).child("drivers").names()
+    assert "answers again after" in console.file.getvalue()
