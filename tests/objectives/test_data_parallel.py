@@ -30,6 +30,17 @@ CASES: dict[str, dict[str, Any]] = {
     "the most similar block": {"source": "all", "pairs": [], "pairing": "largest", "theta": 1.0},
     "the least similar block": {"source": "all", "pairs": [], "pairing": "smallest", "theta": 1.0},
     "maps as they are": {"source": "all", "normalize": "none"},
+    **{
+        f"{source}, reweighted": {
+            "source": source,
+            "estimator": "infonce",
+            "temperature": {"learn": True, "start": 0.2, "min": 0.1, "max": 1},
+            "positives": "class",
+            "hardness": 0.5,
+            "teacher_threshold": 0.3,
+        }
+        for source in ("queue", "batch")
+    },
 }
 """Settings of CKTF whose result does not depend on who holds which samples: fewer negatives than there are, `sampled`
 draws for each worker alone."""
