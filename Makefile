@@ -25,16 +25,18 @@ quickstart: $(VENV)/requirements.lock
 	$(BIN)/cktf report $(RUN)
 
 # Two processes: one begins with all tests that start Ray, which wait a lot, the other with those that are slow.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test: $(VENV)/requirements.lock
-	$(PYTEST)
+	$(PYTEST) -n 2 -m "not ray"
+	$(PYTEST) -m ray
 
 test-quick: $(VENV)/requirements.lock
-	$(PYTEST) -m "not ray and not slow"
+	$(PYTEST) -n 2 -m "not ray and not slow"
 
 coverage: $(VENV)/requirements.lock
-	$(PYTEST) --cov --cov-report=term:skip-covered
+	$(PYTEST) -n 2 -m "not ray" --cov --cov-report=
+	$(PYTEST) -m ray --cov --cov-append --cov-report=term:skip-covered
 
 # Thousands of generated inputs of every kind: make fuzz CASES=7000 SEED=1 KIND="--kind studies"
 fuzz: $(VENV)/requirements.lock

@@ -41,6 +41,10 @@ from cktf.trial.teachers import train_teacher, trained_row
 from tests.buckets import Proxy, served
 from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
 
+if not torch.cuda.is_available():
+    # Before anything imports Triton, whose own functions are made for its interpreter when they are imported, or never.
+    os.environ |= {"TRITON_INTERPRET": "1", "TRITON_DEFAULT_FP_FUSION": "1"}
+
 BASELINE: dict[str, Any] = {
     "data": {"name": "digits", "train_fraction": 0.1},
     "student": {"model": "resnet5"},

@@ -205,8 +205,10 @@ class Representations:
             normalised = torch.stack([self._normalised(block, pair.teacher, batch) for block in blocks])
             # The block is taken by a number that stays on the device: no step waits for it.
             return normalised.index_select(0, most_similar(self.pairing, of_student, normalised, batch))[0]
-        generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
-        chosen = choose_block(self.pairing, len(blocks), generator)
+        chosen = 0
+        if len(blocks) > 1:
+            generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
+            chosen = choose_block(self.pairing, len(blocks), generator)
         return self._normalised(blocks[chosen], pair.teacher, batch)
 
     def _normalised(self, values: Tensor, layer: str, batch: Batch) -> Tensor:
@@ -228,7 +230,7 @@ class Representations:
 
 def choose_block(pairing: Pairing, num_blocks: int, generator: torch.Generator) -> int:
     """Return the number of the teacher's block that the student is matched with, if no map has to be read for it."""
-    if pairing == "random" and num_blocks > 1:
+    if pairing == "random":
         return int(torch.randint(num_blocks, (), generator=generator))
     return num_blocks - 1 if pairing == "last" else 0
 
