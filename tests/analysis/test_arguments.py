@@ -18,6 +18,7 @@ from tests.analysis.ledgers import write_ablation, write_grid, write_search
 CSV = "arm,seed,acc\n" + "".join(f"{arm},{seed},{seed + len(arm)}\n" for arm in ("none", "kd") for seed in range(3))
 
 SHOWN_ELSEWHERE = {
+    "effects": ("contrasts", "family", "alternative", "margin"),
     "collect": ("run", "out", "engine"),
     "read_csv": ("separator", "decimal", "encoding"),
     "arms": ("baseline",),
