@@ -358,7 +358,10 @@ class _Moment:
         found = {}
         for part, values in self.state.items():
             apart, moved = (
-                sum(float((value.double() - copy).square().sum()) for value, copy in zip(values, copies, strict=True))
+                sum(
+                    float((value.double() - copy.double()).square().sum())
+                    for value, copy in zip(values, copies, strict=True)
+                )
                 for copies in (other.copies[part], self.copies[part])
             )
             found[part] = math.sqrt(apart / max(moved, SMALLEST_CHANGE))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.objectives.contrastive.cktf import CKTF
+from cktf.objectives.contrastive.nce import is_fused
 from cktf.rows import EpochResult
 from cktf.trainer import step as steps
 from cktf.trainer.distributed import Workers
@@ -17,7 +18,7 @@ from tests.kinds import MakeTrial
 from tests.trainer.tape import TapeRecorder
 
 TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib", "step"}
-WHOLE_DATA = {"name": "digits", "train_fraction": 0.3}
+FEW = {"name": "digits", "train_fraction": 0.1}
 RECIPE = {
     "augmentation": {"mixup": 0.4, "cutmix": 1.0},
     "ema": 0.9,
@@ -65,7 +66,7 @@ REPLAYED: dict[str, dict[str, Any]] = {
 def test_a_replayed_training_equals_the_eager_one_to_the_bit(
     name: str, tiny: MakeTrial, recorder: TapeRecorder
 ) -> None:
-    changes = {"data": WHOLE_DATA, "epochs": 2, "batch_size": 48, "student": {"model": "resnet5"}, **REPLAYED[name]}
+    changes = {"data": FEW, "epochs": 2, "batch_size": 16, "student": {"model": "resnet5"}, **REPLAYED[name]}
     config = tiny(**changes)
     options = TrainOptions(health={"every": 2}) if name == "sampled" else TrainOptions()
     eager = list(run_trial(config, options.model_copy(update={"step": "eager"})))
@@ -92,7 +93,7 @@ def test_what_cannot_be_recorded_stays_eager_and_says_so_once(
     name: str, tiny: MakeTrial, caplog: pytest.LogCaptureFixture
 ) -> None:
     changes, reason = EAGER[name]
-    config = tiny(**{"data": WHOLE_DATA, "epochs": 2, "batch_size": 48, "student": {"model": "resnet5"}, **changes})
+    config = tiny(**{"data": FEW, "epochs": 2, "batch_size": 16, "student": {"model": "resnet5"}, **changes})
     eager = list(run_trial(config, TrainOptions(step="eager")))
     with caplog.at_level(logging.WARNING):
         found = list(run_trial(config))
@@ -136,7 +137,7 @@ def test_what_a_replay_would_not_repeat_is_found_and_changes_no_number(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(CKTF, "forward", forward)
-    config = tiny(data=WHOLE_DATA, epochs=2, batch_size=48, objective={"cktf": {"negatives": 32}})
+    config = tiny(data=FEW, epochs=2, batch_size=16, objective={"cktf": {"negatives": 32}})
     eager = list(run_trial(config, TrainOptions(step="eager")))
     found = list(run_trial(config))
     assert [figures(result) for result in found] == [figures(result) for result in eager]
@@ -152,7 +153,7 @@ def test_a_driver_s_failure_costs_a_step_and_no_trial(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    config = tiny(data=WHOLE_DATA, epochs=2, batch_size=48, objective={"cross_entropy": {}, "cktf": {"negatives": 32}})
+    config = tiny(data=FEW, epochs=2, batch_size=16, objective={"cross_entropy": {}, "cktf": {"negatives": 32}})
     eager = list(run_trial(config, TrainOptions(step="eager")))
 
     def failing(run: Any) -> None:
@@ -165,6 +166,24 @@ def test_a_driver_s_failure_costs_a_step_and_no_trial(
     assert [figures(result) for result in found] == [figures(result) for result in eager]
     assert {result.step for result in found} == {"eager"}
     assert "RuntimeError: CUDA error: not permitted" in caplog.text
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["sampled", "queue", "recipe", "adamw", "phases"])
+def test_on_a_gpu_steps_are_captured_and_train_as_eager_ones(name: str, tiny: MakeTrial) -> None:
+    config = tiny(**{"data": FEW, "epochs": 2, "batch_size": 16, "precision": "float32", **REPLAYED[name]})
+    device = torch.device("cuda")
+    eager = list(run_trial(config, TrainOptions(step="eager"), device=device))
+    found = list(run_trial(config, device=device))
+    assert all(result.step.startswith("graph") for result in found[1:])
+    assert all(result.step.startswith("eager") for result in eager)
+    for one, other in zip(found, eager, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=0.02)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_fused_kernel_is_trusted() -> None:
+    assert is_fused(torch.device("cuda"), 128)
 
 
 def test_a_mean_counts_samples_not_batches() -> None:
