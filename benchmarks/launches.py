@@ -3,8 +3,8 @@
 A dispatch mode counts what PyTorch's dispatcher is given in the third step of a training, on a CPU. Views, allocations
 and the profiler's marks launch nothing and are not counted. Networks are in bfloat16, as `auto` chooses on a GPU. The
 fused kernel does not run on a CPU: in its place stands an operator that computes nothing and counts once for each
-launch, with the sums that follow it. So this is what an eager step of a GPU launches, but for operators that take several
-kernels there. Making the batch is not part of it.
+launch, with the sums that follow it. So this is what an eager step of a GPU launches, but for operators that take
+several kernels there. Making the batch is not part of it.
 """
 
 from collections import Counter
@@ -92,7 +92,7 @@ def launches(
     labels = torch.arange(samples) % 100
     images = torch.randint(256, (samples, 3, side, side), dtype=torch.uint8)
     half = torch.full((3,), 0.5)
-    dataset = Dataset(images, labels, images, labels, 100, half, half, Augmentation())
+    dataset = Dataset(images, labels, images, labels, 100, half, half, Augmentation(crop=side // 8, flip=True))
     config = TrialConfig.model_validate(
         {
             "data": {"name": "cifar100"},

@@ -58,7 +58,7 @@ REPLAYED: dict[str, dict[str, Any]] = {
     "largest": {"objective": {"cktf": {"negatives": 32, "pairing": "largest"}}, "teacher": {"model": "resnet14"}},
     "recipe": RECIPE,
     "adamw": {"objective": {"cross_entropy": {}, "at": {}}, "optimizer": {"name": "adamw", "learning_rate": 0.01}},
-    "phases": {"objective": {"cross_entropy": {}, "ft": {"initial": {"epochs": 2}}}},
+    "phases": {"objective": {"cross_entropy": {}, "ft": {"initial_epochs": 2}}},
 }
 
 
@@ -75,7 +75,7 @@ def test_a_replayed_training_equals_the_eager_one_to_the_bit(
     assert [figures(result) for result in replayed] == [figures(result) for result in eager]
     assert {result.step for result in eager} == {"eager"}
     assert {result.step for result in replayed[1:]} == {"graph"}
-    assert recorder.replays > 8
+    assert recorder.replays > 5
 
 
 EAGER: dict[str, tuple[dict[str, Any], str]] = {
