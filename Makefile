@@ -8,7 +8,7 @@ CASES ?= 1000
 SEED ?= 0
 KIND ?=
 
-.PHONY: quickstart test test-quick coverage fuzz check bench lock clean
+.PHONY: quickstart test test-quick test-gpu coverage fuzz check bench lock clean
 .DEFAULT_GOAL := quickstart
 
 # The stamp is a copy of the lock that the environment was made from: an environment with the right lock is used as it is.
@@ -33,6 +33,10 @@ test: $(VENV)/requirements.lock
 
 test-quick: $(VENV)/requirements.lock
 	$(PYTEST) -n 2 -m "not ray and not slow"
+
+# What only a GPU runs: on any machine that has one.
+test-gpu: $(VENV)/requirements.lock
+	$(PYTEST) -m gpu
 
 coverage: $(VENV)/requirements.lock
 	$(PYTEST) -n 2 -m "not ray" --cov --cov-report=

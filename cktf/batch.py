@@ -33,6 +33,8 @@ class Batch:
         own_share: (batch,), float32: share of each image that is of the sample of ``labels``; None likewise.
         teacher_images: (batch, channels, height, width), float: another view of the same samples, which the teacher
             sees; None if it sees ``images``.
+        drawn: What parts of objectives have drawn for this batch before its step (see `OptionalParts.draws`); a part
+            that is not among them draws in the step.
     """
 
     images: Tensor
@@ -45,6 +47,7 @@ class Batch:
     other_labels: Tensor | None = None
     own_share: Tensor | None = None
     teacher_images: Tensor | None = None
+    drawn: Mapping[nn.Module, Tensor] = field(default_factory=dict)
 
     def by_shares(self, of_labels: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the mean over the batch, a scalar, of a function of labels (batch,), with values (batch,), float.

@@ -316,6 +316,8 @@ class EpochResult:
             its byte, as base64; empty likewise, and in ledgers of older versions.
         epoch_seconds: Wall time of the epoch, evaluation included.
         samples_per_second: Training samples per second, without evaluation but with measured gradients.
+        step: How the training's steps ran: ``eager``, or ``graph`` where some were replayed as a CUDA graph (see
+            `cktf.trainer.step`), with ``+fused`` if a fused kernel took contrasts; empty in ledgers of older versions.
         peak_memory_gib: Largest memory so far: on a GPU that of the trial; on a CPU the resident memory of the process,
             which may have trained other trials before.
         terms: Name of each objective's term (``cktf.stage1``) to its unweighted mean over the epoch.
@@ -342,6 +344,7 @@ class EpochResult:
     test_correct: str = ""
     epoch_seconds: float
     samples_per_second: float
+    step: str = ""
     peak_memory_gib: float
     terms: dict[str, float]
     health: dict[str, float] = field(default_factory=dict)

@@ -294,6 +294,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark a test that starts Ray, and one that is slow; say which tests one process runs, one after the other."""
     if NEEDS_RAY & {*getattr(item, "fixturenames", ())}:
         item.add_marker(pytest.mark.ray)
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        item.add_marker(pytest.mark.skip(reason="needs CUDA"))
     if item.nodeid.startswith(SLOW):
         item.add_marker(pytest.mark.slow)
     file = item.nodeid.partition("::")[0]

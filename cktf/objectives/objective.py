@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
+import torch
 from pydantic import Field, Tag, model_validator
 from torch import Tensor, nn
 
@@ -186,6 +187,18 @@ class OptionalParts:
             given: Networks, labels and seed that the student is built for.
         """
         return student
+
+    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
+        """Return the random numbers of a training batch, by the part that would else draw them in ``forward``.
+
+        A step that is replayed as a CUDA graph reads them as ``batch.drawn``. A method that draws in ``forward`` by
+        ``batch.step`` itself is right too, but its steps are not replayed.
+        """
+        return {}
+
+    def is_fused(self, device: torch.device) -> bool:
+        """Return whether a fused kernel takes a part of the method's work on a device."""
+        return False
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return diagnostics of the method on validation samples; by default there are none.

@@ -61,6 +61,14 @@ class WeightedSum(nn.Module):
             if isinstance(module, ScheduledValue):
                 module.begin_epoch(epoch, epochs)
 
+    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
+        """Return the random numbers of a batch that all objectives would else draw (see `OptionalParts.draws`)."""
+        return {part: drawn for method in self._methods.values() for part, drawn in method.draws(batch).items()}
+
+    def is_fused(self, device: torch.device) -> bool:
+        """Return whether a fused kernel takes a part of any objective's work on a device."""
+        return any(method.is_fused(device) for method in self._methods.values())
+
     @torch.no_grad()
     def learned(self) -> dict[str, float]:
         """Return ``learned.NAME`` of each number that is learned: ``learned.kd.temperature``."""

@@ -307,6 +307,10 @@ class StudySpec(Settings):
     storage_patience: float = Field(default=PATIENCE, ge=0, le=7 * 86400)
     """Seconds for which what cannot be read or written in a bucket is tried again before it ends anything."""
 
+    step: Literal["auto", "eager"] = "auto"
+    """How training steps run on a GPU. `auto`: recorded as a CUDA graph and replayed, where that is possible and gives
+    the same numbers up to rounding (see `cktf.trainer.step`); `eager`: operator by operator."""
+
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
     """Optuna's sampler of a search. With a study's one metric, ``nsgaii`` is a genetic algorithm."""
 
@@ -337,7 +341,7 @@ class StudySpec(Settings):
 
     def train_options(self, **others: bool) -> TrainOptions:
         """Return how a trial of this study is run; ``others`` are the fields that the study does not set."""
-        own = {name: getattr(self, name) for name in ("teacher_once", "health", "measures", "keep_logits")}
+        own = {name: getattr(self, name) for name in ("teacher_once", "health", "measures", "keep_logits", "step")}
         return TrainOptions(**own, **others)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Top-1 accuracy, cross-entropy and outputs of a network on one split, and means over the steps of an epoch."""
+"""Top-1 accuracy, cross-entropy and outputs of a network on one split."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from cktf.trainer.distributed import Workers
 
 
 @dataclass(frozen=True)
@@ -55,27 +53,3 @@ def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, wi
     loss_sum, correct_sum = torch.stack(totals).sum(dim=0).tolist()
     correct, labels, *others = map(torch.cat, zip(*pieces, strict=True))
     return Evaluation(loss_sum / count, 100 * correct_sum / count, correct, others[0] if others else None, labels)
-
-
-class RunningMeans:
-    """Means of named scalars over batches, weighted by batch size.
-
-    Reading a value at every step would make the CPU wait for the GPU, so sums stay on the device until `result`.
-    """
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
-        self._samples = 0
-
-    def add(self, values: dict[str, Tensor], samples: int) -> None:
-        """Add the scalar means of one batch."""
-        for name, value in values.items():
-            weighted = value.detach().double() * samples
-            self._sums[name] = self._sums[name] + weighted if name in self._sums else weighted
-        self._samples += samples
-
-    def result(self, workers: Workers) -> tuple[dict[str, float], int]:
-        """Return the means over all workers' samples, and the number of samples."""
-        count = torch.full_like(next(iter(self._sums.values())), self._samples)
-        *sums, samples = workers.sum(torch.stack([*self._sums.values(), count])).tolist()
-        return {name: value / samples for name, value in zip(self._sums, sums, strict=True)}, round(samples)

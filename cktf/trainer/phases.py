@@ -1,6 +1,6 @@
 """The phases of a trial, initial ones, main one and probe of a transfer, and the student and teacher of each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, Self
@@ -48,6 +48,7 @@ class Phase:
             is trained.
         seed: Seed of the order of samples, their augmentation and the networks' own draws.
         has_own_view: Whether the teacher sees another view of each sample than the student.
+        draws: Returns the random numbers of a batch that the loss would else draw; None: none that could be.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Phase:
     is_scored: bool
     seed: int
     has_own_view: bool = False
+    draws: Callable[[Batch], Mapping[nn.Module, Tensor]] | None = None
 
     def loader(self, workers: Workers) -> TrainLoader:
         """Return this worker's batches.
@@ -116,6 +118,7 @@ def objective_phases(
         is_scored=config.task == "distill",  # in a transfer no network has the labels' classes
         seed=config.seed,
         has_own_view=config.teacher_view == "own",
+        draws=objective.draws,
     )
     phases = []
     for name, initial in objective.initial_phases.items():
@@ -137,6 +140,7 @@ def objective_phases(
                 loss=partial(objective.initial, name),
                 is_scored=False,
                 seed=derive(config.seed, "initial phase", name),
+                draws=None,
             )
         )
     return [*phases, main]

@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -25,11 +26,12 @@ from cktf.trainer.average import Average
 from cktf.trainer.checkpoint import Checkpoint, save_checkpoint, save_student
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.evaluate import RunningMeans, evaluate
+from cktf.trainer.evaluate import evaluate
 from cktf.trainer.health import Health, HealthConfig
 from cktf.trainer.measuring import Measuring, packed
-from cktf.trainer.optimizer import accumulated, build_optimizer, learning_rate
+from cktf.trainer.optimizer import build_optimizer, learning_rate
 from cktf.trainer.phases import MAIN, Phase, PhaseTeacher, Teacher, epochs_of, live_teacher
+from cktf.trainer.step import Step
 
 
 class TrainOptions(Settings):
@@ -54,6 +56,9 @@ class TrainOptions(Settings):
     teacher_is_scored: bool = False
     """Whether the accuracy of a teacher from a file is known already; otherwise it is measured on the trial's
     validation split before training."""
+
+    step: Literal["auto", "eager"] = "auto"
+    """Whether steps may be replayed as CUDA graphs; see `cktf.trainer.step`."""
 
     @property
     def reads_teacher(self) -> bool:
@@ -131,57 +136,29 @@ def train(
                     average.network.load_state_dict(checkpoint.average)
             loader = phase.loader(workers)
             of_phase = phase_teacher(phase, loader, bfloat16)
+            is_eager = options.step == "eager"
+            step = Step(phase, loader, objective, optimizer, average, bfloat16, workers, is_eager=is_eager)
             monitor = None
             if options.health and phase.name == MAIN[config.task]:
                 monitor = Health(options.health, phase, config, objective, teacher, dataset, parts)
         started = time.perf_counter()
         rate = learning_rate(phase.optimizer, epoch, phase.planned_epochs)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group.get("factor", 1.0)
-
-        accumulate = phase.optimizer.accumulate
-        steps_before = (epoch - 1) * -(-len(loader) // accumulate)
         beside = average.network if average else None
         trained = [student for student in (phase.student, beside) if student]
         for student in trained:
             student.train()
         objective.begin_epoch(epoch, phase.epochs)
-        means = RunningMeans()
-        read_teacher = of_phase.epoch(epoch) if of_phase else None
+        step.begin_epoch(rate, of_phase.epoch(epoch) if of_phase else None)
         measured: dict[str, float] = {}
         measures: dict[str, float] = {}
         due = monitor if monitor and monitor.is_due(epoch) else None
         with _network_stream(device, phase.seed, epoch, workers.rank):
             for order, batch in enumerate(loader.epoch(epoch)):
-                images = seen = batch.images.contiguous(memory_format=torch.channels_last)
-                if batch.teacher_images is not None:
-                    seen = batch.teacher_images.contiguous(memory_format=torch.channels_last)
-                with bfloat16:
-                    teacher_activations = read_teacher(seen, batch) if read_teacher else None
-                    student_activations = phase.student(images) if phase.student else None
-                    loss, terms = phase.loss(student_activations, teacher_activations, batch)
-
-                if due and not measured:  # in the epoch's first step
-                    measured = due.gradient_norms(terms, batch.share, workers)
-                share, is_step = accumulated(order, loader.num_samples, loader.batch_size, accumulate)
-                if order % accumulate == 0:
-                    optimizer.zero_grad(set_to_none=True)
-                torch.autograd.backward(loss * (batch.share * share))
-                if is_step:
-                    workers.sum_gradients(phase.parameters)
-                    if phase.optimizer.clip_norm is not None:
-                        nn.utils.clip_grad_norm_(phase.parameters, phase.optimizer.clip_norm)
-                    optimizer.step()
-                    if average:
-                        average.update(steps_before + order // accumulate)
-
-                observed = {"loss": loss, **terms}
-                if student_activations and phase.is_scored:
-                    observed["correct"] = _share_correct(student_activations.logits, batch)
-                means.add(observed, samples=len(batch.labels))
+                observe = partial(_gradient_norms, due, measured, batch, workers) if due and order == 0 else None
+                step(batch, observe)
         for student in trained:
             workers.average_buffers(student)
-        values, num_samples = means.result(workers)
+        values, num_samples = step.means.result(workers)
         train_seconds = time.perf_counter() - started
         if not math.isfinite(values["loss"]):
             raise TrainingFailed(f"the loss is {values['loss']} in epoch {number}")
@@ -224,6 +201,7 @@ def train(
             test_correct=packed(test.correct) if test else "",
             epoch_seconds=time.perf_counter() - started,
             samples_per_second=num_samples / train_seconds,
+            step=step.way,
             peak_memory_gib=_peak_memory_gib(device),
             terms=values,
             health=measured,
@@ -250,9 +228,10 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def _share_correct(logits: Tensor, batch: Batch) -> Tensor:
-    predicted = logits.argmax(dim=1)
-    return batch.by_shares(lambda labels: (predicted == labels).double())
+def _gradient_norms(
+    monitor: Health, measured: dict[str, float], batch: Batch, workers: Workers, terms: dict[str, Tensor]
+) -> None:
+    measured |= monitor.gradient_norms(terms, batch.share, workers)
 
 
 @contextmanager

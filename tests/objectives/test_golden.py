@@ -96,7 +96,7 @@ def test_crd_equals_the_published_code(path: Path, given_negatives: Any) -> None
 @cases_of("crd")
 @pytest.mark.usefixtures("fused_kernel")
 def test_crd_in_the_fused_kernel_equals_the_published_code(path: Path, given_negatives: Any) -> None:
-    assert is_fused(torch.device("cpu"))
+    assert is_fused(torch.device("cpu"), 128)
     test_crd_equals_the_published_code(path, given_negatives)
 
 

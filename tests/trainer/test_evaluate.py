@@ -3,8 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from cktf.batch import Activations
-from cktf.trainer.distributed import Workers
-from cktf.trainer.evaluate import RunningMeans, evaluate
+from cktf.trainer.evaluate import evaluate
 
 
 class _Readout(nn.Module):
@@ -30,19 +29,3 @@ def test_the_network_is_evaluated_in_eval_mode_and_left_in_training_mode() -> No
     result = evaluate(network, [(torch.tensor([[[[0.0]], [[9.0]]]]), torch.tensor([1]))])
     assert result.accuracy == 100
     assert network.training
-
-
-def test_a_mean_counts_samples_not_batches() -> None:
-    means = RunningMeans()
-    means.add({"loss": torch.tensor(1.0)}, samples=3)
-    means.add({"loss": torch.tensor(5.0)}, samples=1)
-    values, samples = means.result(Workers())
-    assert values == {"loss": pytest.approx(2.0)}
-    assert samples == 4
-
-
-def test_a_mean_keeps_no_graph() -> None:
-    means = RunningMeans()
-    weight = torch.ones(1, requires_grad=True)
-    means.add({"loss": (weight * 2).sum()}, samples=1)
-    assert not means._sums["loss"].requires_grad

@@ -18,7 +18,8 @@ from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.train import TrainOptions, _share_correct
+from cktf.trainer.step import share_correct
+from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
 
@@ -167,9 +168,9 @@ def test_heads_learn_at_their_own_rate_and_the_student_at_its(tiny: MakeTrial, t
 def test_training_accuracy_of_mixed_images_counts_both_labels_by_their_shares() -> None:
     logits, index = torch.eye(3)[[0, 0, 2, 1]], torch.arange(4)
     plain = Batch(torch.empty(0), torch.tensor([0, 1, 2, 0]), index, step=0)
-    assert float(_share_correct(logits, plain)) == 2 / 4
+    assert float(share_correct(logits, plain)) == 2 / 4
     mixed = replace(plain, other_labels=torch.tensor([1, 0, 2, 2]), own_share=torch.tensor([0.75, 0.25, 0.5, 0.5]))
-    assert float(_share_correct(logits, mixed)) == pytest.approx((0.75 + 0.75 + 1 + 0) / 4)
+    assert float(share_correct(logits, mixed)) == pytest.approx((0.75 + 0.75 + 1 + 0) / 4)
 
 
 def test_a_method_that_takes_an_image_for_one_sample_refuses_mixed_ones(tiny: MakeTrial) -> None:

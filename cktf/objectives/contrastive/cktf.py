@@ -2,6 +2,7 @@
 
 from typing import Literal, Self
 
+import torch
 from pydantic import model_validator
 from torch import Tensor, nn
 
@@ -161,6 +162,15 @@ class CKTF(FeatureObjective):
             negatives = shared if name not in self._own else own(batch) if own else None
             terms[name] = pair(*self.representations(self.layers[name], student, teacher, batch), batch, negatives)
         return terms
+
+    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
+        """Return what the sources draw."""
+        sources = [self.source, *self._own.values()]
+        return {part: drawn for source in sources if source for part, drawn in source.draws(batch).items()}
+
+    def is_fused(self, device: torch.device) -> bool:
+        """Return whether the fused kernel takes any of the pairs on a device."""
+        return any(isinstance(pair, ContrastivePair) and pair.is_fused(device) for pair in self.pairs.values())
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return `score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""

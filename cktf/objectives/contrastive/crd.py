@@ -1,6 +1,7 @@
 """Contrastive representation distillation: Tian, Krishnan and Isola, ICLR 2020, arXiv 1910.10699."""
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from cktf.batch import Activations, Batch
 from cktf.objectives.contrastive.negatives import build_source
@@ -37,6 +38,14 @@ class CRD(FeatureObjective):
         negatives = self.source(batch) if self.source else None
         loss = self.pair(student.penultimate.float(), teacher.penultimate.float(), batch, negatives)
         return {"penultimate": loss}
+
+    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
+        """Return what the source draws."""
+        return self.source.draws(batch) if self.source else {}
+
+    def is_fused(self, device: torch.device) -> bool:
+        """Return whether the fused kernel takes the pair on a device."""
+        return self.pair.is_fused(device)
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return `score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""

@@ -226,13 +226,13 @@ def tile_elements(device: torch.device) -> int:
 
 def kernel_for(anchors: Tensor) -> ModuleType | None:
     """Return the module of the fused kernel if it can take these anchors (batch, dim); None: the products take them."""
-    fused = _kernel(anchors.device)
-    return fused if fused and anchors.shape[1] <= fused.LARGEST_DIM else None
+    return _kernel(anchors.device) if is_fused(anchors.device, anchors.shape[1]) else None
 
 
-def is_fused(device: torch.device) -> bool:
-    """Return whether the contrast of a device is taken by the fused kernel."""
-    return _kernel(device) is not None
+def is_fused(device: torch.device, dim: int) -> bool:
+    """Return whether the fused kernel takes contrasts of a device in so many dimensions."""
+    fused = _kernel(device)
+    return fused is not None and dim <= fused.LARGEST_DIM
 
 
 @cache

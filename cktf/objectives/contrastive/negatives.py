@@ -99,6 +99,10 @@ class Source(nn.Module, ABC):
         is_further = (classes == batch.labels.unsqueeze(1)) & (index != batch.index.unsqueeze(1))
         return replace(negatives, positives=is_further.float())
 
+    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
+        """Return the random numbers of a batch that ``forward`` would else draw, by the source that reads them."""
+        return {}
+
     @abstractmethod
     def forward(self, batch: Batch) -> Negatives:
         """Return the negatives of a training batch."""
@@ -167,15 +171,20 @@ class SharedNegatives(FromMemory):
         self.seed = seed
 
     @torch.no_grad()
-    def forward(self, batch: Batch) -> Negatives:
-        """Return the negatives of a batch."""
+    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
+        """Return the rows of a batch's candidates, (K,), int64."""
         device = self.labels.device
         generator = seeding.generator(self.seed, "shared negatives", batch.step, device=device)
         if self.count <= len(self.labels):
             rows = torch.randperm(len(self.labels), generator=generator, device=device)[: self.count]
         else:
             rows = torch.randint(len(self.labels), (self.count,), generator=generator, device=device)
-        rows = rows.sort().values  # so that every gather runs through its bank once, in the order of memory
+        return {self: rows.sort().values}  # so that every gather runs through its bank once, in the order of memory
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch."""
+        rows = (batch.drawn or self.draws(batch))[self]
         labels = self.labels[rows]
         return self.with_positives(of_other_classes(labels, batch, self.count, rows), labels, batch, rows)
 
@@ -235,14 +244,19 @@ class SampledNegatives(FromMemory):
         self.any_complement = bool(complement.any())
 
     @torch.no_grad()
-    def forward(self, batch: Batch) -> Negatives:
-        """Return the negatives of a batch."""
+    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
+        """Return the weights (batch, num_samples), float32, of a batch."""
         classes = batch.labels
         generator = seeding.generator(self.seed, "negatives", batch.step, batch.offset, device=classes.device)
         weights = self._draw_distinct(classes, generator)
         if self.any_repeats:
             others = self._draw_others(classes, self.count, generator)
             weights.scatter_add_(1, others, self.repeats[classes].unsqueeze(1).expand_as(others))
+        return {self: weights}
+
+    def forward(self, batch: Batch) -> Negatives:
+        """Return the negatives of a batch."""
+        weights = (batch.drawn or self.draws(batch))[self]
         negatives = Negatives(weights, self.count, distinct=not self.any_repeats)
         return self.with_positives(negatives, self.labels, batch)
 
@@ -307,33 +321,34 @@ class Queue(nn.Module):
 
     Attributes:
         values: The last pushed values, a buffer.
-        position: Index of the next value to be replaced. In the state dict, but a number, so that no step waits for it.
+        position: Index of the next value to be replaced, (), int64, on the device; in the state dict a number.
     """
 
     values: Tensor
+    position: Tensor
 
     def __init__(self, values: Tensor) -> None:
         super().__init__()
-        self.position = 0
         self.register_buffer("values", values)
+        self.register_buffer("position", torch.tensor(0), persistent=False)
 
     @torch.no_grad()
     def push(self, values: Tensor) -> None:
         """Put values (batch, ...) in the place of the oldest."""
         length = len(self.values)
-        end = self.position + len(values)
+        total = len(values)
         values = values[-length:]
-        places = torch.arange(end - len(values), end, device=values.device) % length
+        places = (self.position + torch.arange(total - len(values), total, device=values.device)) % length
         self.values.index_copy_(0, places, values.to(self.values.dtype))
-        self.position = end % length
+        self.position.add_(total).remainder_(length)
 
     def get_extra_state(self) -> dict[str, int]:
         """Return the part of the state dict besides parameters and buffers."""
-        return {"position": self.position}
+        return {"position": int(self.position)}
 
     def set_extra_state(self, state: Any) -> None:
         """Restore the state that `get_extra_state` returned."""
-        self.position = state["position"]
+        self.position.fill_(state["position"])
 
 
 class QueuedNegatives(Source):
@@ -385,6 +400,10 @@ class Unlabelled(Source):
     def __init__(self, source: Source) -> None:
         super().__init__()
         self.source = source
+
+    def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
+        """Return what the source draws."""
+        return self.source.draws(replace(batch, labels=batch.index))
 
     def forward(self, batch: Batch) -> Negatives:
         """Return the negatives of a batch."""

@@ -11,7 +11,7 @@ from cktf.errors import InputError
 from cktf.objectives.contrastive.banks import build_bank
 from cktf.objectives.contrastive.heads import Head, agreement, as_products, pad_to_wider
 from cktf.objectives.contrastive.info_nce import info_nce_loss
-from cktf.objectives.contrastive.nce import estimate_partition, noise_contrastive_loss
+from cktf.objectives.contrastive.nce import estimate_partition, is_fused, noise_contrastive_loss
 from cktf.objectives.contrastive.negatives import Negatives, without_alike
 from cktf.objectives.contrastive.reweighted import reweighted_loss
 from cktf.objectives.contrastive.settings import ContrastiveSettings, HeadKind
@@ -138,6 +138,7 @@ class ContrastivePair(nn.Module):
                     f"{tuple(student_shape[1:])} and {tuple(teacher_shape[1:])}; choose linear, mlp or pad"
                 )
             heads, dim = ("regressor", "pad"), teacher_shape.numel()
+        self.dim = dim
         self.student = Side((name, "student"), heads[0], student_shape, dim, config, given, self.temperature)
         self.teacher = Side((name, "teacher"), heads[1], teacher_shape, dim, config, given, self.temperature)
 
@@ -161,6 +162,10 @@ class ContrastivePair(nn.Module):
         self.student.bank.update(batch, of_student)
         self.teacher.bank.update(batch, of_teacher)
         return loss
+
+    def is_fused(self, device: torch.device) -> bool:
+        """Return whether the fused kernel takes the contrast on a device."""
+        return self.config.negatives > 0 and self.config.source != "batch" and is_fused(device, self.dim)
 
     @torch.no_grad()
     def health(self, student: Tensor, teacher: Tensor, classes: tuple[Tensor, Tensor]) -> dict[str, dict[str, Tensor]]:
