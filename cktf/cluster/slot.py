@@ -131,7 +131,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Generator[EpochResu
     config = TrialConfig.model_validate_json(assignment.configuration)
     options = TrainOptions.model_validate_json(assignment.options)
     if assignment.is_teacher:
-        return (yield from train_teacher(config, device, run))
+        return (yield from train_teacher(config, device, run, options))
     yield from run_trial(config, options, run=run, device=device)
     return ""
 

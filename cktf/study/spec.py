@@ -307,6 +307,14 @@ class StudySpec(Settings):
     storage_patience: float = Field(default=PATIENCE, ge=0, le=7 * 86400)
     """Seconds for which what cannot be read or written in a bucket is tried again before it ends anything."""
 
+    checkpoint_seconds: float = Field(default=60, ge=0, le=7 * 86400)
+    """Least time in seconds between two checkpoints of a trial within a phase; each phase ends with one. Epochs after a
+    killed trial's last checkpoint are trained again."""
+
+    deterministic: bool = False
+    """Let only deterministic algorithms train, so that two trainings on one kind of GPU are alike to the last bit. It
+    costs a GPU some speed, and an operation that has no such algorithm fails its trial. A CPU needs none of it."""
+
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
     """Optuna's sampler of a search. With a study's one metric, ``nsgaii`` is a genetic algorithm."""
 
@@ -337,7 +345,8 @@ class StudySpec(Settings):
 
     def train_options(self, **others: bool) -> TrainOptions:
         """Return how a trial of this study is run; ``others`` are the fields that the study does not set."""
-        own = {name: getattr(self, name) for name in ("teacher_once", "health", "measures", "keep_logits")}
+        names = TrainOptions.model_fields.keys() & type(self).model_fields.keys()
+        own = {name: getattr(self, name) for name in names}
         return TrainOptions(**own, **others)
 
     @cached_property

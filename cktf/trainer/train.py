@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from cktf.settings import Settings
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.average import Average
-from cktf.trainer.checkpoint import Checkpoint, save_checkpoint, save_student
+from cktf.trainer.checkpoint import Checkpoint, CheckpointWriter, save_student
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.evaluate import RunningMeans, evaluate
@@ -55,6 +56,12 @@ class TrainOptions(Settings):
     """Whether the accuracy of a teacher from a file is known already; otherwise it is measured on the trial's
     validation split before training."""
 
+    checkpoint_seconds: float = 60
+    """Least time between two checkpoints within a phase, whose last epoch always has one; 0: one after each epoch."""
+
+    deterministic: bool = False
+    """Let only deterministic algorithms train; see `cktf.study.spec.StudySpec.deterministic`."""
+
     @property
     def reads_teacher(self) -> bool:
         """Whether health or a measure reads the teacher, even if no objective does."""
@@ -78,7 +85,9 @@ def train(
     initial: Callable[[nn.Module], None] | None = None,
     workers: Workers | None = None,
 ) -> Iterator[EpochResult]:
-    """Train one student and yield the result of each epoch after its checkpoint is written.
+    """Train one student and yield the result of each epoch.
+
+    Checkpoints are written as ``options`` say, beside the training; the last one before the last result is yielded.
 
     Args:
         config: The trial.
@@ -87,7 +96,8 @@ def train(
         options: How the trial is run.
         phase_teacher: Returns the teacher of each phase.
         place: The trial's folder, for the checkpoint and the student's weights; None writes nothing.
-        checkpoint: Checkpoint to resume from; its epochs are yielded first.
+        checkpoint: Checkpoint to resume from; its epochs are yielded first. Once its state is loaded, the training
+            holds it no longer.
         initial: Loads the file of the student's initial parameters into it; None if it has none.
         workers: The workers of this trial; None: those that Ray Train has registered with PyTorch.
 
@@ -98,6 +108,8 @@ def train(
     device = dataset.device
     workers = workers or Workers.current()
     history = checkpoint.history if checkpoint else []
+    writer = CheckpointWriter(place if workers.rank == 0 else None, options.checkpoint_seconds)
+    precision = config.precision_on(device.type)
     yield from tuple(history)
     parts = split(dataset.train_labels, config.data, config.seed)
     dataset = with_noise(dataset, parts.train_index, config.data.noise, config.seed)
@@ -110,7 +122,7 @@ def train(
         if checkpoint.objective:
             objective.load_state_dict(checkpoint.objective)
 
-    bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16")
+    bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     of_its_classes = teacher if config.task == "distill" else None
     measuring = Measuring(options.measures, options.keep_logits, of_its_classes, dataset, parts)
     current: Phase | None = None
@@ -129,6 +141,7 @@ def train(
                 optimizer.load_state_dict(checkpoint.optimizer)
                 if average:
                     average.network.load_state_dict(checkpoint.average)
+            checkpoint = None
             loader = phase.loader(workers)
             of_phase = phase_teacher(phase, loader, bfloat16)
             monitor = None
@@ -224,20 +237,26 @@ def train(
             test_correct=packed(test.correct) if test else "",
             epoch_seconds=time.perf_counter() - started,
             samples_per_second=num_samples / train_seconds,
+            precision=precision,
             peak_memory_gib=_peak_memory_gib(device),
             terms=values,
             health=measured,
             measures=measures,
         )
         history.append(result)
-        if place and workers.rank == 0:
-            if is_last:
-                save_student(place, judged)
-                measuring.save_logits(place)
+        if place and is_last and workers.rank == 0:
+            save_student(place, judged)
+            measuring.save_logits(place)
+        if writer.is_due(is_end=epoch == phase.epochs):
+            started = time.perf_counter()
             of_objective = objective.state_dict() if phase.reads_objective else {}
             states = network.state_dict(), of_objective, optimizer.state_dict()
-            save_checkpoint(place, Checkpoint(*states, history, beside.state_dict() if beside else {}))
-        yield result
+            writer.write(Checkpoint(*states, history, beside.state_dict() if beside else {}))
+            if is_last:
+                writer.wait()
+            history[-1] = result = replace(result, checkpoint_seconds=time.perf_counter() - started)
+        with writer.ends_with_training():
+            yield result
 
 
 def default_device() -> torch.device:

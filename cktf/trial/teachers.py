@@ -226,10 +226,13 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
     return content
 
 
-def train_teacher(trial: TrialConfig, device: torch.device, run: Storage) -> Generator[EpochResult, None, str]:
+def train_teacher(
+    trial: TrialConfig, device: torch.device, run: Storage, options: TrainOptions | None = None
+) -> Generator[EpochResult, None, str]:
     """Train a teacher as a trial of a run, with its checkpoint there, and yield the results of its epochs.
 
-    Weights and scores are written to the run's folder of teachers and, unless the data are generated, to the user's
+    Of ``options``, those that are about checkpoints and algorithms apply to a teacher too. Weights and scores are
+    written to the run's folder of teachers and, unless the data are generated, to the user's
     cache. A teacher that one of these has is not trained.
 
     Returns:
@@ -248,7 +251,7 @@ def train_teacher(trial: TrialConfig, device: torch.device, run: Storage) -> Gen
         if cache and (content := stored_weights(cache, name)) is not None:
             _store(teachers, trial.trial_id, cache.read(f"{trial.trial_id}.json") or b"{}", content)
             return "found in the cache of teachers"
-    for last in _training(trial, device, place):
+    for last in _training(trial, device, place, options):
         yield last
     content = place.read(STUDENT)
     assert content is not None, "training ends with the student's weights"
@@ -260,12 +263,15 @@ def train_teacher(trial: TrialConfig, device: torch.device, run: Storage) -> Gen
     return ""
 
 
-def _training(trial: TrialConfig, device: torch.device, place: Storage) -> Iterator[EpochResult]:
+def _training(
+    trial: TrialConfig, device: torch.device, place: Storage, options: TrainOptions | None = None
+) -> Iterator[EpochResult]:
     """Train a teacher by one process, from its checkpoint if it has one, and yield the results of all its epochs."""
+    how = options.model_dump(include={"checkpoint_seconds", "deterministic"}) if options else {}
     yield from train(
-        *(trial, held_dataset(trial.data, device), None, TrainOptions(read_test=True)),
+        *(trial, held_dataset(trial.data, device), None, TrainOptions(read_test=True, **how)),
         place=place,
-        checkpoint=load_checkpoint(place, device),
+        checkpoint=load_checkpoint(place),
         initial=initial_weights(trial.student, "teacher"),
         workers=Workers(),
     )
