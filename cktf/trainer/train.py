@@ -1,6 +1,7 @@
 """The training loop: trains one student and yields the `EpochResult` of each epoch."""
 
 import math
+import os
 import resource
 import sys
 import time
@@ -26,7 +27,7 @@ from cktf.trainer.average import Average
 from cktf.trainer.checkpoint import Checkpoint, CheckpointWriter, save_student
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.evaluate import RunningMeans, evaluate
+from cktf.trainer.evaluate import RunningMeans, evaluate, images_at_once
 from cktf.trainer.health import Health, HealthConfig
 from cktf.trainer.measuring import Measuring, packed
 from cktf.trainer.optimizer import accumulated, build_optimizer, learning_rate
@@ -124,7 +125,9 @@ def train(
 
     bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     of_its_classes = teacher if config.task == "distill" else None
-    measuring = Measuring(options.measures, options.keep_logits, of_its_classes, dataset, parts)
+    shapes, shard = objective.given, max(1, config.batch_size // workers.size)
+    at_once = images_at_once(shapes.student, shard), images_at_once(shapes.teacher, shard)
+    measuring = Measuring(options.measures, options.keep_logits, of_its_classes, dataset, parts, at_once)
     current: Phase | None = None
     of_phase: Teacher | None = None
     monitor: Health | None = None
@@ -164,7 +167,10 @@ def train(
         measured: dict[str, float] = {}
         measures: dict[str, float] = {}
         due = monitor if monitor and monitor.is_due(epoch) else None
-        with _network_stream(device, phase.seed, epoch, workers.rank):
+        with (
+            _network_stream(device, phase.seed, epoch, workers.rank),
+            _algorithms(deterministic=options.deterministic),
+        ):
             for order, batch in enumerate(loader.epoch(epoch)):
                 images = seen = batch.images.contiguous(memory_format=torch.channels_last)
                 if batch.teacher_images is not None:
@@ -192,6 +198,7 @@ def train(
                 if student_activations and phase.is_scored:
                     observed["correct"] = _share_correct(student_activations.logits, batch)
                 means.add(observed, samples=len(batch.labels))
+        del batch, images, seen, teacher_activations, student_activations, loss, terms, observed  # of the last step
         for student in trained:
             workers.average_buffers(student)
         values, num_samples = means.result(workers)
@@ -205,7 +212,7 @@ def train(
         if phase.is_scored:
             validation, measures = measuring.evaluated(judged, "validation", is_last=is_last)
             if other:
-                of_other = evaluate(other, evaluation_batches(dataset, parts.validation_index))
+                of_other = evaluate(other, evaluation_batches(dataset, parts.validation_index, batch_size=at_once[0]))
             # After the epoch's last step, whose effect is in no training loss.
             for found in (validation, of_other):
                 if found and not math.isfinite(found.loss):
@@ -259,6 +266,11 @@ def train(
             yield result
 
 
+def only_deterministic_products() -> None:
+    """Let cuBLAS compute alike each time, for `TrainOptions.deterministic`; PyTorch reads this at its first product."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
 def default_device() -> torch.device:
     """Return the GPU if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -284,6 +296,20 @@ def _network_stream(device: torch.device, seed: int, epoch: int, rank: int) -> I
             with torch.cuda.device(device):  # it need not be the current one
                 torch.cuda.manual_seed(key)
         yield
+
+
+@contextmanager
+def _algorithms(*, deterministic: bool) -> Iterator[None]:
+    """Let cuDNN try which of its algorithms is the fastest, for shapes are the same in each step; or none but these."""
+    cudnn, before = torch.backends.cudnn, torch.get_deterministic_debug_mode()
+    tries = cudnn.benchmark
+    cudnn.benchmark = not deterministic
+    torch.set_deterministic_debug_mode("error" if deterministic else before)
+    try:
+        yield
+    finally:
+        cudnn.benchmark = tries
+        torch.set_deterministic_debug_mode(before)
 
 
 def _peak_memory_gib(device: torch.device) -> float:

@@ -13,7 +13,7 @@ from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.phases import live_teacher
-from cktf.trainer.train import TrainOptions, default_device, train
+from cktf.trainer.train import TrainOptions, default_device, only_deterministic_products, train
 from cktf.trial.held_data import held_dataset
 from cktf.trial.initial import initial_weights
 from cktf.trial.teacher_once import shared_teacher
@@ -54,6 +54,8 @@ def run_trial(
             raise InputError(f"seed: must be a whole number from 0 to {LARGEST_SEED}; got {shown(seed)}")
         config = config.with_seed(int(seed))
     options = options or TrainOptions()
+    if options.deterministic:
+        only_deterministic_products()
     device = device or default_device()
     place = trial_storage(run, config.trial_id) if run else None
     checkpoint = load_checkpoint(place) if place else None

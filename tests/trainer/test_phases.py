@@ -22,8 +22,8 @@ from cktf.trainer.assembly import assemble
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.phases import InitialStudent
-from cktf.trial.held_data import held_dataset
 from cktf.trainer.train import TrainOptions
+from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
 

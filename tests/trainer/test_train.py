@@ -1,5 +1,6 @@
 import gc
 import math
+import os
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from torch._dynamo.utils import counters
 
 from cktf.data import Dataset, evaluation_batches
 from cktf.models import build_model
+from cktf.models.resnet import ResNet
 from cktf.models.wide_resnet import WideResNet
 from cktf.plan.planner import Planner
 from cktf.rows import EpochResult, Row
@@ -99,7 +101,6 @@ def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(
     resumed = list(run_trial(config, run=broken))
 
     assert [figures(result) for result in resumed] == [figures(result) for result in uninterrupted]
-    device = torch.device("cpu")
     one, other = (load_checkpoint(trial_storage(run, config.trial_id)) for run in (whole, broken))
     for name in ("student", "objective"):
         left, right = getattr(one, name), getattr(other, name)
@@ -172,7 +173,8 @@ def test_a_training_holds_no_state_of_the_checkpoint_that_it_goes_on_from(tiny: 
 
     def load(place: Storage) -> Checkpoint | None:
         found = load_checkpoint(place)
-        held.append(weakref.ref(max(found.objective.values(), key=Tensor.numel)))  # a bank
+        tensors = (value for value in found.objective.values() if isinstance(value, Tensor))
+        held.append(weakref.ref(max(tensors, key=Tensor.numel)))  # a bank
         return found
 
     with pytest.MonkeyPatch.context() as patch:
@@ -183,6 +185,32 @@ def test_a_training_holds_no_state_of_the_checkpoint_that_it_goes_on_from(tiny: 
         next(training)
         gc.collect()
         assert held[0]() is None
+
+
+def test_only_deterministic_algorithms_train_where_that_is_asked_for_and_settings_of_the_process_come_back(
+    tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    seen = []
+    pass_on = ResNet.forward
+
+    def forward(network: ResNet, images: Tensor) -> Any:
+        if network.training:
+            seen.append((torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark))
+        return pass_on(network, images)
+
+    monkeypatch.setattr(ResNet, "forward", forward)
+    found = []
+    for deterministic in (False, True):
+        training = run_trial(tiny(epochs=1), TrainOptions(deterministic=deterministic))
+        found.append(figures(next(training)))
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.benchmark
+        assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) is deterministic
+        assert set(seen) == {(deterministic, not deterministic)}
+        seen.clear()
+    assert found[0] == found[1], "on a CPU"
+    assert found[0]["precision"] == "float32"
 
 
 def test_a_network_s_own_randomness_is_addressed_too(tmp_path: Path, tiny: MakeTrial) -> None:
