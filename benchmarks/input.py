@@ -3,23 +3,35 @@
 Both crop with 4 black pixels, flip and normalise generated images of CIFAR size, in batches of 64. They
 take turns, epoch by epoch; the DataLoader's workers are started beforehand; figures are medians of epochs.
 
-Run ``python benchmarks/input.py [--device cuda]``.
+With ``--file`` instead: images in a file that is in no cache, of each batch a network makes its logits, and the thread
+that reads one batch ahead is compared with the same reads in turn with the network.
+
+Run ``python benchmarks/input.py [--device cuda] [--file]``.
 """
 
 import argparse
+import os
 import platform
 import statistics
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from cktf.data import Augmentation, AugmentationConfig, Dataset, TrainLoader
+from cktf.data import Augmentation, AugmentationConfig, Dataset, TrainLoader, loader
+from cktf.data.files.mapped import as_tensor
+from cktf.mapped_arrays import read_array, write_array
+from cktf.models import ModelConfig, build_model
 
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 NUM_WORKERS = 2
@@ -106,6 +118,45 @@ def print_rates(num_samples: int, batch_size: int, epochs: int, device: torch.de
     print(f"  ratio                                   {ours / theirs:>12.1f}")
 
 
+class InTurn(ThreadPoolExecutor):
+    """Runs what is submitted when its result is asked for, in the thread that asks."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ARG002
+        """Return the call's future."""
+        future: Future[Any] = Future()
+        future.result = lambda timeout=None: call(*args)  # type: ignore[method-assign]  # noqa: ARG005
+        return future
+
+
+def print_rates_of_a_file(num_samples: int, batch_size: int, epochs: int, device: torch.device) -> None:
+    """Measure, and print the ratio; the file is thrown out of the cache before each epoch."""
+    shape, draws = (num_samples, 3, 128, 128), np.random.default_rng(0)
+    network = build_model(ModelConfig(model="resnet8"), 100, shape[1:]).to(device).eval()
+    found: dict[type[ThreadPoolExecutor], list[float]] = {InTurn: [], ThreadPoolExecutor: []}
+    loader.WHOLE_ON_DEVICE = 0  # type: ignore[attr-defined]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images"
+        write_array(path, (draws.integers(256, size=(1, *shape[1:]), dtype=np.uint8) for _ in range(num_samples)))
+        pixels = read_array(path, np.uint8, shape)
+        assert pixels is not None
+        dataset = replace(generated(num_samples).to(device), train_images=as_tensor(pixels))
+        options: dict[str, Any] = {"batch_size": batch_size, "seed": 0}
+        batches = TrainLoader(dataset, torch.arange(num_samples), AugmentationConfig(), **options)
+        for epoch in range(1, epochs + 1):
+            for way, rates_found in found.items():
+                with path.open("rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                loader.ThreadPoolExecutor = way  # type: ignore[attr-defined]
+                with torch.no_grad():
+                    logits = (network(batch.images).logits for batch in batches.epoch(epoch))
+                    rates_found.append(images_per_second(logits, num_samples, device))
+    in_turn, ahead = (statistics.median(rates_found) for rates_found in found.values())
+    print(f"input: {num_samples:,} images of 3 x 128 x 128 in a file, batches of {batch_size}, logits of a resnet8")
+    print(f"  read in turn with the network  {in_turn:>10,.0f} images/s")
+    print(f"  one batch ahead                {ahead:>10,.0f} images/s")
+    print(f"  ratio                          {ahead / in_turn:>10.2f}")
+
+
 def main() -> None:
     """Read the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -113,11 +164,13 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=12_800, help="images of an epoch")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=5, help="measured epochs, after one that warms up")
+    parser.add_argument("--file", action="store_true", help="images in a file that is in no cache")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     print(f"{where}; torch {torch.__version__}, {torch.get_num_threads()} CPU thread(s)")
-    print_rates(arguments.samples, arguments.batch_size, arguments.epochs, device)
+    measure = print_rates_of_a_file if arguments.file else print_rates
+    measure(arguments.samples, arguments.batch_size, arguments.epochs, device)
 
 
 if __name__ == "__main__":

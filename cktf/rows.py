@@ -318,6 +318,9 @@ class EpochResult:
         samples_per_second: Training samples per second, without evaluation but with measured gradients.
         step: How the training's steps ran: ``eager``, or ``graph`` where some were replayed as a CUDA graph (see
             `cktf.trainer.step`), with ``+fused`` if a fused kernel took contrasts; empty in ledgers of older versions.
+        checkpoint_seconds: Time for which training stood still after the epoch for a checkpoint: while the state was
+            copied and the checkpoint before was still being written, and for the last one until it was written.
+        precision: ``float32`` or ``bfloat16``, of the networks in training; empty in ledgers of older versions.
         peak_memory_gib: Largest memory so far: on a GPU that of the trial; on a CPU the resident memory of the process,
             which may have trained other trials before.
         terms: Name of each objective's term (``cktf.stage1``) to its unweighted mean over the epoch.
@@ -345,6 +348,8 @@ class EpochResult:
     epoch_seconds: float
     samples_per_second: float
     step: str = ""
+    checkpoint_seconds: float = 0.0
+    precision: str = ""
     peak_memory_gib: float
     terms: dict[str, float]
     health: dict[str, float] = field(default_factory=dict)

@@ -203,12 +203,12 @@ def write_all(folder: fs.SubTreeFileSystem, files: Mapping[str, bytes]) -> None:
         list(threads.map(partial(write, folder), files.keys(), files.values()))
 
 
-def _put(filesystem: fs.FileSystem, name: str, content: bytes) -> None:
+def _put(filesystem: fs.FileSystem, name: str, content: bytes | memoryview) -> None:
     with filesystem.open_output_stream(name, compression=None) as stream:
         stream.write(content)
 
 
-def _write_synced(target: Path, content: bytes) -> None:
+def _write_synced(target: Path, content: bytes | memoryview) -> None:
     """Write a file of this machine so that, after a loss of power too, it has its old content or the new."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # One name per writer: two that write the same checkpoint must not share a half-written file.
@@ -285,7 +285,7 @@ class Storage:
         with ThreadPoolExecutor(AT_ONCE) as threads:
             yield from (content or b"" for content in threads.map(self.read, names))
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes | memoryview) -> None:
         """Write a file atomically: a reader sees the old content or the new, even if the writer or machine is killed.
 
         Raises:

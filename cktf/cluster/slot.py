@@ -7,6 +7,7 @@ slot's own process, or several that Ray Train starts on the cluster.
 
 import gc
 import json
+import os
 import platform
 import traceback
 from collections.abc import Generator
@@ -30,6 +31,9 @@ from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainingFailed, TrainOptions, device_name
 from cktf.trial.run import run_trial
 from cktf.trial.teachers import train_teacher
+
+_FAULTS = ("CUDA error", "device-side assert", "uncorrectable ECC error")
+"""What exceptions say that are of no class of their own."""
 
 
 class Slot(tune.Trainable):
@@ -96,10 +100,16 @@ def _training(assignment: Assignment) -> OneWorker | WorkerGroup:
 def outcomes(assignment: Assignment) -> Generator[Outcome]:
     """Yield a trial's epochs and then its end, on one Ray Train worker.
 
-    An exception of the training becomes the end of a failed trial. One that another worker's loss has caused is raised.
+    An exception of the training becomes the end of a failed trial. One that another worker's loss has caused is raised,
+    and so is a fault of the GPU: Tune ends the process, and tries the trial again in another one.
     """
+    is_shared = 0 < assignment.gpus < 1
+    if is_shared:  # before CUDA's first allocation; what is free is then in no pieces too small for a neighbour
+        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
     # The GPU that Ray gave this process, else the CPU, even if the machine has a GPU.
     device = ray.train.torch.get_device() if ray.get_gpu_ids() else torch.device("cpu")
+    if is_shared and device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(assignment.gpus, device)
     end = TrialEnd(Status.COMPLETE, device=device_name(device), node=platform.node())
     try:
         end = replace(end, reason=(yield from _epochs(assignment, device)))
@@ -113,10 +123,14 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
             text = "".join(traceback.format_exception(error))
             with suppress(OSError):  # the row has the reason
                 trial_folder(assignment).write(ERROR, text.encode())
-    if end.status is Status.FAILED:  # only here the exception's frames no longer hold the trial's tensors
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        if is_fault_of_gpu(error, is_shared=is_shared):
+            raise
+    finally:
+        # Also of a pruned trial, whose generator is closed, and only here no exception's frames hold the tensors.
+        if torch.cuda.is_available() or end.status is Status.FAILED:
+            gc.collect()
+            with suppress(RuntimeError):  # if the GPU has failed
+                torch.cuda.empty_cache()
     yield end
 
 
@@ -131,7 +145,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Generator[EpochResu
     config = TrialConfig.model_validate_json(assignment.configuration)
     options = TrainOptions.model_validate_json(assignment.options)
     if assignment.is_teacher:
-        return (yield from train_teacher(config, device, run))
+        return (yield from train_teacher(config, device, run, options))
     yield from run_trial(config, options, run=run, device=device)
     return ""
 
@@ -139,6 +153,20 @@ def _epochs(assignment: Assignment, device: torch.device) -> Generator[EpochResu
 def _has_lost_another(error: Exception) -> bool:
     """Return whether the exchange with other workers failed, as it does if one of them is gone."""
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
+
+
+def is_fault_of_gpu(error: BaseException | None, *, is_shared: bool) -> bool:
+    """Return whether an exception, or one that it was raised from, is a fault after which a trial is tried again.
+
+    After most errors of CUDA (an illegal address, an assertion on the device, memory that failed) no later call of the
+    process succeeds. If the GPU is shared, its memory may have been short because of another trial.
+    """
+    if error is None:
+        return False
+    if isinstance(error, torch.OutOfMemoryError):
+        return is_shared
+    is_lost = isinstance(error, torch.AcceleratorError) or any(sign in str(error) for sign in _FAULTS)
+    return is_lost or is_fault_of_gpu(error.__cause__, is_shared=is_shared)
 
 
 def _is_of_storage(error: BaseException | None) -> bool:

@@ -1,6 +1,11 @@
-"""Batches of a data set, made on its device: no processes, and no copies if the images are there too."""
+"""Batches of a data set, made on its device: no processes, and no copies if the images are there too.
 
-from collections.abc import Callable, Iterator
+Images that are too many for it are read by a thread, one batch ahead.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from typing import Literal
 
 import torch
@@ -11,12 +16,12 @@ from cktf.data.augmentation.boxes import draw_boxes
 from cktf.data.augmentation.config import AugmentationConfig
 from cktf.data.augmentation.crops import crop_and_flip, draw, normalise, resized_crop
 from cktf.data.augmentation.mixing import Mixes, draw_mixes
-from cktf.data.dataset import Dataset, resize
+from cktf.data.dataset import WHOLE_ON_DEVICE, Dataset, resize
 from cktf.errors import InputError
 from cktf.seeding import derive, generator
 
-View = Callable[[slice], Tensor]
-"""Maps positions in an epoch's order to these samples' images, augmented and normalised."""
+View = Callable[[Tensor, slice], Tensor]
+"""Maps raw images and their positions in an epoch's order to the images, augmented and normalised."""
 
 _SMALLEST = 2  # batch-norm has no variance to train on in a batch of one
 
@@ -98,24 +103,36 @@ class TrainLoader:
         if self.augmentation.mixup or self.augmentation.cutmix:
             _, height, width = self.dataset.image_shape
             mixes = draw_mixes(self.augmentation, order, self.seed, epoch, height, width, device)
+        rows = self.rows[order].to(self.dataset.train_images.device)
         order = order.to(device)
-        for number, start in enumerate(range(0, self.num_samples, self.batch_size)):
-            size = min(self.batch_size, self.num_samples - start)
-            offset, end = (size * rank // self.world_size for rank in (self.rank, self.rank + 1))
-            shard = slice(start + offset, start + end)
-            partners = slice(start + size - end, start + size - offset)  # in reverse, those that are mixed in
-            yield Batch(
-                images=_mixed(view, mixes, shard, partners),
-                labels=labels[shard],
-                index=order[shard],
-                step=(epoch - 1) * len(self) + number,
-                share=(end - offset) / size,
-                offset=offset,
-                epoch=epoch,
-                other_labels=labels[partners].flip(0) if mixes else None,
-                own_share=mixes.shares[shard] if mixes else None,
-                teacher_images=_mixed(own_view, mixes, shard, partners) if own_view else None,
-            )
+        shards = [self._shard(start) for start in range(0, self.num_samples, self.batch_size)]
+        pieces = (
+            rows[shard] if mixes is None or partners == shard else torch.cat([rows[shard], rows[partners]])
+            for _, _, shard, partners in shards
+        )
+        with closing(_images_of(self.dataset.train_images, pieces, device)) as read:
+            for number, ((size, offset, shard, partners), raw) in enumerate(zip(shards, read, strict=True)):
+                yield Batch(
+                    images=_mixed(view, mixes, raw, shard, partners),
+                    labels=labels[shard],
+                    index=order[shard],
+                    step=(epoch - 1) * len(self) + number,
+                    share=(shard.stop - shard.start) / size,
+                    offset=offset,
+                    epoch=epoch,
+                    other_labels=labels[partners].flip(0) if mixes else None,
+                    own_share=mixes.shares[shard] if mixes else None,
+                    teacher_images=_mixed(own_view, mixes, raw, shard, partners) if own_view else None,
+                )
+
+    def _shard(self, start: int) -> tuple[int, int, slice, slice]:
+        """Return size and this worker's offset of the batch that begins at a sample, and positions in the order.
+
+        These are the shard's, and those of the samples that are mixed in, in reverse.
+        """
+        size = min(self.batch_size, self.num_samples - start)
+        offset, end = (size * rank // self.world_size for rank in (self.rank, self.rank + 1))
+        return size, offset, slice(start + offset, start + end), slice(start + size - end, start + size - offset)
 
     def _view(self, order: Tensor, seed: int, epoch: int) -> View:
         """Return the augmentation, by the draws of a seed, of an epoch's samples ``order`` (samples,), int64, CPU."""
@@ -125,11 +142,9 @@ class TrainLoader:
         if augmentation.resized_crop:
             height, width = dataset.train_images.shape[2:]
             boxes = draw_boxes(order, seed, epoch, height, width).to(dataset.device)
-        rows = self.rows[order].to(dataset.train_images.device)
         index = order.to(dataset.device)
 
-        def images_of(chosen: slice) -> Tensor:
-            images = _read(dataset.train_images, rows[chosen], dataset.device)
+        def images_of(images: Tensor, chosen: slice) -> Tensor:
             if boxes is None:
                 images = _shown(images, dataset)
             images = crop_and_flip(images, draws[:, chosen], augmentation.crop)
@@ -157,17 +172,21 @@ def evaluation_batches(
         rows = torch.arange(len(labels))
     labels = labels[rows.to(dataset.device)]
     rows = rows.to(images.device)
-    for chosen, its_labels in zip(torch.split(rows, batch_size), torch.split(labels, batch_size), strict=True):
-        shown = _shown(_read(images, chosen, dataset.device), dataset)
-        yield normalise(shown, dataset.mean, dataset.std), its_labels
+    with closing(_images_of(images, torch.split(rows, batch_size), dataset.device)) as read:
+        for raw, its_labels in zip(read, torch.split(labels, batch_size), strict=True):
+            yield normalise(_shown(raw, dataset), dataset.mean, dataset.std), its_labels
 
 
-def _mixed(view: View, mixes: Mixes | None, shard: slice, partners: slice) -> Tensor:
-    """Return a shard's images, mixed with those of their partners, which of a whole batch are its own in reverse."""
-    images = view(shard)
+def _mixed(view: View, mixes: Mixes | None, raw: Tensor, shard: slice, partners: slice) -> Tensor:
+    """Return a shard's images, mixed with those of their partners, which of a whole batch are its own in reverse.
+
+    ``raw`` has the images of the shard and, if these are others, of its partners.
+    """
+    size = shard.stop - shard.start
+    images = view(raw[:size], shard)
     if mixes is None:
         return images
-    others = images if partners == shard else view(partners)
+    others = images if partners == shard else view(raw[size:], partners)
     return mixes.of(images, others.flip(0), shard)
 
 
@@ -176,11 +195,38 @@ def _shown(images: Tensor, dataset: Dataset) -> Tensor:
     return images if dataset.shown_side is None else resize(images, dataset.shown_side)
 
 
-def _read(images: Tensor, rows: Tensor, device: torch.device) -> Tensor:
-    """Return some of the images, which are on ``device`` or on the CPU, and the rows with them, on ``device``."""
-    if images.device == device:
-        return images.index_select(0, rows)
-    # Pinned memory is copied while the GPU works on the batch before, and PyTorch keeps it until the copy is done.
-    pinned = torch.empty(len(rows), *images.shape[1:], dtype=images.dtype, pin_memory=device.type == "cuda")
-    torch.index_select(images, 0, rows, out=pinned)
-    return pinned.to(device, non_blocking=True)
+def _images_of(images: Tensor, pieces: Iterable[Tensor], device: torch.device) -> Generator[Tensor]:
+    """Yield the images of each piece, which are rows on the images' device, on ``device``.
+
+    Images too many for a device are read by a thread, which is one piece ahead, and copied to a GPU on a stream of
+    their own. An error of the thread is raised here. It ends with the last piece, or when this generator is closed.
+    """
+    if images.device == device and images.nbytes <= WHOLE_ON_DEVICE:
+        yield from (images.index_select(0, rows) for rows in pieces)
+        return
+    stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def read(rows: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+        with torch.cuda.stream(stream) if stream else nullcontext():
+            # PyTorch keeps pinned memory until its copy is done.
+            pinned = torch.empty(len(rows), *images.shape[1:], dtype=images.dtype, pin_memory=stream is not None)
+            copied = torch.index_select(images, 0, rows, out=pinned).to(device, non_blocking=True)
+            return copied, stream.record_event() if stream else None
+
+    def received(found: Future[tuple[Tensor, torch.cuda.Event | None]]) -> Tensor:
+        copied, event = found.result()
+        if event:
+            present = torch.cuda.current_stream(device)
+            present.wait_event(event)
+            copied.record_stream(present)  # its memory is that of the other stream
+        return copied
+
+    with ThreadPoolExecutor(1, thread_name_prefix="read ahead") as thread:
+        before = None
+        for rows in pieces:
+            ahead = thread.submit(read, rows)
+            if before:
+                yield received(before)
+            before = ahead
+        if before:
+            yield received(before)

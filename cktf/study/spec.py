@@ -311,6 +311,14 @@ class StudySpec(Settings):
     """How training steps run on a GPU. `auto`: recorded as a CUDA graph and replayed, where that is possible and gives
     the same numbers up to rounding (see `cktf.trainer.step`); `eager`: operator by operator."""
 
+    checkpoint_seconds: float = Field(default=60, ge=0, le=7 * 86400)
+    """Least time in seconds between two checkpoints of a trial within a phase; each phase ends with one. Epochs after a
+    killed trial's last checkpoint are trained again."""
+
+    deterministic: bool = False
+    """Let only deterministic algorithms train, so that two trainings on one kind of GPU are alike to the last bit. It
+    costs a GPU some speed, and an operation that has no such algorithm fails its trial. A CPU needs none of it."""
+
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
     """Optuna's sampler of a search. With a study's one metric, ``nsgaii`` is a genetic algorithm."""
 
@@ -341,7 +349,8 @@ class StudySpec(Settings):
 
     def train_options(self, **others: bool) -> TrainOptions:
         """Return how a trial of this study is run; ``others`` are the fields that the study does not set."""
-        own = {name: getattr(self, name) for name in ("teacher_once", "health", "measures", "keep_logits", "step")}
+        names = TrainOptions.model_fields.keys() & type(self).model_fields.keys()
+        own = {name: getattr(self, name) for name in names}
         return TrainOptions(**own, **others)
 
     @cached_property

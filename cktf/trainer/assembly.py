@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cktf.batch import Layers, NoRepresentation
 from cktf.data import Dataset, Samples, Split, unlabelled_samples
 from cktf.errors import InputError
+from cktf.measures.student import uncompiled
 from cktf.models import build_model, inner_layers, measure_shapes
 from cktf.objectives import BuildContext, WeightedSum, extended_student
 from cktf.seeding import initialisation
@@ -49,7 +50,10 @@ def assemble(
     labelled = samples = Samples(dataset, parts.train_index)
     if config.task == "transfer":
         samples = unlabelled_samples(dataset, parts.validation_index)
-    teacher_shapes = measure_shapes(teacher, dataset.image_shape, "teacher") if teacher else None
+    teacher_shapes = None
+    if teacher:
+        with uncompiled(teacher):  # a graph for one image would be of no use
+            teacher_shapes = measure_shapes(teacher, dataset.image_shape, "teacher")
     # The student has its teacher's classes, which in a transfer are not the data set's.
     is_transfer = config.task == "transfer"
     num_classes = teacher_shapes.logits.numel() if teacher_shapes and is_transfer else dataset.num_classes

@@ -3,7 +3,10 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -55,16 +58,76 @@ def trial_storage(run: Storage, trial_id: str) -> Storage:
     return run.child(TRIALS, trial_id)
 
 
+class CheckpointWriter:
+    """Writes a trial's checkpoints while it trains on, one at a time.
+
+    Args:
+        place: The trial's folder; None: nothing is written.
+        seconds: Least time between two checkpoints that are not asked for by the end of a phase.
+    """
+
+    def __init__(self, place: Storage | None, seconds: float) -> None:
+        self._place = place
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+
+    def is_due(self, *, is_end: bool) -> bool:
+        """Return whether an epoch's state is to be written; ``is_end``: it is the last one of a phase."""
+        return self._place is not None and (is_end or time.monotonic() - self._began >= self._seconds)
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Copy the state and begin to write it, once the checkpoint before is written.
+
+        Raises:
+            StorageTrouble: If that one could not be written.
+        """
+        self.wait()
+        assert self._place is not None
+        self._began = time.monotonic()
+        self._writing = self._thread.submit(_write, self._place, _as_file(checkpoint))
+
+    def wait(self) -> None:
+        """Return once nothing is being written.
+
+        Raises:
+            StorageTrouble: If the last checkpoint could not be written.
+        """
+        if self._writing:
+            self._writing.result()
+
+    @contextmanager
+    def ends_with_training(self) -> Iterator[None]:
+        """If the training is left within, wait for what is being written, so that no file appears later."""
+        try:
+            yield
+        except GeneratorExit:
+            self._thread.shutdown()
+            raise
+
+
 def save_checkpoint(place: Storage, checkpoint: Checkpoint) -> None:
     """Replace the last checkpoint; it stays valid if the writer is killed."""
+    _write(place, _as_file(checkpoint))
+
+
+def _as_file(checkpoint: Checkpoint) -> memoryview:
+    """Return the bytes of a checkpoint's file, with zeros in place of the hash."""
     buffer = io.BytesIO()
+    buffer.write(VERSION + b"0" * 64 + b"\n")
     torch.save({**vars(checkpoint), "history": [asdict(result) for result in checkpoint.history]}, buffer)
-    content = buffer.getvalue()
-    place.write(CHECKPOINT, VERSION + _sha256(content) + b"\n" + content)
+    return buffer.getbuffer()
 
 
-def load_checkpoint(place: Storage, device: torch.device) -> Checkpoint | None:
-    """Return the trial's latest checkpoint with its tensors on ``device``, None if there is none.
+def _write(place: Storage, file: memoryview) -> None:
+    begin, end = len(VERSION), len(VERSION) + 64
+    file[begin:end] = _sha256(file[end + 1 :])
+    place.write(CHECKPOINT, file)
+
+
+def load_checkpoint(place: Storage) -> Checkpoint | None:
+    """Return the trial's latest checkpoint with its tensors on the CPU, None if there is none.
 
     One that is damaged or of another version is set aside: the trial is then trained from its beginning.
     """
@@ -77,7 +140,7 @@ def load_checkpoint(place: Storage, device: torch.device) -> Checkpoint | None:
         place.set_aside(CHECKPOINT, why)
         return None
     try:
-        values = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return Checkpoint(**{**values, "history": [EpochResult(**result) for result in values["history"]]})
     except (TypeError, KeyError) as error:
         place.set_aside(CHECKPOINT, f"of another version: {error}")
@@ -120,7 +183,7 @@ def stored_weights(place: Storage, name: str) -> bytes | None:
     return content
 
 
-def _sha256(content: bytes) -> bytes:
+def _sha256(content: bytes | memoryview) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
 
 

@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import Literal, Self
 
+import torch
 from pydantic import Field, model_validator
 
 from cktf.data import AugmentationConfig, DataConfig
@@ -77,7 +78,7 @@ class TrialConfig(Settings):
 
     precision: Precision = "auto"
     """`bfloat16`: autocast of both networks in training; losses, banks, parameters and evaluation stay float32.
-    `auto`: on a GPU only."""
+    `auto`: on a GPU that computes in it, as those since Ampere do."""
 
     compile: bool = False
     """Compile student and teacher with `torch.compile`."""
@@ -234,7 +235,8 @@ class TrialConfig(Settings):
     def precision_on(self, device_type: str) -> Literal["float32", "bfloat16"]:
         """Return the precision of the networks' forward pass on a ``cpu`` or ``cuda`` device."""
         if self.precision == "auto":
-            return "bfloat16" if device_type == "cuda" else "float32"
+            is_fast = device_type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+            return "bfloat16" if is_fast else "float32"
         return self.precision
 
     def with_seed(self, seed: int) -> Self:

@@ -26,6 +26,14 @@ class Workers:
             return cls(rank=distributed.get_rank(), size=distributed.get_world_size())
         return cls()
 
+    def of_first(self, number: int, device: torch.device) -> int:
+        """Return the number that the first worker has; ``device`` is the one that trains."""
+        if self.size == 1:
+            return number
+        found = torch.tensor(number, device=device)
+        distributed.broadcast(found, 0)
+        return int(found)
+
     def sum(self, values: Tensor) -> Tensor:
         """Return the elementwise sum of ``values`` over all workers."""
         if self.size > 1:

@@ -7,6 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cktf.batch import Shapes
+
+MOST_AT_ONCE = 500
+"""Largest number of images that are evaluated at once."""
+
+SMALL = 32 * 2**20
+"""Bytes of maps up to which more images may be evaluated at once than are trained."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -25,6 +33,20 @@ class Evaluation:
     correct: Tensor
     logits: Tensor | None
     labels: Tensor
+
+
+def images_at_once(shapes: Shapes, trained: int) -> int:
+    """Return how many images a network of these shapes evaluates at once, in no more memory than it trains in.
+
+    A network's maps stay in memory until it has its logits, so these are as many as it trains at once (``trained``), or
+    as many as have `SMALL` maps together; at most `MOST_AT_ONCE`.
+    """
+    if not shapes.has("stages"):  # its maps are not known
+        return min(MOST_AT_ONCE, trained)
+    stem = [shapes.stem] if shapes.has("stem") else []
+    maps = [shapes.image, *stem, *shapes.preactivations, *(block for blocks in shapes.stages for block in blocks)]
+    bytes_of_one = 4 * sum(shape.numel() for shape in maps)
+    return min(MOST_AT_ONCE, max(trained, SMALL // bytes_of_one))
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ class Measuring:
             read it are then left out.
         dataset: The student's data set.
         parts: Its splits.
+        at_once: Images that the student evaluates at once, and those that the teacher does.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Measuring:
         teacher: nn.Module | None,
         dataset: Dataset,
         parts: Split,
+        at_once: tuple[int, int],
     ) -> None:
         chosen = built(measures)
         self._of_student = {name: each for name, each in chosen.items() if isinstance(each, OfStudent)}
@@ -53,6 +55,7 @@ class Measuring:
         self._teacher = teacher if any(each.needs_teacher for each in self._of_outputs.values()) else None
         self._dataset = dataset
         self._validation_rows = parts.validation_index
+        self.at_once = at_once
         self._of_teacher: dict[str, Tensor | None] = {}
         self._last: dict[str, Predictions] = {}
 
@@ -89,14 +92,16 @@ class Measuring:
             tensors |= {f"{split}.labels": found.labels.cpu().contiguous() for split, found in self._last.items()}
             place.write(LOGITS, save_safetensors(tensors))
 
-    def _batches(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
-        return evaluation_batches(self._dataset, "test" if split == "test" else self._validation_rows)
+    def _batches(self, split: str, *, of_teacher: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+        rows: Tensor | Literal["test"] = "test" if split == "test" else self._validation_rows
+        return evaluation_batches(self._dataset, rows, batch_size=self.at_once[of_teacher])
 
     def _teacher_on(self, split: str) -> Tensor | None:
         assert self._teacher is not None
         if split not in self._of_teacher:
             with uncompiled(self._teacher):  # or a graph that training uses might change
-                self._of_teacher[split] = evaluate(self._teacher, self._batches(split), with_logits=True).logits
+                batches = self._batches(split, of_teacher=True)
+                self._of_teacher[split] = evaluate(self._teacher, batches, with_logits=True).logits
         return self._of_teacher[split]
 
 

@@ -1,11 +1,13 @@
 """The training loop: trains one student and yields the `EpochResult` of each epoch."""
 
 import math
+import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -23,10 +25,10 @@ from cktf.settings import Settings
 from cktf.storage import Storage
 from cktf.trainer.assembly import assemble
 from cktf.trainer.average import Average
-from cktf.trainer.checkpoint import Checkpoint, save_checkpoint, save_student
+from cktf.trainer.checkpoint import Checkpoint, CheckpointWriter, save_student
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.evaluate import evaluate
+from cktf.trainer.evaluate import evaluate, images_at_once
 from cktf.trainer.health import Health, HealthConfig
 from cktf.trainer.measuring import Measuring, packed
 from cktf.trainer.optimizer import build_optimizer, learning_rate
@@ -60,6 +62,12 @@ class TrainOptions(Settings):
     step: Literal["auto", "eager"] = "auto"
     """Whether steps may be replayed as CUDA graphs; see `cktf.trainer.step`."""
 
+    checkpoint_seconds: float = 60
+    """Least time between two checkpoints within a phase, whose last epoch always has one; 0: one after each epoch."""
+
+    deterministic: bool = False
+    """Let only deterministic algorithms train; see `cktf.study.spec.StudySpec.deterministic`."""
+
     @property
     def reads_teacher(self) -> bool:
         """Whether health or a measure reads the teacher, even if no objective does."""
@@ -83,7 +91,9 @@ def train(
     initial: Callable[[nn.Module], None] | None = None,
     workers: Workers | None = None,
 ) -> Iterator[EpochResult]:
-    """Train one student and yield the result of each epoch after its checkpoint is written.
+    """Train one student and yield the result of each epoch.
+
+    Checkpoints are written as ``options`` say, beside the training; the last one before the last result is yielded.
 
     Args:
         config: The trial.
@@ -92,7 +102,8 @@ def train(
         options: How the trial is run.
         phase_teacher: Returns the teacher of each phase.
         place: The trial's folder, for the checkpoint and the student's weights; None writes nothing.
-        checkpoint: Checkpoint to resume from; its epochs are yielded first.
+        checkpoint: Checkpoint to resume from; its epochs are yielded first. Once its state is loaded, the training
+            holds it no longer.
         initial: Loads the file of the student's initial parameters into it; None if it has none.
         workers: The workers of this trial; None: those that Ray Train has registered with PyTorch.
 
@@ -103,6 +114,8 @@ def train(
     device = dataset.device
     workers = workers or Workers.current()
     history = checkpoint.history if checkpoint else []
+    writer = CheckpointWriter(place if workers.rank == 0 else None, options.checkpoint_seconds)
+    precision = config.precision_on(device.type)
     yield from tuple(history)
     parts = split(dataset.train_labels, config.data, config.seed)
     dataset = with_noise(dataset, parts.train_index, config.data.noise, config.seed)
@@ -115,9 +128,11 @@ def train(
         if checkpoint.objective:
             objective.load_state_dict(checkpoint.objective)
 
-    bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=config.precision_on(device.type) == "bfloat16")
+    bfloat16 = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     of_its_classes = teacher if config.task == "distill" else None
-    measuring = Measuring(options.measures, options.keep_logits, of_its_classes, dataset, parts)
+    shapes, shard = objective.given, max(1, config.batch_size // workers.size)
+    at_once = images_at_once(shapes.student, shard), images_at_once(shapes.teacher, shard)
+    measuring = Measuring(options.measures, options.keep_logits, of_its_classes, dataset, parts, at_once)
     current: Phase | None = None
     of_phase: Teacher | None = None
     monitor: Health | None = None
@@ -134,6 +149,7 @@ def train(
                 optimizer.load_state_dict(checkpoint.optimizer)
                 if average:
                     average.network.load_state_dict(checkpoint.average)
+            checkpoint = None
             loader = phase.loader(workers)
             of_phase = phase_teacher(phase, loader, bfloat16)
             is_eager = options.step == "eager"
@@ -152,7 +168,10 @@ def train(
         measured: dict[str, float] = {}
         measures: dict[str, float] = {}
         due = monitor if monitor and monitor.is_due(epoch) else None
-        with _network_stream(device, phase.seed, epoch, workers.rank):
+        with (
+            _network_stream(device, phase.seed, epoch, workers.rank),
+            _algorithms(deterministic=options.deterministic),
+        ):
             for order, batch in enumerate(loader.epoch(epoch)):
                 observe = partial(_gradient_norms, due, measured, batch, workers) if due and order == 0 else None
                 step(batch, observe)
@@ -169,7 +188,7 @@ def train(
         if phase.is_scored:
             validation, measures = measuring.evaluated(judged, "validation", is_last=is_last)
             if other:
-                of_other = evaluate(other, evaluation_batches(dataset, parts.validation_index))
+                of_other = evaluate(other, evaluation_batches(dataset, parts.validation_index, batch_size=at_once[0]))
             # After the epoch's last step, whose effect is in no training loss.
             for found in (validation, of_other):
                 if found and not math.isfinite(found.loss):
@@ -202,20 +221,31 @@ def train(
             epoch_seconds=time.perf_counter() - started,
             samples_per_second=num_samples / train_seconds,
             step=step.way,
+            precision=precision,
             peak_memory_gib=_peak_memory_gib(device),
             terms=values,
             health=measured,
             measures=measures,
         )
         history.append(result)
-        if place and workers.rank == 0:
-            if is_last:
-                save_student(place, judged)
-                measuring.save_logits(place)
+        if place and is_last and workers.rank == 0:
+            save_student(place, judged)
+            measuring.save_logits(place)
+        if writer.is_due(is_end=epoch == phase.epochs):
+            started = time.perf_counter()
             of_objective = objective.state_dict() if phase.reads_objective else {}
             states = network.state_dict(), of_objective, optimizer.state_dict()
-            save_checkpoint(place, Checkpoint(*states, history, beside.state_dict() if beside else {}))
-        yield result
+            writer.write(Checkpoint(*states, history, beside.state_dict() if beside else {}))
+            if is_last:
+                writer.wait()
+            history[-1] = result = replace(result, checkpoint_seconds=time.perf_counter() - started)
+        with writer.ends_with_training():
+            yield result
+
+
+def only_deterministic_products() -> None:
+    """Let cuBLAS compute alike each time, for `TrainOptions.deterministic`; PyTorch reads this at its first product."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def default_device() -> torch.device:
@@ -244,6 +274,20 @@ def _network_stream(device: torch.device, seed: int, epoch: int, rank: int) -> I
             with torch.cuda.device(device):  # it need not be the current one
                 torch.cuda.manual_seed(key)
         yield
+
+
+@contextmanager
+def _algorithms(*, deterministic: bool) -> Iterator[None]:
+    """Let cuDNN try which of its algorithms is the fastest, for shapes are the same in each step; or none but these."""
+    cudnn, before = torch.backends.cudnn, torch.get_deterministic_debug_mode()
+    tries = cudnn.benchmark
+    cudnn.benchmark = not deterministic
+    torch.set_deterministic_debug_mode("error" if deterministic else before)
+    try:
+        yield
+    finally:
+        cudnn.benchmark = tries
+        torch.set_deterministic_debug_mode(before)
 
 
 def _peak_memory_gib(device: torch.device) -> float:

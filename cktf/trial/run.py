@@ -5,7 +5,7 @@ from numbers import Integral
 
 import torch
 
-from cktf.errors import InputError, shown
+from cktf.errors import InputError, StorageTrouble, shown
 from cktf.rows import EpochResult
 from cktf.settings import LARGEST_SEED
 from cktf.storage import Storage
@@ -13,7 +13,7 @@ from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
 from cktf.trainer.phases import live_teacher
-from cktf.trainer.train import TrainOptions, default_device, train
+from cktf.trainer.train import TrainOptions, default_device, only_deterministic_products, train
 from cktf.trial.held_data import held_dataset
 from cktf.trial.initial import initial_weights
 from cktf.trial.teacher_once import shared_teacher
@@ -29,10 +29,11 @@ def run_trial(
     device: torch.device | None = None,
     workers: Workers | None = None,
 ) -> Iterator[EpochResult]:
-    """Train one student and yield the result of each epoch after its checkpoint is written.
+    """Train one student and yield the result of each epoch.
 
-    A trial with a checkpoint in ``run`` is resumed: the epochs in it are yielded again, not trained again. On a CPU
-    with the same number of threads the results are then bit for bit those of an uninterrupted training.
+    A trial with a checkpoint in ``run`` is resumed: the epochs in it are yielded again, not trained again; those after
+    it are trained again. On a CPU with the same number of threads the results are then bit for bit those of an
+    uninterrupted training.
 
     Args:
         config: All that decides the training.
@@ -46,15 +47,22 @@ def run_trial(
         TrainingFailed: If the loss is no longer finite.
         DatasetMissing: If the data set is not there.
         InputError: If the teacher's checkpoint does not fit, or does no better than chance; or the seed is none.
+        StorageTrouble: If a file cannot be read or written, or workers see different checkpoints.
     """
     if seed is not None:
         if isinstance(seed, bool) or not (isinstance(seed, Integral) and 0 <= seed <= LARGEST_SEED):
             raise InputError(f"seed: must be a whole number from 0 to {LARGEST_SEED}; got {shown(seed)}")
         config = config.with_seed(int(seed))
     options = options or TrainOptions()
+    if options.deterministic:
+        only_deterministic_products()
     device = device or default_device()
     place = trial_storage(run, config.trial_id) if run else None
-    checkpoint = load_checkpoint(place, device) if place else None
+    checkpoint = load_checkpoint(place) if place else None
+    workers = workers or Workers.current()
+    begun = len(checkpoint.history) if checkpoint else 0
+    if (of_first := workers.of_first(begun, device)) != begun:
+        raise StorageTrouble(f"{place}: worker {workers.rank} finds {begun} epochs, and the first worker {of_first}")
     if checkpoint and checkpoint.is_complete(config.total_epochs):
         yield from checkpoint.history
         return
@@ -68,7 +76,7 @@ def run_trial(
         teacher = load_teacher(
             config.teacher, config.teacher_data, device, run, shown=dataset.constants, is_compiled=config.compile
         )
-    yield from train(
+    training = train(
         config,
         dataset,
         teacher,
@@ -79,3 +87,5 @@ def run_trial(
         initial=initial_weights(config.student, "student"),
         workers=workers,
     )
+    del checkpoint  # which is freed once it is loaded
+    yield from training

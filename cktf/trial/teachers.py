@@ -24,7 +24,7 @@ from cktf.batch import Activations
 from cktf.data import OF_SPLIT, Constants, DataConfig, Dataset, evaluation_batches, split
 from cktf.errors import InputError, naming
 from cktf.locks import exclusive
-from cktf.models import ModelConfig, build_model, under_own_keys
+from cktf.models import ModelConfig, build_model, measure_shapes, under_own_keys
 from cktf.plugins import code_of, forgets_with_plugins
 from cktf.rows import STANDARD_ERRORS, TRAINED_HERE, EpochResult, TeacherRow
 from cktf.seeding import derive, initialisation
@@ -32,10 +32,10 @@ from cktf.storage import Storage, cache_directory
 from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, load_checkpoint, load_weights, stored_weights, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.evaluate import evaluate
+from cktf.trainer.evaluate import evaluate, images_at_once
 from cktf.trainer.identity import differing, identity_of
 from cktf.trainer.teacher import TeacherConfig
-from cktf.trainer.train import TrainingFailed, TrainOptions, train
+from cktf.trainer.train import TrainingFailed, TrainOptions, only_deterministic_products, train
 from cktf.trial.held_data import held_dataset
 from cktf.trial.initial import initial_weights
 from cktf.trial.weights import StateDict, differences, part_of, read_weights, unusable, wrong_kinds
@@ -226,10 +226,13 @@ def _cached_or_trained(trial: TrialConfig, device: torch.device, folder: Path) -
     return content
 
 
-def train_teacher(trial: TrialConfig, device: torch.device, run: Storage) -> Generator[EpochResult, None, str]:
+def train_teacher(
+    trial: TrialConfig, device: torch.device, run: Storage, options: TrainOptions | None = None
+) -> Generator[EpochResult, None, str]:
     """Train a teacher as a trial of a run, with its checkpoint there, and yield the results of its epochs.
 
-    Weights and scores are written to the run's folder of teachers and, unless the data are generated, to the user's
+    Of ``options``, those that are about checkpoints and algorithms apply to a teacher too. Weights and scores are
+    written to the run's folder of teachers and, unless the data are generated, to the user's
     cache. A teacher that one of these has is not trained.
 
     Returns:
@@ -248,7 +251,7 @@ def train_teacher(trial: TrialConfig, device: torch.device, run: Storage) -> Gen
         if cache and (content := stored_weights(cache, name)) is not None:
             _store(teachers, trial.trial_id, cache.read(f"{trial.trial_id}.json") or b"{}", content)
             return "found in the cache of teachers"
-    for last in _training(trial, device, place):
+    for last in _training(trial, device, place, options):
         yield last
     content = place.read(STUDENT)
     assert content is not None, "training ends with the student's weights"
@@ -260,12 +263,17 @@ def train_teacher(trial: TrialConfig, device: torch.device, run: Storage) -> Gen
     return ""
 
 
-def _training(trial: TrialConfig, device: torch.device, place: Storage) -> Iterator[EpochResult]:
+def _training(
+    trial: TrialConfig, device: torch.device, place: Storage, options: TrainOptions | None = None
+) -> Iterator[EpochResult]:
     """Train a teacher by one process, from its checkpoint if it has one, and yield the results of all its epochs."""
+    if options and options.deterministic:
+        only_deterministic_products()
+    how = options.model_dump(include={"checkpoint_seconds", "deterministic"}) if options else {}
     yield from train(
-        *(trial, held_dataset(trial.data, device), None, TrainOptions(read_test=True)),
+        *(trial, held_dataset(trial.data, device), None, TrainOptions(read_test=True, **how)),
         place=place,
-        checkpoint=load_checkpoint(place, device),
+        checkpoint=load_checkpoint(place),
         initial=initial_weights(trial.student, "teacher"),
         workers=Workers(),
     )
@@ -319,7 +327,8 @@ def score_teacher(config: TrialConfig, device: torch.device) -> TeacherRow:
     dataset = held_dataset(data, device)
     labels = dataset.train_labels.cpu()
     rows = split(labels, data, config.seed).validation_index
-    found = evaluate(network, evaluation_batches(dataset, rows))
+    at_once = images_at_once(measure_shapes(network, dataset.image_shape, "teacher"), config.batch_size)
+    found = evaluate(network, evaluation_batches(dataset, rows, batch_size=at_once))
     row = TeacherRow(
         teacher_id=teacher_id(config),
         model=teacher.model,

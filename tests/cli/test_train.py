@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import pytest
+import torch
+
 from tests.cli.commands import cktf
 
 
@@ -11,6 +14,15 @@ def test_train_trains_one_trial_without_ray(study: Path, tmp_path: Path) -> None
     assert code == 0
     assert "epoch   1/1" in out
     assert [path.name for path in tmp_path.iterdir()] == ["rates.yaml"]
+
+
+def test_a_smoke_run_of_one_trial_uses_the_cpu_alone(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cktf.trial.run.default_device", lambda: torch.device("meta"))  # as if there were a GPU
+    code, out, _ = cktf("train", study, "--smoke", cwd=tmp_path)
+    assert code == 0
+    assert "epoch   1/" in out
 
 
 def test_train_shows_phases_that_no_split_can_score(study: Path, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_teachers_are_seen_before_the_first_student_and_go_on_when_their_driver_
 ) -> None:
     monkeypatch.setenv("CKTF_CACHE", str(tmp_path / "cache"))
     taught = {"teacher": {"model": "resnet8", "epochs": 12}, "objective": {"cross_entropy": {}, "kd": {}}}
-    spec = make_spec(taught, ablate={"teacher.model": ["resnet14"]}, seeds=2)
+    spec = make_spec(taught, ablate={"teacher.model": ["resnet14"]}, seeds=2, checkpoint_seconds=0)
     run, console = Storage(tmp_path / "run"), Console(file=io.StringIO(), width=200)
     slots: list[int] = []
     driver = start_driver(spec, tmp_path)
@@ -136,6 +136,7 @@ def test_a_search_whose_driver_is_killed_is_resumed_to_the_same_trials(
         {"epochs": 10, "data": {"name": "digits", "train_fraction": 0.5}},
         search={"optimizer.learning_rate": {"float": [0.01, 0.2], "log": True}},
         trials=7,
+        checkpoint_seconds=0,
     )
     run = Storage(tmp_path / "run")
     driver = start_driver(spec, tmp_path)
@@ -179,7 +180,7 @@ def lose_rows(run: Storage, running: Any) -> Any:
     run.write(f"ledger/{name}", b"".join(kept))
     known = {}
     for trial_id in running:
-        checkpoint = load_checkpoint(trial_storage(run, trial_id), "cpu")
+        checkpoint = load_checkpoint(trial_storage(run, trial_id))
         for result in checkpoint.history if checkpoint else ():
             known[trial_id, result.epoch] = result.epoch_seconds
     return known

@@ -1,7 +1,11 @@
 """How a trial's training is described to Ray Train, and how a worker carries it out."""
 
+import os
+import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -15,6 +19,7 @@ from cktf.cluster.worker_group import run_config
 from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow, Row, Stage, Status
 from cktf.storage import Storage
+from cktf.trainer.train import TrainingFailed
 from cktf.trial.teachers import trained_row
 from tests.kinds import MakeSpec
 
@@ -131,6 +136,38 @@ def test_a_checkpoint_that_cannot_be_written_is_trouble_of_the_storage_and_other
     (end,) = outcomes(assigned(make_spec, run))
     assert (end.status, end.is_error, end.is_storage) == (Status.FAILED, True, False)
     assert end.reason == "IndexError: pop from empty list"
+
+
+def fault(name: str) -> Exception:
+    if name == "memory":
+        return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    if name == "class":
+        return torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+    if name == "cause":
+        error = TrainingFailed("the teacher failed")
+        error.__cause__ = RuntimeError("CUDA error: uncorrectable ECC error encountered")
+        return error
+    return RuntimeError("device-side assert triggered")
+
+
+@pytest.mark.parametrize("name", ["class", "cause", "text", "memory"])
+def test_a_fault_of_the_gpu_is_raised_so_that_the_process_ends_and_is_no_failed_trial(
+    name: str, make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slot.ray, "get_gpu_ids", list)  # or Ray starts
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "")
+    monkeypatch.delenv("PYTORCH_ALLOC_CONF")
+    run = Storage(tmp_path / "run")
+    run.write("study.yaml", b"")
+    shared = replace(assigned(make_spec, run), gpus=0.5)
+    monkeypatch.setattr(slot, "run_trial", Mock(side_effect=fault(name)))
+    with pytest.raises(type(fault(name)), match=re.escape(str(fault(name)))):
+        list(outcomes(shared))
+    assert os.environ["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
+    assert b"Traceback" in (run.child("trials", shared.trial_id).read("error.txt") or b"")
+    if name == "memory":  # on a GPU of its own it is the trial's own doing
+        (end,) = outcomes(replace(shared, gpus=1.0))
+        assert (end.status, end.is_error, end.reason) == (Status.FAILED, True, f"OutOfMemoryError: {fault(name)}")
 
 
 def test_a_damaged_checkpoint_is_set_aside_told_and_the_trial_trained_again(

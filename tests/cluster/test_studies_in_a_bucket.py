@@ -24,7 +24,7 @@ def facts(run: str) -> Any:
 def test_a_bucket_that_refuses_for_a_while_changes_nothing(
     make_spec: MakeSpec, proxy: Proxy, tmp_path: Path, console: Console
 ) -> None:
-    spec = make_spec({"epochs": 6}, seeds=1, storage_patience=300)
+    spec = make_spec({"epochs": 6}, seeds=1, storage_patience=300, checkpoint_seconds=0)
     launch(spec, tmp_path / "run", console=console)
     run = proxy.uri("study")
     faults = []

@@ -1,5 +1,6 @@
 """Batches, their order and their shards."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -212,6 +213,78 @@ def test_batches_of_a_mapped_data_set_are_those_of_one_in_memory(
         ):
             assert torch.equal(images[0], expected[0])
             assert torch.equal(images[1], expected[1])
+
+
+@pytest.fixture
+def large(numbered: Dataset, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """The same data set in files, which are taken for larger than a device."""
+    monkeypatch.setattr("cktf.data.loader.WHOLE_ON_DEVICE", 0)
+    return mapped(numbered)
+
+
+def readers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("read ahead")]
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_batches_that_a_thread_reads_ahead_are_those_without_it(
+    numbered: Dataset, monkeypatch: pytest.MonkeyPatch, world_size: int
+) -> None:
+    augmentation = AugmentationConfig(crop=1, flip=True, mixup=0.4)
+    options = {"batch_size": 16, "seed": 1, "rank": world_size - 1, "world_size": world_size, "has_own_view": True}
+    expected = [*TrainLoader(numbered, ROWS, augmentation, **options).epoch(2)]
+    evaluated = [*evaluation_batches(numbered, ROWS, batch_size=7)]
+    monkeypatch.setattr("cktf.data.loader.WHOLE_ON_DEVICE", 0)
+    batches = [*TrainLoader(mapped(numbered), ROWS, augmentation, **options).epoch(2)]
+    for batch, other in zip(batches, expected, strict=True):
+        assert vars(batch).keys() == vars(other).keys()
+        for name, value in vars(other).items():
+            assert torch.equal(getattr(batch, name), value) if isinstance(value, torch.Tensor) else True
+        assert (batch.share, batch.offset, batch.step) == (other.share, other.offset, other.step)
+    for found, other in zip(evaluation_batches(mapped(numbered), ROWS, batch_size=7), evaluated, strict=True):
+        assert all(map(torch.equal, found, other))
+    assert not readers()
+
+
+def test_one_batch_is_read_ahead_and_the_thread_ends_when_the_epoch_is_left(
+    large: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, was_read = [], threading.Event()
+    select = torch.index_select
+
+    def counted(*args: Any, **kwargs: Any) -> torch.Tensor:
+        read.append(threading.current_thread())
+        if len(read) == 2:
+            was_read.set()
+        return select(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "index_select", counted)
+    epoch = loader(large).epoch(1)
+    next(epoch)
+    assert was_read.wait(30)
+    (thread,) = readers()
+    assert {*read} == {thread}
+    next(epoch)
+    epoch.close()
+    assert not thread.is_alive()
+    assert len(read) == 3
+
+
+def test_an_error_of_the_reading_thread_is_raised_in_the_loop(large: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    select, calls = torch.index_select, []
+
+    def broken(*args: Any, **kwargs: Any) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError("the disk is gone")
+        return select(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "index_select", broken)
+    epoch = loader(large).epoch(1)
+    next(epoch), next(epoch)
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(epoch)
+    assert not readers()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

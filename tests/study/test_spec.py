@@ -236,6 +236,10 @@ def test_a_test_column_never_decides(refused: Refused) -> None:
             "resources.gpus: must be 0, a fraction below 1, or 1, for one worker",
         ),
         (
+            {"ablate": ABLATE, "resources": {"gpus": 2, "workers": 1}},
+            "resources.gpus: must be 0, a fraction below 1, or 1, for one worker",
+        ),
+        (
             {"ablate": ABLATE, "resources": {"gpus": 3, "workers": 2}},
             "resources.gpus: must be 0 or 2, so that each of the 2 workers has one; more would idle; got 3",
         ),

@@ -1,25 +1,26 @@
+import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 from safetensors.torch import save
 
-from cktf.errors import InputError
+from cktf.errors import InputError, StorageTrouble
 from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import (
     CHECKPOINT,
     STUDENT,
     Checkpoint,
+    CheckpointWriter,
     load_checkpoint,
     load_weights,
     save_checkpoint,
     save_student,
     stored_weights,
 )
-
-CPU = torch.device("cpu")
 
 
 def result(epoch: int) -> EpochResult:
@@ -45,7 +46,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path: Path) -> None:
     optimizer.step()
     place = Storage(tmp_path)
     save_checkpoint(place, Checkpoint(network.state_dict(), {}, optimizer.state_dict(), [result(1), result(2)]))
-    loaded = load_checkpoint(place, CPU)
+    loaded = load_checkpoint(place)
     assert loaded.history == [result(1), result(2)]
     assert torch.equal(loaded.student["weight"], network.weight)
     momentum = loaded.optimizer["state"][0]["momentum_buffer"]
@@ -53,7 +54,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_trial_without_checkpoint_has_none(tmp_path: Path) -> None:
-    assert load_checkpoint(Storage(tmp_path / "nothing"), CPU) is None
+    assert load_checkpoint(Storage(tmp_path / "nothing")) is None
 
 
 def test_a_writer_that_dies_leaves_the_last_checkpoint_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +67,49 @@ def test_a_writer_that_dies_leaves_the_last_checkpoint_whole(tmp_path: Path, mon
     monkeypatch.setattr("pathlib.Path.replace", die)
     with pytest.raises(KeyboardInterrupt):
         save_checkpoint(place, Checkpoint({}, {}, {}, [result(1), result(2)]))
-    assert load_checkpoint(place, CPU).history == [result(1)]
+    assert load_checkpoint(place).history == [result(1)]
+
+
+def test_a_writer_copies_the_state_first_waits_for_the_one_before_and_raises_its_error_at_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_write, at_once = threading.Event(), []
+    write = Storage.write
+
+    def slowly(place: Storage, name: str, content: bytes) -> None:
+        at_once.append(threading.current_thread())
+        assert may_write.wait(30)
+        write(place, name, content)
+
+    monkeypatch.setattr(Storage, "write", slowly)
+    place, state = Storage(tmp_path), {"w": torch.zeros(3)}
+    writer = CheckpointWriter(place, seconds=0)
+    writer.write(Checkpoint(state, {}, {}, [result(1)]))
+    state["w"] += 1
+    may_write.set()
+    writer.wait()
+    assert load_checkpoint(place).student["w"].tolist() == [0, 0, 0]
+    assert at_once[0] is not threading.current_thread()
+
+    monkeypatch.setattr(Storage, "write", Mock(side_effect=StorageTrouble("the disk is full")))
+    writer.write(Checkpoint(state, {}, {}, [result(2)]))
+    with pytest.raises(StorageTrouble, match="the disk is full"):
+        writer.write(Checkpoint(state, {}, {}, [result(3)]))
+
+
+def test_checkpoints_are_due_by_the_clock_and_at_ends_of_phases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = Mock(return_value=100.0)
+    monkeypatch.setattr("cktf.trainer.checkpoint.time.monotonic", now)
+    writer = CheckpointWriter(Storage(tmp_path), seconds=60)
+    assert not writer.is_due(is_end=False)
+    assert writer.is_due(is_end=True)
+    now.return_value = 160.0
+    assert writer.is_due(is_end=False)
+    writer.write(Checkpoint({}, {}, {}, []))
+    assert not writer.is_due(is_end=False)
+    assert not CheckpointWriter(None, seconds=0).is_due(is_end=True)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +127,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_said(
     place = Storage(tmp_path)
     save_checkpoint(place, Checkpoint({}, {}, {}, [result(1)]))
     place.write(CHECKPOINT, damage(place.read(CHECKPOINT)))
-    assert load_checkpoint(place, CPU) is None
+    assert load_checkpoint(place) is None
     assert place.names() == ["checkpoint.pt.damaged"]
     (record,) = caplog.records
     assert why in record.getMessage()

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from cktf.trainer.config import TrialConfig
@@ -96,7 +97,13 @@ def test_an_unknown_objective_is_refused(tiny: MakeTrial) -> None:
         tiny(objective={"croos_entropy": {}})
 
 
-def test_automatic_precision_is_bfloat16_on_a_gpu_alone(tiny: MakeTrial) -> None:
+def test_automatic_precision_is_bfloat16_only_on_a_gpu_that_computes_in_it(
+    tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert tiny().precision_on("cuda") == "float32"
+    assert tiny(precision="bfloat16").precision_on("cuda") == "bfloat16"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)  # noqa: ARG005
     assert tiny().precision_on("cuda") == "bfloat16"
     assert tiny().precision_on("cpu") == "float32"
     assert tiny(precision="float32").precision_on("cuda") == "float32"

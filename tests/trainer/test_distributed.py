@@ -61,7 +61,7 @@ def _trained(folder: str | Path, source: str) -> tuple[Any, ...]:
         )
         run = Storage(folder)
         results = list(run_trial(config, TrainOptions(read_test=True), run=run, device=CPU))
-        return results, load_checkpoint(trial_storage(run, config.trial_id), CPU)
+        return results, load_checkpoint(trial_storage(run, config.trial_id))
     finally:
         del MODELS["two_convolutions"]
 
@@ -87,7 +87,7 @@ def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _measured(results: Iterable[EpochResult]) -> list[Any]:
     """What of the results is no time and no memory."""
-    left_out = ("epoch_seconds", "samples_per_second", "peak_memory_gib")
+    left_out = ("epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib")
     return [{name: value for name, value in values.items() if name not in left_out} for values in results]
 
 
@@ -99,13 +99,11 @@ def test_a_trial_of_two_workers_is_that_of_one(two_workers: Path, tmp_path: Path
         assert [epoch["epoch"] for epoch in alone] == [1, 2]
         for rank in ranks:
             for actual, value in zip(_measured(rank[source]), alone, strict=True):
-                assert [actual.pop(name) for name in ("phase", "test_correct")] == [
-                    value["phase"],
-                    value["test_correct"],
-                ]
+                for name in ("phase", "precision", "test_correct"):
+                    assert actual.pop(name) == value[name]
                 torch.testing.assert_close(actual, {name: value[name] for name in actual}, rtol=1e-4, atol=1e-5)
         (folder,) = (two_workers / source / "trials").iterdir()
-        spread = load_checkpoint(Storage(folder), CPU)
+        spread = load_checkpoint(Storage(folder))
         assert checkpoint.objective, "banks and heads"
         for part in ("student", "objective", "average"):
             torch.testing.assert_close(getattr(spread, part), getattr(checkpoint, part), rtol=1e-4, atol=1e-5)

@@ -29,7 +29,7 @@ from tests.kinds import MakeTrial
 
 CPU = torch.device("cpu")
 ALWAYS = HealthConfig(every=1)
-TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
+TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
 
 
 def trained(results: Iterable[EpochResult]) -> tuple[Any, ...]:
@@ -82,7 +82,7 @@ def test_a_measured_trial_that_is_resumed_is_bit_equal_to_one_that_was_not_inter
     config = tiny()
     whole = trained(run_trial(config, TrainOptions(health=ALWAYS)))
     run = Storage(tmp_path / "run")
-    first = run_trial(config, TrainOptions(health=ALWAYS), run=run)
+    first = run_trial(config, TrainOptions(health=ALWAYS, checkpoint_seconds=0), run=run)
     next(first)
     first.close()
     assert trained(run_trial(config, TrainOptions(health=ALWAYS), run=run)) == whole

@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import asdict
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from cktf.trainer.assembly import assemble
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.phases import InitialStudent
+from cktf.trainer.train import TrainOptions
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
 
-TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
+TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
 
 OBJECTIVE = {
     "cross_entropy": {},
@@ -92,15 +93,15 @@ def test_a_run_killed_after_any_epoch_of_any_phase_and_resumed_is_bit_equal(
     config = tiny(objective=objective, epochs=2, optimizer={"learning_rate": 1e-3})
     whole = Storage(tmp_path / "whole")
     uninterrupted = [figures(result) for result in run_trial(config, run=whole)]
-    expected = load_checkpoint(trial_storage(whole, config.trial_id), torch.device("cpu"))
+    expected = load_checkpoint(trial_storage(whole, config.trial_id))
     for killed_after in range(1, config.total_epochs):
         run = Storage(tmp_path / f"killed after {killed_after}")
-        first = run_trial(config, run=run)
+        first = run_trial(config, TrainOptions(checkpoint_seconds=0), run=run)
         for _ in range(killed_after):
             next(first)
         first.close()
         assert [figures(result) for result in run_trial(config, run=run)] == uninterrupted
-        found = load_checkpoint(trial_storage(run, config.trial_id), torch.device("cpu"))
+        found = load_checkpoint(trial_storage(run, config.trial_id))
         for key, value in {**expected.student, **expected.objective}.items():
             torch.testing.assert_close({**found.student, **found.objective}[key], value, rtol=0, atol=0)
 
@@ -108,8 +109,11 @@ def test_a_run_killed_after_any_epoch_of_any_phase_and_resumed_is_bit_equal(
 def test_what_an_initial_phase_has_trained_is_frozen_afterwards(two_phased: TrialConfig, tmp_path: Path) -> None:
     run = Storage(tmp_path)
     paraphrasers = []
-    for result in run_trial(two_phased, run=run):
-        state = load_checkpoint(trial_storage(run, two_phased.trial_id), torch.device("cpu")).objective
+    for epoch in range(1, 6):
+        training = run_trial(two_phased, TrainOptions(checkpoint_seconds=0), run=run)
+        *_, result = islice(training, epoch)
+        training.close()
+        state = load_checkpoint(trial_storage(run, two_phased.trial_id)).objective
         paraphrasers.append({key: value for key, value in state.items() if "paraphraser" in key})
         assert paraphrasers[-1], result.phase
 

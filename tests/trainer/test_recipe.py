@@ -23,7 +23,7 @@ from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
 
-TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
+TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
 CPU = torch.device("cpu")
 EVERYTHING: dict[str, Any] = {
     "data": {"name": "digits", "train_fraction": 0.08},
@@ -63,7 +63,7 @@ def figures(result: EpochResult) -> dict[str, Any]:
 
 
 def checkpoint_of(run: Storage, config: TrialConfig) -> Checkpoint:
-    found = load_checkpoint(trial_storage(run, config.trial_id), CPU)
+    found = load_checkpoint(trial_storage(run, config.trial_id))
     assert found is not None
     return found
 
@@ -82,7 +82,7 @@ def test_with_everything_on_a_run_that_is_killed_and_resumed_is_bit_equal(
     expected = checkpoint_of(whole, config)
     for killed_after in range(1, config.total_epochs):
         broken = Storage(tmp_path / f"after {killed_after}")
-        first = run_trial(config, TrainOptions(read_test=True), run=broken)
+        first = run_trial(config, TrainOptions(read_test=True, checkpoint_seconds=0), run=broken)
         for _ in range(killed_after):
             next(first)
         first.close()

@@ -1,8 +1,12 @@
+import gc
 import math
+import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partialmethod
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -16,18 +20,20 @@ from torch._dynamo.utils import counters
 
 from cktf.data import Dataset, evaluation_batches
 from cktf.models import build_model
+from cktf.models.resnet import ResNet
 from cktf.models.wide_resnet import WideResNet
-from cktf.rows import EpochResult
+from cktf.plan.planner import Planner
+from cktf.rows import EpochResult, Row
 from cktf.seeding import derive
 from cktf.storage import Storage
-from cktf.trainer.checkpoint import STUDENT, load_checkpoint, trial_storage
+from cktf.trainer.checkpoint import CHECKPOINT, STUDENT, Checkpoint, load_checkpoint, trial_storage
 from cktf.trainer.evaluate import evaluate
 from cktf.trainer.train import TrainingFailed, TrainOptions, _network_stream
 from cktf.trial.held_data import held_dataset
 from cktf.trial.run import run_trial
-from tests.kinds import MakeTrial
+from tests.kinds import MakeSpec, MakeTrial
 
-TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
+TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
 
 
 def figures(result: EpochResult) -> dict[str, Any]:
@@ -88,15 +94,14 @@ def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(
     whole, broken = Storage(tmp_path / "whole"), Storage(tmp_path / "broken")
     uninterrupted = list(run_trial(config, run=whole))
 
-    first = run_trial(config, run=broken)
+    first = run_trial(config, TrainOptions(checkpoint_seconds=0), run=broken)
     for _ in range(killed_after):
         next(first)
     first.close()
     resumed = list(run_trial(config, run=broken))
 
     assert [figures(result) for result in resumed] == [figures(result) for result in uninterrupted]
-    device = torch.device("cpu")
-    one, other = (load_checkpoint(trial_storage(run, config.trial_id), device) for run in (whole, broken))
+    one, other = (load_checkpoint(trial_storage(run, config.trial_id)) for run in (whole, broken))
     for name in ("student", "objective"):
         left, right = getattr(one, name), getattr(other, name)
         assert left.keys() == right.keys()
@@ -108,6 +113,106 @@ def test_a_run_killed_after_any_epoch_and_resumed_is_bit_equal(
     assert len(one.objective) > 10, "heads, banks and Z of five pairs are in the checkpoint"
 
 
+def test_epochs_after_the_last_checkpoint_are_trained_again_to_the_same_rows_which_the_ledger_has_once(
+    tiny: MakeTrial, make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    config = tiny(epochs=4, teacher=None, objective={"cross_entropy": {}})
+    whole = [figures(result) for result in run_trial(config)]
+    run, rows, told = Storage(tmp_path), list[Row](), []
+    trial_id = config.trial_id
+    planner = Planner(make_spec(seeds=1), rows.append)
+    planned = replace(planner.next_trial(), trial_id=trial_id, epochs=4, config=config.model_dump())
+    planner = Planner(make_spec(seeds=1), rows.append, [planned])
+    rows.clear()
+    # Killed after the first epoch, which has a checkpoint; after the third, which has none; then not any more.
+    for seconds, epochs in ((0, 1), (1000, 3), (1000, 4)):
+        training = run_trial(config, TrainOptions(checkpoint_seconds=seconds), run=run)
+        for result in islice(training, epochs):
+            told.append(result)
+            planner.on_epoch(trial_id, result)
+        training.close()
+        found = load_checkpoint(trial_storage(run, trial_id))
+        assert len(found.history) == (4 if epochs == 4 else 1)
+    assert [figures(result) for result in told] == [*whole[:1], *whole[:3], *whole]
+    assert told[0].checkpoint_seconds > 0 == told[2].checkpoint_seconds < told[-1].checkpoint_seconds
+    assert told[1].epoch_seconds == told[0].epoch_seconds, "told from the checkpoint"
+    assert [row.epoch for row in rows] == [1, 2, 3, 4]
+
+
+def test_a_short_trial_writes_its_state_once_and_one_with_two_phases_twice(
+    tiny: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    write = Storage.write
+
+    def counted(place: Storage, name: str, content: bytes) -> None:
+        if name == CHECKPOINT:
+            written.append(len(content))
+        write(place, name, content)
+
+    monkeypatch.setattr(Storage, "write", counted)
+    plain = tiny(teacher=None, objective={"cross_entropy": {}})
+    list(run_trial(plain, TrainOptions(checkpoint_seconds=0), run=Storage(tmp_path / "each epoch")))
+    assert len(written) == 3
+    each_epoch = sum(written)
+    written.clear()
+    list(run_trial(plain, run=Storage(tmp_path / "seldom")))
+    assert len(written) == 1
+    assert sum(written) < 0.4 * each_epoch
+    written.clear()
+    list(run_trial(tiny(objective={"ab": {"initial_epochs": 2}, "kd": {}}), run=Storage(tmp_path / "phases")))
+    assert len(written) == 2
+
+
+def test_a_training_holds_no_state_of_the_checkpoint_that_it_goes_on_from(tiny: MakeTrial, tmp_path: Path) -> None:
+    config, run = tiny(epochs=3), Storage(tmp_path)
+    first = run_trial(config, TrainOptions(checkpoint_seconds=0), run=run)
+    next(first)
+    first.close()
+    held = []
+
+    def load(place: Storage) -> Checkpoint | None:
+        found = load_checkpoint(place)
+        tensors = (value for value in found.objective.values() if isinstance(value, Tensor))
+        held.append(weakref.ref(max(tensors, key=Tensor.numel)))  # a bank
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cktf.trial.run.load_checkpoint", load)
+        training = run_trial(config, run=run)
+        next(training)
+        assert held[0]() is not None
+        next(training)
+        gc.collect()
+        assert held[0]() is None
+
+
+def test_only_deterministic_algorithms_train_where_that_is_asked_for_and_settings_of_the_process_come_back(
+    tiny: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    seen = []
+    pass_on = ResNet.forward
+
+    def forward(network: ResNet, images: Tensor) -> Any:
+        if network.training:
+            seen.append((torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark))
+        return pass_on(network, images)
+
+    monkeypatch.setattr(ResNet, "forward", forward)
+    found = []
+    for deterministic in (False, True):
+        training = run_trial(tiny(epochs=1), TrainOptions(deterministic=deterministic))
+        found.append(figures(next(training)))
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert not torch.backends.cudnn.benchmark
+        assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) is deterministic
+        assert set(seen) == {(deterministic, not deterministic)}
+        seen.clear()
+    assert found[0] == found[1], "on a CPU"
+    assert found[0]["precision"] == "float32"
+
+
 def test_a_network_s_own_randomness_is_addressed_too(tmp_path: Path, tiny: MakeTrial) -> None:
     # Dropout draws from PyTorch's global stream, whatever trials this process has trained before.
     config = tiny(student={"model": "wrn_16_1"}, objective={"cross_entropy": {}}, teacher=None, epochs=2)
@@ -116,7 +221,7 @@ def test_a_network_s_own_randomness_is_addressed_too(tmp_path: Path, tiny: MakeT
         whole = [figures(result) for result in run_trial(config)]
         torch.rand(7)
         run = Storage(tmp_path / "run")
-        first = run_trial(config, run=run)
+        first = run_trial(config, TrainOptions(checkpoint_seconds=0), run=run)
         next(first)
         first.close()
         torch.rand(3)
@@ -197,7 +302,7 @@ def test_a_finished_trial_yields_its_history_again_and_trains_nothing(tiny: Make
     config = tiny(epochs=1)
     (first,) = run_trial(config, run=run)
     (again,) = run_trial(config, run=run)
-    assert again == first, "wall times included: nothing was trained"
+    assert again == replace(first, checkpoint_seconds=0), "wall times included: nothing was trained"
 
 
 def test_the_same_seed_gives_the_same_results_and_another_seed_others(tiny: MakeTrial) -> None:
@@ -231,7 +336,7 @@ def test_a_loss_that_is_not_finite_fails_the_trial_and_leaves_no_checkpoint_of_i
     config = tiny(optimizer={"learning_rate": 1e18, "momentum": 0.0}, epochs=5)
     with pytest.raises(TrainingFailed, match=r"loss is (nan|inf) (in|after) epoch \d"):
         list(run_trial(config, run=run))
-    checkpoint = load_checkpoint(trial_storage(run, config.trial_id), torch.device("cpu"))
+    checkpoint = load_checkpoint(trial_storage(run, config.trial_id))
     assert checkpoint is None or all(tensor.isfinite().all() for tensor in checkpoint.student.values())
 
 
@@ -248,7 +353,7 @@ def test_the_finished_student_s_weights_are_those_of_the_checkpoint(tiny: MakeTr
     config = tiny(epochs=1)
     list(run_trial(config, run=Storage(tmp_path)))
     weights = load_file(tmp_path / "trials" / config.trial_id / "student.safetensors")
-    checkpoint = load_checkpoint(trial_storage(Storage(tmp_path), config.trial_id), torch.device("cpu"))
+    checkpoint = load_checkpoint(trial_storage(Storage(tmp_path), config.trial_id))
     assert weights.keys() == checkpoint.student.keys()
     assert all(torch.equal(weights[name], checkpoint.student[name]) for name in weights)
 

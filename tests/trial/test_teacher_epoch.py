@@ -9,6 +9,7 @@ from safetensors.torch import load
 
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
+from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from cktf.trial.teachers import teacher_id, teacher_trial, train_teacher, trained_row
 from tests.kinds import MakeTrial
@@ -26,10 +27,10 @@ def test_it_has_the_weights_at_the_end_of_that_epoch_under_the_whole_schedule(ti
     assert whole.trial_id == last.trial_id != early.trial_id
     assert (early.epochs, early.total_epochs) == (3, 2)
     runs = Storage(f"{tmp_path}/whole"), Storage(f"{tmp_path}/early")
-    training = train_teacher(whole, CPU, runs[0])
+    training = train_teacher(whole, CPU, runs[0], TrainOptions(checkpoint_seconds=0))
     of_whole = [*islice(training, 2)]
     training.close()
-    found = load_checkpoint(trial_storage(runs[0], whole.trial_id), CPU)
+    found = load_checkpoint(trial_storage(runs[0], whole.trial_id))
     assert found is not None
     of_early = [*train_teacher(early, CPU, runs[1])]
     assert [result.learning_rate for result in of_early] == [result.learning_rate for result in of_whole]

@@ -349,7 +349,7 @@ def test_a_trial_s_numbers_do_not_depend_on_what_was_there(
 
     # Interrupted, and taken up where the files are gone.
     run = Storage(tmp_path / "run")
-    first = run_trial(config, TrainOptions(teacher_once=True), run=run)
+    first = run_trial(config, TrainOptions(teacher_once=True, checkpoint_seconds=0), run=run)
     next(first)
     first.close()
     shutil.rmtree(cache / "readings")
