@@ -247,7 +247,7 @@ def decision_text(results: Results) -> str:
         margin = "; no delta is set, so no arm can be called equivalent"
     else:
         margin = f"; equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided t tests"
-    how = "by Holm's method" if study.delta is None else "over both questions by Shaffer's method"
+    how = "by Holm's method" if study.delta is None else "for both questions by Shaffer's method"
     sentences = (reading_text(results), images_text(results), open_text(results))
     return (
         f"Verdict: paired t test{sides_text(study)}, p adjusted {how} {family_text(results)}, level {LEVEL}{margin}. "
