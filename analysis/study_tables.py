@@ -125,9 +125,9 @@ class StudyTables:
     @cached_property
     def over_contexts(self) -> pd.DataFrame:
         """Every arm's mean effect over its contexts; see `analysis.statistics.over_contexts.over_contexts`."""
-        study = self.facts.study
+        study, effects = self.facts.study, self.effects  # which refuse a metric that there is not
         noise = noise_of_contexts(self.trials, metric=study.report_metric)
-        return over_contexts(self.effects, noise, maximise=study.maximise)
+        return over_contexts(effects, noise, maximise=study.maximise)
 
     @cached_property
     def over_teachers(self) -> pd.DataFrame:
