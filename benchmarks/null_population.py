@@ -135,7 +135,7 @@ def context_rates(contexts: int, arms: int, effect: float, studies: int, seed: i
     table = over_contexts(frame, dict(zip(names, noise[0], strict=True)), maximise=True)
     assert ((table["p_in_noise_holm"] < LEVEL) == told[0]).all()
     wrong = told[:, 1 if effect else 0 :].any(axis=1)
-    return wrong.astype(np.float64), (told[:, 0] & (statistic[:, 0] > 0)).astype(np.float64)
+    return np.asarray(wrong, np.float64), np.asarray(told[:, 0] & (statistic[:, 0] > 0), np.float64)
 
 
 def print_contexts(studies: int, seed: int) -> None:
