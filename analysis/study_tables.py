@@ -15,7 +15,7 @@ from analysis.statistics.effects import effects
 from analysis.statistics.health import health_effects
 from analysis.statistics.interactions import interactions
 from analysis.statistics.measures import measure_effects
-from analysis.statistics.over_contexts import over_contexts
+from analysis.statistics.over_contexts import noise_of_contexts, over_contexts
 from analysis.statistics.over_teachers import over_teachers
 from analysis.statistics.per_image import correct
 from analysis.statistics.ranks import ranks
@@ -125,7 +125,9 @@ class StudyTables:
     @cached_property
     def over_contexts(self) -> pd.DataFrame:
         """Every arm's mean effect over its contexts; see `analysis.statistics.over_contexts.over_contexts`."""
-        return over_contexts(self.effects)
+        study, effects = self.facts.study, self.effects  # which refuse a metric that there is not
+        noise = noise_of_contexts(self.trials, metric=study.report_metric)
+        return over_contexts(effects, noise, maximise=study.maximise)
 
     @cached_property
     def over_teachers(self) -> pd.DataFrame:

@@ -41,11 +41,11 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 NO_LAUNCH = ("empty", "new_empty", "empty_like", "empty_strided", "new_empty_strided", "_unsafe_view")
 
 
-class Launches(TorchDispatchMode):
+class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operators while it is entered."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.counts: Counter[str] = Counter()
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -65,8 +65,8 @@ def counted_kernel() -> SimpleNamespace:
         return launched[0].sum(0), launched[1], in_bits.new_empty(1, *in_bits.shape).sum(0) * 0
 
     def nce_sums(in_bits: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-        totals, _, vectors = sums(in_bits)
-        return totals, vectors
+        total, _, vector = sums(in_bits)
+        return total, vector
 
     def info_nce_sums(in_bits: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
         totals, peaks, vectors = sums(in_bits)
@@ -120,7 +120,8 @@ def launches(
         batch = next(batches)
         with Launches() as counted:
             step(batch)
-    return counted.counts
+    counts: Counter[str] = counted.counts
+    return counts
 
 
 def main() -> None:

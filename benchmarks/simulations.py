@@ -34,11 +34,12 @@ if __name__ == "__main__":  # a script's own folder is where Python looks first
 JUDGED = (
     *(f"analysis/statistics/{name}.py" for name in ("paired", "intervals", "arms", "verdicts", "interactions")),
     *(f"analysis/statistics/{name}.py" for name in ("seed_contrasts", "clustered", "ranks", "mixed_model")),
-    *(f"benchmarks/{name}.py" for name in ("null_study", "null_factorial", "null_contexts")),
+    *(f"analysis/statistics/{name}.py" for name in ("both_questions", "crossed", "over_contexts")),
+    *(f"benchmarks/{name}.py" for name in ("null_study", "null_factorial", "null_contexts", "null_population")),
 )
 """Files that the numbers come from: those that judge, and those that simulate."""
 
-STUDIES = {"null_study": 20_000, "null_factorial": 1000, "null_contexts": 2000}
+STUDIES = {"null_study": 20_000, "null_factorial": 1000, "null_contexts": 2000, "null_population": 2000}
 """Module to the studies that it simulates for each row."""
 
 INTRODUCTION = """\

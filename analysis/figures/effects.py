@@ -7,6 +7,7 @@ import numpy as np
 
 from analysis.figures.shown import IN_LINES, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, WIDTH, Chart, Record, by_kind, data, numbers, rows_of, rules, title_lines
+from analysis.statistics.intervals import half_width
 from analysis.statistics.paired import direction
 from analysis.statistics.verdicts import LEVEL, Verdict
 from analysis.study_tables import StudyTables
@@ -62,6 +63,11 @@ def record(results: StudyTables) -> Forest | None:
         return None
     study = results.facts.study
     shown = largest_effects(effects, MAX_ARMS).rename(columns={"n_pairs": "n"}).replace([np.inf, -np.inf], np.nan)
+    shown_share = float(shown["confidence"].iloc[0])
+    if study.delta:  # the interval that goes with equivalent
+        shown_share = 1 - 2 * LEVEL
+        half = half_width(shown["sd"].where(shown["p"].notna()).to_numpy(), shown["n"].to_numpy(), shown_share)
+        shown = shown.assign(low=shown["effect"] - half, high=shown["effect"] + half)
     ends = shown[["effect", *ENDS]]
     least, most = min(ends.min().min(), 0), max(ends.max().max(), 0)
     margin = FARTHEST * (most - least)
@@ -78,7 +84,7 @@ def record(results: StudyTables) -> Forest | None:
     interval, reading = ", of too few seeds for an interval", ""
     if effects["low"].notna().any():
         of_each, count = (2 if sign else 1) * LEVEL, int(effects["n_family"].max())
-        interval = f", with its {1 - of_each:.0%} interval"
+        interval = f", with its {shown_share:.0%} interval"
         if count > 1:
             each = f"{100 - 100 * of_each / count:.4g}%"
             of_context = " of a context" if study.family == Family.CONTEXT else ""
@@ -87,7 +93,7 @@ def record(results: StudyTables) -> Forest | None:
             reading += f"lies {'above' if sign > 0 else 'below'} {bound:g} is decided" if sign else ""
             reading += "; Holm's method may tell more."
         if study.delta:
-            reading += " Equivalent goes with the 90% interval, which is not drawn."
+            reading += " Equivalent goes with the 90% interval."
     together = "arms together" if study.family == Family.STUDY else "arms of a context together"
     without = any(row["effect"] is None for row in rows)
     other = "the baseline" if effects["against_baseline"].all() else "the other arm"

@@ -6,7 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.report.pages import prose
-from analysis.report.reading import family_text, held_for_text, open_text, reading_text, scope_text, sides_text
+from analysis.report.reading import (
+    family_text,
+    held_for_text,
+    images_text,
+    open_text,
+    reading_text,
+    scope_text,
+    sides_text,
+)
 from analysis.report.table import SMOKE
 from analysis.report.tables.comparisons import rank_test_text
 from analysis.report.tables.distillation import teachers_text
@@ -113,6 +121,7 @@ def methods_text(results: Results) -> str:
             "over_teachers": not results.over_teachers.empty,
             "level": LEVEL,
             "reading": reading_text(results),
+            "images": images_text(results),
             "deltas": ["none" if delta is None else f"{delta:g}" for delta in deltas],
             "num_flipped": int(effects["p_flip"].notna().sum()),
             "fewest_flipped": FEWEST_FLIPPED,

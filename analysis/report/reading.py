@@ -58,8 +58,22 @@ def reading_text(results: Results) -> str:
         )
     if study.delta is not None:
         adjusted = "" if count == 1 else ", before the adjustment"
-        text += f" Equivalent goes with a 90% interval within ±delta{adjusted}."
+        which = "95%" if count == 1 else "simultaneous"
+        text += (
+            f" By more than delta: the {which} interval lies beyond it. Equivalent goes with a 90% interval within "
+            f"±delta{adjusted} (thick in the forest); (and above 0): the effect is told from 0, too."
+        )
     return text
+
+
+def images_text(results: Results) -> str:
+    """Return what the second intervals speak of; nothing where no trial says which images it has right."""
+    if results.effects["low_images"].isna().all():
+        return ""
+    return (
+        "The interval also over unseen images takes seeds and test images as two crossed samples, where that of the "
+        "effect is of these images alone; no verdict comes from it."
+    )
 
 
 def open_text(results: Results) -> str:

@@ -32,6 +32,9 @@ UNADJUSTED = "p"
 SIMULTANEOUS = "simultaneous"
 """Head of the column of intervals that hold all together."""
 
+OVER_IMAGES = "also over unseen images"
+"""Head of the column of intervals that hold for other test images, too."""
+
 VERDICT = "verdict"
 """Head of the column that answers."""
 
@@ -79,10 +82,11 @@ class Table:
     def narrow(self) -> tuple[Rows, list[str]]:
         """Return the rows for a terminal, and the notes apart, each after its row's name.
 
-        The column of notes is left out, that of the unadjusted p, which tells no more than the interval, and that of
-        simultaneous intervals.
+        The column of notes is left out, that of the unadjusted p, which tells no more than the interval, and those of
+        further intervals.
         """
-        kept = [index for index, name in enumerate(self.rows[0]) if name not in {NOTE, UNADJUSTED, SIMULTANEOUS}]
+        left_out = {NOTE, UNADJUSTED, SIMULTANEOUS, OVER_IMAGES}
+        kept = [index for index, name in enumerate(self.rows[0]) if name not in left_out]
         last = self.rows[0][-1]
         notes = [f"{row[0]}: {row[-1]}" for row in self.rows[1:] if row[-1]] if last == NOTE else []
         return [[row[index] for index in kept] for row in self.rows], notes

@@ -8,10 +8,22 @@ import pandas as pd
 TEXTS = {
     *("context", "arm_id", "arm", "metric", "effect_metric", "factor", "verdict", "test", "missing", "reason", "kind"),
     *("contrast", "against", "against_id", "alternative", "aliases", "factor_reason", "model", "method", "measure"),
+    "size",
 }
 COUNTS = {
     *("n", "n_planned", "n_failed", "n_pairs", "n_missing", "n_lost_by_arm", "n_lost_by_baseline", "n_seeds"),
-    *("n_contexts", "n_teachers", "n_above", "n_blocks", "n_search", "n_complete", "n_pruned", "n_family", "factor_df"),
+    *(
+        "n_contexts",
+        "n_in_noise",
+        "n_teachers",
+        "n_above",
+        "n_blocks",
+        "n_search",
+        "n_complete",
+        "n_pruned",
+        "n_family",
+        "factor_df",
+    ),
 }
 TRUTHS = {"is_baseline", "against_baseline", "is_best", "is_among_best"}
 

@@ -8,10 +8,12 @@ import pandas as pd
 
 from analysis.arguments import check_delta, check_question, listed
 from analysis.ledger.other_names import other_names
-from analysis.statistics.any_table import complete, reported, trials_of
+from analysis.statistics.any_table import complete, of_fixed_arms, reported, trials_of
 from analysis.statistics.arms import failed_text, has_failed
+from analysis.statistics.both_questions import both_adjusted
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, half_width
+from analysis.statistics.over_images import ACCURACY, over_images
 from analysis.statistics.paired import (
     FEWEST_UNPAIRED,
     TEST,
@@ -23,6 +25,7 @@ from analysis.statistics.paired import (
     sign_flip_p,
     smallest_flip_p,
 )
+from analysis.statistics.pairing import variance_left
 from analysis.statistics.verdicts import ASSURANCE, LEVEL, Verdict, decide, holm, mde, more_seeds
 from analysis.wording import larger_is_better
 from cktf.errors import InputError
@@ -35,12 +38,19 @@ COLUMNS = columns(
     more_seeds_low more_seeds n_pairs n_missing n_lost_by_arm n_lost_by_baseline missing mean baseline_mean effect
     sd low high low_simultaneous high_simultaneous confidence hedges_gz correlation correlation_low correlation_high
     n_unpaired test statistic p n_family p_holm delta p_equivalence p_equivalence_holm p_flip p_flip_holm
-    p_flip_holm_least reason
+    p_flip_holm_least reason low_images high_images variance_left variance_left_low variance_left_high
+    p_both p_equivalence_both size
     """
 )
 
 Contrasts = Sequence[str | Sequence[str]]
 """Pairs of names of arms, and the word ``baseline``, which stands for every arm against the baseline."""
+
+BEYOND, MAY_BE_LESS = "by more than delta", "may be less than delta"
+"""What the simultaneous interval says of the size of an effect that helps or hurts."""
+
+ABOVE_0, BELOW_0 = "and above 0", "and below 0"
+"""What is said of an equivalent effect that is told from 0 as well."""
 
 ENDED = [Status.COMPLETE, Status.PRUNED, Status.FAILED]
 """Statuses after which no result is to come."""
@@ -120,7 +130,8 @@ def effects(
     check_question(contrasts, family, alternative, margin, delta)
     maximise = larger_is_better(metric, maximise)
     needs_baseline = not contrasts or [BASELINE] in [_entry(contrast) for contrast in contrasts]
-    pool = reported(trials_of(trials, metric=metric, what="effects", baseline=baseline, needs_baseline=needs_baseline))
+    trials = trials_of(trials, metric=metric, what="effects", baseline=baseline, needs_baseline=needs_baseline)
+    pool = reported(trials)
     arms, compared, against = compared_arms(pool, contrasts)
     statuses = pool.pivot(index="seed", columns="arm_id", values="status")
     scores = (
@@ -130,11 +141,13 @@ def effects(
     )
     values, base_values = (scores[ids].to_numpy(np.float64).T for ids in (compared.index, against))
     sign = direction(alternative, maximise=maximise)
-    found = paired_effects(values, base_values, 1 - 2 * LEVEL if sign else CONFIDENCE)
-    rows = []
+    confidence = 1 - 2 * LEVEL if sign else CONFIDENCE
+    found = paired_effects(values, base_values, confidence)
+    rows, pairs = [], []
     for arm_id, baseline_id in zip(compared.index, against, strict=True):
         both = [arm_id, baseline_id]
         is_pair = scores[both].notna().all(axis="columns")
+        pairs.append((arm_id, baseline_id, scores.index[is_pair]))
         states = statuses.loc[~is_pair, both].dropna(how="all")
         lost = states.isin(ENDED) & scores.loc[states.index, both].isna()
         rows.append(
@@ -153,7 +166,7 @@ def effects(
                 "n_lost_by_arm": int((lost[arm_id] & ~lost[baseline_id]).sum()),
                 "n_lost_by_baseline": int((lost[baseline_id] & ~lost[arm_id]).sum()),
                 "missing": _missing_text(states, _called(arms.loc[baseline_id])),
-                "confidence": 1 - 2 * LEVEL if sign else CONFIDENCE,
+                "confidence": confidence,
                 "delta": np.nan if delta is None else delta,
             }
         )
@@ -179,6 +192,11 @@ def effects(
     ends = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
     frame["correlation_low"], frame["correlation_high"] = ends
     frame.loc[found.n_pairs < FEWEST_UNPAIRED, "n_unpaired"] = np.nan
+    left = variance_left(values, base_values, ~np.isnan(found.p), CONFIDENCE)
+    frame["variance_left"], frame["variance_left_low"], frame["variance_left_high"] = left
+    if metric == ACCURACY:
+        whole = complete(of_fixed_arms(trials), metric)
+        frame["low_images"], frame["high_images"] = over_images(whole, pairs, confidence=confidence)
     families = [*frame.groupby("context", sort=False).indices.values()] if family == Family.CONTEXT else []
     parts = [_judged(frame.iloc[rows], sign, maximise=maximise) for rows in families or [np.arange(len(frame))]]
     frame = pd.concat(parts)
@@ -189,7 +207,7 @@ def effects(
 
 def _judged(frame: pd.DataFrame, sign: int, *, maximise: bool) -> pd.DataFrame:
     """Return the comparisons of one family with what depends on how many they are: adjusted p, verdicts, intervals."""
-    frame = frame.assign(n_family=len(frame))
+    frame = frame.assign(n_family=len(frame), size="")
     for name in ("p", "p_equivalence", "p_flip"):
         frame[f"{name}_holm"] = holm(frame[name].to_numpy(np.float64))
     frame["p_flip_holm_least"] = holm(frame["p_flip_holm_least"].to_numpy(np.float64))
@@ -197,8 +215,13 @@ def _judged(frame: pd.DataFrame, sign: int, *, maximise: bool) -> pd.DataFrame:
         return frame
     alternative, margin, delta = frame[["alternative", "margin", "delta"]].iloc[0]
     effect, n = frame["effect"].to_numpy(np.float64), frame["n_pairs"].to_numpy(np.int64)
-    p_holm, p_equivalence = (frame[name].to_numpy(np.float64) for name in ("p_holm", "p_equivalence_holm"))
-    frame["verdict"] = decide(effect, p_holm, p_equivalence, maximise=maximise, alternative=alternative, margin=margin)
+    raw = [frame[name].to_numpy(np.float64) for name in ("p", "p_equivalence")]
+    decisive, p_equivalence = (frame[f"{name}_holm"].to_numpy(np.float64) for name in ("p", "p_equivalence"))
+    if not np.isnan(delta):
+        decisive, p_equivalence = frame["p_both"], frame["p_equivalence_both"] = both_adjusted(*raw)
+    frame["verdict"] = decide(
+        effect, decisive, p_equivalence, maximise=maximise, alternative=alternative, margin=margin
+    )
     # The strictest level that Holm's method may ask of an arm: it depends on no result.
     level = LEVEL / len(frame)
     of_interval = level * (2 if sign else 1)
@@ -208,6 +231,11 @@ def _judged(frame: pd.DataFrame, sign: int, *, maximise: bool) -> pd.DataFrame:
     size = mde(n, of_interval, sd)
     frame["detectable"] = sign * (margin + size) if sign else size
     if not np.isnan(delta):
+        is_beyond = np.where(effect > 0, frame["low_simultaneous"] > delta, frame["high_simultaneous"] < -delta)
+        is_decided = frame["verdict"].isin([Verdict.HELPS, Verdict.HURTS])
+        is_told = frame["verdict"].eq(Verdict.EQUIVALENT) & (decisive < LEVEL)
+        sizes = np.where(is_beyond, BEYOND, MAY_BE_LESS), np.where(effect > 0, ABOVE_0, BELOW_0)
+        frame["size"] = np.select([is_decided, is_told], sizes, "")
         is_open = frame["verdict"] == Verdict.UNDECIDED
         for column, assurance in (("more_seeds", ASSURANCE), ("more_seeds_low", 1 - ASSURANCE)):
             more = more_seeds(delta, sd, n, level, assurance)

@@ -1,19 +1,33 @@
-"""What an arm does over several contexts: the mean of its effects, each context counted once; and its name there."""
+"""What an arm does over several contexts: the mean of its effects, each context counted once; and its name there.
+
+The test that answers is Student's over contexts, of effects in units of each context's noise: so a context whose
+scores vary ten times as much does not have ten times the say. Holm's method adjusts it over the arms, each of which is
+compared with the baseline alone.
+"""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.statistics.any_table import complete, reported
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, grouped_estimates
-from analysis.statistics.verdicts import holm
+from analysis.statistics.paired import direction
+from analysis.statistics.verdicts import Verdict, decide, holm
 from analysis.wording import comparison_names
+from cktf.rows import Alternative
 
 COLUMNS = columns(
     """
-    arm metric n_contexts n_missing n_above effect sd low high confidence p p_holm
+    arm metric n_contexts n_missing n_above effect sd low high confidence p p_holm n_in_noise effect_in_noise
+    low_in_noise high_in_noise p_in_noise p_in_noise_holm verdict reason
     """
 )
+
+FEWEST_CONTEXTS = 4
+"""Contexts from which on something is said over contexts; of fewer, each speaks for itself."""
 
 
 def shared_names(arms: pd.DataFrame) -> "pd.Series[str]":
@@ -36,37 +50,99 @@ def rounding(effects: pd.DataFrame) -> "pd.Series[float]":
     return RELATIVE_ROUNDING * values.abs().max(axis="columns")
 
 
-def over_contexts(effects: pd.DataFrame) -> pd.DataFrame:
+def noise_of_contexts(trials: pd.DataFrame, *, metric: str) -> dict[str, float]:
+    """Return the noise of each context: the residual standard deviation of its scores, beside arm and seed.
+
+    It is that of the least squares fit of a mean for every arm and a shift for every seed; NaN where nothing is left to
+    tell it from (one seed, or one arm), or where all residuals are rounding.
+    """
+    found = {}
+    for context, scores in complete(reported(trials), metric).groupby("context", sort=False):
+        values = scores[metric].to_numpy(np.float64)
+        design = pd.get_dummies(scores[["arm_id", "seed"]].astype(str), dtype=np.float64).to_numpy()
+        # Without the mean and the size of the scores, no square overflows, and rounding is that of the residuals.
+        around = values / max(np.abs(values).max(), np.finfo(float).tiny)
+        fit, _, rank, _ = np.linalg.lstsq(design, around - around.mean(), rcond=None)
+        residuals = around - around.mean() - design @ fit
+        freedom = len(values) - rank
+        varies = freedom > 0 and np.abs(residuals).max() > RELATIVE_ROUNDING
+        spread = np.sqrt((residuals**2).sum() / freedom) if varies else np.nan
+        found[str(context)] = float(spread * np.abs(values).max())
+    return found
+
+
+def over_contexts(effects: pd.DataFrame, noise: Mapping[str, float] | None = None, *, maximise: bool) -> pd.DataFrame:
     """Return the mean effect of every arm or contrast over its contexts, taken as a sample of those that it may meet.
 
-    The interval is Student's over contexts, so it holds what differs between them as well as the seeds' noise.
+    Intervals are Student's over contexts, so they hold what differs between them as well as the seeds' noise.
 
     Args:
         effects: As `analysis.statistics.effects.effects` gives them.
+        noise: As `noise_of_contexts` gives it; a context that it lacks has none.
+        maximise: Whether a larger metric is better.
 
     Returns:
         One row for each arm that stands in two contexts or more, in their order: ``n_contexts`` (with an effect),
         ``n_missing`` (without one), ``n_above`` (with an effect above 0), ``effect`` (mean), ``sd`` and the interval,
         ``p`` (of the one-sample t test, two-sided) and ``p_holm`` (adjusted over all rows). Equal effects have neither
-        interval nor p.
+        interval nor p. The columns that end in ``_in_noise`` have the same of the effects over their context's noise,
+        over the contexts of which that is known, p being of the alternative and the margin of the effects; from
+        `FEWEST_CONTEXTS` on they give the ``verdict``, by ``p_in_noise_holm``. ``reason`` says why there is none.
     """
     effects = effects.assign(arm=comparison_names(effects))
     by_arm = effects.groupby("arm", sort=False)
     shared = effects[by_arm["context"].transform("nunique") > 1].assign(rounding=rounding)
     if shared.empty:
         return typed([], COLUMNS)
-    frame = grouped_estimates(shared, ["arm"], "effect").rename(columns={"n": "n_contexts", "mean": "effect"})
+    frame = _student(shared, "effect", shared["rounding"]).rename(columns={"n": "n_contexts", "mean": "effect"})
     by_arm = shared.groupby("arm", sort=False)
     frame["metric"] = shared["metric"].iloc[0]
     frame["n_missing"] = by_arm["context"].nunique().to_numpy() - frame["n_contexts"].to_numpy()
     frame["n_above"] = (shared["effect"] > shared["rounding"]).groupby(shared["arm"], sort=False).sum().to_numpy()
     frame["confidence"] = CONFIDENCE
-    n = np.where(frame["n_contexts"] > 1, frame["n_contexts"], np.nan)
-    # As of seeds (see `analysis.statistics.paired`): effects that do not vary hold no information on their own error.
-    spread = by_arm["effect"].max() - by_arm["effect"].min()
-    varies = (spread > by_arm["rounding"].max()).to_numpy()
-    frame.loc[~varies, ["low", "high"]] = np.nan
-    error = np.where(varies, frame["sd"], np.nan) / np.sqrt(n)
-    frame["p"] = 2 * stats.t.sf(np.abs(frame["effect"].to_numpy()) / error, n - 1)
+    frame["p"] = 2 * stats.t.sf(np.abs(frame["statistic"]), frame["df"])
     frame["p_holm"] = holm(frame["p"].to_numpy(np.float64))
+
+    unit = shared["context"].map(noise or {}).astype(np.float64)
+    has_question = "alternative" in shared
+    alternative = str(shared["alternative"].iloc[0]) if has_question else Alternative.TWO_SIDED
+    margin = float(shared["margin"].iloc[0]) if has_question else 0.0
+    sign = direction(alternative, maximise=maximise)
+    in_noise = shared.assign(
+        size=shared["effect"] / unit,
+        tested=(shared["effect"] - sign * margin) / unit,
+        rounding=shared["rounding"] / unit,
+    )
+    sized, tested = (_student(in_noise, name, in_noise["rounding"]) for name in ("size", "tested"))
+    frame["n_in_noise"], frame["effect_in_noise"] = sized["n"], sized["mean"]
+    frame["low_in_noise"], frame["high_in_noise"] = sized["low"], sized["high"]
+    is_enough = sized["n"] >= FEWEST_CONTEXTS
+    beyond = sign * tested["statistic"] if sign else np.abs(tested["statistic"])
+    p = (1 if sign else 2) * stats.t.sf(beyond, tested["df"])
+    frame["p_in_noise"] = np.where(is_enough, p, np.nan)
+    adjusted = holm(frame["p_in_noise"].to_numpy(np.float64))
+    frame["p_in_noise_holm"] = adjusted
+    none = np.full(len(frame), np.nan)
+    words = decide(sized["mean"].to_numpy(), adjusted, none, maximise=maximise, alternative=alternative, margin=margin)
+    frame["verdict"] = np.where(np.isnan(adjusted), Verdict.UNDECIDED, words)
+    frame["reason"] = np.select(
+        [~is_enough, np.isnan(p)],
+        [
+            f"fewer than {FEWEST_CONTEXTS} contexts whose noise is known: each speaks for itself",
+            "its effects are equal: no error to test against",
+        ],
+        "",
+    )
     return typed(frame, COLUMNS)
+
+
+def _student(frame: pd.DataFrame, column: str, rounding: "pd.Series[float]") -> pd.DataFrame:
+    """Return estimates of each arm with Student's ``statistic`` and ``df``; none where values differ by rounding."""
+    found = grouped_estimates(frame, ["arm"], column)
+    by_arm = frame[column].groupby(frame["arm"], sort=False)
+    # As of seeds (see `analysis.statistics.paired`): effects that do not vary hold no information on their own error.
+    varies = (by_arm.max() - by_arm.min() > rounding.groupby(frame["arm"], sort=False).max()).to_numpy()
+    found.loc[~varies, ["low", "high"]] = np.nan
+    n = np.where(found["n"] > 1, found["n"], np.nan)
+    error = np.where(varies, found["sd"], np.nan) / np.sqrt(n)
+    return found.assign(statistic=found["mean"].to_numpy() / error, df=n - 1)

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.report.table import NOTE, Columns, Table, cell, rows_of
+from analysis.report.reading import sides_text
+from analysis.report.table import NOTE, VERDICT, Columns, Table, cell, rows_of
 from analysis.results import Results
 from analysis.statistics.interactions import models_and_family
+from analysis.statistics.over_contexts import FEWEST_CONTEXTS as FEWEST_SAID
 from analysis.statistics.paired import FEWEST_CORRELATED, FEWEST_FLIPPED, FEWEST_UNPAIRED
 from analysis.statistics.ranks import FEWEST_ARMS, FEWEST_CONTEXTS, FRIEDMAN, MANY_CONTEXTS, MIXED
 from analysis.statistics.verdicts import POWER
@@ -36,7 +38,7 @@ def pairing(results: Results) -> list[Table]:
     sides = "arm and baseline" if effects["against_baseline"].all() else "both arms"
     measured = quantity(results.facts.study.report_metric)
     has_unpaired = bool(effects["n_unpaired"].notna().any())
-    of_delta = {"p (equivalence)": "p_equivalence", "p (equivalence, Holm)": "p_equivalence_holm"}
+    of_delta = {"p (equivalence)": "p_equivalence", "p (equivalence, adjusted)": "p_equivalence_both"}
     p_names = {
         "p (t)": "p",
         **(of_delta if results.facts.study.delta is not None else {}),
@@ -47,6 +49,9 @@ def pairing(results: Results) -> list[Table]:
         "pairs": "n_pairs",
         "correlation [95% interval]": lambda effect: (
             number_text(effect["correlation"], 2) + _interval(effect, "correlation_{}", 2)
+        ),
+        "variance left [95% interval]": lambda effect: (
+            number_text(effect["variance_left"], 2) + _interval(effect, "variance_left_{}", 2)
         ),
         **({"seeds if unpaired": cell(number_text, "n_unpaired", 0)} if has_unpaired else {}),
         "g_z": cell(signed_text, "hedges_gz", 2),
@@ -63,9 +68,10 @@ def pairing(results: Results) -> list[Table]:
     )
     remark = (
         f"Correlation of {sides} over the seeds, with Fisher's interval from "
-        f"{FEWEST_CORRELATED} pairs on.{unpaired} g_z: the effect in standard deviations of the differences (d_z, with "
-        f"Hedges' correction). Detectable: the effect that so many pairs tell from {study.margin:g} with {POWER:.0%} "
-        "power, if the differences vary as they did. The "
+        f"{FEWEST_CORRELATED} pairs on. Variance left: that of the paired differences over that of unpaired ones, with "
+        f"Pitman's and Morgan's interval from as many on: below 1, pairing gained.{unpaired} g_z: the effect in "
+        "standard deviations of the differences (d_z, with Hedges' correction). Detectable: the effect that so many "
+        f"pairs tell from {study.margin:g} with {POWER:.0%} power, if the differences vary as they did. The "
         f"exact sign-flip test, from {FEWEST_FLIPPED} pairs on, decides nothing."
     )
     return [
@@ -114,13 +120,23 @@ def over_contexts(results: Results) -> list[Table]:
         "contexts": "n_contexts",
         "of these above 0": "n_above",
         f"effect [95% interval]{unit_text(measured)}": lambda row: effect_text(row, measured.decimals),
-        "p": cell(p_text, "p"),
-        "p (Holm)": cell(p_text, "p_holm"),
-        NOTE: lambda arm: f"no effect in {arm['n_missing']} of its contexts" if arm["n_missing"] else "",
+        "in units of noise [95% interval]": lambda row: (
+            signed_text(row["effect_in_noise"], 2) + _interval(row, "{}_in_noise", 2)
+        ),
+        "p": cell(p_text, "p_in_noise"),
+        "p (Holm)": cell(p_text, "p_in_noise_holm"),
+        VERDICT: "verdict",
+        NOTE: lambda arm: "; ".join(
+            note
+            for note in (arm["n_missing"] and f"no effect in {arm['n_missing']} of its contexts", arm["reason"])
+            if note
+        ),
     }
     remark = (
-        "Mean of an arm's effects, each context counted once, with Student's interval over contexts; p by the "
-        f"one-sample t test, adjusted by Holm's method over {count} arm{'s' * (count != 1)}."
+        "Mean of an arm's effects, each context counted once, with Student's interval over contexts. The verdict over "
+        "contexts comes from the effects in units of their context's noise (residual standard deviation beside arm and "
+        f"seed): one-sample t test over contexts{sides_text(results.facts.study)}, adjusted by Holm's method over "
+        f"{count} arm{'s' * (count != 1)}, from {FEWEST_SAID} contexts on; of fewer, each speaks for itself."
     )
     return [Table("Effects over all contexts", rows_of(results.over_contexts, columns), remark)]
 
@@ -154,7 +170,8 @@ def rank_test_text(ranks: "pd.DataFrame") -> str:
     num_blocks = int(ranked["n_blocks"].max()) if len(ranked) else 0
     text = (
         f"{len(ranked)} arms are ranked in {num_blocks} contexts, 1 being the best. A context is a block; an arm's "
-        "value in it is its mean effect at the same seeds, the baseline's is 0. "
+        "value in it is its mean effect at the same seeds, the baseline's is 0. Ranks describe: the verdict over "
+        "contexts is that of the effects over all contexts. "
     )
     if (ranks["test"] == FRIEDMAN).any():
         first = ranks.iloc[0]

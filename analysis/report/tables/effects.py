@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.ledger.other_names import other_names
-from analysis.report.reading import family_text, held_for_text, open_text, reading_text, sides_text
-from analysis.report.table import NOTE, SIMULTANEOUS, UNADJUSTED, VERDICT, Cells, Rows, Table
+from analysis.report.reading import family_text, held_for_text, images_text, open_text, reading_text, sides_text
+from analysis.report.table import NOTE, OVER_IMAGES, SIMULTANEOUS, UNADJUSTED, VERDICT, Cells, Rows, Table
 from analysis.results import Results
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, LEVEL, MOST_MORE_SEEDS, Verdict
@@ -143,11 +143,14 @@ def effects_rows(results: Results, context: str = "") -> Rows:
     arms = results.arms[results.arms["context"] == context].set_index("arm_id")
     effects = results.effects[results.effects["context"] == context].set_index("arm_id")
     has_contrasts = any(len(names) > 1 for names in study.contrasts)
-    beside = [SIMULTANEOUS] if results.effects["n_family"].max() > 1 else []
+    further = {SIMULTANEOUS: "simultaneous"} if results.effects["n_family"].max() > 1 else {}
+    if results.effects["low_images"].notna().any():
+        further[OVER_IMAGES] = "images"
     published = ["reference"] if arms["reference"].notna().any() else []
     head = ["arm", *(["against"] if has_contrasts else []), "n", f"{measured.label}, {MEAN}", *published]
     interval = f"{90 if study.alternative != Alternative.TWO_SIDED else 95}% interval"
-    rows = [[*head, f"effect [{interval}]{unit_text(measured)}", *beside, UNADJUSTED, "p (Holm)", VERDICT, NOTE]]
+    p_head, p_name = ("p (Holm)", "p_holm") if study.delta is None else ("p (adjusted)", "p_both")
+    rows = [[*head, f"effect [{interval}]{unit_text(measured)}", *further, UNADJUSTED, p_head, VERDICT, NOTE]]
     others = other_names(results.trials)
 
     def add(arm_id: Any, figures: list[str], note: str, against: str = ABSENT) -> None:
@@ -157,14 +160,15 @@ def effects_rows(results: Results, context: str = "") -> Rows:
         own += [number_text(arm[name], measured.decimals) for name in published]
         rows.append([*own, *figures, "; ".join(part for part in (also, note) if part)])
 
-    none = [ABSENT] * (3 + len(beside))
+    none = [ABSENT] * (3 + len(further))
     for arm_id, arm in arms[arms["is_baseline"] & ~arms.index.isin(effects.index)].iterrows():
         add(arm_id, ["baseline", *none], arm["reason"] or missing_text(arm["n_planned"] - arm["n"]))
     for arm_id, effect in effects.iterrows():
-        low, high = (signed_text(effect[f"{end}_simultaneous"], measured.decimals) for end in ("low", "high"))
-        together = ABSENT if low == ABSENT else f"[{low}, {high}]"
-        tests = [p_text(effect["p"]), p_text(effect["p_holm"]), verdict_text(effect, measured.decimals)]
-        figures = [effect_text(effect, measured.decimals), *([together] if beside else []), *tests]
+        figures = [effect_text(effect, measured.decimals)]
+        for name in further.values():
+            ends = [signed_text(effect[f"{end}_{name}"], measured.decimals) for end in ("low", "high")]
+            figures.append(ABSENT if ABSENT in ends else f"[{', '.join(ends)}]")
+        figures += [p_text(effect["p"]), p_text(effect[p_name]), verdict_text(effect, measured.decimals)]
         add(arm_id, figures, note_text(effect), effect["against"])
     for arm_id, arm in arms[~arms["is_baseline"] & ~arms.index.isin(effects.index)].iterrows():
         alone = arm["reason"] or missing_text(arm["n_planned"] - arm["n"])
@@ -175,8 +179,11 @@ def effects_rows(results: Results, context: str = "") -> Rows:
 def verdict_text(effect: "pd.Series[Any]", decimals: int) -> str:
     """Return a verdict and, where it is open, the seeds that decide about delta or, without one, what is detectable.
 
-    One of a one-sided alternative has its margin.
+    One of a one-sided alternative has its margin; with a delta, a decided one says how large the effect may be.
     """
+    if effect.get("size"):
+        form = "{} ({})" if effect["verdict"] == Verdict.EQUIVALENT else "{}, {}"
+        return form.format(effect["verdict"], effect["size"])
     by = number_text(abs(effect["margin"]), decimals)
     if effect["verdict"] in (Verdict.NOT_WORSE, Verdict.NOT_BETTER):
         return f"{effect['verdict']} by {by} or more"
@@ -210,12 +217,13 @@ def note_text(effect: "pd.Series[Any]") -> str:
     sides = [side for side, count in lost.items() if count]
     if len(sides) == 1 and effect["n_pairs"]:
         notes.append(f"only {sides[0]} failed: the effect is that of the seeds that it survived")
-    if effect["p_holm"] < LEVEL <= effect["p_flip_holm_least"]:
+    is_told = effect["p_holm" if np.isnan(effect["delta"]) else "p_both"] < LEVEL
+    if is_told and effect["p_flip_holm_least"] >= LEVEL:
         notes.append(
             "the exact sign-flip test cannot confirm it at this number of seeds and comparisons (its smallest adjusted "
             f"p is {p_text(effect['p_flip_holm_least'])})"
         )
-    elif effect["p_holm"] < LEVEL <= effect["p_flip_holm"]:
+    elif is_told and effect["p_flip_holm"] >= LEVEL:
         notes.append(
             f"the exact sign-flip test does not tell it from {'the margin' if effect['margin'] else '0'} (p adjusted "
             f"likewise: {p_text(effect['p_flip_holm'])})"
@@ -238,11 +246,13 @@ def decision_text(results: Results) -> str:
     elif study.delta is None:
         margin = "; no delta is set, so no arm can be called equivalent"
     else:
-        margin = f"; equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided t tests, adjusted likewise"
+        margin = f"; equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided t tests"
+    how = "by Holm's method" if study.delta is None else "for both questions by Shaffer's method"
+    sentences = (reading_text(results), images_text(results), open_text(results))
     return (
-        f"Verdict: paired t test{sides_text(study)}, p adjusted by Holm's method {family_text(results)}, level {LEVEL}"
-        f"{margin}. {reading_text(results)} {open_text(results)}"
-    ).rstrip()
+        f"Verdict: paired t test{sides_text(study)}, p adjusted {how} {family_text(results)}, level {LEVEL}{margin}. "
+        f"{' '.join(filter(None, sentences))}"
+    )
 
 
 def missing_text(count: int) -> str:

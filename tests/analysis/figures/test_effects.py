@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from analysis import load
 from analysis.figures import effects
@@ -88,6 +90,10 @@ def test_a_verdict_is_a_shape_of_its_own_and_delta_a_pair_of_lines(
     forest = record(load(ledger.run))
     assert forest is not None
     assert "±delta" in forest.caption
+    assert "with its 90% interval, and thin the 98.75% intervals" in forest.caption
+    for row, effect in zip(forest.rows, load(ledger.run).effects.to_dict("records"), strict=True):
+        half = stats.t.ppf(0.95, row["n"] - 1) * effect["sd"] / np.sqrt(row["n"])
+        assert (row["low"], row["high"]) == pytest.approx((effect["effect"] - half, effect["effect"] + half))
     drawn = chart(forest).to_dict()
     shape, fill = (drawn["layer"][3]["encoding"][channel]["scale"] for channel in ("shape", "fill"))
     assert shape == {"domain": ["hurts", "equivalent"], "range": ["triangle-down", "square"]}

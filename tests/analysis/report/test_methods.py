@@ -124,7 +124,7 @@ def test_delta_and_the_test_beside_it_are_told(ablation_writer: Callable[..., An
     assert "within ±0.5 percentage points, the smallest effect that matters" in text
     assert "The exact sign-flip test stands beside the t test, for the 4 comparisons with 6 to 20 pairs" in text
     assert "With so many" not in text
-    assert "Wrong words of both kinds together come in at most 10% of studies" in text
+    assert "wrong words of both kinds come in at most 5% of studies (Shaffer 1986)" in text
     assert "changed between launches" not in text
 
 

@@ -1,8 +1,10 @@
 """The tables of effects."""
 
+import base64
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -239,3 +241,32 @@ def test_contrasts_stand_in_the_table_with_the_other_side_and_every_mean_does(
     assert {row for row, _ in digits.bold | digits.daggered} <= {1, 2, 3, 4}
     assert "contexts: where one leaves out 0" in digits.remark
     assert side_tables(results)["pairing"].rows[1][0] == "digits: kd against fsp"
+
+
+def test_intervals_over_images_stand_beside_and_say_what_they_speak_of(ablation_writer: Callable[..., Any]) -> None:
+    ledger = ablation_writer(arms=["baseline", "theta=0.0"], seeds=4)
+    ledger.close_segment()
+    results = load(ledger.run)
+    assert all("images" not in head for head in effects_rows(results)[0])
+    draw = np.random.default_rng(0)
+    bits = [base64.b64encode(draw.bytes(25)).decode() for _ in range(len(results.trials))]
+    results = replace(results, trials=results.trials.assign(test_correct=bits, test_images=200.0))
+    (table,) = main_tables(results)
+    head, _, row = table.rows
+    effect = results.effects.iloc[0]
+    expected = f"[{effect['low_images']:+.2f}, {effect['high_images']:+.2f}]".replace("-", "−")
+    assert row[head.index("also over unseen images")] == expected
+    assert "takes seeds and test images as two crossed samples" in table.remark
+    assert "also over unseen images" not in table.narrow()[0][0]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "size", "text"),
+    [
+        ("helps", "by more than delta", "helps, by more than delta"),
+        ("hurts", "may be less than delta", "hurts, may be less than delta"),
+        ("equivalent", "and above 0", "equivalent (and above 0)"),
+    ],
+)
+def test_with_delta_a_verdict_says_how_large_the_effect_may_be(verdict: str, size: str, text: str) -> None:
+    assert verdict_text(pd.Series({"verdict": verdict, "size": size, "margin": 0.0}), 1) == text

@@ -1,0 +1,69 @@
+"""One family of effects and equivalence: against closed testing over all that may be true at once."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.statistics.both_questions import both_adjusted
+from analysis.statistics.effects import effects
+from analysis.statistics.verdicts import holm
+
+
+def closed(p: np.ndarray) -> np.ndarray:
+    """Adjusted p (2, arms): the largest p of Bonferroni's tests of all sets of hypotheses that can be true together.
+
+    Of one arm, one of both hypotheses at most.
+    """
+    num_arms = p.shape[1]
+    found = np.zeros(p.shape)
+    for chosen in itertools.product((None, 0, 1), repeat=num_arms):
+        members = [(question, arm) for arm, question in enumerate(chosen) if question is not None]
+        if members:
+            together = min(min(p[member] for member in members) * len(members), 1.0)
+            for member in members:
+                found[member] = max(found[member], together)
+    return found
+
+
+def test_it_is_never_less_strict_than_closed_testing_and_as_strict_by_hand() -> None:
+    draw = np.random.default_rng(0)
+    for _ in range(200):
+        p = draw.random((2, 3)) ** 3
+        found = np.stack(both_adjusted(*p))
+        assert (found >= closed(p) - 1e-12).all()
+        assert (found <= np.minimum(p.max() * 3, 1) + 1e-12).all()
+    # Two arms: times 2 until both questions of the first are answered, then times 1.
+    found = both_adjusted(np.array([0.001, 0.03]), np.array([0.02, 0.2]))
+    assert np.concatenate(found) == pytest.approx([0.002, 0.04, 0.04, 0.2])
+
+
+def test_one_arm_pays_nothing_for_two_questions_and_what_was_not_tested_counts() -> None:
+    assert [*both_adjusted(np.array([0.04]), np.array([0.03]))] == [pytest.approx([0.04]), pytest.approx([0.03])]
+    p, p_equivalence = both_adjusted(np.array([0.01, np.nan]), np.array([0.5, np.nan]))
+    assert (p[0], p_equivalence[0]) == (0.02, 1.0)
+    assert np.isnan([p[1], p_equivalence[1]]).all()
+
+
+def test_with_delta_words_say_how_large_an_effect_may_be() -> None:
+    noise = np.array([-0.2, 0.1, 0.0, 0.2, -0.1, 0.0, 0.1, -0.1])
+    gains = {"far": 5.0, "near": 1.05, "tiny": 0.3, "below": -0.3, "none": 0.0, "worse": -5.0}
+    rows = [(arm, seed, gain + noise[seed]) for arm, gain in gains.items() for seed in range(8)]
+    rows += [("baseline", seed, 0.0) for seed in range(8)]
+    frame = pd.DataFrame(rows, columns=["arm", "seed", "m"])
+    table = effects(frame, metric="m", delta=1.0).set_index("arm")
+    said = {arm: (row["verdict"], row["size"]) for arm, row in table.iterrows()}
+    assert said == {
+        "far": ("helps", "by more than delta"),
+        "near": ("helps", "may be less than delta"),
+        "tiny": ("equivalent", "and above 0"),
+        "below": ("equivalent", "and below 0"),
+        "none": ("equivalent", ""),
+        "worse": ("hurts", "by more than delta"),
+    }
+    assert (table["p_holm"] <= table["p_both"] + 1e-15).all()
+    without = effects(frame, metric="m").set_index("arm")
+    assert (without["size"] == "").all()
+    assert without["p_both"].isna().all()
+    np.testing.assert_allclose(without["p_holm"], holm(without["p"].to_numpy()))
