@@ -202,7 +202,7 @@ def convert_teacher(
 
 def _finish(summary: "Summary") -> None:
     warn((f"{count} failed: {reason}" for reason, count in summary.failures.items()), style="red")
-    out.print(summary.in_words(), markup=False)
+    say([summary.in_words()])
     if summary.is_interrupted:
         raise typer.Exit(INTERRUPTED)
     if summary.failed:

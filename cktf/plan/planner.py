@@ -6,7 +6,7 @@ has the state of the planner that wrote it.
 """
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
@@ -64,7 +64,6 @@ class Planner:
         self._search = SearchedArms(spec, self.state) if spec.search else None
         self._running: set[str] = set()
         self._configs: dict[str, TrialConfig] = {}  # by arm: its first trial's
-        self._taken_back: Counter[str] = Counter()
         self._last_error = ""
         self._same_errors = 0
         self.listeners: list[Callable[[Row], None]] = []
@@ -184,23 +183,15 @@ class Planner:
                 f"'cktf resume RUN{again}' goes on once that is mended (max_failures_in_a_row: how many it takes)"
             )
 
-    def take_back(self, reason: str) -> None:
-        """Put the running trials back at the head of the queue, because their workers are gone.
+    def patience(self, trial_id: str) -> float:
+        """Return after how many seconds without an epoch something is wrong with a running trial.
 
-        A trial that was taken back more often than the study's ``max_failures`` fails, with this reason.
+        That is ten times the slowest epoch of it or of any student, and at least ``stall_seconds``. As long as none is
+        known, epochs may be long, and it is ten times ``stall_seconds``.
         """
-        for trial_id in sorted(self._running, key=self._place, reverse=True):
-            self._taken_back[trial_id] += 1
-            if self._taken_back[trial_id] > self.spec.max_failures:
-                self.on_end(trial_id, Status.FAILED, reason)
-            else:
-                self._running.discard(trial_id)
-                self._queue.appendleft(trial_id)
-
-    def _place(self, trial_id: str) -> tuple[bool, int]:
-        """Return what trials are sorted by before they are handed out: teachers first, in the order of planning."""
-        planned = self.state.trial(trial_id).planned
-        return planned.stage != Stage.TEACHER, planned.number
+        slowest = max(self.state.trial(trial_id).slowest_epoch, self.state.slowest_epoch)
+        least = self.spec.stall_seconds
+        return max(10 * slowest, least) if slowest else 10 * least
 
     @property
     def running(self) -> int:

@@ -18,12 +18,14 @@ class TrialState:
         planned: Its planned row.
         curve: Epoch to the value of the study's metric; None in a phase that is not scored.
         wall_seconds: Training time of those epochs.
+        slowest_epoch: That of the slowest of them.
         end: Its end row; None while it waits or runs.
     """
 
     planned: PlannedRow
     curve: dict[int, float | None] = field(default_factory=dict)
     wall_seconds: float = 0.0
+    slowest_epoch: float = 0.0
     end: EndRow | None = None
 
     @property
@@ -80,6 +82,8 @@ class RunState:
         """Teacher id -> the trial that trains it."""
         self.teachers: dict[str, TeacherRow] = {}
         """Teacher id -> its score."""
+        self.slowest_epoch = 0.0
+        """Seconds of the slowest epoch of any student."""
         self._counts: Counter[Status] = Counter()
         self._contexts: dict[str, None] = {}  # in the order of planning
         self._arms: defaultdict[str, dict[str, list[TrialState]]] = defaultdict(dict)  # by stage, as planned
@@ -164,6 +168,9 @@ class RunState:
             case EpochRow():
                 if row.epoch not in trial.curve:
                     trial.wall_seconds += row.epoch_seconds
+                trial.slowest_epoch = max(trial.slowest_epoch, row.epoch_seconds)
+                if not of_teacher:
+                    self.slowest_epoch = max(self.slowest_epoch, row.epoch_seconds)
                 trial.curve[row.epoch] = row.value(self.metric)
             case EndRow():
                 trial.end = row

@@ -307,6 +307,14 @@ class StudySpec(Settings):
     storage_patience: float = Field(default=PATIENCE, ge=0, le=7 * 86400)
     """Seconds for which what cannot be read or written in a bucket is tried again before it ends anything."""
 
+    stall: Literal["retry", "wait"] = "retry"
+    """What happens to a running trial of which nothing was heard for too long: its worker is ended, and it goes on from
+    its checkpoint, as after a worker's death; or it is waited for. Either is said."""
+
+    stall_seconds: float = Field(default=600.0, ge=1, le=7 * 86400)
+    """Seconds without an epoch that are too long: ten times the slowest epoch, but at least so many. Ten times so many
+    before the first epoch of the study."""
+
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
     """Optuna's sampler of a search. With a study's one metric, ``nsgaii`` is a genetic algorithm."""
 
