@@ -118,7 +118,9 @@ def main() -> None:
     for prune in ("median", "hyperband", "successive_halving"):
         for trials in (asked.trials // 40, asked.trials // 20):
             seconds, rows = replayed(trials, asked.epochs, prune)
-            print(f"{prune}, {trials} arms: {rows} rows replayed in {seconds:.1f} s, {1e6 * seconds / rows:.0f} µs a row")
+            print(
+                f"{prune}, {trials} arms: {rows} rows replayed in {seconds:.1f} s, {1e6 * seconds / rows:.0f} µs a row"
+            )
 
 
 if __name__ == "__main__":

@@ -71,8 +71,13 @@ class Planner:
         self.failure: Exception | None = None
         """First error raised while recording a row; after it the planner refuses to write."""
 
+        rows = list(rows)
+        if self._search:
+            self._search.over = _over(rows)
         for row in rows:
             self._apply(row)
+        if self._search:
+            self._search.over = ()
         if retry_failed:
             teachers = [each for each in self.state.teacher_trials.values() if each.status is Status.FAILED]
             for trial in [*teachers, *self.state.failures()]:
@@ -243,10 +248,11 @@ class Planner:
         for seed in seeds:
             pairs = [(arm, config) for arm in arms for config in replicates(self.spec, arm.config, seed)]
             for arm, config in pairs:
-                if config.trial_id in self.state.trials or config.trial_id in new:
+                trial_id = config.trial_id  # a hash of all of it
+                if trial_id in self.state.trials or trial_id in new:
                     continue
-                new[config.trial_id] = PlannedRow(
-                    trial_id=config.trial_id,
+                new[trial_id] = PlannedRow(
+                    trial_id=trial_id,
                     arm_id=arm.arm_id,
                     arm=arm.name,
                     seed=seed,
@@ -336,3 +342,14 @@ class Planner:
         self.state.apply(row)
         if self._search:
             self._search.apply(row)
+
+
+def _over(rows: Iterable[Row]) -> set[str]:
+    """Return the trials that have ended when all rows are applied."""
+    over = set()
+    for row in rows:
+        if isinstance(row, EndRow):
+            over.add(row.trial_id)
+        elif isinstance(row, PlannedRow):  # a failed one is tried again
+            over.discard(row.trial_id)
+    return over

@@ -9,6 +9,9 @@ from statistics import fmean
 from cktf.errors import LedgerDamaged
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
 
+STALL_SECONDS = 600.0
+"""Seconds without an epoch at which a trial is silent at the earliest, where no study says."""
+
 
 @dataclass
 class TrialState:
@@ -19,6 +22,7 @@ class TrialState:
         curve: Epoch to the value of the study's metric; None in a phase that is not scored.
         wall_seconds: Training time of those epochs.
         slowest_epoch: That of the slowest of them.
+        heard: When the latest of them reached the driver, in seconds since the epoch.
         end: Its end row; None while it waits or runs.
     """
 
@@ -26,6 +30,7 @@ class TrialState:
     curve: dict[int, float | None] = field(default_factory=dict)
     wall_seconds: float = 0.0
     slowest_epoch: float = 0.0
+    heard: float = 0.0
     end: EndRow | None = None
 
     @property
@@ -39,6 +44,14 @@ class TrialState:
     def epochs(self) -> int:
         """Number of epochs of the complete trial."""
         return self.planned.epochs or int(self.planned.config["epochs"])
+
+    def is_silent(self, now: float) -> bool:
+        """Return whether it runs, and no epoch came for ten times as long as its slowest took, or for `STALL_SECONDS`.
+
+        The longer of the two, at a time in seconds since the epoch.
+        """
+        patience = max(10 * self.slowest_epoch, STALL_SECONDS)
+        return self.status is Status.RUNNING and now - self.heard > patience
 
     def scored_epochs(self, epoch: int) -> int:
         """Return how many epochs up to this one have a value of the metric."""
@@ -168,6 +181,7 @@ class RunState:
             case EpochRow():
                 if row.epoch not in trial.curve:
                     trial.wall_seconds += row.epoch_seconds
+                trial.heard = row.time
                 trial.slowest_epoch = max(trial.slowest_epoch, row.epoch_seconds)
                 if not of_teacher:
                     self.slowest_epoch = max(self.slowest_epoch, row.epoch_seconds)
