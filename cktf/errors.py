@@ -100,8 +100,8 @@ class ClusterNotFound(UserError):  # noqa: N818
     """No Ray cluster answers at the address."""
 
 
-LOST_CLUSTER = 3
-"""Exit code of a driver whose cluster was lost."""
+LOST_CLUSTER, INTERRUPTED = 3, 130
+"""Exit codes of a driver whose cluster was lost, and of one that a signal ended."""
 
 
 class ClusterLost(UserError):  # noqa: N818

@@ -4,7 +4,7 @@ import os
 import sys
 
 from cktf.cluster.signals import as_ctrl_c
-from cktf.errors import LOST_CLUSTER
+from cktf.errors import INTERRUPTED, LOST_CLUSTER
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
             app.main()
         except KeyboardInterrupt:
             sys.stderr.write("interrupted\n")
-            sys.exit(130)
+            sys.exit(INTERRUPTED)
         except SystemExit as end:
             if end.code == LOST_CLUSTER:  # Ray would wait for it once more at the interpreter's end
                 sys.stdout.flush()

@@ -13,10 +13,9 @@ import typer
 from typer.core import TyperCommand
 
 from cktf.cli import networks, results, studies
-from cktf.cli.studies import INTERRUPTED
 from cktf.cli.studies import SOME_FAILED as SOME_FAILED
 from cktf.cli.terminal import out, warn
-from cktf.errors import LOST_CLUSTER, ClusterLost, UserError, fault
+from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost, UserError, fault
 
 WRONG_INPUT = 2
 FAULT = 70

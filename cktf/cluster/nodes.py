@@ -92,7 +92,11 @@ def connected(address: str | None, advice: str = "launch again") -> Iterator[Pul
             stack.enter_context(started() if address is None else _joined(address))
             pulse = feel(place)
             ending.callback(pulse.end)
-        yield pulse
+        try:
+            yield pulse
+        except KeyboardInterrupt:
+            pulse.is_interrupted = True
+            raise
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import ray
 
-from cktf.errors import LOST_CLUSTER, ClusterLost
+from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost
 
 ASK_SECONDS = 2.0
 """Time between two questions to the head; nodes come and go."""
@@ -52,6 +52,8 @@ class Pulse:
         self._place, self._is_local, self._advice = place, is_local, advice
         self._heard = time.monotonic()
         self._why = ""
+        self.is_interrupted = False
+        """Whether the driver leaves because of a signal, which whoever sent it may have sent to Ray's processes too."""
         self._is_over = threading.Event()
         for task in (self._ask, self._watch):
             threading.Thread(target=task, name="pulse", daemon=True).start()
@@ -59,7 +61,7 @@ class Pulse:
     def require(self) -> None:
         """Raise a `ClusterLost` if the cluster is lost."""
         if self._why:
-            raise ClusterLost(f"{self._place} was lost: {self._why}; {self._advice}")
+            raise ClusterLost(self._message())
 
     def end(self) -> None:
         """End: the driver has left the cluster."""
@@ -76,13 +78,14 @@ class Pulse:
             self._why = self._trouble(time.monotonic() - self._heard)
         if self._is_over.wait(LEAVE_SECONDS):
             return
-        try:
-            self.require()
-        except ClusterLost as error:  # the driver hangs in Ray, which its own end will not be awaited for
-            print(error, file=sys.stderr, flush=True)  # noqa: T201
+        said = f"interrupted; {self._advice}" if self.is_interrupted else self._message()
+        print(said, file=sys.stderr, flush=True)  # noqa: T201  # the driver hangs in Ray
         with suppress(Exception):
             kill_own_processes()
-        os._exit(LOST_CLUSTER)
+        os._exit(INTERRUPTED if self.is_interrupted else LOST_CLUSTER)
+
+    def _message(self) -> str:
+        return f"{self._place} was lost: {self._why}; {self._advice}"
 
     def _trouble(self, silent: float) -> str:
         """Return why the cluster is lost, after so many seconds of silence; an empty text if it is not."""
