@@ -8,7 +8,7 @@ CASES ?= 1000
 SEED ?= 0
 KIND ?=
 
-.PHONY: quickstart test test-quick test-gpu coverage fuzz check bench lock clean
+.PHONY: quickstart test test-quick test-gpu faults coverage fuzz check bench lock clean
 .DEFAULT_GOAL := quickstart
 
 # The stamp is a copy of the lock that the environment was made from: an environment with the right lock is used as it is.
@@ -29,7 +29,11 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test: $(VENV)/requirements.lock
 	$(PYTEST) -n 2 -m "not ray"
-	$(PYTEST) -m ray
+	$(PYTEST) -m "ray and not faults"
+
+# Studies of which processes are killed or stopped: some minutes.
+faults: $(VENV)/requirements.lock
+	$(PYTEST) -m faults tests/faults
 
 test-quick: $(VENV)/requirements.lock
 	$(PYTEST) -n 2 -m "not ray and not slow"
@@ -40,7 +44,7 @@ test-gpu: $(VENV)/requirements.lock
 
 coverage: $(VENV)/requirements.lock
 	$(PYTEST) -n 2 -m "not ray" --cov --cov-report=
-	$(PYTEST) -m ray --cov --cov-append --cov-report=term:skip-covered
+	$(PYTEST) -m "ray and not faults" --cov --cov-append --cov-report=term:skip-covered
 
 # Thousands of generated inputs of every kind: make fuzz CASES=7000 SEED=1 KIND="--kind studies"
 fuzz: $(VENV)/requirements.lock

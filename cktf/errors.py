@@ -100,6 +100,14 @@ class ClusterNotFound(UserError):  # noqa: N818
     """No Ray cluster answers at the address."""
 
 
+LOST_CLUSTER, INTERRUPTED = 3, 130
+"""Exit codes of a driver whose cluster was lost, and of one that a signal ended."""
+
+
+class ClusterLost(UserError):  # noqa: N818
+    """The Ray that a driver was connected to is gone."""
+
+
 class NotExtensible(UserError):  # noqa: N818
     """The study cannot be extended as requested."""
 

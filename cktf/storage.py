@@ -320,6 +320,12 @@ class Storage:
 
         self._try("", remove)
 
+    def clear_empty(self) -> None:
+        """Delete the empty folders directly below this one; a bucket has none."""
+        for folder in Path(self.path).glob("*") if self.is_local else ():
+            with suppress(OSError):  # it is not empty, or no folder
+                folder.rmdir()
+
     def names(self, suffix: str = "", *, below: bool = False) -> list[str]:
         """Return the names of the files directly below the root, sorted, that end in ``suffix``.
 

@@ -1,7 +1,7 @@
 """The command line: parse, call, print.
 
-Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback); 70 a fault of the program;
-130 interrupted (Ctrl-C, SIGTERM).
+Exit codes: 0 done; 1 some trials failed; 2 the input is wrong (one message, no traceback); 3 the Ray cluster was lost;
+70 a fault of the program; 130 interrupted (Ctrl-C, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2).
 """
 
 import sys
@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from cktf.cli import networks, results, studies
 from cktf.cli.studies import SOME_FAILED as SOME_FAILED
 from cktf.cli.terminal import out, warn
-from cktf.errors import UserError, fault
+from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost, UserError, fault
 
 WRONG_INPUT = 2
 FAULT = 70
@@ -54,8 +54,11 @@ class _Command(TyperCommand):
             return super().invoke(ctx)
         except UserError as error:
             warn([error], style="red")
-            raise typer.Exit(WRONG_INPUT) from None
-        except (typer.Exit, KeyboardInterrupt, BrokenPipeError):
+            raise typer.Exit(LOST_CLUSTER if isinstance(error, ClusterLost) else WRONG_INPUT) from None
+        except KeyboardInterrupt:
+            warn(["interrupted"])
+            raise typer.Exit(INTERRUPTED) from None
+        except (typer.Exit, BrokenPipeError):
             raise
         except Exception as error:
             warn([fault(error)], style="red")
@@ -70,7 +73,7 @@ for _each in (
 
 
 def main() -> None:
-    """Enter the command line."""
+    """Run the command line."""
     # A terminal without UTF-8, or a path with odd bytes, must not keep anything from being said.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

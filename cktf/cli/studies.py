@@ -9,7 +9,7 @@ import typer
 
 from cktf.cli.arguments import Address, Overrides, RunDirectory, Smoke, StudyFile
 from cktf.cli.terminal import out, say, table_of, warn
-from cktf.errors import InputError, naming, shown
+from cktf.errors import INTERRUPTED, InputError, naming, shown
 from cktf.own_analysis import require_own_analysis
 from cktf.rows import Alternative
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cktf.study.spec import StudySpec
 
 SOME_FAILED = 1
-INTERRUPTED = 130
 
 
 def _load(study: Path, overrides: list[str] | None, *, smoke: bool) -> "StudySpec":
@@ -205,7 +204,7 @@ def convert_teacher(
 
 def _finish(summary: "Summary") -> None:
     warn((f"{count} failed: {reason}" for reason, count in summary.failures.items()), style="red")
-    out.print(summary.in_words(), markup=False)
+    say([summary.in_words()])
     if summary.is_interrupted:
         raise typer.Exit(INTERRUPTED)
     if summary.failed:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import ray
 
+from cktf.cluster.scratch import scratch_folder
 from cktf.cluster.signals import held_back
 from cktf.errors import ClusterNotFound
 
@@ -29,9 +30,9 @@ def started() -> Iterator[None]:
     """
     num_cpus = cores()
     with _private_folder() as folder, ExitStack() as stack:
-        stack.callback(ray.shutdown)
+        stack.callback(_shut_down)
         try:
-            with held_back():
+            with starting():
                 ray.init(
                     "local",
                     num_cpus=num_cpus,
@@ -50,6 +51,24 @@ def started() -> Iterator[None]:
 
 
 @contextmanager
+def starting() -> Iterator[None]:
+    """Delay signals while Ray starts or is joined, and keep it from handling SIGTERM, which would leave processes."""
+    name = "set_sigterm_handler"
+    before = getattr(ray._private.utils, name)
+    setattr(ray._private.utils, name, lambda _: None)
+    try:
+        with held_back():
+            yield
+    finally:
+        setattr(ray._private.utils, name, before)
+
+
+def _shut_down() -> None:
+    with held_back():  # a second Ctrl-C, from an impatient user, would leave processes behind
+        ray.shutdown()
+
+
+@contextmanager
 def _private_folder() -> Iterator[str]:
     """Yield a folder, closed to other users, for Ray's logs and sockets, which Ray makes readable by everybody.
 
@@ -58,16 +77,16 @@ def _private_folder() -> Iterator[str]:
     usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     is_short = len(os.fsencode(usual + _SOCKET)) <= LONGEST_SOCKET
     place = usual if is_short else "/tmp"  # noqa: S108  # a folder with a random name is made in it
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="cktf-", dir=place, ignore_cleanup_errors=True)  # mode 0700
-    except OSError as error:
-        shorter = f", nor one of at most {LONGEST_SOCKET - len(_SOCKET)} bytes, as sockets need" if not is_short else ""
-        raise ClusterNotFound(
-            f"Ray could not be started on this machine: {place}: {error.strerror}; $TMPDIR ({usual}) is no folder that "
-            f"can be written to{shorter}"
-        ) from error
-    with folder as path:
-        yield path
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(scratch_folder(place))
+        except OSError as error:
+            shorter = f", nor one of at most {LONGEST_SOCKET - len(_SOCKET)} bytes, as sockets need"
+            raise ClusterNotFound(
+                f"Ray could not be started on this machine: {place}: {error.strerror}; $TMPDIR ({usual}) is no folder "
+                f"that can be written to{'' if is_short else shorter}"
+            ) from error
+        yield folder
 
 
 def cores() -> int:

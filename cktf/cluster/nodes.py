@@ -4,9 +4,10 @@ import logging
 import math
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import ray
@@ -15,8 +16,9 @@ from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError
 from ray.tune import PlacementGroupFactory
 
-from cktf.cluster.local import started
-from cktf.cluster.signals import as_ctrl_c
+from cktf.cluster.local import started, starting
+from cktf.cluster.pulse import Node, Pulse, alive_nodes
+from cktf.cluster.signals import held_back
 from cktf.errors import ClusterNotFound, ClusterTooSmall
 from cktf.study.spec import Resources
 
@@ -29,17 +31,11 @@ JOIN_SECONDS = 60.0
 SCALE_UP_SECONDS = 900.0
 """The same with an autoscaler: a cloud's GPU node takes minutes to come up."""
 
-LOOK_SECONDS = 2.0
-"""Age after which the list of nodes is asked for again; nodes come and go."""
-
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")
 """The autoscaler's limits, on the head of a cluster that ``ray up`` has started."""
 
 HEAD = "node:__internal_head__"
 """Resource of every cluster's head node: it holds the slots that take no CPU or GPU themselves."""
-
-Node = Mapping[str, float]
-"""Resources of one node: ``CPU``, ``GPU``, ... to amount."""
 
 
 @dataclass(frozen=True)
@@ -80,23 +76,35 @@ class TrialResources:
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[None]:
-    """Start a Ray on this machine, or join the one at ``address``; leave it at the end.
+def connected(address: str | None, advice: str = "launch again") -> Iterator[Pulse]:
+    """Start a Ray on this machine, or join the one at ``address``; yield its pulse, and leave it at the end.
 
-    A Ray that this process has already started is used as it is.
+    A Ray that this process has already started is used as it is. ``advice`` ends the message that Ray was lost.
     """
-    if ray.is_initialized():
-        yield
-        return
-    with started() if address is None else _joined(address), as_ctrl_c():  # Ray has its own way with SIGTERM
-        yield
+    with ExitStack() as stack:
+        feel = partial(Pulse, is_local=address is None, advice=advice)
+        place = "the Ray of this machine" if address is None else f"the Ray cluster at {address}"
+        if ray.is_initialized():
+            pulse = feel(place)
+            stack.callback(pulse.end)
+        else:
+            ending = stack.enter_context(ExitStack())  # the pulse goes on until Ray is left, which may hang
+            stack.enter_context(started() if address is None else _joined(address))
+            pulse = feel(place)
+            ending.callback(pulse.end)
+        try:
+            yield pulse
+        except KeyboardInterrupt:
+            pulse.is_interrupted = True
+            raise
 
 
 @contextmanager
 def _joined(address: str) -> Iterator[None]:
     _require_answer(address)
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        with starting():
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise ClusterNotFound(
             f"--address {address}: cannot join the Ray cluster: {error}; an address is auto or HOST:PORT, "
@@ -105,7 +113,8 @@ def _joined(address: str) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        with held_back():
+            ray.shutdown()
 
 
 def _require_answer(address: str) -> None:
@@ -120,11 +129,6 @@ def _require_answer(address: str) -> None:
             socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
         except OSError as error:
             raise ClusterNotFound(f"--address {address}: no Ray cluster answers there: {error}") from error
-
-
-def alive_nodes() -> list[Node]:
-    """Return the resources of every node that is up."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def trials_that_fit(trial: TrialResources, nodes: Sequence[Node]) -> int:
@@ -177,22 +181,39 @@ def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[st
 class Capacity:
     """Number of trials that may run at the same time, counting nodes that an autoscaler may add.
 
-    ``slots`` is the study's own limit.
+    Args:
+        trial: What a trial takes.
+        slots: The study's own limit.
+        nodes: Returns the nodes that are up.
+        is_local: Whether no other node can come.
+        say: Told once when no trial fits any longer.
     """
 
-    def __init__(self, trial: TrialResources, slots: int | None, *, is_local: bool) -> None:
+    def __init__(
+        self,
+        trial: TrialResources,
+        slots: int | None,
+        nodes: Callable[[], Sequence[Node]],
+        *,
+        is_local: bool,
+        say: Callable[[str], None],
+    ) -> None:
         self._trial = trial
         self._slots = slots
+        self._nodes = nodes
+        self._say = say
         self._potential = 0 if is_local else _potential(trial, _node_kinds())
-        self._looked = -math.inf
-        self._now = 1
+        self._is_local = is_local
+        self._is_waiting = False
 
     def now(self) -> int:
         """Return the number; at least 1, because a cluster that has lost its last node may get another."""
-        if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._looked = time.monotonic()
-            self._now = max(1, trials_that_fit(self._trial, alive_nodes()), self._potential)
-        return min(self._now, self._slots or self._now)
+        fit = trials_that_fit(self._trial, self._nodes())
+        if not (fit or self._is_waiting or self._is_local):  # of this machine alone, the loss is an end
+            self._say(f"no node is up that has {self._trial}: waiting for one; Ctrl-C ends, and nothing is lost")
+        self._is_waiting = not fit
+        most = max(1, fit, self._potential)
+        return min(most, self._slots or most)
 
 
 def _node_kinds() -> list[tuple[Node, int]]:

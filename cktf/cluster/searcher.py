@@ -4,18 +4,24 @@ Both only translate. Nothing of Tune's is restored after a crash, and what Tune 
 truth.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from cktf.cluster.assignment import Assignment
+from cktf.names import arm_label
 from cktf.plan.planner import NoTrial, Planner
 from cktf.rows import PlannedRow
+
+LOOK_SECONDS = 1.0
+"""Time between two looks for trials of which nothing is heard."""
 
 
 class PlannerSearcher(Searcher):
@@ -76,27 +82,61 @@ class PlannerScheduler(FIFOScheduler):
 
     supports_buffered_results = False
 
-    def __init__(self, planner: Planner, searcher: PlannerSearcher) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        searcher: PlannerSearcher,
+        require_cluster: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._planner = planner
         self._searcher = searcher
+        self._require_cluster = require_cluster
+        self._say = say
+        self._heard: dict[str, float] = {}  # by Tune's id of a trial that has a worker
+        self._looked = time.monotonic()
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Return which trial starts before the others, if any; Tune asks at every step."""
         # Tune swallows errors raised in on_trial_complete, so they are raised here.
         if self._planner.failure:
             raise self._planner.failure
+        self._require_cluster()
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._look(tune_controller.get_live_trials())
         return super().choose_trial_to_run(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Return whether the trial goes on."""
         self._searcher.hear(result)
+        self._heard[trial.trial_id] = time.monotonic()
         is_pruned = self._planner.on_epoch(trial.config["trial_id"], result["epoch"])
         return str(TrialScheduler.STOP if is_pruned else TrialScheduler.CONTINUE)
 
+    def _look(self, trials: Iterable[Trial]) -> None:
+        """Say of which running trials nothing was heard for too long, and end their workers if the study wants it."""
+        now = time.monotonic()
+        workers = {trial: worker for trial in trials if (worker := trial.temporary_state.ray_actor)}
+        self._heard = {trial.trial_id: self._heard.get(trial.trial_id, now) for trial in workers}
+        for trial, worker in workers.items():
+            key = trial.config["trial_id"]
+            silent, row = now - self._heard[trial.trial_id], self._planner.state.trial(key).planned
+            if silent < self._planner.patience(key):
+                continue
+            self._heard[trial.trial_id] = now  # said again after as long
+            is_tried = self._planner.spec.stall == "retry"
+            then = "its worker is ended, and it goes on from its checkpoint" if is_tried else "it is waited for"
+            told = f"nothing was heard of it for {silent:.0f} s"
+            self._say(f"{arm_label(row.arm, row.context)}, seed {row.seed}: {told}; {then}")
+            if is_tried:
+                self._searcher.deaths[key] = told
+                ray.kill(worker)
+
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
         """Store why a worker died; Tune starts the trial again, or gives it up."""
-        self._searcher.deaths[trial.config["trial_id"]] = _last_words(trial)
+        self._searcher.deaths.setdefault(trial.config["trial_id"], _last_words(trial))
 
 
 def _last_words(trial: Trial) -> str:

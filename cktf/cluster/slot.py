@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import platform
+import re
 import traceback
 from collections.abc import Generator
 from contextlib import suppress
@@ -35,16 +36,22 @@ from cktf.trial.teachers import train_teacher
 _FAULTS = ("CUDA error", "device-side assert", "uncorrectable ECC error")
 """What exceptions say that are of no class of their own."""
 
+_OF_GLOO = re.compile(r"\[[^\]]*\bgloo/[^\]]*:\d+\]")
+"""Beginning of what PyTorch's gloo says: the place in its own sources."""
+
 
 class Slot(tune.Trainable):
     """A place where trials are trained one after the other; one step is one epoch."""
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin the first trial."""
+        self._error: Exception | None = None
         self._training = _training(Assignment(**config))
 
     def step(self) -> dict[str, Any]:
         """Return ``epoch``, an `EpochResult`, or at the end ``end``, a `TrialEnd`; and ``said``, what was logged."""
+        if self._error:
+            raise self._error
         outcome = self._training.advance()
         said = remarks()
         if isinstance(outcome, TrialEnd):
@@ -52,9 +59,15 @@ class Slot(tune.Trainable):
         return {"epoch": outcome, "said": said}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin the next trial in the same process."""
-        self._training.stop()
-        self._training = _training(Assignment(**new_config))
+        """Begin the next trial in the same process; what goes wrong is raised by its first step.
+
+        Raised here it would fail the trial without another try.
+        """
+        try:
+            self._training.stop()
+            self._training = _training(Assignment(**new_config))
+        except Exception as error:
+            self._error = error
         return True
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -152,7 +165,9 @@ def _epochs(assignment: Assignment, device: torch.device) -> Generator[EpochResu
 
 def _has_lost_another(error: Exception) -> bool:
     """Return whether the exchange with other workers failed, as it does if one of them is gone."""
-    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
+    return isinstance(error, torch.distributed.DistError) or (
+        isinstance(error, RuntimeError) and _OF_GLOO.match(str(error)) is not None
+    )
 
 
 def is_fault_of_gpu(error: BaseException | None, *, is_shared: bool) -> bool:

@@ -2,17 +2,21 @@
 
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 
 import ray
 from ray import tune
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+from ray.air.execution._internal import RayActorManager
+from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.tune.execution import class_cache
 
 from cktf.cluster.assignment import Assignment
 from cktf.cluster.nodes import Capacity, TrialResources, connected, wait_for_capacity
+from cktf.cluster.pulse import Pulse
+from cktf.cluster.scratch import scratch_folder
 from cktf.cluster.searcher import PlannerScheduler, PlannerSearcher
+from cktf.cluster.signals import as_ctrl_c
 from cktf.cluster.slot import Slot
 from cktf.errors import NotRunnable
 from cktf.plan.planner import Planner
@@ -31,6 +35,21 @@ class_cache.ENV_VARS_TO_PROPAGATE.difference_update(
     {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
 )
 
+_actor_task_failed = RayActorManager._actor_task_failed
+
+
+def _count_as_death(self: RayActorManager, tracked_actor_task: TrackedActorTask, exception: Exception) -> None:
+    """Handle a worker that was ended for want of memory, or lost otherwise, like any that died.
+
+    Tune would end the whole run, and with it the trials of all other machines.
+    """
+    if isinstance(exception, RayError) and not isinstance(exception, RayActorError | RayTaskError):
+        exception = RayActorError(error_msg=str(exception))
+    _actor_task_failed(self, tracked_actor_task, exception)
+
+
+RayActorManager._actor_task_failed = _count_as_death  # type: ignore[method-assign]
+
 
 def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Callable[[str], None]) -> None:
     """Run trials until the planner has no more, on a running Ray cluster; without ``address`` on one that is started.
@@ -38,30 +57,27 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
     Raises:
         ClusterNotFound: If no cluster answers.
         ClusterTooSmall: If a trial does not fit on it.
+        ClusterLost: If it is gone, or does not answer any longer.
         NotRunnable: If something that trials need is not on its nodes or does not go together.
         Exception: The planner's `failure`, if it has one.
     """
     resources = planner.spec.resources
     # Tune warns at every trial end about result files that are switched off.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    with connected(address):
+    with connected(address, f"nothing is lost: 'cktf resume {run.root}' goes on") as pulse:
         is_local = address is None
         trial = wait_for_capacity(resources, is_local=is_local, say=say)
         if not is_local:
             planner.on_teachers(_require_runnable_there(planner.spec, trial, say))
-        capacity = Capacity(trial, resources.slots, is_local=is_local)
+        capacity = Capacity(trial, resources.slots, lambda: pulse.nodes, is_local=is_local, say=say)
         while not planner.is_done:
             try:
-                _tune_part(planner, run, trial, capacity, say)
-            except Exception as error:
+                _tune_part(planner, run, trial, capacity, pulse, say)
+            except Exception:
+                pulse.require()
                 if planner.failure:
                     raise planner.failure from None  # not the error that Tune has made of it
-                # The one death of a worker at which Tune ends the whole run.
-                if not isinstance(error.__cause__, OutOfMemoryError):
-                    raise
-                say("a machine has run out of memory, and Ray has ended trials on it; they are tried again")
-                planner.take_back("its worker died: the machine ran out of memory")
-                planner.plan()
+                raise
 
 
 def _require_runnable_there(spec: StudySpec, trial: TrialResources, say: Callable[[str], None]) -> list[TeacherRow]:
@@ -89,7 +105,12 @@ def _require_runnable(study: str, name: str, plugins: Sequence[Plugin]) -> list[
 
 
 def _tune_part(
-    planner: Planner, run: Storage, trial: TrialResources, capacity: Capacity, say: Callable[[str], None]
+    planner: Planner,
+    run: Storage,
+    trial: TrialResources,
+    capacity: Capacity,
+    pulse: Pulse,
+    say: Callable[[str], None],
 ) -> None:
     """Let Tune run `TRIALS_PER_TUNE_RUN` trials, or all that the planner has."""
     # Slots start together, not one after the other.
@@ -105,13 +126,13 @@ def _tune_part(
         return Assignment.of(row, run, trial, options, plugins)
 
     searcher = PlannerSearcher(planner, assign, capacity.now, say)
-    with tempfile.TemporaryDirectory(prefix="cktf-") as scratch:
+    with scratch_folder() as scratch, as_ctrl_c():  # Tune's own handler of SIGUSR1 stays
         # Not the newer Tuner: it would pickle the searcher, and with it the planner and its open ledger.
         analysis = tune.run(
             Slot,
             num_samples=TRIALS_PER_TUNE_RUN,
             search_alg=searcher,
-            scheduler=PlannerScheduler(planner, searcher),
+            scheduler=PlannerScheduler(planner, searcher, pulse.require, say),
             resources_per_trial=trial.placement(),
             reuse_actors=True,
             max_failures=planner.spec.max_failures,
@@ -124,5 +145,5 @@ def _tune_part(
     if planner.failure:
         raise planner.failure
     # Tune takes SIGUSR1 for itself, and leaves the running trials behind.
-    if len(analysis.trials or ()) < TRIALS_PER_TUNE_RUN and not planner.is_done:
+    if planner.running or (len(analysis.trials or ()) < TRIALS_PER_TUNE_RUN and not planner.is_done):
         raise KeyboardInterrupt

@@ -6,7 +6,7 @@ has the state of the planner that wrote it.
 """
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
@@ -64,7 +64,6 @@ class Planner:
         self._search = SearchedArms(spec, self.state) if spec.search else None
         self._running: set[str] = set()
         self._configs: dict[str, TrialConfig] = {}  # by arm: its first trial's
-        self._taken_back: Counter[str] = Counter()
         self._last_error = ""
         self._same_errors = 0
         self.listeners: list[Callable[[Row], None]] = []
@@ -72,8 +71,13 @@ class Planner:
         self.failure: Exception | None = None
         """First error raised while recording a row; after it the planner refuses to write."""
 
+        rows = list(rows)
+        if self._search:
+            self._search.over = _over(rows)
         for row in rows:
             self._apply(row)
+        if self._search:
+            self._search.over = ()
         if retry_failed:
             teachers = [each for each in self.state.teacher_trials.values() if each.status is Status.FAILED]
             for trial in [*teachers, *self.state.failures()]:
@@ -184,23 +188,15 @@ class Planner:
                 f"'cktf resume RUN{again}' goes on once that is mended (max_failures_in_a_row: how many it takes)"
             )
 
-    def take_back(self, reason: str) -> None:
-        """Put the running trials back at the head of the queue, because their workers are gone.
+    def patience(self, trial_id: str) -> float:
+        """Return after how many seconds without an epoch something is wrong with a running trial.
 
-        A trial that was taken back more often than the study's ``max_failures`` fails, with this reason.
+        That is ten times the slowest epoch of it or of any student, and at least ``stall_seconds``. As long as none is
+        known, epochs may be long, and it is ten times ``stall_seconds``.
         """
-        for trial_id in sorted(self._running, key=self._place, reverse=True):
-            self._taken_back[trial_id] += 1
-            if self._taken_back[trial_id] > self.spec.max_failures:
-                self.on_end(trial_id, Status.FAILED, reason)
-            else:
-                self._running.discard(trial_id)
-                self._queue.appendleft(trial_id)
-
-    def _place(self, trial_id: str) -> tuple[bool, int]:
-        """Return what trials are sorted by before they are handed out: teachers first, in the order of planning."""
-        planned = self.state.trial(trial_id).planned
-        return planned.stage != Stage.TEACHER, planned.number
+        slowest = max(self.state.trial(trial_id).slowest_epoch, self.state.slowest_epoch)
+        least = self.spec.stall_seconds
+        return max(10 * slowest, least) if slowest else 10 * least
 
     @property
     def running(self) -> int:
@@ -252,10 +248,11 @@ class Planner:
         for seed in seeds:
             pairs = [(arm, config) for arm in arms for config in replicates(self.spec, arm.config, seed)]
             for arm, config in pairs:
-                if config.trial_id in self.state.trials or config.trial_id in new:
+                trial_id = config.trial_id  # a hash of all of it
+                if trial_id in self.state.trials or trial_id in new:
                     continue
-                new[config.trial_id] = PlannedRow(
-                    trial_id=config.trial_id,
+                new[trial_id] = PlannedRow(
+                    trial_id=trial_id,
                     arm_id=arm.arm_id,
                     arm=arm.name,
                     seed=seed,
@@ -345,3 +342,14 @@ class Planner:
         self.state.apply(row)
         if self._search:
             self._search.apply(row)
+
+
+def _over(rows: Iterable[Row]) -> set[str]:
+    """Return the trials that have ended when all rows are applied."""
+    over = set()
+    for row in rows:
+        if isinstance(row, EndRow):
+            over.add(row.trial_id)
+        elif isinstance(row, PlannedRow):  # a failed one is tried again
+            over.discard(row.trial_id)
+    return over

@@ -1,6 +1,6 @@
 """The arms of a search: their replicates, their reports to Optuna, and their ranking."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -39,6 +39,8 @@ class SearchedArms:
         self._suggestions = Suggestions(spec)
         self._arms: dict[str, _SearchedArm] = {}
         self.is_exhausted = False
+        self.over: Container[str] = ()
+        """Trials that the rest of the ledger that is being replayed ends: nothing is decided about them."""
 
     @property
     def num_arms(self) -> int:
@@ -112,7 +114,8 @@ class SearchedArms:
             step = arm.trials[0].scored_epochs(epoch)
             if step not in arm.steps:  # Optuna takes one value a step; epochs out of order may want to give two
                 arm.steps.add(step)
-                arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, step, fmean(values))
+                is_over = all(trial.planned.trial_id in self.over for trial in arm.trials)
+                arm.is_pruned |= self._suggestions.report(arm.arm.arm_id, step, fmean(values), is_over=is_over)
 
     def _ended(self, arm: _SearchedArm) -> None:
         ends = [trial.status for trial in arm.trials if trial.end]

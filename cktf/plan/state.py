@@ -9,6 +9,9 @@ from statistics import fmean
 from cktf.errors import LedgerDamaged
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
 
+STALL_SECONDS = 600.0
+"""Seconds without an epoch at which a trial is silent at the earliest, where no study says."""
+
 
 @dataclass
 class TrialState:
@@ -18,12 +21,16 @@ class TrialState:
         planned: Its planned row.
         curve: Epoch to the value of the study's metric; None in a phase that is not scored.
         wall_seconds: Training time of those epochs.
+        slowest_epoch: That of the slowest of them.
+        heard: When the latest of them reached the driver, in seconds since the epoch.
         end: Its end row; None while it waits or runs.
     """
 
     planned: PlannedRow
     curve: dict[int, float | None] = field(default_factory=dict)
     wall_seconds: float = 0.0
+    slowest_epoch: float = 0.0
+    heard: float = 0.0
     end: EndRow | None = None
 
     @property
@@ -37,6 +44,14 @@ class TrialState:
     def epochs(self) -> int:
         """Number of epochs of the complete trial."""
         return self.planned.epochs or int(self.planned.config["epochs"])
+
+    def is_silent(self, now: float) -> bool:
+        """Return whether it runs, and no epoch came for ten times as long as its slowest took, or for `STALL_SECONDS`.
+
+        The longer of the two, at a time in seconds since the epoch.
+        """
+        patience = max(10 * self.slowest_epoch, STALL_SECONDS)
+        return self.status is Status.RUNNING and now - self.heard > patience
 
     def scored_epochs(self, epoch: int) -> int:
         """Return how many epochs up to this one have a value of the metric."""
@@ -80,6 +95,8 @@ class RunState:
         """Teacher id -> the trial that trains it."""
         self.teachers: dict[str, TeacherRow] = {}
         """Teacher id -> its score."""
+        self.slowest_epoch = 0.0
+        """Seconds of the slowest epoch of any student."""
         self._counts: Counter[Status] = Counter()
         self._contexts: dict[str, None] = {}  # in the order of planning
         self._arms: defaultdict[str, dict[str, list[TrialState]]] = defaultdict(dict)  # by stage, as planned
@@ -164,6 +181,10 @@ class RunState:
             case EpochRow():
                 if row.epoch not in trial.curve:
                     trial.wall_seconds += row.epoch_seconds
+                trial.heard = row.time
+                trial.slowest_epoch = max(trial.slowest_epoch, row.epoch_seconds)
+                if not of_teacher:
+                    self.slowest_epoch = max(self.slowest_epoch, row.epoch_seconds)
                 trial.curve[row.epoch] = row.value(self.metric)
             case EndRow():
                 trial.end = row

@@ -148,11 +148,16 @@ class Suggestions:
         self._proposed = None
         self._trials[arm_id] = trial
 
-    def report(self, arm_id: str, step: int, value: float) -> bool:
-        """Report an arm's value after ``step`` scored epochs; return whether the arm should be pruned."""
+    def report(self, arm_id: str, step: int, value: float, *, is_over: bool = False) -> bool:
+        """Report an arm's value after ``step`` scored epochs; return whether the arm should be pruned.
+
+        Of an arm that is over, as a ledger says, that is only asked of a pruner that keeps a record of its answers:
+        each answer costs a look at all trials.
+        """
         trial = self._trials[arm_id]
         trial.report(value, step=step)
-        return trial.should_prune()
+        keeps_record = isinstance(self._study.pruner, pruners.HyperbandPruner | pruners.SuccessiveHalvingPruner)
+        return (keeps_record or not is_over) and trial.should_prune()
 
     def tell(self, arm_id: str, status: Status, score: float | None) -> None:
         """Report how an arm ended; ``score`` is given for a complete one."""

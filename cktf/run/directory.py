@@ -45,6 +45,7 @@ ASKED = {"delta", "contrasts", "family", "alternative", "margin", "expect_sd"}
 HOW_ONLY = ASKED | {
     *("name", "question", "reference", "resources", "health", "keep", "measures", "keep_logits"),
     *("max_failures", "max_failures_in_a_row", "storage_patience", "checkpoint_seconds", "deterministic"),
+    *("stall", "stall_seconds", "step"),
 }
 """Keys that affect only execution and reporting; they may change between launches, except ``resources.workers``,
 because batch-norm sees each worker's shard alone, and the settings of a measure, whose values would not compare.

@@ -38,11 +38,13 @@ class TrialFiles:
     def finish(self) -> None:
         """Final clean-up: delete the weights of all but the best arm of each context, now that it is known.
 
-        Checkpoints of ended trials are deleted again, because a kill may have come between a row and its deletion.
+        Checkpoints of ended trials are deleted again, because a kill may have come between a row and its deletion; and
+        folders without files.
         """
         trials = self._run.child(TRIALS)
         with self._ending_nothing():
             trials.delete(*self._left_over(trials.names(below=True)))
+            trials.clear_empty()
 
     def _left_over(self, names: Iterable[str]) -> Iterator[str]:
         best = self._state.best_arms(maximise=self._spec.maximise) if self._spec.keep == "best" else {}

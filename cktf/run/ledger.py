@@ -15,8 +15,9 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -35,7 +36,7 @@ from cktf.errors import (
 )
 from cktf.ledger_lines import SEGMENT, RowReader, whole_lines
 from cktf.locks import file_lock
-from cktf.rows import EpochRow, Row
+from cktf.rows import EndRow, EpochRow, Row
 from cktf.run.lease import Lease, has_lease, in_use
 from cktf.storage import PATIENCE, Storage
 
@@ -46,6 +47,9 @@ LOCK = "driver.lock"
 FLUSH_SECONDS = 5.0
 """Least time between two writes of epochs alone to a bucket. A killed driver does not lose waiting epochs, because a
 checkpoint has them."""
+
+_EPOCH, _TRIAL = b'{"kind":"epoch",', b',"trial_id":"'
+"""Beginning of an epoch's line as a driver writes it, and what stands before its trial, near the line's end."""
 
 LOCK_SECONDS = 1.0
 """How long a driver tries to get the lock, which 'cktf status' holds for an instant."""
@@ -81,7 +85,38 @@ def read_ledger(run: Storage) -> Iterator[Row]:
         LedgerDamaged: If any other line is no row, or precedes a row that it needs; the message names segment and line.
         Unreadable: If the place cannot be read.
     """
-    segments, reader = run.child(FOLDER), RowReader()
+    read = RowReader().read
+    for line, place in _lines(run):
+        yield _row(read, line, place())
+
+
+def read_latest(run: Storage) -> Iterator[Row]:
+    """Yield the rows of a run's ledger, but of each trial's epochs the last one alone, before its end.
+
+    Counts and scores follow from these; a large ledger is read some fifty times as fast. The values of the other
+    epochs are not looked at.
+
+    Raises:
+        LedgerDamaged: As `read_ledger`.
+        Unreadable: Likewise.
+    """
+    read = RowReader().read
+    latest: dict[bytes, tuple[bytes, Callable[[], str]]] = {}
+    for line, place in _lines(run):
+        if line.startswith(_EPOCH) and line.endswith(b"}") and (at := line.rfind(_TRIAL)) > 0:
+            latest[line[at + len(_TRIAL) : line.find(b'"', at + len(_TRIAL))]] = line, place
+            continue
+        row = _row(read, line, place())
+        if isinstance(row, EndRow) and (epoch := latest.pop(row.trial_id.encode(), None)):
+            yield _row(read, epoch[0], epoch[1]())
+        yield row
+    for line, place in latest.values():
+        yield _row(read, line, place())
+
+
+def _lines(run: Storage) -> Iterator[tuple[bytes, Callable[[], str]]]:
+    """Yield the lines of a run's ledger, and what names the place of each."""
+    segments = run.child(FOLDER)
     with reading(segments):
         names = _names(segments)
     segments.patience = segments.patience or PATIENCE  # it has answered: from here on it is waited for
@@ -90,10 +125,14 @@ def read_ledger(run: Storage) -> Iterator[Row]:
         with reading(segments):
             content = next(contents)
         for number, line in enumerate(whole_lines(content), start=1):
-            try:
-                yield reader.read(line, f"{segments.full(name)}, line {number}")
-            except InputError as error:
-                raise LedgerDamaged(str(error)) from error
+            yield line, partial("{}, line {}".format, segments.full(name), number)
+
+
+def _row(read: Callable[[bytes, str], Row], line: bytes, place: str) -> Row:
+    try:
+        return read(line, place)
+    except InputError as error:
+        raise LedgerDamaged(str(error)) from error
 
 
 def is_in_use(run: Storage) -> bool:

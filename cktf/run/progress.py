@@ -14,7 +14,7 @@ from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
 from cktf.rows import MEASURE, EndRow, EpochRow, Row, Stage, Status, StudyRow, TeacherRow
-from cktf.run.ledger import is_in_use, open_run, read_ledger
+from cktf.run.ledger import is_in_use, open_run, read_latest
 
 if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
     from cktf.plan.planner import Planner
@@ -72,7 +72,7 @@ def status(run_dir: str) -> RenderableType:
         UserError: `RunNotFound` if there is no ledger; others if the place or the ledger cannot be read.
     """
     run = open_run(run_dir)
-    rows = list(read_ledger(run))
+    rows = list(read_latest(run))
     launches = [row for row in rows if isinstance(row, StudyRow)]
     if not launches:
         raise RunNotFound(f"{run.root}: there is no run; 'cktf launch STUDY --run-dir {run_dir}' starts one")
@@ -85,7 +85,10 @@ def status(run_dir: str) -> RenderableType:
     ]
     is_open = any(trial.end is None for trial in (*state.teacher_trials.values(), *state.trials.values()))
     stopped = "none; 'cktf resume' continues the run" if is_open else "none"
-    lines.append(("driver", "at work" if is_in_use(run) else stopped))
+    at_work = is_in_use(run)
+    lines.append(("driver", "at work" if at_work else stopped))
+    running = [*state.teacher_trials.values(), *state.trials.values()] if at_work else []
+    lines += [("silent", _silence_line(trial, study.metric)) for trial in running if trial.is_silent(time.time())]
     lines += [
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric.removeprefix(MEASURE)} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
@@ -126,6 +129,10 @@ def _line_of(trial: TrialState, metric: str) -> str:
         label = f"teacher {label}"
         epochs = f", epoch {max(trial.curve)} of {trial.epochs}" if trial.curve and not trial.end else ""
     return f"{label}, seed {row.seed}, {trial.status}{epochs}{score}{reason}"
+
+
+def _silence_line(trial: TrialState, metric: str) -> str:
+    return f"{_line_of(trial, metric)}; nothing was heard of it for {time.time() - trial.heard:.0f} s"
 
 
 class _Clock:

@@ -319,6 +319,14 @@ class StudySpec(Settings):
     """Let only deterministic algorithms train, so that two trainings on one kind of GPU are alike to the last bit. It
     costs a GPU some speed, and an operation that has no such algorithm fails its trial. A CPU needs none of it."""
 
+    stall: Literal["retry", "wait"] = "retry"
+    """What happens to a running trial of which nothing was heard for too long: its worker is ended, and it goes on from
+    its checkpoint, as after a worker's death; or it is waited for. Either is said."""
+
+    stall_seconds: float = Field(default=600.0, ge=1, le=7 * 86400)
+    """Seconds without an epoch that are too long: ten times the slowest epoch, but at least so many. Ten times so many
+    before the first epoch of the study."""
+
     sampler: Literal["tpe", "gp", "nsgaii", "cmaes", "qmc", "random", "bruteforce"] = "tpe"
     """Optuna's sampler of a search. With a study's one metric, ``nsgaii`` is a genetic algorithm."""
 

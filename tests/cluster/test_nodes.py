@@ -63,12 +63,25 @@ def test_a_share_is_said_in_words(resources: dict[str, Any], words: str) -> None
     assert str(share(**resources)) == words
 
 
-@pytest.mark.usefixtures("ray_on_this_machine")
+def capacity(trial: TrialResources, slots: int | None, nodes: Any, *, is_local: bool = True) -> Capacity:
+    return Capacity(trial, slots, lambda: nodes, is_local=is_local, say=lambda _: None)
+
+
 def test_slots_limit_what_runs_at_the_same_time() -> None:
     one_cpu = TrialResources(workers=1, cpus=1, gpus=0)
-    assert Capacity(one_cpu, slots=1, is_local=True).now() == 1
-    assert Capacity(one_cpu, slots=None, is_local=True).now() >= 1
-    assert Capacity(TrialResources(workers=1, cpus=1000, gpus=0), slots=None, is_local=True).now() == 1
+    assert capacity(one_cpu, 1, [SMALL]).now() == 1
+    assert capacity(one_cpu, None, [SMALL]).now() == 2
+    assert capacity(TrialResources(workers=1, cpus=1000, gpus=0), None, [SMALL]).now() == 1
+
+
+def test_a_cluster_that_loses_its_last_node_is_waited_for_and_that_is_said_once_each_time() -> None:
+    nodes, said = [SMALL], list[str]()
+    one_cpu = TrialResources(workers=1, cpus=1, gpus=0)
+    of_cluster = Capacity(one_cpu, None, lambda: nodes, is_local=False, say=said.append)
+    for up in ([SMALL], [], [], [SMALL], []):
+        nodes[:] = up
+        assert of_cluster.now() == (2 if up else 1)
+    assert said == ["no node is up that has 1 CPU: waiting for one; Ctrl-C ends, and nothing is lost"] * 2
 
 
 @pytest.fixture
@@ -80,12 +93,12 @@ def launcher_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return file
 
 
-@pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
+@pytest.mark.usefixtures("launcher_file")
 def test_nodes_that_an_autoscaler_may_add_count_as_room() -> None:
     one_gpu = TrialResources(workers=1, cpus=4, gpus=1)
-    assert Capacity(one_gpu, slots=None, is_local=False).now() == 8
-    assert Capacity(one_gpu, slots=3, is_local=False).now() == 3
-    assert Capacity(TrialResources(workers=4, cpus=8, gpus=1), slots=None, is_local=False).now() == 2
+    assert capacity(one_gpu, None, [], is_local=False).now() == 8
+    assert capacity(one_gpu, 3, [], is_local=False).now() == 3
+    assert capacity(TrialResources(workers=4, cpus=8, gpus=1), None, [], is_local=False).now() == 2
 
 
 @pytest.mark.usefixtures("ray_on_this_machine", "launcher_file")
@@ -119,6 +132,7 @@ def test_ctrl_c_while_ray_starts_its_processes_is_heard_when_it_has(monkeypatch:
     monkeypatch.setattr(cluster.ray, "is_initialized", lambda: False)
     monkeypatch.setattr(cluster.ray, "init", start)
     monkeypatch.setattr(cluster.ray, "shutdown", lambda: done.append("ended"))
+    monkeypatch.setattr(cluster, "Pulse", lambda *_, **__: done.append("felt"))
     with pytest.raises(KeyboardInterrupt), cluster.connected(None):
         done.append("used")
     assert done == ["started", "ended"]

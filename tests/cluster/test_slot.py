@@ -2,7 +2,7 @@
 
 import os
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
@@ -186,3 +186,26 @@ def test_a_damaged_checkpoint_is_set_aside_told_and_the_trial_trained_again(
     (said,) = remarks()
     assert said.startswith(f"{path} is damaged (its checksum does not fit): set aside as checkpoint.pt.damaged")
     assert (path.parent / "checkpoint.pt.damaged").stat().st_size == 1000
+
+
+def test_what_goes_wrong_when_a_slot_begins_its_next_trial_is_raised_by_that_trial_s_first_step(
+    make_spec: MakeSpec, tmp_path: Path
+) -> None:
+    own = slot.Slot.__new__(slot.Slot)
+    own.setup(asdict(assigned(make_spec, Storage(tmp_path))))
+    assert own.reset_config({"nothing": "of an assignment"})
+    with pytest.raises(TypeError, match="nothing"):
+        own.step()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_lost"),
+    [
+        (RuntimeError("[../third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer"), True),
+        (torch.distributed.DistBackendError("anything"), True),
+        (RuntimeError("no kernel for /data/gloo/images"), False),
+        (FileNotFoundError("[/home/gloo/x:1] is not there"), False),
+    ],
+)
+def test_another_worker_is_lost_if_the_exchange_says_so_and_not_if_a_path_does(error: Exception, is_lost: bool) -> None:
+    assert slot._has_lost_another(error) == is_lost

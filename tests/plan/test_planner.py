@@ -90,23 +90,17 @@ def test_trials_without_an_end_are_the_first_after_a_restart(make_spec: MakeSpec
     assert len(rows) == before
 
 
-def test_what_is_taken_back_is_handed_out_again_in_its_order_and_fails_when_it_was_too_often(
+def test_patience_with_a_running_trial_is_ten_slowest_epochs_and_more_as_long_as_none_is_known(
     make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
 ) -> None:
-    planner = ledger(make_spec(max_failures=1), rows)
-    first, second, third = (planner.next_trial().trial_id for _ in range(3))
-    planner.on_epoch(second, make_result(1, 50.0))
-    planner.on_end(third, Status.COMPLETE)
-    planner.take_back("no memory")
-    assert planner.running == 0
-    assert [planner.next_trial().trial_id for _ in range(2)] == [first, second]
-    assert [end.trial_id for end in ends(rows)] == [third]
-    planner.take_back("no memory")
-    assert {(end.trial_id, end.reason) for end in ends(rows) if end.status == Status.FAILED} == {
-        (first, "no memory"),
-        (second, "no memory"),
-    }
-    assert planner.next_trial().trial_id not in {first, second, third}
+    planner = ledger(make_spec(stall_seconds=30), rows)
+    first, second = (planner.next_trial().trial_id for _ in range(2))
+    assert planner.patience(first) == 300
+    planner.on_epoch(first, make_result(1, 50.0, epoch_seconds=2.0))
+    assert planner.patience(first) == planner.patience(second) == 30
+    planner.on_epoch(second, make_result(1, 50.0, epoch_seconds=9.0))
+    planner.on_epoch(second, make_result(2, 50.0, epoch_seconds=1.0))
+    assert planner.patience(first) == planner.patience(second) == 90
 
 
 def test_a_failed_trial_stays_failed_unless_it_is_to_be_tried_again(

@@ -73,7 +73,7 @@ def test_where_nothing_else_can_run_a_slot_is_told_to_wait(make_spec: MakeSpec, 
     assert planner.next_trial() == teacher
     assert planner.next_trial() is NoTrial.WAIT
     assert planner.state.is_untouched
-    planner.take_back("no memory")
+    planner.on_storage_trouble(teacher.trial_id, "no bucket")
     assert planner.next_trial() == teacher
     planner.on_end(teacher.trial_id, Status.COMPLETE)
     assert [planner.next_trial() for _ in range(4)] == planned(rows)
@@ -140,7 +140,7 @@ def test_a_search_plans_the_teacher_of_an_arm_before_its_trials_and_counts_arms_
     )
     planner = ledger(spec, rows)
     assert planner.next_trial() == teachers(rows)[0]
-    planner.take_back("no memory")
+    planner.on_storage_trouble(teachers(rows)[0].trial_id, "no bucket")
     assert planner.total() == 4 + 2
     run_to_end(planner, by_learning_rate)
     assert planner.total() == planner.state.num_ended == 6

@@ -37,6 +37,7 @@ def test_students_stay_as_the_study_says(
     files.finish()
     assert len(list(tmp_path.glob("trials/*/student.safetensors"))) == kept
     assert not list(tmp_path.glob("trials/*/checkpoint.pt"))
+    assert len(list(tmp_path.glob("trials/*"))) == kept, "no folder without files is left"
 
 
 def test_the_checkpoint_of_a_failed_trial_stays_for_another_try(

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cktf.errors import RunNotFound, Unreadable
+from cktf.errors import LedgerDamaged, RunNotFound, Unreadable
 from cktf.plan.planner import Planner
-from cktf.rows import PlannedRow, Row, Status, StudyRow
-from cktf.run.ledger import Ledger
+from cktf.plan.state import RunState
+from cktf.rows import EpochRow, PlannedRow, Row, Status, StudyRow
+from cktf.run.ledger import Ledger, read_latest, read_ledger
 from cktf.run.progress import status, watch
 from cktf.storage import Storage
 from cktf.study.spec import StudySpec
@@ -149,3 +151,32 @@ def test_arms_of_several_contexts_are_named_with_them(
     assert "best" not in lines[3]
     for best in ("one: baseline, validation_accuracy 90", "two: baseline, validation_accuracy 90"):
         assert best in shown(run)
+
+
+def test_a_status_reads_of_each_trial_s_epochs_the_last_alone_and_tells_the_same(
+    make_spec: MakeSpec, tmp_path: Path, run_to_end: RunToEnd
+) -> None:
+    run, spec = Storage(tmp_path / "run"), make_spec({"epochs": 3}, seeds=3)
+    with Ledger(run) as ledger:
+        ledger.append(study_row(spec))
+        run_to_end(Planner(spec, ledger.append), by_arm, most=5)
+    with Ledger(run) as ledger:  # another session, which goes on with the rest
+        planner = Planner(spec, ledger.append, list(read_ledger(run)))
+        running = planner.next_trial()
+        assert isinstance(running, PlannedRow)
+        silent = replace(next(row for row in read_ledger(run) if isinstance(row, EpochRow)), time=time.time() - 700.0)
+        for epoch in (1, 2):
+            ledger.append(replace(silent, trial_id=running.trial_id, epoch=epoch))
+        whole, latest = list(read_ledger(run)), list(read_latest(run))
+        assert sum(isinstance(row, EpochRow) for row in whole) == 17
+        assert sum(isinstance(row, EpochRow) for row in latest) == 6
+        states = [RunState(spec.columns[0], rows) for rows in (whole, latest)]
+        assert states[0].counts() == states[1].counts()
+        assert states[0].best_arms(maximise=True) == states[1].best_arms(maximise=True)
+        assert [trial.end for trial in states[0].trials.values()] == [trial.end for trial in states[1].trials.values()]
+        assert "running, validation_accuracy 90; nothing was heard of it for 70" in shown(run)
+    assert "nothing was heard" not in shown(run), "its driver has ended"
+    broken = Path(run.full("ledger/000002.jsonl"))
+    broken.write_bytes(broken.read_bytes().replace(b'"epoch":2', b'"epoch":"two"'))
+    with pytest.raises(LedgerDamaged, match=r"000002.jsonl, line 2: 'epoch' of a row of kind 'epoch' must be"):
+        shown(run)
