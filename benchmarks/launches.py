@@ -65,7 +65,7 @@ def counted_kernel() -> SimpleNamespace:
         return launched[0].sum(0), launched[1], in_bits.new_empty(1, *in_bits.shape).sum(0) * 0
 
     def nce_sums(in_bits: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-        total, _, vector = sums(in_bits)
+        total, _peak, vector = sums(in_bits)
         return total, vector
 
     def info_nce_sums(in_bits: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
