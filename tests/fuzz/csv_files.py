@@ -63,6 +63,7 @@ def csv_files(draws: Random, folder: Path) -> Case:
         lambda: read_through(read("csv", str(file), options)),
         (
             file.name,
+            *("margin", "alternative", "family"),
             *(
                 f"--{option}"
                 for option in (
