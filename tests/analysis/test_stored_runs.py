@@ -31,6 +31,16 @@ RELATIVE = 1e-9
 """Numbers that differ by less are equal: processors differ in last bits."""
 
 
+AS_STORED = 20
+"""Resamples of importances with which the tables were stored."""
+
+
+@pytest.fixture(autouse=True)
+def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resample importances as often as for the stored tables."""
+    monkeypatch.setattr(importlib.import_module("analysis.searches.importance"), "NUM_RESAMPLES", AS_STORED)
+
+
 def tables_of(case: str) -> dict[str, pd.DataFrame]:
     """Return name to table of the runs of a case, those that have rows."""
     results = analysis.load(*(RUNS / run for run in CASES[case]))
@@ -84,7 +94,7 @@ def test_a_changed_number_is_found(tmp_path: Path) -> None:
 
 
 if __name__ == "__main__":
-    importlib.import_module("analysis.searches.importance").NUM_RESAMPLES = 20  # as in all tests
+    importlib.import_module("analysis.searches.importance").NUM_RESAMPLES = AS_STORED
     for case in CASES:
         (RUNS / "tables" / case).mkdir(parents=True, exist_ok=True)
         for name, table in tables_of(case).items():
