@@ -160,13 +160,12 @@ def train(
     smoke: Smoke = False,
 ) -> None:
     """Train one trial in this process, without Ray: for debugging. Only the cached teacher is written."""
-    import torch
-
     from cktf.run.preflight import remarks_on_data, require_runnable
     from cktf.study.designs import arm_named, replicates
     from cktf.study.problems import StudyError
     from cktf.trainer.train import TrainingFailed
     from cktf.trial.run import run_trial
+    from cktf.trial.teachers import CPU
 
     spec = _load(study, overrides, smoke=smoke)
     try:
@@ -177,7 +176,7 @@ def train(
     warn(remarks_on_data(spec))
     require_runnable(spec, replace(chosen, config=config))
     try:
-        device = torch.device("cpu") if spec.smoke else None
+        device = CPU if spec.smoke else None
         for result in run_trial(config, spec.train_options(teacher_is_scored=True), device=device):
             score = result.validation_accuracy
             validation = "" if score is None else f"validation {score:.2f} %  "
