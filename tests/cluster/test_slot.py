@@ -129,7 +129,7 @@ def test_a_checkpoint_that_cannot_be_written_is_trouble_of_the_storage_and_other
     run = Storage(tmp_path / "run")
     run.write("study.yaml", b"")
     (tmp_path / "run" / "trials").write_text("in the way")
-    (end,) = outcomes(assigned(make_spec, run))
+    *_, end = outcomes(assigned(make_spec, run))
     assert (end.status, end.is_error, end.is_storage) == (Status.FAILED, True, True)
     (tmp_path / "run" / "trials").unlink()
     monkeypatch.setattr(slot, "run_trial", lambda *_, **__: [].pop())
