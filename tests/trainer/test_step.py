@@ -17,7 +17,7 @@ from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
 from tests.trainer.tape import TapeRecorder
 
-TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib", "step"}
+TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib", "step"}
 FEW = {"name": "digits", "train_fraction": 0.1}
 RECIPE = {
     "augmentation": {"mixup": 0.4, "cutmix": 1.0},
@@ -55,7 +55,10 @@ REPLAYED: dict[str, dict[str, Any]] = {
     "shared": {"objective": {"crd": {"negatives": 16, "source": "shared"}, "cktf": {"negatives": 9, "source": "all"}}},
     "queue": {"objective": {"crd": {"negatives": 50, "source": "queue", **INFONCE}}},
     "batch": {"objective": {"cross_entropy": {}, "crd": {"source": "batch", "estimator": "infonce"}}},
-    "largest": {"objective": {"cktf": {"negatives": 32, "pairing": "largest"}}, "teacher": {"model": "resnet14"}},
+    "largest": {
+        "objective": {"cktf": {"negatives": 32, "pairing": "largest"}},
+        "teacher": {"model": "resnet14", "epochs": 1},
+    },
     "recipe": RECIPE,
     "adamw": {"objective": {"cross_entropy": {}, "at": {}}, "optimizer": {"name": "adamw", "learning_rate": 0.01}},
     "phases": {"objective": {"cross_entropy": {}, "ft": {"initial_epochs": 2}}},
@@ -80,7 +83,7 @@ def test_a_replayed_training_equals_the_eager_one_to_the_bit(
 
 EAGER: dict[str, tuple[dict[str, Any], str]] = {
     "random block": (
-        {"objective": {"cktf": {"negatives": 32, "pairing": "random"}}, "teacher": {"model": "resnet14"}},
+        {"objective": {"cktf": {"negatives": 32, "pairing": "random"}}, "teacher": {"model": "resnet14", "epochs": 1}},
         "number of the batch",
     ),
     "warm-up": ({"objective": {"cross_entropy": {}, "dkd": {}}}, "or of the epoch"),

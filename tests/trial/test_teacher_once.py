@@ -27,7 +27,7 @@ from cktf.trial.teacher_once import shared_teacher
 from tests.kinds import MakeTrial
 
 CPU = torch.device("cpu")
-TIMES = {"epoch_seconds", "samples_per_second", "peak_memory_gib"}
+TIMES = {"epoch_seconds", "samples_per_second", "checkpoint_seconds", "peak_memory_gib"}
 KD = {"cross_entropy": {}, "kd": {}}
 AUGMENTED = {"crop": 2, "flip": True}
 AS_IT_IS = {"crop": 0, "flip": False}
