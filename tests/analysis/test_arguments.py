@@ -214,4 +214,4 @@ def test_arguments_that_can_be_honoured_are(place: Path) -> None:
     one_factor = load(place / "grid").facts.study.factors[:1]
     with_two = load(place / "grid").interactions
     assert len(analysis.interactions(load(place / "grid").trials, factors=one_factor)) < len(with_two)
-    assert over_contexts(effects).empty
+    assert over_contexts(effects, maximise=True).empty

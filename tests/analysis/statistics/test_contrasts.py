@@ -133,7 +133,7 @@ def test_what_does_not_fit_is_refused(how: dict[str, Any], message: str) -> None
 
 def test_over_contexts_a_contrast_is_averaged_as_an_arm_is() -> None:
     found = asked()
-    over = over_contexts(found)
+    over = over_contexts(found, maximise=True)
     assert over["arm"].tolist() == ["cktf+kd against kd", "cktf against plain"]
     assert over["effect"].tolist() == pytest.approx([found["effect"][::2].mean(), found["effect"][1::2].mean()])
 
