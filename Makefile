@@ -24,7 +24,7 @@ quickstart: $(VENV)/requirements.lock
 	$(BIN)/cktf launch $(STUDY) --run-dir $(RUN) || [ $$? -eq 1 ] # 1: some trials failed; the report says which
 	$(BIN)/cktf report $(RUN)
 
-# Two processes: one begins with all tests that start Ray, which wait a lot, the other with those that are slow.
+# Two tests at a time, but for those that start Ray, which takes all cores.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test: $(VENV)/requirements.lock
