@@ -1,5 +1,6 @@
 """Fixtures of the objectives' tests: activations of networks too small to be slow, and given negatives."""
 
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
@@ -107,6 +108,8 @@ def fused_kernel(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     if torch.cuda.is_available():
         pytest.skip("Triton runs on the GPU here, not in its interpreter")
     pytest.importorskip("triton")
+    if {"torch._dynamo", "torch._inductor"} & sys.modules.keys():
+        pytest.skip("PyTorch's compiler was imported in this process, beside which Triton's interpreter does not work")
     fused = import_module("cktf.objectives.contrastive.fused")
     monkeypatch.setattr(nce, "_kernel", lambda _: fused)
     return fused
