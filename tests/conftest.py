@@ -43,6 +43,7 @@ from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
 
 if not torch.cuda.is_available():
     # Before anything imports Triton, whose own functions are made for its interpreter when they are imported, or never.
+    assert "triton" not in sys.modules
     os.environ |= {"TRITON_INTERPRET": "1", "TRITON_DEFAULT_FP_FUSION": "1"}
 
 BASELINE: dict[str, Any] = {

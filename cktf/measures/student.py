@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from cktf.measures.measure import OfStudent
 
@@ -50,6 +49,8 @@ class Flops(OfStudent):
     maximise: ClassVar[bool] = False
 
     def __call__(self, student: nn.Module, image: Tensor) -> float:
+        from torch.utils.flop_counter import FlopCounterMode  # it imports Triton and the compiler
+
         with uncompiled(student), FlopCounterMode(display=False) as counter:
             student(image)
         return float(counter.get_total_flops())

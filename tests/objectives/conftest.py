@@ -108,11 +108,5 @@ def fused_kernel(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         pytest.skip("Triton runs on the GPU here, not in its interpreter")
     pytest.importorskip("triton")
     fused = import_module("cktf.objectives.contrastive.fused")
-    try:
-        fault = fused.fault(torch.device("cpu"))
-    except Exception as error:
-        fault = str(error)
-    if "@triton.jit" in fault:
-        pytest.skip("Triton was imported without its interpreter in this process")
     monkeypatch.setattr(nce, "_kernel", lambda _: fused)
     return fused
