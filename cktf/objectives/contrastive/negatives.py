@@ -246,11 +246,15 @@ class SampledNegatives(FromMemory):
     @torch.no_grad()
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
         """Return the weights (batch, num_samples), float32, of a batch."""
-        classes = batch.labels
-        generator = seeding.generator(self.seed, "negatives", batch.step, batch.offset, device=classes.device)
-        weights = self._draw_distinct(classes, generator)
+        classes, key = batch.labels, (batch.step, batch.offset)
+        # The second fill has draws of its own, so that those behind the first do not depend on it.
+        first, second = (
+            seeding.generator(self.seed, purpose, *key, device=classes.device)
+            for purpose in ("negatives", "negatives, second fill")
+        )
+        weights = self._draw_distinct(classes, first, second)
         if self.any_repeats:
-            others = self._draw_others(classes, self.count, generator)
+            others = self._draw_others(classes, self.count, first)
             weights.scatter_add_(1, others, self.repeats[classes].unsqueeze(1).expand_as(others))
         return {self: weights}
 
@@ -260,7 +264,7 @@ class SampledNegatives(FromMemory):
         negatives = Negatives(weights, self.count, distinct=not self.any_repeats)
         return self.with_positives(negatives, self.labels, batch)
 
-    def _draw_distinct(self, classes: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw_distinct(self, classes: Tensor, first: torch.Generator, second: torch.Generator) -> Tensor:
         """Return weights (batch, num_samples): 1 for each of an anchor's K distinct negatives, else 0.
 
         Anchors of a class with fewer than K others get none here, since they are drawn with repetitions.
@@ -268,13 +272,13 @@ class SampledNegatives(FromMemory):
         is_other = self.labels != classes.int().unsqueeze(1)
         # Eight bytes of each number that the generator makes.
         words = torch.empty(-(-is_other.numel() // 8), dtype=torch.int64, device=classes.device)
-        words.random_(-(2**63), None, generator=generator)
+        words.random_(-(2**63), None, generator=first)
         uniform = words.view(torch.uint8)[: is_other.numel()].view(is_other.shape)
         picked = uniform < self.thresholds[classes].unsqueeze(1)
         weights = picked.logical_and_(is_other).float()
         picks = self.picks[classes]
         missing = picks - weights.sum(1).long()
-        for width in (self.width, SECOND_WIDTH):
+        for width, generator in ((self.width, first), (SECOND_WIDTH, second)):
             missing = self._fill(weights, missing, classes, width, generator)
         if self.any_complement:
             weights = torch.where(self.complement[classes].unsqueeze(1), is_other.float() - weights, weights)

@@ -126,6 +126,17 @@ def test_a_draw_is_addressed_by_seed_and_step() -> None:
     assert not torch.equal(draw(first, labels[:8], step=7), draw(other, labels[:8], step=7))
 
 
+@pytest.mark.parametrize(
+    ("count", "sums"), [(5, [6889, 5440]), (30, [31751, 33500]), (64, [72113, 69194])], ids=["few", "most", "repeated"]
+)
+def test_draws_are_those_of_all_earlier_versions(count: int, sums: list[int]) -> None:
+    labels = torch.arange(60) % 7
+    negatives = SampledNegatives(labels, count, seed=3)
+    place = torch.arange(1, 9)[:, None] * torch.arange(1, 61)
+    drawn = [draw(negatives, labels[:8], step, offset=8).long() for step in (0, 7)]
+    assert [int((weights * place).sum()) for weights in drawn] == sums
+
+
 def test_shards_of_a_batch_draw_independently() -> None:
     labels = torch.arange(2_000) % 10
     negatives = SampledNegatives(labels, 450, seed=1)
