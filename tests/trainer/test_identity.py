@@ -1,4 +1,3 @@
-import hashlib
 import json
 import os
 import shutil
@@ -26,9 +25,6 @@ from tests.kinds import MakeTrial
 from tests.trainer.identities import STUDIES, identities
 
 PINS = Path(__file__).parent / "identities.json"
-
-FROZEN_AT_FIRST = 152, "3feebc2092b9e6b7"
-"""Entries of the table of frozen defaults when it was made, and the SHA-256 of these."""
 
 
 def test_the_identities_of_shipped_studies_do_not_move() -> None:
@@ -114,17 +110,22 @@ def test_every_setting_with_a_default_stands_among_the_frozen_defaults() -> None
     del missing["seed"]  # which always stands beside what differs
     lines = "".join(f"\n    {json.dumps(path)}: {default!r}," for path, default in missing.items())
     assert not missing, (
-        f"add at the end of FROZEN_DEFAULTS in cktf/trainer/frozen_defaults.py, and never edit what is there:{lines}"
+        f"add to FROZEN_DEFAULTS in cktf/trainer/frozen_defaults.py, and never edit what is there:{lines}"
     )
 
 
 def test_the_frozen_defaults_are_never_edited() -> None:
-    number, digest = FROZEN_AT_FIRST
-    entries = json.dumps([*FROZEN_DEFAULTS.items()][:number])
-    assert hashlib.sha256(entries.encode()).hexdigest()[:16] == digest, (
-        "an entry of FROZEN_DEFAULTS was changed, moved or taken away, which gives trials that people have already "
-        "run other identities; new settings are added at the end, and changed defaults are changed in the code alone"
+    pinned = json.loads((Path(__file__).parent / "frozen_defaults.json").read_text(encoding="utf-8"))
+    moved = {
+        path: (default, FROZEN_DEFAULTS.get(path, "none"))
+        for path, default in pinned.items()
+        if path not in FROZEN_DEFAULTS or json.dumps(FROZEN_DEFAULTS[path]) != json.dumps(default)
+    }
+    assert not moved, (
+        "an entry of FROZEN_DEFAULTS was changed or taken away, which gives trials that people have already run other "
+        f"identities; changed defaults are changed in the code alone: {moved}"
     )
+    assert not FROZEN_DEFAULTS.keys() - pinned, "new settings get a line in tests/trainer/frozen_defaults.json too"
 
 
 def test_a_default_that_the_code_changes_makes_another_trial_and_its_old_value_the_old_one(
