@@ -33,7 +33,7 @@ class Batch:
         own_share: (batch,), float32: share of each image that is of the sample of ``labels``; None likewise.
         teacher_images: (batch, channels, height, width), float: another view of the same samples, which the teacher
             sees; None if it sees ``images``.
-        drawn: What parts of objectives have drawn for this batch before its step (see `OptionalParts.draws`); a part
+        drawn: What parts of objectives have drawn for this batch before its step (see `Objective.draws`); a part
             that is not among them draws in the step.
     """
 

@@ -1,6 +1,5 @@
 """Objectives of knowledge transfer: one method a file, the parts they share, and their weighted sum."""
 
-from cktf.objectives.extension import extended_student
 from cktf.objectives.objective import (
     BuildContext,
     InitialOnly,
@@ -8,11 +7,10 @@ from cktf.objectives.objective import (
     InitialPhase,
     Objective,
     ObjectiveSettings,
-    OptionalParts,
     TwoPhaseSettings,
     Weight,
 )
-from cktf.objectives.registry import OBJECTIVES, ObjectivesConfig, active_objectives, needs_teacher
+from cktf.objectives.registry import OBJECTIVES, ObjectivesConfig, active_objectives, extended_student, needs_teacher
 from cktf.objectives.weighted_sum import WeightedSum
 
 __all__ = [
@@ -24,7 +22,6 @@ __all__ = [
     "Objective",
     "ObjectiveSettings",
     "ObjectivesConfig",
-    "OptionalParts",
     "TwoPhaseSettings",
     "Weight",
     "WeightedSum",

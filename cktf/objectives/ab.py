@@ -9,23 +9,17 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.errors import InputError
 from cktf.objectives.objective import BuildContext, InitialOnly, InitialOnlySettings, InitialPhase
 from cktf.objectives.parts.regressor import ConvolutionalRegressor
-from cktf.objectives.parts.stages import paired_stages
+from cktf.objectives.parts.stages import paired_stages, require_preactivations
 
 
 def boundary_loss(student: Tensor, teacher: Tensor, margin: float) -> Tensor:
     """Return the hinge loss of the neurons' signs, summed over the neurons, mean over the batch; a scalar.
 
-    max(0, mu - s)^2 where the teacher's neuron is active (t > 0), max(0, mu + s)^2 where it is not: the
-    alternative loss of Heo et al. (2019, arXiv 1811.03233, "Method"), since the count of neurons that differ in
-    sign has no gradient.
-
-    Args:
-        student: (batch, channels, height, width), float32: s, the maps behind the connector.
-        teacher: t, shaped as ``student``.
-        margin: mu.
+    max(0, mu - s)^2 where the teacher's neuron is active (t > 0), max(0, mu + s)^2 where it is not, mu being the
+    ``margin``: the alternative loss of Heo et al. (2019, arXiv 1811.03233, "Method"), since the count of neurons that
+    differ in sign has no gradient. s, behind the connector, and t are (batch, channels, height, width), float32.
     """
     signs = torch.where(teacher > 0, 1.0, -1.0)
     return functional.relu(margin - signs * student).square().sum() / len(student)
@@ -45,13 +39,8 @@ class BoundaryPhase(InitialPhase):
         self.margin = config.margin
         self.reads_preactivations = config.maps == "preactivation"
         self.connectors = nn.ModuleDict()
-        for role, shapes in (("student", given.student), ("teacher", given.teacher)):
-            if self.reads_preactivations and not shapes.preactivations:
-                raise InputError(
-                    f"objective.ab: what the ReLU at a stage's end reads is compared, and {role}.model does not "
-                    f"give it, as no torchvision/ or timm/ network does; choose another {role}.model, "
-                    "objective.ab.maps: activation, or objective.ab.weight: 0"
-                )
+        if self.reads_preactivations:
+            require_preactivations("ab", given, "student", "teacher", remedy="objective.ab.maps: activation, ")
         for name, (student_shape, teacher_shape) in paired_stages(given, "objective.ab.weight", equal=True).items():
             self.connectors[name] = nn.Identity()
             if student_shape != teacher_shape:
@@ -64,23 +53,18 @@ class BoundaryPhase(InitialPhase):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar each."""
-        stages = zip(self.connectors.items(), self._maps(student), self._maps(teacher), strict=True)
+        maps = (
+            side.preactivations if self.reads_preactivations else [blocks[-1] for blocks in side.stages]
+            for side in (student, teacher)
+        )
         return {
-            name: boundary_loss(connector(student_maps.float()), teacher_maps.float(), self.margin)
-            for (name, connector), student_maps, teacher_maps in stages
+            name: boundary_loss(connector(of_student.float()), of_teacher.float(), self.margin)
+            for (name, connector), of_student, of_teacher in zip(self.connectors.items(), *maps, strict=True)
         }
-
-    def _maps(self, network: Activations) -> tuple[Tensor, ...]:
-        if self.reads_preactivations:
-            return network.preactivations
-        return tuple(blocks[-1] for blocks in network.stages)
 
 
 class AB(InitialOnly):
-    """The student begins with the teacher's activation boundaries, and then learns without this objective.
-
-    All is done in the initial phase, as published (see `BoundaryPhase`).
-    """
+    """Before its own training the student learns the teacher's activation boundaries (see `BoundaryPhase`)."""
 
     reads_logits = False
 

@@ -11,16 +11,11 @@ from cktf.objectives.parts.stages import matched_stages, paired_stages
 
 
 def attention_loss(student: Tensor, teacher: Tensor, power: int) -> Tensor:
-    """Return the mean squared difference of two maps' attention, a scalar.
+    """Return the mean squared difference of the attention of two maps (batch, channels, height, width), a scalar.
 
-    Attention is F(A) = sum over channels of A^p, here a mean, divided by its L2 norm over the positions; the
-    loss is eq. 2 of Zagoruyko and Komodakis (2017, arXiv 1612.03928), as a mean of squares where they take
-    the norm.
-
-    Args:
-        student: (batch, student channels, height, width), float32.
-        teacher: (batch, teacher channels, height, width), float32; of unequal maps the larger is shrunk.
-        power: p.
+    Attention is F(A) = sum over channels of A^p, here a mean, divided by its L2 norm over the positions; p is
+    ``power``. The loss is eq. 2 of Zagoruyko and Komodakis (2017, arXiv 1612.03928), as a mean of squares where they
+    take the norm. The maps are float32; of unequal sides the larger is shrunk.
     """
     student, teacher = shrink_to_smaller(student, teacher)
     return functional.mse_loss(attention(student, power), attention(teacher, power))

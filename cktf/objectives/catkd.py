@@ -22,17 +22,14 @@ def class_activation_maps(maps: Tensor, weight: Tensor, resolution: int) -> Tens
         weight: (classes, channels): the classifier's.
         resolution: l.
     """
-    averaged = functional.adaptive_avg_pool2d(maps, resolution)
-    return torch.einsum("bchw,kc->bkhw", averaged, weight)
+    return torch.einsum("bchw,kc->bkhw", functional.adaptive_avg_pool2d(maps, resolution), weight)
 
 
 def attention_loss(student: Tensor, teacher: Tensor, *, normalize: bool) -> Tensor:
     """Return the mean squared difference of class activation maps; a scalar (L_CAT of Guo et al., 2023).
 
-    Args:
-        student: (batch, classes, l, l), float32.
-        teacher: (batch, classes, l, l), float32.
-        normalize: Whether each map of a sample and class is divided by its L2 norm first.
+    Both are (batch, classes, l, l), float32; with ``normalize`` each map of a sample and class is divided by its L2
+    norm first.
     """
     if normalize:
         student, teacher = (functional.normalize(maps.flatten(2), dim=2) for maps in (student, teacher))
@@ -50,8 +47,6 @@ class CATKD(Objective):
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `CATKD`."""
-
         weight: Weight = 15.0
 
         resolution: int = Field(default=2, ge=1)
@@ -62,21 +57,19 @@ class CATKD(Objective):
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
-        self.resolution = config.resolution
-        self.normalize = config.normalize
+        self.config = config
         for role, shapes in (("student", given.student), ("teacher", given.teacher)):
             pooled_shape(shapes, role, "objective.catkd")
         # Not a module of this one: the student's classifier is trained, and stored, with the student.
         self.student_layers = given.student_layers
         classifier_of(given.student_layers, given.student, "student", "objective.catkd")
         of_teacher = classifier_of(given.teacher_layers, given.teacher, "teacher", "objective.catkd")
+        side = config.resolution
         self.reading = Reading(
-            f"class activation maps at {config.resolution}x{config.resolution}",
-            torch.Size([of_teacher.out_features, config.resolution, config.resolution]),
+            f"class activation maps at {side}x{side}",
+            torch.Size([of_teacher.out_features, side, side]),
             of_batch=False,
-            compute=lambda teacher, _: class_activation_maps(
-                pooled_map(teacher).float(), of_teacher.weight, config.resolution
-            ),
+            compute=lambda teacher, _: class_activation_maps(pooled_map(teacher).float(), of_teacher.weight, side),
         )
         self.readings = (self.reading,)
         self.term_weights = {"maps": 1.0}
@@ -85,7 +78,7 @@ class CATKD(Objective):
         """Return ``maps``: a scalar."""
         assert self.student_layers.classifier is not None
         weight = self.student_layers.classifier.weight
-        of_student = class_activation_maps(pooled_map(student).float(), weight, self.resolution)
+        of_student = class_activation_maps(pooled_map(student).float(), weight, self.config.resolution)
         stored = teacher.readings.get(self.reading.name)
         of_teacher = self.reading.compute(teacher, batch) if stored is None else stored
-        return {"maps": attention_loss(of_student, of_teacher, normalize=self.normalize)}
+        return {"maps": attention_loss(of_student, of_teacher, normalize=self.config.normalize)}

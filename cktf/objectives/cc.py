@@ -13,12 +13,9 @@ from cktf.objectives.parts.workers import gather_with_gradient
 def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Return |s_i - t_i| . |s_{i+1} - t_{i+1}|, mean over the neighbours i, i+1 of a batch; a scalar.
 
-    Peng et al. (2019, arXiv 1904.01802, section 3) compare all correlations of a batch. This is what the
-    published comparisons run (Tian et al., 2020, arXiv 1910.10699), from the authors' own code.
-
-    Args:
-        student: (batch, dim), float32: s, embedded.
-        teacher: (batch, dim), float32: t, embedded.
+    s and t are embeddings (batch, dim), float32. Peng et al. (2019, arXiv 1904.01802, section 3) compare all
+    correlations of a batch. This is what the published comparisons run (Tian et al., 2020, arXiv 1910.10699), from the
+    authors' own code.
     """
     gaps = (student - teacher).abs()
     return (gaps[:-1] * gaps[1:]).sum(1).mean()

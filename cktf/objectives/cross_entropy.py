@@ -11,15 +11,10 @@ from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 
 
 def label_loss(logits: Tensor, batch: Batch, smoothing: float = 0.0) -> Tensor:
-    """Return the cross-entropy with the labels, mean over the batch; a scalar, in nats.
+    """Return the cross-entropy of logits (batch, classes), float32, with the labels, mean over the batch; in nats.
 
     The loss of mixed images is that with either sample's label, by their shares of the image (arXiv 1710.09412,
-    1905.04899).
-
-    Args:
-        logits: (batch, classes), float32.
-        batch: Labels and shares.
-        smoothing: Share of the target that all classes get alike.
+    1905.04899). All classes get the share ``smoothing`` of the target alike.
     """
     if batch.other_labels is None:
         return functional.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
@@ -27,10 +22,7 @@ def label_loss(logits: Tensor, batch: Batch, smoothing: float = 0.0) -> Tensor:
 
 
 class CrossEntropy(Objective):
-    """The supervised loss, without a teacher.
-
-    The ``weight`` is the gamma of CKTF's paper (arXiv 2303.07599).
-    """
+    """The supervised loss, without a teacher; its ``weight`` is the gamma of CKTF's paper (arXiv 2303.07599)."""
 
     needs_teacher = False
     needs_labels = True

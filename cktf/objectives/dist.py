@@ -7,22 +7,14 @@ from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Factor, Objective, ObjectiveSettings, Weight
 from cktf.objectives.parts.stages import logits_of
 from cktf.objectives.parts.workers import gather_with_gradient
-from cktf.objectives.schedules import LogitTemperature, largest, value_of
-
-EPSILON = 1e-8
-"""Added to the product of the norms, as published."""
+from cktf.objectives.schedules import LogitTemperature, Ramp, value_of
 
 
 def correlations(first: Tensor, second: Tensor) -> Tensor:
-    """Return Pearson's correlation of each pair of rows: (rows,).
-
-    Args:
-        first: (rows, values).
-        second: (rows, values).
-    """
+    """Return Pearson's correlation of each row of one matrix (rows, values) with that of another: (rows,)."""
     first, second = (rows - rows.mean(1, keepdim=True) for rows in (first, second))
     norms = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
-    correlated: Tensor = (first * second).sum(1) / (norms + EPSILON)
+    correlated: Tensor = (first * second).sum(1) / (norms + 1e-8)  # as published
     return correlated
 
 
@@ -31,14 +23,9 @@ def relational_losses(
 ) -> tuple[Tensor, Tensor]:
     """Return the inter-class and the intra-class loss, each times tau^2; two scalars.
 
-    Of the softmax matrices (batch, classes) at temperature tau, 1 - the mean correlation of student and teacher: of the
-    rows, each sample's classes (L_inter of Huang et al., 2022, arXiv 2205.10536), and of the columns, each class's
-    samples (L_intra).
-
-    Args:
-        student_logits: (batch, classes), float32.
-        teacher_logits: (batch, classes), float32.
-        temperature: tau; a scalar if it changes.
+    Of the softmax of logits (batch, classes), float32, at temperature tau, 1 - the mean correlation of student and
+    teacher: of the rows, each sample's classes (L_inter of Huang et al., 2022, arXiv 2205.10536), and of the columns,
+    each class's samples (L_intra).
     """
     student, teacher = (torch.softmax(logits / temperature, dim=1) for logits in (student_logits, teacher_logits))
     inter = 1 - correlations(student, teacher).mean()
@@ -54,8 +41,6 @@ class DIST(Objective):
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `DIST`."""
-
         weight: Weight = 2.0
 
         beta: Factor = 1.0
@@ -68,15 +53,14 @@ class DIST(Objective):
         """tau: both networks' logits are divided by it. Published: 4 for CIFAR-100, 1 for ImageNet."""
 
         @property
-        def active(self) -> bool:
-            """Whether either loss has a part in the sum."""
-            return super().active and max(largest(self.beta), largest(self.gamma)) > 0
+        def factors(self) -> dict[str, float | Ramp[float]]:
+            """Factors of both losses."""
+            return {"inter": self.beta, "intra": self.gamma}
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.temperature = value_of(config.temperature)
-        factors = {"inter": config.beta, "intra": config.gamma}
-        self.term_weights = {name: factor for name, factor in factors.items() if largest(factor) > 0}
+        self.term_weights = config.computed
         self.readings = (logits_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

@@ -6,11 +6,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from cktf.batch import Activations, Batch
+from cktf.objectives.kd import standardised
 from cktf.objectives.objective import BuildContext, Factor, Objective, ObjectiveSettings
 from cktf.objectives.parts.stages import logits_of
-from cktf.objectives.parts.standardised import standardised
-from cktf.objectives.parts.warmup import warmup_factor
-from cktf.objectives.schedules import LogitTemperature, largest, value_of
+from cktf.objectives.schedules import LogitTemperature, Ramp, value_of
 
 
 def decoupled(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -18,16 +17,12 @@ def decoupled(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
     b = (P(label), P(not label)) is (batch, 2); p-hat, (batch, classes - 1), is the softmax over the classes other than
     the label (arXiv 2203.08679, section 3.1). Both come from log-softmaxes, so that no logarithm of 0 is taken.
-
-    Args:
-        logits: (batch, classes), float32, divided by the temperature.
-        labels: (batch,), int64.
+    ``logits`` (batch, classes), float32, are divided by the temperature; ``labels`` are (batch,), int64.
     """
     labels = labels.unsqueeze(1)
     positions = torch.arange(logits.shape[1] - 1, device=logits.device)
     others = logits.gather(1, positions + (positions >= labels))  # (batch, classes - 1), the label left out
-    target = logits.gather(1, labels)
-    binary = torch.cat([target, others.logsumexp(1, keepdim=True)], dim=1)
+    binary = torch.cat([logits.gather(1, labels), others.logsumexp(1, keepdim=True)], dim=1)
     return functional.log_softmax(binary, dim=1), functional.log_softmax(others, dim=1)
 
 
@@ -36,14 +31,9 @@ def decoupled_divergences(
 ) -> tuple[Tensor, Tensor]:
     """Return TCKD and NCKD of Zhao et al. (2022, arXiv 2203.08679), each times T^2; two scalars.
 
-    TCKD = KL(b teacher || b student), NCKD = KL(p-hat teacher || p-hat student), means over the batch. Their sum with
-    the factors 1 and P_teacher(not label) would be `kd.softened_divergence`.
-
-    Args:
-        student_logits: (batch, classes), float32.
-        teacher_logits: (batch, classes), float32.
-        labels: (batch,), int64.
-        temperature: T; a scalar if it changes.
+    TCKD = KL(b teacher || b student), NCKD = KL(p-hat teacher || p-hat student), means over the batch, of logits
+    (batch, classes), float32, and labels (batch,), int64. Their sum with the factors 1 and P_teacher(not label) would
+    be `kd.softened_divergence`.
     """
     student = decoupled(student_logits / temperature, labels)
     teacher = decoupled(teacher_logits / temperature, labels)
@@ -55,7 +45,7 @@ def decoupled_divergences(
 
 
 class DKD(Objective):
-    """Knowledge distillation whose two parts are weighed apart (see `decoupled_divergences`).
+    """Knowledge distillation as a weighted sum of its two parts (see `decoupled_divergences`).
 
     alpha * TCKD + beta * NCKD, both less in the first epochs.
     """
@@ -63,8 +53,6 @@ class DKD(Objective):
     needs_labels = True
 
     class Config(ObjectiveSettings):
-        """Settings of `DKD`."""
-
         alpha: Factor = 1.0
         """Factor of TCKD: how probable the label is."""
 
@@ -82,25 +70,23 @@ class DKD(Objective):
         """Whether each sample's logits are standardised first (Sun et al., 2024, arXiv 2403.01427)."""
 
         @property
-        def active(self) -> bool:
-            """Whether either part has a part in the sum."""
-            return super().active and max(largest(self.alpha), largest(self.beta)) > 0
+        def factors(self) -> dict[str, float | Ramp[float]]:
+            """Factors of TCKD and NCKD."""
+            return {"target": self.alpha, "others": self.beta}
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
+        self.config = config
         self.temperature = value_of(config.temperature)
-        self.warmup_epochs = config.warmup_epochs
-        self.standardize = config.standardize
-        factors = {"target": config.alpha, "others": config.beta}
-        self.term_weights = {name: factor for name, factor in factors.items() if largest(factor) > 0}
+        self.term_weights = config.computed
         self.readings = (logits_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``target`` (TCKD) and ``others`` (NCKD), scalars times the warm-up; none whose factor is 0."""
         of_student, of_teacher = student.logits.float(), teacher.logits.float()
-        if self.standardize:
+        if self.config.standardize:
             of_student, of_teacher = standardised(of_student), standardised(of_teacher)
         target, others = decoupled_divergences(of_student, of_teacher, batch.labels, self.temperature())
         terms = {"target": target, "others": others}
-        warmup = warmup_factor(batch, self.warmup_epochs)
+        warmup = min(1.0, batch.epoch / max(1, self.config.warmup_epochs))
         return {name: warmup * terms[name] for name in self.term_weights}

@@ -13,19 +13,16 @@ from cktf.objectives.parts.stages import paired_maps
 
 
 def hint_loss(guided: Tensor, hint: Tensor) -> Tensor:
-    """Return the mean squared difference of two maps, a scalar.
+    """Return the mean squared difference of the student's regressed map and the teacher's, a scalar.
 
-    Eq. 3 of Romero et al. (2015, arXiv 1412.6550), as a mean where they take half the sum.
-
-    Args:
-        guided: (batch, channels, height, width), float32: r(v_g), the student's map behind the regressor.
-        hint: u_h, the teacher's map, shaped as ``guided``.
+    Both are (batch, channels, height, width), float32: r(v_g) and u_h in eq. 3 of Romero et al. (2015, arXiv
+    1412.6550), where half the sum is taken.
     """
     return functional.mse_loss(guided, hint)
 
 
 class FitNet(FeatureObjective):
-    """One middle map of the student, through a trained regressor, follows the teacher's map: the hint.
+    """A middle map of the student, through a regressor that is trained too, follows the teacher's map, the hint.
 
     As in the published comparisons the hint is part of the whole training, not of a phase before it.
     """

@@ -13,13 +13,10 @@ from cktf.objectives.parts.stages import last_maps, paired_maps
 
 
 def flow(lower: Tensor, upper: Tensor) -> Tensor:
-    """Return G, (batch, lower channels, upper channels): products of two layers' channels, mean over the positions.
+    """Return the products of two layers' channels, mean over the positions: (batch, lower channels, upper channels).
 
-    Eq. 1 of Yim et al. (2017).
-
-    Args:
-        lower: (batch, lower channels, height, width), float32.
-        upper: (batch, upper channels, height, width), float32; of unequal maps the larger is shrunk.
+    G of eq. 1 of Yim et al. (2017), for maps (batch, channels, height, width), float32; of unequal sides the larger is
+    shrunk.
     """
     lower, upper = shrink_to_smaller(lower, upper)
     return lower.flatten(2) @ upper.flatten(2).mT / (lower.shape[2] * lower.shape[3])
@@ -31,7 +28,7 @@ def flow_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class FlowPhase(InitialPhase):
-    """From stem to stage and from stage to stage, the student's flows follow the teacher's."""
+    """The student learns the teacher's flows: from the stem to the first stage, and from each stage to the next."""
 
     trains_student = True
 
@@ -49,17 +46,16 @@ class FlowPhase(InitialPhase):
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stage1``, ``stage2``, ...: a scalar for the flow into each stage."""
-        student_maps = [maps.float() for maps in last_maps(student).values()]
-        teacher_maps = [maps.float() for maps in last_maps(teacher).values()]
-        flows = zip(self.term_weights, pairwise(student_maps), pairwise(teacher_maps), strict=True)
-        return {name: flow_loss(flow(*of_student), flow(*of_teacher)) for name, of_student, of_teacher in flows}
+        of_student, of_teacher = (
+            [flow(lower.float(), upper.float()) for lower, upper in pairwise(last_maps(side).values())]
+            for side in (student, teacher)
+        )
+        flows = zip(self.term_weights, of_student, of_teacher, strict=True)
+        return {name: flow_loss(own, other) for name, own, other in flows}
 
 
 class FSP(InitialOnly):
-    """The student begins with the teacher's flows from layer to layer, and then learns without this objective.
-
-    All is done in the initial phase, as published (see `FlowPhase`).
-    """
+    """Before its own training the student learns the teacher's flows between layers (see `FlowPhase`), as published."""
 
     reads_logits = False
 

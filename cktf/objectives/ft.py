@@ -18,14 +18,9 @@ from cktf.objectives.parts.maps import attention, shrink_to_smaller
 def factor_loss(student: Tensor, teacher: Tensor, power: int, exponent: int) -> Tensor:
     """Return |a(F_S) - a(F_T)|^p, mean over the positions and the batch; a scalar.
 
-    L_FT of Kim et al. (2018, arXiv 1802.04977, section 3.2). There a factor is divided by its norm; here, as
-    in the published comparisons (Tian et al., 2020, arXiv 1910.10699), a is its attention (`maps.attention`).
-
-    Args:
-        student: (batch, channels, height, width), float32: F_S, the translator's factor.
-        teacher: (batch, channels, height, width), float32: F_T, the paraphraser's; the larger is shrunk.
-        power: Power of the activations in the attention.
-        exponent: p.
+    L_FT of Kim et al. (2018, arXiv 1802.04977, section 3.2) of factors (batch, channels, height, width), float32, of
+    which the larger is shrunk; p is ``exponent``. There a factor is divided by its norm; here, as in the published
+    comparisons (Tian et al., 2020, arXiv 1910.10699), a is its attention with the ``power`` (`maps.attention`).
     """
     student, teacher = shrink_to_smaller(student, teacher)
     return (attention(student, power) - attention(teacher, power)).abs().pow(exponent).mean()
@@ -108,8 +103,7 @@ class FT(FeatureObjective):
                 f"objective.ft.rate: {config.rate} leaves no channel of the teacher's {channels}; choose "
                 f"1/{channels} or more"
             )
-        self.power = config.power
-        self.exponent = config.exponent
+        self.power, self.exponent = config.power, config.exponent
         self.initial = ParaphrasePhase(config, given, factor_channels)
         width = given.student.stages[-1][-1][0]
         with seeding.initialisation(given.seed, "translator", "ft"):

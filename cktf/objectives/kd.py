@@ -6,28 +6,28 @@ from torch.nn import functional
 from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 from cktf.objectives.parts.stages import logits_of
-from cktf.objectives.parts.standardised import standardised
 from cktf.objectives.schedules import LearnableLogitTemperature, value_of
 
 
 def softened_divergence(student_logits: Tensor, teacher_logits: Tensor, temperature: float | Tensor) -> Tensor:
     """Return T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the batch; a scalar.
 
-    Probabilities softened by T are eq. 1 of Hinton et al. (2015, arXiv 1503.02531). T^2 keeps the gradient's
-    size about the same at every temperature (end of its section 2).
-
-    Args:
-        student_logits: (batch, classes), float32.
-        teacher_logits: (batch, classes), float32.
-        temperature: T; a scalar if it changes.
+    Probabilities of logits (batch, classes), float32, softened by T, are eq. 1 of Hinton et al. (2015, arXiv
+    1503.02531). T^2 keeps the gradient's size about the same at every temperature (end of its section 2).
     """
-    divergence = functional.kl_div(
-        functional.log_softmax(student_logits / temperature, dim=1),
-        functional.log_softmax(teacher_logits / temperature, dim=1),
-        reduction="batchmean",
-        log_target=True,
+    student, teacher = (
+        functional.log_softmax(logits / temperature, dim=1) for logits in (student_logits, teacher_logits)
     )
-    return divergence * temperature**2
+    return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+
+
+def standardised(logits: Tensor) -> Tensor:
+    """Return each sample's logits minus their mean, over their standard deviation: (batch, classes).
+
+    The Z-score of Sun et al. (CVPR 2024, arXiv 2403.01427, algorithm 1) of float32 logits, by the unbiased deviation
+    and with 1e-7 added to it, as published.
+    """
+    return (logits - logits.mean(1, keepdim=True)) / (logits.std(1, keepdim=True) + 1e-7)
 
 
 class KD(Objective):

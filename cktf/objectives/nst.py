@@ -12,31 +12,23 @@ from cktf.objectives.parts.stages import matched_stages, paired_stages
 def selectivity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the squared maximum mean discrepancy of the channels, mean over the batch; a scalar.
 
-    Every channel, flattened and L2-normalised, is a draw from its network's distribution of selectivity. With
-    the kernel k(a, b) = (a . b)^2,
+    The maps are (batch, channels, height, width), float32; of unequal sides the larger is shrunk. Every channel,
+    flattened and L2-normalised, is a draw from its network's distribution of selectivity. With the kernel
+    k(a, b) = (a . b)^2,
 
         mean k(s, s') + mean k(t, t') - 2 mean k(s, t)
 
     over all channels s, s' of the student and t, t' of the teacher (Huang and Wang, 2017, arXiv 1707.01219,
     section 4). This kernel's features are the products of two positions, hence the same number is the squared
     distance of their means over the channels; it is computed from whichever matrices are the smaller.
-
-    Args:
-        student: (batch, student channels, height, width), float32.
-        teacher: (batch, teacher channels, height, width), float32; of unequal maps the larger is shrunk.
     """
-    student, teacher = shrink_to_smaller(student, teacher)
-    student = functional.normalize(student.flatten(2), dim=2)  # (batch, channels, positions)
-    teacher = functional.normalize(teacher.flatten(2), dim=2)
+    student, teacher = (functional.normalize(m.flatten(2), dim=2) for m in shrink_to_smaller(student, teacher))
     if student.shape[2] < max(student.shape[1], teacher.shape[1]):
         gap = student.mT @ student / student.shape[1] - teacher.mT @ teacher / teacher.shape[1]
         return gap.square().sum((1, 2)).mean()
-
-    def mean_kernel(first: Tensor, second: Tensor) -> Tensor:
-        return (first @ second.mT).square().mean()
-
-    own = mean_kernel(student, student) + mean_kernel(teacher, teacher)
-    return own - 2 * mean_kernel(student, teacher)
+    pairs = (student, student), (teacher, teacher), (student, teacher)
+    of_student, of_teacher, across = ((first @ second.mT).square().mean() for first, second in pairs)
+    return of_student + of_teacher - 2 * across
 
 
 class NST(FeatureObjective):

@@ -1,11 +1,11 @@
 """The interface of every objective: a training loop that calls it names no method.
 
-A method needs four things: its settings (``Config``), ``needs_teacher``, ``term_weights`` and ``forward``. All else is
-in `OptionalParts`, with a default.
+A method needs four things: its settings (``Config``), ``needs_teacher``, ``term_weights`` and ``forward``. All else of
+`Objective` has a default.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self
 
 import torch
@@ -38,13 +38,23 @@ class ObjectiveSettings(Settings):
     weight: Weight = 1.0
 
     @property
+    def factors(self) -> dict[str, float | Ramp[float]]:
+        """Factors of the method's terms in the settings, by name; empty if it has none."""
+        return {}
+
+    @property
+    def computed(self) -> dict[str, float | Ramp[float]]:
+        """Those `factors` that are ever above 0: only their terms are computed."""
+        return {name: factor for name, factor in self.factors.items() if largest(factor) > 0}
+
+    @property
     def active(self) -> bool:
         """Whether the objective has any part in the sum."""
-        return largest(self.weight) > 0
+        return largest(self.weight) > 0 and (not self.factors or bool(self.computed))
 
     @property
     def reads_classes(self) -> bool:
-        """Whether these settings make a method read classes that otherwise does not; see `Objective.needs_labels`."""
+        """Whether the settings make the method read classes, even if `Objective.needs_labels` is false."""
         return False
 
     @property
@@ -71,7 +81,7 @@ class TwoPhaseSettings(ObjectiveSettings):
 class InitialOnlySettings(TwoPhaseSettings):
     """Settings of a method that ends with its initial phase; its ``weight`` is 0 or the default.
 
-    In that phase its terms are minimised alone, so two arms of other weights would be one arm under two names.
+    Its terms are minimised alone, so two arms with other weights would train the same.
     """
 
     @model_validator(mode="after")
@@ -79,15 +89,10 @@ class InitialOnlySettings(TwoPhaseSettings):
         default = type(self).model_fields["weight"].default
         if self.weight not in (0, default):
             raise InputError(
-                f"weight: the method ends with its initial phase, in which nothing is weighed against it, so every "
-                f"weight above 0 trains the same; choose {default:g}, or 0 to leave it out; got "
-                f"{shown(self.model_dump()['weight'])}"
+                f"weight: nothing else is minimised in the method's initial phase, so every weight above 0 trains the "
+                f"same; choose {default:g}, or 0 to leave it out; got {shown(self.model_dump()['weight'])}"
             )
         return self
-
-
-NO_LAYERS = Layers()
-"""The layers of a network of which none is known."""
 
 
 @dataclass(frozen=True)
@@ -96,20 +101,20 @@ class BuildContext:
 
     Attributes:
         student: Shapes of the student's activations.
-        teacher: Shapes of the teacher's activations; the student's own if no objective needs a teacher.
+        teacher: Shapes of the teacher's; the student's own if no objective needs a teacher.
         labels: (num_samples,), int64, CPU: labels of the training samples, addressed by `Batch.index`.
-        seed: The replicate's seed; heads, banks and negatives draw from generators derived from it.
+        seed: The replicate's seed.
         student_layers: The student's layers whose parameters can be read. They must not become modules of the
             objective: they are trained, and stored, with the student.
-        teacher_layers: The teacher's, likewise, on its device; they are frozen.
+        teacher_layers: The teacher's, likewise; frozen, on its device.
     """
 
     student: Shapes
     teacher: Shapes
     labels: Tensor
     seed: int
-    student_layers: Layers = NO_LAYERS
-    teacher_layers: Layers = NO_LAYERS
+    student_layers: Layers = field(default_factory=Layers)
+    teacher_layers: Layers = field(default_factory=Layers)
 
     @property
     def num_samples(self) -> int:
@@ -118,16 +123,15 @@ class BuildContext:
 
 
 class InitialPhase(nn.Module, ABC):
-    """A training phase of a method before the student's own.
+    """A training phase of a method before the student's own; its parameters are constants afterwards.
 
-    Its parameters are trained in this phase and are constants afterwards. Like an `Objective` it is built on the
-    CPU, and everything it trains is in the state dict.
+    Like an `Objective` it is built on the CPU, and everything it trains is in the state dict.
 
     Attributes:
         epochs: Passes over the training samples.
         learning_rate: Constant; None: the trial's own.
-        trains_student: Whether the student is trained with it, up to its last stage. If not, the student does not run,
-            and ``forward`` must not read it.
+        trains_student: Whether the student is trained too, up to its last stage. If not, it does not run, and
+            ``forward`` must not read it.
         reads_preactivations: Whether the student's preactivations are read.
         term_weights: Factor of each term; the objective's ``weight`` does not multiply them.
     """
@@ -146,45 +150,55 @@ class InitialPhase(nn.Module, ABC):
         """Return the named, unweighted, scalar terms that this phase minimises."""
 
 
-class OptionalParts:
-    """What an objective may have besides; each part has a default.
+class Objective(nn.Module, ABC):
+    """One method of knowledge transfer, built as ``Method(config, context)``.
+
+    Parameters and buffers are made on the CPU. Those that training changes (heads, banks, Z) are in the state dict.
 
     Attributes:
+        Config: Class of the method's settings.
+        needs_teacher: Whether the method reads the teacher. If not, nothing of it can be read in ``forward``.
+        term_weights: The method's own factor of each term that `forward` returns (the paper's beta and theta), a number
+            or a schedule. The objective's ``weight`` multiplies them all, in `WeightedSum` and nowhere else.
         needs_labels: Whether the method reads classes; others only tell samples of one label from the rest.
         takes_mixed: Whether the method takes images that are mixed of two samples each, as by mixup, and then weighs
             both labels. None: if it needs no labels. One that stores something of each sample says false.
         reads_logits: Whether it reads the teacher's logits or classifier, which must then be of the student's classes.
         ends_with_initial: Whether the method has no terms after its initial phase (see `InitialOnly`).
-        readings: The few tensors that `Objective.forward` reads of the teacher; it is then given `Activations` that
-            hold nothing else, so that the teacher's output can be stored. None: it may read anything.
+        readings: The few tensors that `forward` reads of the teacher; it is then given `Activations` that hold nothing
+            else, so that the teacher's output can be stored. None: it may read anything.
         health_readings: The few tensors that `health` reads of the teacher, likewise.
-        matched: Names of the student's and teacher's layers that the method compares (see
-            `contrastive.representations`), if they can be chosen; their similarity is measured beside that of layers of
-            equal depth.
+        matched: Names of the student's and teacher's layers that the method compares, if they can be chosen (see
+            `contrastive.representations`); their similarity is measured too.
         initial: The phase before the student's own; None for most. A method that has one takes `TwoPhaseSettings`.
     """
 
+    Config: ClassVar[type[ObjectiveSettings]]
+    needs_teacher: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
     takes_mixed: ClassVar[bool | None] = None
     reads_logits: ClassVar[bool] = True
     ends_with_initial: ClassVar[bool] = False
+    term_weights: dict[str, float | Ramp[float]]
     readings: tuple[Reading, ...] | None = None
     health_readings: tuple[Reading, ...] | None = ()
     matched: tuple[tuple[str, str], ...] = ()
     initial: InitialPhase | None
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+        self.initial = None  # a class attribute would hide a module of this name
+
+    @abstractmethod
+    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
+        """Return the named, unweighted, scalar terms of one batch."""
 
     @classmethod
     def extend_student(cls, config: Any, student: nn.Module, given: BuildContext) -> nn.Module:  # noqa: ARG003
         """Return the network that is trained, evaluated and stored as the student; by default it is ``student``.
 
         A method whose student has layers of its own also when it is used (SimKD's projector and the teacher's
-        classifier) returns a network around it, whose activations all objectives then read. This is a class method
-        because the objectives are built for that network.
-
-        Args:
-            config: The method's settings.
-            student: The network; not copied.
-            given: Networks, labels and seed that the student is built for.
+        classifier) returns a network around it, which is not copied. All objectives are built for that network.
         """
         return student
 
@@ -201,44 +215,12 @@ class OptionalParts:
         return False
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """Return diagnostics of the method on validation samples; by default there are none.
+        """Return diagnostics on a batch of the validation split: part (such as a bank), to measure, to scalar.
 
-        Called without gradients, on a batch of the validation split and networks in eval mode. It is not called in
-        every epoch, or at all: so it must change no state, and draw only addressed random numbers.
-
-        Returns:
-            Part of the method (such as a bank) to the name of a measure to a scalar. ``batch.index`` addresses none of
-            the training samples.
+        Called without gradients and in eval mode, in some epochs or in none: so it must change no state, and draw only
+        addressed random numbers. ``batch.index`` addresses none of the training samples.
         """
         return {}
-
-
-class Objective(OptionalParts, nn.Module, ABC):
-    """One method of knowledge transfer, built as ``Method(config, context)``.
-
-    Parameters and buffers are made on the CPU. Those that training changes (heads, banks, Z) are in the state dict, so
-    that a checkpoint holds them.
-
-    Attributes:
-        Config: Class of the method's settings.
-        needs_teacher: Whether the method reads the teacher. If not, ``forward`` may be given a teacher of which nothing
-            can be read.
-        term_weights: The method's own factor for each term that `forward` returns (the paper's beta and
-            theta), a number or a schedule. The objective's ``weight`` multiplies them all, in
-            `cktf.objectives.weighted_sum` and nowhere else.
-    """
-
-    Config: ClassVar[type[ObjectiveSettings]]
-    needs_teacher: ClassVar[bool] = True
-    term_weights: dict[str, float | Ramp[float]]
-
-    def __init__(self, *_: object) -> None:
-        super().__init__()
-        self.initial = None  # a class attribute would hide a module of this name
-
-    @abstractmethod
-    def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
-        """Return the named, unweighted, scalar terms of one batch."""
 
 
 class FeatureObjective(Objective):

@@ -11,7 +11,7 @@ from cktf import seeding
 from cktf.batch import Activations, Batch
 from cktf.errors import InputError
 from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
-from cktf.objectives.parts.stages import paired_stages
+from cktf.objectives.parts.stages import paired_stages, require_preactivations
 
 SMALLEST_PROBABILITY = 0.001
 """Probability of a negative value up to which a channel's margin is three deviations below 0."""
@@ -37,12 +37,8 @@ def partial_distance(student: Tensor, teacher: Tensor, margin: Tensor) -> Tensor
     """Return the partial L2 distance to the teacher's margin ReLU, summed over the neurons, mean over the batch.
 
     With g = max(t, m), (s - g)^2 where t > 0 or s > g, else 0: a neuron that is as negative as the teacher's costs
-    nothing ("distance function" of Heo et al., 2019, arXiv 1904.01866).
-
-    Args:
-        student: (batch, channels, height, width), float32: s, behind the connector.
-        teacher: (batch, channels, height, width), float32: t, before the ReLU.
-        margin: (channels,): m, not positive.
+    nothing ("distance function" of Heo et al., 2019, arXiv 1904.01866). s are the student's maps behind the connector
+    and t the teacher's before the ReLU, (batch, channels, height, width), float32; m, (channels,), is not positive.
     """
     target = torch.maximum(teacher, margin[:, None, None])
     counts = (teacher > 0) | (student > target)
@@ -50,13 +46,10 @@ def partial_distance(student: Tensor, teacher: Tensor, margin: Tensor) -> Tensor
 
 
 class OFD(FeatureObjective):
-    """The student's maps before the ReLU, through a connector each, follow what of the teacher's passes a margin.
+    """The student's maps before the ReLU follow the teacher's, of which values below a margin are cut off.
 
-    Of L stages, stage k has the factor 2^(k - L). Teacher's maps that are larger are averaged to the student's size.
-
-    Attributes:
-        connectors: For ``stage1``, ``stage2``, ...: 1x1 convolution and batch-norm to the teacher's channels, trained
-            with the student.
+    Of L stages, stage k has the factor 2^(k - L). A connector of each stage, a convolution and batch-norm to the
+    teacher's channels, is trained with the student. Teacher's maps that are larger are averaged to the student's size.
 
     Raises:
         ValueError: If a network has no preactivations, the teacher's batch-norms before them are not known, or the
@@ -64,8 +57,6 @@ class OFD(FeatureObjective):
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `OFD`."""
-
         weight: Weight = 0.001
 
         kernel_size: Literal[1, 3, 5] = 1
@@ -73,13 +64,7 @@ class OFD(FeatureObjective):
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
-        for role, shapes in (("student", given.student), ("teacher", given.teacher)):
-            if not shapes.preactivations:
-                raise InputError(
-                    f"objective.ofd: what the ReLU at a stage's end reads is compared, and {role}.model does not give "
-                    f"it, as no torchvision/ or timm/ network does; choose another {role}.model, or "
-                    "objective.ofd.weight: 0"
-                )
+        require_preactivations("ofd", given, "student", "teacher")
         batch_norms = given.teacher_layers.batch_norms
         stages = paired_stages(given, "objective.ofd.weight", equal=True)
         if [layer.num_features for layer in batch_norms] != [teacher[0] for _, teacher in stages.values()]:
@@ -91,9 +76,7 @@ class OFD(FeatureObjective):
         self.connectors = nn.ModuleDict()
         for (name, (student, teacher)), batch_norm in zip(stages.items(), batch_norms, strict=True):
             with seeding.initialisation(given.seed, "connector", "ofd", name):
-                convolution = nn.Conv2d(
-                    student[0], teacher[0], config.kernel_size, padding=config.kernel_size // 2, bias=False
-                )
+                convolution = nn.Conv2d(student[0], teacher[0], config.kernel_size, padding="same", bias=False)
                 nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
             self.connectors[name] = nn.Sequential(convolution, nn.BatchNorm2d(teacher[0]))
             # Made of the teacher, which is not trained: no state.

@@ -20,14 +20,10 @@ def neighbour_probabilities(embeddings: Tensor) -> Tensor:
 
 
 def neighbour_divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return p log(p / q), mean over all pairs of samples; a scalar, in nats.
+    """Return p log(p / q) of vectors (batch, features), float32, mean over all pairs of samples; a scalar, in nats.
 
     p are the teacher's `neighbour_probabilities`, q the student's: the KL divergence of Passalis and Tefas
     (2018, arXiv 1803.10837, section 3) with their cosine kernel, divided by batch^2.
-
-    Args:
-        student: (batch, student features), float32.
-        teacher: (batch, teacher features), float32.
     """
     q, p = neighbour_probabilities(student), neighbour_probabilities(teacher)
     return (p * ((p + _SMALLEST) / (q + _SMALLEST)).log()).mean()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pydantic import create_model, model_validator
+from torch import nn
 
 from cktf.errors import InputError, shown
 from cktf.objectives.ab import AB
@@ -19,7 +20,7 @@ from cktf.objectives.fsp import FSP
 from cktf.objectives.ft import FT
 from cktf.objectives.kd import KD
 from cktf.objectives.nst import NST
-from cktf.objectives.objective import Objective, ObjectiveSettings
+from cktf.objectives.objective import BuildContext, Objective, ObjectiveSettings
 from cktf.objectives.ofd import OFD
 from cktf.objectives.pkt import PKT
 from cktf.objectives.reviewkd import ReviewKD
@@ -85,3 +86,22 @@ def active_objectives(config: ChosenObjectives) -> dict[str, tuple[type[Objectiv
 def needs_teacher(config: ChosenObjectives) -> bool:
     """Return whether any active objective reads the teacher's activations."""
     return any(method.needs_teacher for method, _ in active_objectives(config).values())
+
+
+def extended_student(config: ChosenObjectives, student: nn.Module, given: BuildContext) -> nn.Module:
+    """Return the network that is trained as the student (see `Objective.extend_student`).
+
+    Raises:
+        InputError: If two methods extend it, or one that does meets an initial phase, which trains the stages alone.
+    """
+    active = active_objectives(config)
+    networks = {name: method.extend_student(settings, student, given) for name, (method, settings) in active.items()}
+    extending = [name for name, network in networks.items() if network is not student]
+    with_phase = [name for name, (_, settings) in active.items() if settings.phase_epochs]
+    if extending and len(extending + with_phase) > 1:
+        by, other, *_ = extending + with_phase
+        what = "objective" if other in extending else "the initial phase of objective"
+        raise InputError(
+            f"objective.{by}: changes the student's classifier, with which {what}.{other} does not go; keep one"
+        )
+    return networks[extending[0]] if extending else student

@@ -7,10 +7,8 @@ from torch.nn import functional
 
 from cktf import seeding
 from cktf.batch import Activations, Batch
-from cktf.errors import InputError
 from cktf.objectives.objective import BuildContext, FeatureObjective, ObjectiveSettings, Weight
-from cktf.objectives.parts.stages import last_maps, paired_stages
-from cktf.objectives.parts.warmup import warmup_factor
+from cktf.objectives.parts.stages import last_maps, paired_stages, require_preactivations
 
 MOST_CHANNELS = 512
 """Largest number of channels within a fusion, as published."""
@@ -24,11 +22,7 @@ def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
     HCL of Chen et al. (2021, arXiv 2104.09044, section 3.4): the maps themselves have weight 1, and averaged to 4x4,
     2x2 and 1x1, as far as that is smaller than the map, each half the weight of the one before; divided by the sum of
-    the weights.
-
-    Args:
-        student: (batch, channels, height, width), float32: behind the fusion.
-        teacher: (batch, channels, height, width), float32.
+    the weights. The maps are (batch, channels, height, width), float32.
     """
     loss, weight, total = functional.mse_loss(student, teacher), 1.0, 1.0
     for side in POOLED_SIDES:
@@ -41,18 +35,13 @@ def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class Fusion(nn.Module):
-    """Attention-based fusion (ABF) of one of the student's maps with what the deeper ones left.
+    """Attention-based fusion (ABF) of one of the student's maps with the fused map of the next deeper level.
 
     Args:
         channels: Channels of the student's map.
         width: Channels within.
         teacher: (channels, height, width) of the teacher's map.
         fuses: Whether there is a deeper level.
-
-    Attributes:
-        reduce: 1x1 convolution and batch-norm, to ``width`` channels.
-        attention: 1x1 convolution to the two factors, before their sigmoid; None at the deepest level.
-        expand: 3x3 convolution and batch-norm, to the teacher's channels.
     """
 
     def __init__(self, channels: int, width: int, teacher: torch.Size, *, fuses: bool) -> None:
@@ -66,11 +55,9 @@ class Fusion(nn.Module):
             nn.init.kaiming_uniform_(convolution.weight, a=1)
 
     def forward(self, maps: Tensor, deeper: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the map that is compared, shaped as the teacher's, and the one that the level above fuses.
+        """Return the map that is compared, shaped as the teacher's, and the one that the next level fuses.
 
-        Args:
-            maps: (batch, channels, height, width), the student's.
-            deeper: (batch, width, height, width of the level below), the second result there; None at the deepest.
+        ``maps`` (batch, channels, height, width) are the student's, ``deeper`` the second result of the level before.
         """
         fused = self.reduce(maps)
         if self.attention is not None:
@@ -86,18 +73,14 @@ class ReviewKD(FeatureObjective):
     """The student's maps, each fused with all deeper ones, follow the teacher's.
 
     The levels are the stages and the penultimate vector, as a map of one position. The student's stages are taken
-    behind their ReLU and the teacher's before it, as in the published code; a wide ResNet's behind its blocks.
-
-    Attributes:
-        fusions: For ``stage1``, ..., ``penultimate``: the fusion of that level, trained with the student.
+    behind their ReLU and the teacher's before it, as in the published code; a wide ResNet's behind its blocks. The
+    fusions are trained with the student.
 
     Raises:
         ValueError: If the teacher has no preactivations, or the numbers of stages differ.
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `ReviewKD`."""
-
         weight: Weight = 5.0
 
         warmup_epochs: int = Field(default=20, ge=0)
@@ -106,15 +89,11 @@ class ReviewKD(FeatureObjective):
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         self.warmup_epochs = config.warmup_epochs
-        if not given.teacher.preactivations:
-            raise InputError(
-                "objective.reviewkd: what the ReLU at the end of the teacher's stages reads is compared, and "
-                "teacher.model does not give it, as no torchvision/ or timm/ network does; choose another "
-                "teacher.model, or objective.reviewkd.weight: 0"
-            )
+        require_preactivations("reviewkd", given, "teacher")
         levels = paired_stages(given, "objective.reviewkd.weight", equal=True)
-        levels["penultimate"] = _as_map(given.student.penultimate), _as_map(given.teacher.penultimate)
-        width = min(MOST_CHANNELS, given.student.penultimate.numel())
+        student_features, teacher_features = given.student.penultimate.numel(), given.teacher.penultimate.numel()
+        levels["penultimate"] = torch.Size([student_features, 1, 1]), torch.Size([teacher_features, 1, 1])
+        width = min(MOST_CHANNELS, student_features)
         self.fusions = nn.ModuleDict()
         for name, (student, teacher) in levels.items():
             with seeding.initialisation(given.seed, "fusion", "reviewkd", name):
@@ -125,7 +104,7 @@ class ReviewKD(FeatureObjective):
         """Return ``stage1``, ..., ``penultimate``: a scalar each, times the warm-up."""
         maps = last_maps(student) | {"penultimate": student.penultimate[:, :, None, None]}
         teacher_maps = [*teacher.preactivations, teacher.penultimate[:, :, None, None]]
-        warmup = warmup_factor(batch, self.warmup_epochs)
+        warmup = min(1.0, batch.epoch / max(1, self.warmup_epochs))
         terms: dict[str, Tensor] = {}
         deeper = None
         levels = zip(self.fusions.items(), teacher_maps, strict=True)
@@ -133,10 +112,6 @@ class ReviewKD(FeatureObjective):
             compared, deeper = fusion(maps[name].float(), deeper)
             terms[name] = warmup * hierarchical_context_loss(compared, of_teacher.float())
         return {name: terms[name] for name in self.term_weights}
-
-
-def _as_map(vector: torch.Size) -> torch.Size:
-    return torch.Size([*vector, 1, 1])
 
 
 def _resized(maps: Tensor, sides: tuple[int, ...]) -> Tensor:

@@ -8,11 +8,11 @@ from cktf.batch import Activations, Batch
 from cktf.objectives.objective import BuildContext, Factor, FeatureObjective, ObjectiveSettings
 from cktf.objectives.parts.stages import penultimate_of, require_known
 from cktf.objectives.parts.workers import gather_with_gradient
-from cktf.objectives.schedules import largest
+from cktf.objectives.schedules import Ramp
 
 
 def relative_distances(embeddings: Tensor) -> Tensor:
-    """Return psi_D, (batch, batch): the samples' distances, divided by the mean of those above 0."""
+    """Return psi_D, (batch, batch): the samples' distances over the mean of those above 0."""
     # Not by a matrix product: of nearby vectors its rounding would leave nothing.
     distances = torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
     mean = distances.sum() / (distances > 0).sum().clamp(min=1)
@@ -20,10 +20,7 @@ def relative_distances(embeddings: Tensor) -> Tensor:
 
 
 def angles(embeddings: Tensor) -> Tensor:
-    """Return psi_A, (batch, batch, batch): at each sample, the cosine of the angle between each two others.
-
-    It is 0 where two of the three are equal.
-    """
+    """Return psi_A, (batch, batch, batch): the cosine of the angle at each sample between two; 0 if two are equal."""
     differences = embeddings.unsqueeze(0) - embeddings.unsqueeze(1)  # (vertex, other, features)
     norms = torch.linalg.vector_norm(differences, dim=2, keepdim=True)
     # Not by functional.normalize, whose gradient is 1e12 where two samples are equal.
@@ -61,15 +58,14 @@ class RKD(FeatureObjective):
         """Factor of `angle_loss`, whose memory grows with the cube of the batch."""
 
         @property
-        def active(self) -> bool:
-            """Whether either relation has a part in the sum."""
-            return super().active and max(largest(self.distance), largest(self.angle)) > 0
+        def factors(self) -> dict[str, float | Ramp[float]]:
+            """Factors of both relations."""
+            return {"distance": self.distance, "angle": self.angle}
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         require_known("penultimate", given)
-        factors = {"distance": config.distance, "angle": config.angle}
-        self.term_weights = {name: factor for name, factor in factors.items() if largest(factor) > 0}
+        self.term_weights = config.computed
         self.readings = (penultimate_of(given.teacher),)
 
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:

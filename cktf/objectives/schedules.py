@@ -5,7 +5,7 @@ A step reads them as tensors of no dimension, which are filled between epochs, s
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 import torch
 from pydantic import Discriminator, Field, Tag, model_serializer, model_validator
@@ -42,8 +42,7 @@ class Ramp(Settings, Generic[Number]):
 
     def at(self, epoch: int, epochs: int) -> float:
         """Return the number in an epoch (from 1) of a phase of so many: a pure function, so resuming needs no state."""
-        share = (epoch - 1) / max(1, epochs - 1)
-        begin, end = self.over
+        share, (begin, end) = (epoch - 1) / max(1, epochs - 1), self.over
         if share >= end:
             return self.to
         if share <= begin:
@@ -54,7 +53,7 @@ class Ramp(Settings, Generic[Number]):
 class LearnedNumber(Settings, Generic[Number]):
     """A number that is learned: ``{learn: true, start: 0.07, min: 0.02, max: 1}``."""
 
-    learn: bool
+    learn: Literal[True]
     """true; a number that is not learned is written as it is."""
 
     start: Number
@@ -68,8 +67,6 @@ class LearnedNumber(Settings, Generic[Number]):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if not self.learn:
-            raise InputError(f"learn: must be true; for a number that is not learned write it alone: {self.start:g}")
         if not self.min <= self.start <= self.max or self.min == self.max:
             raise InputError(
                 f"start: must be between min and max, which differ; got {self.start:g}, {self.min:g} and {self.max:g}"
@@ -87,7 +84,7 @@ def _kind_or_learned(value: Any) -> str:
 
 
 SCHEDULED = Discriminator(_kind)
-"""Tells a number (tag ``number``) from a `Ramp` (``schedule``), so that a wrong one is told what its own kind needs."""
+"""Tells a number (tag ``number``) from a `Ramp` (``schedule``), so that messages are of the kind that is meant."""
 
 LEARNABLE = Discriminator(_kind_or_learned)
 """As `SCHEDULED`; a `LearnedNumber` has the tag ``learned``."""
@@ -116,7 +113,7 @@ def bounds(number: Changing) -> tuple[float, float]:
 
 
 def largest(number: Changing) -> float:
-    """Return the largest value that a number has in training; a term whose factor has none above 0 is not computed."""
+    """Return the largest value that a number may have in training."""
     return bounds(number)[1]
 
 
@@ -154,8 +151,7 @@ class ScheduledValue(Value):
 class LearnedValue(Value):
     """A learned number T as the parameter log(1 / T), CLIP's log scale (Radford et al., 2021, arXiv 2103.00020).
 
-    Before a training step it is moved back within its bounds, as CLIP's is, so that the gradient can take it away from
-    a bound again.
+    Before a training step it is moved back within its bounds, as CLIP's is.
     """
 
     def __init__(self, learned: LearnedNumber[float]) -> None:

@@ -16,15 +16,7 @@ from cktf.objectives.parts.pooled import classifier_of, pooled_map, pooled_shape
 
 
 class Projector(nn.Sequential):
-    """A 1x1, a 3x3 and a 1x1 convolution, each with batch-norm and ReLU, to the teacher's channels.
-
-    Initial parameters come from PyTorch's global stream, which the builder fixes with `cktf.seeding.initialisation`.
-
-    Args:
-        channels: Channels of the student's map.
-        width: Channels between the convolutions.
-        teacher_channels: Channels of the teacher's map.
-    """
+    """A 1x1, a 3x3 and a 1x1 convolution, each with batch-norm and ReLU, by ``width`` to the teacher's channels."""
 
     def __init__(self, channels: int, width: int, teacher_channels: int) -> None:
         layers: list[nn.Module] = []
@@ -66,11 +58,8 @@ class Reusing(nn.Module):
 def projection_loss(projection: Tensor, teacher: Tensor) -> Tensor:
     """Return the mean squared difference of the student's projected map and the teacher's; a scalar.
 
-    L_SimKD of Chen et al. (2022, arXiv 2203.14001). A larger map of the teacher is averaged to the student's size.
-
-    Args:
-        projection: (batch, channels, height, width), float32.
-        teacher: (batch, channels, height, width), float32.
+    L_SimKD of Chen et al. (2022, arXiv 2203.14001), of maps (batch, channels, height, width), float32. A larger map of
+    the teacher is averaged to the student's size.
     """
     return functional.mse_loss(*shrink_to_smaller(projection, teacher))
 
@@ -86,8 +75,6 @@ class SimKD(Objective):
     """
 
     class Config(ObjectiveSettings):
-        """Settings of `SimKD`."""
-
         factor: int = Field(default=2, ge=1)
         """Channels of the teacher's map for each channel within the projector: more makes it smaller."""
 

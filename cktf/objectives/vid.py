@@ -18,35 +18,24 @@ def negative_log_likelihood(mean: Tensor, variance: Tensor, teacher: Tensor) -> 
     """Return ((t - mu)^2 / sigma^2 + log sigma^2) / 2, mean over all; a scalar.
 
     -log q(t | s) of a Gaussian without its constant, which bounds the mutual information of the two maps
-    (Ahn et al., 2019, arXiv 1904.05835, section 2).
-
-    Args:
-        mean: (batch, channels, height, width), float32: mu, the prediction of the teacher's map from the student's.
-        variance: (channels,), float32: sigma^2.
-        teacher: t, shaped as ``mean``.
+    (Ahn et al., 2019, arXiv 1904.05835, section 2). ``mean`` is mu, the teacher's map t as it is predicted from the
+    student's: both (batch, channels, height, width), float32. ``variance`` is sigma^2, (channels,).
     """
     variance = variance.view(-1, 1, 1)  # (channels, 1, 1): the same at every position
     return ((mean - teacher).square() / variance + variance.log()).mean() / 2
 
 
 class GaussianRegressor(nn.Module):
-    """q(t | s): three 1x1 convolutions give the mean, one parameter for each channel the variance.
-
-    Hidden maps have the teacher's channels. Initial parameters come from PyTorch's global stream, which the builder
-    fixes with `cktf.seeding.initialisation`.
-    """
+    """q(t | s): three 1x1 convolutions give the mean, one parameter for each channel the variance."""
 
     def __init__(
         self, student_channels: int, teacher_channels: int, initial_variance: float, smallest_variance: float
     ) -> None:
         super().__init__()
-        self.regressor = nn.Sequential(
-            nn.Conv2d(student_channels, teacher_channels, 1, bias=False),
-            nn.ReLU(),
-            nn.Conv2d(teacher_channels, teacher_channels, 1, bias=False),
-            nn.ReLU(),
-            nn.Conv2d(teacher_channels, teacher_channels, 1, bias=False),
-        )
+        layers: list[nn.Module] = [nn.Conv2d(student_channels, teacher_channels, 1, bias=False)]
+        for _ in range(2):
+            layers += [nn.ReLU(), nn.Conv2d(teacher_channels, teacher_channels, 1, bias=False)]
+        self.regressor = nn.Sequential(*layers)
         self.smallest_variance = smallest_variance
         # The inverse of the softplus in forward.
         scale = math.log(math.expm1(initial_variance - smallest_variance))

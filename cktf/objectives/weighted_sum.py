@@ -18,11 +18,8 @@ NOTHING = Activations.of_readings({})
 class WeightedSum(nn.Module):
     """All active objectives of one trial, with their heads and banks.
 
-    An objective that needs a teacher is always given one: whether a trial has a teacher is decided by its settings.
-
     Attributes:
         given: Networks, labels and seed that the objectives are built for.
-        objectives: Name to objective; those without a weight are not built.
         initial_phases: Name to initial phase, of the objectives that have one, in the registry's order.
     """
 
@@ -48,10 +45,9 @@ class WeightedSum(nn.Module):
     def forward(
         self, student: Activations, teacher: Activations | None, batch: Batch
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum to minimise and every unweighted term, scalars.
+        """Return the sum to minimise and every unweighted term by name, ``kd.logits``, ``cktf.stage1``, scalars.
 
-        Terms are named ``objective.term``: ``kd.logits``, ``cktf.stage1``. All is computed in float32,
-        whatever the networks' autocast is. ``teacher`` is None only if no objective reads a teacher here.
+        All is computed in float32, whatever the networks' autocast is. ``teacher`` is None if no objective reads one.
         """
         return _sum(self._methods, self.factors, student, teacher or NOTHING, batch)
 
@@ -62,7 +58,7 @@ class WeightedSum(nn.Module):
                 module.begin_epoch(epoch, epochs)
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        """Return the random numbers of a batch that all objectives would else draw (see `OptionalParts.draws`)."""
+        """Return the random numbers of a batch that all objectives would else draw (see `Objective.draws`)."""
         return {part: drawn for method in self._methods.values() for part, drawn in method.draws(batch).items()}
 
     def is_fused(self, device: torch.device) -> bool:
@@ -78,14 +74,13 @@ class WeightedSum(nn.Module):
     def initial(
         self, name: str, student: Activations | None, teacher: Activations | None, batch: Batch
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum and the terms, as `forward` does, of the initial phase of one objective.
+        """Return what `forward` does, of the initial phase of one objective, in which its ``weight`` has no part.
 
-        The objective's ``weight`` has no part in it, as published: nothing else is minimised beside it.
         ``student`` is None if the phase does not train the student.
         """
-        phase = {name: self.initial_phases[name]}
-        factors = {f"{name}.{term}": factor for term, factor in phase[name].term_weights.items()}
-        return _sum(phase, factors, student or NOTHING, teacher or NOTHING, batch)
+        phase = self.initial_phases[name]
+        factors = {f"{name}.{term}": factor for term, factor in phase.term_weights.items()}
+        return _sum({name: phase}, factors, student or NOTHING, teacher or NOTHING, batch)
 
     @property
     def readings(self) -> tuple[Reading, ...] | None:
@@ -109,10 +104,7 @@ class WeightedSum(nn.Module):
 
     @torch.no_grad()
     def health(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
-        """Return every objective's diagnostics (see `OptionalParts.health`), scalars, float32.
-
-        They are named ``measure.objective.part``: ``gap.cktf.stage1.teacher``.
-        """
+        """Return every objective's diagnostics (see `Objective.health`) as ``gap.cktf.stage1.teacher``, scalars."""
         with torch.autocast(batch.images.device.type, enabled=False):
             return {
                 f"{measure}.{name}.{part}": value
@@ -144,9 +136,5 @@ def _sum(
 
 
 def _united(readings: Iterable[tuple[Reading, ...] | None]) -> tuple[Reading, ...] | None:
-    united: dict[Reading, None] = {}
-    for read in readings:
-        if read is None:
-            return None
-        united |= dict.fromkeys(read)
-    return tuple(united)
+    listed = list(readings)
+    return None if None in listed else tuple(dict.fromkeys(reading for read in listed for reading in read or ()))

@@ -35,27 +35,25 @@ def assemble(
         config: The trial.
         dataset: The student's data set.
         parts: Its splits.
-        teacher: The frozen teacher on the device, compiled if it is to be; None if the trial runs none (see
-            `TrialConfig.runs_teacher`).
+        teacher: The frozen teacher on the device, compiled if it is to be; None if the trial runs none.
         labels: (samples,), int64, CPU: labels that the objectives are built for; None: those of all training samples.
         initial: Loads the file of the student's initial parameters into it; None if it has none.
 
     Returns:
-        The network that is evaluated, which is the student (with what an objective adds to it) or, in a transfer, the
-        probe around it; the sum of the objectives; the phases in order.
+        The network that is evaluated, the student or, in a transfer, the probe around it; the sum of the objectives;
+        the phases in order.
 
     Raises:
         InputError: If networks, images and objectives do not fit together.
     """
-    labelled = samples = Samples(dataset, parts.train_index)
-    if config.task == "transfer":
-        samples = unlabelled_samples(dataset, parts.validation_index)
+    is_transfer = config.task == "transfer"
+    labelled = Samples(dataset, parts.train_index)
+    samples = unlabelled_samples(dataset, parts.validation_index) if is_transfer else labelled
     teacher_shapes = None
     if teacher:
         with uncompiled(teacher):  # a graph for one image would be of no use
             teacher_shapes = measure_shapes(teacher, dataset.image_shape, "teacher")
     # The student has its teacher's classes, which in a transfer are not the data set's.
-    is_transfer = config.task == "transfer"
     num_classes = teacher_shapes.logits.numel() if teacher_shapes and is_transfer else dataset.num_classes
     try:
         with initialisation(config.seed, "student"):
@@ -93,8 +91,7 @@ def assemble(
         teacher.to(memory_format=torch.channels_last)
     if config.compile:
         student.compile()
-        # A warm worker compiles many networks, each in several graphs (training, evaluation, a smaller last batch).
-        # Beyond PyTorch's limit of 8 for one class of networks nothing would be compiled.
+        # A warm worker compiles many networks; beyond PyTorch's limit of 8 graphs of a class nothing would be compiled.
         torch._dynamo.config.recompile_limit = MOST_GRAPHS
 
     phases = objective_phases(config, student, teacher, objective, samples)

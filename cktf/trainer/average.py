@@ -3,24 +3,21 @@
 from copy import deepcopy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class Average:
     """An exponential moving average of a network's parameters and buffers, which is a network too.
 
-    Tarvainen and Valpola, NIPS 2017, arXiv 1703.01780. As in their code the first steps are averaged evenly, so that it
-    does not stay near the initial parameters: of n steps before, the next one leaves min(n / (n + 1), decay).
-
-    Args:
-        network: The network, which is copied.
-        decay: Share of the old value that a step leaves.
+    Tarvainen and Valpola, NIPS 2017, arXiv 1703.01780. As in their code the first steps are averaged evenly: after n
+    steps the next one leaves the share min(n / (n + 1), decay) of the old value. The network is copied.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.network = deepcopy(network).requires_grad_(False)
         self.decay = decay
-        pairs = [(own, of.detach()) for own, of in zip(_tensors(self.network), _tensors(network), strict=True)]
+        tensors = ([*of.parameters(), *of.buffers()] for of in (self.network, network))
+        pairs = [(own, of.detach()) for own, of in zip(*tensors, strict=True)]
         self._averaged = [pair for pair in pairs if pair[0].is_floating_point()]
         self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]
 
@@ -32,7 +29,3 @@ class Average:
         torch._foreach_lerp_(own, of_network, 1 - kept)
         for counter, of in self._copied:
             counter.copy_(of)
-
-
-def _tensors(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]

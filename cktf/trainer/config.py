@@ -21,8 +21,7 @@ from cktf.trainer.teacher import TeacherConfig
 class TrialConfig(Settings):
     """Everything that determines the training of one student, its seed included.
 
-    Where and how it runs is not part of it (see `TrainOptions`), so a configuration has the same `trial_id` on every
-    machine.
+    Where and how it runs is not part of it (see `TrainOptions`).
     """
 
     task: Literal["distill", "transfer"] = "distill"
@@ -87,70 +86,57 @@ class TrialConfig(Settings):
     """Seed of the replicate: it determines split, initial parameters, order, augmentation and negatives."""
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
-        self.optimizer.require_fitting(self.epochs, has_heads=True)
-        if self.main_epochs > self.epochs:
-            raise InputError(
-                f"stop_after: must be {self.epochs} or less, the epochs of the main phase; got {self.stop_after}"
-            )
+    def _objectives_fit(self) -> Self:
         objectives = active_objectives(self.objective)
         if not objectives:
             raise InputError("objective: at least one objective must have a weight above 0")
-        for name, (method, settings) in objectives.items():
-            if (method.needs_labels or settings.reads_classes) and self.task == "transfer":
-                raise InputError(f"objective.{name} needs labels, which the images of 'task: transfer' do not have")
-            if method.needs_teacher and self.teacher is None:
-                raise InputError(f"objective.{name} needs a teacher; name one under 'teacher:'")
-            takes_mixed = not method.needs_labels if method.takes_mixed is None else method.takes_mixed
-            if self.augmentation.mixes and not takes_mixed:
-                mixing = " and ".join(key for key in ("mixup", "cutmix") if getattr(self.augmentation, key))
-                raise InputError(
-                    f"objective.{name} takes each image for one sample of one class, and augmentation.{mixing} mixes "
-                    "two; leave one of them out by 0"
-                )
         if all(method.ends_with_initial for method, _ in objectives.values()):
             raise InputError(
                 f"objective: {' and '.join(objectives)} ends with its initial phase; after it another objective must "
                 "go on, such as cross_entropy or, in a transfer, kd"
             )
+        mixing = [key for key in ("mixup", "cutmix") if getattr(self.augmentation, key)]
+        for name, (method, settings) in objectives.items():
+            if (method.needs_labels or settings.reads_classes) and self.task == "transfer":
+                raise InputError(f"objective.{name} needs labels, which the images of 'task: transfer' do not have")
+            if method.needs_teacher and self.teacher is None:
+                raise InputError(f"objective.{name} needs a teacher; name one under 'teacher:'")
+            if method.needs_teacher and method.reads_logits and self.has_other_classes:
+                raise InputError(
+                    f"{'source' if self.source else 'teacher.classes'}: the teacher's classes are not the student's, "
+                    f"and objective.{name} reads its logits; only objectives that read features go with it"
+                )
+            takes_mixed = not method.needs_labels if method.takes_mixed is None else method.takes_mixed
+            if self.augmentation.mixes and not takes_mixed:
+                raise InputError(
+                    f"objective.{name} takes each image for one sample of one class, and augmentation."
+                    f"{' and '.join(mixing)} mixes two; leave one of them out by 0"
+                )
         return self
 
     @model_validator(mode="after")
-    def _average_is_judged(self) -> Self:
+    def _settings_fit(self) -> Self:
+        self.optimizer.require_fitting(self.epochs, has_heads=True)
+        if self.main_epochs > self.epochs:
+            raise InputError(
+                f"stop_after: must be {self.epochs} or less, the epochs of the main phase; got {self.stop_after}"
+            )
         if self.judge == "ema" and self.ema is None:
             raise InputError("judge: ema is an average of the student, and 'ema:' is not set, for example to 0.999")
-        if self.ema is not None and self.task == "transfer":
-            raise InputError(
-                "ema: in 'task: transfer' a probe is judged, and learns from the student itself; leave it out"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _sections_of_the_task(self) -> Self:
-        sections = {
-            "source": "the data set whose classes the teacher knows",
-            "probe": "how the labelled images are learnt from; {} takes the defaults",
-        }
-        for name, meaning in sections.items():
-            is_given = getattr(self, name) is not None
-            if self.task == "transfer" and not is_given:
-                raise InputError(f"task: transfer needs '{name}:', {meaning}")
-            if self.task == "distill" and is_given and name != "source":
-                raise InputError(f"{name}: only 'task: transfer' has it, and this is 'task: distill'")
-        if self.has_other_classes:
-            where = "source" if self.source else "teacher.classes"
-            if self.teacher is None:
-                raise InputError("source: is the data set of a teacher, and there is none")
-            for name, (method, _) in active_objectives(self.objective).items():
-                if method.needs_teacher and method.reads_logits:
-                    raise InputError(
-                        f"{where}: the teacher's classes are not the student's, and objective.{name} reads its logits; "
-                        "only objectives that read features go with it"
-                    )
-        if self.source and self.source.train_fraction != 1:
-            raise InputError("source.train_fraction: the teacher's share is teacher.train_fraction; set it there")
-        if self.source and self.source.per_class is not None:
-            raise InputError("source.per_class: a teacher is trained on all images; teacher.train_fraction takes fewer")
+        if self.task == "transfer":
+            if self.ema is not None:
+                raise InputError("ema: in 'task: transfer' a probe is judged, which has no average; leave it out")
+            if self.source is None:
+                raise InputError("task: transfer needs 'source:', the data set whose classes the teacher knows")
+            if self.probe is None:
+                raise InputError("task: transfer needs 'probe:', how the labelled images are learnt from; {} will do")
+        elif self.probe is not None:
+            raise InputError("probe: only 'task: transfer' has it, and this is 'task: distill'")
+        if self.has_other_classes and self.teacher is None:
+            raise InputError("source: is the data set of a teacher, and there is none")
+        if self.source and (self.source.train_fraction != 1 or self.source.per_class is not None):
+            name = "train_fraction" if self.source.train_fraction != 1 else "per_class"
+            raise InputError(f"source.{name}: the teacher's share is teacher.train_fraction; set it there")
         return self
 
     @property
@@ -218,8 +204,8 @@ class TrialConfig(Settings):
         A folder of the user's images whose content has no hash is identified by its place.
         """
         outside = {"seed", "teacher.accept_any"}
-        outside |= {f"{data}.{name}" for data in ("data", "source") for name in ("download", "test_classes")}
         for name, data in (("data", self.data), ("source", self.source)):
+            outside |= {f"{name}.download", f"{name}.test_classes"}
             is_own = data is not None and (data.is_own or ("DATASETS", data.name) in ORIGINS)
             if data is not None and (data.content is not None or not is_own):
                 outside.add(f"{name}.root")

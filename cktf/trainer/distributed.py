@@ -43,16 +43,14 @@ class Workers:
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Sum the gradients of all workers in one exchange.
 
-        Each worker's loss is the mean over its shard times the shard's share of the batch, so the sum is the gradient
-        of the mean over the whole batch, even if shards differ in size.
+        Each worker's loss is weighed by its share of the batch, so the sum is the gradient of the whole batch's mean.
         """
         if self.size == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
-        pieces = torch.split(flat, [gradient.numel() for gradient in gradients])
-        for gradient, piece in zip(gradients, pieces, strict=True):
+        for gradient, piece in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(piece.view_as(gradient))
 
     def average_buffers(self, network: nn.Module) -> None:

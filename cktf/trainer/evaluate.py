@@ -38,8 +38,7 @@ class Evaluation:
 def images_at_once(shapes: Shapes, trained: int) -> int:
     """Return how many images a network of these shapes evaluates at once, in no more memory than it trains in.
 
-    A network's maps stay in memory until it has its logits, so these are as many as it trains at once (``trained``), or
-    as many as have `SMALL` maps together; at most `MOST_AT_ONCE`.
+    These are as many as it trains at once (``trained``), or as have `SMALL` maps together; at most `MOST_AT_ONCE`.
     """
     if not shapes.has("stages"):  # its maps are not known
         return min(MOST_AT_ONCE, trained)
@@ -53,25 +52,21 @@ def images_at_once(shapes: Shapes, trained: int) -> int:
 def evaluate(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, with_logits: bool = False) -> Evaluation:
     """Return a network's evaluation in eval mode; the network's mode is restored.
 
-    Args:
-        network: The network.
-        batches: Normalised images (batch, channels, height, width) and labels (batch,).
-        with_logits: Whether the logits are returned.
+    ``batches`` are normalised images (batch, channels, height, width) and labels (batch,).
     """
     was_training = network.training
     network.eval()
     # Sums stay on the device: reading them at every batch would stall a GPU.
     totals: list[Tensor] = []
     pieces: list[tuple[Tensor, ...]] = []
-    count = 0
     for images, labels in batches:
         logits = network(images).logits.float()
         loss = functional.cross_entropy(logits, labels, reduction="sum")
         correct = logits.argmax(dim=1) == labels
         totals.append(torch.stack([loss.double(), correct.sum().double()]))
         pieces.append((correct, labels, *([logits] if with_logits else [])))
-        count += len(labels)
     network.train(was_training)
     loss_sum, correct_sum = torch.stack(totals).sum(dim=0).tolist()
     correct, labels, *others = map(torch.cat, zip(*pieces, strict=True))
-    return Evaluation(loss_sum / count, 100 * correct_sum / count, correct, others[0] if others else None, labels)
+    count, logits = len(labels), others[0] if others else None
+    return Evaluation(loss_sum / count, 100 * correct_sum / count, correct, logits, labels)

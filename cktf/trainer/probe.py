@@ -42,12 +42,7 @@ class ProbeConfig(Settings):
 class Probe(nn.Module):
     """A student whose logits come from a new linear layer, `classifier`, instead of its own. It is not copied.
 
-    Args:
-        config: Settings.
-        student: The network.
-        num_features: Size of its penultimate vector.
-        num_classes: Classes of the target data set.
-        seed: The replicate's seed.
+    The layer leads from the ``num_features`` of the penultimate vector to the classes of the target data set.
     """
 
     def __init__(self, config: ProbeConfig, student: nn.Module, num_features: int, num_classes: int, seed: int) -> None:

@@ -30,8 +30,7 @@ _TABLES: dict[str, MutableMapping[str, Any]] = {
 def register(plugins: Iterable[Plugin]) -> None:
     """Import plug-ins and put their parts beside the built-in ones.
 
-    A part of an earlier plug-in with the same name, such as that of a file that has changed, is replaced; built-in
-    parts never are.
+    A part of an earlier plug-in with the same name, such as of a changed file, is replaced; built-in ones never.
 
     Raises:
         InputError: If a plug-in cannot be imported, has a part that does not keep to its contract, or redefines a name.
@@ -41,8 +40,9 @@ def register(plugins: Iterable[Plugin]) -> None:
         for name, (part, plugin) in named.items():
             if _is_taken(kind, name) and (kind, name) not in ORIGINS:
                 raise InputError(f"{plugin.name}: {kind}: {shown(name)} is the name of a built-in {KINDS[kind]}")
-            if (reason := _CONTRACTS[kind](part)) is not None:
-                raise InputError(f"{plugin.name}: {kind}: {name}: must be {reason}; got {shown(part)}")
+            is_kept, contract = _CONTRACTS[kind]
+            if not is_kept(part):
+                raise InputError(f"{plugin.name}: {kind}: {name}: must be {contract}; got {shown(part)}")
     sections: dict[str, dict[str, type[BaseModel]]] = {kind: {} for kind in KINDS}
     for kind, named in parts.items():
         for name, (part, plugin) in named.items():
@@ -57,9 +57,9 @@ def register(plugins: Iterable[Plugin]) -> None:
 
 
 def _is_taken(kind: str, name: str) -> bool:
-    if kind == "METRICS" and (name in TAKEN or name.startswith(("validation_", "test_"))):
-        return True
-    return name in _TABLES[kind] or (kind == "AUGMENTATIONS" and name in AugmentationConfig.model_fields)
+    is_column = kind == "METRICS" and (name in TAKEN or name.startswith(("validation_", "test_")))
+    is_setting = kind == "AUGMENTATIONS" and name in AugmentationConfig.model_fields
+    return is_column or is_setting or name in _TABLES[kind]
 
 
 def _add_sections(settings: type[BaseModel], sections: dict[str, type[BaseModel]]) -> None:
@@ -71,30 +71,21 @@ def _add_sections(settings: type[BaseModel], sections: dict[str, type[BaseModel]
             model.model_rebuild(force=True)
 
 
-def _is_no_objective(part: Any) -> str | None:
-    if not (isinstance(part, type) and issubclass(part, Objective)):
-        return "a subclass of cktf.objectives.Objective"
-    settings = getattr(part, "Config", None)
-    if not (isinstance(settings, type) and issubclass(settings, ObjectiveSettings)):
-        return "a class whose Config is a subclass of cktf.objectives.ObjectiveSettings"
-    return None
+def _is_subclass(part: Any, of: Any) -> bool:
+    return isinstance(part, type) and issubclass(part, of)
 
 
-def _is_not_callable(what: str) -> Callable[[Any], str | None]:
-    return lambda part: None if callable(part) else what
-
-
-_CONTRACTS: dict[str, Callable[[Any], str | None]] = {
-    "OBJECTIVES": _is_no_objective,
-    "MODELS": _is_not_callable("a function of the numbers of classes and of channels that returns a network"),
-    "DATASETS": _is_not_callable("a function of a cktf.data.DataPlace that returns a cktf.data.Dataset"),
-    "AUGMENTATIONS": lambda part: (
-        None if isinstance(part, type) and issubclass(part, ImageChange) else "a subclass of cktf.data.ImageChange"
+_CONTRACTS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "OBJECTIVES": (
+        lambda part: _is_subclass(part, Objective) and _is_subclass(getattr(part, "Config", None), ObjectiveSettings),
+        "a subclass of cktf.objectives.Objective whose Config is a subclass of cktf.objectives.ObjectiveSettings",
     ),
-    "METRICS": lambda part: (
-        None
-        if isinstance(part, type) and issubclass(part, OfPredictions | OfStudent)
-        else "a subclass of cktf.measures.OfPredictions or OfStudent"
+    "MODELS": (callable, "a function of the numbers of classes and of channels that returns a network"),
+    "DATASETS": (callable, "a function of a cktf.data.DataPlace that returns a cktf.data.Dataset"),
+    "AUGMENTATIONS": (lambda part: _is_subclass(part, ImageChange), "a subclass of cktf.data.ImageChange"),
+    "METRICS": (
+        lambda part: _is_subclass(part, OfPredictions | OfStudent),
+        "a subclass of cktf.measures.OfPredictions or OfStudent",
     ),
 }
-"""Name of a plug-in's dict to a check of one part, which returns what it must be, or None if it is."""
+"""Name of a plug-in's dict to a check of one part, and what the part must be."""

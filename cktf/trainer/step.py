@@ -2,7 +2,7 @@
 
 A graph launches all of a step at once: teacher, student, losses, gradients, optimizer and means. It repeats what was
 recorded on the same memory, so its inputs lie in buffers that are filled before each replay, with the numbers that
-objectives draw for a batch among them (see `OptionalParts.draws`). A step is recorded if
+objectives draw for a batch among them (see `Objective.draws`). A step is recorded if
 
     the batch is whole, of one worker, and makes one step of the optimizer
     nothing in it reads the number of its batch or epoch, or draws random numbers

@@ -70,35 +70,25 @@ class TeacherConfig(ModelConfig):
         self.optimizer.require_fitting(self.epochs, has_heads=False)
         if self.epoch is not None and self.epoch > self.epochs:
             raise InputError(f"epoch: must be {self.epochs} or less, the epochs of its training; got {self.epoch}")
-        # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
-        changed = [name for name in RECIPE if getattr(self, name) != type(self).model_fields[name].default]
-        if self.checkpoint is None and self.sha256 is not None:
-            raise InputError("sha256 is that of a checkpoint, and none is named")
-        if self.checkpoint is None and self.classes is not None:
-            raise InputError("classes are those of a checkpoint, and none is named")
-        if self.checkpoint is None and self.accept_any:
-            raise InputError("accept_any is said of a checkpoint, and none is named")
-        if self.checkpoint is not None and self.weights is not None:
-            raise InputError("weights are the first ones of a training, and checkpoint is loaded as it is; name one")
-        if self.checkpoint is not None and changed:
-            raise InputError(f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it")
-        return self
-
-    @model_validator(mode="after")
-    def _constants_go_together(self) -> Self:
-        if self.mean is None and self.std is None:
-            return self
-        if self.mean is None or self.std is None:
+        if (self.mean is None) != (self.std is None):
             given, missing = ("mean", "std") if self.std is None else ("std", "mean")
             raise InputError(f"{missing}: goes with {given}, which is set; set both or neither")
-        if len(self.mean) != len(self.std) or not self.mean:
+        if self.mean is not None and self.std is not None and not len(self.mean) == len(self.std) > 0:
             raise InputError(
                 f"mean and std: need a number for each channel of the images, the same count in both; got "
                 f"{len(self.mean)} and {len(self.std)}"
             )
         if self.checkpoint is None:
-            raise InputError(
-                "mean and std: are those of a checkpoint, and none is named; a teacher that is trained here has those "
-                "of its data set"
-            )
+            for name, verb in (("sha256", "is that"), ("classes", "are those"), ("accept_any", "is said")):
+                if getattr(self, name):
+                    raise InputError(f"{name} {verb} of a checkpoint, and none is named")
+            if self.mean is not None:
+                raise InputError("mean and std: are those of a checkpoint, and none is named")
+            return self
+        # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
+        changed = [name for name in RECIPE if getattr(self, name) != type(self).model_fields[name].default]
+        if self.weights is not None:
+            raise InputError("weights are the first ones of a training, and checkpoint is loaded as it is; name one")
+        if changed:
+            raise InputError(f"checkpoint is loaded as it is, so {', '.join(changed)} cannot be set beside it")
         return self

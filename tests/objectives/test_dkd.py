@@ -11,8 +11,7 @@ from torch import Tensor
 from cktf.batch import Activations, Batch
 from cktf.objectives import BuildContext
 from cktf.objectives.dkd import DKD, decoupled_divergences
-from cktf.objectives.kd import softened_divergence
-from cktf.objectives.parts.standardised import standardised
+from cktf.objectives.kd import softened_divergence, standardised
 from tests.objectives.golden import Case
 from tests.objectives.modern import MODERN, assert_as_published
 

@@ -141,7 +141,7 @@ def test_a_place_is_part_of_the_identity_of_a_plugin_s_data() -> None:
         ("OBJECTIVES = {'mine': dict}", "OBJECTIVES: mine: must be a subclass of cktf.objectives.Objective"),
         (
             "from cktf.objectives import Objective\nclass A(Objective): Config = dict\nOBJECTIVES = {'mine': A}",
-            "OBJECTIVES: mine: must be a class whose Config is a subclass of cktf.objectives.ObjectiveSettings",
+            "OBJECTIVES: mine: must be .* whose Config is a subclass of cktf.objectives.ObjectiveSettings",
         ),
         ("AUGMENTATIONS = {'mine': dict}", "AUGMENTATIONS: mine: must be a subclass of cktf.data.ImageChange"),
         ("AUGMENTATIONS = {'crop': dict}", "AUGMENTATIONS: 'crop' is the name of a built-in augmentation"),

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Batch
-from cktf.objectives.contrastive.negatives import Negatives, Queue
+from cktf.objectives.contrastive.negatives import Negatives
+from cktf.objectives.contrastive.queue import Queue
 from cktf.objectives.contrastive.settings import BankPrecision, ContrastiveSettings
 from cktf.objectives.parts.workers import gather_batch, gather_with_gradient
 
@@ -24,17 +25,17 @@ class Bank(nn.Module, ABC):
     """Embeddings of one side."""
 
     @abstractmethod
-    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
-        """Return each anchor's positive (batch, dim) and the rows (candidates, dim) that its negatives are among.
-
-        ``embeddings`` (batch, dim) are this side's current ones; a row is a column of the negatives' weights.
-        """
-
-    @abstractmethod
     def rows(self, embeddings: Tensor) -> Tensor:
         """Return all rows (rows, dim) that anchors may be scored against, in the order of `Source.classes`.
 
         ``embeddings`` (batch, dim) are this side's of the batch that is scored.
+        """
+
+    @abstractmethod
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
+        """Return each anchor's positive (batch, dim) and the rows (candidates, dim) that its negatives are among.
+
+        ``embeddings`` (batch, dim) are this side's current ones; a row is a column of the negatives' weights.
         """
 
     @abstractmethod
@@ -45,10 +46,7 @@ class Bank(nn.Module, ABC):
 class MemoryBank(Bank):
     """One side's embeddings of all samples, moved by an exponential mean (Wu et al., 2018, arXiv 1805.01978).
 
-    Initial rows are random (see `random_rows`).
-
-    Attributes:
-        embeddings: (num_samples, dim), a buffer; in bfloat16 half the memory, though rows are updated in float32.
+    Initial rows are random (see `random_rows`). In bfloat16 they take half the memory, but are updated in float32.
     """
 
     embeddings: Tensor
@@ -58,14 +56,14 @@ class MemoryBank(Bank):
         self.momentum = momentum
         self.register_buffer("embeddings", random_rows(num_samples, dim, precision))
 
+    def rows(self, embeddings: Tensor) -> Tensor:
+        """Return the rows of all training samples."""
+        return self.embeddings
+
     def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
         """Return the rows of the batch's samples, and the rows that the negatives name; all rows if they name none."""
         rows = self.embeddings if negatives.rows is None else self.embeddings.index_select(0, negatives.rows)
         return self.embeddings[batch.index].float(), rows
-
-    def rows(self, embeddings: Tensor) -> Tensor:
-        """Return the rows of all training samples."""
-        return self.embeddings
 
     @torch.no_grad()
     def update(self, batch: Batch, embeddings: Tensor) -> None:
@@ -76,22 +74,19 @@ class MemoryBank(Bank):
 
 
 class EmbeddingQueue(Bank):
-    """One side's embeddings of the last samples, in memory that does not depend on how many there are.
-
-    Until samples have filled it, rows are random, as the initial ones of a `MemoryBank`.
-    """
+    """One side's embeddings of the last samples; random rows, as of a `MemoryBank`, until samples have filled it."""
 
     def __init__(self, length: int, dim: int, precision: BankPrecision) -> None:
         super().__init__()
         self.embeddings = Queue(random_rows(length, dim, precision))
 
-    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
-        """Return the current embeddings as positives, constants as the rows are, and all rows."""
-        return embeddings.detach(), self.embeddings.values
-
     def rows(self, embeddings: Tensor) -> Tensor:
         """Return the last samples' embeddings."""
         return self.embeddings.values
+
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
+        """Return the current embeddings as positives, constants as the rows are, and all rows."""
+        return embeddings.detach(), self.embeddings.values
 
     def update(self, batch: Batch, embeddings: Tensor) -> None:
         """Push the embeddings of a batch."""
@@ -101,23 +96,20 @@ class EmbeddingQueue(Bank):
 class CurrentEmbeddings(Bank):
     """One side's embeddings of the batch itself, as a bank: nothing is stored, and gradients flow through."""
 
-    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
-        """Return this worker's embeddings as positives, and those of all workers as rows."""
-        return embeddings, gather_with_gradient(embeddings, batch)
-
     def rows(self, embeddings: Tensor) -> Tensor:
         """Return the embeddings of the batch."""
         return embeddings
+
+    def candidates(self, embeddings: Tensor, batch: Batch, negatives: Negatives) -> tuple[Tensor, Tensor]:
+        """Return this worker's embeddings as positives, and those of all workers as rows."""
+        return embeddings, gather_with_gradient(embeddings, batch)
 
     def update(self, batch: Batch, embeddings: Tensor) -> None:
         """Store nothing."""
 
 
 def random_rows(num_rows: int, dim: int, precision: BankPrecision) -> Tensor:
-    """Return uniform rows (num_rows, dim), whose expected squared norm is 1.
-
-    They come from PyTorch's global stream, which the builder fixes with `cktf.seeding.initialisation`.
-    """
+    """Return uniform rows (num_rows, dim) from PyTorch's global stream, whose expected squared norm is 1."""
     bound = LARGEST_NORM / math.sqrt(dim)
     rows = torch.empty(num_rows, dim).uniform_(-bound, bound)
     return rows if precision == "float32" else rows.bfloat16()

@@ -25,9 +25,8 @@ class CKTF(FeatureObjective):
         gamma * CE + alpha * KL + beta * L_penultimate + theta * (L_stem + L_stage1 + L_stage2 + ...)
 
     gamma is the weight of ``cross_entropy``, alpha that of ``kd``; beta and theta are settings here. Each L is
-    the NCE loss of both sides of a pair (arXiv 1910.10699, eq. 18; see `nce`). Published: gamma 1,
-    alpha 0, beta 0.8, theta 0.1, and for CKTF + KD alpha 1. CKTF as second objective, which adds 0.8 times the
-    sum of all pairs to another method's loss, is ``cktf: {weight: 0.8, beta: 1, theta: 1}``.
+    the NCE loss of both sides of a pair (arXiv 1910.10699, eq. 18; see `nce`). Published: gamma 1, alpha 0, beta 0.8,
+    theta 0.1, and for CKTF + KD alpha 1; as second objective beside another method, weight 0.8, beta 1 and theta 1.
 
     Of each pair, with c channels of the teacher and w pooling windows in a map, the heads see
 
@@ -37,9 +36,9 @@ class CKTF(FeatureObjective):
 
     and project it to (batch, dim). A pair whose factor is 0 is neither built nor computed.
 
-    Earlier methods are special cases, as the paper says: with ``negatives: 0`` a term is the mean over the batch
-    of |u - v|^2 / tau, if ``critic`` is squared_distance, u and v being the outputs of ``head`` and
-    ``transform`` for the two layers. With ``normalize: none``, tau 1 and the layers as ``pairs`` it is
+    Earlier methods are special cases: with ``negatives: 0`` and ``critic: squared_distance`` a term is the mean over
+    the batch of |u - v|^2 / tau, u and v being the outputs of ``head`` and ``transform`` for the two layers. With
+    ``normalize: none``, tau 1 and the layers as ``pairs`` it is
 
         AT        attention, pad            positions times the mean squared difference of the attention maps
         SP        similarity, pad           batch size times ||G_T - G_S||_F^2 / (batch size)^2
@@ -51,7 +50,6 @@ class CKTF(FeatureObjective):
     Attributes:
         source: Chooses a batch's negatives, once for all pairs without a number of their own; None if there are none.
         own_sources: Those of the pairs with one.
-        pairs: Heads and banks of ``stem``, ``stage1``, ``stage2``, ..., ``penultimate``, or of the pairs named.
     """
 
     takes_mixed = False  # a bank's row and a negative are of one sample and one class
@@ -80,10 +78,9 @@ class CKTF(FeatureObjective):
         `similarity` as in SP or `relation` as in RKD."""
 
         @property
-        def active(self) -> bool:
-            """Whether any pair has a part in the sum."""
-            factors = [pair.weight for pair in self.pairs] or [self.beta, self.theta]
-            return super().active and any(largest(factor) > 0 for factor in factors)
+        def factors(self) -> dict[str, float | Ramp[float]]:
+            """Factors of the pairs that are named, else beta and theta."""
+            return {pair.name: pair.weight for pair in self.pairs} or {"beta": self.beta, "theta": self.theta}
 
         def of_pair(self, pair: LayerPair) -> Self:
             """Return the settings with those that a pair has in their place."""
@@ -92,10 +89,10 @@ class CKTF(FeatureObjective):
 
         @model_validator(mode="after")
         def _fits_together(self) -> Self:
-            fields = type(self).model_fields
             # Not by whether they were set: a configuration that was written out names them all.
             replaced = {name: getattr(self, name) for name in ("beta", "theta", "pairing")}
-            changed = [f"{name}: {value}" for name, value in replaced.items() if value != fields[name].default]
+            defaults = type(self).model_fields
+            changed = [f"{name}: {value}" for name, value in replaced.items() if value != defaults[name].default]
             if self.pairs and changed:
                 raise InputError(
                     "pairs: given by hand they replace beta, theta and pairing; leave out "
@@ -117,14 +114,11 @@ class CKTF(FeatureObjective):
                 except InputError as error:
                     raise InputError(f"pairs: {pair.name}: {error}") from None
             if self.transform in OF_BATCH and self.head != "pad":
-                raise InputError(
-                    f"head: rows of transform {self.transform} are as long as the batch, which no learned head "
-                    f"fits; choose pad; got {self.head!r}"
-                )
+                raise InputError(f"head: rows of transform {self.transform} fit pad alone; got {self.head!r}")
             if self.transform in OF_BATCH and self.negatives > 0 and self.source != "batch":
                 raise InputError(
-                    f"source: rows of transform {self.transform} depend on the batch, so none can be kept for "
-                    f"another; choose batch, or negatives 0; got {self.source!r}"
+                    f"source: rows of transform {self.transform} depend on the batch, so they need batch, or negatives "
+                    f"0; got {self.source!r}"
                 )
             return self
 
@@ -176,21 +170,18 @@ class CKTF(FeatureObjective):
         """Return `score_health` of ``stem.student``, ``stem.teacher``, ...: each pair's two banks."""
         found: dict[str, dict[str, Tensor]] = {}
         for name, pair in self.pairs.items():
-            source = self._own.get(name, self.source)
-            if source is None:
-                continue
-            assert isinstance(pair, ContrastivePair)
-            compared = self.representations(self.layers[name], student, teacher, batch)
-            measured = pair.health(*compared, source.classes(batch))
-            found |= {f"{name}.{side}": numbers for side, numbers in measured.items()}
+            if (source := self._own.get(name, self.source)) is not None:
+                assert isinstance(pair, ContrastivePair)
+                compared = self.representations(self.layers[name], student, teacher, batch)
+                found |= pair.health(*compared, batch, source)
         return found
 
 
 def _pairs_by_depth(config: CKTF.Config, given: BuildContext) -> tuple[LayerPair, ...]:
-    pairs: list[tuple[str, str, float | Ramp[float]]] = []
+    factors: dict[tuple[str, str], float | Ramp[float]] = {}
     if largest(config.theta) > 0:
         remedy = "name the pairs by hand under objective.cktf.pairs, or theta: 0"
         layers = {"stem": "stem"} | partners(given.student, given.teacher, "objective.cktf.theta", remedy)
-        pairs = [(name, partner, config.theta) for name, partner in layers.items()]
-    pairs.append(("penultimate", "penultimate", config.beta))
-    return tuple(LayerPair(student=name, teacher=partner, weight=factor) for name, partner, factor in pairs)
+        factors = dict.fromkeys(layers.items(), config.theta)
+    factors["penultimate", "penultimate"] = config.beta
+    return tuple(LayerPair(student=own, teacher=other, weight=factor) for (own, other), factor in factors.items())

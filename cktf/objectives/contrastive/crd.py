@@ -49,8 +49,4 @@ class CRD(FeatureObjective):
 
     def health(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Return `score_health` of ``penultimate.student`` and ``.teacher``: the pair's two banks."""
-        if self.source is None:
-            return {}
-        classes = self.source.classes(batch)
-        found = self.pair.health(student.penultimate.float(), teacher.penultimate.float(), classes)
-        return {f"penultimate.{side}": numbers for side, numbers in found.items()}
+        return self.pair.health(student.penultimate.float(), teacher.penultimate.float(), batch, self.source)

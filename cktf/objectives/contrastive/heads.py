@@ -17,13 +17,10 @@ from cktf.objectives.contrastive.settings import Critic, HeadKind, HeadNorm
 class Head(nn.Module):
     """A projection of the flattened representation, then L2 normalisation unless ``unit_length`` is False.
 
-    ``linear`` is one linear layer, ``mlp`` several with a ReLU between them. ``pad`` learns nothing: the embedding is
-    the representation, and `pad_to_wider` makes two sides equally wide.
-    ``regressor`` is a 1x1 convolution, the same linear layer at every position of a map.
-    Initial parameters come from PyTorch's global stream, which the builder fixes with `cktf.seeding.initialisation`.
+    ``pad`` learns nothing: the embedding is the representation, and `pad_to_wider` makes two sides equally wide.
 
     Args:
-        kind: Kind of head.
+        kind: Kind of head; this and what follows ``dim`` are settings (see `ContrastiveSettings`).
         shape: Shape of a representation: (features,) or (channels, height, width).
         dim: Dimensions of an embedding; not read for ``pad``. For ``regressor`` a multiple of the positions.
         unit_length: Whether embeddings are L2-normalised.
@@ -94,11 +91,9 @@ def pad_to_wider(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 
 def agreement(student: Tensor, teacher: Tensor, critic: Critic, temperature: float | Tensor) -> Tensor:
     """Return the critic of each sample's two embeddings (batch, dim), float32, at temperature tau: (batch,)."""
-    match critic:
-        case "cosine":
-            return (student * teacher).sum(1) / temperature
-        case "squared_distance":
-            return -(student - teacher).square().sum(1) / temperature
+    if critic == "cosine":
+        return (student * teacher).sum(1) / temperature
+    return -(student - teacher).square().sum(1) / temperature
 
 
 def as_products(anchors: Tensor, positives: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -109,12 +104,6 @@ def as_products(anchors: Tensor, positives: Tensor, rows: Tensor) -> tuple[Tenso
     """
     centre = rows.detach().mean(0)
     anchors, positives, rows = anchors - centre, positives - centre, rows - centre
-    lifted, positives, rows = (
-        torch.cat([vectors, last], dim=1)
-        for vectors, last in (
-            (2 * anchors, -torch.ones_like(anchors[:, :1])),
-            (positives, positives.square().sum(1, keepdim=True)),
-            (rows, rows.square().sum(1, keepdim=True)),
-        )
-    )
+    lifted = torch.cat([2 * anchors, -torch.ones_like(anchors[:, :1])], dim=1)
+    positives, rows = (torch.cat([m, m.square().sum(1, keepdim=True)], dim=1) for m in (positives, rows))
     return lifted, positives, rows

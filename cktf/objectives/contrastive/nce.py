@@ -12,13 +12,11 @@ regression on x = log(p / c):
 
     loss = mean over anchors of [softplus(-x_positive) + sum over negatives of softplus(x)]
 
-On a GPU one kernel takes all that follows (see `fused`), where it can; elsewhere it is as follows. The scores of all
-candidates, the rows of a memory bank, are one matrix product; a weight for each anchor and row
-says whether, and how often, the row is a negative of the anchor. The gradient with respect to the anchors, sigmoid(x)
-times the rows, is a second product, taken in the forward pass, tile by tile. So no tensor of the size of all scores is
-stored. If the rows are the whole bank, neither time nor memory grows with K; if they are a queue, or one draw shared by
-the batch, K is their number. Rows that require a gradient, such as the embeddings of the batch itself, get it by a
-third product.
+Where no fused kernel takes it (see `fused`), the scores of all candidates, the rows of a memory bank, are one matrix
+product; a weight for each anchor and row says how often the row is a negative of the anchor. The gradient with respect
+to the anchors, sigmoid(x) times the rows, is a second product, taken in the forward pass, tile by tile. So no tensor of
+the size of all scores is stored, and if the rows are the whole bank, neither time nor memory grows with K. Rows that
+require a gradient, such as the embeddings of the batch itself, get it by a third product.
 """
 
 import logging
@@ -43,7 +41,7 @@ EPSILON = 1e-7
 """Added to c in the denominators, as published."""
 
 TILE_ELEMENTS = 2**19
-"""Scores of one tile on a CPU: 2 MiB a temporary. Smaller tiles cost more launches, and more waits among threads."""
+"""Scores of one tile on a CPU: 2 MiB a temporary."""
 
 SHARE_OF_CACHE = 12
 """A GPU's cache holds three temporaries of float32 scores of one tile: a tile has this share of its bytes."""
@@ -83,10 +81,7 @@ def noise_contrastive_loss(
 def estimate_partition(
     anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, *, temperature: float, num_samples: int
 ) -> Tensor:
-    """Return Z as published, a scalar.
-
-    It is the mean of exp(v . m / tau) over the positives and negatives of a batch, times n.
-    """
+    """Return Z as published: the mean of exp(v . m / tau) over a batch's positives and negatives, times n."""
     scaled = anchors / temperature
     in_bits = scaled / math.log(2)
     total = (scaled * positives).sum(1).exp_().sum()
@@ -122,12 +117,10 @@ class _NoiseContrastiveLoss(GradientTakenForward):
         batch, scale = len(anchors), negatives.scale
         noise = negatives.count / num_samples
         # p / c = odds * exp(score). Scaling after the exponential keeps its argument within 1 / tau, where it
-        # can neither overflow nor underflow. It is taken as a power of two, which PyTorch computes itself, in a
-        # third of the time that MKL takes for exp.
+        # can neither overflow nor underflow. A power of two takes a third of the time of MKL's exp.
         odds = 1 / (partition * (noise + EPSILON))
         scaled = anchors / temperature
         in_bits = scaled / math.log(2)
-        one = anchors.new_ones(())
         largest_log = math.log1p(odds * math.exp(LARGEST_NORM / temperature))
 
         x = (scaled * positives).sum(1) + math.log(odds)
@@ -135,7 +128,6 @@ class _NoiseContrastiveLoss(GradientTakenForward):
         pull = (torch.sigmoid(x) - 1).unsqueeze(1)
         gradient = positives * pull
         of_rows = torch.zeros_like(rows) if ctx.needs_input_grad[2] else None
-
         push = gradient if scale is None else torch.zeros_like(gradient)
         fused = kernel_for(anchors) if of_rows is None else None
         if fused:
@@ -143,17 +135,17 @@ class _NoiseContrastiveLoss(GradientTakenForward):
             loss += logarithms.sum() if scale is None else logarithms @ scale
             push.add_(shares)
         for columns, tile in () if fused else tiles(in_bits, rows):
-            weights = negatives.weights[:, columns]
+            weights, one = negatives.weights[:, columns], anchors.new_ones(())
             scores = times_transposed(in_bits, tile).exp2_()
             if negatives.distinct:
                 # Where the weight is 0, so are then loss and gradient: one pass for both.
                 scores.mul_(weights)
-            denominators = torch.add(one, scores, alpha=odds)
-            scores.div_(denominators)
-            if negatives.distinct:
+                denominators = torch.add(one, scores, alpha=odds)
+                scores.div_(denominators)
                 logarithms = _logs_of_products(denominators, largest_log)
             else:
-                scores.mul_(weights)
+                denominators = torch.add(one, scores, alpha=odds)
+                scores.div_(denominators).mul_(weights)
                 logarithms = denominators.log_().mul_(weights)
             loss += _sum(logarithms, scale)
             push.add_(times_transposed(scores, tile.T), alpha=odds)
@@ -174,11 +166,10 @@ def _sum(values: Tensor, scale: Tensor | None) -> Tensor:
 
 
 def _logs_of_products(values: Tensor, largest_log: float) -> Tensor:
-    """Return logarithms of values that are 1 or more, (batch, products), with the same sum for each anchor.
+    """Return fewer logarithms, (batch, products), with the same sum for each anchor as those of values of 1 or more.
 
-    A logarithm costs as much as ten products. So the values are multiplied with one another first, half of the
-    columns by the other half, as long as no product can leave float32. The values, of which no logarithm is above
-    ``largest_log``, are overwritten.
+    A logarithm costs as much as ten products. So half of the columns are multiplied by the other half first, as long as
+    no product can leave float32. The values, of which no logarithm is above ``largest_log``, are overwritten.
     """
     while (width := values.shape[1]) > 1 and 2 * largest_log < LARGEST_LOG:
         half = (width + 1) // 2  # of an odd number the middle column stays as it is
@@ -206,7 +197,7 @@ def times_transposed(left: Tensor, right: Tensor) -> Tensor:
 
     With ``right`` in bfloat16 factors and result are rounded to that: each number is exact to 2^-9 of itself and to
     2^-9 of the lengths of its two rows. In float32 on an AMD processor, for which MKL has no AVX-512 kernels, oneDNN's
-    product is 2.4 times as fast; on Intel's, with which a whole step would take a fifth longer, MKL's is taken.
+    product is 2.4 times as fast.
     """
     if right.dtype == torch.bfloat16:
         return (left.bfloat16() @ right.T).to(left.dtype)
@@ -224,15 +215,15 @@ def tile_elements(device: torch.device) -> int:
     return max(TILE_ELEMENTS, torch.cuda.get_device_properties(device).L2_cache_size // SHARE_OF_CACHE)
 
 
-def kernel_for(anchors: Tensor) -> ModuleType | None:
-    """Return the module of the fused kernel if it can take these anchors (batch, dim); None: the products take them."""
-    return _kernel(anchors.device) if is_fused(anchors.device, anchors.shape[1]) else None
-
-
 def is_fused(device: torch.device, dim: int) -> bool:
     """Return whether the fused kernel takes contrasts of a device in so many dimensions."""
     fused = _kernel(device)
     return fused is not None and dim <= fused.LARGEST_DIM
+
+
+def kernel_for(anchors: Tensor) -> ModuleType | None:
+    """Return the module of the fused kernel if it takes anchors (batch, dim); None: the products take them."""
+    return _kernel(anchors.device) if is_fused(anchors.device, anchors.shape[1]) else None
 
 
 @cache

@@ -1,9 +1,9 @@
 """Negatives: which samples the anchors of a batch are contrasted with, chosen once for all pairs."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,14 +12,15 @@ from torch.nn import functional
 from cktf import seeding
 from cktf.batch import Batch
 from cktf.errors import InputError
-from cktf.objectives.contrastive.settings import ContrastiveSettings
+from cktf.objectives.contrastive.queue import Queue
+from cktf.objectives.contrastive.settings import ContrastiveSettings, SourceKind
 from cktf.objectives.parts.workers import gather_batch
 
 SECOND_WIDTH = 64
-"""Draws of the second fill of sampled negatives: it finds the last few that the first has left missing."""
+"""Draws of the second fill of sampled negatives."""
 
 NO_CLASS = -1
-"""Label of a queue's row that no sample has taken yet: it is a negative of every anchor."""
+"""Label of a queue's row that no sample has taken yet: a negative of every anchor."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Negatives:
 
     @cached_property
     def packed(self) -> Tensor:
-        """The weights as the fused kernel reads them, once for all sides: in a byte each where that holds them."""
+        """The weights as the fused kernel reads them: in a byte each where that holds them."""
         return self.weights.to(torch.uint8) if self.distinct else self.weights
 
     @property
@@ -58,7 +59,7 @@ class Negatives:
 
 @torch.no_grad()
 def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | None = None) -> Negatives:
-    """Return as negatives all candidates, of ``classes`` (candidates,), that are of another class than the anchor."""
+    """Return as negatives the candidates, of ``classes`` (candidates,), that are of another class than the anchor."""
     weights = (classes != batch.labels.unsqueeze(1)).float()
     mean_count = gather_batch(weights.sum(1), batch).mean()
     return Negatives(weights, count, distinct=True, rows=rows, mean_count=mean_count)
@@ -66,7 +67,7 @@ def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | N
 
 @torch.no_grad()
 def without_alike(negatives: Negatives, teacher: Tensor, rows: Tensor, batch: Batch, threshold: float) -> Negatives:
-    """Return the negatives without those that the teacher finds alike: of a cosine above a threshold.
+    """Return the negatives without those whose teacher's embeddings have a cosine above a threshold.
 
     ``teacher`` (batch, dim) are the teacher's embeddings of the anchors, ``rows`` (candidates, dim) of the candidates.
     """
@@ -77,21 +78,17 @@ def without_alike(negatives: Negatives, teacher: Tensor, rows: Tensor, batch: Ba
 
 
 class Source(nn.Module, ABC):
-    """Chooses a batch's negatives, once for all pairs.
-
-    Attributes:
-        several: Whether candidates of the anchor's class are positives, beside its own.
-    """
+    """Chooses a batch's negatives, once for all pairs."""
 
     several: bool = False
+    """Whether candidates of the anchor's class are positives, beside its own."""
 
     def with_positives(
         self, negatives: Negatives, classes: Tensor, batch: Batch, index: Tensor | None = None
     ) -> Negatives:
-        """Return the negatives with the positives, if there are several.
+        """Return the negatives with the further positives of each anchor, if there are `several`.
 
-        ``classes`` (candidates,) are those of the candidates, and ``index`` (candidates,) says which samples they are,
-        so that the anchor's own is no further positive; None: all training samples in order.
+        ``classes`` and ``index`` (candidates,) are those of the candidates; None: all training samples in order.
         """
         if not self.several:
             return negatives
@@ -100,7 +97,7 @@ class Source(nn.Module, ABC):
         return replace(negatives, positives=is_further.float())
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        """Return the random numbers of a batch that ``forward`` would else draw, by the source that reads them."""
+        """Return what `Objective.draws` returns."""
         return {}
 
     @abstractmethod
@@ -111,25 +108,19 @@ class Source(nn.Module, ABC):
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the classes of all rows of a bank, (rows,), and of a batch's samples, (batch,); no state changes.
 
-        A row is a negative of a sample if the two differ. The batch may be of validation samples, whose ``index``
-        addresses no row.
+        The batch may be of validation samples, whose ``index`` addresses no row.
         """
 
 
 class FromMemory(Source):
-    """A source whose negatives are rows of a memory bank.
-
-    Args:
-        labels: (num_samples,), int64: labels of the training samples, at least two classes.
-        count: K.
-    """
+    """A source whose negatives are rows of a memory bank: K of the training samples with ``labels`` (num_samples,)."""
 
     labels: Tensor
 
     def __init__(self, labels: Tensor, count: int) -> None:
         super().__init__()
         self.count = count
-        # Derived of the data and the settings, as all buffers of a subclass: not for a checkpoint.
+        # Derived of data and settings, as all buffers of a subclass: not for a checkpoint.
         self.register_buffer("labels", labels.int(), persistent=False)
 
     def classes(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -138,10 +129,9 @@ class FromMemory(Source):
 
 
 class EveryNegative(FromMemory):
-    """All samples of other classes, each counted K / available times: no draw, and no noise of one.
+    """All samples of other classes, each counted K / available times: the expectation of NCE with K sampled ones.
 
-    The NCE loss is a sum over the negatives, so this is the expectation of the loss with K sampled negatives. Of
-    InfoNCE, the logarithm of such a sum, it is the limit of many negatives, and an upper bound of the expectation.
+    Of InfoNCE it is the limit of many negatives, and an upper bound of the expectation.
     """
 
     scales: Tensor
@@ -161,9 +151,8 @@ class EveryNegative(FromMemory):
 class SharedNegatives(FromMemory):
     """K samples a batch, uniform, without replacement where there are K; an anchor's own class does not count.
 
-    An anchor so has K times the other classes' share of the samples as negatives, on average. The products of a
-    batch are with K rows of the bank instead of all. The draw depends on (seed, step) alone, so that all pairs and
-    all data-parallel workers share it.
+    The products of a batch are so with K rows of the bank instead of all. The draw depends on (seed, step) alone, so
+    that all pairs and all data-parallel workers share it.
     """
 
     def __init__(self, labels: Tensor, count: int, seed: int) -> None:
@@ -179,7 +168,7 @@ class SharedNegatives(FromMemory):
             rows = torch.randperm(len(self.labels), generator=generator, device=device)[: self.count]
         else:
             rows = torch.randint(len(self.labels), (self.count,), generator=generator, device=device)
-        return {self: rows.sort().values}  # so that every gather runs through its bank once, in the order of memory
+        return {self: rows.sort().values}  # so that every gather runs through its bank in the order of memory
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Negatives:
@@ -196,13 +185,12 @@ class SampledNegatives(FromMemory):
     depends on (seed, step, offset) alone, so that objectives with equal K, and all their pairs, share it, and
     data-parallel workers draw independently of one another.
 
-    Without replacement, an anchor's set is drawn in two moves. First every other-class sample is taken with a
-    probability a little below K / available, by one random byte each. Then what is missing is filled with
-    uniform draws among those not yet taken; of a set that the first move made too large, one in three million,
-    uniform draws among its members are left out. Neither move prefers one sample to another, hence given its size
-    the set is uniform. Where K is more than half of what is available, the samples to leave out are drawn instead.
-    The fill has a fixed width, with which one fill is enough in all but few batches of a thousand. A second, narrow
-    one is always made, because a step of training must not wait for the device to tell whether it is needed.
+    Without replacement, every other-class sample is first taken with a probability a little below K / available, by one
+    random byte each. Then what is missing is filled with uniform draws among those not yet taken; of a set that is too
+    large, one in three million, uniform draws among its members are left out. Neither move prefers one sample to
+    another, hence the set is uniform. Where K is more than half of what is available, the samples to leave out are
+    drawn instead. The fill has a fixed width, which is enough in all but few batches of a thousand. A second, narrow
+    one is always made, because a step must not wait for the device to tell whether it is needed.
     """
 
     by_class: Tensor
@@ -265,10 +253,7 @@ class SampledNegatives(FromMemory):
         return self.with_positives(negatives, self.labels, batch)
 
     def _draw_distinct(self, classes: Tensor, first: torch.Generator, second: torch.Generator) -> Tensor:
-        """Return weights (batch, num_samples): 1 for each of an anchor's K distinct negatives, else 0.
-
-        Anchors of a class with fewer than K others get none here, since they are drawn with repetitions.
-        """
+        """Return weights (batch, num_samples): 1 for each of K distinct negatives, of anchors that have K; else 0."""
         is_other = self.labels != classes.int().unsqueeze(1)
         # Eight bytes of each number that the generator makes.
         words = torch.empty(-(-is_other.numel() // 8), dtype=torch.int64, device=classes.device)
@@ -287,10 +272,10 @@ class SampledNegatives(FromMemory):
     def _fill(
         self, weights: Tensor, missing: Tensor, classes: Tensor, width: int, generator: torch.Generator
     ) -> Tensor:
-        """Give each anchor the first new samples of a row of draws, as many as are missing; return the rest.
+        """Give each anchor the first new samples of a row of draws, as many as are missing; return how many still are.
 
-        ``weights`` (batch, num_samples), 0 or 1, are changed in place. Of an anchor whose ``missing`` (batch,) is below
-        0 as many of its samples are left out instead: the first of the row.
+        ``weights`` (batch, num_samples), 0 or 1, are changed in place. Where ``missing`` (batch,) is below 0, so many
+        of the anchor's samples are left out instead: the first of the row.
         """
         candidates = self._draw_others(classes, width, generator)
         taken = weights.gather(1, candidates)
@@ -317,48 +302,10 @@ class SampledNegatives(FromMemory):
         return self.by_class[ranks + behind * self.sizes[classes].unsqueeze(1)]
 
 
-class Queue(nn.Module):
-    """The last values that were pushed, first in, first out, in memory that does not grow.
-
-    Args:
-        values: (length, ...): the initial values.
-
-    Attributes:
-        values: The last pushed values, a buffer.
-        position: Index of the next value to be replaced, (), int64, on the device; in the state dict a number.
-    """
-
-    values: Tensor
-    position: Tensor
-
-    def __init__(self, values: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("values", values)
-        self.register_buffer("position", torch.tensor(0), persistent=False)
-
-    @torch.no_grad()
-    def push(self, values: Tensor) -> None:
-        """Put values (batch, ...) in the place of the oldest."""
-        length = len(self.values)
-        total = len(values)
-        values = values[-length:]
-        places = (self.position + torch.arange(total - len(values), total, device=values.device)) % length
-        self.values.index_copy_(0, places, values.to(self.values.dtype))
-        self.position.add_(total).remainder_(length)
-
-    def get_extra_state(self) -> dict[str, int]:
-        """Return the part of the state dict besides parameters and buffers."""
-        return {"position": int(self.position)}
-
-    def set_extra_state(self, state: Any) -> None:
-        """Restore the state that `get_extra_state` returned."""
-        self.position.fill_(state["position"])
-
-
 class QueuedNegatives(Source):
     """The last K samples of the trial, of which those of an anchor's class do not count (He et al., arXiv 1911.05722).
 
-    Their labels are stored here, once for all pairs; their embeddings in an `EmbeddingQueue` for each side.
+    Their labels are stored here, their embeddings in an `EmbeddingQueue` for each side.
     """
 
     def __init__(self, count: int) -> None:
@@ -431,17 +378,13 @@ def build_source(config: ContrastiveSettings, labels: Tensor, seed: int) -> Sour
         labels = torch.arange(len(labels))
     if bool((labels == labels[0]).all()):
         raise InputError(f"negatives are samples of other classes, but all {len(labels)} samples have one label")
-    source: Source
-    match config.source:
-        case "sampled":
-            source = SampledNegatives(labels, config.negatives, seed)
-        case "all":
-            source = EveryNegative(labels, config.negatives)
-        case "shared":
-            source = SharedNegatives(labels, config.negatives, seed)
-        case "queue":
-            source = QueuedNegatives(config.negatives)
-        case "batch":
-            source = BatchNegatives()
+    kinds: dict[SourceKind, Callable[[], Source]] = {
+        "sampled": lambda: SampledNegatives(labels, config.negatives, seed),
+        "all": lambda: EveryNegative(labels, config.negatives),
+        "shared": lambda: SharedNegatives(labels, config.negatives, seed),
+        "queue": lambda: QueuedNegatives(config.negatives),
+        "batch": BatchNegatives,
+    }
+    source = kinds[config.source]()
     source.several = config.positives == "class"
     return source if config.labels else Unlabelled(source)

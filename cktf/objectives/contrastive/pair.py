@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from cktf import seeding
 from cktf.batch import Batch
 from cktf.errors import InputError
-from cktf.objectives.contrastive.banks import build_bank
+from cktf.objectives.contrastive.banks import Bank, build_bank
 from cktf.objectives.contrastive.heads import Head, agreement, as_products, pad_to_wider
 from cktf.objectives.contrastive.info_nce import info_nce_loss
 from cktf.objectives.contrastive.nce import estimate_partition, is_fused, noise_contrastive_loss
-from cktf.objectives.contrastive.negatives import Negatives, without_alike
+from cktf.objectives.contrastive.negatives import Negatives, Source, without_alike
 from cktf.objectives.contrastive.reweighted import reweighted_loss
 from cktf.objectives.contrastive.settings import ContrastiveSettings, HeadKind
 from cktf.objectives.objective import BuildContext
@@ -27,8 +27,6 @@ class Side(nn.Module):
     """The student's or the teacher's half of a pair; ``name``, (pair, side), addresses the initial parameters.
 
     Attributes:
-        head: Projects representations to embeddings.
-        bank: Stores this side's embeddings; None without negatives.
         partition: Z of this side's anchors, fixed at their first batch; None before, and with InfoNCE. In the
             state dict, but a number: reading a buffer would make every step wait for the device.
     """
@@ -54,6 +52,12 @@ class Side(nn.Module):
         with seeding.initialisation(given.seed, "bank", *name):
             self.bank = build_bank(config, given.num_samples, dim)
 
+    @property
+    def stored(self) -> Bank:
+        """The bank of a contrast with negatives."""
+        assert self.bank is not None
+        return self.bank
+
     def contrast(self, anchors: Tensor, positives: Tensor, rows: Tensor, batch: Batch, negatives: Negatives) -> Tensor:
         """Return the loss of this side's anchors against the other side's positives and rows, a scalar."""
         anchors, positives, rows, temperature = self._products(anchors, positives, rows)
@@ -74,12 +78,13 @@ class Side(nn.Module):
     def health(
         self, anchors: Tensor, positives: Tensor, rows: Tensor, classes: tuple[Tensor, Tensor]
     ) -> dict[str, Tensor]:
-        """Return `score_health` of this side's anchors against the other side's positives and some of its rows."""
-        classes_of_rows, classes_of_anchors = classes
+        """Return `score_health` of this side's anchors against the other side's positives and some of its rows.
+
+        ``classes`` are those that `Source.classes` gives.
+        """
         every = -(-len(rows) // MOST_ROWS)
-        rows, classes_of_rows = rows[::every].float(), classes_of_rows[::every]
-        anchors, positives, rows, temperature = self._products(anchors, positives, rows)
-        is_negative = classes_of_rows != classes_of_anchors.unsqueeze(1)
+        is_negative = classes[0][::every] != classes[1].unsqueeze(1)
+        anchors, positives, rows, temperature = self._products(anchors, positives, rows[::every].float())
         return score_health(anchors, positives, rows, is_negative, temperature)
 
     def _products(
@@ -124,23 +129,24 @@ class ContrastivePair(nn.Module):
         temperature: Value | None = None,
     ) -> None:
         super().__init__()
-        self.config = config
+        self.name, self.config = name, config
         self.temperature = temperature or value_of(config.temperature)
         student_shape, teacher_shape = shapes
         heads: tuple[HeadKind, HeadKind] = config.head, config.head
-        dim = config.dim
+        self.dim = config.dim
         if config.head == "pad":
-            dim = max(student_shape.numel(), teacher_shape.numel())
+            self.dim = max(student_shape.numel(), teacher_shape.numel())
         elif config.head == "regressor":
             if student_shape[1:] != teacher_shape[1:]:
                 raise InputError(
                     f"objective.cktf.head: a regressor needs maps of equal size, but those of {name} are "
                     f"{tuple(student_shape[1:])} and {tuple(teacher_shape[1:])}; choose linear, mlp or pad"
                 )
-            heads, dim = ("regressor", "pad"), teacher_shape.numel()
-        self.dim = dim
-        self.student = Side((name, "student"), heads[0], student_shape, dim, config, given, self.temperature)
-        self.teacher = Side((name, "teacher"), heads[1], teacher_shape, dim, config, given, self.temperature)
+            heads, self.dim = ("regressor", "pad"), teacher_shape.numel()
+        self.student, self.teacher = (
+            Side((name, side), head, shape, self.dim, config, given, self.temperature)
+            for side, head, shape in zip(("student", "teacher"), heads, shapes, strict=True)
+        )
 
     def forward(self, student: Tensor, teacher: Tensor, batch: Batch, negatives: Negatives | None) -> Tensor:
         """Return the loss of both sides' representations (batch, ...), a scalar, and update the banks.
@@ -150,17 +156,15 @@ class ContrastivePair(nn.Module):
         of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
         if negatives is None:
             return -agreement(of_student, of_teacher, self.config.critic, self.temperature()).mean()
-        assert self.student.bank is not None
-        assert self.teacher.bank is not None
-        candidates = self.teacher.bank.candidates(of_teacher, batch, negatives)
+        candidates = self.teacher.stored.candidates(of_teacher, batch, negatives)
         if self.config.teacher_threshold is not None:
             negatives = without_alike(negatives, of_teacher, candidates[1], batch, self.config.teacher_threshold)
         loss = self.student.contrast(of_student, *candidates, batch, negatives)
-        candidates = self.student.bank.candidates(of_student, batch, negatives)
+        candidates = self.student.stored.candidates(of_student, batch, negatives)
         loss = loss + self.teacher.contrast(of_teacher, *candidates, batch, negatives)
         # Only now: both sides are scored against the banks as the step before left them.
-        self.student.bank.update(batch, of_student)
-        self.teacher.bank.update(batch, of_teacher)
+        self.student.stored.update(batch, of_student)
+        self.teacher.stored.update(batch, of_teacher)
         return loss
 
     def is_fused(self, device: torch.device) -> bool:
@@ -168,18 +172,23 @@ class ContrastivePair(nn.Module):
         return self.config.negatives > 0 and self.config.source != "batch" and is_fused(device, self.dim)
 
     @torch.no_grad()
-    def health(self, student: Tensor, teacher: Tensor, classes: tuple[Tensor, Tensor]) -> dict[str, dict[str, Tensor]]:
-        """Return for the bank of each side, ``student`` and ``teacher``, `Side.health` of the other side's anchors.
+    def health(
+        self, student: Tensor, teacher: Tensor, batch: Batch, source: Source | None
+    ) -> dict[str, dict[str, Tensor]]:
+        """Return `Side.health` for the bank of each side, ``NAME.student`` and ``NAME.teacher``; {} without negatives.
 
         No state changes. Each anchor's positive is the current embedding of the same sample, because a bank has no row
-        of a validation sample. ``classes`` are those that `Source.classes` gives.
+        of a validation sample.
         """
-        assert self.student.bank is not None
-        assert self.teacher.bank is not None
+        if source is None:
+            return {}
+        classes = source.classes(batch)
         of_student, of_teacher = pad_to_wider(self.student.head(student), self.teacher.head(teacher))
+        of_students_bank = of_teacher, of_student, self.student.stored.rows(of_student), classes
+        of_teachers_bank = of_student, of_teacher, self.teacher.stored.rows(of_teacher), classes
         return {
-            "student": self.teacher.health(of_teacher, of_student, self.student.bank.rows(of_student), classes),
-            "teacher": self.student.health(of_student, of_teacher, self.teacher.bank.rows(of_teacher), classes),
+            f"{self.name}.student": self.teacher.health(*of_students_bank),
+            f"{self.name}.teacher": self.student.health(*of_teachers_bank),
         }
 
 
@@ -197,12 +206,10 @@ def score_health(
         positive - negative.
     temperature
         The effective one, tau / s. s^2 is the variance of the scores of an anchor's negatives, mean over the anchors.
-        InfoNCE's gradient weighs a negative by exp(v . m / tau), up to a factor that is the same for all of an anchor
-        (the relative penalty of Wang and Liu, CVPR 2021, arXiv 2012.09740), and so does NCE's where p is small against
-        c. So a negative whose score is z standard deviations above the mean weighs exp(z / (tau / s)) times as much as
-        one at the mean: tau / s is the temperature of standardised scores. Far above 1 all negatives count alike; far
-        below, the nearest alone.
-        Equal taus are not equally sharp where heads or banks spread scores differently, which this makes comparable.
+        A negative whose score is z standard deviations above the mean weighs exp(z / (tau / s)) times as much in the
+        gradient as one at the mean (the relative penalty of Wang and Liu, CVPR 2021, arXiv 2012.09740; of NCE, where p
+        is small against c). Far above 1 all negatives count alike; far below, the nearest alone. So it compares
+        contrasts whose heads or banks spread scores differently, where equal taus are not equally sharp.
 
     Args:
         anchors: (batch, dim), float32.

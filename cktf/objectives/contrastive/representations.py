@@ -39,7 +39,7 @@ from cktf.settings import Settings
 Pairing = Literal["last", "first", "random", "largest", "smallest"]
 
 BY_SIMILARITY: tuple[Pairing, ...] = ("largest", "smallest")
-"""Pairings that compare the student's map with the teacher's; the others know the block without it."""
+"""Pairings that compare the student's map with the teacher's."""
 
 Transform = Literal["map", "hint", "attention", "factor", "similarity", "relation"]
 
@@ -133,8 +133,10 @@ class Representations:
             ValueError: If a network has no such layer, or ``pairing`` cannot compare its maps.
         """
         sizes = []
-        both = (pair.student, "student", given.student), (pair.teacher, "teacher", given.teacher)
-        for layer, side, network in both:
+        for layer, side, network in (
+            (pair.student, "student", given.student),
+            (pair.teacher, "teacher", given.teacher),
+        ):
             try:
                 sizes.append(blocks_of(network, layer)[-1])
             except ValueError as reason:
@@ -149,8 +151,7 @@ class Representations:
             return row, row
         # Measured on tensors without data.
         of_student, of_teacher = (torch.empty(2, *size, device="meta") for size in sizes)
-        nobody = torch.empty(2, device="meta")
-        batch = Batch(nobody, nobody, nobody, step=0)
+        batch = Batch(nobody := torch.empty(2, device="meta"), nobody, nobody, step=0)
         of_student = self._of_student(pair, of_student, of_teacher.shape[1], batch)
         return of_student.shape[1:], self._seen(of_teacher, self.windows[1], batch).shape[1:]
 
@@ -167,14 +168,11 @@ class Representations:
         if self.transform != "map" or is_open:
             return None
 
-        def pooled(teacher: Activations, batch: Batch) -> Tensor:
-            return self._seen(self._chosen(pair, None, teacher, batch), self.windows[1], batch)
-
         return Reading(
             self._name(pair),
             self.shapes(pair, given)[1],
             of_batch=is_block(pair.teacher) and (self.normalize or self.pairing == "random"),
-            compute=pooled,
+            compute=lambda teacher, batch: self._of_teacher(pair, None, teacher, batch),
         )
 
     def __call__(
@@ -184,7 +182,7 @@ class Representations:
         of_student = self._normalised(blocks_of(student, pair.student)[-1], pair.student, batch)
         of_teacher = teacher.readings.get(self._name(pair))
         if of_teacher is None:
-            of_teacher = self._seen(self._chosen(pair, of_student, teacher, batch), self.windows[1], batch)
+            of_teacher = self._of_teacher(pair, of_student, teacher, batch)
         return self._of_student(pair, of_student, of_teacher.shape[1], batch), of_teacher
 
     def _name(self, pair: LayerPair) -> str:
@@ -197,19 +195,21 @@ class Representations:
                 words += [pair.name, f"seed {self.seed}"]
         return ", ".join(words)
 
-    def _chosen(self, pair: LayerPair, of_student: Tensor | None, teacher: Activations, batch: Batch) -> Tensor:
-        """Return the teacher's layer, normalised; if a pair names a stage alone, the block that the pairing chooses."""
+    def _of_teacher(self, pair: LayerPair, of_student: Tensor | None, teacher: Activations, batch: Batch) -> Tensor:
+        """Return the teacher's representation; of a stage alone, that of the block that the pairing chooses."""
         blocks = blocks_of(teacher, pair.teacher)
         if len(blocks) > 1 and self.pairing in BY_SIMILARITY:
             assert of_student is not None, "a pairing of BY_SIMILARITY reads the student's map"
             normalised = torch.stack([self._normalised(block, pair.teacher, batch) for block in blocks])
             # The block is taken by a number that stays on the device: no step waits for it.
-            return normalised.index_select(0, most_similar(self.pairing, of_student, normalised, batch))[0]
-        chosen = 0
-        if len(blocks) > 1:
-            generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
-            chosen = choose_block(self.pairing, len(blocks), generator)
-        return self._normalised(blocks[chosen], pair.teacher, batch)
+            chosen = normalised.index_select(0, most_similar(self.pairing, of_student, normalised, batch))[0]
+        else:
+            generator = None
+            if self.pairing == "random" and len(blocks) > 1:
+                generator = seeding.generator(self.seed, "pairing", pair.name, batch.step)
+            chosen = blocks[choose_block(self.pairing, len(blocks), generator)]
+            chosen = self._normalised(chosen, pair.teacher, batch)
+        return self._seen(chosen, self.windows[1], batch)
 
     def _normalised(self, values: Tensor, layer: str, batch: Batch) -> Tensor:
         values = values.float()
@@ -228,9 +228,9 @@ class Representations:
         return maps.pool(values, window) if values.dim() == 4 else values
 
 
-def choose_block(pairing: Pairing, num_blocks: int, generator: torch.Generator) -> int:
+def choose_block(pairing: Pairing, num_blocks: int, generator: torch.Generator | None) -> int:
     """Return the number of the teacher's block that the student is matched with, if no map has to be read for it."""
-    if pairing == "random":
+    if pairing == "random" and generator:
         return int(torch.randint(num_blocks, (), generator=generator))
     return num_blocks - 1 if pairing == "last" else 0
 
@@ -238,11 +238,7 @@ def choose_block(pairing: Pairing, num_blocks: int, generator: torch.Generator) 
 def most_similar(pairing: Pairing, student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
     """Return the number of the teacher's block that is most or least similar to the student's map, (1,), int64.
 
-    Args:
-        pairing: ``largest`` or ``smallest``.
-        student: (batch, channels, height, width).
-        teacher: (blocks, batch, channels, height, width).
-        batch: The batch of these samples.
+    The student's map is (batch, channels, height, width), the teacher's (blocks, batch, channels, height, width).
     """
     similarities = torch.stack([map_similarity(student, block, batch) for block in teacher])
     return (similarities.argmax() if pairing == "largest" else similarities.argmin()).view(1)
@@ -250,10 +246,7 @@ def most_similar(pairing: Pairing, student: Tensor, teacher: Tensor, batch: Batc
 
 @torch.no_grad()
 def map_similarity(student: Tensor, teacher: Tensor, batch: Batch) -> Tensor:
-    """Return the cosine similarity of two maps of a whole batch, the narrower one padded; a scalar.
-
-    It is computed over the samples of all workers, so that all choose the same block.
-    """
+    """Return the cosine similarity of two maps of the batch of all workers, the narrower one padded; a scalar."""
     student, teacher = maps.pad_channels(student, teacher.shape[1]), maps.pad_channels(teacher, student.shape[1])
     products = [(student * teacher).sum(), student.square().sum(), teacher.square().sum()]
     shared, of_student, of_teacher = sum_over_workers(torch.stack(products), batch)
@@ -268,8 +261,8 @@ def transformed(representation: Tensor, transform: Transform, batch: Batch) -> T
     """
     own = slice(batch.offset, batch.offset + len(representation))
     match transform:
-        case "attention":
-            return maps.attention(representation, power=2) if representation.dim() == 4 else representation
+        case "attention" if representation.dim() == 4:
+            return maps.attention(representation, power=2)
         case "factor":
             return functional.normalize(representation.flatten(1), dim=1)
         case "similarity":

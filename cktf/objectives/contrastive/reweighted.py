@@ -9,10 +9,7 @@ Anchor v, positives P (its own m+ and candidates of its class), negatives m of w
 beta is the concentration of Robinson et al. (ICLR 2021, arXiv 2010.04592, section 4, with tau+ = 0): each negative is
 weighed by e^beta over the mean of e^beta. The gradient goes through the weights, as in their code. The mean over P
 outside of the logarithm is L_out of Khosla et al. (NeurIPS 2020, arXiv 2004.11362, eq. 2). With beta 0 and one positive
-it is `info_nce`.
-
-As there, the scores are matrix products tile by tile, of which no tensor is stored. It is made of logarithms of sums:
-two for the negatives, one for the further positives, each with its product.
+it is `info_nce`, and like there the scores are products tile by tile, of which no tensor is stored.
 """
 
 import math
@@ -32,16 +29,7 @@ FAR = 1e30
 def reweighted_loss(
     anchors: Tensor, positives: Tensor, rows: Tensor, negatives: Negatives, *, temperature: float, hardness: float
 ) -> Tensor:
-    """Return the loss of one side of one pair, a scalar, in nats.
-
-    Args:
-        anchors: (batch, dim), float32.
-        positives: (batch, dim), float32: of each anchor, the other side's embedding of the same sample.
-        rows: (candidates, dim), float32 or bfloat16: embeddings of the other side.
-        negatives: Which rows are each anchor's negatives, and which its further positives.
-        temperature: tau.
-        hardness: beta.
-    """
+    """Return the loss of one side of one pair, a scalar, in nats; ``hardness`` is beta, the rest as in the NCE loss."""
     scaled = anchors / temperature
     counts = negatives.weights.sum(1)
     has_negatives = counts > 0

@@ -16,7 +16,6 @@ HeadKind = Literal["linear", "mlp", "pad", "regressor"]
 HeadNorm = Literal["none", "batch", "layer"]
 
 _Tau = Annotated[float, Field(ge=0.02, le=100)]
-
 _Number = Annotated[_Tau, Tag("number")]
 _Schedule = Annotated[Ramp[_Tau], Tag("schedule")]
 
@@ -126,22 +125,16 @@ class ContrastiveSettings(ObjectiveSettings):
             raise InputError(
                 f"temperature: squared_distance needs 0.04 or more, or exponentials could overflow; got {lowest}"
             )
-        chosen = {
-            "positives": self.positives != "own",
-            "hardness": self.hardness > 0,
-            "temperature": isinstance(self.temperature, LearnedNumber),
-            "teacher_threshold": self.teacher_threshold is not None,
-        }
-        given = [name for name in chosen if chosen[name]]
-        if given and self.negatives == 0:
-            raise InputError(f"{given[0]}: with negatives 0 there is no contrast that it could change; leave it out")
+        of_softmax = [name for name in ("positives", "hardness") if getattr(self, name) not in ("own", 0)]
+        of_contrast = [
+            *of_softmax,
+            *(["temperature"] if isinstance(self.temperature, LearnedNumber) else []),
+            *([] if self.teacher_threshold is None else ["teacher_threshold"]),
+        ]
+        if of_contrast and self.negatives == 0:
+            raise InputError(f"{of_contrast[0]}: with negatives 0 there is no contrast to change; leave it out")
         if self.estimator == "nce" and self.negatives > 0:
             if not isinstance(self.temperature, float):
-                raise InputError(
-                    "temperature: estimator nce fixes Z at the first batch's, so it must be one number; write one, or "
-                    "choose infonce"
-                )
-            if chosen["positives"] or chosen["hardness"]:
-                raise InputError(
-                    f"{given[0]}: changes a softmax, which estimator nce has not; choose infonce, or leave it out"
-                )
+                raise InputError("temperature: of estimator nce it must be one number; write one, or choose infonce")
+            if of_softmax:
+                raise InputError(f"{of_softmax[0]}: estimator nce has no softmax; choose infonce, or leave it out")

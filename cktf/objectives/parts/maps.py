@@ -18,9 +18,8 @@ Window = int | None
 def pooling_window(shapes: Shapes) -> Window:
     """Return the pooling window of a network (Zhao et al., 2023, arXiv 2303.07599).
 
-    A quarter of the image's side for networks whose last stage has this side (the CIFAR ResNets and WRNs: 8
-    at 32x32), so that a map of an earlier stage keeps some of its geometry; None for the others (VGG,
-    ImageNet-style ResNets), whose last stage is smaller. Rounded up, as strides of two do.
+    A quarter of the image's side, rounded up, if its last stage has this side (the CIFAR ResNets and WRNs: 8 at
+    32x32), so that a map of an earlier stage keeps some of its geometry; else None (VGG, ImageNet-style ResNets).
     """
     quarter = math.ceil(shapes.image[-1] / 4)
     return quarter if shapes.stages[-1][-1][-1] == quarter else None
@@ -36,7 +35,7 @@ def normalise_over_batch(maps: Tensor, batch: Batch) -> Tensor:
 
 
 class _NormaliseOverBatch(torch.autograd.Function):
-    """y = x / |x|, whose gradient is (g - y sum(g y)) / |x|; autograd's own would take twice the passes."""
+    """y = x / |x|, whose gradient is (g - y sum(g y)) / |x|."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor, batch: Batch) -> Tensor:
@@ -68,21 +67,21 @@ def pad_channels(maps: Tensor, num_channels: int) -> Tensor:
 
 def pool(maps: Tensor, window: Window) -> Tensor:
     """Return the maps averaged over windows: (batch, channels, rows of windows, columns of windows)."""
-    if window is None:
-        return maps.mean((2, 3), keepdim=True)
-    return functional.avg_pool2d(maps, window)
+    return maps.mean((2, 3), keepdim=True) if window is None else functional.avg_pool2d(maps, window)
 
 
 def shrink_to_smaller(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Return both maps at the smaller height and width of the two, the larger one averaged."""
     size = min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
-    smaller = [m if m.shape[2:] == size else functional.adaptive_avg_pool2d(m, size) for m in (student, teacher)]
-    return smaller[0], smaller[1]
+    student, teacher = (
+        m if m.shape[2:] == size else functional.adaptive_avg_pool2d(m, size) for m in (student, teacher)
+    )
+    return student, teacher
 
 
 def attention(maps: Tensor, power: int) -> Tensor:
     """Return the attention of maps, L2-normalised: (batch, positions), the mean over channels of a power.
 
-    Negative activations count negative in an odd power, as published; after a ReLU there are none.
+    Negative activations count negative in an odd power, as published.
     """
     return functional.normalize(maps.pow(power).mean(1).flatten(1), dim=1)

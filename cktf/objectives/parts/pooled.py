@@ -18,13 +18,9 @@ def pooled_map(activations: Activations) -> Tensor:
 def pooled_shape(shapes: Shapes, role: str, key: str) -> torch.Size:
     """Return the shape of the `pooled_map`: (features, height, width).
 
-    Args:
-        shapes: Shapes of the network's activations.
-        role: ``student`` or ``teacher``, for the message.
-        key: Path of the method in the settings, for the message: ``objective.catkd``.
-
     Raises:
-        ValueError: If the network does not give that map.
+        ValueError: If the network does not give that map; it names its ``role``, student or teacher, and ``key``, the
+            path of the method in the settings.
     """
     shape = shapes.pooled or (shapes.preactivations[-1] if shapes.preactivations else None)
     if shape is None or shape[0] != shapes.penultimate.numel():
@@ -38,14 +34,8 @@ def pooled_shape(shapes: Shapes, role: str, key: str) -> torch.Size:
 def classifier_of(layers: Layers, shapes: Shapes, role: str, key: str) -> nn.Linear:
     """Return the linear layer that makes a network's logits of its penultimate vector.
 
-    Args:
-        layers: Layers of the network.
-        shapes: Shapes of its activations.
-        role: ``student`` or ``teacher``, for the message.
-        key: Path of the method in the settings, for the message.
-
     Raises:
-        ValueError: If it is not known.
+        ValueError: If it is not known, likewise.
     """
     classifier = layers.classifier
     expected = shapes.penultimate.numel(), shapes.logits.numel()

@@ -8,12 +8,11 @@ from cktf.errors import InputError
 
 
 class ConvolutionalRegressor(nn.Module):
-    """A convolution to the teacher's shape, batch-norm, and a ReLU if the teacher's map has gone through one.
+    """A convolution to the teacher's shape, batch-norm, and with ``relu`` a ReLU, as behind the teacher's map.
 
     The convolution is as in the published comparison (Tian et al., 2020, arXiv 1910.10699): 3x3 with stride 2
     where the student's side is twice the teacher's, 4x4 transposed with stride 2 where it is half of it, else
-    just large enough to leave the teacher's side, 1x1 for equal sides. Initial parameters come from PyTorch's
-    global stream, which the builder fixes with `cktf.seeding.initialisation`.
+    just large enough to leave the teacher's side, 1x1 for equal sides.
 
     Args:
         student: Shape (channels, height, width) of the student's map.

@@ -1,7 +1,6 @@
 """The maps that methods compare stage by stage, under the names of their terms, and readings of other layers."""
 
 from collections.abc import Iterator
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,18 +9,17 @@ from cktf.batch import Activations, Reading, Shapes
 from cktf.errors import InputError
 from cktf.objectives.objective import BuildContext
 
-_Map = TypeVar("_Map", Tensor, torch.Size)
-
 
 def last_maps(activations: Activations) -> dict[str, Tensor]:
-    """Return ``stem``, ``stage1``, ``stage2``, ...: the stem's map and that of each stage's last block."""
-    return {"stem": activations.stem} | _named(activations.stages)
+    """Return the stem's map and the map of each stage's last block: ``stem``, ``stage1``, ``stage2``, ..."""
+    stages = {f"stage{number}": blocks[-1] for number, blocks in enumerate(activations.stages, start=1)}
+    return {"stem": activations.stem, **stages}
 
 
 def partners(
     student: Shapes, teacher: Shapes, key: str, remedy: str = "weight: 0", *, equal: bool = False
 ) -> dict[str, str]:
-    """Return ``stage1``, ``stage2``, ... of the student to the teacher's stage that each is compared with.
+    """Return for each stage of the student, ``stage1``, ``stage2``, ..., the teacher's stage it is compared with.
 
     A student with fewer stages is paired from the end: its last stage with the teacher's last, and so on.
 
@@ -41,34 +39,45 @@ def partners(
 def paired_stages(
     given: BuildContext, key: str, remedy: str = "weight: 0", *, equal: bool = False
 ) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """Return the student's stages to the shapes of its map and the teacher's: (channels, height, width) each.
+    """Return for each stage of the student the shapes (channels, height, width) of its map and of its partner's.
 
     Raises:
         ValueError: As `partners`.
     """
-    pairs = partners(given.student, given.teacher, key, remedy, equal=equal)
-    of_student, of_teacher = (_named(network.stages) for network in (given.student, given.teacher))
-    return {name: (of_student[name], of_teacher[partner]) for name, partner in pairs.items()}
+    names = partners(given.student, given.teacher, key, remedy, equal=equal)
+    pairs = zip(given.student.stages, given.teacher.stages[-len(names) :], strict=True)
+    return {name: (student[-1], teacher[-1]) for name, (student, teacher) in zip(names, pairs, strict=True)}
 
 
 def paired_maps(
     given: BuildContext, key: str, remedy: str = "weight: 0", *, equal: bool = False
 ) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """Return `paired_stages` behind the shapes of both stems."""
+    """Return the shapes of both stems, as ``stem``, and then `paired_stages`."""
     return {"stem": (given.student.stem, given.teacher.stem)} | paired_stages(given, key, remedy, equal=equal)
 
 
 def matched_stages(student: Activations, teacher: Activations) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
-    """Yield the student's ``stage1``, ``stage2``, ... and its map and its partner's, float32."""
+    """Yield for each stage of the student its name, and its map and its partner's, float32."""
     pairs = zip(student.stages, teacher.stages[-len(student.stages) :], strict=True)
     for number, (of_student, of_teacher) in enumerate(pairs, start=1):
         yield f"stage{number}", (of_student[-1].float(), of_teacher[-1].float())
 
 
 def require_known(name: str, given: BuildContext) -> None:
-    """Refuse networks whose ``penultimate`` or ``stages`` are not known, for a method that reads no shape of them."""
+    """Raise a `NoRepresentation` if ``penultimate`` or ``stages`` of either network is not known."""
     for network in (given.student, given.teacher):
         getattr(network, name)
+
+
+def require_preactivations(method: str, given: BuildContext, *roles: str, remedy: str = "") -> None:
+    """Raise an InputError if the networks of some roles, ``student`` or ``teacher``, return no preactivations."""
+    for role in roles:
+        if not getattr(given, role).preactivations:
+            raise InputError(
+                f"objective.{method}: what the ReLU at a stage's end reads is compared, and {role}.model does not give "
+                f"it, as no torchvision/ or timm/ network does; choose another {role}.model, {remedy}or "
+                f"objective.{method}.weight: 0"
+            )
 
 
 def logits_of(network: Shapes) -> Reading:
@@ -79,7 +88,3 @@ def logits_of(network: Shapes) -> Reading:
 def penultimate_of(network: Shapes) -> Reading:
     """Return the reading of a network's penultimate vector."""
     return Reading("penultimate", network.penultimate, of_batch=False, compute=lambda network, _: network.penultimate)
-
-
-def _named(stages: tuple[tuple[_Map, ...], ...]) -> dict[str, _Map]:
-    return {f"stage{number}": blocks[-1] for number, blocks in enumerate(stages, start=1)}

@@ -15,15 +15,12 @@ from cktf.batch import Batch
 
 @torch.no_grad()
 def gather_batch(shard: Tensor, batch: Batch) -> Tensor:
-    """Return the rows of a whole batch, those of all workers in the batch's order.
-
-    Each worker adds its rows to zeros at its ``batch.offset``, so none needs to know the length of another's shard.
-    """
+    """Return the rows of a whole batch, those of all workers in the batch's order."""
     if batch.share == 1:
         return shard
     whole = shard.new_zeros(round(len(shard) / batch.share), *shard.shape[1:])
     whole[batch.offset : batch.offset + len(shard)] = shard
-    dist.all_reduce(whole)
+    dist.all_reduce(whole)  # so none needs to know the length of another's shard
     return whole
 
 

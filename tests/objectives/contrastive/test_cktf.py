@@ -167,7 +167,10 @@ def test_a_pair_without_negatives_stands_beside_one_with(
     [
         ({"hardness": 1}, "hardness: changes a softmax, which estimator nce has not"),
         ({"positives": "class"}, "positives: changes a softmax, which estimator nce has not"),
-        ({"temperature": {"from": 1, "to": 0.1, "over": [0, 1]}}, "temperature: estimator nce fixes Z"),
+        (
+            {"temperature": {"from": 1, "to": 0.1, "over": [0, 1]}},
+            "temperature: of estimator nce it must be one number",
+        ),
         ({"negatives": 0, "teacher_threshold": 0.9}, "teacher_threshold: with negatives 0 there is no contrast"),
         (
             {"negatives": 0, "temperature": {"learn": True, "start": 0.1, "min": 0.05, "max": 1}},
@@ -193,7 +196,7 @@ def test_a_pair_without_negatives_stands_beside_one_with(
         ),
         (
             {"pairs": [{"student": "stem", "teacher": "stem", "temperature": {"from": 1, "to": 2, "over": [0, 1]}}]},
-            "stem: temperature: estimator nce fixes Z",
+            "stem: temperature: of estimator nce it must be one number",
         ),
     ],
 )

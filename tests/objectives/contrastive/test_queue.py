@@ -5,7 +5,8 @@ import torch
 
 from cktf.batch import Batch
 from cktf.objectives.contrastive.banks import EmbeddingQueue
-from cktf.objectives.contrastive.negatives import Queue, QueuedNegatives
+from cktf.objectives.contrastive.negatives import QueuedNegatives
+from cktf.objectives.contrastive.queue import Queue
 from cktf.objectives.contrastive.settings import BankPrecision
 
 
