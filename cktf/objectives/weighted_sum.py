@@ -21,6 +21,9 @@ class WeightedSum(nn.Module):
     Attributes:
         given: Networks, labels and seed that the objectives are built for.
         initial_phases: Name to initial phase, of the objectives that have one, in the registry's order.
+        readings: The tensors that `forward` reads of the teacher; None if one of the objectives may read anything.
+        health_readings: The tensors that `health` reads of the teacher, likewise.
+        matched: Layers of student and teacher that any of the objectives compares.
     """
 
     def __init__(self, config: ChosenObjectives, given: BuildContext) -> None:
@@ -39,8 +42,23 @@ class WeightedSum(nn.Module):
                 self._factors[f"{name}.{term}"] = weight, value_of(factor)
             if objective.initial is not None:
                 self.initial_phases[name] = objective.initial
+        methods = self._methods.values()
+        self.readings = _united(method.readings for method in methods)
+        self.health_readings = _united(method.health_readings for method in methods)
+        self.matched = tuple(dict.fromkeys(pair for method in methods for pair in method.matched))
         self.objectives = nn.ModuleDict(self._methods)
         self._values = nn.ModuleList(value for values in self._factors.values() for value in values)
+
+    @property
+    def factors(self) -> dict[str, float | Tensor]:
+        """Name of each term of `forward` to its present factor in the sum."""
+        return {name: weight() * factor() for name, (weight, factor) in self._factors.items()}
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Set all schedules to an epoch (from 1) of the student's own phase, which has so many."""
+        for module in self.modules():
+            if isinstance(module, ScheduledValue):
+                module.begin_epoch(epoch, epochs)
 
     def forward(
         self, student: Activations, teacher: Activations | None, batch: Batch
@@ -51,11 +69,16 @@ class WeightedSum(nn.Module):
         """
         return _sum(self._methods, self.factors, student, teacher or NOTHING, batch)
 
-    def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Set all schedules to an epoch (from 1) of the student's own phase, which has so many."""
-        for module in self.modules():
-            if isinstance(module, ScheduledValue):
-                module.begin_epoch(epoch, epochs)
+    def initial(
+        self, name: str, student: Activations | None, teacher: Activations | None, batch: Batch
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what `forward` does, of the initial phase of one objective, in which its ``weight`` has no part.
+
+        ``student`` is None if the phase does not train the student.
+        """
+        phase = self.initial_phases[name]
+        factors = {f"{name}.{term}": factor for term, factor in phase.term_weights.items()}
+        return _sum({name: phase}, factors, student or NOTHING, teacher or NOTHING, batch)
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
         """Return the random numbers of a batch that all objectives would else draw (see `Objective.draws`)."""
@@ -70,37 +93,6 @@ class WeightedSum(nn.Module):
         """Return ``learned.NAME`` of each number that is learned: ``learned.kd.temperature``."""
         named = self.objectives.named_modules()
         return {f"learned.{name}": float(value()) for name, value in named if isinstance(value, LearnedValue)}
-
-    def initial(
-        self, name: str, student: Activations | None, teacher: Activations | None, batch: Batch
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what `forward` does, of the initial phase of one objective, in which its ``weight`` has no part.
-
-        ``student`` is None if the phase does not train the student.
-        """
-        phase = self.initial_phases[name]
-        factors = {f"{name}.{term}": factor for term, factor in phase.term_weights.items()}
-        return _sum({name: phase}, factors, student or NOTHING, teacher or NOTHING, batch)
-
-    @property
-    def readings(self) -> tuple[Reading, ...] | None:
-        """The tensors that `forward` reads of the teacher; None if one of the objectives may read anything."""
-        return _united(method.readings for method in self._methods.values())
-
-    @property
-    def health_readings(self) -> tuple[Reading, ...] | None:
-        """The tensors that `health` reads of the teacher, likewise."""
-        return _united(method.health_readings for method in self._methods.values())
-
-    @property
-    def matched(self) -> tuple[tuple[str, str], ...]:
-        """Layers of student and teacher that any of the objectives compares."""
-        return tuple(dict.fromkeys(pair for method in self._methods.values() for pair in method.matched))
-
-    @property
-    def factors(self) -> dict[str, float | Tensor]:
-        """Name of each term of `forward` to its present factor in the sum."""
-        return {name: weight() * factor() for name, (weight, factor) in self._factors.items()}
 
     @torch.no_grad()
     def health(self, student: Activations, teacher: Activations | None, batch: Batch) -> dict[str, Tensor]:
@@ -126,13 +118,13 @@ def _sum(
     teacher: Activations,
     batch: Batch,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    terms, weighted = {}, []
     with torch.autocast(batch.images.device.type, enabled=False):
-        for name, method in methods.items():
-            for term, value in method(student, teacher, batch).items():
-                terms[f"{name}.{term}"] = value
-                weighted.append(factors[f"{name}.{term}"] * value)
-        return torch.stack(weighted).sum(), terms
+        terms = {
+            f"{name}.{term}": value
+            for name, method in methods.items()
+            for term, value in method(student, teacher, batch).items()
+        }
+        return torch.stack([factors[name] * value for name, value in terms.items()]).sum(), terms
 
 
 def _united(readings: Iterable[tuple[Reading, ...] | None]) -> tuple[Reading, ...] | None:

@@ -33,10 +33,7 @@ class Phase:
         name: ``train``, ``transfer``, ``probe``, or the objective whose initial phase it is.
         epochs: Passes over the samples.
         planned_epochs: Passes that the schedule is for; more than ``epochs`` if the phase is stopped early.
-        samples: Training samples.
-        augmentation: Augmentation of each sample.
         batch_size: Samples per step, over all workers together.
-        optimizer: Optimizer and schedule over these epochs.
         parameters: Parameters that the optimizer updates.
         heads: Those of them that are objectives' own and may have a learning rate of theirs.
         student: The network that is trained; None if the phase does not run it.
@@ -187,12 +184,8 @@ class InitialStudent(nn.Module):
         self.student = student
         self.reads_preactivations = initial.reads_preactivations
         self._resting = behind_stages(student)
-
-    @property
-    def trained(self) -> list[nn.Parameter]:
-        """Parameters of the student that are trained."""
         resting = {id(parameter) for module in self._resting for parameter in module.parameters()}
-        return [parameter for parameter in self.student.parameters() if id(parameter) not in resting]
+        self.trained = [parameter for parameter in student.parameters() if id(parameter) not in resting]
 
     def forward(self, images: Tensor) -> Activations:
         """Return the student's activations of images (batch, channels, height, width)."""

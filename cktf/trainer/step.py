@@ -14,11 +14,10 @@ eager ones leave stays. All else runs eagerly.
 """
 
 import logging
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import cache
-from typing import Any, NoReturn, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +27,10 @@ from cktf.data import TrainLoader
 from cktf.objectives import WeightedSum
 from cktf.trainer.average import Average
 from cktf.trainer.distributed import Workers
+from cktf.trainer.means import RunningMeans, share_correct
 from cktf.trainer.optimizer import accumulated
 from cktf.trainer.phases import LiveTeacher, Phase, ReadTeacher
+from cktf.trainer.recording import Moment, NotRecorded, Recorder, Unknown, recorder_of
 
 EAGER_STEPS = 3
 """Steps of a phase before one is recorded: they fix Z, make the optimizer's state and choose algorithms."""
@@ -41,75 +42,11 @@ the networks: convolutions need not add up in the same order."""
 COMPARED_STEPS = 2
 """Replays that are compared with eager steps; their batches are others than the recorded one."""
 
-SMALLEST_CHANGE = 1e-30
-"""Square of the change below which a part of the state counts as unchanged."""
-
 Teach = Callable[[], Activations | None]
 """Returns the teacher's activations of a batch; None if none are read."""
 
 Observe = Callable[[dict[str, Tensor]], None]
 """Is given the terms of a step, with their graph, before its gradients are taken."""
-
-
-class Recorder(Protocol):
-    """Records what a device does."""
-
-    def rehearse(self, run: Callable[[], None]) -> None:
-        """Do what is to be recorded once, as a recording does it."""
-
-    def record(self, run: Callable[[], None]) -> Callable[[], None]:
-        """Return what repeats the work of ``run`` on the same memory."""
-
-
-class CudaRecorder:
-    """Records CUDA graphs of a device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-    def rehearse(self, run: Callable[[], None]) -> None:
-        """Run on the recording's own stream; raise `NotRecorded` if the memory is too small for a recording."""
-        allocated = torch.cuda.memory_allocated(self.device)
-        free, total = torch.cuda.mem_get_info(self.device)
-        usable = min(
-            free + torch.cuda.memory_reserved(self.device),
-            torch.cuda.get_per_process_memory_fraction(self.device) * total,
-        )
-        if usable - allocated < 2 * (torch.cuda.max_memory_allocated(self.device) - allocated):
-            raise NotRecorded("the GPU's memory does not hold a step twice")
-        self.stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(self.stream):
-            run()
-        torch.cuda.current_stream(self.device).wait_stream(self.stream)
-
-    def record(self, run: Callable[[], None]) -> Callable[[], None]:
-        """Return the replay of a graph; nothing is computed yet."""
-        graph = torch.cuda.CUDAGraph()
-        # A thread that writes a checkpoint meanwhile is no part of it.
-        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
-            run()
-        return graph.replay
-
-
-def recorder_of(device: torch.device) -> Recorder | None:
-    """Return the recorder of a device; None if it has none."""
-    return CudaRecorder(device) if device.type == "cuda" else None
-
-
-class NotRecorded(RuntimeError):  # noqa: N818  # it says what has not happened
-    """A step cannot be recorded; the message is the reason."""
-
-
-class _Unknown:
-    """Number of a batch in a recorded step, which is all batches': to use it is a `NotRecorded`."""
-
-    def _raise(self, *_: object) -> NoReturn:
-        raise NotRecorded("it reads the number of the batch or of the epoch")
-
-    __str__ = __repr__ = __int__ = __index__ = __float__ = __bool__ = __hash__ = _raise
-    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = _raise
-    __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __floordiv__ = __mod__ = _raise
 
 
 class Step:
@@ -162,11 +99,10 @@ class Step:
     @property
     def way(self) -> str:
         """How the steps since `begin_epoch` ran, as `EpochResult.step` says it."""
-        fused = "+fused" if self._is_fused else ""
-        return ("graph" if self.replayed else "eager") + fused
+        return ("graph" if self.replayed else "eager") + ("+fused" if self._is_fused else "")
 
     def begin_epoch(self, rate: float, read_teacher: ReadTeacher | None) -> None:
-        """Set the learning rate, how the teacher is read in this epoch, and the means to nothing."""
+        """Set the learning rate and how the teacher is read in this epoch, and begin the means anew."""
         for group in self.optimizer.param_groups:
             of_group = rate * group.get("factor", 1.0)
             if self._recorder is None:
@@ -223,7 +159,8 @@ class Step:
             observe(terms)
         if is_first:
             self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss * (batch.share * share))
+        weight = batch.share * share
+        torch.autograd.backward(loss if weight == 1 else loss * weight)
         if is_last:
             self.workers.sum_gradients(phase.parameters)
             if phase.optimizer.clip_norm is not None:
@@ -240,15 +177,16 @@ class Step:
             return False
         # A live teacher runs within the recording. What is read of tables, other ones in each epoch, is an input.
         live = self._read if isinstance(getattr(self._read, "__self__", None), LiveTeacher) else None
-        if self._replay and live == self._recorded_read and not self._to_compare:
+        replay = self._replay if live == self._recorded_read else None
+        if replay and not self._to_compare:
             self._fill(batch)
-            self._replay()
+            replay()
             self.replayed += 1
             return True
-        moment = _Moment(self._state(), self._modules, self.device)
+        moment = Moment(self._state(), self._modules, self.device)
         try:
-            if self._replay and live == self._recorded_read:
-                self._compare(batch, moment)
+            if replay:
+                self._compare(batch, moment, replay)
             else:
                 self._recorded_read = live
                 self._record(batch, moment, self._recorder)
@@ -260,30 +198,28 @@ class Step:
             return False
         return True
 
-    def _record(self, batch: Batch, before: "_Moment", recorder: Recorder) -> None:
+    def _record(self, batch: Batch, before: Moment, recorder: Recorder) -> None:
         """Train on a batch eagerly from the buffers, and record the same."""
         self._buffers = {key: value.clone() for key, value in self._inputs(batch).items()}
         of: dict[str, dict[Any, Tensor]] = {"batch": {}, "drawn": {}, "read": {}}
         for (kind, name), buffer in self._buffers.items():
             of[kind][name] = buffer
-        unknown: Any = _Unknown()
-        known: dict[str, Any] = {"step": unknown, "epoch": unknown, "drawn": of["drawn"], **of["batch"]}
+        known: dict[str, Any] = {"step": Unknown(), "epoch": Unknown(), "drawn": of["drawn"], **of["batch"]}
         still = replace(batch, **known)
         readings = Activations.of_readings(of["read"])
         teach: Teach = (lambda: readings) if of["read"] else self._teach(still)
         recorder.rehearse(lambda: self._run(still, teach))
         before.require_pure()
-        after = _Moment(self._state(), self._modules, self.device)
+        after = Moment(self._state(), self._modules, self.device)
         self._replay = recorder.record(lambda: self._run(still, teach))
         after.restore()
         self._to_compare = COMPARED_STEPS
 
-    def _compare(self, batch: Batch, before: "_Moment") -> None:
+    def _compare(self, batch: Batch, before: Moment, replay: Callable[[], None]) -> None:
         """Train on a batch by the recording and then, from the same state, eagerly; raise where the two differ."""
-        assert self._replay is not None
         self._fill(batch)
-        self._replay()
-        replayed = _Moment(self._state(), self._modules, self.device)
+        replay()
+        replayed = Moment(self._state(), self._modules, self.device)
         before.restore()
         self._run(batch, self._teach(batch))
         precision = torch.bfloat16 if self.autocast._enabled else torch.float32
@@ -294,10 +230,8 @@ class Step:
 
     def _inputs(self, batch: Batch) -> dict[tuple[str, Any], Tensor]:
         """Return the tensors that a recorded step reads of a batch: its own, drawn numbers, and stored readings."""
-        own = {part.name: getattr(batch, part.name) for part in fields(batch)}
-        inputs: dict[tuple[str, Any], Tensor] = {
-            ("batch", name): value for name, value in own.items() if isinstance(value, Tensor)
-        }
+        own = ((("batch", part.name), getattr(batch, part.name)) for part in fields(batch))
+        inputs: dict[tuple[str, Any], Tensor] = {key: value for key, value in own if isinstance(value, Tensor)}
         if self.phase.draws:
             inputs |= {("drawn", part): value for part, value in self.phase.draws(batch).items()}
         if self._read and not self._recorded_read:
@@ -315,121 +249,13 @@ class Step:
 
     def _state(self) -> dict[str, list[Tensor]]:
         """Return all tensors that a step changes."""
+        of_optimizer = [value for of in self.optimizer.state.values() for value in of.values()]
         return {
             "parameters": [own.detach() for part in self._modules for own in part.parameters(recurse=False)],
             "buffers": [own for part in self._modules for own in part.buffers(recurse=False)],
-            "optimizer's averages": [
-                value for of in self.optimizer.state.values() for value in of.values() if isinstance(value, Tensor)
-            ],
+            "optimizer's averages": [value for value in of_optimizer if isinstance(value, Tensor)],
             "losses": self.means.sums,
         }
-
-
-class _Moment:
-    """The state of a training at one moment: copies of tensors, modules' attributes, PyTorch's global streams."""
-
-    def __init__(self, state: dict[str, list[Tensor]], modules: Sequence[nn.Module], device: torch.device) -> None:
-        self.state, self.modules, self.device = state, modules, device
-        self.copies = {part: [value.clone() for value in values] for part, values in state.items()}
-        self.attributes = self._attributes()
-        self.streams = self._streams()
-
-    @torch.no_grad()
-    def restore(self) -> None:
-        """Bring the state back."""
-        for part, values in self.state.items():
-            for value, copy in zip(values, self.copies[part], strict=True):
-                value.copy_(copy)
-        for (module, name), value in self.attributes.items():
-            vars(module)[name] = value
-        torch.set_rng_state(self.streams[0])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(self.streams[1], self.device)
-
-    def require_pure(self) -> None:
-        """Raise `NotRecorded` if anything but tensors has changed since."""
-        if not all(map(torch.equal, self.streams, self._streams())):
-            raise NotRecorded("it draws random numbers")
-        if self.attributes != self._attributes():
-            raise NotRecorded("it changes attributes of modules that are no tensors")
-
-    def differences(self, other: "_Moment") -> dict[str, float]:
-        """Return how far each part of the present state is from another one, as a share of its change since."""
-        found = {}
-        for part, values in self.state.items():
-            apart, moved = (
-                sum(
-                    float((value.double() - copy.double()).square().sum())
-                    for value, copy in zip(values, copies, strict=True)
-                )
-                for copies in (other.copies[part], self.copies[part])
-            )
-            found[part] = math.sqrt(apart / max(moved, SMALLEST_CHANGE))
-        return found
-
-    def _attributes(self) -> dict[tuple[nn.Module, str], Any]:
-        plain = bool | int | float | str | None
-        return {
-            (module, name): value
-            for module in self.modules
-            for name, value in vars(module).items()
-            if isinstance(value, plain)
-        }
-
-    def _streams(self) -> list[Tensor]:
-        of_device = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []
-        return [torch.get_rng_state(), *of_device]
-
-
-class RunningMeans:
-    """Means of named scalars over batches, weighted by batch size.
-
-    Reading a value at every step would make the CPU wait for the GPU, so sums stay on the device until `result`.
-
-    Attributes:
-        samples: Number of samples, counted by whoever adds them.
-    """
-
-    def __init__(self) -> None:
-        self.samples = 0
-        self._sums: dict[tuple[torch.dtype, tuple[str, ...]], Tensor] = {}
-
-    @property
-    def sums(self) -> list[Tensor]:
-        """The sums, of the values of each precision together."""
-        return list(self._sums.values())
-
-    @torch.no_grad()
-    def add(self, values: Mapping[str, Tensor], samples: int) -> None:
-        """Add the scalar means of one batch of so many samples."""
-        for precision in {value.dtype: None for value in values.values()}:
-            names = tuple(name for name, value in values.items() if value.dtype == precision)
-            weighted = torch.stack([values[name] for name in names]).double() * samples
-            if (precision, names) in self._sums:
-                self._sums[precision, names].add_(weighted)
-            else:
-                self._sums[precision, names] = weighted
-
-    def clear(self) -> None:
-        """Set all sums to zero, in the same memory."""
-        self.samples = 0
-        for values in self.sums:
-            values.zero_()
-
-    def result(self, workers: Workers) -> tuple[dict[str, float], int]:
-        """Return the means over all workers' samples, and the number of samples."""
-        sums = self.sums
-        *totals, samples = workers.sum(torch.cat([*sums, sums[0].new_full((1,), self.samples)])).tolist()
-        means: dict[str, float] = {}
-        for name, total in zip((name for _, names in self._sums for name in names), totals, strict=True):
-            means[name] = means.get(name, 0.0) + total / samples
-        return means, round(samples)
-
-
-def share_correct(logits: Tensor, batch: Batch) -> Tensor:
-    """Return the share of a batch that is right, a scalar, float64; of mixed images by the shares of their labels."""
-    predicted = logits.argmax(dim=1)
-    return batch.by_shares(lambda labels: (predicted == labels).double())
 
 
 @cache

@@ -28,7 +28,7 @@ from cktf.trainer.average import Average
 from cktf.trainer.checkpoint import Checkpoint, CheckpointWriter, save_student
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.distributed import Workers
-from cktf.trainer.evaluate import evaluate, images_at_once
+from cktf.trainer.evaluate import Evaluation, evaluate, images_at_once
 from cktf.trainer.health import Health, HealthConfig
 from cktf.trainer.measuring import Measuring, packed
 from cktf.trainer.optimizer import build_optimizer, learning_rate
@@ -102,8 +102,7 @@ def train(
         options: How the trial is run.
         phase_teacher: Returns the teacher of each phase.
         place: The trial's folder, for the checkpoint and the student's weights; None writes nothing.
-        checkpoint: Checkpoint to resume from; its epochs are yielded first. Once its state is loaded, the training
-            holds it no longer.
+        checkpoint: Checkpoint to resume from; its epochs are yielded first.
         initial: Loads the file of the student's initial parameters into it; None if it has none.
         workers: The workers of this trial; None: those that Ray Train has registered with PyTorch.
 
@@ -165,8 +164,7 @@ def train(
             student.train()
         objective.begin_epoch(epoch, phase.epochs)
         step.begin_epoch(rate, of_phase.epoch(epoch) if of_phase else None)
-        measured: dict[str, float] = {}
-        measures: dict[str, float] = {}
+        measured, measures = dict[str, float](), dict[str, float]()
         due = monitor if monitor and monitor.is_due(epoch) else None
         with (
             _network_stream(device, phase.seed, epoch, workers.rank),
@@ -182,17 +180,19 @@ def train(
         if not math.isfinite(values["loss"]):
             raise TrainingFailed(f"the loss is {values['loss']} in epoch {number}")
         is_last = number == config.total_epochs
-        validation = of_other = test = None
+        scores: dict[str, Any] = {}
         judged, other = (beside, network) if beside and config.judge == "ema" else (network, beside)
         # Always in float32: in bfloat16 logits tie, and accuracies move by tenths.
         if phase.is_scored:
             validation, measures = measuring.evaluated(judged, "validation", is_last=is_last)
+            scores = _scores("validation", validation)
             if other:
-                of_other = evaluate(other, evaluation_batches(dataset, parts.validation_index, batch_size=at_once[0]))
+                batches = evaluation_batches(dataset, parts.validation_index, batch_size=at_once[0])
+                scores |= _scores("other_validation", evaluate(other, batches))
             # After the epoch's last step, whose effect is in no training loss.
-            for found in (validation, of_other):
-                if found and not math.isfinite(found.loss):
-                    raise TrainingFailed(f"the validation loss is {found.loss} after epoch {number}")
+            for value in scores.values():
+                if not math.isfinite(value):
+                    raise TrainingFailed(f"the validation loss is {value} after epoch {number}")
         if due:
             with bfloat16:
                 measured |= due.on_validation()
@@ -201,6 +201,7 @@ def train(
         if options.read_test and is_last:
             test, on_test = measuring.evaluated(judged, "test", is_last=is_last)
             measures |= on_test
+            scores |= _scores("test", test) | {"test_images": len(test.correct), "test_correct": packed(test.correct)}
         if is_last:
             measures |= measuring.of_student(judged)
         accuracy = values.pop("correct", None)
@@ -210,14 +211,7 @@ def train(
             learning_rate=rate,
             train_loss=values.pop("loss"),
             train_accuracy=None if accuracy is None else 100 * accuracy,
-            validation_loss=validation.loss if validation else None,
-            validation_accuracy=validation.accuracy if validation else None,
-            other_validation_loss=of_other.loss if of_other else None,
-            other_validation_accuracy=of_other.accuracy if of_other else None,
-            test_loss=test.loss if test else None,
-            test_accuracy=test.accuracy if test else None,
-            test_images=len(dataset.test_labels) if test else None,
-            test_correct=packed(test.correct) if test else "",
+            **scores,
             epoch_seconds=time.perf_counter() - started,
             samples_per_second=num_samples / train_seconds,
             step=step.way,
@@ -241,6 +235,10 @@ def train(
             history[-1] = result = replace(result, checkpoint_seconds=time.perf_counter() - started)
         with writer.ends_with_training():
             yield result
+
+
+def _scores(split: str, found: Evaluation) -> dict[str, float]:
+    return {f"{split}_loss": found.loss, f"{split}_accuracy": found.accuracy}
 
 
 def only_deterministic_products() -> None:

@@ -46,7 +46,7 @@ class Tape(TorchDispatchMode):
 
 
 class TapeRecorder:
-    """A `cktf.trainer.step.Recorder` of the CPU."""
+    """A `cktf.trainer.recording.Recorder` of the CPU."""
 
     def __init__(self) -> None:
         self.tapes: list[Tape] = []

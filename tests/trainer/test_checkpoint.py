@@ -17,10 +17,16 @@ from cktf.trainer.checkpoint import (
     CheckpointWriter,
     load_checkpoint,
     load_weights,
-    save_checkpoint,
     save_student,
     stored_weights,
 )
+
+
+def written(place: Storage, checkpoint: Checkpoint) -> None:
+    """Replace the last checkpoint."""
+    writer = CheckpointWriter(place, 0)
+    writer.write(checkpoint)
+    writer.wait()
 
 
 def result(epoch: int) -> EpochResult:
@@ -45,7 +51,7 @@ def test_a_checkpoint_comes_back_as_it_was_written(tmp_path: Path) -> None:
     network(torch.ones(1, 2)).sum().backward()
     optimizer.step()
     place = Storage(tmp_path)
-    save_checkpoint(place, Checkpoint(network.state_dict(), {}, optimizer.state_dict(), [result(1), result(2)]))
+    written(place, Checkpoint(network.state_dict(), {}, optimizer.state_dict(), [result(1), result(2)]))
     loaded = load_checkpoint(place)
     assert loaded.history == [result(1), result(2)]
     assert torch.equal(loaded.student["weight"], network.weight)
@@ -59,14 +65,14 @@ def test_a_trial_without_checkpoint_has_none(tmp_path: Path) -> None:
 
 def test_a_writer_that_dies_leaves_the_last_checkpoint_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Storage(tmp_path)
-    save_checkpoint(place, Checkpoint({}, {}, {}, [result(1)]))
+    written(place, Checkpoint({}, {}, {}, [result(1)]))
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pathlib.Path.replace", die)
     with pytest.raises(KeyboardInterrupt):
-        save_checkpoint(place, Checkpoint({}, {}, {}, [result(1), result(2)]))
+        written(place, Checkpoint({}, {}, {}, [result(1), result(2)]))
     assert load_checkpoint(place).history == [result(1)]
 
 
@@ -125,7 +131,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_said(
     damage: Any, why: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = Storage(tmp_path)
-    save_checkpoint(place, Checkpoint({}, {}, {}, [result(1)]))
+    written(place, Checkpoint({}, {}, {}, [result(1)]))
     place.write(CHECKPOINT, damage(place.read(CHECKPOINT)))
     assert load_checkpoint(place) is None
     assert place.names() == ["checkpoint.pt.damaged"]

@@ -18,7 +18,7 @@ from cktf.rows import EpochResult
 from cktf.storage import Storage
 from cktf.trainer.checkpoint import Checkpoint, load_checkpoint, trial_storage
 from cktf.trainer.config import TrialConfig
-from cktf.trainer.step import share_correct
+from cktf.trainer.means import share_correct
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial

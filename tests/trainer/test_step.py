@@ -11,7 +11,7 @@ from cktf.objectives.contrastive.nce import is_fused
 from cktf.rows import EpochResult
 from cktf.trainer import step as steps
 from cktf.trainer.distributed import Workers
-from cktf.trainer.step import RunningMeans
+from cktf.trainer.means import RunningMeans
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
 from tests.kinds import MakeTrial
@@ -51,6 +51,10 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> TapeRecorder:
 
 REPLAYED: dict[str, dict[str, Any]] = {
     "sampled": {"objective": {"cross_entropy": {}, "cktf": {"negatives": 32}}},
+    "several blocks": {
+        "objective": {"cktf": {"negatives": 32}},
+        "teacher": {"model": "resnet14", "epochs": 1},
+    },
     "unlabelled": {"objective": {"cross_entropy": {}, "crd": {"negatives": 32, "labels": False}}},
     "shared": {"objective": {"crd": {"negatives": 16, "source": "shared"}, "cktf": {"negatives": 9, "source": "all"}}},
     "queue": {"objective": {"crd": {"negatives": 50, "source": "queue", **INFONCE}}},
