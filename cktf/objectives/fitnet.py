@@ -36,10 +36,10 @@ class FitNet(FeatureObjective):
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
         pairs = paired_maps(given, "objective.fitnet.weight")
-        if config.stage >= len(pairs):
+        stages = len(pairs) - 1
+        if config.stage > stages:
             raise InputError(
-                f"objective.fitnet.stage: {config.stage}, but the networks have {len(pairs) - 1} stages; "
-                f"choose 0 (the stem) to {len(pairs) - 1}"
+                f"objective.fitnet.stage: {config.stage}, but there are {stages} stages; choose 0 (stem) to {stages}"
             )
         self.hint = list(pairs)[config.stage]
         self.from_end = config.stage - len(pairs) if config.stage else 0

@@ -22,13 +22,11 @@ _NotNegative = Annotated[float, Field(ge=0)]
 Factor = Annotated[Annotated[_NotNegative, Tag("number")] | Annotated[Ramp[_NotNegative], Tag("schedule")], SCHEDULED]
 """Factor of a term in the sum: a number, or a schedule over the epochs. One that is never above 0 leaves it out."""
 
-Weight = Annotated[
-    Factor,
-    Field(
-        description="Factor of this objective in the sum; 0 means that it is never built or computed. A number, or one "
-        "that changes over shares of the epochs, such as {from: 0, to: 1, over: [0, 0.1]}."
-    ),
-]
+_WEIGHT = (
+    "Factor of this objective in the sum; 0 means that it is never built or computed. A number, or one that changes "
+    "over shares of the epochs, such as {from: 0, to: 1, over: [0, 0.1]}."
+)
+Weight = Annotated[Factor, Field(description=_WEIGHT)]
 """Type of `ObjectiveSettings.weight`, for methods whose published weight is not 1."""
 
 

@@ -69,7 +69,7 @@ class LearnedNumber(Settings, Generic[Number]):
     def _in_order(self) -> Self:
         if not self.min <= self.start <= self.max or self.min == self.max:
             raise InputError(
-                f"start: must be between min and max, which differ; got {self.start:g}, {self.min:g} and {self.max:g}"
+                f"start: must be in min to max, which differ; got {self.start:g} in {self.min:g} to {self.max:g}"
             )
         return self
 

@@ -31,15 +31,9 @@ VERSION = b"cktf checkpoint 1 "
 class Checkpoint:
     """State from which a trial is resumed as if it had never been interrupted.
 
-    Random numbers are addressed by (seed, purpose, epoch or step) and the learning rate is a function of the epoch, so
-    no state of a generator or schedule is needed.
-
-    Attributes:
-        student: State dict of the student or, in a transfer, of the probe around it.
-        objective: State dict of the objectives: heads, memory banks, Z; empty in a phase that does not use them.
-        optimizer: State dict of the optimizer.
-        history: Results of all epochs so far; rows that were lost with a driver are written again from them.
-        average: State dict of the student's average; empty if there is none.
+    It holds the state dicts of the student (in a transfer of the probe around it), the objectives and the optimizer;
+    that of the objectives is empty in a phase that does not use them, and that of the student's average if there is
+    none. Rows that were lost with a driver are written again from ``history``.
     """
 
     student: dict[str, Any]
@@ -59,16 +53,13 @@ def trial_storage(run: Storage, trial_id: str) -> Storage:
 
 
 class CheckpointWriter:
-    """Writes a trial's checkpoints while it trains on, one at a time.
+    """Writes a trial's checkpoints into its folder while it trains on, one at a time; none without a folder.
 
-    Args:
-        place: The trial's folder; None: nothing is written.
-        seconds: Least time between two checkpoints that are not asked for by the end of a phase.
+    ``seconds`` is the least time between two that are not asked for by the end of a phase.
     """
 
     def __init__(self, place: Storage | None, seconds: float) -> None:
-        self._place = place
-        self._seconds = seconds
+        self._place, self._seconds = place, seconds
         self._began = time.monotonic()
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
@@ -89,27 +80,18 @@ class CheckpointWriter:
         self._writing = self._thread.submit(_write, self._place, _as_file(checkpoint))
 
     def wait(self) -> None:
-        """Return once nothing is being written.
-
-        Raises:
-            StorageTrouble: If the last checkpoint could not be written.
-        """
+        """Return once nothing is being written; raise a StorageTrouble if the last one could not be."""
         if self._writing:
             self._writing.result()
 
     @contextmanager
     def ends_with_training(self) -> Iterator[None]:
-        """If the training is left within, wait for what is being written, so that no file appears later."""
+        """Wait for what is being written, if the training is left within, so that no file appears later."""
         try:
             yield
         except GeneratorExit:
             self._thread.shutdown()
             raise
-
-
-def save_checkpoint(place: Storage, checkpoint: Checkpoint) -> None:
-    """Replace the last checkpoint; it stays valid if the writer is killed."""
-    _write(place, _as_file(checkpoint))
 
 
 def _as_file(checkpoint: Checkpoint) -> memoryview:

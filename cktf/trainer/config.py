@@ -91,10 +91,8 @@ class TrialConfig(Settings):
         if not objectives:
             raise InputError("objective: at least one objective must have a weight above 0")
         if all(method.ends_with_initial for method, _ in objectives.values()):
-            raise InputError(
-                f"objective: {' and '.join(objectives)} ends with its initial phase; after it another objective must "
-                "go on, such as cross_entropy or, in a transfer, kd"
-            )
+            names = " and ".join(objectives)
+            raise InputError(f"objective: {names} ends with its initial phase; after it another must go on, such as kd")
         mixing = [key for key in ("mixup", "cutmix") if getattr(self.augmentation, key)]
         for name, (method, settings) in objectives.items():
             if (method.needs_labels or settings.reads_classes) and self.task == "transfer":
@@ -194,15 +192,12 @@ class TrialConfig(Settings):
 
     @property
     def teacher_parts(self) -> list[tuple[str, str]]:
-        """Kind and name of every such part that the teacher is made of."""
+        """Those of `parts` that the teacher is made of."""
         return [("MODELS", self.teacher.model), ("DATASETS", self.teacher_data.name)] if self.teacher else []
 
     @property
     def outside(self) -> set[str]:
-        """Paths of settings outside the identity: the seed, places of files, and those that do not affect training.
-
-        A folder of the user's images whose content has no hash is identified by its place.
-        """
+        """Paths of settings outside the identity: the seed, places of files with known content, what has no effect."""
         outside = {"seed", "teacher.accept_any"}
         for name, data in (("data", self.data), ("source", self.source)):
             outside |= {f"{name}.download", f"{name}.test_classes"}

@@ -15,14 +15,10 @@ and in the epoch's first step:
     gradient.OBJECTIVE.TERM       norm of the gradient of that term, times its factor in the sum, with respect to the
                                   student's parameters
 
-No random number is drawn and no state changes, so with the same number of threads training is bit for bit the same,
-measured or not. The teacher runs over the validation split once per trial; its logits, layer means and the objectives'
-readings are stored. It runs again each time only if an objective with measures of its own reads whole maps. Every
-worker measures the whole validation split; of a gradient each has its shard's part.
-
-A measurement costs the student's forward over the validation split and one backward of one batch for each term. With
-`compile` no gradients are measured, because the graph of a compiled network serves one backward only, and training
-differs by rounding, because compilation depends on the batches seen before. `benchmarks/health.py` measures the cost.
+No random number is drawn and no state changes. The teacher runs over the validation split once per trial, and again
+each time only if an objective with measures of its own reads whole maps. Every worker measures the whole split; of a
+gradient each has its shard's part. With `compile` no gradients are measured, because the graph of a compiled network
+serves one backward only, and training differs by rounding, because compilation depends on the batches seen before.
 """
 
 import math
@@ -55,17 +51,7 @@ class HealthConfig(Settings):
 
 
 class Health:
-    """Measures the health of one trial in its main phase.
-
-    Args:
-        settings: Settings.
-        phase: The main phase.
-        config: The trial.
-        objective: The sum of its objectives.
-        teacher: The frozen teacher; None if the trial has none.
-        dataset: The data set, of whose training part the validation split is measured.
-        parts: Its splits.
-    """
+    """Measures the health of one trial in its main phase; ``teacher`` is the frozen one, None if it has none."""
 
     def __init__(
         self,
@@ -78,30 +64,21 @@ class Health:
         parts: Split,
     ) -> None:
         assert phase.student is not None
-        self.settings = settings
-        self.phase = phase
-        self.config = config
-        self.student = phase.student
-        self.objective = objective
-        self.teacher = teacher
-        self.dataset = dataset
-        self.rows = parts.validation_index
+        self.settings, self.phase, self.config = settings, phase, config
+        self.student, self.teacher, self.objective = phase.student, teacher, objective
+        self.dataset, self.rows = dataset, parts.validation_index
         self.pairs: dict[str, tuple[str, str]] = {}
         if teacher:
-            built_for = objective.given
-            self.pairs = layer_pairs(built_for.student, built_for.teacher, objective.matched)
+            self.pairs = layer_pairs(objective.given.student, objective.given.teacher, objective.matched)
 
     def is_due(self, epoch: int) -> bool:
         """Return whether an epoch of the phase (from 1) is measured."""
         return epoch % self.settings.every == 0 or epoch == self.phase.epochs
 
     def gradient_norms(self, terms: Mapping[str, Tensor], share: float, workers: Workers) -> dict[str, float]:
-        """Return ``gradient.TERM`` of each term of one step, before the backward of their sum.
+        """Return ``gradient.TERM`` of each unweighted term of one step, before the backward of their sum.
 
-        Args:
-            terms: Unweighted terms, scalars: means over this worker's shard.
-            share: Share of the batch that this worker holds.
-            workers: The workers, whose gradients are summed.
+        The terms are means over this worker's ``share`` of the batch; gradients are summed over the workers.
         """
         if self.config.compile:
             return {}
@@ -109,9 +86,8 @@ class Health:
         factors = self.objective.factors
         norms = {}
         for name, term in terms.items():
-            gradients = torch.autograd.grad(
-                term * (factors[name] * share), parameters, retain_graph=True, materialize_grads=True
-            )
+            weighted = term * (factors[name] * share)
+            gradients = torch.autograd.grad(weighted, parameters, retain_graph=True, materialize_grads=True)
             flat = torch.cat([gradient.flatten() for gradient in gradients])
             norms[f"gradient.{name}"] = workers.sum(flat).double().norm()
         return _finite(norms)
@@ -161,13 +137,13 @@ class Health:
         """Return the teacher's activations, or the readings of them that the objectives' measures need."""
         if self.teacher is None:
             return None
-        _, readings = self._of_teacher
+        readings = self._of_teacher[1]
         activations: Activations = self.teacher(batch.images) if readings is None else readings[batch.step]
         return activations
 
     @cached_property
     def _of_teacher(self) -> tuple[dict[str, Tensor], list[Activations] | None]:
-        """The teacher's stored activations and, for each batch, readings; None if objectives read whole maps."""
+        """The teacher's layers and, for each batch, its readings; None if objectives read whole maps."""
         assert self.teacher is not None
         readings = self.objective.health_readings
         layers = [layer for _, layer in self.pairs.values()]
@@ -181,12 +157,12 @@ class Health:
 
 
 def layer_pairs(student: Shapes, teacher: Shapes, matched: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Return name to the layers of student and teacher whose CKA is measured: pairs of equal depth, and ``matched``."""
-    known = [name for name in ("stem", "stages", "penultimate") if student.has(name) and teacher.has(name)]
-    stages: Iterable[str] = ()
+    """Return the layers of both networks whose CKA is measured, by name: pairs of equal depth, and ``matched``."""
+    layers = {"stem": ["stem"], "stages": [], "penultimate": ["penultimate"]}
+    known = [name for name in layers if student.has(name) and teacher.has(name)]
     if "stages" in known and len(student.stages) == len(teacher.stages):
-        stages = (f"stage{number}" for number in range(1, len(student.stages) + 1))
-    by_depth = [(layer, layer) for name in known for layer in (stages if name == "stages" else [name])]
+        layers["stages"] = [f"stage{number}" for number in range(1, len(student.stages) + 1)]
+    by_depth = [(layer, layer) for name in known for layer in layers[name]]
     pairs = [LayerPair(student=one, teacher=other) for one, other in (*by_depth, *matched)]
     return {pair.name: (pair.student, pair.teacher) for pair in pairs}
 
@@ -215,17 +191,10 @@ def divergence(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def linear_cka(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the linear centred kernel alignment of two representations, from 0 to 1; a scalar.
+    """Return the linear centred kernel alignment of two representations, from 0 to 1; a scalar, NaN if one is constant.
 
-    Kornblith, Norouzi, Lee and Hinton, ICML 2019, arXiv 1905.00414, section 3: with columns of mean 0
-
-        ||Y^T X||_F^2 / (||X^T X||_F ||Y^T Y||_F)
-
-    It is invariant to rotation and scale of either side and takes different widths. NaN if one side is constant.
-
-    Args:
-        student: (samples, features): X, all samples at once, because a mean over minibatches is biased.
-        teacher: (samples, other features): Y.
+    Kornblith, Norouzi, Lee and Hinton, ICML 2019, arXiv 1905.00414, section 3: with X and Y, (samples, features), of
+    columns of mean 0, ||Y^T X||_F^2 / (||X^T X||_F ||Y^T Y||_F). A mean over minibatches would be biased.
     """
     x, y = (side.double() - side.double().mean(dim=0) for side in (student, teacher))
     yx, xx, yy = (product.square().sum() for product in (y.T @ x, x.T @ x, y.T @ y))

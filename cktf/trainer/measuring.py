@@ -28,8 +28,8 @@ class Measuring:
     Args:
         measures: Name to settings of each.
         keep_logits: Whether the outputs of the last epoch are stored.
-        teacher: The frozen teacher; None if the trial runs none, or it does not know the labels' classes. Measures that
-            read it are then left out.
+        teacher: The frozen teacher; None, and measures that read it are left out, if the trial runs none or it has
+            other classes.
         dataset: The student's data set.
         parts: Its splits.
         at_once: Images that the student evaluates at once, and those that the teacher does.
@@ -49,13 +49,10 @@ class Measuring:
         self._of_outputs = {
             name: each
             for name, each in chosen.items()
-            if isinstance(each, OfPredictions) and not (each.needs_teacher and teacher is None)
+            if isinstance(each, OfPredictions) and (teacher or not each.needs_teacher)
         }
-        self._keep_logits = keep_logits
-        self._teacher = teacher if any(each.needs_teacher for each in self._of_outputs.values()) else None
-        self._dataset = dataset
-        self._validation_rows = parts.validation_index
-        self.at_once = at_once
+        self._keep_logits, self._teacher, self.at_once = keep_logits, teacher, at_once
+        self._dataset, self._validation_rows = dataset, parts.validation_index
         self._of_teacher: dict[str, Tensor | None] = {}
         self._last: dict[str, Predictions] = {}
 
@@ -79,18 +76,17 @@ class Measuring:
         if not self._of_student:
             return {}
         was_training = network.training
-        network.eval()
         image = next(self._batches("validation"))[0][:1].contiguous(memory_format=torch.channels_last)
-        found = as_numbers({name: each(network, image) for name, each in self._of_student.items()})
+        found = as_numbers({name: each(network.eval(), image) for name, each in self._of_student.items()})
         network.train(was_training)
         return found
 
     def save_logits(self, place: Storage) -> None:
         """Write the outputs of the last epoch into the trial's folder, if they are to be stored."""
         if self._last:
-            tensors = {f"{split}.logits": found.logits.cpu().contiguous() for split, found in self._last.items()}
-            tensors |= {f"{split}.labels": found.labels.cpu().contiguous() for split, found in self._last.items()}
-            place.write(LOGITS, save_safetensors(tensors))
+            tensors = {f"{split}.logits": found.logits for split, found in self._last.items()}
+            tensors |= {f"{split}.labels": found.labels for split, found in self._last.items()}
+            place.write(LOGITS, save_safetensors({name: of.cpu().contiguous() for name, of in tensors.items()}))
 
     def _batches(self, split: str, *, of_teacher: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
         rows: Tensor | Literal["test"] = "test" if split == "test" else self._validation_rows
@@ -106,7 +102,7 @@ class Measuring:
 
 
 def stored_predictions(place: Storage) -> dict[str, Predictions]:
-    """Return split to the stored outputs of a trial; empty if its folder has none."""
+    """Return the stored outputs of a trial by split; empty if its folder has none."""
     content = place.read(LOGITS)
     if content is None:
         return {}

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
@@ -104,38 +104,28 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Return the optimizer of all trained parameters: the student's and the objectives' ``heads``.
 
-    A group of parameters with a learning rate of its own has the key ``factor``, times which it takes that of
-    `learning_rate`.
+    A group of parameters with a learning rate of its own has it as ``factor`` of the others'.
     """
-    own_rate = {id(head) for head in heads} if config.head_learning_rate is not None else set()
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    rate, own_rate = config.learning_rate, config.head_learning_rate
+    own = {id(head) for head in heads} if own_rate is not None else set()
+    groups: dict[tuple[bool, bool], dict[str, Any]] = {}
     for parameter in parameters:
-        decays = config.bias_decay or parameter.ndim > 1
-        groups.setdefault((id(parameter) in own_rate, decays), []).append(parameter)
-    described = [
-        {
-            "params": group,
-            "weight_decay": config.weight_decay if decays else 0.0,
-            **({"factor": (config.head_learning_rate or 0) / config.learning_rate} if is_head else {}),
-        }
-        for (is_head, decays), group in groups.items()
-    ]
+        is_own, decays = id(parameter) in own, config.bias_decay or parameter.ndim > 1
+        described = {"params": [], "weight_decay": config.weight_decay if decays else 0.0}
+        if is_own:
+            described["factor"] = (own_rate or 0) / rate
+        groups.setdefault((is_own, decays), described)["params"].append(parameter)
     # Fused: one pass over the parameters; small students are bound by the number of calls.
     if config.name == "adamw":
-        return torch.optim.AdamW(described, lr=config.learning_rate, betas=config.betas, fused=True)
-    return torch.optim.SGD(
-        described, lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov, fused=True
-    )
+        return torch.optim.AdamW([*groups.values()], lr=rate, betas=config.betas, fused=True)
+    momentum, nesterov = config.momentum, config.nesterov
+    return torch.optim.SGD([*groups.values()], lr=rate, momentum=momentum, nesterov=nesterov, fused=True)
 
 
 def accumulated(number: int, samples: int, batch_size: int, accumulate: int) -> tuple[float, bool]:
     """Return a batch's share of the samples of its step of the optimizer, and whether it is the step's last batch.
 
-    Args:
-        number: Of the batch in its epoch, from 0.
-        samples: Of the epoch.
-        batch_size: Samples of each batch but the last.
-        accumulate: Batches of a step.
+    ``number`` is the batch's in its epoch, from 0; ``accumulate`` batches make a step.
     """
     first = number - number % accumulate
     of_step = min(samples, (first + accumulate) * batch_size) - first * batch_size
@@ -144,20 +134,18 @@ def accumulated(number: int, samples: int, batch_size: int, accumulate: int) -> 
 
 
 def learning_rate(config: OptimizerConfig, epoch: int, epochs: int) -> float:
-    """Return the learning rate of one epoch (from 1) of all epochs of a phase.
-
-    It is a pure function, so that a resumed trial needs no schedule state.
-    """
-    if epoch <= config.warmup_epochs:
-        return config.learning_rate * epoch / (config.warmup_epochs + 1)
+    """Return the learning rate of one epoch (from 1) of all epochs of a phase."""
+    warmup = config.warmup_epochs
+    if epoch <= warmup:
+        return config.learning_rate * epoch / (warmup + 1)
+    progress = (epoch - 1 - warmup) / max(1, epochs - warmup)
     match config.schedule:
         case "constant":
             factor = 1.0
         case "cosine":
-            progress = (epoch - 1 - config.warmup_epochs) / max(1, epochs - config.warmup_epochs)
             factor = 0.5 * (1 + math.cos(math.pi * progress))
         case "linear":
-            factor = 1 - (epoch - 1 - config.warmup_epochs) / (epochs - config.warmup_epochs)
+            factor = 1 - progress
         case "step":
             # The published rule: the first epoch with the lower rate is the one after the milestone.
             passed = sum(epoch > round(fraction * epochs) for fraction in config.milestones)

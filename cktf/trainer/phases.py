@@ -41,11 +41,10 @@ class Phase:
         readings: The only values that are read of the teacher; None if all activations may be read.
         loss: Loss function.
         reads_objective: Whether the objectives are minimised; a phase without them needs none of their state.
-        is_scored: Whether the student's accuracy is reported: its logits are of the labels' classes, and its classifier
-            is trained.
+        is_scored: Whether the student's accuracy is reported.
         seed: Seed of the order of samples, their augmentation and the networks' own draws.
         has_own_view: Whether the teacher sees another view of each sample than the student.
-        draws: Returns the random numbers of a batch that the loss would else draw; None: none that could be.
+        draws: Returns the random numbers of a batch that the loss would else draw.
     """
 
     name: str
@@ -68,11 +67,7 @@ class Phase:
     draws: Callable[[Batch], Mapping[nn.Module, Tensor]] | None = None
 
     def loader(self, workers: Workers) -> TrainLoader:
-        """Return this worker's batches.
-
-        Raises:
-            InputError: If a batch, or all samples, are too few for the workers.
-        """
+        """Return this worker's batches; raise an InputError if a batch, or all samples, are too few for the workers."""
         return TrainLoader(
             self.samples.dataset,
             self.samples.rows,
@@ -92,10 +87,8 @@ def objective_phases(
 
     The main phase draws the same numbers whether or not others come before it, so that arms stay paired.
     """
-    reads_teacher = any(
-        method.needs_teacher and not method.ends_with_initial
-        for method, _ in active_objectives(config.objective).values()
-    )
+    methods = [method for method, _ in active_objectives(config.objective).values()]
+    reads_teacher = any(method.needs_teacher and not method.ends_with_initial for method in methods)
     heads = tuple(objective.main_parameters())
     main = Phase(
         name=MAIN[config.task],
@@ -120,26 +113,23 @@ def objective_phases(
     phases = []
     for name, initial in objective.initial_phases.items():
         initial_student = InitialStudent(student, initial) if initial.trains_student else None
-        of_student = initial_student.trained if initial_student else ()
-        rate = initial.learning_rate or config.optimizer.learning_rate
-        phases.append(
-            replace(
-                main,
-                name=name,
-                epochs=initial.epochs,
-                planned_epochs=initial.epochs,
-                optimizer=config.optimizer.constant(rate),
-                parameters=(*of_student, *initial.parameters()),
-                heads=(),
-                student=initial_student,
-                teacher=teacher,
-                readings=None,
-                loss=partial(objective.initial, name),
-                is_scored=False,
-                seed=derive(config.seed, "initial phase", name),
-                draws=None,
-            )
+        phase = replace(
+            main,
+            name=name,
+            epochs=initial.epochs,
+            planned_epochs=initial.epochs,
+            optimizer=config.optimizer.constant(initial.learning_rate or config.optimizer.learning_rate),
+            parameters=(*(initial_student.trained if initial_student else ()), *initial.parameters()),
+            heads=(),
+            student=initial_student,
+            teacher=teacher,
+            readings=None,
+            loss=partial(objective.initial, name),
+            is_scored=False,
+            seed=derive(config.seed, "initial phase", name),
+            draws=None,
         )
+        phases.append(phase)
     return [*phases, main]
 
 
@@ -167,16 +157,14 @@ def probe_phase(probe: Probe, samples: Samples, seed: int) -> Phase:
 
 def epochs_of(phases: Sequence[Phase]) -> Iterator[tuple[Phase, int]]:
     """Yield the phase of each epoch of a trial and the epoch's number within it, from 1."""
-    for phase in phases:
-        for epoch in range(1, phase.epochs + 1):
-            yield phase, epoch
+    yield from ((phase, epoch) for phase in phases for epoch in range(1, phase.epochs + 1))
 
 
 class InitialStudent(nn.Module):
-    """A student whose layers after the last stage are frozen in eval mode, as published for AB and FSP.
+    """A student whose layers after the last stage are frozen in eval mode, as published for AB and FSP; not copied.
 
     If preactivations are read, a wide ResNet's batch-norms run once more for them, as published: in train mode the
-    running statistics of the trained ones move twice a step. The network is not copied.
+    running statistics of the trained ones move twice a step.
     """
 
     def __init__(self, student: nn.Module, initial: InitialPhase) -> None:
@@ -216,13 +204,7 @@ PhaseTeacher = Callable[[Phase, TrainLoader, torch.autocast], Teacher | None]
 
 
 class LiveTeacher:
-    """A teacher network that is run on every batch.
-
-    Args:
-        network: The frozen teacher.
-        readings: The only values that are read of it; its maps are then freed before the student's forward. None: all
-            activations are returned.
-    """
+    """The frozen teacher, run on every batch; if there are ``readings``, these alone are returned."""
 
     def __init__(self, network: nn.Module, readings: tuple[Reading, ...] | None = None) -> None:
         self.network = network

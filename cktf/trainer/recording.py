@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +11,7 @@ SMALLEST_CHANGE = 1e-30
 """Square of the change below which a part of the state counts as unchanged."""
 
 
-class Recorder(Protocol):
-    """Records what a device does."""
-
-    def rehearse(self, run: Callable[[], None]) -> None:
-        """Do what is to be recorded once, as a recording does it."""
-
-    def record(self, run: Callable[[], None]) -> Callable[[], None]:
-        """Return what repeats the work of ``run`` on the same memory."""
-
-
-class CudaRecorder:
+class Recorder:
     """Records CUDA graphs of a device."""
 
     def __init__(self, device: torch.device) -> None:
@@ -52,7 +42,7 @@ class CudaRecorder:
 
 def recorder_of(device: torch.device) -> Recorder | None:
     """Return the recorder of a device; None if it has none."""
-    return CudaRecorder(device) if device.type == "cuda" else None
+    return Recorder(device) if device.type == "cuda" else None
 
 
 class NotRecorded(RuntimeError):  # noqa: N818  # it says what has not happened

@@ -75,8 +75,7 @@ class TeacherConfig(ModelConfig):
             raise InputError(f"{missing}: goes with {given}, which is set; set both or neither")
         if self.mean is not None and self.std is not None and not len(self.mean) == len(self.std) > 0:
             raise InputError(
-                f"mean and std: need a number for each channel of the images, the same count in both; got "
-                f"{len(self.mean)} and {len(self.std)}"
+                f"mean and std: need a number a channel, the same count in both; got {len(self.mean)} and {len(self.std)}"
             )
         if self.checkpoint is None:
             for name, verb in (("sha256", "is that"), ("classes", "are those"), ("accept_any", "is said")):

@@ -95,8 +95,7 @@ class CKTF(FeatureObjective):
             changed = [f"{name}: {value}" for name, value in replaced.items() if value != defaults[name].default]
             if self.pairs and changed:
                 raise InputError(
-                    "pairs: given by hand they replace beta, theta and pairing; leave out "
-                    f"{', '.join(changed)}, or the pairs"
+                    f"pairs: they replace beta, theta and pairing; leave out {', '.join(changed)}, or the pairs"
                 )
             names = [pair.name for pair in self.pairs]
             if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -106,8 +105,7 @@ class CKTF(FeatureObjective):
                     raise InputError(f"pairs: {pair.name}: dim: head {self.head} has no dim to choose; leave it out")
                 if pair.negatives and self.source == "batch":
                     raise InputError(
-                        f"pairs: {pair.name}: negatives: of source batch are the batch's other samples; leave it "
-                        f"out, or choose 0; got {pair.negatives}"
+                        f"pairs: {pair.name}: negatives: of source batch are the batch's; leave it out, or 0"
                     )
                 try:
                     self.of_pair(pair).require_fitting()
@@ -117,8 +115,7 @@ class CKTF(FeatureObjective):
                 raise InputError(f"head: rows of transform {self.transform} fit pad alone; got {self.head!r}")
             if self.transform in OF_BATCH and self.negatives > 0 and self.source != "batch":
                 raise InputError(
-                    f"source: rows of transform {self.transform} depend on the batch, so they need batch, or negatives "
-                    f"0; got {self.source!r}"
+                    f"source: rows of transform {self.transform} need batch, or negatives 0; got {self.source!r}"
                 )
             return self
 

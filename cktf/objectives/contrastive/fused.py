@@ -43,13 +43,8 @@ def nce_sums(in_bits: Tensor, rows: Tensor, weights: Tensor, odds: float) -> tup
 def info_nce_sums(in_bits: Tensor, rows: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return for each anchor its largest score, and sums of w 2^(v . m - largest) and of the same times m.
 
-    Args:
-        in_bits: (batch, dim), float32: anchors v over the temperature and over log 2.
-        rows: (rows, dim), float32 or bfloat16: candidates m.
-        weights: (batch, rows), of any type: w; a row of weight 0 counts in none of the three.
-
-    Returns:
-        (batch, 1), -inf for an anchor without negatives, (batch, 1) and (batch, dim).
+    They are (batch, 1), -inf for an anchor without negatives, (batch, 1) and (batch, dim). A row of weight 0 counts in
+    none; the arguments are those of `nce_sums`.
     """
     totals, peaks, centres = _launch(in_bits, rows, weights, 1.0, is_nce=False)
     peak = peaks.amax(0)

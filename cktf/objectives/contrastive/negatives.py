@@ -34,8 +34,7 @@ class Negatives:
         scale: (batch,), float32: factor of each anchor's weights; None: 1.
         rows: (candidates,), int64: rows of a bank that are candidates; None: all rows, in order.
         mean_count: Negatives of an anchor, mean over the whole batch; None: K for each.
-        positives: (batch, candidates), float32: 1 for each candidate that is a positive beside the anchor's own, else
-            0; None: there are none.
+        positives: (batch, candidates), float32: 1 for each further positive of the anchor, else 0; None: none.
     """
 
     weights: Tensor
@@ -67,7 +66,7 @@ def of_other_classes(classes: Tensor, batch: Batch, count: int, rows: Tensor | N
 
 @torch.no_grad()
 def without_alike(negatives: Negatives, teacher: Tensor, rows: Tensor, batch: Batch, threshold: float) -> Negatives:
-    """Return the negatives without those whose teacher's embeddings have a cosine above a threshold.
+    """Return the negatives without the candidates whose cosine with the anchor, of the teacher, is above a threshold.
 
     ``teacher`` (batch, dim) are the teacher's embeddings of the anchors, ``rows`` (candidates, dim) of the candidates.
     """
@@ -97,7 +96,7 @@ class Source(nn.Module, ABC):
         return replace(negatives, positives=is_further.float())
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
-        """Return what `Objective.draws` returns."""
+        """Return the random numbers of a batch that ``forward`` would else draw (see `Objective.draws`)."""
         return {}
 
     @abstractmethod
@@ -113,7 +112,7 @@ class Source(nn.Module, ABC):
 
 
 class FromMemory(Source):
-    """A source whose negatives are rows of a memory bank: K of the training samples with ``labels`` (num_samples,)."""
+    """A source of K negatives that are rows of a memory bank, of training samples with ``labels`` (num_samples,)."""
 
     labels: Tensor
 
@@ -129,7 +128,7 @@ class FromMemory(Source):
 
 
 class EveryNegative(FromMemory):
-    """All samples of other classes, each counted K / available times: the expectation of NCE with K sampled ones.
+    """All samples of other classes, each of weight K / available: so NCE is its expectation with K sampled negatives.
 
     Of InfoNCE it is the limit of many negatives, and an upper bound of the expectation.
     """
@@ -234,10 +233,10 @@ class SampledNegatives(FromMemory):
     @torch.no_grad()
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
         """Return the weights (batch, num_samples), float32, of a batch."""
-        classes, key = batch.labels, (batch.step, batch.offset)
+        classes = batch.labels
         # The second fill has draws of its own, so that those behind the first do not depend on it.
         first, second = (
-            seeding.generator(self.seed, purpose, *key, device=classes.device)
+            seeding.generator(self.seed, purpose, batch.step, batch.offset, device=classes.device)
             for purpose in ("negatives", "negatives, second fill")
         )
         weights = self._draw_distinct(classes, first, second)
@@ -288,9 +287,8 @@ class SampledNegatives(FromMemory):
         moved = new & (new.cumsum(1) <= missing.abs().unsqueeze(1))
         last = places.where(moved, torch.inf).amin(1, keepdim=True)
         # All draws of one sample get the same value, so their order does not matter.
-        weights.scatter_(
-            1, candidates, torch.where(is_short, (first >= last) | (taken > 0), (first < last) & (taken > 0)).float()
-        )
+        found = torch.where(is_short, (first >= last) | (taken > 0), (first < last) & (taken > 0))
+        weights.scatter_(1, candidates, found.float())
         return missing - moved.sum(1) * missing.sign()
 
     def _draw_others(self, classes: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -75,8 +75,7 @@ class LayerPair(Settings):
     def _names_a_layer(cls, name: str) -> str:
         if not _LAYER.fullmatch(name):
             raise InputError(
-                f"must be stem, penultimate, a stage such as stage3 (counted from 1) or one of its blocks such as "
-                f"stage3.0 (counted from 0); got {shown(name)}"
+                f"must be stem, penultimate, a stage such as stage3 or a block such as stage3.0; got {shown(name)}"
             )
         return name
 

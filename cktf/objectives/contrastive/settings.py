@@ -116,15 +116,10 @@ class ContrastiveSettings(ObjectiveSettings):
             raise InputError("unit_length: a cosine is of vectors of length 1; choose true, or critic squared_distance")
         softmax_of_batch = self.source == "batch" and self.estimator == "infonce"
         if not self.unit_length and self.negatives > 0 and not softmax_of_batch:
-            raise InputError(
-                "unit_length: with false, distances have no bound, and neither Z nor a bank can take them; choose "
-                "true, negatives 0, or source batch with estimator infonce"
-            )
+            raise InputError("unit_length: with false, choose negatives 0, or source batch with estimator infonce")
         lowest = bounds(self.temperature)[0]
         if self.critic == "squared_distance" and self.negatives > 0 and lowest < 0.04:
-            raise InputError(
-                f"temperature: squared_distance needs 0.04 or more, or exponentials could overflow; got {lowest}"
-            )
+            raise InputError(f"temperature: squared_distance needs 0.04 or more; got {lowest}")
         of_softmax = [name for name in ("positives", "hardness") if getattr(self, name) not in ("own", 0)]
         of_contrast = [
             *of_softmax,
@@ -137,4 +132,4 @@ class ContrastiveSettings(ObjectiveSettings):
             if not isinstance(self.temperature, float):
                 raise InputError("temperature: of estimator nce it must be one number; write one, or choose infonce")
             if of_softmax:
-                raise InputError(f"{of_softmax[0]}: estimator nce has no softmax; choose infonce, or leave it out")
+                raise InputError(f"{of_softmax[0]}: changes a softmax, which estimator nce has not; choose infonce")
