@@ -74,9 +74,8 @@ class TeacherConfig(ModelConfig):
             given, missing = ("mean", "std") if self.std is None else ("std", "mean")
             raise InputError(f"{missing}: goes with {given}, which is set; set both or neither")
         if self.mean is not None and self.std is not None and not len(self.mean) == len(self.std) > 0:
-            raise InputError(
-                f"mean and std: need a number a channel, the same count in both; got {len(self.mean)} and {len(self.std)}"
-            )
+            counts = f"{len(self.mean)} and {len(self.std)}"
+            raise InputError(f"mean and std: need one number a channel, the same count in both; got {counts}")
         if self.checkpoint is None:
             for name, verb in (("sha256", "is that"), ("classes", "are those"), ("accept_any", "is said")):
                 if getattr(self, name):
