@@ -35,12 +35,11 @@ class FlowPhase(InitialPhase):
     def __init__(self, config: "FSP.Config", given: BuildContext) -> None:
         super().__init__(config)
         pairs = paired_maps(given, "objective.fsp.weight", equal=True)
-        for name, (student_shape, teacher_shape) in pairs.items():
-            if student_shape[0] != teacher_shape[0]:
+        for name, ((channels, *_), (others, *_)) in pairs.items():
+            if channels != others:
                 raise InputError(
-                    f"objective.fsp.weight: channels are compared one by one, but the student has "
-                    f"{student_shape[0]} of {name} and the teacher {teacher_shape[0]}; choose networks of equal width, "
-                    "or weight: 0"
+                    f"objective.fsp.weight: channels are compared one by one, but the student has {channels} of {name} "
+                    f"and the teacher {others}; choose networks of equal width, or weight: 0"
                 )
         self.term_weights = {name: 1.0 for name in pairs if name != "stem"}
 

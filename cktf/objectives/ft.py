@@ -32,10 +32,8 @@ def convolutions(
     """Return 3x3 convolutions from each number of channels to the next, each with a leaky ReLU behind it."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers.append(layer(before, after, 3, padding=1))
-        if batch_norm:
-            layers.append(nn.BatchNorm2d(after))
-        layers.append(nn.LeakyReLU(0.1))
+        norm = [nn.BatchNorm2d(after)] if batch_norm else []
+        layers += [layer(before, after, 3, padding=1), *norm, nn.LeakyReLU(0.1)]
     return nn.Sequential(*layers)
 
 
@@ -99,10 +97,8 @@ class FT(FeatureObjective):
         channels = given.teacher.stages[-1][-1][0]
         factor_channels = int(config.rate * channels)
         if factor_channels == 0:
-            raise InputError(
-                f"objective.ft.rate: {config.rate} leaves no channel of the teacher's {channels}; choose "
-                f"1/{channels} or more"
-            )
+            least = f"the teacher's {channels}; choose 1/{channels} or more"
+            raise InputError(f"objective.ft.rate: {config.rate} leaves no channel of {least}")
         self.power, self.exponent = config.power, config.exponent
         self.initial = ParaphrasePhase(config, given, factor_channels)
         width = given.student.stages[-1][-1][0]

@@ -69,9 +69,8 @@ class OFD(FeatureObjective):
         stages = paired_stages(given, "objective.ofd.weight", equal=True)
         if [layer.num_features for layer in batch_norms] != [teacher[0] for _, teacher in stages.values()]:
             raise InputError(
-                "objective.ofd: the margins come from the batch-norm before the ReLU at the end of each of the "
-                "teacher's stages, and teacher.model has none there (as the ShuffleNets) or it is not known; choose "
-                "another teacher.model, or objective.ofd.weight: 0"
+                "objective.ofd: the margins come from the batch-norm before the ReLU at a stage's end, and none of "
+                "teacher.model is known, as of the ShuffleNets; choose another one, or objective.ofd.weight: 0"
             )
         self.connectors = nn.ModuleDict()
         for (name, (student, teacher)), batch_norm in zip(stages.items(), batch_norms, strict=True):

@@ -29,13 +29,8 @@ class Projector(nn.Sequential):
 class Reusing(nn.Module):
     """A student whose map is projected to the teacher's, and whose logits come from the teacher's classifier.
 
-    Its state dict holds the student's, the projector's and the classifier's weights: all that is needed to use it.
-
-    Args:
-        student: The network; not copied.
-        projector: From its pooled map to the teacher's channels.
-        classifier: The teacher's, copied and frozen.
-        side: Height and width of the teacher's map; the student's is averaged to it if it is larger.
+    Its state dict holds all that is needed to use it. The classifier is copied and frozen, the student not. ``side`` is
+    height and width of the teacher's map; the student's is averaged to it if it is larger.
     """
 
     def __init__(self, student: nn.Module, projector: nn.Module, classifier: nn.Linear, side: tuple[int, int]) -> None:
@@ -86,10 +81,8 @@ class SimKD(Objective):
         classifier = classifier_of(given.teacher_layers, given.teacher, "teacher", "objective.simkd")
         width = teacher_channels // config.factor
         if width == 0:
-            raise InputError(
-                f"objective.simkd.factor: {config.factor} leaves no channel of the teacher's {teacher_channels}; "
-                f"choose {teacher_channels} or less"
-            )
+            most = f"the teacher's {teacher_channels}; choose {teacher_channels} or less"
+            raise InputError(f"objective.simkd.factor: {config.factor} leaves no channel of {most}")
         with seeding.initialisation(given.seed, "projector", "simkd"):
             projector = Projector(channels, width, teacher_channels)
         return Reusing(student, projector, classifier, (side[0], side[1]))

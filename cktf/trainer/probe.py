@@ -72,9 +72,7 @@ class Probe(nn.Module):
 
 
 def classification_loss(
-    student: Activations | None,
-    teacher: Activations | None,  # noqa: ARG001
-    batch: Batch,
+    student: Activations | None, _: Activations | None, batch: Batch
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the cross-entropy of the logits with the labels (a scalar) and no terms."""
     assert student is not None

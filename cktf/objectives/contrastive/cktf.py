@@ -47,9 +47,7 @@ class CKTF(FeatureObjective):
 
     The transforms of FT and RKD are here as well; their losses, which are no squared distances, are in `ft` and `rkd`.
 
-    Attributes:
-        source: Chooses a batch's negatives, once for all pairs without a number of their own; None if there are none.
-        own_sources: Those of the pairs with one.
+    ``source`` chooses a batch's negatives, once for all pairs without a number of their own.
     """
 
     takes_mixed = False  # a bank's row and a negative are of one sample and one class
@@ -121,9 +119,8 @@ class CKTF(FeatureObjective):
 
     def __init__(self, config: Config, given: BuildContext) -> None:
         super().__init__()
-        self.representations = Representations(
-            config.pairing, config.transform, given, normalize=config.normalize == "batch"
-        )
+        normalize = config.normalize == "batch"
+        self.representations = Representations(config.pairing, config.transform, given, normalize=normalize)
         layers = config.pairs or _pairs_by_depth(config, given)
         self.layers = {pair.name: pair for pair in layers if largest(pair.weight) > 0}
         self.temperature = value_of(config.temperature)
@@ -147,12 +144,11 @@ class CKTF(FeatureObjective):
     def forward(self, student: Activations, teacher: Activations, batch: Batch) -> dict[str, Tensor]:
         """Return ``stem``, ``stage1``, ..., ``penultimate``: the loss of each pair, a scalar; update the banks."""
         shared = self.source(batch) if self.source else None
-        terms: dict[str, Tensor] = {}
-        for name, pair in self.pairs.items():
-            own = self._own.get(name)
-            negatives = shared if name not in self._own else own(batch) if own else None
-            terms[name] = pair(*self.representations(self.layers[name], student, teacher, batch), batch, negatives)
-        return terms
+        own = {name: source(batch) if source else None for name, source in self._own.items()}
+        return {
+            name: pair(*self.representations(layer, student, teacher, batch), batch, own.get(name, shared))
+            for (name, pair), layer in zip(self.pairs.items(), self.layers.values(), strict=True)
+        }
 
     def draws(self, batch: Batch) -> dict[nn.Module, Tensor]:
         """Return what the sources draw."""

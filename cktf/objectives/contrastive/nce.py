@@ -210,9 +210,8 @@ def times_transposed(left: Tensor, right: Tensor) -> Tensor:
 @cache
 def tile_elements(device: torch.device) -> int:
     """Return how many scores one tile has on a device."""
-    if device.type != "cuda":
-        return TILE_ELEMENTS
-    return max(TILE_ELEMENTS, torch.cuda.get_device_properties(device).L2_cache_size // SHARE_OF_CACHE)
+    cache_size = torch.cuda.get_device_properties(device).L2_cache_size if device.type == "cuda" else 0
+    return max(TILE_ELEMENTS, cache_size // SHARE_OF_CACHE)
 
 
 def is_fused(device: torch.device, dim: int) -> bool:
@@ -248,6 +247,5 @@ def _has_slow_mkl() -> bool:
 @cache
 def multiplies_bfloat16(device: str) -> bool:
     """Return whether a type of device, ``cpu`` or ``cuda``, has instructions for products in bfloat16."""
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+    of_cuda = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return of_cuda or (device == "cpu" and torch.cpu._is_avx512_bf16_supported())

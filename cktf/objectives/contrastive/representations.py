@@ -121,8 +121,7 @@ class Representations:
     def __init__(self, pairing: Pairing, transform: Transform, given: BuildContext, *, normalize: bool) -> None:
         self.pairing: Pairing = pairing
         self.transform: Transform = transform
-        self.normalize = normalize
-        self.seed = given.seed
+        self.normalize, self.seed = normalize, given.seed
         self.windows = maps.pooling_window(given.student), maps.pooling_window(given.teacher)
 
     def shapes(self, pair: LayerPair, given: BuildContext) -> tuple[torch.Size, torch.Size]:
@@ -132,12 +131,9 @@ class Representations:
             ValueError: If a network has no such layer, or ``pairing`` cannot compare its maps.
         """
         sizes = []
-        for layer, side, network in (
-            (pair.student, "student", given.student),
-            (pair.teacher, "teacher", given.teacher),
-        ):
+        for side in ("student", "teacher"):
             try:
-                sizes.append(blocks_of(network, layer)[-1])
+                sizes.append(blocks_of(getattr(given, side), getattr(pair, side))[-1])
             except ValueError as reason:
                 raise InputError(f"objective.cktf.pairs: the {side} {reason}") from None
         if self.pairing in BY_SIMILARITY and is_block(pair.teacher) and sizes[0][1:] != sizes[1][1:]:
