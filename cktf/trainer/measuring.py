@@ -93,8 +93,7 @@ class Measuring:
         return evaluation_batches(self._dataset, rows, batch_size=self.at_once[of_teacher])
 
     def _teacher_on(self, split: str) -> Tensor | None:
-        assert self._teacher is not None
-        if split not in self._of_teacher:
+        if split not in self._of_teacher and self._teacher:
             with uncompiled(self._teacher):  # or a graph that training uses might change
                 batches = self._batches(split, of_teacher=True)
                 self._of_teacher[split] = evaluate(self._teacher, batches, with_logits=True).logits
