@@ -140,7 +140,8 @@ def import_plugin(plugin: Plugin) -> ModuleType:
             return sys.modules[name]
         file = f"{name}/{plugin.name}"  # inspect knows a module by its file: two of one name are kept apart
         spec = spec_from_loader(name, _FromText(file, plugin.source.decode()), origin=file)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         spec.has_location = True  # so that the module has a __file__, by which inspect finds its text
         module = module_from_spec(spec)
         sys.modules[name] = module  # dataclasses and pydantic look their module up
