@@ -82,8 +82,8 @@ class TeacherConfig(ModelConfig):
                     raise InputError(f"{name} {verb} of a checkpoint, and none is named")
             if self.mean is not None:
                 raise InputError(
-                    "mean and std: are those of a checkpoint, and none is named; a teacher that is trained here has those "
-                    "of its data set"
+                    "mean and std: are those of a checkpoint, and none is named; a teacher that is trained here has "
+                    "those of its data set"
                 )
             return self
         # Compared with the defaults, not with what was set: a configuration read back from a row sets everything.
