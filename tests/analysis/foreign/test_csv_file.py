@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from analysis import load, read_csv, write_results
-from analysis.__main__ import main
 from analysis.report.methods import methods_text, provenance_rows
 from analysis.report.tables import main_tables
 from analysis.results import Results
 from cktf.rows import Status
+from tests.analysis.command import main
 
 SCORES = {"none": [0.90, 0.88, 0.91], "kd": [0.93, 0.92, 0.94], "at": [0.91, None, 0.92]}
 

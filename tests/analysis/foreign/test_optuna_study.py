@@ -9,10 +9,10 @@ import optuna
 import pytest
 
 from analysis import load, read_optuna, write_results
-from analysis.__main__ import main
 from analysis.report.methods import methods_text
 from cktf.errors import InputError
 from cktf.rows import Status
+from tests.analysis.command import main
 
 TRIALS = 24
 
