@@ -12,7 +12,7 @@ from analysis import load, write_figure
 from analysis.figures import FIGURES
 from analysis.figures.drawing import all_drawings, applicable, drawing
 from analysis.foreign.csv_file import read_csv
-from analysis.report.drawing import RENDER, _with_known_letters
+from analysis.report.drawing import RENDER
 from tests.analysis.command import main
 
 RUNS = ("ablation", "contexts", "grid", "search", "confirmed_search")
@@ -108,9 +108,3 @@ def test_a_run_to_which_no_figure_applies_says_so(ablation_writer: Callable[...,
     ledger.close_segment()
     with pytest.raises(ValueError, match="no figure applies"):
         applicable(load(ledger.run))
-
-
-def test_letters_that_no_font_has_are_drawn_as_numbers_not_as_boxes() -> None:
-    drawn = _with_known_letters("<text>kd \u0394 caf\u00e9 \U000e0fff \U0010fffd\u0e5f\u0301</text>")
-    assert "kd \u0394 caf\u00e9" in drawn
-    assert _with_known_letters("\U0001e900") in ("\U0001e900", "(U+1E900)"), "an alphabet that few fonts have"
