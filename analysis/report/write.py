@@ -11,9 +11,9 @@ from analysis.facts import Facts
 from analysis.figures import FIGURES
 from analysis.figures.drawing import Drawing, all_drawings
 from analysis.foreign import read as read_foreign
-from analysis.ledger.collect import Engine, RowsInMemory, collect, report_place
+from analysis.ledger.collect import Engine, collect, parsed_here, report_place
 from analysis.ledger.columns import metadata_of, parquet_bytes
-from analysis.ledger.epochs import FOLDER, part_name
+from analysis.ledger.epochs import EPOCHS_FILE, FOLDER
 from analysis.ledger.trials import TRIALS_FILE
 from analysis.loading import load
 from analysis.record import Record
@@ -85,7 +85,7 @@ class ReportPaths:
 
 
 def write_report(
-    run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = RowsInMemory
+    run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = parsed_here
 ) -> ReportPaths:
     """Write the report of a run and return where everything lies.
 
@@ -117,7 +117,7 @@ def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
         ValueError: If a file that is none of an earlier report's is in the place of one that is to be written.
     """
     place = without_slash(out)
-    parts = {TRIALS_FILE: results.trials, part_name(0): results.epochs}
+    parts = {TRIALS_FILE: results.trials, EPOCHS_FILE: results.epochs}
     record = Record(place)
     record.refuse_others(POSSIBLE)
     record.claim({*parts})
@@ -131,7 +131,7 @@ def report_on(
     out: str | None,
     kind: str | None = None,
     options: Options = NOTHING_SAID,
-    engine: Engine = RowsInMemory,
+    engine: Engine = parsed_here,
     against: str | None = None,
 ) -> ReportPaths:
     """Write the report that a command line asks for, and return where everything lies.
