@@ -47,12 +47,17 @@ def test_the_suffix_decides_what_is_written(ablation: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("run", "name", "factors", "told"),
     [
-        ("ablation", "forest", (), "no figure is called 'forest'; those that apply: effects, marginal"),
-        ("ablation", "history", (), "'history' does not apply: it needs a search with a score; those that"),
+        ("ablation", "forest", (), "no figure is called 'forest'; there are: effects, "),
+        ("ablation", "history", (), "'history' does not apply: it needs a search with a score"),
         ("grid", "heat_map", ("a", "b"), "no factor 'a'; it has: objective.cktf.temperature, objective"),
         ("grid", "heat_map", ("objective.cktf.theta",), "'heat_map' takes 2 different factors; got: obj"),
         ("grid", "effects", ("objective.cktf.theta",), "'effects' takes no factors; got: objective.cktf"),
-        ("grid", "marginal", ("objective.cktf.theta",), "cannot show objective.cktf.theta: it needs a num"),
+        (
+            "grid",
+            "marginal",
+            ("objective.cktf.theta",),
+            "does not apply to objective.cktf.theta: it needs a design with a num",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_told_with_what_can(
