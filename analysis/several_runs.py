@@ -69,7 +69,7 @@ def united(runs: Mapping[str, Results]) -> Results:
 
 
 def _require_same(runs: Mapping[str, Results], *names: str) -> None:
-    """Refuse runs whose numbers cannot stand beside each other."""
+    """Raise an InputError if runs differ in one of these fields of their study row."""
     for name in names:
         found = {place: getattr(results.facts.study, name) for place, results in runs.items()}
         if len({*map(repr, found.values())}) > 1:
@@ -89,7 +89,7 @@ def _names(runs: Mapping[str, Results]) -> list[str]:
 
 
 def _studies(runs: Mapping[str, Results]) -> list[dict[str, Results]]:
-    """Return the runs study by study: those that share a baseline, directly or by way of others, are of one."""
+    """Return the runs grouped by study: those that share a baseline, directly or through others, are one."""
     groups: list[tuple[set[object], dict[str, Results]]] = []
     for place, results in runs.items():
         study, members = results.facts.study, {place: results}
@@ -131,7 +131,7 @@ def _refuse_shared_trials(studies: list[dict[str, Results]]) -> None:
 
 
 def _renamed(results: Results, name: str, factors: list[str]) -> Results:
-    """Return a run under the name by which it is known among the others, and its arms by all factors."""
+    """Return a run with a name of its own among the others, and its arms named by the factors of all runs."""
     facts = results.facts
     own = [] if facts.foreign else facts.study.factors
     new = {short_name(factor, own): short_name(factor, factors) for factor in own}
@@ -288,7 +288,7 @@ def _facts(parts: list[Results], asked: StudyRow) -> Facts:
 
 
 def _together(texts: Iterable[str], separator: str) -> str:
-    """Return the different ones of some texts as one."""
+    """Return texts joined, each once."""
     return separator.join(dict.fromkeys(text for text in texts if text))
 
 

@@ -1,4 +1,4 @@
-"""Figures. The module of each makes a record of results, what is drawn, and of the record a chart."""
+"""Figures: each module turns results into a record of what is drawn, and the record into a chart."""
 
 from dataclasses import dataclass
 from importlib import import_module

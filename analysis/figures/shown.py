@@ -1,4 +1,4 @@
-"""Which arms and factors figures show, where there are more than anybody can look at, and how they are named."""
+"""Which arms and factors figures show where there are too many, and the titles of panels."""
 
 import textwrap
 
@@ -24,7 +24,7 @@ IN_LINES = "split(datum.label, '\\n')"
 
 
 def panel_title(arm: str, context: str, n: int) -> str:
-    """Return what stands above an arm's panel, in lines."""
+    """Return the title of an arm's panel: its name and n, in lines."""
     counted = f"(n = {n})"
     *lines, last = textwrap.wrap(arm_label(arm, context), TITLE_WIDTH) or [""]
     end = [f"{last}  {counted}"] if len(last) + len(counted) < TITLE_WIDTH else [last, counted]
@@ -63,7 +63,7 @@ def largest_effects(effects: pd.DataFrame, most: int) -> pd.DataFrame:
 
 
 def left_out(drawn: int, total: int) -> str:
-    """Return the sentence that says which arms are drawn; nothing where all are."""
+    """Return the caption's sentence on which arms are drawn; empty where all are."""
     return f" Only the {drawn} arms with the largest effects are drawn, of {total}." if drawn < total else ""
 
 

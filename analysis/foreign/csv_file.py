@@ -132,7 +132,7 @@ def read_csv(
 
 
 def _pair(what: str, contrast: str | Sequence[str], arms: list[str]) -> list[str]:
-    """Return the arms of a contrast, or the word that stands for the baseline; a comma in a text parts two arms."""
+    """Return the two arms of a contrast, or ``baseline`` alone; in a text a comma separates two arms."""
     named = {tidy_name(arm) for arm in arms}
     if not isinstance(contrast, str):
         found = [[tidy_name(name) for name in contrast]]
@@ -152,7 +152,7 @@ def _pair(what: str, contrast: str | Sequence[str], arms: list[str]) -> list[str
 
 
 def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> None:
-    """Refuse columns that are not there, or stand there several times."""
+    """Raise an InputError for columns that are missing or there several times."""
     for option, column in named.items():
         if (stands := head.count(column)) > 1:
             raise InputError(f"{what}: {stands} columns are called {column!r} (--{option}); rename all but one")
@@ -164,7 +164,7 @@ def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> No
 
 
 def _ends(what: str, table: pd.DataFrame, named: dict[str, str]) -> tuple[list[tuple[Status, str]], list[str]]:
-    """Return how each row says that its trial ended, and in which words; and caveats on the columns that say it."""
+    """Return each row's status and its words for it, and caveats on status columns that were not understood."""
     said = named.get("status")
     ends = [(Status.COMPLETE, "")] * len(table)
     unknown: dict[str, str] = {}
@@ -190,7 +190,7 @@ def _ends(what: str, table: pd.DataFrame, named: dict[str, str]) -> tuple[list[t
 
 
 def _trial(row: Mapping[Hashable, Any], end: tuple[Status, str], metric: str) -> ForeignTrial:
-    """Return a row of a plain table, with what it says of its end, as a trial."""
+    """Return a row of a plain table, with its status and reason, as a trial."""
     status, reason = end
     score = row["metric"]
     if status == Status.COMPLETE and math.isnan(score):

@@ -113,7 +113,7 @@ def _parquet_records(place: str, content: bytes) -> list[dict[str, Any]]:
 
 
 def _json_records(place: str, text: str) -> list[Any]:
-    """Return what a list of JSON holds, or lines of JSON."""
+    """Return the entries of a JSON list, or of lines of JSON."""
     try:
         if text.lstrip().startswith("["):
             found = parsed_json(text)
@@ -124,7 +124,7 @@ def _json_records(place: str, text: str) -> list[Any]:
 
 
 def parsed_json(text: str | bytes) -> Any:
-    """Return what JSON holds; an integer that is long beyond 64 bits is a float, be it infinite."""
+    """Return the value of JSON text; integers of 30 digits or more become floats, perhaps infinite."""
     return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < 30 else float(digits))
 
 

@@ -1,4 +1,4 @@
-"""Everything a run has to say, written at once: Parquet tables, figures, tables for a paper, one page."""
+"""The report of a run, written: Parquet tables, figures, tables for a paper, one HTML page."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -187,7 +187,7 @@ def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:
 
 
 def _write_rest(results: Results, place: str, tables: dict[str, str]) -> ReportPaths:
-    """Write all but the two tables that everything else is derived from."""
+    """Write everything but the tables of trials and epochs, and delete what is left of an earlier report."""
     files, unmade = _made(results)
     record = Record(place)
     record.claim({*files})

@@ -45,7 +45,10 @@ def rows(*epochs: tuple[str, int, float]) -> pa.Table:
     texts = ["train"] * len(epochs)
     given = {"test_correct": texts, "trial_id": names, "epoch": numbers, "train_loss": losses, "phase": texts}
     zeros = [0.0] * len(epochs)
-    columns = {field.name: pa.array(given.get(field.name, zeros), field.type) for field in EPOCH_SCHEMA}
+    columns = {
+        field.name: pa.array(given.get(field.name, texts if field.type == pa.string() else zeros), field.type)
+        for field in EPOCH_SCHEMA
+    }
     return pa.table(columns | {"place": pa.array(range(len(epochs)))})
 
 
