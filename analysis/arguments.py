@@ -78,7 +78,7 @@ def check_delta(delta: object, name: str = "delta") -> None:
 def check_question(
     contrasts: Sequence[str | Sequence[str]], family: str, alternative: str, margin: float, delta: float | None
 ) -> None:
-    """Raise an InputError for contrasts that are not pairs, or a family, alternative, margin or delta that does not fit."""
+    """Raise an InputError for contrasts that are no pairs, or an alternative, margin or delta that do not fit."""
     if isinstance(contrasts, str):
         raise InputError(f"contrasts: must be a list of pairs; got {contrasts!r}")
     for name, said, allowed in (("family", family, Family), ("alternative", alternative, Alternative)):
