@@ -2,7 +2,6 @@
 
 import math
 import os
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -47,8 +46,8 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
             they had, or the runs cannot be read together.
     """
     once: dict[str, str] = {}
-    for run in (place, *more):
-        once.setdefault(_folder_of(os.fspath(run)), os.fspath(run))
+    for run in map(_above_tables, map(without_slash, (place, *more))):
+        once.setdefault(absolute(run.removeprefix("file://")), run)  # however a place is written
     results = {}
     for run in once.values():
         with naming(run):
@@ -57,24 +56,13 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
 
 
 def _above_tables(place: str) -> str:
-    """Return a folder without slashes at its end, and of a Parquet table the folder that it is in."""
-    text = without_slash(place)
-    above, slash, name = text.rpartition("/")
-    return (above or slash or ".") if name.endswith(".parquet") else text
-
-
-def _folder_of(place: str) -> str:
-    """Return the folder that a place stands for, alike however it is written: by links, with slashes, or its tables."""
-    text, mark, options = place.partition("?") if "://" in place else (place, "", "")
-    text = _above_tables(text)
-    if text.startswith("file://"):
-        text = unquote(text.removeprefix("file://"))
-    return absolute(text) + mark + options
+    """Return the folder of a Parquet table; any other place as it is."""
+    above, slash, name = place.rpartition("/")
+    return (above or slash or ".") if name.endswith(".parquet") else place
 
 
 def _load_one(place: str) -> Results:
     """Return the results of one run: of its ledger, or where there is none, of the tables alone."""
-    place = _above_tables(place) if place.rstrip("/").endswith(".parquet") else place
     folder = open_folder(place)
     if ledger_files(folder):
         return results_from_tables(*ledger_tables(place))
