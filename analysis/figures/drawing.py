@@ -89,9 +89,8 @@ def drawing(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Dra
         if factor not in known:
             raise InputError(f"the study has no factor {factor!r}; it has: {', '.join(known) or 'none'}")
     if factors and not len(set(factors)) == len(factors) == figure.num_factors:
-        raise InputError(
-            f"figure {name!r} takes {figure.num_factors or 'no'} different factors; got: {', '.join(factors)}"
-        )
+        takes = ("no factors", "one factor", "2 different factors")[figure.num_factors]
+        raise InputError(f"figure {name!r} takes {takes}; got: {', '.join(factors)}")
     if drawn := _drawn(results, name, factors):
         return drawn
     of_factors = f" to {', '.join(factors)}" if factors else ""
