@@ -24,48 +24,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.figures.drawing import Drawing
-    from analysis.foreign.csv_file import read_csv
-    from analysis.foreign.optuna_study import read_optuna
-    from analysis.foreign.ray_tune import read_ray_tune
-    from analysis.ledger.collect import collect
-    from analysis.loading import load
-    from analysis.report.drawing import write_figure
-    from analysis.report.write import ReportPaths, write_report, write_results
-    from analysis.results import Results
-    from analysis.searches.confirmed import confirmed
-    from analysis.searches.importance import importance
-    from analysis.statistics.arms import arms
-    from analysis.statistics.best import best
-    from analysis.statistics.effects import effects
-    from analysis.statistics.interactions import interactions
-    from analysis.statistics.ranks import ranks
-
-__all__ = [
-    "Drawing",
-    "ReportPaths",
-    "Results",
-    "arms",
-    "best",
-    "collect",
-    "confirmed",
-    "effects",
-    "importance",
-    "interactions",
-    "load",
-    "ranks",
-    "read_csv",
-    "read_optuna",
-    "read_ray_tune",
-    "write_figure",
-    "write_report",
-    "write_results",
-]
+    from analysis.figures.drawing import Drawing as Drawing
+    from analysis.foreign.csv_file import read_csv as read_csv
+    from analysis.foreign.optuna_study import read_optuna as read_optuna
+    from analysis.foreign.ray_tune import read_ray_tune as read_ray_tune
+    from analysis.ledger.collect import collect as collect
+    from analysis.loading import load as load
+    from analysis.report.drawing import write_figure as write_figure
+    from analysis.report.write import ReportPaths as ReportPaths
+    from analysis.report.write import write_report as write_report
+    from analysis.report.write import write_results as write_results
+    from analysis.results import Results as Results
+    from analysis.searches.confirmed import confirmed as confirmed
+    from analysis.searches.importance import importance as importance
+    from analysis.statistics.arms import arms as arms
+    from analysis.statistics.best import best as best
+    from analysis.statistics.effects import effects as effects
+    from analysis.statistics.interactions import interactions as interactions
+    from analysis.statistics.ranks import ranks as ranks
 
 _MODULES = {
-    **{"Drawing": "figures.drawing", "Results": "results", "ReportPaths": "report.write", "collect": "ledger.collect"},
-    **{"load": "loading", "write_figure": "report.drawing"},
-    **dict.fromkeys(("write_report", "write_results"), "report.write"),
+    **{"Drawing": "figures.drawing", "Results": "results", "collect": "ledger.collect", "load": "loading"},
+    **{"write_figure": "report.drawing"},
+    **dict.fromkeys(("ReportPaths", "write_report", "write_results"), "report.write"),
     **{"read_csv": "foreign.csv_file", "read_optuna": "foreign.optuna_study", "read_ray_tune": "foreign.ray_tune"},
     **{name: f"statistics.{name}" for name in ("arms", "best", "effects", "interactions", "ranks")},
     **{name: f"searches.{name}" for name in ("confirmed", "importance")},
@@ -73,6 +54,7 @@ _MODULES = {
 """Name to its module."""
 
 if not TYPE_CHECKING:  # or a type checker would take any name for one of these
+    __all__ = [*_MODULES]
 
     def __getattr__(name: str) -> Any:
         """Return one of `__all__`, and import its module."""
@@ -83,4 +65,4 @@ if not TYPE_CHECKING:  # or a type checker would take any name for one of these
 
 def __dir__() -> list[str]:
     """Return the names of the module, those that are not imported yet among them."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULES})

@@ -16,7 +16,7 @@ TRIAL_COLUMNS = ("context", "arm", "arm_id", "is_baseline", "seed", "stage", "st
 
 
 def check_trials(trials: pd.DataFrame, metric: str, *, what: str, columns: Iterable[str] = TRIAL_COLUMNS) -> None:
-    """Refuse what is no table of trials with this metric.
+    """Raise an InputError for what is not a table of trials with this metric.
 
     Args:
         trials: As `analysis.load` gives them.
@@ -33,7 +33,7 @@ def check_trials(trials: pd.DataFrame, metric: str, *, what: str, columns: Itera
 
 
 def check_columns(frame: pd.DataFrame, columns: Iterable[str], *, what: str, source: str) -> None:
-    """Refuse what is no data frame with these columns."""
+    """Raise an InputError for what is not a data frame with these columns."""
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"{what} takes {source}; got {type(frame).__name__}")  # one class for all
     if missing := [name for name in columns if name not in frame]:
@@ -41,7 +41,7 @@ def check_columns(frame: pd.DataFrame, columns: Iterable[str], *, what: str, sou
 
 
 def check_factors(trials: pd.DataFrame, factors: Iterable[str]) -> list[str]:
-    """Return the names of factors; refuse those that no arm has a level of or that are named twice, and one text."""
+    """Return the names of factors; raise an InputError for one that no arm has or that is named twice."""
     if isinstance(factors, str):
         raise InputError(f"factors: must be a list of paths; got {factors!r}")
     names = list(factors)
@@ -55,13 +55,13 @@ def check_factors(trials: pd.DataFrame, factors: Iterable[str]) -> list[str]:
 
 
 def check_maximise(maximise: object) -> None:
-    """Refuse anything but True and False: a text such as ``"min"`` would count as true."""
+    """Raise an InputError for anything but True and False: a text such as ``"min"`` would count as true."""
     if not isinstance(maximise, bool | np.bool_):
         raise InputError(f"maximise: must be True (larger is better) or False; got {maximise!r}")  # one class for all
 
 
 def check_delta(delta: object, name: str = "delta") -> None:
-    """Refuse a smallest effect that matters which no effect can be within.
+    """Raise an InputError unless delta, the smallest effect that matters, is a finite number above 0, or None.
 
     Args:
         delta: In the unit of the metric; None: there is none.
@@ -78,7 +78,7 @@ def check_delta(delta: object, name: str = "delta") -> None:
 def check_question(
     contrasts: Sequence[str | Sequence[str]], family: str, alternative: str, margin: float, delta: float | None
 ) -> None:
-    """Refuse contrasts that are no pairs of different names, and an alternative, margin and delta that do not fit."""
+    """Raise an InputError for contrasts that are no pairs, or an alternative, margin or delta that do not fit."""
     if isinstance(contrasts, str):
         raise InputError(f"contrasts: must be a list of pairs; got {contrasts!r}")
     for name, said, allowed in (("family", family, Family), ("alternative", alternative, Alternative)):
@@ -105,17 +105,17 @@ def check_question(
 
 
 def check_confidence(confidence: float) -> None:
-    """Refuse a confidence that is not between 0 and 1."""
+    """Raise an InputError for a confidence that is not between 0 and 1."""
     if not 0 < confidence < 1:
         raise InputError(f"confidence: must be between 0 and 1, as 0.95 is; got {confidence!r}")
 
 
 def numeric_columns(frame: pd.DataFrame) -> list[str]:
-    """Return the names of the columns that hold numbers and are no configuration."""
+    """Return the names of the columns of numbers that are neither configuration nor levels."""
     names = [str(name) for name in frame.select_dtypes("number").columns]
     return [name for name in names if not name.startswith(("config.", "param."))]
 
 
 def listed(names: Iterable[Any]) -> str:
-    """Return names in a message, one after the other."""
+    """Return names for a message, separated by commas."""
     return ", ".join(map(str, names)) or "none"

@@ -46,12 +46,12 @@ class Facts:
 
     @property
     def study(self) -> StudyRow:
-        """What is asked."""
+        """The study row that says what is compared: ``asked``, or that of the last launch."""
         return self.asked or self.launches[-1]
 
     @property
     def afterthought(self) -> str:
-        """What is said of every table and figure whose comparisons were not fixed before the results; else nothing."""
+        """Sentence for every table and figure if comparisons were chosen after results could be seen; else empty."""
         if self.study.is_afterthought:
             return (
                 "An afterthought: these comparisons were chosen when the report was asked for, not in the study before "
@@ -67,7 +67,7 @@ class Facts:
 
     @property
     def measures(self) -> dict[str, bool]:
-        """Column of each further number that is judged to whether a larger one is better, as any launch says."""
+        """Column of each further measure, mapped to whether a larger value is better."""
         found = {MEASURE + name: larger for row in self.launches for name, larger in row.measures.items()}
         return dict(sorted(found.items()))
 

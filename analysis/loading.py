@@ -2,36 +2,20 @@
 
 import math
 import os
-from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet
 from pyarrow import fs
 
 from analysis.facts import Facts
 from analysis.ledger.collect import ledger_tables
 from analysis.ledger.columns import FACTS_KEY, VERSION_KEY, data_frame
-from analysis.ledger.epochs import CORRECT, FINAL_METRICS
-from analysis.ledger.other_names import is_written_names
 from analysis.ledger.pieces import ledger_files
 from analysis.results import Results
 from analysis.several_runs import united
-from analysis.wording import FOREIGN
 from cktf.errors import InputError, naming, shown
-from cktf.rows import MEASURE, SCHEMA_VERSION, Stage, Status
+from cktf.rows import SCHEMA_VERSION
 from cktf.storage import absolute, has_file, open_folder, without_slash
-
-NUMBERS = ("seed", "number", "epoch", "epochs", "wall_seconds", *FINAL_METRICS)
-"""Columns that hold numbers."""
-
-BEFORE_NUMBERS = (
-    *("teacher_test_", "teacher_validation_", "train_", "validation_", "test_", "term.", "health.", MEASURE, FOREIGN),
-)
-"""What begins the names of others that do."""
-
-TEXTS = ("run", "trial_id", "context", "arm", "arm_id", "stage", "status", "phase")
-"""Columns that hold texts, and are empty nowhere."""
 
 LATER_COLUMNS: dict[str, str | float] = {
     **dict.fromkeys(("context", "aliases", "teacher_id"), ""),
@@ -62,8 +46,8 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
             they had, or the runs cannot be read together.
     """
     once: dict[str, str] = {}
-    for run in (place, *more):
-        once.setdefault(_folder_of(os.fspath(run)), os.fspath(run))
+    for run in map(_above_tables, map(without_slash, (place, *more))):
+        once.setdefault(absolute(run.removeprefix("file://")), run)  # however a place is written
     results = {}
     for run in once.values():
         with naming(run):
@@ -72,24 +56,13 @@ def load(place: str | os.PathLike[str], *more: str | os.PathLike[str]) -> Result
 
 
 def _above_tables(place: str) -> str:
-    """Return a folder without slashes at its end, and of a Parquet table the folder that it is in."""
-    text = without_slash(place)
-    above, slash, name = text.rpartition("/")
-    return (above or slash or ".") if name.endswith(".parquet") else text
-
-
-def _folder_of(place: str) -> str:
-    """Return the folder that a place stands for, alike however it is written: by links, with slashes, or its tables."""
-    text, mark, options = place.partition("?") if "://" in place else (place, "", "")
-    text = _above_tables(text)
-    if text.startswith("file://"):
-        text = unquote(text.removeprefix("file://"))
-    return absolute(text) + mark + options
+    """Return the folder of a Parquet table; any other place as it is."""
+    above, slash, name = place.rpartition("/")
+    return (above or slash or ".") if name.endswith(".parquet") else place
 
 
 def _load_one(place: str) -> Results:
     """Return the results of one run: of its ledger, or where there is none, of the tables alone."""
-    place = _above_tables(place) if place.rstrip("/").endswith(".parquet") else place
     folder = open_folder(place)
     if ledger_files(folder):
         return results_from_tables(*ledger_tables(place))
@@ -134,54 +107,11 @@ def _read_tables(folder: fs.SubTreeFileSystem, prefix: str, place: str) -> Resul
             f"{place}: {prefix}trials.parquet: the facts in its metadata cannot be read: {error}"
         ) from error
     metrics = {facts.study.metric, facts.study.report_metric, *([] if facts.foreign else ["test_accuracy"])}
-    anew = "'cktf report RUN' makes it anew"
+    levels = {"trials.parquet": [f"param.{factor}" for factor in facts.study.factors]}
     for (name, columns), table in zip(NEEDED.items(), tables, strict=True):
-        if missing := [column for column in (*columns, *metrics) if column not in table.column_names]:
-            raise InputError(f"{place}: {prefix}{name} lacks columns that it had: {', '.join(missing)}; {anew}")
-    for (name, _), table in zip(NEEDED.items(), tables, strict=True):
-        _refuse_odd_types(table, f"{place}: {prefix}{name}")
-    _refuse_odd_values(trials, facts, f"{place}: {prefix}trials.parquet")
-    return results_from_tables(trials, epochs)
-
-
-def _refuse_odd_types(table: pa.Table, place: str) -> None:
-    """Refuse columns of types that no report writes."""
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        wanted = ""
-        if name == "is_baseline":
-            wanted = "" if pa.types.is_boolean(kind) else "true or false"
-        elif name in (*TEXTS, CORRECT):
-            wanted = "" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else "texts"
-        elif name in NUMBERS or name.startswith(BEFORE_NUMBERS):
-            wanted = "" if is_number or pa.types.is_null(kind) else "numbers"
-        elif pa.types.is_nested(kind):
-            wanted = "single values"
-        if wanted:
-            raise InputError(f"{place}: column {name} must hold {wanted}; it is of type {column.type}")
-        if column.null_count and name in ("is_baseline", *TEXTS):
-            raise InputError(f"{place}: column {name} is empty in {column.null_count} of {len(column)} rows")
-
-
-def _refuse_odd_values(trials: pa.Table, facts: Facts, place: str) -> None:
-    """Refuse what no report writes, and a program or a person may have: it would be told as if it had been measured."""
-    for name, allowed in (("status", Status), ("stage", Stage)):
-        if unknown := sorted({*trials[name].to_pylist()} - {*map(str, allowed)}):
-            raise InputError(f"{place}: {name} must be one of {', '.join(allowed)}; got {shown(unknown[0])}")
-    twice = pc.value_counts(trials["trial_id"].cast(pa.string()))
-    for found in twice.filter(pc.greater(twice.field("counts"), 1)).to_pylist()[:1]:
-        raise InputError(f"{place}: a trial has one row; trial_id {found['values']!r} has {found['counts']}")
-    if not facts.foreign:
-        counts = trials.group_by(["arm_id", "seed", "stage"]).aggregate([([], "count_all")])
-        for found in counts.filter(pc.greater(counts["count_all"], 1)).to_pylist()[:1]:
+        if missing := {*columns, *metrics, *levels.get(name, ())} - {*table.column_names}:
             raise InputError(
-                f"{place}: an arm has one trial at each seed of a stage; arm_id {shown(found['arm_id'])} has "
-                f"{found['count_all']} at seed {found['seed']}"
+                f"{place}: {prefix}{name} lacks columns that it had: {', '.join(sorted(missing))}; 'cktf report RUN' "
+                "makes it anew"
             )
-    lacking = [factor for factor in facts.study.factors if f"param.{factor}" not in trials.column_names]
-    if lacking:
-        raise InputError(f"{place} lacks columns that it had: param.{lacking[0]}; 'cktf report RUN' makes it anew")
-    for text in set(trials["aliases"].to_pylist() if "aliases" in trials.column_names else ()):
-        if not is_written_names(text):
-            raise InputError(f"{place}: column aliases must hold other names, as JSON; got {shown(text)}")
+    return results_from_tables(trials, epochs)

@@ -1,4 +1,4 @@
-"""What a run has yielded, as a notebook works with it: its tables, its figures, and a summary."""
+"""The results of a run for a notebook: tables, figures, and a summary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,14 +1,9 @@
 """Several runs read together.
 
-Runs that share a baseline, in a context of the same name, are parts of one study: seeds that were split over machines,
-a study that was launched twice, or one that was asked more. Their trials are united. A trial that several runs have is
-counted once: a complete one before a pruned, a failed, a running and a planned one; of equals, that of the run that is
-named first. Scores choose nothing.
-
-Runs without a baseline in common are contexts: each study's arms are compared with its own baseline, and what an arm
-does in several studies is summarised as over the contexts of one.
-
-Arms that were named by their factors are named anew, by as much of each path as tells the factors of all runs apart.
+Runs that share a baseline, in a context of the same name, are parts of one study, and their trials are united; a trial
+that several runs have is counted once (`WINS`). Runs without a baseline in common are contexts of one study, each with
+its own baseline. Arms that were named by their factors are named anew, by as much of each path as tells the factors of
+all runs apart.
 """
 
 import re
@@ -36,7 +31,7 @@ OF_ALL_FACTORS = ("grid", "fractional", "search")
 """Designs whose arms have a level of every factor: with other factors it is another design."""
 
 WINS = [Status.COMPLETE, Status.PRUNED, Status.FAILED, Status.RUNNING, Status.PLANNED]
-"""Priority of the statuses when several runs hold one trial: the row with the first of these counts."""
+"""Of a trial that several runs hold, the row with the first of these counts; of equals that of the run named first."""
 
 
 def united(runs: Mapping[str, Results]) -> Results:
@@ -74,7 +69,7 @@ def united(runs: Mapping[str, Results]) -> Results:
 
 
 def _require_same(runs: Mapping[str, Results], *names: str) -> None:
-    """Refuse runs whose numbers cannot stand beside each other."""
+    """Raise an InputError if runs differ in one of these fields of their study row."""
     for name in names:
         found = {place: getattr(results.facts.study, name) for place, results in runs.items()}
         if len({*map(repr, found.values())}) > 1:
@@ -94,7 +89,7 @@ def _names(runs: Mapping[str, Results]) -> list[str]:
 
 
 def _studies(runs: Mapping[str, Results]) -> list[dict[str, Results]]:
-    """Return the runs study by study: those that share a baseline, directly or by way of others, are of one."""
+    """Return the runs grouped by study: those that share a baseline, directly or through others, are one."""
     groups: list[tuple[set[object], dict[str, Results]]] = []
     for place, results in runs.items():
         study, members = results.facts.study, {place: results}
@@ -136,7 +131,7 @@ def _refuse_shared_trials(studies: list[dict[str, Results]]) -> None:
 
 
 def _renamed(results: Results, name: str, factors: list[str]) -> Results:
-    """Return a run under the name by which it is known among the others, and its arms by all factors."""
+    """Return a run with a name of its own among the others, and its arms named by the factors of all runs."""
     facts = results.facts
     own = [] if facts.foreign else facts.study.factors
     new = {short_name(factor, own): short_name(factor, factors) for factor in own}
@@ -227,15 +222,10 @@ def _with_levels(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     return trials.assign(**{f"param.{name}": trials[f"config.{name}"] for name in missing})
 
 
-def _names_of_arms(trials: pd.DataFrame) -> dict[str, str]:
+def _names_of_arms(trials: pd.DataFrame) -> "pd.Series[str]":
     """Return the name of each arm: its first; where another of its context has that, with its run."""
-    names: dict[str, str] = {}
-    taken: set[tuple[str, str]] = set()
-    arms = trials.drop_duplicates("arm_id")
-    for arm_id, arm, context, run in zip(*(arms[name] for name in ("arm_id", "arm", "context", "run")), strict=True):
-        names[arm_id] = arm if (context, arm) not in taken else f"{arm} ({run})"
-        taken.add((context, arm))
-    return names
+    arms = trials.drop_duplicates("arm_id").set_index("arm_id")
+    return arms["arm"].where(~arms.duplicated(["context", "arm"]), arms["arm"] + " (" + arms["run"] + ")")
 
 
 def _contexts(parts: list[Results]) -> Results:
@@ -298,7 +288,7 @@ def _facts(parts: list[Results], asked: StudyRow) -> Facts:
 
 
 def _together(texts: Iterable[str], separator: str) -> str:
-    """Return the different ones of some texts as one."""
+    """Return texts joined, each once."""
     return separator.join(dict.fromkeys(text for text in texts if text))
 
 

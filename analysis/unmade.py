@@ -1,4 +1,4 @@
-"""What of a report could not be made: noted, and said in its place, so that the rest of the report is there."""
+"""Parts of a report that could not be made: the reason stands in their place, and the rest is there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def noted(reasons: dict[str, str], what: str) -> Iterator[None]:
-    """Let a part of a report fail alone.
+    """Store the reason of any exception raised inside, so that a part of a report fails alone.
 
     Args:
         reasons: What could not be made, with the reason; it grows.

@@ -219,12 +219,12 @@ def collect_on_ray(run: Path, out: Path) -> float:
     """Collect a run by Ray Data, and return the seconds this takes without Ray's start."""
     prepare(is_local=True)
     from analysis.ledger.collect import collect
-    from cktf.cluster.ledger_tables import RowsOnRay
+    from cktf.cluster.ledger_tables import parsed_on_ray
     from cktf.cluster.nodes import connected
 
     with connected(None):
         started = time.perf_counter()
-        collect(run, out, RowsOnRay)
+        collect(run, out, parsed_on_ray)
         return time.perf_counter() - started
 
 

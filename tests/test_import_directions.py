@@ -61,7 +61,7 @@ ANALYSIS = (
     {"analysis.foreign", "analysis.planning", "analysis.several_runs"},
     {"analysis.loading"},
     {"analysis.report"},
-    {"analysis", "analysis.__main__"},
+    {"analysis"},
 )
 ANALYSIS_MAY_IMPORT = {
     f"cktf.{name}"

@@ -1,4 +1,4 @@
-"""Figures. The module of each makes a record of results, what is drawn, and of the record a chart."""
+"""Figures: each module turns results into a record of what is drawn, and the record into a chart."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,9 +23,11 @@ class Figure:
 FIGURES = {
     "effects": Figure("Effects", "an arm and a baseline with results"),
     "critical_difference": Figure("Ranks over all contexts", "three arms ranked in five contexts or more"),
-    "heat_map": Figure("Two factors together", "a grid or a search with two factors of several levels each", 2),
+    "heat_map": Figure("Two factors together", "a grid with two factors of several levels each", 2),
     "marginal": Figure(
-        "One factor along its levels", "a numeric factor with results at three levels or more", num_factors=1
+        "One factor along its levels",
+        "a design with a numeric factor that has results at three levels or more",
+        num_factors=1,
     ),
     "paired_slopes": Figure("Seed by seed", "an arm that shares a complete seed with its baseline"),
     "learning_curves": Figure("Learning curves", "a complete trial of a design"),

@@ -74,27 +74,31 @@ def themed(chart: Any) -> dict[str, Any]:
 def drawing(results: StudyTables, name: str, factors: Sequence[str] = ()) -> Drawing:
     """Return one figure.
 
+    Args:
+        results: Of a run.
+        name: A key of `analysis.figures.FIGURES`.
+        factors: Those to look at, where the figure lets them be chosen.
+
     Raises:
-        ValueError: If the name or a factor is unknown, or the figure does not apply; it names what is allowed.
+        InputError: If the name or a factor is unknown, or the figure does not apply; it says what is allowed.
     """
-
-    def applying() -> str:
-        return ", ".join(_titles(results)) or "none"
-
     if name not in FIGURES:
-        raise InputError(f"no figure is called {name!r}; those that apply: {applying()}")
-    if factors:
-        _check_factors(results, name, factors)
+        raise InputError(f"no figure is called {name!r}; there are: {', '.join(FIGURES)}")
+    figure, known = FIGURES[name], results.facts.study.factors
+    for factor in factors:
+        if factor not in known:
+            raise InputError(f"the study has no factor {factor!r}; it has: {', '.join(known) or 'none'}")
+    if factors and not len(set(factors)) == len(factors) == figure.num_factors:
+        takes = ("no factors", "one factor", "2 different factors")[figure.num_factors]
+        raise InputError(f"figure {name!r} takes {takes}; got: {', '.join(factors)}")
     if drawn := _drawn(results, name, factors):
         return drawn
-    needs = FIGURES[name].needs
-    if factors:
-        raise InputError(f"figure {name!r} cannot show {', '.join(factors)}: it needs {needs}")
-    raise InputError(f"figure {name!r} does not apply: it needs {needs}; those that apply: {applying()}")
+    of_factors = f" to {', '.join(factors)}" if factors else ""
+    raise InputError(f"figure {name!r} does not apply{of_factors}: it needs {figure.needs}")
 
 
 def all_drawings(results: StudyTables) -> tuple[dict[str, Drawing], dict[str, str]]:
-    """Return the figures that apply, by name, and of those that could not be made, the reason."""
+    """Return name to figure for those that apply, and name to reason for those that could not be made."""
     drawings: dict[str, Drawing] = {}
     why_not: dict[str, str] = {}
     for name in FIGURES:
@@ -105,12 +109,13 @@ def all_drawings(results: StudyTables) -> tuple[dict[str, Drawing], dict[str, st
 
 
 def applicable(results: StudyTables) -> dict[str, str]:
-    """Return the names of the figures that apply, with their titles.
+    """Return the names of the figures that apply, with their titles; of one that cannot be made, the reason.
 
     Raises:
-        ValueError: If there is none.
+        InputError: If there is none.
     """
-    if titles := _titles(results):
+    drawings, why_not = all_drawings(results)
+    if titles := {name: drawing.title for name, drawing in drawings.items()} | why_not:
         return titles
     raise InputError("no figure applies: each needs complete trials, and most need several arms")
 
@@ -134,23 +139,3 @@ def _drawable(value: Any) -> Any:
     if isinstance(value, dict):
         return {_drawable(key): _drawable(below) for key, below in value.items()}
     return [_drawable(entry) for entry in value] if isinstance(value, list) else value
-
-
-def _titles(results: StudyTables) -> dict[str, str]:
-    """Return the titles of the figures that apply, by name; of one that cannot be made, the reason."""
-    titles: dict[str, str] = {}
-    for name, figure in FIGURES.items():
-        with noted(titles, name):
-            if module_of(name).record(results) is not None:
-                titles[name] = figure.title
-    return titles
-
-
-def _check_factors(results: StudyTables, name: str, factors: Sequence[str]) -> None:
-    count, known = FIGURES[name].num_factors, results.facts.study.factors
-    for factor in factors:
-        if factor not in known:
-            raise InputError(f"the study has no factor {factor!r}; it has: {', '.join(known) or 'none'}")
-    if len(set(factors)) != count or len(factors) != count:
-        takes = f"{count} different factors" if count > 1 else "one factor" if count else "no factors"
-        raise InputError(f"figure {name!r} takes {takes}; got: {', '.join(factors)}")

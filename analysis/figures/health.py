@@ -97,7 +97,7 @@ def chart(health: Health) -> alt.FacetChart:
 
 
 def _chosen(numbers: list[str], results: StudyTables, shown: list[str]) -> list[str]:
-    """Return as many columns as there may be panels, kind by kind: those that the arms shown have moved most."""
+    """Return the columns that get a panel, ordered by kind: those that differ most from the baseline's."""
     moved = results.health[results.health["arm_id"].isin(shown)]
     largest = moved["statistic"].abs().groupby(PREFIX + moved["measure"]).max().to_dict()
     ranked = sorted(numbers, key=lambda name: (name not in ALWAYS, -largest.get(name, 0.0)))

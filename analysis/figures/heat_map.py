@@ -1,14 +1,13 @@
-"""Heat map of two factors of a grid or a search: the mean score at each of their levels together."""
+"""Heat map of two factors of a grid: the mean score at each of their levels together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
-from analysis.figures.shown import factor_order, panels_of
+from analysis.figures.shown import panels_of
 from analysis.figures.theme import WIDTH, Chart, Rows, data, rows_of
 from analysis.ledger.other_names import under_every_name
 from analysis.statistics.any_table import complete, reported
@@ -16,10 +15,6 @@ from analysis.statistics.interactions import factorial_cells
 from analysis.statistics.levels import factor_label, in_groups, is_numeric
 from analysis.study_tables import StudyTables
 from analysis.wording import number_text, quantity
-from cktf.rows import Stage
-
-MAX_GROUPS, FEWEST_IN_CELL = 5, 3
-"""Parts that a numeric factor of a search is cut into; fewer where cells would have fewer arms than this on average."""
 
 PALE, DEEP = "#eef4fa", "#1d5c96"
 """Ends of the scale of cells: one hue, so that grey paper keeps the order."""
@@ -57,25 +52,23 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
     """Return the cells to be drawn.
 
     Args:
-        results: Of a grid or a search.
-        factors: The two that are looked at; none: the first two of the grid, the most important two of the search.
+        results: Of a grid.
+        factors: The two that are looked at; none: the first two.
 
     Returns:
         None where there are no two factors with several levels each.
     """
     study = results.facts.study
-    is_search = bool((results.trials["stage"] == Stage.SEARCH).any())
-    arms = _searched(results) if is_search else _designed(results)
-    varied = [name for name in factors or factor_order(results) if arms[f"param.{name}"].nunique() > 1][:2]
+    arms = _designed(results)
+    varied = [name for name in factors or study.factors if f"param.{name}" in arms]
+    varied = [name for name in varied if arms[f"param.{name}"].nunique() > 1][:2]
     if arms.empty or len(varied) < 2:
         return None
     # Numbers run along the horizontal axis, words down the vertical one.
     across, down = sorted(varied, key=lambda name: not is_numeric(arms[f"param.{name}"]))
-    fit = int(np.clip(np.sqrt(len(arms) / FEWEST_IN_CELL), 2, MAX_GROUPS)) if is_search else None
-    arms = arms.assign(column=in_groups(arms[f"param.{across}"], fit), row=in_groups(arms[f"param.{down}"], fit))
+    arms = arms.assign(column=in_groups(arms[f"param.{across}"]), row=in_groups(arms[f"param.{down}"]))
     rows = list(arms["row"].cat.categories)
-    metric = study.metric if is_search else study.report_metric
-    measured = quantity(metric)
+    measured = quantity(study.report_metric)
     place = ["context", "row", "column"]
     score = arms.groupby(place, observed=True, sort=False)["score"].mean()
     # An arm that has several names counts its trials once.
@@ -90,16 +83,7 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
         shade=[round(float(shade), 4) for shade in (share if study.maximise else 1 - share)],
     )
     others = ", ".join(factor_label(name, study.factors) for name in study.factors if name not in varied)
-    if is_search:
-        averaged = (
-            f"The arms are not spread evenly over the other factors{f' ({others})' if others else ''}: a search goes "
-            "where scores are good. Read it as a map, not as a test."
-        )
-    elif others:
-        averaged = f"Every combination of levels counts once, whatever its level of {others}."
-    else:
-        averaged = "Every cell is one arm."
-    without = int(arms[["column", "row"]].isna().any(axis="columns").sum())
+    averaged = f"Every combination of levels counts once, whatever its level of {others}."
     return HeatMap(
         measure=f"{measured.label}, mean",
         axes=(factor_label(across, study.factors), factor_label(down, study.factors)),
@@ -107,10 +91,9 @@ def record(results: StudyTables, factors: Sequence[str] = ()) -> HeatMap | None:
         rows=rows[::-1] if is_numeric(arms[f"param.{down}"]) else rows,
         panels=list(dict.fromkeys(found["context"])),
         cells=rows_of(cells),
-        caption=f"Mean {measured.name}{' in the search' if is_search else ''}; darker is better; n counts the trials. "
-        + averaged
+        caption=f"Mean {measured.name}; darker is better; n counts the trials. "
+        + (averaged if others else "Every cell is one arm.")
         + (" Cells of arms that train alike show the same trials." if arms["is_other_name"].any() else "")
-        + (f" {without} arms without one of the two are left out." if without else "")
         + (" Each context has its own scale." if found["context"].nunique() > 1 else ""),
     )
 
@@ -154,17 +137,7 @@ def _designed(results: StudyTables) -> pd.DataFrame:
         for _, of_context in pool.groupby("context", sort=False)
         for arm_id in factorial_cells(of_context, study.factors)[0].values()
     ]
-    return _with_scores(complete(pool[pool["arm_id"].isin(in_grid)], study.report_metric), study.report_metric)
-
-
-def _searched(results: StudyTables) -> pd.DataFrame:
-    """Return the arms of a search of which every seed is complete, likewise."""
-    searched = results.trials[results.trials["stage"] == Stage.SEARCH]
-    complete_arms = searched["arm_id"].isin(results.leaderboard["arm_id"])
-    return _with_scores(searched[complete_arms], results.facts.study.metric)
-
-
-def _with_scores(trials: pd.DataFrame, metric: str) -> pd.DataFrame:
-    by_arm = trials.groupby("arm_id", sort=False)[metric]
+    trials = complete(pool[pool["arm_id"].isin(in_grid)], study.report_metric)
+    by_arm = trials.groupby("arm_id", sort=False)[study.report_metric]
     scored = trials.assign(score=by_arm.transform("mean"), n=by_arm.transform("count"))
     return under_every_name(scored.drop_duplicates("arm_id"))

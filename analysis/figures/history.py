@@ -1,4 +1,4 @@
-"""History of a search: every trial's score in order, the best so far, and what the confirmed arms yield."""
+"""History of a search: every trial's score in order, the best so far, and the means of the confirmed arms."""
 
 from dataclasses import dataclass
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
-import pandas as pd
 
 from analysis.figures.shown import MAX_PANELS, in_panels, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, GREY, Record, Rows, by_kind, epoch_axis, numbers, rows_of
@@ -12,9 +11,6 @@ from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.intervals import grouped_estimates
 from analysis.study_tables import StudyTables
 from analysis.wording import quantity
-
-MAX_POINTS = 120
-"""Epochs that are drawn of one curve; longer ones are thinned evenly, their last epoch kept."""
 
 ARM, BASELINE = "arm", "baseline"
 
@@ -25,13 +21,11 @@ class Curves(Record):
 
     Attributes:
         panels: Titles of the panels, one an arm, in order.
-        bounds: Of the quantity, at which bands are cut; None where it has none.
         domain: Ends of the vertical scale that all panels share, at which bands are cut; None where each panel has its
             own, for there are several contexts.
     """
 
     panels: list[str]
-    bounds: tuple[float, float] | None
     domain: tuple[float, float] | None
 
 
@@ -55,6 +49,8 @@ def record(results: StudyTables) -> Curves | None:
     compared = results.against_baseline[results.against_baseline["arm_id"].isin(names)]
     shown = list(largest_effects(compared, MAX_PANELS)["arm_id"]) or list(names)[:MAX_PANELS]
     rows, panels = [], []
+    measured = quantity(study.metric)
+    curves[["low", "high"]] = curves[["low", "high"]].map(measured.cut)  # of two seeds they may reach far
     for arm_id in shown:
         arm = curves[curves["arm_id"] == arm_id]
         panels.append(panel_title(names[arm_id], contexts[arm_id], arm["n"].max()))
@@ -63,8 +59,8 @@ def record(results: StudyTables) -> Curves | None:
         if arm_id != baseline:
             sides.insert(0, (BASELINE, curves[curves["arm_id"] == baseline]))
         for series, curve in sides:
-            rows += _points(curve, panels[-1], series)
-    measured = quantity(study.metric)
+            points = curve[["epoch", "n", "mean", "low", "high"]].round(4)
+            rows += rows_of(points.assign(panel=panels[-1], series=series))
     has_bands = any(row["low"] is not None for row in rows)
     caption = (
         f"{measured.name.capitalize()} after each epoch: mean over complete trials"
@@ -78,14 +74,11 @@ def record(results: StudyTables) -> Curves | None:
     if unscored_phases:
         caption += f" Epochs are counted from the first phase on; phase {' and '.join(unscored_phases)} gives no value."
     caption += left_out(len(shown), len(results.against_baseline))
-    if (num_epochs := int(curves["arm_id"].value_counts().max())) > MAX_POINTS:
-        caption += f" Of a curve of {num_epochs} epochs, {MAX_POINTS} are drawn."
     return Curves(
         axis=measured.label,
         panels=panels,
         rows=rows,
-        bounds=measured.bounds,
-        domain=_domain(rows, measured.bounds) if shares_axis else None,
+        domain=_domain(rows) if shares_axis else None,
         caption=caption,
     )
 
@@ -97,18 +90,14 @@ def chart(curves: Curves) -> alt.FacetChart:
     y = alt.Y("mean:Q", title=curves.axis, scale=alt.Scale(zero=False, domain=domain, clamp=True))
     base = alt.Chart().encode(x=alt.X("epoch:Q", title="epoch", axis=epoch_axis(curves.rows)), color=kinds["color"])
     band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title=curves.axis), y2="high:Q")
-    if curves.bounds:  # of two seeds, an interval may reach far beyond what there is
-        least, most = curves.bounds
-        cut = {end: f"isValid(datum.{end}) ? clamp(datum.{end}, {least}, {most}) : null" for end in ("low", "high")}
-        band = band.transform_calculate(**cut)
     line = base.mark_line(strokeWidth=2).encode(
         y=y, strokeDash=kinds["strokeDash"], tooltip=["series:N", "epoch:Q", *numbers("mean", "low", "high")]
     )
     return in_panels([band, line], curves.rows, curves.panels, shares_axis=curves.domain is not None)
 
 
-def _domain(rows: Rows, bounds: tuple[float, float] | None) -> tuple[float, float]:
-    """Return a scale that holds all means, and the intervals after the last epoch as far as the bounds allow.
+def _domain(rows: Rows) -> tuple[float, float]:
+    """Return a scale that holds all means, and the intervals after the last epoch.
 
     Those of early epochs and few seeds may be so wide that nothing could be seen of the curves.
     """
@@ -116,12 +105,4 @@ def _domain(rows: Rows, bounds: tuple[float, float] | None) -> tuple[float, floa
     held = [row["mean"] for row in rows]
     held += [row[end] for row in rows if row["epoch"] == last for end in ("low", "high") if row[end] is not None]
     margin = 0.05 * (max(held) - min(held)) or 1.0  # of one value, a scale around it
-    least, most = bounds or (-np.inf, np.inf)
-    return round(max(least, min(held) - margin), 4), round(min(most, max(held) + margin), 4)
-
-
-def _points(curve: pd.DataFrame, panel: str, series: str) -> Rows:
-    last = len(curve) - 1
-    kept = np.unique(np.linspace(0, last, min(last + 1, MAX_POINTS)).round().astype(np.int64))
-    points = curve[["epoch", "n", "mean", "low", "high"]].iloc[kept].round(4)
-    return rows_of(points.assign(panel=panel, series=series))
+    return round(min(held) - margin, 4), round(max(held) + margin, 4)

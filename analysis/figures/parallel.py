@@ -129,7 +129,7 @@ def chart(parallel: Parallel) -> Chart:
 
 
 def _axis(levels: "pd.Series[Any]", *, is_log: bool) -> tuple[NDArray[np.float64], list[tuple[float, str]]]:
-    """Return where each arm's level lies along an axis (arms,), and what is written at which place of it."""
+    """Return each arm's position along an axis (arms,), and the axis' labels with their positions."""
     if is_numeric(levels):
         numbers = levels.to_numpy(np.float64, na_value=np.nan)
         ends = [(0.0, f"{np.nanmin(numbers):.3g}"), (1.0, f"{np.nanmax(numbers):.3g}")]

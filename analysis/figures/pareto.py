@@ -2,6 +2,7 @@
 
 import altair as alt
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.figures.shown import thinned, thinned_text
@@ -26,16 +27,12 @@ def front(costs: NDArray[np.float64], losses: NDArray[np.float64]) -> NDArray[np
     Returns:
         (points,); of equal points all or none.
     """
-    # In the order of cost, a point is dominated if an earlier one has as small a loss; equal points dominate not.
-    order = np.lexsort((losses, costs))
-    is_front = np.zeros(len(costs), dtype=np.bool_)
-    best = (np.inf, np.inf)
-    for index in order:
-        point = (losses[index], costs[index])
-        if point[0] < best[0]:
-            best = point
-        is_front[index] = point == best
-    return is_front
+    # Seen from the cheapest on, ties by loss, the front is what no earlier point is as good as, and its equals.
+    points = pd.DataFrame({"cost": costs, "loss": losses}).sort_values(["cost", "loss"], kind="stable")
+    best = points["loss"].cummin()
+    cheapest = points["cost"].groupby(best).transform("min")
+    is_front = (points["loss"] == best) & (points["cost"] == cheapest)
+    return is_front.sort_index().to_numpy()
 
 
 def record(results: StudyTables) -> Record | None:

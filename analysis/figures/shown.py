@@ -1,4 +1,4 @@
-"""Which arms and factors figures show, where there are more than anybody can look at, and how they are named."""
+"""Which arms and factors figures show where there are too many, and the titles of panels."""
 
 import textwrap
 
@@ -24,7 +24,7 @@ IN_LINES = "split(datum.label, '\\n')"
 
 
 def panel_title(arm: str, context: str, n: int) -> str:
-    """Return what stands above an arm's panel, in lines."""
+    """Return the title of an arm's panel: its name and n, in lines."""
     counted = f"(n = {n})"
     *lines, last = textwrap.wrap(arm_label(arm, context), TITLE_WIDTH) or [""]
     end = [f"{last}  {counted}"] if len(last) + len(counted) < TITLE_WIDTH else [last, counted]
@@ -63,41 +63,30 @@ def largest_effects(effects: pd.DataFrame, most: int) -> pd.DataFrame:
 
 
 def left_out(drawn: int, total: int) -> str:
-    """Return the sentence that says which arms are drawn; nothing where all are."""
+    """Return the caption's sentence on which arms are drawn; empty where all are."""
     return f" Only the {drawn} arms with the largest effects are drawn, of {total}." if drawn < total else ""
 
 
 def thinned(arms: pd.DataFrame, keep: "pd.Series[bool] | None" = None) -> pd.DataFrame:
-    """Return at most about `MAX_MARKS` rows, in their order: those to be kept, and the others evenly.
+    """Return at most `MAX_MARKS` rows, evenly, and those to be kept.
 
     Args:
         arms: A row for each mark.
         keep: Which are drawn in any case; none of them.
     """
-    if len(arms) <= MAX_MARKS:
-        return arms
-    is_kept = np.zeros(len(arms), np.bool_) if keep is None else keep.to_numpy(np.bool_, copy=True)
-    others = np.flatnonzero(~is_kept)
-    room = max(MAX_MARKS - int(is_kept.sum()), 0)
-    is_kept[others[np.linspace(0, len(others) - 1, min(room, len(others))).round().astype(np.int64)]] = True
-    return arms[is_kept]
+    is_drawn = np.arange(len(arms)) % max(1, -(-len(arms) // MAX_MARKS)) == 0
+    drawn: pd.DataFrame = arms[is_drawn if keep is None else is_drawn | keep.to_numpy(np.bool_)]
+    return drawn
 
 
 def thinned_text(shown: int, there: int, kept: str = "") -> str:
     """Return a sentence for a caption that says how many are drawn; empty where all are."""
-    if shown >= there:
-        return ""
-    which = f": {kept}, and an even sample of the others" if kept else ", evenly spaced in the order of planning"
-    return f" {shown} of {there} are drawn{which}."
-
-
-def factor_order(results: StudyTables) -> list[str]:
-    """Return the factors of a study: those of a search by PED-ANOVA's importance, where there is one."""
-    found = results.importance.dropna(subset="importance")
-    important = found.loc[found["method"] == "ped-anova", "factor"]
-    return list(dict.fromkeys([*important, *results.facts.study.factors]))
+    return f" {shown} of {there} are drawn, an even sample{kept and f' and {kept}'}." if shown < there else ""
 
 
 def searched_factors(results: StudyTables) -> list[str]:
-    """Return the factors that any arm of a search has, in the order of `factor_order`."""
-    return [name for name in factor_order(results) if f"param.{name}" in results.searched]
+    """Return the factors that any arm of a search has, by PED-ANOVA's importance where it is known."""
+    found = results.importance.dropna(subset="importance")
+    important = found.loc[found["method"] == "ped-anova", "factor"]
+    names = dict.fromkeys([*important, *results.facts.study.factors])
+    return [name for name in names if f"param.{name}" in results.searched]

@@ -1,4 +1,4 @@
-"""What all figures share: a record, colours for colour-blind readers, grey printers and dark pages, and encodings."""
+"""What all figures share: the record, colours that suit colour-blind readers and dark pages, and encodings."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ def rows_of(frame: pd.DataFrame) -> Rows:
 
 
 def by_kind(name: str, looks: Mapping[Any, Sequence[Any]], channels: str, **options: Any) -> dict[str, Any]:
-    """Return the encodings that tell the values of a field apart.
+    """Return the encodings by which the values of a field differ: colour, shape, dashes.
 
     Args:
         name: The field.
@@ -97,7 +97,7 @@ def numbers(*names: str, form: str = ".3f") -> list[alt.Tooltip]:
 
 
 def title_lines(title: str) -> list[str]:
-    """Return an axis' title in lines that a panel, or a telephone, has room for."""
+    """Return an axis' title in lines of at most `TITLE_LINE` characters."""
     return textwrap.wrap(title, TITLE_LINE)
 
 
@@ -113,7 +113,7 @@ def epoch_axis(rows: Rows) -> alt.Axis:
 
 
 def rules(channel: str, name: str, values: Sequence[float], dash: Sequence[int]) -> alt.Chart:
-    """Return dashed lines across a figure where ``x`` or ``y``, the channel, has these values; 0, say."""
+    """Return dashed lines across a figure at these values of ``x`` or ``y``, the channel."""
     lines = alt.Chart(data([{name: value} for value in values])).mark_rule(color=INK, strokeDash=[*dash], opacity=0.7)
     encoded: alt.Chart = lines.encode(**{channel: f"{name}:Q"})
     return encoded

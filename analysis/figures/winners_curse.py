@@ -1,4 +1,4 @@
-"""The winner's curse: what the best arms scored in the search, beside what they yield at fresh seeds."""
+"""The winner's curse: the best arms' search scores beside their means at fresh seeds."""
 
 from functools import partial
 from typing import Any

@@ -1,12 +1,13 @@
 """Results that were not measured here: an Optuna study, a folder of Ray Tune, a CSV file -> `Results`."""
 
+from collections.abc import Callable
+
 from analysis.foreign.csv_file import read_csv
 from analysis.foreign.optuna_study import read_optuna
 from analysis.foreign.ray_tune import read_ray_tune
 from analysis.results import Results
 from cktf.errors import InputError, shown
 from cktf.foreign_options import TAKES, Options
-from cktf.rows import Alternative, Family
 
 
 def read(kind: str, place: str, options: Options) -> Results:
@@ -24,30 +25,15 @@ def read(kind: str, place: str, options: Options) -> Results:
             raise InputError(f"--{name}: results --from {kind} do not take it; they take {taken}")
     if not place.strip():
         raise InputError(f"the place of the results is empty; name the file, folder or storage of --from {kind}")
-    if kind == "optuna":
-        return read_optuna(place, name=options.study)
-    if options.metric is None:
+    given = {name: getattr(options, name) for name in options.given}
+    if kind != "optuna" and options.metric is None:
         raise InputError(f"--metric: results --from {kind} do not say which of their numbers is compared")
     if options.minimise and options.maximise:
         raise InputError("--minimise, --maximise: they exclude each other; give one of them")
-    maximise = options.maximise if options.minimise or options.maximise else None
-    if kind == "ray-tune":
-        return read_ray_tune(place, metric=options.metric, maximise=maximise)
-    return read_csv(
-        place,
-        metric=options.metric,
-        maximise=maximise,
-        arm=options.arm or "arm",
-        seed=options.seed or "seed",
-        context=options.context,
-        baseline=options.baseline,
-        delta=options.delta,
-        contrasts=options.contrast or (),
-        family=options.family or Family.STUDY,
-        alternative=options.alternative or Alternative.TWO_SIDED,
-        margin=options.margin or 0.0,
-        status=options.status,
-        separator=options.separator,
-        decimal=options.decimal,
-        encoding=options.encoding,
-    )
+    if given.pop("minimise", False):
+        given["maximise"] = False
+    for option, argument in (("study", "name"), ("contrast", "contrasts")):
+        if option in given:
+            given[argument] = given.pop(option)
+    readers: dict[str, Callable[..., Results]] = {"csv": read_csv, "optuna": read_optuna, "ray-tune": read_ray_tune}
+    return readers[kind](place, **given)

@@ -27,12 +27,6 @@ CANNOT_BE_VOUCHED_FOR = [
     "are in the file.",
 ]
 
-WORD_AND_NUMBER = re.compile(r"([^\W\d]+[ _.:=-]*)[0-9]+")
-"""A seed that is called ``s0``, or ``seed 0``."""
-
-WITH_COMMA = re.compile(r"[+-]?([0-9]*)(,[0-9]+)?([eE][+-]?[0-9]+)?")
-"""A number whose decimal sign is a comma, or has none."""
-
 SAY_STATUS = {"status", "state", "outcome"}
 """Last words of a column's name that is read for how trials ended, unless another is named."""
 
@@ -56,7 +50,7 @@ def read_csv(
     decimal: str | None = None,
     encoding: str | None = None,
 ) -> Results:
-    """Return the results in a CSV file, or another of a table (JSON, Parquet), as those of a comparison of named arms.
+    """Return the results in a table, a file of CSV, JSON or Parquet, as those of a comparison of named arms.
 
     A row whose metric is empty or not finite, or that says that it failed, is a failed trial: it is counted, and its
     seed forms no pair. Names are read without blanks at their ends and invisible characters.
@@ -78,8 +72,8 @@ def read_csv(
         margin: Of a one-sided alternative.
         status: Column that says how a trial ended; None: those whose names end in one of `SAY_STATUS`, if there are
             any.
-        separator: What parts the cells of a line, a sign or ``tab``; None: the first line says it, or it is found out.
-        decimal: The decimal sign of numbers; None: a comma is one where it can be nothing else.
+        separator: What parts the cells of a line, a sign or ``tab``; None: it is found out.
+        decimal: The decimal sign of numbers, ``.`` (None) or ``,``.
         encoding: Of the text; None: its first bytes say it, or it is UTF-8.
 
     Raises:
@@ -102,7 +96,7 @@ def read_csv(
     names = [option for option in ("arm", "context") if option in named]
     has_addresses = any(cells.has_address(cell) for option in names for cell in frame[option])
     frame[names] = frame[names].map(cells.tidy_level)
-    numbers, caveats = _numbers(what, named["metric"], frame["metric"].tolist(), decimal)
+    numbers = _numbers(what, named["metric"], frame["metric"].tolist(), decimal)
     seeds = _seeds(what, named["seed"], frame["seed"].tolist(), decimal)
     others = [name for name in head if name not in named.values() and head.count(name) == 1]
     frame = frame.assign(seed=seeds).mask(lambda cells: cells == "").assign(metric=numbers)
@@ -113,11 +107,10 @@ def read_csv(
     needs_baseline = not pairs or [BASELINE] in pairs
     wanted = baseline or (BASELINE if needs_baseline else None)
     plain = as_trials(frame, metric="metric", baseline=wanted, what=what, called=called)
-    ends, unread = _ends(what, table, named)
+    ends, caveats = _ends(what, table, named)
     plain["status"] = [
         status if end == Status.COMPLETE else end for (end, _), status in zip(ends, plain["status"], strict=True)
     ]
-    caveats += unread
     trials = [_trial(row, end, named["metric"]) for row, end in zip(plain.to_dict("records"), ends, strict=True)]
     caveats += [ADDRESSES_CUT] * has_addresses
     caveats += scales_in_words(plain, "metric", named["metric"])
@@ -139,7 +132,7 @@ def read_csv(
 
 
 def _pair(what: str, contrast: str | Sequence[str], arms: list[str]) -> list[str]:
-    """Return the arms of a contrast, or the word that stands for the baseline; a comma in a text parts two arms."""
+    """Return the two arms of a contrast, or ``baseline`` alone; in a text a comma separates two arms."""
     named = {tidy_name(arm) for arm in arms}
     if not isinstance(contrast, str):
         found = [[tidy_name(name) for name in contrast]]
@@ -159,34 +152,25 @@ def _pair(what: str, contrast: str | Sequence[str], arms: list[str]) -> list[str
 
 
 def _require_columns(what: str, head: list[str], named: Mapping[str, str]) -> None:
-    """Refuse columns that are not there, or stand there several times."""
+    """Raise an InputError for columns that are missing or there several times."""
     for option, column in named.items():
         if (stands := head.count(column)) > 1:
             raise InputError(f"{what}: {stands} columns are called {column!r} (--{option}); rename all but one")
-    missing = {option: column for option, column in named.items() if column not in head}
-    if not missing:
-        return
-    alike = {
-        option: name for option, column in missing.items() for name in head if name.casefold() == column.casefold()
-    }
-    hint = ""
-    if alike:
-        options = " ".join(f"--{option} {name}" for option, name in alike.items())
-        hint = f"; {options} names what differs by capitals alone"
-    elif {"arm", "seed", "metric"} & {*missing}:
-        hint = "; a row is one arm at one seed, with a column each for the arm, the seed and the metric"
-    wanted = ", ".join(f"{column!r} (--{option})" for option, column in missing.items())
-    raise InputError(f"{what}: no column is called {wanted}; there are: {listed(head)}{hint}")
+    if missing := [f"{column!r} (--{option})" for option, column in named.items() if column not in head]:
+        raise InputError(
+            f"{what}: no column is called {', '.join(missing)}; there are: {listed(head)}; a row is one arm at one "
+            "seed, with a column each for the arm, the seed and the metric"
+        )
 
 
 def _ends(what: str, table: pd.DataFrame, named: dict[str, str]) -> tuple[list[tuple[Status, str]], list[str]]:
-    """Return how each row says that its trial ended, and in which words; and caveats on the columns that say it."""
+    """Return each row's status and its words for it, and caveats on status columns that were not understood."""
     said = named.get("status")
-    columns = [said] if said else [name for name in table.columns if _says_status(name, named)]
     ends = [(Status.COMPLETE, "")] * len(table)
     unknown: dict[str, str] = {}
     for place, column in enumerate(table.columns):
-        if column not in columns:
+        last_word = re.split(r"[\W_]+", column.lower())[-1]
+        if column != said and (said or last_word not in SAY_STATUS or column in named.values()):
             continue
         for row, cell in enumerate(table.iloc[:, place]):
             found = cells.status_in(cell)
@@ -199,20 +183,14 @@ def _ends(what: str, table: pd.DataFrame, named: dict[str, str]) -> tuple[list[t
                 unknown.setdefault(column, cell)
             elif found != Status.COMPLETE:
                 ends[row] = (found, f"{column}: {cell}")
-    told = [
+    return ends, [
         f"Column {column} may say how trials ended, but its words, like {cell!r}, are not known, and were not read."
         for column, cell in unknown.items()
     ]
-    return ends, told
-
-
-def _says_status(column: str, named: dict[str, str]) -> bool:
-    words = column.lower().replace("_", " ").replace("-", " ").replace(".", " ").split()
-    return bool(words) and words[-1] in SAY_STATUS and column not in named.values()
 
 
 def _trial(row: Mapping[Hashable, Any], end: tuple[Status, str], metric: str) -> ForeignTrial:
-    """Return a row of a plain table, with what it says of its end, as a trial."""
+    """Return a row of a plain table, with its status and reason, as a trial."""
     status, reason = end
     score = row["metric"]
     if status == Status.COMPLETE and math.isnan(score):
@@ -229,43 +207,22 @@ def _trial(row: Mapping[Hashable, Any], end: tuple[Status, str], metric: str) ->
     )
 
 
-def _numbers(what: str, column: str, texts: list[str], decimal: str | None) -> tuple[list[float], list[str]]:
-    """Return the numbers in the cells of the metric, NaN where there is none; and what was made of other signs.
-
-    Without a decimal sign, a comma is one where no cell has a point and some comma can part no thousands.
-    """
-    told = []
-    filled = [text for text in texts if text.lower() not in cells.NO_VALUE]
-    if filled and all(text.endswith("%") for text in filled):
-        texts = [text.removesuffix("%").rstrip() for text in texts]
-        filled = [text.removesuffix("%").rstrip() for text in filled]
-        told.append(f"The signs for per cent behind {column} were cut off.")
-    parts = [found for text in filled if (found := WITH_COMMA.fullmatch(text))]
-    no_thousands = [found for found in parts if found[2] and (len(found[2]) != 4 or found[1] in ("", "0"))]
-    if decimal is None and no_thousands and len(parts) == len(filled):
-        decimal = ","
-        told.append(f"Commas in {column} were read as decimal signs.")
+def _numbers(what: str, column: str, texts: list[str], decimal: str | None) -> list[float]:
+    """Return the numbers in the cells of the metric, NaN where there is none."""
     numbers = []
     for row, text in enumerate(texts, 1):
         is_other = decimal == "," and "." in text
         number = None if is_other else cells.number(text.replace(",", ".") if decimal == "," else text)
         if number is None:
-            hint = ""
-            if decimal == ",":
-                hint = " (--decimal ,)"
-            elif "," in text:
-                hint = "; --decimal , reads a comma as the decimal sign"
+            hint = "; --decimal , reads a comma as the decimal sign" if "," in text and decimal is None else ""
             raise InputError(f"{cells.no_number(what, column, row, text)}{hint}")
         numbers.append(number)
-    return numbers, told
+    return numbers
 
 
 def _seeds(what: str, column: str, seeds: list[str], decimal: str | None) -> list[str]:
-    """Return seeds as whole numbers are written; a word that stands before all of them alike is cut off."""
-    parted = [WORD_AND_NUMBER.fullmatch(seed) for seed in seeds if seed]
-    words = {found[1] for found in parted if found}
-    word = words.pop() if len(words) == 1 and all(parted) else ""
-    found = [seed.removeprefix(word).replace(decimal or ".", ".") for seed in seeds]
+    """Return seeds as whole numbers are written, with a point."""
+    found = [seed.replace(decimal or ".", ".") for seed in seeds]
     for row, (seed, number) in enumerate(zip(seeds, found, strict=True), 1):
         if seed and cells.whole_number(number) is None:
             raise InputError(

@@ -1,26 +1,16 @@
 """An Optuna study in a storage -> a search. Nothing is written into the storage."""
 
-import io
-import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, quote_plus
-
-from cktf.errors import InputError, UserError, naming, shown
-from cktf.row_values import DEEPEST, LARGEST_INTEGER, depth
-
-if TYPE_CHECKING:
-    import optuna
-    import sqlalchemy
-import os
-from typing import TYPE_CHECKING
 
 from analysis.facts import Foreign
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
 from analysis.results import Results
+from cktf.errors import InputError, UserError, naming
 from cktf.names import tidy_name
 from cktf.rows import Stage, Status
 
@@ -59,8 +49,14 @@ def read_optuna(storage: str | os.PathLike[str], *, name: str | None = None) -> 
         InputError: If the storage cannot be read, holds no such study, or the study has several objectives.
     """
     storage = os.fspath(storage)
+    with _readable(storage):
+        return _results(storage, name)
+
+
+def _results(storage: str, name: str | None) -> Results:
     place = without_password(storage)
-    study, found = stored_study(storage, name)
+    study = stored_study(storage, name)
+    found = study.get_trials(deepcopy=False)
     if len(study.directions) != 1:
         count = len(study.directions) or "no"
         raise InputError(f"{place}: study {study.study_name!r} has {count} objectives; a report reads one")
@@ -129,23 +125,36 @@ TABLES = {
 """Those that an Optuna storage has, and others beside them; one that lacks any would be given it by Optuna."""
 
 
-def stored_study(storage: str, name: str | None) -> "tuple[optuna.Study, list[optuna.trial.FrozenTrial]]":
-    """Return a study and its trials.
+def stored_study(storage: str, name: str | None) -> "optuna.Study":
+    """Return a study out of a storage, which is only read.
 
     Args:
         storage: A URL as Optuna takes it, ``journal:///`` and the path of a journal's file, or the path of either file.
         name: Of the study; None: the only one.
 
     Raises:
-        InputError: If there is no such storage or study, or it cannot be read.
+        InputError: If there is no such storage or study.
     """
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    if "://" not in storage:
+        with naming(storage), Path(storage).open("rb") as file:
+            storage = f"{SQLITE if file.read(len(SQLITE_FILE)) == SQLITE_FILE else JOURNAL}{storage}"
     if storage.startswith(JOURNAL):
-        return _in_journal(storage.removeprefix(JOURNAL), name)
-    if "://" in storage:
-        return _in_database(storage, name)
-    if _content(storage, len(SQLITE_FILE)) == SQLITE_FILE:
-        return _in_database(f"{SQLITE}{storage}", name)
-    return _in_journal(storage, name)
+        path = storage.removeprefix(JOURNAL)
+        if not Path(path).is_file():  # which Optuna would make
+            raise InputError(f"{path}: no Optuna storage that can be read: there is no such file")
+        opened: optuna.storages.BaseStorage = optuna.storages.JournalStorage(JournalFileBackend(path))
+    else:
+        opened = _database(storage)
+    names = optuna.get_all_study_names(opened)
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name not in names:
+        asked = "--study names one of its studies" if name is None else f"there is no study {name!r} (--study)"
+        raise InputError(f"{without_password(storage)}: {asked}; there are: {', '.join(names) or 'none'}")
+    return optuna.load_study(study_name=name, storage=opened)
 
 
 def without_password(storage: str) -> str:
@@ -157,161 +166,36 @@ def without_password(storage: str) -> str:
     return f"{scheme}{separator}{user.partition(':')[0]}{at}{place.partition('?')[0]}"
 
 
-def _content(path: str, size: int = -1) -> bytes:
-    """Return the first bytes of a file, or all of them."""
-    with naming(path):
-        if not Path(path).is_file():
-            hint = f"; a storage is a file, or a URL as Optuna takes it, {SQLITE}study.db"
-            raise InputError(f"{path}: no Optuna storage that can be read: there is no such file{hint}")
-        with Path(path).open("rb") as file:
-            return file.read(size)
-
-
-def _in_journal(path: str, name: str | None) -> "tuple[optuna.Study, list[optuna.trial.FrozenTrial]]":
-    """Return a study out of the file of a journal."""
-    import optuna
-    from optuna.storages.journal import BaseJournalBackend
-
-    logs = _logs(path)
-
-    class Logs(BaseJournalBackend):
-        """The lines of the file, which can only be read."""
-
-        def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-            yield from logs[log_number_from:]
-
-        def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002  # Optuna's interface wants it
-            raise io.UnsupportedOperation("a journal is only read")
-
-    with _readable(path):
-        return _chosen(optuna.storages.JournalStorage(Logs()), path, name)
-
-
-def _logs(path: str) -> list[dict[str, Any]]:
-    """Return what the lines of a journal hold; a last one without its end may be torn."""
-    lines = _content(path).split(b"\n")
-    logs = []
-    for number, line in enumerate(lines, 1):
-        try:
-            log = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if number == len(lines):
-                break
-            raise InputError(
-                f"{path}, line {number}: no Optuna storage that can be read: neither a database nor a journal's line "
-                f"of JSON ({error})"
-            ) from error
-        if not isinstance(log, dict) or not isinstance(log.get("op_code"), int) or depth(log) > DEEPEST:
-            raise InputError(
-                f"{path}, line {number}: no Optuna storage that can be read: a line of a journal is a mapping with an "
-                f"op_code; got {shown(log)}"
-            )
-        logs.append(log)
-    if not logs:
-        raise InputError(f"{path}: no Optuna storage that can be read: it is neither a database nor a journal")
-    return logs
-
-
-def _in_database(storage: str, name: str | None) -> "tuple[optuna.Study, list[optuna.trial.FrozenTrial]]":
-    """Return a study out of a database, which is only read."""
+def _database(storage: str) -> "optuna.storages.RDBStorage":
+    """Return an opened database of Optuna's, a file so that nothing can be written into it; others are refused."""
     import optuna
     import sqlalchemy
-    from sqlalchemy.exc import SQLAlchemyError
 
-    place = without_password(storage)
-    try:
-        url = sqlalchemy.make_url(storage)
-    except SQLAlchemyError:  # its message repeats the URL
-        raise InputError(f"{place}: no Optuna storage that can be read: it is no URL of a database") from None
-    options = _read_only(url, place)
-    # The query of a file's URL says how to open it, which is known.
-    address = storage.partition("?")[0] if options else storage
-    with _readable(place, url):
-        engine = sqlalchemy.create_engine(address, **options)
-        try:
-            _require_optunas(engine, place)
-        finally:
-            engine.dispose()
-        opened = optuna.storages.RDBStorage(address, engine_kwargs=options, skip_table_creation=True)
-        try:
-            return _chosen(opened, place, name)
-        finally:
-            opened.remove_session()
-            opened.engine.dispose()
-
-
-def _chosen(
-    storage: "optuna.storages.BaseStorage", place: str, name: str | None
-) -> "tuple[optuna.Study, list[optuna.trial.FrozenTrial]]":
-    """Return the study of a name, or the only one, with its trials."""
-    import optuna
-
-    names = optuna.get_all_study_names(storage)
-    if name is None and len(names) == 1:
-        name = names[0]
-    if name not in names:
-        asked = "--study names one of its studies" if name is None else f"there is no study {name!r} (--study)"
-        raise InputError(f"{place}: {asked}; there are: {', '.join(names) or 'none'}")
-    study = optuna.load_study(study_name=name, storage=storage)
-    trials = study.get_trials(deepcopy=False)
-    for trial in trials:
-        steps = trial.intermediate_values
-        wrong: list[object] = [step for step in steps if not isinstance(step, int) or abs(step) > LARGEST_INTEGER]
-        values = (*steps.values(), *(trial.values or ()))
-        wrong += [value for value in values if not isinstance(value, int | float)]
-        if wrong:
-            raise InputError(f"{place}: trial {trial.number}: steps and values are numbers; got {shown(wrong[0])}")
-        _ = trial.duration  # two moments of which one has no time zone have no difference
-    return study, trials
+    place, url, options = without_password(storage), sqlalchemy.make_url(storage), dict[str, Any]()
+    if url.get_backend_name() == "sqlite":
+        file = Path(url.database or "")
+        if not file.is_file():  # to open it would make it
+            raise InputError(f"{place}: there is no file {url.database or 'that it names'}")
+        address = f"{file.resolve().as_uri()}?mode=ro"
+        options["creator"] = lambda: sqlite3.connect(address, uri=True, check_same_thread=False)
+        storage = storage.partition("?")[0]  # the query says how to open it, which is known
+    options["poolclass"] = sqlalchemy.pool.NullPool  # no connection is left open
+    engine = sqlalchemy.create_engine(storage, **options)
+    if missing := sorted(TABLES - {*sqlalchemy.inspect(engine).get_table_names()}):
+        raise InputError(f"{place}: no Optuna storage: it lacks the tables {', '.join(missing)}")
+    return optuna.storages.RDBStorage(storage, engine_kwargs=options, skip_table_creation=True)
 
 
 @contextmanager
-def _readable(place: str, url: "sqlalchemy.URL | None" = None) -> Iterator[None]:
+def _readable(storage: str) -> Iterator[None]:
     """Let whatever Optuna and its libraries raise at a storage that was changed by hand name the storage."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:  # a wrong value in it is found as a KeyError, an AssertionError, ...
-        reason = f"{type(error).__name__}: {error}"
-        reason = reason if url is None else _without_secrets(reason, url)
+        reason = type(error).__name__
+        if not {*"@?"} & {*storage}:  # else the message may repeat a password
+            reason += f": {error}"
+        place = without_password(storage)
         raise InputError(f"{place}: no Optuna storage that can be read: {reason}") from None
-
-
-def _read_only(url: "sqlalchemy.URL", place: str) -> dict[str, Any]:
-    """Return the options by which SQLAlchemy opens a database and nothing can be written into a file."""
-    if url.get_backend_name() != "sqlite":
-        return {}
-    file = Path(url.database or "")
-    if not file.is_file():
-        raise InputError(f"{place}: there is no file {url.database or 'that it names'}")  # to open it would make it
-    address = f"{file.resolve().as_uri()}?mode=ro"
-    return {"creator": lambda: sqlite3.connect(address, uri=True, check_same_thread=False)}
-
-
-def _require_optunas(engine: "sqlalchemy.Engine", place: str) -> None:
-    """Refuse a database of something else, which Optuna would make into one of its own."""
-    import sqlalchemy
-
-    found = sqlalchemy.inspect(engine)
-    if "studies" not in (tables := set(found.get_table_names())):
-        raise InputError(f"{place}: no Optuna storage: it has no table of studies")
-    columns = {column["name"] for column in found.get_columns("studies")}
-    if missing := [*sorted(TABLES - tables), *sorted({"study_id", "study_name"} - columns)]:
-        raise InputError(
-            f"{place}: no Optuna storage: it has a table of studies, but none of Optuna's {', '.join(missing)}"
-        )
-    with engine.connect() as connection:
-        for name in ("version_info", "alembic_version"):
-            table = sqlalchemy.table(name)
-            if not connection.scalar(sqlalchemy.select(sqlalchemy.func.count()).select_from(table)):
-                raise InputError(f"{place}: no Optuna storage: its table {name} is empty")
-
-
-def _without_secrets(text: str, url: "sqlalchemy.URL") -> str:
-    """Return a message of a driver without the password and the values of the query, should it repeat them."""
-    values = [value for part in url.query.values() for value in (part if isinstance(part, tuple) else (part,))]
-    for secret in filter(None, [url.password, *values]):
-        for form in (str(secret), quote(str(secret)), quote_plus(str(secret))):
-            text = text.replace(form, "***")
-    return text

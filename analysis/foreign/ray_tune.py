@@ -1,7 +1,5 @@
-"""The folder of a Ray Tune experiment -> a search. Read from its JSON and CSV files, without Ray."""
+"""The folder of a Ray Tune experiment -> a search. Read from its files, without Ray."""
 
-import csv
-import io
 import math
 import os
 from dataclasses import dataclass
@@ -10,12 +8,12 @@ from typing import Any, TypeGuard
 import numpy as np
 from pyarrow import fs
 
+from analysis.arguments import listed
 from analysis.facts import Foreign
 from analysis.foreign.table_file import parsed_json
 from analysis.foreign.trials import ForeignTrial, foreign_results, in_words, levels_of
 from analysis.ledger.columns import flat
 from analysis.results import Results
-from analysis.statistics import cells
 from analysis.statistics.levels import is_logarithmic
 from analysis.wording import larger_is_better
 from cktf.errors import InputError, naming, shown
@@ -24,14 +22,8 @@ from cktf.row_values import DEEPEST, depth
 from cktf.rows import Stage, Status
 from cktf.storage import open_folder, read
 
-PARAMS, RESULTS, PROGRESS = "params.json", "result.json", "progress.csv"
-"""Files of one trial; the results stand in the second or, failing it, in the third."""
-
-ERRORS = "error.txt", "error.pkl"
-"""Files of a trial that failed."""
-
-FAILED_SILENTLY = "failed without a word"
-"""Said of a trial whose folder says that it failed, and no more."""
+PARAMS, RESULTS, ERROR = "params.json", "result.json", "error.txt"
+"""Files of one trial."""
 
 ITERATION = "training_iteration"
 
@@ -47,21 +39,23 @@ CANNOT_BE_VOUCHED_FOR = [
 
 @dataclass(frozen=True)
 class _Found:
-    """What one trial's folder holds."""
+    """The files of one trial.
+
+    Attributes:
+        name: Of its folder.
+        params: Its configuration, in one level.
+        results: One for each iteration, in order, each in one level.
+        num_repeated: Results that were left out, for their iterations were done again after a restore.
+        error: Last line of what it failed with; empty where it has not.
+        state: What the experiment calls it: ``TERMINATED``, ``ERROR``, ``RUNNING``, ...; empty where it says nothing.
+    """
 
     name: str
     params: dict[str, Any]
     results: list[dict[str, Any]]
-    """One for each iteration, in order, each in one level."""
-
     num_repeated: int
-    """Results that were left out, for their iterations were done again after a restore."""
-
     error: str
-    """Last line of what it failed with; empty where it has not."""
-
     state: str
-    """What the experiment calls it: ``TERMINATED``, ``ERROR``, ``RUNNING``, ...; empty where it says nothing."""
 
     @property
     def start(self) -> tuple[float, str]:
@@ -76,20 +70,14 @@ class _Found:
         """Its last iteration."""
         return int(self.results[-1][ITERATION]) if self.results else 0
 
-    @property
-    def status(self) -> Status:
-        """How it ended, as far as the folder says; complete, too, where it ended early."""
-        if self.state == "ERROR" or (self.error and not self.state):
-            return Status.FAILED
-        return Status.COMPLETE if self.state in ("", "TERMINATED") else Status.RUNNING
-
 
 def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool | None = None) -> Results:
     """Return the trials of a Ray Tune experiment as a search.
 
     What differs between the trials' configurations are the factors, and each reported result is a score on the way;
     of an iteration that was done again after a restore, the later one. Failed trials are kept as such. A trial that
-    ended before the longest one counts as pruned, unless a param says how long each trial was to be.
+    ended before the longest one counts as pruned, unless a param whose name speaks of epochs or iterations says that
+    it was to end there.
 
     Args:
         folder: Of the experiment, or its URI; the trials' folders lie in it.
@@ -97,7 +85,7 @@ def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool
         maximise: Whether a larger metric is better; None: it is, unless its name speaks of a loss or the like.
 
     Raises:
-        ValueError: If no trials lie there, or none has the metric, or a file of theirs cannot be read, or it is not
+        InputError: If no trials lie there, or none has the metric, or a file of theirs cannot be read, or it is not
             known which way is better.
     """
     maximise = larger_is_better(metric, maximise)
@@ -105,33 +93,26 @@ def read_ray_tune(folder: str | os.PathLike[str], *, metric: str, maximise: bool
     with naming(place):
         found = sorted(_trials(open_folder(place), place), key=lambda trial: trial.start)
     if not found:
-        deeper = open_folder(place).get_file_info(fs.FileSelector("", allow_not_found=True, recursive=True))
-        parts = [info.path.split("/") for info in deeper if info.base_name == PARAMS]
-        experiments = sorted({names[0] for names in parts if len(names) == 3})
-        hint = f"; they lie in its folder {', '.join(experiments)}" if experiments else ""
-        raise InputError(f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}{hint}")
+        raise InputError(f"{place}: no trial of Ray Tune lies there, which would be a folder with {PARAMS}")
     numbers = {key for trial in found for result in trial.results for key in result if _is_number(result[key])}
     if metric not in numbers:
         raise InputError(
-            f"{place}: no result has a number called {metric!r} (--metric); there are: "
-            f"{', '.join(sorted(numbers)) or 'none'}"
+            f"{place}: no result has a number called {metric!r} (--metric); there are: {listed(sorted(numbers))}"
         )
     levels, caveats = levels_of([trial.params for trial in found], place)
     # What differs between trials, or what only some of them have.
     keys = dict.fromkeys(key for trial in levels for key in trial)
     factors = [key for key in keys if len({trial.get(key) for trial in levels}) > 1]
-    length = _length(found, levels, factors)
     longest = max(trial.done for trial in found)
     trials = []
     for number, (trial, params) in enumerate(zip(found, levels, strict=True)):
         own = {name: params[name] for name in factors if name in params}
-        level = params.get(length) if length else None
-        asked = int(level) if _is_number(level) and math.isfinite(level) else longest
+        asked = trial.done if any(_is_length(name) and own[name] == trial.done for name in own) else longest
         trials.append(_trial(number, trial, place, metric, asked, own))
     log_factors = [name for name in factors if _is_log([trial.get(name) for trial in levels])]
     told = [*CANNOT_BE_VOUCHED_FOR, *caveats]
-    if length:
-        told.append(f"A trial that ended after as many iterations as its {length} says counts as complete.")
+    if lengths := [name for name in factors if _is_length(name)]:
+        told.append(f"A trial that ended after as many iterations as {' or '.join(lengths)} says counts as complete.")
     if num_repeated := sum(trial.num_repeated for trial in found):
         told.append(f"Results left out, since their iterations were done again after a restore: {num_repeated}.")
     if log_factors:
@@ -160,15 +141,16 @@ def _trials(folder: fs.SubTreeFileSystem, place: str) -> list[_Found]:
         if (content := _file(folder, place, f"{name}/{PARAMS}")) is None:
             continue
         params = _mapping(f"{place}/{name}/{PARAMS}", content, ".")
-        results = _results(folder, place, name)
+        results = _results(f"{place}/{name}/{RESULTS}", _file(folder, place, f"{name}/{RESULTS}") or b"")
         # A result takes the place of those that were reported before the restore that it follows.
         current: list[dict[str, Any]] = []
         for result in results:
             while current and current[-1][ITERATION] >= result[ITERATION]:
                 current.pop()
             current.append(result)
-        num_repeated = len(results) - len(current)
-        found.append(_Found(name, params, current, num_repeated, _error(folder, place, name), states.get(name, "")))
+        error = (_file(folder, place, f"{name}/{ERROR}") or b"").decode(errors="replace").strip()
+        last_line = error.rpartition("\n")[2].strip()
+        found.append(_Found(name, params, current, len(results) - len(current), last_line, states.get(name, "")))
     return found
 
 
@@ -177,21 +159,10 @@ def _file(folder: fs.SubTreeFileSystem, place: str, name: str) -> bytes | None:
     kind = folder.get_file_info(name).type
     if kind == fs.FileType.NotFound:
         return None
-    if kind != fs.FileType.File:
-        raise InputError(
-            f"{place}/{name}: must be a file; it is {'a folder' if kind == fs.FileType.Directory else 'none'}"
-        )
+    if kind != fs.FileType.File:  # a pipe would be waited for
+        raise InputError(f"{place}/{name}: must be a file")
     with naming(f"{place}/{name}"):
         return read(folder, name)
-
-
-def _error(folder: fs.SubTreeFileSystem, place: str, name: str) -> str:
-    """Return the last line of what a trial failed with; empty where it has not."""
-    content, *others = (_file(folder, place, f"{name}/{file}") for file in ERRORS)
-    if content is None:
-        return FAILED_SILENTLY if any(other is not None for other in others) else ""
-    lines = content.decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), FAILED_SILENTLY)
 
 
 def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[str, str]:
@@ -201,67 +172,28 @@ def _states(folder: fs.SubTreeFileSystem, place: str, files: list[str]) -> dict[
         return {}
     file = f"{place}/{snapshots[-1]}"
     trials = _mapping(file, _file(folder, place, snapshots[-1]) or b"").get("trial_data", [])
-    states = {}
-    for number, pair in enumerate(trials if isinstance(trials, list) else [trials], 1):
-        where = f"{file}, trial_data, entry {number}"
-        if not (isinstance(pair, list) and pair and isinstance(pair[0], str)):
-            raise InputError(f"{where}: is no pair of texts, of which the first is a trial's state; got {shown(pair)}")
-        row = _mapping(where, pair[0].encode())
-        states[str(row.get("relative_logdir") or "")] = str(row.get("status") or "")
-    return states
-
-
-def _results(folder: fs.SubTreeFileSystem, place: str, name: str) -> list[dict[str, Any]]:
-    """Return all results of a trial in the order in which they were written, each with a whole iteration."""
-    results: list[tuple[str, dict[str, Any]]] = []
-    if content := _file(folder, place, f"{name}/{RESULTS}"):
-        results = _lines(f"{place}/{name}/{RESULTS}", content)
-    if not results and (content := _file(folder, place, f"{name}/{PROGRESS}")):
-        results = _rows(f"{place}/{name}/{PROGRESS}", content)
-    for where, result in results:
-        iteration = result.get(ITERATION)
-        if not (_is_number(iteration) and 0 <= iteration < 2**63 and iteration == int(iteration)):
-            got = shown(iteration) if ITERATION in result else "nothing"
-            raise InputError(f"{where}: {ITERATION} must be a whole number; got {got}")
-    return [result for _, result in results]
-
-
-def _lines(file: str, content: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """Return the results in lines of JSON, each with its place."""
-    *whole, last = content.split(b"\n")
-    found = [
-        (where := f"{file}, line {number}", _mapping(where, line))
-        for number, line in enumerate(whole, 1)
-        if line.strip()
-    ]
-    where = f"{file}, line {len(whole) + 1}"
     try:
-        parsed_json(last)
+        rows = [_mapping(file, state.encode()) for state, *_ in trials]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"{file}: trial_data must hold pairs, each of a trial's state and more: {error}") from error
+    return {str(row.get("relative_logdir") or ""): str(row.get("status") or "") for row in rows}
+
+
+def _results(file: str, content: bytes) -> list[dict[str, Any]]:
+    """Return the results in lines of JSON, in their order, each with a whole iteration."""
+    lines = content.split(b"\n")
+    try:
+        parsed_json(lines[-1])
     except (ValueError, RecursionError):
-        return found  # a last line without its end is still being written
-    return [*found, (where, _mapping(where, last))]
-
-
-def _rows(file: str, content: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """Return the results in a table of comma-separated values, each with its place."""
-    try:
-        rows = [row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: no table of comma-separated values: {error}") from error
-    if not rows:
-        return []
-    head, *rows = rows
-    if ITERATION not in head:
-        raise InputError(
-            f"{file}: its first line, which names the columns, has no {ITERATION}; it has {shown(', '.join(head))}"
-        )
-    if rows and len(rows[-1]) < len(head) and not content.endswith(b"\n"):
-        rows.pop()  # still being written
+        lines.pop()  # a last line without its end is still being written
     found = []
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(head):
-            raise InputError(f"{file}, row {number}: has {len(row)} cells under {len(head)} columns")
-        found.append((f"{file}, row {number}", dict(zip(head, map(_cell, row), strict=True))))
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        found.append(_mapping(f"{file}, line {number}", line))
+        iteration = found[-1].get(ITERATION)
+        if not (_is_number(iteration) and 0 <= iteration < 2**63 and iteration == int(iteration)):
+            raise InputError(f"{file}, line {number}: {ITERATION} must be a whole number; got {shown(iteration)}")
     return found
 
 
@@ -271,53 +203,27 @@ def _mapping(where: str, content: bytes, separator: str = "/") -> dict[str, Any]
         found = parsed_json(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: is no JSON that can be read: {error}") from error
-    if depth(found) > DEEPEST:
-        raise InputError(f"{where}: is nested more than {DEEPEST} deep")
-    if isinstance(found, dict):
-        return flat(found, separator)
-    raise InputError(f"{where}: must hold a mapping; got {shown(found)}")
-
-
-def _length(found: list[_Found], levels: list[dict[str, Any]], factors: list[str]) -> str | None:
-    """Return the param that says how many iterations each trial was to do, where there is one.
-
-    It equals the last iteration of every trial that ended; or it is named so, equals that of some, and no trial exceeds
-    it.
-    """
-    ended = [
-        (trial.done, params)
-        for trial, params in zip(found, levels, strict=True)
-        if trial.status == Status.COMPLETE and trial.results
-    ]
-    for name in factors:
-        pairs = [(done, level) for done, params in ended if _is_number(level := params.get(name))]
-        if not pairs or len(pairs) < len(ended):
-            continue
-        is_named = LENGTHS.intersection(name.lower().replace(".", "_").split("_"))
-        has_equal = any(done == level for done, level in pairs)
-        if all(done == level for done, level in pairs) or (
-            is_named and has_equal and all(done <= level and float(level).is_integer() for done, level in pairs)
-        ):
-            return name
-    return None
+    if not isinstance(found, dict) or depth(found) > DEEPEST:
+        raise InputError(f"{where}: must hold a mapping, nested at most {DEEPEST} deep; got {shown(found)}")
+    return flat(found, separator)
 
 
 def _trial(number: int, found: _Found, place: str, metric: str, asked: int, params: dict[str, Any]) -> ForeignTrial:
     """Return a trial, which was to do so many iterations, with its levels of the factors."""
     for result in found.results:
-        if result.get(metric) not in (None, "") and not _is_number(result[metric]):
+        if result.get(metric) is not None and not _is_number(result[metric]):
             raise InputError(
                 f"{place}/{found.name}: {metric} must be a number; {ITERATION} {result[ITERATION]:g} has "
                 f"{shown(result[metric])}"
             )
     scored = [result for result in found.results if _is_number(result.get(metric))]
     last = found.results[-1] if found.results else {}
-    status, reason = found.status, ""
-    if status == Status.FAILED:
-        reason = found.error or "failed; the folder does not say why"
-    elif status == Status.COMPLETE and not scored:
-        status, reason = Status.FAILED, f"no result has {metric}"
-    elif status == Status.COMPLETE and found.done < asked:
+    status, reason = Status.COMPLETE, ""
+    if found.state == "ERROR" or (found.error and not found.state):
+        status, reason = Status.FAILED, found.error or "failed; the folder does not say why"
+    elif found.state not in ("", "TERMINATED"):
+        status = Status.RUNNING
+    elif scored and found.done < asked:
         status, reason = Status.PRUNED, f"ended after {found.done} of {asked} iterations"
     seconds, node = last.get("time_total_s"), last.get("hostname")
     return ForeignTrial(
@@ -333,16 +239,15 @@ def _trial(number: int, found: _Found, place: str, metric: str, asked: int, para
     )
 
 
+def _is_length(name: str) -> bool:
+    """Return whether the name of a param speaks of how long a trial is to be."""
+    return bool(LENGTHS.intersection(name.lower().replace(".", "_").split("_")))
+
+
 def _is_log(levels: list[Any]) -> bool:
     """Return whether numeric levels are spread as on a logarithmic scale."""
     numbers = [level for level in levels if level is not None]
     return all(map(_is_number, numbers)) and is_logarithmic(np.unique(np.array(numbers, dtype=np.float64)))
-
-
-def _cell(cell: str) -> float | str:
-    """Return a cell of a CSV file as a number where it is one; an empty one stays empty."""
-    number = cells.number(cell) if cell else None
-    return cell if number is None else number
 
 
 def _is_number(value: Any) -> TypeGuard[int | float]:

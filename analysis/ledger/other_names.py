@@ -16,18 +16,6 @@ def in_column(aliases: list[dict[str, Any]]) -> str:
     return json.dumps(aliases, ensure_ascii=False) if aliases else ""
 
 
-def is_written_names(text: object) -> bool:
-    """Return whether a cell of the column is what `in_column` writes, or empty."""
-    try:
-        found = json.loads(text) if isinstance(text, str) and text else []
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(found, list) and all(
-        isinstance(alias, dict) and isinstance(alias.get("arm"), str) and isinstance(alias.get("params"), dict)
-        for alias in found
-    )
-
-
 def other_names(trials: pd.DataFrame) -> dict[str, list[str]]:
     """Return the other names of each arm that has some, by its ``arm_id``."""
     if COLUMN not in trials:

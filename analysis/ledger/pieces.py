@@ -121,9 +121,10 @@ class Ledger:
                     ledger.ends[row.trial_id] = (row, len(ledger.launches) - 1)
         return ledger
 
-    def refuse_early(self, first_epochs: pa.Table) -> None:
+    def refuse_early(self, epochs: pa.Table) -> None:
         """Raise an InputError if there are epochs of a trial that no row before them has planned."""
-        for trial_id, place in zip(*(first_epochs[name].to_pylist() for name in ("trial_id", PLACE)), strict=True):
+        firsts = epochs.group_by("trial_id").aggregate([(PLACE, "min")])
+        for trial_id, place in zip(*(column.to_pylist() for column in firsts.columns), strict=True):
             if place < self.first_planned.get(trial_id, place + 1):
                 raise InputError(f"the ledger has epochs of trial {trial_id!r}, which no row before them has planned")
 

@@ -2,9 +2,8 @@
 
 import json
 import os
-import unicodedata
 from collections.abc import Callable, Sequence
-from functools import cache
+from typing import Any
 
 from analysis.figures.drawing import Drawing, drawing
 from analysis.report.pages import libraries, rendered
@@ -14,9 +13,6 @@ from cktf.storage import open_folder, write
 
 WITHOUT_FIGURE = "--out and --factor are of one figure: name it by --figure"
 """Error for ``--out`` or ``--factor`` without ``--figure``."""
-
-IN_NO_FONT = "\U0010fffe"
-"""A character that no font has."""
 
 PNG_SCALE = 2
 """Pixels of a PNG for one of the page."""
@@ -46,39 +42,16 @@ def write_figure(results: Results, name: str, out: str | os.PathLike[str], facto
     return place
 
 
-def _converted(drawing: Drawing, kind: str) -> bytes:
-    import vl_convert
+def _vl_convert() -> Any:
+    import vl_convert  # here: it takes a moment
 
-    svg = _with_known_letters(drawing.svg)
-    content: bytes = vl_convert.svg_to_pdf(svg) if kind == "pdf" else vl_convert.svg_to_png(svg, scale=PNG_SCALE)
-    return content
-
-
-def _with_known_letters(svg: str) -> str:
-    """Return a vector file in which letters that no font here has, of which boxes would be drawn, are numbers."""
-    for letter in {*svg}:
-        is_seen = unicodedata.category(letter)[0] not in "MCZ"
-        if not letter.isascii() and is_seen and _pixels(letter) == _pixels(IN_NO_FONT):
-            svg = svg.replace(letter, f"(U+{ord(letter):04X})")
-    return svg
-
-
-@cache
-def _pixels(letter: str) -> bytes:
-    """Return the picture of a letter by itself."""
-    import vl_convert
-
-    attributes = 'x="2" y="22" font-size="18" font-family="sans-serif"'
-    content: bytes = vl_convert.svg_to_png(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="30" height="30"><text {attributes}>{letter}</text></svg>'
-    )
-    return content
+    return vl_convert
 
 
 RENDER: dict[str, Callable[[Drawing], bytes]] = {
     "svg": lambda drawing: drawing.svg.encode(),
-    "pdf": lambda drawing: _converted(drawing, "pdf"),
-    "png": lambda drawing: _converted(drawing, "png"),
+    "pdf": lambda drawing: bytes(_vl_convert().svg_to_pdf(drawing.svg)),
+    "png": lambda drawing: bytes(_vl_convert().svg_to_png(drawing.svg, scale=PNG_SCALE)),
     "html": lambda drawing: rendered("figure.html", {"drawing": drawing, "libraries": libraries()}).encode(),
     "json": lambda drawing: json.dumps(drawing.specification, indent=1, ensure_ascii=False).encode(),
 }

@@ -47,21 +47,6 @@ _DESIGNS = {
     SEVERAL: "each study is a context of its own, whose arms are compared with its own baseline",
 }
 
-_SGD = "stochastic gradient descent"
-
-_ADDITIONS = (
-    ("objective.cross_entropy.smoothing", "0", "labels smoothed by {}"),
-    ("augmentation.rand_augment.operations", "0", "RandAugment of {} operations"),
-    ("augmentation.trivial_augment.strengths", "", "TrivialAugment of {} strengths"),
-    ("augmentation.random_erasing.probability", "0", "random erasing with probability {}"),
-    ("augmentation.mixup", "0", "mixup with alpha {}"),
-    ("augmentation.cutmix", "0", "CutMix with alpha {}"),
-    ("teacher_view", "same", "a view of its own for the teacher"),
-    ("ema", "", "an exponential moving average of the student with decay {}"),
-    ("judge", "student", "that average judged in its place"),
-)
-"""Path in a configuration, its value where nothing is said, and what is said else."""
-
 
 def methods_text(results: Results) -> str:
     """Return how the numbers came about, in sentences, every figure of them counted in the tables."""
@@ -171,14 +156,40 @@ def _arms_and_seeds(trials: "pd.DataFrame") -> str:
     return f"{counted(trials['arm_id'].nunique(), 'arm')} × {seeds}"
 
 
-_CHANGES_OF_DATA = (
-    ("train_fraction", "%", "100%", "{} of its training split"),
-    ("tail", "", "1", "long-tailed by a factor of {}"),
-    ("per_class", "", "", "at most {} of a class"),
-    ("noise", "%", "0%", "{} of the training labels wrong"),
-    ("fold", "", "", "fold {}"),
+Phrases = tuple[tuple[str, str, str], ...]
+"""Path in a configuration, its text where there is nothing to say, and what is said else; of a share, in per cent."""
+
+_DATA: Phrases = (
+    ("train_fraction", "100%", "{} of its training split"),
+    ("tail", "1", "long-tailed by a factor of {}"),
+    ("per_class", "", "at most {} of a class"),
+    ("noise", "0%", "{} of the training labels wrong"),
+    ("fold", "", "fold {}"),
 )
-"""Setting of the data, its unit, its text where nothing is changed, and how a change is said."""
+_LENGTH: Phrases = (
+    ("epochs", "", " for {} epochs"),
+    ("train_fraction", "100%", " on {} of the training split"),
+    ("batch_size", "", " in batches of {}"),
+)
+_OPTIMIZER: Phrases = (
+    ("learning_rate", "", "learning rate {}"),
+    ("momentum", "", "momentum {}"),
+    ("weight_decay", "", "weight decay {}"),
+    ("bias_decay", "1", "no decay of biases and norms"),
+    ("head_learning_rate", "", "learning rate {} of the objectives' own parameters"),
+    ("accumulate", "1", "a step for each {} batches"),
+)
+_ADDITIONS: Phrases = (
+    ("objective.cross_entropy.smoothing", "0", "labels smoothed by {}"),
+    ("augmentation.rand_augment.operations", "0", "RandAugment of {} operations"),
+    ("augmentation.trivial_augment.strengths", "", "TrivialAugment of {} strengths"),
+    ("augmentation.random_erasing.probability", "0", "random erasing with probability {}"),
+    ("augmentation.mixup", "0", "mixup with alpha {}"),
+    ("augmentation.cutmix", "0", "CutMix with alpha {}"),
+    ("teacher_view", "same", "a view of its own for the teacher"),
+    ("ema", "", "an exponential moving average of the student with decay {}"),
+    ("judge", "student", "that average judged in its place"),
+)
 
 
 def recipe_text(trials: "pd.DataFrame") -> str:
@@ -193,21 +204,14 @@ def recipe_text(trials: "pd.DataFrame") -> str:
     if not (told("student.model") and told("data.name")):
         return ""
     whose = "The baseline's student" if is_baseline.any() else "The student"
-    pixels = told("data.side")
-    images = told("data.name") + (f" at {pixels} x {pixels} pixels" if pixels else "")
-    changes = [
-        words.format(value)
-        for path, unit, unset, words in _CHANGES_OF_DATA
-        if (value := told(f"data.{path}", unit)) not in ("", unset)
-    ]
-    images += f" ({', '.join(changes)})" if changes else ""
+    images = told("data.name") + (f" at {side} x {side} pixels" if (side := told("data.side")) else "")
+    images += f" ({', '.join(changes)})" if (changes := _said(configs, _DATA, "data.")) else ""
     images += " without their labels" if told("task") == "transfer" else ""
     sentences = [
         f"{whose}, {told('student.model')}, learns from the images of {images}{_length(configs, '')}"
         f", by {_by(told('optimizer.name'))}{_optimizer(configs, 'optimizer.')}."
     ]
-    additions = [words.format(value) for path, unset, words in _ADDITIONS if (value := told(path)) not in ("", unset)]
-    if additions:
+    if additions := _said(configs, _ADDITIONS):
         sentences.append(f"Its recipe has {', '.join(additions)}.")
     if told("probe.epochs"):
         which = "the whole network" if told("probe.mode") == "full" else "a linear layer on it"
@@ -222,49 +226,41 @@ def recipe_text(trials: "pd.DataFrame") -> str:
             continue
         how = "was read from a file"
         if not _told(alike, "teacher.checkpoint"):
-            share = _told(alike, "teacher.train_fraction", "%")
-            of_split = "" if share in ("", "100%") else f" on {share} of the training split"
-            optimizer = _optimizer(alike, "teacher.optimizer.")
             stopped = f", stopped after epoch {epoch}" if (epoch := _told(alike, "teacher.epoch")) else ""
-            how = f"was trained{_length(alike, 'teacher.', of_split)}{optimizer}{stopped}"
+            how = f"was trained{_length(alike, 'teacher.')}{_optimizer(alike, 'teacher.optimizer.')}{stopped}"
         sentences.append(f"The teacher{source}, {model}, {how} and is frozen.")
     return " ".join(sentences)
 
 
-def _length(configs: "pd.DataFrame", prefix: str, after_epochs: str = "") -> str:
+def _said(configs: "pd.DataFrame", phrases: Phrases, prefix: str = "") -> list[str]:
+    """Return the phrases that have something to say of these configurations."""
+    values = [(_told(configs, prefix + path, unset[-1:]), unset, words) for path, unset, words in phrases]
+    return [words.format(value) for value, unset, words in values if value not in ("", unset)]
+
+
+def _length(configs: "pd.DataFrame", prefix: str) -> str:
     """Return for how many epochs and in which batches something was trained, as far as they are known."""
-    epochs, batch_size = _told(configs, f"{prefix}epochs"), _told(configs, f"{prefix}batch_size")
-    in_batches = f" in batches of {batch_size}" if batch_size else ""
-    return (f" for {epochs} epochs" if epochs else "") + after_epochs + in_batches
+    return "".join(_said(configs, _LENGTH, prefix))
 
 
 def _by(name: str) -> str:
     """Return an optimizer, or several, by its name in configurations; older ones have none."""
-    return name.replace("adamw", "AdamW").replace("sgd", _SGD) or _SGD
+    return (name or "sgd").replace("adamw", "AdamW").replace("sgd", "stochastic gradient descent")
 
 
 def _optimizer(configs: "pd.DataFrame", prefix: str) -> str:
     """Return the settings of an optimizer and its schedule in parentheses, as far as they are known."""
     told = partial(_told, configs)
-    parts = {"learning rate": "learning_rate", "momentum": "momentum", "weight decay": "weight_decay"}
-    name = told(prefix + "name")
-    if name == "adamw":
-        del parts["momentum"]
-    found = [f"{words} {told(prefix + name)}" for words, name in parts.items() if told(prefix + name)]
-    if name not in ("", "sgd") and prefix != "optimizer.":
-        found.insert(0, _by(name))
-    if told(prefix + "bias_decay") == "0":
-        found.append("no decay of biases and norms")
-    if rate := told(prefix + "head_learning_rate"):
-        found.append(f"learning rate {rate} of the objectives' own parameters")
-    if told(prefix + "accumulate") not in ("", "1"):
-        found.append(f"a step for each {told(prefix + 'accumulate')} batches")
-    if schedule := told(prefix + "schedule"):
+    name, schedule = told(prefix + "name"), told(prefix + "schedule")
+    found = [_by(name)] if name not in ("", "sgd") and prefix != "optimizer." else []
+    found += _said(configs, tuple(of for of in _OPTIMIZER if of[0] != "momentum" or name != "adamw"), prefix)
+    if schedule == "step":
         decay, milestones = told(prefix + "decay"), told(prefix + "milestones")
-        at = (f" by {decay}" if decay else "") + (f" at the fractions {milestones} of the epochs" if milestones else "")
-        found.append(f"{schedule} schedule{at if schedule == 'step' else ''}")
-    if told(prefix + "warmup_epochs") not in ("", "0"):
-        found.append(f"{told(prefix + 'warmup_epochs')} epochs of warm-up")
+        by = f" by {decay}" if decay else ""
+        found.append(f"step schedule{by}{f' at the fractions {milestones} of the epochs' if milestones else ''}")
+    elif schedule:
+        found.append(f"{schedule} schedule")
+    found += _said(configs, (("warmup_epochs", "0", "{} epochs of warm-up"),), prefix)
     return f" ({', '.join(found)})" if found else ""
 
 

@@ -1,4 +1,4 @@
-"""A table of a report with what is said about it, and its forms as Markdown and CSV."""
+"""A table of a report with its title and remark, as Markdown, CSV and rows for a terminal."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ SMOKE = "A smoke run: its images are few and generated, and its numbers mean not
 
 @dataclass(frozen=True)
 class Table:
-    """A table with what is said about it.
+    """A table with its title and remark.
 
     Attributes:
         title: Its heading.
@@ -74,13 +74,13 @@ class Table:
         return " ".join(text for text in (self.remark, bold, NOT_TOLD if self.daggered else "") if text)
 
     def parts(self, number: int, column: int) -> tuple[str, str]:
-        """Return a cell's mean, with its dagger where it has one, and what stands behind it unmarked: a reference."""
+        """Return a cell's mean, with its dagger if any, and the reference in parentheses behind it."""
         measured, parenthesis, published = self.rows[number][column].partition(" (")
         dagger = DAGGER if (number, column) in self.daggered else ""
         return measured + dagger, parenthesis + published
 
     def narrow(self) -> tuple[Rows, list[str]]:
-        """Return the rows for a terminal, and the notes apart, each after its row's name.
+        """Return the rows for a terminal, and the notes, each with its row's name.
 
         The column of notes is left out, that of the unadjusted p, which tells no more than the interval, and those of
         further intervals.
@@ -104,12 +104,12 @@ def rows_of(frame: "pd.DataFrame", columns: Columns) -> Rows:
 
 
 def cell(form: Callable[..., str], name: str, *options: Any) -> Cell:
-    """Return what makes a cell of the value in this column, in this form."""
+    """Return a function of a row that formats the value in this column."""
     return lambda row: form(row[name], *options)
 
 
 def unmade_table(title: str, error: Exception) -> Table:
-    """Return what stands in the place of a table that could not be made."""
+    """Return a table that holds the reason why another could not be made."""
     return Table(title, [["table"], [reason(error)]], why_not=reason(error))
 
 
@@ -168,7 +168,7 @@ def _no_formula(cell: Any) -> Any:
 
 
 def main_name(results: Results) -> str:
-    """Return what the tables that answer the question are: ``effects``, or scores, a search's ``leaderboard``."""
+    """Return which tables answer the study's question: ``effects``, or a search's ``leaderboard``."""
     if not results.arms.empty:
         return "effects"
     return "leaderboard" if results.facts.study.design == "search" or not results.trials.empty else "effects"

@@ -1,24 +1,22 @@
-"""Everything a run has to say, written at once: Parquet tables, figures, tables for a paper, one page."""
+"""The report of a run, written: Parquet tables, figures, tables for a paper, one HTML page."""
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pyarrow import fs
 
 from analysis.facts import Facts
 from analysis.figures import FIGURES
 from analysis.figures.drawing import Drawing, all_drawings
 from analysis.foreign import read as read_foreign
-from analysis.ledger.collect import Engine, RowsInMemory, collect, report_place
+from analysis.ledger.collect import Engine, collect, parsed_here, report_place
 from analysis.ledger.columns import metadata_of, parquet_bytes
-from analysis.ledger.epochs import FOLDER, part_name
+from analysis.ledger.epochs import EPOCHS_FILE, FOLDER
 from analysis.ledger.trials import TRIALS_FILE
 from analysis.loading import load
-from analysis.record import RECORD, Record
+from analysis.record import Record
 from analysis.report.drawing import RENDER
 from analysis.report.latex import latex, text
 from analysis.report.methods import methods_text, provenance_rows
@@ -31,7 +29,7 @@ from analysis.results import Results
 from analysis.unmade import noted
 from cktf.errors import InputError, naming
 from cktf.foreign_options import NOTHING_SAID, Options
-from cktf.storage import absolute, below, open_folder, without_slash, write_all
+from cktf.storage import below, open_folder, without_slash, write_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,12 +50,12 @@ FIGURE_KINDS = ("svg", "png", "pdf")
 """In which each figure is written, the vector file first."""
 
 POSSIBLE = frozenset(
-    {"report.html"}
+    {"report.html", TRIALS_FILE}
     | {f"{name}.parquet" for name in DERIVED}
     | {f"tables/{name}.{kind}" for name in {*DERIVED, *TABLES, "methods"} for kind in PAPER_KINDS}
     | {f"figures/{name}.{kind}" for name in FIGURES for kind in FIGURE_KINDS}
 )
-"""Files that a report may have beside those of trials and epochs."""
+"""Files that a report may have beside the table of epochs."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class ReportPaths:
 
 
 def write_report(
-    run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = RowsInMemory
+    run: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, engine: Engine = parsed_here
 ) -> ReportPaths:
     """Write the report of a run and return where everything lies.
 
@@ -102,15 +100,10 @@ def write_report(
     """
     place = report_place(run, out)
     open_folder(run)  # what is wrong with its name is said of that, not of its report's
-    with naming(run if out is None else place):
-        record = Record(place)
-        has_others = record.others(POSSIBLE)
-    if has_others:  # whether they are in its way, only the report itself can tell
-        record.refuse_others(_made(load(run))[0])
+    Record(place).refuse_others(POSSIBLE)
     with naming(run):
         trials, epochs = collect(run, place, engine)
-    results = load(place)
-    return _write_rest(results, *_made(results), place, {"trials": trials, "epochs": epochs})
+    return _write_rest(load(place), place, {"trials": trials, "epochs": epochs})
 
 
 def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
@@ -124,14 +117,13 @@ def write_results(results: Results, out: str | os.PathLike[str]) -> ReportPaths:
         ValueError: If a file that is none of an earlier report's is in the place of one that is to be written.
     """
     place = without_slash(out)
-    files, unmade = _made(results)
-    parts = {TRIALS_FILE: results.trials, part_name(0): results.epochs}
-    record, folder = Record(place), open_folder(place)
-    record.claim({*parts, *files})
-    write_all(folder, {name: _parquet(frame, results.facts) for name, frame in parts.items()})
+    parts = {TRIALS_FILE: results.trials, EPOCHS_FILE: results.epochs}
+    record = Record(place)
+    record.refuse_others(POSSIBLE)
+    record.claim({*parts})
+    write_all(open_folder(place), {name: _parquet(frame, results.facts) for name, frame in parts.items()})
     record.release({name for name in record.names if _is_of_tables(name)} - {*parts})
-    tables = {"trials": below(place, TRIALS_FILE), "epochs": below(place, FOLDER)}
-    return _write_rest(results, files, unmade, place, tables)
+    return _write_rest(results, place, {"trials": below(place, TRIALS_FILE), "epochs": below(place, FOLDER)})
 
 
 def report_on(
@@ -139,7 +131,7 @@ def report_on(
     out: str | None,
     kind: str | None = None,
     options: Options = NOTHING_SAID,
-    engine: Engine = RowsInMemory,
+    engine: Engine = parsed_here,
     against: str | None = None,
 ) -> ReportPaths:
     """Write the report that a command line asks for, and return where everything lies.
@@ -159,8 +151,6 @@ def report_on(
     """
     if kind is None and options.given:
         raise InputError(f"--{options.given[0]}: only foreign results take it (--from); a run says it itself")
-    if out is not None:
-        _refuse_other_folder(out)
     if kind is None and len(places) == 1 and against is None:
         return write_report(places[0], out, engine)
     if kind is None and len(places) == 1 and out is None:
@@ -172,23 +162,6 @@ def report_on(
         raise InputError(f"--from {kind} reads one place; got {', '.join(places)}")
     results = load(*places) if kind is None else read_foreign(kind, places[0], options)
     return write_results(results if against is None else results.afterthought(against), out)
-
-
-def _refuse_other_folder(out: str) -> None:
-    """Refuse a file, and a folder that holds anything but a report, which would lie among it."""
-    if "://" not in out and Path(absolute(out)).is_file():
-        raise InputError(f"--out {out}: is a file; a report needs a folder")
-    selector = fs.FileSelector("", allow_not_found=True)
-    with naming(f"--out {out}"):
-        names = sorted(info.base_name for info in open_folder(out).get_file_info(selector))
-    if RECORD in names:
-        return
-    own = ("figures", "tables", "report.html")
-    if others := [name for name in names if not (name in own or name.endswith(".parquet") or name.startswith("."))]:
-        raise InputError(
-            f"--out {out}: holds no report, but {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}; "
-            "choose a folder that is new or empty"
-        )
 
 
 def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -213,20 +186,18 @@ def _made(results: Results) -> tuple[dict[str, bytes], dict[str, str]]:
     return files | papers | pictures | {"report.html": html.encode()}, unmade
 
 
-def _write_rest(
-    results: Results, files: dict[str, bytes], unmade: dict[str, str], place: str, tables: dict[str, str]
-) -> ReportPaths:
-    """Write all but the two tables that everything else is derived from."""
-    record, folder = Record(place), open_folder(place)
+def _write_rest(results: Results, place: str, tables: dict[str, str]) -> ReportPaths:
+    """Write everything but the tables of trials and epochs, and delete what is left of an earlier report."""
+    files, unmade = _made(results)
+    record = Record(place)
     record.claim({*files})
-    write_all(folder, files)
+    write_all(open_folder(place), files)
     # Nothing that is left of an earlier report may contradict this one.
     record.release({name for name in record.names if not _is_of_tables(name)} - {*files})
-    derived = {name: below(place, f"{name}.parquet") for name in DERIVED if f"{name}.parquet" in files}
     pictures = {name: f"figures/{name}.{FIGURE_KINDS[0]}" for name in FIGURES}
     return ReportPaths(
         html=below(place, "report.html"),
-        tables=tables | derived,
+        tables=tables | {name: below(place, file) for name in DERIVED if (file := f"{name}.parquet") in files},
         figures={name: below(place, picture) for name, picture in pictures.items() if picture in files},
         papers=[below(place, name) for name in files if name.startswith("tables/")],
         results=results,
@@ -239,6 +210,13 @@ def _is_of_tables(name: str) -> bool:
     return name == TRIALS_FILE or name.startswith(f"{FOLDER}/")
 
 
+def _part(unmade: dict[str, str], what: str, make: Callable[[Results], Any], results: Results, otherwise: Any) -> Any:
+    """Return a part of the page; in the place of one that cannot be made ``otherwise``, with the reason in unmade."""
+    with noted(unmade, what):
+        return make(results)
+    return otherwise
+
+
 def page(results: Results, drawings: dict[str, Drawing], why_not: dict[str, str], unmade: dict[str, str]) -> str:
     """Return the HTML page. Whatever comes from the study is escaped, inside the embedded figures too.
 
@@ -248,12 +226,6 @@ def page(results: Results, drawings: dict[str, Drawing], why_not: dict[str, str]
         why_not: Figures that could not be made, with the reason.
         unmade: Other parts that could not be made, with the reason; it grows.
     """
-
-    def part(what: str, make: Callable[[Results], Any], otherwise: Any) -> Any:
-        with noted(unmade, what):
-            return make(results)
-        return otherwise
-
     return rendered(
         "report.html",
         {
@@ -266,21 +238,17 @@ def page(results: Results, drawings: dict[str, Drawing], why_not: dict[str, str]
             "drawings": drawings,
             "why_not": why_not,
             "status_counts": results.trials["status"].value_counts().to_dict(),
-            "methods": _methods(results, unmade),
-            "scope": part("scope", scope_text, ""),
-            "is_search_score": part("table arms", lambda results: results.arms.empty, otherwise=False),
-            "trials": part("trials", trial_table, {"columns": [], "rows": []}),
-            "provenance": part("provenance", provenance_rows, []),
+            "methods": _part(unmade, "methods", methods_text, results, "") or unmade["methods"],
+            "scope": _part(unmade, "scope", scope_text, results, ""),
+            "is_search_score": _part(
+                unmade, "table arms", lambda results: results.arms.empty, results, otherwise=False
+            ),
+            "trials": _part(unmade, "trials", trial_table, results, {"columns": [], "rows": []}),
+            "provenance": _part(unmade, "provenance", provenance_rows, results, []),
             "libraries": libraries() if drawings else "",
             "unmade": unmade,
         },
     )
-
-
-def _methods(results: Results, unmade: dict[str, str]) -> str:
-    with noted(unmade, "methods"):
-        return methods_text(results)
-    return unmade["methods"]
 
 
 def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
@@ -291,12 +259,10 @@ def _parquet(frame: "pd.DataFrame", facts: Facts) -> bytes:
 def _papers(results: Results, derived: "dict[str, pd.DataFrame]", unmade: dict[str, str]) -> dict[str, str]:
     """Return files by name: the statistics as CSV with every digit, what people read in Markdown and LaTeX."""
     papers = {f"{name}.csv": csv(frame) for name, frame in derived.items()}
-    answer = "effects"
-    with noted(unmade, "table effects"):
-        answer = main_name(results)
+    answer = _part(unmade, "table effects", main_name, results, "effects")
     sides = {name: [table] for name, table in side_tables(results).items()}
     for name, tables in {answer: main_tables(results), **sides}.items():
         unmade |= {f"table {table.title}": table.why_not for table in tables if table.why_not}
         papers |= {f"{name}.md": markdown_tables(tables), f"{name}.tex": latex(tables)}
-    methods = _methods(results, unmade)
+    methods = _part(unmade, "methods", methods_text, results, "") or unmade["methods"]
     return papers | {"methods.md": f"{markdown_text(methods)}\n", "methods.tex": f"{text(methods)}\n"}

@@ -109,19 +109,19 @@ def report(
 def _ledger_reader(engine: ReportEngine, address: str | None) -> "Iterator[Engine]":
     """Yield the engine; Ray's is connected until the report is written."""
     if engine is ReportEngine.LOCAL:
-        from analysis.ledger.collect import RowsInMemory
+        from analysis.ledger.collect import parsed_here
 
-        yield RowsInMemory
+        yield parsed_here
         return
     from cktf.cluster.environment import prepare
 
     if warning := prepare(is_local=address is None):
         warn([warning])
-    from cktf.cluster.ledger_tables import RowsOnRay
+    from cktf.cluster.ledger_tables import parsed_on_ray
     from cktf.cluster.nodes import connected
 
     with connected(address):
-        yield RowsOnRay
+        yield parsed_on_ray
 
 
 def plot(

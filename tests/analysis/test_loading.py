@@ -1,6 +1,5 @@
 """Results from a ledger and from tables alone."""
 
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -93,29 +92,6 @@ def test_a_table_that_has_lost_a_column_is_refused_where_nothing_else_has_it(
         load(tmp_path / "cut")
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (
-            lambda frame: frame.assign(test_accuracy="x"),
-            r"column test_accuracy must hold numbers; it is of type .*string",
-        ),
-        (lambda frame: frame.assign(seed=frame["seed"].astype(str)), r"column seed must hold numbers"),
-        (lambda frame: frame.assign(status="weird"), r"status must be one of complete, .*; got 'weird'"),
-        (lambda frame: pd.concat([frame, frame]), r"a trial has one row; trial_id '[0-9a-f]+' has 2"),
-    ],
-)
-def test_a_table_that_was_changed_by_hand_is_refused_with_column_and_value(
-    ablation: Path, tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], told: str
-) -> None:
-    path, _ = collect(ablation, tmp_path / "edited")
-    table = pa.parquet.read_table(path)
-    changed = pa.Table.from_pandas(change(table.to_pandas()), preserve_index=False)
-    pa.parquet.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
-    with pytest.raises(ValueError, match=rf"edited: trials\.parquet: {told}"):
-        load(tmp_path / "edited")
-
-
 def test_a_table_that_another_program_has_written_is_refused(ablation: Path, tmp_path: Path) -> None:
     path, _ = collect(ablation, tmp_path / "other")
     pd.read_parquet(path).to_parquet(path)
@@ -187,40 +163,6 @@ def test_results_are_equal_to_themselves_alone_and_shown_in_three_lines(contexts
         "  trials: 20 complete; 5 arms in 2 contexts\n"
         f"  epochs: {len(results.epochs)} rows"
     )
-
-
-@pytest.mark.parametrize(
-    ("column", "values", "told"),
-    [
-        ("arm", [[1]] * 25, "column arm must hold texts; it is of type list"),
-        ("arm", [1] * 25, "column arm must hold texts; it is of type int64"),
-        ("arm_id", [None] * 25, "column arm_id must hold texts; it is of type null"),
-        ("arm_id", ["a", None] * 12 + ["a"], "column arm_id is empty in 12 of 25 rows"),
-        ("arm_id", ["a"] * 25, "an arm has one trial at each seed of a stage; arm_id 'a' has 5 at seed"),
-        ("is_baseline", ["x"] * 25, "column is_baseline must hold true or false"),
-        ("seed", ["x"] * 25, "column seed must hold numbers"),
-        (
-            "status",
-            ["done"] * 25,
-            "status must be one of complete, pruned, failed, running, planned; got 'done'",
-        ),
-        ("stage", ["x"] * 25, "stage must be one of design, search, confirm, teacher; got 'x'"),
-        ("aliases", ["x"] * 25, "column aliases must hold other names, as JSON; got 'x'"),
-        ("config.epochs", [[1]] * 25, "column config.epochs must hold single values"),
-        ("teacher_test_accuracy", ["x"] * 25, "column teacher_test_accuracy must hold numbers"),
-    ],
-)
-def test_tables_that_were_changed_by_hand_are_refused_by_column(
-    ablation: Path, tmp_path: Path, column: str, values: list[Any], told: str
-) -> None:
-    collect(ablation)
-    shutil.copytree(ablation / "report", tmp_path / "sent")
-    file = tmp_path / "sent" / "trials.parquet"
-    table = pa.parquet.read_table(file)
-    table = table.set_column(table.column_names.index(column), column, pa.array(values))
-    pa.parquet.write_table(table, file)
-    with pytest.raises(InputError, match=re.escape(told)):
-        load(tmp_path / "sent")
 
 
 def test_facts_that_were_changed_by_hand_are_refused(ablation: Path, tmp_path: Path) -> None:

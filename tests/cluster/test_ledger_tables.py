@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
-from analysis.ledger import epochs
 from analysis.ledger import pieces as segments
 from analysis.ledger.collect import collect
 from cktf.driver import write_what_was_asked
@@ -57,37 +55,35 @@ def run(make_spec: MakeSpec, train: Callable[..., None], tmp_path: Path) -> Stor
 
 
 @pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let small ledgers have several pieces, and their tables several files."""
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small ledgers have several pieces."""
     monkeypatch.setattr(segments, "PIECE_BYTES", 4000)
-    monkeypatch.setattr(epochs, "TRIALS_PER_PART", 5)
 
 
-@pytest.mark.usefixtures("ray_on_this_machine", "small_parts")
+@pytest.mark.usefixtures("ray_on_this_machine", "small_pieces")
 def test_tables_are_the_same_and_grow_alike(
     run: Storage, make_spec: MakeSpec, train: Callable[..., None], tmp_path: Path
 ) -> None:
-    from cktf.cluster.ledger_tables import RowsOnRay
+    from cktf.cluster.ledger_tables import parsed_on_ray
 
     here, there = tmp_path / "here", tmp_path / "there"
     for seeds in (6, 8):
         train(run, make_spec({"epochs": 5}, seeds=seeds))
         collect(run.root, here)
-        collect(run.root, there, RowsOnRay)
+        collect(run.root, there, parsed_on_ray)
         assert files_of(here) == files_of(there)
-    assert len(list((there / "epochs.parquet").iterdir())) == 4
 
 
 @pytest.mark.usefixtures("ray_on_this_machine")
 def test_a_ledger_without_an_epoch_has_an_empty_table(make_spec: MakeSpec, tmp_path: Path) -> None:
-    from cktf.cluster.ledger_tables import RowsOnRay
+    from cktf.cluster.ledger_tables import parsed_on_ray
 
     run = Storage(tmp_path / "run")
     with Ledger(run) as ledger:
         write_what_was_asked(make_spec(), run, ledger)
     here, there = tmp_path / "here", tmp_path / "there"
     collect(run.root, here)
-    collect(run.root, there, RowsOnRay)
+    collect(run.root, there, parsed_on_ray)
     assert files_of(here) == files_of(there)
 
 
@@ -101,13 +97,13 @@ def test_a_ledger_without_an_epoch_has_an_empty_table(make_spec: MakeSpec, tmp_p
     ],
 )
 def test_a_broken_line_is_told_in_the_same_words(run: Storage, line: str, message: str, tmp_path: Path) -> None:
-    from cktf.cluster.ledger_tables import RowsOnRay
+    from cktf.cluster.ledger_tables import parsed_on_ray
 
     (segment,) = run.child("ledger").names()
     path = Path(run.full("ledger")) / segment
     path.write_text(path.read_text().replace('{"kind":"epoch"', f'{line}\n{{"kind":"epoch"', 1))
     told = []
-    for engine in ([], [RowsOnRay]):
+    for engine in ([], [parsed_on_ray]):
         with pytest.raises(ValueError, match=message) as caught:
             collect(run.root, tmp_path / "out", *engine)
         told.append(str(caught.value))
@@ -134,13 +130,3 @@ def test_a_cluster_of_two_nodes_writes_the_report_of_one_machine(
     for name, content in tables.items():
         assert written[name] == content
     assert "report.html" in written
-
-
-def test_blocks_with_different_terms_have_the_same_columns() -> None:
-    from cktf.cluster.ledger_tables import _numbered
-
-    common = {"place": [1, 2], "segment": [None, "000001.jsonl"], "line": [None, "{}"], "train_loss": [0.5, None]}
-    blocks = [pa.table(common | terms) for terms in ({}, {"term.kd": [1.0, None]}, {"health.kl": [2.0, None]})]
-    numbered = [_numbered(lambda rows: rows, ["health.kl", "term.kd"], block) for block in blocks]
-    assert all(table.column_names == ["place", "train_loss", "health.kl", "term.kd"] for table in numbered)
-    assert pa.concat_tables(numbered)["term.kd"].to_pylist() == [None, 1.0, None]

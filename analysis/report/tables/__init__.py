@@ -45,7 +45,7 @@ def main_tables(results: Results) -> list[Table]:
 
 
 def side_tables(results: Results) -> dict[str, Table]:
-    """Return the other tables that apply, by kind; the only cell of one that could not be made is the reason."""
+    """Return the other tables that apply, by kind; one that could not be made holds the reason."""
     found: dict[str, Table] = {}
     for kind in [kind for kind in TABLES if kind not in sum(ANSWERS.values(), ())]:
         try:
@@ -58,7 +58,7 @@ def side_tables(results: Results) -> dict[str, Table]:
 
 
 def _finished(kind: str, table: Table, results: Results) -> Table:
-    """Return a table whose remark says which direction is better, and that it is of an afterthought or a smoke run."""
+    """Return a table with the remarks that all have: which direction is better, an afterthought, a smoke run."""
     study, title, remark = results.facts.study, table.title, table.remark
     if kind not in WITHOUT_DIRECTION:
         column = study.metric if main_name(results) == "leaderboard" else study.report_metric

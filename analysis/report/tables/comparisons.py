@@ -165,7 +165,7 @@ def ranks(results: Results) -> list[Table]:
 
 
 def rank_test_text(ranks: "pd.DataFrame") -> str:
-    """Return what was ranked, which test was made of it, and how little it can tell where it is little."""
+    """Return sentences on what was ranked, by which test, and how little few contexts can tell."""
     ranked = ranks[ranks["mean_rank"].notna()]
     num_blocks = int(ranked["n_blocks"].max()) if len(ranked) else 0
     text = (

@@ -1,4 +1,4 @@
-"""How well the teachers do, and what else than the score moves in each arm."""
+"""Accuracy of the teachers, and which measures of health differ most from the baseline's."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ MOST_MOVED = 3
 
 
 def teachers(results: Results) -> list[Table]:
-    """Return how well every teacher does; none where nothing is known of any."""
+    """Return the table of the teachers' accuracies; none where no teacher is known."""
     if results.teachers.empty:
         return []
     decimals, is_smoke = quantity("validation_accuracy").decimals, results.facts.study.is_smoke
@@ -49,7 +49,7 @@ def teachers(results: Results) -> list[Table]:
 
 
 def teachers_text(found: "pd.DataFrame", *, is_smoke: bool) -> str:
-    """Return sentences on how well each teacher does; empty where nothing is known of any.
+    """Return sentences on the teachers' accuracies; empty where no teacher is known.
 
     Args:
         found: As `analysis.statistics.teachers.teachers` returns it.

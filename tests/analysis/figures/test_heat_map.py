@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from analysis import load
-from analysis.figures.heat_map import DEEP, MAX_GROUPS, PALE, SWITCH, record
-from cktf.rows import Stage, Status
+from analysis.figures.heat_map import DEEP, PALE, SWITCH, record
+from cktf.rows import Status
 
 TEMPERATURE, THETA, PAIRING = (f"objective.cktf.{name}" for name in ("temperature", "theta", "pairing"))
 
@@ -75,29 +75,9 @@ def test_an_arm_with_several_names_stands_in_each_of_their_cells(grid_writer: Ca
     assert "Cells of arms that train alike show the same trials." in heat_map.caption
 
 
-def test_two_other_factors_can_be_chosen(search: Path) -> None:
-    heat_map = record(load(search), (THETA, PAIRING))
-    assert heat_map is not None
-    assert heat_map.axes == ("cktf.theta", "cktf.pairing")
-    assert set(heat_map.rows) == {"first", "last"}
-
-
-def test_a_search_is_cut_into_parts_of_its_complete_arms(search: Path) -> None:
-    results = load(search)
-    heat_map = record(results, (TEMPERATURE, THETA))
-    assert heat_map is not None
-    assert sum(cell["n"] for cell in heat_map.cells) == 51
-    assert 2 <= len(heat_map.columns) <= MAX_GROUPS
-    trials = results.trials[results.trials["status"] == "complete"]
-    first, last = (column.split(" to ") for column in (heat_map.columns[0], heat_map.columns[-1]))
-    assert float(first[0]) == pytest.approx(trials[f"param.{TEMPERATURE}"].min(), rel=0.01)
-    assert float(last[1]) == pytest.approx(trials[f"param.{TEMPERATURE}"].max(), rel=0.01)
-    weighted = sum(cell["score"] * cell["n"] for cell in heat_map.cells) / 51
-    assert weighted == pytest.approx(trials["validation_accuracy"].mean(), abs=1e-3)
-
-
-def test_other_designs_have_no_heat_map(ablation: Path) -> None:
+def test_other_designs_and_searches_have_no_heat_map(ablation: Path, search: Path) -> None:
     assert record(load(ablation)) is None
+    assert record(load(search), (THETA, PAIRING)) is None
 
 
 def test_the_text_of_a_cell_can_be_read_on_every_shade() -> None:
@@ -108,17 +88,3 @@ def test_the_text_of_a_cell_can_be_read_on_every_shade() -> None:
         luminance = linear @ [0.2126, 0.7152, 0.0722]
         contrast = 1.05 / (luminance + 0.05) if shade > SWITCH else (luminance + 0.05) / 0.05
         assert contrast >= 4.5, shade
-
-
-def test_arms_that_lack_one_of_the_factors_are_left_out_and_counted(
-    search_writer: Callable[..., Any],
-) -> None:
-    ledger = search_writer(trials=12)
-    for number in range(3):  # their condition does not hold, so they have no theta
-        params = {TEMPERATURE: 0.1 + number / 10, PAIRING: "last"}
-        ledger.train(ledger.plan(f"without-{number}", 0, params, Stage.SEARCH), 90.0, tests=False)
-    ledger.close_segment()
-    heat_map = record(load(ledger.run), (TEMPERATURE, THETA))
-    assert heat_map is not None
-    assert sum(cell["n"] for cell in heat_map.cells) == 10
-    assert heat_map.caption.endswith("3 arms without one of the two are left out.")

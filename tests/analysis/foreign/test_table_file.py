@@ -1,6 +1,5 @@
 """Tables in the many forms that programs write them in."""
 
-import gzip
 import json
 from pathlib import Path
 
@@ -18,26 +17,16 @@ TEXT = FRAME.to_csv(index=False)
 GERMAN = TEXT.replace(",", ";").replace(".", ",")
 
 FORMS = {
-    "a semicolon and decimal commas": GERMAN.encode(),
-    "decimal commas in quotes": ("arm,seed,acc\n" + "".join(f'{a},{s},"{x}"\n' for a, s, x in ROWS))
-    .replace(".", ",")
-    .encode(),
     "tabs": TEXT.replace(",", "\t").encode(),
     "bars": TEXT.replace(",", "|").encode(),
     "blanks": TEXT.replace(",", "   ").encode(),
     "utf-8 with its mark": TEXT.encode("utf-8-sig"),
     "utf-16": TEXT.encode("utf-16"),
     "utf-16, the other way": b"\xfe\xff" + TEXT.encode("utf-16-be"),
-    "utf-32": TEXT.encode("utf-32"),
-    "sep=": b"sep=;\r\n" + TEXT.replace(",", ";").encode(),
     "comments": f"# made by a script\n\n# on, some, day\n{TEXT}# the end\n".encode(),
-    "a head like NumPy's": f"# made by a script\n# {TEXT}".encode(),
-    "a sign for per cent": ("arm,seed,acc\n" + "".join(f"{a},{s},{x} %\n" for a, s, x in ROWS)).encode(),
-    "gzip": gzip.compress(TEXT.encode()),
     "old ends of lines": TEXT.replace("\n", "\r\n").encode(),
     "records of JSON": FRAME.to_json(orient="records").encode(),
     "lines of JSON": FRAME.to_json(orient="records", lines=True).encode(),
-    "seeds with a word": ("arm,seed,acc\n" + "".join(f"{a},s{s},{x}\n" for a, s, x in ROWS)).encode(),
     "seeds with points": ("arm,seed,acc\n" + "".join(f"{a},{s}.0,{x}\n" for a, s, x in ROWS)).encode(),
 }
 
@@ -78,34 +67,23 @@ def test_an_option_says_what_the_file_does_not(content: bytes, options: dict[str
     assert results.trials["metric.acc"].iloc[0] == 70.5
 
 
-def test_what_was_made_of_other_signs_is_said(tmp_path: Path) -> None:
-    for form, told in (
-        ("a semicolon and decimal commas", "Commas in acc were read as decimal signs."),
-        ("a sign for per cent", "The signs for per cent behind acc were cut off."),
-    ):
-        foreign = read(tmp_path / "a.csv", FORMS[form]).facts.foreign
-        assert foreign is not None
-        assert told in foreign.cannot_be_vouched_for
-
-
 BAD = {
     "latin-1": (
         TEXT.replace("kd", "é").encode("latin-1"),
         {},
-        "is not text in utf-8 at byte 47; --encoding names another: cp1252 or latin-1 for a byte a letter",
+        "is not text in utf-8 at byte 47; --encoding names another, such as cp1252, latin-1",
     ),
-    "utf-16 without its mark": (TEXT.encode("utf-16-le"), {}, "--encoding utf-16-le reads it"),
     "half a utf-16": (TEXT.encode("utf-16")[:-1], {}, "is not text in utf-16"),
     "thousands": (
         b'arm,seed,acc\nbaseline,0,"1,070"\n',
         {},
         "row 1 has '1,070'; --decimal , reads a comma as the",
     ),
-    "both signs": (b'arm,seed,acc\nbaseline,0,"1.070,5"\n', {}, "row 1 has '1.070,5'; --decimal ,"),
+    "both signs": (b'arm,seed,acc\nbaseline,0,"1.070,5"\n', {}, "row 1 has '1.070,5'"),
     "a point beside commas": (
         b"arm;seed;acc\nbaseline;0;1.5\n",
         {"decimal": ","},
-        "row 1 has '1.5' (--decimal ,)",
+        "row 1 has '1.5'",
     ),
     "another sign": (TEXT.encode(), {"separator": ";;"}, "--separator ';;': is one sign"),
     "a quote": (TEXT.encode(), {"separator": '"'}, "--separator '\"': is one sign"),
@@ -114,14 +92,7 @@ BAD = {
     "an encoding": (TEXT.encode(), {"encoding": "klingon"}, "--encoding 'klingon': no such encoding"),
     "no text": (TEXT.encode(), {"encoding": "base64"}, "--encoding 'base64': no such encoding"),
     "NUL": (TEXT.encode(), {"encoding": "a\0"}, "--encoding 'a\\x00': no such encoding"),
-    "torn gzip": (gzip.compress(TEXT.encode())[:-9], {}, "cannot be unpacked as gzip"),
-    "bad gzip": (b"\x1f\x8b" + b"x" * 30, {}, "cannot be unpacked as gzip"),
-    "a bomb": (gzip.compress(b"a," * MOST_BYTES), {}, "is larger than 64 MiB"),
-    "a spreadsheet": (
-        b"PK\x03\x04" + b"x" * 30,
-        {},
-        "is a zip archive, as a spreadsheet is; save its table as CSV",
-    ),
+    "a bomb": (b"a," * MOST_BYTES, {}, "is larger than 64 MiB"),
     "torn Parquet": (b"PAR1" + b"x" * 30, {}, "no Parquet file that can be read"),
     "torn JSON": (b'[{"arm": ', {}, "is neither a list nor lines of JSON"),
     "deep JSON": (b"[" * 100_000, {}, "is neither a list nor lines of JSON"),
@@ -135,14 +106,13 @@ BAD = {
         {},
         "a seed is a whole number of at most 64 bits; row 1 has '" + "1" * 59 + "...",
     ),
-    "two words before seeds": (b"arm,seed,acc\nbaseline,s0,1\nkd,t0,1\n", {}, "row 1 has 's0'"),
+    "a word before seeds": (b"arm,seed,acc\nbaseline,s0,1\nkd,s0,1\n", {}, "row 1 has 's0'"),
     "a wide table": (
         b"method,seed0,seed1\nkd,1,2\n",
         {},
         "no column is called 'arm' (--arm), 'seed' (--seed), 'acc' (--metric); there are: method, seed0, seed1; a row "
         "is one arm at one seed",
     ),
-    "capitals": (b"Arm,SEED,acc\nkd,1,2\n", {}, "--arm Arm --seed SEED names what differs by capitals alone"),
     "a capital baseline": (b"arm,seed,acc\nBaseline,1,2\n", {}, "'Baseline' differs by capitals alone"),
     "a sign that is invisible": (b"arm,seed,acc\nbaseline,0,1\x00\n", {}, "row 1 has '1\\x00'"),
 }

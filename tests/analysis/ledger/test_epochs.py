@@ -1,13 +1,10 @@
-"""The table of epochs, file by file."""
+"""The table of epochs, and the last one of each trial."""
 
-import math
-from pathlib import Path
+from dataclasses import replace
 
 import pyarrow as pa
-import pyarrow.parquet
-import pytest
 
-from analysis.ledger.epochs import PART, EpochTable, part_name, write_part
+from analysis.ledger.epochs import epochs_table
 from analysis.ledger.lines import EPOCH_SCHEMA
 from analysis.ledger.pieces import Ledger
 from cktf.rows import PlannedRow, StudyRow
@@ -58,26 +55,16 @@ def told(table: pa.Table) -> list[tuple[str, int, float]]:
 
 
 def test_of_rows_of_one_epoch_the_last_holds_and_trials_stand_in_the_order_of_planning() -> None:
-    common = EpochTable.of(ledger(3), set())
-    found = rows(("t2", 1, 5.0), ("t0", 2, 1.0), ("t0", 1, 2.0), ("t2", 1, 3.0))
-    table, final = common.part(common.numbered(found))
+    found = rows(("t2", 1, 5.0), ("t0", 2, 1.0), ("teacher", 1, 9.0), ("t0", 1, 2.0), ("t2", 1, 3.0))
+    table, final = epochs_table(ledger(3), found)
     assert told(table) == [("t0", 1, 2.0), ("t0", 2, 1.0), ("t2", 1, 3.0)]
     assert table["seed"].to_pylist() == [0, 0, 2]
-    assert final["trial"].to_pylist() == [0, 2]
-    assert final["train_loss"].to_pylist() == [1.0, 3.0]
+    assert final["epoch"].to_pylist() == [2, None, 1]
+    assert final["train_loss"].to_pylist() == [1.0, None, 3.0]
 
 
-def test_a_file_holds_its_trials_and_columns_of_terms_that_none_of_them_has(tmp_path: Path) -> None:
-    common = EpochTable.of(ledger(3), {"term.kd"})
-    final = write_part(str(tmp_path), common, 0, common.numbered(rows(("t0", 1, 2.0), ("t1", 1, 4.0))))
-    assert final["part"].to_pylist() == [0, 0]
-    table = pyarrow.parquet.read_table(tmp_path / part_name(0))
-    assert told(table) == [("t0", 1, 2.0), ("t1", 1, 4.0)]
-    assert table["term.kd"].null_count == 2
-
-
-def test_consecutive_trials_share_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.ledger.epochs.TRIALS_PER_PART", 2)
-    common = EpochTable.of(ledger(5), set())
-    found = common.numbered(rows(*((f"t{number}", 1, math.nan) for number in (4, 3, 2, 1, 0))))
-    assert found[PART].to_pylist() == [2, 1, 1, 0, 0]
+def test_measures_that_are_asked_for_have_a_column_before_they_are_measured() -> None:
+    asked = ledger(1)
+    asked.launches[0] = replace(asked.launches[0], metric="measure.validation_nll")
+    table, final = epochs_table(asked, rows(("t0", 1, 2.0)))
+    assert table["measure.validation_nll"].to_pylist() == final["measure.validation_nll"].to_pylist() == [None]

@@ -8,28 +8,11 @@ import pytest
 
 import analysis
 from analysis import load, write_report, write_results
-from analysis.__main__ import main
-from analysis.report.write import report_on
 from cktf.storage import write
+from tests.analysis.command import main
 
-
-def test_a_folder_of_something_else_is_no_place_for_a_report(ablation: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"--out .*out: holds no report, but notes\.txt; choose a folder that is new"):
-        report_on([str(ablation)], str(out))
-    assert [path.name for path in out.iterdir()] == ["notes.txt"]
-    with pytest.raises(ValueError, match=r"--out .*notes\.txt: is a file; a report needs a folder"):
-        report_on([str(ablation)], str(out / "notes.txt"))
-    (out / "notes.txt").unlink()
-    report_on([str(ablation)], str(out))
-    (out / "notes.txt").touch()
-    report_on([str(ablation)], str(out))  # it is a report now, whatever else is there
-
-
-OWN = ("figures/history.pdf", "tables/ranks.tex", "figures/mine.svg", "notes.txt")
-"""Files of a user's own, some of them called like those of other reports."""
+OWN = ("figures/mine.svg", "tables/mine.tex", "notes.txt")
+"""Files of a user's own."""
 
 
 @pytest.mark.parametrize("writes", ["write_report", "write_results", "collect"])
