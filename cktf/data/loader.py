@@ -38,13 +38,11 @@ class TrainLoader:
         augmentation: Random changes of each sample.
         batch_size: Samples of a batch, over all workers together.
         seed: The replicate's seed.
-        rank: This worker, from 0.
-        world_size: Workers in all.
+        rank: This worker, from 0, of ``world_size``.
         has_own_view: Whether the teacher sees each sample augmented by draws of its own (see `Batch.teacher_images`).
 
     Raises:
-        ValueError: If a batch or the training split has fewer than two samples for each worker, or the crop could
-            leave nothing of an image.
+        ValueError: If a batch or the split has fewer than two samples for each worker, or the crop exceeds the images.
     """
 
     def __init__(

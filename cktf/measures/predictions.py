@@ -16,15 +16,11 @@ def agreement(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def calibration_error(logits: Tensor, labels: Tensor, bins: int) -> Tensor:
-    """Return the expected calibration error, per cent.
+    """Return the expected calibration error, per cent, of logits (samples, classes) and labels (samples,), int64.
 
     Guo, Pleiss, Sun and Weinberger, ICML 2017, arXiv 1706.04599, equation 3: over bins of equal width of the largest
-    probability, the mean distance of its mean from the accuracy, weighted by the samples in the bin.
-
-    Args:
-        logits: (samples, classes).
-        labels: (samples,), int64.
-        bins: Number of bins; bin i, from 0, holds probabilities above i / bins and up to (i + 1) / bins.
+    probability, the mean distance of its mean from the accuracy, weighted by the samples in the bin. Bin i, from 0,
+    holds probabilities above i / bins and up to (i + 1) / bins.
     """
     confidence, chosen = functional.softmax(logits.double(), dim=1).max(dim=1)
     gaps = (chosen == labels).double() - confidence

@@ -146,65 +146,39 @@ class ModelConfig(Settings):
 
 
 def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequence[int]) -> nn.Module:
-    """Build a network on the CPU whose forward maps images of (channels, height, width) to `Activations`.
+    """Return a network on the CPU whose forward maps images of (channels, height, width) to `Activations`.
 
     Initial parameters come from PyTorch's global stream: build inside `cktf.seeding.initialisation`. Published weights
-    (``weights: default``) are loaded, a file of them is not.
+    are loaded, a file of them is not.
 
     Raises:
-        ValueError: If the name is unknown, the network cannot read images of this shape, or published weights cannot be
-            had.
+        ValueError: If it is unknown, cannot read images of this shape, or published weights cannot be had.
     """
     config = ModelConfig(model=model) if isinstance(model, str) else model
     is_pretrained = config.weights == DEFAULT_WEIGHTS
+    named = {"stem": config.stem, "stages": config.stages, "penultimate": config.penultimate}
+    given: dict[str, Any] = {name: value for name, value in named.items() if value}
     try:
         if config.model in MODELS:
             network = MODELS[config.model](num_classes, image_shape[0])
-            if config.model in BUILT_IN or isinstance(
-                run_blank(network, image_shape, [LOGITS])[0][LOGITS], Activations
-            ):
-                _require_readable(network, image_shape, config)
+            if isinstance(run_blank(network, image_shape, [LOGITS])[0][LOGITS], Activations):
+                if given:
+                    raise InputError("stem, stages and penultimate: the network returns its own")  # noqa: TRY301
                 return network
         else:
             network = build_from_zoo(config.model, num_classes, image_shape, is_pretrained=is_pretrained)
-        adapter = adapted(network, config, image_shape)
+        known = default_layers(network, image_shape) if len(given) < len(named) else {}
+        adapter = Adapter(network, **(known | given))
+        adapter.check(image_shape)
         if is_pretrained and config.model.startswith(TORCHVISION_PREFIX):
-            _load_published(adapter, torchvision_weights(config.model, image_shape[-1]))
+            weights = torchvision_weights(config.model, image_shape[-1])
+            try:
+                adapter.load_state_dict(with_own_classifier(adapter, weights))
+            except RuntimeError as error:  # such as a classifier that is no linear layer, for other classes
+                said = " ".join(str(error).split())[:300]
+                raise InputError(f"weights: default: those that are published do not fit: {said}") from error
     except InputError as error:
         raise InputError(f"{config.model}: {error}") from error
-    return adapter
-
-
-def _load_published(adapter: Adapter, weights: Mapping[str, Tensor]) -> None:
-    try:
-        adapter.load_state_dict(with_own_classifier(adapter, weights))
-    except RuntimeError as error:  # such as a classifier that is no linear layer, for other classes
-        said = " ".join(str(error).split())[:300]
-        raise InputError(f"weights: default: those that are published do not fit this network: {said}") from error
-
-
-def _require_readable(network: nn.Module, image_shape: Sequence[int], config: ModelConfig) -> None:
-    if config.stem or config.stages or config.penultimate:
-        raise InputError("stem, stages and penultimate cannot be named, for the network returns its own")
-    try:
-        measure_shapes(network, image_shape)
-    except RuntimeError as error:
-        raise InputError(
-            f"cannot read images of shape {tuple(image_shape)}; data.side sets another: {error}"
-        ) from error
-
-
-def adapted(network: nn.Module, config: ModelConfig, image_shape: Sequence[int]) -> Adapter:
-    """Return a network with the representations that the settings name, and those of its family where they do not.
-
-    Raises:
-        ValueError: If a named layer cannot be a representation, or the network cannot read such images.
-    """
-    named = {"stem": config.stem, "stages": config.stages, "penultimate": config.penultimate}
-    given: dict[str, Any] = {name: value for name, value in named.items() if value}
-    known = default_layers(network, image_shape) if len(given) < len(named) else {}
-    adapter = Adapter(network, **(known | given))
-    adapter.check(image_shape)
     return adapter
 
 

@@ -15,13 +15,10 @@ WEIGHTS = {"student": "student.weights", "teacher": "teacher.weights"}
 
 @dataclass(frozen=True, order=True)
 class InputContent:
-    """One external input of a trial: a file or folder.
+    """One external input of a trial: a file of weights, or the folder of a data set.
 
-    Attributes:
-        key: Key of the configuration that names it.
-        place: Configured path; empty when the default folder is used.
-        digest: Its hash; empty if it is identified by its path.
-        dataset: Name of the data set; empty for a file of weights.
+    ``key`` is the setting that names it, ``place`` its path, empty for the default folder; ``digest`` its hash, empty
+    if it is identified by its path; ``dataset`` the data set's name, empty for a file of weights.
     """
 
     key: str

@@ -139,7 +139,7 @@ def test_a_factorys_plain_network_is_adapted_and_one_with_activations_is_not(
         build_model(ModelConfig(model=plain, stem="third"), 5, (1, 8, 8))
     monkeypatch.setitem(MODELS, "own", MODELS["resnet8"])
     assert not isinstance(build_model("own", 5, (1, 8, 8)), Adapter)
-    with pytest.raises(ValueError, match="own: stem, stages and penultimate cannot be named"):
+    with pytest.raises(ValueError, match="own: stem, stages and penultimate: the network returns its own"):
         build_model(ModelConfig(model="own", stem="conv1"), 5, (1, 8, 8))
 
 

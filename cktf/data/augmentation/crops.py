@@ -27,12 +27,9 @@ def draw(augmentation: Augmentation, index: Tensor, seed: int, epoch: int) -> Te
 
 
 def crop_and_flip(images: Tensor, draws: Tensor, padding: int) -> Tensor:
-    """Mirror the images that were drawn for it, pad with black, and cut a window of the old size out of each.
+    """Return windows of padded images, mirrored where it was drawn: (batch, channels, height, width), uint8, as before.
 
-    Args:
-        images: (batch, channels, height, width), uint8, as is what is returned.
-        draws: (3, batch), as `draw` returns them.
-        padding: The ``crop`` that they were drawn for.
+    ``draws`` are (3, batch), as `draw` returns them for a crop of ``padding``.
     """
     batch, channels, height, width = images.shape
     padded = functional.pad(images, (padding, padding, padding, padding))
@@ -58,15 +55,9 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def resized_crop(images: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
-    """Cut a box out of each image and scale it to another size, bilinearly and with antialiasing.
+    """Return a box of each image, scaled to another size in pixels bilinearly, with antialiasing, from the box alone.
 
-    What lies beside a box in its image is not mixed in.
-
-    Args:
-        images: (batch, channels, rows, columns), uint8.
-        boxes: (4, batch), as `draw_boxes` returns them.
-        height: Height of the new images in pixels.
-        width: Their width.
+    ``images`` are (batch, channels, rows, columns), uint8, and ``boxes`` (4, batch), as `draw_boxes` returns them.
     """
     tops, lefts, heights, widths = boxes
     of_rows = _shares(tops, heights, images.shape[2], height)[:, None]  # the same for all channels
