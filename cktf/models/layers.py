@@ -1,4 +1,4 @@
-"""What the networks share: convolutions, stages of blocks, the way from a stem to the logits, initial parameters."""
+"""Parts that the networks share: convolutions, stages of blocks, the way from a stem to the logits, initialisation."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,8 +1,7 @@
 """Random crops, flips and normalisation of a whole batch, on the device that holds it.
 
-What is drawn for a sample is a hash of (seed, epoch, index). So it is the same in any batch, in any order, on a CPU and
-on a GPU. The resized crop is of a box of any size, scaled to the side that networks see: Szegedy et al., "Going deeper
-with convolutions", CVPR 2015, section 6, with the ranges and the ten attempts that are usual in PyTorch.
+What is drawn for a sample is a hash of (seed, epoch, index), the same in any batch and on any device. The resized crop
+is that of Szegedy et al., "Going deeper with convolutions", CVPR 2015, section 6, with the ranges usual in PyTorch.
 """
 
 import torch
@@ -15,10 +14,9 @@ from cktf.seeding import derive
 
 
 def draw(augmentation: Augmentation, index: Tensor, seed: int, epoch: int) -> Tensor:
-    """Draw the flip and the crop of each sample, of positions ``index`` in the training split, in an epoch from 1.
+    """Return flip and crop of each sample, of positions ``index`` in the training split, in an epoch from 1.
 
-    Returns:
-        (3, batch), int64: the window's first row and column in the padded image, and 1 where it is mirrored.
+    These are (3, batch), int64: the window's first row and column in the padded image, and 1 where it is mirrored.
     """
     num_offsets = 2 * augmentation.crop + 1
     num_values = {"row": num_offsets, "column": num_offsets, "flip": 2 if augmentation.flip else 1}
@@ -27,7 +25,7 @@ def draw(augmentation: Augmentation, index: Tensor, seed: int, epoch: int) -> Te
 
 
 def crop_and_flip(images: Tensor, draws: Tensor, padding: int) -> Tensor:
-    """Return windows of padded images, mirrored where it was drawn: (batch, channels, height, width), uint8, as before.
+    """Return a window of each padded image, mirrored if so drawn: (batch, channels, height, width), uint8, as before.
 
     ``draws`` are (3, batch), as `draw` returns them for a crop of ``padding``.
     """

@@ -8,7 +8,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -63,7 +63,7 @@ class _Type:
 
 
 class _Array:
-    """An array, whose numbers are known once its state is; nothing is larger in memory than in the file."""
+    """An array of a pickle: its numbers come with its state, and are a view of the file's bytes."""
 
     def __init__(self, *_: Any) -> None:
         self.found: Any = None
@@ -92,7 +92,7 @@ class _Array:
 
     @classmethod
     def encoded(cls, text: Any = b"", _: Any = None) -> Any:
-        """Return text for the bytes of its letters; stands in for `_codecs.encode`, and `bytes` of nothing."""
+        """Return the text whose letters are the bytes; stands in for `_codecs.encode` and `bytes`."""
         return text
 
 

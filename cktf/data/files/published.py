@@ -26,8 +26,8 @@ class Published:
         url: Address of the archive.
         md5: Checksum of the archive.
         sums: Name of each file that is read to its MD5 sum.
-        binary_folder: Folder that the archive of the binary version unpacks to; empty if none is read.
-        binary: Names of the files in it, of which no checksums were published, in the order of `sums`.
+        binary_folder: Folder that the archive of the binary version unpacks to; empty if none is read. No checksums of
+            its files were published, whose names end in ``.bin``.
     """
 
     name: str
@@ -36,7 +36,6 @@ class Published:
     md5: str
     sums: Mapping[str, str]
     binary_folder: str = ""
-    binary: tuple[str, ...] = ()
 
     @property
     def archive(self) -> str:
@@ -48,11 +47,9 @@ class Published:
         return [data_folder(root) / name for name in dict.fromkeys((self.folder, "", self.binary_folder))]
 
     def files_in(self, folder: Path, *, verify: bool) -> tuple[str, ...]:
-        """Return the names of the files that are read of a folder; none where some are missing.
-
-        Those of the binary version are read where they are not to be verified.
-        """
-        for names in (tuple(self.sums), () if verify else self.binary):
+        """Return the names of the files to be read in a folder; none where some are missing."""
+        binary = tuple(f"{name}.bin" for name in self.sums) if self.binary_folder and not verify else ()
+        for names in (tuple(self.sums), binary):
             if names and all((folder / name).is_file() for name in names):
                 return names
         return ()
@@ -67,7 +64,7 @@ class Published:
             f"set data.download: true, or data.root to the folder that holds {self.folder}/, as unpacked from "
             f"{self.archive}"
         )
-        if self.binary:
+        if self.binary_folder:
             remedy += (
                 ". With data.verify: false the binary version is read, too; Parquet files by data.name: huggingface"
             )
@@ -84,10 +81,9 @@ class Published:
         """
         if verify and (found := file_digest(path, "md5")) != self.sums[path.name]:
             raise InputError(
-                f"data.root: {path} is damaged, or of another data set of this form: its MD5 sum is {found}, "
-                f"and that of the published file {self.sums[path.name]}. If a download was killed, delete "
-                f"{path.parent} and set data.download: true, which fetches the data set again. To read it as "
-                "it is, set data.verify: false; such trials are known by the content of the files"
+                f"data.root: {path} is damaged, or of another data set of this form: its MD5 sum is {found}, and that "
+                f"of the published file {self.sums[path.name]}. Delete {path.parent} and set data.download: true, "
+                "which fetches it again; or, to read it as it is, set data.verify: false"
             )
 
     def content(self, root: str | None) -> str | None:
@@ -126,7 +122,6 @@ CIFAR10 = Published(
         "test_batch": "40351d587109b95175f43aff81a1287e",
     },
     binary_folder="cifar-10-batches-bin",
-    binary=(*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
 )
 
 CIFAR100 = Published(
@@ -136,7 +131,6 @@ CIFAR100 = Published(
     md5="eb9058c3a382ffc7106e4002c42a8d85",
     sums={"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     binary_folder="cifar-100-binary",
-    binary=("train.bin", "test.bin"),
 )
 
 STL10 = Published(
