@@ -33,22 +33,13 @@ from cktf.settings import Settings
 _TIMES_4 = (32, 64, 128, 256)
 
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
-    "resnet8": partial(ResNet, depth=8),
-    "resnet14": partial(ResNet, depth=14),
-    "resnet20": partial(ResNet, depth=20),
-    "resnet32": partial(ResNet, depth=32),
-    "resnet44": partial(ResNet, depth=44),
-    "resnet56": partial(ResNet, depth=56),
-    "resnet110": partial(ResNet, depth=110),
+    **{f"resnet{depth}": partial(ResNet, depth=depth) for depth in (8, 14, 20, 32, 44, 56, 110)},
     "resnet8x4": partial(ResNet, depth=8, widths=_TIMES_4),
     "resnet32x4": partial(ResNet, depth=32, widths=_TIMES_4),
     "resnet5": partial(ResNet, depth=5, block=SingleBlock),
     "resnet5x4": partial(ResNet, depth=5, widths=_TIMES_4, block=SingleBlock),
     "resnet17x4": partial(ResNet, depth=17, widths=_TIMES_4, block=SingleBlock),
-    "wrn_16_1": partial(WideResNet, depth=16, width=1),
-    "wrn_16_2": partial(WideResNet, depth=16, width=2),
-    "wrn_40_1": partial(WideResNet, depth=40, width=1),
-    "wrn_40_2": partial(WideResNet, depth=40, width=2),
+    **{f"wrn_{depth}_{width}": partial(WideResNet, depth=depth, width=width) for depth in (16, 40) for width in (1, 2)},
     "vgg8": partial(VGG, num_convolutions=(1, 1, 1, 1, 1)),
     "vgg11": partial(VGG, num_convolutions=(1, 1, 2, 2, 2)),
     "vgg13": partial(VGG, num_convolutions=(2, 2, 2, 2, 2)),
@@ -106,21 +97,17 @@ class ModelConfig(Settings):
     @field_validator("model")
     @classmethod
     def _require_known(cls, model: str) -> str:
-        if model in MODELS:
-            return model
         if model.startswith(PREFIXES):
             require_in_zoo(model)
-        else:
+        elif model not in MODELS:
             close = difflib.get_close_matches(model, MODELS, n=1)
-            suggestion = f" (did you mean {shown(close[0])}?)" if close else ""
-            raise InputError(
-                f"unknown model {shown(model)}{suggestion}; known: {', '.join(MODELS)}, and those "
-                f"of {' and '.join(PREFIXES)}"
-            )
+            hint = f" (did you mean {shown(close[0])}?)" if close else ""
+            known = f"{', '.join(MODELS)}, and those of {' and '.join(PREFIXES)}"
+            raise InputError(f"unknown model {shown(model)}{hint}; known: {known}")
         return model
 
     @model_validator(mode="after")
-    def _layers_are_there(self) -> Self:
+    def _names_go_together(self) -> Self:
         layers = {
             "stem": [self.stem] if self.stem else [],
             "stages": [name for blocks in self.stages or () for name in blocks],
@@ -134,10 +121,6 @@ class ModelConfig(Settings):
                 require_layers(names, zoo_layers(self.model))
             except InputError as error:
                 raise InputError(f"{field}: {error}") from error
-        return self
-
-    @model_validator(mode="after")
-    def _weights_are_there(self) -> Self:
         if self.weights == DEFAULT_WEIGHTS and not self.model.startswith(PREFIXES):
             raise InputError(f"weights: default is of {' and '.join(PREFIXES)}; name a file of weights of {self.model}")
         if self.weights_sha256 is not None and self.weights_file is None:

@@ -53,12 +53,9 @@ _NAMES_OF_TESTS = frozenset({"test", "testing", "tst", "eval", "evaluation", "va
 
 @dataclass(frozen=True)
 class Entries:
-    """What lies directly in a folder, by name and in order.
+    """Names of what lies directly in a folder, in order: images by their suffix, folders, and what else is left out.
 
-    Attributes:
-        images: Files whose names end as images' do.
-        folders: Folders, but for hidden ones and those of file servers and systems.
-        others: All that is left out, but for hidden files and those of systems.
+    Hidden files and those of systems are nowhere; their folders, broken links and other files are among the ``others``.
     """
 
     images: tuple[str, ...] = ()

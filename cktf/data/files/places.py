@@ -14,17 +14,7 @@ from cktf.locks import exclusive
 
 @dataclass(frozen=True)
 class DataPlace:
-    """Place of a data set's files, and how they are read.
-
-    Attributes:
-        name: Name of the data set.
-        root: Folder that holds it; None: `data_folder` says which.
-        download: Whether it is fetched if it is not there.
-        side: Side of the images in pixels; None: the data set's own.
-        verify: Whether checksums are compared with the published ones.
-        test_classes: ``any`` if classes without test images are accepted.
-        fold: Number of the fold that is trained on; None: all.
-    """
+    """Place of a data set's files, and how they are read: settings of `DataConfig`."""
 
     name: str
     root: str | None = None

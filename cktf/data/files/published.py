@@ -23,8 +23,7 @@ class Published:
     Attributes:
         name: The data set's name under `data.name`.
         folder: Folder that the archive unpacks to.
-        url: Address of the archive.
-        md5: Checksum of the archive.
+        url: Address of the archive, whose checksum is ``md5``.
         sums: Name of each file that is read to its MD5 sum.
         binary_folder: Folder that the archive of the binary version unpacks to; empty if none is read. No checksums of
             its files were published, whose names end in ``.bin``.
