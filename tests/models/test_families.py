@@ -201,7 +201,7 @@ def test_a_file_of_first_weights_is_loaded_and_known_by_its_content(tmp_path: Pa
     torch.save({"weight": torch.zeros(1)}, paths[0])
     with pytest.raises(ValueError, match=r"student\.weights: .*SHA-256"):
         check_trial(ours)
-    with pytest.raises(ValueError, match=r"student\.weights: .* does not hold weights of resnet8: missing"):
+    with pytest.raises(ValueError, match=r"student\.weights: .* does not hold the weights of resnet8: missing"):
         check_trial(trial_config(config_of(student={"model": "resnet8", "weights": str(paths[0])})))
 
 
