@@ -147,15 +147,7 @@ def layout_of(root: str | None, *, test_classes: str = "all") -> Layout:
             f"data.root: {test.classes[unknown[0]]} has no counterpart in {train.folder}{more}, so nothing is learnt "
             f"about it{f'; did you mean {near[0]!r}?' if near else ''}"
         )
-    # Links by which one folder is two classes, or by which training images are test images.
     layout = Layout(train, test)
-    found: dict[Path, Path] = {}
-    for each in (*train.classes.values(), *(() if layout.is_drawn else test.classes.values())):
-        if (other := found.setdefault(each.resolve(), each)) is not each:
-            raise InputError(
-                f"data.root: {each} and {other} are one and the same folder, by way of a link; each class needs a "
-                "folder of its own in each part"
-            )
     needed = (train,) if test_classes == "any" and any(test.files.values()) else (train, test)
     for part in needed:
         if empty := [part.folder / name for name in train.classes if not part.files.get(name)]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -38,12 +38,11 @@ def find_or_fetch(
     folders: Sequence[Path],
     is_whole: Callable[[Path], object],
     remedy: str,
-    what_is_there: Callable[[], str],
     fetch: Callable[[Path], object],
 ) -> Path:
     """Return the first of some folders that holds a data set, fetched below the data folder if asked for and needed.
 
-    ``remedy`` advises what to do if files are missing, and ``what_is_there`` says what lies there instead, if anything.
+    ``remedy`` advises what to do if files are missing.
 
     Raises:
         DatasetMissing: If it is not there and cannot be fetched.
@@ -59,7 +58,7 @@ def find_or_fetch(
     for folder in folders:
         if is_whole(folder):
             return folder
-    raise DatasetMissing(place.name, folders, remedy, what_is_there())
+    raise DatasetMissing(place.name, folders, remedy)
 
 
 def data_folder(root: str | None) -> Path:
@@ -94,12 +93,6 @@ def reading(root: str | None) -> Iterator[None]:
     except OSError as error:
         place = visible(str(error.filename or data_folder(root)))
         raise InputError(f"data.root: {place} cannot be read: {error.strerror or error}") from error
-
-
-def no_file(places: Iterable[Path]) -> str:
-    """Return a sentence on the first place with something else than a file (a pipe, a link to nothing); else empty."""
-    odd = (p for p in places if (p.exists() or p.is_symlink()) and not p.is_file())
-    return next((f"{place} is no regular file" for place in odd), "")
 
 
 def state_of(path: Path) -> str:

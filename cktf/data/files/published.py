@@ -10,7 +10,6 @@ from cktf.data.files.places import (
     file_digest,
     files_digest,
     find_or_fetch,
-    no_file,
     some_of,
 )
 from cktf.errors import InputError
@@ -57,11 +56,11 @@ class Published:
         """Return the folder that holds all files, after a download if that is asked for and needed.
 
         Raises:
-            DatasetMissing: If they are not there; the message says what is there instead.
+            DatasetMissing: If some are not there.
         """
         remedy = (
             f"set data.download: true, or data.root to the folder that holds {self.folder}/, as unpacked from "
-            f"{self.archive}"
+            f"{self.archive}, with all of {some_of([*self.sums], 6)}"
         )
         if self.binary_folder:
             remedy += (
@@ -69,7 +68,7 @@ class Published:
             )
         return find_or_fetch(
             *(place, self.places(place.root), lambda folder: self.files_in(folder, verify=place.verify)),
-            *(remedy, lambda: self._what_is_there(place.root), self._download),
+            *(remedy, self._download),
         )
 
     def check(self, path: Path, *, verify: bool) -> None:
@@ -94,17 +93,6 @@ class Published:
         from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
 
         download_and_extract_archive(self.url, str(folder), filename=self.archive, md5=self.md5)
-
-    def _what_is_there(self, root: str | None) -> str:
-        """Return a sentence on what lies there instead of the files; empty if nothing of them does."""
-        for place in self.places(root):
-            if odd := no_file(place / name for name in self.sums):
-                return odd
-            absent = [name for name in self.sums if not (place / name).is_file()]
-            if len(absent) < len(self.sums):
-                return f"{place} holds some of its {len(self.sums)} files and lacks {some_of(absent)}"
-        archive = data_folder(root) / self.archive
-        return f"{archive} is there and not unpacked" if archive.is_file() else ""
 
 
 CIFAR10 = Published(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
-from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_file, size_in_words
+from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, size_in_words
 from cktf.errors import InputError
 
 MNIST_KIND = Kind(10, channels=1, side=28, mean=(0.1307,), std=(0.3081,), augmentation=Augmentation(2, flip=False))
@@ -53,18 +53,15 @@ def load_fashion_mnist(place: DataPlace) -> Dataset:
 def _find(place: DataPlace, kind: str, elsewhere: list[Path], remedy: str) -> Path:
     """Return the folder that holds all four files of torchvision's data set ``kind``."""
     root = data_folder(place.root)
-    folders = [root / kind / "raw", root, *elsewhere]
-    odd = no_file(folder / f"{name}{suffix}" for folder in folders for name in _FILES for suffix in ("", ".gz"))
 
     def fetch(folder: Path) -> None:
         from torchvision import datasets  # here, since it takes seconds
 
         getattr(datasets, kind)(folder, download=True)
 
-    place = replace(place, download=place.download and not odd)
+    folders = [root / kind / "raw", root, *elsewhere]
     return find_or_fetch(
-        *(place, folders, lambda folder: all(_path(folder, name).is_file() for name in _FILES)),
-        *(remedy, lambda: odd, fetch),
+        place, folders, lambda folder: all(_path(folder, name).is_file() for name in _FILES), remedy, fetch
     )
 
 
@@ -74,16 +71,9 @@ def _path(folder: Path, name: str) -> Path:
 
 def _read(folder: Path, kind: Kind) -> Dataset:
     train, train_labels, test, test_labels = (_path(folder, name) for name in _FILES)
-    parts = [
-        _read_part(images, labels, kind.num_classes) for images, labels in ((train, train_labels), (test, test_labels))
-    ]
-    sizes = [" x ".join(map(str, images.shape[2:])) for images, _ in parts]
-    if sizes[0] != sizes[1]:
-        raise InputError(
-            f"data.root: {train} holds images of {sizes[0]} pixels and {test} of {sizes[1]}; both parts need images of "
-            "one size"
-        )
-    return kind.dataset(*parts[0], *parts[1])
+    return kind.dataset(
+        *_read_part(train, train_labels, kind.num_classes), *_read_part(test, test_labels, kind.num_classes)
+    )
 
 
 def _read_part(images_path: Path, labels_path: Path, num_classes: int) -> tuple[Tensor, Tensor]:

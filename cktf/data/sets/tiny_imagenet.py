@@ -10,7 +10,7 @@ from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import read_image_files
 from cktf.data.files.image_layout import entries_of
-from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_file
+from cktf.data.files.places import DataPlace, data_folder, find_or_fetch
 from cktf.errors import InputError
 
 ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -57,10 +57,7 @@ def _find(place: DataPlace) -> Path:
     root = data_folder(place.root)
     lists = {folder: folder / "wnids.txt" for folder in (root / _UNPACKED, root)}
     remedy = f"set data.download: true, or unpack {ARCHIVE} and set data.root to the folder that holds {_UNPACKED}/"
-    return find_or_fetch(
-        *(place, [*lists], lambda folder: lists[folder].is_file(), remedy),
-        *(lambda: no_file(lists.values()), _download),
-    )
+    return find_or_fetch(place, [*lists], lambda folder: lists[folder].is_file(), remedy, _download)
 
 
 def _download(root: Path) -> None:

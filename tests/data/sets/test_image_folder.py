@@ -109,19 +109,6 @@ def test_folders_of_servers_and_systems_are_no_classes(root: Path, name: str) ->
     assert DataConfig(name="image_folder", root=str(root), side=16).with_content().content == before
 
 
-def test_a_class_that_is_a_link_to_another_is_refused(root: Path) -> None:
-    for part in ("train", "val"):
-        (root / part / "crimson").symlink_to("red")
-    with pytest.raises(ValueError, match=r"data\.root: .*train/red and .*train/crimson are one and the same folder"):
-        load(root)
-
-
-def test_a_test_part_that_is_a_link_to_the_training_part_is_refused(root: Path) -> None:
-    (root / "test").symlink_to("train")
-    with pytest.raises(ValueError, match=r"test/blue and .*train/blue are one and the same folder"):
-        load(root)
-
-
 def test_a_class_that_lies_elsewhere_is_read(root: Path, tmp_path: Path) -> None:
     before = load(root)
     (root / "train" / "red").rename(tmp_path / "elsewhere")
