@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cktf.data.files.image_layout import DRAWN_SHARE, Layout, entries_of
 from cktf.data.files.places import size_in_words, some_of
-from cktf.names import similar_names
 
 MOST_COMPARED = 2**30
 """Bytes of files of equal size that are read to find the same image in both parts."""
@@ -36,16 +35,6 @@ def remarks_on(layout: Layout) -> Iterator[str]:
         yield (
             f"{root}: left out, since no images of a class lie there, or a name does not end as an image's: "
             f"{some_of(left_out)}"
-        )
-    for group in similar_names(train.classes):
-        yield (
-            f"{root}/{train.folder.name}: capitals, blanks or invisible characters alone set these classes apart: "
-            f"{some_of([ascii(name) for name in group])}"
-        )
-    if single := [name for name, files in train.files.items() if len(files) == 1]:
-        yield (
-            f"{root}/{train.folder.name}: of one image alone, which is learnt from and so never validated on: "
-            f"{some_of(single)}"
         )
     yield from _in_both(layout)
 

@@ -76,9 +76,7 @@ def own_dataset(
             raise InputError(f"data.root: {name} holds {len(labels)} labels for {len(images)} images")
     classes = torch.unique(train[1]).tolist()
     if classes != [*range(len(classes))]:
-        raise InputError(
-            f"data.root: {held[0]} has the labels {some_of(classes)}; 0, 1, 2, ... without a gap are needed"
-        )
+        raise InputError(f"data.root: {held[0]} has the labels {some_of(classes)}; 0, 1, 2, ... are needed")
     if not 0 <= (lowest := int(test[1].min())) <= (highest := int(test[1].max())) < len(classes):
         raise InputError(
             f"data.root: {held[1]} has labels {lowest} to {highest}; those of training end at {classes[-1]}"

@@ -149,7 +149,7 @@ def test_images_of_both_parts_are_counted(arrays: Arrays, tmp_path: Path) -> Non
             "has the labels 0, 2, 4 and 6 more; 0, 1, 2, ... are",
         ),
         ({"train_labels": np.arange(200) - 1}, "has the labels -1, 0, 1 and 197 more"),
-        ({"test_labels": np.full(50, 10)}, "test_labels.npy has labels 10 to 10; training ends at 9"),
+        ({"test_labels": np.full(50, 10)}, "test_labels.npy has labels 10 to 10; those of training end at 9"),
         (
             {"train_labels": np.array([{}] * 200)},
             "train_labels.npy is damaged, or no array of numbers: Object arrays cannot be loaded",
