@@ -1,4 +1,4 @@
-"""The training part of a data set, divided class by class into a training split and a validation split, and samples."""
+"""Division of the training part into a training and a validation split, class by class, and samples of it."""
 
 from dataclasses import dataclass, replace
 

@@ -11,7 +11,7 @@ from cktf.measures.measure import OfPredictions, Predictions
 
 
 def agreement(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the share of samples, per cent, of which both logits (samples, classes) are largest at one class."""
+    """Return the share of samples, per cent, for which both logits (samples, classes) choose the same class."""
     return 100 * (student.argmax(dim=1) == teacher.argmax(dim=1)).double().mean()
 
 

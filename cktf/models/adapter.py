@@ -190,7 +190,7 @@ def as_map(output: Tensor, network: nn.Module, *, is_square: bool = True) -> Ten
 
 
 def map_shape(output: object, network: nn.Module, image_shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the (channels, height, width) of `as_map` for images of a shape; empty if it does not understand."""
+    """Return the (channels, height, width) of `as_map` for images of a shape; empty if the output is no map."""
     is_square = image_shape[1] == image_shape[2]
     try:
         return tuple(as_map(output, network, is_square=is_square).shape[1:]) if isinstance(output, Tensor) else ()

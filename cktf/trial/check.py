@@ -137,7 +137,7 @@ _LAYERS = {"model", "stem", "stages", "penultimate"}
 
 @lru_cache
 def _shapes(settings: str, side: int) -> Shapes | None:
-    """Return the shapes of a network's activations; None if that is told when its trial is checked."""
+    """Return the shapes of a network's activations; None if it cannot be built, as its check will say."""
     try:
         with torch.random.fork_rng(devices=[]):
             network = build_model(ModelConfig.model_validate_json(settings), 2, (3, side, side))

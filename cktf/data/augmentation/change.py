@@ -1,4 +1,4 @@
-"""The interface of a random change of images, of ours or of a plug-in."""
+"""The interface of a random change of images, built in or of a plug-in."""
 
 from abc import ABC, abstractmethod
 

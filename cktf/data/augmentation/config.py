@@ -16,8 +16,8 @@ AUGMENTATIONS: dict[str, type[ImageChange]] = {
     "trivial_augment": TrivialAugment,
     "random_erasing": RandomErasing,
 }
-"""Name to a change with settings of its own, ours and then those that plug-ins add; in a study it is a key under
-``augmentation:``. They are made in this order, after crop and flip."""
+"""Name to a change with settings of its own, built in or of a plug-in; in a study it is a key under ``augmentation:``.
+They are made in this order, after crop and flip."""
 
 
 @dataclass(frozen=True)
