@@ -37,7 +37,7 @@ from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
 from cktf.study.spec import MOST_SEEDS, StudySpec
-from cktf.trial.teachers import trained_row
+from cktf.trial.trained_teachers import trained_row
 
 
 @dataclass(frozen=True)

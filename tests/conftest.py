@@ -37,7 +37,7 @@ from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.probe import ProbeConfig
 from cktf.trial.run import run_trial
-from cktf.trial.teachers import train_teacher, trained_row
+from cktf.trial.trained_teachers import train_teacher, trained_row
 from tests.buckets import Proxy, served
 from tests.kinds import Cluster, FindProcesses, MakeResult, MakeSpec, RunToEnd
 

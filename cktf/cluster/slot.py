@@ -31,7 +31,7 @@ from cktf.run.plugins import register_stored
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.train import TrainingFailed, TrainOptions, device_name
 from cktf.trial.run import run_trial
-from cktf.trial.teachers import train_teacher
+from cktf.trial.trained_teachers import train_teacher
 
 _FAULTS = ("CUDA error", "device-side assert", "uncorrectable ECC error")
 """What exceptions say that are of no class of their own."""

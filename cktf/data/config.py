@@ -31,10 +31,8 @@ class DataConfig(Settings):
     file is looked for."""
 
     content: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """Of an `image_folder`: SHA-256 of its files' names and sizes; of `arrays`, of `huggingface` and of files that
-    are not verified: of all their bytes.
-    A study fills it in when it is planned, so that a trial is known by its images, wherever the folder is, and refuses
-    a folder that has changed."""
+    """SHA-256 of the user's own images: of an `image_folder`'s names and sizes, of the bytes of other files. A study
+    fills it in when it is planned, so that a trial is known by its images, wherever they are, and refuses others."""
 
     side: int | None = Field(default=None, ge=8, le=1024)
     """Side of the images in pixels, to which they are scaled and cut, as a square out of the middle. Not set: the data
@@ -75,26 +73,12 @@ class DataConfig(Settings):
     files of the same form; a trial is then known by their content."""
 
     @model_validator(mode="after")
-    def _is_cut_out_of_more(self) -> Self:
+    def _is_of_the_data_set(self) -> Self:
         if self.crop_from is not None and (self.side is None or self.crop_from <= self.side):
-            smaller = "which is not set" if self.side is None else f"which is {self.side}"
-            raise InputError(f"crop_from: must be larger than side, {smaller}; got {self.crop_from}")
-        return self
-
-    @model_validator(mode="after")
-    def _has_checksums(self) -> Self:
-        if not self.verify and self.name not in PUBLISHED:
-            raise InputError(
-                f"verify: must be true for {self.name}, which has no published checksums; false is for "
-                f"{', '.join(PUBLISHED)}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _has_such_parts(self) -> Self:
-        for key, owner in (("fold", "stl10"), ("test_classes", IMAGE_FOLDER)):
-            if self.name != owner and getattr(self, key) != type(self).model_fields[key].default:
-                raise InputError(f"{key}: only {owner} has it; got {getattr(self, key)!r} for {self.name}")
+            raise InputError(f"crop_from: must be larger than side, which is {self.side}; got {self.crop_from}")
+        for key, owners in (("fold", ("stl10",)), ("test_classes", (IMAGE_FOLDER,)), ("verify", (*PUBLISHED,))):
+            if self.name not in owners and getattr(self, key) != type(self).model_fields[key].default:
+                raise InputError(f"{key}: only {', '.join(owners)} has it; got {getattr(self, key)!r} for {self.name}")
         return self
 
     @property
@@ -105,8 +89,7 @@ class DataConfig(Settings):
     @property
     def place(self) -> DataPlace:
         """Place of the files, and how they are read."""
-        shared = {name: getattr(self, name) for name in DataPlace.__dataclass_fields__}
-        return DataPlace(**shared)
+        return DataPlace(**self.model_dump(include={*DataPlace.__dataclass_fields__}))
 
     def with_content(self) -> Self:
         """Return the same data with its content hash, if they are the user's own images and on this machine."""
@@ -118,9 +101,9 @@ class DataConfig(Settings):
     @classmethod
     def _is_path(cls, root: str | None) -> str | None:
         try:
-            if "\0" not in os.fsencode(root or "").decode(errors="replace"):
+            if b"\0" not in os.fsencode(root or ""):
                 return root
-        except UnicodeEncodeError:
+        except UnicodeEncodeError:  # half of a surrogate pair
             pass
         raise InputError(f"must be a path, without characters that no path has; got {ascii(root)[:80]}")
 

@@ -31,14 +31,8 @@ class Constants:
 class Kind:
     """The facts about a data set that are known without its files.
 
-    Attributes:
-        num_classes: Number of classes.
-        channels: Channels of an image.
-        side: Side of the images, which are square, in pixels.
-        mean: Mean of each channel of the training images scaled to [0, 1].
-        std: Their standard deviation.
-        augmentation: Standard augmentation in the literature.
-        has_unlabelled: Whether there is a third part, of images without labels.
+    Mean and deviation are those of each channel of the training images, scaled to [0, 1]; the side is in pixels;
+    ``augmentation`` is the standard one in the literature. Some have a third part, of images without labels.
     """
 
     num_classes: int

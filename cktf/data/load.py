@@ -5,7 +5,7 @@ from dataclasses import replace
 from cktf.data.config import DataConfig, content_of
 from cktf.data.dataset import Dataset
 from cktf.data.files.image_layout import IMAGE_FOLDER
-from cktf.data.files.places import data_folder, reading, shown
+from cktf.data.files.places import data_folder, reading
 from cktf.data.generated import few_images
 from cktf.data.sets import DATASETS, KINDS
 from cktf.data.sets.image_folder import side_of
@@ -33,7 +33,7 @@ def load_dataset(config: DataConfig) -> Dataset:
         if found and found != asked:
             what = "its files' names and sizes" if config.name == IMAGE_FOLDER else "its files"
             raise InputError(
-                f"data.root: {shown(data_folder(config.root))} does not hold the images that were asked for: the "
+                f"data.root: {data_folder(config.root)} does not hold the images that were asked for: the "
                 f"SHA-256 of {what} is {found}, not {asked}"
             )
         dataset = DATASETS[config.name](config.place)

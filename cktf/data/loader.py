@@ -38,13 +38,11 @@ class TrainLoader:
         augmentation: Random changes of each sample.
         batch_size: Samples of a batch, over all workers together.
         seed: The replicate's seed.
-        rank: This worker, from 0.
-        world_size: Workers in all.
+        rank: This worker, from 0, of ``world_size``.
         has_own_view: Whether the teacher sees each sample augmented by draws of its own (see `Batch.teacher_images`).
 
     Raises:
-        ValueError: If a batch or the training split has fewer than two samples for each worker, or the crop could
-            leave nothing of an image.
+        ValueError: If a batch or the split has fewer than two samples for each worker, or the crop exceeds the images.
     """
 
     def __init__(
@@ -88,11 +86,7 @@ class TrainLoader:
         return -(-self.num_samples // self.batch_size)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yield this worker's shards of one epoch's batches.
-
-        Args:
-            epoch: From 1.
-        """
+        """Yield this worker's shards of the batches of an epoch, counted from 1."""
         # Drawn on the CPU, which gives the same numbers wherever the data set is.
         order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
         order = order[: self.num_samples]
@@ -126,16 +120,16 @@ class TrainLoader:
                 )
 
     def _shard(self, start: int) -> tuple[int, int, slice, slice]:
-        """Return size and this worker's offset of the batch that begins at a sample, and positions in the order.
+        """Return a batch's size, this worker's offset in it, and the slices of its samples and of their partners.
 
-        These are the shard's, and those of the samples that are mixed in, in reverse.
+        The batch begins at the sample ``start`` of the epoch's order; the partners are in reverse.
         """
         size = min(self.batch_size, self.num_samples - start)
         offset, end = (size * rank // self.world_size for rank in (self.rank, self.rank + 1))
         return size, offset, slice(start + offset, start + end), slice(start + size - end, start + size - offset)
 
     def _view(self, order: Tensor, seed: int, epoch: int) -> View:
-        """Return the augmentation, by the draws of a seed, of an epoch's samples ``order`` (samples,), int64, CPU."""
+        """Return the function that augments samples ``order`` (samples,), int64, CPU, by a seed and an epoch."""
         dataset, augmentation = self.dataset, self.augmentation
         draws = draw(augmentation, order, seed, epoch).to(dataset.device)
         boxes = None
@@ -178,7 +172,7 @@ def evaluation_batches(
 
 
 def _mixed(view: View, mixes: Mixes | None, raw: Tensor, shard: slice, partners: slice) -> Tensor:
-    """Return a shard's images, mixed with those of their partners, which of a whole batch are its own in reverse.
+    """Return a shard's augmented images, mixed with their partners', which are those of the batch in reverse.
 
     ``raw`` has the images of the shard and, if these are others, of its partners.
     """
@@ -198,8 +192,7 @@ def _shown(images: Tensor, dataset: Dataset) -> Tensor:
 def _images_of(images: Tensor, pieces: Iterable[Tensor], device: torch.device) -> Generator[Tensor]:
     """Yield the images of each piece, which are rows on the images' device, on ``device``.
 
-    Images too many for a device are read by a thread, which is one piece ahead, and copied to a GPU on a stream of
-    their own. An error of the thread is raised here. It ends with the last piece, or when this generator is closed.
+    Images too many for a device are read by a thread, one piece ahead, and copied to a GPU on a stream of their own.
     """
     if images.device == device and images.nbytes <= WHOLE_ON_DEVICE:
         yield from (images.index_select(0, rows) for rows in pieces)

@@ -1,4 +1,4 @@
-"""The training part of a data set, divided class by class into a training split and a validation split, and samples."""
+"""Division of the training part into a training and a validation split, class by class, and samples of it."""
 
 from dataclasses import dataclass, replace
 
@@ -28,15 +28,13 @@ class Split:
 
 
 def split(labels: Tensor, config: DataConfig, seed: int) -> Split:
-    """Divide the training part at random, every class in the same proportion.
+    """Return the training part divided at random into training and validation, every class in the same proportion.
 
-    Of each class in a random order, validation takes the first samples and training the next ones. So
-    validation does not depend on ``train_fraction``, and the training split of a smaller fraction is part of
-    that of a larger one. ``tail`` and ``per_class`` then take some of the training samples, again validation stays.
-
-    Of n samples of class i of C a tail keeps n * tail**(-i / (C - 1)), rounded down, at least one: the profile of
-    Cao et al. (Learning imbalanced datasets with label-distribution-aware margin loss, 2019), where all n are equal. It
-    prefers the same images at every seed, as there, but those that the seed has for validation.
+    Of each class in a random order, validation takes the first samples and training the next ones, so that the training
+    split of a smaller ``train_fraction`` is part of that of a larger one, and validation the same. ``tail`` and
+    ``per_class`` then take some of the training samples: of n samples of class i of C a tail keeps n * tail**(-i / (C -
+    1)), rounded down, at least one (Cao et al., Learning imbalanced datasets with label-distribution- aware margin
+    loss, 2019), and prefers the same images at every seed, as there, but those that validation has.
 
     Args:
         labels: (samples,), int64: labels of the data set's training part.

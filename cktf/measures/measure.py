@@ -1,4 +1,4 @@
-"""What a measure is: a number about a trained student, of its outputs on a split or of the network itself."""
+"""Interfaces of measures: numbers about a trained student, of its outputs on a split or of the network itself."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -11,20 +11,16 @@ from cktf.measures.measure import OfPredictions, Predictions
 
 
 def agreement(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return the share of samples, per cent, of which both logits (samples, classes) are largest at one class."""
+    """Return the share of samples, per cent, for which both logits (samples, classes) choose the same class."""
     return 100 * (student.argmax(dim=1) == teacher.argmax(dim=1)).double().mean()
 
 
 def calibration_error(logits: Tensor, labels: Tensor, bins: int) -> Tensor:
-    """Return the expected calibration error, per cent.
+    """Return the expected calibration error, per cent, of logits (samples, classes) and labels (samples,), int64.
 
     Guo, Pleiss, Sun and Weinberger, ICML 2017, arXiv 1706.04599, equation 3: over bins of equal width of the largest
-    probability, the mean distance of its mean from the accuracy, weighted by the samples in the bin.
-
-    Args:
-        logits: (samples, classes).
-        labels: (samples,), int64.
-        bins: Number of bins; bin i, from 0, holds probabilities above i / bins and up to (i + 1) / bins.
+    probability, the mean distance of its mean from the accuracy, weighted by the samples in the bin. Bin i, from 0,
+    holds probabilities above i / bins and up to (i + 1) / bins.
     """
     confidence, chosen = functional.softmax(logits.double(), dim=1).max(dim=1)
     gaps = (chosen == labels).double() - confidence

@@ -1,4 +1,4 @@
-"""Every measure under the name that study files use, and the numbers that chosen ones give."""
+"""The measures by name, and the numbers that they give."""
 
 import math
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ def built(measures: Mapping[str, Mapping[str, Any]]) -> dict[str, Measure]:
 
 
 def directions(measures: Mapping[str, Measure]) -> dict[str, bool]:
-    """Return name of each number that can be judged (``test_ece``, ``flops``) to whether a larger one is better."""
+    """Return whether larger is better, by the name of each number that can be judged: ``test_ece``, ``flops``."""
     found = {}
     for name, measure in measures.items():
         if not isinstance(measure, OfPredictions):
@@ -72,12 +72,12 @@ def directions(measures: Mapping[str, Measure]) -> dict[str, bool]:
 
 
 def settings_of(measures: Mapping[str, Measure]) -> dict[str, str]:
-    """Return measure to its settings as JSON, as a `cktf.rows.StudyRow` has them."""
+    """Return the settings of measures as JSON, by name, as a `cktf.rows.StudyRow` has them."""
     return {name: measure.model_dump_json() for name, measure in measures.items()}
 
 
 def numbers_of(measures: Mapping[str, OfPredictions], split: str, predictions: Predictions) -> dict[str, float]:
-    """Return name (``test_ece``, ``test_class_accuracy.3``) to number of outputs on a split.
+    """Return the numbers of outputs on a split, by name: ``test_ece``, ``test_class_accuracy.3``.
 
     Raises:
         InputError: If a measure returns something else.

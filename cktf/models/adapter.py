@@ -20,11 +20,11 @@ LOGITS = ""
 
 
 class Adapter(nn.Module):
-    """Runs a network as it is and collects the outputs of named layers by forward hooks.
+    """A network as it is, whose representations are collected by forward hooks on named layers.
 
-    The network's in-place activations are switched to out-of-place ones, which changes no number, so that the
-    layer after a representation does not overwrite it. The state dict is the wrapped network's own: its
-    checkpoints load here and the other way round.
+    In-place activations become out-of-place ones, which changes no number, so that no representation is overwritten.
+    The state dict is the wrapped network's own. A layer is named as in ``network.named_modules()``: ``layer1.0``; of
+    one that runs more than once in a forward, the last output counts.
 
     Args:
         network: Maps images to logits (batch, classes). Stored and changed, not copied.
@@ -32,9 +32,6 @@ class Adapter(nn.Module):
         stages: For each stage, the layers that are its blocks, whose outputs are maps of one shape; empty: not known.
         penultimate: Layer whose output, flattened, is the vector that the classifier reads.
         classifier: Layer whose input is that vector, where ``penultimate`` is None.
-
-    A layer is named as in ``network.named_modules()``: ``layer1.0``. Of a layer that runs more than once in a
-    forward, the last output counts.
 
     Raises:
         ValueError: If the network has no layer of a name.
@@ -168,16 +165,11 @@ def as_map(output: Tensor, network: nn.Module, *, is_square: bool = True) -> Ten
 
     Of tokens (batch, tokens, channels) the class and register tokens in front are left out. How many there are, and how
     the others lie, the network says (timm's ``num_prefix_tokens`` and ``patch_embed.grid_size``); where it does not,
-    they are the largest square behind at most `MOST_PREFIX_TOKENS` others. A Swin transformer's (batch, height, width,
-    channels) are turned.
-
-    Args:
-        output: Of a layer of the network.
-        network: The whole network.
-        is_square: Whether the images are as high as wide, and so the maps.
+    they are the largest square behind at most `MOST_PREFIX_TOKENS` others. A Swin's (batch, height, width, channels)
+    are turned. ``is_square`` says whether the images are.
 
     Raises:
-        ValueError: If it is neither.
+        ValueError: If it is none of these.
     """
     if output.ndim == 4:
         _, first, second, third = output.shape
@@ -198,7 +190,7 @@ def as_map(output: Tensor, network: nn.Module, *, is_square: bool = True) -> Ten
 
 
 def map_shape(output: object, network: nn.Module, image_shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the (channels, height, width) of `as_map` for images of a shape; empty if it does not understand."""
+    """Return the (channels, height, width) of `as_map` for images of a shape; empty if the output is no map."""
     is_square = image_shape[1] == image_shape[2]
     try:
         return tuple(as_map(output, network, is_square=is_square).shape[1:]) if isinstance(output, Tensor) else ()

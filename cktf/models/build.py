@@ -33,22 +33,13 @@ from cktf.settings import Settings
 _TIMES_4 = (32, 64, 128, 256)
 
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
-    "resnet8": partial(ResNet, depth=8),
-    "resnet14": partial(ResNet, depth=14),
-    "resnet20": partial(ResNet, depth=20),
-    "resnet32": partial(ResNet, depth=32),
-    "resnet44": partial(ResNet, depth=44),
-    "resnet56": partial(ResNet, depth=56),
-    "resnet110": partial(ResNet, depth=110),
+    **{f"resnet{depth}": partial(ResNet, depth=depth) for depth in (8, 14, 20, 32, 44, 56, 110)},
     "resnet8x4": partial(ResNet, depth=8, widths=_TIMES_4),
     "resnet32x4": partial(ResNet, depth=32, widths=_TIMES_4),
     "resnet5": partial(ResNet, depth=5, block=SingleBlock),
     "resnet5x4": partial(ResNet, depth=5, widths=_TIMES_4, block=SingleBlock),
     "resnet17x4": partial(ResNet, depth=17, widths=_TIMES_4, block=SingleBlock),
-    "wrn_16_1": partial(WideResNet, depth=16, width=1),
-    "wrn_16_2": partial(WideResNet, depth=16, width=2),
-    "wrn_40_1": partial(WideResNet, depth=40, width=1),
-    "wrn_40_2": partial(WideResNet, depth=40, width=2),
+    **{f"wrn_{depth}_{width}": partial(WideResNet, depth=depth, width=width) for depth in (16, 40) for width in (1, 2)},
     "vgg8": partial(VGG, num_convolutions=(1, 1, 1, 1, 1)),
     "vgg11": partial(VGG, num_convolutions=(1, 1, 2, 2, 2)),
     "vgg13": partial(VGG, num_convolutions=(2, 2, 2, 2, 2)),
@@ -106,21 +97,17 @@ class ModelConfig(Settings):
     @field_validator("model")
     @classmethod
     def _require_known(cls, model: str) -> str:
-        if model in MODELS:
-            return model
         if model.startswith(PREFIXES):
             require_in_zoo(model)
-        else:
+        elif model not in MODELS:
             close = difflib.get_close_matches(model, MODELS, n=1)
-            suggestion = f" (did you mean {shown(close[0])}?)" if close else ""
-            raise InputError(
-                f"unknown model {shown(model)}{suggestion}; known: {', '.join(MODELS)}, and those "
-                f"of {' and '.join(PREFIXES)}"
-            )
+            hint = f" (did you mean {shown(close[0])}?)" if close else ""
+            known = f"{', '.join(MODELS)}, and those of {' and '.join(PREFIXES)}"
+            raise InputError(f"unknown model {shown(model)}{hint}; known: {known}")
         return model
 
     @model_validator(mode="after")
-    def _layers_are_there(self) -> Self:
+    def _names_go_together(self) -> Self:
         layers = {
             "stem": [self.stem] if self.stem else [],
             "stages": [name for blocks in self.stages or () for name in blocks],
@@ -134,10 +121,6 @@ class ModelConfig(Settings):
                 require_layers(names, zoo_layers(self.model))
             except InputError as error:
                 raise InputError(f"{field}: {error}") from error
-        return self
-
-    @model_validator(mode="after")
-    def _weights_are_there(self) -> Self:
         if self.weights == DEFAULT_WEIGHTS and not self.model.startswith(PREFIXES):
             raise InputError(f"weights: default is of {' and '.join(PREFIXES)}; name a file of weights of {self.model}")
         if self.weights_sha256 is not None and self.weights_file is None:
@@ -146,65 +129,39 @@ class ModelConfig(Settings):
 
 
 def build_model(model: ModelConfig | str, num_classes: int, image_shape: Sequence[int]) -> nn.Module:
-    """Build a network on the CPU whose forward maps images of (channels, height, width) to `Activations`.
+    """Return a network on the CPU whose forward maps images of (channels, height, width) to `Activations`.
 
     Initial parameters come from PyTorch's global stream: build inside `cktf.seeding.initialisation`. Published weights
-    (``weights: default``) are loaded, a file of them is not.
+    are loaded, a file of them is not.
 
     Raises:
-        ValueError: If the name is unknown, the network cannot read images of this shape, or published weights cannot be
-            had.
+        ValueError: If it is unknown, cannot read images of this shape, or published weights cannot be had.
     """
     config = ModelConfig(model=model) if isinstance(model, str) else model
     is_pretrained = config.weights == DEFAULT_WEIGHTS
+    named = {"stem": config.stem, "stages": config.stages, "penultimate": config.penultimate}
+    given: dict[str, Any] = {name: value for name, value in named.items() if value}
     try:
         if config.model in MODELS:
             network = MODELS[config.model](num_classes, image_shape[0])
-            if config.model in BUILT_IN or isinstance(
-                run_blank(network, image_shape, [LOGITS])[0][LOGITS], Activations
-            ):
-                _require_readable(network, image_shape, config)
+            if isinstance(run_blank(network, image_shape, [LOGITS])[0][LOGITS], Activations):
+                if given:
+                    raise InputError("stem, stages and penultimate: the network returns its own")  # noqa: TRY301
                 return network
         else:
             network = build_from_zoo(config.model, num_classes, image_shape, is_pretrained=is_pretrained)
-        adapter = adapted(network, config, image_shape)
+        known = default_layers(network, image_shape) if len(given) < len(named) else {}
+        adapter = Adapter(network, **(known | given))
+        adapter.check(image_shape)
         if is_pretrained and config.model.startswith(TORCHVISION_PREFIX):
-            _load_published(adapter, torchvision_weights(config.model, image_shape[-1]))
+            weights = torchvision_weights(config.model, image_shape[-1])
+            try:
+                adapter.load_state_dict(with_own_classifier(adapter, weights))
+            except RuntimeError as error:  # such as a classifier that is no linear layer, for other classes
+                said = " ".join(str(error).split())[:300]
+                raise InputError(f"weights: default: those that are published do not fit: {said}") from error
     except InputError as error:
         raise InputError(f"{config.model}: {error}") from error
-    return adapter
-
-
-def _load_published(adapter: Adapter, weights: Mapping[str, Tensor]) -> None:
-    try:
-        adapter.load_state_dict(with_own_classifier(adapter, weights))
-    except RuntimeError as error:  # such as a classifier that is no linear layer, for other classes
-        said = " ".join(str(error).split())[:300]
-        raise InputError(f"weights: default: those that are published do not fit this network: {said}") from error
-
-
-def _require_readable(network: nn.Module, image_shape: Sequence[int], config: ModelConfig) -> None:
-    if config.stem or config.stages or config.penultimate:
-        raise InputError("stem, stages and penultimate cannot be named, for the network returns its own")
-    try:
-        measure_shapes(network, image_shape)
-    except RuntimeError as error:
-        raise InputError(
-            f"cannot read images of shape {tuple(image_shape)}; data.side sets another: {error}"
-        ) from error
-
-
-def adapted(network: nn.Module, config: ModelConfig, image_shape: Sequence[int]) -> Adapter:
-    """Return a network with the representations that the settings name, and those of its family where they do not.
-
-    Raises:
-        ValueError: If a named layer cannot be a representation, or the network cannot read such images.
-    """
-    named = {"stem": config.stem, "stages": config.stages, "penultimate": config.penultimate}
-    given: dict[str, Any] = {name: value for name, value in named.items() if value}
-    known = default_layers(network, image_shape) if len(given) < len(named) else {}
-    adapter = Adapter(network, **(known | given))
-    adapter.check(image_shape)
     return adapter
 
 

@@ -31,12 +31,8 @@ def default_layers(network: nn.Module, image_shape: Sequence[int]) -> dict[str, 
     """Return the representations of a network of a known family, as arguments of `Adapter`.
 
     timm's networks say their stages (``feature_info``), torchvision's are known by their layers' names. Of a stage the
-    blocks whose maps have its last block's shape are taken. What gives no map of such images is left out. The network's
-    in-place activations are switched off.
-
-    Args:
-        network: Maps images to logits.
-        image_shape: (channels, height, width).
+    blocks whose maps have its last block's shape are taken; what gives no map of images of (channels, height, width) is
+    left out. The network's in-place activations are switched off.
 
     Raises:
         ValueError: If the network cannot read such images.

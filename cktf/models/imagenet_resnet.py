@@ -11,27 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cktf.batch import Activations
+from cktf.models import resnet
 from cktf.models.layers import classified, conv1x1, conv3x3, initialise, shortcut
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; gives the sum before its ReLU."""
+class BasicBlock(resnet.BasicBlock):
+    """The residual block of two convolutions, with its shortcut under another name."""
 
     expansion: ClassVar[int] = 1
-
-    def __init__(self, in_channels: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = conv3x3(in_channels, width, stride)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = conv3x3(width, width)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.shortcut = shortcut(in_channels, width, stride)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, height, width) to (batch, width, height / stride, width / stride)."""
-        residual = functional.relu(self.bn1(self.conv1(features)))
-        preactivation: Tensor = self.bn2(self.conv2(residual)) + self.shortcut(features)
-        return preactivation
+    name_of_shortcut: ClassVar[str] = "shortcut"
 
 
 class Bottleneck(nn.Module):

@@ -1,11 +1,11 @@
-"""What the networks share: convolutions, stages of blocks, the way from a stem to the logits, initial parameters."""
+"""Parts that the networks share: convolutions, stages of blocks, the way from a stem to the logits, initialisation."""
 
 from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cktf.batch import Activations, Stages
+from cktf.batch import Activations
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -46,8 +46,16 @@ def run_stage(stage: nn.Sequential, features: Tensor) -> tuple[tuple[Tensor, ...
     return tuple(outputs), preactivation
 
 
-def run_stages(stages: Sequence[nn.Sequential], stem: Tensor) -> tuple[Stages, tuple[Tensor, ...]]:
-    """Return the outputs and the preactivation of every stage, as `run_stage` does; each reads the one before."""
+def classified(
+    stem: Tensor,
+    stages: Sequence[nn.Sequential],
+    classifier: nn.Module,
+    last: Callable[[Tensor], Tensor] | None = None,
+) -> Activations:
+    """Return the activations of a network that runs its stages one after the other, each as `run_stage` does.
+
+    The classifier reads the average of the last block's output, or of what ``last`` makes of it.
+    """
     outputs, preactivations = [], []
     features = stem
     for stage in stages:
@@ -55,23 +63,10 @@ def run_stages(stages: Sequence[nn.Sequential], stem: Tensor) -> tuple[Stages, t
         features = blocks[-1]
         outputs.append(blocks)
         preactivations.append(preactivation)
-    return tuple(outputs), tuple(preactivations)
-
-
-def classified(
-    stem: Tensor,
-    stages: Sequence[nn.Sequential],
-    classifier: nn.Module,
-    last: Callable[[Tensor], Tensor] | None = None,
-) -> Activations:
-    """Return the activations of a network that goes on from its stem as `run_stages` does.
-
-    The classifier reads the average of the last block's output, or of what ``last`` makes of it.
-    """
-    outputs, preactivations = run_stages(stages, stem)
-    pooled = last(outputs[-1][-1]) if last else None
-    penultimate = global_average(outputs[-1][-1] if pooled is None else pooled)
-    return Activations(classifier(penultimate), penultimate, stem, outputs, preactivations, pooled=pooled)
+    pooled = last(features) if last else None
+    penultimate = global_average(features if pooled is None else pooled)
+    logits = classifier(penultimate)
+    return Activations(logits, penultimate, stem, tuple(outputs), tuple(preactivations), pooled=pooled)
 
 
 def global_average(features: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut; gives the sum before its ReLU."""
 
     num_convolutions: ClassVar[int] = 2
+    name_of_shortcut: ClassVar[str] = "downsample"
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -25,12 +26,12 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = conv3x3(out_channels, out_channels)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.downsample = shortcut(in_channels, out_channels, stride)
+        self.add_module(self.name_of_shortcut, shortcut(in_channels, out_channels, stride))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (batch, channels, height, width) to (batch, out_channels, height / stride, width / stride)."""
         residual = functional.relu(self.bn1(self.conv1(features)))
-        preactivation: Tensor = self.bn2(self.conv2(residual)) + self.downsample(features)
+        preactivation: Tensor = self.bn2(self.conv2(residual)) + getattr(self, self.name_of_shortcut)(features)
         return preactivation
 
 

@@ -69,7 +69,7 @@ class VGG(nn.Module):
 
 
 def rename_numbered_layers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict under a `VGG`'s keys, of one whose stages are flat lists of convolution, batch-norm, ReLU."""
+    """Return a state dict with a `VGG`'s keys, of one with numbered layers: convolution, batch-norm, ReLU, ..."""
 
     def renamed(layer: re.Match[str]) -> str:
         block, part = divmod(int(layer[0]), 3)

@@ -74,20 +74,6 @@ class WideResNet(nn.Module):
     def forward(self, images: Tensor) -> Activations:
         """Return the activations of images (batch, channels, height, width)."""
         stem = self.conv1(images)
-        stages, preactivations = self._run_stages(stem)
-        penultimate = global_average(functional.relu(preactivations[-1]))
-        return Activations(self.fc(penultimate), penultimate, stem, stages, preactivations)
-
-    def normalised_again(self, stages: Stages) -> tuple[Tensor, ...]:
-        """Return the preactivation of every stage by a second run of the batch-norm that reads the stage.
-
-        ``stages`` and the values are those that `forward` gives. In train mode running statistics move a second time.
-        """
-        readers = *(stage.layer[0].get_submodule("bn1") for stage in (self.block2, self.block3)), self.bn1
-        return tuple(reader(blocks[-1]) for reader, blocks in zip(readers, stages, strict=True))
-
-    def _run_stages(self, stem: Tensor) -> tuple[Stages, tuple[Tensor, ...]]:
-        """Return the output of every block of every stage, and the preactivation of every stage."""
         stages = (self.block1.layer, self.block2.layer, self.block3.layer)
         batch_norms = iter([*(block.get_submodule("bn1") for stage in stages for block in stage), self.bn1])
         features, normalised = stem, next(batch_norms)(stem)
@@ -100,4 +86,13 @@ class WideResNet(nn.Module):
                 blocks.append(features)
             outputs.append(tuple(blocks))
             preactivations.append(normalised)
-        return tuple(outputs), tuple(preactivations)
+        penultimate = global_average(functional.relu(normalised))
+        return Activations(self.fc(penultimate), penultimate, stem, tuple(outputs), tuple(preactivations))
+
+    def normalised_again(self, stages: Stages) -> tuple[Tensor, ...]:
+        """Return the preactivation of every stage by a second run of the batch-norm that reads the stage.
+
+        ``stages`` and the values are those that `forward` gives. In train mode running statistics move a second time.
+        """
+        readers = *(stage.layer[0].get_submodule("bn1") for stage in (self.block2, self.block3)), self.bn1
+        return tuple(reader(blocks[-1]) for reader, blocks in zip(readers, stages, strict=True))

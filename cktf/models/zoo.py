@@ -27,12 +27,10 @@ def _timm() -> Any:
 
 @cache
 def torchvision_names() -> tuple[str, ...]:
-    """Return the names, prefixed, of torchvision's classification networks whose output is logits alone."""
+    """Return the names, without prefix, of torchvision's classification networks whose output is logits alone."""
     from torchvision import models  # slow to import, and needed for these networks alone
 
-    several_outputs = {"googlenet", "inception_v3"}
-    names = models.list_models(module=models)
-    return tuple(TORCHVISION_PREFIX + name for name in names if name not in several_outputs)
+    return tuple(name for name in models.list_models(module=models) if name not in {"googlenet", "inception_v3"})
 
 
 def require_in_zoo(model: str) -> None:
@@ -41,19 +39,20 @@ def require_in_zoo(model: str) -> None:
     Raises:
         ValueError: It says the closest name; or that timm is missing.
     """
+    name = model.partition("/")[2]
     if model.startswith(TIMM_PREFIX):
-        timm, name = _timm(), model.removeprefix(TIMM_PREFIX)
+        timm = _timm()
         if timm.is_model(name):
             return
-        known, listed = timm.list_models(), "timm.list_models() lists all"
+        known = timm.list_models()
     else:
-        known, name = torchvision_names(), model
+        known = torchvision_names()
         if name in known:
             return
-        listed = f"known: {', '.join(known)}"
-    prefix = model.removesuffix(name)
-    close = "".join(f" (did you mean {shown(prefix + each)}?)" for each in difflib.get_close_matches(name, known, n=1))
-    raise InputError(f"unknown model {shown(model)}{close}; {listed}")
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean {shown(model.removesuffix(name) + close[0])}?)" if close else ""
+    library = "timm" if model.startswith(TIMM_PREFIX) else "torchvision.models"
+    raise InputError(f"unknown model {shown(model)}{hint}; {library}.list_models() lists all")
 
 
 @cache
@@ -67,11 +66,10 @@ def zoo_layers(model: str) -> tuple[str, ...]:
 def build_from_zoo(
     model: str, num_classes: int, image_shape: Sequence[int] | None = None, *, is_pretrained: bool = False
 ) -> nn.Module:
-    """Build a network of a prefixed name, for images of (channels, height, width); None: of its usual shape.
+    """Return a network of a prefixed name for images of (channels, height, width), None: of its usual shape.
 
-    Position embeddings are made for that size where the network takes one. With ``is_pretrained`` it has the weights
-    that its library publishes, which for torchvision are `torchvision_weights`; timm makes a new classifier for
-    another number of classes. Else nothing is downloaded.
+    Position embeddings are made for that size. With ``is_pretrained`` one of timm has its published weights, and a new
+    classifier for another number of classes. Else nothing is downloaded.
 
     Raises:
         ValueError: If it cannot be built for such images, or its weights cannot be had.

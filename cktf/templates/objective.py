@@ -8,7 +8,7 @@ from cktf.objectives import BuildContext, Objective, ObjectiveSettings
 
 
 class Directions(Objective):
-    """Samples lie to each other in the student's directions as in the teacher's, seen from the batch's mean."""
+    """Mean difference between student and teacher of the cosines of a batch's samples, seen from their mean."""
 
     class Config(ObjectiveSettings):
         """Settings, beside the ``weight`` that every objective has."""

@@ -14,7 +14,6 @@ from cktf.measures import Measure, OfPredictions, OfStudent, Predictions
 from cktf.measures.registry import as_numbers, numbers_of
 from cktf.models import ModelConfig, build_model, measure_shapes
 from cktf.objectives import active_objectives
-from cktf.objectives.contrastive.settings import ContrastiveSettings
 from cktf.plugins import ORIGINS
 from cktf.trainer.assembly import assemble
 from cktf.trainer.config import TrialConfig
@@ -81,9 +80,7 @@ def _try_measures(measures: Mapping[str, Measure], network: nn.Module, dataset: 
 
 
 def look_at_data(config: TrialConfig) -> list[str]:
-    """Return remarks on a trial's data for the user, from a quick look at the files on this machine.
-
-    In a folder of images the layout and the first images are checked; other data of the user's own are loaded.
+    """Return remarks on a trial's own data for the user: of a folder of images from its layout, of others from all.
 
     Raises:
         InputError: If the data cannot be used for training.
@@ -92,24 +89,25 @@ def look_at_data(config: TrialConfig) -> list[str]:
     for data in (config.data, config.source):
         if data is None or not data.is_own:
             continue
-        if data.name != IMAGE_FOLDER:
-            if not data.verify:
-                found.append(
-                    f"data.verify: false: the files of {data.name} are not compared with the published ones; the "
-                    "trials are known by the content of the files"
-                )
-            if data.with_content().content is None:
-                found.append(f"data.root: {data.root or data.name} is not on this machine; it is not looked at")
-                continue
-            dataset = held_dataset(data, CPU)
-            if in_both := in_both_parts(dataset):
-                found.append(f"data.root: {data.root or data.name}: {in_both}")
-            found += dataset.remarks
+        place = f"data.root: {data.root or data.name}"
+        if data.name == IMAGE_FOLDER:
+            num_classes, remarks = look_at_image_folder(data.place)
+            if num_classes == 1 and data is config.data:
+                raise InputError(_one_class(config))
+            found += remarks
             continue
-        num_classes, remarks = look_at_image_folder(data.place)
-        if num_classes == 1 and data is config.data:
-            raise InputError(_one_class(config))
-        found += remarks
+        if not data.verify:
+            found.append(
+                f"data.verify: false: the files of {data.name} are not compared with the published ones; the trials "
+                "are known by the content of the files"
+            )
+        if data.with_content().content is None:
+            found.append(f"{place} is not on this machine; it is not looked at")
+            continue
+        dataset = held_dataset(data, CPU)
+        if in_both := in_both_parts(dataset):
+            found.append(f"{place}: {in_both}")
+        found += dataset.remarks
     return found
 
 
@@ -139,7 +137,7 @@ _LAYERS = {"model", "stem", "stages", "penultimate"}
 
 @lru_cache
 def _shapes(settings: str, side: int) -> Shapes | None:
-    """Return the shapes of a network's activations; None if that is told when its trial is checked."""
+    """Return the shapes of a network's activations; None if it cannot be built, as its check will say."""
     try:
         with torch.random.fork_rng(devices=[]):
             network = build_model(ModelConfig.model_validate_json(settings), 2, (3, side, side))
@@ -149,13 +147,9 @@ def _shapes(settings: str, side: int) -> Shapes | None:
 
 
 def _one_class(config: TrialConfig) -> str:
-    """Return the message for a training split of one class, which names the objectives without negatives."""
-    methods = active_objectives(config.objective).items()
-    contrastive = [f"objective.{name}" for name, (_, settings) in methods if isinstance(settings, ContrastiveSettings)]
-    found = f", and {' and '.join(contrastive)} would have no negatives" if contrastive else ""
     return (
         f"data.root: {config.data.root or config.data.name} has one class in its training split, so there is nothing "
-        f"to tell apart{found}; two classes or more are needed"
+        "to tell apart, and no negatives; two classes or more are needed"
     )
 
 
@@ -164,15 +158,9 @@ def _build_teacher(config: TrialConfig, dataset: Dataset) -> nn.Module:
     if config.source is None:
         return held_teacher(config.teacher, config.data)
     try:
-        source = held_dataset(config.source, CPU)
+        held_dataset(config.source, CPU)
     except DatasetMissing as error:
         raise InputError(f"source: {error}") from error
-    channels, source_channels = dataset.image_shape[0], source.image_shape[0]
-    if channels != source_channels:
-        raise InputError(
-            f"source: images of {config.source.name} have {source_channels} channel(s) and those of "
-            f"{config.data.name} {channels}; a teacher of the one cannot read the other"
-        )
     teacher = held_teacher(config.teacher, config.source)
     try:
         measure_shapes(teacher, dataset.image_shape)

@@ -12,16 +12,16 @@ from cktf.trial.weights import content_digest
 TEACHER = "teacher.checkpoint"
 WEIGHTS = {"student": "student.weights", "teacher": "teacher.weights"}
 
+_HASHES = {"root": "content", "checkpoint": "sha256", "weights": "weights_sha256"}
+"""Setting that names an input to the one that is its hash."""
+
 
 @dataclass(frozen=True, order=True)
 class InputContent:
-    """One external input of a trial: a file or folder.
+    """One external input of a trial: a file of weights, or the folder of a data set.
 
-    Attributes:
-        key: Key of the configuration that names it.
-        place: Configured path; empty when the default folder is used.
-        digest: Its hash; empty if it is identified by its path.
-        dataset: Name of the data set; empty for a file of weights.
+    ``key`` is the setting that names it, ``place`` its path, empty for the default folder; ``digest`` its hash, empty
+    if it is identified by its path; ``dataset`` the data set's name, empty for a file of weights.
     """
 
     key: str
@@ -56,18 +56,13 @@ def with_contents(config: TrialConfig) -> TrialConfig:
 
     What is not on this machine stays identified by its path.
     """
-    changes: dict[str, Any] = {"data": config.data.with_content()}
-    if config.source:
-        changes["source"] = config.source.with_content()
-    teacher = config.teacher
-    if teacher and teacher.checkpoint is not None and teacher.sha256 is None:
-        digest = content_digest(teacher.checkpoint)
-        changes["teacher"] = teacher.model_copy(update={"sha256": digest})
-    for role in WEIGHTS:
-        network: ModelConfig | None = changes.get(role, getattr(config, role))
-        if network and network.weights_file is not None and network.weights_sha256 is None:
-            changes[role] = network.model_copy(update={"weights_sha256": content_digest(network.weights_file)})
-    return config.model_copy(update=changes)
+    changes: dict[str, dict[str, str | None]] = {}
+    for each in contents_of(config):
+        if not each.digest:
+            part, _, key = each.key.partition(".")
+            changes.setdefault(part, {})[_HASHES[key]] = each.here() or None
+    changed = {part: getattr(config, part).model_copy(update=values) for part, values in changes.items()}
+    return config.model_copy(update=changed)
 
 
 def trial_config(mapping: Mapping[str, Any]) -> TrialConfig:

@@ -1,4 +1,4 @@
-"""Initial parameters of a network from a file of weights, for fine-tuning."""
+"""Parameters of a network from a file of weights: a teacher's trained ones, or the first ones for fine-tuning."""
 
 from collections.abc import Callable
 
@@ -12,33 +12,55 @@ from cktf.trial.weights import differences, part_of, read_weights, unusable, wro
 def initial_weights(config: ModelConfig, role: str) -> Callable[[nn.Module], None] | None:
     """Return a function that loads the file of a network's initial parameters into it; None if it has none.
 
-    The network keeps its own classifier where the file's is for another number of classes, or not there.
-
-    Args:
-        config: The network and its file.
-        role: ``student`` or ``teacher``, for messages.
-
-    Raises:
-        InputError: By the function, if the file cannot be read or does not hold such weights.
+    The network keeps its own classifier where the file's is for another number of classes, or not there. ``role`` is
+    ``student`` or ``teacher``, for messages. The function raises what `load_file` does.
     """
-    if config.weights_file is None:
+    file = config.weights_file
+    if file is None:
         return None
-    place = f"{role}.weights: {config.weights_file}"
 
     def load(network: nn.Module) -> None:
-        expected = network.state_dict()
-        try:
-            weights = under_own_keys(network, read_weights(str(config.weights_file), config.weights_sha256))
-            weights = with_own_classifier(network, part_of(expected, weights))
-        except ValueError as error:
-            raise InputError(f"{place}: {error}") from error
-        if wrong := wrong_kinds(expected, weights) or unusable(weights):
-            raise InputError(f"{place} does not hold usable weights of {config.model}: {wrong}")
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise InputError(
-                f"{place} does not hold weights of {config.model}: {differences(expected, weights) or error}"
-            ) from error
+        load_file(network, file, config.weights_sha256, f"{role}.weights", config.model, keeps_classifier=True)
 
     return load
+
+
+def load_file(
+    network: nn.Module,
+    file: str,
+    sha256: str | None,
+    key: str,
+    model: str,
+    *,
+    keeps_classifier: bool = False,
+    accept_any: bool = False,
+) -> None:
+    """Load a file of weights into a network, whatever it is wrapped in (see `read_weights`).
+
+    ``key`` and ``model``, the setting that names the file and the network's name, are for messages. With
+    ``keeps_classifier`` the classifier may be for other classes; with ``accept_any`` numbers may be NaN or infinite.
+
+    Raises:
+        InputError: If the file cannot be read or does not hold such weights.
+    """
+    expected, place = network.state_dict(), f"{key}: {file}"
+    try:
+        weights = part_of(expected, under_own_keys(network, read_weights(file, sha256)))
+    except ValueError as error:
+        raise InputError(f"{place}: {error}") from error
+    if keeps_classifier:
+        weights = with_own_classifier(network, weights)
+    if wrong := wrong_kinds(expected, weights):
+        raise InputError(
+            f"{place} does not hold the weights of {model}, which are dense floating-point numbers: {wrong}"
+        )
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(
+            f"{place} does not hold the weights of {model}: {differences(expected, weights) or error}"
+        ) from error
+    # Checked after loading, because a number of another precision may have become infinite.
+    if not accept_any and (wrong := unusable(network.state_dict())):
+        allowed = "" if keeps_classifier else ", or set teacher.accept_any: true to learn from it all the same"
+        raise InputError(f"{place} holds {wrong}; name another file{allowed}")

@@ -1,10 +1,7 @@
 """Files of teachers' readings and their names: float16 tables, mapped, and bounded in size together.
 
-Files are named by a hash of everything that determines their content, so a file is either absent or valid. Deleting one
-is safe: readers keep their map, others compute it again. So the least recently used make room for new ones, those of
-killed writers first.
-
-Nothing here fails a trial: if a file cannot be written or read, that is logged once, and the caller goes on with the
+Files are named by a hash of everything that determines their content, so a file is either absent or valid, and deleting
+one is safe. Nothing here fails a trial: if a file cannot be written, that is logged, and the caller goes on with the
 values it has computed.
 """
 
@@ -67,15 +64,12 @@ class ReadingFiles:
     def read(self, name: str, rows: int, columns: int) -> Tensor | None:
         """Return a table (rows, columns), float16, CPU, mapped and to be read only; None if it is not there."""
         path = self._path(name)
-        try:
-            values = read_array(path, np.float16, (rows, columns))
-        except OSError:
-            return None
-        if values is None:
-            return None
-        with suppress(OSError):  # a file of another user, say, which then only seems older than it is
-            os.utime(path)
-        return as_tensor(values)
+        with suppress(OSError):
+            if (values := read_array(path, np.float16, (rows, columns))) is not None:
+                with suppress(OSError):  # a file of another user, say, which then only seems older than it is
+                    os.utime(path)
+                return as_tensor(values)
+        return None
 
     def write(self, name: str, table: Tensor) -> None:
         """Write a table, (rows, columns), float16, CPU, and delete the least recently used ones that it displaces."""
@@ -87,16 +81,16 @@ class ReadingFiles:
                 self._make_room(table.nbytes)
                 write_array(self._path(name), [table.numpy()])
         except OSError as error:
-            self._complain(error)
+            if not self._has_complained:
+                _log.warning("what is read of the teacher is not stored in %s: %s", self.folder, error)
+            self._has_complained = True
 
     @contextmanager
     def turn(self, name: str) -> Iterator[None]:
         """Let one process at a time compute what is called ``name``; the others find it when their turn comes."""
         with ExitStack() as stack:
-            try:
+            with suppress(OSError):  # which is logged when the file is to be written
                 stack.enter_context(exclusive(self.folder / f"{name}.lock"))
-            except OSError as error:
-                self._complain(error)
             yield
 
     def _path(self, name: str) -> Path:
@@ -116,11 +110,6 @@ class ReadingFiles:
                 return
             path.unlink(missing_ok=True)
             excess -= freed
-
-    def _complain(self, error: OSError) -> None:
-        if not self._has_complained:
-            _log.warning("what is read of the teacher is not kept in %s: %s", self.folder, error)
-        self._has_complained = True
 
 
 def identity_of(network: nn.Module, loader: TrainLoader, config: TrialConfig) -> dict[str, Any]:

@@ -31,9 +31,8 @@ def run_trial(
 ) -> Iterator[EpochResult]:
     """Train one student and yield the result of each epoch.
 
-    A trial with a checkpoint in ``run`` is resumed: the epochs in it are yielded again, not trained again; those after
-    it are trained again. On a CPU with the same number of threads the results are then bit for bit those of an
-    uninterrupted training.
+    A trial with a checkpoint in ``run`` is resumed: the epochs in it are yielded again, not trained again. On a CPU
+    with the same number of threads the results are then bit for bit those of an uninterrupted training.
 
     Args:
         config: All that decides the training.

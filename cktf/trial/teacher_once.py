@@ -1,32 +1,18 @@
 """The teacher of a phase, run once for all trials that need the same outputs.
 
-All arms of a study see the same images at one seed and epoch, because order and augmentation depend only on these, and
-the teacher is frozen. If a trial's objectives read only vectors of it (logits, penultimate, pooled maps: their
-`Reading`s), the first trial that reaches an epoch runs the teacher over its batches and writes the values to files
-below ``$CKTF_CACHE/readings``, one for each reading. Other trials wait and map these files. Without augmentation, and
-if no reading depends on the batch, one pass over all images serves all seeds and epochs.
+All arms of a study see the same images at one seed and epoch, and the teacher is frozen. If a trial's objectives read
+only vectors of it (logits, penultimate, pooled maps: their `Reading`s), the first trial that reaches an epoch runs the
+teacher over its batches and writes the values to files below ``$CKTF_CACHE/readings``; other trials wait and map them.
+Without augmentation, and if no reading depends on the batch, one pass over all images serves all seeds and epochs.
 
-Values are rounded to float16, with a relative error of at most 2^-11 from 6e-5 to 65504; logits that are bfloat16 are
-not changed. A trial uses rounded values whether it found the files, wrote them or could not write them, and they are
-always computed on the same batches. Its results therefore do not depend on the cache, and a resumed trial is, with the
-same number of threads, bit-equal to an uninterrupted one.
+Values are rounded to float16, whether a trial found the files, wrote them or could not write them, so that its results
+do not depend on the cache. The rounding is unbiased, but a long training can amplify it: hence the live teacher is the
+default, and ``teacher_once: true``, which is not part of a trial's identity, must be set when the run is launched.
 
-Rounding to float16 is unbiased, but a long training can amplify it. Hence the live teacher is the default, and
-``teacher_once: true`` must be set when the run is launched; it is not part of a trial's identity. Arms whose objectives
-read whole maps keep the live teacher in float32.
-
-The teacher runs live
-
-- if an objective reads whole maps, which are many times larger than their images;
-- in epochs whose files do not fit within ``$CKTF_CACHE_GB`` beside those of earlier epochs, which they would displace
-  before the next trial needs them. (A design runs all arms of a seed before the next seed; only a search of several
-  seeds needs room for all of them.) The limit thus determines which epochs are rounded: do not change it during a run;
-- if the images are generated, as those of a smoke run are;
-- if a trial has several workers, each of which sees shards of the batches;
-- in epochs with values that float16 cannot hold.
-
-On one core a batch of 64 is read in 0.05 ms, and the smallest network takes 0.2 ms for one image of 8x8;
-`benchmarks/teacher_once.py` measures the ratios.
+The teacher runs live, in float32, if an objective reads whole maps, images are generated, or a trial has several
+workers; in epochs with values that float16 cannot hold; and in epochs whose files do not fit within ``$CKTF_CACHE_GB``
+beside those of earlier ones, which they would displace before the next trial needs them. So that limit must not change
+during a run. `benchmarks/teacher_once.py` measures what is gained.
 """
 
 import logging
@@ -49,20 +35,8 @@ _NOT_AUGMENTED = Augmentation(crop=0, flip=False)
 class TeacherOnce:
     """A teacher whose outputs are read from files that trials share.
 
-    Args:
-        network: The frozen teacher.
-        readings: The values that are read of it.
-        loader: The phase's batches.
-        autocast: Autocast of the network's forward.
-        identity: Everything that determines the values except the batches.
-        epochs: Epochs of the phase.
-        files: The files.
-
-    Attributes:
-        is_static: Whether one pass over all images serves all seeds and epochs.
-        pass_bytes: Size of the files of one pass, over an epoch's batches or over all images.
-        shared_epochs: Number of epochs, from the first, for which there is room; in later ones the teacher is live.
-        folder: Name of the files' folder: a hash of everything that determines their values except epoch and reading.
+    ``identity`` is everything that determines the values except the batches, ``epochs`` those of the phase. In epochs
+    after ``shared_epochs``, for which the files have no room, the teacher is live.
     """
 
     def __init__(
@@ -113,23 +87,20 @@ class TeacherOnce:
         return reads(tables, self.loader.rows.to(device) if self.is_static else None)
 
     def _tables(self, place: str, epoch: int) -> dict[Reading, Tensor]:
-        found = self._read(self.readings, place)
+        found = self._read(place)
         if len(found) < len(self.readings):
             with self.files.turn(place):
-                found |= self._read([reading for reading in self.readings if reading not in found], place)
-                missing = [reading for reading in self.readings if reading not in found]
-                if missing:
-                    computed = self._computed(missing, epoch)
-                    for reading, table in computed.items():
-                        self.files.write(_name(place, reading), table)
-                    found |= computed
-                    found |= self._read(missing, place)  # mapped files replace the tables in memory
+                found = self._read(place)
+                if missing := [reading for reading in self.readings if reading not in found]:
+                    found |= self._computed(missing, epoch)
+                    for reading in missing:
+                        self.files.write(_name(place, reading), found[reading])
+                    found |= self._read(place)  # mapped files replace the tables in memory
         return {reading: found[reading] for reading in self.readings}
 
-    def _read(self, readings: Iterable[Reading], place: str) -> dict[Reading, Tensor]:
-        files, rows = self.files, self.num_rows
-        tables = {reading: files.read(_name(place, reading), rows, reading.shape.numel()) for reading in readings}
-        return {reading: table for reading, table in tables.items() if table is not None}
+    def _read(self, place: str) -> dict[Reading, Tensor]:
+        sizes = {reading: (_name(place, reading), self.num_rows, reading.shape.numel()) for reading in self.readings}
+        return {reading: table for reading, size in sizes.items() if (table := self.files.read(*size)) is not None}
 
     def _computed(self, readings: Iterable[Reading], epoch: int) -> dict[Reading, Tensor]:
         """Return the values of all batches; rows of samples that are in no batch stay 0."""

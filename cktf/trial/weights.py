@@ -1,22 +1,20 @@
 """Trained weights: read from a file without running any code in it, found in a checkpoint, identified by content."""
 
 import hashlib
-import math
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import torch
-from safetensors import deserialize
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as dump_safetensors
 from torch import Tensor
 
-from cktf.errors import InputError, naming, visible
+from cktf.data.files.places import file_digest, some_of
+from cktf.errors import InputError, naming, refusal_of
 from cktf.storage import Storage
-from cktf.trial.pytorch_file import most_bytes, read_pytorch
+from cktf.trial.pytorch_file import read_pytorch
 
 StateDict = dict[str, Tensor]
 
@@ -39,9 +37,6 @@ COUNTERS = {"n_averaged", "initted", "step", "num_updates", "decay"}
 EXTRA_STATE = "_extra_state"
 """Last part of the key of a module's extra state, which is of any type and no weight."""
 
-MOST_NAMED = 3
-"""Number of keys of one kind that a message names."""
-
 DEEPEST = 4
 """Largest depth of nested mappings in which a state dict is searched."""
 
@@ -62,39 +57,29 @@ WHOLE = {torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.b
 def content_digest(file: str | os.PathLike[str]) -> str | None:
     """Return the SHA-256 of a file's bytes in hexadecimal digits, None if this machine cannot read it."""
     try:
-        path, status = _regular(file)
-        return _digest(path, status.st_mtime_ns, status.st_size)
+        return file_digest(_regular(file))
     except (OSError, InputError):
         return None
 
 
-@lru_cache  # every arm of a study asks for it
-def _digest(path: Path, _modified: int, _size: int) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _regular(file: str | os.PathLike[str]) -> tuple[Path, os.stat_result]:
-    """Return the path and status of a file.
+def _regular(file: str | os.PathLike[str]) -> Path:
+    """Return the path of a file.
 
     Raises:
         InputError: If it is missing, no regular file, or too large.
     """
-    name = visible(os.fspath(file))
     try:
         path = Path(file).expanduser()
         status = path.stat()
     except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+        raise InputError(f"{file} cannot be read: {refusal_of(error)}") from error
     except (ValueError, RuntimeError) as error:  # a NUL in its name; no home of that user
-        raise InputError(f"{name} cannot be read: it is not the name of a file ({error})") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{name} cannot be read: Is a directory")
+        raise InputError(f"{file} cannot be read: it is not the name of a file ({error})") from error
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{name} cannot be read: it is no regular file, but a device, a pipe or a socket")
+        raise InputError(f"{file} cannot be read: it is no regular file")
     if status.st_size > LARGEST_FILE:
-        raise InputError(f"{name} cannot be read: it has {status.st_size} bytes, where {LARGEST_FILE} are allowed")
-    return path, status
+        raise InputError(f"{file} cannot be read: it has {status.st_size} bytes, where {LARGEST_FILE} are allowed")
+    return path
 
 
 def read_weights(file: str | os.PathLike[str], sha256: str | None = None) -> StateDict:
@@ -107,25 +92,28 @@ def read_weights(file: str | os.PathLike[str], sha256: str | None = None) -> Sta
         InputError: If the file cannot be read or has another SHA-256 than the one given, is of neither kind, holds no
             state dict, tensors far larger than itself, or anything that could run code. No code of it is run.
     """
-    path, _ = _regular(file)
+    path = _regular(file)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{visible(str(path))} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {refusal_of(error)}") from error
     if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise InputError(f"{path} is not the file that was asked for: its SHA-256 is {found}, not {sha256}")
-    read = _read_safetensors if path.suffix == SAFETENSORS else read_pytorch
-    loaded = read(path, content)
+    loaded: object
+    if path.suffix == SAFETENSORS:
+        try:
+            loaded = load_safetensors(content)
+        except Exception as error:  # a wrong header raises SafetensorError and several others
+            raise InputError(f"{path} is not a safetensors file of PyTorch's types: {error}") from error
+    else:
+        loaded = read_pytorch(path, content)
     try:
         weights = state_dict_in(loaded)
     except InputError as error:
         raise InputError(f"{path} {error}") from error
     size = sum(value.numel() * value.element_size() for value in weights.values())
-    if size > (most := most_bytes(len(content))):
-        raise InputError(
-            f"{path} is not loaded: it has {len(content)} bytes and its tensors would have {size}, where {most} are "
-            "allowed"
-        )
+    if size > max(LARGEST_FILE // 16, 10 * len(content)):  # views of a few numbers; trained ones hardly compress
+        raise InputError(f"{path} is not loaded: it has {len(content)} bytes and its tensors would have {size}")
     return weights
 
 
@@ -140,7 +128,7 @@ def convert_weights(source: str | os.PathLike[str], target: str | os.PathLike[st
     if path.suffix != SAFETENSORS:
         raise InputError(f"{path}: the name of what is written must end in {SAFETENSORS}")
     weights = read_weights(source)
-    if wrong := first_few([f"{key} is {kind}" for key, value in weights.items() if (kind := _odd_kind(value))]):
+    if wrong := some_of([f"{key} is {kind}" for key, value in weights.items() if (kind := _odd_kind(value))]):
         raise InputError(f"{source} cannot be converted, for its tensors must be dense numbers: {wrong}")
     # Tensors of a checkpoint may share memory or have strides; safetensors takes neither.
     dense = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in weights.items()}
@@ -150,19 +138,17 @@ def convert_weights(source: str | os.PathLike[str], target: str | os.PathLike[st
 
 def differences(expected: StateDict, found: StateDict) -> str:
     """Return one line on the keys and shapes that differ between two state dicts, with the first few of each kind."""
-    missing = [key for key in expected if key not in found]
-    unknown = [f"{key} {tuple(value.shape)}" for key, value in found.items() if key not in expected]
     shapes = [
         f"{key} is {tuple(found[key].shape)}, not {tuple(value.shape)}"
         for key, value in expected.items()
         if key in found and found[key].shape != value.shape
     ]
-    kinds = {"missing": missing, "not among its keys": unknown, "shapes": shapes}
-    said = "; ".join(f"{kind}: {first_few(entries)}" for kind, entries in kinds.items() if entries)
-    convolutions = (key for key, value in expected.items() if value.ndim == 4 and key in found and found[key].ndim == 4)
-    if (first := next(convolutions, None)) and found[first].shape[1] != expected[first].shape[1]:
-        said += f": it reads images of {found[first].shape[1]} channels"
-    return said
+    kinds = {
+        "missing": [key for key in expected if key not in found],
+        "not among its keys": [f"{key} {tuple(value.shape)}" for key, value in found.items() if key not in expected],
+        "shapes": shapes,
+    }
+    return "; ".join(f"{kind}: {some_of(entries)}" for kind, entries in kinds.items() if entries)
 
 
 def wrong_kinds(expected: StateDict, found: StateDict) -> str:
@@ -176,22 +162,16 @@ def wrong_kinds(expected: StateDict, found: StateDict) -> str:
         kind = _odd_kind(tensor)
         if not kind and value.is_floating_point() and tensor.dtype not in FLOATS:
             kind = str(tensor.dtype).removeprefix("torch.")
-        wrong += [f"{key} is {kind}"] if kind else []
-    return first_few(wrong)
+        if kind:
+            wrong.append(f"{key} is {kind}")
+    return some_of(wrong)
 
 
 def unusable(weights: StateDict) -> str:
     """Return one line on tensors with numbers that no training yields; empty if there are none."""
-    largest = {
-        key: float(value.abs().max()) for key, value in weights.items() if value.is_floating_point() and value.numel()
-    }
-    kinds = {
-        "NaN or infinite numbers": [key for key, most in largest.items() if not math.isfinite(most)],
-        f"numbers beyond {LARGEST_WEIGHT:g}": [
-            key for key, most in largest.items() if LARGEST_WEIGHT < most < math.inf
-        ],
-    }
-    return "; ".join(f"{kind}, in {first_few(keys)}" for kind, keys in kinds.items() if keys)
+    numbers = {key: value for key, value in weights.items() if value.is_floating_point() and value.numel()}
+    beyond = [key for key, value in numbers.items() if not float(value.abs().max()) <= LARGEST_WEIGHT]
+    return f"NaN or numbers beyond {LARGEST_WEIGHT:g}, in {some_of(beyond)}" if beyond else ""
 
 
 def _odd_kind(value: Tensor) -> str:
@@ -203,17 +183,6 @@ def _odd_kind(value: Tensor) -> str:
     return "" if value.dtype in FLOATS | WHOLE else str(value.dtype).removeprefix("torch.")
 
 
-def _read_safetensors(path: Path, content: bytes) -> StateDict:
-    try:
-        return load_safetensors(content)
-    except KeyError as error:  # a type that PyTorch does not have
-        kind = error.args[0]
-        (key, *_) = (key for key, view in deserialize(content) if view["dtype"] == kind)  # type: ignore[no-untyped-call]
-        raise InputError(f"{path} cannot be read: {key} is {kind}, which is no type of PyTorch's") from error
-    except Exception as error:  # a wrong header raises SafetensorError and several others
-        raise InputError(f"{path} is not a safetensors file: {error}") from error
-
-
 def state_dict_in(loaded: object) -> StateDict:
     """Return the state dict in an object that was loaded from a file, without prefixes of wrappers in its keys.
 
@@ -222,12 +191,14 @@ def state_dict_in(loaded: object) -> StateDict:
     """
     found = list(_state_dicts(loaded, (), set()))
     if not found:
-        raise InputError(f"holds no state dict, which is a mapping of names to tensors; it holds {_outline(loaded)}")
+        keys = [repr(key)[:60] for key in loaded] if isinstance(loaded, Mapping) else [f"a {type(loaded).__name__}"]
+        held = some_of(keys) or "nothing"
+        raise InputError(f"holds no state dict, which is a mapping of names to tensors; it holds {held}")
     ranks = {place: [PLACES.index(key) if key in PLACES else len(PLACES) for key in place] for place, _ in found}
     first = min(ranks.values())
     best = [(place, weights) for place, weights in found if ranks[place] == first]
     if len(best) > 1:
-        places = first_few([repr(".".join(place)) for place, _ in best])
+        places = some_of([repr(".".join(place)) for place, _ in best])
         raise InputError(f"holds several state dicts, under {places}; save the one that is wanted alone")
     return _bare(best[0][1])
 
@@ -254,16 +225,10 @@ def part_of(expected: Mapping[str, Tensor], weights: StateDict) -> StateDict:
                 fitting[prefix] = part
     if len(fitting) > 1:
         raise InputError(
-            f"holds several networks of this kind, under {first_few([repr(prefix) for prefix in fitting])}; save the "
+            f"holds several networks of this kind, under {some_of([repr(prefix) for prefix in fitting])}; save the "
             "one that is wanted alone"
         )
     return next(iter(fitting.values()), weights)
-
-
-def first_few(entries: list[str]) -> str:
-    """Return the first few entries in words, and the number of others."""
-    rest = len(entries) - MOST_NAMED
-    return ", ".join(entries[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _state_dicts(loaded: object, place: tuple[str, ...], seen: set[int]) -> Iterator[tuple[tuple[str, ...], StateDict]]:
@@ -293,16 +258,3 @@ def _bare(weights: StateDict) -> StateDict:
         if len(outer) != 1 or not outer <= OUTER or not all("." in key for key in own):
             return inner
         inner = {key.partition(".")[2]: inner[key] for key in inner if key in own}
-
-
-def _outline(loaded: object) -> str:
-    """Return a description of a loaded object that holds no state dict."""
-
-    def kind(value: object) -> str:
-        if isinstance(value, Tensor):
-            return f"tensor {tuple(value.shape)}"
-        return f"mapping of {len(value)}" if isinstance(value, Mapping) else type(value).__name__
-
-    if not isinstance(loaded, Mapping):
-        return f"a {type(loaded).__name__}"
-    return first_few([f"{key!r:.60} ({kind(value)})" for key, value in loaded.items()]) or "an empty mapping"

@@ -20,7 +20,7 @@ from cktf.plan.planner import Planner
 from cktf.rows import PlannedRow, Row, Stage, Status
 from cktf.storage import Storage
 from cktf.trainer.train import TrainingFailed
-from cktf.trial.teachers import trained_row
+from cktf.trial.trained_teachers import trained_row
 from tests.kinds import MakeSpec
 
 

@@ -139,7 +139,7 @@ def test_a_factorys_plain_network_is_adapted_and_one_with_activations_is_not(
         build_model(ModelConfig(model=plain, stem="third"), 5, (1, 8, 8))
     monkeypatch.setitem(MODELS, "own", MODELS["resnet8"])
     assert not isinstance(build_model("own", 5, (1, 8, 8)), Adapter)
-    with pytest.raises(ValueError, match="own: stem, stages and penultimate cannot be named"):
+    with pytest.raises(ValueError, match="own: stem, stages and penultimate: the network returns its own"):
         build_model(ModelConfig(model="own", stem="conv1"), 5, (1, 8, 8))
 
 
@@ -201,7 +201,7 @@ def test_a_file_of_first_weights_is_loaded_and_known_by_its_content(tmp_path: Pa
     torch.save({"weight": torch.zeros(1)}, paths[0])
     with pytest.raises(ValueError, match=r"student\.weights: .*SHA-256"):
         check_trial(ours)
-    with pytest.raises(ValueError, match=r"student\.weights: .* does not hold weights of resnet8: missing"):
+    with pytest.raises(ValueError, match=r"student\.weights: .* does not hold the weights of resnet8: missing"):
         check_trial(trial_config(config_of(student={"model": "resnet8", "weights": str(paths[0])})))
 
 

@@ -60,8 +60,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A package with one more objective, network and data set, and with settings that it did not have."""
     changes = {
         "objectives/registry.py": ('    "kd": KD,\n', '    "aaa": KD,\n    "kd": KD,\n'),
-        "models/build.py": ('    "resnet8": ', '    "aaa": partial(ResNet, depth=8),\n    "resnet8": '),
-        "data/sets/__init__.py": ('    "digits": load', '    "aaa": load_digits,\n    "digits": load'),
+        "models/build.py": ('    "resnet8x4": ', '    "aaa": partial(ResNet, depth=8),\n    "resnet8x4": '),
+        "data/sets/__init__.py": ('    "digits": (', '    "aaa": (load_digits, DIGITS_KIND),\n    "digits": ('),
         "data/config.py": ("    download: bool", "    grey: bool = False\n\n    download: bool"),
         "objectives/objective.py": ("    weight: Weight", '    decay: str = "none"\n\n    weight: Weight'),
         "trainer/config.py": ("    compile: bool", "    patience: int = 7\n\n    compile: bool"),

@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_fails_nothing(
             assert files.read(name, 3, 4) is None
             files.write(name, table(1))
     (record,) = caplog.records
-    assert "is not kept in" in record.message
+    assert "is not stored in" in record.message
     assert str(tmp_path / "file") in record.message
 
 
@@ -112,7 +112,7 @@ def test_a_disk_that_is_full_in_the_midst_of_a_table_fails_nothing(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert files.read("large", 1000, 4) is None
-    assert "is not kept in" in caplog.text
+    assert "is not stored in" in caplog.text
     files.write("a", table(1))
     assert kept(files, "a")
     assert not list(tmp_path.glob("*.partial"))

@@ -11,7 +11,8 @@ from cktf.storage import Storage
 from cktf.trainer.checkpoint import load_checkpoint, trial_storage
 from cktf.trainer.train import TrainOptions
 from cktf.trial.run import run_trial
-from cktf.trial.teachers import teacher_id, teacher_trial, train_teacher, trained_row
+from cktf.trial.teachers import teacher_id, teacher_trial
+from cktf.trial.trained_teachers import train_teacher, trained_row
 from tests.kinds import MakeTrial
 
 CPU = torch.device("cpu")

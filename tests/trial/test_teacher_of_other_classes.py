@@ -66,7 +66,7 @@ def test_an_objective_that_reads_logits_is_refused_by_name(tiny: MakeTrial, seve
 
 def test_what_has_no_other_classes_is_told(tiny: MakeTrial, seven: dict[str, Any]) -> None:
     del seven["classes"]
-    with pytest.raises(InputError, match=r"10 classes: shapes: fc\.weight is \(7, 64\), not \(10, 64\)"):
+    with pytest.raises(InputError, match=r"resnet8: shapes: fc\.weight is \(7, 64\), not \(10, 64\)"):
         check_trial(tiny(teacher=seven, objective=FEATURES))
     with pytest.raises(ValidationError, match="classes are those of a checkpoint, and none is named"):
         tiny(teacher={"model": "resnet8", "classes": 7}, objective=FEATURES)

@@ -120,7 +120,7 @@ def test_the_payload_of_these_tests_does_create_a_file(tmp_path: Path) -> None:
         ("file.pth", b"no pickle at all", r"file\.pth is not a PyTorch file of tensors: "),
         ("file.pth", b"hello\n", r"file\.pth is not a PyTorch file of tensors: it is damaged, or of another kind"),
         ("file.pth", b"", r"file\.pth is not a PyTorch file of tensors: "),
-        ("file.safetensors", b"no safetensors at all", r"file\.safetensors is not a safetensors file: "),
+        ("file.safetensors", b"no safetensors at all", r"file\.safetensors is not a safetensors file of "),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -142,7 +142,7 @@ def test_a_file_without_a_state_dict_is_named(tmp_path: Path, content: dict[str,
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"absent\.pth cannot be read: No such file"):
         read_weights(tmp_path / "absent.pth")
-    with pytest.raises(ValueError, match="cannot be read: Is a directory"):
+    with pytest.raises(ValueError, match="cannot be read: it is no regular file"):
         read_weights(tmp_path)
 
 
@@ -199,7 +199,7 @@ def test_a_file_beyond_the_limit_is_refused_by_its_size(tmp_path: Path) -> None:
 def test_tensors_that_are_far_larger_than_their_file_are_refused(tmp_path: Path) -> None:
     torch.save({"model": {"weight": torch.zeros(1).expand(2**30)}}, tmp_path / "file.pth")
     for act in (read_weights, lambda path: convert_weights(path, tmp_path / "out.safetensors")):
-        with pytest.raises(InputError, match=r"its tensors would have 4294967296, where 268435456 are allowed"):
+        with pytest.raises(InputError, match="its tensors would have 4294967296"):
             act(tmp_path / "file.pth")
 
 
@@ -232,17 +232,17 @@ def safetensors_of(header: Any, body: bytes = b"") -> Any:
     [
         (
             safetensors_of({"fc.weight": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}, b"1"),
-            r"fc\.weight is F4, which is no type of PyTorch's",
+            r"is not a safetensors file of PyTorch's types: .*F4",
         ),
         (
             safetensors_of({"a": {"dtype": "F8_E8M0", "shape": [1], "data_offsets": [0, 1]}}, b"1"),
-            r"a is F8_E8M0, which is",
+            r"is not a safetensors file of PyTorch's types: .*F8_E8M0",
         ),
         (safetensors_of({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}), "is not a safet"),
         (safetensors_of({"a": {"dtype": "F32", "shape": [2**31, 2**31, 2**31], "data_offsets": [0, 0]}}), "is not"),
         (safetensors_of({"a": {"dtype": "F32", "shape": [0, 2**40, 2**40], "data_offsets": [0, 0]}}), "is not"),
         (safetensors_of({"a": {"dtype": "X9", "shape": [1], "data_offsets": [0, 1]}}, b"1"), "is not a safetensors"),
-        (safetensors_of({}), "holds an empty mapping"),
+        (safetensors_of({}), "holds no state dict"),
         (safetensors_of([1]), "is not a safetensors file"),
         ((2**63).to_bytes(8, "little"), "is not a safetensors file"),
         ((2**40).to_bytes(8, "little") + b"{}", "is not a safetensors file"),
@@ -271,5 +271,5 @@ def test_weights_that_no_training_leaves_are_named() -> None:
         "fine": torch.tensor([1e6, -3.0]),
         "whole": torch.tensor([2**60]),
     }
-    assert unusable(weights) == "NaN or infinite numbers, in nan, infinite; numbers beyond 1e+10, in absurd"
+    assert unusable(weights) == "NaN or numbers beyond 1e+10, in nan, infinite, absurd"
     assert unusable({"fine": weights["fine"], "empty": torch.empty(0)}) == ""

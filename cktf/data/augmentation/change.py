@@ -1,4 +1,4 @@
-"""The interface of a random change of images, of ours or of a plug-in."""
+"""The interface of a random change of images, built in or of a plug-in."""
 
 from abc import ABC, abstractmethod
 
@@ -12,17 +12,9 @@ class ImageChange(Settings, ABC):
 
     @abstractmethod
     def __call__(self, images: Tensor, index: Tensor, *, seed: int, epoch: int) -> Tensor:
-        """Return changed images.
+        """Return changed images, (batch, channels, height, width), uint8, as ``images`` are.
 
-        What is drawn must depend on the seed, the epoch and the sample's index alone (see `uniform_integers`), so that
-        a sample is changed alike in any batch, by any worker and after a resume.
-
-        Args:
-            images: (batch, channels, height, width), uint8.
-            index: (batch,), int64: positions of the samples in the training split.
-            seed: The replicate's seed.
-            epoch: From 1.
-
-        Returns:
-            (batch, channels, height, width), uint8.
+        What is drawn must depend on the seed, the epoch, from 1, and the sample's index alone (see `uniform_integers`),
+        so that a sample is changed alike in any batch, by any worker and after a resume. ``index`` (batch,), int64, are
+        the samples' positions in the training split.
         """

@@ -16,22 +16,15 @@ AUGMENTATIONS: dict[str, type[ImageChange]] = {
     "trivial_augment": TrivialAugment,
     "random_erasing": RandomErasing,
 }
-"""Name to a change with settings of its own, ours and then those that plug-ins add; in a study it is a key under
-``augmentation:``. They are made in this order, after crop and flip."""
+"""Name to a change with settings of its own, built in or of a plug-in; in a study it is a key under ``augmentation:``.
+They are made in this order, after crop and flip."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of each sample.
+    """Random changes of each sample: the settings of `AugmentationConfig`, resolved; 0: none.
 
-    Attributes:
-        crop: Black pixels at each side, out of which a window of the image's own size is cut; 0: no crop.
-        flip: Whether half of the images are mirrored left to right.
-        resized_crop: Whether a box of any size is cut out and scaled to the side that networks see; ``crop`` is then 0.
-        changes: Further ones, made one after the other.
-        mixup: alpha of mixup; 0: none.
-        cutmix: alpha of CutMix; 0: none.
-        mix_probability: Share of the samples that are mixed.
+    ``changes`` are made one after the other, after crop and flip; with ``resized_crop`` there is no ``crop``.
     """
 
     crop: int

@@ -1,8 +1,7 @@
 """Random crops, flips and normalisation of a whole batch, on the device that holds it.
 
-What is drawn for a sample is a hash of (seed, epoch, index). So it is the same in any batch, in any order, on a CPU and
-on a GPU. The resized crop is of a box of any size, scaled to the side that networks see: Szegedy et al., "Going deeper
-with convolutions", CVPR 2015, section 6, with the ranges and the ten attempts that are usual in PyTorch.
+What is drawn for a sample is a hash of (seed, epoch, index), the same in any batch and on any device. The resized crop
+is that of Szegedy et al., "Going deeper with convolutions", CVPR 2015, section 6, with the ranges usual in PyTorch.
 """
 
 import torch
@@ -15,10 +14,9 @@ from cktf.seeding import derive
 
 
 def draw(augmentation: Augmentation, index: Tensor, seed: int, epoch: int) -> Tensor:
-    """Draw the flip and the crop of each sample, of positions ``index`` in the training split, in an epoch from 1.
+    """Return flip and crop of each sample, of positions ``index`` in the training split, in an epoch from 1.
 
-    Returns:
-        (3, batch), int64: the window's first row and column in the padded image, and 1 where it is mirrored.
+    These are (3, batch), int64: the window's first row and column in the padded image, and 1 where it is mirrored.
     """
     num_offsets = 2 * augmentation.crop + 1
     num_values = {"row": num_offsets, "column": num_offsets, "flip": 2 if augmentation.flip else 1}
@@ -27,12 +25,9 @@ def draw(augmentation: Augmentation, index: Tensor, seed: int, epoch: int) -> Te
 
 
 def crop_and_flip(images: Tensor, draws: Tensor, padding: int) -> Tensor:
-    """Mirror the images that were drawn for it, pad with black, and cut a window of the old size out of each.
+    """Return a window of each padded image, mirrored if so drawn: (batch, channels, height, width), uint8, as before.
 
-    Args:
-        images: (batch, channels, height, width), uint8, as is what is returned.
-        draws: (3, batch), as `draw` returns them.
-        padding: The ``crop`` that they were drawn for.
+    ``draws`` are (3, batch), as `draw` returns them for a crop of ``padding``.
     """
     batch, channels, height, width = images.shape
     padded = functional.pad(images, (padding, padding, padding, padding))
@@ -58,15 +53,9 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 
 
 def resized_crop(images: Tensor, boxes: Tensor, height: int, width: int) -> Tensor:
-    """Cut a box out of each image and scale it to another size, bilinearly and with antialiasing.
+    """Return a box of each image, scaled to another size in pixels bilinearly, with antialiasing, from the box alone.
 
-    What lies beside a box in its image is not mixed in.
-
-    Args:
-        images: (batch, channels, rows, columns), uint8.
-        boxes: (4, batch), as `draw_boxes` returns them.
-        height: Height of the new images in pixels.
-        width: Their width.
+    ``images`` are (batch, channels, rows, columns), uint8, and ``boxes`` (4, batch), as `draw_boxes` returns them.
     """
     tops, lefts, heights, widths = boxes
     of_rows = _shares(tops, heights, images.shape[2], height)[:, None]  # the same for all channels

@@ -17,7 +17,7 @@ from cktf.seeding import derive
 
 @dataclass(frozen=True, eq=False)
 class Mixes:
-    """How the samples of an epoch, in its order, are mixed with their partners.
+    """Weights and boxes by which the samples of an epoch, in its order, are mixed with their partners.
 
     Attributes:
         weights: (samples,), float32: weight of the sample's own pixels within its box; beside the box it is 1.
@@ -39,7 +39,7 @@ class Mixes:
 def draw_mixes(
     augmentation: Augmentation, index: Tensor, seed: int, epoch: int, height: int, width: int, device: torch.device
 ) -> Mixes:
-    """Draw how samples, of positions ``index`` (samples,), int64, CPU, are mixed in an epoch from 1, for a device.
+    """Return how samples, of positions ``index`` (samples,), int64, CPU, are mixed in an epoch from 1, on a device.
 
     lambda is drawn from Beta(alpha, alpha), as the quantile of a uniform number. mixup (Zhang, Cisse, Dauphin and
     Lopez-Paz, ICLR 2018, arXiv 1710.09412) weighs the images with it. CutMix (Yun et al., ICCV 2019, arXiv 1905.04899)

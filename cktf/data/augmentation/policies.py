@@ -54,15 +54,10 @@ class TrivialAugment(ImageChange):
 
 
 def _with_one(images: Tensor, index: Tensor, level: Tensor, widest: tuple[float, ...], key: int) -> Tensor:
-    """Return the images, each with one operation that is drawn for it, and its sign.
+    """Return images (batch, channels, height, width), uint8, each with one operation and sign that are drawn for it.
 
-    Args:
-        images: (batch, channels, height, width), uint8.
-        index: (batch,), int64: positions of the samples in the training split.
-        level: (batch,), float32, from 0 to 1: no change to the widest.
-        widest: Strengths at level 1: of the two shears, the two translations and the rotation, of the blends, and the
-            bits that posterising takes away.
-        key: Of what is drawn.
+    ``level`` (batch,), float32, is from 0, no change, to 1, the widest: at which strengths are those of two shears, two
+    translations, the rotation and the blends, and the bits that are taken. ``key`` is that of what is drawn.
     """
     *moves, blend, bits = widest
     ends = torch.tensor([0, *moves, *[blend] * 4, -bits, -1, 0, 0], device=images.device)

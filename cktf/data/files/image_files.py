@@ -1,8 +1,7 @@
-"""Images in files of several formats and modes, as one tensor of square, upright, 8-bit colour images."""
+"""Image files of several formats and modes, decoded into tensors of square, upright, 8-bit colour images."""
 
 import os
 import warnings
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,24 +16,16 @@ import torch
 from torch import Tensor
 
 from cktf.data.files.mapped import mapped_images
-from cktf.data.files.places import shown, some_of
-from cktf.errors import InputError
+from cktf.data.files.places import some_of, state_of
+from cktf.errors import InputError, visible
 
 if TYPE_CHECKING:
     from PIL import Image
-
-MOST_PIXELS = 2**26
-"""Pixels of the largest image that is decoded, 8,192 x 8,192; a small file may unpack to any number."""
-
-_TOO_LARGE = f"is too large: an image may have {MOST_PIXELS:,} pixels, and this has"
 
 _FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 """PIL's names of those formats that files are read as, whatever their names end in; EPS would be run by Ghostscript."""
 
 _AT_A_TIME = 1024  # images in memory while files are decoded
-
-_MOST_REASONS = 5  # that are said; there may be as many as damaged files
-
 
 BACKGROUND = "white"
 """What transparent pixels are laid on; the colour that a file hides under them is seen by nobody."""
@@ -49,8 +40,7 @@ _WIDE = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 """Grey of 16 bits; but a file's signed or 32-bit numbers, which have no stated white, are of mode I, too."""
 
 _WHITE = {"I": ("PNG", "PPM"), "I;16": ("PNG", "PPM", "JPEG2000", "TIFF")}
-"""Wide mode to the formats of which 65,535 is white; of those a PNG or PPM is of one or the other mode in different
-versions of PIL."""
+"""Wide mode to the formats of which 65,535 is white; that of PNG and PPM differs between versions of PIL."""
 
 _UPRIGHT = {
     **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"},
@@ -77,70 +67,37 @@ class DamagedImages(InputError):  # noqa: N818  # it names what the user is told
 
     def __init__(self, found: Sequence[tuple[str, str]]) -> None:
         self.found = tuple(found)
-        alike: dict[str, list[str]] = defaultdict(list)
-        for file, what in self.found:
-            alike[what].append(file)
-        said = [
-            f"{some_of(files)} {what}" if len(files) == 1 else f"{some_of(files)}: each {what}"
-            for what, files in alike.items()
-        ]
-        intro = f"{len(self.found):,} files cannot be read: " if len(self.found) > 1 else ""
-        more = f"; and {len(said) - _MOST_REASONS} more reasons" if len(said) > _MOST_REASONS else ""
-        super().__init__(f"data.root: {intro}{'; '.join(said[:_MOST_REASONS])}{more}")
+        intro = f"{len(found):,} files cannot be read: " if len(found) > 1 else ""
+        super().__init__(f"data.root: {intro}{some_of([' '.join(each) for each in found])}")
 
 
 def read_image_files(name: str, parts: Mapping[str, Sequence[Path]], side: int) -> list[Tensor]:
-    """Return the images of each part, decoded once and mapped from then on (see `cktf.data.files.mapped`).
+    """Return the images of each part, (samples, 3, side, side), uint8, decoded once and mapped from then on.
 
-    They are decoded again when a file's path, size or time of change is another one. What is made of an image's mode,
-    rotation and transparency: see `eight_bit_colour`.
+    They are decoded again when a file's path, size or time of change is another one, by `eight_bit_colour`.
 
     Args:
         name: Name of the data set.
         parts: Name of each part to its files, at least one.
         side: Side of the square, in pixels, to which each image is scaled and cut, out of its middle.
 
-    Returns:
-        (samples, 3, side, side), uint8, of each part.
-
     Raises:
-        DamagedImages: If files are no images, are too large, or are of a mode without a stated range; all such files
-            of all parts are counted.
+        DamagedImages: If files of any part are no images, are too large, or are of a mode without a stated range.
         ValueError: If the decoded images cannot be written.
     """
     images: list[Tensor] = []
     damaged: list[tuple[str, str]] = []
     for part, files in parts.items():
-        states = [(file, file.stat()) for file in files]
-        sources = [MADE_BY, *(f"{file.absolute()} {state.st_size} {state.st_mtime_ns}" for file, state in states)]
+        sources = [MADE_BY, *map(state_of, files)]
         shape = len(files), 3, side, side
         try:
-            images.append(mapped_images(f"{name}-{part}", sources, shape, partial(_decode_files, files, side)))
+            make = partial(decoded, [(visible(str(file)), file) for file in files], side)
+            images.append(mapped_images(f"{name}-{part}", sources, shape, make))
         except DamagedImages as error:
             damaged += error.found
     if damaged:
         raise DamagedImages(damaged)
     return images
-
-
-def require_whole(files: Iterable[Path], *, most_files: int, most_pixels: int) -> None:
-    """Open so many files at most, and decode so many pixels of the first of them, to refuse damaged ones early.
-
-    Raises:
-        DamagedImages: If some of these are no images, or too large.
-    """
-    damaged: list[tuple[str, str]] = []
-    with _without_warnings():
-        for file, _ in zip(files, range(most_files), strict=False):
-            try:
-                with _opened(file, shown(file)) as image:
-                    most_pixels -= image.width * image.height
-                    if most_pixels >= 0:
-                        eight_bit_colour(image)
-            except DamagedImages as error:
-                damaged += error.found
-    if damaged:
-        raise DamagedImages(damaged)
 
 
 def size_of(image: Encoded) -> int:
@@ -157,10 +114,6 @@ def size_of(image: Encoded) -> int:
     return width
 
 
-def _decode_files(files: Sequence[Path], side: int) -> Iterator[Tensor]:
-    return decoded(((shown(file), file) for file in files), side)
-
-
 def decoded(images: Iterable[Encoded], side: int, *, is_exact: bool = False) -> Iterator[Tensor]:
     """Yield images as squares, (some, 3, side, side), uint8; with `is_exact` each must have this side already.
 
@@ -174,7 +127,7 @@ def decoded(images: Iterable[Encoded], side: int, *, is_exact: bool = False) -> 
     with ThreadPoolExecutor(cores) as pool:
         remaining = iter(images)
         while some := list(islice(remaining, _AT_A_TIME)):
-            with _without_warnings():
+            with warnings.catch_warnings(action="ignore"):
                 found = list(pool.map(lambda image: _square(image, side, is_exact=is_exact), some))
             damaged += [each for each in found if not isinstance(each, Tensor)]
             if not damaged:  # else the rest is only looked at, so that all damaged files are named at once
@@ -195,11 +148,8 @@ def _square(image: Encoded, side: int, *, is_exact: bool) -> Tensor | tuple[str,
         with _opened(file, name) as opened:
             colour = eight_bit_colour(opened)
             if is_exact and colour.size != (side, side):
-                width, height = colour.size
-                return (
-                    name,
-                    f"has {width} x {height} pixels, and the first {side} x {side}; data.side scales all to one",
-                )
+                size = " x ".join(map(str, colour.size))
+                return name, f"has {size} pixels, and the first {side} x {side}; data.side scales all to one"
             square = ImageOps.fit(colour, (side, side), Image.Resampling.BILINEAR)
     except DamagedImages as error:
         return error.found[0]
@@ -208,43 +158,34 @@ def _square(image: Encoded, side: int, *, is_exact: bool) -> Tensor | tuple[str,
 
 @contextmanager
 def _opened(file: Path | bytes, name: str) -> Iterator["Image.Image"]:
-    """Open an image that is not too large; whatever is wrong with it becomes a `DamagedImages` that names the file."""
+    """Open an image; whatever is wrong with it, as PIL's limit of its size, becomes a `DamagedImages` that names it."""
     from PIL import Image, UnidentifiedImageError
 
     source = BytesIO(file) if isinstance(file, bytes) else file
     try:
         Image.init()
         with Image.open(source, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
-            if image.width * image.height <= MOST_PIXELS:
-                yield image
-                return
-            what = f"{_TOO_LARGE} {image.width:,} x {image.height:,}"
+            yield image
+            return
+    except DamagedImages:
+        raise
+    except NoRange as error:
+        what = f"is {error}"
+    except UnidentifiedImageError:
+        what = "is not an image, or is damaged"
     except Exception as error:  # a damaged file raises whatever its bytes lead the decoder to
-        match error:
-            case DamagedImages():
-                raise
-            case NoRange():
-                what = f"is {error}"
-            case Image.DecompressionBombError():
-                what = f"{_TOO_LARGE} more"
-            case UnidentifiedImageError():
-                what = "is not an image, or is damaged"
-            case _:
-                what = f"is not an image, or is damaged: {str(error)[:200]}"
-        raise DamagedImages([(name, what)]) from error
+        what = f"is not an image, or is damaged: {str(error)[:200]}"
     raise DamagedImages([(name, what)])
 
 
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Silence PIL: damaged files are reported by the caller."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 class NoRange(InputError):  # noqa: N818  # it names what an image lacks
-    """An image is of a mode whose numbers have no stated range, or no colour."""
+    """The numbers of an image's mode have no stated range, or are no colours."""
+
+    def __init__(self, image: "Image.Image") -> None:
+        super().__init__(
+            f"a {image.format} of PIL's mode {image.mode}, whose numbers have no stated range or are no colours; save "
+            "it with 8 bits a channel, or as 16-bit grey"
+        )
 
 
 def eight_bit_colour(image: "Image.Image") -> "Image.Image":
@@ -266,15 +207,15 @@ def eight_bit_colour(image: "Image.Image") -> "Image.Image":
     elif image.has_transparency_data:
         key = image.info.get("transparency")
         if rawmode in _KEY_SCALE and key is not None:
-            scale = _KEY_SCALE[rawmode]
-            image.info["transparency"] = (
-                int(key * scale) if isinstance(key, int) else tuple(int(part * scale) for part in key)
-            )
-        colour = _flattened(image)
+            scaled = [int(part * _KEY_SCALE[rawmode]) for part in (key if isinstance(key, tuple) else (key,))]
+            image.info["transparency"] = tuple(scaled) if isinstance(key, tuple) else scaled[0]
+        # The modes of multiplied colour and alpha, La and RGBa, have a way to the other alone.
+        seen = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)).convert("RGBA")
+        colour = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), seen).convert("RGB")
     elif image.mode in _DIRECT:
         colour = image.convert("RGB")
     else:
-        raise NoRange(_no_range(image))
+        raise NoRange(image)
     return colour.transpose(Image.Transpose[turn]) if turn else colour
 
 
@@ -282,7 +223,7 @@ def _from_wide(image: "Image.Image") -> "Image.Image":
     from PIL import Image
 
     if image.format not in _WHITE[image.mode[:4]]:
-        raise NoRange(_no_range(image))
+        raise NoRange(image)
     white, is_negative = 2**16 - 1, False
     if tags := getattr(image, "tag_v2", None):
         white = 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1  # some have 12
@@ -294,19 +235,3 @@ def _from_wide(image: "Image.Image") -> "Image.Image":
     if (key := image.info.get("transparency")) is not None:
         shown = np.where(values == key, 255, shown)
     return Image.fromarray(shown.astype(np.uint8)).convert("RGB")
-
-
-def _flattened(image: "Image.Image") -> "Image.Image":
-    from PIL import Image
-
-    # The modes of multiplied colour and alpha, La and RGBa, have a way to the other alone.
-    plain = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)
-    seen = image.convert(plain).convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), seen).convert("RGB")
-
-
-def _no_range(image: "Image.Image") -> str:
-    return (
-        f"a {image.format} of PIL's mode {image.mode}, whose numbers have no stated range or are no colours; save it "
-        "with 8 bits a channel, or as 16-bit grey"
-    )

@@ -1,11 +1,11 @@
-"""How a folder of images is laid out: a folder for each part, in it a folder for each class, in that the images.
+"""The layout of a folder of images: a folder for each part, in it a folder for each class, in that the images.
 
 root/train/<class>/<image>    training and validation
 root/test/<class>/<image>     the test part; root/val or root/valid if test/ is not there or, as ImageNet's, has no
                               classes; with none of these, a share of each class in train/
 
 The images of a class may also lie in <class>/images/, as Tiny-ImageNet's do.
-Folders that begin with a dot, and those of file servers and systems (`SERVICE_FOLDERS`), are no classes.
+Folders that begin with a dot, and those of file servers and systems (`SERVICES`), are no classes.
 """
 
 import difflib
@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from cktf.data.files.places import DatasetMissing, data_folder, shown, some_of
+from cktf.data.files.places import DatasetMissing, data_folder, some_of
 from cktf.errors import InputError
-from cktf.names import similar_names
 
 IMAGE_FOLDER = "image_folder"
 """Name of the data set that is a user's own folder."""
@@ -37,42 +36,30 @@ SUFFIXES = frozenset(
 )
 """Endings, in small letters, of the files that count as images."""
 
-SERVICE_FOLDERS = frozenset(
+SERVICES = frozenset(
     {
         *("@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin"),
         *("lost+found", "__macosx", "system volume information"),
+        *("thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"),
     }
 )
-"""Names, in small letters, of folders that file servers, systems and archivers put beside those of their users."""
+"""Names, in small letters, of what file servers, systems and archivers put beside the files of their users."""
 
 _PARTS = ("train", *TEST_PARTS)
 
-_SERVICE_FILES = frozenset({"thumbs.db", "desktop.ini", "ehthumbs.db", "icon\r"})
-
-_OTHER_NAMES = {
-    "train": ("train", "training", "trn"),
-    "test": ("test", "testing", "tst", "eval", "evaluation"),
-    "val": ("val", "valid", "validation", "dev"),
-}
-"""Name of a part to what it is called elsewhere, in small letters."""
+_NAMES_OF_TESTS = frozenset({"test", "testing", "tst", "eval", "evaluation", "val", "valid", "validation", "dev"})
+"""Names, in small letters, of folders beside which no test part is drawn from train/."""
 
 
 @dataclass(frozen=True)
 class Entries:
-    """What lies directly in a folder, by name and in order.
+    """Names of what lies directly in a folder, in order: images by their suffix, folders, and what else is left out.
 
-    Attributes:
-        images: Files whose names end as images' do.
-        folders: Folders, but for those of file servers and systems.
-        services: These.
-        broken: What is neither file nor folder: a link to nothing or to itself, a pipe, a device.
-        others: All other files, but for hidden ones.
+    Hidden files and those of systems are nowhere; their folders, broken links and other files are among the ``others``.
     """
 
     images: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
-    services: tuple[str, ...] = ()
-    broken: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
 
@@ -80,29 +67,21 @@ def entries_of(folder: Path) -> Entries:
     """Return what lies directly in a folder; nothing where there is no such folder."""
     if not folder.is_dir():
         return Entries()
-    found: dict[str, list[str]] = {name: [] for name in Entries.__dataclass_fields__}
+    found: dict[str, list[str]] = {"images": [], "folders": [], "others": []}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if kind := _kind(entry):
-                found[kind].append(entry.name)
+            is_odd = entry.name.startswith(".") or entry.name.lower() in SERVICES
+            try:
+                is_folder, is_file = entry.is_dir(), entry.is_file()
+            except OSError:  # links that lead to each other
+                is_folder = is_file = False
+            if is_folder and not is_odd:
+                found["folders"].append(entry.name)
+            elif is_file and not is_odd and Path(entry.name).suffix.lower() in SUFFIXES:
+                found["images"].append(entry.name)
+            elif is_folder or not is_odd:
+                found["others"].append(entry.name)
     return Entries(**{kind: tuple(sorted(names)) for kind, names in found.items()})
-
-
-def _kind(entry: os.DirEntry[str]) -> str:
-    is_hidden = entry.name.startswith(".")
-    try:
-        is_folder, is_file = entry.is_dir(), entry.is_file()
-    except OSError:  # links that lead to each other
-        is_folder = is_file = False
-    if is_folder and (is_hidden or entry.name.lower() in SERVICE_FOLDERS):
-        return "services"
-    if is_hidden or (is_file and entry.name.lower() in _SERVICE_FILES):
-        return ""
-    if is_folder:
-        return "folders"
-    if is_file:
-        return "images" if Path(entry.name).suffix.lower() in SUFFIXES else "others"
-    return "broken"
 
 
 @dataclass(frozen=True)
@@ -153,27 +132,31 @@ def layout_of(root: str | None, *, test_classes: str = "all") -> Layout:
     train = _part(folder / "train")
     parts = [_part(folder / name) for name in TEST_PARTS]
     test = next((part for part in parts if part.classes), parts[0])
-    if not test.classes and not _named_for_tests(folder):
+    beside = entries_of(folder)
+    if not test.classes and not any(name.strip().lower() in _NAMES_OF_TESTS for name in beside.folders):
         train, test = _drawn(train)
     if not train.classes or not test.classes:
         remedy = "set data.root to a folder with train/<class>/<image>, and test/ or val/ likewise"
-        looked = [folder / part for part in ("train", *TEST_PARTS)]
-        raise DatasetMissing(IMAGE_FOLDER, looked, remedy, _what_is_there(folder))
+        held = [*(f"{name}/" for name in beside.folders), *beside.images, *beside.others]
+        what = f"{folder} holds {some_of(held)}" if held else f"{folder} is no folder, or an empty one"
+        raise DatasetMissing(IMAGE_FOLDER, [folder / part for part in _PARTS], remedy, what)
     if unknown := [name for name in test.classes if name not in train.classes]:
-        raise InputError(_without_counterpart(unknown, train, test))
-    # Links by which one folder is two classes, or by which training images are test images.
+        near = difflib.get_close_matches(unknown[0], train.classes, n=1)
+        more = f", nor have {len(unknown) - 1} other classes" if len(unknown) > 1 else ""
+        raise InputError(
+            f"data.root: {test.classes[unknown[0]]} has no counterpart in {train.folder}{more}, so nothing is learnt "
+            f"about it{f'; did you mean {near[0]!r}?' if near else ''}"
+        )
     layout = Layout(train, test)
-    found: dict[Path, Path] = {}
-    for each in (*train.classes.values(), *(() if layout.is_drawn else test.classes.values())):
-        if (other := found.setdefault(each.resolve(), each)) is not each:
-            raise InputError(
-                f"data.root: {shown(each)} and {shown(other)} are one and the same folder, by way of a link; each "
-                "class needs a folder of its own in each part"
-            )
     needed = (train,) if test_classes == "any" and any(test.files.values()) else (train, test)
     for part in needed:
         if empty := [part.folder / name for name in train.classes if not part.files.get(name)]:
-            raise InputError(_without_images(empty, train, is_drawn=layout.is_drawn and part is test))
+            more = f", nor do {len(empty) - 1} other classes of a part" if len(empty) > 1 else ""
+            holds = "one image, so none is left to test on" if layout.is_drawn and part is test else f"no images{more}"
+            raise InputError(
+                f"data.root: {empty[0]} holds {holds}; every class of {train.folder} needs some in both parts "
+                "(data.test_classes: any does without some to test on)"
+            )
     return layout
 
 
@@ -183,13 +166,8 @@ def images_in(of_class: Path) -> Path:
     return inner if inner.is_dir() and not entries_of(of_class).images and entries_of(inner).images else of_class
 
 
-def _named_for_tests(folder: Path) -> bool:
-    names = {*_OTHER_NAMES["test"], *_OTHER_NAMES["val"]}
-    return any(name.strip().lower() in names for name in entries_of(folder).folders)
-
-
 def _drawn(whole: Part) -> tuple[Part, Part]:
-    """Divide a part by the hashes of its images' names: an image stays in its part at every seed."""
+    """Return a part in two, divided by the hashes of its images' names: an image stays in its part at every seed."""
     parts: tuple[dict[str, list[Path]], ...] = {}, {}
     for name, files in whole.files.items():
         by_hash = sorted(files, key=lambda file: hashlib.sha256(os.fsencode(f"{name}/{file.name}")).digest())
@@ -237,65 +215,7 @@ def _part(folder: Path) -> Part:
         other = classes.setdefault(unicodedata.normalize("NFC", of_class.name), of_class)
         if other is not of_class:
             raise InputError(
-                f"data.root: {str(other)!a} and {of_class.name!a} are one name, with a letter in one "
-                "character or in two; put their images into one folder"
+                f"data.root: {str(other)!a} and {of_class.name!a} are one name, with a letter in one character or in "
+                "two; put their images into one folder"
             )
     return Part(folder, {name: images_in(of_class) for name, of_class in sorted(classes.items())})
-
-
-def _without_counterpart(unknown: list[str], train: Part, test: Part) -> str:
-    """Say which classes are only tested on, and what the nearest to the first of them is called."""
-    first = unknown[0]
-    alike = next((group for group in similar_names([first, *train.classes]) if first in group), [])
-    near = [name for name in alike if name != first] or difflib.get_close_matches(first, train.classes, n=1)
-    hint = ""
-    if near:
-        is_plain = near[0].isascii() and first.isascii()
-        hint = f"; did you mean {near[0]!r}?" if is_plain else f"; did you mean {near[0]!a} (this one is {first!a})?"
-    more = f", nor have {len(unknown) - 1} other classes" if len(unknown) > 1 else ""
-    return (
-        f"data.root: {shown(test.classes[first])} has no counterpart in {shown(train.folder)}{more}, so nothing is "
-        f"learnt about it{hint}"
-    )
-
-
-def _without_images(empty: list[Path], train: Part, *, is_drawn: bool) -> str:
-    """Say which classes of a part have no images, and where those of the first of them may lie."""
-    first = empty[0]
-    if is_drawn:
-        return (
-            f"data.root: {shown(first)} holds one image, so none is left to test on, and there is no test/ or val/; "
-            "set data.test_classes: any to train on it all the same"
-        )
-    deeper = next((d for d in _folders(first) if entries_of(d).images), None)
-    hint = f"; they lie in {shown(deeper)}, and must lie in {shown(first)} itself" if deeper else ""
-    more = f", nor do {len(empty) - 1} other classes of a part" if len(empty) > 1 else ""
-    return (
-        f"data.root: {shown(first)} holds no images{more}; every class of {shown(train.folder)} needs some in both "
-        f"parts (data.test_classes: any does without some to test on){hint}"
-    )
-
-
-def _what_is_there(folder: Path) -> str:
-    """Say what a folder holds that has no train/ or no test/ and val/ with classes."""
-    if not folder.is_dir():
-        return "no such folder is there" if not folder.exists() else f"{shown(folder)} is no folder"
-    found = entries_of(folder)
-    for part in _PARTS:
-        inside = entries_of(folder / part)
-        if inside.images and not inside.folders:
-            return f"{shown(folder / part)} holds {len(inside.images)} images and no folders of classes"
-    renamed = [
-        f"{shown(name)}/ must be called {part}/"
-        for part, names in _OTHER_NAMES.items()
-        for name in found.folders
-        if name not in _PARTS and name.strip().lower() in names and part not in found.folders
-    ]
-    folders = [f"{shown(name)}/" for name in found.folders]
-    holds = f"{shown(folder)} holds {some_of(folders)}"
-    if renamed:
-        return f"{holds}; {', '.join(renamed)}"
-    if any(entries_of(folder / name).images for name in found.folders):
-        return f"{holds}: classes that are not divided into a training and a test part"
-    held = [*folders, *map(shown, found.images + found.others)]
-    return f"{shown(folder)} holds {some_of(held)}" if held else f"{shown(folder)} is empty"

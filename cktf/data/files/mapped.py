@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cktf.data.files.places import data_folder, shown, size_in_words, writing
+from cktf.data.files.places import data_folder, size_in_words
 from cktf.errors import InputError
+from cktf.locks import exclusive
 from cktf.mapped_arrays import read_array, write_array
 
 _LARGE = 2**30  # bytes that take minutes to make, of which the user is told
@@ -27,12 +28,13 @@ def mapped_images(
 ) -> Tensor:
     """Return images from their file below `$CKTF_DATA/pixels`, which is made first if it is not there yet.
 
-    The file holds the pixels and nothing else. It may be deleted at any time, and is then made again.
+    The file holds the pixels and nothing else, and may be deleted at any time. The images are uint8, on the CPU,
+    read-only.
 
     Args:
         name: First part of the file's name.
         sources: Everything that determines the pixels; its text is hashed into the file's name.
-        shape: (samples, channels, height, width); the images are uint8, on the CPU, to be read only.
+        shape: (samples, channels, height, width).
         make: Yields the images in order, some at a time.
 
     Raises:
@@ -43,14 +45,14 @@ def mapped_images(
     try:
         pixels = read_array(path, np.uint8, shape)
         if pixels is None:
-            with writing(path.parent):
+            with exclusive(path.parent / ".lock"):  # trials that start together need the same images
                 pixels = read_array(path, np.uint8, shape)  # another process may have been first
                 if pixels is None:
                     _write(path, math.prod(shape), make)
                     pixels = read_array(path, np.uint8, shape)
     except OSError as error:
         raise InputError(
-            f"{shown(path)} cannot be written: {error.strerror or error}; it needs {size_in_words(math.prod(shape))}: "
+            f"{path} cannot be written: {error.strerror or error}; it needs {size_in_words(math.prod(shape))}: "
             "make room there, or set $CKTF_DATA to a folder that has it and can be written"
         ) from error
     assert pixels is not None, "the shape is that of the images"

@@ -1,30 +1,20 @@
-"""Places of data sets, the messages if one is missing or cannot be read, what counts as a file, and hashes of files."""
+"""Places of data sets, messages if one is missing or cannot be read, and hashes of files."""
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from cktf.errors import InputError
+from cktf.errors import InputError, visible
 from cktf.locks import exclusive
 
 
 @dataclass(frozen=True)
 class DataPlace:
-    """Place of a data set's files, and how they are read.
-
-    Attributes:
-        name: Name of the data set.
-        root: Folder that holds it; None: `data_folder` says which.
-        download: Whether it is fetched if it is not there.
-        side: Side of the images in pixels; None: the data set's own.
-        verify: Whether checksums are compared with the published ones.
-        test_classes: ``any`` if classes without test images are accepted.
-        fold: Number of the fold that is trained on; None: all.
-    """
+    """Place of a data set's files, and how they are read: settings of `DataConfig`."""
 
     name: str
     root: str | None = None
@@ -39,8 +29,7 @@ class DatasetMissing(InputError):  # noqa: N818  # it names what the user is tol
     """A data set is not where it was looked for; the message says where that was and how to get it."""
 
     def __init__(self, name: str, places: Sequence[Path], remedy: str, reason: str = "") -> None:
-        looked = ", ".join(shown(place) for place in places)
-        because = f" ({reason})" if reason else ""
+        looked, because = ", ".join(map(str, places)), f" ({reason})" if reason else ""
         super().__init__(f"data.name: {name} is not there{because}; looked in {looked}. To get it, {remedy}")
 
 
@@ -49,39 +38,27 @@ def find_or_fetch(
     folders: Sequence[Path],
     is_whole: Callable[[Path], object],
     remedy: str,
-    what_is_there: Callable[[], str],
     fetch: Callable[[Path], object],
 ) -> Path:
-    """Return the first of some folders that holds a data set, after a download if that is asked for and needed.
+    """Return the first of some folders that holds a data set, fetched below the data folder if asked for and needed.
 
-    Args:
-        place: Place of the data set.
-        folders: Folders that are looked into.
-        is_whole: Whether a folder holds all files.
-        remedy: Advice if the files are missing.
-        what_is_there: Says what is there instead; may be empty.
-        fetch: Downloads the data set below the data folder.
+    ``remedy`` advises what to do if files are missing.
 
     Raises:
         DatasetMissing: If it is not there and cannot be fetched.
     """
-
-    def found() -> Path | None:
-        return next((folder for folder in folders if is_whole(folder)), None)
-
-    folder = found()
-    if folder is None and place.download:
+    if place.download and not any(map(is_whole, folders)):
         root = data_folder(place.root)
         try:
-            with writing(root):
-                if found() is None:  # another process may have been first
+            with exclusive(root / ".lock"):  # trials that start together need the same data
+                if not any(map(is_whole, folders)):
                     fetch(root)
         except (OSError, RuntimeError) as error:
             raise DatasetMissing(place.name, folders, remedy, f"the download failed: {error}") from error
-        folder = found()
-    if folder is None:
-        raise DatasetMissing(place.name, folders, remedy, what_is_there())
-    return folder
+    for folder in folders:
+        if is_whole(folder):
+            return folder
+    raise DatasetMissing(place.name, folders, remedy)
 
 
 def data_folder(root: str | None) -> Path:
@@ -114,34 +91,14 @@ def reading(root: str | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = shown(error.filename or data_folder(root))
-        if len(place) > 300:
-            place = f"{place[:300]}… ({len(place)} characters)"
+        place = visible(str(error.filename or data_folder(root)))
         raise InputError(f"data.root: {place} cannot be read: {error.strerror or error}") from error
 
 
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Let one process at a time write into ``folder``, since trials that start together need the same data.
-
-    Raises:
-        OSError: If the folder cannot be written.
-        ValueError: If its file system has no locks.
-    """
-    with exclusive(folder / ".lock"):
-        yield
-
-
-def shown(place: str | bytes | os.PathLike[str]) -> str:
-    """Return a path that can be printed: bytes that are not UTF-8, and invisible characters, as escapes."""
-    text = os.fsencode(place).decode(errors="backslashreplace")
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def no_file(places: Iterable[Path]) -> str:
-    """Say which of some places has something that is no regular file (a pipe, a device, a link to nothing), if any."""
-    odd = (p for p in places if (p.exists() or p.is_symlink()) and not p.is_file())
-    return next((f"{shown(place)} is no regular file" for place in odd), "")
+def state_of(path: Path) -> str:
+    """Return a text that differs once a file is another one: its path, size and time of change."""
+    status = path.stat()
+    return f"{path.absolute()} {status.st_size} {status.st_mtime_ns}"
 
 
 def file_digest(path: Path, kind: str = "sha256") -> str:

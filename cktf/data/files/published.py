@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from cktf.data.files.places import (
@@ -11,21 +10,9 @@ from cktf.data.files.places import (
     file_digest,
     files_digest,
     find_or_fetch,
-    no_file,
-    shown,
-    size_in_words,
     some_of,
 )
 from cktf.errors import InputError
-
-_OTHER_FORMS = {
-    **{".bin": "the binary version, which is not read", ".mat": "the Matlab version, which is not read"},
-    **{".parquet": "Parquet files, which data.name: huggingface reads"},
-    **{".arrow": "Arrow files, which data.name: huggingface reads"},
-}
-"""Ending of a file to the form of the data set that it belongs to."""
-
-_MOST_LOOKED_AT = 10_000  # entries of a folder that may hold anything
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +22,10 @@ class Published:
     Attributes:
         name: The data set's name under `data.name`.
         folder: Folder that the archive unpacks to.
-        url: Address of the archive.
-        md5: Checksum of the archive.
+        url: Address of the archive, whose checksum is ``md5``.
         sums: Name of each file that is read to its MD5 sum.
-        largest: Bytes; a larger file is refused unread.
-        binary_folder: Folder that the archive of the binary version unpacks to; empty if none is read.
-        binary: Names of the files in it, of which no checksums were published, in the order of `sums`.
+        binary_folder: Folder that the archive of the binary version unpacks to; empty if none is read. No checksums of
+            its files were published, whose names end in ``.bin``.
     """
 
     name: str
@@ -48,9 +33,7 @@ class Published:
     url: str
     md5: str
     sums: Mapping[str, str]
-    largest: int
     binary_folder: str = ""
-    binary: tuple[str, ...] = ()
 
     @property
     def archive(self) -> str:
@@ -62,11 +45,9 @@ class Published:
         return [data_folder(root) / name for name in dict.fromkeys((self.folder, "", self.binary_folder))]
 
     def files_in(self, folder: Path, *, verify: bool) -> tuple[str, ...]:
-        """Return the names of the files that are read of a folder; none where some are missing.
-
-        Those of the binary version are read where they are not to be verified.
-        """
-        for names in (tuple(self.sums), () if verify else self.binary):
+        """Return the names of the files to be read in a folder; none where some are missing."""
+        binary = tuple(f"{name}.bin" for name in self.sums) if self.binary_folder and not verify else ()
+        for names in (tuple(self.sums), binary):
             if names and all((folder / name).is_file() for name in names):
                 return names
         return ()
@@ -75,80 +56,43 @@ class Published:
         """Return the folder that holds all files, after a download if that is asked for and needed.
 
         Raises:
-            DatasetMissing: If they are not there; the message says what is there instead.
+            DatasetMissing: If some are not there.
         """
         remedy = (
             f"set data.download: true, or data.root to the folder that holds {self.folder}/, as unpacked from "
-            f"{self.archive}"
+            f"{self.archive}, with all of {some_of([*self.sums], 6)}"
+        )
+        if self.binary_folder:
+            remedy += (
+                ". With data.verify: false the binary version is read, too; Parquet files by data.name: huggingface"
+            )
+        return find_or_fetch(
+            *(place, self.places(place.root), lambda folder: self.files_in(folder, verify=place.verify)),
+            *(remedy, self._download),
         )
 
-        def what_is_there() -> str:
-            return self._what_is_there(place.root)
-
-        def is_whole(folder: Path) -> bool:
-            return bool(self.files_in(folder, verify=place.verify))
-
-        return find_or_fetch(place, self.places(place.root), is_whole, remedy, what_is_there, self._download)
-
     def check(self, path: Path, *, verify: bool) -> None:
-        """Refuse a file that must not be read.
+        """Refuse a file that is to be verified and does not have its published checksum.
 
         Raises:
-            ValueError: If it is far too large or, if it is to be verified, does not have its published checksum.
+            ValueError: It says the checksums and what to do.
         """
-        self._require_small(path)
         if verify and (found := file_digest(path, "md5")) != self.sums[path.name]:
             raise InputError(
-                f"data.root: {shown(path)} is damaged, or of another data set of this form: its MD5 sum is {found}, "
-                f"and that of the published file {self.sums[path.name]}. If a download was killed, delete "
-                f"{shown(path.parent)} and set data.download: true, which fetches the data set again. To read it as "
-                "it is, set data.verify: false; such trials are known by the content of the files"
+                f"data.root: {path} is damaged, or of another data set of this form: its MD5 sum is {found}, and that "
+                f"of the published file {self.sums[path.name]}. Delete {path.parent} and set data.download: true, "
+                "which fetches it again; or, to read it as it is, set data.verify: false"
             )
 
     def content(self, root: str | None) -> str | None:
         """Return the SHA-256 of all files together; None if they are not there."""
         found = ({name: folder / name for name in self.files_in(folder, verify=False)} for folder in self.places(root))
-        files = next(filter(None, found), {})
-        for path in files.values():
-            self._require_small(path)
-        return files_digest(files)
-
-    def _require_small(self, path: Path) -> None:
-        """Refuse a file that is too large before it is read."""
-        if (size := path.stat().st_size) > self.largest:
-            raise InputError(
-                f"data.root: {shown(path)} has {size_in_words(size)}; no file of this data set is larger than "
-                f"{size_in_words(self.largest)}"
-            )
+        return files_digest(next(filter(None, found), {}))
 
     def _download(self, folder: Path) -> None:
         from torchvision.datasets.utils import download_and_extract_archive  # here, since it takes seconds
 
         download_and_extract_archive(self.url, str(folder), filename=self.archive, md5=self.md5)
-
-    def _what_is_there(self, root: str | None) -> str:
-        """Say what lies there instead of the files; empty if none of them does."""
-        for place in self.places(root):
-            if odd := no_file(place / name for name in self.sums):
-                return odd
-            absent = [name for name in self.sums if not (place / name).is_file()]
-            if (num_found := len(self.sums) - len(absent)) > 0:
-                return f"{shown(place)} holds {num_found} of its {len(self.sums)} files and lacks {some_of(absent)}"
-        folder = data_folder(root)
-        if (folder / self.archive).is_file():
-            return f"{shown(folder / self.archive)} is there and not unpacked"
-        if root is None:  # the folder of all data sets, whose files are of others
-            return ""
-        for pattern in ("*", "*/*", "*/*/*"):
-            for path in sorted(islice(folder.glob(pattern), _MOST_LOOKED_AT)):
-                if path.suffix in _OTHER_FORMS:
-                    if path.name in self.binary:
-                        return (
-                            f"{shown(path)} is of the binary version, of which no checksums were published; all of "
-                            f"{some_of(self.binary, 6)} are read with data.verify: false, and known by their content"
-                        )
-                    return f"{shown(path)} is of {_OTHER_FORMS[path.suffix]}"
-        return ""
 
 
 CIFAR10 = Published(
@@ -164,9 +108,7 @@ CIFAR10 = Published(
         "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
         "test_batch": "40351d587109b95175f43aff81a1287e",
     },
-    largest=2**30,
     binary_folder="cifar-10-batches-bin",
-    binary=(*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
 )
 
 CIFAR100 = Published(
@@ -175,9 +117,7 @@ CIFAR100 = Published(
     url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
     md5="eb9058c3a382ffc7106e4002c42a8d85",
     sums={"train": "16019d7e3df5f24257cddd939b257f8d", "test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
-    largest=2**30,
     binary_folder="cifar-100-binary",
-    binary=("train.bin", "test.bin"),
 )
 
 STL10 = Published(
@@ -192,7 +132,6 @@ STL10 = Published(
         "test_X.bin": "7f263ba9f9e0b06b93213547f721ac82",
         "test_y.bin": "36f9794fa4beb8a2c72628de14fa638e",
     },
-    largest=2**32,
 )
 
 PUBLISHED = {published.name: published for published in (CIFAR10, CIFAR100, STL10)}

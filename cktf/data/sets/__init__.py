@@ -15,32 +15,23 @@ from cktf.data.sets.own import OWN_KIND
 from cktf.data.sets.stl10 import STL10_KIND, load_stl10
 from cktf.data.sets.tiny_imagenet import TINY_IMAGENET_KIND, load_tiny_imagenet
 
-DATASETS: dict[str, Callable[[DataPlace], Dataset]] = {
-    "digits": load_digits,
-    "fashion_mnist": load_fashion_mnist,
-    "mnist": load_mnist,
-    "cifar10": load_cifar10,
-    "cifar100": load_cifar100,
-    "tiny_imagenet": load_tiny_imagenet,
-    "stl10": load_stl10,
-    IMAGE_FOLDER: load_image_folder,
-    ARRAYS: load_arrays,
-    HUGGINGFACE: load_huggingface,
+_BUILT_IN: dict[str, tuple[Callable[[DataPlace], Dataset], Kind]] = {
+    "digits": (load_digits, DIGITS_KIND),
+    "fashion_mnist": (load_fashion_mnist, FASHION_MNIST_KIND),
+    "mnist": (load_mnist, MNIST_KIND),
+    "cifar10": (load_cifar10, CIFAR10_KIND),
+    "cifar100": (load_cifar100, CIFAR100_KIND),
+    "tiny_imagenet": (load_tiny_imagenet, TINY_IMAGENET_KIND),
+    "stl10": (load_stl10, STL10_KIND),
+    IMAGE_FOLDER: (load_image_folder, IMAGE_FOLDER_KIND),
+    ARRAYS: (load_arrays, OWN_KIND),
+    HUGGINGFACE: (load_huggingface, OWN_KIND),
 }
-"""Name to loader."""
 
-KINDS: dict[str, Kind] = {
-    "digits": DIGITS_KIND,
-    "fashion_mnist": FASHION_MNIST_KIND,
-    "mnist": MNIST_KIND,
-    "cifar10": CIFAR10_KIND,
-    "cifar100": CIFAR100_KIND,
-    "tiny_imagenet": TINY_IMAGENET_KIND,
-    "stl10": STL10_KIND,
-    IMAGE_FOLDER: IMAGE_FOLDER_KIND,
-    ARRAYS: OWN_KIND,
-    HUGGINGFACE: OWN_KIND,
-}
+DATASETS = {name: loader for name, (loader, _) in _BUILT_IN.items()}
+"""Name to loader; plug-ins add theirs."""
+
+KINDS = {name: kind for name, (_, kind) in _BUILT_IN.items()}
 """Name to what is known of the data set without its files."""
 
 OWN: dict[str, Callable[[str | None], str | None]] = {

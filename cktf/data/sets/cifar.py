@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
-from cktf.data.files.places import DataPlace, shown
+from cktf.data.files.places import DataPlace
 from cktf.data.files.plain_pickle import read_plain_pickle
 from cktf.data.files.published import CIFAR10, CIFAR100, Published
 from cktf.errors import InputError
@@ -39,12 +38,7 @@ def load_cifar10(place: DataPlace) -> Dataset:
 
 
 def load_cifar100(place: DataPlace) -> Dataset:
-    """Return CIFAR-100 with its 100 fine labels.
-
-    Raises:
-        DatasetMissing: If it is not there and cannot be fetched.
-        ValueError: If a file is damaged, or is another one than the published.
-    """
+    """Return CIFAR-100 with its 100 fine labels; it raises what `load_cifar10` does."""
     return _load(place, CIFAR100_KIND, CIFAR100, "fine_labels")
 
 
@@ -66,10 +60,10 @@ def _read_records(path: Path, label_key: str, num_classes: int) -> tuple[Tensor,
     size = at + 1 + 3 * _SIDE * _SIDE
     content = np.fromfile(path, dtype=np.uint8)
     if not len(content) or len(content) % size:
-        raise InputError(f"data.root: {shown(path)} has {len(content)} bytes; each image of it has {size}")
+        raise InputError(f"data.root: {path} has {len(content)} bytes; each image of it has {size}")
     records = torch.from_numpy(content).view(-1, size)
     if (largest := int(records[:, at].max())) >= num_classes:
-        raise InputError(f"data.root: {shown(path)} holds labels up to {largest}; they must be 0 to {num_classes - 1}")
+        raise InputError(f"data.root: {path} holds labels up to {largest}; they must be 0 to {num_classes - 1}")
     return records[:, at + 1 :].reshape(-1, 3, _SIDE, _SIDE), records[:, at].long()
 
 
@@ -78,29 +72,23 @@ def _read_batch(path: Path, label_key: str, num_classes: int) -> tuple[Tensor, T
     batch = read_plain_pickle(path, ("data", label_key))
     for key in ("data", label_key):
         if key not in batch:
-            raise InputError(f"data.root: {shown(path)} has no entry {key!r}, so it is no batch of this data set")
+            raise InputError(f"data.root: {path} has no entry {key!r}, so it is no batch of this data set")
     # A row is the red plane of an image, then the green one, then the blue one.
     pixels = batch["data"]
     row = 3 * _SIDE * _SIDE
     is_image = isinstance(pixels, np.ndarray) and pixels.dtype == np.uint8 and pixels.ndim == 2
     if not (is_image and pixels.shape[1] == row and len(pixels)):
-        raise InputError(f"data.root: {shown(path)}: 'data' must be rows of {row} bytes, one for each image")
-    labels = _labels(batch[label_key])
-    if labels is None or len(labels) != len(pixels) or not ((labels >= 0) & (labels < num_classes)).all():
+        raise InputError(f"data.root: {path}: 'data' must be rows of {row} bytes, one for each image")
+    labels = batch[label_key]
+    try:
+        numbers = np.array(labels)
+    except (ValueError, OverflowError):  # lists of several lengths
+        numbers = np.zeros(0, dtype=object)
+    is_whole = numbers.dtype.kind in "iu" and numbers.shape == (len(pixels),)
+    if not is_whole or not ((numbers >= 0) & (numbers < num_classes)).all():
         raise InputError(
-            f"data.root: {shown(path)}: {label_key!r} must be {len(pixels)} whole numbers from 0 to {num_classes - 1}, "
-            "one for each image"
+            f"data.root: {path}: {label_key!r} must be {len(pixels)} whole numbers from 0 to {num_classes - 1}, one "
+            "for each image"
         )
     images = torch.from_numpy(pixels.reshape(-1, 3, _SIDE, _SIDE).copy())
-    return images, torch.from_numpy(labels.astype(np.int64))
-
-
-def _labels(values: Any) -> np.ndarray[Any, Any] | None:
-    """Return a list or array of whole numbers as an array; None where it is none."""
-    if isinstance(values, list | tuple) and all(type(value) is int for value in values):
-        try:
-            return np.array(values, dtype=np.int64)
-        except OverflowError:
-            return None
-    is_whole = isinstance(values, np.ndarray) and values.dtype.kind in "iu" and values.ndim == 1
-    return values if is_whole else None
+    return images, torch.from_numpy(numbers.astype(np.int64))

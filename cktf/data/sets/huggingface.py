@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from cktf.data.dataset import Dataset
 from cktf.data.files.image_files import MADE_BY, Encoded, decoded, size_of
 from cktf.data.files.mapped import mapped_images
-from cktf.data.files.places import DataPlace, DatasetMissing, data_folder, files_digest, shown, some_of
+from cktf.data.files.places import DataPlace, DatasetMissing, data_folder, files_digest, some_of, state_of
 from cktf.data.sets.own import own_dataset, test_part
 from cktf.errors import InputError
 
@@ -34,9 +35,8 @@ _AT_A_TIME = 256  # rows in memory while images are decoded
 def load_huggingface(place: DataPlace) -> Dataset:
     """Return the images of a data set as Hugging Face's hub and library store it, decoded once, in colour.
 
-    A file's part is that of its name, ``train-00000-of-00001.parquet``, or of its folder, ``train/``. Images are files
-    (PNG, JPEG, ...) in a column `image` or `img`, treated as those of an `image_folder`; labels are whole numbers in a
-    column `label`, `labels` or `fine_label`. Where ``place.side`` is not set, all images need to have one size.
+    A file's part is that of its name, ``train-00000-of-00001.parquet``, or of its folder, ``train/``. Images are
+    encoded files, treated as those of an `image_folder`. Where ``place.side`` is not set, they need to have one size.
 
     Raises:
         DatasetMissing: If there are no such files.
@@ -52,9 +52,9 @@ def load_huggingface(place: DataPlace) -> Dataset:
     if len(parts) > 2 and "test" in parts and all((_labels(path) < 0).all() for path in parts["test"]):
         del parts["test"]  # as of ImageNet, whose test labels were never published
         hidden = ["data.root: the part test has no labels, all are below 0, so another part is tested on"]
-    test, remarks = test_part(parts, f"{shown(root)} holds {some_of([path.relative_to(root) for path in files])}")
+    test, remarks = test_part(parts, f"{root} holds {some_of([path.relative_to(root) for path in files])}")
     read = [_part(name, parts[name], place.side) for name in ("train", test)]
-    return own_dataset(read[0], read[1], (shown(parts["train"][0]), shown(parts[test][0])), hidden + remarks)
+    return own_dataset(read[0], read[1], (str(parts["train"][0]), str(parts[test][0])), hidden + remarks)
 
 
 def tables_digest(root: str | None) -> str | None:
@@ -74,36 +74,27 @@ def _parts(root: str | None) -> dict[str, list[Path]]:
     for name, paths in found.items():
         if len(places := {(path.parent, path.suffix): path for path in paths}) > 1:
             raise InputError(
-                f"data.root: {shown(folder)} holds several tables of the part {name}: "
-                f"{some_of([shown(path) for path in places.values()])}; set data.root to the folder of one"
+                f"data.root: {folder} holds several tables of the part {name}: "
+                f"{some_of([*places.values()])}; set data.root to the folder of one"
             )
-        _require_all_shards(name, paths)
+        shards = [tuple(map(int, match.groups())) for path in paths if (match := _SHARD.search(path.stem))]
+        if shards and sorted(shards) != [(number, len(paths)) for number in range(len(paths))]:
+            raise InputError(
+                f"data.root: the part {name} has the files {some_of(paths)}; by their names, ...-00000-of-00003, they "
+                "are not all of one division into files, each once"
+            )
     return dict(found)
-
-
-def _require_all_shards(part: str, paths: Sequence[Path]) -> None:
-    """Refuse a part of which files are missing, or that has files of two divisions, by names ``...-00000-of-00003``."""
-    numbered = [tuple(map(int, match.groups())) for path in paths if (match := _SHARD.search(path.stem))]
-    totals = {total for _, total in numbered}
-    if numbered and (len(totals) > 1 or sorted(numbered) != [(n, len(paths)) for n in range(len(paths))]):
-        raise InputError(
-            f"data.root: the part {part} has the files {some_of([shown(path) for path in paths])}; by their names they "
-            "are not all of one division into files, each once"
-        )
 
 
 def _part(name: str, files: Sequence[Path], side: int | None) -> tuple[Tensor, Tensor]:
     labels = torch.cat([_labels(path) for path in files])
     if not len(labels):
-        raise InputError(f"data.root: {shown(files[0])} has no rows")
+        raise InputError(f"data.root: {files[0]} has no rows")
     given = side or size_of(next(_encoded(files)))
-    states = [(path, path.stat()) for path in files]
-    sources = [MADE_BY, side, *(f"{path.absolute()} {state.st_size} {state.st_mtime_ns}" for path, state in states)]
-
-    def make() -> Iterator[Tensor]:
-        return decoded(_encoded(files), given, is_exact=side is None)
-
-    return mapped_images(f"{HUGGINGFACE}-{name}", sources, (len(labels), 3, given, given), make), labels
+    sources = [MADE_BY, side, *map(state_of, files)]
+    shape = len(labels), 3, given, given
+    make = partial(decoded, _encoded(files), given, is_exact=side is None)
+    return mapped_images(f"{HUGGINGFACE}-{name}", sources, shape, make), labels
 
 
 def _labels(path: Path) -> Tensor:
@@ -112,7 +103,7 @@ def _labels(path: Path) -> Tensor:
     found = [np.zeros(0, dtype=np.int64)]
     for column in _columns(path, _LABELS, types.is_integer, "whole numbers"):
         if column.null_count:
-            raise InputError(f"data.root: {shown(path)} has rows without a label")
+            raise InputError(f"data.root: {path} has rows without a label")
         found.append(column.to_numpy(zero_copy_only=False).astype(np.int64))
     return torch.from_numpy(np.concatenate(found))
 
@@ -125,7 +116,7 @@ def _encoded(files: Sequence[Path]) -> Iterator[Encoded]:
         row = 0
         for column in _columns(path, _IMAGES, _holds_files, "images' bytes"):
             for value in column.field("bytes") if types.is_struct(column.type) else column:
-                yield f"{shown(path)}, row {row}", value.as_py() or b""
+                yield f"{path}, row {row}", value.as_py() or b""
                 row += 1
 
 
@@ -144,32 +135,27 @@ def _columns(
     import pyarrow as pa
     from pyarrow import parquet
 
+    def column(schema: "pa.Schema") -> str:
+        for name in names:
+            if name in schema.names and fits(schema.field(name).type):
+                return name
+        held = [f"{field.name} ({str(field.type)[:60]})" for field in schema]
+        raise InputError(
+            f"data.root: {path} has the columns {some_of(held, 8)}; a column {' or '.join(names)} with {what} is needed"
+        )
+
     try:
         if path.suffix == ".parquet":
             with parquet.ParquetFile(path) as file:
-                column = _column(path, file.schema_arrow, names, fits, what)
-                for batch in file.iter_batches(_AT_A_TIME, columns=[column]):
+                for batch in file.iter_batches(_AT_A_TIME, columns=[column(file.schema_arrow)]):
                     yield batch.column(0)
         else:
             with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
-                column = _column(path, reader.schema, names, fits, what)
+                name = column(reader.schema)
                 for batch in reader:
-                    yield batch.column(column)
+                    yield batch.column(name)
+    except InputError:
+        raise
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, InputError):
-            raise
         kind = "Parquet file" if path.suffix == ".parquet" else "Arrow file of save_to_disk"
-        raise InputError(f"data.root: {shown(path)} is damaged, or is no {kind}: {str(error)[:200]}") from error
-
-
-def _column(
-    path: Path, schema: "pa.Schema", names: Sequence[str], fits: Callable[["pa.DataType"], bool], what: str
-) -> str:
-    found = [name for name in names if name in schema.names and fits(schema.field(name).type)]
-    if not found:
-        held = [f"{ascii(field.name)[1:-1]} ({str(field.type)[:60]})" for field in schema]
-        raise InputError(
-            f"data.root: {shown(path)} has the columns {some_of(held, 8)}; a column {' or '.join(names)} with {what} "
-            "is needed"
-        )
-    return found[0]
+        raise InputError(f"data.root: {path} is damaged, or is no {kind}: {str(error)[:200]}") from error

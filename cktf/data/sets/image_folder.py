@@ -9,11 +9,11 @@ from torch import Tensor
 
 from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
-from cktf.data.files.image_files import read_image_files, require_whole
+from cktf.data.files.image_files import read_image_files
 from cktf.data.files.image_layout import Part, layout_of
 from cktf.data.files.image_remarks import remarks_on
-from cktf.data.files.places import DataPlace, data_folder, reading, shown
-from cktf.errors import InputError
+from cktf.data.files.places import DataPlace, data_folder, reading
+from cktf.errors import LONGEST_LINE, InputError, visible
 
 IMAGE_FOLDER_KIND = Kind(
     num_classes=3,  # of a smoke run; a folder has its own, and no side
@@ -24,16 +24,12 @@ IMAGE_FOLDER_KIND = Kind(
     augmentation=Augmentation(crop=0, flip=True, resized_crop=True),
 )
 
-_MOST_OPENED = 10_000  # files, at a look
-_MOST_DECODED = 2**26  # pixels, which take about a second
-
 
 def load_image_folder(place: DataPlace) -> Dataset:
     """Return the images of a folder, decoded once; classes are numbered in the order of their folders' names.
 
-    Images are those files directly in a class's folder whose names end as `cktf.data.files.image_layout.SUFFIXES` has
-    it; all are read in colour: upright, as their EXIF data ask; 16-bit grey scaled to 8 bits; what is transparent laid
-    on white. Mean and deviation are ImageNet's, which networks with published weights expect.
+    See `layout_of` for the layout and `eight_bit_colour` for what is made of each image. Mean and deviation are
+    ImageNet's, which networks with published weights expect.
 
     Raises:
         DatasetMissing: If the folder is not laid out like this.
@@ -53,22 +49,18 @@ def load_image_folder(place: DataPlace) -> Dataset:
 def look_at_image_folder(place: DataPlace) -> tuple[int, list[str]]:
     """Return the number of classes in a folder, and remarks for its user before the training.
 
-    Its first images are decoded. If the folder is not on this machine, there are no classes, and a remark says so.
+    Nothing is decoded. If the folder is not on this machine, there are no classes, and a remark says so.
 
     Raises:
-        DatasetMissing: If the folder is not laid out as it must be.
-        ValueError: As `load_image_folder`, as far as these images show.
+        ValueError: As `load_image_folder`, but for damaged files.
     """
     side_of(place)
     folder = data_folder(place.root)
     with reading(place.root):
         if not (folder.exists() or folder.is_symlink()):
-            return 0, [f"data.root: {shown(folder)} is not on this machine, so that its images are not looked at"]
+            return 0, [f"data.root: {folder} is not on this machine, so that its images are not looked at"]
         layout = layout_of(place.root, test_classes=place.test_classes)
-        parts = (layout.train, layout.test)
-        files = (file for part in parts for files in part.files.values() for file in files)
-        require_whole(files, most_files=_MOST_OPENED, most_pixels=_MOST_DECODED)
-        return len(layout.train.classes), list(remarks_on(layout))
+        return len(layout.train.classes), [visible(said, most=LONGEST_LINE) for said in remarks_on(layout)]
 
 
 def side_of(place: DataPlace) -> int:

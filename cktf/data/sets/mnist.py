@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
-from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_file, shown, size_in_words
+from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, size_in_words
 from cktf.errors import InputError
 
 MNIST_KIND = Kind(10, channels=1, side=28, mean=(0.1307,), std=(0.3081,), augmentation=Augmentation(2, flip=False))
@@ -26,9 +26,6 @@ DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 _FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _LARGEST = 2**30  # bytes of one file, unpacked: twenty times those of MNIST
-_MOST_PACKED = 100  # times its packed size; MNIST comes to 5
-_SMALL = 2**24  # bytes that may be packed as closely as they can
-_AT_A_TIME = 2**20  # bytes that are unpacked
 _REMEDY = "set data.download: true, or data.root to the folder that holds its four IDX files, gzipped or not"
 
 
@@ -45,11 +42,8 @@ def load_mnist(place: DataPlace) -> Dataset:
 def load_fashion_mnist(place: DataPlace) -> Dataset:
     """Return Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017).
 
-    Where no root is named, the files of Debian's package dataset-fashion-mnist will do.
-
-    Raises:
-        DatasetMissing: If it is not there and cannot be fetched.
-        ValueError: If a file is damaged, or its labels are not those of this data set.
+    Where no root is named, the files of Debian's package dataset-fashion-mnist will do. It raises what `load_mnist`
+    does.
     """
     elsewhere = [DEBIAN_FASHION_MNIST] if place.root is None else []
     remedy = f"{_REMEDY}, or install Debian's package dataset-fashion-mnist and leave data.root out"
@@ -59,51 +53,40 @@ def load_fashion_mnist(place: DataPlace) -> Dataset:
 def _find(place: DataPlace, kind: str, elsewhere: list[Path], remedy: str) -> Path:
     """Return the folder that holds all four files of torchvision's data set ``kind``."""
     root = data_folder(place.root)
-    folders = [root / kind / "raw", root, *elsewhere]
-    odd = no_file(folder / f"{name}{suffix}" for folder in folders for name in _FILES for suffix in ("", ".gz"))
-
-    def is_whole(folder: Path) -> bool:
-        return all(_path(folder, name) for name in _FILES)
 
     def fetch(folder: Path) -> None:
         from torchvision import datasets  # here, since it takes seconds
 
         getattr(datasets, kind)(folder, download=True)
 
-    place = replace(place, download=place.download and not odd)
-    return find_or_fetch(place, folders, is_whole, remedy, lambda: odd, fetch)
+    folders = [root / kind / "raw", root, *elsewhere]
+    return find_or_fetch(
+        place, folders, lambda folder: all(_path(folder, name).is_file() for name in _FILES), remedy, fetch
+    )
 
 
-def _path(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+def _path(folder: Path, name: str) -> Path:
+    return folder / name if (folder / name).is_file() else folder / f"{name}.gz"
 
 
 def _read(folder: Path, kind: Kind) -> Dataset:
-    train_images, train_labels = _read_part(folder, *_FILES[:2], kind.num_classes)
-    test_images, test_labels = _read_part(folder, *_FILES[2:], kind.num_classes)
-    sizes = [" x ".join(map(str, images.shape[2:])) for images in (train_images, test_images)]
-    if sizes[0] != sizes[1]:
-        raise InputError(
-            f"data.root: {_path(folder, _FILES[0])} holds images of {sizes[0]} pixels and "
-            f"{_path(folder, _FILES[2])} of {sizes[1]}; both parts need images of one size"
-        )
-    return kind.dataset(train_images, train_labels, test_images, test_labels)
+    train, train_labels, test, test_labels = (_path(folder, name) for name in _FILES)
+    return kind.dataset(
+        *_read_part(train, train_labels, kind.num_classes), *_read_part(test, test_labels, kind.num_classes)
+    )
 
 
-def _read_part(folder: Path, images_name: str, labels_name: str, num_classes: int) -> tuple[Tensor, Tensor]:
-    images_path, labels_path = _path(folder, images_name), _path(folder, labels_name)
-    assert images_path is not None, "only a folder that holds all files is read"
-    assert labels_path is not None, "only a folder that holds all files is read"
+def _read_part(images_path: Path, labels_path: Path, num_classes: int) -> tuple[Tensor, Tensor]:
     images, labels = _read_file(images_path, 3), _read_file(labels_path, 1).long()
     if len(images) != len(labels):
         raise InputError(
-            f"data.root: {shown(labels_path)} holds {len(labels)} labels and {shown(images_path)} {len(images)} "
-            "images; there must be one label for each image"
+            f"data.root: {labels_path} holds {len(labels)} labels and {images_path} {len(images)} images; there must "
+            "be one label for each image"
         )
     if (largest := int(labels.max())) >= num_classes:  # EMNIST has the same format and more classes
         raise InputError(
-            f"data.root: {shown(labels_path)} holds labels up to {largest}; this data set has {num_classes} classes, "
-            f"labels 0 to {num_classes - 1}"
+            f"data.root: {labels_path} holds labels up to {largest}; this data set has {num_classes} classes, labels 0 "
+            f"to {num_classes - 1}"
         )
     return images[:, None], labels
 
@@ -120,23 +103,20 @@ def _read_file(path: Path, num_dimensions: int) -> Tensor:
             if header[:4] != bytes((0, 0, 8, num_dimensions)) or len(header) < 4 * (1 + num_dimensions):
                 raise _damaged(path, f"it does not begin as unsigned bytes in {num_dimensions} dimension(s) do")
             shape = struct.unpack(f">{num_dimensions}I", header[4:])
-            size, packed_size = math.prod(shape), path.stat().st_size
-            if size > min(_LARGEST, max(_MOST_PACKED * packed_size, _SMALL)):
-                stated = " x ".join(f"{size:,}" for size in shape)
-                raise _damaged(path, f"its header states {stated} bytes, and the file has {size_in_words(packed_size)}")
-            values = bytearray()
-            while len(values) <= size and (some := stream.read(_AT_A_TIME)):
-                values += some
+            size = math.prod(shape)
+            if size > _LARGEST:
+                raise _damaged(path, f"its header states {size_in_words(size)}")
+            values = stream.read(size + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise _damaged(path, str(error)) from error
     if len(values) != size or not size:
         found = "more" if len(values) > size else size_in_words(len(values))
         raise _damaged(path, f"its header states {size_in_words(size)}, and it holds {found}")
-    return torch.frombuffer(values, dtype=torch.uint8).view(shape)
+    return torch.frombuffer(bytearray(values), dtype=torch.uint8).view(shape)
 
 
 def _damaged(path: Path, why: str) -> InputError:
     return InputError(
-        f"data.root: {shown(path)} is damaged, or is not an IDX file: {why}; if a download was killed, delete this "
+        f"data.root: {path} is damaged, or is not an IDX file: {why}; if a download was killed, delete this "
         "file and set data.download: true, which fetches what is missing"
     )

@@ -74,17 +74,13 @@ def own_dataset(
     for (images, labels), name in zip((train, test), held, strict=True):
         if len(images) != len(labels):
             raise InputError(f"data.root: {name} holds {len(labels)} labels for {len(images)} images")
-        if int(labels.min()) < 0:
-            raise InputError(f"data.root: {name} holds the label {int(labels.min())}; classes are counted from 0")
     classes = torch.unique(train[1]).tolist()
-    if missing := next((number for number, label in enumerate(classes) if number != label), None):
+    if classes != [*range(len(classes))]:
+        raise InputError(f"data.root: {held[0]} has the labels {some_of(classes)}; 0, 1, 2, ... are needed")
+    if not 0 <= (lowest := int(test[1].min())) <= (highest := int(test[1].max())) < len(classes):
         raise InputError(
-            f"data.root: {held[0]} has no label {missing}, but {classes[missing]}; 0, 1, 2, ... are needed"
+            f"data.root: {held[1]} has labels {lowest} to {highest}; those of training end at {classes[-1]}"
         )
-    if classes[0] != 0:
-        raise InputError(f"data.root: {held[0]} has no label 0, but {classes[0]}; classes are counted from 0")
-    if (largest := int(test[1].max())) >= len(classes):
-        raise InputError(f"data.root: {held[1]} holds labels up to {largest}; those of training end at {classes[-1]}")
     mean, std = _mean_and_std(train[0])
     kind = replace(
         OWN_KIND,

@@ -10,7 +10,7 @@ from torch import Tensor
 from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind, resize
 from cktf.data.files.mapped import mapped_images
-from cktf.data.files.places import DataPlace, shown
+from cktf.data.files.places import DataPlace
 from cktf.data.files.published import STL10
 from cktf.errors import InputError
 
@@ -28,7 +28,6 @@ STL10_KIND = Kind(
 
 _IMAGE = (3, _SIDE, _SIDE)
 _IMAGE_BYTES = 3 * _SIDE * _SIDE
-_LARGEST_TEXT = 2**20  # bytes; the ten lines have a twentieth of it
 _AT_A_TIME = 1000  # images in memory while a file is rewritten
 
 
@@ -36,8 +35,8 @@ def load_stl10(place: DataPlace) -> Dataset:
     """Return STL-10 and its unlabelled images.
 
     In the paper's transfer learning (its figure 2) networks see them at 64x64, cut out of the images of 96: that is
-    ``side: 64`` and ``crop_from: 96``. The resized crop and the flip are the standard here, too. The files hold images
-    column by column. They are rewritten once, row by row and at the side that is asked for, and mapped from then on.
+    ``side: 64`` and ``crop_from: 96``. The files hold images column by column; they are rewritten once, row by row and
+    at the side that is asked for, and mapped from then on.
 
     Raises:
         DatasetMissing: If it is not there and cannot be fetched.
@@ -60,15 +59,15 @@ def load_stl10(place: DataPlace) -> Dataset:
 
 
 def _fold(path: Path, number: int, num_samples: int) -> Tensor:
-    """Return the rows of a fold: those that its line lists, which counts from 0."""
-    if not path.is_file() or path.stat().st_size > _LARGEST_TEXT:
-        raise InputError(f"data.fold: {shown(path)} is missing, is no file, or has more than {_LARGEST_TEXT:,} bytes")
+    """Return the rows that a fold's line lists, int64; folds count from 0."""
+    if not path.is_file():
+        raise InputError(f"data.fold: {path} is missing, or is no file")
     lines = path.read_bytes().splitlines()
     words = lines[number].split() if number < len(lines) else []
     rows = [int(word) for word in words if word.isdigit() and len(word) < 9]
     if not rows or len(rows) < len(words) or len({*rows}) < len(rows) or max(rows) >= num_samples:
         raise InputError(
-            f"data.fold: {shown(path)}, line {number + 1}: must list different rows of the {num_samples:,} training "
+            f"data.fold: {path}, line {number + 1}: must list different rows of the {num_samples:,} training "
             f"images, 0 to {num_samples - 1}, with blanks between them"
         )
     return torch.tensor(rows)
@@ -77,9 +76,7 @@ def _fold(path: Path, number: int, num_samples: int) -> Tensor:
 def _read_images(path: Path, side: int, *, verify: bool) -> Tensor:
     state = path.stat()
     if not state.st_size or state.st_size % _IMAGE_BYTES:
-        raise InputError(
-            f"data.root: {shown(path)} is damaged: it has {state.st_size} bytes, and each image {_IMAGE_BYTES}"
-        )
+        raise InputError(f"data.root: {path} is damaged: it has {state.st_size} bytes, and each image {_IMAGE_BYTES}")
     sources = [path.absolute(), state.st_size, state.st_mtime_ns, side, *([] if verify else ["not verified"])]
     shape = (state.st_size // _IMAGE_BYTES, 3, side, side)
     return mapped_images(f"stl10-{path.stem}", sources, shape, lambda: _row_by_row(path, side, verify=verify))
@@ -97,8 +94,8 @@ def _row_by_row(path: Path, side: int, *, verify: bool) -> Iterator[Tensor]:
 def _read_labels(path: Path, num_samples: int, *, verify: bool) -> Tensor:
     STL10.check(path, verify=verify)
     if (num_labels := path.stat().st_size) != num_samples:
-        raise InputError(f"data.root: {shown(path)} holds {num_labels} labels for {num_samples} images")
+        raise InputError(f"data.root: {path} holds {num_labels} labels for {num_samples} images")
     labels = torch.from_numpy(np.fromfile(path, dtype=np.uint8)).long() - 1  # the file counts from 1
     if not ((labels >= 0) & (labels < STL10_KIND.num_classes)).all():
-        raise InputError(f"data.root: {shown(path)} holds labels other than 1 to {STL10_KIND.num_classes}")
+        raise InputError(f"data.root: {path} holds labels other than 1 to {STL10_KIND.num_classes}")
     return labels

@@ -10,7 +10,7 @@ from cktf.data.augmentation.config import Augmentation
 from cktf.data.dataset import Dataset, Kind
 from cktf.data.files.image_files import read_image_files
 from cktf.data.files.image_layout import entries_of
-from cktf.data.files.places import DataPlace, data_folder, find_or_fetch, no_file, shown, size_in_words
+from cktf.data.files.places import DataPlace, data_folder, find_or_fetch
 from cktf.errors import InputError
 
 ARCHIVE = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
@@ -28,7 +28,6 @@ TINY_IMAGENET_KIND = Kind(
 )
 
 _NUM_CLASSES = TINY_IMAGENET_KIND.num_classes
-_LARGEST_TEXT = 2**25  # bytes; the real lists have less than a hundredth of it
 _LONGEST_LINE = 100  # characters that are shown of one
 _UNPACKED = "tiny-imagenet-200"
 
@@ -36,12 +35,9 @@ _UNPACKED = "tiny-imagenet-200"
 def load_tiny_imagenet(place: DataPlace) -> Dataset:
     """Return Tiny-ImageNet; classes are numbered in the order of their sorted WordNet ids.
 
-    The labels of its own test part were never published. The test part here is its labelled `val` part, as it is
-    throughout the literature; validation is split off the training part, as for every data set. It may also lie as it
-    is often rearranged, and the training part too: ``val/<class>/images/`` or ``val/<class>/``.
-
-    Normalisation and augmentation are those of the published code: ImageNet's constants, a random resized crop and a
-    flip.
+    The labels of its own test part were never published, so the test part here is its labelled `val` part, as it is
+    throughout the literature. It may also lie as it is often rearranged: ``val/<class>/images/`` or ``val/<class>/``.
+    Normalisation and augmentation are those of the published code.
 
     Raises:
         DatasetMissing: If it is not there and cannot be fetched.
@@ -61,9 +57,7 @@ def _find(place: DataPlace) -> Path:
     root = data_folder(place.root)
     lists = {folder: folder / "wnids.txt" for folder in (root / _UNPACKED, root)}
     remedy = f"set data.download: true, or unpack {ARCHIVE} and set data.root to the folder that holds {_UNPACKED}/"
-    return find_or_fetch(
-        place, [*lists], lambda folder: lists[folder].is_file(), remedy, lambda: no_file(lists.values()), _download
-    )
+    return find_or_fetch(place, [*lists], lambda folder: lists[folder].is_file(), remedy, _download)
 
 
 def _download(root: Path) -> None:
@@ -79,45 +73,29 @@ def _download(root: Path) -> None:
 def _classes(path: Path) -> list[str]:
     classes = sorted(_text(path).split())
     if len(set(classes)) != _NUM_CLASSES:
-        raise InputError(f"data.root: {shown(path)} names {len(set(classes))} classes; there must be {_NUM_CLASSES}")
+        raise InputError(f"data.root: {path} names {len(set(classes))} classes; there must be {_NUM_CLASSES}")
     return classes
 
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        raise InputError(f"data.root: {shown(path)} is missing, or is no file; unpack the data set anew")
-    if (size := path.stat().st_size) > _LARGEST_TEXT:
-        raise InputError(
-            f"data.root: {shown(path)} has {size_in_words(size)}; a list of names has {size_in_words(_LARGEST_TEXT)} "
-            "or less"
-        )
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"data.root: {shown(path)} is no text; unpack the data set anew") from error
+        raise InputError(f"data.root: {path} is missing, or is no file; unpack the data set anew")
+    return path.read_text("utf-8", errors="replace")
 
 
 def _files_by_class(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
-    files, counts = [], []
+    files = []
     for wnid in classes:
-        images = _images_of(folder / wnid)
-        names = entries_of(images).images
-        files += [images / name for name in names]
-        counts.append(len(names))
-    if min(counts) != max(counts):  # the data set is balanced, so unequal classes were unpacked in part
-        fewest = _images_of(folder / classes[counts.index(min(counts))])
+        inner = folder / wnid / "images"
+        images = folder / wnid if entries_of(folder / wnid).images and not inner.is_dir() else inner
+        files.append([images / name for name in entries_of(images).images])
+    fewest, most = min(files, key=len), max(files, key=len)
+    if len(fewest) != len(most) or not most:  # the data set is balanced, so unequal classes were unpacked in part
+        place = folder / classes[files.index(fewest)]
         raise InputError(
-            f"data.root: {shown(fewest)} holds {min(counts)} images and other classes {max(counts)}; unpack the data "
-            "set anew"
+            f"data.root: {place} holds {len(fewest)} images and other classes {len(most)}; unpack the data set anew"
         )
-    if not files:
-        raise InputError(f"data.root: {shown(folder)} holds no images; unpack the data set anew")
-    return files, torch.arange(_NUM_CLASSES).repeat_interleave(counts[0])
-
-
-def _images_of(of_class: Path) -> Path:
-    inner = of_class / "images"
-    return of_class if entries_of(of_class).images and not inner.is_dir() else inner
+    return [file for of_class in files for file in of_class], torch.arange(_NUM_CLASSES).repeat_interleave(len(most))
 
 
 def _annotated_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tensor]:
@@ -129,15 +107,13 @@ def _annotated_files(folder: Path, classes: list[str]) -> tuple[list[Path], Tens
         name, wnid, *_ = [*line.split("\t"), ""]
         if wnid not in numbers:
             raise InputError(
-                f"data.root: {shown(path)}, line {number}: {line[:_LONGEST_LINE]!r} does not name a file and its class"
+                f"data.root: {path}, line {number}: {line[:_LONGEST_LINE]!r} does not name a file and its class"
             )
         names.append(name)
         labels.append(numbers[wnid])
     if not names:
-        raise InputError(f"data.root: {shown(path)} names no images; unpack the data set anew")
+        raise InputError(f"data.root: {path} names no images; unpack the data set anew")
     images = folder / "images"
     if absent := sorted(set(names) - set(entries_of(images).images)):
-        raise InputError(
-            f"data.root: {shown(images / absent[0])}, which {shown(path)} names, is missing; unpack the data set anew"
-        )
+        raise InputError(f"data.root: {images / absent[0]}, which {path} names, is missing; unpack the data set anew")
     return [images / name for name in names], torch.tensor(labels)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional
 
-from cktf.data.files.image_files import MOST_PIXELS, DamagedImages, read_image_files, require_whole
+from cktf.data.files.image_files import DamagedImages, read_image_files
 from cktf.data.files.mapped import mapped_images
 
 
@@ -123,19 +123,12 @@ def png_of_zeros(path: Path, width: int, height: int) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("width", [8193, 12_000, 30_000], ids=["too large", "PIL warns", "PIL refuses"])
-def test_an_image_of_too_many_pixels_is_refused_with_the_limit(tmp_path: Path, width: int) -> None:
+def test_an_image_of_too_many_pixels_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
-    png_of_zeros(path, width, 8192)
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        pytest.raises(ValueError, match="is too large") as told,
-    ):
+    png_of_zeros(path, 30_000, 8192)
+    with warnings.catch_warnings(record=True) as caught, pytest.raises(ValueError, match=f"{path} .*exceeds limit"):
         read("some", [path], side=12)
-    assert f"{path} is too large: an image may have {MOST_PIXELS:,} pixels, and this has" in str(told.value)
     assert caught == []
-    with pytest.raises(ValueError, match="is too large"):
-        require_whole([path], most_files=1, most_pixels=0)
 
 
 def test_the_largest_image_is_read(tmp_path: Path) -> None:
@@ -159,22 +152,9 @@ def test_all_damaged_files_of_all_parts_are_named_at_once(tmp_path: Path, cache:
     ]
     message = str(told.value)
     assert "9 files cannot be read" in message
-    assert f"{parts['train'][1]} is not an image, or is damaged: " in message
-    named = ", ".join(map(str, [parts["train"][0], *parts["train"][2:4]]))
-    assert f"{named} and 5 more: each is not an image, or is damaged" in message
+    assert all(f"{file} is not an image, or is damaged" in message for file in parts["train"][:3])
+    assert message.endswith(" and 6 more")
     assert list(cache.glob("some-*")) == [], "nothing half-made is left"
-
-
-def test_a_look_decodes_as_many_pixels_as_it_may(tmp_path: Path) -> None:
-    files = [tmp_path / "0.png", tmp_path / "1.png"]
-    for file in files:
-        write_image(file)
-    require_whole(files, most_files=9, most_pixels=10**6)
-    files[1].write_bytes(files[1].read_bytes()[:-80])
-    with pytest.raises(ValueError, match=r"1\.png is not an image, or is damaged"):
-        require_whole(files, most_files=9, most_pixels=10**6)
-    require_whole(files, most_files=9, most_pixels=144)  # the second is opened, and its header is whole
-    require_whole(files, most_files=1, most_pixels=10**6)
 
 
 def test_what_a_file_is_called_does_not_hand_it_to_another_program(tmp_path: Path) -> None:
@@ -189,5 +169,5 @@ def test_a_file_whose_name_is_not_utf_8_is_read_and_named(tmp_path: Path) -> Non
     expected = pixels(write_image(path))
     assert torch.equal(read("some", [path], side=12)[0], expected)
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"caf\\xe9\.png is not an image"):
+    with pytest.raises(ValueError, match=r"caf\\udce9\.png is not an image"):
         read("some", [path], side=12)

@@ -44,29 +44,15 @@ def test_service_folders_are_named(root: Path, name: str) -> None:
     (root / "train" / name).mkdir()
     (root / "test" / "cat" / name).mkdir()
     (said,) = remarks(root)
-    assert said.endswith(f"a system's: train/{name}, test/cat/{name}")
+    assert said.endswith(f"does not end as an image's: train/{name}, test/cat/{name}")
 
 
 def test_what_lies_at_another_depth_is_named(root: Path) -> None:
     shutil.copy(root / "train" / "cat" / "0.bmp", root / "train" / "0.bmp")
     (root / "train" / "cat" / "more").mkdir()
     (root / "train" / "gone").symlink_to("nowhere")
-    said = " ".join(remarks(root))
-    assert "they lie outside the classes' folders: train/0.bmp" in said
-    assert "they are folders within a class: train/cat/more" in said
-    assert "nothing that can be read is behind the name: train/gone" in said
-
-
-def test_classes_of_one_image_are_named(root: Path) -> None:
-    (root / "train" / "dog" / "0.bmp").unlink()
     (said,) = remarks(root)
-    assert said.endswith("never validated on: dog")
-
-
-def test_classes_that_are_hardly_told_apart_are_named(root: Path) -> None:
-    for part in ("train", "test"):
-        shutil.copytree(root / part / "dog", root / part / "Dog")
-    assert any("alone set these classes apart: 'Dog', 'dog'" in said for said in remarks(root))
+    assert said.endswith(": train/0.bmp, train/gone, train/cat/more")
 
 
 def test_images_of_both_parts_are_counted(root: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from cktf.data import DATASETS, DataConfig, load_dataset
-from cktf.data.files.places import data_folder, no_file, shown, size_in_words, some_of
+from cktf.data.files.places import data_folder, size_in_words, some_of
 
 FILED = [name for name in DATASETS if name != "digits"]
 
@@ -50,22 +50,6 @@ def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0)
     with pytest.raises(ValueError, match=r"data\.root: .*closed.* cannot be read: Permission denied"):
         load_dataset(DataConfig(name="mnist", root=str(tmp_path / "closed")))
-
-
-def test_what_is_not_seen_is_shown_as_escapes() -> None:
-    assert shown(b"/caf\xe9/x") == r"/caf\xe9/x"
-    assert shown("/caf\u00e9/x") == "/caf\u00e9/x"
-    assert shown("a\u200b\n") == r"a\u200b\n"
-
-
-def test_pipes_devices_and_links_to_nothing_are_no_files(tmp_path: Path) -> None:
-    assert no_file([tmp_path / "absent"]) == ""
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "link").symlink_to("nowhere")
-    (tmp_path / "loop").symlink_to("loop")
-    for name in ("pipe", "link", "loop"):
-        assert no_file([tmp_path / "absent", tmp_path / name]) == f"{tmp_path / name} is no regular file"
-    assert no_file([Path("/dev/zero")]) == "/dev/zero is no regular file"
 
 
 def test_long_lists_and_sizes_are_said_in_short() -> None:

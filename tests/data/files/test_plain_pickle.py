@@ -1,4 +1,4 @@
-"""Pickles that are read without Python's own reader."""
+"""Pickles of data alone."""
 
 import collections
 import io
@@ -60,7 +60,7 @@ def test_what_python_2_wrote_is_read(tmp_path: Path) -> None:
     assert found["labels"] == [1, 2]
 
 
-@pytest.mark.parametrize("value", [eval, io.open, time.sleep, np.load, torch.zeros(3), collections.OrderedDict(), {1}])
+@pytest.mark.parametrize("value", [eval, io.open, time.sleep, np.load, torch.zeros(3), collections.OrderedDict()])
 @pytest.mark.parametrize("protocol", [0, 2, 5])
 def test_what_is_no_data_is_refused(tmp_path: Path, value: object, protocol: int) -> None:
     path = tmp_path / "data"
@@ -80,15 +80,19 @@ def test_arrays_of_anything_but_numbers_are_refused(tmp_path: Path, dtype: objec
 LARGE_MEMO = b"\x80\x02}r\xff\xff\xff\x7f."
 LARGE_TEXT = b"\x80\x04\x8e" + struct.pack("<Q", 2**50) + b"abc."
 LARGE_ARRAY = b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\n)Rs."
-MANY = b"\x80\x02" + b"}" * 3_000_000 + b"."
 
 
-@pytest.mark.parametrize("content", [LARGE_MEMO, LARGE_TEXT, LARGE_ARRAY, MANY], ids=["memo", "text", "array", "many"])
+@pytest.mark.parametrize("content", [LARGE_TEXT, LARGE_ARRAY], ids=["text", "array"])
 def test_a_small_file_that_states_much_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "data"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=f"{path} is (damaged|not read)"):
         read_plain_pickle(path, ["data"])
+
+
+def test_a_large_number_of_a_place_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(LARGE_MEMO)
+    assert read_plain_pickle(tmp_path / "data", ["data"]) == {}
 
 
 @pytest.mark.parametrize("content", [b"", b".", b"\x80\x02N.", b"\x80\x02K\x01", b"PK\x03\x04", b"\x93NUMPY"])

@@ -131,10 +131,10 @@ def test_images_of_both_parts_are_counted(arrays: Arrays, tmp_path: Path) -> Non
         ({"train_images": np.zeros((200, 8, 8))}, "train_images.npy is of type float64; images are .* uint8"),
         (
             {"train_images": np.zeros((200, 64), np.uint8)},
-            r"is of shape \(200, 64\), where no dimension is one of 1 or",
+            r"is of shape \(200, 64\); images are \(samples, height, width\)",
         ),
-        ({"train_images": np.zeros((200, 8, 8, 4), np.uint8)}, "no dimension is one of 1 or 3 channels"),
-        ({"train_images": np.zeros((200, 3, 8, 3), np.uint8)}, "1 or 3 channels may be the second or the last"),
+        ({"train_images": np.zeros((200, 8, 8, 4), np.uint8)}, "either the last or the second is of 1 or 3 channels"),
+        ({"train_images": np.zeros((200, 3, 8, 3), np.uint8)}, "either the last or the second is of 1 or 3 channels"),
         ({"train_images": np.zeros((0, 8, 8), np.uint8)}, "one image or more is needed"),
         ({"train_images": np.zeros((9, 8, 8), np.uint8)}, "train_labels.npy holds 200 labels for 9 images"),
         ({"test_images": np.zeros((50, 9, 9), np.uint8)}, r"are \(1, 8, 8\) and of the test part \(1, 9, 9\)"),
@@ -142,11 +142,14 @@ def test_images_of_both_parts_are_counted(arrays: Arrays, tmp_path: Path) -> Non
         ({"train_labels": np.zeros((200, 10), int)}, r"shape \(200, 10\); labels are one whole number"),
         (
             {"train_labels": np.arange(200) % 9 + 1},
-            "train_labels.npy has no label 0, but 1; classes are counted from 0",
+            "train_labels.npy has the labels 1, 2, 3 and 6 more; 0, 1, 2, ... are needed",
         ),
-        ({"train_labels": np.arange(200) % 9 * 2}, "train_labels.npy has no label 1, but 2; 0, 1, 2, ... are needed"),
-        ({"train_labels": np.arange(200) - 1}, "holds the label -1"),
-        ({"test_labels": np.full(50, 10)}, "test_labels.npy holds labels up to 10; those of training end at 9"),
+        (
+            {"train_labels": np.arange(200) % 9 * 2},
+            "has the labels 0, 2, 4 and 6 more; 0, 1, 2, ... are",
+        ),
+        ({"train_labels": np.arange(200) - 1}, "has the labels -1, 0, 1 and 197 more"),
+        ({"test_labels": np.full(50, 10)}, "test_labels.npy has labels 10 to 10; those of training end at 9"),
         (
             {"train_labels": np.array([{}] * 200)},
             "train_labels.npy is damaged, or no array of numbers: Object arrays cannot be loaded",
@@ -178,7 +181,7 @@ def test_what_is_missing_says_what_is_looked_for(tmp_path: Path) -> None:
         load(tmp_path / "nowhere.npz")
 
 
-def test_damaged_and_huge_archives_are_refused(arrays: Arrays, tmp_path: Path) -> None:
+def test_damaged_archives_are_refused(arrays: Arrays, tmp_path: Path) -> None:
     path = written(tmp_path, arrays)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -192,11 +195,6 @@ def test_damaged_and_huge_archives_are_refused(arrays: Arrays, tmp_path: Path) -
             np.save(member, each)
             archive.writestr(f"{name}.npy", member.getvalue() if name != "train_images" else stream.getvalue())
     with pytest.raises(ValueError, match=r"train_images.npy is damaged, or no array of numbers: EOF"):
-        load(path)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in arrays:
-            archive.writestr(f"{name}.npy", b"\0" * 2**25)
-    with pytest.raises(ValueError, match="unpacks to 32 MiB; at most 200 times as many are read"):
         load(path)
 
 

@@ -109,19 +109,6 @@ def test_folders_of_servers_and_systems_are_no_classes(root: Path, name: str) ->
     assert DataConfig(name="image_folder", root=str(root), side=16).with_content().content == before
 
 
-def test_a_class_that_is_a_link_to_another_is_refused(root: Path) -> None:
-    for part in ("train", "val"):
-        (root / part / "crimson").symlink_to("red")
-    with pytest.raises(ValueError, match=r"data\.root: .*train/red and .*train/crimson are one and the same folder"):
-        load(root)
-
-
-def test_a_test_part_that_is_a_link_to_the_training_part_is_refused(root: Path) -> None:
-    (root / "test").symlink_to("train")
-    with pytest.raises(ValueError, match=r"test/blue and .*train/blue are one and the same folder"):
-        load(root)
-
-
 def test_a_class_that_lies_elsewhere_is_read(root: Path, tmp_path: Path) -> None:
     before = load(root)
     (root / "train" / "red").rename(tmp_path / "elsewhere")
@@ -146,8 +133,7 @@ def test_what_is_called_like_an_image_and_is_no_file_is_passed_over_with_a_word(
     assert config.with_content() == before
     assert len(load_dataset(before).train_images) == 9
     _, remarks = look_at_image_folder(config)
-    assert any("train/red/loop.png, train/red/nothing.png, train/red/pipe.png and 5 more" in each for each in remarks)
-    assert any("folders within a class: train/red/folder.png, val/blue/folder.png" in each for each in remarks)
+    assert any("train/red/folder.png, train/red/loop.png, train/red/nothing.png and 7 more" in e for e in remarks)
 
 
 @pytest.mark.parametrize("name", ["features.h5", "a.eps", "a.mpg", "a.grib", "a.fits", "a.pcd", "notes.txt", "a.ico"])
@@ -168,7 +154,7 @@ def test_names_that_are_not_utf_8_are_read(root: Path) -> None:
     assert config.content
     assert torch.equal(load_dataset(config).train_images, before.train_images)
     strange.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"train/blue/\\xff\.png is not an image, or is damaged"):
+    with pytest.raises(ValueError, match=r"train/blue/\\udcff\.png is not an image, or is damaged"):
         load(root)
 
 
@@ -189,7 +175,7 @@ def test_a_class_of_decomposed_letters_is_the_same(root: Path) -> None:
         ("Red", "did you mean 'red'"),
         ("red ", "did you mean 'red'"),
         ("redd", "did you mean 'red'"),
-        ("r\u200bed", r"did you mean 'red' \(this one is 'r\\u200bed'\)"),
+        ("r\u200bed", r"did you mean 'red'"),
         ("white", r"nothing is learnt about it$"),
     ],
 )
@@ -199,49 +185,17 @@ def test_the_nearest_name_of_a_class_is_offered(root: Path, name: str, said: str
         load(root)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("val", "validation", "validation/ must be called val/"),
-        ("val", "Test", "Test/ must be called test/"),
-        ("val", "eval", "eval/ must be called test/"),
-        ("train", "Train", "Train/ must be called train/"),
-        ("train", "training", "training/ must be called train/"),
-    ],
-)
-def test_parts_of_other_names_are_named(root: Path, old: str, new: str, said: str) -> None:
-    (root / old).rename(root / new)
-    with pytest.raises(DatasetMissing, match=said):
-        load(root)
-
-
 def test_what_is_there_instead_of_parts_is_said(root: Path, tmp_path: Path) -> None:
     for place, said in (
-        (tmp_path / "nowhere", "no such folder is there"),
-        (root / "train", "train holds blue/, green/, red/: classes that are not divided"),
+        (tmp_path / "nowhere", "nowhere is no folder, or an empty one"),
+        (root / "train", "train holds blue/, green/, red/"),
         (root / "train" / "red", r"red holds 0\.png, 1\.png, 2\.png"),
         (root / "train" / "red" / "0.png", r"0\.png is no folder"),
     ):
         with pytest.raises(DatasetMissing, match=said):
             load(place)
-    flat = tmp_path / "flat" / "train"
-    flat.mkdir(parents=True)
-    Image.new("RGB", (9, 9)).save(flat / "cat.0.png")
-    with pytest.raises(DatasetMissing, match="train holds 1 images and no folders of classes"):
-        load(flat.parent)
-
-
-def test_images_that_lie_one_folder_deeper_are_found(root: Path) -> None:
-    for name in COLOURS:
-        inner = root / "train" / name / "pictures"
-        inner.mkdir()
-        for path in (root / "train" / name).glob("*.png"):
-            path.rename(inner / path.name)
-    place = root / "train" / "blue"
-    with pytest.raises(
-        ValueError,
-        match=f"{place} holds no images, nor do 2 other .*; they lie in {place}/pictures, and must lie in",
-    ):
+    (root / "val").rename(root / "validation")
+    with pytest.raises(DatasetMissing, match="root holds train/, validation/"):
         load(root)
 
 
@@ -253,13 +207,9 @@ def test_all_that_is_damaged_in_both_parts_is_named_at_once(root: Path) -> None:
     ]
     for path in damaged:
         path.write_bytes(b"no image")
-    for look in (
-        load,
-        lambda root: look_at_image_folder(DataConfig(name="image_folder", root=str(root), side=16)),
-    ):
-        with pytest.raises(ValueError, match="3 files cannot be read") as told:
-            look(root)
-        assert all(str(path) in str(told.value) for path in damaged)
+    with pytest.raises(ValueError, match="3 files cannot be read") as told:
+        load(root)
+    assert all(str(path) in str(told.value) for path in damaged)
 
 
 def test_a_look_finds_what_loading_would(root: Path, tmp_path: Path) -> None:
@@ -348,7 +298,7 @@ def test_a_class_of_one_image_is_not_drawn_from(root: Path) -> None:
     config = only_train(root)
     for number in range(1, 10):
         (root / "train" / "red" / f"{number}.png").unlink()
-    with pytest.raises(ValueError, match=r"train/red holds one image, .*set data\.test_classes: any"):
+    with pytest.raises(ValueError, match=r"train/red holds one image, .*data\.test_classes: any"):
         load(root)
     dataset = load_dataset(config.model_copy(update={"test_classes": "any"}))
     assert dataset.train_labels.bincount().tolist() == [8, 8, 1]

@@ -112,8 +112,7 @@ def bomb(path: Path, stated: tuple[int, ...], unpacked: int) -> None:
     ("stated", "unpacked", "said"),
     [
         ((NUM_TRAIN, 28, 28), 2**28, "its header states 23 KiB, and it holds more"),
-        ((2**18, 32, 32), 2**28, "its header states 262,144 x 32 x 32 bytes, and the file has 255 KiB"),
-        ((2**31, 28, 28), 0, "its header states 2,147,483,648 x 28 x 28 bytes, and the file has"),
+        ((2**31, 28, 28), 0, "its header states 1,568 GiB;"),
         ((2**31, 0, 28), 0, "its header states 0 bytes, and it holds 0 bytes"),
     ],
 )
@@ -146,18 +145,8 @@ def test_a_pipe_and_a_device_are_no_files(tmp_path: Path, name: str) -> None:
     for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
         (folder / name).unlink()
         make(folder / name)
-        with pytest.raises(DatasetMissing, match=f"{name} is no regular file"):
-            load_dataset(DataConfig(name="mnist", root=str(folder), download=True))
-
-
-def test_parts_of_different_sizes_are_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "files"
-    write_files(folder, compress=False)
-    path = folder / "train-images-idx3-ubyte"
-    path.write_bytes(idx(np.zeros((NUM_TRAIN, 14, 56), dtype=np.uint8)))
-    message = f"{path} holds images of 14 x 56 pixels and {folder}/t10k-images-idx3-ubyte of 28 x 28"
-    with pytest.raises(ValueError, match=message):
-        load_dataset(DataConfig(name="mnist", root=str(folder)))
+        with pytest.raises(DatasetMissing, match="mnist is not there"):
+            load_dataset(DataConfig(name="mnist", root=str(folder)))
 
 
 def test_labels_of_another_data_set_are_refused(tmp_path: Path) -> None:
