@@ -36,7 +36,8 @@ from cktf.run.progress import watch
 from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
-from cktf.study.spec import MOST_SEEDS, StudySpec
+from cktf.study.sections import MOST_SEEDS
+from cktf.study.spec import StudySpec
 from cktf.trial.teachers import trained_row
 
 

@@ -20,7 +20,7 @@ from cktf.cluster.local import started, starting
 from cktf.cluster.pulse import Node, Pulse, alive_nodes
 from cktf.cluster.signals import held_back
 from cktf.errors import ClusterNotFound, ClusterTooSmall
-from cktf.study.spec import Resources
+from cktf.study.sections import Resources
 
 ANSWER_SECONDS = 10.0
 """Longest time that a cluster's head may take to accept a connection."""

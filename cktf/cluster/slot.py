@@ -21,7 +21,7 @@ import torch
 from ray import train as ray_train
 from ray import tune
 
-from cktf.cluster.assignment import Assignment, Outcome, TrialEnd, run_of, trial_folder
+from cktf.cluster.assignment import Assignment, Outcome, TrialEnd
 from cktf.cluster.remarks import remarks
 from cktf.cluster.worker_group import WorkerGroup
 from cktf.errors import StorageTrouble
@@ -135,7 +135,7 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
         if not is_storage:
             text = "".join(traceback.format_exception(error))
             with suppress(OSError):  # the row has the reason
-                trial_folder(assignment).write(ERROR, text.encode())
+                assignment.folder.write(ERROR, text.encode())
         if is_fault_of_gpu(error, is_shared=is_shared):
             raise
     finally:
@@ -151,7 +151,7 @@ def _epochs(assignment: Assignment, device: torch.device) -> Generator[EpochResu
     """Yield a trial's epochs; return where a teacher was found that was not trained."""
     # OpenMP's default is all cores; the trial may use only its own.
     torch.set_num_threads(max(1, int(assignment.cpus)))
-    run = run_of(assignment)
+    run = assignment.run_storage
     if not run.names():
         raise StorageTrouble(f"{run.root} does not exist on {platform.node()}; all nodes must share it")
     register_stored(run, json.loads(assignment.plugins))

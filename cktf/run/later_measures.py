@@ -17,8 +17,8 @@ from cktf.run.directory import provenance, require_study, writing
 from cktf.run.ledger import Ledger, open_run, read_ledger
 from cktf.run.plugins import store
 from cktf.study import yaml_text
+from cktf.study.named_parts import measure_problems, registered
 from cktf.study.problems import StudyError
-from cktf.study.spec import measure_problems, registered
 from cktf.trainer.checkpoint import trial_storage
 from cktf.trainer.measuring import LOGITS, stored_predictions
 
@@ -64,7 +64,15 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
                 f"{run.root}: no complete trial has stored outputs ({LOGITS}); 'keep_logits: true' in its "
                 "study stores them"
             )
-        new: list[Row] = [_session(launches[-1], measures, extra)] if outputs else []
+        session = replace(
+            launches[-1],
+            measures={**launches[-1].measures, **directions(measures)},
+            measure_settings={**launches[-1].measure_settings, **settings_of(measures)},
+            plugins={**launches[-1].plugins, **{plugin.name: plugin.version for plugin in extra}},
+            time=time.time(),
+            **provenance(),
+        )
+        new: list[Row] = [session] if outputs else []
         for trial_id, found in outputs.items():
             numbers = {k: v for split, each in found.items() for k, v in numbers_of(measures, split, each).items()}
             row = last[trial_id]
@@ -110,15 +118,3 @@ def _require_comparable(
                 f"plug-in {plugin.name} is {plugin.version} here, and {versions[plugin.name]} in the run; give the "
                 "changed file, and its measures, other names"
             )
-
-
-def _session(last: StudyRow, measures: Mapping[str, Measure], plugins: Sequence[Plugin]) -> StudyRow:
-    """Return the study row of a session that adds measures."""
-    return replace(
-        last,
-        measures={**last.measures, **directions(measures)},
-        measure_settings={**last.measure_settings, **settings_of(measures)},
-        plugins={**last.plugins, **{plugin.name: plugin.version for plugin in plugins}},
-        time=time.time(),
-        **provenance(),
-    )

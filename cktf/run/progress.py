@@ -30,39 +30,28 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
     Yields:
         Function to call after each row.
     """
-    clock = _Clock(planner)
-    if not console.is_terminal:
-
-        def print_end(row: Row) -> None:
-            clock.see(row)
-            if isinstance(row, EndRow):
-                trial = planner.state.trial(row.trial_id)
-                line = f"[{planner.state.num_ended}/{planner.total()}] {_line_of(trial, planner.state.metric)}"
-                words = f"{line}; {clock.in_words()}"
-                console.print(words, markup=False, highlight=False, soft_wrap=True)
-
-        yield print_end
-        return
-
+    clock, state = _Clock(planner), planner.state
     name = TextColumn("{task.description}", markup=False)
     words = TextColumn("{task.fields[words]}", markup=False)
     bars = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(name, *bars, words, console=console) as bar:
-        task = bar.add_task(planner.spec.name, total=planner.total(), completed=planner.state.num_ended, words="")
-
+    with Progress(name, *bars, words, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(planner.spec.name, total=planner.total(), completed=state.num_ended, words="")
         shown = 0.0
 
-        def move(row: Row) -> None:
+        def see(row: Row) -> None:
             nonlocal shown
             clock.see(row)
-            if isinstance(row, EndRow) and row.status == Status.FAILED:
-                line = _line_of(planner.state.trial(row.trial_id), planner.state.metric)
+            if isinstance(row, EndRow) and not console.is_terminal:
+                line = f"[{state.num_ended}/{planner.total()}] {_line_of(state.trial(row.trial_id), state.metric)}"
+                console.print(f"{line}; {clock.in_words()}", markup=False, highlight=False, soft_wrap=True)
+            elif isinstance(row, EndRow) and row.status == Status.FAILED:
+                line = _line_of(state.trial(row.trial_id), state.metric)
                 bar.console.print(line, style="red", markup=False, highlight=False)
-            if isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS:
+            if console.is_terminal and (isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS):
                 shown = time.monotonic()
-                bar.update(task, completed=planner.state.num_ended, total=planner.total(), words=clock.in_words())
+                bar.update(task, completed=state.num_ended, total=planner.total(), words=clock.in_words())
 
-        yield move
+        yield see
 
 
 def status(run_dir: str) -> RenderableType:
@@ -88,7 +77,11 @@ def status(run_dir: str) -> RenderableType:
     at_work = is_in_use(run)
     lines.append(("driver", "at work" if at_work else stopped))
     running = [*state.teacher_trials.values(), *state.trials.values()] if at_work else []
-    lines += [("silent", _silence_line(trial, study.metric)) for trial in running if trial.is_silent(time.time())]
+    lines += [
+        ("silent", f"{_line_of(each, study.metric)}; nothing was heard of it for {time.time() - each.heard:.0f} s")
+        for each in running
+        if each.is_silent(time.time())
+    ]
     lines += [
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric.removeprefix(MEASURE)} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
@@ -129,10 +122,6 @@ def _line_of(trial: TrialState, metric: str) -> str:
         label = f"teacher {label}"
         epochs = f", epoch {max(trial.curve)} of {trial.epochs}" if trial.curve and not trial.end else ""
     return f"{label}, seed {row.seed}, {trial.status}{epochs}{score}{reason}"
-
-
-def _silence_line(trial: TrialState, metric: str) -> str:
-    return f"{_line_of(trial, metric)}; nothing was heard of it for {time.time() - trial.heard:.0f} s"
 
 
 class _Clock:

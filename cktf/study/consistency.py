@@ -8,13 +8,13 @@ from pydantic import ValidationError
 
 from cktf.errors import InputError, shown
 from cktf.measures import OfPredictions
-from cktf.names import BASELINE, as_name
-from cktf.rows import Alternative, Scalar
+from cktf.names import BASELINE
+from cktf.rows import Alternative
 from cktf.settings import LARGEST_SEED
-from cktf.study.designs import arms_in, candidates, is_crossed, merge_alike, plan_arms
-from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
+from cktf.study.designs import arms_in, candidates, is_crossed, plan_arms
+from cktf.study.domains import ORDERINGS, drawing_order
 from cktf.study.fractional import smallest_fraction
-from cktf.study.paths import Location, exists, known_paths, leaves, overlay, section_at, spelled, suggestion, value_at
+from cktf.study.paths import Location, exists, leaves, no_such_path, overlay, spelled, suggestion, value_at
 from cktf.study.problems import explain
 from cktf.study.spec import DESIGNS, StudySpec
 from cktf.study.yaml_text import in_one_line
@@ -32,10 +32,7 @@ Finding = tuple[Location, str]
 
 
 def find_problems(spec: StudySpec) -> list[Finding]:
-    """Return the problems of a study whose keys are valid one by one.
-
-    Each step runs only if those before it found nothing, so that one mistake is reported once.
-    """
+    """Return the problems of a study whose keys are valid one by one: those of the first step that finds any."""
     steps = (
         _check_keys,
         _check_names,
@@ -90,9 +87,7 @@ def _check_names(spec: StudySpec) -> Iterator[Finding]:
         if path == "seed" or path.startswith("seed."):
             yield where, "the seed cannot be a factor; all arms share the study's 'seeds:'"
         elif not exists(path, TrialConfig):
-            beginnings = ", ".join(section_at((), TrialConfig))
-            close = suggestion(path, known_paths(TrialConfig)) or f"; a path begins with one of {beginnings}"
-            yield where, f"no such path in a trial's configuration{close}"
+            yield where, no_such_path(path, TrialConfig)
     for key in ("grid", "fractional", "search"):
         paths = list(getattr(spec, key) or {})
         for path in paths:
@@ -103,12 +98,8 @@ def _check_names(spec: StudySpec) -> Iterator[Finding]:
         yield ("compare", BASELINE), "this name is taken by the study's baseline"
     for key, noun in (("compare", "an arm"), ("contexts", "a context")):
         for name in getattr(spec, key) or {}:
-            if name != as_name(name) or not name or not name.isprintable():
-                yield (
-                    (key,),
-                    f"{noun}'s name must be one line of text, no spaces around it, no letters that are not composed "
-                    f"(NFC) and no control characters in it; got {shown(name)}",
-                )
+            if name != name.strip() or not name or not name.isprintable():
+                yield (key,), f"{noun}'s name must be one line of text without spaces around it; got {shown(name)}"
     yield from _check_skip(spec)
 
 
@@ -138,23 +129,12 @@ def _check_skip(spec: StudySpec) -> Iterator[Finding]:
                 yield ("skip", context, index), _unknown("arm", arm, arms)
         if arms.keys() <= set(skipped):
             yield ("skip", context), "leaves no arm to be compared with the baseline"
-    for arm in arms:
-        if contexts and all(arm in spec.skip.get(context, ()) for context in contexts):
-            yield ("skip",), f"arm {shown(arm)} is skipped in every context; take it out of 'compare:' instead"
 
 
 def _check_baselines(spec: StudySpec) -> Iterator[Finding]:
     """Yield problems of the baselines of contexts; the baseline of a study without contexts is checked already."""
-    if spec.contexts is None:
-        return
-    contexts: dict[str, str] = {}
-    for context, baseline in spec.baselines.items():
-        found = [*_check_trial(baseline, ("contexts", context), "")]
-        yield from found
-        if not found:
-            earlier = contexts.setdefault(trial_config(baseline).arm_id, context)
-            if earlier != context:
-                yield ("contexts", context), f"equals context {shown(earlier)}"
+    for context, baseline in spec.baselines.items() if spec.contexts else ():
+        yield from _check_trial(baseline, ("contexts", context), "")
 
 
 def _check_search(spec: StudySpec) -> Iterator[Finding]:
@@ -171,52 +151,22 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
         for edge in domain.edges:
             mapping = overlay(spec.baseline, {path: edge})
             yield from _check_trial(mapping, ("search", path), path, elsewhere=not domain.when)
-        yield from _check_choices(spec, path, domain)
-        for condition in domain.conditions:
-            yield from _check_condition(spec, condition, ("search", path, "when", condition.path))
+        for asked in domain.conditions:
+            # Nothing, null, may stand at any path: the section above it may be missing.
+            if asked.symbol not in ORDERINGS and asked.literal is not None:
+                mapping = overlay(spec.baseline, {asked.path: asked.literal})
+                yield from _check_trial(mapping, ("search", path, "when", asked.path), asked.path, elsewhere=False)
     if spec.confirm_seeds and spec.confirm_seeds[-1] > LARGEST_SEED:
         yield ("seeds",), f"leave no room for the fresh seeds of 'confirm:', which follow them up to {LARGEST_SEED}"
     if spec.confirm is not None and spec.confirm.top > spec.trials:
         yield ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
 
 
-def _check_choices(spec: StudySpec, path: str, domain: Domain) -> Iterator[Finding]:
-    """Yield the choices that are read as an earlier one is, such as 1 and true for a truth value."""
-    earlier: dict[str, Scalar] = {}
-    for index, choice in enumerate(domain.choices if isinstance(domain, ChoiceDomain) else ()):
-        try:
-            arm_id = trial_config(overlay(spec.baseline, {path: choice})).arm_id
-        except ValidationError:  # reported already, or valid only where the condition holds
-            continue
-        first = earlier.setdefault(arm_id, choice)
-        if first is not choice:
-            yield ("search", path, "choice", index), f"is read as {shown(first)} is; got {shown(choice)}"
-
-
-def _check_condition(spec: StudySpec, condition: Condition, where: Location) -> Iterator[Finding]:
-    """Yield what is wrong with a condition that no trial, or every trial, could meet."""
-    # Nothing, null, may stand at any path: the section above it may be missing.
-    if condition.symbol in ORDERINGS or condition.literal is None:
-        return
-    domain = (spec.search or {}).get(condition.path)
-    if not isinstance(domain, ChoiceDomain):
-        mapping = overlay(spec.baseline, {condition.path: condition.literal})
-        yield from _check_trial(mapping, where, condition.path, elsewhere=False)
-        return
-    allowed = list(domain.choices)
-    if domain.when:  # if it does not apply, it has the baseline's value
-        allowed.append(value_at(spec.baseline_config.model_dump(mode="json"), condition.path))
-    if condition.literal not in allowed:
-        listed = ", ".join(map(str, domain.choices))
-        close = suggestion(str(condition.literal), map(str, domain.choices))
-        yield where, f"must be one of its choices, {listed}; got {shown(condition.literal)}{close}"
-
-
 def _check_arms(spec: StudySpec) -> Iterator[Finding]:
     """Yield problems of the arms of a design, with the contexts unless all have them."""
     if spec.search is not None:
         return
-    for check in (_check_levels, _check_trials, _check_different):
+    for check in (_check_trials, _check_different):
         contexts: dict[Finding, list[str]] = {}
         for context in spec.baselines:
             for finding in dict.fromkeys(check(spec, context)):
@@ -226,15 +176,6 @@ def _check_arms(spec: StudySpec) -> Iterator[Finding]:
             yield where, f"{named}{text}"
         if contexts:
             return
-
-
-def _check_levels(spec: StudySpec, context: str) -> Iterator[Finding]:
-    """Yield the invalid levels of combined factors, each once rather than in every combination."""
-    for key in ("grid", "fractional"):
-        for path, levels in (getattr(spec, key) or {}).items():
-            for index, level in enumerate(levels):
-                mapping = overlay(spec.baselines[context], {path: level})
-                yield from _check_trial(mapping, (key, path, index), path, elsewhere=False)
 
 
 def _check_trials(spec: StudySpec, context: str) -> Iterator[Finding]:
@@ -313,7 +254,7 @@ def _check_measures(spec: StudySpec) -> Iterator[Finding]:
 
 
 def _check_teachers(spec: StudySpec) -> Iterator[Finding]:
-    """Yield why teachers cannot be crossed with seeds."""
+    """Yield problems of seeds of teachers."""
     if spec.teacher_seeds is None:
         return
     for where, path in _named_paths(spec):
@@ -349,11 +290,6 @@ def _check_reference(spec: StudySpec) -> Iterator[Finding]:
             for arm in values:
                 if arm not in known:
                     yield (*above, arm), _unknown("arm", arm, known)
-            for one in merge_alike(spec, arms_in(spec, context)):
-                found = {name: values[name] for name in one.names if name in values}
-                if len(set(found.values())) > 1:
-                    told = ", ".join(f"{value:g} for {shown(name)}" for name, value in found.items())
-                    yield above, f"arms that train alike are one arm, which has one value; got {told}"
 
 
 def _unknown(noun: str, name: str, known: Iterable[str]) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cktf.errors import visible
-from cktf.names import BASELINE, arm_label, as_name, short_name
+from cktf.errors import shown
+from cktf.names import BASELINE, arm_label, short_name
 from cktf.objectives import active_objectives
 from cktf.study.paths import lay_over, leaves, overlay, value_at
 from cktf.study.problems import StudyError
@@ -167,18 +167,11 @@ def arm_named(spec: StudySpec, name: str, context: str | None = None) -> Arm:
     Raises:
         StudyError: If there is no such arm or context.
     """
-    name, context = as_name(str(name)), None if context is None else as_name(str(context))
-    if context is None:
-        context, *others = spec.baselines
-        if others:
-            raise StudyError(f"context: the study has several; name one of {', '.join(spec.baselines)}")
-    elif context not in (spec.contexts or {}):
-        known = ", ".join(spec.contexts or ()) or "none"
-        raise StudyError(f"context {visible(context)}: the study has no such context; it has: {known}")
-    arms = {arm.name: arm for arm in every_arm(spec) if arm.context == context}
+    if (context or "") not in spec.baselines or context == "":
+        raise StudyError(f"context: must be one of {', '.join(spec.contexts or ['none'])}; got {shown(context)}")
+    arms = {arm.name: arm for arm in every_arm(spec) if arm.context == (context or "")}
     if name not in arms:
-        within = f" in context {context}" if context else ""
-        raise StudyError(f"arm {visible(name)}: the study has no such arm{within}; it has: {', '.join(arms)}")
+        raise StudyError(f"arm: must be one of {', '.join(arms)}; got {shown(name)}")
     return arms[name]
 
 

@@ -101,14 +101,12 @@ class _Range(_Domain):
     def _consistent(self) -> Self:
         low, high = self.bounds
         key = type(self).model_fields["bounds"].alias
-        if not low < high:
-            raise InputError(f"{key}: the first bound must be below the second; got [{low}, {high}]")
-        if self.log and low <= 0:
-            raise InputError(f"{key}: with 'log: true' both bounds must be greater than 0; got [{low}, {high}]")
-        if self.log and self.step is not None:
-            raise InputError(f"step: cannot go with 'log: true'; got {self.step}")
-        if self.step is not None and self.step > high - low:
-            raise InputError(f"step: must be {high - low} or less, the distance of the bounds; got {self.step}")
+        if not low < high or (self.log and low <= 0):
+            said = "the first bound must be below the second, and with 'log: true' greater than 0"
+            raise InputError(f"{key}: {said}; got [{low}, {high}]")
+        if self.step is not None and (self.log or self.step > high - low):
+            said = f"must be {high - low} or less, the distance of the bounds, and cannot go with 'log: true'"
+            raise InputError(f"step: {said}; got {self.step}")
         return self
 
     @property

@@ -1,9 +1,8 @@
 """The settings of a study: a baseline, the factors that vary around it, seeds, and how trials are run."""
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property, partial
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -18,50 +17,21 @@ from pydantic import (
 
 from cktf.errors import InputError, shown
 from cktf.measures import Measure, OfPredictions
-from cktf.measures.registry import MEASURES, built, directions, with_settings
-from cktf.names import BASELINE
-from cktf.plugins import Plugin, find_plugin
+from cktf.measures.registry import built, directions, with_settings
+from cktf.plugins import Plugin
 from cktf.rows import MEASURE, Alternative, Family
 from cktf.settings import Seed, Settings
 from cktf.storage import PATIENCE
 from cktf.study.domains import Domain, drawing_order
 from cktf.study.fractional import Fraction, smallest_fraction
-from cktf.study.paths import Location, known_paths, lay_over, leaves, stands_in, suggestion
+from cktf.study.named_parts import measure_problems, registered
+from cktf.study.paths import lay_over, leaves, stands_in, suggestion
 from cktf.study.problems import explain, refusal
+from cktf.study.sections import Confirm, Contrasts, Levels, Reference, Resources, Seeds, TwoLevels
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.health import HealthConfig
-from cktf.trainer.registration import register
 from cktf.trainer.train import TrainOptions
 from cktf.trial.content import trial_config
-
-
-class Reference(Settings):
-    """Published values, shown beside a study's own numbers and never mixed with them."""
-
-    source: str = Field(min_length=1)
-    """The publication: a citation, and the table in it."""
-
-    metric: str = "test_accuracy"
-    """The column of `cktf.rows.EpochResult` of the values, in its unit; the study must report the same."""
-
-    values: dict[str, float | dict[str, float]] = Field(min_length=1)
-    """Context to arm to value; in a study without contexts, arm to value."""
-
-    teacher: float | dict[str, float] | None = None
-    """Context to the value of its teacher; in a study without contexts, the value."""
-
-    def by_context(self) -> dict[str, dict[str, float]]:
-        """Return context to arm to value; values without a context are under ''."""
-        nested = {key: value for key, value in self.values.items() if isinstance(value, dict)}
-        flat = {key: value for key, value in self.values.items() if not isinstance(value, dict)}
-        return {"": flat, **nested} if flat else nested
-
-    def teachers(self) -> dict[str, float]:
-        """Return context to the value of its teacher; without contexts under ''."""
-        if self.teacher is None:
-            return {}
-        return self.teacher if isinstance(self.teacher, dict) else {"": self.teacher}
-
 
 DESIGNS = {
     "ablate": "one_at_a_time",
@@ -79,114 +49,8 @@ METRICS: dict[str, Literal["max", "min"]] = {"validation_accuracy": "max", "vali
 A measure that the study names may too: ``validation_ece``, ``flops``.
 """
 
-MOST_SEEDS = 1000
-"""Largest number of seeds of a study; the bound catches typing errors."""
-
 MOST_TRIALS = 1_000_000
 """Largest number of arms of a search; with more, identities might collide."""
-
-
-class Resources(Settings):
-    """Resources of one trial."""
-
-    gpus: float | None = Field(default=None, ge=0)
-    """GPUs of one trial, all its workers together. Each worker uses one or none; below 1, trials of one worker share
-    one. None: one for each worker if the cluster has any."""
-
-    cpus: float = Field(default=1.0, gt=0)
-    """Processor cores of one trial, all its workers together. They set the number of threads, which on a CPU may change
-    the last bits of sums."""
-
-    workers: int = Field(default=1, ge=1, le=1024)
-    """Processes that train one student together, data parallel. Gradients, banks and comparisons of samples are those
-    of the whole batch; batch-norm sees only each process's shard."""
-
-    slots: int | None = Field(default=None, ge=1, le=100_000)
-    """Largest number of trials at the same time; None: as many as fit."""
-
-    @model_validator(mode="after")
-    def _whole_gpus(self) -> Self:
-        shares_one = self.workers == 1 and self.gpus is not None and self.gpus < 1
-        if self.gpus is not None and self.gpus not in (0, self.workers) and not shares_one:
-            allowed = (
-                "0, a fraction below 1, or 1, for one worker trains on one GPU; 'workers:' sets how many do"
-                if self.workers == 1
-                else f"0 or {self.workers}, so that each of the {self.workers} workers has one; more would idle"
-            )
-            raise refusal((("gpus",), f"must be {allowed}; got {self.gpus:g}"))
-        return self
-
-
-class Confirm(Settings):
-    """After a search: the best arms and the baseline again, on fresh seeds."""
-
-    top: int = Field(default=3, ge=1)
-    """Number of best arms."""
-
-    seeds: int = Field(default=5, ge=1, le=MOST_SEEDS)
-    """Number of seeds of each arm, none of which the search has used."""
-
-
-def _listed(seeds: Any) -> Any:
-    """Return the seeds from 0 for their number; a list stays as it is."""
-    if isinstance(seeds, int) and not isinstance(seeds, bool):
-        if not 1 <= seeds <= MOST_SEEDS:
-            raise InputError(f"must be between 1 and {MOST_SEEDS}, or a list of seeds; got {seeds}")
-        return tuple(range(seeds))
-    if not isinstance(seeds, list | tuple):
-        raise InputError(f"must be a whole number of seeds, or a list of them; got {shown(seeds)}")
-    return seeds
-
-
-Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MOST_SEEDS)]
-
-
-def _pairs(contrasts: Any) -> Any:
-    """Return contrasts as lists of names; the name of the baseline may stand alone."""
-    if not isinstance(contrasts, list | tuple):
-        raise InputError(f"must be a list of pairs of arms, and of the word {BASELINE}; got {shown(contrasts)}")
-    return [[BASELINE] if contrast == BASELINE else contrast for contrast in contrasts]
-
-
-Contrast = Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
-Contrasts = Annotated[tuple[Contrast, ...], BeforeValidator(_pairs)]
-Levels = Annotated[list[Any], Field(min_length=1)]
-TwoLevels = Annotated[list[Any], Field(min_length=2, max_length=2)]
-
-
-def registered(plugins: Any, find: Callable[[str], Plugin] | None = None) -> tuple[Plugin, ...]:
-    """Return the plug-ins that a study names, imported and registered.
-
-    Args:
-        plugins: Names; or plug-ins, which stay as they are.
-        find: Returns the plug-in of a name; None: files are in the current folder.
-
-    Raises:
-        InputError: If one cannot be found or used.
-    """
-    if not isinstance(plugins, list | tuple) or not all(isinstance(each, str | Plugin) for each in plugins):
-        raise InputError(f"must be a list of files that end in .py, and of modules; got {shown(plugins)}")
-    find = find or partial(find_plugin, folder=Path())
-    found = tuple(find(each) if isinstance(each, str) else each for each in plugins)
-    names = [plugin.name for plugin in found]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise InputError(f"two are called {twice[0]}; names tell them apart in the run directory")
-    if found:
-        register(found)
-        known_paths.cache_clear()
-    return found
-
-
-def measure_problems(measures: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
-    """Yield location and message of each problem with the settings of measures by name."""
-    for name, settings in measures.items():
-        if name not in MEASURES:
-            yield (name,), f"unknown measure{suggestion(name, MEASURES) or '.'} Known here: {', '.join(MEASURES)}"
-            continue
-        try:
-            MEASURES[name].model_validate(settings)
-        except ValidationError as error:
-            yield from (((name, *where), said) for where, said in explain(error, MEASURES[name]))
 
 
 class StudySpec(Settings):
@@ -451,10 +315,8 @@ class StudySpec(Settings):
     def _names_a_folder(cls, name: str) -> str:
         is_name = name == name.strip() and name.isprintable() and not {"/", "\\"}.intersection(name)
         if not is_name or name in ("", ".", ".."):
-            raise InputError(
-                "must be one line of text that can name a folder: no slashes or control characters in it, no spaces "
-                f"around it, not '.' or '..'; got {shown(name)}"
-            )
+            said = "must be one line of text that can name a folder, without slashes, and spaces around it"
+            raise InputError(f"{said}; got {shown(name)}")
         return name
 
     @field_validator("question")
@@ -512,11 +374,9 @@ class StudySpec(Settings):
             return metric
         measured = directions(built(others.data["measures"]))
         allowed = [*METRICS, *(name for name in measured if not name.startswith("test_"))]
-        if metric in allowed:
-            return metric
-        reason = suggestion(metric, allowed)
-        if (measure := metric.removeprefix("validation_").removeprefix("test_")) in MEASURES:
-            reason = f"; 'measures: [{measure}]' is missing" if measure not in others.data["measures"] else ""
-        if "test" in metric:
-            reason = ". The test split is read once, when all is decided, and never chooses"
-        raise InputError(f"must be one of {', '.join(allowed)}; got {shown(metric)}{reason}")
+        if metric not in allowed:
+            raise InputError(
+                f"must be one of {', '.join(allowed)}; got {shown(metric)}{suggestion(metric, allowed) or '.'} A "
+                "measure is named under 'measures:' too, and the test split never chooses"
+            )
+        return metric

@@ -264,7 +264,7 @@ def test_a_file_system_without_locks_cannot_tell_who_is_at_work_and_takes_no_dri
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     assert not is_in_use(run)
-    with pytest.raises(Unwritable, match=r"driver\.lock: cannot be locked: No locks available; the file system has no"):
+    with pytest.raises(Unwritable, match=r"driver\.lock: cannot be locked: No locks available; choose a --run-dir"):
         Ledger(run)
 
 
