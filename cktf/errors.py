@@ -72,10 +72,6 @@ class RunInUse(UserError):  # noqa: N818  # these names say what the user sees
     """Another driver uses the run directory."""
 
 
-class BadRunDirectory(UserError):  # noqa: N818
-    """The name given as the run directory cannot be opened."""
-
-
 class RunNotFound(UserError):  # noqa: N818
     """There is no run at the named place."""
 

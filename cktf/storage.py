@@ -208,8 +208,7 @@ class Storage:
     """Files below one root, through `pyarrow.fs`.
 
     Args:
-        root: Folder, or URI that `pyarrow.fs` supports (``s3://bucket/run``, ``gs://...``). Credentials come from the
-            environment or a role, never from the URI, since the URI is written into logs and rows.
+        root: Folder, or URI that `pyarrow.fs` supports (``s3://bucket/run``, ``gs://...``), without credentials.
         patience: Seconds for which what fails in a bucket is tried again (see `patiently`); a folder's is not.
 
     Every method raises a `StorageTrouble` if the storage fails.

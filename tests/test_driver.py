@@ -271,9 +271,9 @@ def test_only_what_a_study_has_can_be_extended(make_spec: MakeSpec, make_search:
     assert extended(make_search(trials=6), trials=4).trials == 10
     confirming = make_search(confirm={"top": 1, "seeds": 2})
     assert extended(confirming, seeds=3).confirm_seeds == (1, 2, 3, 4, 5)
-    with pytest.raises(NotExtensible, match="only a search has trials"):
+    with pytest.raises(NotExtensible, match="--trials are added to a search"):
         extended(make_spec(), trials=1)
-    with pytest.raises(NotExtensible, match="grows by --trials"):
+    with pytest.raises(NotExtensible, match="--seeds to a design, or a search with 'confirm:'"):
         extended(make_search(), seeds=1)
     with pytest.raises(NotExtensible, match="use --trials or --seeds"):
         extended(make_spec())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cktf.cli.arguments import Address, RunDirectory
-from cktf.cli.terminal import answer_table, names_table, out, say, warn
+from cktf.cli.terminal import answer_table, out, say, table_of, warn
 from cktf.errors import UserError
 from cktf.foreign_options import AGAINST, TAKES, Options
 from cktf.own_analysis import require_own_analysis
@@ -147,6 +147,6 @@ def plot(
         raise UserError(WITHOUT_FIGURE)
     results = load(run)
     if figure is None:
-        out.print(names_table(applicable(results)))
+        out.print(table_of(("figure", "what it shows"), applicable(results).items()))
     else:
         say([write_figure(results, figure, out_file or f"{figure}.svg", factor or ())])

@@ -54,7 +54,6 @@ def validate(
     out.print(spec.question, style="bold", markup=False)
     for head, rows in in_words.tables_of(spec, arms):
         out.print(table_of(head, rows))
-    warn(in_words.similar_names_in(spec))
     say([in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)])
     if compared := in_words.comparisons_of(spec, arms):
         is_one_sided = spec.alternative != Alternative.TWO_SIDED
@@ -83,13 +82,13 @@ def new(
 def launch(
     study: StudyFile,
     run_dir: Annotated[
-        str | None, typer.Option(help="Where the run is kept; default runs/<study>, of a smoke run runs/<study>-smoke.")
+        str | None, typer.Option(help="The run directory; default runs/<study>, of a smoke run runs/<study>-smoke.")
     ] = None,
     overrides: Overrides = None,
     address: Address = None,
     smoke: Smoke = False,
 ) -> None:
-    """Run a study's trials on Ray. Launching again into the same run directory goes on where it stopped."""
+    """Run a study's trials on Ray; launched again with the same run directory, it continues."""
     from cktf import driver
     from cktf.run.preflight import remarks_on_data
     from cktf.study import in_words
@@ -106,7 +105,7 @@ def resume(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials once more.")] = False,
     address: Address = None,
 ) -> None:
-    """Go on with a run after anything: a crash, a lost machine, Ctrl-C."""
+    """Continue a run that was interrupted: by a crash, a lost machine, Ctrl-C."""
     from cktf import driver
 
     _finish(driver.resume(run, retry_failed=retry_failed, address=address))
@@ -120,7 +119,7 @@ def extend(
     ] = 0,
     address: Address = None,
 ) -> None:
-    """Add trials or seeds to a run; what is there is kept."""
+    """Add trials or seeds to a run; its results stay."""
     from cktf import driver
 
     _finish(driver.extend(run, trials=trials, seeds=seeds, address=address))
@@ -138,14 +137,14 @@ def measure(
         list[str] | None, typer.Option(metavar="FILE", help="A plug-in that has some of them; it is copied to the run.")
     ] = None,
 ) -> None:
-    """Add measures to a run from the outputs that its trials stored ('keep_logits: true'), without training."""
+    """Add measures to a run, without training, from outputs that its trials stored ('keep_logits: true')."""
     from cktf.run.later_measures import add_measures
 
     say([add_measures(run, measures, plugin or ())])
 
 
 def status(run: RunDirectory) -> None:
-    """Show how a run stands, from its ledger alone; also while it is running."""
+    """Show the progress of a run, also while it is running."""
     from cktf.run.progress import status as run_status
 
     out.print(run_status(run))
@@ -162,16 +161,12 @@ def train(
     """Train one trial in this process, without Ray: for debugging. Only the cached teacher is written."""
     from cktf.run.preflight import remarks_on_data, require_runnable
     from cktf.study.designs import arm_named, replicates
-    from cktf.study.problems import StudyError
     from cktf.trainer.train import TrainingFailed
     from cktf.trial.run import run_trial
     from cktf.trial.teachers import CPU
 
     spec = _load(study, overrides, smoke=smoke)
-    try:
-        chosen = arm_named(spec, arm, context)
-    except StudyError as error:
-        raise StudyError(f"--{error}") from None
+    chosen = arm_named(spec, arm, context)
     config = replicates(spec, chosen.config, seed)[0]
     warn(remarks_on_data(spec))
     require_runnable(spec, replace(chosen, config=config))
@@ -194,7 +189,7 @@ def convert_teacher(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A teacher's checkpoint.", show_default=False)],
     target: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="What is written.", show_default=False)],
 ) -> None:
-    """Take the weights out of a checkpoint and write them as safetensors; no code in it is run."""
+    """Write the weights of a checkpoint as safetensors; no code in it is run."""
     from cktf.trial.weights import convert_weights
 
     convert_weights(source, target)

@@ -5,7 +5,6 @@ its driver without a word a minute after the head is gone.
 """
 
 import os
-import socket
 import sys
 import threading
 import time
@@ -19,11 +18,8 @@ from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost
 ASK_SECONDS = 2.0
 """Time between two questions to the head; nodes come and go."""
 
-REFUSED_SECONDS = 6.0
-"""How long a head that refuses connections may say nothing."""
-
 SILENT_SECONDS = 20.0
-"""How long any other may: it may be slow."""
+"""How long a head may say nothing: it may be slow."""
 
 LEAVE_SECONDS = 8.0
 """How long the driver may take to leave a cluster that is lost, before its process ends however Ray hangs."""
@@ -48,7 +44,6 @@ class Pulse:
 
     def __init__(self, place: str, *, is_local: bool, advice: str) -> None:
         self.nodes = alive_nodes()
-        self._head = ray.get_runtime_context().gcs_address
         self._place, self._is_local, self._advice = place, is_local, advice
         self._heard = time.monotonic()
         self._why = ""
@@ -91,7 +86,7 @@ class Pulse:
         """Return why the cluster is lost, after so many seconds of silence; an empty text if it is not."""
         if self._is_local and not self.nodes:
             return "Ray's main process on this machine has ended, perhaps for want of memory"
-        if silent > SILENT_SECONDS or (silent > REFUSED_SECONDS and _is_refused(self._head)):
+        if silent > SILENT_SECONDS:
             return f"its head has not answered for {silent:.0f} s"
         return ""
 
@@ -101,14 +96,3 @@ def kill_own_processes() -> None:
     node = ray._private.worker._global_node
     if node is not None:
         node.kill_all_processes(check_alive=False, allow_graceful=False)
-
-
-def _is_refused(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1.0).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -66,12 +66,11 @@ class WorkerGroup:
                 if was_alive:
                     continue
                 raise RuntimeError("a worker of the trial died") from self._error
-            if isinstance(outcome, str):
-                _log.warning("%s", outcome)
-                continue
-            self._is_over = isinstance(outcome, TrialEnd)
-            self._is_waiting = not self._is_over
-            return outcome
+            if not isinstance(outcome, str):
+                self._is_over = isinstance(outcome, TrialEnd)
+                self._is_waiting = not self._is_over
+                return outcome
+            _log.warning("%s", outcome)
 
     def stop(self, patience: float | None = None) -> None:
         """Make the workers return after their present epoch; wait for them, ``patience`` seconds at most."""

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from cktf.credentials import masked
-from cktf.errors import BadRunDirectory, LedgerDamaged, RunNotFound, StudyDiffers, Unwritable, refusal_of, visible
+from cktf.errors import InputError, LedgerDamaged, RunNotFound, StudyDiffers, Unwritable, refusal_of, visible
 from cktf.measures.registry import directions, settings_of
 from cktf.names import BASELINE
 from cktf.rows import PlannedRow, Row, Stage, StudyRow
@@ -161,13 +161,13 @@ def require_own(run: Storage) -> None:
     """Refuse a folder with files that are not of a run.
 
     Raises:
-        BadRunDirectory: If there are any.
+        InputError: If there are any.
     """
     own = {STUDY, PROVENANCE, LEDGER, LOCK, PLUGINS, "teachers", "trials", "report", "afterthought"}
     with reading(run):
         names = [path.name for path in Path(run.path).glob("*")] if run.is_local else []
     if others := sorted(name for name in names if name not in own and not name.startswith(".")):
-        raise BadRunDirectory(f"{run.root}: holds no run, but {others[0]}; choose a folder that is new or empty")
+        raise InputError(f"{run.root}: holds no run, but {others[0]}; choose a folder that is new or empty")
 
 
 def stored_study(run: Storage) -> StudySpec | None:

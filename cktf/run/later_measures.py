@@ -14,8 +14,9 @@ from cktf.plan.state import RunState
 from cktf.plugins import Plugin, find_plugin
 from cktf.rows import EpochRow, Row, Status, StudyRow
 from cktf.run.directory import provenance, require_study, writing
-from cktf.run.ledger import Ledger, open_run, read_ledger
+from cktf.run.ledger import Ledger, read_ledger
 from cktf.run.plugins import store
+from cktf.storage import Storage
 from cktf.study import yaml_text
 from cktf.study.named_parts import measure_problems, registered
 from cktf.study.problems import StudyError
@@ -38,7 +39,7 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
         UserError: If there is no run, no trial has stored outputs, a measure cannot be taken from them, or the run has
             it with other settings or of other code.
     """
-    run = open_run(run_dir)
+    run = Storage(run_dir)
     require_study(run)
     extra = registered(plugins, partial(find_plugin, folder=Path()))
     measures = _of_outputs(asked)

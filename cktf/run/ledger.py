@@ -9,7 +9,6 @@ no driver ever writes over another's rows, even if it has lost its lease without
 """
 
 import fcntl
-import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from typing import BinaryIO, Self
 from filelock import FileLock, Timeout
 
 from cktf.errors import (
-    BadRunDirectory,
     InputError,
     LedgerDamaged,
     Unreadable,
@@ -48,18 +46,6 @@ _EPOCH, _TRIAL = b'{"kind":"epoch",', b',"trial_id":"'
 
 LOCK_SECONDS = 1.0
 """How long a driver tries to get the lock, which 'cktf status' holds for an instant."""
-
-
-def open_run(run_dir: str | os.PathLike[str]) -> Storage:
-    """Return the storage of a run directory: a folder, or a bucket's URI.
-
-    Raises:
-        BadRunDirectory: If the name is empty, or a URI that is malformed or of an unknown kind.
-    """
-    try:
-        return Storage(run_dir)
-    except InputError as error:
-        raise BadRunDirectory(str(error)) from error
 
 
 @contextmanager

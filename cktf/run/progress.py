@@ -14,7 +14,8 @@ from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
 from cktf.rows import MEASURE, EndRow, EpochRow, Row, Stage, Status, StudyRow, TeacherRow
-from cktf.run.ledger import is_in_use, open_run, read_latest
+from cktf.run.ledger import is_in_use, read_latest
+from cktf.storage import Storage
 
 if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
     from cktf.plan.planner import Planner
@@ -60,7 +61,7 @@ def status(run_dir: str) -> RenderableType:
     Raises:
         UserError: `RunNotFound` if there is no ledger; others if the place or the ledger cannot be read.
     """
-    run = open_run(run_dir)
+    run = Storage(run_dir)
     rows = list(read_latest(run))
     launches = [row for row in rows if isinstance(row, StudyRow)]
     if not launches:
@@ -72,15 +73,14 @@ def status(run_dir: str) -> RenderableType:
     lines: list[tuple[str, str]] = [
         ("left to run" if kind is Status.PLANNED else kind, str(counts[kind])) for kind in Status
     ]
-    is_open = any(trial.end is None for trial in (*state.teacher_trials.values(), *state.trials.values()))
-    stopped = "none; 'cktf resume' continues the run" if is_open else "none"
+    every = [*state.teacher_trials.values(), *state.trials.values()]
     at_work = is_in_use(run)
+    stopped = "none; 'cktf resume' continues the run" if any(trial.end is None for trial in every) else "none"
     lines.append(("driver", "at work" if at_work else stopped))
-    running = [*state.teacher_trials.values(), *state.trials.values()] if at_work else []
     lines += [
         ("silent", f"{_line_of(each, study.metric)}; nothing was heard of it for {time.time() - each.heard:.0f} s")
-        for each in running
-        if each.is_silent(time.time())
+        for each in every
+        if at_work and each.is_silent(time.time())
     ]
     lines += [
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric.removeprefix(MEASURE)} {best.score:.4g}")

@@ -163,7 +163,7 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
 
 
 def _check_arms(spec: StudySpec) -> Iterator[Finding]:
-    """Yield problems of the arms of a design, with the contexts unless all have them."""
+    """Yield problems of a design's arms; one that not every context has names the contexts that have it."""
     if spec.search is not None:
         return
     for check in (_check_trials, _check_different):
@@ -184,10 +184,10 @@ def _check_trials(spec: StudySpec, context: str) -> Iterator[Finding]:
 
 
 def _check_different(spec: StudySpec, context: str) -> Iterator[Finding]:
-    """Yield arms that equal one of an earlier context, and named arms that equal another of their own context.
+    """Yield arms that equal one of an earlier context, and arms of `compare` that equal another of their own context.
 
-    One training cannot belong to two contexts, and a named arm is expected in the results. Equal levels are dropped
-    silently, unless nothing is left to compare or a fraction is no longer one.
+    One training cannot belong to two contexts, and a named arm is expected in the results. Other equal arms are left
+    out silently, unless nothing is left to compare or a fraction is no longer one.
     """
     contexts = list(spec.baselines)
     others = {arm.arm_id: arm for other in contexts[: contexts.index(context)] for arm in arms_in(spec, other)}
@@ -300,10 +300,13 @@ def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
 def _check_trial(
     mapping: Mapping[str, Any], where: Location, path: str, *, elsewhere: bool = True
 ) -> Iterator[Finding]:
-    """Yield the problems of a trial, at the place ``where`` in the study that defines it.
+    """Yield the problems of a trial's configuration.
 
-    That place has the level of the factor at ``path``, or a whole configuration if ``path`` is empty. Problems away
-    from the path are left out unless ``elsewhere``.
+    Args:
+        mapping: The configuration.
+        where: Keys in the study that define it: a level of the factor at ``path``, or all of it if ``path`` is empty.
+        path: The factor.
+        elsewhere: Whether problems of other settings than the factor's are problems too.
     """
     try:
         TrialConfig.model_validate(mapping)

@@ -1,8 +1,7 @@
 """Designs: the arms that a study fixes before any result is seen, their names, and the small study of a smoke run.
 
-A smoke run tests a study from end to end before data or GPUs are available. Arms, networks, objectives, batch sizes and
-negatives are those of the study. Only the images are few and generated, no phase has more than a few epochs, and
-gradients are clipped. The numbers mean nothing.
+A smoke run tests a study from end to end before data or GPUs are available: with its arms, networks, objectives and
+batch sizes, but on few generated images, for a few epochs. The numbers mean nothing.
 """
 
 import itertools
@@ -118,8 +117,8 @@ def plan_arms(spec: StudySpec, apart: Collection[str] = ()) -> tuple[Arm, ...]:
 def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = ()) -> tuple[Arm, ...]:
     """Return arms without those that train like an earlier one of their context, which gets them as aliases.
 
-    Trained separately, one result would count several times. Arms come with a context's baseline before its others.
-    Those whose ids are in ``apart`` are not merged, because a run already has trials of them.
+    Trained separately, one result would count several times. A context's baseline comes before its other arms. Those
+    whose ids are in ``apart`` are not merged, because a run already has trials of them.
     """
     merged: dict[tuple[str, str], Arm] = {}
     for arm in arms:
@@ -136,10 +135,7 @@ def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = (
 
 
 def every_arm(spec: StudySpec) -> tuple[Arm, ...]:
-    """Return every arm of a study before merging, context by context, each context's baseline first.
-
-    A search has only its baseline.
-    """
+    """Return every arm of a study before merging, each context's baseline first; a search has only its baseline."""
     return tuple(_small(spec, arm) for context in spec.baselines for arm in arms_in(spec, context))
 
 
@@ -191,9 +187,9 @@ def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
 def replicates(spec: StudySpec, config: TrialConfig, seed: int) -> list[TrialConfig]:
     """Return an arm's trials at a seed: one, or where teachers are crossed with seeds one with each teacher."""
     config = config.with_seed(seed)
-    return (
-        [with_teacher_seed(config, own) for own in spec.teacher_seeds or ()] if is_crossed(spec, config) else [config]
-    )
+    if not is_crossed(spec, config):
+        return [config]
+    return [with_teacher_seed(config, own) for own in spec.teacher_seeds or ()]
 
 
 def is_crossed(spec: StudySpec, config: TrialConfig) -> bool:
@@ -233,11 +229,7 @@ def _spelled(value: Any, digits: int) -> str:
 
 
 def smoke_trial(config: TrialConfig) -> TrialConfig:
-    """Return the small version of a trial.
-
-    Generated data are part of the identity of a trial and of its teacher, so neither is ever taken for a real one. A
-    teacher from a file is trained instead, because the file may be missing, and so may one of initial weights.
-    """
+    """Return the small version of a trial: on generated data, without files, which may be missing, and short."""
     values = config.model_dump()
     for data in ("data", "source"):
         if values[data]:
@@ -278,10 +270,9 @@ def smoke_study(spec: StudySpec) -> StudySpec:
 
 
 def acting(config: TrialConfig, *, is_measured: bool) -> TrialConfig:
-    """Return a configuration without settings that have no effect.
+    """Return a configuration without settings that have no effect: of objectives with weight 0, of an unread teacher.
 
-    These are the settings of objectives with weight 0, and those of a teacher that no objective reads. Measuring
-    health or agreement reads the teacher of every arm that has one.
+    Where health or agreement ``is_measured``, the teacher of every arm that has one is read.
     """
     active = active_objectives(config.objective)
     names = type(config.objective).model_fields

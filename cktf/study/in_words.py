@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cktf.names import BASELINE, short_name, similar_in_words
+from cktf.names import BASELINE, short_name
 from cktf.rows import Family
 from cktf.study.designs import Arm, arms_in, is_crossed, replicates
-from cktf.study.domains import ChoiceDomain
 from cktf.study.paths import leaves
 from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
@@ -98,17 +97,6 @@ def _levels_in_words(levels: Mapping[str, Any]) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
-
-
-def similar_names_in(spec: StudySpec) -> Iterator[str]:
-    """Yield a warning for each group of names that are hard to tell apart."""
-    yield from similar_in_words("contexts", spec.contexts or ())
-    for context in spec.baselines:
-        within = f" in {context}" if context else ""
-        yield from similar_in_words(f"arms{within}", (arm.name for arm in arms_in(spec, context)))
-    for path, domain in (spec.search or {}).items():
-        if isinstance(domain, ChoiceDomain):
-            yield from similar_in_words(f"choices of {path}", domain.labels)
 
 
 def confounded_in_words(spec: StudySpec) -> Iterator[str]:

@@ -9,8 +9,8 @@ from rich.console import Console
 from cktf import driver as run_module
 from cktf.driver import extend, extended, launch, resume
 from cktf.errors import (
-    BadRunDirectory,
     ClusterTooSmall,
+    InputError,
     LedgerDamaged,
     NotRunnable,
     RunInUse,
@@ -114,7 +114,7 @@ def test_a_teacher_s_file_that_was_not_there_when_it_was_planned_is_not_known_an
 def test_a_folder_of_something_else_is_no_run_directory(make_spec: MakeSpec, tmp_path: Path, console: Console) -> None:
     for name in ("README.md", "driver.lock", ".hidden"):
         (tmp_path / name).touch()
-    with pytest.raises(BadRunDirectory, match=r"holds no run, but README\.md; choose a folder that is new or empty"):
+    with pytest.raises(InputError, match=r"holds no run, but README\.md; choose a folder that is new or empty"):
         launch(make_spec(), str(tmp_path), console=console)
     assert not (tmp_path / "ledger").exists()
     (tmp_path / "README.md").unlink()
@@ -159,14 +159,14 @@ def test_a_run_that_is_not_there_is_said_to_be_not_there(run_dir: str) -> None:
 
 def test_a_place_that_cannot_be_opened_is_refused(make_spec: MakeSpec) -> None:
     for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
-        with pytest.raises(BadRunDirectory, match="foo://x: is not a run directory"):
+        with pytest.raises(InputError, match="foo://x: is not a run directory"):
             act("foo://x")
 
 
 @pytest.mark.parametrize(("place", "told"), [("", "is empty; use '.'"), ("s3://", "s3://: names no bucket")])
 def test_a_place_without_a_name_is_refused(make_spec: MakeSpec, place: str, told: str) -> None:
     for act in (status, resume, extend, lambda place: launch(make_spec(), place)):
-        with pytest.raises(BadRunDirectory, match=told):
+        with pytest.raises(InputError, match=told):
             act(place)
 
 

@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from cktf.rows import EpochResult
+from cktf.study.keys import METRICS
 from cktf.study.sections import Reference
-from cktf.study.spec import METRICS, StudySpec
+from cktf.study.spec import StudySpec
 
 Make = Callable[..., StudySpec]
 Refused = Callable[..., str]
