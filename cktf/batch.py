@@ -46,7 +46,7 @@ class Batch:
     drawn: Mapping[nn.Module, Tensor] = field(default_factory=dict)
 
     def by_shares(self, of_labels: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the mean over the batch, a scalar, of a function of labels (batch,), with values (batch,), float.
+        """Return the mean over the batch, a scalar, of a function from labels (batch,) to values (batch,), float.
 
         Where images are mixed, the values of either sample's labels count by their shares of the image.
         """
@@ -57,7 +57,7 @@ class Batch:
 
 
 class NoRepresentation(InputError, AttributeError):  # noqa: N818  # it names what is not there
-    """A method reads a representation of a network of which no layer is known to be that."""
+    """A method reads a representation of a network, such as its stem, and the layer of it is not known."""
 
 
 @dataclass(frozen=True)

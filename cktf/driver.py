@@ -25,10 +25,9 @@ from cktf.run.directory import (
     require_unedited,
     stored_study,
     write_what_was_asked,
-    writing,
 )
 from cktf.run.kept_files import TrialFiles
-from cktf.run.ledger import Ledger, read_ledger
+from cktf.run.ledger import Ledger, read_ledger, using
 from cktf.run.plugins import require_same_code
 from cktf.run.preflight import require_known_contents, require_runnable
 from cktf.run.progress import watch
@@ -45,10 +44,7 @@ class Summary:
     """State of a run when its driver ends.
 
     Attributes:
-        run: The run directory.
-        complete: Number of trials that have all their epochs.
-        pruned: Number of trials that a pruner has ended.
-        failed: Number of trials that have failed.
+        complete: Number of trials that have all their epochs; likewise ``pruned`` and ``failed`` ones.
         failures: Reason to the number of trials that failed with it.
         unfound: Number of requested arms that the sampler of a search could not find.
         is_interrupted: Whether there is more to run.
@@ -107,10 +103,10 @@ def resume(
     """Continue a run after any interruption.
 
     Args:
-        run_dir: The run directory.
+        run_dir: As for `launch`, like the last two.
         retry_failed: Whether failed trials are run again, from their checkpoints.
-        address: As for `launch`.
-        console: As for `launch`.
+        address: A running Ray cluster.
+        console: Console for the progress.
 
     Raises:
         UserError: As `launch`; `RunNotFound` if there is no run.
@@ -190,7 +186,7 @@ def _carry_out(
     if address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
         teachers = require_runnable(spec)
     run = Storage(run.root, spec.storage_patience)  # it has been read from: from here on it is waited for
-    with writing(run):
+    with using(run):
         ledger = Ledger(run)
     with ledger:
         if stored_study(run) != stored:  # another driver could write until this one had the lock
@@ -217,7 +213,7 @@ def _carry_out(
             raise
         except KeyboardInterrupt:
             is_interrupted = True
-        with writing(run):
+        with using(run):
             ledger.flush()
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
 
@@ -229,10 +225,10 @@ def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: boo
     require_same_code(spec.plugins, rows, run)
     require_same_contents(rows, run)
     require_known_contents(spec)
-    with writing(run), ledger.planning():
+    with using(run), ledger.planning():
         write_what_was_asked(spec, run, ledger)
         return Planner(
-            spec, writing(run)(ledger.append), rows, retry_failed=retry_failed, find_teacher=partial(trained_row, run)
+            spec, using(run)(ledger.append), rows, retry_failed=retry_failed, find_teacher=partial(trained_row, run)
         )
 
 

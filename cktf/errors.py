@@ -108,12 +108,8 @@ class NotExtensible(UserError):  # noqa: N818
     """The study cannot be extended as requested."""
 
 
-class Unreadable(UserError):  # noqa: N818
-    """The run directory exists but cannot be read."""
-
-
-class Unwritable(UserError):  # noqa: N818
-    """The run directory cannot be written to."""
+class Unusable(UserError):  # noqa: N818
+    """The run directory cannot be read or written."""
 
 
 class StudyStopped(UserError):  # noqa: N818

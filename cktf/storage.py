@@ -258,7 +258,7 @@ class Storage:
         return self._try(name, content)
 
     def read_all(self, names: Iterable[str]) -> Iterator[bytes]:
-        """Yield the bytes of files, none of one that does not exist; from a bucket `AT_ONCE` at the same time."""
+        """Yield the bytes of files, empty if one does not exist; from a bucket `AT_ONCE` at the same time."""
         if self.is_local:
             yield from (self.read(name) or b"" for name in names)
             return
@@ -324,6 +324,6 @@ class Storage:
         return {info.path[len(self.path) :].lstrip("/"): (info.mtime_ns or 0) / 10**9 for info in files}
 
     def _try(self, name: str, act: Callable[[str], T]) -> T:
-        """Return what a function of a file's path returns; see `patiently`."""
+        """Return the result of a function of a file's path; see `patiently`."""
         path = self.full(name) if name else self.path
         return patiently(partial(act, path), path, 0.0 if self.is_local else self.patience)

@@ -18,7 +18,7 @@ from rich.console import Console, RenderableType
 
 from cktf import driver as run_module
 from cktf.driver import extend, extended, launch, resume
-from cktf.errors import ClusterTooSmall, NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unwritable
+from cktf.errors import ClusterTooSmall, NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unusable
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
 from cktf.run.directory import STUDY, write_what_was_asked
@@ -250,7 +250,7 @@ def test_a_full_disk_ends_a_launch_with_one_message_whenever_it_comes_and_a_resu
 
         with monkeypatch.context() as patched:
             patched.setattr(writer, name, fail_once)
-            with pytest.raises(Unwritable, match="cannot be written to: No space left on device"):
+            with pytest.raises(Unusable, match="cannot be read or written: No space left on device"):
                 launch(spec, run_dir, console=console)
 
     run_until_full(Ledger, "append", PlannedRow, 2)

@@ -92,10 +92,8 @@ def report(
 
     if address is not None and engine is not ReportEngine.RAY:
         raise UserError(f"--address {address}: only --engine ray joins a cluster")
-    if engine is ReportEngine.RAY and (len(runs) > 1 or kind is not None):
-        raise UserError("--engine ray: it reads the ledger of one run, not of several, and no foreign results")
-    if engine is ReportEngine.RAY and against is not None:
-        raise UserError(f"--against {against}: is computed in this process, not by --engine ray")
+    if engine is ReportEngine.RAY and (len(runs) > 1 or kind is not None or against is not None):
+        raise UserError("--engine ray: it reads the ledger of one run, without --from and --against")
     with _ledger_reader(engine, address) as reader:
         paths = report_on(runs, out_dir, kind, options, reader, against)
     for answer in main_tables(paths.results):

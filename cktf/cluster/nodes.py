@@ -110,7 +110,7 @@ def _joined(address: str) -> Iterator[None]:
 
 
 def _require_answer(address: str) -> None:
-    """Refuse at once an address at which Ray would try for minutes."""
+    """Refuse an address at which no cluster answers; Ray itself would try for minutes."""
     if "://" in address:
         raise ClusterNotFound(f"--address {address}: a driver runs on a machine of the cluster, with --address auto")
     host, colon, port = address.rpartition(":")

@@ -1,4 +1,4 @@
-"""The pulse of a running Ray: its nodes, asked for again and again, so that a driver notices that it lost them.
+"""Whether the Ray that a driver is connected to still answers, and which nodes it has.
 
 Ray itself waits for ever for a node that never comes if the one process of a local Ray is gone (its raylet), and ends
 its driver without a word a minute after the head is gone.
@@ -70,7 +70,11 @@ class Pulse:
 
     def _watch(self) -> None:
         while not (self._why or self._is_over.wait(1.0)):
-            self._why = self._trouble(time.monotonic() - self._heard)
+            silent = time.monotonic() - self._heard
+            if self._is_local and not self.nodes:
+                self._why = "Ray's main process on this machine has ended, perhaps for want of memory"
+            elif silent > SILENT_SECONDS:
+                self._why = f"its head has not answered for {silent:.0f} s"
         if self._is_over.wait(LEAVE_SECONDS):
             return
         said = f"interrupted; {self._advice}" if self.is_interrupted else self._message()
@@ -81,14 +85,6 @@ class Pulse:
 
     def _message(self) -> str:
         return f"{self._place} was lost: {self._why}; {self._advice}"
-
-    def _trouble(self, silent: float) -> str:
-        """Return why the cluster is lost, after so many seconds of silence; an empty text if it is not."""
-        if self._is_local and not self.nodes:
-            return "Ray's main process on this machine has ended, perhaps for want of memory"
-        if silent > SILENT_SECONDS:
-            return f"its head has not answered for {silent:.0f} s"
-        return ""
 
 
 def kill_own_processes() -> None:

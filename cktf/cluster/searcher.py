@@ -115,7 +115,7 @@ class PlannerScheduler(FIFOScheduler):
         return str(TrialScheduler.STOP if is_pruned else TrialScheduler.CONTINUE)
 
     def _look(self, trials: Iterable[Trial]) -> None:
-        """Say of which running trials nothing was heard for too long, and end their workers if the study wants it."""
+        """Say which running trials are silent for too long, and end their workers if the study wants it."""
         now = time.monotonic()
         workers = {trial: worker for trial in trials if (worker := trial.temporary_state.ray_actor)}
         self._heard = {trial.trial_id: self._heard.get(trial.trial_id, now) for trial in workers}

@@ -1,4 +1,4 @@
-"""Running a planner's trials on Ray Tune, wherever that runs."""
+"""A planner's trials run on Ray Tune, on this machine or a cluster."""
 
 import logging
 import os

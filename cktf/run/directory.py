@@ -7,8 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
@@ -18,12 +17,12 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from cktf.credentials import masked
-from cktf.errors import InputError, LedgerDamaged, RunNotFound, StudyDiffers, Unwritable, refusal_of, visible
+from cktf.errors import InputError, LedgerDamaged, RunNotFound, StudyDiffers, visible
 from cktf.measures.registry import directions, settings_of
 from cktf.names import BASELINE
 from cktf.rows import PlannedRow, Row, Stage, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
-from cktf.run.ledger import LOCK, Ledger, reading
+from cktf.run.ledger import LOCK, Ledger, using
 from cktf.run.plugins import FOLDER as PLUGINS
 from cktf.run.plugins import store, stored_plugin
 from cktf.storage import Storage
@@ -52,17 +51,6 @@ because batch-norm sees each worker's shard alone, and the settings of a measure
 
 The ledger has what every launch asks, and the report says if that was changed when results may have been seen.
 """
-
-
-@contextmanager
-def writing(run: Storage) -> Iterator[None]:
-    """Raise one message if a run directory cannot be written to."""
-    try:
-        yield
-    except OSError as error:
-        raise Unwritable(
-            f"{visible(run.root)}: cannot be written to: {refusal_of(error)}; once it can, 'cktf resume' goes on"
-        ) from error
 
 
 def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
@@ -164,7 +152,7 @@ def require_own(run: Storage) -> None:
         InputError: If there are any.
     """
     own = {STUDY, PROVENANCE, LEDGER, LOCK, PLUGINS, "teachers", "trials", "report", "afterthought"}
-    with reading(run):
+    with using(run):
         names = [path.name for path in Path(run.path).glob("*")] if run.is_local else []
     if others := sorted(name for name in names if name not in own and not name.startswith(".")):
         raise InputError(f"{run.root}: holds no run, but {others[0]}; choose a folder that is new or empty")
@@ -172,7 +160,7 @@ def require_own(run: Storage) -> None:
 
 def stored_study(run: Storage) -> StudySpec | None:
     """Return the study of a run; None if there is no run."""
-    with reading(run):
+    with using(run):
         text = run.read(STUDY)
     try:
         return None if text is None else read_study(text.decode(), run.full(STUDY), find=partial(stored_plugin, run))
@@ -243,7 +231,7 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
 
 def forget(run: Storage, ledger: Ledger) -> None:
     """Delete the ledger, study and provenance of a run in which nothing was trained."""
-    with writing(run):
+    with using(run):
         ledger.close()
         run.child(LEDGER).clear()
         run.child(PLUGINS).clear()

@@ -13,8 +13,8 @@ from cktf.measures.registry import built, directions, numbers_of, settings_of, w
 from cktf.plan.state import RunState
 from cktf.plugins import Plugin, find_plugin
 from cktf.rows import EpochRow, Row, Status, StudyRow
-from cktf.run.directory import provenance, require_study, writing
-from cktf.run.ledger import Ledger, read_ledger
+from cktf.run.directory import provenance, require_study
+from cktf.run.ledger import Ledger, read_ledger, using
 from cktf.run.plugins import store
 from cktf.storage import Storage
 from cktf.study import yaml_text
@@ -43,7 +43,7 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
     require_study(run)
     extra = registered(plugins, partial(find_plugin, folder=Path()))
     measures = _of_outputs(asked)
-    with writing(run):
+    with using(run):
         ledger = Ledger(run)
     with ledger:
         rows = list(read_ledger(run))
@@ -78,7 +78,7 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
             numbers = {k: v for split, each in found.items() for k, v in numbers_of(measures, split, each).items()}
             row = last[trial_id]
             new.append(replace(row, measures={**row.measures, **numbers}, time=time.time()))
-        with writing(run):
+        with using(run):
             store(extra, run)
             for each in new:
                 ledger.append(each)

@@ -22,8 +22,7 @@ from filelock import FileLock, Timeout
 from cktf.errors import (
     InputError,
     LedgerDamaged,
-    Unreadable,
-    Unwritable,
+    Unusable,
     refusal_of,
     visible,
 )
@@ -49,12 +48,12 @@ LOCK_SECONDS = 1.0
 
 
 @contextmanager
-def reading(run: Storage) -> Iterator[None]:
-    """Raise one message if a run directory cannot be read."""
+def using(run: Storage) -> Iterator[None]:
+    """Raise one message if a run directory cannot be read or written."""
     try:
         yield
     except OSError as error:
-        raise Unreadable(f"{visible(run.root)}: cannot be read: {refusal_of(error)}") from error
+        raise Unusable(f"{visible(run.root)}: cannot be read or written: {refusal_of(error)}") from error
 
 
 def read_ledger(run: Storage) -> Iterator[Row]:
@@ -64,7 +63,7 @@ def read_ledger(run: Storage) -> Iterator[Row]:
 
     Raises:
         LedgerDamaged: If any other line is no row, or precedes a row that it needs; the message names segment and line.
-        Unreadable: If the place cannot be read.
+        Unusable: If the place cannot be read.
     """
     reader = RowReader()
     for line, place in _lines(run):
@@ -97,12 +96,12 @@ def read_latest(run: Storage) -> Iterator[Row]:
 def _lines(run: Storage) -> Iterator[tuple[bytes, str]]:
     """Yield the lines of a run's ledger and the place of each, for messages."""
     segments = run.child(FOLDER)
-    with reading(segments):
+    with using(segments):
         names = _names(segments)
     segments.patience = segments.patience or PATIENCE  # it has answered: from here on it is waited for
     contents = segments.read_all(names)
     for name in names:
-        with reading(segments):
+        with using(segments):
             content = next(contents)
         for number, line in enumerate(whole_lines(content), start=1):
             yield line, f"{segments.full(name)}, line {number}"
@@ -118,7 +117,7 @@ def _row(reader: RowReader, line: bytes, place: str) -> Row:
 def is_in_use(run: Storage) -> bool:
     """Return whether a driver has the run open now; False if that cannot be known."""
     if not run.is_local:
-        with reading(run):
+        with using(run):
             return has_lease(run)
     path = Path(run.full(LOCK))
     if not path.is_file():
@@ -250,7 +249,7 @@ def _lock(run: Storage) -> FileLock:
     except Timeout:
         raise in_use(run.root, path.read_bytes()) from None
     except OSError as error:
-        raise Unwritable(
+        raise Unusable(
             f"{path}: cannot be locked: {error.strerror}; choose a --run-dir in a file system that has locks"
         ) from error
     path.write_bytes(holder_of_this())

@@ -140,7 +140,7 @@ def every_arm(spec: StudySpec) -> tuple[Arm, ...]:
 
 
 def _small(spec: StudySpec, arm: Arm) -> Arm:
-    """Return an arm, in a smoke run its small version."""
+    """Return an arm as it is run: in a smoke run its small version."""
     return replace(arm, config=smoke_trial(arm.config)) if spec.smoke else arm
 
 

@@ -45,7 +45,7 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
 
 
 def comparisons_of(spec: StudySpec, arms: Sequence[Arm]) -> tuple[int, int] | None:
-    """Return the number of comparisons, with families by context of the largest one, and of seeds; None if none is."""
+    """Return the numbers of comparisons in the (largest) family and of seeds; None if nothing is compared."""
     if spec.search is not None:
         return (spec.confirm.top, spec.confirm.seeds) if spec.confirm else None
     counts = [len(pairs) for pairs in _compared_in(spec, arms)]
@@ -91,7 +91,7 @@ def tables_of(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[tuple[Row, list[
 
 
 def _levels_in_words(levels: Mapping[str, Any]) -> str:
-    """Return what factors, by their paths, are set to."""
+    """Return path and level of each factor, in words."""
     return ", ".join(f"{path}: {in_one_line(level)}" for path, level in levels.items()) or "nothing"
 
 

@@ -222,7 +222,7 @@ class StudyKeys(Settings):
 
     @field_serializer("plugins")
     def _names_or_versions(self, plugins: tuple[Plugin, ...], info: FieldSerializationInfo) -> Any:
-        """Return the names that a study file has or, in Python, the versions too, by which studies are compared."""
+        """Return the names of the plug-ins; in Python with their versions, by which studies are compared."""
         if info.mode == "json":
             return [plugin.name for plugin in plugins]
         return {plugin.name: plugin.version for plugin in plugins}

@@ -1,4 +1,4 @@
-"""Study files: read, with the command line's overrides, into a checked `Study`, and written from one."""
+"""Study files: read into a checked `Study`, with the command line's overrides, and written from one."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence

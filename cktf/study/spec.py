@@ -99,12 +99,12 @@ class StudySpec(StudyKeys):
 
     @property
     def report_metric(self) -> str:
-        """What design and confirm trials report in place of the metric: of outputs, the same on the test split."""
+        """The metric that design and confirm trials report: where it is of a split, the same of the test split."""
         return self.metric.replace("validation_", "test_", 1)
 
     @property
     def columns(self) -> tuple[str, str]:
-        """Columns of tables that hold the metric and what is reported in its place."""
+        """Columns of tables with the metric and with the `report_metric`."""
         prefix = "" if self.metric in METRICS else MEASURE
         return f"{prefix}{self.metric}", f"{prefix}{self.report_metric}"
 

@@ -18,7 +18,7 @@ def test_only_a_report_on_ray_joins_a_cluster(tmp_path: Path) -> None:
     told = message_for("report", "run", "--address", "auto", cwd=tmp_path)
     assert told == "--address auto: only --engine ray joins a cluster\n"
     told = message_for("report", "one", "other", "--engine", "ray", "--out", "both", cwd=tmp_path)
-    assert told == "--engine ray: it reads the ledger of one run, not of several, and no foreign results\n"
+    assert told == "--engine ray: it reads the ledger of one run, without --from and --against\n"
 
 
 def test_foreign_results_are_reported_and_what_is_missing_is_told(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from cktf.errors import (
     RunInUse,
     RunNotFound,
     StudyDiffers,
-    Unwritable,
+    Unusable,
 )
 from cktf.models import build_model
 from cktf.rows import PlannedRow, StudyRow
@@ -133,7 +133,7 @@ def test_a_run_directory_that_cannot_be_written_is_refused(
     make_spec: MakeSpec, tmp_path: Path, console: Console
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(Unwritable, match="cannot be written to"):
+    with pytest.raises(Unusable, match="cannot be read or written"):
         launch(make_spec(), str(tmp_path / "file" / "run"), console=console)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pyarrow import fs
 
-from cktf.errors import InputError, LedgerDamaged, RunInUse, Unreadable, Unwritable
+from cktf.errors import InputError, LedgerDamaged, RunInUse, Unusable
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.run import ledger as ledger_module
 from cktf.run.ledger import Ledger, is_in_use, read_ledger
@@ -249,7 +249,7 @@ def test_a_uri_that_cannot_be_opened_is_told_in_one_line(uri: str) -> None:
 
 def test_a_place_whose_name_is_too_long_is_told_once(tmp_path: Path) -> None:
     run = Storage(str(tmp_path / ("x" * 260)))
-    with pytest.raises(Unreadable, match=r"ledger: cannot be read: File name too long$") as said:
+    with pytest.raises(Unusable, match=r"ledger: cannot be read or written: File name too long$") as said:
         list(read_ledger(run))
     assert str(said.value).count("x" * 200) == 1
 
@@ -264,7 +264,7 @@ def test_a_file_system_without_locks_cannot_tell_who_is_at_work_and_takes_no_dri
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     assert not is_in_use(run)
-    with pytest.raises(Unwritable, match=r"driver\.lock: cannot be locked: No locks available; choose a --run-dir"):
+    with pytest.raises(Unusable, match=r"driver\.lock: cannot be locked: No locks available; choose a --run-dir"):
         Ledger(run)
 
 
