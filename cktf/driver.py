@@ -215,7 +215,18 @@ def _carry_out(
             is_interrupted = True
         with using(run):
             ledger.flush()
-        return _summary(planner, run, is_interrupted, time.monotonic() - began)
+        counts = planner.state.counts()
+        reasons = Counter(trial.end.reason for trial in planner.state.failures() if trial.end)
+        return Summary(
+            run=run.root,
+            complete=counts[Status.COMPLETE],
+            pruned=counts[Status.PRUNED],
+            failed=counts[Status.FAILED],
+            failures=dict(reasons.most_common()),
+            unfound=planner.num_unfound,
+            is_interrupted=is_interrupted,
+            seconds=time.monotonic() - began,
+        )
 
 
 def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
@@ -230,18 +241,3 @@ def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: boo
         return Planner(
             spec, using(run)(ledger.append), rows, retry_failed=retry_failed, find_teacher=partial(trained_row, run)
         )
-
-
-def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: float) -> Summary:
-    counts = planner.state.counts()
-    reasons = Counter(trial.end.reason for trial in planner.state.failures() if trial.end)
-    return Summary(
-        run=run.root,
-        complete=counts[Status.COMPLETE],
-        pruned=counts[Status.PRUNED],
-        failed=counts[Status.FAILED],
-        failures=dict(reasons.most_common()),
-        unfound=planner.num_unfound,
-        is_interrupted=is_interrupted,
-        seconds=seconds,
-    )

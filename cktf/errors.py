@@ -25,11 +25,7 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         """Return the message."""
-        return "\n".join(
-            "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line[:LONGEST_LINE])
-            + "..." * (len(line) > LONGEST_LINE)
-            for line in super().__str__().split("\n")
-        )
+        return "\n".join(visible(line, most=LONGEST_LINE) for line in super().__str__().split("\n"))
 
 
 class InputError(UserError, ValueError):

@@ -70,7 +70,8 @@ class Planner:
 
         rows = list(rows)
         if self._search:
-            self._search.over = _over(rows)
+            ends = {row.trial_id: isinstance(row, EndRow) for row in rows if isinstance(row, PlannedRow | EndRow)}
+            self._search.over = {trial_id for trial_id, has_ended in ends.items() if has_ended}
         for row in rows:
             self._apply(row)
         if self._search:
@@ -335,14 +336,3 @@ class Planner:
         self.state.apply(row)
         if self._search:
             self._search.apply(row)
-
-
-def _over(rows: Iterable[Row]) -> set[str]:
-    """Return the trials that have ended when all rows are applied."""
-    over = set()
-    for row in rows:
-        if isinstance(row, EndRow):
-            over.add(row.trial_id)
-        elif isinstance(row, PlannedRow):  # a failed one is tried again
-            over.discard(row.trial_id)
-    return over

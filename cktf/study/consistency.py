@@ -58,10 +58,7 @@ def _check_keys(spec: StudySpec) -> Iterator[Finding]:
                 if key in spec.model_fields_set and kind != kinds[0]:
                     yield (key,), f"only a study with '{kind}:' has this key; this one has '{kinds[0]}:'"
         if spec.search is not None and spec.contexts is not None:
-            yield (
-                ("contexts",),
-                "a study with 'search:' has none; search in one of them, then compare the best in all",
-            )
+            yield ("contexts",), "a study with 'search:' has none; search in one, then compare the best in all"
     if spec.skip and (spec.contexts is None or spec.compare is None):
         yield ("skip",), "only a study with 'contexts:' and 'compare:' has this key"
     is_one_sided = spec.alternative != Alternative.TWO_SIDED
@@ -272,24 +269,19 @@ def _check_reference(spec: StudySpec) -> Iterator[Finding]:
     if reference is None:
         return
     if reference.metric != spec.report_metric:
-        allowed = f"must be {spec.report_metric}, which this study reports"
-        yield ("reference", "metric"), f"{allowed}; got {shown(reference.metric)}"
-    for key, found in (("values", reference.by_context()), ("teacher", reference.teachers())):
-        for context in found:
-            where: Location = ("reference", key, context) if context else ("reference", key)
-            if not context and spec.contexts is not None:
-                yield where, f"must name a context for each value, one of {', '.join(spec.contexts)}"
-            elif spec.contexts is None and context:
-                yield where, "must be a number, for this study has no contexts"
-            elif context not in spec.baselines:
-                yield where, _unknown("context", context, spec.baselines)
-    for context, values in reference.by_context().items():
-        if context in spec.baselines:
+        said = f"must be {spec.report_metric}, which this study reports; got {shown(reference.metric)}"
+        yield ("reference", "metric"), said
+    teachers: dict[str, dict[str, float]] = {context: {} for context in reference.teachers()}
+    for key, found in (("values", reference.by_context()), ("teacher", teachers)):
+        for context, arms in found.items():
+            where: Location = ("reference", key, *filter(None, [context]))
+            if context not in spec.baselines:
+                named = ", ".join(spec.contexts or ()) or "none, for this study has none"
+                yield where, f"must be of one of the study's contexts: {named}{suggestion(context, spec.baselines)}"
+                continue
             known = [arm.name for arm in arms_in(spec, context)]
-            above = ("reference", "values", context) if context else ("reference", "values")
-            for arm in values:
-                if arm not in known:
-                    yield (*above, arm), _unknown("arm", arm, known)
+            for arm in (name for name in arms if name not in known):
+                yield (*where, arm), _unknown("arm", arm, known)
 
 
 def _unknown(noun: str, name: str, known: Iterable[str]) -> str:

@@ -64,8 +64,7 @@ class Resources(Settings):
     def _whole_gpus(self) -> Self:
         shares_one = self.workers == 1 and self.gpus is not None and self.gpus < 1
         if self.gpus is not None and self.gpus not in (0, self.workers) and not shares_one:
-            part = "a fraction below 1, " if self.workers == 1 else ""
-            allowed = f"0, {part}or {self.workers}, one for each of the trial's {self.workers} 'workers:'"
+            allowed = f"0, or {self.workers}, one for each of 'workers:', or for one worker a fraction below 1"
             raise refusal((("gpus",), f"must be {allowed}; got {self.gpus:g}"))
         return self
 

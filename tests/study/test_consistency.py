@@ -56,7 +56,7 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
         ),
         (
             {"compare": None, "search": {"epochs": {"int": [1, 4]}}},
-            "contexts: a study with 'search:' has none; search in one of them",
+            "contexts: a study with 'search:' has none; search in one,",
         ),
         # A factor that hides what contexts differ in would make one training of two.
         (
@@ -92,10 +92,16 @@ def test_contexts_that_do_not_fit_are_refused(refused: Refused, keys: dict[str, 
         ({"source": "", "values": {"kd": 1.0}}, "reference.source: "),
         ({"values": {}}, "reference.values: must have 1 or more entries; got {}"),
         ({"values": {"small": {"kd": "x"}}}, "reference.values.small"),
-        ({"values": {"kd": 1.0}}, "reference.values: must name a context for each value, one of small, large"),
-        ({"teacher": 75.0}, "reference.teacher: must name a context for each value, one of small, large"),
-        ({"values": {"smal": {"kd": 1.0}}}, "reference.values.smal: no such context. Did you mean 'small'? Known"),
-        ({"teacher": {"smal": 75.0}}, "reference.teacher.smal: no such context. Did you mean 'small'? Known"),
+        ({"values": {"kd": 1.0}}, "reference.values: must be of one of the study's contexts: small, large"),
+        ({"teacher": 75.0}, "reference.teacher: must be of one of the study's contexts: small, large"),
+        (
+            {"values": {"smal": {"kd": 1.0}}},
+            "reference.values.smal: must be of one",
+        ),
+        (
+            {"teacher": {"smal": 75.0}},
+            "study's contexts: small, large. Did you mean 'small'?",
+        ),
         (
             {"values": {"small": {"kdd": 1.0}}},
             "reference.values.small.kdd: no such arm. Did you mean 'kd'? Known here: baseline, kd, longer",
@@ -120,7 +126,7 @@ def test_a_reference_without_contexts_names_arms_alone(make: Make, refused: Refu
     ablate = {"objective.cktf.theta": [0.0]}
     assert make(ablate=ablate, reference=reference).reference is not None
     reference["values"] = {"small": {"baseline": 70.0}}
-    message = "reference.values.small: must be a number, for this study has no contexts"
+    message = "reference.values.small: must be of one of the study's contexts: none, for this study has none"
     assert message in refused(ablate=ablate, reference=reference)
     reference["values"] = {"theta=1": 70.0}
     assert "reference.values.theta=1: no such arm. Did you mean 'theta=0'? Known here: baseline, theta=0" in refused(
