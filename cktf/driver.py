@@ -215,18 +215,7 @@ def _carry_out(
             is_interrupted = True
         with using(run):
             ledger.flush()
-        counts = planner.state.counts()
-        reasons = Counter(trial.end.reason for trial in planner.state.failures() if trial.end)
-        return Summary(
-            run=run.root,
-            complete=counts[Status.COMPLETE],
-            pruned=counts[Status.PRUNED],
-            failed=counts[Status.FAILED],
-            failures=dict(reasons.most_common()),
-            unfound=planner.num_unfound,
-            is_interrupted=is_interrupted,
-            seconds=time.monotonic() - began,
-        )
+        return _summary(planner, run, is_interrupted, time.monotonic() - began)
 
 
 def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: bool) -> Planner:
@@ -241,3 +230,18 @@ def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: boo
         return Planner(
             spec, using(run)(ledger.append), rows, retry_failed=retry_failed, find_teacher=partial(trained_row, run)
         )
+
+
+def _summary(planner: Planner, run: Storage, is_interrupted: bool, seconds: float) -> Summary:
+    counts = planner.state.counts()
+    reasons = Counter(trial.end.reason for trial in planner.state.failures() if trial.end)
+    return Summary(
+        run=run.root,
+        complete=counts[Status.COMPLETE],
+        pruned=counts[Status.PRUNED],
+        failed=counts[Status.FAILED],
+        failures=dict(reasons.most_common()),
+        unfound=planner.num_unfound,
+        is_interrupted=is_interrupted,
+        seconds=seconds,
+    )
