@@ -172,7 +172,6 @@ FULL = """
 import resource, sys
 from cktf.rows import EndRow
 from cktf.run.ledger import Ledger
-from cktf.run.directory import writing
 from cktf.storage import Storage
 
 def end(trial_id):
