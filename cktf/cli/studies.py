@@ -69,8 +69,8 @@ def explain(
     plugins: Plugins = None,
 ) -> None:
     """Show what a key of a study means, what it may be and its default; of a section, also the keys in it."""
+    from cktf.study.named_parts import registered
     from cktf.study.reference import explained
-    from cktf.study.spec import registered
 
     registered(plugins or [])
     asked, below = explained(key)
@@ -84,8 +84,8 @@ def explain(
 
 def schema(plugins: Plugins = None) -> None:
     """Print the JSON schema of study files, by which editors check and complete them."""
+    from cktf.study.named_parts import registered
     from cktf.study.reference import json_schema
-    from cktf.study.spec import registered
 
     registered(plugins or [])
     say([json.dumps(json_schema(), indent=1)])
