@@ -1,8 +1,4 @@
-"""A batch of samples, a network's activations and their shapes: the values that data, models and objectives exchange.
-
-Data yield a `Batch`, a network turns its images into `Activations`, an objective reads both. An objective that reads
-little of a network lists `Reading`s, which may then be stored in place of the activations.
-"""
+"""What data, models and objectives exchange: a batch of samples, a network's activations, and their shapes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +46,7 @@ class Batch:
     drawn: Mapping[nn.Module, Tensor] = field(default_factory=dict)
 
     def by_shares(self, of_labels: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the mean over the batch, a scalar, of a function of labels (batch,), with values (batch,), float.
+        """Return the mean over the batch, a scalar, of a function from labels (batch,) to values (batch,), float.
 
         Where images are mixed, the values of either sample's labels count by their shares of the image.
         """
@@ -61,7 +57,7 @@ class Batch:
 
 
 class NoRepresentation(InputError, AttributeError):  # noqa: N818  # it names what is not there
-    """A method reads a representation of a network of which no layer is known to be that."""
+    """A method reads a representation of a network, such as its stem, and the layer of it is not known."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +161,6 @@ class Activations:
 class Layers:
     """Layers of a network whose parameters a few methods read, besides its activations.
 
-    Class activation maps are made with the classifiers' weights, a student may end in its teacher's classifier, and
-    margins follow from a batch-norm's parameters: none of these can be told from activations.
-
     Attributes:
         classifier: The layer that makes the logits of the penultimate vector; None if it is not known.
         batch_norms: For each stage, the batch-norm before the ReLU that follows its last block; empty if a stage has
@@ -180,7 +173,7 @@ class Layers:
 
 @dataclass(frozen=True)
 class Reading:
-    """A tensor computed from a network's activations, for an objective that does not need all of them.
+    """A tensor computed from a network's activations, which may be stored in place of them.
 
     Attributes:
         name: Describes the computation completely: equal names mean equal values. ``logits`` and ``penultimate`` are

@@ -18,7 +18,7 @@ _ENTRY = re.compile(rf"({_NAME}[\"']?:\s*)(\"[^\"]*\"|'[^']*'|[^\s,}}\]/][^\s,}}
 _USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^/?#\s@]*(?::(?!\d+/)[^?#\s@]*)?)@", re.IGNORECASE)
 
 _USER_IS_NO_SECRET = {"abfs", "abfss", "hdfs", "viewfs", "ssh", "sftp"}
-"""Schemes whose part before the @ is a container or a user and no secret, unless a password follows it."""
+"""Schemes whose part before the @ is a container or a user, unless a password follows it."""
 
 
 def masked(text: str) -> str:

@@ -1,7 +1,6 @@
-"""Launch, resume, extend: one path for all three.
+"""Launch, resume and extend a run.
 
-A driver always reads the ledger, lets the planner find out what is left to run, and has Ray Tune run that. A crash, a
-lost node, Ctrl-C and an extension differ only in the rows of the ledger.
+All three read the ledger, let the planner find out what is left to run, and have Ray Tune run that.
 """
 
 import os
@@ -26,17 +25,17 @@ from cktf.run.directory import (
     require_unedited,
     stored_study,
     write_what_was_asked,
-    writing,
 )
 from cktf.run.kept_files import TrialFiles
-from cktf.run.ledger import Ledger, open_run, read_ledger
+from cktf.run.ledger import Ledger, read_ledger, using
 from cktf.run.plugins import require_same_code
 from cktf.run.preflight import require_known_contents, require_runnable
 from cktf.run.progress import watch
 from cktf.storage import Storage
 from cktf.study.load import dump_study, read_study
 from cktf.study.problems import StudyError
-from cktf.study.spec import MOST_SEEDS, StudySpec
+from cktf.study.sections import MOST_SEEDS
+from cktf.study.spec import StudySpec
 from cktf.trial.trained_teachers import trained_row
 
 
@@ -45,10 +44,7 @@ class Summary:
     """State of a run when its driver ends.
 
     Attributes:
-        run: The run directory.
-        complete: Number of trials that have all their epochs.
-        pruned: Number of trials that a pruner has ended.
-        failed: Number of trials that have failed.
+        complete: Number of trials that have all their epochs; likewise ``pruned`` and ``failed`` ones.
         failures: Reason to the number of trials that failed with it.
         unfound: Number of requested arms that the sampler of a search could not find.
         is_interrupted: Whether there is more to run.
@@ -66,15 +62,12 @@ class Summary:
 
     def in_words(self) -> str:
         """Return one line for the user."""
-        counts = [f"{self.complete} complete"]
-        counts += [f"{self.pruned} pruned"] if self.pruned else []
-        counts += [f"{self.failed} failed"] if self.failed else []
-        counts += [f"{self.unfound} arms not found"] if self.unfound else []
-        verb = "interrupted" if self.is_interrupted else "done"
-        then = f"; 'cktf resume {self.run}' continues" if self.is_interrupted else ""
-        if self.failed and not self.is_interrupted:
-            then = f"; 'cktf resume {self.run} --retry-failed' tries the failed ones again"
-        return f"{verb} after {self.seconds:.0f} s: {', '.join(counts)}{then}"
+        counts = {"pruned": self.pruned, "failed": self.failed, "arms not found": self.unfound}
+        said = ", ".join([f"{self.complete} complete", *(f"{n} {what}" for what, n in counts.items() if n)])
+        if self.is_interrupted:
+            return f"interrupted after {self.seconds:.0f} s: {said}; 'cktf resume {self.run}' continues"
+        then = f"; 'cktf resume {self.run} --retry-failed' tries the failed ones again" if self.failed else ""
+        return f"done after {self.seconds:.0f} s: {said}{then}"
 
 
 def launch(
@@ -91,7 +84,7 @@ def launch(
     Raises:
         UserError: One of `cktf.errors`, if the run directory or the cluster cannot be used for this.
     """
-    run = open_run(run_dir)
+    run = Storage(run_dir)
     stored = stored_study(run)
     if stored is None:
         require_own(run)
@@ -110,15 +103,15 @@ def resume(
     """Continue a run after any interruption.
 
     Args:
-        run_dir: The run directory.
+        run_dir: As for `launch`, like the last two.
         retry_failed: Whether failed trials are run again, from their checkpoints.
-        address: As for `launch`.
-        console: As for `launch`.
+        address: A running Ray cluster.
+        console: Console for the progress.
 
     Raises:
         UserError: As `launch`; `RunNotFound` if there is no run.
     """
-    run = open_run(run_dir)
+    run = Storage(run_dir)
     spec = require_study(run)
     return _carry_out(spec, run, spec, retry_failed=retry_failed, address=address, console=console)
 
@@ -143,7 +136,7 @@ def extend(
     Raises:
         UserError: As `resume`; `NotExtensible` if the study has no such thing to extend.
     """
-    run = open_run(run_dir)
+    run = Storage(run_dir)
     stored = require_study(run)
     spec = extended(stored, trials=trials, seeds=seeds)
     return _carry_out(spec, run, stored, address=address, console=console)
@@ -160,10 +153,8 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
             raise NotExtensible(f"{option}: must be a whole number, 0 or more; got {shown(number)}")
     if not trials and not seeds:
         raise NotExtensible("nothing to add: use --trials or --seeds, and a number")
-    if trials and spec.search is None:
-        raise NotExtensible("--trials: only a search has trials to add; a design grows by --seeds")
-    if seeds and spec.search is not None and spec.confirm is None:
-        raise NotExtensible("--seeds: a search without 'confirm:' grows by --trials")
+    if (trials and spec.search is None) or (seeds and spec.search is not None and spec.confirm is None):
+        raise NotExtensible("--trials are added to a search, and --seeds to a design, or a search with 'confirm:'")
     changes: dict[str, object] = {"trials": spec.trials + trials} if trials else {}
     if seeds and spec.confirm:
         changes["confirm"] = spec.confirm.model_copy(update={"seeds": spec.confirm.seeds + seeds})
@@ -195,7 +186,7 @@ def _carry_out(
     if address is None:  # a cluster's nodes may have what this machine has not; there one of them is asked
         teachers = require_runnable(spec)
     run = Storage(run.root, spec.storage_patience)  # it has been read from: from here on it is waited for
-    with writing(run):
+    with using(run):
         ledger = Ledger(run)
     with ledger:
         if stored_study(run) != stored:  # another driver could write until this one had the lock
@@ -222,7 +213,7 @@ def _carry_out(
             raise
         except KeyboardInterrupt:
             is_interrupted = True
-        with writing(run):
+        with using(run):
             ledger.flush()
         return _summary(planner, run, is_interrupted, time.monotonic() - began)
 
@@ -234,10 +225,10 @@ def _planner(spec: StudySpec, run: Storage, ledger: Ledger, *, retry_failed: boo
     require_same_code(spec.plugins, rows, run)
     require_same_contents(rows, run)
     require_known_contents(spec)
-    with writing(run), ledger.planning():
+    with using(run), ledger.planning():
         write_what_was_asked(spec, run, ledger)
         return Planner(
-            spec, writing(run)(ledger.append), rows, retry_failed=retry_failed, find_teacher=partial(trained_row, run)
+            spec, using(run)(ledger.append), rows, retry_failed=retry_failed, find_teacher=partial(trained_row, run)
         )
 
 

@@ -25,11 +25,7 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         """Return the message."""
-        return "\n".join(
-            "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line[:LONGEST_LINE])
-            + "..." * (len(line) > LONGEST_LINE)
-            for line in super().__str__().split("\n")
-        )
+        return "\n".join(visible(line, most=LONGEST_LINE) for line in super().__str__().split("\n"))
 
 
 class InputError(UserError, ValueError):
@@ -72,10 +68,6 @@ class RunInUse(UserError):  # noqa: N818  # these names say what the user sees
     """Another driver uses the run directory."""
 
 
-class BadRunDirectory(UserError):  # noqa: N818
-    """The name given as the run directory cannot be opened."""
-
-
 class RunNotFound(UserError):  # noqa: N818
     """There is no run at the named place."""
 
@@ -112,12 +104,8 @@ class NotExtensible(UserError):  # noqa: N818
     """The study cannot be extended as requested."""
 
 
-class Unreadable(UserError):  # noqa: N818
-    """The run directory exists but cannot be read."""
-
-
-class Unwritable(UserError):  # noqa: N818
-    """The run directory cannot be written to."""
+class Unusable(UserError):  # noqa: N818
+    """The run directory cannot be read or written."""
 
 
 class StudyStopped(UserError):  # noqa: N818

@@ -1,9 +1,11 @@
-"""Lines of a ledger read as rows, one by one or in order. This module needs only the standard library."""
+"""Lines of a ledger read as rows, one by one or in order."""
 
+import codecs
 import re
 
+from pydantic_core import from_json
+
 from cktf.errors import InputError, shown
-from cktf.row_values import json_value
 from cktf.rows import ROWS, EndRow, EpochRow, PlannedRow, Row, StudyRow
 
 SEGMENT = re.compile(r"[0-9]{6}(-[0-9a-f]{8})?\.jsonl")
@@ -14,10 +16,13 @@ def parse_row(line: str | bytes) -> Row:
     """Return the row of a ledger line; spaces and the order of its keys do not matter.
 
     Raises:
-        InputError: If it is no JSON object, its kind is unknown, a key is there twice or missing, or a value is not of
-            the type of its field.
+        InputError: If it is no JSON object, its kind is unknown, a key is missing, or a value is not of the type of
+            its field.
     """
-    values = json_value(line)
+    try:  # some programs begin a file with a byte order mark
+        values = from_json(line.removeprefix(codecs.BOM_UTF8) if isinstance(line, bytes) else line)
+    except ValueError as error:
+        raise InputError(f"is not JSON: {error}") from None
     kind = values.get("kind") if isinstance(values, dict) else None
     if not isinstance(kind, str) or kind not in ROWS:
         raise InputError(f"a row of unknown kind {shown(kind)}; known: {', '.join(ROWS)}")

@@ -6,12 +6,12 @@ imported. A file is imported from its text, which is copied into the run directo
 """
 
 import hashlib
+import linecache
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.abc import ExecutionLoader
 from importlib.metadata import entry_points, packages_distributions, version
-from importlib.util import find_spec, module_from_spec, spec_from_loader
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -109,22 +109,6 @@ def _installed_version(module: str, origin: str | None) -> str:
     return f"sha256 {hashlib.sha256(Path(origin).read_bytes()).hexdigest()}"
 
 
-class _FromText(ExecutionLoader):
-    """Imports a module from its text, which tracebacks and `inspect` then show."""
-
-    def __init__(self, name: str, text: str) -> None:
-        self.name = name
-        self.text = text
-
-    def get_source(self, fullname: str) -> str:  # noqa: ARG002  # a loader of one module
-        """Return the module's text."""
-        return self.text
-
-    def get_filename(self, fullname: str) -> str:  # noqa: ARG002
-        """Return the name of its file, for tracebacks."""
-        return self.name
-
-
 def import_plugin(plugin: Plugin) -> ModuleType:
     """Return a plug-in's module; one that was imported before is not run again.
 
@@ -139,13 +123,11 @@ def import_plugin(plugin: Plugin) -> ModuleType:
             __import__(name)
             return sys.modules[name]
         file = f"{name}/{plugin.name}"  # inspect knows a module by its file: two of one name are kept apart
-        spec = spec_from_loader(name, _FromText(file, plugin.source.decode()), origin=file)
-        assert spec is not None
-        assert spec.loader is not None
-        spec.has_location = True  # so that the module has a __file__, by which inspect finds its text
-        module = module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses and pydantic look their module up
-        spec.loader.exec_module(module)
+        text = plugin.source.decode()
+        module = sys.modules[name] = ModuleType(name)  # there, because dataclasses and pydantic look their module up
+        module.__file__ = file
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # for inspect and tracebacks
+        exec(compile(text, file, "exec"), vars(module))  # noqa: S102  # what a study names is run
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
         where = _line(error, f"{name}/{plugin.name}")

@@ -10,17 +10,15 @@ A ledger is a sequence of JSON lines, each of which is one row; the key ``kind``
 
 Rows are only ever appended. If a trial has several rows of one epoch or several ends (a worker was lost, a failed
 trial was repeated), the last one holds; likewise for a teacher's rows. A study row comes first, and a trial's planned
-row before its other rows. This module needs only the standard library.
+row before its other rows.
 """
 
-import json
 import math
-from dataclasses import MISSING, asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from cktf.errors import InputError, shown
-from cktf.row_values import fields_of, finite
+from cktf.row_values import Row as Row
 
 MEASURE = "measure."
 """Begins the columns of tables that hold the numbers of `EpochResult.measures`."""
@@ -55,7 +53,7 @@ class Stage(StrEnum):
 
 
 class Alternative(StrEnum):
-    """Which effects a study looks for: in either direction, or only better ones, or only worse ones."""
+    """Effects that a study looks for: in either direction, or only better, or only worse ones."""
 
     TWO_SIDED = "two_sided"
     BETTER = "better"
@@ -63,47 +61,10 @@ class Alternative(StrEnum):
 
 
 class Family(StrEnum):
-    """Over which comparisons Holm's method adjusts p: over all of the study, or over those of each context."""
+    """Comparisons over which Holm's method adjusts p: all of the study, or those of each context."""
 
     STUDY = "study"
     CONTEXT = "context"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of a ledger. NaN and infinity, which JSON lacks, are written as null and read as missing."""
-
-    kind: ClassVar[str]
-
-    def to_json(self) -> str:
-        """Return the row as one line, ``kind`` first, without the newline."""
-        values = {"kind": self.kind, **finite(asdict(self))}
-        return json.dumps(values, separators=(",", ":"), allow_nan=False)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the row of a parsed line; unknown keys are dropped.
-
-        A whole number may be written as a float (``1.0``), and a float as a whole number. A float that is null gets its
-        default, else NaN.
-
-        Raises:
-            InputError: If a key without default is missing, or a value is not of the type of its field.
-        """
-        known = fields_of(cls)  # type: ignore[arg-type]  # mypy takes no class for hashable
-        if missing := [name for name, of in known.items() if of.default is MISSING and name not in values]:
-            raise InputError(f"a row of kind {cls.kind!r} without {', '.join(missing)}")
-        read = {}
-        for name in known.keys() & values.keys():
-            of, value = known[name], values[name]
-            if value is None and of.default is not MISSING:
-                continue
-            try:
-                read[name] = of.read(value)
-            except (TypeError, ValueError) as error:
-                wanted = f"{name!r} of a row of kind {cls.kind!r} must be {error}"
-                raise InputError(f"{wanted}; got {shown(value)}") from None
-        return cls(**read)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,10 +237,7 @@ class TeacherRow(Row):
 
     @property
     def is_near_chance(self) -> bool:
-        """Whether its accuracy is at most `STANDARD_ERRORS` binomial standard errors above chance.
-
-        A teacher that is always right is never near chance, however few the images.
-        """
+        """Whether its accuracy, below 100, is at most `STANDARD_ERRORS` binomial standard errors above chance."""
         if self.chance is None or not self.validation_images or self.validation_accuracy >= 100:
             return False
         error = math.sqrt(self.chance * (100 - self.chance) / self.validation_images)
@@ -365,7 +323,7 @@ class EpochResult:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRow(EpochResult, Row):
-    """One epoch of one trial: an `EpochResult` with the trial it belongs to and the time it reached the driver."""
+    """An `EpochResult` with its trial and the time at which it reached the driver."""
 
     kind: ClassVar[str] = "epoch"
     trial_id: str

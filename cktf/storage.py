@@ -1,6 +1,5 @@
 """Files of a run directory, in a folder or a bucket, written so that a reader never sees half a file."""
 
-import errno
 import logging
 import os
 import time
@@ -72,8 +71,7 @@ def absolute(place: str | os.PathLike[str]) -> str:
     """Return the absolute path of a folder, or a URI as it is.
 
     Raises:
-        InputError: If it is empty, a URI with a password or token, below an unknown user's home folder, or not a
-            valid folder name.
+        InputError: If it is empty, a URI with a password or token, or no name of a folder.
     """
     text = os.fspath(place)
     if not text.strip():  # an unset variable of a shell; the folder one stands in is hardly meant
@@ -82,15 +80,8 @@ def absolute(place: str | os.PathLike[str]) -> str:
         require_no_secret(text)
         return text
     try:
-        path = Path(text).expanduser()
-    except RuntimeError as error:
-        raise InputError(
-            f"{visible(text)}: no home folder is known on this machine for {Path(text).parts[0]}; give a path that "
-            "begins with /"
-        ) from error
-    try:
-        return str(path.resolve())
-    except (OSError, ValueError, RuntimeError) as error:  # links in a circle are the last
+        return str(Path(text).expanduser().resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # such as a NUL, no home folder, links in a circle
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{visible(text)}: is no name of a folder: {visible(reason)}") from error
 
@@ -120,13 +111,9 @@ def cache_directory() -> Path:
     """Return the cache folder that studies share: ``$CKTF_CACHE``, else ``~/.cache/cktf``.
 
     Raises:
-        InputError: If it lies below the home folder of a user who has none.
+        InputError: As `absolute`.
     """
-    place = os.environ.get("CKTF_CACHE") or "~/.cache/cktf"
-    try:
-        return Path(place).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"{place}: {error}; set $CKTF_CACHE to a folder that can be written to") from error
+    return Path(absolute(os.environ.get("CKTF_CACHE") or "~/.cache/cktf"))
 
 
 def open_folder(place: str | os.PathLike[str]) -> fs.SubTreeFileSystem:
@@ -161,40 +148,21 @@ def has_file(folder: fs.FileSystem, name: str) -> bool:
 
 def read(folder: fs.SubTreeFileSystem, name: str) -> bytes:
     """Return the bytes of a file; in a bucket a failure is tried again (see `patiently`)."""
-
-    def content() -> bytes:
-        with folder.open_input_stream(name, compression=None) as stream:
-            return bytes(stream.read())
-
-    return content() if is_local(folder) else patiently(content, folder.base_path + name, PATIENCE)
+    get = partial(_content, folder, name)
+    return get() if is_local(folder) else patiently(get, folder.base_path + name, PATIENCE)
 
 
 def write(folder: fs.SubTreeFileSystem, name: str, content: bytes, patience: float = PATIENCE) -> None:
     """Write a file whole, making the folders above it: a reader sees the old content or the new.
 
     Raises:
-        InputError: If it cannot be written, as on a full disk, in a bucket after ``patience`` seconds (see
-            `patiently`); nothing is left of it then.
+        InputError: If it cannot be written, in a bucket after ``patience`` seconds (see `patiently`).
     """
-    above, _, last = name.rpartition("/")
-    # The name is this writer's own, for another report may be written at the same time; and hidden, for a folder of
-    # tables may be read meanwhile.
-    half = f"{above}/.{last}.{uuid.uuid4().hex}{PARTIAL}".lstrip("/")
     place = folder.base_path + name
     try:
-        if not is_local(folder):
-            patiently(partial(_put, folder, name, content), place, patience)
-            return
-        folder.base_fs.create_dir(f"{folder.base_path}{above}", recursive=True)
-        _put(folder, half, content)
-        folder.move(half, name)
+        patiently(partial(_put, folder.base_fs, place, content), place, 0.0 if is_local(folder) else patience)
     except OSError as error:
-        with suppress(OSError):
-            if is_local(folder) and has_file(folder, half):
-                folder.delete_file(half)
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        room = f"; it needs {len(content):,} bytes of room" if is_full else ""
-        raise InputError(f"{visible(place)}: cannot be written: {refusal_of(error)}{room}") from error
+        raise InputError(f"{visible(place)}: cannot be written: {refusal_of(error)}") from error
 
 
 def write_all(folder: fs.SubTreeFileSystem, files: Mapping[str, bytes]) -> None:
@@ -203,24 +171,31 @@ def write_all(folder: fs.SubTreeFileSystem, files: Mapping[str, bytes]) -> None:
         list(threads.map(partial(write, folder), files.keys(), files.values()))
 
 
-def _put(filesystem: fs.FileSystem, name: str, content: bytes | memoryview) -> None:
-    with filesystem.open_output_stream(name, compression=None) as stream:
-        stream.write(content)
+def _content(filesystem: fs.FileSystem, path: str) -> bytes:
+    with filesystem.open_input_stream(path, compression=None) as stream:
+        return bytes(stream.read())
 
 
-def _write_synced(target: Path, content: bytes | memoryview) -> None:
-    """Write a file of this machine so that, after a loss of power too, it has its old content or the new."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # One name per writer: two that write the same checkpoint must not share a half-written file.
-    half = target.with_name(f"{target.name}.{uuid.uuid4().hex}{PARTIAL}")
-    try:
-        with half.open("wb") as stream:
+def _put(filesystem: fs.FileSystem, path: str, content: bytes | memoryview) -> None:
+    """Write a file so that it has its old content or the new, after a loss of power too."""
+    if not isinstance(filesystem, fs.LocalFileSystem):  # an object appears when its upload is complete
+        with filesystem.open_output_stream(path, compression=None) as stream:
             stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        return
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # The name is this writer's own, for another may write the same file; and hidden, for a folder of tables may be
+    # read meanwhile.
+    half = target.with_name(f".{target.name}.{uuid.uuid4().hex}{PARTIAL}")
+    try:
+        with half.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         half.replace(target)
     finally:
-        half.unlink(missing_ok=True)  # left if the disk was full
+        with suppress(OSError):
+            half.unlink(missing_ok=True)  # left if the disk was full
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         with suppress(OSError):  # not every network file system can
@@ -233,8 +208,7 @@ class Storage:
     """Files below one root, through `pyarrow.fs`.
 
     Args:
-        root: Folder, or URI that `pyarrow.fs` supports (``s3://bucket/run``, ``gs://...``). Credentials come from the
-            environment or a role, never from the URI, since the URI is written into logs and rows.
+        root: Folder, or URI that `pyarrow.fs` supports (``s3://bucket/run``, ``gs://...``), without credentials.
         patience: Seconds for which what fails in a bucket is tried again (see `patiently`); a folder's is not.
 
     Every method raises a `StorageTrouble` if the storage fails.
@@ -275,10 +249,16 @@ class Storage:
 
     def read(self, name: str) -> bytes | None:
         """Return the bytes of a file, None if it does not exist."""
-        return self._try(name, self._content)
+
+        def content(path: str) -> bytes | None:
+            with suppress(FileNotFoundError, NotADirectoryError):  # the latter: a file is where a folder would be
+                return _content(self.filesystem, path)
+            return None
+
+        return self._try(name, content)
 
     def read_all(self, names: Iterable[str]) -> Iterator[bytes]:
-        """Yield the bytes of files, none of one that does not exist; from a bucket `AT_ONCE` at the same time."""
+        """Yield the bytes of files, empty if one does not exist; from a bucket `AT_ONCE` at the same time."""
         if self.is_local:
             yield from (self.read(name) or b"" for name in names)
             return
@@ -286,20 +266,18 @@ class Storage:
             yield from (content or b"" for content in threads.map(self.read, names))
 
     def write(self, name: str, content: bytes | memoryview) -> None:
-        """Write a file atomically: a reader sees the old content or the new, even if the writer or machine is killed.
-
-        Raises:
-            StorageTrouble: If it cannot be written.
-        """
-        if self.is_local:
-            self._try(name, lambda target: _write_synced(Path(target), content))
-        else:  # an object appears when its upload is complete
-            self._try(name, lambda target: _put(self.filesystem, target, content))
+        """Write a file whole: a reader sees the old content or the new, even if the writer or machine is killed."""
+        self._try(name, lambda path: _put(self.filesystem, path, content))
 
     def delete(self, *names: str) -> None:
         """Delete files, those that exist; in a bucket `AT_ONCE` at the same time."""
+
+        def remove(path: str) -> None:
+            with suppress(FileNotFoundError):
+                self.filesystem.delete_file(path)
+
         with ThreadPoolExecutor(1 if self.is_local else AT_ONCE) as threads:
-            list(threads.map(lambda name: self._try(name, self._delete), names))
+            list(threads.map(lambda name: self._try(name, remove), names))
 
     def set_aside(self, name: str, why: str) -> None:
         """Rename a damaged file, to its name and `DAMAGED`, and log that."""
@@ -346,17 +324,6 @@ class Storage:
         return {info.path[len(self.path) :].lstrip("/"): (info.mtime_ns or 0) / 10**9 for info in files}
 
     def _try(self, name: str, act: Callable[[str], T]) -> T:
-        """Return what a function of a file's path returns; see `patiently`."""
+        """Return the result of a function of a file's path; see `patiently`."""
         path = self.full(name) if name else self.path
         return patiently(partial(act, path), path, 0.0 if self.is_local else self.patience)
-
-    def _content(self, path: str) -> bytes | None:
-        try:
-            with self.filesystem.open_input_stream(path, compression=None) as stream:
-                return bytes(stream.read())
-        except (FileNotFoundError, NotADirectoryError):  # the latter: a file lies where a folder of the path would
-            return None
-
-    def _delete(self, path: str) -> None:
-        with suppress(FileNotFoundError):
-            self.filesystem.delete_file(path)

@@ -32,7 +32,6 @@ from cktf.run.ledger import Ledger
 from cktf.run.preflight import require_runnable
 from cktf.storage import Storage
 from cktf.study.load import Study
-from cktf.study.paths import known_paths
 from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
 from cktf.trainer.probe import ProbeConfig
@@ -326,7 +325,6 @@ def plain_registries() -> Iterator[None]:
         table.update(old)
     for model in (ObjectivesConfig, AugmentationConfig, ProbeConfig, TrialConfig):
         model.model_rebuild(force=True)
-    known_paths.cache_clear()
 
 
 @pytest.fixture(scope="session")

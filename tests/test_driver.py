@@ -18,7 +18,7 @@ from rich.console import Console, RenderableType
 
 from cktf import driver as run_module
 from cktf.driver import extend, extended, launch, resume
-from cktf.errors import ClusterTooSmall, NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unwritable
+from cktf.errors import ClusterTooSmall, NotExtensible, NotRunnable, RunNotFound, StudyDiffers, Unusable
 from cktf.plan.planner import Planner
 from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, StudyRow
 from cktf.run.directory import STUDY, write_what_was_asked
@@ -250,7 +250,7 @@ def test_a_full_disk_ends_a_launch_with_one_message_whenever_it_comes_and_a_resu
 
         with monkeypatch.context() as patched:
             patched.setattr(writer, name, fail_once)
-            with pytest.raises(Unwritable, match="cannot be written to: No space left on device"):
+            with pytest.raises(Unusable, match="cannot be read or written: No space left on device"):
                 launch(spec, run_dir, console=console)
 
     run_until_full(Ledger, "append", PlannedRow, 2)
@@ -271,9 +271,9 @@ def test_only_what_a_study_has_can_be_extended(make_spec: MakeSpec, make_search:
     assert extended(make_search(trials=6), trials=4).trials == 10
     confirming = make_search(confirm={"top": 1, "seeds": 2})
     assert extended(confirming, seeds=3).confirm_seeds == (1, 2, 3, 4, 5)
-    with pytest.raises(NotExtensible, match="only a search has trials"):
+    with pytest.raises(NotExtensible, match="--trials are added to a search"):
         extended(make_spec(), trials=1)
-    with pytest.raises(NotExtensible, match="grows by --trials"):
+    with pytest.raises(NotExtensible, match="--seeds to a design, or a search with 'confirm:'"):
         extended(make_search(), seeds=1)
     with pytest.raises(NotExtensible, match="use --trials or --seeds"):
         extended(make_spec())

@@ -106,10 +106,10 @@ def test_an_arm_is_found_by_its_name_within_its_context() -> None:
     several = study(contexts={"a": {}, "b": {"batch_size": 8}}, compare={"slow": {"epochs": 1}}, seeds=1)
     assert several.arm("slow", "b").batch_size == 8
     for (name, context), said in {
-        ("slow", None): "context: the study has several; name one of a, b",
-        ("slow", "c"): "context c: the study has no such context; it has: a, b",
-        ("fast", "a"): "arm fast: the study has no such arm in context a; it has: baseline, slow",
-        ("s\x1b", "a"): r"arm s\x1b: the study has no such arm in context a; it has: baseline, slow",
+        ("slow", None): "context: must be one of a, b; got null",
+        ("slow", "c"): "context: must be one of a, b; got 'c'",
+        ("fast", "a"): "arm: must be one of baseline, slow; got 'fast'",
+        ("s\x1b", "a"): r"arm: must be one of baseline, slow; got 's\x1b'",
     }.items():
         with pytest.raises(StudyError) as caught:
             several.arm(name, context)

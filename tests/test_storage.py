@@ -70,7 +70,10 @@ def test_a_question_mark_in_a_local_folder_is_part_of_its_name(tmp_path: Path) -
     ("place", "told"),
     [
         ("", "the name of a folder is empty"),
-        ("~nobody-of-this-name/run", "no home folder is known on this machine for ~nobody-of-this-name; give a path"),
+        (
+            "~nobody-of-this-name/run",
+            "~nobody-of-this-name/run: is no name of a folder: Could not determine home directory",
+        ),
         ("a\0b", r"a\x00b: is no name of a folder: embedded null byte"),
         ("s3://", "s3://: names no bucket; use a folder, or a URI such as s3://bucket/run"),
         ("s3:///run", "s3:///run: is not a run directory: Missing bucket name in S3 URI; use"),
@@ -93,7 +96,7 @@ def test_a_place_that_cannot_be_opened_is_told_in_one_line_that_names_it_once(
 def test_without_a_home_folder_a_place_below_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr("pwd.getpwuid", lambda _: {}["no such user"])
-    with pytest.raises(InputError, match=r"^~/run: no home folder is known on this machine for ~; give a path"):
+    with pytest.raises(InputError, match=r"^~/run: is no name of a folder: Could not determine home directory"):
         Storage("~/run")
 
 

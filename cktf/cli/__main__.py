@@ -1,4 +1,4 @@
-"""``cktf``, and ``python -m cktf.cli``: whatever the moment, a signal that ends a driver ends it like Ctrl-C."""
+"""``cktf``, and ``python -m cktf.cli``: a signal that ends a driver ends it like Ctrl-C, also while it imports."""
 
 import os
 import sys

@@ -46,7 +46,7 @@ def _options(
 
 
 class _Command(TyperCommand):
-    """A command whose every exception, one raised while it prints included, ends in one message and an exit code."""
+    """A command that ends every exception in one message and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cktf.cli.arguments import Address, RunDirectory
-from cktf.cli.terminal import answer_table, names_table, out, say, warn
+from cktf.cli.terminal import answer_table, out, say, table_of, warn
 from cktf.errors import UserError
 from cktf.foreign_options import AGAINST, TAKES, Options
 from cktf.own_analysis import require_own_analysis
@@ -92,10 +92,8 @@ def report(
 
     if address is not None and engine is not ReportEngine.RAY:
         raise UserError(f"--address {address}: only --engine ray joins a cluster")
-    if engine is ReportEngine.RAY and (len(runs) > 1 or kind is not None):
-        raise UserError("--engine ray: it reads the ledger of one run, not of several, and no foreign results")
-    if engine is ReportEngine.RAY and against is not None:
-        raise UserError(f"--against {against}: is computed in this process, not by --engine ray")
+    if engine is ReportEngine.RAY and (len(runs) > 1 or kind is not None or against is not None):
+        raise UserError("--engine ray: it reads the ledger of one run, without --from and --against")
     with _ledger_reader(engine, address) as reader:
         paths = report_on(runs, out_dir, kind, options, reader, against)
     for answer in main_tables(paths.results):
@@ -147,6 +145,6 @@ def plot(
         raise UserError(WITHOUT_FIGURE)
     results = load(run)
     if figure is None:
-        out.print(names_table(applicable(results)))
+        out.print(table_of(("figure", "what it shows"), applicable(results).items()))
     else:
         say([write_figure(results, figure, out_file or f"{figure}.svg", factor or ())])

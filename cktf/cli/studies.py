@@ -55,7 +55,6 @@ def validate(
     out.print(spec.question, style="bold", markup=False)
     for head, rows in in_words.tables_of(spec, arms):
         out.print(table_of(head, rows))
-    warn(in_words.similar_names_in(spec))
     say([in_words.plan_in_words(spec, arms), *in_words.confounded_in_words(spec)])
     if compared := in_words.comparisons_of(spec, arms):
         is_one_sided = spec.alternative != Alternative.TWO_SIDED
@@ -70,8 +69,8 @@ def explain(
     plugins: Plugins = None,
 ) -> None:
     """Show what a key of a study means, what it may be and its default; of a section, also the keys in it."""
+    from cktf.study.named_parts import registered
     from cktf.study.reference import explained
-    from cktf.study.spec import registered
 
     registered(plugins or [])
     asked, below = explained(key)
@@ -85,8 +84,8 @@ def explain(
 
 def schema(plugins: Plugins = None) -> None:
     """Print the JSON schema of study files, by which editors check and complete them."""
+    from cktf.study.named_parts import registered
     from cktf.study.reference import json_schema
-    from cktf.study.spec import registered
 
     registered(plugins or [])
     say([json.dumps(json_schema(), indent=1)])
@@ -111,13 +110,13 @@ def new(
 def launch(
     study: StudyFile,
     run_dir: Annotated[
-        str | None, typer.Option(help="Where the run is kept; default runs/<study>, of a smoke run runs/<study>-smoke.")
+        str | None, typer.Option(help="The run directory; default runs/<study>, of a smoke run runs/<study>-smoke.")
     ] = None,
     overrides: Overrides = None,
     address: Address = None,
     smoke: Smoke = False,
 ) -> None:
-    """Run a study's trials on Ray. Launching again into the same run directory goes on where it stopped."""
+    """Run a study's trials on Ray; launched again with the same run directory, it continues."""
     from cktf import driver
     from cktf.run.preflight import remarks_on_data
     from cktf.study import in_words
@@ -134,7 +133,7 @@ def resume(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials once more.")] = False,
     address: Address = None,
 ) -> None:
-    """Go on with a run after anything: a crash, a lost machine, Ctrl-C."""
+    """Continue a run that was interrupted: by a crash, a lost machine, Ctrl-C."""
     from cktf import driver
 
     _finish(driver.resume(run, retry_failed=retry_failed, address=address))
@@ -148,7 +147,7 @@ def extend(
     ] = 0,
     address: Address = None,
 ) -> None:
-    """Add trials or seeds to a run; what is there is kept."""
+    """Add trials or seeds to a run; its results stay."""
     from cktf import driver
 
     _finish(driver.extend(run, trials=trials, seeds=seeds, address=address))
@@ -164,14 +163,14 @@ def measure(
     ],
     plugin: Plugins = None,
 ) -> None:
-    """Add measures to a run from the outputs that its trials stored ('keep_logits: true'), without training."""
+    """Add measures to a run, without training, from outputs that its trials stored ('keep_logits: true')."""
     from cktf.run.later_measures import add_measures
 
     say([add_measures(run, measures, plugin or ())])
 
 
 def status(run: RunDirectory) -> None:
-    """Show how a run stands, from its ledger alone; also while it is running."""
+    """Show the progress of a run, also while it is running."""
     from cktf.run.progress import status as run_status
 
     out.print(run_status(run))
@@ -188,16 +187,12 @@ def train(
     """Train one trial in this process, without Ray: for debugging. Only the cached teacher is written."""
     from cktf.run.preflight import remarks_on_data, require_runnable
     from cktf.study.designs import arm_named, replicates
-    from cktf.study.problems import StudyError
     from cktf.trainer.train import TrainingFailed
     from cktf.trial.run import run_trial
     from cktf.trial.teachers import CPU
 
     spec = _load(study, overrides, smoke=smoke)
-    try:
-        chosen = arm_named(spec, arm, context)
-    except StudyError as error:
-        raise StudyError(f"--{error}") from None
+    chosen = arm_named(spec, arm, context)
     config = replicates(spec, chosen.config, seed)[0]
     warn(remarks_on_data(spec))
     require_runnable(spec, replace(chosen, config=config))
@@ -220,7 +215,7 @@ def convert_teacher(
     source: Annotated[Path, typer.Argument(metavar="IN", help="A teacher's checkpoint.", show_default=False)],
     target: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="What is written.", show_default=False)],
 ) -> None:
-    """Take the weights out of a checkpoint and write them as safetensors; no code in it is run."""
+    """Write the weights of a checkpoint as safetensors; no code in it is run."""
     from cktf.trial.weights import convert_weights
 
     convert_weights(source, target)

@@ -1,6 +1,6 @@
 """Output to the terminal. Names and texts of a user are never taken for markup."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -50,8 +50,3 @@ def answer_table(title: str, rows: Sequence[Sequence[str]], remarks: Sequence[st
     for arm in arms:
         table.add_row(*map(Text, arm))
     return table
-
-
-def names_table(titles: Mapping[str, str]) -> Table:
-    """Return a table of figures and their titles."""
-    return table_of(("figure", "what it shows"), titles.items())

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Self
 
 from cktf.cluster.nodes import TrialResources
 from cktf.rows import EpochResult, PlannedRow, Stage, Status
@@ -41,13 +42,8 @@ class Assignment:
 
     @classmethod
     def of(
-        cls,
-        row: PlannedRow,
-        run: Storage,
-        resources: TrialResources,
-        options: TrainOptions,
-        plugins: Mapping[str, str],
-    ) -> "Assignment":
+        cls, row: PlannedRow, run: Storage, trial: TrialResources, options: TrainOptions, plugins: Mapping[str, str]
+    ) -> Self:
         """Return the assignment of a planned trial."""
         return cls(
             trial_id=row.trial_id,
@@ -56,11 +52,19 @@ class Assignment:
             run=run.root,
             patience=run.patience,
             plugins=json.dumps(plugins),
-            workers=resources.workers,
-            cpus=resources.cpus,
-            gpus=resources.gpus,
             is_teacher=row.stage == Stage.TEACHER,
+            **asdict(trial),
         )
+
+    @property
+    def run_storage(self) -> Storage:
+        """The run directory."""
+        return Storage(self.run, self.patience)
+
+    @property
+    def folder(self) -> Storage:
+        """The trial's folder within its run."""
+        return trial_storage(self.run_storage, self.trial_id)
 
 
 @dataclass(frozen=True)
@@ -86,13 +90,3 @@ class TrialEnd:
 
 Outcome = EpochResult | TrialEnd
 """Result of one step of a training."""
-
-
-def trial_folder(assignment: Assignment) -> Storage:
-    """Return the folder of an assignment's trial within its run."""
-    return trial_storage(run_of(assignment), assignment.trial_id)
-
-
-def run_of(assignment: Assignment) -> Storage:
-    """Return the run directory of an assignment."""
-    return Storage(assignment.run, assignment.patience)

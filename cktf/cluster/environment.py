@@ -56,6 +56,5 @@ def _require_home() -> None:
         Path.home()
     except RuntimeError:
         raise ClusterNotFound(
-            f"there is no home folder: $HOME is not set, and the machine does not know user {os.getuid()}; set HOME to "
-            "a folder that can be written to"
+            f"user {os.getuid()} has no home folder; set HOME to a folder that can be written to"
         ) from None

@@ -28,14 +28,13 @@ def started() -> Iterator[None]:
     Raises:
         ClusterNotFound: If it does not start.
     """
-    num_cpus = cores()
     with _private_folder() as folder, ExitStack() as stack:
-        stack.callback(_shut_down)
+        stack.callback(left)
         try:
             with starting():
                 ray.init(
                     "local",
-                    num_cpus=num_cpus,
+                    num_cpus=cores(),
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
@@ -45,7 +44,7 @@ def started() -> Iterator[None]:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ClusterNotFound(
                 f"Ray could not be started on this machine, in {folder}: {reason} The machine may be too busy, or the "
-                "disk full ($TMPDIR names another folder); launching again goes on where this one stopped"
+                "disk full ($TMPDIR names another folder)"
             ) from error
         yield
 
@@ -63,8 +62,9 @@ def starting() -> Iterator[None]:
         setattr(ray._private.utils, name, before)
 
 
-def _shut_down() -> None:
-    with held_back():  # a second Ctrl-C, from an impatient user, would leave processes behind
+def left() -> None:
+    """Leave Ray: a second Ctrl-C, from an impatient user, would leave processes behind."""
+    with held_back():
         ray.shutdown()
 
 
@@ -81,10 +81,9 @@ def _private_folder() -> Iterator[str]:
         try:
             folder = stack.enter_context(scratch_folder(place))
         except OSError as error:
-            shorter = f", nor one of at most {LONGEST_SOCKET - len(_SOCKET)} bytes, as sockets need"
             raise ClusterNotFound(
-                f"Ray could not be started on this machine: {place}: {error.strerror}; $TMPDIR ({usual}) is no folder "
-                f"that can be written to{'' if is_short else shorter}"
+                f"Ray could not be started on this machine: {place}: {error.strerror}; $TMPDIR ({usual}) must be a "
+                f"folder that can be written to, of at most {LONGEST_SOCKET - len(_SOCKET)} bytes, as sockets need"
             ) from error
         yield folder
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import ray
@@ -16,11 +15,10 @@ from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError
 from ray.tune import PlacementGroupFactory
 
-from cktf.cluster.local import started, starting
+from cktf.cluster.local import left, started, starting
 from cktf.cluster.pulse import Node, Pulse, alive_nodes
-from cktf.cluster.signals import held_back
 from cktf.errors import ClusterNotFound, ClusterTooSmall
-from cktf.study.spec import Resources
+from cktf.study.sections import Resources
 
 ANSWER_SECONDS = 10.0
 """Longest time that a cluster's head may take to accept a connection."""
@@ -81,17 +79,12 @@ def connected(address: str | None, advice: str = "launch again") -> Iterator[Pul
 
     A Ray that this process has already started is used as it is. ``advice`` ends the message that Ray was lost.
     """
-    with ExitStack() as stack:
-        feel = partial(Pulse, is_local=address is None, advice=advice)
-        place = "the Ray of this machine" if address is None else f"the Ray cluster at {address}"
-        if ray.is_initialized():
-            pulse = feel(place)
-            stack.callback(pulse.end)
-        else:
-            ending = stack.enter_context(ExitStack())  # the pulse goes on until Ray is left, which may hang
+    place = "the Ray of this machine" if address is None else f"the Ray cluster at {address}"
+    with ExitStack() as ending, ExitStack() as stack:  # the pulse goes on until Ray is left, which may hang
+        if not ray.is_initialized():
             stack.enter_context(started() if address is None else _joined(address))
-            pulse = feel(place)
-            ending.callback(pulse.end)
+        pulse = Pulse(place, is_local=address is None, advice=advice)
+        ending.callback(pulse.end)
         try:
             yield pulse
         except KeyboardInterrupt:
@@ -113,16 +106,13 @@ def _joined(address: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with held_back():
-            ray.shutdown()
+        left()
 
 
 def _require_answer(address: str) -> None:
-    """Refuse at once an address at which Ray would try for minutes."""
+    """Refuse an address at which no cluster answers; Ray itself would try for minutes."""
     if "://" in address:
-        raise ClusterNotFound(
-            f"--address {address}: a driver runs on a machine of the cluster; use --address auto there"
-        )
+        raise ClusterNotFound(f"--address {address}: a driver runs on a machine of the cluster, with --address auto")
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
         try:
@@ -142,9 +132,7 @@ def trials_that_fit(trial: TrialResources, nodes: Sequence[Node]) -> int:
 
 
 def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[str], None]) -> TrialResources:
-    """Wait, for a bounded time, until one trial fits on the cluster; return its resources.
-
-    If Ray runs on this machine alone, nothing is waited for.
+    """Wait, for a bounded time, until one trial fits on the cluster, and return its resources.
 
     Raises:
         ClusterTooSmall: If it does not fit, and no node is expected on which it would.
@@ -179,14 +167,14 @@ def wait_for_capacity(resources: Resources, *, is_local: bool, say: Callable[[st
 
 
 class Capacity:
-    """Number of trials that may run at the same time, counting nodes that an autoscaler may add.
+    """Number of trials that may run at the same time, also on nodes that an autoscaler may add.
 
     Args:
         trial: What a trial takes.
         slots: The study's own limit.
         nodes: Returns the nodes that are up.
         is_local: Whether no other node can come.
-        say: Told once when no trial fits any longer.
+        say: Called with a message when no trial fits any longer.
     """
 
     def __init__(

@@ -1,11 +1,10 @@
-"""The pulse of a running Ray: its nodes, asked for again and again, so that a driver notices that it lost them.
+"""Whether the Ray that a driver is connected to still answers, and which nodes it has.
 
 Ray itself waits for ever for a node that never comes if the one process of a local Ray is gone (its raylet), and ends
 its driver without a word a minute after the head is gone.
 """
 
 import os
-import socket
 import sys
 import threading
 import time
@@ -19,11 +18,8 @@ from cktf.errors import INTERRUPTED, LOST_CLUSTER, ClusterLost
 ASK_SECONDS = 2.0
 """Time between two questions to the head; nodes come and go."""
 
-REFUSED_SECONDS = 6.0
-"""How long a head that refuses connections may say nothing."""
-
 SILENT_SECONDS = 20.0
-"""How long any other may: it may be slow."""
+"""How long a head may say nothing: it may be slow."""
 
 LEAVE_SECONDS = 8.0
 """How long the driver may take to leave a cluster that is lost, before its process ends however Ray hangs."""
@@ -48,7 +44,6 @@ class Pulse:
 
     def __init__(self, place: str, *, is_local: bool, advice: str) -> None:
         self.nodes = alive_nodes()
-        self._head = ray.get_runtime_context().gcs_address
         self._place, self._is_local, self._advice = place, is_local, advice
         self._heard = time.monotonic()
         self._why = ""
@@ -75,7 +70,11 @@ class Pulse:
 
     def _watch(self) -> None:
         while not (self._why or self._is_over.wait(1.0)):
-            self._why = self._trouble(time.monotonic() - self._heard)
+            silent = time.monotonic() - self._heard
+            if self._is_local and not self.nodes:
+                self._why = "Ray's main process on this machine has ended, perhaps for want of memory"
+            elif silent > SILENT_SECONDS:
+                self._why = f"its head has not answered for {silent:.0f} s"
         if self._is_over.wait(LEAVE_SECONDS):
             return
         said = f"interrupted; {self._advice}" if self.is_interrupted else self._message()
@@ -87,28 +86,9 @@ class Pulse:
     def _message(self) -> str:
         return f"{self._place} was lost: {self._why}; {self._advice}"
 
-    def _trouble(self, silent: float) -> str:
-        """Return why the cluster is lost, after so many seconds of silence; an empty text if it is not."""
-        if self._is_local and not self.nodes:
-            return "Ray's main process on this machine has ended, perhaps for want of memory"
-        if silent > SILENT_SECONDS or (silent > REFUSED_SECONDS and _is_refused(self._head)):
-            return f"its head has not answered for {silent:.0f} s"
-        return ""
-
 
 def kill_own_processes() -> None:
     """Kill the processes of the Ray that this process has started."""
     node = ray._private.worker._global_node
     if node is not None:
         node.kill_all_processes(check_alive=False, allow_graceful=False)
-
-
-def _is_refused(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=1.0).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return False

@@ -1,4 +1,4 @@
-"""What a worker logs while it trains, collected to be shown by the driver: a worker's own output is seen by nobody."""
+"""Warnings that a worker logs while it trains, collected for the driver, which shows them."""
 
 import logging
 

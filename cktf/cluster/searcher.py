@@ -1,7 +1,6 @@
 """Ray Tune's view of the planner: a searcher that hands out its trials, a scheduler that reports their results.
 
-Both only translate. Nothing of Tune's is restored after a crash, and what Tune saves is deleted: the ledger is the
-truth.
+Nothing of Tune's is restored after a crash, and what Tune saves is deleted: the ledger is the truth.
 """
 
 import time
@@ -60,7 +59,7 @@ class PlannerSearcher(Searcher):
         if error:
             self._planner.on_error(key, self.deaths.pop(key, "its worker died"))
         elif end:
-            self.hear(result or {})
+            self.show_remarks(result or {})
             if end.is_storage:
                 self._planner.on_storage_trouble(key, end.reason)
             elif end.is_error:
@@ -68,8 +67,8 @@ class PlannerSearcher(Searcher):
             else:
                 self._planner.on_end(key, end.status, end.reason, end.device, end.node)
 
-    def hear(self, result: dict[str, Any]) -> None:
-        """Show the remarks of a trial's step."""
+    def show_remarks(self, result: dict[str, Any]) -> None:
+        """Show what was logged in a trial's step."""
         for remark in result.get("said", ()):
             self._say(remark)
 
@@ -110,13 +109,13 @@ class PlannerScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Return whether the trial goes on."""
-        self._searcher.hear(result)
+        self._searcher.show_remarks(result)
         self._heard[trial.trial_id] = time.monotonic()
         is_pruned = self._planner.on_epoch(trial.config["trial_id"], result["epoch"])
         return str(TrialScheduler.STOP if is_pruned else TrialScheduler.CONTINUE)
 
     def _look(self, trials: Iterable[Trial]) -> None:
-        """Say of which running trials nothing was heard for too long, and end their workers if the study wants it."""
+        """Say which running trials are silent for too long, and end their workers if the study wants it."""
         now = time.monotonic()
         workers = {trial: worker for trial in trials if (worker := trial.temporary_state.ray_actor)}
         self._heard = {trial.trial_id: self._heard.get(trial.trial_id, now) for trial in workers}
@@ -144,7 +143,6 @@ def _last_words(trial: Trial) -> str:
     file = Path(trial.error_file or "")
     text = file.read_text() if file.is_file() else ""
     lines = [line.strip() for line in text.rpartition("Failure #")[2].splitlines()[1:] if line.strip()]
-    if not lines:
-        return "its worker died"
     # An exception's traceback ends with what it says; the notice of a dead process begins with it.
-    return f"its worker died: {lines[-1] if lines[0].startswith('ray::') else lines[0]}"
+    said = lines[-1 if lines[0].startswith("ray::") else 0] if lines else "nothing is known of it"
+    return f"its worker died: {said}"

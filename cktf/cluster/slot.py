@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ import torch
 from ray import train as ray_train
 from ray import tune
 
-from cktf.cluster.assignment import Assignment, Outcome, TrialEnd, run_of, trial_folder
+from cktf.cluster.assignment import Assignment, Outcome, TrialEnd
 from cktf.cluster.remarks import remarks
 from cktf.cluster.worker_group import WorkerGroup
 from cktf.errors import StorageTrouble
@@ -82,10 +82,9 @@ class Slot(tune.Trainable):
 
 
 class OneWorker:
-    """One trial's training in this process; nothing of it runs between two calls of `advance`.
+    """One trial's training in this process. Each epoch is one call of Ray Train, which takes a millisecond.
 
-    Each epoch is one call of Ray Train, which takes a millisecond. So the loop can stay a generator, and no epoch is
-    trained after a pruner has ended the trial.
+    So the loop can stay a generator, and no epoch is trained after a pruner has ended the trial.
     """
 
     def __init__(self, assignment: Assignment) -> None:
@@ -129,13 +128,13 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
     except Exception as error:
         if _has_lost_another(error):
             raise  # the other worker reports why it failed, or has died, and Tune tries the trial again
-        is_storage = _is_of_storage(error)
+        is_storage = any(isinstance(each, StorageTrouble) for each in _with_causes(error))
         is_error = not isinstance(error, TrainingFailed)
         end = replace(end, status=Status.FAILED, reason=_reason(error), is_error=is_error, is_storage=is_storage)
         if not is_storage:
             text = "".join(traceback.format_exception(error))
             with suppress(OSError):  # the row has the reason
-                trial_folder(assignment).write(ERROR, text.encode())
+                assignment.folder.write(ERROR, text.encode())
         if is_fault_of_gpu(error, is_shared=is_shared):
             raise
     finally:
@@ -148,10 +147,10 @@ def outcomes(assignment: Assignment) -> Generator[Outcome]:
 
 
 def _epochs(assignment: Assignment, device: torch.device) -> Generator[EpochResult, None, str]:
-    """Yield a trial's epochs; return where a teacher was found that was not trained."""
+    """Yield a trial's epochs; return where a teacher was found if it did not have to be trained, else an empty text."""
     # OpenMP's default is all cores; the trial may use only its own.
     torch.set_num_threads(max(1, int(assignment.cpus)))
-    run = run_of(assignment)
+    run = assignment.run_storage
     if not run.names():
         raise StorageTrouble(f"{run.root} does not exist on {platform.node()}; all nodes must share it")
     register_stored(run, json.loads(assignment.plugins))
@@ -165,28 +164,28 @@ def _epochs(assignment: Assignment, device: torch.device) -> Generator[EpochResu
 
 def _has_lost_another(error: Exception) -> bool:
     """Return whether the exchange with other workers failed, as it does if one of them is gone."""
-    return isinstance(error, torch.distributed.DistError) or (
-        isinstance(error, RuntimeError) and _OF_GLOO.match(str(error)) is not None
-    )
+    of_gloo = isinstance(error, RuntimeError) and _OF_GLOO.match(str(error)) is not None
+    return of_gloo or isinstance(error, torch.distributed.DistError)
 
 
-def is_fault_of_gpu(error: BaseException | None, *, is_shared: bool) -> bool:
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error:
+        yield error
+        error = error.__cause__
+
+
+def is_fault_of_gpu(error: BaseException, *, is_shared: bool) -> bool:
     """Return whether an exception, or one that it was raised from, is a fault after which a trial is tried again.
 
     After most errors of CUDA (an illegal address, an assertion on the device, memory that failed) no later call of the
     process succeeds. If the GPU is shared, its memory may have been short because of another trial.
     """
-    if error is None:
-        return False
-    if isinstance(error, torch.OutOfMemoryError):
-        return is_shared
-    is_lost = isinstance(error, torch.AcceleratorError) or any(sign in str(error) for sign in _FAULTS)
-    return is_lost or is_fault_of_gpu(error.__cause__, is_shared=is_shared)
-
-
-def _is_of_storage(error: BaseException | None) -> bool:
-    """Return whether an exception, or one that it was raised from, is trouble of the storage."""
-    return error is not None and (isinstance(error, StorageTrouble) or _is_of_storage(error.__cause__))
+    for each in _with_causes(error):
+        if isinstance(each, torch.OutOfMemoryError):
+            return is_shared
+        if isinstance(each, torch.AcceleratorError) or any(sign in str(each) for sign in _FAULTS):
+            return True
+    return False
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Running a planner's trials on Ray Tune, wherever that runs."""
+"""A planner's trials run on Ray Tune, on this machine or a cluster."""
 
 import logging
 import os
@@ -61,11 +61,10 @@ def tune_to_end(planner: Planner, run: Storage, *, address: str | None, say: Cal
         NotRunnable: If something that trials need is not on its nodes or does not go together.
         Exception: The planner's `failure`, if it has one.
     """
-    resources = planner.spec.resources
+    resources, is_local = planner.spec.resources, address is None
     # Tune warns at every trial end about result files that are switched off.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     with connected(address, f"nothing is lost: 'cktf resume {run.root}' goes on") as pulse:
-        is_local = address is None
         trial = wait_for_capacity(resources, is_local=is_local, say=say)
         if not is_local:
             planner.on_teachers(_require_runnable_there(planner.spec, trial, say))
@@ -89,9 +88,7 @@ def _require_runnable_there(spec: StudySpec, trial: TrialResources, say: Callabl
     try:
         scores: list[TeacherRow] = ray.get(there.remote(dump_study(spec), spec.name, spec.plugins))
     except RayTaskError as error:
-        if isinstance(error.cause, NotRunnable):
-            raise error.cause from None
-        raise
+        raise error.cause if isinstance(error.cause, NotRunnable) else error from None
     except RayError as error:  # such as a lost node, which trials outlive; they report what is wrong
         say(f"the study could not be checked on the cluster: {error}")
         return []

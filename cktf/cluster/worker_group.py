@@ -1,8 +1,7 @@
 """The training of one trial on several Ray Train workers, one epoch at a time.
 
 Ray Train takes a function that trains to the end, in other processes. So `fit` runs in a thread, and the first worker
-waits after each epoch for an order to continue: no epoch is trained after a pruner has ended the trial, and a stopped
-worker returns, with its GPU freed, instead of being killed.
+waits after each epoch for an order to continue. A stopped worker returns, with its GPU freed, and is not killed.
 """
 
 import logging
@@ -17,7 +16,7 @@ import ray.train.torch
 import ray.util.queue
 from ray import train as ray_train
 
-from cktf.cluster.assignment import Assignment, Outcome, TrialEnd, trial_folder
+from cktf.cluster.assignment import Assignment, Outcome, TrialEnd
 from cktf.cluster.remarks import remarks
 from cktf.rows import Status
 
@@ -35,7 +34,7 @@ class WorkerGroup:
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
         self._messages = ray.util.queue.Queue(actor_options={"num_cpus": 0})
         self._orders = ray.util.queue.Queue(actor_options={"num_cpus": 0})
-        self._folder = trial_folder(assignment).child(_WORKERS)
+        self._folder = assignment.folder.child(_WORKERS)
         self._is_waiting = False
         self._is_over = False
         self._error: BaseException | None = None
@@ -67,12 +66,11 @@ class WorkerGroup:
                 if was_alive:
                     continue
                 raise RuntimeError("a worker of the trial died") from self._error
-            if isinstance(outcome, str):
-                _log.warning("%s", outcome)
-                continue
-            self._is_over = isinstance(outcome, TrialEnd)
-            self._is_waiting = not self._is_over
-            return outcome
+            if not isinstance(outcome, str):
+                self._is_over = isinstance(outcome, TrialEnd)
+                self._is_waiting = not self._is_over
+                return outcome
+            _log.warning("%s", outcome)
 
     def stop(self, patience: float | None = None) -> None:
         """Make the workers return after their present epoch; wait for them, ``patience`` seconds at most."""
@@ -93,7 +91,7 @@ def run_config(assignment: Assignment) -> ray_train.RunConfig:
     """Return the configuration with which Ray Train writes its state into the trial's folder, which all nodes see."""
     return ray_train.RunConfig(
         name=_WORKERS,
-        storage_path=trial_folder(assignment).root,
+        storage_path=assignment.folder.root,
         failure_config=ray_train.FailureConfig(
             max_failures=0,
             controller_failure_limit=3,  # type: ignore[call-arg]  # its types are still those of version 1

@@ -1,8 +1,7 @@
 """The planner: which trial runs next, which one ends early, and when a study is done. It knows no Ray.
 
-Everything the planner knows is in the ledger. Each event becomes a row, which is written first and then applied by the
-same method that applies the rows of earlier sessions when a run is resumed. A planner that replays a ledger therefore
-has the state of the planner that wrote it.
+Each event becomes a row, which is written first and then applied by the same method that applies the rows of earlier
+sessions. A planner that replays a ledger therefore has the state of the planner that wrote it.
 """
 
 import time
@@ -32,10 +31,8 @@ class Planner:
     """Plans a study and writes its ledger.
 
     A design is planned whole, seed by seed, so that an interrupted study has all arms of the seeds that are complete.
-    A search is planned arm by arm, as results come; its ``confirm`` stage follows when the search has ended.
-
-    A teacher that has to be trained is a trial, planned before its students and handed out before any waiting student.
-    Its students are handed out once it is complete, and fail if it fails.
+    A search is planned arm by arm, as results come, and then its ``confirm`` stage. A teacher that has to be trained is
+    a trial, before its students; they are handed out once it is complete, and fail if it fails.
 
     Args:
         spec: The study.
@@ -73,7 +70,8 @@ class Planner:
 
         rows = list(rows)
         if self._search:
-            self._search.over = _over(rows)
+            ends = {row.trial_id: isinstance(row, EndRow) for row in rows if isinstance(row, PlannedRow | EndRow)}
+            self._search.over = {trial_id for trial_id, has_ended in ends.items() if has_ended}
         for row in rows:
             self._apply(row)
         if self._search:
@@ -189,10 +187,10 @@ class Planner:
             )
 
     def patience(self, trial_id: str) -> float:
-        """Return after how many seconds without an epoch something is wrong with a running trial.
+        """Return the seconds without an epoch after which something is wrong with a running trial.
 
-        That is ten times the slowest epoch of it or of any student, and at least ``stall_seconds``. As long as none is
-        known, epochs may be long, and it is ten times ``stall_seconds``.
+        They are ten times the slowest epoch of it or of any student, at least ``stall_seconds``; before the first epoch
+        of the study, ten times ``stall_seconds``.
         """
         slowest = max(self.state.trial(trial_id).slowest_epoch, self.state.slowest_epoch)
         least = self.spec.stall_seconds
@@ -239,11 +237,7 @@ class Planner:
         return {row.arm_id for row in planned if row.stage == stage}
 
     def _plan(self, arms: Sequence[Arm], seeds: Sequence[int], stage: Stage) -> list[str]:
-        """Record the trials that are not planned yet, all arms of one seed before the next; before them their teachers.
-
-        Returns:
-            Ids of the new trials, in the order in which they are handed out.
-        """
+        """Record the trials that are not planned yet, seed by seed, after their teachers; return the new ids."""
         new: dict[str, PlannedRow] = {}
         for seed in seeds:
             pairs = [(arm, config) for arm in arms for config in replicates(self.spec, arm.config, seed)]
@@ -342,14 +336,3 @@ class Planner:
         self.state.apply(row)
         if self._search:
             self._search.apply(row)
-
-
-def _over(rows: Iterable[Row]) -> set[str]:
-    """Return the trials that have ended when all rows are applied."""
-    over = set()
-    for row in rows:
-        if isinstance(row, EndRow):
-            over.add(row.trial_id)
-        elif isinstance(row, PlannedRow):  # a failed one is tried again
-            over.discard(row.trial_id)
-    return over

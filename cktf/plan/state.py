@@ -46,10 +46,7 @@ class TrialState:
         return self.planned.epochs or int(self.planned.config["epochs"])
 
     def is_silent(self, now: float) -> bool:
-        """Return whether it runs, and no epoch came for ten times as long as its slowest took, or for `STALL_SECONDS`.
-
-        The longer of the two, at a time in seconds since the epoch.
-        """
+        """Return whether it runs, and no epoch came for ten times its slowest, but at least `STALL_SECONDS`."""
         patience = max(10 * self.slowest_epoch, STALL_SECONDS)
         return self.status is Status.RUNNING and now - self.heard > patience
 

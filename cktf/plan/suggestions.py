@@ -1,9 +1,7 @@
 """Optuna's study of a search: which arm to try next, and which arms to end early.
 
 The study is in memory and is rebuilt from the ledger at every start, by asking again in the ledger's order with the
-recorded values. It then equals the study of the lost driver, including the samplers' own state (generations, positions
-in a sequence, covariances), and no file of Optuna can contradict the ledger. Only suggestions that were discarded,
-because their arm was known, are not asked again.
+recorded values. It then equals the study of the lost driver, the samplers' own state included.
 """
 
 import logging

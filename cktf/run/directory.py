@@ -1,4 +1,4 @@
-"""Study and provenance of a run directory (code, versions, machine, command), and whether a study may be run in it."""
+"""What a run directory says of its study: the study, its provenance, and whether a study may be run in it."""
 
 import json
 import os
@@ -7,8 +7,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
@@ -18,12 +17,12 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from cktf.credentials import masked
-from cktf.errors import BadRunDirectory, LedgerDamaged, RunNotFound, StudyDiffers, Unwritable, refusal_of, visible
+from cktf.errors import InputError, LedgerDamaged, RunNotFound, StudyDiffers, visible
 from cktf.measures.registry import directions, settings_of
 from cktf.names import BASELINE
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, StudyRow
+from cktf.rows import PlannedRow, Row, Stage, StudyRow
 from cktf.run.ledger import FOLDER as LEDGER
-from cktf.run.ledger import LOCK, Ledger, read_ledger, reading
+from cktf.run.ledger import LOCK, Ledger, using
 from cktf.run.plugins import FOLDER as PLUGINS
 from cktf.run.plugins import store, stored_plugin
 from cktf.storage import Storage
@@ -52,17 +51,6 @@ because batch-norm sees each worker's shard alone, and the settings of a measure
 
 The ledger has what every launch asks, and the report says if that was changed when results may have been seen.
 """
-
-
-@contextmanager
-def writing(run: Storage) -> Iterator[None]:
-    """Raise one message if a run directory cannot be written to."""
-    try:
-        yield
-    except OSError as error:
-        raise Unwritable(
-            f"{visible(run.root)}: cannot be written to: {refusal_of(error)}; once it can, 'cktf resume' goes on"
-        ) from error
 
 
 def write_what_was_asked(spec: StudySpec, run: Storage, ledger: Ledger) -> None:
@@ -147,7 +135,7 @@ def require_unedited(run: Storage, rows: Iterable[Row]) -> None:
 
 
 def _reference_values(spec: StudySpec) -> dict[str, dict[str, float]]:
-    """Return context -> arm -> published value; a value of any name of an arm is the arm's."""
+    """Return context to arm to published value; an arm's aliases may have it."""
     values = {context: {**own} for context, own in spec.reference.by_context().items()} if spec.reference else {}
     for arm in plan_arms(spec) if values else ():
         own = values.get(arm.context, {})
@@ -161,25 +149,18 @@ def require_own(run: Storage) -> None:
     """Refuse a folder with files that are not of a run.
 
     Raises:
-        BadRunDirectory: If there are any.
+        InputError: If there are any.
     """
-    folder = Path(run.path)
-    if not (run.is_local and folder.is_dir()):
-        return
     own = {STUDY, PROVENANCE, LEDGER, LOCK, PLUGINS, "teachers", "trials", "report", "afterthought"}
-    half_written = (".", f"{STUDY}.", f"{PROVENANCE}.")
-    with reading(run):
-        names = sorted(path.name for path in folder.iterdir())
-    if others := [name for name in names if name not in own and not name.startswith(half_written)]:
-        raise BadRunDirectory(
-            f"{run.root}: holds no run, but {', '.join(others[:3])}{' and more' if len(others) > 3 else ''}; choose a "
-            "folder that is new or empty"
-        )
+    with using(run):
+        names = [path.name for path in Path(run.path).glob("*")] if run.is_local else []
+    if others := sorted(name for name in names if name not in own and not name.startswith(".")):
+        raise InputError(f"{run.root}: holds no run, but {others[0]}; choose a folder that is new or empty")
 
 
 def stored_study(run: Storage) -> StudySpec | None:
     """Return the study of a run; None if there is no run."""
-    with reading(run):
+    with using(run):
         text = run.read(STUDY)
     try:
         return None if text is None else read_study(text.decode(), run.full(STUDY), find=partial(stored_plugin, run))
@@ -213,17 +194,11 @@ def require_same(spec: StudySpec, stored: StudySpec, run: Storage) -> None:
         }
         for study in (spec, stored)
     )
-    differing = [key for key in asked if asked[key] != before[key]]
-    if not differing:
-        return
-    grown = set(differing) <= {"trials", "seeds", "confirm"}
-    hint = f"use 'cktf extend {run.root}' to add to it, or " if grown else ""
-    if not (grown or any(isinstance(row, EpochRow | EndRow) for row in read_ledger(run))):
-        hint = "nothing has been trained in it, so delete it, or "
-    raise StudyDiffers(
-        f"{run.root}: holds a run of a study that differs in: {', '.join(differing)}; {hint}choose another "
-        f"--run-dir, or use 'cktf resume {run.root}' to go on with what it holds"
-    )
+    if differing := [key for key in asked if asked[key] != before[key]]:
+        raise StudyDiffers(
+            f"{run.root}: holds a run of a study that differs in: {', '.join(differing)}; choose another --run-dir, "
+            f"use 'cktf resume {run.root}' to go on with what it holds, or 'cktf extend' to add trials or seeds to it"
+        )
 
 
 def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
@@ -246,30 +221,21 @@ def require_same_contents(rows: Iterable[Row], run: Storage) -> None:
                 f"code knows: {spelled(where)}: {said}"
             ) from error
     for content in sorted(named):
-        found = content.here()
-        if found == content.digest:
-            continue
-        what = f"{run.root}: {content.key}: {content.place}"
-        if not content.digest:
+        if (found := content.here()) != content.digest:
             raise StudyDiffers(
-                f"{what} can be read here, and could not be where trials were planned with it, which are therefore "
-                "known by its place; go on where it cannot be read, or choose another --run-dir"
+                f"{run.root}: {content.key}: {content.place} has changed since trials were planned with it: its "
+                f"SHA-256 was {content.digest or 'not to be read'}, and is {found or 'not to be read'}; put that one "
+                "back, or choose another --run-dir"
             )
-        changed = "has changed" if found else "can no longer be read here"
-        raise StudyDiffers(
-            f"{what} {changed} since trials were planned with it, when its SHA-256 was {content.digest}; put that one "
-            "back, or choose another --run-dir"
-        )
 
 
 def forget(run: Storage, ledger: Ledger) -> None:
     """Delete the ledger, study and provenance of a run in which nothing was trained."""
-    with writing(run):
+    with using(run):
         ledger.close()
         run.child(LEDGER).clear()
         run.child(PLUGINS).clear()
-        run.delete(STUDY)
-        run.delete(PROVENANCE)
+        run.delete(STUDY, PROVENANCE)
 
 
 def provenance() -> dict[str, Any]:
@@ -287,15 +253,13 @@ def provenance() -> dict[str, Any]:
 
 
 def _git_commit() -> str:
-    # A repository around an installed package may be of another project.
-    is_checkout = _git("ls-files", "--", Path(__file__).name)
-    commit = _git("rev-parse", "HEAD") if is_checkout else ""
-    return f"{commit}+dirty" if commit and _git("status", "--porcelain", "--untracked-files=no") else commit
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    try:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        # A repository around an installed package may be of another project.
+        commit = git("rev-parse", "HEAD") if git("ls-files", "--", Path(__file__).name) else ""
+        return f"{commit}+dirty" if commit and git("status", "--porcelain", "--untracked-files=no") else commit
     except (OSError, subprocess.CalledProcessError):  # no git, or no checkout: an installed package
         return ""

@@ -36,11 +36,7 @@ class TrialFiles:
                 trials.delete(*(f"{row.trial_id}/{name}" for name in names if self._is_done_with(row.trial_id, name)))
 
     def finish(self) -> None:
-        """Final clean-up: delete the weights of all but the best arm of each context, now that it is known.
-
-        Checkpoints of ended trials are deleted again, because a kill may have come between a row and its deletion; and
-        folders without files.
-        """
+        """Delete what ended trials need no more: also what a kill has left, and all but the best arm's weights."""
         trials = self._run.child(TRIALS)
         with self._ending_nothing():
             trials.delete(*self._left_over(trials.names(below=True)))
@@ -69,5 +65,5 @@ class TrialFiles:
         try:
             yield
         except OSError as error:
-            text = "%s: files of ended trials cannot be deleted now: %s"
-            logging.getLogger(__name__).warning(text, visible(self._run.root), refusal_of(error))
+            said = f"{visible(self._run.root)}: files of ended trials cannot be deleted now: {refusal_of(error)}"
+            logging.getLogger(__name__).warning(said)

@@ -13,12 +13,13 @@ from cktf.measures.registry import built, directions, numbers_of, settings_of, w
 from cktf.plan.state import RunState
 from cktf.plugins import Plugin, find_plugin
 from cktf.rows import EpochRow, Row, Status, StudyRow
-from cktf.run.directory import provenance, require_study, writing
-from cktf.run.ledger import Ledger, open_run, read_ledger
+from cktf.run.directory import provenance, require_study
+from cktf.run.ledger import Ledger, read_ledger, using
 from cktf.run.plugins import store
+from cktf.storage import Storage
 from cktf.study import yaml_text
+from cktf.study.named_parts import measure_problems, registered
 from cktf.study.problems import StudyError
-from cktf.study.spec import measure_problems, registered
 from cktf.trainer.checkpoint import trial_storage
 from cktf.trainer.measuring import LOGITS, stored_predictions
 
@@ -38,11 +39,11 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
         UserError: If there is no run, no trial has stored outputs, a measure cannot be taken from them, or the run has
             it with other settings or of other code.
     """
-    run = open_run(run_dir)
+    run = Storage(run_dir)
     require_study(run)
     extra = registered(plugins, partial(find_plugin, folder=Path()))
     measures = _of_outputs(asked)
-    with writing(run):
+    with using(run):
         ledger = Ledger(run)
     with ledger:
         rows = list(read_ledger(run))
@@ -64,12 +65,20 @@ def add_measures(run_dir: str | os.PathLike[str], asked: Sequence[str], plugins:
                 f"{run.root}: no complete trial has stored outputs ({LOGITS}); 'keep_logits: true' in its "
                 "study stores them"
             )
-        new: list[Row] = [_session(launches[-1], measures, extra)] if outputs else []
+        session = replace(
+            launches[-1],
+            measures={**launches[-1].measures, **directions(measures)},
+            measure_settings={**launches[-1].measure_settings, **settings_of(measures)},
+            plugins={**launches[-1].plugins, **{plugin.name: plugin.version for plugin in extra}},
+            time=time.time(),
+            **provenance(),
+        )
+        new: list[Row] = [session] if outputs else []
         for trial_id, found in outputs.items():
             numbers = {k: v for split, each in found.items() for k, v in numbers_of(measures, split, each).items()}
             row = last[trial_id]
             new.append(replace(row, measures={**row.measures, **numbers}, time=time.time()))
-        with writing(run):
+        with using(run):
             store(extra, run)
             for each in new:
                 ledger.append(each)
@@ -110,15 +119,3 @@ def _require_comparable(
                 f"plug-in {plugin.name} is {plugin.version} here, and {versions[plugin.name]} in the run; give the "
                 "changed file, and its measures, other names"
             )
-
-
-def _session(last: StudyRow, measures: Mapping[str, Measure], plugins: Sequence[Plugin]) -> StudyRow:
-    """Return the study row of a session that adds measures."""
-    return replace(
-        last,
-        measures={**last.measures, **directions(measures)},
-        measure_settings={**last.measure_settings, **settings_of(measures)},
-        plugins={**last.plugins, **{plugin.name: plugin.version for plugin in plugins}},
-        time=time.time(),
-        **provenance(),
-    )

@@ -5,7 +5,6 @@ least one sees the other. A lease that is not written again for `LEASE_SECONDS`,
 dead driver's.
 """
 
-import json
 import logging
 import os
 import platform
@@ -52,12 +51,12 @@ class Lease:
         self._run = run.root
         self._place = Storage(run.root).child(FOLDER)  # without patience: the next beat is the next try
         self._name = f"{secrets.token_hex(8)}.json"
-        self._started = time.strftime("%Y-%m-%d %H:%M:%S")
+        self._holder = holder_of_this()
         self._is_over = threading.Event()
         self._is_lost = False
         for _ in range(TRIES):
             dead = self._wait_for_others()
-            self._write()
+            self._place.write(self._name, self._holder)
             others = self._others()
             if others.items() <= dead.items():
                 self._place.delete(*dead)
@@ -90,11 +89,7 @@ class Lease:
                 if not self._place.exists(self._name):
                     self._is_lost = True
                     return
-                self._write()
-
-    def _write(self) -> None:
-        holder = {"pid": os.getpid(), "host": platform.node(), "started": self._started}
-        self._place.write(self._name, json.dumps(holder).encode())
+                self._place.write(self._name, self._holder)
 
     def _others(self) -> dict[str, float]:
         return {name: written for name, written in self._place.times().items() if name != self._name}
@@ -118,16 +113,19 @@ class Lease:
         return others
 
     def _refuse(self, name: str) -> None:
-        holder = {}
-        with suppress(OSError, ValueError, TypeError):
-            holder = dict(json.loads(self._place.read(name) or b"{}"))
-        raise RunInUse(in_use(self._run, holder))
+        holder = None
+        with suppress(OSError):
+            holder = self._place.read(name)
+        raise in_use(self._run, holder)
 
 
-def in_use(run: str, holder: dict[str, object]) -> str:
-    """Return the message that another driver has a run; ``holder`` has its ``pid``, ``host`` and ``started``."""
-    who = f"process {holder.get('pid', 'unknown')} on {holder.get('host', 'an unknown machine')}"
-    return (
-        f"{run} is in use by {visible(who)}, started {visible(str(holder.get('started', 'just now')))}; wait until it "
-        "has ended, or end it"
-    )
+def holder_of_this() -> bytes:
+    """Return what a driver writes of itself where it holds a run."""
+    started = time.strftime("%Y-%m-%d %H:%M:%S")
+    return f"process {os.getpid()} on {platform.node()}, started {started}".encode()
+
+
+def in_use(run: str, holder: bytes | None) -> RunInUse:
+    """Return the exception that another driver has a run; ``holder`` is what it has written of itself."""
+    who = (holder or b"").decode(errors="replace") or "another process"
+    return RunInUse(f"{run} is in use by {visible(who)}; wait until it has ended, or end it")

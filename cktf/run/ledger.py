@@ -1,7 +1,6 @@
 """The ledger: the only truth about a study, as rows that are appended and never changed.
 
 ``RUN/ledger/000001.jsonl``, ``000002.jsonl``, ... are its segments, in the order of events, as their lines are.
-Everything else (what is left to run, the sampler's state, ``cktf status``, the Parquet tables) is derived from them.
 
 In a folder, each session of the driver appends its rows to its own segment, each with one ``write``: a killed driver
 loses nothing and leaves at most one torn line at the segment's end. In a bucket, which has no append, a session writes
@@ -10,14 +9,10 @@ no driver ever writes over another's rows, even if it has lost its lease without
 """
 
 import fcntl
-import json
-import os
-import platform
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -25,19 +20,16 @@ from typing import BinaryIO, Self
 from filelock import FileLock, Timeout
 
 from cktf.errors import (
-    BadRunDirectory,
     InputError,
     LedgerDamaged,
-    RunInUse,
-    Unreadable,
-    Unwritable,
+    Unusable,
     refusal_of,
     visible,
 )
 from cktf.ledger_lines import SEGMENT, RowReader, whole_lines
 from cktf.locks import file_lock
 from cktf.rows import EndRow, EpochRow, Row
-from cktf.run.lease import Lease, has_lease, in_use
+from cktf.run.lease import Lease, has_lease, holder_of_this, in_use
 from cktf.storage import PATIENCE, Storage
 
 FOLDER = "ledger"
@@ -55,25 +47,13 @@ LOCK_SECONDS = 1.0
 """How long a driver tries to get the lock, which 'cktf status' holds for an instant."""
 
 
-def open_run(run_dir: str | os.PathLike[str]) -> Storage:
-    """Return the storage of a run directory: a folder, or a bucket's URI.
-
-    Raises:
-        BadRunDirectory: If the name is empty, or a URI that is malformed or of an unknown kind.
-    """
-    try:
-        return Storage(run_dir)
-    except InputError as error:
-        raise BadRunDirectory(str(error)) from error
-
-
 @contextmanager
-def reading(run: Storage) -> Iterator[None]:
-    """Raise one message if a run directory cannot be read."""
+def using(run: Storage) -> Iterator[None]:
+    """Raise one message if a run directory cannot be read or written."""
     try:
         yield
     except OSError as error:
-        raise Unreadable(f"{visible(run.root)}: cannot be read: {refusal_of(error)}") from error
+        raise Unusable(f"{visible(run.root)}: cannot be read or written: {refusal_of(error)}") from error
 
 
 def read_ledger(run: Storage) -> Iterator[Row]:
@@ -83,54 +63,53 @@ def read_ledger(run: Storage) -> Iterator[Row]:
 
     Raises:
         LedgerDamaged: If any other line is no row, or precedes a row that it needs; the message names segment and line.
-        Unreadable: If the place cannot be read.
+        Unusable: If the place cannot be read.
     """
-    read = RowReader().read
+    reader = RowReader()
     for line, place in _lines(run):
-        yield _row(read, line, place())
+        yield _row(reader, line, place)
 
 
 def read_latest(run: Storage) -> Iterator[Row]:
     """Yield the rows of a run's ledger, but of each trial's epochs the last one alone, before its end.
 
-    Counts and scores follow from these; a large ledger is read some fifty times as fast. The values of the other
-    epochs are not looked at.
+    Counts and scores follow from these. The values of the other epochs are not looked at, so that a large ledger is
+    read some fifty times as fast.
 
     Raises:
-        LedgerDamaged: As `read_ledger`.
-        Unreadable: Likewise.
+        UserError: As `read_ledger`.
     """
-    read = RowReader().read
-    latest: dict[bytes, tuple[bytes, Callable[[], str]]] = {}
+    reader = RowReader()
+    latest: dict[bytes, tuple[bytes, str]] = {}
     for line, place in _lines(run):
         if line.startswith(_EPOCH) and line.endswith(b"}") and (at := line.rfind(_TRIAL)) > 0:
             latest[line[at + len(_TRIAL) : line.find(b'"', at + len(_TRIAL))]] = line, place
             continue
-        row = _row(read, line, place())
+        row = _row(reader, line, place)
         if isinstance(row, EndRow) and (epoch := latest.pop(row.trial_id.encode(), None)):
-            yield _row(read, epoch[0], epoch[1]())
+            yield _row(reader, *epoch)
         yield row
     for line, place in latest.values():
-        yield _row(read, line, place())
+        yield _row(reader, line, place)
 
 
-def _lines(run: Storage) -> Iterator[tuple[bytes, Callable[[], str]]]:
-    """Yield the lines of a run's ledger, and what names the place of each."""
+def _lines(run: Storage) -> Iterator[tuple[bytes, str]]:
+    """Yield the lines of a run's ledger and the place of each, for messages."""
     segments = run.child(FOLDER)
-    with reading(segments):
+    with using(segments):
         names = _names(segments)
     segments.patience = segments.patience or PATIENCE  # it has answered: from here on it is waited for
     contents = segments.read_all(names)
     for name in names:
-        with reading(segments):
+        with using(segments):
             content = next(contents)
         for number, line in enumerate(whole_lines(content), start=1):
-            yield line, partial("{}, line {}".format, segments.full(name), number)
+            yield line, f"{segments.full(name)}, line {number}"
 
 
-def _row(read: Callable[[bytes, str], Row], line: bytes, place: str) -> Row:
+def _row(reader: RowReader, line: bytes, place: str) -> Row:
     try:
-        return read(line, place)
+        return reader.read(line, place)
     except InputError as error:
         raise LedgerDamaged(str(error)) from error
 
@@ -138,7 +117,7 @@ def _row(read: Callable[[bytes, str], Row], line: bytes, place: str) -> Row:
 def is_in_use(run: Storage) -> bool:
     """Return whether a driver has the run open now; False if that cannot be known."""
     if not run.is_local:
-        with reading(run):
+        with using(run):
             return has_lease(run)
     path = Path(run.full(LOCK))
     if not path.is_file():
@@ -185,11 +164,14 @@ class Ledger:
         line = row.to_json().encode() + b"\n"
         if self.run.is_local:
             self._file = self._file or self._open_segment()
+            written = 0
             try:
-                _write_whole(self._file, line)
-            except OSError:
-                self._close_segment()  # a torn line may only be a segment's last: the next row begins another
-                raise
+                written = self._file.write(line)
+            finally:
+                if written < len(line):
+                    self._close_segment()  # a torn line may only be a segment's last: the next row begins another
+            if written < len(line):
+                raise OSError(f"{self._segments.path}: a row could not be written whole; is the disk full?")
             return
         self._waiting.append(line)
         must_last = not (isinstance(row, EpochRow) or self._is_planning)
@@ -198,7 +180,7 @@ class Ledger:
 
     @contextmanager
     def planning(self) -> Iterator[None]:
-        """Buffer rows while planning; they can be planned again if lost."""
+        """Buffer rows in here, which can be planned again if lost."""
         self._is_planning = True
         try:
             yield
@@ -221,11 +203,7 @@ class Ledger:
         self._flushed = time.monotonic()
 
     def close(self) -> None:
-        """Write the buffered rows and free the lock.
-
-        Raises:
-            OSError: If they could not be written.
-        """
+        """Write the buffered rows and free the lock."""
         try:
             self.flush()
         finally:
@@ -263,26 +241,16 @@ def _names(segments: Storage) -> list[str]:
     return [name for name in segments.names(SUFFIX) if SEGMENT.fullmatch(name)]
 
 
-def _write_whole(file: BinaryIO, line: bytes) -> None:
-    if file.write(line) < len(line):
-        raise OSError(f"{file.name}: a row could not be written whole; is the disk full?")
-
-
 def _lock(run: Storage) -> FileLock:
     path = Path(run.full(LOCK))
     lock = file_lock(path)
     try:
         lock.acquire(timeout=LOCK_SECONDS)
     except Timeout:
-        holder = {}
-        with suppress(OSError, ValueError, TypeError):  # the holder may be about to write this
-            holder = dict(json.loads(path.read_bytes()))
-        raise RunInUse(in_use(run.root, holder)) from None
+        raise in_use(run.root, path.read_bytes()) from None
     except OSError as error:
-        raise Unwritable(
-            f"{path}: cannot be locked: {error.strerror}; the file system has no locks, without which two drivers "
-            "could write one ledger: choose a --run-dir in another"
+        raise Unusable(
+            f"{path}: cannot be locked: {error.strerror}; choose a --run-dir in a file system that has locks"
         ) from error
-    started = time.strftime("%Y-%m-%d %H:%M:%S")
-    path.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), "started": started}))
+    path.write_bytes(holder_of_this())
     return lock

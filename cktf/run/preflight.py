@@ -22,10 +22,8 @@ MAX_ARMS_BUILT = 200
 def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow]:
     """Build the parts of a study's arms on this machine, and score their teachers.
 
-    For a search the arms are the baseline, and the baseline with one factor at each of its bounds; conditional factors
-    are not tried, because they may be valid only under their condition. Of a large grid not every combination is built.
-
-    Every teacher from a file is scored once, on the validation split of the study's first seed.
+    For a search the arms are the baseline, and the baseline with one factor at each of its bounds, but no conditional
+    factors. Every teacher from a file is scored once, on the validation split of the study's first seed.
 
     Args:
         spec: The study.
@@ -38,17 +36,14 @@ def require_runnable(spec: StudySpec, arm: Arm | None = None) -> list[TeacherRow
         NotRunnable: If something is missing or does not go together, or a teacher is no better than chance and the
             study does not accept that.
     """
-    if spec.teacher_once:
-        try:
-            size_limit()
-        except InputError as error:
-            raise NotRunnable(str(error)) from error
     is_measured = spec.reads_teacher
     searched = (spec.search or {}).items()
     edges = ({path: edge} for path, domain in searched if not domain.when for edge in domain.edges)
     arms = [arm] if arm else [*every_arm(spec), *(arm_for(spec, values) for values in edges)]
     for each in _different(arms):
         with _naming(spec, each):
+            if spec.teacher_once:
+                size_limit()
             check_trial(each.config, spec.resources.workers, is_measured=is_measured, measures=spec.built_measures)
     device = CPU if spec.resources.gpus == 0 else default_device()
     scores: dict[str, TeacherRow] = {}
@@ -91,12 +86,7 @@ def _naming(spec: StudySpec, arm: Arm) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        hint = ""
-        if spec.search and arm.name != BASELINE:
-            hint = "; 'when:' keeps a factor to where it applies"
-        elif spec.compare and arm.context and arm.name != BASELINE:
-            hint = "; 'skip:' keeps an arm out of a context"
-        raise NotRunnable(f"{spec.name}, arm {arm.label}: {error}{hint}") from error
+        raise NotRunnable(f"{spec.name}, arm {arm.label}: {error}") from error
     except Exception as error:
         if said := raised_in(error, spec.plugins):
             raise NotRunnable(f"{spec.name}, arm {arm.label}: {said}") from error

@@ -14,7 +14,8 @@ from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
 from cktf.rows import MEASURE, EndRow, EpochRow, Row, Stage, Status, StudyRow, TeacherRow
-from cktf.run.ledger import is_in_use, open_run, read_latest
+from cktf.run.ledger import is_in_use, read_latest
+from cktf.storage import Storage
 
 if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
     from cktf.plan.planner import Planner
@@ -30,39 +31,28 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
     Yields:
         Function to call after each row.
     """
-    clock = _Clock(planner)
-    if not console.is_terminal:
-
-        def print_end(row: Row) -> None:
-            clock.see(row)
-            if isinstance(row, EndRow):
-                trial = planner.state.trial(row.trial_id)
-                line = f"[{planner.state.num_ended}/{planner.total()}] {_line_of(trial, planner.state.metric)}"
-                words = f"{line}; {clock.in_words()}"
-                console.print(words, markup=False, highlight=False, soft_wrap=True)
-
-        yield print_end
-        return
-
+    clock, state = _Clock(planner), planner.state
     name = TextColumn("{task.description}", markup=False)
     words = TextColumn("{task.fields[words]}", markup=False)
     bars = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(name, *bars, words, console=console) as bar:
-        task = bar.add_task(planner.spec.name, total=planner.total(), completed=planner.state.num_ended, words="")
-
+    with Progress(name, *bars, words, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(planner.spec.name, total=planner.total(), completed=state.num_ended, words="")
         shown = 0.0
 
-        def move(row: Row) -> None:
+        def see(row: Row) -> None:
             nonlocal shown
             clock.see(row)
-            if isinstance(row, EndRow) and row.status == Status.FAILED:
-                line = _line_of(planner.state.trial(row.trial_id), planner.state.metric)
+            if isinstance(row, EndRow) and not console.is_terminal:
+                line = f"[{state.num_ended}/{planner.total()}] {_line_of(state.trial(row.trial_id), state.metric)}"
+                console.print(f"{line}; {clock.in_words()}", markup=False, highlight=False, soft_wrap=True)
+            elif isinstance(row, EndRow) and row.status == Status.FAILED:
+                line = _line_of(state.trial(row.trial_id), state.metric)
                 bar.console.print(line, style="red", markup=False, highlight=False)
-            if isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS:
+            if console.is_terminal and (isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS):
                 shown = time.monotonic()
-                bar.update(task, completed=planner.state.num_ended, total=planner.total(), words=clock.in_words())
+                bar.update(task, completed=state.num_ended, total=planner.total(), words=clock.in_words())
 
-        yield move
+        yield see
 
 
 def status(run_dir: str) -> RenderableType:
@@ -71,7 +61,7 @@ def status(run_dir: str) -> RenderableType:
     Raises:
         UserError: `RunNotFound` if there is no ledger; others if the place or the ledger cannot be read.
     """
-    run = open_run(run_dir)
+    run = Storage(run_dir)
     rows = list(read_latest(run))
     launches = [row for row in rows if isinstance(row, StudyRow)]
     if not launches:
@@ -83,12 +73,15 @@ def status(run_dir: str) -> RenderableType:
     lines: list[tuple[str, str]] = [
         ("left to run" if kind is Status.PLANNED else kind, str(counts[kind])) for kind in Status
     ]
-    is_open = any(trial.end is None for trial in (*state.teacher_trials.values(), *state.trials.values()))
-    stopped = "none; 'cktf resume' continues the run" if is_open else "none"
+    every = [*state.teacher_trials.values(), *state.trials.values()]
     at_work = is_in_use(run)
+    stopped = "none; 'cktf resume' continues the run" if any(trial.end is None for trial in every) else "none"
     lines.append(("driver", "at work" if at_work else stopped))
-    running = [*state.teacher_trials.values(), *state.trials.values()] if at_work else []
-    lines += [("silent", _silence_line(trial, study.metric)) for trial in running if trial.is_silent(time.time())]
+    lines += [
+        ("silent", f"{_line_of(each, study.metric)}; nothing was heard of it for {time.time() - each.heard:.0f} s")
+        for each in every
+        if at_work and each.is_silent(time.time())
+    ]
     lines += [
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric.removeprefix(MEASURE)} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
@@ -129,10 +122,6 @@ def _line_of(trial: TrialState, metric: str) -> str:
         label = f"teacher {label}"
         epochs = f", epoch {max(trial.curve)} of {trial.epochs}" if trial.curve and not trial.end else ""
     return f"{label}, seed {row.seed}, {trial.status}{epochs}{score}{reason}"
-
-
-def _silence_line(trial: TrialState, metric: str) -> str:
-    return f"{_line_of(trial, metric)}; nothing was heard of it for {time.time() - trial.heard:.0f} s"
 
 
 class _Clock:

@@ -8,13 +8,13 @@ from pydantic import ValidationError
 
 from cktf.errors import InputError, shown
 from cktf.measures import OfPredictions
-from cktf.names import BASELINE, as_name
-from cktf.rows import Alternative, Scalar
+from cktf.names import BASELINE
+from cktf.rows import Alternative
 from cktf.settings import LARGEST_SEED
-from cktf.study.designs import arms_in, candidates, is_crossed, merge_alike, plan_arms
-from cktf.study.domains import ORDERINGS, ChoiceDomain, Condition, Domain, drawing_order
+from cktf.study.designs import arms_in, candidates, is_crossed, plan_arms
+from cktf.study.domains import ORDERINGS, drawing_order
 from cktf.study.fractional import smallest_fraction
-from cktf.study.paths import Location, exists, known_paths, leaves, overlay, section_at, spelled, suggestion, value_at
+from cktf.study.paths import Location, exists, leaves, no_such_path, overlay, spelled, suggestion, value_at
 from cktf.study.problems import explain
 from cktf.study.spec import DESIGNS, StudySpec
 from cktf.study.yaml_text import in_one_line
@@ -32,10 +32,7 @@ Finding = tuple[Location, str]
 
 
 def find_problems(spec: StudySpec) -> list[Finding]:
-    """Return the problems of a study whose keys are valid one by one.
-
-    Each step runs only if those before it found nothing, so that one mistake is reported once.
-    """
+    """Return the problems of a study whose keys are valid one by one: those of the first step that finds any."""
     steps = (
         _check_keys,
         _check_names,
@@ -61,10 +58,7 @@ def _check_keys(spec: StudySpec) -> Iterator[Finding]:
                 if key in spec.model_fields_set and kind != kinds[0]:
                     yield (key,), f"only a study with '{kind}:' has this key; this one has '{kinds[0]}:'"
         if spec.search is not None and spec.contexts is not None:
-            yield (
-                ("contexts",),
-                "a study with 'search:' has none; search in one of them, then compare the best in all",
-            )
+            yield ("contexts",), "a study with 'search:' has none; search in one, then compare the best in all"
     if spec.skip and (spec.contexts is None or spec.compare is None):
         yield ("skip",), "only a study with 'contexts:' and 'compare:' has this key"
     is_one_sided = spec.alternative != Alternative.TWO_SIDED
@@ -90,9 +84,7 @@ def _check_names(spec: StudySpec) -> Iterator[Finding]:
         if path == "seed" or path.startswith("seed."):
             yield where, "the seed cannot be a factor; all arms share the study's 'seeds:'"
         elif not exists(path, TrialConfig):
-            beginnings = ", ".join(section_at((), TrialConfig))
-            close = suggestion(path, known_paths(TrialConfig)) or f"; a path begins with one of {beginnings}"
-            yield where, f"no such path in a trial's configuration{close}"
+            yield where, no_such_path(path, TrialConfig)
     for key in ("grid", "fractional", "search"):
         paths = list(getattr(spec, key) or {})
         for path in paths:
@@ -103,12 +95,8 @@ def _check_names(spec: StudySpec) -> Iterator[Finding]:
         yield ("compare", BASELINE), "this name is taken by the study's baseline"
     for key, noun in (("compare", "an arm"), ("contexts", "a context")):
         for name in getattr(spec, key) or {}:
-            if name != as_name(name) or not name or not name.isprintable():
-                yield (
-                    (key,),
-                    f"{noun}'s name must be one line of text, no spaces around it, no letters that are not composed "
-                    f"(NFC) and no control characters in it; got {shown(name)}",
-                )
+            if name != name.strip() or not name or not name.isprintable():
+                yield (key,), f"{noun}'s name must be one line of text without spaces around it; got {shown(name)}"
     yield from _check_skip(spec)
 
 
@@ -138,23 +126,12 @@ def _check_skip(spec: StudySpec) -> Iterator[Finding]:
                 yield ("skip", context, index), _unknown("arm", arm, arms)
         if arms.keys() <= set(skipped):
             yield ("skip", context), "leaves no arm to be compared with the baseline"
-    for arm in arms:
-        if contexts and all(arm in spec.skip.get(context, ()) for context in contexts):
-            yield ("skip",), f"arm {shown(arm)} is skipped in every context; take it out of 'compare:' instead"
 
 
 def _check_baselines(spec: StudySpec) -> Iterator[Finding]:
     """Yield problems of the baselines of contexts; the baseline of a study without contexts is checked already."""
-    if spec.contexts is None:
-        return
-    contexts: dict[str, str] = {}
-    for context, baseline in spec.baselines.items():
-        found = [*_check_trial(baseline, ("contexts", context), "")]
-        yield from found
-        if not found:
-            earlier = contexts.setdefault(trial_config(baseline).arm_id, context)
-            if earlier != context:
-                yield ("contexts", context), f"equals context {shown(earlier)}"
+    for context, baseline in spec.baselines.items() if spec.contexts else ():
+        yield from _check_trial(baseline, ("contexts", context), "")
 
 
 def _check_search(spec: StudySpec) -> Iterator[Finding]:
@@ -171,52 +148,22 @@ def _check_search(spec: StudySpec) -> Iterator[Finding]:
         for edge in domain.edges:
             mapping = overlay(spec.baseline, {path: edge})
             yield from _check_trial(mapping, ("search", path), path, elsewhere=not domain.when)
-        yield from _check_choices(spec, path, domain)
-        for condition in domain.conditions:
-            yield from _check_condition(spec, condition, ("search", path, "when", condition.path))
+        for asked in domain.conditions:
+            # Nothing, null, may stand at any path: the section above it may be missing.
+            if asked.symbol not in ORDERINGS and asked.literal is not None:
+                mapping = overlay(spec.baseline, {asked.path: asked.literal})
+                yield from _check_trial(mapping, ("search", path, "when", asked.path), asked.path, elsewhere=False)
     if spec.confirm_seeds and spec.confirm_seeds[-1] > LARGEST_SEED:
         yield ("seeds",), f"leave no room for the fresh seeds of 'confirm:', which follow them up to {LARGEST_SEED}"
     if spec.confirm is not None and spec.confirm.top > spec.trials:
         yield ("confirm", "top"), f"must be {spec.trials} or less, the study's trials; got {spec.confirm.top}"
 
 
-def _check_choices(spec: StudySpec, path: str, domain: Domain) -> Iterator[Finding]:
-    """Yield the choices that are read as an earlier one is, such as 1 and true for a truth value."""
-    earlier: dict[str, Scalar] = {}
-    for index, choice in enumerate(domain.choices if isinstance(domain, ChoiceDomain) else ()):
-        try:
-            arm_id = trial_config(overlay(spec.baseline, {path: choice})).arm_id
-        except ValidationError:  # reported already, or valid only where the condition holds
-            continue
-        first = earlier.setdefault(arm_id, choice)
-        if first is not choice:
-            yield ("search", path, "choice", index), f"is read as {shown(first)} is; got {shown(choice)}"
-
-
-def _check_condition(spec: StudySpec, condition: Condition, where: Location) -> Iterator[Finding]:
-    """Yield what is wrong with a condition that no trial, or every trial, could meet."""
-    # Nothing, null, may stand at any path: the section above it may be missing.
-    if condition.symbol in ORDERINGS or condition.literal is None:
-        return
-    domain = (spec.search or {}).get(condition.path)
-    if not isinstance(domain, ChoiceDomain):
-        mapping = overlay(spec.baseline, {condition.path: condition.literal})
-        yield from _check_trial(mapping, where, condition.path, elsewhere=False)
-        return
-    allowed = list(domain.choices)
-    if domain.when:  # if it does not apply, it has the baseline's value
-        allowed.append(value_at(spec.baseline_config.model_dump(mode="json"), condition.path))
-    if condition.literal not in allowed:
-        listed = ", ".join(map(str, domain.choices))
-        close = suggestion(str(condition.literal), map(str, domain.choices))
-        yield where, f"must be one of its choices, {listed}; got {shown(condition.literal)}{close}"
-
-
 def _check_arms(spec: StudySpec) -> Iterator[Finding]:
-    """Yield problems of the arms of a design, with the contexts unless all have them."""
+    """Yield problems of a design's arms; one that not every context has names the contexts that have it."""
     if spec.search is not None:
         return
-    for check in (_check_levels, _check_trials, _check_different):
+    for check in (_check_trials, _check_different):
         contexts: dict[Finding, list[str]] = {}
         for context in spec.baselines:
             for finding in dict.fromkeys(check(spec, context)):
@@ -228,25 +175,16 @@ def _check_arms(spec: StudySpec) -> Iterator[Finding]:
             return
 
 
-def _check_levels(spec: StudySpec, context: str) -> Iterator[Finding]:
-    """Yield the invalid levels of combined factors, each once rather than in every combination."""
-    for key in ("grid", "fractional"):
-        for path, levels in (getattr(spec, key) or {}).items():
-            for index, level in enumerate(levels):
-                mapping = overlay(spec.baselines[context], {path: level})
-                yield from _check_trial(mapping, (key, path, index), path, elsewhere=False)
-
-
 def _check_trials(spec: StudySpec, context: str) -> Iterator[Finding]:
     for candidate in candidates(spec, context):
         yield from _check_trial(candidate.mapping, candidate.where, candidate.factor)
 
 
 def _check_different(spec: StudySpec, context: str) -> Iterator[Finding]:
-    """Yield arms that equal one of an earlier context, and named arms that equal another of their own context.
+    """Yield arms that equal one of an earlier context, and arms of `compare` that equal another of their own context.
 
-    One training cannot belong to two contexts, and a named arm is expected in the results. Equal levels are dropped
-    silently, unless nothing is left to compare or a fraction is no longer one.
+    One training cannot belong to two contexts, and a named arm is expected in the results. Other equal arms are left
+    out silently, unless nothing is left to compare or a fraction is no longer one.
     """
     contexts = list(spec.baselines)
     others = {arm.arm_id: arm for other in contexts[: contexts.index(context)] for arm in arms_in(spec, other)}
@@ -313,7 +251,7 @@ def _check_measures(spec: StudySpec) -> Iterator[Finding]:
 
 
 def _check_teachers(spec: StudySpec) -> Iterator[Finding]:
-    """Yield why teachers cannot be crossed with seeds."""
+    """Yield problems of seeds of teachers."""
     if spec.teacher_seeds is None:
         return
     for where, path in _named_paths(spec):
@@ -331,29 +269,19 @@ def _check_reference(spec: StudySpec) -> Iterator[Finding]:
     if reference is None:
         return
     if reference.metric != spec.report_metric:
-        allowed = f"must be {spec.report_metric}, which this study reports"
-        yield ("reference", "metric"), f"{allowed}; got {shown(reference.metric)}"
-    for key, found in (("values", reference.by_context()), ("teacher", reference.teachers())):
-        for context in found:
-            where: Location = ("reference", key, context) if context else ("reference", key)
-            if not context and spec.contexts is not None:
-                yield where, f"must name a context for each value, one of {', '.join(spec.contexts)}"
-            elif spec.contexts is None and context:
-                yield where, "must be a number, for this study has no contexts"
-            elif context not in spec.baselines:
-                yield where, _unknown("context", context, spec.baselines)
-    for context, values in reference.by_context().items():
-        if context in spec.baselines:
+        said = f"must be {spec.report_metric}, which this study reports; got {shown(reference.metric)}"
+        yield ("reference", "metric"), said
+    teachers: dict[str, dict[str, float]] = {context: {} for context in reference.teachers()}
+    for key, found in (("values", reference.by_context()), ("teacher", teachers)):
+        for context, arms in found.items():
+            where: Location = ("reference", key, *filter(None, [context]))
+            if context not in spec.baselines:
+                named = ", ".join(spec.contexts or ()) or "none, for this study has none"
+                yield where, f"must be of one of the study's contexts: {named}{suggestion(context, spec.baselines)}"
+                continue
             known = [arm.name for arm in arms_in(spec, context)]
-            above = ("reference", "values", context) if context else ("reference", "values")
-            for arm in values:
-                if arm not in known:
-                    yield (*above, arm), _unknown("arm", arm, known)
-            for one in merge_alike(spec, arms_in(spec, context)):
-                found = {name: values[name] for name in one.names if name in values}
-                if len(set(found.values())) > 1:
-                    told = ", ".join(f"{value:g} for {shown(name)}" for name, value in found.items())
-                    yield above, f"arms that train alike are one arm, which has one value; got {told}"
+            for arm in (name for name in arms if name not in known):
+                yield (*where, arm), _unknown("arm", arm, known)
 
 
 def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
@@ -364,10 +292,13 @@ def _unknown(noun: str, name: str, known: Iterable[str]) -> str:
 def _check_trial(
     mapping: Mapping[str, Any], where: Location, path: str, *, elsewhere: bool = True
 ) -> Iterator[Finding]:
-    """Yield the problems of a trial, at the place ``where`` in the study that defines it.
+    """Yield the problems of a trial's configuration.
 
-    That place has the level of the factor at ``path``, or a whole configuration if ``path`` is empty. Problems away
-    from the path are left out unless ``elsewhere``.
+    Args:
+        mapping: The configuration.
+        where: Keys in the study that define it: a level of the factor at ``path``, or all of it if ``path`` is empty.
+        path: The factor.
+        elsewhere: Whether problems of other settings than the factor's are problems too.
     """
     try:
         TrialConfig.model_validate(mapping)

@@ -1,8 +1,7 @@
 """Designs: the arms that a study fixes before any result is seen, their names, and the small study of a smoke run.
 
-A smoke run tests a study from end to end before data or GPUs are available. Arms, networks, objectives, batch sizes and
-negatives are those of the study. Only the images are few and generated, no phase has more than a few epochs, and
-gradients are clipped. The numbers mean nothing.
+A smoke run tests a study from end to end before data or GPUs are available: with its arms, networks, objectives and
+batch sizes, but on few generated images, for a few epochs. The numbers mean nothing.
 """
 
 import itertools
@@ -10,8 +9,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cktf.errors import visible
-from cktf.names import BASELINE, arm_label, as_name, short_name
+from cktf.errors import shown
+from cktf.names import BASELINE, arm_label, short_name
 from cktf.objectives import active_objectives
 from cktf.study.paths import lay_over, leaves, overlay, value_at
 from cktf.study.problems import StudyError
@@ -118,8 +117,8 @@ def plan_arms(spec: StudySpec, apart: Collection[str] = ()) -> tuple[Arm, ...]:
 def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = ()) -> tuple[Arm, ...]:
     """Return arms without those that train like an earlier one of their context, which gets them as aliases.
 
-    Trained separately, one result would count several times. Arms come with a context's baseline before its others.
-    Those whose ids are in ``apart`` are not merged, because a run already has trials of them.
+    Trained separately, one result would count several times. A context's baseline comes before its other arms. Those
+    whose ids are in ``apart`` are not merged, because a run already has trials of them.
     """
     merged: dict[tuple[str, str], Arm] = {}
     for arm in arms:
@@ -136,15 +135,12 @@ def merge_alike(spec: StudySpec, arms: Iterable[Arm], apart: Collection[str] = (
 
 
 def every_arm(spec: StudySpec) -> tuple[Arm, ...]:
-    """Return every arm of a study before merging, context by context, each context's baseline first.
-
-    A search has only its baseline.
-    """
+    """Return every arm of a study before merging, each context's baseline first; a search has only its baseline."""
     return tuple(_small(spec, arm) for context in spec.baselines for arm in arms_in(spec, context))
 
 
 def _small(spec: StudySpec, arm: Arm) -> Arm:
-    """Return an arm, in a smoke run its small version."""
+    """Return an arm as it is run: in a smoke run its small version."""
     return replace(arm, config=smoke_trial(arm.config)) if spec.smoke else arm
 
 
@@ -167,18 +163,11 @@ def arm_named(spec: StudySpec, name: str, context: str | None = None) -> Arm:
     Raises:
         StudyError: If there is no such arm or context.
     """
-    name, context = as_name(str(name)), None if context is None else as_name(str(context))
-    if context is None:
-        context, *others = spec.baselines
-        if others:
-            raise StudyError(f"context: the study has several; name one of {', '.join(spec.baselines)}")
-    elif context not in (spec.contexts or {}):
-        known = ", ".join(spec.contexts or ()) or "none"
-        raise StudyError(f"context {visible(context)}: the study has no such context; it has: {known}")
-    arms = {arm.name: arm for arm in every_arm(spec) if arm.context == context}
+    if (context or "") not in spec.baselines or context == "":
+        raise StudyError(f"context: must be one of {', '.join(spec.contexts or ['none'])}; got {shown(context)}")
+    arms = {arm.name: arm for arm in every_arm(spec) if arm.context == (context or "")}
     if name not in arms:
-        within = f" in context {context}" if context else ""
-        raise StudyError(f"arm {visible(name)}: the study has no such arm{within}; it has: {', '.join(arms)}")
+        raise StudyError(f"arm: must be one of {', '.join(arms)}; got {shown(name)}")
     return arms[name]
 
 
@@ -198,9 +187,9 @@ def arm_for(spec: StudySpec, params: Mapping[str, Any]) -> Arm:
 def replicates(spec: StudySpec, config: TrialConfig, seed: int) -> list[TrialConfig]:
     """Return an arm's trials at a seed: one, or where teachers are crossed with seeds one with each teacher."""
     config = config.with_seed(seed)
-    return (
-        [with_teacher_seed(config, own) for own in spec.teacher_seeds or ()] if is_crossed(spec, config) else [config]
-    )
+    if not is_crossed(spec, config):
+        return [config]
+    return [with_teacher_seed(config, own) for own in spec.teacher_seeds or ()]
 
 
 def is_crossed(spec: StudySpec, config: TrialConfig) -> bool:
@@ -240,11 +229,7 @@ def _spelled(value: Any, digits: int) -> str:
 
 
 def smoke_trial(config: TrialConfig) -> TrialConfig:
-    """Return the small version of a trial.
-
-    Generated data are part of the identity of a trial and of its teacher, so neither is ever taken for a real one. A
-    teacher from a file is trained instead, because the file may be missing, and so may one of initial weights.
-    """
+    """Return the small version of a trial: on generated data, without files, which may be missing, and short."""
     values = config.model_dump()
     for data in ("data", "source"):
         if values[data]:
@@ -285,10 +270,9 @@ def smoke_study(spec: StudySpec) -> StudySpec:
 
 
 def acting(config: TrialConfig, *, is_measured: bool) -> TrialConfig:
-    """Return a configuration without settings that have no effect.
+    """Return a configuration without settings that have no effect: of objectives with weight 0, of an unread teacher.
 
-    These are the settings of objectives with weight 0, and those of a teacher that no objective reads. Measuring
-    health or agreement reads the teacher of every arm that has one.
+    Where health or agreement ``is_measured``, the teacher of every arm that has one is read.
     """
     active = active_objectives(config.objective)
     names = type(config.objective).model_fields

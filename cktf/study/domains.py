@@ -57,8 +57,7 @@ def parse_condition(path: str, text: Scalar) -> Condition:
     """
     if not isinstance(text, str):
         return Condition(path, "==", text)
-    comparison = _COMPARISON.fullmatch(text)
-    if comparison is None:
+    if not (comparison := _COMPARISON.fullmatch(text)):
         known = ", ".join(_OPERATORS)
         raise InputError(f"when.{path}: must be a value, or one of {known} before a value; got {shown(text)}")
     symbol, literal = comparison[1] or "==", comparison[2]
@@ -100,23 +99,27 @@ class _Range(_Domain):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         low, high = self.bounds
-        key = type(self).model_fields["bounds"].alias
-        if not low < high:
-            raise InputError(f"{key}: the first bound must be below the second; got [{low}, {high}]")
-        if self.log and low <= 0:
-            raise InputError(f"{key}: with 'log: true' both bounds must be greater than 0; got [{low}, {high}]")
-        if self.log and self.step is not None:
-            raise InputError(f"step: cannot go with 'log: true'; got {self.step}")
-        if self.step is not None and self.step > high - low:
-            raise InputError(f"step: must be {high - low} or less, the distance of the bounds; got {self.step}")
+        if not low < high or (self.log and low <= 0):
+            said = "the first bound must be below the second, and with 'log: true' greater than 0"
+            raise InputError(f"{type(self).model_fields['bounds'].alias}: {said}; got [{low}, {high}]")
+        if self.step is not None and (self.log or self.step > high - low):
+            said = f"must be {high - low} or less, the distance of the bounds, and cannot go with 'log: true'"
+            raise InputError(f"step: {said}; got {self.step}")
         return self
+
+    @property
+    def num_values(self) -> int | None:
+        """Number of values; None: infinitely many."""
+        low, high = self.bounds
+        step = self.step or (1 if isinstance(low, int) else None)
+        return None if step is None else math.floor((high - low) / step + 1e-9) + 1
 
     @property
     def edges(self) -> tuple[Scalar, ...]:
         """The lowest and highest value, which are checked for the whole domain."""
         low, high = self.bounds
-        if self.step is not None:
-            high = low + (_num_steps(low, high, self.step) - 1) * self.step
+        if self.step is not None and self.num_values is not None:
+            high = low + (self.num_values - 1) * self.step
         return low, high
 
 
@@ -129,11 +132,6 @@ class FloatDomain(_Range):
     step: float | None = Field(default=None, gt=0)
     """Distance between values; None: any value."""
 
-    @property
-    def num_values(self) -> int | None:
-        """Number of values; None: infinitely many."""
-        return None if self.step is None else _num_steps(*self.bounds, self.step)
-
 
 class IntDomain(_Range):
     """A whole number between two bounds, both included: ``{int: [64, 1024], log: true}``."""
@@ -144,22 +142,10 @@ class IntDomain(_Range):
     step: int | None = Field(default=None, gt=0)
     """Distance between values; None: 1."""
 
-    @property
-    def num_values(self) -> int:
-        """Number of values."""
-        return _num_steps(*self.bounds, self.step or 1)
-
-
-def _num_steps(low: float, high: float, step: float) -> int:
-    """Return the number of values from a lower bound up to a higher one, ``step`` apart."""
-    return math.floor((high - low) / step + 1e-9) + 1
-
 
 def choice_label(choice: Scalar) -> str:
     """Return a choice as written in a study: 1 and 1.0 are one label, but 1, '1' and true are three."""
-    if isinstance(choice, float) and choice.is_integer():
-        return in_one_line(int(choice))
-    return in_one_line(choice)
+    return in_one_line(int(choice) if isinstance(choice, float) and choice.is_integer() else choice)
 
 
 class ChoiceDomain(_Domain):
@@ -191,14 +177,11 @@ class ChoiceDomain(_Domain):
         return len(self.choices)
 
 
-_TYPES = {"float": FloatDomain, "int": IntDomain, "choice": ChoiceDomain}
-
-
 def _tag(value: Any) -> str | None:
-    if isinstance(value, Mapping):
-        found = [key for key in _TYPES if key in value]
-        return f"{found[0]} domain" if len(found) == 1 else None
-    return next((f"{key} domain" for key, domain in _TYPES.items() if isinstance(value, domain)), None)
+    """Return the tag of the domain that a value is, or is the settings of; None if that is not one alone."""
+    types = {"float": FloatDomain, "int": IntDomain, "choice": ChoiceDomain}
+    found = [key for key in types if (key in value if isinstance(value, Mapping) else isinstance(value, types[key]))]
+    return f"{found[0]} domain" if len(found) == 1 else None
 
 
 Domain = Annotated[

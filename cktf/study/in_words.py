@@ -4,10 +4,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cktf.names import BASELINE, short_name, similar_in_words
+from cktf.names import BASELINE, short_name
 from cktf.rows import Family
 from cktf.study.designs import Arm, arms_in, is_crossed, replicates
-from cktf.study.domains import ChoiceDomain
 from cktf.study.paths import leaves
 from cktf.study.spec import StudySpec
 from cktf.study.yaml_text import in_one_line
@@ -46,7 +45,7 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
 
 
 def comparisons_of(spec: StudySpec, arms: Sequence[Arm]) -> tuple[int, int] | None:
-    """Return the number of comparisons, with families by context of the largest one, and of seeds; None if none is."""
+    """Return the numbers of comparisons in the (largest) family and of seeds; None if nothing is compared."""
     if spec.search is not None:
         return (spec.confirm.top, spec.confirm.seeds) if spec.confirm else None
     counts = [len(pairs) for pairs in _compared_in(spec, arms)]
@@ -92,23 +91,12 @@ def tables_of(spec: StudySpec, arms: Sequence[Arm]) -> Iterator[tuple[Row, list[
 
 
 def _levels_in_words(levels: Mapping[str, Any]) -> str:
-    """Return what factors, by their paths, are set to."""
+    """Return path and level of each factor, in words."""
     return ", ".join(f"{path}: {in_one_line(level)}" for path, level in levels.items()) or "nothing"
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
-
-
-def similar_names_in(spec: StudySpec) -> Iterator[str]:
-    """Yield a warning for each group of names that are hard to tell apart."""
-    yield from similar_in_words("contexts", spec.contexts or ())
-    for context in spec.baselines:
-        within = f" in {context}" if context else ""
-        yield from similar_in_words(f"arms{within}", (arm.name for arm in arms_in(spec, context)))
-    for path, domain in (spec.search or {}).items():
-        if isinstance(domain, ChoiceDomain):
-            yield from similar_in_words(f"choices of {path}", domain.labels)
 
 
 def confounded_in_words(spec: StudySpec) -> Iterator[str]:

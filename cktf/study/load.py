@@ -1,7 +1,6 @@
-"""Study files: read, with the command line's overrides, into a checked `Study`, and written from one."""
+"""Study files: read into a checked `Study`, with the command line's overrides, and written from one."""
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -11,19 +10,16 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler  # pydantic itself exports it from 2.11 on
 
-from cktf.errors import InputError, shown, visible
-from cktf.names import as_name
+from cktf.errors import InputError, refusal_of, shown, visible
 from cktf.plugins import Plugin, find_plugin
 from cktf.study import yaml_text
 from cktf.study.consistency import find_problems
 from cktf.study.designs import arm_named
-from cktf.study.paths import Location, exists, known_paths, section_at, spelled, suggestion
+from cktf.study.named_parts import registered
+from cktf.study.paths import Location, exists, no_such_path, spelled
 from cktf.study.problems import StudyError, explain
-from cktf.study.spec import StudySpec, registered
+from cktf.study.spec import StudySpec
 from cktf.trainer.config import TrialConfig
-
-PLACES = ("root", "checkpoint", "weights", "plugins")
-"""Settings whose text is the name of a file or folder, which is taken letter by letter; all other texts are names."""
 
 
 class Study(StudySpec):
@@ -48,24 +44,13 @@ class Study(StudySpec):
     @classmethod
     def _goes_together(cls, values: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
         try:
-            study = check(_with_names(values))
+            study = check(values)
             problems = find_problems(study)
         except ValidationError as error:
             problems = explain(error, StudySpec)
         if problems:
             raise StudyError.of(problems)
         return study
-
-
-def _with_names(value: Any, key: str = "") -> Any:
-    """Return a part of a study with every text as `as_name` has it, but those that say where files are."""
-    if key.rpartition(".")[2] in PLACES:
-        return value
-    if isinstance(value, dict):
-        return {below: _with_names(each, below) for below, each in value.items()}
-    if isinstance(value, list):
-        return [_with_names(each, key) for each in value]
-    return as_name(value) if isinstance(value, str) else value
 
 
 BY_PATH = ("ablate", "leave_one_out", "grid", "fractional", "search")
@@ -89,24 +74,17 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> S
     file = Path(path)
     place = visible(str(file))
     try:
-        kind = file.stat().st_mode
-        if stat.S_ISDIR(kind):
-            raise StudyError(f"{place}: is a folder; name the study's YAML file")
-        if not stat.S_ISREG(kind):  # reading it might never end
-            raise StudyError(f"{place}: is no regular file; name the study's YAML file")
+        if not file.is_file():  # reading a device or FIFO might never end
+            raise StudyError(f"{place}: there is no such file; name the study's YAML file")
         with file.open("rb") as stream:
             content = stream.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise StudyError(f"{place}: is larger than {MOST_BYTES // 1000:,} kB; a study has a few")
         text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except FileNotFoundError:
-        raise StudyError(f"{place}: there is no such file") from None
+    except OSError as error:
+        raise StudyError(f"{place}: cannot be read: {refusal_of(error)}") from None
     except UnicodeDecodeError:
         raise StudyError(f"{place}: is not UTF-8 text") from None
-    except OSError as error:
-        raise StudyError(f"{place}: cannot be read: {error.strerror}") from None
-    except ValueError:  # a NUL in the name
-        raise StudyError(f"{place}: is no file's name") from None
+    if len(content) > MOST_BYTES:
+        raise StudyError(f"{place}: is larger than {MOST_BYTES // 1000:,} kB; a study has a few")
     return read_study(text, str(file), overrides, find=partial(find_plugin, folder=file.parent))
 
 
@@ -132,32 +110,21 @@ def read_study(
         raise StudyError(f"{source}: is empty; a study has at least 'baseline:', and what varies around it")
     if not isinstance(document.value, dict):
         raise StudyError(f"{source}: must be a mapping with 'baseline:' and others; got {shown(document.value)}")
-    context = {"find_plugin": find}
     with suppress(InputError):  # which is said later; overrides may name what plug-ins have
         registered(document.value.get("plugins", []), find)
-    values, overridden = _override(document.value, overrides)
+    values, options = _override(document.value, overrides)
     first = text.lstrip().partition("\n")[0]
     own = {"name": Path(source).stem, "question": first.lstrip("# ").strip() if first.startswith("#") else ""}
     try:
-        return Study.model_validate({**own, **values}, context=context)
+        return Study.model_validate({**own, **values}, context={"find_plugin": find})
     except StudyError as error:
         problems = error.problems
-    of_the_file = _problems({**own, **document.value}, context) if overridden else problems
     raise StudyError(
         "\n".join(
-            ": ".join(filter(None, (_place(source, where, document.lines, options), spelled(where), said)))
+            ": ".join(filter(None, (f"{source}{_place(where, document.lines, options)}", spelled(where), said)))
             for where, said in problems
-            for options in [overridden if (where, said) not in of_the_file else {}]
         )
     )
-
-
-def _problems(values: dict[str, Any], context: dict[str, Any]) -> Sequence[tuple[Location, str]]:
-    try:
-        Study.model_validate(values, context=context)
-    except StudyError as error:
-        return error.problems
-    return ()
 
 
 def dump_study(spec: StudySpec) -> str:
@@ -170,32 +137,28 @@ def dump_study(spec: StudySpec) -> str:
 
 
 def _override(values: dict[str, Any], overrides: Iterable[str]) -> tuple[dict[str, Any], dict[Location, str]]:
-    """Return the study with overrides, and the option that set each key."""
-    overridden: dict[Location, str] = {}
+    """Return the study with overrides, and keys to the option of the command line that set them."""
+    options: dict[Location, str] = {}
     for override in overrides:
         path, sign, text = override.partition("=")
-        path = as_name(path)
+        option = f"--set {spelled((override,))}"
         if not sign or not path:
-            raise StudyError(f"{_option(override)}: must be path=value, such as seeds=3")
+            raise StudyError(f"{option}: must be path=value, such as seeds=3")
         try:
             value = yaml_text.parse(text).value
+            keys = _keys(path, values)
         except InputError as error:
-            raise StudyError(f"{_option(override)}: {error}") from None
-        keys = _keys(path, values, override)
+            raise StudyError(f"{option}: {error}") from None
         values = _replaced(values, keys, value)
-        overridden[keys] = _option(override)
-    return values, overridden
+        options[keys] = option
+    return values, options
 
 
-def _keys(path: str, values: dict[str, Any], override: str) -> tuple[str, ...]:
+def _keys(path: str, values: dict[str, Any]) -> tuple[str, ...]:
     """Return the keys of an override's path, from the top of the study file."""
-    first = path.partition(".")[0]
-    if first not in StudySpec.model_fields:
+    if path.partition(".")[0] not in StudySpec.model_fields:
         if not exists(path, TrialConfig):
-            known = known_paths(TrialConfig) | StudySpec.model_fields.keys()
-            beginnings = ", ".join([*StudySpec.model_fields, *section_at((), TrialConfig)])
-            close = suggestion(path, known) or f"; a path begins with one of {beginnings}"
-            raise StudyError(f"{_option(override)}: no such path{close}")
+            raise InputError(no_such_path(path, StudySpec, TrialConfig))
         path = f"baseline.{path}"
     keys: tuple[str, ...] = ()
     here: Any = values
@@ -220,21 +183,11 @@ def _replaced(values: Any, keys: tuple[str, ...], value: Any) -> Any:
     return {**below, keys[0]: _replaced(below.get(keys[0]), keys[1:], value)}
 
 
-def _option(override: str) -> str:
-    """Return an override as an option of the command line, in quotes or cut if needed."""
-    return f"--set {spelled((override,))}"
-
-
-def _place(source: str, location: Location, lines: dict[Location, int], overridden: dict[Location, str]) -> str:
-    """Return the place of a problem: the overrides that cause it, or the line of its key or of the nearest above.
-
-    ``overridden`` maps keys to the options that set them; it is empty if the file alone has the problem.
-    """
+def _place(location: Location, lines: dict[Location, int], options: dict[Location, str]) -> str:
+    """Return the option that set a key, or one above or below it; else the line of the key or of the nearest above."""
     at_or_above = [location[:depth] for depth in range(len(location), 0, -1)]
-    if found := next((keys for keys in at_or_above if keys in overridden), None):
-        return f"{source}, {overridden[found]}"
-    below = [option for keys, option in overridden.items() if keys[: len(location)] == location]
-    if below or overridden:  # an override elsewhere, such as a setting that an arm does not fit
-        return f"{source}, {' '.join(below or overridden.values())}"
-    found = next((keys for keys in at_or_above if keys in lines), None)
-    return f"{source}, line {lines[found]}" if found else source
+    said = [options[keys] for keys in at_or_above if keys in options][:1]
+    said += [option for keys, option in options.items() if location and keys[: len(location)] == location and not said]
+    if said:
+        return f", {' '.join(said)}"
+    return next((f", line {lines[keys]}" for keys in at_or_above if keys in lines), "")

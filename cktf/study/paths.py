@@ -1,8 +1,7 @@
 """Dotted paths into a configuration (``objective.cktf.temperature``): which exist, and their values."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from functools import cache
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -14,10 +13,14 @@ Location = tuple[str | int, ...]
 """Keys and list indices from the top of a configuration to a place in it."""
 
 
-@cache
-def known_paths(model: type[BaseModel]) -> frozenset[str]:
-    """Return every path of a settings model, of sections and of fields."""
-    return frozenset(_walk(model))
+def known_paths(model: type[BaseModel], prefix: str = "") -> set[str]:
+    """Return every path of a settings model, of sections and of fields, each after a prefix."""
+    found = set()
+    for name, annotation in _fields(model).items():
+        found.add(f"{prefix}{name}")
+        for part in filter(_is_model, union_members(annotation)):
+            found |= known_paths(part, f"{prefix}{name}.")
+    return found
 
 
 def exists(path: str, model: type[BaseModel]) -> bool:
@@ -53,14 +56,18 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """Return ``. Did you mean 'x'?`` with the closest known words, empty if none is close."""
     if len(word) > SHOWN:
         return ""
-    ending = word.rpartition(".")[2]
     candidates = sorted(known, key=lambda path: (path.count("."), path))
     close = [path for path in candidates if word.endswith(f".{path}")]
     close += get_close_matches(word, candidates, n=1, cutoff=0.6)
-    close = list(dict.fromkeys([*close, *(path for path in candidates if path.rpartition(".")[2] == ending)]))
-    if not close:
-        return ""
-    return f". Did you mean {' or '.join(repr(word) for word in close[:3])}?"
+    close += [path for path in candidates if path.rpartition(".")[2] == word.rpartition(".")[2]]
+    return f". Did you mean {' or '.join(map(repr, list(dict.fromkeys(close))[:3]))}?" if close else ""
+
+
+def no_such_path(path: str, *models: type[BaseModel]) -> str:
+    """Return the message that a path is in none of some settings models, with what was perhaps meant."""
+    beginnings = ", ".join(name for model in models for name in section_at((), model))
+    known = set[str]().union(*map(known_paths, models))
+    return f"no such path{suggestion(path, known) or f'; a path begins with one of {beginnings}'}"
 
 
 def spelled(location: Location) -> str:
@@ -131,14 +138,6 @@ def leaves(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
         else:
             found[f"{prefix}{key}"] = value
     return found
-
-
-def _walk(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, annotation in _fields(model).items():
-        yield f"{prefix}{name}"
-        for part in union_members(annotation):
-            if _is_model(part):
-                yield from _walk(part, f"{prefix}{name}.")
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:

@@ -98,15 +98,8 @@ def _plain_words(details: ErrorDetails, location: Location, model: type[BaseMode
         case "missing":
             return "is required, and missing"
         case "extra_forbidden":
-            key, known = str(location[-1]), section_at(location[:-1], model)
-            *sections, last = key.split(".")
-            if sections and sections[0] in known:  # a path in place of nested sections
-                nested = "".join(f"{section}: {{" for section in sections)
-                return (
-                    f"is a path; write its sections one within the other: {nested}{last}: {shown(value)}"
-                    f"{'}' * len(sections)}"
-                )
-            return f"unknown key{suggestion(key, known) or '.'} Known here: {', '.join(known)}"
+            known = section_at(location[:-1], model)
+            return f"unknown key{suggestion(str(location[-1]), known) or '.'} Known here: {', '.join(known)}"
         case "value_error" | "assertion_error":
             if not isinstance(context["error"], UserError):
                 raise context["error"]  # a fault of this program in a validator

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cktf.cli.terminal import answer_table, names_table
+from cktf.cli.terminal import answer_table, table_of
 
 
 def shown(table: Any, width: int = 60) -> Any:
@@ -43,4 +43,4 @@ def test_no_column_is_cut_where_long_names_leave_little_room() -> None:
 
 
 def test_names_stand_beside_what_they_mean() -> None:
-    assert "effects" in shown(names_table({"effects": "Effects"}))
+    assert "effects" in shown(table_of(("figure", "what it shows"), [("effects", "Effects")]))

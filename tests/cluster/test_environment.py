@@ -46,7 +46,7 @@ except ClusterNotFound as error:
 """
 
 
-@pytest.mark.parametrize(("env", "said"), [({"HOME": "/h"}, "True"), ({}, "there is no home folder: $HOME is not set")])
+@pytest.mark.parametrize(("env", "said"), [({"HOME": "/h"}, "True"), ({}, "has no home folder; set HOME to a folder")])
 def test_a_user_that_the_machine_does_not_know_needs_a_home_and_no_name(env: dict[str, Any], said: str) -> None:
     found = subprocess.run([sys.executable, "-c", UNKNOWN_USER], capture_output=True, text=True, check=True, env=env)
-    assert found.stdout.startswith(said)
+    assert said in found.stdout

@@ -92,7 +92,7 @@ def test_a_ledger_without_an_epoch_has_an_empty_table(make_spec: MakeSpec, tmp_p
     ("line", "message"),
     [
         ('{"kind":"epoch","epoch":1,', "is not JSON: "),
-        ('{"kind":"epoch","epoch":1}', "without phase"),
+        ('{"kind":"epoch","epoch":1}', "'phase' of a row of kind 'epoch' is missing"),
         ('{"kind":"huh"}', "unknown kind 'huh'"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from cktf.cluster import nodes as cluster
 from cktf.cluster.nodes import Capacity, TrialResources, _require_answer, trials_that_fit, wait_for_capacity
 from cktf.errors import ClusterNotFound, ClusterTooSmall
-from cktf.study.spec import Resources
+from cktf.study.sections import Resources
 
 BIG = {"CPU": 16.0, "GPU": 4.0, "memory": 1e9}
 SMALL = {"CPU": 2.0}

@@ -1,6 +1,5 @@
 """A cluster that is lost is noticed, and one that answers is not."""
 
-import socket
 import threading
 import time
 from types import SimpleNamespace
@@ -14,23 +13,18 @@ from cktf.errors import ClusterLost
 
 @pytest.fixture
 def head(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A head that answers with one node, and whose port takes connections; both can be changed."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    state = SimpleNamespace(nodes=[{"CPU": 1.0}], answers=threading.Event(), socket=listening)
+    """A head that answers with one node, both of which can be changed."""
+    state = SimpleNamespace(nodes=[{"CPU": 1.0}], answers=threading.Event())
     state.answers.set()
 
     def alive_nodes() -> Any:
         state.answers.wait(30)
         return list(state.nodes)
 
-    address = f"127.0.0.1:{listening.getsockname()[1]}"
     monkeypatch.setattr(pulse, "alive_nodes", alive_nodes)
-    monkeypatch.setattr(pulse.ray, "get_runtime_context", lambda: SimpleNamespace(gcs_address=address))
     monkeypatch.setattr(pulse, "ASK_SECONDS", 0.01)
-    monkeypatch.setattr(pulse, "REFUSED_SECONDS", 0.3)
     yield state
     state.answers.set()
-    listening.close()
 
 
 def why_lost(felt: pulse.Pulse, seconds: float) -> str:
@@ -57,12 +51,14 @@ def test_a_machine_of_its_own_without_a_node_is_lost_and_a_cluster_may_get_anoth
     assert why_lost(cluster, 0.3) == ""
 
 
-def test_a_head_that_refuses_connections_is_lost_and_a_slow_one_is_not(head: Any) -> None:
+def test_a_head_that_is_silent_for_long_is_lost_and_a_slow_one_is_not(
+    head: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     felt = pulse.Pulse("the cluster", is_local=False, advice="'cktf resume RUN' goes on")
     head.answers.clear()
     time.sleep(1.5)
     felt.require()
-    head.socket.close()
+    monkeypatch.setattr(pulse, "SILENT_SECONDS", 0.5)
     assert "the cluster was lost: its head has not answered for " in (why := why_lost(felt, 30))
     assert why.endswith("; 'cktf resume RUN' goes on")
 

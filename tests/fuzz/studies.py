@@ -153,7 +153,6 @@ def use(file: Path, given: list[str] | None = None) -> None:
         in_words.plan_in_words(each, arms)
         in_words.comparisons_of(each, arms)
         list(in_words.tables_of(each, arms))
-        list(in_words.similar_names_in(each))
         list(in_words.confounded_in_words(each))
         list(in_words.alike_in_words(each, arms))
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from pyarrow import fs
 
-from cktf.errors import BadRunDirectory, LedgerDamaged, RunInUse, Unreadable, Unwritable
+from cktf.errors import InputError, LedgerDamaged, RunInUse, Unusable
 from cktf.rows import EndRow, EpochRow, PlannedRow, Stage, Status, StudyRow
 from cktf.run import ledger as ledger_module
-from cktf.run.ledger import Ledger, is_in_use, open_run, read_ledger
+from cktf.run.ledger import Ledger, is_in_use, read_ledger
 from cktf.storage import Storage
 from tests.kinds import MakeResult
 
@@ -172,7 +172,6 @@ FULL = """
 import resource, sys
 from cktf.rows import EndRow
 from cktf.run.ledger import Ledger
-from cktf.run.directory import writing
 from cktf.storage import Storage
 
 def end(trial_id):
@@ -241,15 +240,15 @@ def test_somebody_who_only_looks_does_not_keep_a_driver_out(run: Storage) -> Non
 
 @pytest.mark.parametrize("uri", ["foo://x", "file:///no such"])
 def test_a_uri_that_cannot_be_opened_is_told_in_one_line(uri: str) -> None:
-    with pytest.raises(BadRunDirectory, match="is not a run directory") as told:
-        open_run(uri)
+    with pytest.raises(InputError, match="is not a run directory") as told:
+        Storage(uri)
     assert str(told.value).startswith(uri)
     assert "\n" not in str(told.value)
 
 
 def test_a_place_whose_name_is_too_long_is_told_once(tmp_path: Path) -> None:
-    run = open_run(str(tmp_path / ("x" * 260)))
-    with pytest.raises(Unreadable, match=r"ledger: cannot be read: File name too long$") as said:
+    run = Storage(str(tmp_path / ("x" * 260)))
+    with pytest.raises(Unusable, match=r"ledger: cannot be read or written: File name too long$") as said:
         list(read_ledger(run))
     assert str(said.value).count("x" * 200) == 1
 
@@ -264,12 +263,12 @@ def test_a_file_system_without_locks_cannot_tell_who_is_at_work_and_takes_no_dri
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     assert not is_in_use(run)
-    with pytest.raises(Unwritable, match=r"driver\.lock: cannot be locked: No locks available; the file system has no"):
+    with pytest.raises(Unusable, match=r"driver\.lock: cannot be locked: No locks available; choose a --run-dir"):
         Ledger(run)
 
 
 @pytest.mark.parametrize("uri", ["s3://KEY:SECRET@bucket/run", "s3://bucket/run?secret_key=SECRET", "gs://SECRET@b/r"])
 def test_credentials_in_the_name_of_a_run_are_refused_and_not_repeated(uri: str) -> None:
-    with pytest.raises(BadRunDirectory, match=r"\*\*\*.*: holds a user's key, password or token") as raised:
-        open_run(uri)
+    with pytest.raises(InputError, match=r"\*\*\*.*: holds a user's key, password or token") as raised:
+        Storage(uri)
     assert "SECRET" not in str(raised.value)

@@ -60,7 +60,7 @@ def test_an_arm_that_cannot_be_built_is_told_with_its_name(
 def test_the_edges_of_a_search_are_tried_where_no_condition_stands_before_them(
     make_spec: MakeSpec, domain: dict[str, Any]
 ) -> None:
-    with pytest.raises(NotRunnable, match=r"arm crop=64: .*must be 8 or less.*; 'when:' keeps a factor"):
+    with pytest.raises(NotRunnable, match=r"arm crop=64: .*must be 8 or less"):
         require_runnable(make_spec(search={"augmentation.crop": domain}))
     sides = {"data.side": {"choice": [8, 64]}, "augmentation.crop": {**domain, "when": {"data.side": 64}}}
     require_runnable(make_spec(search=sides))
@@ -84,7 +84,7 @@ def test_an_arm_that_cannot_be_built_in_a_context_is_named_with_it(make_spec: Ma
     contexts = {"trained": {"teacher": {"model": "resnet5"}}, "void": missing}
     keys = {"contexts": contexts, "compare": {"kd": KD, "longer": {"epochs": 3}}}
     spec = make_spec(**keys)
-    with pytest.raises(NotRunnable, match=r"tiny, arm void: kd: .*void.*; 'skip:' keeps an arm out of a context"):
+    with pytest.raises(NotRunnable, match=r"tiny, arm void: kd: .*void"):
         require_runnable(spec)
     spec = make_spec(**keys, skip={"void": ["kd"]})
     require_runnable(spec)

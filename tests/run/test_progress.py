@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cktf.errors import LedgerDamaged, RunNotFound, Unreadable
+from cktf.errors import LedgerDamaged, RunNotFound, Unusable
 from cktf.plan.planner import Planner
 from cktf.plan.state import RunState
 from cktf.rows import EpochRow, PlannedRow, Row, Status, StudyRow
@@ -108,7 +108,7 @@ def test_the_status_of_nothing_says_so(tmp_path: Path) -> None:
 
 def test_the_status_of_a_run_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "ledger").write_text("a file where a folder is expected")
-    with pytest.raises(Unreadable, match=r"ledger: cannot be read: .*[Nn]ot a directory"):
+    with pytest.raises(Unusable, match=r"ledger: cannot be read or written: .*[Nn]ot a directory"):
         status(str(tmp_path))
 
 

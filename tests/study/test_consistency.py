@@ -24,15 +24,18 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
     [
         ({"contexts": {}}, "contexts: must have 1 or more entries; got {}"),
         ({"contexts": {"a": 3}}, "contexts.a: must be a mapping of keys to values; got 3"),
-        ({"contexts": {"a": {"epohs": 1}}}, "contexts.a.epohs: no such path in a trial's configuration. Did you"),
+        ({"contexts": {"a": {"epohs": 1}}}, "contexts.a.epohs: no such path. Did you"),
         ({"contexts": {"a": {"seed": 1}}}, "contexts.a.seed: the seed cannot be a factor"),
         ({"contexts": {"a": {"epochs": 0}}}, "contexts.a.epochs: must be 1 or more; got 0"),
         ({"contexts": {"a": {"teacher": None}}}, "contexts.a: objective.cktf needs a teacher"),
         ({"contexts": {"a": {"student": None}}}, "contexts.a.student: must be a mapping of keys to values"),
-        ({"contexts": {"a\tb": {}}}, "contexts: a context's name must be one line of text, no spaces around it"),
+        ({"contexts": {"a\tb": {}}}, "contexts: a context's name must be one line of text without spaces around it"),
         ({"contexts": {"": {}}}, "contexts: a context's name must be one line of text"),
-        ({"contexts": {"a": {}, "b": {}}}, "contexts.b: equals context 'a'"),
-        ({"contexts": {"a": {}, "b": {"data": {"root": "elsewhere"}}}}, "contexts.b: equals context 'a'"),
+        ({"contexts": {"a": {}, "b": {}}}, "contexts.b: in context b: equals arm 'baseline' in context 'a'"),
+        (
+            {"contexts": {"a": {}, "b": {"data": {"root": "elsewhere"}}}},
+            "contexts.b: in context b: equals arm 'baseline' in context 'a'",
+        ),
         (
             {"contexts": {"a": {"epochs": 3}, "b": {"batch_size": 32}}},
             "compare.longer: in context a: equals arm 'baseline'",
@@ -46,7 +49,6 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
         ({"skip": {"small": ["baseline"]}}, "skip.small[0]: the baseline runs in every context"),
         ({"skip": {"small": ["kd", "longer"]}}, "skip.small: leaves no arm to be compared with the baseline"),
         ({"skip": {"small": "kd"}}, "skip.small: must be a list; got 'kd'"),
-        ({"skip": {"small": ["kd"], "large": ["kd"]}}, "skip: arm 'kd' is skipped in every context"),
         ({"contexts": None, "skip": {"small": ["kd"]}}, "skip: only a study with 'contexts:' and 'compare:'"),
         (
             {"compare": None, "ablate": {"epochs": [3]}, "skip": {"small": ["epochs=3"]}},
@@ -54,7 +56,7 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
         ),
         (
             {"compare": None, "search": {"epochs": {"int": [1, 4]}}},
-            "contexts: a study with 'search:' has none; search in one of them",
+            "contexts: a study with 'search:' has none; search in one,",
         ),
         # A factor that hides what contexts differ in would make one training of two.
         (
@@ -73,7 +75,7 @@ KEYS: dict[str, Any] = {"contexts": CONTEXTS, "compare": COMPARE}
         ({"compare": {"a": {"epochs": 0}}}, "study.yaml, line 28: compare.a.epochs: must be 1 or more; got 0"),
         (
             {"compare": None, "grid": {"epochs": [0, 3], "batch_size": [8]}},
-            ": grid.epochs[0]: must be 1 or more; got 0",
+            ": grid.epochs: must be 1 or more; got 0",
         ),
     ],
 )
@@ -90,10 +92,16 @@ def test_contexts_that_do_not_fit_are_refused(refused: Refused, keys: dict[str, 
         ({"source": "", "values": {"kd": 1.0}}, "reference.source: "),
         ({"values": {}}, "reference.values: must have 1 or more entries; got {}"),
         ({"values": {"small": {"kd": "x"}}}, "reference.values.small"),
-        ({"values": {"kd": 1.0}}, "reference.values: must name a context for each value, one of small, large"),
-        ({"teacher": 75.0}, "reference.teacher: must name a context for each value, one of small, large"),
-        ({"values": {"smal": {"kd": 1.0}}}, "reference.values.smal: no such context. Did you mean 'small'? Known"),
-        ({"teacher": {"smal": 75.0}}, "reference.teacher.smal: no such context. Did you mean 'small'? Known"),
+        ({"values": {"kd": 1.0}}, "reference.values: must be of one of the study's contexts: small, large"),
+        ({"teacher": 75.0}, "reference.teacher: must be of one of the study's contexts: small, large"),
+        (
+            {"values": {"smal": {"kd": 1.0}}},
+            "reference.values.smal: must be of one",
+        ),
+        (
+            {"teacher": {"smal": 75.0}},
+            "study's contexts: small, large. Did you mean 'small'?",
+        ),
         (
             {"values": {"small": {"kdd": 1.0}}},
             "reference.values.small.kdd: no such arm. Did you mean 'kd'? Known here: baseline, kd, longer",
@@ -118,7 +126,7 @@ def test_a_reference_without_contexts_names_arms_alone(make: Make, refused: Refu
     ablate = {"objective.cktf.theta": [0.0]}
     assert make(ablate=ablate, reference=reference).reference is not None
     reference["values"] = {"small": {"baseline": 70.0}}
-    message = "reference.values.small: must be a number, for this study has no contexts"
+    message = "reference.values.small: must be of one of the study's contexts: none, for this study has none"
     assert message in refused(ablate=ablate, reference=reference)
     reference["values"] = {"theta=1": 70.0}
     assert "reference.values.theta=1: no such arm. Did you mean 'theta=0'? Known here: baseline, theta=0" in refused(
@@ -153,24 +161,10 @@ def test_what_is_wrong_in_the_baseline_stands_there_even_where_it_is_incomplete(
     assert line.endswith("baseline.epochs: must be 1 or more; got 0")
 
 
-@pytest.mark.parametrize(
-    ("path", "choices", "message"),
-    [
-        ("augmentation.flip", [True, 1], "augmentation.flip.choice[1]: is read as true is; got 1"),
-        ("augmentation.flip", [False, True, "no"], "augmentation.flip.choice[2]: is read as false is; got 'no'"),
-        ("objective.cktf.negatives", [8, "16", 16], "negatives.choice[2]: is read as '16' is; got 16"),
-    ],
-)
-def test_choices_that_a_setting_does_not_tell_apart_are_refused(
-    refused: Refused, path: str, choices: list[Any], message: str
-) -> None:
-    assert message in refused(search={path: {"choice": choices}})
-
-
-def test_names_that_are_given_by_a_program_are_refused_where_they_are_not_as_they_would_be_read(make: Make) -> None:
+def test_names_that_cannot_be_seen_whole_are_refused(make: Make) -> None:
     values = make(compare={"kd": {"epochs": 3}}).model_dump(exclude_unset=True)
-    for name in ("kd ", "cafe\u0301", "k\u200bd"):
-        with pytest.raises(StudyError, match="an arm's name must be one line of text, no spaces around it"):
+    for name in ("kd ", "k\u200bd"):
+        with pytest.raises(StudyError, match="an arm's name must be one line of text without spaces around it"):
             Study(**{**values, "compare": {name: {"epochs": 3}}})
 
 

@@ -36,55 +36,6 @@ def test_what_is_wrong_in_a_context_is_named_with_its_line() -> None:
     assert refused(wrong).startswith("x.yaml, line 13: contexts.wrn/14.student.model: unknown model 'resnet13'")
 
 
-NAMED = (
-    TEXT[: TEXT.index("ablate:")]
-    + """\
-contexts:
-  "small ": {student: {model: "resnet8 "}}
-  grande\u0301: {student: {model: resnet14}}
-compare:
-  " kd": {objective: {kd: {}}}
-  cafe\u0301: {objective: {kd: {temperature: 2}}}
-skip:
-  small: ["kd "]
-reference: {source: here, values: {"grand\u00e9 ": {cafe\u0301: 70}}}
-"""
-)
-
-
-def test_names_are_read_without_blanks_around_them_and_composed(study_file: Write) -> None:
-    spec = load_study(study_file(NAMED, "e\u0301tude.yaml"), ["compare.kd.objective.kd.weight=2"])
-    assert spec.name == "étude"
-    assert [arm.label for arm in plan_arms(spec)] == [
-        "small: baseline",
-        "small: café",
-        "grandé: baseline",
-        "grandé: kd",
-        "grandé: café",
-    ]
-    assert spec.baselines["small"]["student"] == {"model": "resnet8"}
-    assert plan_arms(spec)[3].config.objective.kd.weight == 2
-    assert spec.reference is not None
-    assert spec.reference.by_context() == {"grandé": {"café": 70}}
-    assert read_study(dump_study(spec), "study.yaml") == spec
-
-
-def test_two_arms_of_one_name_are_refused_with_their_lines() -> None:
-    said = refused(NAMED.replace(" kd", "caf\u00e9"))
-    assert said == (
-        r"x.yaml, line 16: the keys 'caf\xe9', on line 15, and 'cafe\u0301' are one name, for blanks around it and how "
-        "its accents are encoded do not count"
-    )
-
-
-def test_text_levels_of_one_name_are_one_level() -> None:
-    levels = TEXT[: TEXT.index("ablate:")] + 'ablate: {student.model: ["resnet14", "resnet14 ", resnet20]}\n'
-    assert [arm.name for arm in plan_arms(read_study(levels, "x.yaml"))][1:] == [
-        "student.model=resnet14",
-        "student.model=resnet20",
-    ]
-
-
 def test_names_of_files_are_taken_letter_by_letter(study_file: Write) -> None:
     file, folder = "/weights/caf\u0065\u0301 .pth ", "/images/e\u0301 "
     spec = load_study(study_file(TEXT), [f'teacher={{model: resnet20, checkpoint: "{file}"}}', f'data.root="{folder}"'])

@@ -30,6 +30,7 @@ from cktf.study.yaml_text import dump, in_one_line, parse
         ("null", None),
         ("~", None),
         ("e4", "e4"),
+        ("9" * 5000, "9" * 5000),
         ("1e-4x", "1e-4x"),
     ],
 )
@@ -56,34 +57,20 @@ def test_every_key_and_entry_knows_its_line() -> None:
     [
         ("a: 1\nb: [1\n", "line 3: not valid YAML"),
         ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' stands twice, first on line 1"),
-        ("a: 1\n'a ': 2\n", "line 2: the keys 'a', on line 1, and 'a ' are one name"),
-        ("é: 1\nb: 1\ne\u0301: 2\n", r"line 3: the keys '\xe9', on line 1, and 'e\u0301' are one name"),
-        ("a: {b: 1, b: 2}\n", "line 1: the key 'b' stands twice"),
-        ("a: 1\n2: 3\n", "line 2: keys must be text; put quotes around '2'"),
+        ("a: {b: 1, b: 2}\n", "line 1: a: the key 'b' stands twice"),
+        ("a: 1\n2: 3\n", "line 2: keys must be text, in quotes where needed; got '2'"),
         ("a: 1\n---\nb: 1\n", "line 2: not valid YAML"),
-        ("a: !!python/object:os.system {}\n", "line 1: a: the tag '!!python/object:os.system' is not known here"),
+        ("a: !!python/object:os.system {}\n", "line 1: not valid YAML: the tag !!python/object:os.system"),
         ("a: 1\nb: \x00\n", r"line 2: not valid YAML: it holds '\x00', a character that YAML has not"),
         ('a: ["x\\0"]\n', r"line 1: a[0]: 'x\x00' holds NUL"),
-        ('"a\\ud800": 1\n', r"line 1: 'a\ud800' holds half of a surrogate pair"),
+        ('"a\\ud800": 1\n', r"line 1: 'a\ud800' holds NUL, or half of a surrogate pair"),
         ("a: {x: &b {y: *b}}\n", "line 1: a.x.y: an alias stands within what it is an alias of"),
         ("[" * 3000, "line 1: not valid YAML: nested too deeply"),
-        ("a:\n  b: !!bool foo\n", "line 2: a.b: 'foo' is not what the tag !!bool says"),
-        ("a: !!float x\n", "line 1: a: 'x' is not what the tag !!float says"),
-        ("a: !!int\n", "line 1: a: '' is not what the tag !!int says"),
-        ("a: !!int 1_000\n", "line 1: a: '1_000' is not what the tag !!int says"),
-        ("a: !!null x\n", "line 1: a: 'x' is not what the tag !!null says"),
-        ("a: !!timestamp foo\n", "line 1: a: the tag '!!timestamp' is not known here; write none, or where it fits"),
-        ("a: !!set {b, c}\n", "line 1: a: the tag '!!set' is not known here"),
-        ("a: !!binary x\n", "line 1: a: the tag '!!binary' is not known here"),
-        ("a: [!mine 1]\n", "line 1: a[0]: the tag '!mine' is not known here"),
-        ("a: !!map 1\n", "line 1: a: the tag '!!map' is not known here"),
-        ("a: !!int {b: 1}\n", "line 1: a: the tag '!!int' is not known here"),
-        ("a: {<<: {1: 2}}\n", "line 1: a: keys must be text; put quotes around '1'"),
-        ("a: {<<: 1}\n", "line 1: a: '<<' must have a mapping, or a list of mappings"),
-        ("a: {<<: [{b: 1}, 2]}\n", "line 1: a: '<<' must have a mapping, or a list of mappings"),
-        (f"a: {'9' * 5000}\n", f"line 1: a: a whole number may have 100 digits; got '{'9' * 59}..."),
-        (f"a: 0x{'f' * 5000}\n", "line 1: a: a whole number may have 100 digits; got '0xf"),
-        ("a:\xa01\nb: 2\n", r"line 2: not valid YAML: mapping values are not allowed here; '\xa0' stands there (no-b"),
+        ("a:\n  b: !!bool true\n", "line 2: not valid YAML: the tag !!bool"),
+        ("a: [!mine 1]\n", "line 1: not valid YAML: the tag !mine"),
+        ("a: {<<: {1: 2}}\n", "line 1: a: keys must be text, in quotes where needed; got '1'"),
+        ("a: {<<: 1}\n", "line 1: not valid YAML: while constructing a mapping, expected a mapping"),
+        ("a: {<<: [{b: 1}, 2]}\n", "line 1: not valid YAML: while constructing a mapping, expected a mapping"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(text: str, message: str) -> None:
@@ -103,11 +90,6 @@ def test_merge_keys_of_merge_keys_are_refused_likewise(first: str) -> None:
     tenfold = [f"{name}: &{name} {{<<: [{', '.join([f'*{below}'] * 10)}]}}" for below, name in pairwise("abcdefghij")]
     with pytest.raises(ValueError, match="line 1: has more than 100,000 entries"):
         parse(f"a: &a {first}\n" + "\n".join(tenfold))
-
-
-def test_tags_that_say_what_is_there_are_read() -> None:
-    text = "a: !!int '7'\nb: !!float 7\nc: !!str 7\nd: !!bool TRUE\ne: !!null ''\nf: !!seq [!!map {g: .inf}]\n"
-    assert parse(text).value == {"a": 7, "b": 7.0, "c": "7", "d": True, "e": None, "f": [{"g": float("inf")}]}
 
 
 def test_an_empty_text_is_nothing() -> None:
@@ -136,9 +118,3 @@ def test_merge_keys_still_work() -> None:
 def test_one_line_says_what_it_was_made_of(value: Any, text: str) -> None:
     assert in_one_line(value) == text
     assert parse(f"key: {text}").value == {"key": value}
-
-
-def test_keys_are_names_wherever_they_stand() -> None:
-    document = parse('"a ": {"e\u0301": 1, list: [{" b": 2}]}\nc: {<<: {"d ": 3}, e: 4}\n')
-    assert document.value == {"a": {"é": 1, "list": [{"b": 2}]}, "c": {"d": 3, "e": 4}}
-    assert ("a", "list", 0, "b") in document.lines

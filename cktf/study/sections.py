@@ -1,0 +1,106 @@
+"""The settings of a study's sections: published values, resources, confirmation, seeds, contrasts and levels."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from cktf.errors import InputError, shown
+from cktf.names import BASELINE
+from cktf.settings import Seed, Settings
+from cktf.study.problems import refusal
+
+
+class Reference(Settings):
+    """Published values, shown beside a study's own numbers and never mixed with them."""
+
+    source: str = Field(min_length=1)
+    """The publication: a citation, and the table in it."""
+
+    metric: str = "test_accuracy"
+    """The column of `cktf.rows.EpochResult` of the values, in its unit; the study must report the same."""
+
+    values: dict[str, float | dict[str, float]] = Field(min_length=1)
+    """Context to arm to value; in a study without contexts, arm to value."""
+
+    teacher: float | dict[str, float] | None = None
+    """Context to the value of its teacher; in a study without contexts, the value."""
+
+    def by_context(self) -> dict[str, dict[str, float]]:
+        """Return context to arm to value; values without a context are under ''."""
+        nested = {key: value for key, value in self.values.items() if isinstance(value, dict)}
+        flat = {key: value for key, value in self.values.items() if not isinstance(value, dict)}
+        return {"": flat, **nested} if flat else nested
+
+    def teachers(self) -> dict[str, float]:
+        """Return context to the value of its teacher; without contexts under ''."""
+        if self.teacher is None:
+            return {}
+        return self.teacher if isinstance(self.teacher, dict) else {"": self.teacher}
+
+
+MOST_SEEDS = 1000
+"""Largest number of seeds of a study; the bound catches typing errors."""
+
+
+class Resources(Settings):
+    """Resources of one trial."""
+
+    gpus: float | None = Field(default=None, ge=0)
+    """GPUs of one trial, all its workers together. Each worker uses one or none; below 1, trials of one worker share
+    one. None: one for each worker if the cluster has any."""
+
+    cpus: float = Field(default=1.0, gt=0)
+    """Processor cores of one trial, all its workers together. They set the number of threads, which on a CPU may change
+    the last bits of sums."""
+
+    workers: int = Field(default=1, ge=1, le=1024)
+    """Processes that train one student together, data parallel. Gradients, banks and comparisons of samples are those
+    of the whole batch; batch-norm sees only each process's shard."""
+
+    slots: int | None = Field(default=None, ge=1, le=100_000)
+    """Largest number of trials at the same time; None: as many as fit."""
+
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> Self:
+        shares_one = self.workers == 1 and self.gpus is not None and self.gpus < 1
+        if self.gpus is not None and self.gpus not in (0, self.workers) and not shares_one:
+            allowed = f"0, or {self.workers}, one for each of 'workers:', or for one worker a fraction below 1"
+            raise refusal((("gpus",), f"must be {allowed}; got {self.gpus:g}"))
+        return self
+
+
+class Confirm(Settings):
+    """After a search: the best arms and the baseline again, on fresh seeds."""
+
+    top: int = Field(default=3, ge=1)
+    """Number of best arms."""
+
+    seeds: int = Field(default=5, ge=1, le=MOST_SEEDS)
+    """Number of seeds of each arm, none of which the search has used."""
+
+
+def _listed(seeds: Any) -> Any:
+    """Return the seeds from 0 for their number; a list stays as it is."""
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise InputError(f"must be between 1 and {MOST_SEEDS}, or a list of seeds; got {seeds}")
+        return tuple(range(seeds))
+    if not isinstance(seeds, list | tuple):
+        raise InputError(f"must be a whole number of seeds, or a list of them; got {shown(seeds)}")
+    return seeds
+
+
+Seeds = Annotated[tuple[Seed, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MOST_SEEDS)]
+
+
+def _pairs(contrasts: Any) -> Any:
+    """Return contrasts as lists of names; the name of the baseline may stand alone."""
+    if not isinstance(contrasts, list | tuple):
+        raise InputError(f"must be a list of pairs of arms, and of the word {BASELINE}; got {shown(contrasts)}")
+    return [[BASELINE] if contrast == BASELINE else contrast for contrast in contrasts]
+
+
+Contrast = Annotated[tuple[str, ...], Field(min_length=1, max_length=2)]
+Contrasts = Annotated[tuple[Contrast, ...], BeforeValidator(_pairs)]
+Levels = Annotated[list[Any], Field(min_length=1)]
+TwoLevels = Annotated[list[Any], Field(min_length=2, max_length=2)]
