@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from analysis.results import Results
-from analysis.statistics.verdicts import LEVEL, POWER, mde
+from analysis.statistics.verdicts import POWER, mde
 from cktf.errors import InputError
+from cktf.verdicts import LEVEL
 
 
 def detectable_text(

@@ -67,6 +67,9 @@ class StudyTables:
             family=study.family,
             alternative=study.alternative,
             margin=study.margin,
+            looks=study.looks,
+            spending=study.spending,
+            is_extended=self.facts.is_extended,
         )
 
     @cached_property

@@ -16,16 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.statistics.paired import PairedEffects, equivalence_p, one_sided_p, paired_effects, sign_flip_p
-from analysis.statistics.verdicts import (
-    LEVEL,
-    MOST_MORE_SEEDS,
-    Verdict,
-    decide,
-    holm,
-    more_seeds,
-    power,
-    seeds_needed,
-)
+from analysis.statistics.verdicts import MOST_MORE_SEEDS, more_seeds, power, seeds_needed
+from cktf.verdicts import LEVEL, Verdict, decide, holm
 
 Floats = NDArray[np.float64]
 Seed = int | list[int]

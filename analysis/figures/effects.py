@@ -8,11 +8,11 @@ import numpy as np
 from analysis.figures.shown import IN_LINES, largest_effects, left_out, panel_title
 from analysis.figures.theme import BLUE, WIDTH, Chart, Record, by_kind, data, numbers, rows_of, rules, title_lines
 from analysis.statistics.paired import direction
-from analysis.statistics.verdicts import LEVEL, Verdict
 from analysis.study_tables import StudyTables
 from analysis.wording import comparison_names, quantity
 from cktf.names import arm_label
 from cktf.rows import Family
+from cktf.verdicts import LEVEL, Verdict
 
 MAX_ARMS = 60
 """Rows that are drawn."""

@@ -19,9 +19,9 @@ from analysis.statistics.interactions import models_and_family
 from analysis.statistics.over_contexts import shared_names
 from analysis.statistics.over_teachers import TEACHER_SEED, are_crossed
 from analysis.statistics.paired import FEWEST_FLIPPED, MOST_FLIPPED
-from analysis.statistics.verdicts import LEVEL, Verdict
 from analysis.wording import counted, quantity
 from cktf.rows import SCHEMA_VERSION, Alternative, Family, Stage, Status
+from cktf.verdicts import LEVEL, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,9 +4,10 @@ from analysis.results import Results
 from analysis.statistics.any_table import complete, of_fixed_arms
 from analysis.statistics.over_teachers import are_crossed
 from analysis.statistics.paired import direction
-from analysis.statistics.verdicts import ASSURANCE, FEWEST_FOR_A_NUMBER, LEVEL, POWER, Verdict
+from analysis.statistics.verdicts import ASSURANCE, FEWEST_FOR_A_NUMBER, POWER
 from analysis.wording import counted, quantity
 from cktf.rows import Alternative, Family, StudyRow
+from cktf.verdicts import LEVEL, Verdict
 
 MOST_TEACHERS = 6
 """Teachers that are named in one sentence."""

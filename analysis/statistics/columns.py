@@ -11,7 +11,18 @@ TEXTS = {
 }
 COUNTS = {
     *("n", "n_planned", "n_failed", "n_pairs", "n_missing", "n_lost_by_arm", "n_lost_by_baseline", "n_seeds"),
-    *("n_contexts", "n_teachers", "n_above", "n_blocks", "n_search", "n_complete", "n_pruned", "n_family", "factor_df"),
+    *(
+        "n_contexts",
+        "n_looks",
+        "n_teachers",
+        "n_above",
+        "n_blocks",
+        "n_search",
+        "n_complete",
+        "n_pruned",
+        "n_family",
+        "factor_df",
+    ),
 }
 TRUTHS = {"is_baseline", "against_baseline", "is_best", "is_among_best"}
 

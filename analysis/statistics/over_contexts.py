@@ -6,8 +6,8 @@ from scipy import stats
 
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, grouped_estimates
-from analysis.statistics.verdicts import holm
 from analysis.wording import comparison_names
+from cktf.verdicts import holm
 
 COLUMNS = columns(
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from cktf.errors import LedgerDamaged
-from cktf.rows import EndRow, EpochRow, PlannedRow, Row, Stage, Status, TeacherRow
+from cktf.rows import EndRow, EpochRow, LookRow, PlannedRow, Row, Stage, Status, TeacherRow
 
 
 @dataclass
@@ -80,6 +80,8 @@ class RunState:
         """Teacher id -> the trial that trains it."""
         self.teachers: dict[str, TeacherRow] = {}
         """Teacher id -> its score."""
+        self.looks: list[LookRow] = []
+        """Looks of a race, in order."""
         self._counts: Counter[Status] = Counter()
         self._contexts: dict[str, None] = {}  # in the order of planning
         self._arms: defaultdict[str, dict[str, list[TrialState]]] = defaultdict(dict)  # by stage, as planned
@@ -96,6 +98,8 @@ class RunState:
         match row:
             case TeacherRow():
                 self.teachers[row.teacher_id] = row
+            case LookRow():
+                self.looks.append(row)
             case PlannedRow() | EpochRow() | EndRow():
                 self._change(row)
 

@@ -10,9 +10,10 @@ from analysis.report.reading import family_text, held_for_text, open_text, readi
 from analysis.report.table import NOTE, SIMULTANEOUS, UNADJUSTED, VERDICT, Cells, Rows, Table
 from analysis.results import Results
 from analysis.statistics.over_contexts import shared_names
-from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, LEVEL, MOST_MORE_SEEDS, Verdict
+from analysis.statistics.verdicts import FEWEST_FOR_A_NUMBER, MOST_MORE_SEEDS
 from analysis.wording import ABSENT, effect_text, number_text, p_text, quantity, signed_text, unit_text
 from cktf.rows import Alternative
+from cktf.verdicts import LEVEL, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,9 @@ from scipy import stats
 
 from analysis import effects, load
 from analysis.statistics.paired import sign_flip_p
-from analysis.statistics.verdicts import LEVEL, holm, mde, more_seeds
+from analysis.statistics.verdicts import mde, more_seeds
 from cktf.rows import Status
+from cktf.verdicts import LEVEL, holm
 
 
 def test_known_effects_are_found(ablation: Path) -> None:
