@@ -19,10 +19,10 @@ from scipy import stats
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-PATHS = 2**19
+PATHS = 2**18
 """Simulated studies without effect."""
 
-LEVELS = np.geomspace(1e-6, 1, 91)
+LEVELS = np.geomspace(1e-6, 1, 61)
 """Levels for which looks have limits; those between are interpolated, and no sequential p is below the smallest."""
 
 ROUNDING = 1e-12
@@ -64,9 +64,10 @@ def limits(looks: tuple[int, ...], spending: str, *, is_one_sided: bool = False)
         t = total / np.sqrt(n * (squares - total**2 / n) / (n - 1))
         p = stats.t.sf(t, n - 1) if is_one_sided else 2 * stats.t.sf(np.abs(t), n - 1)
         spent_now = spent(n / looks[-1], LEVELS, spending)
-        own = np.empty_like(LEVELS)
+        own, order = np.empty_like(LEVELS), np.argsort(p)
+        ascending, rejected_at = p[order], rejected[order]
         for index, (level, increment) in enumerate(zip(LEVELS, spent_now - spent_before, strict=True)):
-            earlier = np.sort(p[rejected <= level])
+            earlier = ascending[rejected_at <= level]
             counts = np.arange(len(earlier) + 1) / PATHS
             is_past = np.append(earlier, np.inf) - counts >= increment
             own[index] = increment + counts[is_past.argmax()]

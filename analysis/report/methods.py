@@ -6,7 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from analysis.report.pages import prose
-from analysis.report.reading import family_text, held_for_text, open_text, reading_text, scope_text, sides_text
+from analysis.report.reading import (
+    family_text,
+    held_for_text,
+    looks_text,
+    open_text,
+    reading_text,
+    scope_text,
+    sides_text,
+    test_text,
+)
 from analysis.report.table import SMOKE
 from analysis.report.tables.comparisons import rank_test_text
 from analysis.report.tables.distillation import teachers_text
@@ -106,6 +115,9 @@ def methods_text(results: Results) -> str:
             "family": family_text(results),
             "is_one_sided": study.alternative != Alternative.TWO_SIDED,
             "sides": sides_text(study) or ", two-sided, in every study and",
+            "test": test_text(results),
+            "interval": "repeated" if study.looks else "the mixture t's" if facts.is_extended else "Student's",
+            "looked": looks_text(results),
             "is_tested": effects["p"].notna().any(),
             "num_effects": len(effects),
             "scope": scope_text(results),

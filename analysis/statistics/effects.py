@@ -125,8 +125,9 @@ def effects(
         pairs on), ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's: all of them together hold the effects
         with 95%), ``correlation_low`` and ``correlation_high``, the name of the deciding ``test`` (``none`` where there
         is none, and a ``reason``), ``n_family`` (comparisons over which p is adjusted), ``p_equivalence``, that the
-        effect is as large as ``delta``, ``p_anytime`` (see `analysis.statistics.anytime`), which holds however often one
-        looks, and ``p_flip`` of the exact sign-flip test, which decides nothing. The p whose
+        effect is as large as ``delta``, ``p_anytime``, which holds
+        however often one looks (`analysis.statistics.anytime`), ``n_looks`` of a race, and ``p_flip`` of the exact
+        sign-flip test, which decides nothing. The p whose
         names end in ``_holm`` are adjusted over the family; ``p_flip_holm_least`` is the smallest that the numbers of
         pairs and of comparisons allow.
 

@@ -30,6 +30,7 @@ def plan_in_words(spec: StudySpec, arms: Sequence[Arm]) -> str:
         if spec.teacher_seeds:
             once = sum(not is_crossed(spec, arm.config) for arm in arms)
             words += f" x {_counted(len(spec.teacher_seeds), 'teacher')}" + (f" ({once} without one)" if once else "")
+        seeds += " at most" if spec.race else ""
         return f"{words} x {seeds} = {_counted(num_trials, 'trial')}"
     sizes = [domain.num_values for domain in spec.search.values()]
     most = math.prod(size for size in sizes if size is not None)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.ledger.other_names import other_names
-from analysis.report.reading import family_text, held_for_text, open_text, reading_text, sides_text
+from analysis.report.reading import (
+    family_text,
+    held_for_text,
+    looks_text,
+    open_text,
+    reading_text,
+    sides_text,
+    test_text,
+)
 from analysis.report.table import NOTE, SIMULTANEOUS, UNADJUSTED, VERDICT, Cells, Rows, Table
 from analysis.results import Results
 from analysis.statistics.over_contexts import shared_names
@@ -150,13 +158,18 @@ def effects_rows(results: Results, context: str = "") -> Rows:
     interval = f"{90 if study.alternative != Alternative.TWO_SIDED else 95}% interval"
     rows = [[*head, f"effect [{interval}]{unit_text(measured)}", *beside, UNADJUSTED, "p (Holm)", VERDICT, NOTE]]
     others = other_names(results.trials)
+    out = {arm_id: f"out of the race at {look.seeds} seeds" for look in results.facts.looks for arm_id in look.out}
+    why = {
+        arm_id: text for look in results.facts.looks for arm_id, text in look.out.items() if text not in set(Verdict)
+    }
 
     def add(arm_id: Any, figures: list[str], note: str, against: str = ABSENT) -> None:
         arm = arms.loc[arm_id]
         also = f"also: {', '.join(others[arm_id])}" if arm_id in others else ""
         own = [arm["arm"], *([against] if has_contrasts else []), str(arm["n"]), mean_and_sd(arm, measured.decimals)]
         own += [number_text(arm[name], measured.decimals) for name in published]
-        rows.append([*own, *figures, "; ".join(part for part in (also, note) if part)])
+        raced = f"{out[arm_id]}{f' ({why[arm_id]})' if arm_id in why else ''}" if arm_id in out else ""
+        rows.append([*own, *figures, "; ".join(part for part in (also, raced, note) if part)])
 
     none = [ABSENT] * (3 + len(beside))
     for arm_id, arm in arms[arms["is_baseline"] & ~arms.index.isin(effects.index)].iterrows():
@@ -240,9 +253,11 @@ def decision_text(results: Results) -> str:
         margin = "; no delta is set, so no arm can be called equivalent"
     else:
         margin = f"; equivalent: within ±{study.delta:g}{unit} (delta) by two one-sided t tests, adjusted likewise"
+    looked = looks_text(results) if study.looks or results.facts.is_extended else ""
     return (
-        f"Verdict: paired t test{sides_text(study)}, p adjusted by Holm's method {family_text(results)}, level {LEVEL}"
-        f"{margin}. {reading_text(results)} {open_text(results)}"
+        f"Verdict: {test_text(results).removeprefix('the ')}{sides_text(study)}, p adjusted by Holm's method "
+        f"{family_text(results)}, level {LEVEL}{margin}. {reading_text(results)} {open_text(results)}".rstrip()
+        + f" {looked}"
     ).rstrip()
 
 
