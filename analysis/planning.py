@@ -1,17 +1,15 @@
 """What a study can find, said before anything is trained."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.results import Results
+from analysis.statistics.races import raced
 from analysis.statistics.verdicts import POWER, mde
 from cktf.errors import InputError
-from cktf.looks import Counts, Floats, Race
-from cktf.rows import Alternative
-from cktf.verdicts import LEVEL, Verdict, decide, holm
+from cktf.looks import Race
+from cktf.verdicts import LEVEL
 
 RACES = 400
 """Races that are simulated to say what one saves."""
@@ -44,32 +42,6 @@ def detectable_text(
         f"detectable: an effect {beyond}of {size:.1f} standard deviations of the differences at {n} seeds "
         f"({POWER:.0%} power at level {level}{', one-sided' if is_one_sided else ''}){points}"
     )
-
-
-def raced(race: Race, futility: float, differences: Floats, level: float) -> tuple[Counts, NDArray[Any]]:
-    """Run simulated races, whose comparisons stop one by one, and return the seeds and the verdict of each.
-
-    Args:
-        race: What is asked.
-        futility: Below which chance of being decided a comparison stops.
-        differences: (studies, comparisons, seeds) of the arms and what they are compared with.
-        level: At which the chance is computed.
-    """
-    num_looks, is_in = np.zeros(differences.shape[:-1], np.int64), np.ones(differences.shape[:-1], bool)
-    for look in range(len(race.looks)):
-        num_looks += is_in
-        found = race.judged(differences, np.zeros(1), num_looks)
-        words = decide(
-            found.effect,
-            holm(found.p),
-            holm(found.p_equivalence),
-            maximise=True,
-            alternative=Alternative.BETTER if race.sign else Alternative.TWO_SIDED,
-        )
-        is_in &= words == Verdict.UNDECIDED
-        if look + 1 < len(race.looks):
-            is_in &= ~(race.chance(found, look, level) < futility)
-    return np.array([0, *race.looks])[num_looks], words
 
 
 def race_text(race: Race, futility: float, comparisons: int) -> str:

@@ -34,6 +34,7 @@ if __name__ == "__main__":  # a script's own folder is where Python looks first
 JUDGED = (
     *(f"analysis/statistics/{name}.py" for name in ("paired", "intervals", "arms", "verdicts", "interactions")),
     *(f"analysis/statistics/{name}.py" for name in ("seed_contrasts", "clustered", "ranks", "mixed_model")),
+    *("cktf/verdicts.py", "cktf/looks.py", "analysis/statistics/races.py"),
     *(f"benchmarks/{name}.py" for name in ("null_study", "null_factorial", "null_contexts")),
 )
 """Files that the numbers come from: those that judge, and those that simulate."""

@@ -1,6 +1,7 @@
 """A race, with made-up results: who gets seeds, who is out and why, and that a ledger says all of it."""
 
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import stats
 from cktf.plan.planner import Planner
 from cktf.rows import LookRow, PlannedRow, Row, Status
 from cktf.study.spec import StudySpec
-from tests.kinds import MakeResult, MakeSpec, RunToEnd
+from tests.kinds import MakeResult, MakeSpec
 from tests.planning import ledger, planned
 
 ARMS = {"good": 0.09, "none": 0.08, "like_none": 0.07}
@@ -101,11 +102,7 @@ def test_a_race_that_is_killed_anywhere_goes_on_to_the_same_looks(
     assert len(again) == before
 
 
-def test_rows_of_a_look_are_read_as_they_were_written(
-    spec: StudySpec, rows: list[Row], make_result: MakeResult
-) -> None:
-    import json
-
+def test_rows_of_a_look_are_read_as_written(spec: StudySpec, rows: list[Row], make_result: MakeResult) -> None:
     run(ledger(spec, rows), make_result)
     for look in looks_of(rows):
         assert LookRow.from_dict(json.loads(look.to_json())) == look
@@ -152,7 +149,7 @@ def test_the_other_side_of_an_open_contrast_runs_on(
 
 
 def test_arms_in_no_contrast_are_out_at_the_first_look_but_for_the_baseline(
-    make_spec: MakeSpec, rows: list[Row], make_result: MakeResult, run_to_end: RunToEnd
+    make_spec: MakeSpec, rows: list[Row], make_result: MakeResult
 ) -> None:
     arms = {name: {"optimizer": {"learning_rate": rate}} for name, rate in ARMS.items()}
     spec = make_spec(compare=arms, race={"looks": [3, 4], "futility": 0}, contrasts=[["like_none", "none"]])

@@ -97,9 +97,8 @@ def test_a_run_is_extended_where_its_launches_ask_other_seeds() -> None:
         factors=[],
         asked={"seeds": "5", "confirm": ""},
     )
-    facts = Facts(
-        launches=[row, row, replace(row, run="other", asked={"seeds": "9"})], study_file="", torn_lines=0, ledger=""
-    )
+    launches = [row, row, replace(row, run="other", asked={"seeds": "9"})]
+    facts = Facts(launches=launches, study_file="", torn_lines=0, ledger="")
     assert not facts.is_extended
     assert replace(facts, launches=[row, replace(row, asked={"seeds": "8", "confirm": ""})]).is_extended
     raced = replace(row, looks=[3, 6])
