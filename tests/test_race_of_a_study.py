@@ -50,18 +50,18 @@ def test_it_is_killed_in_mid_look_and_goes_on_to_the_same_looks(make_spec: MakeS
     spec = make_spec(
         {"epochs": 1},
         ablate={"optimizer.learning_rate": [1e-6], "optimizer.momentum": [0.85]},
-        race={"looks": [3, 4], "futility": 0.3},
+        race={"looks": [2, 3], "futility": 0.3},
     )
     train(ledger(spec, rows))
     looks = [row for row in rows if isinstance(row, LookRow)]
-    assert [look.seeds for look in looks] == [3, 4][: len(looks)]
+    assert [look.seeds for look in looks] == [2, 3][: len(looks)]
     place = rows.index(looks[0])
     for killed in (place - 1, place, place + 1, place + 2):
         again = rows[:killed]
         train(ledger(spec, again))
         assert again == rows
     # The report has the p of the last look of each comparison.
-    found = effects(table_of(rows), metric="test_accuracy", looks=[3, 4]).set_index("arm_id")
+    found = effects(table_of(rows), metric="test_accuracy", looks=[2, 3]).set_index("arm_id")
     for look in looks:
         for each in look.comparisons:
             arm_id = each["arm_id"]

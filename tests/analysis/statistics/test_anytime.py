@@ -40,7 +40,7 @@ def test_studies_without_effect_that_are_judged_after_every_seed_err_in_less_tha
 
 def test_an_interval_leaves_out_zero_exactly_where_this_number_of_pairs_rejects() -> None:
     for n in (4, 5, 12):
-        d = np.random.default_rng(n).normal(1, 1, (24, n))
+        d = np.random.default_rng(n).normal(2.5, 1, (24, n))
         half = anytime_width(d.std(ddof=1, axis=1), np.full(24, n), 0.05)
         rejects = np.array([bayes_factor(row, 0.0) >= 20 for row in d])
         if n == 4:

@@ -18,7 +18,7 @@ SEEDS = {"baseline": 6, "early": 3, "late": 6}
 def trials() -> pd.DataFrame:
     """A race with looks at 3, 6 and 9 seeds: one arm was out at the first, and the third look is not over."""
     draws = np.random.default_rng(0)
-    rows = [(arm, seed, (arm == "early") * 9.0 + draws.normal()) for arm, n in SEEDS.items() for seed in range(n)]
+    rows = [(arm, seed, (arm == "early") * 90.0 + draws.normal()) for arm, n in SEEDS.items() for seed in range(n)]
     frame = pd.DataFrame(rows, columns=["arm", "seed", "test_accuracy"])
     later = pd.DataFrame(
         {"arm": ["baseline", "late"], "seed": 6, "test_accuracy": [90.0, np.nan], "status": ["complete", "running"]}
