@@ -348,7 +348,7 @@ class Storage:
         try:
             with self.filesystem.open_input_stream(path, compression=None) as stream:
                 return bytes(stream.read())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the latter: a file lies where a folder of the path would
             return None
 
     def _delete(self, path: str) -> None:

@@ -17,9 +17,11 @@ from tests.analysis.ledgers import write_ablation, write_grid, write_search
 
 CSV = "arm,seed,acc\n" + "".join(f"{arm},{seed},{seed + len(arm)}\n" for arm in ("none", "kd") for seed in range(3))
 
+QUESTION = ("contrasts", "family", "alternative", "margin")
 SHOWN_ELSEWHERE = {
+    "effects": QUESTION,
     "collect": ("run", "out", "engine"),
-    "read_csv": ("separator", "decimal", "encoding"),
+    "read_csv": ("separator", "decimal", "encoding", *QUESTION),
     "arms": ("baseline",),
     "confirmed": ("baseline",),
     "importance": ("seed", "metric", "factors", "log_factors", "maximise"),

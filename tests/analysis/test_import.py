@@ -92,6 +92,15 @@ def test_of_the_training_half_the_floor_alone_is_imported() -> None:
     )
     floor = {
         f"cktf.{name}"
-        for name in ("credentials", "errors", "foreign_options", "names", "row_values", "rows", "storage")
+        for name in (
+            "credentials",
+            "errors",
+            "foreign_options",
+            "ledger_lines",
+            "names",
+            "row_values",
+            "rows",
+            "storage",
+        )
     }
     assert {*run_python(code).split()} <= floor

@@ -204,7 +204,7 @@ def test_results_are_equal_to_themselves_alone_and_shown_in_three_lines(contexts
             ["done"] * 25,
             "status must be one of complete, pruned, failed, running, planned; got 'done'",
         ),
-        ("stage", ["x"] * 25, "stage must be one of design, search, confirm; got 'x'"),
+        ("stage", ["x"] * 25, "stage must be one of design, search, confirm, teacher; got 'x'"),
         ("aliases", ["x"] * 25, "column aliases must hold other names, as JSON; got 'x'"),
         ("config.epochs", [[1]] * 25, "column config.epochs must hold single values"),
         ("teacher_test_accuracy", ["x"] * 25, "column teacher_test_accuracy must hold numbers"),

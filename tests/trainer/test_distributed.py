@@ -99,7 +99,10 @@ def test_a_trial_of_two_workers_is_that_of_one(two_workers: Path, tmp_path: Path
         assert [epoch["epoch"] for epoch in alone] == [1, 2]
         for rank in ranks:
             for actual, value in zip(_measured(rank[source]), alone, strict=True):
-                assert actual.pop("phase") == value["phase"]
+                assert [actual.pop(name) for name in ("phase", "test_correct")] == [
+                    value["phase"],
+                    value["test_correct"],
+                ]
                 torch.testing.assert_close(actual, {name: value[name] for name in actual}, rtol=1e-4, atol=1e-5)
         (folder,) = (two_workers / source / "trials").iterdir()
         spread = load_checkpoint(Storage(folder), CPU)

@@ -83,13 +83,14 @@ def test_a_file_in_the_place_of_one_of_the_report_s_is_refused_before_anything_i
 def test_what_a_killed_report_has_written_is_still_its_own(
     ablation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(folder: Any, name: str, content: bytes) -> None:
-        if name == "report.html":
-            raise KeyboardInterrupt
-        write(folder, name, content)
+    def killed(folder: Any, files: dict[str, bytes]) -> None:
+        for name, content in files.items():
+            if name == "report.html":
+                raise KeyboardInterrupt
+            write(folder, name, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr("analysis.report.write.write", killed)
+        patched.setattr("analysis.report.write.write_all", killed)
         with pytest.raises(KeyboardInterrupt):
             write_report(ablation, tmp_path / "out")
     assert (tmp_path / "out" / "figures" / "effects.svg").is_file()

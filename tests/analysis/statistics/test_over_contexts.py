@@ -16,7 +16,8 @@ from cktf.verdicts import holm
 
 def effects_of(arms: dict[str, list[float]]) -> pd.DataFrame:
     rows = [(str(c), arm, "m", effect) for arm, effects in arms.items() for c, effect in enumerate(effects)]
-    return pd.DataFrame(rows, columns=["context", "arm", "metric", "effect"])
+    frame = pd.DataFrame(rows, columns=["context", "arm", "metric", "effect"])
+    return frame.assign(against="baseline", against_baseline=True)
 
 
 def test_the_mean_over_contexts_and_its_test_are_those_of_scipy() -> None:
