@@ -90,7 +90,7 @@ class Scenario:
     def effects(self) -> Floats:
         """True effects of the arms (arms,), in standard deviations of the paired differences."""
         place = np.arange(self.arms, dtype=np.float64)
-        return self.half_effect * np.mod(place, 2.0) + self.first_effect * (place == 0)
+        return np.asarray(self.half_effect * np.mod(place, 2.0) + self.first_effect * (place == 0))
 
     @property
     def paired_sd(self) -> float:

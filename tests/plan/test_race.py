@@ -1,15 +1,29 @@
 """A race, with made-up results: who gets seeds, who is out and why, and that a ledger says all of it."""
 
 import hashlib
+import io
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
+from analysis.loading import load
+from analysis.report.methods import methods_text
+from analysis.report.tables.effects import effects_rows
+from cktf.driver import extended
+from cktf.errors import NotExtensible
 from cktf.plan.planner import Planner
 from cktf.rows import LookRow, PlannedRow, Row, Status
+from cktf.run.directory import write_what_was_asked
+from cktf.run.ledger import Ledger
+from cktf.run.progress import status, watch
+from cktf.storage import Storage
+from cktf.study.designs import smoke_study
 from cktf.study.spec import StudySpec
 from tests.kinds import MakeResult, MakeSpec
 from tests.planning import ledger, planned
@@ -170,3 +184,56 @@ def test_teachers_and_families_of_contexts_are_counted_as_in_the_report(
     last = looks_of(rows)[-1]
     assert len(last.comparisons) == 2
     assert all(each["p_holm"] == each["p"] for each in last.comparisons)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"race": {"looks": [4, 3]}}, "must increase from look to look; got [4, 3]"),
+        ({"race": {}, "seeds": 5}, "must be 20, those of the last look of 'race:', or left out; got 5"),
+        ({"race": {}, "grid": {"optimizer.momentum": [0.0, 0.5]}}, "it needs all arms at all seeds"),
+        ({"race": {}, "search": {"optimizer.momentum": {"float": [0, 1]}}}, "it chooses its arms as results come"),
+    ],
+)
+def test_what_does_not_fit_a_race_is_refused(make_spec: MakeSpec, keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make_spec(**({"ablate": {"optimizer.momentum": [0.0]}} if len(keys) == 1 or "seeds" in keys else {}), **keys)
+
+
+def test_a_race_is_not_extended_and_a_smoke_run_has_none(spec: StudySpec) -> None:
+    with pytest.raises(NotExtensible, match="is a race, whose last look, at 7 seeds"):
+        extended(spec, seeds=2)
+    assert smoke_study(spec).race is None
+
+
+def test_status_and_progress_say_who_is_out_and_why(
+    spec: StudySpec, rows: list[Row], make_result: MakeResult, tmp_path: Path
+) -> None:
+    console = Console(file=io.StringIO(), width=300)
+    planner = ledger(spec, rows)
+    with watch(planner, console) as show:
+        planner.listeners.append(show)
+        run(planner, make_result)
+    assert "look 1 at 3 seeds: out: good (helps)" in console.file.getvalue()
+    place = Storage(tmp_path / "run")
+    with Ledger(place) as written:
+        write_what_was_asked(spec, place, written)
+        for row in rows[: rows.index(looks_of(rows)[0]) + 1]:
+            written.append(row)
+    console = Console(file=io.StringIO(), width=300)
+    console.print(status(place.root))
+    text = console.file.getvalue()
+    assert "look 1 at 3 seeds: out: good (helps)" in text
+    assert "at 5 of 7 seeds" in text
+    results = load(place.root)
+    assert results.facts.looks == looks_of(rows)[:1]
+    effect = results.effects.set_index("arm").loc["good"]
+    first = {each["arm_id"]: each for each in looks_of(rows)[0].comparisons}[effect["arm_id"]]
+    assert effect["p"] == pytest.approx(first["p"])
+    assert effect["verdict"] == first["verdict"] == "helps"
+    said = methods_text(results)
+    assert "a race with looks at 3, 5, 7 complete seeds, of which those at 3 are over" in said
+    assert "too large on average" in said
+    rows_of_table = effects_rows(results)
+    assert "out of the race at 3 seeds" in next(row for row in rows_of_table if row[0] == "good")[-1]
+    assert results.effects_against("none").set_index("arm").at["good", "test"] == "mixture t"
