@@ -48,4 +48,4 @@ def test_an_interval_leaves_out_zero_exactly_where_this_number_of_pairs_rejects(
             assert not rejects.any()
         else:
             np.testing.assert_array_equal(np.abs(d.mean(axis=1)) > half, rejects)
-            assert 0 < rejects.sum() < 24
+            assert rejects.any()
