@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from analysis.statistics.mixed_model import mixed_effects
 from analysis.statistics.ranks import critical_difference, friedman, ranks_in_blocks
-from analysis.statistics.verdicts import LEVEL, holm
+from cktf.verdicts import LEVEL, holm
 
 Floats = NDArray[np.float64]
 

@@ -34,7 +34,8 @@ if __name__ == "__main__":  # a script's own folder is where Python looks first
 JUDGED = (
     *(f"analysis/statistics/{name}.py" for name in ("paired", "intervals", "arms", "verdicts", "interactions")),
     *(f"analysis/statistics/{name}.py" for name in ("seed_contrasts", "clustered", "ranks", "mixed_model")),
-    *(f"analysis/statistics/{name}.py" for name in ("both_questions", "crossed", "over_contexts")),
+    *(f"analysis/statistics/{name}.py" for name in ("crossed", "over_contexts", "races")),
+    *("cktf/verdicts.py", "cktf/looks.py"),
     *(f"benchmarks/{name}.py" for name in ("null_study", "null_factorial", "null_contexts", "null_population")),
 )
 """Files that the numbers come from: those that judge, and those that simulate."""

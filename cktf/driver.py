@@ -164,6 +164,11 @@ def extended(spec: StudySpec, *, trials: int = 0, seeds: int = 0) -> StudySpec:
         raise NotExtensible("--trials: only a search has trials to add; a design grows by --seeds")
     if seeds and spec.search is not None and spec.confirm is None:
         raise NotExtensible("--seeds: a search without 'confirm:' grows by --trials")
+    if seeds and spec.race is not None:
+        raise NotExtensible(
+            f"--seeds: the study is a race, whose last look, at {spec.race.looks[-1]} seeds, spends what is left of "
+            "its level; a study with other seeds is launched with another --run-dir"
+        )
     changes: dict[str, object] = {"trials": spec.trials + trials} if trials else {}
     if seeds and spec.confirm:
         changes["confirm"] = spec.confirm.model_copy(update={"seeds": spec.confirm.seeds + seeds})

@@ -11,9 +11,9 @@ import numpy as np
 
 from analysis.figures.theme import BLUE, INK, Chart, Record, Rows, data
 from analysis.statistics.ranks import FRIEDMAN, alike
-from analysis.statistics.verdicts import LEVEL
 from analysis.study_tables import StudyTables
 from analysis.wording import p_words
+from cktf.verdicts import LEVEL
 
 WIDTH = 640
 """Width of the figure in a file, in pixels, names included."""

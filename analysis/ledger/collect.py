@@ -201,6 +201,7 @@ def _trials(run: str | os.PathLike[str], content: Content, finals: Iterable[pa.T
         raise InputError(f"{os.fspath(run)}/{name}: is not UTF-8 text") from None
     facts = Facts(
         launches=ledger.launches,
+        looks=ledger.looks,
         study_file=study_file,
         teachers=list(ledger.teachers.values()),
         torn_lines=sum(segment.end < segment.size for segment in content.segments),

@@ -7,8 +7,8 @@ from analysis.statistics.any_table import complete, reported, trials_of
 from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import RELATIVE_ROUNDING
 from analysis.statistics.paired import paired_effects
-from analysis.statistics.verdicts import LEVEL, holm
 from analysis.wording import larger_is_better
+from cktf.verdicts import LEVEL, holm
 
 COLUMNS = columns(
     """

@@ -15,6 +15,7 @@ COUNTS = {
     *(
         "n_contexts",
         "n_in_noise",
+        "n_looks",
         "n_teachers",
         "n_above",
         "n_blocks",

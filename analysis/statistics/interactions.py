@@ -31,8 +31,8 @@ from analysis.statistics.columns import columns, typed
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.levels import factor_label
 from analysis.statistics.seed_contrasts import SeedTest, seed_test
-from analysis.statistics.verdicts import holm
 from cktf.errors import InputError
+from cktf.verdicts import holm
 
 Floats = NDArray[np.float64]
 Cell = tuple[str, ...]

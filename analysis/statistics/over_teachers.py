@@ -8,7 +8,7 @@ from analysis.statistics.columns import columns, typed
 from analysis.statistics.crossed import crossed_mean
 from analysis.statistics.effects import compared_arms
 from analysis.statistics.intervals import CONFIDENCE
-from analysis.statistics.verdicts import holm
+from cktf.verdicts import holm
 
 COLUMNS = columns("context arm_id arm metric n_seeds n_teachers effect low high confidence p p_holm")
 

@@ -19,9 +19,9 @@ from analysis.statistics.effects import effects as effects_of
 from analysis.statistics.intervals import CONFIDENCE
 from analysis.statistics.mixed_model import mixed_effects
 from analysis.statistics.over_contexts import rounding, shared_names
-from analysis.statistics.verdicts import LEVEL, holm
 from analysis.wording import larger_is_better
 from cktf.errors import InputError
+from cktf.verdicts import LEVEL, holm
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from cktf.errors import RunNotFound
 from cktf.names import arm_label
 from cktf.plan.state import RunState, TrialState
-from cktf.rows import MEASURE, EndRow, EpochRow, Row, Stage, Status, StudyRow, TeacherRow
+from cktf.rows import MEASURE, EndRow, EpochRow, LookRow, Row, Stage, Status, StudyRow, TeacherRow
 from cktf.run.ledger import is_in_use, open_run, read_latest
 
 if TYPE_CHECKING:  # a planner loads Optuna and PyTorch, which 'cktf status' does without
@@ -35,6 +35,8 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
 
         def print_end(row: Row) -> None:
             clock.see(row)
+            if isinstance(row, LookRow):
+                console.print(look_in_words(row, planner.state), markup=False, highlight=False, soft_wrap=True)
             if isinstance(row, EndRow):
                 trial = planner.state.trial(row.trial_id)
                 line = f"[{planner.state.num_ended}/{planner.total()}] {_line_of(trial, planner.state.metric)}"
@@ -58,6 +60,8 @@ def watch(planner: "Planner", console: Console) -> Iterator[Callable[[Row], None
             if isinstance(row, EndRow) and row.status == Status.FAILED:
                 line = _line_of(planner.state.trial(row.trial_id), planner.state.metric)
                 bar.console.print(line, style="red", markup=False, highlight=False)
+            if isinstance(row, LookRow):
+                bar.console.print(look_in_words(row, planner.state), markup=False, highlight=False)
             if isinstance(row, EndRow) or time.monotonic() - shown > LOOK_SECONDS:
                 shown = time.monotonic()
                 bar.update(task, completed=planner.state.num_ended, total=planner.total(), words=clock.in_words())
@@ -93,6 +97,9 @@ def status(run_dir: str) -> RenderableType:
         ("best", f"{arm_label(best.arm, best.context)}, {study.metric.removeprefix(MEASURE)} {best.score:.4g}")
         for best in state.best_arms(maximise=study.maximise).values()
     ]
+    lines += [("look", look_in_words(look, state)) for look in state.looks]
+    if len(state.looks) < len(study.looks):
+        lines.append(("next look", f"at {study.looks[len(state.looks)]} of {study.looks[-1]} seeds"))
     scored = state.teachers
     in_work = [trial for key, trial in state.teacher_trials.items() if key not in scored or trial.end is None]
     lines += [("teacher", _line_of(trial, study.metric)) for trial in in_work]
@@ -108,6 +115,13 @@ def status(run_dir: str) -> RenderableType:
     for line in lines:
         table.add_row(*map(Text, line))
     return table
+
+
+def look_in_words(look: LookRow, state: RunState) -> str:
+    """Return which arms a look of a race takes out, and why."""
+    arms = {trial.planned.arm_id: trial.planned for trial in state.trials.values()}
+    out = [f"{arm_label(arms[arm].arm, arms[arm].context)} ({why})" for arm, why in look.out.items() if arm in arms]
+    return f"look {look.number} at {look.seeds} seeds: {'out: ' + ', '.join(out) if out else 'no arm is out'}"
 
 
 def _teacher_line(teacher: TeacherRow, study: StudyRow) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,6 +18,7 @@ from pydantic import (
 )
 
 from cktf.errors import InputError, shown
+from cktf.looks import Race, Spending
 from cktf.measures import Measure, OfPredictions
 from cktf.measures.registry import MEASURES, built, directions, with_settings
 from cktf.names import BASELINE
@@ -125,6 +127,31 @@ class Confirm(Settings):
 
     seeds: int = Field(default=5, ge=1, le=MOST_SEEDS)
     """Number of seeds of each arm, none of which the search has used."""
+
+
+class RaceConfig(Settings):
+    """Looks at a study while it runs: arms that are decided, or hopeless, get no more seeds."""
+
+    looks: tuple[Annotated[int, Field(ge=2, le=MOST_SEEDS)], ...] = Field(
+        default=(5, 8, 12, 20), min_length=2, max_length=100
+    )
+    """Numbers of seeds, increasing, at which all arms that still run are judged. The last one is the study's number of
+    seeds."""
+
+    spending: Spending = Spending.POWER2
+    """How much of the level early looks may use: `power2`, a share by the square of the seeds; `obrien_fleming`, hardly
+    any; `pocock`, much. An arm that clears its limit at a look is decided there."""
+
+    futility: float = Field(default=0.1, ge=0, le=0.5)
+    """An arm whose chance to be decided at the last look is below this, judged by what is seen, gets no more seeds; 0:
+    none is stopped for that."""
+
+    @field_validator("looks")
+    @classmethod
+    def _increasing(cls, looks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(after <= before for before, after in pairwise(looks)):
+            raise InputError(f"must increase from look to look; got {shown(list(looks))}")
+        return looks
 
 
 def _listed(seeds: Any) -> Any:
@@ -239,7 +266,11 @@ class StudySpec(Settings):
     """Context to the arms of `compare` that do not run in it, for instance because they cannot be built there."""
 
     seeds: Seeds = ()
-    """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search."""
+    """Seeds of every arm, as their number or a list; by default 5 for a design, 1 for a search, those of the last look
+    for a race."""
+
+    race: RaceConfig | None = None
+    """Looks that are paid for; `{}` takes the defaults. None: every arm gets all seeds, and is judged once."""
 
     teacher_seeds: Seeds | None = None
     """Seeds of teachers, as their number or a list, crossed with the students' seeds: every arm with a teacher that is
@@ -420,6 +451,15 @@ class StudySpec(Settings):
         return self.metric.replace("validation_", "test_", 1)
 
     @property
+    def looked(self) -> Race:
+        """What the looks of a race ask."""
+        assert self.race is not None
+        sign = 0
+        if self.alternative != Alternative.TWO_SIDED:
+            sign = 1 if (self.alternative == Alternative.BETTER) == self.maximise else -1
+        return Race(self.race.looks, self.race.spending, sign, self.margin or 0.0, self.delta)
+
+    @property
     def columns(self) -> tuple[str, str]:
         """Columns of tables that hold the metric and what is reported in its place."""
         prefix = "" if self.metric in METRICS else MEASURE
@@ -443,7 +483,12 @@ class StudySpec(Settings):
     @classmethod
     def _seeds_by_kind(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and values.get("seeds") is None:
-            values = {**values, "seeds": 1 if values.get("search") is not None else 5}
+            race = values.get("race")
+            looks = RaceConfig.model_fields["looks"].default
+            looks = race.get("looks", looks) if isinstance(race, Mapping) else getattr(race, "looks", (5,))
+            last = looks[-1] if isinstance(looks, list | tuple) and looks else 5
+            seeds = last if isinstance(last, int) and not isinstance(last, bool) and 1 <= last <= MOST_SEEDS else 5
+            values = {**values, "seeds": 1 if values.get("search") is not None else seeds}
         return values
 
     @field_validator("name")

@@ -7,7 +7,7 @@ import statsmodels.formula.api as smf
 from scipy import stats
 
 from analysis.statistics.mixed_model import mixed_effects
-from analysis.statistics.verdicts import holm
+from cktf.verdicts import holm
 
 
 def simulated(
