@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,8 +190,7 @@ def null_rates(scenario: Scenario, studies: int, seed: Seed = 0) -> NullRates:
     for found, p_flip in scenario.chunks(seed, studies, true):
         for name, p in (("wrong", found.p), ("wrong_by_flips", p_flip)):
             said = decide(found.effect, holm(p), np.full_like(p, np.nan), maximise=True)
-            is_wrong = ((said == Verdict.HELPS) & (true <= 0)) | ((said == Verdict.HURTS) & (true >= 0))
-            shares[name].append(is_wrong.any(axis=1).astype(float))
+            shares[name].append(_is_wrong(said, true).any(axis=1).astype(float))
         low, high = (side / scenario.paired_sd for side in (found.low, found.high))
         is_given = ~np.isnan(low)
         holds = (is_given & (low <= true) & (true <= high)).sum(axis=1)
@@ -200,6 +200,11 @@ def null_rates(scenario: Scenario, studies: int, seed: Seed = 0) -> NullRates:
     if not scenario.flips_reach:
         rates["wrong_by_flips"] = Rate(np.nan, np.nan)
     return NullRates(**rates, unpaired=float(np.nanmedian(np.concatenate(unpaired))))
+
+
+def _is_wrong(words: NDArray[Any], true: Floats) -> NDArray[np.bool_]:
+    """Return which words (studies, arms) name the direction of an effect (arms,) that is none, or the other way."""
+    return np.asarray(((words == Verdict.HELPS) & (true <= 0)) | ((words == Verdict.HURTS) & (true >= 0)))
 
 
 def equivalence_rates(scenario: Scenario, delta: float, studies: int, seed: Seed = 0) -> tuple[Rate, Rate, Rate]:
@@ -261,7 +266,7 @@ def contrast_rates(
         found = paired_effects(sides[:, arm], sides[:, against], 1 - LEVEL / len(pairs))
         if margin is None:
             words = decide(found.effect, holm(found.p), np.full_like(found.p, np.nan), maximise=True)
-            is_wrong = ((words == Verdict.HELPS) & (true <= 0)) | ((words == Verdict.HURTS) & (true >= 0))
+            is_wrong = _is_wrong(words, true)
         else:
             is_wrong = (holm(one_sided_p(found, margin * scenario.paired_sd, 1)) < LEVEL) & (true <= margin)
         wrong.append(is_wrong.any(axis=1).astype(float))
@@ -282,21 +287,22 @@ def looks_rate(scenario: Scenario, looks: tuple[int, ...], studies: int, seed: S
 
 
 def race_rates(
-    scenario: Scenario, spending: str, futility: float, studies: int, seed: Seed = 0
+    scenario: Scenario, spending: str, futility: float, studies: int, seed: Seed = 0, delta: float | None = None
 ) -> tuple[Rate, Rate, float, float]:
     """Return what races do that have looks at `LOOKS` seeds, and whose first arm may have an effect.
 
     Returns:
-        How often a study errs about any arm without effect; how often the first arm is told to help; the mean seeds of
-        the first arm; those of an arm without effect, of one arm alone NaN.
+        How often a study errs about any arm (equivalent is wrong from ``delta`` paired deviations on); how often the
+        first arm is told to help; the mean seeds of the first arm; those of the others, of one arm alone NaN.
     """
-    draws, race = np.random.default_rng(seed), Race(LOOKS, spending)
+    draws, true = np.random.default_rng(seed), scenario.effects
+    race = Race(LOOKS, spending, delta=None if delta is None else delta * scenario.paired_sd)
     wrong, told, first, others = [], [], [], []
     for begin in range(0, studies, CHUNK):
-        values, baseline = scenario.scores(draws, min(CHUNK, studies - begin), scenario.effects)
+        values, baseline = scenario.scores(draws, min(CHUNK, studies - begin), true)
         seeds, words = raced(race, futility, values - baseline, LEVEL / scenario.arms)
-        nothing = scenario.effects == 0
-        wrong.append((words != Verdict.UNDECIDED)[:, nothing].any(axis=1).astype(float))
+        is_wrong = _is_wrong(words, true) | ((words == Verdict.EQUIVALENT) & (np.abs(true) >= (delta or 0.0)))
+        wrong.append(is_wrong.any(axis=1).astype(float))
         told.append((words[:, 0] == Verdict.HELPS).astype(float))
         first.append(seeds[:, 0])
         others.append(seeds[:, 1:])
@@ -420,6 +426,14 @@ def print_races(studies: int, seed: int) -> None:
         scenario = Scenario("normal", LOOKS[-1], 5, missing=missing)
         wrong, *_ = race_rates(scenario, Spending.POWER2, 0.1, studies, [seed, 5])
         print(f"| 5, {missing:.0%} of all trials without result | 0 sd | power2 | 0.1 | {wrong} | | | | |", flush=True)
+    for arms in (1, 5, 20):
+        for effect in (0.0, 1.0):
+            scenario = Scenario("normal", LOOKS[-1], arms, first_effect=effect)
+            wrong, told, first, others = race_rates(scenario, Spending.POWER2, 0.1, studies, [seed, arms], 1.0)
+            rest = "–" if np.isnan(others) else f"{others:.1f}"
+            print(
+                f"| {arms}, delta of 1 sd | {effect:g} sd | power2 | 0.1 | {wrong} | {told} | | {first:.1f} | {rest} |"
+            )
 
 
 def print_contrasts(studies: int, seed: int) -> None:

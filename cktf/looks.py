@@ -147,9 +147,8 @@ class Race:
         ``n`` pairs.
         """
         level = level / 2 if self.sign else level  # of which one end goes with the test
-        table = limits(self.looks, self.spending, is_one_sided=bool(self.sign))
-        at = [np.exp(np.interp(np.log(level), np.log(LEVELS), np.log(own))) for own in table]
-        own = np.append(at, np.nan)[np.where(num_looks > 0, num_looks - 1, len(self.looks))]
+        at = np.append(self._limits(level, is_one_sided=bool(self.sign)), np.nan)
+        own = at[np.where(num_looks > 0, num_looks - 1, len(self.looks))]
         freedom = np.where(n > 1, n - 1, np.nan)
         critical = stats.t.isf(own if self.sign else own / 2, freedom)
         return np.asarray(critical * sd / np.sqrt(freedom + 1))
@@ -164,8 +163,7 @@ class Race:
         spread, freedom, last = np.sqrt((1 - share) / share), np.maximum(found.n_pairs - 1, 1), self.looks[-1] - 1
 
         def critical(is_one_sided: bool) -> float:
-            own = limits(self.looks, self.spending, is_one_sided=is_one_sided)[-1]
-            limit = np.exp(np.interp(np.log(level), np.log(LEVELS), np.log(own)))
+            limit = self._limits(level, is_one_sided=is_one_sided)[-1]
             return float(stats.t.isf(limit if is_one_sided else limit / 2, last))
 
         def beyond(least: Any) -> Floats:
@@ -181,6 +179,11 @@ class Race:
             within = self.delta / error - critical(True)
             chance += np.where(within > 0, beyond(-within - expected) - beyond(within - expected), 0)
         return np.minimum(chance, 1)
+
+    def _limits(self, level: float, *, is_one_sided: bool) -> Floats:
+        """Return below which p of its own each look (looks,) rejects at a level."""
+        table = limits(self.looks, self.spending, is_one_sided=is_one_sided)
+        return np.array([np.exp(np.interp(np.log(level), np.log(LEVELS), np.log(own))) for own in table])
 
     def _p(self, n: Counts, effect: Floats, sd: Floats, bound: float, sign: int, look: int) -> Floats:
         """Return the smallest levels at which one look rejects that effects are at a bound, or not beyond it."""

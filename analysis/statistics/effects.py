@@ -174,7 +174,8 @@ def effects(
         is_judged[:, as_run] = np.arange(len(as_run)) < last
         values = np.where(is_judged, values, np.nan)
     found = paired_effects(values, base_values, confidence)
-    rows, pairs = [], []
+    called = {arm_id: "the baseline" if arm["is_baseline"] else str(arm["arm"]) for arm_id, arm in arms.iterrows()}
+    rows, pairs, reasons = [], [], []
     for arm_id, baseline_id, is_of_look in zip(compared.index, against, is_judged, strict=True):
         both = [arm_id, baseline_id]
         has_both = scores[both].notna().all(axis="columns")
@@ -197,7 +198,7 @@ def effects(
                 "n_missing": len(states),
                 "n_lost_by_arm": int((lost[arm_id] & ~lost[baseline_id]).sum()),
                 "n_lost_by_baseline": int((lost[baseline_id] & ~lost[arm_id]).sum()),
-                "missing": _missing_text(states, _called(arms.loc[baseline_id])),
+                "missing": _missing_text(states, called[baseline_id]),
                 "confidence": confidence,
                 "delta": np.nan if delta is None else delta,
             }
@@ -206,15 +207,15 @@ def effects(
     for field, column in vars(found).items():
         frame[field] = column
     frame["n_looks"] = num_looks
-    failed = _failed_arms(statuses, scores)
-    frame["reason"] = [
-        "no look was due yet"
-        if looks and not had
-        else _reason(n_pairs, p, failed.get(arm_id, 0), failed.get(baseline_id, 0), _called(arms.loc[baseline_id]))
-        for arm_id, baseline_id, n_pairs, p, had in zip(
-            compared.index, against, found.n_pairs, found.p, num_looks, strict=True
-        )
-    ]
+    ends = {str(arm_id): statuses[arm_id].dropna() for arm_id in scores.columns[scores.isna().all()]}
+    failed = {arm_id: failed_text(len(of_arm)) for arm_id, of_arm in ends.items() if has_failed(of_arm)}
+    for place, (arm_id, baseline_id) in enumerate(zip(compared.index, against, strict=True)):
+        texts = {arm_id: "", baseline_id: f"{called[baseline_id]} "}
+        why = "; ".join(f"{side}{failed[each]}" for each, side in texts.items() if each in failed)
+        if looks and not num_looks[place]:
+            why = "no look was due yet"
+        reasons.append("" if np.isfinite(found.p[place]) else why or _reason(int(found.n_pairs[place])))
+    frame["reason"] = reasons
     if sign:  # the test is of the margin, in one direction
         frame["p"] = one_sided_p(found, sign * margin, sign)
         frame["statistic"] = (found.effect - sign * margin) / found.standard_error
@@ -248,8 +249,8 @@ def effects(
         is_beyond = sign * found.effect > margin
         frame["p_flip"] = np.where(frame["p_flip"].isna() | is_beyond, frame["p_flip"] / 2, 1.0)
         frame["p_flip_holm_least"] /= 2
-    ends = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
-    frame["correlation_low"], frame["correlation_high"] = ends
+    of_correlation = correlation_interval(found.correlation, found.n_pairs, CONFIDENCE)
+    frame["correlation_low"], frame["correlation_high"] = of_correlation
     frame.loc[found.n_pairs < FEWEST_UNPAIRED, "n_unpaired"] = np.nan
     left = variance_left(values, base_values, ~np.isnan(found.p), CONFIDENCE)
     frame["variance_left"], frame["variance_left_low"], frame["variance_left_high"] = left
@@ -261,10 +262,12 @@ def effects(
         frame["low_images"], frame["high_images"] = over_images(whole, pairs, nominal)
     families = [*frame.groupby("context", sort=False).indices.values()] if family == Family.CONTEXT else []
     parts = [_judged(frame.iloc[rows], sign, width, maximise=maximise) for rows in families or [np.arange(len(frame))]]
-    frame = pd.concat(parts)
+    frame = pd.concat(parts, ignore_index=True)
     frame.loc[frame["arm_id"].isin(failed), "verdict"] = Verdict.FAILED
     order = ["context"] if contrasts else ["context", "factor"]
-    return typed(frame, COLUMNS).sort_values(order, key=_first_seen, kind="stable", ignore_index=True)
+    frame = typed(frame, COLUMNS)
+    first_seen = frame[order].apply(lambda column: pd.factorize(column)[0]).sort_values(order, kind="stable")
+    return frame.loc[first_seen.index].reset_index(drop=True)
 
 
 def _judged(frame: pd.DataFrame, sign: int, width: Width | None, *, maximise: bool) -> pd.DataFrame:
@@ -343,33 +346,11 @@ def _entry(contrast: str | Sequence[str]) -> list[str]:
     return [contrast] if isinstance(contrast, str) else [*contrast]
 
 
-def _called(arm: "pd.Series[Any]") -> str:
-    """Return what the other side of a comparison is called in remarks."""
-    return "the baseline" if arm["is_baseline"] else str(arm["arm"])
-
-
-def _failed_arms(statuses: pd.DataFrame, scores: pd.DataFrame) -> dict[str, int]:
-    """Return the arms that failed at each of their seeds, and the number of these."""
-    states = {arm_id: statuses[arm_id].dropna() for arm_id in scores.columns[scores.isna().all()]}
-    return {str(arm_id): len(found) for arm_id, found in states.items() if has_failed(found)}
-
-
-def _reason(n_pairs: int, p: float, num_failed: int, num_baseline_failed: int, baseline: str) -> str:
-    """Return why there is no p, if so. An arm that did not fail at all of its seeds has failed at 0."""
-    if not np.isnan(p):
-        return ""
-    if num_failed or num_baseline_failed:
-        sides = {"": num_failed, f"{baseline} ": num_baseline_failed}
-        return "; ".join(f"{side}{failed_text(count)}" for side, count in sides.items() if count)
+def _reason(n_pairs: int) -> str:
+    """Return why there is no p of so many pairs."""
     if n_pairs < 2:
         return "one pair: no interval" if n_pairs else "no seed is complete in both arms"
     return f"all {n_pairs} differences are equal: no error to test against"
-
-
-def _first_seen(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Return for each value the position of its first occurrence among the different ones."""
-    positions = {value: position for position, value in enumerate(dict.fromkeys(column))}
-    return column.map(positions)
 
 
 def _missing_text(states: pd.DataFrame, baseline: str) -> str:

@@ -204,7 +204,7 @@ def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Co
         for position in range(len(factors))
     ]
     labels = [factor_label(factor, factors) for factor in factors]
-    found: list[Contrast] = []
+    found: dict[tuple[float, ...], Contrast] = {}  # by their signs, the first of which is positive
     for size, kind in ((1, "main"), (2, "interaction")):
         for positions in itertools.combinations(range(len(factors)), size):
             against = tuple(reference[position] for position in positions)
@@ -217,19 +217,13 @@ def contrasts(cells: list[Cell], factors: list[str], reference: Cell) -> list[Co
                     axis=0,
                 )
                 named, read = (tuple(names[place] for place in positions) for names in (factors, labels))
-                _add(Contrast(kind, named, read, tuple(map(str, looked)), against, signs), found)
-    return found
-
-
-def _add(contrast: Contrast, found: list[Contrast]) -> None:
-    """Put a contrast to those found before, or its name to the one that it cannot be told from."""
-    for index, earlier in enumerate(found):
-        for sign, prefix in ((1, ""), (-1, "−")):
-            if np.array_equal(contrast.signs, sign * earlier.signs):
-                aliases = (*earlier.aliases, f"{prefix}{contrast.name}")
-                found[index] = replace(earlier, aliases=aliases)
-                return
-    found.append(contrast)
+                contrast = Contrast(kind, named, read, tuple(map(str, looked)), against, signs)
+                key = tuple(signs * signs[signs != 0][0])
+                if earlier := found.get(key):
+                    prefix = "" if np.array_equal(earlier.signs, signs) else "−"
+                    contrast = replace(earlier, aliases=(*earlier.aliases, prefix + contrast.name))
+                found[key] = contrast
+    return [*found.values()]
 
 
 def contrast_figures(scores: Floats, found: list[Contrast], of_cell: Floats) -> list[dict[str, Any]]:
@@ -268,10 +262,8 @@ def _row(contrast: Contrast, test: SeedTest | None, joint: SeedTest | None, suff
     """Return the figures of a contrast; without a test it vanishes."""
     row: dict[str, Any] = {
         **{"kind": contrast.kind, "factor": " × ".join(contrast.factors), "contrast": contrast.name},
-        "against": ", ".join(_named(contrast.labels, contrast.against)),
-        "aliases": ", ".join(contrast.aliases),
-        "confidence": CONFIDENCE,
-        **dict.fromkeys(("factor_df", "n_seeds", "n"), 0),
+        **{"against": ", ".join(_named(contrast.labels, contrast.against)), "aliases": ", ".join(contrast.aliases)},
+        **{"confidence": CONFIDENCE, "factor_df": 0, "n_seeds": 0, "n": 0},
         **{"model": "", "factor_reason": VANISHES, "reason": VANISHES},
     }
     if joint is not None:
@@ -279,9 +271,8 @@ def _row(contrast: Contrast, test: SeedTest | None, joint: SeedTest | None, suff
         row["factor_reason"] = joint.reason
     if test is not None:
         low, high = test.interval()
-        row |= {"effect": float(test.effect[0]), "low": low, "high": high, "p": test.p}
-        row["statistic"] = float(test.effect[0] / test.standard_error[0])
-        row |= {"df_error": test.freedom[1], "n_seeds": test.n_seeds, "n": test.n}
+        row |= {"effect": test.effect[0], "low": low, "high": high, "p": test.p, "df_error": test.freedom[1]}
+        row |= {"statistic": test.effect[0] / test.standard_error[0], "n_seeds": test.n_seeds, "n": test.n}
         row |= {"model": test.model + suffix, "reason": test.reason}
     return row
 

@@ -17,7 +17,7 @@ from analysis.statistics.intervals import CONFIDENCE, RELATIVE_ROUNDING, grouped
 from analysis.statistics.paired import TEST, direction
 from analysis.wording import comparison_names
 from cktf.rows import Alternative
-from cktf.verdicts import Verdict, decide, holm
+from cktf.verdicts import decide, holm
 
 COLUMNS = columns(
     """
@@ -112,12 +112,8 @@ def over_contexts(effects: pd.DataFrame, noise: Mapping[str, float] | None = Non
     alternative = str(shared["alternative"].iloc[0]) if has_question else Alternative.TWO_SIDED
     margin = float(shared["margin"].iloc[0]) if has_question else 0.0
     sign = direction(alternative, maximise=maximise)
-    in_noise = shared.assign(
-        size=shared["effect"] / unit,
-        tested=(shared["effect"] - sign * margin) / unit,
-        rounding=shared["rounding"] / unit,
-    )
-    sized, tested = (_student(in_noise, name, in_noise["rounding"]) for name in ("size", "tested"))
+    in_noise = shared.assign(size=shared["effect"] / unit, tested=(shared["effect"] - sign * margin) / unit)
+    sized, tested = (_student(in_noise, name, shared["rounding"] / unit) for name in ("size", "tested"))
     frame["n_in_noise"], frame["effect_in_noise"] = sized["n"], sized["mean"]
     frame["low_in_noise"], frame["high_in_noise"] = sized["low"], sized["high"]
     is_enough = sized["n"] >= FEWEST_CONTEXTS
@@ -127,8 +123,9 @@ def over_contexts(effects: pd.DataFrame, noise: Mapping[str, float] | None = Non
     adjusted = holm(frame["p_in_noise"].to_numpy(np.float64))
     frame["p_in_noise_holm"] = adjusted
     none = np.full(len(frame), np.nan)
-    words = decide(sized["mean"].to_numpy(), adjusted, none, maximise=maximise, alternative=alternative, margin=margin)
-    frame["verdict"] = np.where(np.isnan(adjusted), Verdict.UNDECIDED, words)
+    frame["verdict"] = decide(
+        sized["mean"].to_numpy(), adjusted, none, maximise=maximise, alternative=alternative, margin=margin
+    )
     frame["reason"] = np.select(
         [not is_fixed, ~is_enough, np.isnan(p)],
         [

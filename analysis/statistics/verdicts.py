@@ -97,9 +97,9 @@ def mde(n: NDArray[np.int64], level: float, sd: Floats) -> Floats:
         (same shape): NaN below two pairs.
     """
     n, sd = np.broadcast_arrays(n, sd)
-    counts = [int(count) for count in np.unique(n)]
-    found = {count: _detectable(count, level) if count > 1 else np.nan for count in counts}
-    return np.asarray(np.vectorize(found.get, otypes=[float])(n) * sd) if n.size else np.empty(n.shape)
+    counts, places = np.unique(n, return_inverse=True)
+    found = np.array([_detectable(int(count), level) if count > 1 else np.nan for count in counts])
+    return np.asarray(found[places.reshape(n.shape)] * sd if n.size else np.empty(n.shape))
 
 
 @cache
