@@ -34,11 +34,9 @@ def confirmed(
 ) -> pd.DataFrame:
     """Return every confirmed arm's score in the search beside its mean at fresh seeds.
 
-    The best of many noisy scores owes part of its rank to luck, which does not come again: the winner's curse. That is
-    ``selection_luck``, estimated from how much the arms of the search differ beside how much a run does by itself.
-    ``above_fresh`` is another thing: the search score minus the mean at fresh seeds, which also holds the luck of the
-    search's seeds. All arms of a search share these, often there is but one, and no interval says how lucky it was. The
-    effect against the baseline, which was confirmed at the same seeds, is of the metric that is reported.
+    The best of many noisy scores owes part of its rank to luck, which does not come again: ``selection_luck``.
+    ``above_fresh``, the search score minus the mean at fresh seeds, also holds the luck of the search's seeds, which
+    all its arms share. The effect against the baseline is of the metric that is reported.
 
     Args:
         trials: As `analysis.load` gives them; or a plain table with a column ``stage``, ``search`` or ``confirm``.
@@ -64,7 +62,7 @@ def confirmed(
         trials = trials_of(trials, metric=metric, what="confirmed", baseline=baseline)
     if effects is None:
         effects = effects_of(trials, metric=metric, maximise=maximise)
-    needed = ("arm_id", "metric", "effect", "low", "high", "verdict")
+    needed = ["arm_id", "metric", "effect", "low", "high", "verdict"]
     check_columns(effects, needed, what="confirmed", source="effects, as analysis.effects gives them")
     pool = reported(trials)
     pool = pool[pool["stage"] == Stage.CONFIRM]
@@ -72,11 +70,9 @@ def confirmed(
     searched = leaderboard(trials, metric=metric, maximise=maximise)[["arm_id", "rank", "n", "score"]]
     searched = searched.rename(columns={"n": "n_search", "score": "search_score"})
     fresh = grouped_estimates(complete(pool, metric), ["arm_id"], metric)
-    compared = effects[list(needed)].rename(
-        columns={"metric": "effect_metric", "low": "effect_low", "high": "effect_high"}
-    )
+    renamed = {"metric": "effect_metric", "low": "effect_low", "high": "effect_high"}
     found = arms
-    for part in (searched, fresh, compared):
+    for part in (searched, fresh, effects[needed].rename(columns=renamed)):
         found = found.merge(part, on="arm_id", how="left")
     sign = 1 if maximise else -1
     values = complete(pool, metric).pivot(index="arm_id", columns="seed", values=metric).to_numpy(np.float64)

@@ -55,6 +55,7 @@ BEYOND, MAY_BE_LESS = "by more than delta", "may be less than delta"
 
 ABOVE_0, BELOW_0 = "and above 0", "and below 0"
 """What is said of an equivalent effect that is told from 0 as well."""
+
 Width = Callable[[Floats, Counts, Counts, float], Floats]
 """Returns half the width of intervals of effects, of their deviations, pairs and looks, and a level."""
 
@@ -123,22 +124,18 @@ def effects(
     Returns:
         One row for each context and comparison, contexts in the order of planning, in them contrasts as they are
         listed, else arms of one factor together: ``against`` (the other arm; what is said of the baseline below holds
-        for it), ``against_baseline``, ``factor`` (paths in which they differ), ``verdict`` (see
-        `cktf.verdicts.Verdict`; an arm that failed at each of its seeds still counts in the family),
-        ``detectable`` (the effect that so many pairs detect, see `analysis.statistics.verdicts.mde`), ``more_seeds``
-        and ``more_seeds_low`` (of undecided arms where there is a ``delta``, see
+        for it), ``factor`` (paths in which they differ), ``verdict`` (`cktf.verdicts.Verdict`; an arm that failed at
+        each of its seeds still counts in the family) and with a delta its ``size``, ``detectable`` (see
+        `analysis.statistics.verdicts.mde`), ``more_seeds`` and ``more_seeds_low`` (see
         `analysis.statistics.verdicts.more_seeds`: with the deviation at its upper and its lower bound), ``n_missing``
         (planned seeds that form no pair), of these ``n_lost_by_arm`` and ``n_lost_by_baseline`` (where that side alone
         ended without a result) and ``missing`` (which, and why), the fields of
-        `analysis.statistics.paired.PairedEffects` (``n_unpaired`` from `analysis.statistics.paired.FEWEST_UNPAIRED`
-        pairs on), ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's: all of them together hold the effects
-        with 95%), ``correlation_low`` and ``correlation_high``, the name of the deciding ``test`` (``none`` where there
-        is none, and a ``reason``), ``n_family`` (comparisons over which p is adjusted), ``p_equivalence``, that the
-        effect is as large as ``delta``, ``p_anytime``, which holds
-        however often one looks (`analysis.statistics.anytime`), ``n_looks`` of a race, and ``p_flip`` of the exact
-        sign-flip test, which decides nothing. The p whose
-        names end in ``_holm`` are adjusted over the family; ``p_flip_holm_least`` is the smallest that the numbers of
-        pairs and of comparisons allow.
+        `analysis.statistics.paired.PairedEffects`, ``low_simultaneous`` and ``high_simultaneous`` (Bonferroni's),
+        ``low_images`` and ``high_images`` (also over unseen images), the name of the deciding ``test`` (``none`` where
+        there is none, and a ``reason``), ``p_equivalence``, that the effect is as large as ``delta``, ``p_anytime``,
+        which holds however often one looks (`analysis.statistics.anytime`), ``n_looks`` of a race, and ``p_flip`` of
+        the exact sign-flip test, which decides nothing. The p whose names end in ``_holm`` are adjusted over the
+        family, those in ``_both`` over both questions of it; ``p_flip_holm_least`` is the smallest there can be.
 
     Raises:
         InputError: If a table lacks a column, an arm of a contrast or a context the baseline, the metric does not hold

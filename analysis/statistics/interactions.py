@@ -1,18 +1,13 @@
 """What each factor of a grid or a fraction does on average over the others, and what two of them do together.
 
 Every figure is a contrast of the arms' means with equal weights on the levels of the other factors: a Type III
-hypothesis. No interaction is assumed away; those of three and more factors are averaged over. A contrast is computed
-within each seed and tested by how it varies from seed to seed (see `analysis.statistics.seed_contrasts`): what a factor
-does may differ by seed, and arms may vary differently.
+hypothesis. No interaction is assumed away, but where an arm has no result at all: there the means follow main effects
+and interactions of two factors alone, if the other arms suffice for these; the rows name the model. A contrast is
+tested by how it varies from seed to seed (see `analysis.statistics.seed_contrasts`).
 
-In a fraction of a grid of two levels some contrasts are one: what is estimated is the sum of what they stand for, and
-each row names its aliases. They are read off the arms themselves, so the analysis need not know how these were chosen.
-
-Arms that train alike are one arm, which stands in several cells: the weights of its cells add up. A contrast of which
-nothing is left then is not tested.
-
-Where an arm has no result at all, the means follow main effects and interactions of two factors alone, if the other
-arms suffice for these; the rows name the model.
+In a fraction of a grid of two levels some contrasts are one, and each row names its aliases, read off the arms
+themselves. Arms that train alike are one arm, which stands in several cells: the weights of its cells add up, and a
+contrast of which nothing is left is not tested.
 """
 
 import itertools
@@ -104,12 +99,11 @@ def interactions(
             that is called ``baseline``, or else the first arm.
 
     Returns:
-        One row for each contrast: ``kind`` (``main`` or ``interaction``), ``factor``, ``contrast`` and ``against``
-        (its levels and the reference levels), ``aliases``, ``effect`` with its interval, the t ``statistic``, ``p`` (of
-        it alone) and ``p_holm`` (adjusted over all rows but those that compare nothing), ``factor_f``, ``factor_df``
-        and ``factor_p`` (Hotelling's test of all contrasts of these factors together) and ``factor_reason`` where it
-        is missing, ``df_error``, ``n_seeds`` and ``n`` (seeds and trials used), the ``model``, and a ``reason`` where
-        a figure is missing.
+        One row for each contrast: ``kind`` (``main`` or ``interaction``), ``contrast`` and ``against`` (its levels and
+        the reference levels), ``aliases``, ``effect`` with its interval, ``p`` (of it alone) and ``p_holm`` (adjusted
+        over all rows but those that compare nothing), ``factor_f``, ``factor_df`` and ``factor_p`` (Hotelling's test of
+        all contrasts of these factors together), ``n_seeds`` and ``n`` (seeds and trials used), the ``model``, and a
+        ``reason`` and ``factor_reason`` where a figure is missing.
 
     Raises:
         InputError: If a column, a factor or the baseline is missing, an arm has several levels of a factor or none, or

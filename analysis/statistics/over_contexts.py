@@ -82,14 +82,13 @@ def over_contexts(effects: pd.DataFrame, noise: Mapping[str, float] | None = Non
         maximise: Whether a larger metric is better.
 
     Returns:
-        One row for each arm that stands in two contexts or more, in their order: ``n_contexts`` (with an effect),
-        ``n_missing`` (without one), ``n_above`` (with an effect above 0), ``effect`` (mean), ``sd`` and the interval,
-        ``p`` (of the one-sample t test, two-sided) and ``p_holm`` (adjusted over all rows). Equal effects have neither
-        interval nor p. The columns that end in ``_in_noise`` have the same of the effects over their context's noise,
-        over the contexts of which that is known, p being of the alternative and the margin of the effects; from
-        `FEWEST_CONTEXTS` on they give the ``verdict``, by ``p_in_noise_holm``. ``reason`` says why there is none: in a
-        race, or where seeds were added, there is no p (of simulated races of 5 arms without effect in 4 contexts, 7%
-        would err).
+        One row for each arm that stands in two contexts or more: ``n_contexts`` (with an effect), ``n_missing``
+        (without one), ``n_above`` (with an effect above 0), ``effect`` (mean), ``sd`` and the interval, ``p`` (of the
+        one-sample t test) and ``p_holm``. Equal effects have neither interval nor p. The columns that end in
+        ``_in_noise`` have the same of the effects over their context's noise, where that is known, p being of the
+        alternative and the margin of the effects; from `FEWEST_CONTEXTS` on they give the ``verdict``, by
+        ``p_in_noise_holm``. ``reason`` says why there is none: in a race, or where seeds were added, there is no p (of
+        simulated races of 5 arms without effect in 4 contexts, 7% would err).
     """
     effects = effects.assign(arm=comparison_names(effects))
     by_arm = effects.groupby("arm", sort=False)

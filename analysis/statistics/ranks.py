@@ -47,9 +47,7 @@ COLUMNS = columns(
 def without_rounding(values: Floats, rounding: Floats) -> Floats:
     """Return values in which those of one block that differ by rounding alone are equal: each as the smallest of them.
 
-    Args:
-        values: (blocks, arms).
-        rounding: (blocks, arms) by how much each may be off; two are tied by the larger of theirs alone.
+    Values and by how much each may be off, ``rounding``, are (blocks, arms); two are tied by the larger of theirs.
     """
     found = values.copy()
     for block, order in enumerate(np.argsort(values, axis=1)):
@@ -117,10 +115,8 @@ def ranks(
     """Return how every arm ranks over the contexts of a study, and how it differs from the baseline over them.
 
     Ranked are the arms that are planned in every context and have an effect in any, in the contexts in which all of
-    these have one. The baselines of all contexts are one arm, whatever they are called (see
-    `analysis.statistics.over_contexts.shared_names`).
-
-    Friedman's test and Nemenyi's are made from `FEWEST_CONTEXTS` contexts and `FEWEST_ARMS` arms on.
+    these have one. The baselines of all contexts are one arm, whatever they are called. Friedman's test and Nemenyi's
+    are made from `FEWEST_CONTEXTS` contexts and `FEWEST_ARMS` arms on.
 
     Args:
         trials: As `analysis.load` gives them; or a plain table with a column ``context``.
