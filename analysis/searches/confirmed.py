@@ -76,12 +76,9 @@ def confirmed(
         found = found.merge(part, on="arm_id", how="left")
     sign = 1 if maximise else -1
     values = complete(pool, metric).pivot(index="arm_id", columns="seed", values=metric).to_numpy(np.float64)
-    luck = selection_luck(
-        found["search_score"].to_numpy(np.float64),
-        searched["search_score"].to_numpy(np.float64),
-        found["n_search"].to_numpy(np.float64),
-        run_variance(values),
-    )
+    columns_of = (found["search_score"], searched["search_score"], found["n_search"])
+    score, every, n_search = (column.to_numpy(np.float64) for column in columns_of)
+    luck = selection_luck(score, every, n_search, run_variance(values))
     found = found.assign(
         metric=metric,
         confidence=CONFIDENCE,
@@ -97,17 +94,14 @@ def _confirmed_search(table: pd.DataFrame, metric: str, baseline: str) -> pd.Dat
     """Return a plain table of a search and its confirmation as trials; an arm has one id in both."""
     check_columns(table, ("stage",), what="confirmed", source="a plain table with a column 'stage'")
     stages = (Stage.SEARCH, Stage.CONFIRM)
-    for row, cell in enumerate(table["stage"], 1):
-        if cell not in stages:
-            raise InputError(
-                f"the table: column 'stage' must be one of {', '.join(stages)}; row {row} has {shown(cell)}"
-            )
+    if not set(table["stage"]) <= set(stages):
+        row, cell = next((row, cell) for row, cell in enumerate(table["stage"], 1) if cell not in stages)
+        raise InputError(f"the table: column 'stage' must be one of {', '.join(stages)}; row {row} has {shown(cell)}")
     parts = []
-    for stage in stages:
+    for stage, named in zip(stages, (None, baseline), strict=True):
         rows = table[table["stage"] == stage]
         if not len(rows):
             raise InputError(f"the table: no row has the stage {stage.value!r}")
-        named = baseline if stage == Stage.CONFIRM else None
         what = f"the rows of stage {stage.value!r}"
         parts.append(as_trials(rows, metric=metric, baseline=named, what=what).assign(stage=stage.value))
     pool = pd.concat(parts, ignore_index=True)

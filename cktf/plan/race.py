@@ -31,10 +31,8 @@ class ArmRace:
         self._state = state
         self._all = {arm.arm_id: arm for arm in arms}
         self._pairs = [(first.arm_id, second.arm_id) for first, second in compared_arms(spec, arms)]
-        contexts = [self._all[arm_id].context for arm_id, _ in self._pairs]
-        families = dict.fromkeys(contexts) if spec.family == Family.CONTEXT else ()
-        self._families = [[at for at, own in enumerate(contexts) if own == context] for context in families]
-        self._families = self._families or [[*range(len(contexts))]]
+        family_of = [self._all[arm_id].context * (spec.family == Family.CONTEXT) for arm_id, _ in self._pairs]
+        self._families = [[at for at, own in enumerate(family_of) if own == each] for each in dict.fromkeys(family_of)]
         self._trials: defaultdict[tuple[str, int], dict[str, None]] = defaultdict(dict)  # by arm and seed
         self._values: dict[str, float | None] = {}  # what trials report after the last epoch so far
         for row in rows:
