@@ -131,35 +131,36 @@ def import_plugin(plugin: Plugin) -> ModuleType:
     Raises:
         InputError: If it raises on import.
     """
-    name = plugin.module
-    if plugin.source is not None:
-        name = f"cktf_plugin_{plugin.version.rpartition(' ')[2][:16]}"
+    name = _module_name(plugin)
     if name in sys.modules:
         return sys.modules[name]
     try:
         if plugin.source is None:
             __import__(name)
             return sys.modules[name]
-        loader = _FromText(plugin.name, plugin.source.decode())
-        spec = spec_from_loader(name, loader, origin=plugin.name)
+        file = f"{name}/{plugin.name}"  # inspect knows a module by its file: two of one name are kept apart
+        spec = spec_from_loader(name, _FromText(file, plugin.source.decode()), origin=file)
         assert spec is not None
+        assert spec.loader is not None
         spec.has_location = True  # so that the module has a __file__, by which inspect finds its text
         module = module_from_spec(spec)
         sys.modules[name] = module  # dataclasses and pydantic look their module up
-        loader.exec_module(module)
+        spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
-        raise InputError(
-            f"{plugin.name}{_line(error, plugin.name)}: raises {_said(error)} when it is imported"
-        ) from error
+        where = _line(error, f"{name}/{plugin.name}")
+        raise InputError(f"{plugin.name}{where}: raises {_said(error)} when it is imported") from error
     return module
+
+
+def _module_name(plugin: Plugin) -> str:
+    return plugin.module if plugin.source is None else f"cktf_plugin_{plugin.version.rpartition(' ')[2][:16]}"
 
 
 def raised_in(error: BaseException, plugins: Iterable[Plugin]) -> str:
     """Return what to say of an exception that went through the code of a plug-in; empty if it did not."""
     for plugin in plugins:
-        file = plugin.name if plugin.source is not None else str(sys.modules[plugin.module].__file__)
-        if line := _line(error, file):
+        if line := _line(error, str(sys.modules[_module_name(plugin)].__file__)):
             return f"{plugin.name}{line}: raises {_said(error)}"
     return ""
 

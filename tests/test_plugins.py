@@ -34,6 +34,7 @@ def test_a_file_is_known_by_its_content_and_imported_once() -> None:
 
 
 def test_its_text_is_shown_by_tracebacks_and_read_by_what_inspects_it() -> None:
+    import_plugin(file_plugin("mine.py", SOURCE + b"# another file of this name"))
     module = import_plugin(file_plugin("mine.py", SOURCE))
     assert module.Sizes.model_fields["side"].description == "In pixels."
     assert "no network yet" in inspect.getsource(module.net)

@@ -306,6 +306,7 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
         ("digits_contrast", "one_at_a_time", 12),
         ("digits_fractional", "fractional", 16),
         ("digits_methods", "compare", 5),
+        ("digits_recipe", "one_at_a_time", 15),
         ("digits_search", "search", 1),
         ("digits_transfer", "compare", 5),
         ("fashion_mnist_ablation", "one_at_a_time", 9),
@@ -325,7 +326,7 @@ def test_the_shipped_studies_are_right(name: str, design: str, arms: int) -> Non
 def test_every_shipped_study_is_tested() -> None:
     assert {file.stem for file in SEARCH_SPACES.glob("*.yaml")} == {
         "cifar100_cktf_ablation", "cifar100_modern", "cifar100_table1", "digits_ablation", "digits_contrast",
-        "digits_fractional", "digits_methods",
+        "digits_fractional", "digits_methods", "digits_recipe",
         "digits_search", "digits_transfer", "fashion_mnist_ablation", "fashion_mnist_methods", "table2_cktf_on_top",
         "tiny_imagenet_table1", "tiny_imagenet_to_stl10",
     }  # fmt: skip

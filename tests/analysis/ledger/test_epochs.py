@@ -47,6 +47,7 @@ def rows(*epochs: tuple[str, int, float]) -> pa.Table:
     names, numbers, losses = zip(*epochs, strict=True)
     texts = ["train"] * len(epochs)
     given = {"test_correct": texts, "trial_id": names, "epoch": numbers, "train_loss": losses, "phase": texts}
+    given |= {field.name: texts for field in EPOCH_SCHEMA if field.type == pa.string() and field.name not in given}
     zeros = [0.0] * len(epochs)
     columns = {field.name: pa.array(given.get(field.name, zeros), field.type) for field in EPOCH_SCHEMA}
     return pa.table(columns | {"place": pa.array(range(len(epochs)))})
