@@ -222,8 +222,9 @@ def _seeds(cells: list[Any], texts: list[str]) -> list[int] | list[str]:
 def _numbers(column: "pd.Series[Any]", metric: str, what: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
     """Return the cells of the metric as numbers; NaN where there is none."""
     values = np.full(len(column), np.nan)
+    cells = column.astype(object).to_numpy()
     for row in np.flatnonzero(column.notna()):
-        cell = column.iloc[row]
+        cell = cells[row]
         value = None
         if isinstance(cell, str):
             value = number(tidy_name(cell))
