@@ -263,7 +263,7 @@ def effects(
     frame.loc[frame["arm_id"].isin(failed), "verdict"] = Verdict.FAILED
     order = ["context"] if contrasts else ["context", "factor"]
     frame = typed(frame, COLUMNS)
-    first_seen = frame[order].apply(lambda column: pd.factorize(column)[0]).sort_values(order, kind="stable")
+    first_seen = pd.DataFrame({name: pd.factorize(frame[name])[0] for name in order}).sort_values(order, kind="stable")
     return frame.loc[first_seen.index].reset_index(drop=True)
 
 
