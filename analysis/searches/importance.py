@@ -128,7 +128,7 @@ def importance(
         arms, study = plain_search(trials, metric, factors, log_factors, maximise)
         return importance_of_arms(arms, NOT_ON_THE_WAY, study, seed=seed)
     if not isinstance(study, StudyRow) or epochs is None:
-        raise InputError("importance of trials takes their epochs, and their study as results.facts.study has it")
+        raise InputError("importance of trials takes their epochs and study (in Python: results.facts.study) too")
     check_trials(trials, study.metric, what="importance")
     read = ("trial_id", "epoch", study.metric)
     check_columns(epochs, read, what="importance", source="epochs, as analysis.load gives them")

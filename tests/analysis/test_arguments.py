@@ -156,7 +156,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "factors: no arm has a factor 'nothing'; there are: objective",
     ),
     ("interactions", {"factors": "objective"}, "factors: must be a list of paths; got 'objective'"),
-    ("importance", {"study": "a study"}, "importance takes the study that was searched, a StudyRow; got str"),
+    ("importance", {"study": "a study"}, "importance of trials takes their epochs and study"),
     (
         "importance",
         {"epochs": pd.DataFrame({"a": [1]})},
