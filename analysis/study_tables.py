@@ -19,6 +19,7 @@ from analysis.statistics.over_contexts import noise_of_contexts, over_contexts
 from analysis.statistics.over_teachers import over_teachers
 from analysis.statistics.per_image import correct
 from analysis.statistics.ranks import ranks
+from cktf.looks import Spending
 from cktf.names import BASELINE
 
 
@@ -68,7 +69,7 @@ class StudyTables:
             alternative=study.alternative,
             margin=study.margin,
             looks=study.looks,
-            spending=study.spending,
+            spending=study.spending or Spending.POWER2,
             is_extended=self.facts.is_extended,
         )
 

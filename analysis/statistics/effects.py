@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.arguments import check_delta, check_question, listed
+from analysis.arguments import check_delta, check_question, check_race, listed
 from analysis.ledger.other_names import other_names
 from analysis.statistics import anytime
 from analysis.statistics.any_table import complete, of_fixed_arms, reported, trials_of
@@ -144,6 +144,7 @@ def effects(
     """
     check_delta(delta)
     check_question(contrasts, family, alternative, margin, delta)
+    check_race(looks, spending)
     maximise = larger_is_better(metric, maximise)
     needs_baseline = not contrasts or [BASELINE] in [_entry(contrast) for contrast in contrasts]
     trials = trials_of(trials, metric=metric, what="effects", baseline=baseline, needs_baseline=needs_baseline)
