@@ -67,6 +67,7 @@ class _Command(TyperCommand):
 
 for _each in (
     *(studies.validate, studies.new, studies.launch, studies.resume, studies.extend, studies.measure, studies.status),
+    *(studies.explain, studies.schema),
     *(results.report, results.plot, studies.train, studies.convert_teacher, networks.layers),
 ):
     app.command(cls=_Command)(_each)

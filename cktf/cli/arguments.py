@@ -11,6 +11,10 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Replace one value of the study, e.g. baseline.epochs=2."),
 ]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", metavar="FILE", help="A plug-in that has some of it; 'measure' copies it to the run."),
+]
 Address = Annotated[str | None, typer.Option(help="A running Ray cluster; without it, Ray is started on this machine.")]
 Smoke = Annotated[
     bool,

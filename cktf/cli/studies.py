@@ -1,5 +1,6 @@
 """The commands that read a study or run one."""
 
+import json
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cktf.cli.arguments import Address, Overrides, RunDirectory, Smoke, StudyFile
+from cktf.cli.arguments import Address, Overrides, Plugins, RunDirectory, Smoke, StudyFile
 from cktf.cli.terminal import out, say, table_of, warn
 from cktf.errors import INTERRUPTED, InputError, naming, shown
 from cktf.own_analysis import require_own_analysis
@@ -67,6 +68,33 @@ def validate(
             race = Race(spec.race.looks, spec.race.spending, int(is_one_sided), delta=delta)
             say([race_text(race, spec.race.futility, compared[0])])
     warn([*in_words.alike_in_words(spec, arms), *remarks])
+
+
+def explain(
+    key: Annotated[str, typer.Argument(help="Such as objective.cktf.temperature; without one: the first keys.")] = "",
+    plugins: Plugins = None,
+) -> None:
+    """Show what a key of a study means, what it may be and its default; of a section, also the keys in it."""
+    from cktf.study.reference import explained
+    from cktf.study.spec import registered
+
+    registered(plugins or [])
+    asked, below = explained(key)
+    if asked:
+        default = [] if below else [f"default: {asked.default or 'none'}"]
+        say([f"{asked.path}: {asked.values}", *default, asked.meaning])
+    if below:
+        rows = [(each.path.rpartition(".")[2], each.values, each.default) for each in below]
+        out.print(table_of(("key", "values", "default"), rows))
+
+
+def schema(plugins: Plugins = None) -> None:
+    """Print the JSON schema of study files, by which editors check and complete them."""
+    from cktf.study.reference import json_schema
+    from cktf.study.spec import registered
+
+    registered(plugins or [])
+    say([json.dumps(json_schema(), indent=1)])
 
 
 def new(
@@ -139,9 +167,7 @@ def measure(
             metavar="MEASURE...", help="ece, or 'ece: {bins: 10}'; see docs/measures.md.", show_default=False
         ),
     ],
-    plugin: Annotated[
-        list[str] | None, typer.Option(metavar="FILE", help="A plug-in that has some of them; it is copied to the run.")
-    ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Add measures to a run from the outputs that its trials stored ('keep_logits: true'), without training."""
     from cktf.run.later_measures import add_measures

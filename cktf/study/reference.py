@@ -1,0 +1,146 @@
+"""The keys of a study file, each with its values, default and meaning, from the settings' own declarations."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from cktf.errors import InputError, shown
+from cktf.objectives import OBJECTIVES
+from cktf.study.paths import suggestion
+from cktf.study.spec import StudySpec
+from cktf.trainer.config import TrialConfig
+
+BASELINE = "baseline"
+
+AS_WRITTEN: dict[str, Any] = {
+    "plugins": list[str],
+    "seeds": int | list[int],
+    "teacher_seeds": int | list[int] | None,
+    "measures": list[str | dict[str, dict[str, Any] | None]],
+    "contrasts": list[list[str] | Literal["baseline"]],
+}
+"""Key to what a file has, where that is read into something else."""
+
+BOUNDS = {
+    "minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below",
+    "minItems": "entries at least", "maxItems": "entries at most",
+}  # fmt: skip
+"""Keyword of JSON schema to its words."""
+
+TYPES = {
+    "string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "array": "list",
+    "object": "mapping", "null": "null",
+}  # fmt: skip
+"""Type of JSON schema to what YAML's users call it."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of a study file.
+
+    Attributes:
+        path: Keys from the top of the file, joined by dots.
+        values: What it may be, with bounds.
+        default: Its value where a study has none; empty if it must have one.
+        meaning: What it decides.
+    """
+
+    path: str
+    values: str
+    default: str
+    meaning: str
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of study files, by which editors check and complete them."""
+    schema = StudySpec.model_json_schema(schema_generator=_OfFiles)
+    trial = TrialConfig.model_json_schema(schema_generator=_OfFiles)
+    parts = schema["$defs"] | trial.pop("$defs")
+    for part in (trial, *(parts[name] for name in parts if name.endswith("Config"))):
+        part.pop("required", None)  # contexts may complete a section
+    for name, allowed in AS_WRITTEN.items():
+        given = schema["properties"][name]
+        words = {key: given[key] for key in ("default", "description") if key in given}
+        schema["properties"][name] = words | TypeAdapter(allowed).json_schema()
+    schema["properties"][BASELINE] |= {key: trial[key] for key in ("properties", "additionalProperties")}
+    return {"$schema": GenerateJsonSchema.schema_dialect, **schema, "$defs": parts, "required": [BASELINE]}
+
+
+class _OfFiles(GenerateJsonSchema):
+    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:  # noqa: ARG002
+        """Return the schema of a type that only code can check: anything."""
+        return {}
+
+
+def keys() -> Iterator[Key]:
+    """Yield every key of a study file, in the order of their declaration."""
+    schema = json_schema()
+    yield from _below(schema, schema["$defs"], "")
+
+
+def explained(path: str) -> tuple[Key | None, list[Key]]:
+    """Return a key, None for the file itself, and the keys one level below it; ``baseline.`` may be left out.
+
+    Raises:
+        InputError: If there is no such key.
+    """
+    known = {key.path: key for key in keys()}
+    found = next((at for at in (path, f"{BASELINE}.{path}") if at in known), "")
+    if path and not found:
+        raise InputError(f"{shown(path)}: a study has no such key{suggestion(path, known)}")
+    return known.get(found), [key for at, key in known.items() if at.rpartition(".")[0] == found]
+
+
+def _below(section: dict[str, Any], parts: dict[str, Any], above: str) -> Iterator[Key]:
+    for name, given in section["properties"].items():
+        members = list(_members(given, parts))
+        words = list(dict.fromkeys(_words(member, parts) for member in members))
+        default = _text(given["default"]) if "default" in given else ""
+        yield Key(above + name, " | ".join(words), default, " ".join(_meaning(name, [given, *members]).split()))
+        for member in members:
+            if "properties" in member:
+                yield from _below(member, parts, f"{above}{name}.")
+
+
+def _meaning(name: str, schemas: list[dict[str, Any]]) -> str:
+    described = (schema["description"] for schema in schemas if "description" in schema)
+    of_class = OBJECTIVES[name].__doc__ or "" if name in OBJECTIVES else ""  # whose section has its name
+    return next(described, of_class.partition("\n\n")[0])
+
+
+def _members(schema: dict[str, Any], parts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the alternatives of a schema, with what they refer to in place of the references."""
+    if "$ref" in schema:
+        yield from _members(parts[schema["$ref"].rpartition("/")[2]], parts)
+    elif alternatives := schema.get("anyOf") or schema.get("oneOf"):
+        for each in alternatives:
+            yield from _members(each, parts)
+    else:
+        yield schema
+
+
+def _words(schema: dict[str, Any], parts: dict[str, Any]) -> str:
+    if "enum" in schema or "const" in schema:
+        return " | ".join(map(_text, schema.get("enum", [schema.get("const")])))
+    kind = TYPES.get(schema.get("type", ""), "anything")
+    if "items" in schema:
+        kind += " of " + " | ".join(_words(member, parts) for member in _members(schema["items"], parts))
+    bounds = [f"{words} {_text(schema[keyword])}" for keyword, words in BOUNDS.items() if keyword in schema]
+    return ", ".join([kind, *bounds])
+
+
+def _text(value: Any) -> str:
+    """Return a value as YAML has it in one line."""
+    match value:
+        case None | bool():
+            return "null" if value is None else str(value).lower()
+        case float():
+            return f"{value:g}"
+        case dict():
+            return "{" + ", ".join(f"{key}: {_text(entry)}" for key, entry in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(map(_text, value)) + "]"
+    return str(value)

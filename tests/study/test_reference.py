@@ -1,0 +1,66 @@
+"""The reference of a study's keys and the schema of its file, which editors read."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from cktf.errors import InputError
+from cktf.study.paths import known_paths
+from cktf.study.reference import explained, json_schema, keys
+from cktf.study.spec import StudySpec
+from cktf.trainer.config import TrialConfig
+from tests.cli.commands import cktf
+
+STUDIES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
+
+
+def test_it_has_every_key_once_with_its_meaning() -> None:
+    found = [key.path for key in keys()]
+    assert set(StudySpec.model_fields) | {f"baseline.{path}" for path in known_paths(TrialConfig)} <= set(found)
+    assert [key.path for key in keys() if not key.meaning] == []
+
+
+def test_a_key_has_values_bounds_and_default() -> None:
+    asked, below = explained("resolution")
+    assert asked
+    assert (asked.values, asked.default, below) == ("whole number, at least 3, at most 5", "4", [])
+    asked, below = explained("objective.crd.temperature")
+    assert asked
+    assert asked.path == "baseline.objective.crd.temperature"
+    assert asked.values == "number, at least 0.02, at most 100 | mapping"
+    assert {key.path.rpartition(".")[2] for key in below} >= {"from", "to", "over", "learn", "start", "min", "max"}
+    assert {key.path for key in explained("")[1]} == set(StudySpec.model_fields)
+
+
+def test_an_unknown_key_is_refused_with_a_near_one() -> None:
+    with pytest.raises(InputError, match=r"'objective.ckft': a study has no such key. Did you mean"):
+        explained("objective.ckft")
+
+
+WRONG: list[dict[str, object]] = [
+    {"baseline": {"epochs": 0}},
+    {"baseline": {"objective": {"ckft": {}}}},
+    {"baseline": {}, "seeds": "three"},
+    {"baseline": {}, "sampler": "best"},
+    {"baseline": {"objective": {"crd": {"temperature": {"from": 1}}}}},
+    {"ablate": {}},
+    {"baseline": {}, "ablated": {}},
+]
+
+
+def test_the_schema_allows_every_shipped_study_and_refuses_what_is_wrong() -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    for file in STUDIES:
+        assert [error.message for error in validator.iter_errors(yaml.safe_load(file.read_text()))] == [], file
+    assert [wrong for wrong in WRONG if validator.is_valid(wrong)] == []
+
+
+def test_the_commands_print_them(tmp_path: Path) -> None:
+    _, printed, _ = cktf("explain", "optimizer.momentum", cwd=tmp_path)
+    assert "baseline.optimizer.momentum: number, at least 0, below 1" in printed
+    assert "default: 0.9" in printed
+    assert "accumulate" in cktf("explain", "optimizer", cwd=tmp_path)[1]
+    assert json.loads(cktf("schema", cwd=tmp_path)[1]) == json_schema()
